@@ -1,0 +1,103 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Check the inventory as a whole, on the controller, before any host is asked anything."""
+
+from __future__ import annotations
+
+import difflib
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+
+WINDOWS_SCHEDULER = (
+    "{host}: the scheduler is not installed on Windows. There is no systemd there, and the scheduler's TCP server takes "
+    "about 100 workers at most. Put the scheduler on a Linux host; workers may run anywhere."
+)
+WINDOWS_WORKER = (
+    "{host}: workers on Windows are not managed here, for want of systemd. Take the host out of dask_workers and start "
+    "'dask worker' on it by hand: it may join the cluster."
+)
+
+
+def is_windows(variables):
+    """Whether a host's variables say that it runs Windows."""
+    return (
+        variables.get("ansible_connection") in ("winrm", "psrp", "ansible.builtin.winrm", "ansible.builtin.psrp")
+        or variables.get("ansible_shell_type") in ("powershell", "cmd")
+        or variables.get("ansible_facts", {}).get("os_family") == "Windows"
+    )
+
+
+def problems(groups, hostvars, options, address, platform):
+    """What is wrong with the inventory, one sentence each.
+
+    Parameters
+    ----------
+    groups : dict of list of str
+        Hosts by group.
+    hostvars : dict of dict
+        Variables by host.
+    options : dict
+        The collection's variables, by name.
+    address : str
+        Address of a scheduler that somebody else runs, or empty.
+    platform : str
+        What that scheduler runs on, ``linux`` or ``windows``.
+    """
+    schedulers, workers = groups.get("dask_scheduler", []), groups.get("dask_workers", [])
+    if not schedulers and not address:
+        yield (
+            "The group dask_scheduler has no host. Put one Linux host in it, or set dask_scheduler_address to join the "
+            "workers to a scheduler that somebody else runs."
+        )
+    if len(schedulers) > 1:
+        yield f"The group dask_scheduler has {len(schedulers)} hosts ({', '.join(schedulers)}). Leave exactly one in it."
+    if schedulers and address:
+        yield (
+            f"dask_scheduler_address ({address}) names a scheduler that somebody else runs, and the group dask_scheduler "
+            f"has {schedulers[0]}. Keep one of the two."
+        )
+    if not workers:
+        yield "The group dask_workers has no host. Put at least one in it."
+    for host in schedulers:
+        if is_windows(hostvars[host]) or platform == "windows":
+            yield WINDOWS_SCHEDULER.format(host=host)
+    for host in workers:
+        if host not in schedulers and is_windows(hostvars[host]):
+            yield WINDOWS_WORKER.format(host=host)
+
+    unknown = {}
+    for host in [*schedulers, *workers]:
+        for name in hostvars[host]:
+            if name.startswith("dask_") and name not in options:
+                unknown.setdefault(name, []).append(host)
+    for name, hosts in sorted(unknown.items()):
+        near = difflib.get_close_matches(name, options, 1)
+        hint = f"Did you mean {near[0]}?" if near else "Remove it; the README lists the variables there are."
+        yield f"{name}, set for {', '.join(sorted(set(hosts)))}, is no variable of daskops.cluster. {hint}"
+
+
+class ActionModule(ActionBase):
+    """See the documentation of the module of the same name."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        dummy, arguments = self.validate_argument_spec(
+            {
+                "options": {"type": "dict", "required": True},
+                "scheduler_address": {"type": "str", "default": ""},
+                "scheduler_platform": {"type": "str", "default": "linux"},
+            }
+        )
+        found = problems(
+            task_vars["groups"],
+            task_vars["hostvars"],
+            arguments["options"],
+            arguments["scheduler_address"],
+            arguments["scheduler_platform"],
+        )
+        return refuse(result, found)

@@ -1,0 +1,35 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make sure that all hosts of a play have got the same packages, on the controller."""
+
+from __future__ import annotations
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
+from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+
+
+def differences(environments):
+    """A sentence for each host whose packages differ from those of most. ``environments`` has packages by host."""
+    common, odd = odd_ones_out({host: tuple(sorted(packages.items())) for host, packages in environments.items()})
+    for host, packages in sorted(odd.items()):
+        names = sorted({name for name, dummy in set(packages) ^ set(common)})
+        versions = [f"{name} {dict(packages).get(name, 'missing')} (others: {dict(common).get(name, 'missing')})" for name in names]
+        yield (
+            f"{host} has other packages than the other hosts: {', '.join(versions)}. Give every host the same architecture "
+            "and Python, or a lock without markers that tell them apart."
+        )
+
+
+class ActionModule(ActionBase):
+    """See the documentation of the module of the same name."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        # In check mode an environment that is not there yet has no packages to compare.
+        packages = {host: about["packages"] for host, about in self._task.args["environments"].items() if about}
+        return refuse(result, differences(packages))

@@ -1,0 +1,30 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ship an environment's packages to a host that lacks the environment, and have it built there."""
+
+from __future__ import annotations
+
+from ansible.plugins.action import ActionBase
+
+
+class ActionModule(ActionBase):
+    """See the documentation of the module of the same name."""
+
+    _supports_check_mode = True
+    TRANSFERS_FILES = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        archive = arguments.pop("archive", "")
+        # The archive is there only where preflight saw that the host lacks the environment.
+        if archive and not self._task.check_mode:
+            if not self._connection._shell.tmpdir:
+                self._make_tmp_path()
+            arguments["archive"] = self._transfer_file(archive, self._connection._shell.join_path(
+                self._connection._shell.tmpdir, "environment.tar"
+            ))
+        result.update(self._execute_module("daskops.cluster.environment", module_args=arguments, task_vars=task_vars))
+        self._remove_tmp_path(self._connection._shell.tmpdir)
+        return result

@@ -1,0 +1,80 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compare the hosts of a play, name their environments, and fetch the packages once, on the controller."""
+
+from __future__ import annotations
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, minor
+from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages, sha256_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
+from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+
+
+def differing_pythons(hosts):
+    """A sentence that names the hosts whose Python differs, if any. ``hosts`` has `host_info` results by host."""
+    common, odd = odd_ones_out({host: minor(info["python"]["version"]) for host, info in hosts.items()})
+    if odd:
+        names = ", ".join(f"{host} ({version})" for host, version in sorted(odd.items()))
+        yield (
+            f"Python differs: {names}; the other hosts have {common}. Tasks travel between hosts as pickles and bytecode, "
+            "so all need the same minor version. Set dask_python to one that every host has."
+        )
+
+
+def too_many_for_windows(plans, limit):
+    """A sentence if a scheduler on Windows would get more than ``limit`` workers. ``plans`` has the workers by host."""
+    planned = sum(len(workers) for workers in plans.values())
+    if planned > limit:
+        yield (
+            f"{planned} worker processes are planned for a scheduler on Windows, whose TCP server takes about 100: "
+            f"dask_windows_scheduler_max_workers is {limit}. Move the scheduler to Linux, or plan fewer processes "
+            "(dask_worker_count) with more threads."
+        )
+
+
+class ActionModule(ActionBase):
+    """See the documentation of the module of the same name."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        arguments = self._task.args
+        problems = list(differing_pythons(arguments["hosts"]))
+        if arguments["scheduler_platform"] == "windows":
+            problems += too_many_for_windows(arguments["plans"], int(arguments["windows_scheduler_max_workers"]))
+
+        result["environments"] = {}
+        if not problems:
+            try:
+                result["environments"] = self._environments(arguments)
+            except FileNotFoundError:
+                problems.append(f"dask_environment_lock ({arguments['lock']}) does not exist on the controller.")
+            except LockError as error:
+                problems.append(
+                    f"dask_environment_lock ({arguments['lock']}): {error}. "
+                    "Make it with: uv pip compile --universal --generate-hashes requirements.in -o LOCK"
+                )
+        return refuse(result, problems)
+
+    def _environments(self, arguments):
+        """By host: id of its environment and, if the host lacks it, the archive to build it from."""
+        with open(arguments["lock"], encoding="utf-8") as lock, open(arguments["uv_lock"], encoding="utf-8") as uv_lock:
+            locks = lock.read(), uv_lock.read()
+        kinds, archives, environments = {}, {}, {}
+        for host, info in arguments["hosts"].items():
+            # Hosts mostly are alike, and a lock takes longer to read than a host to compare.
+            kind = str([value for name, value in sorted(info["python"].items()) if name != "executable"])
+            if kind not in kinds:
+                kinds[kind] = Packages(*locks, info["python"], arguments["source"])
+            packages = kinds[kind]
+            environments[host] = {"id": packages.id, "python": info["python"]["executable"], "archive": "", "sha256": ""}
+            if packages.id not in info["environments"]:
+                if kind not in archives:
+                    archive = packages.fetch(arguments["cache"], arguments["index_url"])
+                    archives[kind] = {"archive": archive, "sha256": sha256_of(archive)}
+                environments[host].update(archives[kind])
+        return environments

@@ -1,0 +1,108 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plan a host's Dask services and check that the host can run them, on the controller."""
+
+from __future__ import annotations
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import PlanError, plan_workers, port
+from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import format_size, parse_size
+
+# What dask and distributed of today need.
+OLDEST_PYTHON = (3, 10)
+
+# Spilling to these is slower than not spilling, or takes the very memory that it is to free.
+UNFIT_FOR_SCRATCH = {
+    "tmpfs": "lives in memory",
+    "ramfs": "lives in memory",
+    "nfs": "is on the network",
+    "nfs4": "is on the network",
+    "cifs": "is on the network",
+    "smb3": "is on the network",
+}
+
+
+def fitness(host, info, settings):
+    """What keeps a host from running Dask's services, one sentence each. Parameters as in the module's documentation."""
+    if not info["systemd"]:
+        yield f"{host} does not run systemd, which Dask's services need. Use a host that was booted with systemd."
+    python = info["python"]
+    if not python:
+        yield f"{host} has no Python '{settings['python']}'. Install it, or set dask_python to one that is there."
+    elif tuple(map(int, python["version"].split(".")[:2])) < OLDEST_PYTHON:
+        yield (
+            f"{host} has Python {python['version']} at {python['executable']}; Dask needs 3.10 or newer. Install a newer "
+            "one and set dask_python to it."
+        )
+    elif python["implementation"] != "cpython":
+        yield f"{host}: dask_python ({python['executable']}) is {python['implementation']}. Set it to a CPython."
+
+    wanted = parse_size(settings["free_disk"])
+    directories = {"dask_home": settings["home"]}
+    if settings["worker"]:
+        directories["dask_worker_scratch_directory"] = settings["scratch"]
+    for variable, directory in directories.items():
+        system = info["file_systems"][directory]
+        if system["free"] < wanted:
+            yield (
+                f"{host} has {format_size(system['free'])} free at {system['mount']}, where {variable} ({directory}) lies; "
+                f"dask_free_disk asks for {format_size(wanted)}. Free some, choose another directory, or lower it."
+            )
+    if settings["worker"] and not settings["scratch_any_filesystem"]:
+        kind = info["file_systems"][settings["scratch"]]["type"]
+        if kind in UNFIT_FOR_SCRATCH:
+            yield (
+                f"{host}: dask_worker_scratch_directory ({settings['scratch']}) is on {kind}, which "
+                f"{UNFIT_FOR_SCRATCH[kind]}. Choose a directory on a local disk, or set "
+                "dask_worker_scratch_any_filesystem to true."
+            )
+
+
+def taken_ports(host, info, ports):
+    """Ports of the plan that something else holds, one sentence each. ``ports`` has the variable by port."""
+    for listener in info["listeners"]:
+        variable = ports.get(listener["port"])
+        if variable and not listener["unit"].startswith(("dask-scheduler", "dask-worker")):
+            yield (
+                f"{host}: port {listener['port']} ({variable}) is held by {listener['process']}"
+                f"{' of ' + listener['unit'] if listener['unit'] else ''}. Stop that, or choose another port."
+            )
+
+
+class ActionModule(ActionBase):
+    """See the documentation of the module of the same name."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        host = task_vars["inventory_hostname"]
+        info, settings = self._task.args["info"], self._task.args["settings"]
+        problems, ports, workers = [], {}, []
+
+        def claim(number, variable):
+            if number in ports:
+                problems.append(f"{host}: {variable} ({number}) is also {ports[number]}. Choose another port.")
+            ports[number] = variable
+
+        try:
+            if settings["scheduler"]:
+                for name in ("dask_scheduler_port", "dask_scheduler_dashboard_port"):
+                    claim(port(settings[name], name), name)
+            if settings["worker"]:
+                workers = plan_workers(host, info["cores"], info["memory"], settings["workers"])
+                for worker in workers:
+                    for kind in ("port", "dashboard_port", "nanny_port"):
+                        if worker[kind]:
+                            claim(worker[kind], f"dask_worker_{kind}")
+            problems += fitness(host, info, settings)
+            problems += taken_ports(host, info, ports)
+        except PlanError as error:
+            problems.append(f"{host}: {error}")
+        except ValueError as error:
+            problems.append(f"{host}: dask_free_disk: {error}.")
+        result["workers"] = workers
+        return refuse(result, problems)

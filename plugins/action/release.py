@@ -1,0 +1,105 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Render a host's release on the controller and ship it whole, in one module execution."""
+
+from __future__ import annotations
+
+import os
+
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import lookup_loader
+from ansible_collections.daskops.cluster.plugins.plugin_utils.manifest import make_manifest
+
+
+class ActionModule(ActionBase):
+    """See the documentation of the module of the same name."""
+
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        arguments = self._task.args
+        files = _merged(file for entry in arguments["files"] for file in self._files(entry, task_vars))
+        manifest = make_manifest(arguments["environment"], files, arguments["services"])
+        for service, about in manifest["services"].items():
+            # Read by systemd when the service starts: what a process reports is what it was started from.
+            content = f"DASKOPS_RELEASE={about['release']}\n"
+            files.append({"path": f"services/{service}.release", "content": content})
+        module_arguments = {
+            "home": arguments["home"],
+            "manifest": manifest,
+            "files": {file["path"]: file["content"] for file in files},
+        }
+        result.update(self._execute_module("daskops.cluster.release", module_args=module_arguments, task_vars=task_vars))
+        result["manifest"] = manifest
+        # What the roles that activate the release need, which in check mode is not on the host yet.
+        kinds = sorted({about["kind"] for about in manifest["services"].values()})
+        result["services"] = {
+            kind: {name: about["release"] for name, about in manifest["services"].items() if about["kind"] == kind}
+            for kind in kinds
+        }
+        result["units"] = {
+            kind: {
+                file["path"].split("/", 1)[1]: file["content"]
+                for file in files
+                if file["path"].startswith("systemd/") and file["kind"] == kind
+            }
+            for kind in kinds
+        }
+        return result
+
+    def _files(self, entry, task_vars):
+        """The files that one entry of ``files`` stands for: path, content, kinds, kind and service."""
+        if "workers" in entry:
+            for worker in entry["workers"]:
+                one = {**entry, "path": entry["path"].format(**worker), "service": worker["unit"]}
+                one["variables"] = {"__dask_worker": worker}
+                del one["workers"]
+                yield from self._files(one, task_vars)
+            return
+        about = {
+            "kinds": entry.get("kinds", []),
+            "kind": entry.get("kind") or entry["kinds"][0],
+            "service": entry.get("service"),
+        }
+        if "template" in entry:
+            yield {"path": entry["path"], "content": self._render(entry, task_vars), **about}
+            return
+        for source in entry["sources"]:
+            try:
+                found = self._find_needle("files", source)
+            except AnsibleError:
+                raise AnsibleActionFail(f"{source} does not exist on the controller.") from None
+            for path, name in _walk(found, entry["path"]):
+                with open(path, encoding="utf-8") as file:
+                    yield {"path": name, "content": file.read(), **about}
+
+    def _render(self, entry, task_vars):
+        lookup = lookup_loader.get("ansible.builtin.template", loader=self._loader, templar=self._templar)
+        return lookup.run([entry["template"]], variables=task_vars, template_vars=entry.get("variables", {}))[0]
+
+
+def _merged(files):
+    """``files``, each once: one that several entries name is read by the kinds of all of them."""
+    merged = {}
+    for file in files:
+        known = merged.setdefault(file["path"], file)
+        if known["content"] != file["content"]:
+            raise AnsibleActionFail(f"Two files of the release are called {file['path']}. Rename one of them.")
+        known["kinds"] = sorted({*known["kinds"], *file["kinds"]})
+    return list(merged.values())
+
+
+def _walk(source, path):
+    """Paths of the Python files in ``source``, a file or a directory, with their names below ``path``."""
+    if os.path.isfile(source):
+        yield source, os.path.join(path, os.path.basename(source))
+        return
+    for directory, directories, names in os.walk(source):
+        directories[:] = sorted(set(directories) - {"__pycache__"})
+        for name in sorted(names):
+            if name.endswith(".py"):
+                full = os.path.join(directory, name)
+                yield full, os.path.join(path, os.path.relpath(full, source))

@@ -1,0 +1,236 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Judge a cluster: what the scheduler reports against what is expected, as pure functions."""
+
+from __future__ import annotations
+
+HEALTHY = "healthy"
+DEGRADED = "degraded"
+UNHEALTHY = "unhealthy"
+VERDICTS = (HEALTHY, DEGRADED, UNHEALTHY)  # from good to bad
+
+#: How many workers one sentence names; the lists that are returned beside it name all.
+NAMED = 20
+
+SEE_UNITS = "Look at the units on their hosts: systemctl status 'dask-worker*', journalctl -u 'dask-worker*'."
+
+
+class Expected:
+    """What a cluster should be.
+
+    Parameters
+    ----------
+    workers : dict, optional
+        Names of workers and the release that each should run, or None where that does not matter.
+    complete : bool
+        Whether these are all workers there should be. If not, only these are judged, so that the gate of one batch
+        says nothing about the hosts whose turn has not come.
+    count : int, optional
+        The least number of workers.
+    scheduler_release : str, optional
+        The release that the scheduler should run.
+    silent_after : float
+        Seconds without a heartbeat after which a worker counts as silent.
+    """
+
+    def __init__(self, workers=None, complete=True, count=None, scheduler_release=None, silent_after=30.0):
+        self.workers = dict(workers or {})
+        self.complete = complete
+        self.count = count
+        self.scheduler_release = scheduler_release
+        self.silent_after = silent_after
+
+    def concerns(self, worker):
+        return self.complete or not self.workers or worker["name"] in self.workers
+
+
+class Findings:
+    """Problems, and the verdict that follows from the worst of them."""
+
+    def __init__(self):
+        self.verdict = HEALTHY
+        self.problems = []
+
+    def add(self, verdict, problem):
+        self.verdict = max(self.verdict, verdict, key=VERDICTS.index)
+        self.problems.append(problem)
+
+
+def judge(report, expected):
+    """Judge what a scheduler reports.
+
+    Parameters
+    ----------
+    report : dict
+        As :meth:`SchedulerHTTP.report` returns it.
+    expected : Expected
+
+    Returns
+    -------
+    dict
+        ``verdict``, ``problems`` and what they follow from.
+    """
+    findings = Findings()
+    workers = sorted(report["workers"] or [], key=lambda worker: worker["name"])
+    judged = [worker for worker in workers if expected.concerns(worker)]
+    result = {
+        "detail": report["detail"],
+        "scheduler": report["scheduler"],
+        "tasks": report["tasks"],
+        # hundreds of workers with the same versions tell nothing; those that differ are in "versions"
+        "workers": [{key: worker[key] for key in worker if key != "versions"} for worker in workers],
+        "workers_present": report["count"],
+        "workers_expected": len(expected.workers) or expected.count,
+        "memory": {
+            "used": sum(worker.get("memory") or 0 for worker in workers),
+            "limit": sum(worker.get("memory_limit") or 0 for worker in workers),
+        },
+        "missing": [],
+        "unexpected": [],
+    }
+
+    status = report["scheduler"].get("status") or "running"
+    if status != "running":
+        findings.add(UNHEALTHY, f"The scheduler is {status}. Look at its log: journalctl -u dask-scheduler.")
+    result.update(judge_presence(report, workers, expected, findings))
+    result.update(judge_states(report, judged, expected, findings))
+    result["versions"] = judge_versions(report["scheduler"], judged, findings)
+    result.update(judge_releases(report["scheduler"], judged, expected, findings))
+    return dict(result, verdict=findings.verdict, problems=sorted(findings.problems))
+
+
+def unreachable(reason, expected):
+    """The judgement on a scheduler that does not answer, for this reason: whatever is expected is missing."""
+    nothing = {"detail": "none", "scheduler": {}, "count": 0, "workers": [], "tasks": {}, "states": None}
+    result = judge(nothing, expected)
+    if result["missing"]:
+        reason += f" Until it answers these are missing: {join(result['missing'])}."
+    return dict(result, verdict=UNHEALTHY, problems=[reason])
+
+
+def judge_presence(report, workers, expected, findings):
+    count = report["count"]
+    if expected.count is not None and count < expected.count:
+        findings.add(UNHEALTHY, f"{workers_are(count)} registered instead of at least {expected.count}. {SEE_UNITS}")
+    if not expected.workers:
+        return {}
+    if report["workers"] is None:
+        untold = "this scheduler does not tell their names"
+        if count < len(expected.workers):
+            findings.add(
+                UNHEALTHY, f"{workers_are(count)} registered instead of {len(expected.workers)}; {untold}. {SEE_UNITS}"
+            )
+        else:
+            findings.add(DEGRADED, f"{workers_are(count)} registered, but maybe not those expected: {untold}.")
+        return {}
+
+    present = {worker["name"] for worker in workers}
+    missing = sorted(set(expected.workers) - present)
+    unexpected = [worker for worker in workers if expected.complete and worker["name"] not in expected.workers]
+    if missing:
+        findings.add(UNHEALTHY, f"Missing: {join(missing)}. {SEE_UNITS}")
+    if unexpected:
+        findings.add(
+            DEGRADED,
+            f"Unexpected: {describe(unexpected)}. Add them to the inventory, or stop them if they are left over.",
+        )
+    return {"missing": missing, "unexpected": names_of(unexpected)}
+
+
+def judge_states(report, workers, expected, findings):
+    paused = [worker for worker in workers if worker.get("status") == "paused"]
+    retiring = [worker for worker in workers if worker.get("status") in ("closing_gracefully", "closing")]
+    silent = [worker for worker in workers if worker["heartbeat_age"] > expected.silent_after]
+    if paused:
+        findings.add(
+            DEGRADED,
+            f"Paused, so they take no tasks: {describe(paused)}. Most likely they are short of memory: look at it on "
+            "the scheduler's dashboard, and at journalctl -u 'dask-worker*' on their hosts.",
+        )
+    if retiring:
+        findings.add(DEGRADED, f"Retiring: {describe(retiring)}. They leave once their tasks and data are done.")
+    if silent:
+        listing = describe(silent, lambda worker: f"for {worker['heartbeat_age']:.0f} s")
+        findings.add(UNHEALTHY, f"Silent: {listing}. Look at the network to their hosts. {SEE_UNITS}")
+    for state, number in (report["states"] or {}).items():
+        if number:
+            findings.add(DEGRADED, f"{workers_are(number)} {state}; this scheduler does not tell which under load.")
+    return {"paused": names_of(paused), "retiring": names_of(retiring), "silent": names_of(silent)}
+
+
+def judge_versions(scheduler, workers, findings):
+    """Find the packages that differ: ``{package: {version: [who, ...]}}`` where the scheduler is one of those.
+
+    What the scheduler has not installed is compared among the workers: Dask needs no numpy on the scheduler.
+    """
+    installed = {package: version for package, version in (scheduler.get("versions") or {}).items() if version}
+    everyone = [("scheduler", installed)]
+    everyone += [(worker["name"], worker.get("versions") or {}) for worker in workers]
+    found = {}
+    for who, packages in everyone:
+        for package, version in packages.items():
+            found.setdefault(package, {}).setdefault(version or "missing", []).append(who)
+    differing = {package: versions for package, versions in sorted(found.items()) if len(versions) > 1}
+    for package, versions in differing.items():
+        # Dask moves code as bytecode, which a Python of another minor version cannot read; a patch release can.
+        harmless = package == "python" and len({tuple(version.split(".")[:2]) for version in versions}) == 1
+        listing = "; ".join(f"{version} on {join(who)}" for version, who in sorted(versions.items()))
+        findings.add(
+            DEGRADED if harmless else UNHEALTHY,
+            f"Versions of {package} differ: {listing}. Bring the same environment to all hosts.",
+        )
+    return differing
+
+
+def judge_releases(scheduler, workers, expected, findings):
+    actual = scheduler.get("release")
+    if expected.scheduler_release and actual != expected.scheduler_release:
+        findings.add(
+            UNHEALTHY,
+            f"The scheduler runs release {actual or 'unknown'} instead of {expected.scheduler_release}. Restart it.",
+        )
+    groups = {}
+    for worker in workers:
+        if worker.get("release"):
+            groups.setdefault(worker["release"].split(".")[0], []).append(worker["name"])
+    wrong = [worker for worker in workers if expected.workers.get(worker["name"]) not in (None, worker.get("release"))]
+    if wrong:
+        listing = describe(
+            wrong, lambda worker: f"{worker.get('release') or 'unknown'} instead of {expected.workers[worker['name']]}"
+        )
+        findings.add(UNHEALTHY, f"Not the expected release: {listing}. Restart their units.")
+    elif len(groups) > 1:
+        listing = "; ".join(f"{release} on {join(names)}" for release, names in sorted(groups.items()))
+        findings.add(DEGRADED, f"Workers run different releases: {listing}. Finish the upgrade.")
+    return {
+        "releases": groups,
+        "release_differences": {
+            worker["name"]: {"expected": expected.workers[worker["name"]], "actual": worker.get("release")}
+            for worker in wrong
+        },
+    }
+
+
+def names_of(workers):
+    return [worker["name"] for worker in workers]
+
+
+def describe(workers, note=None):
+    """Names, with the hosts they are on and a note to each."""
+    listing = []
+    for worker in workers:
+        text = f"{worker['name']} on {worker['host']}" if worker.get("host") else worker["name"]
+        listing.append(f"{text} ({note(worker)})" if note else text)
+    return join(listing)
+
+
+def join(names):
+    """``a, b, c``, cut where nobody reads on."""
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def workers_are(number):
+    return "1 worker is" if number == 1 else f"{number} workers are"

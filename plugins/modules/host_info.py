@@ -1,0 +1,215 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_info
+short_description: Tell what a host has to offer to Dask
+version_added: "0.1.0"
+description:
+  - Reports in one execution all that planning a host's Dask services needs to know. Changes nothing.
+  - Takes the place of fact gathering, which costs more and knows less of what is asked here.
+author:
+  - The daskops.cluster authors
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing in either mode.
+  diff_mode:
+    support: none
+    description: There is no change to show.
+options:
+  home:
+    description: Directory of the collection on the host, with its environments and releases.
+    type: path
+    required: true
+  python:
+    description: Interpreter that environments are built with, a path or a name on the search path.
+    type: str
+    default: python3
+  paths:
+    description: Directories, existing or not, whose file systems are described.
+    type: list
+    elements: path
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: Look at the host
+  daskops.cluster.host_info:
+    home: /opt/dask
+    paths:
+      - /opt/dask
+      - /var/lib/dask/scratch
+  register: host
+
+- name: Show how much memory it has
+  ansible.builtin.debug:
+    msg: "{{ host.memory }} bytes, {{ host.cores }} cores"
+"""
+
+RETURN = r"""
+cores:
+  description: Number of cores that processes may use.
+  type: int
+  returned: always
+  sample: 8
+memory:
+  description: Bytes of memory, or of the container's limit where that is lower.
+  type: int
+  returned: always
+  sample: 33554432000
+systemd:
+  description: Whether systemd runs the host.
+  type: bool
+  returned: always
+python:
+  description: The interpreter asked for; empty when there is none.
+  type: dict
+  returned: always
+  contains:
+    executable:
+      description: Its path.
+      type: str
+    version:
+      description: Its full version.
+      type: str
+    implementation:
+      description: Its implementation, in lower case.
+      type: str
+    machine:
+      description: The processor's architecture.
+      type: str
+    libc:
+      description: Name and version of the C library.
+      type: list
+      elements: str
+  sample: {executable: /usr/bin/python3, version: 3.11.2, implementation: cpython, machine: x86_64, libc: [glibc, "2.36"]}
+file_systems:
+  description: By path asked for, its C(type), C(mount) point and C(free) bytes.
+  type: dict
+  returned: always
+listeners:
+  description: The sockets that listen for TCP, each with C(port), C(process) and systemd C(unit).
+  type: list
+  elements: dict
+  returned: always
+environments:
+  description: Ids of the complete environments on the host.
+  type: list
+  elements: str
+  returned: always
+"""
+
+import contextlib
+import json
+import os
+import re
+
+from ansible.module_utils.basic import AnsibleModule
+
+PROBE = (
+    "import json, os, platform, sys; "
+    "print(json.dumps(dict(executable=sys.executable, version=platform.python_version(), "
+    "implementation=sys.implementation.name, machine=platform.machine(), libc=platform.libc_ver())))"
+)
+
+
+def read(path):
+    """The text of a file, empty where it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def memory():
+    """Bytes of memory, less where the control group of the whole host (a container's) says so."""
+    total = int(re.search(r"MemTotal:\s+(\d+) kB", read("/proc/meminfo")).group(1)) * 1024
+    limits = [read("/sys/fs/cgroup/memory.max").strip(), read("/sys/fs/cgroup/memory/memory.limit_in_bytes").strip()]
+    return min([total, *(int(limit) for limit in limits if limit.isdigit())])
+
+
+def file_system(path):
+    """Type, mount point and free bytes of the file system that holds ``path`` or will hold it."""
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    path = os.path.realpath(path)
+    mounts = {}
+    for line in read("/proc/self/mountinfo").splitlines():
+        fields = line.split(" ")
+        # A later line hides an earlier one of the same mount point; \040 stands for a space.
+        mounts[fields[4].replace("\\040", " ")] = fields[fields.index("-") + 1]
+    while path not in mounts:
+        path = os.path.dirname(path)
+    stat = os.statvfs(path)
+    return {"type": mounts[path], "mount": path, "free": stat.f_bavail * stat.f_frsize}
+
+
+def descriptors(process):
+    """What the open files of a process are links to."""
+    targets = set()
+    with contextlib.suppress(OSError):  # the process has ended meanwhile
+        for descriptor in os.listdir(f"/proc/{process}/fd"):
+            with contextlib.suppress(OSError):  # or has closed this one
+                targets.add(os.readlink(f"/proc/{process}/fd/{descriptor}"))
+    return targets
+
+
+def listeners():
+    """Who listens on which TCP port."""
+    ports = {}
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in read(table).splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A":  # LISTEN
+                ports[f"socket:[{fields[9]}]"] = int(fields[1].rsplit(":", 1)[1], 16)
+    found = {}
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        for socket in descriptors(process) & ports.keys():
+            unit = re.search(r"([^/\s]+\.(?:service|socket|scope))", read(f"/proc/{process}/cgroup"))
+            found[ports[socket]] = {
+                "process": f"{read(f'/proc/{process}/comm').strip()} (process {process})",
+                "unit": unit.group(1) if unit else "",
+            }
+    unknown = {"process": "an unknown process", "unit": ""}
+    return [{"port": port, **found.get(port, unknown)} for port in sorted(set(ports.values()))]
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "home": {"type": "path", "required": True},
+            "python": {"type": "str", "default": "python3"},
+            "paths": {"type": "list", "elements": "path", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    python = {}
+    interpreter = module.get_bin_path(module.params["python"])
+    if interpreter:
+        status, output, dummy = module.run_command([interpreter, "-c", PROBE])
+        python = json.loads(output) if status == 0 else {}
+
+    environments = os.path.join(module.params["home"], "environments")
+    names = os.listdir(environments) if os.path.isdir(environments) else []
+    module.exit_json(
+        changed=False,
+        cores=len(os.sched_getaffinity(0)),
+        memory=memory(),
+        systemd=os.path.isdir("/run/systemd/system"),
+        python=python,
+        file_systems={path: file_system(path) for path in module.params["paths"]},
+        listeners=listeners(),
+        environments=sorted(
+            name for name in names if os.path.exists(os.path.join(environments, name, "environment.json"))
+        ),
+    )
+
+
+if __name__ == "__main__":
+    main()

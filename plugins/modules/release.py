@@ -1,0 +1,175 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release
+short_description: Stage a release of a host's Dask services
+version_added: "0.1.0"
+description:
+  - Renders templates and reads files on the controller, and writes them as one directory on the host, in one execution.
+  - A release is immutable and named by its content. Staging it activates nothing; M(daskops.cluster.services) does.
+author:
+  - The daskops.cluster authors
+attributes:
+  check_mode:
+    support: full
+    description: Tells whether the release would be written.
+  diff_mode:
+    support: full
+    description: Shows what differs from the current release, file by file.
+options:
+  home:
+    description: Directory of the collection on the host; the release becomes C(releases/ID) below it.
+    type: path
+    required: true
+  environment:
+    description: Id of the environment that the release runs.
+    type: str
+    required: true
+  services:
+    description: Kind (C(scheduler) or C(worker)) by name of the systemd unit.
+    type: dict
+    required: true
+  files:
+    description: What the release is made of.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      path:
+        description:
+          - Path in the release of what O(files[].template) renders, or directory in it for O(files[].sources).
+          - Below C(systemd/) lie the files that systemd is to read.
+        type: str
+        required: true
+      template:
+        description: A Jinja template on the controller.
+        type: str
+      workers:
+        description:
+          - Workers as M(daskops.cluster.plan_host) planned them. There is one file for each then, in whose path C({unit})
+            is the name of the worker's unit, in whose template C(__dask_worker) is the worker, and which no other reads.
+        type: list
+        elements: dict
+      sources:
+        description: Files, or directories of Python modules, on the controller.
+        type: list
+        elements: str
+      kinds:
+        description: Kinds of the services that read the file, and are restarted when it changes.
+        type: list
+        elements: str
+        default: []
+      kind:
+        description: Kind that a file below C(systemd/) belongs to when no service needs a restart for it.
+        type: str
+      service:
+        description: The one service that reads the file, where it is not shared by all of its kind.
+        type: str
+"""
+
+EXAMPLES = r"""
+- name: Stage the release
+  daskops.cluster.release:
+    home: /opt/dask
+    environment: 0f3c5e9a7b1d
+    services:
+      dask-scheduler.service: scheduler
+    files:
+      - path: systemd/dask-scheduler.service
+        template: dask-scheduler.service.j2
+        kinds: [scheduler]
+      - path: python
+        sources: [preloads/monitor.py]
+        kinds: [scheduler]
+"""
+
+RETURN = r"""
+manifest:
+  description: The release's C(id), C(environment), C(services) (each with C(kind) and C(release)) and C(files).
+  type: dict
+  returned: success
+services:
+  description: Release by name of the unit, by kind.
+  type: dict
+  returned: success
+units:
+  description: Content of the files for systemd, by kind and path below C(/etc/systemd/system).
+  type: dict
+  returned: success
+"""
+
+import json
+import os
+import shutil
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def read_tree(directory):
+    """Content of the files below ``directory``, by relative path."""
+    files = {}
+    for parent, dummy, names in os.walk(directory):
+        for name in names:
+            path = os.path.join(parent, name)
+            with open(path, encoding="utf-8", errors="replace") as file:
+                files[os.path.relpath(path, directory)] = file.read()
+    return files
+
+
+def write_tree(directory, files):
+    """Write ``files``, content by relative path, for all to read."""
+    for path, content in files.items():
+        full = os.path.join(directory, path)
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        with open(full, "w", encoding="utf-8") as file:
+            file.write(content)
+
+
+def differences(before, after):
+    """What Ansible shows for ``--diff``: the files that differ."""
+    return [
+        {
+            "before_header": path,
+            "after_header": path,
+            "before": before.get(path, ""),
+            "after": after.get(path, ""),
+        }
+        for path in sorted({**before, **after})
+        if before.get(path) != after.get(path)
+    ]
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "home": {"type": "path", "required": True},
+            "manifest": {"type": "dict", "required": True},
+            "files": {"type": "dict", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    home, manifest = module.params["home"], module.params["manifest"]
+    final = os.path.join(home, "releases", manifest["id"])
+    files = {**module.params["files"], "manifest.json": json.dumps(manifest, indent=1, sort_keys=True) + "\n"}
+    if read_tree(final) == files:
+        module.exit_json(changed=False)
+    if not module.check_mode:
+        os.umask(0o022)
+        partial = os.path.join(home, "releases", f".partial-{manifest['id']}")
+        # Of a run that was cut off, or of somebody who changed a release by hand.
+        for leftover in (partial, final):
+            shutil.rmtree(leftover, ignore_errors=True)
+        write_tree(partial, files)
+        os.symlink(os.path.join(home, "environments", manifest["environment"]), os.path.join(partial, "environment"))
+        os.sync()
+        os.rename(partial, final)
+    module.exit_json(changed=True, diff=differences(read_tree(os.path.join(home, "current")), files))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: services
+short_description: Make a host's Dask services run a release
+version_added: "0.1.0"
+description:
+  - Compares what the host's processes run with what they should, and stops, switches and starts those that differ.
+  - What systemd reads, the host's C(current) link, and what starts at boot are brought in order on the way; units that are
+    no longer planned are stopped and removed.
+  - Succeeds only when every service has told systemd that it serves; fails with the last lines of its journal otherwise.
+author:
+  - The daskops.cluster authors
+attributes:
+  check_mode:
+    support: full
+    description: Tells what would be changed and restarted.
+  diff_mode:
+    support: full
+    description: Shows the changes of units, links and running releases.
+options:
+  home:
+    description: Directory of the collection on the host.
+    type: path
+    required: true
+  release:
+    description: Id of the release, staged by M(daskops.cluster.release).
+    type: str
+    required: true
+  kind:
+    description: Kind of the services in question; those of the other kind are left alone.
+    type: str
+    choices: [scheduler, worker]
+    required: true
+  services:
+    description: Release by name of the unit, for all services of the kind that the host is to run.
+    type: dict
+    required: true
+  units:
+    description: Content of the files for systemd, by path below C(/etc/systemd/system).
+    type: dict
+    required: true
+  boot:
+    description: The unit that the system starts at boot, and that starts the others.
+    type: str
+    required: true
+  start_timeout:
+    description: Seconds that the services may take until they serve.
+    type: int
+    default: 120
+"""
+
+EXAMPLES = r"""
+- name: Run the release
+  daskops.cluster.services:
+    home: /opt/dask
+    release: "{{ release.manifest.id }}"
+    kind: scheduler
+    services:
+      dask-scheduler.service: "{{ release.manifest.services['dask-scheduler.service'].release }}"
+    units: "{{ release.units.scheduler }}"
+    boot: dask-scheduler.service
+"""
+
+RETURN = r"""
+restarted:
+  description: The services that ran something else, or nothing, and were (in check mode - would be) started.
+  type: list
+  elements: str
+  returned: always
+removed:
+  description: The services that are no longer planned.
+  type: list
+  elements: str
+  returned: always
+"""
+
+import contextlib
+import glob
+import os
+import re
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+SYSTEMD = "/etc/systemd/system"
+
+# The files below SYSTEMD that belong to a kind, so that those no longer planned are found and removed.
+OURS = {"scheduler": ["dask-scheduler.service*"], "worker": ["dask-worker@*", "dask-workers.target*"]}
+UNIT = re.compile(r"dask-(scheduler|worker@\d+)\.service")
+
+
+class Host:
+    """What systemd and the file system of this host say."""
+
+    def __init__(self, module):
+        self.module = module
+        self.home = module.params["home"]
+        self.current = os.path.join(self.home, "current")
+
+    def systemctl(self, *arguments, check=True):
+        status, output, errors = self.module.run_command(["systemctl", *arguments])
+        if check and status != 0:
+            self.module.fail_json(msg=f"systemctl {' '.join(arguments)} failed: {errors.strip()}")
+        return output
+
+    def show(self, units):
+        """Properties by unit."""
+        if not units:
+            return {}
+        names = "Id,ActiveState,SubState,MainPID,NRestarts,Result,StatusText,UnitFileState,NeedDaemonReload"
+        output = self.systemctl("show", f"--property={names}", *units)
+        blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in output.strip().split("\n\n")]
+        return {block["Id"]: block for block in blocks}
+
+    def unit_files(self, kind):
+        """Content of the files of a kind below SYSTEMD, by relative path."""
+        files = {}
+        for pattern in OURS[kind]:
+            for path in glob.glob(os.path.join(SYSTEMD, pattern)) + glob.glob(os.path.join(SYSTEMD, pattern, "*")):
+                if os.path.isfile(path) and not os.path.islink(path):
+                    with open(path, encoding="utf-8") as file:
+                        files[os.path.relpath(path, SYSTEMD)] = file.read()
+        return files
+
+    def services(self, kind):
+        """The services of a kind that systemd has loaded, running or not."""
+        pattern = "dask-scheduler.service" if kind == "scheduler" else "dask-worker@*.service"
+        output = self.systemctl("list-units", "--all", "--plain", "--no-legend", "--full", pattern)
+        return [line.split()[0] for line in output.splitlines() if UNIT.fullmatch(line.split()[0])]
+
+    def journal(self, unit):
+        """The last lines of a unit's journal."""
+        command = ["journalctl", "--no-pager", "--output=cat", "--lines=15", f"--unit={unit}"]
+        return self.module.run_command(command)[1].strip()
+
+
+def running_release(pid):
+    """The release that a process was started from; None if it runs none."""
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/environ", encoding="utf-8", errors="replace") as file:
+            for variable in file.read().split("\0"):
+                if variable.startswith("DASKOPS_RELEASE="):
+                    return variable.split("=", 1)[1]
+    return None
+
+
+def write_units(before, after):
+    """Make the unit files under SYSTEMD ``after`` instead of ``before``, contents by relative path."""
+    for path in before.keys() - after.keys():
+        os.remove(os.path.join(SYSTEMD, path))
+        with contextlib.suppress(OSError):  # the drop-in directory, when it is empty
+            os.rmdir(os.path.dirname(os.path.join(SYSTEMD, path)))
+    for path, content in after.items():
+        if before.get(path) != content:
+            full = os.path.join(SYSTEMD, path)
+            os.makedirs(os.path.dirname(full), exist_ok=True)
+            with open(full + ".new", "w", encoding="utf-8") as file:
+                file.write(content)
+            os.chmod(full + ".new", 0o644)
+            os.replace(full + ".new", full)
+
+
+def point(link, target):
+    """Let the link point to the target, at no time to nothing."""
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(link + ".new")
+    os.symlink(target, link + ".new")
+    os.replace(link + ".new", link)
+
+
+def wait_until_ready(host, units, timeout):
+    """Wait until every service has told systemd that it serves; fail with the journal of one that does not."""
+    deadline = time.monotonic() + timeout
+    while True:
+        states = host.show(units)
+        waiting = [unit for unit in units if states[unit]["ActiveState"] != "active"]
+        if not waiting:
+            return
+        # A service that does not come up is started again and again (Restart=always): five times are enough to tell.
+        failing = [unit for unit in waiting if int(states[unit]["NRestarts"]) >= 5]
+        if failing or time.monotonic() > deadline:
+            unit = (failing or waiting)[0]
+            about = states[unit]
+            host.module.fail_json(
+                msg=f"{unit} does not come up ({about['ActiveState']}, {about['SubState']}, result {about['Result']}, "
+                f"started again {about['NRestarts']} times). Its last words:\n{host.journal(unit)}",
+            )
+        time.sleep(0.2)
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "home": {"type": "path", "required": True},
+            "release": {"type": "str", "required": True},
+            "kind": {"type": "str", "choices": ["scheduler", "worker"], "required": True},
+            "services": {"type": "dict", "required": True},
+            "units": {"type": "dict", "required": True},
+            "boot": {"type": "str", "required": True},
+            "start_timeout": {"type": "int", "default": 120},
+        },
+        supports_check_mode=True,
+    )
+    host = Host(module)
+    kind, wanted, boot = module.params["kind"], module.params["services"], module.params["boot"]
+    target = os.path.join(host.home, "releases", module.params["release"])
+
+    files = host.unit_files(kind)
+    states = host.show(sorted({*wanted, *host.services(kind), boot}))
+    running = {
+        unit: running_release(state["MainPID"])
+        for unit, state in states.items()
+        if unit.endswith(".service") and state["ActiveState"] not in ("inactive", "failed")
+    }
+    removed = sorted(unit for unit in running if unit not in wanted)
+    restarted = sorted(unit for unit in wanted if running.get(unit) != wanted[unit])
+    linked = os.path.realpath(host.current) if os.path.islink(host.current) else ""
+    enabled = states[boot]["UnitFileState"] == "enabled"
+
+    def seen(runs, link, at_boot):
+        """The state as ``--diff`` shows it."""
+        links = {host.current: link, "starts at boot": str(at_boot)}
+        return "".join(f"{name}: {value}\n" for name, value in sorted({**links, **runs}.items()))
+
+    units = module.params["units"]
+    changes = [(path, files.get(path, ""), units.get(path, "")) for path in {*files, *units}]
+    diff = [
+        {"before_header": path, "after_header": path, "before": before, "after": after}
+        for path, before, after in sorted(changes)
+        if before != after
+    ]
+    changed = bool(diff or removed or restarted or linked != target or not enabled)
+    if changed:
+        diff.append({"before": seen(running, linked, enabled), "after": seen(wanted, target, True)})
+    if changed and not module.check_mode:
+        stopped = [*removed, *(unit for unit in restarted if unit in running)]
+        if stopped:
+            host.systemctl("stop", *stopped)
+        write_units(files, units)
+        point(host.current, target)
+        host.systemctl("daemon-reload")
+        host.systemctl("enable", boot)
+        if restarted:
+            host.systemctl("reset-failed", *restarted, check=False)  # counts restarts from zero
+            host.systemctl("start", "--no-block", boot, *restarted)
+            wait_until_ready(host, restarted, module.params["start_timeout"])
+    module.exit_json(changed=changed, restarted=restarted, removed=removed, diff=diff)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fetching an environment's packages, once, by the controller, into one archive that hosts build from."""
+
+from __future__ import annotations
+
+import fcntl
+import glob
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+
+from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
+    LockError,
+    check_wheels,
+    minor,
+    parse_lock,
+    platform_tags,
+    select,
+)
+from ansible_collections.daskops.cluster.plugins.plugin_utils.manifest import digest
+
+# Part of every environment's id: raise it when the way that hosts build environments changes.
+RECIPE = 1
+
+
+class Packages:
+    """The packages of one environment.
+
+    Parameters
+    ----------
+    lock, uv_lock : str
+        Texts of the user's lock and of the lock of uv, which builds the environment on the host.
+    python : dict
+        The host's interpreter, as `host_info` returned it.
+    source : str
+        ``controller``: the archive holds every wheel; ``index``: it holds uv alone, hosts fetch for themselves.
+
+    Raises
+    ------
+    LockError
+        If the lock cannot serve that interpreter.
+    """
+
+    def __init__(self, lock, uv_lock, python, source):
+        requirements, self.options = parse_lock(lock)
+        self.python = python
+        self.source = source
+        self.lines = select(requirements, python)
+        self.uv_lines = select(parse_lock(uv_lock)[0], python)
+        # Where packages come from is no part of the id: the hashes make sure that they are the same.
+        platform = [python["implementation"], minor(python["version"]), python["machine"], python["libc"][0]]
+        self.id = digest([RECIPE, platform, self.lines, self.uv_lines])
+
+    def fetch(self, cache, index_url):
+        """Make the archive, unless ``cache`` has it.
+
+        Parameters
+        ----------
+        cache : str
+            Directory on the controller.
+        index_url : str
+            Package index; empty for the one that pip is configured with.
+
+        Returns
+        -------
+        str
+            Path of the archive: ``requirements.txt``, ``uv-….whl`` and, by source, ``wheels/…``.
+
+        Raises
+        ------
+        LockError
+            If a package cannot be had, differs from its hash, or is not for the interpreter.
+        """
+        os.makedirs(cache, exist_ok=True)
+        name = digest([self.id, self.source, self.python["libc"]])
+        archive = os.path.join(cache, f"environment-{name}.tar")
+        with open(os.path.join(cache, "lock"), "w", encoding="utf-8") as lock:
+            # Two runs at a time fetch one after the other; the second finds the first one's archive.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not os.path.exists(archive):
+                with tempfile.TemporaryDirectory(dir=cache) as directory:
+                    self._make_archive(archive, directory, index_url)
+        return archive
+
+    def _make_archive(self, archive, directory, index_url):
+        requirements = os.path.join(directory, "requirements.txt")
+        with open(requirements, "w", encoding="utf-8") as file:
+            file.write("\n".join([*(self.options if self.source == "index" else []), *self.lines, ""]))
+        members = [(requirements, "requirements.txt")]
+        members += [(path, os.path.basename(path)) for path in self._download(self.uv_lines, directory, "uv", index_url)]
+        if self.source == "controller":
+            wheels = self._download([*self.options, *self.lines], directory, "wheels", index_url)
+            check_wheels(wheels, self.python)
+            members += [(path, f"wheels/{os.path.basename(path)}") for path in wheels]
+        partial = os.path.join(directory, "archive.tar")
+        with tarfile.open(partial, "w") as tar:
+            for path, name in members:
+                tar.add(path, name)
+        os.replace(partial, archive)
+
+    def _download(self, lines, directory, name, index_url):
+        """The wheels that ``lines`` stand for, fetched into ``directory/name`` and checked against their hashes."""
+        wanted = os.path.join(directory, f"{name}.txt")
+        with open(wanted, "w", encoding="utf-8") as file:
+            file.write("\n".join([*lines, ""]))
+        version = minor(self.python["version"]).replace(".", "")
+        tags = platform_tags(self.python["machine"], self.python["libc"])
+        # fmt: off
+        command = [
+            sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check",
+            "--no-deps", "--require-hashes", "--only-binary=:all:", "--implementation=cp",
+            f"--python-version={minor(self.python['version'])}", f"--abi=cp{version}", "--abi=abi3", "--abi=none",
+            *(f"--platform={tag}" for tag in tags), f"--dest={directory}/{name}", f"--requirement={wanted}",
+        ]
+        # fmt: on
+        if index_url:
+            command.append(f"--index-url={index_url}")
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise LockError(self._reason(done.stderr))
+        return sorted(glob.glob(f"{directory}/{name}/*.whl"))
+
+    def _reason(self, errors):
+        """What pip complains of, in the words of somebody who has a lock and hosts."""
+        if "No module named pip" in errors:
+            return f"the controller's Python ({sys.executable}) has no pip to fetch packages with: install pip there"
+        if "DO NOT MATCH THE HASHES" in errors:
+            package = re.search(r"^\s+(\S+==\S+)", errors, re.MULTILINE)
+            return (
+                f"{package.group(1) if package else 'a package'} differs from its hash in the lock: do not use it "
+                "before you know why; make the lock again if the index is right"
+            )
+        missing = re.search(r"No matching distribution found for (\S+)", errors)
+        if missing:
+            return (
+                f"the index has no wheel of {missing.group(1)} for Python {self.python['version']} on "
+                f"{self.python['machine']} with {' '.join(self.python['libc'])}: the lock is for another Python or "
+                "platform, or the index is not the one it was made with"
+            )
+        lines = [line for line in errors.splitlines() if line.strip() and not line.startswith("WARNING")]
+        return "pip could not fetch the packages: " + " ".join(lines[-3:])
+
+
+def sha256_of(path):
+    """The SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        checksum = hashlib.sha256()
+        while chunk := file.read(1 << 20):
+            checksum.update(chunk)
+    return checksum.hexdigest()

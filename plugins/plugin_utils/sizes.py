@@ -1,0 +1,50 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sizes in bytes, written as Dask's users write them (``dask.utils.parse_bytes``)."""
+
+from __future__ import annotations
+
+import re
+
+_UNITS = {"": 1}
+for _power, _prefix in enumerate("kmgtp", start=1):
+    _UNITS[_prefix] = 1000**_power
+    _UNITS[f"{_prefix}i"] = 1024**_power
+
+MIB = 1024**2
+GIB = 1024**3
+
+
+def parse_size(text):
+    """Bytes in ``text``.
+
+    Parameters
+    ----------
+    text : str or int
+        ``"4GiB"``, ``"4 GB"``, ``"500M"``, ``4000000000``; ``G`` means 10^9 and ``Gi`` 2^30, as in Dask.
+
+    Returns
+    -------
+    int
+        Number of bytes, larger than 1.
+
+    Raises
+    ------
+    ValueError
+        If the text is no size, or one that Dask would read as a fraction (1 or less).
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgtp]i?|)b?\s*", str(text), re.IGNORECASE)
+    size = int(float(match.group(1)) * _UNITS[match.group(2).lower()]) if match else 0
+    if size <= 1:
+        raise ValueError(f"'{text}' is not a size; write it like 4GiB or 500MB")
+    return size
+
+
+def format_size(size):
+    """``size`` bytes for people, in binary units: ``"3.5 GiB"``."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if size < 1024 or unit == "TiB":
+            break
+        size /= 1024
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"

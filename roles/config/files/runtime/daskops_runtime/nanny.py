@@ -1,0 +1,15 @@
+"""Preload of a nanny: ``--preload-nanny daskops_runtime.nanny`` (Dask's command line ignores the setting for it)."""
+
+from __future__ import annotations
+
+from distributed import Nanny
+
+from daskops_runtime import systemd
+
+
+async def dask_setup(nanny: Nanny) -> None:
+    systemd.start(nanny)
+
+
+async def dask_teardown(nanny: Nanny) -> None:
+    systemd.stop(nanny)

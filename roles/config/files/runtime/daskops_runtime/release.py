@@ -1,0 +1,16 @@
+"""The release this process runs, as a name that others can compare."""
+
+from __future__ import annotations
+
+import os
+
+#: What a worker's release is called among the things that it tells the scheduler when it registers.
+KEY = "daskops_release"
+
+
+def get_release() -> str | None:
+    """Name of the release that this process was started from, such as ``3f2a91c04d5e.7b21``
+
+    The part before the dot names what all workers share, the part after it the host's own settings.
+    """
+    return os.environ.get("DASKOPS_RELEASE") or None

@@ -1,0 +1,17 @@
+"""Preload of a worker, with a nanny or without: ``distributed.worker.preload: [daskops_runtime.worker]``."""
+
+from __future__ import annotations
+
+from distributed import Worker
+
+from daskops_runtime import release, systemd
+
+
+async def dask_setup(worker: Worker) -> None:
+    # A preload runs before the worker registers, which is when the scheduler is told this.
+    worker.startup_information[release.KEY] = lambda worker: release.get_release()
+    systemd.start(worker)
+
+
+async def dask_teardown(worker: Worker) -> None:
+    systemd.stop(worker)
