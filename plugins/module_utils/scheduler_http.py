@@ -135,6 +135,9 @@ def explain(error, url, timeout):
         reason = "the connection was closed without an answer"
         hint = "If it speaks https, write https://. " if parts.scheme == "http" else ""
         remedy = f"{hint}{CHECK_PORT}"
+    elif isinstance(error, http.client.BadStatusLine) and "pickle-protocol" in error.line:
+        reason = "this port speaks Dask's own protocol, not HTTP"
+        remedy = "Give the port of the scheduler's dashboard, 8787 unless set otherwise"
     elif isinstance(error, http.client.BadStatusLine):
         reason = f"the answer is not HTTP, it begins {shorten(error.line)}"
         remedy = f"Another service uses this port. {CHECK_PORT}"

@@ -91,7 +91,7 @@ attributes:
     description: Will return details on what has changed, or possibly needs changing in check mode, when in diff mode.
     support: none
 author:
-  - the daskops.cluster authors
+  - The daskops.cluster authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

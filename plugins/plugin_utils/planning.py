@@ -19,8 +19,8 @@ class PlanError(ValueError):
 
 
 def _number(value, variable, automatic, largest=None):
-    """The whole number in ``value``, or ``automatic`` for ``auto``."""
-    if str(value).strip().lower() == "auto":
+    """The whole number in ``value``, or ``automatic``, where there is one, for ``auto``."""
+    if automatic is not None and str(value).strip().lower() == "auto":
         return automatic
     try:
         number = int(str(value))
@@ -100,7 +100,7 @@ def plan_workers(host, cores, memory, settings):
     if count * threads > cores:
         raise PlanError(
             f"{count} worker(s) of {threads} thread(s) want {count * threads} cores, {host} has {cores}. "
-            f"Lower dask_worker_count or dask_worker_threads, or set dask_worker_threads to 'auto'."
+            "Lower dask_worker_count or dask_worker_threads, or set dask_worker_threads to 'auto'."
         )
 
     reserve = _size(settings["memory_reserve"], "dask_worker_memory_reserve", system_reserve(memory))

@@ -14,6 +14,7 @@ import json
 import os
 import tempfile
 
+from ansible import context
 from ansible.plugins.action import ActionBase
 from ansible.plugins.callback import CallbackBase
 
@@ -22,7 +23,8 @@ name: module_executions
 type: aggregate
 short_description: Count module executions by host
 description:
-  - Prints how many modules a run executed on each host, and writes the counts to the file DASKOPS_EXECUTIONS names.
+  - Prints how many modules a run executed on each host, and writes the counts to the file that DASKOPS_EXECUTIONS
+    names, unless in check mode.
 options: {}
 """
 
@@ -57,6 +59,6 @@ class CallbackModule(CallbackBase):
         self._display.banner("MODULE EXECUTIONS")
         for host in sorted(stats.processed):
             self._display.display(f"{host:<26} : {calls[host]}")
-        if "DASKOPS_EXECUTIONS" in os.environ:
+        if "DASKOPS_EXECUTIONS" in os.environ and not context.CLIARGS["check"]:
             with open(os.environ["DASKOPS_EXECUTIONS"], "w", encoding="utf-8") as file:
                 json.dump({host: calls[host] for host in stats.processed}, file)

@@ -1,0 +1,63 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# The action plugin of the same name does the work; this is its documentation.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: check_inventory
+short_description: Check an inventory as a whole
+version_added: "0.1.0"
+description:
+  - Checks that the groups C(dask_scheduler) and C(dask_workers) make a cluster, that none of their hosts runs Windows, and
+    that no variable which begins with C(dask_) is misspelt. Fails with all that is wrong, each with its remedy.
+  - Runs on the controller and asks no host anything, so one host of the play is enough (C(run_once)).
+author:
+  - The daskops.cluster authors
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing in either mode.
+  diff_mode:
+    support: none
+    description: There is no change to show.
+options:
+  options:
+    description: The variables there are, by name, as the argument specification of a role lists them.
+    type: dict
+    required: true
+  scheduler_address:
+    description: Address of a scheduler that somebody else runs; empty where the group C(dask_scheduler) has it.
+    type: str
+    default: ""
+  scheduler_platform:
+    description: What the scheduler runs on.
+    type: str
+    choices: [linux, windows]
+    default: linux
+"""
+
+EXAMPLES = r"""
+- name: Check the inventory as a whole
+  daskops.cluster.check_inventory:
+    options: "{{ (lookup('ansible.builtin.file', 'argument_specs.yml') | from_yaml).argument_specs.main.options }}"
+  run_once: true
+
+- name: Check an inventory of workers alone
+  daskops.cluster.check_inventory:
+    options:
+      dask_scheduler_address: {type: str}
+    scheduler_address: tcp://10.0.0.5:8786
+  run_once: true
+"""
+
+RETURN = r"""
+msg:
+  description: What is wrong with the inventory and what to change, a line each.
+  type: str
+  returned: failure
+  sample: The group dask_workers has no host. Put at least one in it.
+"""

@@ -1,0 +1,47 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# The action plugin of the same name does the work; this is its documentation.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: compare_environments
+short_description: Make sure that all hosts have the same packages
+version_added: "0.1.0"
+description:
+  - Compares the packages of hosts with those that most of them have. Fails with the hosts and packages that differ.
+  - Runs on the controller and asks no host anything, so one host of the play is enough (C(run_once)).
+author:
+  - The daskops.cluster authors
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing in either mode. An environment that is not built yet is not compared.
+  diff_mode:
+    support: none
+    description: There is no change to show.
+options:
+  environments:
+    description: What M(daskops.cluster.environment) returned as C(environment), by host.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Compare what the hosts have got
+  daskops.cluster.compare_environments:
+    environments:
+      node1: "{{ hostvars.node1.built.environment }}"
+      node2: "{{ hostvars.node2.built.environment }}"
+  run_once: true
+"""
+
+RETURN = r"""
+msg:
+  description: The hosts that have other packages, with the versions that differ, a line each.
+  type: str
+  returned: failure
+"""

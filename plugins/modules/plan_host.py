@@ -1,0 +1,188 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# The action plugin of the same name does the work; this is its documentation.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: plan_host
+short_description: Plan a host's Dask services
+version_added: "0.1.0"
+description:
+  - Shares a host's cores, memory and ports out to its workers, and checks that the host can run them. Fails with all that
+    is in the way, each with its remedy.
+  - Runs on the controller; what M(daskops.cluster.host_info) reported is all that it knows of the host.
+author:
+  - The daskops.cluster authors
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing in either mode.
+  diff_mode:
+    support: none
+    description: There is no change to show.
+options:
+  info:
+    description: What M(daskops.cluster.host_info) returned for the host, asked for O(settings.home) and O(settings.scratch).
+    type: dict
+    required: true
+  settings:
+    description: What the host is to run.
+    type: dict
+    required: true
+    suboptions:
+      scheduler:
+        description: Whether the host runs the scheduler.
+        type: bool
+        required: true
+      worker:
+        description: Whether the host runs workers.
+        type: bool
+        required: true
+      home:
+        description: Value of C(dask_home).
+        type: path
+        required: true
+      python:
+        description: Value of C(dask_python).
+        type: str
+        required: true
+      free_disk:
+        description: Value of C(dask_free_disk).
+        type: str
+        required: true
+      scratch:
+        description: Value of C(dask_worker_scratch_directory).
+        type: path
+        required: true
+      scratch_any_filesystem:
+        description: Value of C(dask_worker_scratch_any_filesystem).
+        type: bool
+        required: true
+      dask_scheduler_port:
+        description: Port of the scheduler.
+        type: int
+        required: true
+      dask_scheduler_dashboard_port:
+        description: Port of the scheduler's dashboard.
+        type: int
+        required: true
+      workers:
+        description: How the host's workers are to be.
+        type: dict
+        required: true
+        suboptions:
+          count:
+            description: Number of workers, or V(auto).
+            type: str
+            required: true
+          threads:
+            description: Threads of a worker, or V(auto).
+            type: str
+            required: true
+          memory:
+            description: Memory limit of a worker, or V(auto).
+            type: str
+            required: true
+          memory_reserve:
+            description: Memory left to the system, or V(auto).
+            type: str
+            required: true
+          port:
+            description: Port of the first worker; the others follow.
+            type: int
+            required: true
+          dashboard_port:
+            description: Port of the first worker's dashboard; the others follow.
+            type: int
+            required: true
+          nanny_port:
+            description: Port of the first worker's nanny; the others follow.
+            type: int
+            required: true
+          nanny:
+            description: Whether each worker has a nanny.
+            type: bool
+            required: true
+"""
+
+EXAMPLES = r"""
+- name: Look at the host
+  daskops.cluster.host_info:
+    home: /opt/dask
+    paths: [/opt/dask, /var/lib/dask/scratch]
+  register: host
+
+- name: Plan two workers
+  daskops.cluster.plan_host:
+    info: "{{ host }}"
+    settings:
+      scheduler: false
+      worker: true
+      home: /opt/dask
+      python: python3
+      free_disk: 2GiB
+      scratch: /var/lib/dask/scratch
+      scratch_any_filesystem: false
+      dask_scheduler_port: 8786
+      dask_scheduler_dashboard_port: 8787
+      workers:
+        count: 2
+        threads: auto
+        memory: auto
+        memory_reserve: 1GiB
+        port: 8800
+        dashboard_port: 8900
+        nanny_port: 9000
+        nanny: false
+  register: plan
+"""
+
+RETURN = r"""
+workers:
+  description: The workers that the host is to run; empty where it runs none.
+  type: list
+  elements: dict
+  returned: always
+  contains:
+    name:
+      description: Name that the worker registers with.
+      type: str
+    unit:
+      description: Name of its systemd unit.
+      type: str
+    threads:
+      description: Its threads.
+      type: int
+    memory_limit:
+      description: Its memory limit in bytes.
+      type: int
+    memory_max:
+      description: Bytes at which systemd ends it.
+      type: int
+    port:
+      description: Its port.
+      type: int
+    dashboard_port:
+      description: Port of its dashboard and HTTP routes.
+      type: int
+    nanny_port:
+      description: Port of its nanny; null without one.
+      type: int
+  sample:
+    - name: node1-1
+      unit: dask-worker@1.service
+      threads: 4
+      memory_limit: 8589934592
+      memory_max: 9448928051
+      port: 8800
+      dashboard_port: 8900
+      nanny_port: null
+msg:
+  description: What is in the way and what to change, a line each.
+  type: str
+  returned: failure
+"""

@@ -1,0 +1,28 @@
+#!/usr/bin/env python3
+"""How Ansible reaches the hosts of the group testbed; given with -i beside the inventory that names them.
+
+A script, for it knows where the checkout is whatever the working directory and the playbook are, and gives every
+reader of the inventory (Ansible, Molecule, testinfra) plain values.
+"""
+
+import json
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+# A container's host key lasts as long as the container, so there is nothing to remember; the user's own ssh
+# configuration and agent stay out of it.
+SSH_ARGS = (
+    "-F /dev/null -o IdentitiesOnly=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
+)
+
+VARIABLES = {
+    "ansible_user": "ops",
+    "ansible_ssh_private_key_file": str(CHECKOUT / ".cache" / "testbed" / "id_ed25519"),
+    "ansible_ssh_common_args": SSH_ARGS,
+    "ansible_pipelining": True,
+    "ansible_become": True,
+    "ansible_python_interpreter": "/usr/bin/python3",
+}
+
+print(json.dumps({"testbed": {"vars": VARIABLES}, "_meta": {"hostvars": {}}}))

@@ -1,0 +1,199 @@
+"""Real Dask processes for the tests: started on free loopback ports, and killed however a test ends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from distributed import Client
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+
+ROOT = Path(__file__).parents[2]
+RUNTIME = ROOT / "roles/config/files/runtime"
+
+STOCK_ROUTES = [
+    "distributed.http.scheduler.prometheus",
+    "distributed.http.scheduler.info",
+    "distributed.http.scheduler.json",
+    "distributed.http.health",
+    "distributed.http.proxy",
+    "distributed.http.statics",
+]
+
+# Machines that also run the processes below are slow at times; that is no failure.
+hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("patient")
+
+
+def wait_until(condition, timeout=20.0, interval=0.05):
+    """Return the first true value of a condition, or fail when the time is over."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"still not true after {timeout} s: {condition}"
+        time.sleep(interval)
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def environment(settings, variables):
+    """The variables of a Dask process: ours, and settings of Dask such as ``{"scheduler.preload": [...]}``."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("DASK_", "DASKOPS_"))}
+    env.pop("NOTIFY_SOCKET", None)
+    env.update(PYTHONPATH=str(RUNTIME), DASK_CONFIG=os.devnull, **variables)
+    for key, value in settings.items():
+        env["DASK_DISTRIBUTED__" + key.upper().replace(".", "__").replace("-", "_")] = repr(value)
+    return env
+
+
+@contextlib.contextmanager
+def running(module, *args, settings=None, **variables):
+    """Run ``python -m module`` and kill it at the end; a process that was stopped dies of that too."""
+    command = [sys.executable, "-m", module, *map(str, args)]
+    process = subprocess.Popen(
+        command, env=environment(settings or {}, variables), stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # a nanny's worker is in the same group
+        process.wait(20)
+
+
+class Scheduler:
+    """A running scheduler."""
+
+    def __init__(self, process, file):
+        identity = json.loads(file.read_text())
+        self.process = process
+        self.address = identity["address"]
+        self.port = identity["services"]["dashboard"]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    @contextlib.contextmanager
+    def client(self):
+        with Client(self.address, set_as_default=False, timeout=20) as client:
+            yield client
+
+
+@contextlib.contextmanager
+def scheduler(directory, *args, runtime=False, settings=None, **variables):
+    settings = dict(settings or {})
+    if runtime:
+        settings.setdefault("scheduler.preload", ["daskops_runtime.scheduler"])
+        settings.setdefault("scheduler.http.routes", ["daskops_runtime.routes", *STOCK_ROUTES])
+    file = directory / "scheduler.json"
+    command = ["distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", 0, "--scheduler-file", file]
+    command += ["--dashboard-address", "127.0.0.1:0", "--no-dashboard", *args]
+    with running(*command, settings=settings, **variables) as process:
+        wait_until(lambda: process.poll() is not None or (file.exists() and file.read_text()))
+        assert process.poll() is None, "the scheduler did not start"
+        yield Scheduler(process, file)
+
+
+@contextlib.contextmanager
+def worker(scheduler, name, *args, nanny=False, runtime=False, settings=None, **variables):
+    settings = dict(settings or {})
+    settings.setdefault("worker.memory.pause", False)  # tests pause workers, the memory manager must not undo that
+    if runtime:
+        settings.setdefault("worker.preload", ["daskops_runtime.worker"])
+    command = ["distributed.cli.dask_worker", scheduler if isinstance(scheduler, str) else scheduler.address]
+    command += ["--name", name, "--nthreads", 1, "--memory-limit", "1GiB", "--host", "127.0.0.1"]
+    command += ["--dashboard-address", "127.0.0.1:0", "--no-dashboard", "--nanny" if nanny else "--no-nanny", *args]
+    with running(*command, settings=settings, **variables) as process:
+        yield process
+
+
+class Cluster:
+    """A scheduler with two workers, `w1` and `w2`, and a client."""
+
+    def __init__(self, scheduler, workers, client):
+        self.scheduler = scheduler
+        self.url = scheduler.url
+        self.workers = workers
+        self.client = client
+
+    def addresses(self):
+        return {
+            worker["name"]: address for address, worker in self.client.scheduler_info(n_workers=-1)["workers"].items()
+        }
+
+    @contextlib.contextmanager
+    def status(self, name, status):
+        """Hold a worker in another status."""
+
+        def change(status, dask_worker):
+            from distributed.core import Status
+
+            dask_worker.status = Status[status]
+
+        address = [self.addresses()[name]]
+        self.client.run(change, status, workers=address)
+        try:
+            yield
+        finally:
+            self.client.run(change, "running", workers=address)
+
+    @contextlib.contextmanager
+    def stopped(self, name):
+        """Stop a worker's process as SIGSTOP does."""
+        self.workers[name].send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.workers[name].send_signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def load(self):
+        """Keep both workers busy with many short tasks."""
+        futures = self.client.map(time.sleep, [0.05] * 2000, pure=False)
+        wait_until(lambda: any(future.done() for future in futures))
+        try:
+            yield
+        finally:
+            self.client.cancel(futures)
+            wait_until(lambda: not any(self.client.processing().values()))
+
+
+@contextlib.contextmanager
+def cluster(directory, **options):
+    release = {"DASKOPS_RELEASE": "shared.s"} if options.get("runtime") else {}
+    with contextlib.ExitStack() as stack:
+        started = stack.enter_context(scheduler(directory, **options, **release))
+        workers = {}
+        for name in ("w1", "w2"):
+            release = {"DASKOPS_RELEASE": f"shared.{name}"} if options.get("runtime") else {}
+            workers[name] = stack.enter_context(worker(started, name, **options, **release))
+        client = stack.enter_context(started.client())
+        client.wait_for_workers(2, timeout=20)
+        yield Cluster(started, workers, client)
+
+
+@pytest.fixture(scope="session")
+def ours(tmp_path_factory):
+    """A cluster that runs this collection's runtime."""
+    with cluster(tmp_path_factory.mktemp("ours"), runtime=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stock(tmp_path_factory):
+    """A cluster that knows nothing of this collection."""
+    with cluster(tmp_path_factory.mktemp("stock")) as running:
+        yield running

@@ -1,0 +1,301 @@
+"""Judging a cluster and reading the scheduler's answers, as pure functions."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.daskops.cluster.plugins.module_utils import scheduler_http
+from ansible_collections.daskops.cluster.plugins.module_utils.health import (
+    DEGRADED,
+    HEALTHY,
+    NAMED,
+    UNHEALTHY,
+    VERDICTS,
+    Expected,
+    judge,
+    unreachable,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+PACKAGES = {"python": "3.11.7.final.0", "dask": "2026.8.0", "numpy": "2.3.1"}
+
+
+def worker(name, **changes):
+    return {
+        "name": name,
+        "host": f"host-of-{name}",
+        "status": "running",
+        "heartbeat_age": 0.5,
+        "memory": 10,
+        "memory_limit": 100,
+        "release": f"shared.{name}",
+        "versions": PACKAGES,
+        **changes,
+    }
+
+
+def report(*workers, **changes):
+    return {
+        "detail": "full",
+        "scheduler": {"status": "running", "release": "shared.s", "versions": PACKAGES},
+        "count": len(workers),
+        "workers": list(workers),
+        "tasks": {},
+        "states": None,
+        **changes,
+    }
+
+
+def expect(*names, **others):
+    return Expected(dict.fromkeys(names), **others)
+
+
+def only_problem(result):
+    (problem,) = result["problems"]
+    return problem
+
+
+def test_whole_cluster():
+    result = judge(report(worker("b"), worker("a")), expect("a", "b", count=2, scheduler_release="shared.s"))
+    assert result["verdict"] == HEALTHY
+    assert result["problems"] == []
+    assert result["workers_expected"] == result["workers_present"] == 2
+    assert result["memory"] == {"used": 20, "limit": 200}
+    assert result["releases"] == {"shared": ["a", "b"]}
+    assert [w["name"] for w in result["workers"]] == ["a", "b"]
+    assert not any("versions" in w for w in result["workers"])
+
+
+def test_no_workers_and_none_expected():
+    assert judge(report(), Expected())["verdict"] == HEALTHY
+
+
+def test_missing():
+    result = judge(report(worker("a")), expect("a", "b", "c"))
+    assert result["verdict"] == UNHEALTHY
+    assert result["missing"] == ["b", "c"]
+    assert only_problem(result).startswith("Missing: b, c. Look at")
+
+
+def test_unexpected_only_degrades():
+    result = judge(report(worker("a"), worker("b")), expect("a"))
+    assert (result["verdict"], result["unexpected"]) == (DEGRADED, ["b"])
+    assert "b on host-of-b" in only_problem(result)
+
+
+def test_count():
+    assert judge(report(worker("a")), Expected(count=1))["verdict"] == HEALTHY
+    result = judge(report(worker("a")), Expected(count=2))
+    assert (result["verdict"], result["workers_expected"]) == (UNHEALTHY, 2)
+    assert "1 worker is registered instead of at least 2" in only_problem(result)
+
+
+@pytest.mark.parametrize(
+    "status, key, words",
+    [
+        ("paused", "paused", "Paused"),
+        ("closing_gracefully", "retiring", "Retiring"),
+        ("closing", "retiring", "Retiring"),
+    ],
+)
+def test_paused_and_retiring(status, key, words):
+    result = judge(report(worker("a"), worker("b", status=status)), expect("a", "b"))
+    assert (result["verdict"], result[key]) == (DEGRADED, ["b"])
+    assert only_problem(result).startswith(words) and "b on host-of-b" in only_problem(result)
+
+
+def test_silent():
+    result = judge(report(worker("a", heartbeat_age=31), worker("b", heartbeat_age=30)), Expected(silent_after=30))
+    assert (result["verdict"], result["silent"]) == (UNHEALTHY, ["a"])
+    assert only_problem(result).startswith("Silent: a on host-of-a (for 31 s).")
+
+
+def test_closing_scheduler():
+    result = judge(report(scheduler={"status": "closing"}), Expected())
+    assert (result["verdict"], only_problem(result)[:25]) == (UNHEALTHY, "The scheduler is closing.")
+
+
+def test_versions_against_the_scheduler():
+    other = dict(PACKAGES, dask="2026.7.1")
+    result = judge(report(worker("a"), worker("b", versions=other)), Expected())
+    assert result["verdict"] == UNHEALTHY
+    assert result["versions"] == {"dask": {"2026.8.0": ["scheduler", "a"], "2026.7.1": ["b"]}}
+    assert "dask differ: 2026.7.1 on b; 2026.8.0 on scheduler, a." in only_problem(result)
+
+
+def test_package_that_only_some_workers_have():
+    result = judge(report(worker("a"), worker("b", versions=dict(PACKAGES, numpy=None))), Expected())
+    assert result["versions"] == {"numpy": {"2.3.1": ["scheduler", "a"], "missing": ["b"]}}
+
+
+def test_package_that_the_scheduler_lacks_is_compared_among_workers():
+    scheduler = {"status": "running", "versions": dict(PACKAGES, numpy=None)}
+    assert judge(report(worker("a"), worker("b"), scheduler=scheduler), Expected())["verdict"] == HEALTHY
+    other = worker("b", versions=dict(PACKAGES, numpy="1.26.4"))
+    result = judge(report(worker("a"), other, scheduler=scheduler), Expected())
+    assert result["versions"] == {"numpy": {"2.3.1": ["a"], "1.26.4": ["b"]}}
+
+
+@pytest.mark.parametrize("python, verdict", [("3.11.9.final.0", DEGRADED), ("3.12.1.final.0", UNHEALTHY)])
+def test_python_patch_releases_only_degrade(python, verdict):
+    result = judge(report(worker("a", versions=dict(PACKAGES, python=python))), Expected())
+    assert result["verdict"] == verdict
+    assert list(result["versions"]) == ["python"]
+
+
+def test_release_other_than_expected():
+    expected = Expected({"a": "new.1", "b": None})
+    result = judge(report(worker("a", release="old.1"), worker("b")), expected)
+    assert result["verdict"] == UNHEALTHY
+    assert result["release_differences"] == {"a": {"expected": "new.1", "actual": "old.1"}}
+    assert "a on host-of-a (old.1 instead of new.1)" in only_problem(result)
+
+
+def test_release_that_nobody_tells():
+    result = judge(report(worker("a", release=None)), Expected({"a": "new.1"}, scheduler_release="new.s"))
+    assert result["verdict"] == UNHEALTHY
+    assert any("a on host-of-a (unknown instead of new.1)" in problem for problem in result["problems"])
+    assert any("runs release shared.s instead of new.s" in problem for problem in result["problems"])
+
+
+def test_mixed_releases():
+    result = judge(report(worker("a"), worker("b", release="old.b")), Expected())
+    assert result["verdict"] == DEGRADED
+    assert result["releases"] == {"shared": ["a"], "old": ["b"]}
+    assert "old on b; shared on a" in only_problem(result)
+
+
+def test_an_incomplete_list_says_nothing_about_the_others():
+    old = worker("b", release="old.b", versions=dict(PACKAGES, dask="2025.1.0"), status="paused", heartbeat_age=99)
+    result = judge(report(worker("a"), old), Expected({"a": "shared.a"}, complete=False))
+    assert (result["verdict"], result["unexpected"]) == (HEALTHY, [])
+    assert judge(report(old), Expected({"a": None}, complete=False))["missing"] == ["a"]
+
+
+def test_names_that_are_not_told():
+    unknown = {"workers": None, "detail": "counts", "scheduler": {}}
+    assert judge(report(count=2, **unknown), expect("a", "b"))["verdict"] == DEGRADED
+    result = judge(report(count=1, **unknown), expect("a", "b"))
+    assert (result["verdict"], result["missing"]) == (UNHEALTHY, [])
+    assert "1 worker is registered instead of 2" in only_problem(result)
+    result = judge(report(count=1, states={"paused": 1, "retiring": 0}, **unknown), Expected())
+    assert (result["verdict"], only_problem(result)[:18]) == (DEGRADED, "1 worker is paused")
+
+
+def test_unreachable():
+    result = unreachable("http://x: nothing listens there.", expect("a", "b"))
+    assert (result["verdict"], result["missing"], result["detail"]) == (UNHEALTHY, ["a", "b"], "none")
+    assert only_problem(result).startswith("http://x: nothing listens there.")
+    assert only_problem(result).endswith("missing: a, b.")
+
+
+def test_long_lists_are_cut_in_sentences_only():
+    names = [f"w{i:03}" for i in range(NAMED + 280)]
+    result = judge(report(), expect(*names))
+    assert result["missing"] == names
+    assert " and 280 more." in only_problem(result)
+
+
+names = st.sampled_from(["n1", "n2", "n3", "n4", "n5"])
+workers = st.builds(
+    worker,
+    names,
+    status=st.sampled_from(["running", "paused", "closing_gracefully", "closing", "init"]),
+    heartbeat_age=st.floats(0, 100),
+    release=st.sampled_from([None, "one.x", "one.y", "two.x"]),
+    versions=st.none()
+    | st.dictionaries(st.sampled_from(["python", "dask", "numpy"]), st.sampled_from([None, "1", "2"])),
+    memory_limit=st.none() | st.integers(1, 100),
+)
+reports = st.builds(
+    lambda workers, **others: report(*workers, **others),
+    st.lists(workers, unique_by=lambda worker: worker["name"]),
+    states=st.none() | st.fixed_dictionaries({"paused": st.integers(0, 2)}),
+)
+expectations = st.builds(
+    Expected,
+    st.dictionaries(names, st.sampled_from([None, "one.x", "two.x"])),
+    complete=st.booleans(),
+    count=st.none() | st.integers(0, 6),
+    scheduler_release=st.sampled_from([None, "shared.s", "other.s"]),
+    silent_after=st.floats(0, 100),
+)
+
+
+@given(reports, expectations)
+def test_verdict_and_problems_agree(report, expected):
+    result = judge(report, expected)
+    assert result["problems"] == sorted(result["problems"])
+    assert (result["verdict"] == HEALTHY) == (not result["problems"])
+    bad = result["missing"] or result["silent"] or result["release_differences"]
+    assert result["verdict"] == UNHEALTHY or not bad
+    assert result["verdict"] != HEALTHY or not (result["unexpected"] or result["paused"] or result["retiring"])
+    for name in result["missing"] + result["unexpected"] + result["silent"] + result["paused"]:
+        assert any(name in problem for problem in result["problems"])
+    present = {worker["name"] for worker in report["workers"]}
+    assert present | set(result["missing"]) >= set(expected.workers)
+    assert not present & set(result["missing"])
+
+
+@given(reports, expectations)
+def test_order_of_workers_does_not_matter(report, expected):
+    assert judge(dict(report, workers=report["workers"][::-1]), expected) == judge(report, expected)
+
+
+@given(reports, expectations, names)
+def test_expecting_one_more_never_makes_a_missing_worker_better(report, expected, name):
+    """Asking for more of the same workers can only turn an unexpected one into an expected one."""
+    present = {worker["name"] for worker in report["workers"]}
+    if name in present or not expected.workers:
+        return
+    more = Expected({**expected.workers, name: None}, expected.complete, expected.count)
+    assert VERDICTS.index(judge(report, more)["verdict"]) == VERDICTS.index(UNHEALTHY)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
+    lambda values: (
+        st.lists(values, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["schema", "scheduler", "workers", "versions", "tasks", "name", "clients"]), values
+        )
+    ),
+)
+
+
+@given(json_values)
+def test_any_other_json_is_refused_in_one_way(document):
+    client = scheduler_http.SchedulerHTTP("http://127.0.0.1:1")
+    for read, headers in (
+        (scheduler_http.from_summary, ()),
+        (scheduler_http.from_counts, ()),
+        (scheduler_http.from_identity, ({},)),
+    ):
+        with pytest.raises(scheduler_http.SchedulerError, match="unexpected shape"):
+            client._shaped("route", read, document, *headers)
+
+
+@given(st.text())
+def test_any_page_is_read_without_a_failure(text):
+    assert scheduler_http.from_workers_page(text) == []
+    assert scheduler_http.from_metrics(text) is None
+
+
+@pytest.mark.parametrize(
+    "given, root",
+    [
+        ("http://10.0.0.1:8787", "http://10.0.0.1:8787"),
+        ("http://10.0.0.1:8787/", "http://10.0.0.1:8787"),
+        ("http://10.0.0.1:8787/status", "http://10.0.0.1:8787"),
+        ("https://dask.example.org/cluster-a/status/?x=1", "https://dask.example.org/cluster-a"),
+        ("http://[::1]:8787", "http://[::1]:8787"),
+    ],
+)
+def test_normalize_url(given, root):
+    assert scheduler_http.normalize_url(given) == root
+
+
+@pytest.mark.parametrize("url", ["", "10.0.0.1:8787", "tcp://10.0.0.1:8786", "http://", "http://a:b", "http://a:99999"])
+def test_what_is_no_url_of_a_scheduler(url):
+    with pytest.raises(scheduler_http.SchedulerError, match="not a URL of a scheduler.*http://10.0.0.1:8787"):
+        scheduler_http.normalize_url(url)

@@ -1,0 +1,137 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which change restarts which service."""
+
+import copy
+
+import pytest
+from ansible_collections.daskops.cluster.plugins.plugin_utils.manifest import (
+    digest,
+    make_manifest,
+    service_releases,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+SCHEDULER = "dask-scheduler.service"
+WORKERS = ["dask-worker@1.service", "dask-worker@2.service"]
+SERVICES = {SCHEDULER: "scheduler", **dict.fromkeys(WORKERS, "worker")}
+BOTH = ["scheduler", "worker"]
+
+
+def file(path, content, kinds, service=None):
+    return {"path": path, "content": content, "kinds": kinds, "service": service}
+
+
+FILES = [
+    file("dask_configuration.yaml", "# Written for you.\na: 1\n\nb:\n  - 2\n", BOTH),
+    file("python/ours.py", "# Why.\nx = 1\n", BOTH),
+    file("python/theirs.py", "y = 1\n", ["worker"]),
+    file("systemd/dask-scheduler.service", "[Service]\n", ["scheduler"]),
+    file("systemd/dask-worker@.service", "[Service]\n", ["worker"]),
+    file("systemd/dask-workers.target", "[Unit]\n", []),
+    file(f"services/{SCHEDULER}.env", "A=1\n", ["scheduler"], SCHEDULER),
+    *(file(f"services/{worker}.env", f"A={worker}\n", ["worker"], worker) for worker in WORKERS),
+]
+PATHS = [f["path"] for f in FILES]
+
+
+def changed(path, change):
+    """`FILES`, one of them changed."""
+    files = copy.deepcopy(FILES)
+    (one,) = (f for f in files if f["path"] == path)
+    one["content"] = change(one["content"])
+    return files
+
+
+def restarted(files, environment="environment"):
+    """The services whose release another set of files changes."""
+    before = service_releases("environment", FILES, SERVICES)
+    after = service_releases(environment, files, SERVICES)
+    return {service for service in SERVICES if before[service] != after[service]}
+
+
+@pytest.mark.parametrize(
+    "path, services",
+    [
+        ("dask_configuration.yaml", {SCHEDULER, *WORKERS}),
+        ("python/ours.py", {SCHEDULER, *WORKERS}),
+        ("python/theirs.py", set(WORKERS)),
+        ("systemd/dask-scheduler.service", {SCHEDULER}),
+        ("systemd/dask-worker@.service", set(WORKERS)),
+        ("systemd/dask-workers.target", set()),
+        (f"services/{SCHEDULER}.env", {SCHEDULER}),
+        (f"services/{WORKERS[0]}.env", {WORKERS[0]}),
+    ],
+)
+def test_a_change_restarts_those_that_read_the_file(path, services):
+    assert restarted(changed(path, lambda content: content + "more\n")) == services
+
+
+def test_another_environment_restarts_everything():
+    assert restarted(FILES, environment="another") == set(SERVICES)
+
+
+comments = st.lists(st.sampled_from(["", "   ", "# a comment", "    # an indented one", "#"]))
+
+
+@given(path=st.sampled_from([p for p in PATHS if not p.endswith(".py")]), comments=comments, data=st.data())
+def test_comments_and_blank_lines_of_settings_restart_nothing(path, comments, data):
+    def comment(content):
+        lines = content.splitlines()
+        for line in comments:
+            lines.insert(data.draw(st.integers(0, len(lines))), line)
+        return "".join(line + data.draw(st.sampled_from(["", "  "])) + "\n" for line in lines)
+
+    assert restarted(changed(path, comment)) == set()
+
+
+def test_code_counts_to_the_letter():
+    # A line that begins with `#` may stand in a string, and line numbers in tracebacks must be those of the process.
+    assert restarted(changed("python/ours.py", lambda content: content + "\n")) == set(SERVICES)
+
+
+def test_indentation_of_settings_counts():
+    assert restarted(changed("dask_configuration.yaml", lambda content: content.replace("  - 2", "- 2"))) == set(SERVICES)
+
+
+@given(path=st.sampled_from(PATHS), position=st.integers(0), character=st.characters(codec="utf-8"))
+def test_any_byte_changes_the_id(path, position, character):
+    def insert(content):
+        at = position % (len(content) + 1)
+        return content[:at] + character + content[at:]
+
+    before = make_manifest("environment", FILES, SERVICES)
+    after = make_manifest("environment", changed(path, insert), SERVICES)
+    assert before["id"] != after["id"]
+
+
+@given(files=st.permutations(FILES), services=st.permutations(list(SERVICES.items())))
+def test_order_does_not_matter(files, services):
+    assert make_manifest("environment", files, dict(services)) == make_manifest("environment", FILES, SERVICES)
+
+
+def test_one_more_worker_restarts_no_other():
+    more = "dask-worker@3.service"
+    files = [*FILES, file(f"services/{more}.env", "A=3\n", ["worker"], more)]
+    before = service_releases("environment", FILES, SERVICES)
+    after = service_releases("environment", files, {**SERVICES, more: "worker"})
+    assert {service: after[service] for service in SERVICES} == before
+
+
+def test_workers_that_are_set_up_alike_on_two_hosts_share_their_kinds_part():
+    # Telling a half-done upgrade from a finished one by looking at many workers needs this.
+    releases = service_releases("environment", FILES, SERVICES)
+    kinds = {service: release.split(".")[0] for service, release in releases.items()}
+    assert kinds[WORKERS[0]] == kinds[WORKERS[1]] != kinds[SCHEDULER]
+    alone = service_releases("environment", FILES, {WORKERS[0]: "worker"})
+    assert alone[WORKERS[0]] == releases[WORKERS[0]]
+
+
+def test_a_manifest_says_what_it_is_made_of():
+    manifest = make_manifest("environment", FILES, SERVICES)
+    assert manifest["environment"] == "environment"
+    assert {name: about["kind"] for name, about in manifest["services"].items()} == SERVICES
+    assert sorted(manifest["files"]) == sorted(PATHS)
+    assert manifest["id"] == digest({key: value for key, value in manifest.items() if key != "id"})

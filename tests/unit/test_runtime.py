@@ -1,0 +1,225 @@
+"""The runtime package in real schedulers, workers and nannies."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from conftest import environment, free_port, scheduler, wait_until, worker
+
+
+class NotifySocket:
+    """Stands where systemd listens: keeps what arrives, and from whom."""
+
+    def __init__(self, directory):
+        self.path = str(directory / "notify.sock")
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self.sock.bind(self.path)
+        self.sock.setblocking(False)
+        self.messages = []
+
+    def read(self):
+        """Return all messages so far as (pid, lines)."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                data, ancillary, _, _ = self.sock.recvmsg(4096, socket.CMSG_SPACE(12))
+                pid, _, _ = struct.unpack("3i", ancillary[0][2])
+                self.messages.append((pid, data.decode().splitlines()))
+        return self.messages
+
+    def having(self, line):
+        return [message for message in self.read() if line in message[1]]
+
+    def wait_for(self, line, more_than=0):
+        return wait_until(lambda: len(self.having(line)) > more_than and self.having(line), interval=0.01)
+
+
+@pytest.fixture
+def notify():
+    directory = Path(tempfile.mkdtemp())  # the path of a Unix socket must be short
+    listener = NotifySocket(directory)
+    yield listener
+    listener.sock.close()
+    shutil.rmtree(directory)
+
+
+def systemd(notify, watchdog=0.3):
+    return {"NOTIFY_SOCKET": notify.path, "WATCHDOG_USEC": str(int(watchdog * 1e6))}
+
+
+def get(scheduler, route):
+    with urllib.request.urlopen(f"{scheduler.url}/{route}", timeout=10) as response:
+        assert response.headers["Content-Type"].startswith("application/json")
+        return json.load(response)
+
+
+def test_importing_does_nothing():
+    names = ["systemd", "release", "routes", "scheduler", "worker", "nanny"]
+    code = f"""
+import importlib, threading
+import distributed.http.utils
+for name in {names} * 3:
+    importlib.reload(importlib.import_module("daskops_runtime." + name))
+assert threading.active_count() == 1
+"""
+    env = environment({}, {"NOTIFY_SOCKET": "/nowhere"})
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_scheduler_is_ready_fed_and_stops(tmp_path, notify):
+    with scheduler(tmp_path, runtime=True, **systemd(notify)) as started:
+        (ready,) = notify.wait_for("READY=1")
+        assert f"STATUS=Scheduler {started.address} running" in ready[1]
+        notify.wait_for("WATCHDOG=1", more_than=2)
+        started.process.terminate()
+        assert started.process.wait(20) == 0
+    assert len(notify.having("STOPPING=1")) == 1
+    assert "STOPPING=1" in notify.read()[-1][1]
+    assert {pid for pid, _ in notify.read()} == {started.process.pid}
+
+
+def test_worker_is_ready_once_registered(tmp_path, notify):
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    # Dask waits ever longer between attempts to connect, up to this; with the default of 30 s that is 10 s and more.
+    patience = {"comm.timeouts.connect": "2s"}
+    with worker(address, "late", runtime=True, settings=patience, **systemd(notify)) as process:
+        wait_until(notify.read)
+        assert all(line.endswith(" init") for line in notify.read()[0][1])
+        time.sleep(1)
+        assert not notify.having("READY=1") and not notify.having("WATCHDOG=1")
+        with scheduler(tmp_path, "--port", port, runtime=True) as started:
+            (ready,) = notify.wait_for("READY=1")
+            (registered,) = get(started, "daskops/summary.json")["workers"]
+            assert ready[1] == ["READY=1", f"STATUS=Worker {registered['address']} running"]
+            process.terminate()
+            assert process.wait(20) == 0
+    assert "STOPPING=1" in notify.read()[-1][1]
+
+
+def test_no_watchdog_without_watchdog_usec(ours, notify):
+    with worker(ours.scheduler, "unwatched", runtime=True, NOTIFY_SOCKET=notify.path):
+        notify.wait_for("READY=1")
+        time.sleep(0.5)
+    assert not notify.having("WATCHDOG=1")
+
+
+def test_watchdog_starves_while_the_loop_is_blocked(ours, notify):
+    async def block():
+        time.sleep(2)
+
+    with worker(ours.scheduler, "blocked", runtime=True, **systemd(notify)):
+        notify.wait_for("WATCHDOG=1")
+        blocked = [ours.addresses()["blocked"]]
+        fed = len(notify.having("WATCHDOG=1"))
+        ours.client.run(block, workers=blocked)
+        assert len(notify.having("WATCHDOG=1")) < fed + 10  # 2 s hold 20 of them
+        notify.wait_for("WATCHDOG=1", more_than=fed + 10)
+
+
+def test_watchdog_is_fed_as_long_as_the_worker_lives(ours, notify):
+    with worker(ours.scheduler, "watched", runtime=True, **systemd(notify)):
+        notify.wait_for("READY=1")
+        address = ours.addresses()["watched"]
+        assert ours.client.run(os.getenv, "NOTIFY_SOCKET", workers=[address]) == {address: None}
+        for status in ("paused", "closing_gracefully"):
+            with ours.status("watched", status):
+                lines = ["WATCHDOG=1", f"STATUS=Worker {address} {status}"]
+                assert all(message[1] == lines for message in notify.wait_for(lines[1], more_than=3))
+        with ours.status("watched", "failed"):
+            time.sleep(0.3)
+            fed = len(notify.having("WATCHDOG=1"))
+            time.sleep(0.5)
+            assert len(notify.having("WATCHDOG=1")) == fed
+
+
+def test_only_the_nanny_speaks_for_its_worker(ours, notify):
+    options = ["--preload-nanny", "daskops_runtime.nanny"]
+    with worker(ours.scheduler, "nannied", *options, nanny=True, runtime=True, **systemd(notify)) as process:
+        (ready,) = notify.wait_for("READY=1")
+        assert "nannied" in ours.addresses()
+        assert any(line.startswith("STATUS=Nanny ") for line in ready[1])
+        notify.wait_for("WATCHDOG=1", more_than=2)
+        summary = get(ours.scheduler, "daskops/summary.json")
+        (child,) = (worker for worker in summary["workers"] if worker["name"] == "nannied")
+        assert child["nanny"] and child["pid"] != process.pid
+        process.terminate()
+        assert process.wait(20) == 0
+    assert notify.having("STOPPING=1")
+    assert {pid for pid, _ in notify.read()} == {process.pid}
+
+
+def test_summary(ours):
+    wait_until(lambda: len(ours.addresses()) == 2)  # what other tests started has gone
+    summary = get(ours.scheduler, "daskops/summary.json")
+    assert summary["schema"] == 1
+
+    told = summary["scheduler"]
+    assert told["address"] == ours.scheduler.address
+    assert told["status"] == "running"
+    assert told["release"] == "shared.s"
+    assert told["workers"] == 2
+    assert told["clients"] == 1
+    assert abs(told["started"] - time.time()) < 600
+
+    versions = ours.client.get_versions()
+    assert summary["versions"] == [versions["scheduler"]["packages"]]
+    assert [worker["name"] for worker in summary["workers"]] == ["w1", "w2"]
+    for item in summary["workers"]:
+        assert item["versions"] == told["versions"] == 0
+        assert item["release"] == f"shared.{item['name']}"
+        assert item["address"] == ours.addresses()[item["name"]]
+        assert item["pid"] == ours.workers[item["name"]].pid
+        assert item["host"] == "127.0.0.1"
+        assert item["status"] == "running"
+        assert item["nthreads"] == 1
+        assert item["memory_limit"] == 2**30
+        assert 0 < item["memory"] < 2**30
+        assert 0 <= item["heartbeat_age"] < 10
+        assert item["nanny"] is None
+
+
+def test_summary_counts_tasks(ours):
+    future = ours.client.submit(time.sleep, 0, pure=False)
+    future.result()
+    assert get(ours.scheduler, "daskops/summary.json")["scheduler"]["tasks"]["memory"] == 1
+    failed = ours.client.submit(divmod, 1, 0, pure=False)
+    assert failed.exception()
+    assert get(ours.scheduler, "daskops/summary.json")["scheduler"]["tasks"]["erred"] == 1
+    del future, failed
+    wait_until(lambda: not any(get(ours.scheduler, "daskops/summary.json")["scheduler"]["tasks"].values()))
+
+
+def test_summary_answers_under_load(ours):
+    with ours.load():
+        for _ in range(20):
+            summary = get(ours.scheduler, "daskops/summary.json")
+            assert summary["scheduler"]["tasks"]["processing"] > 0
+            assert sum(worker["processing"] for worker in summary["workers"]) > 0
+            time.sleep(0.05)
+
+
+def test_summary_of_a_worker_with_other_versions_and_odd_names(ours):
+    resources = ["--resources", "GPU=2"]
+    with worker(ours.scheduler, "7", *resources, runtime=False):  # Dask makes this name a number
+        wait_until(lambda: len(ours.addresses()) == 3)
+        (odd,) = (w for w in get(ours.scheduler, "daskops/summary.json")["workers"] if w["name"] == "7")
+    assert odd["resources"] == {"GPU": 2.0}
+    assert odd["release"] is None
+
+
+def test_other_routes_still_answer(ours):
+    assert get(ours.scheduler, "json/counts.json")["workers"] >= 2

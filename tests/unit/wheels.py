@@ -1,0 +1,42 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real, tiny wheels, and the Python of a host that they are for."""
+
+import hashlib
+import zipfile
+
+PYTHON = {
+    "executable": "/usr/bin/python3",
+    "version": "3.11.2",
+    "implementation": "cpython",
+    "machine": "x86_64",
+    "libc": ["glibc", "2.36"],
+}
+
+
+def python(version):
+    """`PYTHON` in another version."""
+    return {**PYTHON, "version": version}
+
+
+def build_wheel(directory, name, version="1.0", requires=(), requires_python=None, tag="py3-none-any"):
+    """Write a wheel that pip takes for one; return its path."""
+    info = f"{name}-{version}.dist-info"
+    metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}"]
+    metadata += [f"Requires-Python: {requires_python}"] if requires_python else []
+    metadata += [f"Requires-Dist: {requirement}" for requirement in requires]
+    path = directory / f"{name}-{version}-{tag}.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr(f"{name}.py", f"version = {version!r}\n")
+        wheel.writestr(f"{info}/METADATA", "\n".join([*metadata, ""]))
+        wheel.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    return path
+
+
+def lock_line(wheel, marker=""):
+    """The line of a lock that stands for a wheel."""
+    name, version, *dummy = wheel.name.split("-")
+    sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    return f"{name}=={version}{' ; ' + marker if marker else ''} \\\n    --hash=sha256:{sha256}\n"
