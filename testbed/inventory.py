@@ -10,16 +10,10 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
-# A container's host key lasts as long as the container, so there is nothing to remember; the user's own ssh
-# configuration and agent stay out of it.
-SSH_ARGS = (
-    "-F /dev/null -o IdentitiesOnly=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
-)
-
 VARIABLES = {
     "ansible_user": "ops",
     "ansible_ssh_private_key_file": str(CHECKOUT / ".cache" / "testbed" / "id_ed25519"),
-    "ansible_ssh_common_args": SSH_ARGS,
+    "ansible_ssh_common_args": f"-F {CHECKOUT / 'testbed' / 'ssh_config'}",
     "ansible_pipelining": True,
     "ansible_become": True,
     "ansible_python_interpreter": "/usr/bin/python3",

@@ -73,7 +73,7 @@ def problems(groups, hostvars, options, address, platform):
             if name.startswith("dask_") and name not in options:
                 unknown.setdefault(name, []).append(host)
     for name, hosts in sorted(unknown.items()):
-        near = difflib.get_close_matches(name, options, 1)
+        near = difflib.get_close_matches(name, options, 1, 0.8)
         hint = f"Did you mean {near[0]}?" if near else "Remove it; the README lists the variables there are."
         yield f"{name}, set for {', '.join(sorted(set(hosts)))}, is no variable of daskops.cluster. {hint}"
 

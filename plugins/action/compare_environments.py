@@ -15,7 +15,10 @@ def differences(environments):
     common, odd = odd_ones_out({host: tuple(sorted(packages.items())) for host, packages in environments.items()})
     for host, packages in sorted(odd.items()):
         names = sorted({name for name, dummy in set(packages) ^ set(common)})
-        versions = [f"{name} {dict(packages).get(name, 'missing')} (others: {dict(common).get(name, 'missing')})" for name in names]
+        versions = [
+            f"{name} {dict(packages).get(name, 'missing')} (others: {dict(common).get(name, 'missing')})"
+            for name in names
+        ]
         yield (
             f"{host} has other packages than the other hosts: {', '.join(versions)}. Give every host the same architecture "
             "and Python, or a lock without markers that tell them apart."

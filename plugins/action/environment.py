@@ -22,9 +22,9 @@ class ActionModule(ActionBase):
         if archive and not self._task.check_mode:
             if not self._connection._shell.tmpdir:
                 self._make_tmp_path()
-            arguments["archive"] = self._transfer_file(archive, self._connection._shell.join_path(
-                self._connection._shell.tmpdir, "environment.tar"
-            ))
+            arguments["archive"] = self._transfer_file(
+                archive, self._connection._shell.join_path(self._connection._shell.tmpdir, "environment.tar")
+            )
         result.update(self._execute_module("daskops.cluster.environment", module_args=arguments, task_vars=task_vars))
         self._remove_tmp_path(self._connection._shell.tmpdir)
         return result

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, minor
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages, sha256_of
@@ -62,8 +65,8 @@ class ActionModule(ActionBase):
 
     def _environments(self, arguments):
         """By host: id of its environment and, if the host lacks it, the archive to build it from."""
-        with open(arguments["lock"], encoding="utf-8") as lock, open(arguments["uv_lock"], encoding="utf-8") as uv_lock:
-            locks = lock.read(), uv_lock.read()
+        lock, uv_lock, cache = (os.path.expanduser(arguments[name]) for name in ("lock", "uv_lock", "cache"))
+        locks = [Path(path).read_text(encoding="utf-8") for path in (lock, uv_lock)]
         kinds, archives, environments = {}, {}, {}
         for host, info in arguments["hosts"].items():
             # Hosts mostly are alike, and a lock takes longer to read than a host to compare.
@@ -71,10 +74,15 @@ class ActionModule(ActionBase):
             if kind not in kinds:
                 kinds[kind] = Packages(*locks, info["python"], arguments["source"])
             packages = kinds[kind]
-            environments[host] = {"id": packages.id, "python": info["python"]["executable"], "archive": "", "sha256": ""}
+            environments[host] = {
+                "id": packages.id,
+                "python": info["python"]["executable"],
+                "archive": "",
+                "sha256": "",
+            }
             if packages.id not in info["environments"]:
                 if kind not in archives:
-                    archive = packages.fetch(arguments["cache"], arguments["index_url"])
+                    archive = packages.fetch(cache, arguments["index_url"])
                     archives[kind] = {"archive": archive, "sha256": sha256_of(archive)}
                 environments[host].update(archives[kind])
         return environments

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import PlanError, plan_workers, port
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
@@ -30,7 +32,7 @@ def fitness(host, info, settings):
         yield f"{host} does not run systemd, which Dask's services need. Use a host that was booted with systemd."
     python = info["python"]
     if not python:
-        yield f"{host} has no Python '{settings['python']}'. Install it, or set dask_python to one that is there."
+        yield f"{host} has no working Python '{settings['python']}'. Install it, or set dask_python to one that is there."
     elif tuple(map(int, python["version"].split(".")[:2])) < OLDEST_PYTHON:
         yield (
             f"{host} has Python {python['version']} at {python['executable']}; Dask needs 3.10 or newer. Install a newer "
@@ -58,6 +60,17 @@ def fitness(host, info, settings):
                 f"{UNFIT_FOR_SCRATCH[kind]}. Choose a directory on a local disk, or set "
                 "dask_worker_scratch_any_filesystem to true."
             )
+
+
+def missing_preloads(host, preloads):
+    """Preload modules that are files which the controller does not have, one sentence each. ``preloads`` by variable."""
+    for variable, modules in preloads.items():
+        for module in modules:
+            if module.endswith(".py") and not os.path.isfile(module):
+                yield (
+                    f"{host}: {variable} names {module}, which does not exist on the controller. Correct the path; a "
+                    "relative one starts where ansible-playbook was called."
+                )
 
 
 def taken_ports(host, info, ports):
@@ -99,6 +112,7 @@ class ActionModule(ActionBase):
                         if worker[kind]:
                             claim(worker[kind], f"dask_worker_{kind}")
             problems += fitness(host, info, settings)
+            problems += missing_preloads(host, settings["preloads"])
             problems += taken_ports(host, info, ports)
         except PlanError as error:
             problems.append(f"{host}: {error}")

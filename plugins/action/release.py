@@ -32,7 +32,9 @@ class ActionModule(ActionBase):
             "manifest": manifest,
             "files": {file["path"]: file["content"] for file in files},
         }
-        result.update(self._execute_module("daskops.cluster.release", module_args=module_arguments, task_vars=task_vars))
+        result.update(
+            self._execute_module("daskops.cluster.release", module_args=module_arguments, task_vars=task_vars)
+        )
         result["manifest"] = manifest
         # What the roles that activate the release need, which in check mode is not on the host yet.
         kinds = sorted({about["kind"] for about in manifest["services"].values()})

@@ -11,7 +11,8 @@ version_added: "0.1.0"
 author:
   - The daskops.cluster authors
 description:
-  - Lists the workers planned for hosts, each with the release it should run, as M(daskops.cluster.cluster_health) wants them.
+  - Lists the workers planned for hosts, each with the release it should run, as M(daskops.cluster.cluster_health) wants
+    them.
 options:
   _input:
     description: Variables of the hosts, after the roles C(preflight) and C(config) have run for them.

@@ -139,8 +139,11 @@ class Builder:
             "Installing the packages", uv, "pip", "install", "--quiet", "--python", self.python, "--require-hashes",
             "--only-binary", ":all:", *origin, "--requirement", os.path.join(unpacked, "requirements.txt"), **settings,
         )  # fmt: skip
+        os.remove(os.path.join(self.partial, ".lock"))  # uv leaves it for anybody to write
         library = glob.glob(os.path.join(self.partial, "lib", "python*", "site-packages"))[0]
-        self.run("Compiling the packages", self.python, "-m", "compileall", "-q", "-j", "0", "-x", NOT_COMPILED, library)
+        self.run(
+            "Compiling the packages", self.python, "-m", "compileall", "-q", "-j", "0", "-x", NOT_COMPILED, library
+        )
         return json.loads(self.run("Importing Dask", self.python, "-I", "-B", "-c", DESCRIBE))
 
     @staticmethod

@@ -67,7 +67,7 @@ systemd:
   type: bool
   returned: always
 python:
-  description: The interpreter asked for; empty when there is none.
+  description: The interpreter asked for; empty when there is none that works.
   type: dict
   returned: always
   contains:
@@ -192,8 +192,8 @@ def main():
     python = {}
     interpreter = module.get_bin_path(module.params["python"])
     if interpreter:
-        status, output, dummy = module.run_command([interpreter, "-c", PROBE])
-        python = json.loads(output) if status == 0 else {}
+        with contextlib.suppress(OSError, ValueError):  # no program, or one that is no Python
+            python = json.loads(module.run_command([interpreter, "-c", PROBE], handle_exceptions=False)[1])
 
     environments = os.path.join(module.params["home"], "environments")
     names = os.listdir(environments) if os.path.isdir(environments) else []

@@ -62,6 +62,10 @@ options:
         description: Value of C(dask_worker_scratch_any_filesystem).
         type: bool
         required: true
+      preloads:
+        description: Preload modules by variable; those that are files (C(.py)) must exist on the controller.
+        type: dict
+        required: true
       dask_scheduler_port:
         description: Port of the scheduler.
         type: int
@@ -127,6 +131,7 @@ EXAMPLES = r"""
       free_disk: 2GiB
       scratch: /var/lib/dask/scratch
       scratch_any_filesystem: false
+      preloads: {dask_worker_preloads: [my_company.dask_monitor]}
       dask_scheduler_port: 8786
       dask_scheduler_dashboard_port: 8787
       workers:

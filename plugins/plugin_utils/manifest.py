@@ -55,9 +55,7 @@ def service_releases(environment, files, services):
         }
         return digest([environment if service is None else None, read], length)
 
-    return {
-        service: f"{digest_of(kind, None, 12)}.{digest_of(kind, service, 4)}" for service, kind in services.items()
-    }
+    return {service: f"{digest_of(kind, None, 12)}.{digest_of(kind, service, 4)}" for service, kind in services.items()}
 
 
 def make_manifest(environment, files, services):

@@ -89,13 +89,17 @@ class Packages:
         return archive
 
     def _make_archive(self, archive, directory, index_url):
+        # Options in a file of requirements go before those of pip's command line; here the caller's index does.
+        options = [line for line in self.options if not (index_url and line.startswith(("--index-url", "-i ")))]
         requirements = os.path.join(directory, "requirements.txt")
         with open(requirements, "w", encoding="utf-8") as file:
-            file.write("\n".join([*(self.options if self.source == "index" else []), *self.lines, ""]))
+            file.write("\n".join([*(options if self.source == "index" else []), *self.lines, ""]))
         members = [(requirements, "requirements.txt")]
-        members += [(path, os.path.basename(path)) for path in self._download(self.uv_lines, directory, "uv", index_url)]
+        members += [
+            (path, os.path.basename(path)) for path in self._download(self.uv_lines, directory, "uv", index_url)
+        ]
         if self.source == "controller":
-            wheels = self._download([*self.options, *self.lines], directory, "wheels", index_url)
+            wheels = self._download([*options, *self.lines], directory, "wheels", index_url)
             check_wheels(wheels, self.python)
             members += [(path, f"wheels/{os.path.basename(path)}") for path in wheels]
         partial = os.path.join(directory, "archive.tar")

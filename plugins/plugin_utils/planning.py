@@ -112,7 +112,9 @@ def plan_workers(host, cores, memory, settings):
         if largest < 64 * MIB:
             remedy = "Lower dask_worker_count or dask_worker_memory_reserve."
         elif limit > largest:
-            remedy = f"Lower dask_worker_memory to {largest // MIB}MiB or less, or dask_worker_count, or set it to 'auto'."
+            remedy = (
+                f"Lower dask_worker_memory to {largest // MIB}MiB or less, or dask_worker_count, or set it to 'auto'."
+            )
         else:
             remedy = "Give dask_worker_memory at least 64MiB; an idle worker alone takes about that."
         raise PlanError(f"{wanted} do not fit {host}, which has {format_size(memory)}. {remedy}")

@@ -93,7 +93,9 @@ def test_code_counts_to_the_letter():
 
 
 def test_indentation_of_settings_counts():
-    assert restarted(changed("dask_configuration.yaml", lambda content: content.replace("  - 2", "- 2"))) == set(SERVICES)
+    assert restarted(changed("dask_configuration.yaml", lambda content: content.replace("  - 2", "- 2"))) == set(
+        SERVICES
+    )
 
 
 @given(path=st.sampled_from(PATHS), position=st.integers(0), character=st.characters(codec="utf-8"))

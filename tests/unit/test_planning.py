@@ -80,7 +80,9 @@ def test_any_plan_fits_the_host_and_any_refusal_names_a_variable(cores, memory, 
     try:
         workers = plan_workers("node1", cores, memory, settings)
     except PlanError as refusal:
-        assert re.search(r"\bdask_worker_(count|threads|memory|memory_reserve|port|dashboard_port|nanny_port)\b", str(refusal))
+        assert re.search(
+            r"\bdask_worker_(count|threads|memory|memory_reserve|port|dashboard_port|nanny_port)\b", str(refusal)
+        )
     else:
         check(workers, cores, memory, settings)
 
@@ -135,7 +137,11 @@ def test_the_system_keeps_a_tenth_within_bounds(memory):
         ({"memory": "63MiB"}, "dask_worker_memory", "at least 64MiB"),
         ({"memory": 0.5}, "dask_worker_memory", "write it like 4GiB"),
         ({"memory_reserve": "none"}, "dask_worker_memory_reserve", "write it like 4GiB"),
-        ({"memory_reserve": "16GiB"}, "dask_worker_memory_reserve", "Lower dask_worker_count or dask_worker_memory_reserve"),
+        (
+            {"memory_reserve": "16GiB"},
+            "dask_worker_memory_reserve",
+            "Lower dask_worker_count or dask_worker_memory_reserve",
+        ),
         ({"port": 80}, "dask_worker_port", "ports below 1024 need root"),
         ({"port": 65536}, "dask_worker_port", "1 to 65535"),
         ({"port": "auto"}, "dask_worker_port", "give a whole number"),

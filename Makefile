@@ -1,0 +1,90 @@
+# The front door: `make demo` shows a cluster, `make test` passes every test. Everything they need they set up.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+PYTHON ?= python3
+SCENARIOS := $(notdir $(patsubst %/,%,$(dir $(wildcard molecule/*/molecule.yml))))
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Fetched packages stay in the checkout, beside the test bed's key.
+export XDG_CACHE_HOME := $(CURDIR)/.cache
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+# Another working directory's settings must not leak into tests.
+unexport ANSIBLE_INVENTORY ANSIBLE_ROLES_PATH ANSIBLE_COLLECTIONS_PATH
+
+DEMO := -i testbed/inventory.py -i inventories/demo
+QUIET := ANSIBLE_DISPLAY_OK_HOSTS=false ANSIBLE_DISPLAY_SKIPPED_HOSTS=false
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# -- What everything needs ---------------------------------------------------------------------------------------------
+
+.venv/complete: requirements/dev.txt roles/environment/files/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "Python 3.11 or newer is needed here; name one with: make PYTHON=/path/to/python ..."; exit 1; }
+	@echo "Installing Ansible and the test tools into .venv"
+	@$(PYTHON) -m venv --clear .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r roles/environment/files/uv.txt
+	@.venv/bin/uv pip install --quiet --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.PHONY: testbed
+testbed: .venv/complete
+	@testbed/image >/dev/null
+
+.PHONY: lock
+lock: .venv/complete ## resolve the lock files anew
+	cd roles/environment/files && for name in uv default; do \
+	    uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-annotate \
+	        --custom-compile-command 'make lock' $$name.in -o $$name.txt; done
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
+	    --constraint roles/environment/files/default.txt --custom-compile-command 'make lock' \
+	    requirements/dev.in -o requirements/dev.txt
+
+# -- The demo ----------------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: testbed ## a cluster of one scheduler and three workers in containers, and a computation on it
+	@$(QUIET) ansible-playbook $(DEMO) testbed/create.yml
+	@ansible-playbook $(DEMO) playbooks/site.yml
+	@ansible-playbook $(DEMO) testbed/demo.yml
+
+.PHONY: demo-down
+demo-down: .venv/complete ## remove the demo
+	@$(QUIET) ansible-playbook $(DEMO) testbed/destroy.yml
+	@testbed/engine stop
+
+.PHONY: clean
+clean: demo-down ## remove the demo, the images, the caches and .venv
+	@docker images --quiet 'daskops-*' 2>/dev/null | sort -u | xargs --no-run-if-empty docker rmi --force >/dev/null || true
+	rm -rf .venv .cache .ansible
+
+# -- Tests -------------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: lint unit molecule ## every test
+
+.PHONY: lint
+lint: .venv/complete ## formatting and style
+	ruff format --check .
+	ruff check .
+	yamllint --strict .
+	ansible-lint --offline
+
+.PHONY: unit
+unit: .venv/complete ## unit tests, with real schedulers and workers
+	python -m pytest
+
+.PHONY: molecule
+molecule: testbed ## scenarios on real hosts; SCENARIO=name for one
+	@for scenario in $(or $(SCENARIO),$(SCENARIOS)); do molecule test --scenario-name $$scenario; done
+	@testbed/engine stop
+
+.PHONY: build
+build: .venv/complete ## the collection's archive
+	ansible-galaxy collection build --force

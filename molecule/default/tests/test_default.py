@@ -1,0 +1,127 @@
+"""The cluster that site.yml made, seen from its hosts and from a client."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+COMPUTE = """
+import dask.array as da
+import numpy as np
+
+x = np.arange(2000 * 2000).reshape(2000, 2000) / 1e6
+d = da.arange(2000 * 2000, chunks=500_000).reshape(2000, 2000).rechunk(250) / 1e6
+result = ((d + d.T) @ d).sum(axis=0)
+tasks = len(result.__dask_graph__())
+np.testing.assert_allclose(result.compute(), ((x + x.T) @ x).sum(axis=0))
+print(tasks)
+"""
+
+
+def test_unchanged_run_costs_at_most_six_module_executions_a_worker_host(cluster):
+    counts = json.loads((Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "executions.json").read_text())
+    print("module executions of a run that changes nothing:", counts)
+    assert set(cluster.workers) <= set(counts)
+    assert all(1 <= counts[host] <= 6 for host in cluster.workers)
+
+
+def test_check_mode_of_a_converged_cluster_predicts_no_change(play):
+    run = play("site", "--check", "--diff")
+    assert run.returncode == 0, run.output
+    assert set(run.changed.values()) == {0}, run.output
+
+
+def test_services(cluster):
+    units = {cluster.scheduler: ["dask-scheduler.service"]}
+    units.update({name: ["dask-worker@1.service", "dask-workers.target"] for name in cluster.workers})
+    for name, wanted in units.items():
+        host = cluster.host(name)
+        for unit in wanted:
+            assert host.check_output(f"systemctl is-active {unit}") == "active"
+        assert host.service(wanted[-1]).is_enabled
+        # systemd prints nothing about units that it finds nothing wrong with.
+        assert host.run(f"systemd-analyze verify {' '.join(wanted)}").stderr == ""
+
+
+def test_worker_unit_holds_what_was_planned(cluster):
+    host = cluster.host(cluster.workers[0])
+    names = "User,Type,Restart,WatchdogUSec,MemoryMax,LimitNOFILE,StartLimitIntervalUSec,Slice"
+    shown = host.check_output(f"systemctl show --property={names} dask-worker@1.service")
+    unit = dict(line.split("=", 1) for line in shown.splitlines())
+    assert unit["User"] == "dask"
+    assert unit["Type"] == "notify"
+    assert unit["Restart"] == "always"
+    assert unit["WatchdogUSec"] == "1min"
+    assert unit["StartLimitIntervalUSec"] == "0"
+    assert unit["LimitNOFILE"] == "65536"
+    worker = next(w for w in cluster.summary()["workers"] if w["name"] == f"{cluster.workers[0]}-1")
+    assert worker["memory_limit"] == 1024**3 < int(unit["MemoryMax"])
+
+
+def test_user_and_files(cluster):
+    for name in [cluster.scheduler, *cluster.workers]:
+        host = cluster.host(name)
+        assert host.user("dask").shell == "/usr/sbin/nologin"
+        assert host.user("dask").uid < 1000
+        configuration = host.file("/opt/dask/current/dask_configuration.yaml")
+        assert configuration.contains("daskops_runtime")
+        # Nothing that a service runs may be changed by the service, or by anybody else but root.
+        assert host.check_output("find -L /opt/dask/current '(' ! -user root -o -perm /022 ')' ! -type l -print -quit") == ""
+        leftovers = "find /opt/dask /etc/systemd/system -name '.partial-*' -o -name '.unpacked-*' -o -name '*.new'"
+        assert host.check_output(leftovers) == ""
+    scratch = cluster.host(cluster.workers[0]).file("/var/lib/dask/scratch")
+    assert (scratch.user, scratch.mode) == ("dask", 0o700)
+
+
+def test_ports(cluster):
+    assert cluster.host(cluster.scheduler).socket("tcp://0.0.0.0:8786").is_listening
+    for name in cluster.workers:
+        host = cluster.host(name)
+        addresses = host.check_output("ss --listening --tcp --numeric --no-header --processes")
+        dask = {line.split()[3].rsplit(":", 1)[1] for line in addresses.splitlines() if "python" in line}
+        assert dask == {"8800", "8900"}
+
+
+def test_every_host_has_the_same_packages(cluster):
+    listed = "cat /opt/dask/current/environment/environment.json"
+    packages = {cluster.host(name).check_output(listed) for name in [cluster.scheduler, *cluster.workers]}
+    assert len(packages) == 1
+    assert {"dask", "distributed", "bokeh", "numpy", "pandas", "prometheus_client", "lz4", "cryptography"} <= {
+        name.replace("-", "_") for name in json.loads(packages.pop())["packages"]
+    }
+
+
+def test_computation(cluster):
+    tasks = int(cluster.compute(COMPUTE))
+    assert tasks > 300
+
+
+def test_dashboard_and_metrics_answer(cluster):
+    base = f"http://{cluster.variables[cluster.scheduler]['ansible_host']}:8787"
+    for route, text in {"status": "Bokeh", "metrics": "dask_scheduler_workers", "health": "ok"}.items():
+        page = subprocess.run(["curl", "-sf", "-m", "30", f"{base}/{route}"], capture_output=True, text=True, check=True)
+        assert text in page.stdout
+
+
+def test_environment_variable_wins_over_the_file(cluster, play):
+    run = play("site", "-e", '{"dask_config": {"distributed": {"worker": {"memory": {"target": 0.5, "spill": 0.6}}}}}',
+               "-e", '{"dask_environment_variables": {"DASK_DISTRIBUTED__WORKER__MEMORY__SPILL": 0.65}}')  # fmt: skip
+    assert run.returncode == 0, run.output
+    program = """
+import dask
+print(client.run(lambda: [dask.config.get(f"distributed.worker.memory.{key}") for key in ("target", "spill", "pause")]))
+"""
+    assert cluster.compute(program).count("[0.5, 0.65, 0.8]") == len(cluster.workers)
+
+
+@pytest.mark.parametrize("role", ["worker", "scheduler"])
+def test_cluster_heals_after_a_reboot(cluster, role):
+    name = cluster.workers[0] if role == "worker" else cluster.scheduler
+    before = cluster.summary()["scheduler"]["id"]
+    subprocess.run(["docker", "restart", "--time", "60", cluster.container(name)], check=True, capture_output=True)
+    seconds = cluster.wait_until(cluster.is_whole, 90)
+    print(f"whole again {seconds:.1f} s after the {role} host's reboot")
+    assert (cluster.summary()["scheduler"]["id"] != before) == (role == "scheduler")
+    assert int(cluster.compute(COMPUTE)) > 300

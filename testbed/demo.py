@@ -1,0 +1,23 @@
+"""Computes pi on a cluster by throwing darts, several hundred tasks of them. usage: demo.py SCHEDULER_ADDRESS"""
+
+import sys
+import time
+
+import dask.array as da
+from distributed import Client
+
+
+def main(address):
+    with Client(address) as client:
+        start = time.perf_counter()
+        x, y = (da.random.default_rng(seed).random(20_000_000, chunks=100_000) for seed in (1, 2))
+        inside = (x**2 + y**2 <= 1).mean()
+        pi = 4 * inside.compute()
+        seconds = time.perf_counter() - start
+        tasks = len(inside.__dask_graph__())
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        print(f"pi is about {pi:.4f}: {tasks} tasks on {len(workers)} workers in {seconds:.1f} s")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

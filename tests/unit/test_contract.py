@@ -1,0 +1,206 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is written down twice says the same: variables and their documentation, modules and theirs, and their callers."""
+
+import importlib
+import re
+from pathlib import Path
+
+import jinja2
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+DEFAULTS = yaml.safe_load((ROOT / "roles/common/defaults/main.yml").read_text())
+SPEC = yaml.safe_load((ROOT / "roles/preflight/meta/argument_specs.yml").read_text())["argument_specs"]["main"][
+    "options"
+]
+MODULES = sorted(path.stem for path in (ROOT / "plugins/modules").glob("*.py") if path.stem != "__init__")
+
+# Variables
+
+
+def test_every_variable_is_documented_and_every_documented_one_exists():
+    assert sorted(SPEC) == sorted(DEFAULTS)
+
+
+@pytest.mark.parametrize("name", sorted(name for name, value in DEFAULTS.items() if "{{" not in str(value)))
+def test_documented_defaults_are_the_real_ones(name):
+    documented, real = SPEC[name]["default"], DEFAULTS[name]
+    assert documented == (str(real) if SPEC[name]["type"] in ("str", "path") else real)
+    assert real in SPEC[name].get("choices", [real])
+
+
+def texts():
+    """Path, and parsed YAML or text, of what roles and playbooks are made of; documentation of variables is none of it."""
+    for path in sorted([*ROOT.glob("roles/*/*/*"), *ROOT.glob("playbooks/**/*")]):
+        if path.parent.name in ("tasks", "handlers", "vars", "playbooks") and path.suffix == ".yml":
+            yield path, yaml.safe_load(path.read_text())
+        elif path.parent.name == "templates":
+            yield path, path.read_text()
+
+
+def expressions(value, key=None):
+    """The Jinja in a YAML value; what stands behind `when` and its like is an expression as it stands."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from expressions(inner, name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from expressions(inner, key)
+    elif isinstance(value, str):
+        bare = key in ("when", "that", "until", "changed_when", "failed_when") and "{{" not in value
+        yield "{{" + value + "}}" if bare else value
+
+
+def names(text):
+    """The variables that a template uses, also by name, as in ``map('extract', hostvars, '__dask_plan')``."""
+    used = {name.name for name in jinja2.Environment().parse(text).find_all(jinja2.nodes.Name)}
+    used |= set(re.findall(r"hostvars[^}]*?\b(_*dask_\w+)", text))
+    return {name for name in used if name.lstrip("_").startswith("dask_")} - {"dask_scheduler", "dask_workers"}
+
+
+def uses():
+    """Path and name of every use of one of our variables."""
+    sources = [*texts(), (ROOT / "roles/common/defaults/main.yml", DEFAULTS)]
+    return {(path, name) for path, content in sources for text in expressions(content) for name in names(text)}
+
+
+def defined(value):
+    """The variables that tasks, plays and files of variables define."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key in ("register", "loop_var", "index_var"):
+                yield inner
+            elif key in ("vars", "set_fact", "ansible.builtin.set_fact"):
+                yield from inner
+            yield from defined(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from defined(inner)
+
+
+def test_every_variable_is_used():
+    outside = {name for path, name in uses() if path.parent.name != "defaults"}
+    inside = {name for name in DEFAULTS if name not in outside}
+    assert inside == set()
+
+
+def test_every_variable_that_is_used_exists():
+    known = {*DEFAULTS}
+    for path, content in texts():
+        if path.parent.name == "vars":
+            known |= set(content)
+        elif not isinstance(content, str):
+            known |= set(defined(content))
+    for plugin in (ROOT / "plugins/action").glob("*.py"):  # which hand variables to templates
+        known |= set(re.findall(r'"(__dask_\w+)":', plugin.read_text()))
+    assert {(str(path.relative_to(ROOT)), name) for path, name in uses() if name not in known} == set()
+
+
+# Whoever sets one by `-e dask_worker_nanny=false`, or in an INI inventory, sets it to a text that is true.
+@pytest.mark.parametrize("name", sorted(name for name, about in SPEC.items() if about["type"] == "bool"))
+def test_flags_are_read_as_flags(name):
+    sources = [text for path, content in texts() for text in expressions(content)]
+    used = [match for text in sources for match in re.findall(rf"\b{name}\b( *\| *bool\b)?", text)]
+    assert used and all(used)
+
+
+# Modules
+
+
+def load(module):
+    return importlib.import_module(f"ansible_collections.daskops.cluster.plugins.modules.{module}")
+
+
+def documentation(module):
+    return yaml.safe_load(load(module).DOCUMENTATION)
+
+
+def argument_spec(module, monkeypatch):
+    """The argument specification that a module hands to Ansible; None where an action plugin does the work alone."""
+
+    class Seen(Exception):
+        pass
+
+    def seen(argument_spec, **dummy):
+        raise Seen(argument_spec)
+
+    loaded = load(module)
+    if not hasattr(loaded, "main"):
+        return None
+    monkeypatch.setattr(loaded, "AnsibleModule", seen)
+    with pytest.raises(Seen) as caught:
+        loaded.main()
+    return caught.value.args[0]
+
+
+def plain(options, inner):
+    """Options as both sides write them: what is left out is what Ansible takes it for."""
+    return {
+        name: {
+            "type": about.get("type", "str"),
+            "required": about.get("required", False),
+            "default": about.get("default"),
+            "choices": list(about.get("choices") or []),
+            "elements": about.get("elements"),
+            "options": plain(about.get(inner) or {}, inner),
+        }
+        for name, about in options.items()
+    }
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_documentation_parses_and_is_complete(module):
+    about = documentation(module)
+    assert about["module"] == module
+    assert about["short_description"] and about["description"] and about["author"]
+    assert {"check_mode", "diff_mode"} <= set(about["attributes"])
+    loaded = load(module)
+    assert yaml.safe_load(loaded.RETURN)
+    assert [task for task in yaml.safe_load(loaded.EXAMPLES) if f"daskops.cluster.{module}" in task]
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module != "release"])
+def test_documented_options_are_the_modules(module, monkeypatch):
+    spec = argument_spec(module, monkeypatch)
+    if spec is None:
+        assert (ROOT / f"plugins/action/{module}.py").exists()
+    else:
+        assert plain(documentation(module)["options"], "suboptions") == plain(spec, "options")
+
+
+def tasks(value):
+    """Every use of one of our modules: its name and arguments."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if str(key).startswith("daskops.cluster."):
+                yield key.rsplit(".", 1)[1], inner
+            yield from tasks(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from tasks(inner)
+
+
+def check_arguments(where, arguments, options):
+    """Check that arguments are documented and complete, also where they hold others."""
+    assert set(arguments) <= set(options), f"{where}: not documented"
+    assert {name for name, about in options.items() if about.get("required")} <= set(arguments), f"{where}: not given"
+    for name, value in arguments.items():
+        inner = options[name].get("suboptions")
+        for one in value if isinstance(value, list) else [value]:
+            if inner and isinstance(one, dict):
+                check_arguments(f"{where}.{name}", one, inner)
+
+
+def test_roles_playbooks_and_examples_call_modules_as_documented():
+    called = {module: yaml.safe_load(load(module).EXAMPLES) for module in MODULES}
+    called.update((str(path), content) for path, content in texts() if not isinstance(content, str))
+    seen = set()
+    for where, content in called.items():
+        for module, arguments in tasks(content):
+            if module in MODULES:
+                seen.add(module)
+                check_arguments(f"{where}: {module}", arguments, documentation(module)["options"])
+    assert seen == set(MODULES)

@@ -1,0 +1,205 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Environments' ids, and fetching their packages from a real index on this machine."""
+
+import contextlib
+import functools
+import http.server
+import tarfile
+import threading
+
+import pytest
+from ansible_collections.daskops.cluster.plugins.action import plan_cluster
+from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError
+from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages
+from wheels import PYTHON, build_wheel, lock_line, python
+
+A, B, C = (f"sha256:{digit * 64}" for digit in "abc")
+LOCK = f"dask==2026.8.0 --hash={A} --hash={B}\n"
+UV_LOCK = f"uv==0.13.8 --hash={C}\n"
+
+
+def id_of(lock=LOCK, uv_lock=UV_LOCK, python=PYTHON, source="controller"):
+    return Packages(lock, uv_lock, python, source).id
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        {"lock": f"# A comment\n\ndask==2026.8.0 \\\n    --hash={A} \\\n    --hash={B}\n    # via distributed\n"},
+        {"lock": f"dask==2026.8.0 --hash={B} --hash={A}\n"},
+        {"lock": f"Dask[array]==2026.8.0 --hash={A} --hash={B}\n"},
+        {"lock": f"{LOCK}colorama==1 ; sys_platform == 'win32' --hash={C}\n"},
+        {"lock": f"--index-url https://packages.example/simple\n{LOCK}"},
+        {"source": "index"},
+        {"python": python("3.11.9")},
+        {"python": {**PYTHON, "libc": ["glibc", "2.41"]}},
+    ],
+)
+def test_what_makes_no_other_environment_makes_no_other_id(same):
+    assert id_of(**same) == id_of()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"lock": LOCK.replace("2026.8.0", "2026.8.1")},
+        {"lock": LOCK.replace(A, C)},
+        {"lock": f"dask==2026.8.0 --hash={A}\n"},
+        {"lock": f"{LOCK}lz4==4.0 --hash={C}\n"},
+        {"uv_lock": UV_LOCK.replace("0.13.8", "0.13.9")},
+        {"python": python("3.12.2")},
+        {"python": {**PYTHON, "machine": "aarch64"}},
+        {"python": {**PYTHON, "libc": ["musl", "1.2.4"]}},
+    ],
+)
+def test_what_makes_another_environment_makes_another_id(other):
+    assert id_of(**other) != id_of()
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *dummy):
+        pass
+
+
+@contextlib.contextmanager
+def served(directory):
+    """The URL of a directory as a web server shows it."""
+    handler = functools.partial(Handler, directory=directory)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+class Index:
+    """A package index (PEP 503) of three packages; ``uv`` stands for the real one, which nothing here runs."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        wheels = directory / "wheels"
+        wheels.mkdir()
+        self.dask = build_wheel(wheels, "dask", "2026.8.0", ["lz4"])
+        self.lz4 = build_wheel(wheels, "lz4", "4.0", tag="cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64")
+        self.uv = build_wheel(wheels, "uv", "0.13.8", tag="py3-none-manylinux_2_17_x86_64")
+        for wheel in (self.dask, self.lz4, self.uv):
+            page = directory / "simple" / wheel.name.split("-")[0]
+            page.mkdir(parents=True)
+            page.joinpath("index.html").write_text(f'<a href="/wheels/{wheel.name}">{wheel.name}</a>')
+        self.lock = lock_line(self.dask) + lock_line(self.lz4)
+        self.uv_lock = lock_line(self.uv)
+
+    def served(self):
+        return served(self.directory)
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        # How pip is set up on this machine is no matter of these tests.
+        patch.setenv("PIP_CONFIG_FILE", "/dev/null")
+        for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"):
+            patch.delenv(name, raising=False)
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        yield Index(tmp_path_factory.mktemp("index"))
+
+
+def fetched(index, cache, lock=None, uv_lock=None, source="controller", version="3.11.2"):
+    """Fetch a lock from the index; return the archive."""
+    packages = Packages(lock or index.lock, uv_lock or index.uv_lock, python(version), source)
+    with index.served() as url:
+        return packages.fetch(str(cache), f"{url}/simple")
+
+
+@pytest.fixture
+def fetch(index, tmp_path):
+    return functools.partial(fetched, index, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def archive(index, cache):
+    """The archive of the index's lock."""
+    return fetched(index, cache)
+
+
+def contents(archive):
+    """Content by name in an archive."""
+    with tarfile.open(archive) as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar.getmembers() if member.isfile()}
+
+
+def test_the_archive_holds_all_that_a_host_builds_from(index, archive):
+    held = contents(archive)
+    assert held.pop("requirements.txt").decode().splitlines() == [
+        line.replace(" \\\n    ", " ").strip() for line in (lock_line(index.dask), lock_line(index.lz4))
+    ]
+    assert held == {
+        index.uv.name: index.uv.read_bytes(),
+        f"wheels/{index.dask.name}": index.dask.read_bytes(),
+        f"wheels/{index.lz4.name}": index.lz4.read_bytes(),
+    }
+
+
+def test_paths_may_begin_with_the_users_home(index, cache, archive, monkeypatch):
+    monkeypatch.setenv("HOME", str(cache))
+    (cache / "lock.txt").write_text(index.lock)
+    (cache / "uv.txt").write_text(index.uv_lock)
+    arguments = {"lock": "~/lock.txt", "uv_lock": "~/uv.txt", "cache": "~", "source": "controller", "index_url": ""}
+    arguments["hosts"] = {"a": {"python": python("3.11.2"), "environments": []}}
+    assert plan_cluster.ActionModule._environments(None, arguments)["a"]["archive"] == archive
+
+
+def test_a_second_run_needs_no_index(index, archive, cache):
+    packages = Packages(index.lock, index.uv_lock, python("3.11.2"), "controller")
+    assert packages.fetch(str(cache), "http://127.0.0.1:9/simple") == archive
+
+
+def test_the_cache_holds_nothing_but_archives(archive, cache):
+    assert {str(path) for path in cache.iterdir() if path.suffix != ".txt"} == {archive, str(cache / "lock")}
+
+
+def test_hosts_that_fetch_for_themselves_get_uv_and_where_to_fetch_from(index, fetch):
+    archive = contents(fetch("--extra-index-url https://more.example/simple\n" + index.lock, source="index"))
+    assert sorted(archive) == ["requirements.txt", index.uv.name]
+    assert archive["requirements.txt"].decode().startswith("--extra-index-url https://more.example/simple\ndask==")
+
+
+def test_a_package_that_differs_from_its_hash_is_not_taken(index, fetch, tmp_path):
+    with pytest.raises(LockError, match=r"lz4==4\.0 differs from its hash in the lock: do not use it"):
+        fetch(lock_line(index.dask) + f"lz4==4.0 --hash={A}\n")
+    assert not list(tmp_path.glob("*.tar"))
+
+
+def test_uv_is_checked_like_any_other_package(fetch):
+    with pytest.raises(LockError, match=r"uv==0\.13\.8 differs from its hash in the lock"):
+        fetch(uv_lock=f"uv==0.13.8 --hash={A}\n")
+
+
+def test_a_package_that_the_index_lacks_is_told(index, fetch):
+    with pytest.raises(
+        LockError, match=r"the index has no wheel of numpy==2\.0 for Python 3\.11\.2 on x86_64 with glibc 2\.36"
+    ):
+        fetch(index.lock + f"numpy==2.0 --hash={A}\n")
+
+
+def test_a_wheel_for_another_python_is_told(fetch):
+    with pytest.raises(LockError, match=r"the index has no wheel of lz4==4\.0 for Python 3\.12\.1"):
+        fetch(version="3.12.1")
+
+
+def test_a_lock_that_lacks_a_package_is_told(index, fetch):
+    with pytest.raises(LockError, match=r"dask needs lz4, which the lock does not hold"):
+        fetch(lock_line(index.dask))
+
+
+def test_the_index_that_is_asked_for_goes_before_the_locks(index, fetch):
+    # A mirror is set for hosts (or controllers) that cannot reach what the lock was made with.
+    assert fetch("--index-url http://127.0.0.1:9/simple\n" + index.lock)

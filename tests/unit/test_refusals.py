@@ -1,0 +1,299 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every refusal names the host or variable and says what to do; what is fine is not refused."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.daskops.cluster.plugins.action import (
+    check_inventory,
+    compare_environments,
+    plan_cluster,
+    plan_host,
+)
+from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+from wheels import PYTHON
+
+SPEC = Path(__file__).parents[2] / "roles/preflight/meta/argument_specs.yml"
+OPTIONS = yaml.safe_load(SPEC.read_text())["argument_specs"]["main"]["options"]
+GIB = 1024**3
+
+
+def only(sentences):
+    """The one sentence that is expected."""
+    (sentence,) = sentences
+    return sentence
+
+
+def says(sentence, *parts):
+    return all(part in sentence for part in parts)
+
+
+# The inventory
+
+
+def inventory(schedulers=("s1",), workers=("w1", "w2"), address="", platform="linux", **hostvars):
+    """What is wrong with an inventory. Variables of hosts are keyword arguments."""
+    known = {host: hostvars.get(host, {}) for host in {*schedulers, *workers}}
+    groups = {"dask_scheduler": list(schedulers), "dask_workers": list(workers)}
+    return list(check_inventory.problems(groups, known, OPTIONS, address, platform))
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        {},
+        {"workers": ["s1", "w1"]},
+        {"schedulers": [], "address": "tcp://10.0.0.5:8786"},
+        {"schedulers": [], "address": "tcp://10.0.0.5:8786", "platform": "windows"},
+        {"w1": {"dask_worker_count": 2, "ansible_connection": "ssh", "my_dask_notes": "", "__dask_internal": 1}},
+        {"w1": {"ansible_facts": {"os_family": "Debian"}}},
+    ],
+)
+def test_good_inventories_pass(good):
+    assert inventory(**good) == []
+
+
+def test_groups_that_do_not_exist_are_empty():
+    found = list(check_inventory.problems({}, {}, OPTIONS, "", "linux"))
+    assert len(found) == 2
+    assert says(found[0], "dask_scheduler has no host", "Put one Linux host in it", "set dask_scheduler_address")
+    assert says(found[1], "dask_workers has no host", "Put at least one in it")
+
+
+def test_two_schedulers():
+    assert says(only(inventory(schedulers=["s1", "s2"])), "dask_scheduler has 2 hosts (s1, s2)", "Leave exactly one")
+
+
+def test_a_scheduler_of_ours_and_one_of_somebody_else():
+    sentence = only(inventory(address="tcp://10.0.0.5:8786"))
+    assert says(sentence, "dask_scheduler_address (tcp://10.0.0.5:8786)", "has s1", "Keep one of the two")
+
+
+WINDOWS = [
+    {"ansible_connection": "winrm"},
+    {"ansible_connection": "ansible.builtin.psrp"},
+    {"ansible_connection": "ssh", "ansible_shell_type": "powershell"},
+    {"ansible_shell_type": "cmd"},
+    {"ansible_facts": {"os_family": "Windows"}},
+]
+
+
+@pytest.mark.parametrize("variables", WINDOWS)
+def test_a_scheduler_on_windows(variables):
+    assert says(only(inventory(s1=variables)), "s1:", "not installed on Windows", "Put the scheduler on a Linux host")
+
+
+def test_a_scheduler_of_ours_that_is_said_to_be_on_windows():
+    assert says(only(inventory(platform="windows")), "s1:", "Put the scheduler on a Linux host")
+
+
+@pytest.mark.parametrize("variables", WINDOWS)
+def test_a_worker_on_windows(variables):
+    sentence = only(inventory(w2=variables))
+    assert says(sentence, "w2:", "not managed here", "Take the host out of dask_workers", "'dask worker'")
+
+
+def test_a_windows_host_in_both_groups_is_told_once():
+    assert says(only(inventory(workers=["s1"], s1=WINDOWS[0])), "Put the scheduler on a Linux host")
+
+
+def test_a_misspelt_variable_is_told_once_with_its_hosts():
+    wrong = {"dask_worker_thread": 4}
+    sentence = only(inventory(w1=wrong, w2=wrong))
+    assert says(sentence, "dask_worker_thread, set for w1, w2", "Did you mean dask_worker_threads?")
+
+
+def test_a_variable_that_is_like_none():
+    assert says(only(inventory(w1={"dask_xyzzy_quux": 1})), "dask_xyzzy_quux, set for w1", "Remove it")
+
+
+# A host
+
+SETTINGS = {
+    "scheduler": False,
+    "worker": True,
+    "home": "/opt/dask",
+    "python": "python3",
+    "free_disk": "2GiB",
+    "scratch": "/scratch",
+    "scratch_any_filesystem": False,
+}
+INFO = {
+    "systemd": True,
+    "python": PYTHON,
+    "file_systems": {
+        "/opt/dask": {"type": "ext4", "mount": "/", "free": 10 * GIB},
+        "/scratch": {"type": "xfs", "mount": "/scratch", "free": 10 * GIB},
+    },
+    "listeners": [
+        {"port": 22, "process": "sshd (process 1)", "unit": "ssh.service"},
+        {"port": 8800, "process": "python (process 2)", "unit": "dask-worker@1.service"},
+    ],
+}
+
+
+def unfit(change=None, **settings):
+    """What is in the way on a host; ``change`` makes `INFO` another."""
+    info = copy.deepcopy(INFO)
+    if change:
+        change(info)
+    return list(plan_host.fitness("w1", info, {**SETTINGS, **settings}))
+
+
+def with_python(**about):
+    return lambda info: info["python"].update(about)
+
+
+def with_file_system(path, **about):
+    return lambda info: info["file_systems"][path].update(about)
+
+
+@pytest.mark.parametrize(
+    "change, settings",
+    [
+        (None, {}),
+        (with_python(version="3.10.0"), {}),
+        (with_python(version="3.14.0rc1"), {}),
+        (with_file_system("/scratch", type="tmpfs"), {"scratch_any_filesystem": True}),
+        # A host without workers has no use for scratch space.
+        (with_file_system("/scratch", type="nfs", free=0), {"worker": False, "scheduler": True}),
+        (with_file_system("/opt/dask", type="nfs4"), {}),
+        (with_file_system("/opt/dask", free=2 * GIB), {}),
+    ],
+)
+def test_good_hosts_pass(change, settings):
+    assert unfit(change, **settings) == []
+
+
+def test_no_systemd():
+    sentence = only(unfit(lambda info: info.update(systemd=False)))
+    assert says(sentence, "w1 does not run systemd", "Use a host that was booted with systemd")
+
+
+def test_no_python():
+    sentence = only(unfit(lambda info: info.update(python={}), python="python3.99"))
+    assert says(sentence, "w1 has no Python 'python3.99'", "Install it, or set dask_python")
+
+
+@pytest.mark.parametrize("version", ["3.9.2", "2.7.18"])
+def test_an_old_python(version):
+    sentence = only(unfit(with_python(version=version)))
+    assert says(sentence, f"w1 has Python {version} at /usr/bin/python3", "Install a newer one", "set dask_python")
+
+
+def test_another_implementation_of_python():
+    sentence = only(unfit(with_python(implementation="pypy", executable="/usr/bin/pypy3")))
+    assert says(sentence, "w1: dask_python (/usr/bin/pypy3) is pypy", "Set it to a CPython")
+
+
+@pytest.mark.parametrize(
+    "directory, mount, variable",
+    [("/opt/dask", "/", "dask_home"), ("/scratch", "/scratch", "dask_worker_scratch_directory")],
+)
+def test_a_full_disk(directory, mount, variable):
+    sentence = only(unfit(with_file_system(directory, free=GIB)))
+    assert says(
+        sentence, f"w1 has 1.0 GiB free at {mount}", f"{variable} ({directory})", "dask_free_disk asks for 2.0 GiB"
+    )
+    assert "Free some, choose another directory, or lower it" in sentence
+
+
+@pytest.mark.parametrize(
+    "kind, reason",
+    [
+        ("tmpfs", "lives in memory"),
+        ("ramfs", "lives in memory"),
+        ("nfs4", "is on the network"),
+        ("cifs", "is on the network"),
+    ],
+)
+def test_scratch_where_spilling_helps_nobody(kind, reason):
+    sentence = only(unfit(with_file_system("/scratch", type=kind)))
+    assert says(sentence, f"w1: dask_worker_scratch_directory (/scratch) is on {kind}, which {reason}")
+    assert says(sentence, "Choose a directory on a local disk", "dask_worker_scratch_any_filesystem to true")
+
+
+def test_everything_that_is_wrong_is_told_at_once():
+    def change(info):
+        info.update(systemd=False, python={})
+        info["file_systems"]["/scratch"].update(type="tmpfs", free=0)
+
+    assert len(unfit(change)) == 4
+
+
+def test_ports_held_by_nobody_or_by_our_own_services_pass():
+    assert list(plan_host.taken_ports("w1", INFO, {8800: "dask_worker_port", 8900: "dask_worker_dashboard_port"})) == []
+
+
+@pytest.mark.parametrize("unit, whose", [("nginx.service", " of nginx.service"), ("", "")])
+def test_a_taken_port(unit, whose):
+    info = {"listeners": [{"port": 8800, "process": "nginx (process 3)", "unit": unit}]}
+    sentence = only(plan_host.taken_ports("w1", info, {8800: "dask_worker_port"}))
+    assert says(
+        sentence,
+        f"w1: port 8800 (dask_worker_port) is held by nginx (process 3){whose}.",
+        "Stop that, or choose another",
+    )
+
+
+def test_preloads_that_are_there_or_no_files_pass(tmp_path):
+    file = tmp_path / "monitor.py"
+    file.touch()
+    preloads = {"dask_scheduler_preloads": [str(file), "some.module"], "dask_worker_preloads": []}
+    assert list(plan_host.missing_preloads("w1", preloads)) == []
+
+
+def test_a_preload_that_the_controller_does_not_have(tmp_path):
+    missing = str(tmp_path / "monitor.py")
+    sentence = only(plan_host.missing_preloads("w1", {"dask_worker_preloads": [missing]}))
+    assert says(sentence, f"w1: dask_worker_preloads names {missing}", "does not exist", "Correct the path")
+
+
+# The hosts together
+
+
+def test_hosts_of_one_minor_version_pass():
+    hosts = {name: {"python": {"version": version}} for name, version in {"a": "3.11.2", "b": "3.11.9"}.items()}
+    assert list(plan_cluster.differing_pythons(hosts)) == []
+
+
+def test_differing_pythons():
+    versions = {"a": "3.11.2", "b": "3.12.1", "c": "3.11.4", "d": "3.10.0"}
+    sentence = only(plan_cluster.differing_pythons({name: {"python": {"version": v}} for name, v in versions.items()}))
+    assert says(
+        sentence, "b (3.12), d (3.10)", "the other hosts have 3.11", "Set dask_python to one that every host has"
+    )
+
+
+@pytest.mark.parametrize("workers, refused", [(50, False), (51, True)])
+def test_too_many_workers_for_a_scheduler_on_windows(workers, refused):
+    found = list(plan_cluster.too_many_for_windows({"a": [{}] * 50, "b": [{}] * workers}, 100))
+    assert bool(found) == refused
+    if refused:
+        assert says(only(found), "101 worker processes", "dask_windows_scheduler_max_workers is 100")
+        assert says(only(found), "Move the scheduler to Linux", "dask_worker_count")
+
+
+def test_hosts_with_the_same_packages_pass():
+    assert (
+        list(compare_environments.differences({"a": {"dask": "1", "lz4": "2"}, "b": {"lz4": "2", "dask": "1"}})) == []
+    )
+    assert list(compare_environments.differences({})) == []
+
+
+def test_differing_packages():
+    common = {"dask": "1", "lz4": "2", "numpy": "3"}
+    found = compare_environments.differences({"a": common, "b": {"dask": "1", "lz4": "9", "pandas": "4"}, "c": common})
+    sentence = only(found)
+    assert says(sentence, "b has other packages", "Give every host the same architecture and Python")
+    assert says(sentence, "lz4 9 (others: 2)", "numpy missing (others: 3)", "pandas 4 (others: missing)")
+    assert "dask" not in sentence
+
+
+def test_refusing_fails_the_task_with_a_line_for_each_problem():
+    assert refuse({"changed": False}, iter(["One.", "Two."])) == {"changed": False, "failed": True, "msg": "One.\nTwo."}
+    assert refuse({"changed": False}, iter([])) == {"changed": False}

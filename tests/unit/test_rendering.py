@@ -1,0 +1,252 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What hosts would get, rendered by Ansible as in a real run, and read by those it is for: systemd, YAML and Dask's CLI."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import plan_workers
+from distributed.cli import dask_scheduler, dask_worker
+
+ROOT = Path(__file__).parents[2]
+GIB = 1024**3
+WORKERS = {
+    "count": 2,
+    "threads": "auto",
+    "memory": "4GiB",
+    "memory_reserve": "auto",
+    "port": 8800,
+    "dashboard_port": 8900,
+    "nanny_port": 9000,
+}
+
+# Characters that mean something to systemd, a shell, Jinja or YAML.
+VARIABLES = {
+    "PLAIN": "value",
+    "EMPTY": "",
+    "NUMBER": 4,
+    "QUOTES": 'it\'s "quoted"',
+    "BACKSLASHES": "C:\\new\\\\share\\",
+    "SPACES": "  two  ",
+    "COMMENT": "a # b ; c",
+    "DOLLAR": "$HOME ${HOME} `id` %n",
+    "LINES": "one\n# two\n\nthree",
+    "UMLAUT": "Grüße",
+}
+CONFIG = {"distributed": {"worker": {"memory": {"spill": 0.65}}, "admin": {"tick": {"limit": "5 s"}}}}
+
+HOSTS = {
+    "scheduler": {"dask_config": CONFIG, "dask_environment_variables": VARIABLES},
+    "both": {
+        "dask_worker_nanny": "no",  # as an INI inventory has it
+        "dask_worker_resources": {"GPU": 1, "LICENSE": 2.5},
+    },
+    "nanny": {
+        "dask_worker_nanny": True,
+        "dask_scheduler_preloads": ["unused.module"],
+        "dask_worker_preloads": ["my.module"],
+    },
+}
+PLAYBOOK = [
+    {
+        "hosts": "all",
+        "gather_facts": False,
+        "roles": ["daskops.cluster.common"],  # which has variables alone
+        "vars_files": [str(ROOT / "roles/config/vars/main.yml")],
+        "vars": {"role_path": str(ROOT / "roles/config")},
+        "tasks": [
+            {
+                "name": "Stage the release, in a directory of this test",
+                "daskops.cluster.release": {
+                    "home": "{{ staged }}",
+                    "environment": "0f3c5e9a7b1d",
+                    "services": "{{ __dask_services }}",
+                    "files": "{{ __dask_files }}",
+                },
+            }
+        ],
+    }
+]
+
+
+@pytest.fixture(scope="module")
+def releases(tmp_path_factory):
+    """The directory of each host's release."""
+    directory = tmp_path_factory.mktemp("rendering")
+    hosts = {
+        name: {
+            **variables,
+            "staged": str(directory / name),
+            "__dask_plan": {
+                "workers": []
+                if name == "scheduler"
+                else plan_workers(name, 8, 16 * GIB, {**WORKERS, "nanny": name == "nanny"})
+            },
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+        }
+        for name, variables in HOSTS.items()
+    }
+    groups = {"dask_scheduler": ["scheduler"], "dask_workers": ["both", "nanny"]}
+    inventory = {
+        "all": {
+            "hosts": hosts,
+            "children": {group: {"hosts": dict.fromkeys(members, {})} for group, members in groups.items()},
+        }
+    }
+    (directory / "hosts.json").write_text(json.dumps(inventory))
+    (directory / "playbook.yml").write_text(yaml.safe_dump(PLAYBOOK))
+    # Where the task looks for what the role `config` has, as if it were that role's.
+    for name in ("templates", "files"):
+        (directory / name).symlink_to(ROOT / "roles/config" / name)
+    command = [sys.executable, "-m", "ansible", "playbook", "-i", "hosts.json", "playbook.yml"]
+    done = subprocess.run(
+        command,
+        cwd=directory,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_LOCAL_TEMP": str(directory / "tmp")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {name: only(directory.glob(f"{name}/releases/*")) for name in HOSTS}
+
+
+def only(values):
+    (value,) = values
+    return value
+
+
+# A variable with a value, quoted or not, or a comment or an empty line.
+LINE = re.compile(r'^([A-Za-z_]\w*)=("(?:[^"\\]|\\.)*"|[^\n"]*)\n|^([#;][^\n]*)?\n', re.MULTILINE | re.DOTALL)
+
+
+def environment_file(path):
+    """The variables of an EnvironmentFile=, read as systemd.exec(5) says; any line that it would ignore fails."""
+    text = path.read_text()
+    found = LINE.findall(text)
+    read = "".join(f"{name}={value}\n" if name else f"{comment}\n" for name, value, comment in found)
+    assert read == text, "something in the file is neither an assignment nor a comment"
+    names = [name for name, dummy, dummy in found if name]
+    assert len(set(names)) == len(names)
+    return {name: unquoted(value.strip()) for name, value, dummy in found if name}
+
+
+def unquoted(value):
+    if not value.startswith('"'):
+        assert "\\" not in value and "'" not in value
+        return value
+    # A backslash before any other character stands for itself.
+    return re.sub(r'\\(["\\$`])', r"\1", value[1:-1])
+
+
+def arguments(release, unit):
+    """The arguments that systemd gives to a service, which splits and unquotes what `$DASKOPS_ARGUMENTS` holds."""
+    return shlex.split(environment_file(release / f"services/{unit}.env")["DASKOPS_ARGUMENTS"])
+
+
+def test_a_release_holds_what_its_services_need(releases):
+    units = {
+        "scheduler": ["dask-scheduler.service"],
+        "both": ["dask-worker@1.service", "dask-worker@2.service"],
+        "nanny": ["dask-worker@1.service", "dask-worker@2.service"],
+    }
+    for name, release in releases.items():
+        manifest = json.loads((release / "manifest.json").read_text())
+        assert sorted(manifest["services"]) == units[name]
+        assert (release / "python/daskops_runtime/worker.py").exists()
+        for unit in units[name]:
+            assert (release / f"services/{unit}.env").exists()
+            reported = environment_file(release / f"services/{unit}.release")["DASKOPS_RELEASE"]
+            assert reported == manifest["services"][unit]["release"]
+
+
+def test_every_line_of_an_environment_file_is_one_assignment(releases):
+    for release in releases.values():
+        for path in release.glob("services/*.env"):
+            variables = environment_file(path)
+            arguments = variables.pop("DASKOPS_ARGUMENTS")
+            # Where two lines run into one, a value holds the next assignment.
+            assert arguments and not any("DASKOPS_" in value for value in variables.values())
+            assert variables["OMP_NUM_THREADS"] == "1"
+            assert variables["DASK_CONFIG"] == "/opt/dask/current/dask_configuration.yaml"
+            assert variables["PYTHONPATH"] == "/opt/dask/current/python"
+
+
+def test_values_of_environment_variables_arrive_as_they_are(releases):
+    variables = environment_file(releases["scheduler"] / "services/dask-scheduler.service.env")
+    assert {name: variables[name] for name in VARIABLES} == {name: str(value) for name, value in VARIABLES.items()}
+
+
+def test_configuration_is_merged_deeply(releases):
+    variables = yaml.safe_load((ROOT / "roles/config/vars/main.yml").read_text())
+    defaults = variables["__dask_config_defaults"]["distributed"]
+    ours = yaml.safe_load((releases["scheduler"] / "dask_configuration.yaml").read_text())["distributed"]
+    assert ours["worker"]["memory"] == {**defaults["worker"]["memory"], "spill": 0.65}
+    assert ours["admin"] == CONFIG["distributed"]["admin"]
+    assert ours["scheduler"]["allowed-failures"] == defaults["scheduler"]["allowed-failures"]
+    assert ours["scheduler"]["idle-timeout"] is None
+
+
+def test_a_users_preloads_follow_ours(releases):
+    configuration = yaml.safe_load((releases["nanny"] / "dask_configuration.yaml").read_text())["distributed"]
+    assert configuration["worker"]["preload"] == ["daskops_runtime.worker", "my.module"]
+    assert configuration["scheduler"]["preload"] == ["daskops_runtime.scheduler", "unused.module"]
+
+
+def test_the_scheduler_understands_its_arguments(releases):
+    given = arguments(releases["scheduler"], "dask-scheduler.service")
+    parameters = dask_scheduler.main.make_context("dask scheduler", given).params
+    assert (parameters["port"], parameters["dashboard_address"]) == ("8786", ":8787")
+
+
+@pytest.mark.parametrize("host", ["both", "nanny"])
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_worker_understands_its_arguments(releases, host, number):
+    context = dask_worker.main.make_context("dask worker", arguments(releases[host], f"dask-worker@{number}.service"))
+    assert context.args == []  # what it does not know it would hand to preload modules
+    parameters = context.params
+    assert parameters["scheduler"] == "tcp://scheduler:8786"
+    assert parameters["name"] == f"{host}-{number}"
+    assert parameters["nthreads"] == 4
+    assert parameters["memory_limit"] == str(4 * GIB)
+    assert parameters["worker_port"] == str(8800 + number - 1)
+    assert parameters["dashboard_address"] == f":{8900 + number - 1}"
+    assert parameters["local_directory"] == "/var/lib/dask/scratch"
+    assert parameters["nanny"] == (host == "nanny")
+    if host == "nanny":
+        assert parameters["nanny_port"] == str(9000 + number - 1)
+        assert parameters["preload_nanny"] == ("daskops_runtime.nanny",)
+        assert not parameters["resources"]
+    else:
+        assert parameters["resources"] == "GPU=1,LICENSE=2.5"
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="this machine has no systemd-analyze")
+@pytest.mark.parametrize("host", sorted(HOSTS))
+def test_systemd_finds_no_fault_with_the_units(releases, host, tmp_path):
+    units = tmp_path / "units"
+    shutil.copytree(releases[host] / "systemd", units)
+    # It looks for programs on this machine, which has no environment of ours.
+    for unit in units.glob("*.service"):
+        unit.write_text(unit.read_text().replace("/opt/dask/current/environment/bin/python", sys.executable))
+    services = [path.name.removesuffix(".release") for path in (releases[host] / "services").glob("*.release")]
+    assert services
+    starts = [*services, *(path.name for path in units.glob("*.target"))]
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *(str(units / name) for name in starts)],
+        env={**os.environ, "SYSTEMD_UNIT_PATH": f"{units}:", "SYSTEMD_LOG_LEVEL": "warning"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
