@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
 
 WINDOWS_SCHEDULER = (
@@ -17,6 +18,18 @@ WINDOWS_SCHEDULER = (
 WINDOWS_WORKER = (
     "{host}: workers on Windows are not managed here, for want of systemd. Take the host out of dask_workers and start "
     "'dask worker' on it by hand: it may join the cluster."
+)
+
+# What is true of the cluster, not of a host: hosts that disagree would not find each other.
+CLUSTER_WIDE = (
+    "dask_environment_lock",
+    "dask_environment_source",
+    "dask_scheduler_address",
+    "dask_scheduler_dashboard_port",
+    "dask_scheduler_dashboard_url",
+    "dask_scheduler_host",
+    "dask_scheduler_platform",
+    "dask_scheduler_port",
 )
 
 
@@ -66,6 +79,16 @@ def problems(groups, hostvars, options, address, platform):
     for host in workers:
         if host not in schedulers and is_windows(hostvars[host]):
             yield WINDOWS_WORKER.format(host=host)
+
+    for name in CLUSTER_WIDE:
+        values = {host: str(hostvars[host].get(name, "not set")) for host in dict.fromkeys([*schedulers, *workers])}
+        common, odd = odd_ones_out(values)
+        if odd:
+            others = ", ".join(f"{host} ({value})" for host, value in sorted(odd.items()))
+            yield (
+                f"{name} is {common} for most hosts, but differs for {others}. It holds for the whole cluster: set it once, "
+                "for all hosts."
+            )
 
     unknown = {}
     for host in [*schedulers, *workers]:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from urllib.parse import urlsplit
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     LockError,
@@ -125,6 +126,9 @@ class Packages:
         # fmt: on
         if index_url:
             command.append(f"--index-url={index_url}")
+            if index_url.startswith("http:"):
+                # pip passes over an index without TLS unless told; the hashes vouch for what comes from it.
+                command.append(f"--trusted-host={urlsplit(index_url).hostname}")
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise LockError(self._reason(done.stderr))
@@ -140,6 +144,10 @@ class Packages:
                 f"{package.group(1) if package else 'a package'} differs from its hash in the lock: do not use it "
                 "before you know why; make the lock again if the index is right"
             )
+        # To pip, an index that does not answer is one without packages.
+        broken = re.search(r"Retrying .* after connection broken by (.+?): /", errors)
+        if broken:
+            return f"the package index does not answer ({broken.group(1)}): set dask_environment_index_url to one that does"
         missing = re.search(r"No matching distribution found for (\S+)", errors)
         if missing:
             return (

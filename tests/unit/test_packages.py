@@ -190,6 +190,13 @@ def test_a_package_that_the_index_lacks_is_told(index, fetch):
         fetch(index.lock + f"numpy==2.0 --hash={A}\n")
 
 
+def test_an_index_that_does_not_answer_is_told(index, tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    packages = Packages(index.lock, index.uv_lock, python("3.11.2"), "controller")
+    with pytest.raises(LockError, match=r"the package index does not answer .*: set dask_environment_index_url"):
+        packages.fetch(str(tmp_path), "http://127.0.0.1:9/simple")
+
+
 def test_a_wheel_for_another_python_is_told(fetch):
     with pytest.raises(LockError, match=r"the index has no wheel of lz4==4\.0 for Python 3\.12\.1"):
         fetch(version="3.12.1")

@@ -111,6 +111,17 @@ def test_a_variable_that_is_like_none():
     assert says(only(inventory(w1={"dask_xyzzy_quux": 1})), "dask_xyzzy_quux, set for w1", "Remove it")
 
 
+def test_a_variable_of_the_whole_cluster_that_one_host_has_otherwise():
+    sentence = only(
+        inventory(s1={"dask_scheduler_port": 9}, w1={"dask_scheduler_port": 9}, w2={"dask_scheduler_port": 8})
+    )
+    assert says(sentence, "dask_scheduler_port is 9 for most hosts", "differs for w2 (8)", "set it once, for all hosts")
+
+
+def test_variables_of_the_whole_cluster_are_variables():
+    assert set(check_inventory.CLUSTER_WIDE) <= set(OPTIONS)
+
+
 # A host
 
 SETTINGS = {
@@ -176,7 +187,7 @@ def test_no_systemd():
 
 def test_no_python():
     sentence = only(unfit(lambda info: info.update(python={}), python="python3.99"))
-    assert says(sentence, "w1 has no Python 'python3.99'", "Install it, or set dask_python")
+    assert says(sentence, "w1 has no working Python 'python3.99'", "Install it, or set dask_python")
 
 
 @pytest.mark.parametrize("version", ["3.9.2", "2.7.18"])

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
+from conftest import INVENTORY, PROJECT
 
 COMPUTE = """
 import dask.array as da
@@ -105,15 +107,55 @@ def test_dashboard_and_metrics_answer(cluster):
         assert text in page.stdout
 
 
-def test_environment_variable_wins_over_the_file(cluster, play):
-    run = play("site", "-e", '{"dask_config": {"distributed": {"worker": {"memory": {"target": 0.5, "spill": 0.6}}}}}',
-               "-e", '{"dask_environment_variables": {"DASK_DISTRIBUTED__WORKER__MEMORY__SPILL": 0.65}}')  # fmt: skip
+def test_users_own_configuration_preload_and_environment_variables(cluster, play, tmp_path):
+    preload = tmp_path / "greeting.py"
+    preload.write_text("def dask_setup(worker):\n    worker.greeting = 'hello'\n")
+    variables = {
+        "dask_config": {"distributed": {"worker": {"memory": {"target": 0.5, "spill": 0.6}}}},
+        "dask_environment_variables": {"DASK_DISTRIBUTED__WORKER__MEMORY__SPILL": 0.65, "GREETING": 'a "b" \\ $c'},
+        "dask_worker_preloads": [str(preload)],
+        "dask_worker_resources": {"GPU": 2, "FOO": 0.5},
+    }
+    run = play("site", "-e", json.dumps(variables))
     assert run.returncode == 0, run.output
     program = """
-import dask
-print(client.run(lambda: [dask.config.get(f"distributed.worker.memory.{key}") for key in ("target", "spill", "pause")]))
+import json, os, dask
+def look(dask_worker):
+    memory = [dask.config.get(f"distributed.worker.memory.{key}") for key in ("target", "spill", "pause")]
+    return [memory, os.environ["GREETING"], dask_worker.greeting, dask_worker.state.total_resources]
+print(json.dumps(list(client.run(look).values())))
 """
-    assert cluster.compute(program).count("[0.5, 0.65, 0.8]") == len(cluster.workers)
+    # The variable wins over the file, which wins over the collection's default, which wins over Dask's.
+    expected = [[0.5, 0.65, 0.8], 'a "b" \\ $c', "hello", {"GPU": 2.0, "FOO": 0.5}]
+    assert json.loads(cluster.compute(program)) == [expected] * len(cluster.workers)
+
+
+def test_workers_with_a_nanny(cluster, play):
+    run = play("site", "-e", "dask_worker_nanny=true", "-e", "dask_worker_count=2", "-e", "dask_worker_memory=512MiB")
+    assert run.returncode == 0, run.output
+    assert all(worker["nanny"] for worker in cluster.summary()["workers"])
+    assert len(cluster.summary()["workers"]) == 2 * len(cluster.workers)
+    assert int(cluster.compute(COMPUTE)) > 300
+    # Back to one worker a host: the second unit goes, with all that was written for it.
+    run = play("site")
+    assert run.returncode == 0, run.output
+    assert cluster.is_whole()
+    traces = "ls -d /etc/systemd/system/dask-worker@2*; systemctl list-units --all --no-legend 'dask-worker@2*'"
+    assert cluster.host(cluster.workers[0]).run(traces).stdout == ""
+
+
+def test_run_from_the_installed_archive_is_the_same(cluster, tmp_path):
+    build = ["ansible-galaxy", "collection", "build", str(PROJECT), "--output-path", str(tmp_path)]
+    subprocess.run(build, check=True, capture_output=True)
+    archive = next(tmp_path.glob("daskops-cluster-*.tar.gz"))
+    install = ["ansible-galaxy", "collection", "install", str(archive), "--offline", "-p", str(tmp_path / "collections")]
+    subprocess.run(install, check=True, capture_output=True, cwd=tmp_path)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    environment["ANSIBLE_COLLECTIONS_PATH"] = str(tmp_path / "collections")
+    command = ["ansible-playbook", *INVENTORY, "daskops.cluster.site", "--check"]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    assert run.returncode == 0, run.stdout
+    assert "changed=0" in run.stdout and not re.search(r"changed=[1-9]", run.stdout), run.stdout
 
 
 @pytest.mark.parametrize("role", ["worker", "scheduler"])

@@ -26,6 +26,8 @@ VARIABLES = {
     "scheduler on Windows, by SSH": ({"scheduler": {"ansible_shell_type": "powershell"}}, r"scheduler: the scheduler is not installed on Windows.*Put the scheduler on a Linux host"),
     "scheduler declared to be Windows": ({"all": {"dask_scheduler_platform": "windows"}}, r"scheduler: the scheduler is not installed on Windows"),
     "worker on Windows": ({"worker1": {"ansible_connection": "winrm"}}, r"worker1: workers on Windows are not managed here.*Take the host out of dask_workers"),
+    "port for the scheduler alone": ({"scheduler": {"dask_scheduler_port": 9786}}, r"dask_scheduler_port is not set for most hosts, but differs for scheduler \(9786\).*set it once, for all hosts"),
+    "another lock for one host": ({"worker2": {"dask_environment_lock": "other.txt"}}, r"dask_environment_lock is not set.* worker2 \(other.txt\).*set it once"),
     "own scheduler and another's": ({"all": {"dask_scheduler_address": "tcp://10.0.0.5:8786"}}, r"dask_scheduler_address \(tcp://10.0.0.5:8786\).*Keep one of the two"),
     "lock is missing": ({"all": {"dask_environment_lock": "/nowhere/lock.txt"}}, r"dask_environment_lock \(/nowhere/lock.txt\) does not exist on the controller"),
     "preload is missing": ({"all": {"dask_worker_preloads": ["/nowhere/monitor.py"]}}, r"worker1: dask_worker_preloads names /nowhere/monitor.py, which does not exist on the controller. Correct"),

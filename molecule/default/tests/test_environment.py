@@ -1,0 +1,86 @@
+"""Environments: built whole or not at all, from the controller's packages or from an index."""
+
+import functools
+import http.server
+import os
+import re
+import subprocess
+import tarfile
+import threading
+from pathlib import Path
+
+import pytest
+from conftest import INVENTORY, PROJECT
+
+LISTED = "find /opt/dask/environments -mindepth 1 -maxdepth 1 -printf '%f\n' | sort"
+
+
+@pytest.fixture
+def lock(tmp_path):
+    """The default lock without one package that nothing needs: another environment."""
+    text = (PROJECT / "roles/environment/files/default.txt").read_text()
+    path = tmp_path / "lock.txt"
+    path.write_text(re.sub(r"^lz4==.*\n(    --hash.*\n)+", "", text, flags=re.MULTILINE))
+    return path
+
+
+@pytest.fixture
+def index(cluster, tmp_path):
+    """URL of a package index, as hosts reach it, with the packages that the controller has fetched."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "daskops"
+    for archive in cache.glob("environment-*.tar"):
+        with tarfile.open(archive) as tar:
+            tar.extractall(tmp_path, filter="data")
+    for wheel in [*tmp_path.glob("uv-*.whl"), *tmp_path.glob("wheels/*.whl")]:
+        project = tmp_path / "simple" / wheel.name.split("-")[0].replace("_", "-").lower()
+        project.mkdir(parents=True, exist_ok=True)
+        wheel.rename(project / wheel.name)
+    address = cluster.variables[cluster.scheduler]["ansible_host"].rsplit(".", 1)[0] + ".1"
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    with http.server.ThreadingHTTPServer((address, 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://{address}:{server.server_port}/simple"
+        server.shutdown()
+
+
+def test_build_that_is_cut_off_leaves_nothing_that_looks_finished(cluster, play, lock, index):
+    name = cluster.workers[0]
+    before = cluster.host(name).check_output(LISTED).split()
+    arguments = ["--limit", name, "--tags", "environment", "-e", f"dask_environment_lock={lock}"]
+    site = ["ansible-playbook", *INVENTORY, f"{PROJECT}/playbooks/site.yml", *arguments]
+    with subprocess.Popen(site, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        cluster.wait_until(lambda: "partial" in cluster.host(name).check_output(LISTED), 60)
+        # As a power cut does; in a container's terms.
+        subprocess.run(["docker", "kill", cluster.container(name)], check=True, capture_output=True)
+        assert run.wait(timeout=120) != 0
+    subprocess.run(["docker", "start", cluster.container(name)], check=True, capture_output=True)
+    cluster.wait_until(cluster.is_whole, 90)
+
+    cut_off = cluster.host(name).check_output(LISTED).split()
+    assert [entry for entry in cut_off if not entry.startswith(".")] == [e for e in before if not e.startswith(".")]
+    assert any(entry.startswith(".partial-") for entry in cut_off)
+
+    # The next run builds it, this time from an index, and leaves nothing of the first.
+    index_arguments = ["-e", "dask_environment_source=index", "-e", f"dask_environment_index_url={index}"]
+    done = play("site", *arguments, *index_arguments)
+    assert done.returncode == 0, done.output
+    whole = cluster.host(name).check_output(LISTED).split()
+    assert len(whole) == len(before) + 1
+    assert not any(entry.startswith((".partial-", ".unpacked-")) for entry in whole)
+    built = (set(whole) - set(before)).pop()
+    packages = cluster.host(name).file(f"/opt/dask/environments/{built}/environment.json").content_string
+    assert "distributed" in packages and "lz4" not in packages
+
+
+def test_package_whose_hash_differs_is_refused_by_a_host_that_fetches_for_itself(cluster, play, lock, index):
+    text = lock.read_text()
+    lock.write_text(re.sub(r"(^toolz==.*\n)(    --hash.*\n)+", rf"\1    --hash=sha256:{'0' * 64}\n", text, flags=re.MULTILINE))
+    name = cluster.workers[0]
+    before = cluster.host(name).check_output(LISTED)
+    done = play("site", "--limit", name, "--tags", "environment", "-e", f"dask_environment_lock={lock}",
+                "-e", "dask_environment_source=index", "-e", f"dask_environment_index_url={index}")  # fmt: skip
+    assert done.returncode != 0
+    assert "Installing the packages failed" in done.output and "toolz" in done.output
+    complete = [entry for entry in cluster.host(name).check_output(LISTED).split() if not entry.startswith(".")]
+    assert complete == [entry for entry in before.split() if not entry.startswith(".")]
+    assert cluster.is_whole()
