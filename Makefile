@@ -12,7 +12,9 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Fetched packages stay in the checkout, beside the test bed's key.
 export XDG_CACHE_HOME := $(CURDIR)/.cache
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
-# Another working directory's settings must not leak into tests.
+# Molecule breaks lines at what it takes for the terminal's width.
+export COLUMNS := 160
+# The user's own settings must not leak into the demo and the tests.
 unexport ANSIBLE_INVENTORY ANSIBLE_ROLES_PATH ANSIBLE_COLLECTIONS_PATH
 
 DEMO := -i testbed/inventory.py -i inventories/demo

@@ -84,7 +84,8 @@ class Run:
         self.returncode = done.returncode
         self.output = done.stdout + done.stderr
         self.changed = {
-            host: int(number) for host, number in re.findall(r"^(\S+)\s+: ok=.*changed=(\d+)", done.stdout, re.MULTILINE)
+            host: int(number)
+            for host, number in re.findall(r"^(\S+)\s+: ok=.*changed=(\d+)", done.stdout, re.MULTILINE)
         }
 
 
@@ -99,7 +100,7 @@ def play():
 
     def run(playbook, *arguments, inventory=INVENTORY):
         command = ["ansible-playbook", *inventory, str(PROJECT / "playbooks" / f"{playbook}.yml"), *arguments]
-        environment = {**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+        environment = {**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"}
         return Run(subprocess.run(command, capture_output=True, text=True, check=False, env=environment))
 
     return run

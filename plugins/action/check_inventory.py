@@ -74,8 +74,10 @@ def problems(groups, hostvars, options, address, platform):
     if not workers:
         yield "The group dask_workers has no host. Put at least one in it."
     for host in schedulers:
-        if is_windows(hostvars[host]) or platform == "windows":
+        if is_windows(hostvars[host]):
             yield WINDOWS_SCHEDULER.format(host=host)
+        elif platform == "windows":
+            yield f"{WINDOWS_SCHEDULER.format(host=host)} (dask_scheduler_platform is windows.)"
     for host in workers:
         if host not in schedulers and is_windows(hostvars[host]):
             yield WINDOWS_WORKER.format(host=host)

@@ -56,6 +56,8 @@ class ActionModule(ActionBase):
                 result["environments"] = self._environments(arguments)
             except FileNotFoundError:
                 problems.append(f"dask_environment_lock ({arguments['lock']}) does not exist on the controller.")
+            except (OSError, UnicodeDecodeError) as error:
+                problems.append(f"dask_environment_lock ({arguments['lock']}) cannot be read: {error}.")
             except LockError as error:
                 problems.append(
                     f"dask_environment_lock ({arguments['lock']}): {error}. "

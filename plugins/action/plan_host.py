@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import PlanError, plan_workers, port
@@ -26,6 +27,35 @@ UNFIT_FOR_SCRATCH = {
 }
 
 
+# What stands in unit files, environment files and command lines without quotes.
+PLAIN_PATH = re.compile(r"/[\w.+@/-]+")
+
+# What the services cannot do without; a user's value would be lost or break them.
+RESERVED = ("DASK_CONFIG", "DASK_ROOT_CONFIG", "PYTHONPATH")
+
+
+def bad_settings(host, settings):
+    """Settings that no host could follow, one sentence each."""
+    for variable, name in {"dask_home": "home", "dask_worker_scratch_directory": "scratch"}.items():
+        if not PLAIN_PATH.fullmatch(settings[name]):
+            yield (
+                f"{host}: {variable} is '{settings[name]}'. Give an absolute path of letters, digits and the characters . _ "
+                "- + @"
+            )
+    for name, value in settings["environment_variables"].items():
+        if not re.fullmatch(r"[A-Za-z_]\w*", name) or "\n" in str(value):
+            yield f"{host}: dask_environment_variables: '{name}' is no variable's name, or its value has several lines."
+        elif name in RESERVED or name.startswith("DASKOPS_"):
+            yield f"{host}: dask_environment_variables: {name} is set by daskops.cluster itself. Remove it."
+    for variable, modules in settings["preloads"].items():
+        for module in modules:
+            if module.endswith(".py") and not os.path.isfile(os.path.expanduser(module)):
+                yield (
+                    f"{host}: {variable} names {module}, which does not exist on the controller. Correct the path; a "
+                    "relative one starts where ansible-playbook was called."
+                )
+
+
 def fitness(host, info, settings):
     """What keeps a host from running Dask's services, one sentence each. Parameters as in the module's documentation."""
     if not info["systemd"]:
@@ -41,7 +71,11 @@ def fitness(host, info, settings):
     elif python["implementation"] != "cpython":
         yield f"{host}: dask_python ({python['executable']}) is {python['implementation']}. Set it to a CPython."
 
-    wanted = parse_size(settings["free_disk"])
+    try:
+        wanted = parse_size(settings["free_disk"])
+    except ValueError as error:
+        yield f"{host}: dask_free_disk: {error}."
+        return
     directories = {"dask_home": settings["home"]}
     if settings["worker"]:
         directories["dask_worker_scratch_directory"] = settings["scratch"]
@@ -62,22 +96,11 @@ def fitness(host, info, settings):
             )
 
 
-def missing_preloads(host, preloads):
-    """Preload modules that are files which the controller does not have, one sentence each. ``preloads`` by variable."""
-    for variable, modules in preloads.items():
-        for module in modules:
-            if module.endswith(".py") and not os.path.isfile(module):
-                yield (
-                    f"{host}: {variable} names {module}, which does not exist on the controller. Correct the path; a "
-                    "relative one starts where ansible-playbook was called."
-                )
-
-
 def taken_ports(host, info, ports):
     """Ports of the plan that something else holds, one sentence each. ``ports`` has the variable by port."""
     for listener in info["listeners"]:
         variable = ports.get(listener["port"])
-        if variable and not listener["unit"].startswith(("dask-scheduler", "dask-worker")):
+        if variable and not re.fullmatch(r"dask-(scheduler|worker@\d+)\.service", listener["unit"]):
             yield (
                 f"{host}: port {listener['port']} ({variable}) is held by {listener['process']}"
                 f"{' of ' + listener['unit'] if listener['unit'] else ''}. Stop that, or choose another port."
@@ -94,7 +117,7 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         host = task_vars["inventory_hostname"]
         info, settings = self._task.args["info"], self._task.args["settings"]
-        problems, ports, workers = [], {}, []
+        problems, ports, workers = list(bad_settings(host, settings)), {}, []
 
         def claim(number, variable):
             if number in ports:
@@ -107,16 +130,13 @@ class ActionModule(ActionBase):
                     claim(port(settings[name], name), name)
             if settings["worker"]:
                 workers = plan_workers(host, info["cores"], info["memory"], settings["workers"])
-                for worker in workers:
-                    for kind in ("port", "dashboard_port", "nanny_port"):
-                        if worker[kind]:
-                            claim(worker[kind], f"dask_worker_{kind}")
-            problems += fitness(host, info, settings)
-            problems += missing_preloads(host, settings["preloads"])
-            problems += taken_ports(host, info, ports)
         except PlanError as error:
             problems.append(f"{host}: {error}")
-        except ValueError as error:
-            problems.append(f"{host}: dask_free_disk: {error}.")
+        for worker in workers:
+            for kind in ("port", "dashboard_port", "nanny_port"):
+                if worker[kind]:
+                    claim(worker[kind], f"dask_worker_{kind}")
+        if not problems:
+            problems = [*fitness(host, info, settings), *taken_ports(host, info, ports)]
         result["workers"] = workers
         return refuse(result, problems)

@@ -100,7 +100,7 @@ DESCRIBE = (
     "packages={d.metadata['Name'].lower(): d.version for d in importlib.metadata.distributions()})))"
 )
 # Nobody imports the packages' own tests on a cluster, and they are almost half of all that could be compiled.
-NOT_COMPILED = "/tests?/"
+NOT_COMPILED = "/site-packages/.*/tests?/"
 
 
 class Builder:
@@ -124,8 +124,10 @@ class Builder:
         with tarfile.open(archive) as tar:
             tar.extractall(unpacked)  # our own archive, checked against its SHA-256
         uv = self._uv(unpacked)
-        settings = {"UV_NO_CONFIG": "1", "UV_CACHE_DIR": os.path.join(unpacked, "cache"), "UV_LINK_MODE": "hardlink"}
         parameters = self.module.params
+        settings = {"UV_CACHE_DIR": os.path.join(unpacked, "cache"), "UV_LINK_MODE": "hardlink"}
+        if parameters["source"] == "controller":
+            settings["UV_NO_CONFIG"] = "1"  # whatever the host is set up with, nothing is fetched
         # Relocatable, because it is built beside the place where it will stand.
         self.run(
             "Making the virtual environment", uv, "venv", "--quiet", "--relocatable", "--no-python-downloads",

@@ -33,7 +33,7 @@ options:
   paths:
     description: Directories, existing or not, whose file systems are described.
     type: list
-    elements: path
+    elements: str
     default: []
 """
 
@@ -113,7 +113,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 PROBE = (
     "import json, os, platform, sys; "
-    "print(json.dumps(dict(executable=sys.executable, version=platform.python_version(), "
+    "print(json.dumps(dict(executable=sys.executable, version='%d.%d.%d' % sys.version_info[:3], "
     "implementation=sys.implementation.name, machine=platform.machine(), libc=platform.libc_ver())))"
 )
 
@@ -136,6 +136,7 @@ def memory():
 
 def file_system(path):
     """Type, mount point and free bytes of the file system that holds ``path`` or will hold it."""
+    path = os.path.abspath(path)
     while not os.path.exists(path):
         path = os.path.dirname(path)
     path = os.path.realpath(path)
@@ -185,7 +186,7 @@ def main():
         argument_spec={
             "home": {"type": "path", "required": True},
             "python": {"type": "str", "default": "python3"},
-            "paths": {"type": "list", "elements": "path", "default": []},
+            "paths": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )

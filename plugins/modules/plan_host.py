@@ -62,6 +62,10 @@ options:
         description: Value of C(dask_worker_scratch_any_filesystem).
         type: bool
         required: true
+      environment_variables:
+        description: Value of C(dask_environment_variables).
+        type: dict
+        required: true
       preloads:
         description: Preload modules by variable; those that are files (C(.py)) must exist on the controller.
         type: dict
@@ -131,6 +135,7 @@ EXAMPLES = r"""
       free_disk: 2GiB
       scratch: /var/lib/dask/scratch
       scratch_any_filesystem: false
+      environment_variables: {}
       preloads: {dask_worker_preloads: [my_company.dask_monitor]}
       dask_scheduler_port: 8786
       dask_scheduler_dashboard_port: 8787

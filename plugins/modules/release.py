@@ -103,6 +103,7 @@ units:
   returned: success
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -111,36 +112,44 @@ from ansible.module_utils.basic import AnsibleModule
 
 
 def read_tree(directory):
-    """Content of the files below ``directory``, by relative path."""
+    """Content of the files below ``directory``, by relative path; links are not followed."""
     files = {}
     for parent, dummy, names in os.walk(directory):
         for name in names:
             path = os.path.join(parent, name)
+            if os.path.islink(path):
+                continue
             with open(path, encoding="utf-8", errors="replace") as file:
                 files[os.path.relpath(path, directory)] = file.read()
     return files
 
 
+def mode_of(path):
+    """Permissions of a file: the services' environment may hold secrets, and systemd reads it as root."""
+    return 0o600 if path.startswith("services/") else 0o644
+
+
 def write_tree(directory, files):
-    """Write ``files``, content by relative path, for all to read."""
+    """Write ``files``, content by relative path."""
     for path, content in files.items():
         full = os.path.join(directory, path)
         os.makedirs(os.path.dirname(full), exist_ok=True)
-        with open(full, "w", encoding="utf-8") as file:
+        with open(os.open(full, os.O_WRONLY | os.O_CREAT, mode_of(path)), "w", encoding="utf-8") as file:
             file.write(content)
 
 
 def differences(before, after):
-    """What Ansible shows for ``--diff``: the files that differ."""
+    """What Ansible shows for ``--diff``: the files that differ, save units, which the module services shows."""
+
+    def shown(files, path):
+        if path in files and mode_of(path) == 0o600:
+            return f"({hashlib.sha256(files[path].encode()).hexdigest()[:12]}; may hold secrets, so it is not shown)\n"
+        return files.get(path, "")
+
     return [
-        {
-            "before_header": path,
-            "after_header": path,
-            "before": before.get(path, ""),
-            "after": after.get(path, ""),
-        }
+        {"before_header": path, "after_header": path, "before": shown(before, path), "after": shown(after, path)}
         for path in sorted({**before, **after})
-        if before.get(path) != after.get(path)
+        if before.get(path) != after.get(path) and not path.startswith("systemd/")
     ]
 
 
@@ -156,7 +165,9 @@ def main():
     home, manifest = module.params["home"], module.params["manifest"]
     final = os.path.join(home, "releases", manifest["id"])
     files = {**module.params["files"], "manifest.json": json.dumps(manifest, indent=1, sort_keys=True) + "\n"}
-    if read_tree(final) == files:
+    environment = os.path.join(home, "environments", manifest["environment"])
+    link = os.path.join(final, "environment")
+    if read_tree(final) == files and os.path.islink(link) and os.readlink(link) == environment:
         module.exit_json(changed=False)
     if not module.check_mode:
         os.umask(0o022)
@@ -165,7 +176,7 @@ def main():
         for leftover in (partial, final):
             shutil.rmtree(leftover, ignore_errors=True)
         write_tree(partial, files)
-        os.symlink(os.path.join(home, "environments", manifest["environment"]), os.path.join(partial, "environment"))
+        os.symlink(environment, os.path.join(partial, "environment"))
         os.sync()
         os.rename(partial, final)
     module.exit_json(changed=True, diff=differences(read_tree(os.path.join(home, "current")), files))

@@ -90,8 +90,12 @@ from ansible.module_utils.basic import AnsibleModule
 
 SYSTEMD = "/etc/systemd/system"
 
-# The files below SYSTEMD that belong to a kind, so that those no longer planned are found and removed.
-OURS = {"scheduler": ["dask-scheduler.service*"], "worker": ["dask-worker@*", "dask-workers.target*"]}
+# The files below SYSTEMD that belong to a kind, so that those no longer planned are found and removed. What else lies
+# there, such as an administrator's own drop-in, is left alone.
+OURS = {
+    "scheduler": ["dask-scheduler.service"],
+    "worker": ["dask-worker@.service", "dask-worker@*.service.d/daskops.conf", "dask-workers.target"],
+}
 UNIT = re.compile(r"dask-(scheduler|worker@\d+)\.service")
 
 
@@ -122,10 +126,9 @@ class Host:
         """Content of the files of a kind below SYSTEMD, by relative path."""
         files = {}
         for pattern in OURS[kind]:
-            for path in glob.glob(os.path.join(SYSTEMD, pattern)) + glob.glob(os.path.join(SYSTEMD, pattern, "*")):
-                if os.path.isfile(path) and not os.path.islink(path):
-                    with open(path, encoding="utf-8") as file:
-                        files[os.path.relpath(path, SYSTEMD)] = file.read()
+            for path in glob.glob(os.path.join(SYSTEMD, pattern)):
+                with open(path, encoding="utf-8") as file:
+                    files[os.path.relpath(path, SYSTEMD)] = file.read()
         return files
 
     def services(self, kind):
@@ -209,7 +212,7 @@ def main():
     )
     host = Host(module)
     kind, wanted, boot = module.params["kind"], module.params["services"], module.params["boot"]
-    target = os.path.join(host.home, "releases", module.params["release"])
+    target = os.path.realpath(os.path.join(host.home, "releases", module.params["release"]))
 
     files = host.unit_files(kind)
     states = host.show(sorted({*wanted, *host.services(kind), boot}))

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zipfile
 from email.parser import Parser
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import SpecifierSet
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -120,7 +121,7 @@ def platform_tags(machine, libc):
     newest = int(version.split(".")[1])
     tags = [f"manylinux_2_{number}_{machine}" for number in range(newest, 4, -1)]
     aliases = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
-    return [*tags, *(f"{alias}_{machine}" for number, alias in aliases.items() if newest >= number)]
+    return [*tags, *(f"{alias}_{machine}" for number, alias in aliases.items() if newest >= number), f"linux_{machine}"]
 
 
 def check_wheels(paths, python):
@@ -143,13 +144,16 @@ def check_wheels(paths, python):
     versions = {canonicalize_name(wheel["Name"]): Version(wheel["Version"]) for wheel in metadata}
     for wheel in metadata:
         wanted = wheel["Requires-Python"]
-        if wanted and not SpecifierSet(wanted).contains(python["version"], prereleases=True):
+        if wanted and not _fits(wanted, python["version"]):
             raise LockError(
                 f"{wheel['Name']} {wheel['Version']} needs Python {wanted}, not {python['version']}: "
                 "the lock is for another Python"
             )
         for text in wheel.get_all("Requires-Dist", []):
-            requirement = Requirement(text)
+            try:
+                requirement = Requirement(text)
+            except InvalidRequirement:  # of a form from before the standard; uv looks at it on the host
+                continue
             if requirement.marker and not requirement.marker.evaluate(environment):
                 continue
             version = versions.get(canonicalize_name(requirement.name))
@@ -162,7 +166,16 @@ def check_wheels(paths, python):
                 raise LockError(f"{wheel['Name']} needs {requirement}, the lock holds {version}")
 
 
+def _fits(wanted, version):
+    try:
+        return SpecifierSet(wanted).contains(version, prereleases=True)
+    except InvalidSpecifier:  # of a form from before the standard
+        return True
+
+
 def _metadata(path):
     with zipfile.ZipFile(path) as wheel:
-        name = next(n for n in wheel.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", n))
-        return Parser().parsestr(wheel.read(name).decode())
+        names = [name for name in wheel.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)]
+        if not names:
+            raise LockError(f"{os.path.basename(path)} is no wheel: it has no metadata")
+        return Parser().parsestr(wheel.read(names[0]).decode())

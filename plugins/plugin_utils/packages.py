@@ -79,7 +79,9 @@ class Packages:
             If a package cannot be had, differs from its hash, or is not for the interpreter.
         """
         os.makedirs(cache, exist_ok=True)
-        name = digest([self.id, self.source, self.python["libc"]])
+        # Hosts that fetch for themselves read in the archive where from.
+        origin = [index_url, self.options] if self.source == "index" else None
+        name = digest([self.id, self.source, self.python["libc"], origin])
         archive = os.path.join(cache, f"environment-{name}.tar")
         with open(os.path.join(cache, "lock"), "w", encoding="utf-8") as lock:
             # Two runs at a time fetch one after the other; the second finds the first one's archive.

@@ -251,17 +251,40 @@ def test_a_taken_port(unit, whose):
     )
 
 
-def test_preloads_that_are_there_or_no_files_pass(tmp_path):
+GOOD_SETTINGS = {"home": "/opt/dask", "scratch": "/scratch", "environment_variables": {"A_1": "b"}, "preloads": {}}
+
+
+def test_good_settings_pass(tmp_path):
     file = tmp_path / "monitor.py"
     file.touch()
     preloads = {"dask_scheduler_preloads": [str(file), "some.module"], "dask_worker_preloads": []}
-    assert list(plan_host.missing_preloads("w1", preloads)) == []
+    assert list(plan_host.bad_settings("w1", {**GOOD_SETTINGS, "preloads": preloads})) == []
 
 
 def test_a_preload_that_the_controller_does_not_have(tmp_path):
     missing = str(tmp_path / "monitor.py")
-    sentence = only(plan_host.missing_preloads("w1", {"dask_worker_preloads": [missing]}))
+    settings = {**GOOD_SETTINGS, "preloads": {"dask_worker_preloads": [missing]}}
+    sentence = only(plan_host.bad_settings("w1", settings))
     assert says(sentence, f"w1: dask_worker_preloads names {missing}", "does not exist", "Correct the path")
+
+
+@pytest.mark.parametrize("path", ["opt/dask", "~/dask", "/opt/my dask", "/opt/100%", "/opt/$HOME", ""])
+@pytest.mark.parametrize(("name", "variable"), [("home", "dask_home"), ("scratch", "dask_worker_scratch_directory")])
+def test_a_path_that_units_cannot_hold(path, name, variable):
+    sentence = only(plan_host.bad_settings("w1", {**GOOD_SETTINGS, name: path}))
+    assert says(sentence, f"w1: {variable} is '{path}'", "Give an absolute path")
+
+
+@pytest.mark.parametrize(("name", "value"), [("a-b", "c"), ("1A", "b"), ("A", "b\nC=d"), ("", "x")])
+def test_an_environment_variable_that_a_file_cannot_hold(name, value):
+    sentence = only(plan_host.bad_settings("w1", {**GOOD_SETTINGS, "environment_variables": {name: value}}))
+    assert says(sentence, "w1: dask_environment_variables", f"'{name}'")
+
+
+@pytest.mark.parametrize("name", ["PYTHONPATH", "DASK_CONFIG", "DASK_ROOT_CONFIG", "DASKOPS_ARGUMENTS"])
+def test_an_environment_variable_that_is_ours(name):
+    sentence = only(plan_host.bad_settings("w1", {**GOOD_SETTINGS, "environment_variables": {name: "x"}}))
+    assert says(sentence, f"w1: dask_environment_variables: {name} is set by daskops.cluster itself", "Remove it")
 
 
 # The hosts together

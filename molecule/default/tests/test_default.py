@@ -70,7 +70,10 @@ def test_user_and_files(cluster):
         configuration = host.file("/opt/dask/current/dask_configuration.yaml")
         assert configuration.contains("daskops_runtime")
         # Nothing that a service runs may be changed by the service, or by anybody else but root.
-        assert host.check_output("find -L /opt/dask/current '(' ! -user root -o -perm /022 ')' ! -type l -print -quit") == ""
+        assert (
+            host.check_output("find -L /opt/dask/current '(' ! -user root -o -perm /022 ')' ! -type l -print -quit")
+            == ""
+        )
         leftovers = "find /opt/dask /etc/systemd/system -name '.partial-*' -o -name '.unpacked-*' -o -name '*.new'"
         assert host.check_output(leftovers) == ""
     scratch = cluster.host(cluster.workers[0]).file("/var/lib/dask/scratch")
@@ -103,7 +106,9 @@ def test_computation(cluster):
 def test_dashboard_and_metrics_answer(cluster):
     base = f"http://{cluster.variables[cluster.scheduler]['ansible_host']}:8787"
     for route, text in {"status": "Bokeh", "metrics": "dask_scheduler_workers", "health": "ok"}.items():
-        page = subprocess.run(["curl", "-sf", "-m", "30", f"{base}/{route}"], capture_output=True, text=True, check=True)
+        page = subprocess.run(
+            ["curl", "-sf", "-m", "30", f"{base}/{route}"], capture_output=True, text=True, check=True
+        )
         assert text in page.stdout
 
 
@@ -148,7 +153,15 @@ def test_run_from_the_installed_archive_is_the_same(cluster, tmp_path):
     build = ["ansible-galaxy", "collection", "build", str(PROJECT), "--output-path", str(tmp_path)]
     subprocess.run(build, check=True, capture_output=True)
     archive = next(tmp_path.glob("daskops-cluster-*.tar.gz"))
-    install = ["ansible-galaxy", "collection", "install", str(archive), "--offline", "-p", str(tmp_path / "collections")]
+    install = [
+        "ansible-galaxy",
+        "collection",
+        "install",
+        str(archive),
+        "--offline",
+        "-p",
+        str(tmp_path / "collections"),
+    ]
     subprocess.run(install, check=True, capture_output=True, cwd=tmp_path)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     environment["ANSIBLE_COLLECTIONS_PATH"] = str(tmp_path / "collections")

@@ -15,6 +15,13 @@ from conftest import INVENTORY, PROJECT
 LISTED = "find /opt/dask/environments -mindepth 1 -maxdepth 1 -printf '%f\n' | sort"
 
 
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves files without a line for each."""
+
+    def log_message(self, *arguments):
+        """Say nothing."""
+
+
 @pytest.fixture
 def lock(tmp_path):
     """The default lock without one package that nothing needs: another environment."""
@@ -36,7 +43,7 @@ def index(cluster, tmp_path):
         project.mkdir(parents=True, exist_ok=True)
         wheel.rename(project / wheel.name)
     address = cluster.variables[cluster.scheduler]["ansible_host"].rsplit(".", 1)[0] + ".1"
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path)
+    handler = functools.partial(QuietHandler, directory=tmp_path)
     with http.server.ThreadingHTTPServer((address, 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://{address}:{server.server_port}/simple"
@@ -74,7 +81,9 @@ def test_build_that_is_cut_off_leaves_nothing_that_looks_finished(cluster, play,
 
 def test_package_whose_hash_differs_is_refused_by_a_host_that_fetches_for_itself(cluster, play, lock, index):
     text = lock.read_text()
-    lock.write_text(re.sub(r"(^toolz==.*\n)(    --hash.*\n)+", rf"\1    --hash=sha256:{'0' * 64}\n", text, flags=re.MULTILINE))
+    lock.write_text(
+        re.sub(r"(^toolz==.*\n)(    --hash.*\n)+", rf"\1    --hash=sha256:{'0' * 64}\n", text, flags=re.MULTILINE)
+    )
     name = cluster.workers[0]
     before = cluster.host(name).check_output(LISTED)
     done = play("site", "--limit", name, "--tags", "environment", "-e", f"dask_environment_lock={lock}",
