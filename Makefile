@@ -87,6 +87,10 @@ molecule: testbed ## scenarios on real hosts; SCENARIO=name for one
 	@for scenario in $(or $(SCENARIO),$(SCENARIOS)); do molecule test --scenario-name $$scenario; done
 	@testbed/engine stop
 
+.PHONY: benchmark
+benchmark: testbed ## what runs cost, as ratios
+	@benchmarks/converge
+
 .PHONY: build
 build: .venv/complete ## the collection's archive
 	ansible-galaxy collection build --force

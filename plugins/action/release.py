@@ -35,6 +35,8 @@ class ActionModule(ActionBase):
         result.update(
             self._execute_module("daskops.cluster.release", module_args=module_arguments, task_vars=task_vars)
         )
+        if result.get("failed"):
+            return result
         result["manifest"] = manifest
         # What the roles that activate the release need, which in check mode is not on the host yet.
         kinds = sorted({about["kind"] for about in manifest["services"].values()})

@@ -11,11 +11,11 @@ version_added: "0.1.0"
 author:
   - The daskops.cluster authors
 description:
-  - Lists the workers planned for hosts, each with the release it should run, as M(daskops.cluster.cluster_health) wants
-    them.
+  - Lists the workers planned for hosts, as M(daskops.cluster.cluster_health) wants them. Each has the release that it should
+    run, where that is known.
 options:
   _input:
-    description: Variables of the hosts, after the roles C(preflight) and C(config) have run for them.
+    description: Variables of the hosts, after the role C(preflight) and perhaps C(config) have run for them.
     type: list
     elements: dict
     required: true
@@ -38,12 +38,13 @@ _value:
 
 def expected_workers(hosts):
     """Name and release of each worker planned for ``hosts``, variables of hosts; those that were not planned have none."""
-    return [
-        {"name": worker["name"], "release": host["__dask_release"]["services"]["worker"][worker["unit"]]}
-        for host in hosts
-        if "__dask_plan" in host and "__dask_release" in host
-        for worker in host["__dask_plan"]["workers"]
-    ]
+    expected = []
+    for host in hosts:
+        releases = host.get("__dask_release", {}).get("services", {}).get("worker", {})
+        for worker in host.get("__dask_plan", {}).get("workers", []):
+            release = {"release": releases[worker["unit"]]} if worker["unit"] in releases else {}
+            expected.append({"name": worker["name"], **release})
+    return expected
 
 
 class FilterModule:

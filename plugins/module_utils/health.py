@@ -191,17 +191,20 @@ def judge_releases(scheduler, workers, expected, findings):
             UNHEALTHY,
             f"The scheduler runs release {actual or 'unknown'} instead of {expected.scheduler_release}. Restart it.",
         )
-    groups = {}
+    groups, unasked = {}, set()
     for worker in workers:
         if worker.get("release"):
-            groups.setdefault(worker["release"].split(".")[0], []).append(worker["name"])
+            prefix = worker["release"].split(".")[0]
+            groups.setdefault(prefix, []).append(worker["name"])
+            if not expected.workers.get(worker["name"]):
+                unasked.add(prefix)
     wrong = [worker for worker in workers if expected.workers.get(worker["name"]) not in (None, worker.get("release"))]
     if wrong:
         listing = describe(
             wrong, lambda worker: f"{worker.get('release') or 'unknown'} instead of {expected.workers[worker['name']]}"
         )
         findings.add(UNHEALTHY, f"Not the expected release: {listing}. Restart their units.")
-    elif len(groups) > 1:
+    elif len(unasked) > 1:
         listing = "; ".join(f"{release} on {join(names)}" for release, names in sorted(groups.items()))
         findings.add(DEGRADED, f"Workers run different releases: {listing}. Finish the upgrade.")
     return {

@@ -115,7 +115,7 @@ class Builder:
         """Run a command; fail the module with its last words if it fails."""
         status, output, errors = self.module.run_command(list(command), environ_update=environment)
         if status != 0:
-            last = " ".join((errors or output).strip().splitlines()[-5:])
+            last = " ".join(" ".join((errors or output).strip().splitlines()[-12:]).split())
             self.module.fail_json(msg=f"{what} failed on this host, which keeps running what it ran: {last}")
         return output
 

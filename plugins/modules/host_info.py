@@ -30,6 +30,10 @@ options:
     description: Interpreter that environments are built with, a path or a name on the search path.
     type: str
     default: python3
+  user:
+    description: User that the services are to run as.
+    type: str
+    required: true
   paths:
     description: Directories, existing or not, whose file systems are described.
     type: list
@@ -41,6 +45,7 @@ EXAMPLES = r"""
 - name: Look at the host
   daskops.cluster.host_info:
     home: /opt/dask
+    user: dask
     paths:
       - /opt/dask
       - /var/lib/dask/scratch
@@ -97,6 +102,10 @@ listeners:
   type: list
   elements: dict
   returned: always
+user_exists:
+  description: Whether the host knows O(user).
+  type: bool
+  returned: always
 environments:
   description: Ids of the complete environments on the host.
   type: list
@@ -107,6 +116,7 @@ environments:
 import contextlib
 import json
 import os
+import pwd
 import re
 
 from ansible.module_utils.basic import AnsibleModule
@@ -181,11 +191,21 @@ def listeners():
     return [{"port": port, **found.get(port, unknown)} for port in sorted(set(ports.values()))]
 
 
+def user_exists(name):
+    """Whether the host knows a user, from whatever source."""
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
             "home": {"type": "path", "required": True},
             "python": {"type": "str", "default": "python3"},
+            "user": {"type": "str", "required": True},
             "paths": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
@@ -206,6 +226,7 @@ def main():
         python=python,
         file_systems={path: file_system(path) for path in module.params["paths"]},
         listeners=listeners(),
+        user_exists=user_exists(module.params["user"]),
         environments=sorted(
             name for name in names if os.path.exists(os.path.join(environments, name, "environment.json"))
         ),

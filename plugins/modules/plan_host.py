@@ -121,6 +121,7 @@ EXAMPLES = r"""
 - name: Look at the host
   daskops.cluster.host_info:
     home: /opt/dask
+    user: dask
     paths: [/opt/dask, /var/lib/dask/scratch]
   register: host
 

@@ -170,6 +170,11 @@ def main():
     if read_tree(final) == files and os.path.islink(link) and os.readlink(link) == environment:
         module.exit_json(changed=False)
     if not module.check_mode:
+        if not os.path.exists(os.path.join(environment, "environment.json")):
+            module.fail_json(
+                msg=f"The environment {manifest['environment']}, which this release is to run, is not on this host. Run "
+                "site.yml without --tags, or with --tags environment first."
+            )
         os.umask(0o022)
         partial = os.path.join(home, "releases", f".partial-{manifest['id']}")
         # Of a run that was cut off, or of somebody who changed a release by hand.

@@ -56,6 +56,7 @@ HOSTS = {
         "dask_worker_preloads": ["my.module"],
     },
 }
+ENVIRONMENT = "0f3c5e9a7b1d"
 PLAYBOOK = [
     {
         "hosts": "all",
@@ -68,7 +69,7 @@ PLAYBOOK = [
                 "name": "Stage the release, in a directory of this test",
                 "daskops.cluster.release": {
                     "home": "{{ staged }}",
-                    "environment": "0f3c5e9a7b1d",
+                    "environment": ENVIRONMENT,
                     "services": "{{ __dask_services }}",
                     "files": "{{ __dask_files }}",
                 },
@@ -105,6 +106,10 @@ def releases(tmp_path_factory):
     }
     (directory / "hosts.json").write_text(json.dumps(inventory))
     (directory / "playbook.yml").write_text(yaml.safe_dump(PLAYBOOK))
+    for name in HOSTS:
+        environment = directory / name / "environments" / ENVIRONMENT
+        environment.mkdir(parents=True)
+        (environment / "environment.json").touch()
     # Where the task looks for what the role `config` has, as if it were that role's.
     for name in ("templates", "files"):
         (directory / name).symlink_to(ROOT / "roles/config" / name)

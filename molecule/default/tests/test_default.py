@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import INVENTORY, PROJECT
+import yaml
+from conftest import INVENTORY, PROJECT, SCENARIO
 
 COMPUTE = """
 import dask.array as da
@@ -149,26 +150,61 @@ def test_workers_with_a_nanny(cluster, play):
     assert cluster.host(cluster.workers[0]).run(traces).stdout == ""
 
 
+def test_run_fails_when_a_service_does_not_come_up(cluster, play, tmp_path):
+    preload = tmp_path / "broken.py"
+    preload.write_text("import sys\n\n\ndef dask_setup(worker):\n    sys.exit('this preload is broken')\n")
+    run = play("site", "-e", json.dumps({"dask_worker_preloads": [str(preload)]}))
+    assert run.returncode != 0
+    assert "dask-worker@1.service does not come up" in run.output
+    assert "this preload is broken" in run.output
+    # The next run that is right mends it.
+    run = play("site")
+    assert run.returncode == 0, run.output
+    assert cluster.is_whole()
+
+
+def test_run_fails_when_the_cluster_is_not_whole(cluster, play):
+    host = cluster.host(cluster.workers[0])
+    host.check_output("systemctl kill --kill-whom=main --signal=STOP dask-worker@1")
+    try:
+        # Its unit is active, and no task of the run has anything to change: only the scheduler knows that it hangs.
+        cluster.wait_until(lambda: max(w["heartbeat_age"] for w in cluster.summary()["workers"]) > 30, 45)
+        run = play("site", "-e", "dask_health_timeout=1")
+        assert run.returncode != 0
+        assert f"Silent: {cluster.workers[0]}-1" in run.output, run.output
+        assert not any(run.changed.values())
+    finally:
+        host.check_output("systemctl kill --kill-whom=main --signal=CONT dask-worker@1")
+    cluster.wait_until(cluster.is_whole, 60)
+
+
+def test_workers_join_a_scheduler_that_somebody_else_runs(cluster, play, tmp_path):
+    # To an inventory without its host, the cluster's own scheduler is somebody else's.
+    inventory = yaml.safe_load((SCENARIO / "hosts.yml").read_text())
+    groups = inventory["all"]["children"]
+    del groups["dask_scheduler"], groups["testbed"]["children"]["dask_scheduler"]
+    inventory["all"]["vars"] = {"dask_scheduler_address": cluster.address, "dask_scheduler_platform": "windows"}
+    hosts = tmp_path / "hosts.yml"
+    hosts.write_text(yaml.safe_dump(inventory))
+    run = play("site", inventory=[INVENTORY[0], f"--inventory={hosts}"])
+    assert run.returncode == 0, run.output
+    assert set(run.changed) == set(cluster.workers) and not any(run.changed.values())
+    assert f"The cluster is healthy: {len(cluster.workers)} worker(s) at {cluster.address}" in run.output
+
+
 def test_run_from_the_installed_archive_is_the_same(cluster, tmp_path):
-    build = ["ansible-galaxy", "collection", "build", str(PROJECT), "--output-path", str(tmp_path)]
-    subprocess.run(build, check=True, capture_output=True)
-    archive = next(tmp_path.glob("daskops-cluster-*.tar.gz"))
-    install = [
-        "ansible-galaxy",
-        "collection",
-        "install",
-        str(archive),
-        "--offline",
-        "-p",
-        str(tmp_path / "collections"),
-    ]
-    subprocess.run(install, check=True, capture_output=True, cwd=tmp_path)
+    # As for somebody who has no checkout: nothing of it may be found.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     environment["ANSIBLE_COLLECTIONS_PATH"] = str(tmp_path / "collections")
-    command = ["ansible-playbook", *INVENTORY, "daskops.cluster.site", "--check"]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
-    assert run.returncode == 0, run.stdout
-    assert "changed=0" in run.stdout and not re.search(r"changed=[1-9]", run.stdout), run.stdout
+
+    def run(*command):
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=True).stdout
+
+    run("ansible-galaxy", "collection", "build", str(PROJECT), "--output-path", str(tmp_path))
+    archive = str(next(tmp_path.glob("daskops-cluster-*.tar.gz")))
+    run("ansible-galaxy", "collection", "install", archive, "-p", environment["ANSIBLE_COLLECTIONS_PATH"])
+    output = run("ansible-playbook", *INVENTORY, "daskops.cluster.site", "--check")
+    assert "changed=0" in output and not re.search(r"changed=[1-9]", output), output
 
 
 @pytest.mark.parametrize("role", ["worker", "scheduler"])

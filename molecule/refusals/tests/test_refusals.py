@@ -8,7 +8,7 @@ import yaml
 
 HOSTS = yaml.safe_load((Path(__file__).parent.parent / "hosts.yml").read_text())
 
-CASES = yaml.safe_load((Path(__file__).parent.parent / "cases.yml").read_text())
+CASES = yaml.safe_load((Path(__file__).parent / "cases.yml").read_text())
 
 
 @pytest.fixture
