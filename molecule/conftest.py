@@ -41,20 +41,36 @@ class Cluster:
         """The name of a host's container."""
         return f"{self.variables[name]['testbed_name']}-{name}"
 
-    def compute(self, program, timeout=120):
-        """Run a Python program in the cluster's own environment, on the scheduler host, as an ordinary user.
+    def start(self, program):
+        """Start a Python program in the cluster's own environment, on the scheduler host, as an ordinary user.
 
-        The program finds a connected ``client``; what it prints comes back.
+        The program finds a connected ``client``.
         """
         preamble = f"from distributed import Client\nclient = Client('{self.address}', timeout=60)\n"
         variables = self.variables[self.scheduler]
-        done = subprocess.run(
-            ["ssh", "-i", variables["ansible_ssh_private_key_file"], *variables["ansible_ssh_common_args"].split(),
-             f"{variables['ansible_user']}@{variables['ansible_host']}", PYTHON, "-W", "error", "-"],
-            input=preamble + program, capture_output=True, text=True, timeout=timeout, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        command = [
+            "ssh",
+            "-i",
+            variables["ansible_ssh_private_key_file"],
+            *variables["ansible_ssh_common_args"].split(),
+        ]
+        command += [f"{variables['ansible_user']}@{variables['ansible_host']}", PYTHON, "-W", "error", "-"]
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        process.stdin.write(preamble + program)
+        process.stdin.close()
+        process.stdin = None  # communicate() need not close it again
+        return process
+
+    def compute(self, program, timeout=120):
+        """What such a program prints."""
+        process = self.start(program)
+        try:
+            output, errors = process.communicate(timeout=timeout)
+        finally:
+            process.kill()
+        assert process.returncode == 0, errors
+        return output
 
     def wait_until(self, condition, timeout):
         """Seconds until ``condition()`` is true; fails after ``timeout``."""

@@ -33,14 +33,25 @@ class Expected:
         The release that the scheduler should run.
     silent_after : float
         Seconds without a heartbeat after which a worker counts as silent.
+    scheduler_pending : bool
+        Whether the scheduler runs something older than its workers on purpose, because it has work.
     """
 
-    def __init__(self, workers=None, complete=True, count=None, scheduler_release=None, silent_after=30.0):
+    def __init__(
+        self,
+        workers=None,
+        complete=True,
+        count=None,
+        scheduler_release=None,
+        silent_after=30.0,
+        scheduler_pending=False,
+    ):
         self.workers = dict(workers or {})
         self.complete = complete
         self.count = count
         self.scheduler_release = scheduler_release
         self.silent_after = silent_after
+        self.scheduler_pending = scheduler_pending
 
     def concerns(self, worker):
         return self.complete or not self.workers or worker["name"] in self.workers
@@ -96,7 +107,13 @@ def judge(report, expected):
         findings.add(UNHEALTHY, f"The scheduler is {status}. Look at its log: journalctl -u dask-scheduler.")
     result.update(judge_presence(report, workers, expected, findings))
     result.update(judge_states(report, judged, expected, findings))
-    result["versions"] = judge_versions(report["scheduler"], judged, findings)
+    if expected.scheduler_pending:
+        findings.add(
+            DEGRADED, "The scheduler is pending: it has work, so it was not restarted. Run again when it has none."
+        )
+        result["versions"] = judge_versions({}, judged, findings)
+    else:
+        result["versions"] = judge_versions(report["scheduler"], judged, findings)
     result.update(judge_releases(report["scheduler"], judged, expected, findings))
     return dict(result, verdict=findings.verdict, problems=sorted(findings.problems))
 

@@ -52,6 +52,18 @@ options:
   scheduler_release:
     description: The release that the scheduler's process should run. Not compared if omitted.
     type: str
+  scheduler_pending:
+    description:
+      - Whether the scheduler runs an older release than its workers on purpose, since it has work that a restart would lose.
+      - Then the cluster is V(degraded) at best, and package versions are compared among the workers alone.
+    type: bool
+    default: false
+  until_idle:
+    description:
+      - Wait until the scheduler has no work, instead of until the cluster is no longer unhealthy.
+      - Tasks that run or wait count as work, and so do results that clients hold.
+    type: bool
+    default: false
   timeout:
     description:
       - How many seconds to wait until the cluster is no longer unhealthy. V(0) asks once.
@@ -160,6 +172,10 @@ detail:
   returned: always
   type: str
   sample: full
+idle:
+  description: Whether the scheduler has no work. False if it did not answer.
+  returned: always
+  type: bool
 elapsed:
   description: Seconds that were spent asking and waiting.
   returned: always
@@ -282,14 +298,17 @@ def ask(scheduler, expected):
         return unreachable(str(e), expected)
 
 
-def wait(scheduler, expected, timeout, interval):
-    """Ask until the cluster is not unhealthy or the time is over."""
+def wait(scheduler, expected, timeout, interval, until_idle):
+    """Ask until the cluster is as wanted or the time is over."""
     started = time.monotonic()
     while True:
         result = ask(scheduler, expected)
         elapsed = time.monotonic() - started
-        if result["verdict"] != UNHEALTHY or elapsed >= timeout:
-            return dict(result, elapsed=round(elapsed, 3))
+        # Results that clients hold count as work: a scheduler that stops loses them like any other.
+        idle = result["detail"] != "none" and not any(result["tasks"].values())
+        wanted = idle if until_idle else result["verdict"] != UNHEALTHY
+        if wanted or elapsed >= timeout:
+            return dict(result, idle=idle, elapsed=round(elapsed, 3))
         time.sleep(min(interval, timeout - elapsed))
 
 
@@ -313,6 +332,8 @@ def main():
             "complete": {"type": "bool", "default": True},
             "count": {"type": "int"},
             "scheduler_release": {"type": "str"},
+            "scheduler_pending": {"type": "bool", "default": False},
+            "until_idle": {"type": "bool", "default": False},
             "timeout": {"type": "float", "default": 0},
             "interval": {"type": "float", "default": 1},
             "request_timeout": {"type": "float", "default": 5},
@@ -334,8 +355,9 @@ def main():
         count=params["count"],
         scheduler_release=params["scheduler_release"],
         silent_after=params["silent_after"],
+        scheduler_pending=params["scheduler_pending"],
     )
-    result = wait(scheduler, expected, params["timeout"], params["interval"])
+    result = wait(scheduler, expected, params["timeout"], params["interval"], params["until_idle"])
     result["msg"] = summarize(scheduler.root, result, params["timeout"])
     if result["verdict"] == UNHEALTHY and params["fail_when_unhealthy"]:
         module.fail_json(**result)

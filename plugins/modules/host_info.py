@@ -102,6 +102,17 @@ listeners:
   type: list
   elements: dict
   returned: always
+current:
+  description:
+    - The release that the host was last told to run, with its C(id), C(environment), C(services) and C(units).
+    - Empty if there is none.
+  type: dict
+  returned: always
+running:
+  description: Release by systemd unit, of the Dask services that run.
+  type: dict
+  returned: always
+  sample: {dask-worker@1.service: 3f2a91c04d5e.7b21}
 user_exists:
   description: Whether the host knows O(user).
   type: bool
@@ -120,6 +131,11 @@ import pwd
 import re
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_release
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import read_release
+
+# There where systemd is the first process, and nowhere else.
+SYSTEMD = "/run/systemd/system"
 
 PROBE = (
     "import json, os, platform, sys; "
@@ -191,6 +207,16 @@ def listeners():
     return [{"port": port, **found.get(port, unknown)} for port in sorted(set(ports.values()))]
 
 
+def running(module):
+    """Release by unit, of the Dask services that run."""
+    if not os.path.isdir(SYSTEMD):
+        return {}
+    units = ["dask-scheduler.service", "dask-worker@*.service"]
+    output = module.run_command(["systemctl", "show", "--property=Id,MainPID", *units])[1]
+    shown = [dict(line.split("=", 1) for line in block.splitlines()) for block in output.strip().split("\n\n") if block]
+    return {unit["Id"]: running_release(unit["MainPID"]) for unit in shown if unit["MainPID"] != "0"}
+
+
 def user_exists(name):
     """Whether the host knows a user, from whatever source."""
     try:
@@ -222,10 +248,12 @@ def main():
         changed=False,
         cores=len(os.sched_getaffinity(0)),
         memory=memory(),
-        systemd=os.path.isdir("/run/systemd/system"),
+        systemd=os.path.isdir(SYSTEMD),
         python=python,
         file_systems={path: file_system(path) for path in module.params["paths"]},
         listeners=listeners(),
+        running=running(module),
+        current=read_release(os.path.join(module.params["home"], "current")),
         user_exists=user_exists(module.params["user"]),
         environments=sorted(
             name for name in names if os.path.exists(os.path.join(environments, name, "environment.json"))

@@ -87,6 +87,7 @@ import re
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_release
 
 SYSTEMD = "/etc/systemd/system"
 
@@ -143,16 +144,6 @@ class Host:
         return self.module.run_command(command)[1].strip()
 
 
-def running_release(pid):
-    """The release that a process was started from; None if it runs none."""
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/environ", encoding="utf-8", errors="replace") as file:
-            for variable in file.read().split("\0"):
-                if variable.startswith("DASKOPS_RELEASE="):
-                    return variable.split("=", 1)[1]
-    return None
-
-
 def write_units(before, after):
     """Make the unit files under SYSTEMD ``after`` instead of ``before``, contents by relative path."""
     for path in before.keys() - after.keys():
@@ -177,8 +168,18 @@ def point(link, target):
     os.replace(link + ".new", link)
 
 
+class NotReady(Exception):
+    """A service does not come up; the message says which, with its last words."""
+
+
 def wait_until_ready(host, units, timeout):
-    """Wait until every service has told systemd that it serves; fail with the journal of one that does not."""
+    """Wait until every service has told systemd that it serves.
+
+    Raises
+    ------
+    NotReady
+        If one fails again and again, or not all serve in time.
+    """
     deadline = time.monotonic() + timeout
     while True:
         states = host.show(units)
@@ -190,11 +191,80 @@ def wait_until_ready(host, units, timeout):
         if failing or time.monotonic() > deadline:
             unit = (failing or waiting)[0]
             about = states[unit]
-            host.module.fail_json(
-                msg=f"{unit} does not come up ({about['ActiveState']}, {about['SubState']}, result {about['Result']}, "
-                f"started again {about['NRestarts']} times). Its last words:\n{host.journal(unit)}",
+            raise NotReady(
+                f"{unit} does not come up ({about['ActiveState']}, {about['SubState']}, result {about['Result']}, "
+                f"started again {about['NRestarts']} times). Its last words:\n{host.journal(unit)}"
             )
         time.sleep(0.2)
+
+
+class Activation:
+    """The difference between what a host runs and what it should run, and the way from one to the other."""
+
+    def __init__(self, host):
+        parameters = host.module.params
+        self.host = host
+        self.kind, self.wanted, self.boot = parameters["kind"], parameters["services"], parameters["boot"]
+        self.units = parameters["units"]
+        self.target = os.path.realpath(os.path.join(host.home, "releases", parameters["release"]))
+
+        self.files = host.unit_files(self.kind)
+        states = host.show(sorted({*self.wanted, *host.services(self.kind), self.boot}))
+        self.running = {
+            unit: running_release(state["MainPID"])
+            for unit, state in states.items()
+            if unit.endswith(".service") and state["ActiveState"] not in ("inactive", "failed")
+        }
+        self.linked = os.path.realpath(host.current) if os.path.islink(host.current) else ""
+        self.enabled = states[self.boot]["UnitFileState"] == "enabled"
+        self.removed = sorted(unit for unit in self.running if unit not in self.wanted)
+        self.restarted = sorted(unit for unit in self.wanted if self.running.get(unit) != self.wanted[unit])
+
+    @property
+    def changed(self):
+        links = self.linked != self.target or not self.enabled
+        return bool(links or self.files != self.units or self.removed or self.restarted)
+
+    def diff(self):
+        """The changes as ``--diff`` shows them."""
+
+        def seen(runs, link, at_boot):
+            links = {self.host.current: link, "starts at boot": str(at_boot)}
+            return "".join(f"{name}: {value}\n" for name, value in sorted({**links, **runs}.items()))
+
+        changes = [(path, self.files.get(path, ""), self.units.get(path, "")) for path in {*self.files, *self.units}]
+        diff = [
+            {"before_header": path, "after_header": path, "before": before, "after": after}
+            for path, before, after in sorted(changes)
+            if before != after
+        ]
+        before, after = seen(self.running, self.linked, self.enabled), seen(self.wanted, self.target, True)
+        return [*diff, {"before": before, "after": after}] if self.changed else []
+
+    def carry_out(self):
+        """Stop, switch, start. Interrupted at any point, it goes on from there when carried out again."""
+        host = self.host
+        self.stop(self.removed)
+        # Half of a host's workers stay while the others restart, so that there is always one to take their data, even
+        # where there is no other host.
+        for units in filter(None, [self.restarted[::2], self.restarted[1::2]]) if self.restarted else [[]]:
+            self.stop(units)
+            write_units(self.files, self.units)
+            self.files = self.units
+            if self.linked != self.target:
+                point(host.current, self.target)
+                self.linked = self.target
+            host.systemctl("daemon-reload")
+            host.systemctl("enable", self.boot)
+            if units:
+                host.systemctl("reset-failed", *units, check=False)  # counts restarts from zero
+                host.systemctl("start", "--no-block", self.boot, *units)
+                wait_until_ready(host, units, host.module.params["start_timeout"])
+
+    def stop(self, units):
+        running = [unit for unit in units if unit in self.running]
+        if running:
+            self.host.systemctl("stop", *running)
 
 
 def main():
@@ -210,50 +280,19 @@ def main():
         },
         supports_check_mode=True,
     )
-    host = Host(module)
-    kind, wanted, boot = module.params["kind"], module.params["services"], module.params["boot"]
-    target = os.path.realpath(os.path.join(host.home, "releases", module.params["release"]))
-
-    files = host.unit_files(kind)
-    states = host.show(sorted({*wanted, *host.services(kind), boot}))
-    running = {
-        unit: running_release(state["MainPID"])
-        for unit, state in states.items()
-        if unit.endswith(".service") and state["ActiveState"] not in ("inactive", "failed")
+    activation = Activation(Host(module))
+    result = {
+        "changed": activation.changed,
+        "restarted": activation.restarted,
+        "removed": activation.removed,
+        "diff": activation.diff(),
     }
-    removed = sorted(unit for unit in running if unit not in wanted)
-    restarted = sorted(unit for unit in wanted if running.get(unit) != wanted[unit])
-    linked = os.path.realpath(host.current) if os.path.islink(host.current) else ""
-    enabled = states[boot]["UnitFileState"] == "enabled"
-
-    def seen(runs, link, at_boot):
-        """The state as ``--diff`` shows it."""
-        links = {host.current: link, "starts at boot": str(at_boot)}
-        return "".join(f"{name}: {value}\n" for name, value in sorted({**links, **runs}.items()))
-
-    units = module.params["units"]
-    changes = [(path, files.get(path, ""), units.get(path, "")) for path in {*files, *units}]
-    diff = [
-        {"before_header": path, "after_header": path, "before": before, "after": after}
-        for path, before, after in sorted(changes)
-        if before != after
-    ]
-    changed = bool(diff or removed or restarted or linked != target or not enabled)
-    if changed:
-        diff.append({"before": seen(running, linked, enabled), "after": seen(wanted, target, True)})
-    if changed and not module.check_mode:
-        stopped = [*removed, *(unit for unit in restarted if unit in running)]
-        if stopped:
-            host.systemctl("stop", *stopped)
-        write_units(files, units)
-        point(host.current, target)
-        host.systemctl("daemon-reload")
-        host.systemctl("enable", boot)
-        if restarted:
-            host.systemctl("reset-failed", *restarted, check=False)  # counts restarts from zero
-            host.systemctl("start", "--no-block", boot, *restarted)
-            wait_until_ready(host, restarted, module.params["start_timeout"])
-    module.exit_json(changed=changed, restarted=restarted, removed=removed, diff=diff)
+    if activation.changed and not module.check_mode:
+        try:
+            activation.carry_out()
+        except NotReady as error:
+            module.fail_json(msg=str(error), **result)
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def defined(value):
         for key, inner in value.items():
             if key in ("register", "loop_var", "index_var"):
                 yield inner
-            elif key in ("vars", "set_fact", "ansible.builtin.set_fact"):
+            elif key in ("vars", "variables", "set_fact", "ansible.builtin.set_fact"):
                 yield from inner
             yield from defined(inner)
     elif isinstance(value, list):
@@ -91,7 +91,7 @@ def test_every_variable_that_is_used_exists():
     known = {*DEFAULTS}
     for path, content in texts():
         if path.parent.name == "vars":
-            known |= set(content)
+            known |= {*content, *defined(content)}
         elif not isinstance(content, str):
             known |= set(defined(content))
     for plugin in (ROOT / "plugins/action").glob("*.py"):  # which hand variables to templates

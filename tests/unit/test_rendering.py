@@ -176,14 +176,15 @@ def test_a_release_holds_what_its_services_need(releases):
 
 
 def test_every_line_of_an_environment_file_is_one_assignment(releases):
-    for release in releases.values():
+    for name, release in releases.items():
+        kind = "scheduler" if name == "scheduler" else "worker"
         for path in release.glob("services/*.env"):
             variables = environment_file(path)
             arguments = variables.pop("DASKOPS_ARGUMENTS")
             # Where two lines run into one, a value holds the next assignment.
             assert arguments and not any("DASKOPS_" in value for value in variables.values())
             assert variables["OMP_NUM_THREADS"] == "1"
-            assert variables["DASK_CONFIG"] == "/opt/dask/current/dask_configuration.yaml"
+            assert variables["DASK_CONFIG"] == f"/opt/dask/current/{kind}/dask_configuration.yaml"
             assert variables["PYTHONPATH"] == "/opt/dask/current/python"
 
 
@@ -195,7 +196,7 @@ def test_values_of_environment_variables_arrive_as_they_are(releases):
 def test_configuration_is_merged_deeply(releases):
     variables = yaml.safe_load((ROOT / "roles/config/vars/main.yml").read_text())
     defaults = variables["__dask_config_defaults"]["distributed"]
-    ours = yaml.safe_load((releases["scheduler"] / "dask_configuration.yaml").read_text())["distributed"]
+    ours = yaml.safe_load((releases["scheduler"] / "scheduler/dask_configuration.yaml").read_text())["distributed"]
     assert ours["worker"]["memory"] == {**defaults["worker"]["memory"], "spill": 0.65}
     assert ours["admin"] == CONFIG["distributed"]["admin"]
     assert ours["scheduler"]["allowed-failures"] == defaults["scheduler"]["allowed-failures"]
@@ -203,9 +204,13 @@ def test_configuration_is_merged_deeply(releases):
 
 
 def test_a_users_preloads_follow_ours(releases):
-    configuration = yaml.safe_load((releases["nanny"] / "dask_configuration.yaml").read_text())["distributed"]
-    assert configuration["worker"]["preload"] == ["daskops_runtime.worker", "my.module"]
-    assert configuration["scheduler"]["preload"] == ["daskops_runtime.scheduler", "unused.module"]
+    worker = yaml.safe_load((releases["nanny"] / "worker/dask_configuration.yaml").read_text())["distributed"]
+    assert worker["worker"]["preload"] == ["daskops_runtime.worker", "my.module"]
+    # A preload of one kind is nothing to the other, which need not restart for it.
+    assert "preload" not in worker["scheduler"]
+    scheduler = yaml.safe_load((releases["scheduler"] / "scheduler/dask_configuration.yaml").read_text())["distributed"]
+    assert scheduler["scheduler"]["preload"][0] == "daskops_runtime.scheduler"
+    assert "preload" not in scheduler["worker"]
 
 
 def test_the_scheduler_understands_its_arguments(releases):

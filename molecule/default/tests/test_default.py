@@ -68,7 +68,8 @@ def test_user_and_files(cluster):
         host = cluster.host(name)
         assert host.user("dask").shell == "/usr/sbin/nologin"
         assert host.user("dask").uid < 1000
-        configuration = host.file("/opt/dask/current/dask_configuration.yaml")
+        kind = "scheduler" if name == cluster.scheduler else "worker"
+        configuration = host.file(f"/opt/dask/current/{kind}/dask_configuration.yaml")
         assert configuration.contains("daskops_runtime")
         # Nothing that a service runs may be changed by the service, or by anybody else but root.
         assert (

@@ -82,7 +82,7 @@ def test_locks(refused, tmp_path, case):
     ("version", "message"),
     [
         ("3.9.2", r"worker2 has Python 3.9.2 at .*; Dask needs 3.10 or newer. Install a newer one and set dask_python"),
-        ("3.12.4", r"Python differs: worker2 \(3.12.4\); the other hosts have 3\.\d+.*Set dask_python to one"),
+        ("3.12.4", r"Python differs: worker2 \(3\.12\); the other hosts have 3\.\d+.*Set dask_python to one"),
     ],
 )
 def test_pythons(cluster, refused, version, message):

@@ -35,6 +35,7 @@ class Report:
         status = f"STATUS={type(server).__name__} {server.address} {server.status.name}"
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+                sock.setblocking(False)  # a systemd that does not read must not stop the loop
                 sock.connect(self.path)
                 sock.sendall("\n".join([*lines, status]).encode())
         except OSError as e:

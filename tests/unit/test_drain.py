@@ -1,0 +1,674 @@
+"""The drain of a worker: real schedulers, workers and stops, and tasks that write down each of their executions."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from conftest import environment, free_port, scheduler, wait_until, worker
+from distributed import Client
+from test_runtime import NotifySocket
+
+
+def by_value(function):
+    """Have a function sent as a whole: the workers cannot import this module."""
+    function.__module__ = "__main__"
+    return function
+
+
+@by_value
+def mark(log, name, seconds=0.0, *_):
+    """Write down that this ran, take some time (or wait for a file), write down that it ended."""
+    import os
+    import time
+
+    def write(line):
+        descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(descriptor, line.encode())
+        os.close(descriptor)
+
+    write(f"{name}\n")
+    if isinstance(seconds, str):
+        while not os.path.exists(seconds):
+            time.sleep(0.02)
+    else:
+        time.sleep(seconds)
+    write(f"end {name}\n")
+    return name
+
+
+@by_value
+def mark_seceded(log, name, seconds):
+    from distributed import secede
+
+    secede()
+    return mark(log, name, seconds)
+
+
+@by_value
+def mark_and_fail(log, name, seconds):
+    mark(log, name, seconds)
+    raise ValueError(name)
+
+
+@by_value
+async def mark_async(log, name, seconds):
+    import asyncio
+
+    mark(log, name)
+    await asyncio.sleep(seconds)
+    return name
+
+
+class Log:
+    """What the tasks wrote down."""
+
+    def __init__(self, directory):
+        self.path = str(directory / "executions.log")
+        Path(self.path).touch()
+        self.gate = str(directory / "gate")
+
+    def open_gate(self):
+        Path(self.gate).touch()
+
+    def runs(self):
+        return Counter(line for line in Path(self.path).read_text().splitlines() if not line.startswith("end "))
+
+    def ended(self):
+        return {line[4:] for line in Path(self.path).read_text().splitlines() if line.startswith("end ")}
+
+    def wait_for(self, *names):
+        wait_until(lambda: set(names) <= set(self.runs()))
+
+
+class Unit:
+    """A worker as its unit runs it: with a runtime directory, and with the stop before any signal."""
+
+    def __init__(self, name, process, directory, log):
+        self.name = name
+        self.process = process
+        self.log = log
+        self.socket = directory / "control.sock"
+        self.variables = {"RUNTIME_DIRECTORY": str(directory), "MAINPID": str(process.pid)}
+
+    def ask(self, timeout=20):
+        variables = {**self.variables, "DASKOPS_DRAIN_TIMEOUT": str(timeout)}
+        command = [sys.executable, "-m", "daskops_runtime.stop"]
+        return subprocess.Popen(command, env=environment({}, variables), stdout=subprocess.PIPE, text=True)
+
+    def stop(self, timeout=20):
+        """Stop as systemd does, and return what was said; the worker must be gone of itself, with 0."""
+        asked = self.ask(timeout)
+        output, _ = asked.communicate(timeout=timeout + 20)
+        assert asked.returncode == 0
+        assert self.process.wait(10) == 0
+        return output
+
+    def errors(self):
+        return self.log.read_text()
+
+
+@contextlib.contextmanager
+def unit(scheduler, name, *args, settings=None, **options):
+    directory = Path(tempfile.mkdtemp())  # the path of a Unix socket must be short
+    log = directory / "log"
+    handler = {"class": "logging.FileHandler", "filename": str(log)}
+    settings = {
+        # The nanny and its worker write to the same file.
+        "logging": {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "handlers": {"file": handler},
+            "loggers": {"distributed": {"level": "INFO", "handlers": ["file"]}},
+        },
+        **(settings or {}),
+    }
+    options = {"RUNTIME_DIRECTORY": str(directory), **options}
+    try:
+        with worker(scheduler, name, *args, runtime=True, settings=settings, **options) as process:
+            yield Unit(name, process, directory, log)
+    finally:
+        shutil.rmtree(directory)
+
+
+class Cluster:
+    """A scheduler, a client, and the units that a test starts."""
+
+    def __init__(self, directory, stack, **settings):
+        self.stack = stack
+        self.settings = settings
+        self.scheduler = stack.enter_context(scheduler(directory, runtime=True, settings=settings))
+        self.client = stack.enter_context(Client(self.scheduler.address, set_as_default=False, timeout=20))
+
+    def start(self, *names, args=(), **options):
+        """Start units and return them once they are registered; they end with the cluster at the latest"""
+        settings = {**self.settings, **options.pop("settings", {})}
+        units = [
+            self.stack.enter_context(unit(self.scheduler, name, *args, settings=settings, **options)) for name in names
+        ]
+        wait_until(lambda: set(names) <= set(self.names()), timeout=40)
+        return units
+
+    def workers(self):
+        return self.client.scheduler_info(n_workers=-1)["workers"]
+
+    def names(self):
+        return [worker["name"] for worker in self.workers().values()]
+
+    def address(self, name):
+        (address,) = (address for address, worker in self.workers().items() if worker["name"] == name)
+        return address
+
+    def on(self, name, function, *args):
+        """Submit a task that may only run on one worker"""
+        return self.client.submit(function, *args, workers=[self.address(name)], pure=False)
+
+    def near(self, name, function, *args):
+        """Submit a task that goes to one worker first, and elsewhere when that is gone"""
+        address = [self.address(name)]
+        return self.client.submit(function, *args, workers=address, allow_other_workers=True, pure=False)
+
+    def set_status(self, name, status):
+        def change(status, dask_worker):
+            from distributed.core import Status
+
+            dask_worker.status = Status[status]
+
+        self.client.run(change, status, workers=[self.address(name)])
+
+    def suspicious(self, future):
+        def count(key, dask_scheduler):
+            return dask_scheduler.tasks[key].suspicious
+
+        return self.client.run_on_scheduler(count, future.key)
+
+
+@contextlib.contextmanager
+def cluster(directory, **settings):
+    with contextlib.ExitStack() as stack:
+        yield Cluster(directory, stack, **settings)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A cluster with one worker, `peer`; tests add the workers that they drain."""
+    with cluster(tmp_path_factory.mktemp("shared")) as running:
+        running.start("peer")
+        yield running
+
+
+@pytest.fixture
+def notify():
+    directory = Path(tempfile.mkdtemp())
+    listener = NotifySocket(directory)
+    yield listener
+    listener.sock.close()
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def log(tmp_path):
+    return Log(tmp_path)
+
+
+class Load:
+    """Submits tasks of all kinds as long as it runs."""
+
+    def __init__(self, client, log):
+        self.client = client
+        self.log = log
+        self.futures = {}
+        self.failing = {}
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        wave = 0
+        while not self.over.wait(0.5):
+            wave += 1
+            names = [f"plain-{wave}-{i}" for i in range(16)]
+            plain = [self.submit(mark, name, random.uniform(0.01, 0.15)) for name in names]
+            for i, future in enumerate(plain):  # results of one worker are wanted on another
+                self.submit(mark, f"next-{wave}-{i}", 0.02, future, plain[i - 1])
+            self.submit(mark_seceded, f"seceded-{wave}", 0.3)
+            self.submit(mark_async, f"async-{wave}", 0.2)
+            name = f"failing-{wave}"
+            self.failing[name] = self.client.submit(mark_and_fail, self.log.path, name, 0.05, pure=False)
+
+    def submit(self, function, name, *args, **options):
+        future = self.client.submit(function, self.log.path, name, *args, pure=False, **options)
+        self.futures[name] = future
+        return future
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+    def check(self):
+        names = list(self.futures)
+        assert self.client.gather([self.futures[name] for name in names]) == names
+        assert all(type(future.exception(60)) is ValueError for future in self.failing.values())
+        assert self.log.runs() == Counter([*names, *self.failing])
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Ordinary ends
+
+
+@pytest.mark.parametrize("saturation, nanny", [(1.1, False), ("inf", True)])
+def test_nothing_is_lost_or_done_twice_under_load(tmp_path, log, saturation, nanny):
+    with cluster(tmp_path, **{"scheduler.worker-saturation": saturation}) as running:
+        two = {"args": ["--nthreads", 2], "nanny": nanny}
+        units = running.start("a", "b", "c", **two)
+        scattered = running.client.scatter([os.urandom(50_000) for _ in range(60)])
+        kept = running.client.gather(scattered)
+        with Load(running.client, log) as load:
+            for old in units[:2]:
+                # Whatever the load, this worker is busy, and has more to do, when it is stopped.
+                near = [f"near-{old.name}-{i}" for i in range(12)]
+                address = [running.address(old.name)]
+                for name in near:
+                    load.submit(mark, name, 0.4, workers=address, allow_other_workers=True)
+                wait_until(lambda near=near: log.ended() & set(near), interval=0.01)
+                output = old.stop()
+                assert " 0 tasks finished" not in output
+                assert output.splitlines()[-1].startswith("drained in ")
+                assert "gave up" not in output and "lost" not in output
+                assert "ERROR" not in old.errors()
+                running.start(old.name, **two)
+        assert len(load.futures) > 60
+        load.check()
+        assert running.client.gather(scattered) == kept
+
+
+def test_tasks_that_did_not_start_go_elsewhere_at_once(tmp_path, log):
+    with cluster(tmp_path, **{"scheduler.worker-saturation": "inf"}) as running:
+        (old,) = running.start("old")
+        first = running.client.submit(mark, log.path, "first", log.gate, pure=False)
+        seed = running.client.scatter(1)
+        queue = [running.client.submit(mark, log.path, f"queued-{i}", 0, seed, pure=False) for i in range(200)]
+        log.wait_for("first")
+        running.start("new")
+        asked = old.ask()
+        wait_until(lambda: len(log.ended()) == 200)  # they do not wait for the task that still runs
+        log.open_gate()
+        assert asked.communicate(timeout=30)[0].splitlines()[-1].startswith("drained in ")
+        assert first.result() == "first"
+        assert running.client.gather(queue) == [f"queued-{i}" for i in range(200)]
+        assert set(log.runs().values()) == {1} and len(log.runs()) == 201
+
+
+def test_task_that_ends_last_is_not_done_again(shared, log):
+    def talk_slowly(dask_worker):
+        dask_worker.batched_stream.interval = 1.0
+
+    (slow,) = shared.start("slow-tongue")
+    running = shared.near("slow-tongue", mark, log.path, "running", log.gate)
+    log.wait_for("running")
+    # What the worker tells of its tasks then reaches the scheduler later than what it asks of it.
+    shared.client.run(talk_slowly, workers=[shared.address("slow-tongue")])
+    asked = slow.ask()
+    assert asked.stdout.readline() == "draining: 1 tasks left\n"
+    time.sleep(1.5)
+    log.open_gate()
+    assert "1 tasks finished, 1 keys handed over" in asked.communicate(timeout=30)[0]
+    assert running.result() == "running" and log.runs() == {"running": 1}
+
+
+def test_task_bound_to_the_worker_waits_for_its_return(shared, log):
+    port = free_port()
+    fixed = {"args": ["--worker-port", port]}
+    (old,) = shared.start("bound", **fixed)
+    first = shared.on("bound", mark, log.path, "first", 1)
+    bound = shared.on("bound", mark, log.path, "bound", 0)
+    log.wait_for("first")
+    assert old.stop().splitlines()[-1].startswith("drained in ")
+    assert first.result() == "first"
+    assert bound.status == "pending"
+    (new,) = shared.start("bound", **fixed)
+    assert bound.result(20) == "bound"
+    assert set(log.runs().values()) == {1}
+    new.stop()
+
+
+def test_idle_worker_goes_at_once(shared):
+    (idle,) = shared.start("idle")
+    begin = time.monotonic()
+    assert "0 tasks finished, 0 keys handed over" in idle.stop(300)
+    assert time.monotonic() - begin < 20
+    assert "idle" not in shared.names()
+    assert not idle.socket.exists()
+    assert "drained in" in idle.errors()
+
+
+def test_nanny_goes_with_its_worker(shared, log):
+    (nannied,) = shared.start("nannied", nanny=True)
+    (data,) = shared.client.scatter([b"kept"], workers=[shared.address("nannied")])
+    running = shared.near("nannied", mark, log.path, "running", 1.5)
+    log.wait_for("running")
+    output = nannied.stop()
+    assert "1 tasks finished, 2 keys handed over" in output
+    assert nannied.errors().count("Start worker at") == 1
+    assert shared.client.gather([data, running]) == [b"kept", "running"]
+    assert log.runs() == {"running": 1}
+
+
+def test_second_stop_joins_the_first(shared, log):
+    (twice,) = shared.start("twice")
+    running = shared.near("twice", mark, log.path, "running", log.gate)
+    log.wait_for("running")
+    asked = [twice.ask(20)]
+    wait_until(lambda: "draining" in twice.errors())
+    asked.append(twice.ask(10))  # its own deadline does not shorten that of the first
+    assert asked[1].stdout.readline() == "draining: 1 tasks left\n"
+    log.open_gate()
+    first, second = (stop.communicate(timeout=30)[0].splitlines() for stop in asked)
+    assert first[-1] == second[-1]
+    assert first[-1].startswith("drained in ")
+    assert "draining: 1 tasks left" in first
+    assert twice.errors().count("drained in") == 1
+    assert twice.process.wait(10) == 0
+    assert running.result() == "running" and log.runs() == {"running": 1}
+
+
+def test_systemd_is_told(shared, log, notify):
+    variables = {"NOTIFY_SOCKET": notify.path, "WATCHDOG_USEC": "300000"}
+    (watched,) = shared.start("watched", **variables)
+    running = shared.near("watched", mark, log.path, "running", log.gate)
+    log.wait_for("running")
+    fed = len(notify.having("WATCHDOG=1"))
+    asked = watched.ask()
+    told = notify.wait_for("STATUS=draining: 1 tasks left", more_than=1)
+    assert told[0][1][0] == "STATUS=draining: 1 tasks left"  # systemd takes the first such line
+    notify.wait_for("WATCHDOG=1", more_than=fed + 10)
+    log.open_gate()
+    notify.wait_for("STOPPING=1")
+    assert asked.wait(20) == 0 and watched.process.wait(10) == 0
+    assert running.result() == "running"
+
+
+def test_lifetime_does_not_spoil_a_drain(shared, log):
+    (mortal,) = shared.start("mortal", args=["--lifetime", "3s", "--lifetime-restart"], nanny=True)
+    running = shared.near("mortal", mark, log.path, "running", 4)
+    log.wait_for("running")
+    assert mortal.stop().splitlines()[-1].startswith("drained in ")
+    assert running.result() == "running" and log.runs() == {"running": 1}
+    assert mortal.errors().count("Start worker at") == 1
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The deadline
+
+
+def test_tasks_that_never_end_are_given_up_and_the_data_kept(shared, log):
+    (slow,) = shared.start("slow", args=["--nthreads", 12])
+    (data,) = shared.client.scatter([b"kept"], workers=[shared.address("slow")])
+    done = shared.near("slow", mark, log.path, "done")
+    done.result()
+    endless = [shared.on("slow", mark, log.path, f"endless-{i}", 600) for i in range(12)]
+    log.wait_for(*(f"endless-{i}" for i in range(12)))
+    begin = time.monotonic()
+    end = slow.stop(timeout=5).splitlines()[-1]
+    assert time.monotonic() - begin < 5 + 10  # not the 30 s that Dask gives to threads when it closes
+    assert "0 tasks finished, 2 keys handed over" in end
+    assert "gave up 12 tasks still running" in end and "and 2 more" in end
+    assert sum(future.key in end for future in endless) == 10
+    assert end in slow.errors()
+    assert shared.client.gather([data, done]) == [b"kept", "done"]
+    assert set(log.runs().values()) == {1}
+    assert {shared.suspicious(future) for future in endless} == {0}  # the tasks are not to blame
+    shared.client.cancel(endless)
+
+
+def test_actor_goes_and_the_data_stays(shared):
+    class Stage:
+        n = 0
+        _asynchronous = False
+
+    (stage,) = shared.start("stage")
+    address = [shared.address("stage")]
+    actor = shared.client.submit(Stage, actor=True, workers=address)
+    actor.result()
+    data = shared.client.scatter([os.urandom(1000) for _ in range(5)], workers=address)
+    kept = shared.client.gather(data)
+    end = stage.stop(timeout=20).splitlines()[-1]
+    assert "5 keys handed over" in end
+    assert "lost 1 actors" in end
+    assert shared.client.gather(data) == kept
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Data that fits nowhere
+
+
+def test_last_worker_does_not_wait_for_others(tmp_path, log):
+    with cluster(tmp_path) as running:
+        (only,) = running.start("only")
+        data = running.client.scatter([os.urandom(1000) for _ in range(3)])
+        result = running.client.submit(mark, log.path, "result", 1, pure=False)
+        log.wait_for("result")
+        begin = time.monotonic()
+        end = only.stop(timeout=300).splitlines()[-1]
+        assert time.monotonic() - begin < 30
+        assert "1 tasks finished, 0 keys handed over" in end
+        assert "lost 4 keys" in end and "kiB" in end and "no other worker" in end
+        running.start("only")
+        assert result.result(20) == "result"  # it can be computed again, scattered data can not
+        assert data[0].status in ("cancelled", "lost")
+
+
+def test_worker_waits_for_peers_that_are_paused(tmp_path, log):
+    with cluster(tmp_path) as running:
+        (full,) = running.start("full")
+        data = running.client.scatter([os.urandom(1000) for _ in range(3)])
+        kept = running.client.gather(data)
+        (peer,) = running.start("peer")
+        running.set_status("peer", "paused")
+        asked = full.ask(timeout=30)
+        time.sleep(2)
+        assert full.process.poll() is None
+        running.set_status("peer", "running")
+        assert "3 keys handed over" in asked.communicate(timeout=40)[0]
+        assert full.process.wait(10) == 0
+        assert running.client.gather(data) == kept
+
+        # And here none takes it.
+        running.start("late")
+        running.set_status("late", "paused")
+        endless = running.on("peer", mark, log.path, "endless", 600)
+        log.wait_for("endless")
+        begin = time.monotonic()
+        end = peer.stop(timeout=3).splitlines()[-1]
+        assert 2 < time.monotonic() - begin < 20
+        assert "lost 3 keys" in end and "paused" in end
+        assert running.suspicious(endless) == 0  # the task is not to blame
+
+
+def test_all_workers_at_once(tmp_path):
+    with cluster(tmp_path) as running:
+        units = running.start("a", "b")
+        data = running.client.scatter([os.urandom(1000) for _ in range(4)])
+        begin = time.monotonic()
+        asked = [unit.ask(300) for unit in units]
+        ends = [stop.communicate(timeout=60)[0].splitlines()[-1] for stop in asked]
+        assert [unit.process.wait(10) for unit in units] == [0, 0]
+        assert time.monotonic() - begin < 40
+        assert any("lost" in end and "no other worker" in end for end in ends)
+        assert len(data) == 4
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Other ends
+
+
+def test_scheduler_is_gone(tmp_path, log):
+    with cluster(tmp_path) as running:
+        (left,) = running.start("left")
+        endless = running.client.submit(mark, log.path, "endless", 600)
+        log.wait_for("endless")
+        asked = left.ask(timeout=300)
+        wait_until(lambda: "draining" in left.errors())
+        begin = time.monotonic()
+        running.scheduler.process.kill()
+        output = asked.communicate(timeout=60)[0]
+        assert left.process.wait(10) == 0
+        assert time.monotonic() - begin < 15
+        assert "the scheduler has gone" in output.splitlines()[-1]
+        assert endless.key in output.splitlines()[-1]
+        assert output.splitlines()[-1] in left.errors()
+        assert asked.returncode == 0
+
+
+def test_scheduler_does_not_answer(tmp_path, log):
+    with cluster(tmp_path) as running:
+        (left,) = running.start("left")
+        data = running.client.scatter(b"lost")
+        running.scheduler.process.send_signal(signal.SIGSTOP)
+        begin = time.monotonic()
+        end = left.stop(timeout=4).splitlines()[-1]
+        assert time.monotonic() - begin < 20
+        assert "the scheduler did not answer" in end
+        running.scheduler.process.send_signal(signal.SIGCONT)
+        wait_until(lambda: data.status != "finished")
+
+
+def test_sigterm_while_draining(shared, log):
+    (hurried,) = shared.start("hurried")
+    running = shared.on("hurried", mark, log.path, "running", 3)
+    log.wait_for("running")
+    asked = hurried.ask(timeout=300)
+    wait_until(lambda: "draining" in hurried.errors())
+    hurried.process.terminate()
+    output = asked.communicate(timeout=40)[0]
+    assert hurried.process.wait(10) == 0
+    assert "cut short" in output.splitlines()[-1]
+    assert asked.returncode == 0
+    running.cancel()
+
+
+def test_restart_by_a_client_while_draining(tmp_path, log):
+    with cluster(tmp_path) as running:
+        (old,) = running.start("old")
+        future = running.client.submit(mark, log.path, "running", 1)
+        log.wait_for("running")
+        asked = old.ask(timeout=60)
+        wait_until(lambda: "draining" in old.errors())
+        running.client.restart(wait_for_workers=False)
+        asked.communicate(timeout=40)
+        assert asked.returncode == 0
+        assert old.process.wait(10) == 0
+        assert future.status == "cancelled"
+
+
+@pytest.mark.parametrize("nanny", [False, True])
+def test_worker_that_is_still_starting(nanny):
+    with unit(f"tcp://127.0.0.1:{free_port()}", "starting", nanny=nanny) as starting:
+        if not nanny:  # a nanny connects to the scheduler before it starts its worker
+            wait_until(starting.socket.exists)
+        begin = time.monotonic()
+        asked = starting.ask(timeout=300)
+        assert "nothing to drain" in asked.communicate(timeout=30)[0]
+        assert asked.returncode == 0
+        assert time.monotonic() - begin < 20
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The socket
+
+
+def test_socket_is_the_users_own_and_bears_nonsense(shared):
+    (odd,) = shared.start("odd")
+    assert stat.S_IMODE(odd.socket.stat().st_mode) == 0o600
+    for nonsense in (b"", b"\n", b"drain soon\n", b"drain -1\n", b"drain nan\n", b"x" * 100_000, b"\xff\n"):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(odd.socket))
+            with contextlib.suppress(OSError):
+                sock.sendall(nonsense)
+            sock.shutdown(socket.SHUT_WR)
+            sock.settimeout(20)
+            with contextlib.suppress(ConnectionError):
+                sock.recv(1000)
+    assert "odd" in shared.names()
+    assert "drained in" in odd.stop()
+
+
+def test_tasks_do_not_inherit_the_socket(shared):
+    def start_another():
+        from distributed import LocalCluster
+
+        with LocalCluster(n_workers=1, processes=True, dashboard_address=None) as other:
+            return list(other.scheduler.workers)
+
+    (outer,) = shared.start("outer", settings={"worker.daemon": False})
+    before = outer.socket.stat()
+    assert shared.on("outer", start_another).result(60)
+    assert outer.socket.stat() == before
+    assert "drained in" in outer.stop()
+
+
+def test_no_socket_without_a_runtime_directory(shared):
+    (bare,) = shared.start("bare", RUNTIME_DIRECTORY="")
+    assert not bare.socket.exists()
+    assert "RUNTIME_DIRECTORY" in bare.errors()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The stop
+
+
+def stop(**variables):
+    command = [sys.executable, "-m", "daskops_runtime.stop"]
+    done = subprocess.run(command, env=environment({}, variables), capture_output=True, text=True, timeout=30)
+    assert done.stderr == ""
+    return done.returncode, done.stdout
+
+
+def test_stop_without_a_worker(tmp_path):
+    # systemd runs it, too, when the main process has ended by itself
+    assert stop(RUNTIME_DIRECTORY=str(tmp_path)) == (0, "No worker listens: nothing to drain\n")
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(tmp_path / "control.sock"))
+    assert stop(RUNTIME_DIRECTORY=str(tmp_path)) == (0, "No worker listens: nothing to drain\n")
+
+
+def test_stop_refuses_without_a_runtime_directory():
+    code, output = stop()
+    assert code == 1 and "RUNTIME_DIRECTORY" in output
+
+
+@pytest.mark.parametrize("timeout", ["soon", "-1", "nan", ""])
+def test_stop_with_an_odd_timeout(tmp_path, timeout):
+    code, output = stop(RUNTIME_DIRECTORY=str(tmp_path), DASKOPS_DRAIN_TIMEOUT=timeout)
+    assert code == 0 and ("300" in output) == bool(timeout)
+
+
+def test_stop_does_not_wait_for_a_worker_that_hangs(tmp_path):
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "control.sock"))
+        silent.listen()
+        code, output = stop(RUNTIME_DIRECTORY=str(tmp_path), DASKOPS_DRAIN_TIMEOUT="0")
+    assert code == 0 and "deadline" in output
+
+
+def test_stop_starts_quickly():
+    code = "import sys, daskops_runtime.stop; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], env=environment({}, {}), capture_output=True, text=True)
+    assert done.returncode == 0
+    assert not {"distributed", "dask", "asyncio", "tornado", "json", "argparse", "logging"} & set(done.stdout.split())
