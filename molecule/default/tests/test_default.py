@@ -36,6 +36,14 @@ def test_check_mode_of_a_converged_cluster_predicts_no_change(play):
     assert set(run.changed.values()) == {0}, run.output
 
 
+def test_run_limited_to_a_host_touches_that_host_alone(cluster, play):
+    name = cluster.workers[-1]
+    run = play("site", "--limit", name)
+    assert run.returncode == 0, run.output
+    assert run.changed == {name: 0}
+    assert "The cluster is healthy" in run.output
+
+
 def test_services(cluster):
     units = {cluster.scheduler: ["dask-scheduler.service"]}
     units.update({name: ["dask-worker@1.service", "dask-workers.target"] for name in cluster.workers})

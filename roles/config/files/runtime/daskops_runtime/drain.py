@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import socket
+import threading
 import uuid
 from collections.abc import Awaitable
 from time import monotonic
@@ -29,6 +30,8 @@ logger = logging.getLogger("distributed.daskops.drain")
 DATA = (1 / 3, 60.0)
 #: And of that, what is kept for closing.
 CLOSING = (1 / 6, 5.0)
+#: Seconds that Dask may take to close after the drain, or after its deadline.
+LAST = 5.0
 #: The states of a worker, as the scheduler knows it, that may take data, now or later.
 TAKERS = {"init", "running", "paused"}
 
@@ -41,6 +44,18 @@ class SchedulerGone(Exception):
 
 class OutOfTime(Exception):
     """The scheduler did not do in time what it was asked."""
+
+
+def end_process_in(seconds: float) -> None:
+    """End this process when the time is over, from a thread that no stuck event loop can hold up"""
+
+    def end() -> None:
+        logger.warning("The worker did not close in time: ending its process")
+        os._exit(0)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 class Drain:
@@ -65,6 +80,7 @@ class Drain:
         self.ended = False
         self.writers: set[asyncio.StreamWriter] = set()
         self.task = asyncio.create_task(self.run())
+        end_process_in(seconds + LAST)  # whatever becomes of the task
 
     # Talking
 
@@ -276,6 +292,7 @@ class Drain:
             report.cancel()
         self.given_up = self.running()
         self.end()
+        end_process_in(LAST)  # Dask may hang on its way out, on a peer that does not answer
         # A thread that has not come to its end by now is not waited for: its result would have nowhere to go.
         await self.worker.close(timeout=2, executor_wait=False, nanny=True, reason="daskops-drain")
 
