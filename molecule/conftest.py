@@ -120,3 +120,12 @@ def play():
         return Run(subprocess.run(command, capture_output=True, text=True, check=False, env=environment))
 
     return run
+
+
+@pytest.fixture
+def lock(tmp_path):
+    """The default lock without one package that nothing needs: another environment."""
+    text = (PROJECT / "roles/environment/files/default.txt").read_text()
+    path = tmp_path / "lock.txt"
+    path.write_text(re.sub(r"^lz4==.*\n(    --hash.*\n)+", "", text, flags=re.MULTILINE))
+    return path

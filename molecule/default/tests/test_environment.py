@@ -23,15 +23,6 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def lock(tmp_path):
-    """The default lock without one package that nothing needs: another environment."""
-    text = (PROJECT / "roles/environment/files/default.txt").read_text()
-    path = tmp_path / "lock.txt"
-    path.write_text(re.sub(r"^lz4==.*\n(    --hash.*\n)+", "", text, flags=re.MULTILINE))
-    return path
-
-
-@pytest.fixture
 def index(cluster, tmp_path):
     """URL of a package index, as hosts reach it, with the packages that the controller has fetched."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "daskops"

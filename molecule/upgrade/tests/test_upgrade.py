@@ -2,11 +2,9 @@
 
 import collections
 import json
-import re
 import time
 
 import pytest
-from conftest import PROJECT
 
 # A task notes its execution on the host where it runs. The client computes until it is told to stop.
 LOAD = """
@@ -52,15 +50,6 @@ def load(cluster):
     assert int(output) > 0
     assert set(executed) == {str(number) for number in range(int(output))}
     assert {number: times for number, times in executed.items() if times > 1} == {}
-
-
-@pytest.fixture
-def lock(tmp_path):
-    """The default lock without one package that nothing needs: another environment."""
-    text = (PROJECT / "roles/environment/files/default.txt").read_text()
-    path = tmp_path / "lock.txt"
-    path.write_text(re.sub(r"^lz4==.*\n(    --hash.*\n)+", "", text, flags=re.MULTILINE))
-    return path
 
 
 def test_restart_by_hand(cluster, load):
