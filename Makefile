@@ -84,7 +84,9 @@ unit: .venv/complete ## unit tests, with real schedulers and workers
 
 .PHONY: molecule
 molecule: testbed ## scenarios on real hosts; SCENARIO=name for one
-	@for scenario in $(or $(SCENARIO),$(SCENARIOS)); do molecule test --scenario-name $$scenario; done
+	@rm -f .cache/failures.txt
+	@for scenario in $(or $(SCENARIO),$(SCENARIOS)); do molecule test --scenario-name $$scenario \
+	    || { cat .cache/failures.txt 2>/dev/null; exit 1; }; done
 	@testbed/engine stop
 
 .PHONY: benchmark

@@ -14,6 +14,14 @@ PROJECT = Path(__file__).resolve().parent.parent
 SCENARIO = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
 INVENTORY = [f"--inventory={PROJECT}/testbed/inventory.py", f"--inventory={SCENARIO}/hosts.yml"]
 PYTHON = "/opt/dask/current/environment/bin/python"
+FAILURES = PROJECT / ".cache/failures.txt"
+
+
+def pytest_runtest_logreport(report):
+    """Keep what failed for the end: Molecule prints it before it removes the hosts, and `make molecule` once more."""
+    if report.failed:
+        with FAILURES.open("a") as file:
+            file.write(f"\n{SCENARIO.name}: {report.nodeid} ({report.when})\n{report.longreprtext[-3000:]}\n")
 
 
 class Cluster:

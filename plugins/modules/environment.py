@@ -100,7 +100,7 @@ DESCRIBE = (
     "packages={d.metadata['Name'].lower(): d.version for d in importlib.metadata.distributions()})))"
 )
 # Nobody imports the packages' own tests on a cluster, and they are almost half of all that could be compiled.
-NOT_COMPILED = "/site-packages/.*/tests?/"
+TESTS = "/site-packages/.*/tests?/"
 
 
 class Builder:
@@ -143,9 +143,12 @@ class Builder:
         )  # fmt: skip
         os.remove(os.path.join(self.partial, ".lock"))  # uv leaves it for anybody to write
         library = glob.glob(os.path.join(self.partial, "lib", "python*", "site-packages"))[0]
-        self.run(
-            "Compiling the packages", self.python, "-m", "compileall", "-q", "-j", "0", "-x", NOT_COMPILED, library
-        )
+        bytecode = os.path.join(unpacked, "bytecode.zip")
+        if os.path.exists(bytecode):
+            with zipfile.ZipFile(bytecode) as zipped:
+                zipped.extractall(library)
+        else:
+            self.run("Compiling the packages", self.python, "-m", "compileall", "-q", "-j", "0", "-x", TESTS, library)
         return json.loads(self.run("Importing Dask", self.python, "-I", "-B", "-c", DESCRIBE))
 
     @staticmethod

@@ -195,7 +195,7 @@ def wait_until_ready(host, units, timeout):
                 f"{unit} does not come up ({about['ActiveState']}, {about['SubState']}, result {about['Result']}, "
                 f"started again {about['NRestarts']} times). Its last words:\n{host.journal(unit)}"
             )
-        time.sleep(0.2)
+        time.sleep(0.5)  # on a busy host, asking systemd all the time slows down what it starts
 
 
 class Activation:

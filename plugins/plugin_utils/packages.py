@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zipfile
 from urllib.parse import urlsplit
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
@@ -71,7 +72,8 @@ class Packages:
         Returns
         -------
         str
-            Path of the archive: ``requirements.txt``, ``uv-….whl`` and, by source, ``wheels/…``.
+            Path of the archive: ``requirements.txt``, ``uv-….whl`` and, by source, ``wheels/…`` with, where the
+            controller's Python can make it, their ``bytecode.zip``.
 
         Raises
         ------
@@ -81,7 +83,7 @@ class Packages:
         os.makedirs(cache, exist_ok=True)
         # Hosts that fetch for themselves read in the archive where from.
         origin = [index_url, self.options] if self.source == "index" else None
-        name = digest([self.id, self.source, self.python["libc"], origin])
+        name = digest([self.id, self.source, self.python["libc"], origin, self._compiles_here()])
         archive = os.path.join(cache, f"environment-{name}.tar")
         with open(os.path.join(cache, "lock"), "w", encoding="utf-8") as lock:
             # Two runs at a time fetch one after the other; the second finds the first one's archive.
@@ -90,6 +92,11 @@ class Packages:
                 with tempfile.TemporaryDirectory(dir=cache) as directory:
                     self._make_archive(archive, directory, index_url)
         return archive
+
+    def _compiles_here(self):
+        """Whether the controller's Python makes the bytecode that the host's reads, so that hosts need not."""
+        here = [sys.implementation.name, "{}.{}".format(*sys.version_info)]
+        return self.source == "controller" and here == [self.python["implementation"], minor(self.python["version"])]
 
     def _make_archive(self, archive, directory, index_url):
         # Options in a file of requirements go before those of pip's command line; here the caller's index does.
@@ -105,6 +112,8 @@ class Packages:
             wheels = self._download([*options, *self.lines], directory, "wheels", index_url)
             check_wheels(wheels, self.python)
             members += [(path, f"wheels/{os.path.basename(path)}") for path in wheels]
+            if self._compiles_here():
+                members.append((_compile(wheels, directory), "bytecode.zip"))
         partial = os.path.join(directory, "archive.tar")
         with tarfile.open(partial, "w") as tar:
             for path, name in members:
@@ -159,6 +168,32 @@ class Packages:
             )
         lines = [line for line in errors.splitlines() if line.strip() and not line.startswith("WARNING")]
         return "pip could not fetch the packages: " + " ".join(lines[-3:])
+
+
+def _compile(wheels, directory):
+    """An archive of the bytecode of all modules in ``wheels``, by path below site-packages."""
+    library = os.path.join(directory, "library")
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as zipped:
+            for member in zipped.infolist():
+                # Nobody imports the packages' own tests on a cluster, and they are almost half of all modules.
+                if not member.filename.endswith(".py") or re.search(r"/tests?/", member.filename):
+                    continue
+                # Some wheels keep what belongs in site-packages in a directory of its own.
+                member.filename = re.sub(r"^[^/]+[.]data/(purelib|platlib)/", "", member.filename)
+                zipped.extract(member, library)
+    # Files of an environment never change: Python need not compare bytecode with its source.
+    # fmt: off
+    subprocess.run(
+        [sys.executable, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", library],
+        capture_output=True, check=False,  # a module that does not compile, such as a template, is not imported either
+    )
+    # fmt: on
+    archive = os.path.join(directory, "bytecode.zip")
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
+        for path in sorted(glob.glob(f"{library}/**/__pycache__/*.pyc", recursive=True)):
+            zipped.write(path, os.path.relpath(path, library))
+    return archive
 
 
 def sha256_of(path):

@@ -6,8 +6,12 @@
 import contextlib
 import functools
 import http.server
+import importlib.util
+import io
+import sys
 import tarfile
 import threading
+import zipfile
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.action import plan_cluster
@@ -78,11 +82,11 @@ def served(directory):
 class Index:
     """A package index (PEP 503) of three packages; ``uv`` stands for the real one, which nothing here runs."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, requires=("lz4",)):
         self.directory = directory
         wheels = directory / "wheels"
         wheels.mkdir()
-        self.dask = build_wheel(wheels, "dask", "2026.8.0", ["lz4"])
+        self.dask = build_wheel(wheels, "dask", "2026.8.0", requires)
         self.lz4 = build_wheel(wheels, "lz4", "4.0", tag="cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64")
         self.uv = build_wheel(wheels, "uv", "0.13.8", tag="py3-none-manylinux_2_17_x86_64")
         for wheel in (self.dask, self.lz4, self.uv):
@@ -141,11 +145,24 @@ def test_the_archive_holds_all_that_a_host_builds_from(index, archive):
     assert held.pop("requirements.txt").decode().splitlines() == [
         line.replace(" \\\n    ", " ").strip() for line in (lock_line(index.dask), lock_line(index.lz4))
     ]
+    held.pop("bytecode.zip", None)
     assert held == {
         index.uv.name: index.uv.read_bytes(),
         f"wheels/{index.dask.name}": index.dask.read_bytes(),
         f"wheels/{index.lz4.name}": index.lz4.read_bytes(),
     }
+
+
+def test_bytecode_is_made_where_the_controllers_python_is_the_hosts(tmp_path):
+    index = Index(tmp_path, requires=())
+    own, other = (f"3.{sys.version_info.minor + step}.0" for step in (0, 1))
+    held = contents(fetched(index, tmp_path, lock_line(index.dask), version=own))
+    with zipfile.ZipFile(io.BytesIO(held["bytecode.zip"])) as zipped:
+        (name,) = zipped.namelist()
+        header = zipped.read(name)[:8]
+    assert name == f"__pycache__/dask.{sys.implementation.cache_tag}.pyc"
+    assert header == importlib.util.MAGIC_NUMBER + b"\1\0\0\0"  # not compared with the source's time, nor its hash
+    assert "bytecode.zip" not in contents(fetched(index, tmp_path, lock_line(index.dask), version=other))
 
 
 def test_paths_may_begin_with_the_users_home(index, cache, archive, monkeypatch):

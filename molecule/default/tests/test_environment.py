@@ -41,6 +41,21 @@ def index(cluster, tmp_path):
         server.shutdown()
 
 
+def test_every_module_is_compiled(cluster):
+    """A service need not compile what it imports at each start; only the packages' own tests are left out."""
+    missing = """
+import glob, importlib.util, os, re, sysconfig
+for source in glob.glob(sysconfig.get_path("purelib") + "/**/*.py", recursive=True):
+    if not re.search("/tests?/", source) and not os.path.exists(importlib.util.cache_from_source(source)):
+        try:
+            compile(open(source).read(), source, "exec")
+        except SyntaxError:
+            continue
+        print(source)
+"""
+    assert cluster.compute(missing) == ""
+
+
 def test_build_that_is_cut_off_leaves_nothing_that_looks_finished(cluster, play, lock, index):
     name = cluster.workers[0]
     before = cluster.host(name).check_output(LISTED).split()
