@@ -181,6 +181,10 @@ class Cluster:
         address = [self.address(name)]
         return self.client.submit(function, *args, workers=address, allow_other_workers=True, pure=False)
 
+    def scatter(self, name, value):
+        """Put data on one worker, under a key that no other test uses: it may not be on two workers"""
+        return self.client.scatter([value], workers=[self.address(name)], hash=False)
+
     def set_status(self, name, status):
         def change(status, dask_worker):
             from distributed.core import Status
@@ -360,7 +364,7 @@ def test_idle_worker_goes_at_once(shared):
 
 def test_nanny_goes_with_its_worker(shared, log):
     (nannied,) = shared.start("nannied", nanny=True)
-    (data,) = shared.client.scatter([b"kept"], workers=[shared.address("nannied")])
+    (data,) = shared.scatter("nannied", b"kept")
     running = shared.near("nannied", mark, log.path, "running", 1.5)
     log.wait_for("running")
     output = nannied.stop()
@@ -419,7 +423,7 @@ def test_lifetime_does_not_spoil_a_drain(shared, log):
 
 def test_tasks_that_never_end_are_given_up_and_the_data_kept(shared, log):
     (slow,) = shared.start("slow", args=["--nthreads", 12])
-    (data,) = shared.client.scatter([b"kept"], workers=[shared.address("slow")])
+    (data,) = shared.scatter("slow", b"kept")
     done = shared.near("slow", mark, log.path, "done")
     done.result()
     endless = [shared.on("slow", mark, log.path, f"endless-{i}", 600) for i in range(12)]
