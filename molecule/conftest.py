@@ -1,5 +1,6 @@
 """What the tests of all scenarios share: the hosts over SSH, the client, and runs of the playbooks."""
 
+import collections
 import json
 import os
 import re
@@ -95,21 +96,79 @@ class Cluster:
         return json.loads(asked.stdout) if asked.returncode == 0 else None
 
     def is_whole(self):
-        """Whether every worker host's worker runs."""
+        """Whether every worker of every worker host runs."""
         summary = self.summary()
-        names = {f"{name}-1" for name in self.workers}
+        names = {
+            f"{name}-{number + 1}"
+            for name in self.workers
+            for number in range(self.variables[name].get("dask_worker_count", 1))
+        }
         return bool(summary) and {w["name"] for w in summary["workers"] if w["status"] == "running"} == names
+
+    def pids(self, summary=None):
+        """Host and process number of each worker, by name."""
+        workers = (summary or self.summary())["workers"]
+        return {worker["name"]: (worker["host"], worker["pid"]) for worker in workers}
+
+    def releases(self):
+        """What all workers share of their releases, by the worker's name."""
+        return {worker["name"]: worker["release"].split(".")[0] for worker in self.summary()["workers"]}
+
+
+# A task notes its execution on the host where it runs. The client computes until it is told to stop.
+LOAD = """
+import os
+
+def work(number):
+    import time
+    with open("/var/tmp/executed.log", "a") as log:
+        log.write(f"{number}\\n")
+    time.sleep(0.3)
+    return number**2
+
+scattered = client.scatter([bytes([number]) * 100_000 for number in range(100)])
+print("computing", flush=True)
+done = 0
+while not os.path.exists("/tmp/stop-load"):
+    numbers = range(done, done + 60)
+    assert client.gather(client.map(work, numbers, pure=False)) == [number**2 for number in numbers]
+    done += 60
+assert client.gather(scattered) == [bytes([number]) * 100_000 for number in range(100)]
+print(done)
+"""
+
+
+@pytest.fixture
+def load(cluster):
+    """A client that computes for as long as the test runs, and is then asked what it has lost."""
+    scheduler = cluster.host(cluster.scheduler)
+    scheduler.check_output("rm -f /tmp/stop-load")
+    for name in cluster.workers:
+        cluster.host(name).check_output("install -m 666 /dev/null /var/tmp/executed.log")
+    client = cluster.start(LOAD)
+    assert client.stdout.readline() == "computing\n", client.stderr.read()
+    time.sleep(2)
+    yield client
+    scheduler.check_output("touch /tmp/stop-load")
+    output, errors = client.communicate(timeout=120)
+    assert client.returncode == 0, errors
+    executed = collections.Counter()
+    for name in cluster.workers:
+        executed.update(cluster.host(name).run("cat /var/tmp/executed.log").stdout.split())
+    print(f"{output.strip()} tasks while the cluster changed")
+    assert int(output) > 0
+    assert set(executed) == {str(number) for number in range(int(output))}
+    assert {number: times for number, times in executed.items() if times > 1} == {}
 
 
 class Run:
     """A finished run of a playbook."""
 
-    def __init__(self, done):
-        self.returncode = done.returncode
-        self.output = done.stdout + done.stderr
+    def __init__(self, returncode, output, errors):
+        self.returncode = returncode
+        self.output = output + errors
         self.changed = {
-            host: int(number)
-            for host, number in re.findall(r"^(\S+)\s+: ok=.*changed=(\d+)", done.stdout, re.MULTILINE)
+            host: int(number) for host, number in re.findall(r"^(\S+)\s+: ok=.*changed=(\d+)", output, re.MULTILINE)
         }
 
 
@@ -118,22 +177,44 @@ def cluster():
     return Cluster()
 
 
+def start_play(playbook, *arguments, inventory=INVENTORY):
+    """Start a playbook of the collection, in a process group of its own."""
+    command = ["ansible-playbook", *inventory, str(PROJECT / "playbooks" / f"{playbook}.yml"), *arguments]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    )
+
+
 @pytest.fixture(scope="session")
 def play():
-    """Run a playbook of the collection: ``play("site", "--check")``."""
+    """Run a playbook of the collection: ``play("site", "--check")``; ``play.start`` does not wait for its end."""
 
-    def run(playbook, *arguments, inventory=INVENTORY):
-        command = ["ansible-playbook", *inventory, str(PROJECT / "playbooks" / f"{playbook}.yml"), *arguments]
-        environment = {**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"}
-        return Run(subprocess.run(command, capture_output=True, text=True, check=False, env=environment))
+    def run(*arguments, **options):
+        return finish(start_play(*arguments, **options))
 
+    run.start = start_play
+    run.finish = finish
     return run
 
 
-@pytest.fixture
-def lock(tmp_path):
-    """The default lock without one package that nothing needs: another environment."""
+def finish(process):
+    """The finished run of a playbook that was started."""
+    output, errors = process.communicate()
+    return Run(process.returncode, output, errors)
+
+
+@pytest.fixture(scope="session")
+def lock(tmp_path_factory):
+    """The default lock with another version of one package: another environment."""
+    older = subprocess.run(
+        ["uv", "pip", "compile", "--quiet", "--no-deps", "--no-header", "--no-annotate", "--universal",
+         "--python-version", "3.10", "--generate-hashes", "-"],
+        input="lz4==4.4.4", capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
     text = (PROJECT / "roles/environment/files/default.txt").read_text()
-    path = tmp_path / "lock.txt"
-    path.write_text(re.sub(r"^lz4==.*\n(    --hash.*\n)+", "", text, flags=re.MULTILINE))
+    changed = re.sub(r"^lz4==.*\n(    --hash.*\n)+", lambda match: older, text, flags=re.MULTILINE)
+    assert changed != text
+    path = tmp_path_factory.mktemp("lock") / "lock.txt"
+    path.write_text(changed)
     return path

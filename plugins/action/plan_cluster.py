@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from ansible.plugins.action import ActionBase
@@ -50,6 +51,7 @@ class ActionModule(ActionBase):
         if arguments["scheduler_platform"] == "windows":
             problems += too_many_for_windows(arguments["plans"], int(arguments["windows_scheduler_max_workers"]))
 
+        result["now"] = int(time.time())
         result["environments"] = {}
         if not problems:
             try:

@@ -30,6 +30,7 @@ class ActionModule(ActionBase):
         module_arguments = {
             "home": arguments["home"],
             "manifest": manifest,
+            "staged": arguments["staged"],
             "files": {file["path"]: file["content"] for file in files},
         }
         result.update(
@@ -37,7 +38,7 @@ class ActionModule(ActionBase):
         )
         if result.get("failed"):
             return result
-        result["manifest"] = manifest
+        result["id"] = manifest["id"]
         # What the roles that activate the release need, which in check mode is not on the host yet.
         kinds = sorted({about["kind"] for about in manifest["services"].values()})
         result["services"] = {

@@ -11,11 +11,12 @@ version_added: "0.1.0"
 author:
   - The daskops.cluster authors
 description:
-  - Lists the workers planned for hosts, as M(daskops.cluster.cluster_health) wants them. Each has the release that it should
-    run, where that is known.
+  - Lists the workers of hosts, as M(daskops.cluster.cluster_health) wants them, each with the release that it should run.
 options:
   _input:
-    description: Variables of the hosts, after the role C(preflight) and perhaps C(config) have run for them.
+    description:
+      - Variables of the hosts, after the role C(preflight) has run for them, and C(config) if there is a release to come.
+      - A host without a release counts as one that lacks its first worker; one that the run does not know has none.
     type: list
     elements: dict
     required: true
@@ -37,13 +38,18 @@ _value:
 
 
 def expected_workers(hosts):
-    """Name and release of each worker planned for ``hosts``, variables of hosts; those that were not planned have none."""
+    """Name and release of each worker of ``hosts``, variables of hosts: of the release to come, else of the current one."""
     expected = []
     for host in hosts:
-        releases = host.get("__dask_release", {}).get("services", {}).get("worker", {})
-        for worker in host.get("__dask_plan", {}).get("workers", []):
-            release = {"release": releases[worker["unit"]]} if worker["unit"] in releases else {}
-            expected.append({"name": worker["name"], **release})
+        if "__dask_host" not in host:
+            continue
+        release = host.get("__dask_release") or host["__dask_host"]["current"]
+        if not release:
+            expected.append({"name": f"{host['inventory_hostname']}-1"})
+            continue
+        for unit, service in sorted(release["services"].get("worker", {}).items()):
+            number = unit.split("@")[1].removesuffix(".service")
+            expected.append({"name": f"{host['inventory_hostname']}-{number}", "release": service})
     return expected
 
 

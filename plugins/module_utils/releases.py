@@ -1,13 +1,21 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The releases on a host, as they were staged."""
+"""The releases and environments on a host, as they were staged.
+
+Below the collection's directory on the host (``home``) lie ``environments/ID`` and ``releases/ID``; ``current`` is a link to
+the release that the host runs. Releases do not change, but two things are kept with one: the time of its
+``manifest.json`` is when, by the controller's clock, the change began that it belongs to, and its link ``previous`` leads
+to the release that it took over from.
+"""
 
 from __future__ import annotations
 
 import glob
 import json
 import os
+import re
+import shutil
 
 
 def read_release(path):
@@ -21,12 +29,13 @@ def read_release(path):
     Returns
     -------
     dict
-        ``id``, ``environment``, ``services`` (release by unit) and ``units`` (content by path below systemd's directory),
-        both by kind; empty if there is none.
+        ``id``, ``environment``, ``staged`` (seconds since the epoch), ``services`` (release by unit) and ``units`` (content
+        by path below systemd's directory), both by kind; empty if there is none.
     """
     try:
         with open(os.path.join(path, "manifest.json"), encoding="utf-8") as file:
             manifest = json.load(file)
+            staged = os.fstat(file.fileno()).st_mtime
     except FileNotFoundError:
         return {}
     services, units = {}, {}
@@ -36,10 +45,102 @@ def read_release(path):
         root = os.path.join(path, "systemd")
         files = glob.glob(f"{root}/dask-{kind}*") + glob.glob(f"{root}/dask-{kind}*/*")
         units[kind] = {os.path.relpath(file, root): read(file) for file in files if os.path.isfile(file)}
-    return {"id": manifest["id"], "environment": manifest["environment"], "services": services, "units": units}
+    return {
+        "id": manifest["id"],
+        "environment": manifest["environment"],
+        "staged": int(staged),
+        "services": services,
+        "units": units,
+    }
 
 
 def read(path):
     """The text of a file."""
     with open(path, encoding="utf-8") as file:
         return file.read()
+
+
+def releases_to_keep(releases, current, previous, running, keep):
+    """The releases that a host still needs. A pure function.
+
+    Parameters
+    ----------
+    releases : dict
+        What `read_release` tells of each, by id.
+    current : str
+        Id of the one that the host runs.
+    previous : dict
+        Id of the release before, by id.
+    running : set of str
+        Releases of the services that run.
+    keep : int
+        How many to keep, the current one and the way back from it first, then the newest.
+
+    Returns
+    -------
+    set of str
+        Their ids. Those that a service runs and those that were staged after the current one are kept in any case.
+    """
+    kept = [current]
+    while previous.get(kept[-1]) in releases and previous[kept[-1]] not in kept:
+        kept.append(previous[kept[-1]])
+    newest = sorted(releases, key=lambda name: releases[name]["staged"], reverse=True)
+    kept += [name for name in newest if name not in kept]
+    needed = set(kept[: max(keep, 1)])
+    for name, release in releases.items():
+        services = {service for kind in release["services"].values() for service in kind.values()}
+        if services & running or release["staged"] > releases[current]["staged"]:
+            needed.add(name)
+    return needed
+
+
+def environments_in_use(environments):
+    """Ids of the environments that any process has loaded something from, be it a service or a user's session."""
+    used = set()
+    pattern = re.compile(re.escape(os.path.realpath(environments)) + "/([^/]+)/")
+    for path in glob.glob("/proc/[0-9]*/maps"):
+        try:
+            used.update(pattern.findall(read(path)))
+        except OSError:  # the process has ended, or is a kernel's
+            continue
+    return used
+
+
+def prune(home, running, keep):
+    """Remove the releases and environments that a host does not need any more.
+
+    Parameters are those of `releases_to_keep`.
+
+    Returns
+    -------
+    list of str
+        Their paths.
+    """
+    roots = {kind: os.path.join(home, kind) for kind in ("releases", "environments")}
+    releases = {}
+    for name in os.listdir(roots["releases"]):
+        release = read_release(os.path.join(roots["releases"], name))
+        if release and not name.startswith("."):
+            releases[name] = release
+    link = os.path.join(home, "current")
+    current = os.path.basename(os.path.realpath(link))
+    previous = {name: os.path.realpath(os.path.join(roots["releases"], name, "previous")) for name in releases}
+    previous = {name: os.path.basename(path) for name, path in previous.items()}
+    kept = releases_to_keep(releases, current, previous, running, keep)
+
+    needed = {releases[name]["environment"] for name in kept} | environments_in_use(roots["environments"])
+    environments = []
+    for path in glob.glob(f"{roots['environments']}/*/environment.json"):
+        # One that was built after the last switch is there for a release that is still to come.
+        if os.stat(path).st_mtime < os.lstat(link).st_mtime:
+            environments.append(os.path.basename(os.path.dirname(path)))
+
+    removed = [os.path.join(roots["releases"], name) for name in sorted(set(releases) - kept)]
+    removed += [os.path.join(roots["environments"], name) for name in sorted(set(environments) - needed)]
+    for path in removed:
+        # Under its own name it is whole or not there at all.
+        os.rename(path, os.path.join(os.path.dirname(path), f".removed-{os.path.basename(path)}"))
+    for root in roots.values():
+        for path in glob.glob(f"{root}/.removed-*"):
+            shutil.rmtree(path, ignore_errors=True)
+    return removed

@@ -104,8 +104,13 @@ listeners:
   returned: always
 current:
   description:
-    - The release that the host was last told to run, with its C(id), C(environment), C(services) and C(units).
+    - The release that the host was last told to run, with its C(id), C(environment), C(services) and C(units), and when it
+      was C(staged).
     - Empty if there is none.
+  type: dict
+  returned: always
+previous:
+  description: The release that it ran before, likewise.
   type: dict
   returned: always
 running:
@@ -113,10 +118,11 @@ running:
   type: dict
   returned: always
   sample: {dask-worker@1.service: 3f2a91c04d5e.7b21}
-user_exists:
-  description: Whether the host knows O(user).
-  type: bool
+account:
+  description: The C(home) and C(comment) of O(user); empty if the host does not know it.
+  type: dict
   returned: always
+  sample: {home: /var/lib/dask, comment: Dask}
 environments:
   description: Ids of the complete environments on the host.
   type: list
@@ -217,13 +223,13 @@ def running(module):
     return {unit["Id"]: running_release(unit["MainPID"]) for unit in shown if unit["MainPID"] != "0"}
 
 
-def user_exists(name):
-    """Whether the host knows a user, from whatever source."""
+def account(name):
+    """Home and comment of a user, from whatever source the host knows it."""
     try:
-        pwd.getpwnam(name)
+        entry = pwd.getpwnam(name)
     except KeyError:
-        return False
-    return True
+        return {}
+    return {"home": entry.pw_dir, "comment": entry.pw_gecos}
 
 
 def main():
@@ -242,6 +248,7 @@ def main():
         with contextlib.suppress(OSError, ValueError):  # no program, or one that is no Python
             python = json.loads(module.run_command([interpreter, "-c", PROBE], handle_exceptions=False)[1])
 
+    current = os.path.join(module.params["home"], "current")
     environments = os.path.join(module.params["home"], "environments")
     names = os.listdir(environments) if os.path.isdir(environments) else []
     module.exit_json(
@@ -253,8 +260,9 @@ def main():
         file_systems={path: file_system(path) for path in module.params["paths"]},
         listeners=listeners(),
         running=running(module),
-        current=read_release(os.path.join(module.params["home"], "current")),
-        user_exists=user_exists(module.params["user"]),
+        current=read_release(current),
+        previous=read_release(os.path.join(current, "previous")),
+        account=account(module.params["user"]),
         environments=sorted(
             name for name in names if os.path.exists(os.path.join(environments, name, "environment.json"))
         ),

@@ -101,6 +101,10 @@ environments:
       type: str
   sample:
     node1: {id: 0f3c5e9a7b1d, python: /usr/bin/python3, archive: "", sha256: ""}
+now:
+  description: The controller's time in seconds since the epoch, one for all hosts of the run.
+  type: int
+  returned: success
 msg:
   description: What is wrong with the hosts or the lock, and what to change, a line each.
   type: str

@@ -30,6 +30,12 @@ options:
     description: Id of the environment that the release runs.
     type: str
     required: true
+  staged:
+    description:
+      - When, in seconds since the epoch and by the controller's clock, the run began that stages the release.
+      - It tells which hosts changed together; M(daskops.cluster.plan_rollback) goes by it.
+    type: int
+    required: true
   services:
     description: Kind (C(scheduler) or C(worker)) by name of the systemd unit.
     type: dict
@@ -77,6 +83,7 @@ EXAMPLES = r"""
   daskops.cluster.release:
     home: /opt/dask
     environment: 0f3c5e9a7b1d
+    staged: "{{ now().timestamp() | int }}"
     services:
       dask-scheduler.service: scheduler
     files:
@@ -89,9 +96,9 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-manifest:
-  description: The release's C(id), C(environment), C(services) (each with C(kind) and C(release)) and C(files).
-  type: dict
+id:
+  description: The release's name.
+  type: str
   returned: success
 services:
   description: Release by name of the unit, by kind.
@@ -109,6 +116,7 @@ import os
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import read_release
 
 
 def read_tree(directory):
@@ -138,6 +146,19 @@ def write_tree(directory, files):
             file.write(content)
 
 
+def stamp(release, staged):
+    """Note when the change began that the release in this directory belongs to."""
+    os.utime(os.path.join(release, "manifest.json"), (staged, staged))
+
+
+def is_old(release, current):
+    """Whether a staged release, which is not the current one, dates from an earlier change: it is wanted once more.
+
+    One that was staged after the current one is left from a run that was cut off, which this run continues.
+    """
+    return release["id"] != current.get("id") and release["staged"] <= current.get("staged", 0)
+
+
 def differences(before, after):
     """What Ansible shows for ``--diff``: the files that differ, save units, which the module services shows."""
 
@@ -158,6 +179,7 @@ def main():
         argument_spec={
             "home": {"type": "path", "required": True},
             "manifest": {"type": "dict", "required": True},
+            "staged": {"type": "int", "required": True},
             "files": {"type": "dict", "required": True},
         },
         supports_check_mode=True,
@@ -167,7 +189,10 @@ def main():
     files = {**module.params["files"], "manifest.json": json.dumps(manifest, indent=1, sort_keys=True) + "\n"}
     environment = os.path.join(home, "environments", manifest["environment"])
     link = os.path.join(final, "environment")
+    current = os.path.join(home, "current")
     if read_tree(final) == files and os.path.islink(link) and os.readlink(link) == environment:
+        if is_old(read_release(final), read_release(current)) and not module.check_mode:
+            stamp(final, module.params["staged"])
         module.exit_json(changed=False)
     if not module.check_mode:
         if not os.path.exists(os.path.join(environment, "environment.json")):
@@ -181,10 +206,11 @@ def main():
         for leftover in (partial, final):
             shutil.rmtree(leftover, ignore_errors=True)
         write_tree(partial, files)
+        stamp(partial, module.params["staged"])
         os.symlink(environment, os.path.join(partial, "environment"))
         os.sync()
         os.rename(partial, final)
-    module.exit_json(changed=True, diff=differences(read_tree(os.path.join(home, "current")), files))
+    module.exit_json(changed=True, diff=differences(read_tree(current), files))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ description:
   - What systemd reads, the host's C(current) link, and what starts at boot are brought in order on the way; units that are
     no longer planned are stopped and removed.
   - Succeeds only when every service has told systemd that it serves; fails with the last lines of its journal otherwise.
+  - Then the releases and environments that the host no longer needs are removed, never one that a process uses.
 author:
   - The daskops.cluster authors
 attributes:
@@ -28,10 +29,18 @@ options:
     description: Directory of the collection on the host.
     type: path
     required: true
-  release:
-    description: Id of the release, staged by M(daskops.cluster.release).
+  state:
+    description:
+      - With V(started) the services run the release; those that do already are left alone.
+      - With V(restarted) all of them are restarted.
+      - With V(stopped) none runs until the host is rebooted or they are started.
+      - With V(absent) none runs, and systemd no longer knows them.
     type: str
-    required: true
+    choices: [started, restarted, stopped, absent]
+    default: started
+  release:
+    description: Id of the release, staged by M(daskops.cluster.release). Needed for V(started) and V(restarted).
+    type: str
   kind:
     description: Kind of the services in question; those of the other kind are left alone.
     type: str
@@ -40,11 +49,11 @@ options:
   services:
     description: Release by name of the unit, for all services of the kind that the host is to run.
     type: dict
-    required: true
+    default: {}
   units:
     description: Content of the files for systemd, by path below C(/etc/systemd/system).
     type: dict
-    required: true
+    default: {}
   boot:
     description: The unit that the system starts at boot, and that starts the others.
     type: str
@@ -53,6 +62,14 @@ options:
     description: Seconds that the services may take until they serve.
     type: int
     default: 120
+  back:
+    description: Whether this is a way back. Then the release that is left is not noted as the one before.
+    type: bool
+    default: false
+  keep:
+    description: Releases to keep on the host, the current one included.
+    type: int
+    default: 3
 """
 
 EXAMPLES = r"""
@@ -65,6 +82,13 @@ EXAMPLES = r"""
       dask-scheduler.service: "{{ release.manifest.services['dask-scheduler.service'].release }}"
     units: "{{ release.units.scheduler }}"
     boot: dask-scheduler.service
+
+- name: Drain and stop the workers
+  daskops.cluster.services:
+    home: /opt/dask
+    state: stopped
+    kind: worker
+    boot: dask-workers.target
 """
 
 RETURN = r"""
@@ -74,10 +98,15 @@ restarted:
   elements: str
   returned: always
 removed:
-  description: The services that are no longer planned.
+  description: The services that ran and were (in check mode - would be) stopped for good.
   type: list
   elements: str
   returned: always
+pruned:
+  description: Paths of the releases and environments that were removed.
+  type: list
+  elements: str
+  returned: changed
 """
 
 import contextlib
@@ -88,6 +117,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_release
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune
 
 SYSTEMD = "/etc/systemd/system"
 
@@ -137,6 +167,19 @@ class Host:
         pattern = "dask-scheduler.service" if kind == "scheduler" else "dask-worker@*.service"
         output = self.systemctl("list-units", "--all", "--plain", "--no-legend", "--full", pattern)
         return [line.split()[0] for line in output.splitlines() if UNIT.fullmatch(line.split()[0])]
+
+    def running(self, states):
+        """Release by name, of those services in ``states``, as `show` returned them, that run."""
+        return {
+            unit: running_release(state["MainPID"])
+            for unit, state in states.items()
+            if unit.endswith(".service") and state["ActiveState"] not in ("inactive", "failed")
+        }
+
+    def prune(self, keep):
+        """Remove the releases and environments that neither a service nor a way back needs."""
+        states = self.show([*self.services("scheduler"), *self.services("worker")])
+        return prune(self.home, set(self.running(states).values()), keep)
 
     def journal(self, unit):
         """The last lines of a unit's journal."""
@@ -204,26 +247,33 @@ class Activation:
     def __init__(self, host):
         parameters = host.module.params
         self.host = host
-        self.kind, self.wanted, self.boot = parameters["kind"], parameters["services"], parameters["boot"]
-        self.units = parameters["units"]
-        self.target = os.path.realpath(os.path.join(host.home, "releases", parameters["release"]))
-
+        self.kind, self.boot, self.state = parameters["kind"], parameters["boot"], parameters["state"]
         self.files = host.unit_files(self.kind)
-        states = host.show(sorted({*self.wanted, *host.services(self.kind), self.boot}))
-        self.running = {
-            unit: running_release(state["MainPID"])
-            for unit, state in states.items()
-            if unit.endswith(".service") and state["ActiveState"] not in ("inactive", "failed")
-        }
         self.linked = os.path.realpath(host.current) if os.path.islink(host.current) else ""
+        self.stopping = self.state in ("stopped", "absent")
+        if not self.stopping:
+            self.wanted, self.units = parameters["services"], parameters["units"]
+            self.target = os.path.realpath(os.path.join(host.home, "releases", parameters["release"]))
+        else:
+            self.wanted, self.target = {}, self.linked
+            self.units = self.files if self.state == "stopped" else {}
+
+        states = host.show(sorted({*self.wanted, *host.services(self.kind), self.boot}))
+        self.running = host.running(states)
+        self.active = states[self.boot]["ActiveState"] == "active"
         self.enabled = states[self.boot]["UnitFileState"] == "enabled"
+        self.at_boot = self.enabled if self.state == "stopped" else self.state != "absent"
         self.removed = sorted(unit for unit in self.running if unit not in self.wanted)
-        self.restarted = sorted(unit for unit in self.wanted if self.running.get(unit) != self.wanted[unit])
+        self.restarted = sorted(
+            unit for unit in self.wanted if self.state == "restarted" or self.running.get(unit) != self.wanted[unit]
+        )
 
     @property
     def changed(self):
-        links = self.linked != self.target or not self.enabled
-        return bool(links or self.files != self.units or self.removed or self.restarted)
+        links = self.linked != self.target or self.enabled != self.at_boot
+        return bool(
+            links or (self.stopping and self.active) or self.files != self.units or self.removed or self.restarted
+        )
 
     def diff(self):
         """The changes as ``--diff`` shows them."""
@@ -238,49 +288,71 @@ class Activation:
             for path, before, after in sorted(changes)
             if before != after
         ]
-        before, after = seen(self.running, self.linked, self.enabled), seen(self.wanted, self.target, True)
+        before, after = seen(self.running, self.linked, self.enabled), seen(self.wanted, self.target, self.at_boot)
         return [*diff, {"before": before, "after": after}] if self.changed else []
 
     def carry_out(self):
         """Stop, switch, start. Interrupted at any point, it goes on from there when carried out again."""
         host = self.host
-        self.stop(self.removed)
+        # The target of the workers goes with them.
+        self.stop(self.removed, [self.boot] if self.stopping and self.active else [])
+        if self.enabled and not self.at_boot:
+            host.systemctl("disable", self.boot)
         # Half of a host's workers stay while the others restart, so that there is always one to take their data, even
         # where there is no other host.
         for units in filter(None, [self.restarted[::2], self.restarted[1::2]]) if self.restarted else [[]]:
             self.stop(units)
             write_units(self.files, self.units)
             self.files = self.units
-            if self.linked != self.target:
-                point(host.current, self.target)
-                self.linked = self.target
+            self.switch()
             host.systemctl("daemon-reload")
+            if self.stopping:
+                return
             host.systemctl("enable", self.boot)
             if units:
                 host.systemctl("reset-failed", *units, check=False)  # counts restarts from zero
                 host.systemctl("start", "--no-block", self.boot, *units)
                 wait_until_ready(host, units, host.module.params["start_timeout"])
 
-    def stop(self, units):
+    def switch(self):
+        """Let ``current`` lead to the release, which first notes the one that it takes over from."""
+        if self.linked == self.target:
+            return
+        if self.linked and not self.host.module.params["back"]:
+            point(os.path.join(self.target, "previous"), os.path.join("..", os.path.basename(self.linked)))
+        point(self.host.current, self.target)
+        self.linked = self.target
+
+    def stop(self, units, others=()):
+        """Stop those of the services that run, and ``others``."""
         running = [unit for unit in units if unit in self.running]
-        if running:
-            self.host.systemctl("stop", *running)
+        if running or others:
+            self.host.systemctl("stop", *running, *others)
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
             "home": {"type": "path", "required": True},
-            "release": {"type": "str", "required": True},
+            "state": {
+                "type": "str",
+                "choices": ["started", "restarted", "stopped", "absent"],
+                "default": "started",
+            },
+            "release": {"type": "str"},
             "kind": {"type": "str", "choices": ["scheduler", "worker"], "required": True},
-            "services": {"type": "dict", "required": True},
-            "units": {"type": "dict", "required": True},
+            "services": {"type": "dict", "default": {}},
+            "units": {"type": "dict", "default": {}},
             "boot": {"type": "str", "required": True},
             "start_timeout": {"type": "int", "default": 120},
+            "back": {"type": "bool", "default": False},
+            "keep": {"type": "int", "default": 3},
         },
+        required_if=[("state", state, ["release", "services", "units"]) for state in ("started", "restarted")],
         supports_check_mode=True,
     )
-    activation = Activation(Host(module))
+    host = Host(module)
+    activation = Activation(host)
     result = {
         "changed": activation.changed,
         "restarted": activation.restarted,
@@ -292,6 +364,7 @@ def main():
             activation.carry_out()
         except NotReady as error:
             module.fail_json(msg=str(error), **result)
+        result["pruned"] = [] if activation.stopping else host.prune(module.params["keep"])
     module.exit_json(**result)
 
 

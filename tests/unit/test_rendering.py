@@ -68,8 +68,9 @@ PLAYBOOK = [
             {
                 "name": "Stage the release, in a directory of this test",
                 "daskops.cluster.release": {
-                    "home": "{{ staged }}",
+                    "home": "{{ home }}",
                     "environment": ENVIRONMENT,
+                    "staged": 1,
                     "services": "{{ __dask_services }}",
                     "files": "{{ __dask_files }}",
                 },
@@ -86,7 +87,7 @@ def releases(tmp_path_factory):
     hosts = {
         name: {
             **variables,
-            "staged": str(directory / name),
+            "home": str(directory / name),
             "__dask_plan": {
                 "workers": []
                 if name == "scheduler"

@@ -14,3 +14,11 @@ def get_release() -> str | None:
     The part before the dot names what all workers share, the part after it the host's own settings.
     """
     return os.environ.get("DASKOPS_RELEASE") or None
+
+
+def get_resource() -> str | None:
+    """Name of the resource by which a client addresses the workers of this release; None where they carry none"""
+    release = get_release()
+    if release is None or not os.environ.get("DASKOPS_RELEASE_RESOURCES"):
+        return None
+    return f"release:{release.split('.')[0]}"

@@ -8,8 +8,13 @@ from daskops_runtime import drain, release, systemd
 
 
 async def dask_setup(worker: Worker) -> None:
-    # A preload runs before the worker registers, which is when the scheduler is told this.
+    # A preload runs before the worker registers, which is when the scheduler is told of both.
     worker.startup_information[release.KEY] = lambda worker: release.get_release()
+    resource = release.get_resource()
+    if resource:
+        # One for each thread: it tells where a task may run, not how many may run at a time.
+        worker.state.total_resources[resource] = worker.state.nthreads
+        worker.state.available_resources[resource] = worker.state.nthreads
     systemd.start(worker)
     await drain.start(worker)
 

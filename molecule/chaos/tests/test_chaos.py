@@ -1,0 +1,129 @@
+"""Whatever happens to a host or a process, the cluster is whole again by itself, and computes."""
+
+import subprocess
+import time
+
+import pytest
+
+# Longer than a fault is noticed: systemd's watchdog, set to 10 s here, and Dask's own timeouts.
+WHOLE = 90
+WATCHDOG = 10
+
+COMPUTE = """
+numbers = range(200)
+print(sum(client.gather(client.map(lambda number: number**2, numbers, pure=False), errors="raise")))
+"""
+
+
+@pytest.fixture(autouse=True)
+def computes_afterwards(cluster):
+    yield
+    assert int(cluster.compute(COMPUTE)) == sum(number**2 for number in range(200))
+
+
+@pytest.fixture
+def victim(cluster):
+    """The host whose first worker, or which itself, suffers."""
+    return cluster.workers[0]
+
+
+def main_pid(cluster, name, unit):
+    return int(cluster.host(name).check_output(f"systemctl show --property=MainPID --value {unit}"))
+
+
+def restarted(cluster, name, unit, pid):
+    """Whether a unit's service is another process than it was, and serves."""
+    states = cluster.host(name).check_output(f"systemctl show --property=MainPID,ActiveState {unit}")
+    return f"MainPID={pid}" not in states and "ActiveState=active" in states
+
+
+def docker(*arguments):
+    subprocess.run(["docker", *arguments], check=True, capture_output=True)
+
+
+def test_scheduler_is_killed(cluster):
+    seconds = []
+    for dummy in range(3):
+        before = cluster.summary()["scheduler"]["id"]
+        pid = main_pid(cluster, cluster.scheduler, "dask-scheduler")
+        host = cluster.host(cluster.scheduler)
+        host.check_output(f"kill -9 {pid}")
+
+        def back(before=before):
+            return cluster.is_whole() and cluster.summary()["scheduler"]["id"] != before
+
+        seconds.append(cluster.wait_until(back, WHOLE))
+    print(f"all {len(cluster.pids())} workers are registered again after {min(seconds):.1f} to {max(seconds):.1f} s")
+
+
+@pytest.mark.parametrize("signal", ["KILL", "STOP", "SEGV"])
+def test_worker_is_killed_or_stopped(cluster, victim, signal):
+    pid = main_pid(cluster, victim, "dask-worker@1")
+    cluster.host(victim).check_output(f"kill -{signal} {pid}")
+    seconds = cluster.wait_until(lambda: restarted(cluster, victim, "dask-worker@1", pid), WHOLE)
+    cluster.wait_until(cluster.is_whole, WHOLE)
+    print(f"{signal}: started again after {seconds:.1f} s")
+    assert signal != "STOP" or seconds < 3 * WATCHDOG
+
+
+def test_scheduler_is_stopped(cluster):
+    pid = main_pid(cluster, cluster.scheduler, "dask-scheduler")
+    cluster.host(cluster.scheduler).check_output(f"kill -STOP {pid}")
+    seconds = cluster.wait_until(lambda: restarted(cluster, cluster.scheduler, "dask-scheduler", pid), WHOLE)
+    assert seconds < 3 * WATCHDOG
+    cluster.wait_until(cluster.is_whole, WHOLE)
+
+
+@pytest.mark.parametrize("whose", ["scheduler", "worker"])
+def test_event_loop_is_blocked(cluster, victim, whose):
+    name, unit = (cluster.scheduler, "dask-scheduler") if whose == "scheduler" else (victim, "dask-worker@1")
+    pid = main_pid(cluster, name, unit)
+    target = {"scheduler": "client.run_on_scheduler(block)", "worker": f"client.run(block, workers=['{victim}-1'])"}
+    client = cluster.start(f"import time\ndef block():\n    time.sleep(600)\n{target[whose]}\n")
+    try:
+        seconds = cluster.wait_until(lambda: restarted(cluster, name, unit, pid), WHOLE)
+    finally:
+        client.kill()
+        client.communicate()
+    assert seconds < 4 * WATCHDOG
+    # The stacks in the journal say where it hung.
+    assert "in block" in cluster.host(name).check_output(f"journalctl --unit={unit} --output=cat --lines=300")
+    cluster.wait_until(cluster.is_whole, WHOLE)
+
+
+def test_worker_takes_too_much_memory(cluster, victim):
+    pid = main_pid(cluster, victim, "dask-worker@1")
+    program = f"""
+from distributed import KilledWorker
+def take():
+    import time
+    taken = bytearray(2 * 2**30)
+    time.sleep(60)
+future = client.submit(take, workers=["{victim}-1"], retries=0)
+print(future.status, flush=True)
+"""
+    client = cluster.start(program + "import time\ntime.sleep(8)\nfuture.cancel()\ntime.sleep(2)\n")
+    cluster.wait_until(lambda: restarted(cluster, victim, "dask-worker@1", pid), WHOLE)
+    client.communicate(timeout=60)
+    result = cluster.host(victim).check_output("journalctl --unit=dask-worker@1 --output=cat --lines=100")
+    assert "oom-kill" in result or "OOM" in result, result
+    # The host's other worker, and its system, have not suffered.
+    assert restarted(cluster, victim, "dask-worker@2", 0)
+    cluster.wait_until(cluster.is_whole, WHOLE)
+
+
+def test_network_is_cut(cluster, victim):
+    network, address = cluster.variables[victim]["testbed_name"], cluster.variables[victim]["ansible_host"]
+    docker("network", "disconnect", network, cluster.container(victim))
+    cluster.wait_until(lambda: not cluster.is_whole() or time.sleep(1), WHOLE)
+    docker("network", "connect", "--ip", address, network, cluster.container(victim))
+    cluster.wait_until(cluster.is_whole, 2 * WHOLE)
+
+
+@pytest.mark.parametrize("whose", ["worker", "scheduler"])
+def test_host_goes_without_a_word(cluster, victim, whose):
+    name = victim if whose == "worker" else cluster.scheduler
+    docker("kill", cluster.container(name))
+    time.sleep(3)
+    docker("start", cluster.container(name))
+    cluster.wait_until(cluster.is_whole, 2 * WHOLE)

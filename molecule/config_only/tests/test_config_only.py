@@ -1,0 +1,125 @@
+"""A run of the configuration alone restarts what reads it, in the same safe batches, and leaves the environment alone."""
+
+import json
+import os
+import shutil
+import subprocess
+
+from conftest import INVENTORY, PROJECT
+
+
+def change(**variables):
+    return ["--tags", "config", "-e", json.dumps(variables)]
+
+
+WORKERS_ONLY = change(dask_worker_config={"distributed": {"worker": {"memory": {"target": 0.55}}}})
+
+
+def environments(cluster):
+    """What lies among a host's environments, and when each was made."""
+    return {
+        name: cluster.host(name).check_output("ls -l --time-style=full-iso /opt/dask/environments")
+        for name in [cluster.scheduler, *cluster.workers]
+    }
+
+
+def test_workers_setting_restarts_workers_alone(cluster, play, load):
+    scheduler, before = cluster.summary()["scheduler"]["id"], environments(cluster)
+    pids = cluster.pids()
+    run = play("site", *WORKERS_ONLY)
+    assert run.returncode == 0, run.output
+    assert run.changed[cluster.scheduler] == 0
+    assert cluster.summary()["scheduler"]["id"] == scheduler
+    assert {name for name, pid in cluster.pids().items() if pid == pids[name]} == set()
+    assert "Build the environment" not in run.output
+    assert environments(cluster) == before
+    target = cluster.compute(
+        "print(client.run(lambda: __import__('dask').config.get('distributed.worker.memory.target')))"
+    )
+    assert target.count("0.55") == len(cluster.workers)
+
+
+def test_same_again_changes_nothing(cluster, play):
+    pids = cluster.pids()
+    run = play("site", *WORKERS_ONLY)
+    assert run.returncode == 0, run.output
+    assert not any(run.changed.values())
+    assert cluster.pids() == pids
+
+
+def test_schedulers_setting_restarts_the_scheduler_alone(cluster, play):
+    scheduler = cluster.summary()["scheduler"]["id"]
+    variables = json.loads(WORKERS_ONLY[-1])
+    run = play(
+        "site", *change(**variables, dask_scheduler_config={"distributed": {"scheduler": {"allowed-failures": 12}}})
+    )
+    assert run.returncode == 0, run.output
+    assert cluster.summary()["scheduler"]["id"] != scheduler
+    assert {name: number for name, number in run.changed.items() if number and name != cluster.scheduler} == {}
+
+
+def test_comment_restarts_nothing(cluster, tmp_path):
+    # A later version of the collection, which differs in a comment.
+    later = tmp_path / "ansible_collections/daskops/cluster"
+    for name in ("roles", "plugins", "playbooks", "meta"):
+        shutil.copytree(PROJECT / name, later / name)
+    for template in ("dask_configuration.yaml.j2", "environment.j2"):
+        path = later / "roles/config/templates" / template
+        path.write_text("# One comment more.\n" + path.read_text())
+    variables = json.loads(WORKERS_ONLY[-1])
+    variables["dask_scheduler_config"] = {"distributed": {"scheduler": {"allowed-failures": 12}}}
+    scheduler, pids = cluster.summary()["scheduler"]["id"], cluster.pids()
+    done = subprocess.run(
+        ["ansible-playbook", *INVENTORY, "daskops.cluster.site", *change(**variables)],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+        env={**os.environ, "ANSIBLE_CONFIG": "/dev/null", "ANSIBLE_COLLECTIONS_PATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in [cluster.scheduler, *cluster.workers]:
+        assert "One comment more" in cluster.host(name).check_output("cat /opt/dask/current/services/*.env")
+    assert cluster.summary()["scheduler"]["id"] == scheduler
+    assert cluster.pids() == pids
+
+
+def test_environment_that_is_not_there_is_refused(cluster, play, lock):
+    before, pids = environments(cluster), cluster.pids()
+    run = play("site", "--tags", "config", "-e", f"dask_environment_lock={lock}")
+    assert run.returncode != 0
+    assert "is not on this host" in run.output and "--tags environment" in run.output
+    assert environments(cluster) == before
+    assert cluster.pids() == pids
+
+
+def test_old_releases_go_and_those_in_use_stay(cluster, play):
+    host = cluster.host(cluster.workers[0])
+    for allowed in (21, 22, 23):
+        run = play("site", *change(dask_config={"distributed": {"scheduler": {"allowed-failures": allowed}}}))
+        assert run.returncode == 0, run.output
+        releases = host.check_output("ls /opt/dask/releases").split()
+        current = host.check_output("basename $(readlink -f /opt/dask/current)")
+        previous = host.check_output("basename $(readlink -f /opt/dask/current/previous)")
+        assert len(releases) <= 3 and {current, previous} <= set(releases)
+    # A user's session keeps its environment, whatever is kept beside.
+    environment = host.check_output("readlink -f /opt/dask/current/environment")
+    assert host.check_output("ls /opt/dask/environments") == environment.rsplit("/", 1)[1]
+
+
+def test_environment_that_nobody_needs_goes(cluster, play, lock):
+    host = cluster.host(cluster.workers[0])
+    old = host.check_output("readlink -f /opt/dask/current/environment")
+    session = cluster.start("import subprocess, sys\nprint('there', flush=True)\nsubprocess.run(['sleep', '600'])")
+    keep = ["-e", "dask_keep_releases=1"]
+    try:
+        assert session.stdout.readline() == "there\n"
+        run = play("site", "-e", f"dask_environment_lock={lock}", *keep, "-e", "dask_scheduler_restart=now")
+        assert run.returncode == 0, run.output
+        # The session is on the scheduler's host.
+        assert not host.file(old).exists
+        assert cluster.host(cluster.scheduler).file(old).exists
+    finally:
+        session.kill()
+        cluster.host(cluster.scheduler).run("pkill -f '^sleep 600'")
+        session.communicate()
+    run = play("site", "-e", f"dask_environment_lock={lock}", *keep, "-e", json.dumps({"dask_open_files": 60000}))
+    assert run.returncode == 0, run.output
+    assert not cluster.host(cluster.scheduler).file(old).exists

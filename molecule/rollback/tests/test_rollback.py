@@ -1,0 +1,105 @@
+"""What does not work is put back, hosts whose turn had not come stay as they are, and a change can be taken back."""
+
+import json
+
+import pytest
+
+BROKEN = """
+import socket
+import sys
+
+
+def dask_setup(worker):
+    if socket.gethostname() == "{host}":
+        sys.exit("this preload is broken")
+"""
+
+# It starts, serves and registers, but not under the name that it should have.
+IMPOSTOR = """
+def dask_setup(worker):
+    worker.name = "impostor"
+"""
+
+
+@pytest.fixture
+def preload(tmp_path):
+    """Arguments of a run that gives the workers a preload module."""
+
+    def arguments(text):
+        path = tmp_path / "surprise.py"
+        path.write_text(text)
+        return ["-e", json.dumps({"dask_worker_preloads": [str(path)], "dask_scheduler_idle_timeout": 1})]
+
+    return arguments
+
+
+def test_nothing_to_go_back_to(cluster, play):
+    pids = cluster.pids()
+    run = play("rollback")
+    assert run.returncode != 0
+    assert "No host has kept a release to go back to" in run.output
+    assert cluster.pids() == pids
+
+
+def test_batch_whose_workers_do_not_start_is_put_back(cluster, play, preload, load):
+    first, second, third = (f"{name}-1" for name in cluster.workers)
+    before, pids = cluster.releases(), cluster.pids()
+    run = play("upgrade", *preload(BROKEN.format(host=cluster.workers[1])))
+    assert run.returncode != 0
+    assert f"{cluster.workers[1]}: dask-worker@1.service does not come up" in run.output, run.output
+    assert "this preload is broken" in run.output
+    assert f"This batch ({cluster.workers[1]}) runs what it ran before again" in run.output
+    cluster.wait_until(cluster.is_whole, 30)
+    after = cluster.releases()
+    assert after[first] != before[first]
+    assert after[second] == before[second]
+    # The host after it was not touched: its process is the same.
+    assert cluster.pids()[third] == pids[third]
+    # The first host goes back too, and it alone.
+    pids = cluster.pids()
+    run = play("rollback")
+    assert run.returncode == 0, run.output
+    assert cluster.releases() == before
+    assert {name for name, pid in cluster.pids().items() if pid != pids[name]} == {first}
+    assert play("status").returncode == 0
+
+
+def test_batch_that_the_cluster_does_not_know_is_put_back(cluster, play, preload):
+    before, pids = cluster.releases(), cluster.pids()
+    run = play("upgrade", *preload(IMPOSTOR), "-e", "dask_health_timeout=5")
+    assert run.returncode != 0
+    assert f"Missing: {cluster.workers[0]}-1" in run.output, run.output
+    assert f"This batch ({cluster.workers[0]}) runs what it ran before again" in run.output
+    cluster.wait_until(cluster.is_whole, 30)
+    assert cluster.releases() == before
+    assert {name for name, pid in cluster.pids().items() if pid != pids[name]} == {f"{cluster.workers[0]}-1"}
+
+
+def test_batch_is_left_as_it_is_when_the_user_says_so(cluster, play, preload):
+    before = cluster.releases()
+    change = preload(BROKEN.format(host=cluster.workers[0]))
+    run = play("upgrade", *change, "-e", "dask_rollback_on_failure=false")
+    assert run.returncode != 0
+    assert f"This batch ({cluster.workers[0]}) was left as it is" in run.output, run.output
+    assert not cluster.is_whole()
+    # The same once more, but with a way back: to what ran before it was broken.
+    run = play("upgrade", *change)
+    assert run.returncode != 0
+    cluster.wait_until(cluster.is_whole, 30)
+    assert cluster.releases() == before
+
+
+def test_whole_cluster_goes_back(cluster, play, lock):
+    before, scheduler = cluster.releases(), cluster.summary()["scheduler"]["release"]
+    run = play("upgrade", "-e", f"dask_environment_lock={lock}")
+    assert run.returncode == 0, run.output
+    assert not set(cluster.releases().values()) & set(before.values())
+    predicted = play("rollback", "--check")
+    run = play("rollback")
+    assert run.returncode == 0, run.output
+    assert run.changed == predicted.changed and all(run.changed.values())
+    assert cluster.releases() == before
+    assert cluster.summary()["scheduler"]["release"] == scheduler
+    run = play("site")
+    assert run.returncode == 0, run.output
+    assert not any(run.changed.values())

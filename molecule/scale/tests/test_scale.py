@@ -1,0 +1,109 @@
+"""Hosts are drained away and come back; services stop and start; at last nothing is left."""
+
+import json
+
+import pytest
+
+# Everything that could be there, by path; what the node image itself has is in none of these places.
+TRACES = "ls -d /opt/dask /var/lib/dask /etc/systemd/system/dask* /etc/systemd/system/*/dask* /run/dask* 2>/dev/null"
+
+
+def traces(host):
+    return [
+        *host.run(TRACES).stdout.split(),
+        *host.run("getent passwd dask").stdout.split(),
+        *host.run("systemctl list-units --all --plain --no-legend 'dask*'").stdout.split(),
+    ]
+
+
+@pytest.fixture
+def gone(cluster):
+    """The last of the worker hosts, which the test removes."""
+    return cluster.workers[-1]
+
+
+def test_scheduler_is_not_taken_from_its_workers(cluster, play):
+    run = play("remove", "--limit", cluster.scheduler)
+    assert run.returncode != 0
+    assert f"{cluster.scheduler} is the scheduler of {', '.join(cluster.workers)}" in run.output
+    assert cluster.is_whole()
+
+
+def test_host_is_drained_away_and_comes_back(cluster, play, load, gone):
+    pids = cluster.pids()
+    predicted = play("remove", "--limit", gone, "--check")
+    assert predicted.returncode == 0, predicted.output
+    assert cluster.pids() == pids
+    run = play("remove", "--limit", gone)
+    assert run.returncode == 0, run.output
+    assert set(run.changed) == {gone} and run.changed[gone] > 0
+    rest = {name: pid for name, pid in pids.items() if name != f"{gone}-1"}
+    assert cluster.pids() == rest
+    assert traces(cluster.host(gone)) == []
+    # While it is in the inventory, it is missed.
+    run = play("status")
+    assert run.returncode != 0 and f"Missing: {gone}-1" in run.output
+    assert play("status", "--limit", f"!{gone}").returncode == 0
+
+    run = play("site", "--limit", gone)
+    assert run.returncode == 0, run.output
+    assert set(run.changed) == {gone}
+    assert cluster.is_whole()
+    assert {name: pid for name, pid in cluster.pids().items() if name in rest} == rest
+
+
+def test_restart(cluster, play, load):
+    scheduler, pids = cluster.summary()["scheduler"]["id"], cluster.pids()
+    run = play("restart", "-e", "dask_scheduler_idle_timeout=1")
+    assert run.returncode == 0, run.output
+    assert "The scheduler is pending" in run.output
+    assert cluster.summary()["scheduler"]["id"] == scheduler
+    assert {name for name, pid in cluster.pids().items() if pid == pids[name]} == set()
+
+
+def test_restart_of_an_idle_cluster(cluster, play):
+    scheduler = cluster.summary()["scheduler"]["id"]
+    run = play("restart", "-e", json.dumps({"dask_serial": "50%"}))
+    assert run.returncode == 0, run.output
+    assert cluster.summary()["scheduler"]["id"] != scheduler
+    assert cluster.is_whole()
+
+
+def test_stop_and_start_of_a_host(cluster, play, load, gone):
+    run = play("stop", "--limit", gone)
+    assert run.returncode == 0, run.output
+    assert f"{gone}-1" not in cluster.pids()
+    run = play("stop", "--limit", gone)
+    assert run.returncode == 0 and not any(run.changed.values()), run.output
+    run = play("start", "--limit", gone)
+    assert run.returncode == 0, run.output
+    assert cluster.is_whole()
+
+
+def test_stop_and_start_of_all(cluster, play):
+    run = play("stop")
+    assert run.returncode == 0, run.output
+    assert cluster.summary() is None
+    for name in cluster.workers:
+        assert not cluster.host(name).service("dask-worker@1").is_running
+    run = play("status", "-e", "dask_health_timeout=1")
+    assert run.returncode != 0
+    run = play("start")
+    assert run.returncode == 0, run.output
+    assert cluster.is_whole()
+
+
+def test_remove_all(cluster, play, gone):
+    somebody = cluster.host(gone)
+    somebody.check_output("touch /opt/dask/notes")
+    run = play("remove")
+    assert run.returncode == 0, run.output
+    assert traces(somebody) == ["/opt/dask"]
+    assert somebody.check_output("ls -A /opt/dask") == "notes"
+    for name in [cluster.scheduler, *cluster.workers[:-1]]:
+        assert traces(cluster.host(name)) == []
+    run = play("start")
+    assert run.returncode != 0
+    assert f"{gone} has no release with a worker: run site.yml first" in run.output
+    run = play("remove")
+    assert run.returncode == 0 and not any(run.changed.values()), run.output

@@ -1,0 +1,68 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tell, on the controller, which release each host ran before the latest change."""
+
+from __future__ import annotations
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
+from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+
+
+def way_back(hosts):
+    """The release that each host is to go back to.
+
+    Parameters
+    ----------
+    hosts : dict
+        Result of `host_info` by host.
+
+    Returns
+    -------
+    tuple of (dict, list of str)
+        Release by host, as `host_info` tells it, and what speaks against it.
+    """
+    missing = sorted(host for host, info in hosts.items() if not info["current"])
+    if missing:
+        return {}, [
+            f"{', '.join(missing)}: no release is installed. Leave them out with --limit, or run site.yml first."
+        ]
+    changed = [info["current"]["staged"] for info in hosts.values() if info["previous"]]
+    if not changed:
+        return {}, ["No host has kept a release to go back to. Set the variables back and run site.yml."]
+    # Hosts that changed earlier, or that went back already, stay: one change is taken back, not one for each host.
+    latest = max(changed)
+    targets = {
+        host: info["previous"] if info["previous"] and info["current"]["staged"] == latest else info["current"]
+        for host, info in hosts.items()
+    }
+    common, odd = odd_ones_out({host: release["environment"] for host, release in targets.items()})
+    if odd:
+        names = ", ".join(f"{host} ({environment})" for host, environment in sorted(odd.items()))
+        return {}, [
+            f"After going back the hosts would have different environments: {names}; the others {common}. They changed, "
+            "or joined, at another time. Set the variables back and run site.yml, or leave hosts out with --limit."
+        ]
+    lacking = sorted(
+        host for host, release in targets.items() if hosts[host]["current"]["services"].keys() - release["services"]
+    )
+    if lacking:
+        return {}, [
+            f"{', '.join(lacking)}: before the latest change there was no scheduler, or no worker, where there is one now. "
+            "Set the variables back and run site.yml."
+        ]
+    return targets, []
+
+
+class ActionModule(ActionBase):
+    """See the documentation of the module of the same name."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        targets, problems = way_back(self._task.args["hosts"])
+        result["releases"] = targets
+        return refuse(result, problems)
