@@ -114,7 +114,7 @@ previous:
   type: dict
   returned: always
 running:
-  description: Release by systemd unit, of the Dask services that run.
+  description: Release by systemd unit, of the Dask services that run; null for one that fails again and again.
   type: dict
   returned: always
   sample: {dask-worker@1.service: 3f2a91c04d5e.7b21}
@@ -214,13 +214,17 @@ def listeners():
 
 
 def running(module):
-    """Release by unit, of the Dask services that run."""
+    """Release by unit, of the Dask services that run; None for one that fails and is started again and again."""
     if not os.path.isdir(SYSTEMD):
         return {}
     units = ["dask-scheduler.service", "dask-worker@*.service"]
-    output = module.run_command(["systemctl", "show", "--property=Id,MainPID", *units])[1]
+    output = module.run_command(["systemctl", "show", "--property=Id,MainPID,ActiveState", *units])[1]
     shown = [dict(line.split("=", 1) for line in block.splitlines()) for block in output.strip().split("\n\n") if block]
-    return {unit["Id"]: running_release(unit["MainPID"]) for unit in shown if unit["MainPID"] != "0"}
+    return {
+        unit["Id"]: running_release(unit["MainPID"])
+        for unit in shown
+        if unit["ActiveState"] not in ("inactive", "failed")
+    }
 
 
 def account(name):

@@ -260,6 +260,7 @@ class Activation:
 
         states = host.show(sorted({*self.wanted, *host.services(self.kind), self.boot}))
         self.running = host.running(states)
+        self.serving = all(states[unit]["ActiveState"] == "active" for unit in self.running)
         self.active = states[self.boot]["ActiveState"] == "active"
         self.enabled = states[self.boot]["UnitFileState"] == "enabled"
         self.at_boot = self.enabled if self.state == "stopped" else self.state != "absent"
@@ -318,8 +319,10 @@ class Activation:
         """Let ``current`` lead to the release, which first notes the one that it takes over from."""
         if self.linked == self.target:
             return
-        if self.linked and not self.host.module.params["back"]:
-            point(os.path.join(self.target, "previous"), os.path.join("..", os.path.basename(self.linked)))
+        # One that does not come up is nothing to go back to; the one before it is.
+        before = self.linked if self.serving else os.path.realpath(os.path.join(self.linked, "previous"))
+        if os.path.isdir(before) and before != self.target and not self.host.module.params["back"]:
+            point(os.path.join(self.target, "previous"), os.path.join("..", os.path.basename(before)))
         point(self.host.current, self.target)
         self.linked = self.target
 

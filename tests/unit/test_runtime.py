@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def get(scheduler, route):
 
 
 def test_importing_does_nothing():
-    names = ["systemd", "release", "routes", "scheduler", "worker", "nanny"]
+    names = ["dashboard", "systemd", "release", "routes", "scheduler", "worker", "nanny"]
     code = f"""
 import importlib, threading
 import distributed.http.utils
@@ -221,5 +222,41 @@ def test_summary_of_a_worker_with_other_versions_and_odd_names(ours):
     assert odd["release"] is None
 
 
+def test_worker_loads_its_dashboard_when_somebody_looks(ours):
+    def loaded():
+        return "bokeh" in sys.modules
+
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with worker(ours.scheduler, "w3", "--dashboard-address", f"127.0.0.1:{port}", runtime=True):
+        wait_until(lambda: "w3" in ours.addresses())
+        address = ours.addresses()["w3"]
+        with urllib.request.urlopen(f"{url}/metrics", timeout=10) as response:
+            assert b"dask_worker" in response.read()
+        assert ours.client.run(loaded, workers=[address]) == {address: False}
+        for dummy in range(2):
+            with urllib.request.urlopen(f"{url}/status", timeout=20) as response:
+                assert b"bokeh" in response.read()
+        assert ours.client.run(loaded, workers=[address]) == {address: True}
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"{url}/nowhere", timeout=10)
+
+
 def test_other_routes_still_answer(ours):
     assert get(ours.scheduler, "json/counts.json")["workers"] >= 2
+
+
+@pytest.mark.parametrize("nanny", [False, True])
+def test_client_addresses_the_workers_of_a_release(ours, nanny):
+    variables = {"DASKOPS_RELEASE": "next.w3", "DASKOPS_RELEASE_RESOURCES": "1"}
+    with worker(ours.scheduler, "w3", "--nthreads", 2, nanny=nanny, runtime=True, **variables):
+        wait_until(lambda: "w3" in ours.addresses(), timeout=40)
+        workers = get(ours.scheduler, "daskops/summary.json")["workers"]
+        resources = {item["name"]: item["resources"] for item in workers}
+        assert resources == {"w1": {}, "w2": {}, "w3": {"release:next": 2}}
+        futures = ours.client.map(lambda number: number, range(20), resources={"release:next": 1}, pure=False)
+        ours.client.gather(futures)
+        assert {address for held in ours.client.who_has(futures).values() for address in held} == {
+            ours.addresses()["w3"]
+        }
+    wait_until(lambda: "w3" not in ours.addresses())

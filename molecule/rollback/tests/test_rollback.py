@@ -89,6 +89,18 @@ def test_batch_is_left_as_it_is_when_the_user_says_so(cluster, play, preload):
     assert cluster.releases() == before
 
 
+def test_way_back_leads_past_what_never_ran(cluster, play, preload):
+    before = cluster.releases()
+    run = play("upgrade", *preload(BROKEN.format(host=cluster.workers[0])), "-e", "dask_rollback_on_failure=false")
+    assert run.returncode != 0
+    run = play("upgrade", *preload(BROKEN.format(host="nobody")), "-e", json.dumps({"dask_serial": "100%"}))
+    assert run.returncode == 0, run.output
+    assert not set(cluster.releases().values()) & set(before.values())
+    run = play("rollback", "-e", json.dumps({"dask_serial": "100%"}))
+    assert run.returncode == 0, run.output
+    assert cluster.releases() == before
+
+
 def test_whole_cluster_goes_back(cluster, play, lock):
     before, scheduler = cluster.releases(), cluster.summary()["scheduler"]["release"]
     run = play("upgrade", "-e", f"dask_environment_lock={lock}")

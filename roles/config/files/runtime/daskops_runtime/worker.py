@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from distributed import Worker
 
-from daskops_runtime import drain, release, systemd
+from daskops_runtime import dashboard, drain, release, systemd
 
 
 async def dask_setup(worker: Worker) -> None:
@@ -15,6 +15,7 @@ async def dask_setup(worker: Worker) -> None:
         # One for each thread: it tells where a task may run, not how many may run at a time.
         worker.state.total_resources[resource] = worker.state.nthreads
         worker.state.available_resources[resource] = worker.state.nthreads
+    dashboard.start(worker)
     systemd.start(worker)
     await drain.start(worker)
 

@@ -1,0 +1,232 @@
+"""Which releases and environments stay on a host, and which release each host goes back to."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from ansible_collections.daskops.cluster.plugins.action.plan_rollback import way_back
+from ansible_collections.daskops.cluster.plugins.filter.expected_workers import expected_workers
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune, read_release, releases_to_keep
+from ansible_collections.daskops.cluster.plugins.modules.release import is_old
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def release(name, staged, environment="e1", worker="w"):
+    """What `read_release` tells of a release; its worker's own release is ``worker``."""
+    services = {"worker": {"dask-worker@1.service": worker}}
+    return {"id": name, "environment": environment, "staged": staged, "services": services, "units": {"worker": {}}}
+
+
+# What to keep
+
+RELEASES = {name: release(name, staged, worker=f"service-{name}") for staged, name in enumerate("abcdef")}
+CHAIN = {"f": "e", "e": "c", "c": "a"}  # b and d were left by runs that failed
+
+
+@pytest.mark.parametrize(
+    ("keep", "kept"), [(0, "f"), (1, "f"), (2, "fe"), (3, "fec"), (4, "feca"), (5, "fecad"), (9, "fecadb")]
+)
+def test_the_way_back_is_kept_first(keep, kept):
+    assert releases_to_keep(RELEASES, "f", CHAIN, set(), keep) == set(kept)
+
+
+def test_what_runs_is_kept():
+    assert releases_to_keep(RELEASES, "f", CHAIN, {"service-b", None}, 1) == {"f", "b"}
+
+
+def test_what_is_still_to_come_is_kept():
+    assert releases_to_keep(RELEASES, "d", CHAIN, set(), 1) == {"d", "e", "f"}
+
+
+def test_releases_that_took_turns_are_no_endless_way():
+    assert releases_to_keep(RELEASES, "f", {"f": "e", "e": "f"}, set(), 2) == {"f", "e"}
+
+
+@given(
+    current=st.sampled_from("abcdef"),
+    previous=st.dictionaries(st.sampled_from("abcdef"), st.sampled_from("abcdefgh")),
+    running=st.sets(st.sampled_from([f"service-{name}" for name in "abcdefgh"])),
+    keep=st.integers(0, 8),
+)
+def test_one_in_use_is_never_given_up(current, previous, running, keep):
+    kept = releases_to_keep(RELEASES, current, previous, running, keep)
+    assert current in kept
+    assert {name for name in RELEASES if f"service-{name}" in running} <= kept
+    assert len(kept) >= min(keep, len(RELEASES))
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A host's directory with releases a, b and c, the current one, of which each has its environment."""
+    for staged, name in enumerate("abc"):
+        environment = tmp_path / "environments" / f"e-{name}"
+        environment.mkdir(parents=True)
+        (environment / "environment.json").write_text("{}")
+        directory = tmp_path / "releases" / name
+        directory.mkdir(parents=True)
+        services = {"dask-worker@1.service": {"kind": "worker", "release": f"service-{name}"}}
+        manifest = directory / "manifest.json"
+        manifest.write_text(json.dumps({"id": name, "environment": f"e-{name}", "services": services}))
+        os.utime(manifest, (staged, staged))
+        if name != "a":
+            (directory / "previous").symlink_to(f"../{chr(ord(name) - 1)}")
+    time.sleep(0.01)  # of the switch
+    (tmp_path / "current").symlink_to(tmp_path / "releases/c")
+    return tmp_path
+
+
+def names(home):
+    return {kind: sorted(path.name for path in (home / kind).iterdir()) for kind in ("releases", "environments")}
+
+
+def test_release_and_environment_go_together(home):
+    assert prune(str(home), set(), 2) == [str(home / "releases/a"), str(home / "environments/e-a")]
+    assert names(home) == {"releases": ["b", "c"], "environments": ["e-b", "e-c"]}
+    assert prune(str(home), set(), 2) == []
+
+
+def test_environment_of_a_service_that_runs_stays(home):
+    prune(str(home), {"service-a"}, 1)
+    assert names(home) == {"releases": ["a", "c"], "environments": ["e-a", "e-c"]}
+
+
+def test_environment_that_a_process_has_loaded_from_stays(home):
+    library = home / "environments/e-a/library.so"
+    library.write_bytes(b"\0" * 4096)
+    program = f"""
+import mmap
+file = open({str(library)!r}, "rb")
+loaded = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+print(1, flush=True)
+input()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "1\n"
+        prune(str(home), set(), 1)
+        assert names(home) == {"releases": ["c"], "environments": ["e-a", "e-c"]}
+        process.communicate("\n")
+    prune(str(home), set(), 1)
+    assert names(home) == {"releases": ["c"], "environments": ["e-c"]}
+
+
+def test_environment_that_was_built_ahead_stays(home):
+    ahead = home / "environments/ahead"
+    ahead.mkdir()
+    time.sleep(0.01)
+    (ahead / "environment.json").write_text("{}")
+    partial = home / "environments/.partial-other"
+    partial.mkdir()
+    prune(str(home), set(), 1)
+    assert names(home) == {"releases": ["c"], "environments": [".partial-other", "ahead", "e-c"]}
+
+
+def test_removal_that_was_cut_off_is_finished(home):
+    (home / "releases/.removed-z/systemd").mkdir(parents=True)
+    prune(str(home), set(), 3)
+    assert names(home)["releases"] == ["a", "b", "c"]
+
+
+def test_release_tells_when_it_was_staged(home):
+    assert [read_release(str(home / "releases" / name))["staged"] for name in "abc"] == [0, 1, 2]
+    assert read_release(str(home / "current/previous"))["id"] == "b"
+    assert read_release(str(home / "releases/a/previous")) == {}
+
+
+# Which change a release belongs to
+
+
+def test_release_that_is_wanted_once_more_belongs_to_the_new_change():
+    assert is_old(release("a", 1), release("b", 2))
+    assert is_old(release("a", 2), release("b", 2))
+
+
+def test_release_of_a_run_that_was_cut_off_still_belongs_to_its_change():
+    assert not is_old(release("b", 2), release("a", 1))
+
+
+def test_current_release_is_left_as_it_is():
+    assert not is_old(release("a", 1), release("a", 1))
+    assert not is_old(release("a", 1), {})
+
+
+# Going back
+
+
+def host(current, previous=None):
+    return {"current": current, "previous": previous or {}}
+
+
+def ids(targets):
+    return {name: target["id"] for name, target in targets.items()}
+
+
+OLD, NEW, NEWER = release("old", 1), release("new", 2), release("newer", 3)
+
+
+def test_every_host_of_the_latest_change_goes_back():
+    targets, problems = way_back({name: host(NEW, OLD) for name in ("scheduler", "worker1", "worker2")})
+    assert not problems
+    assert set(ids(targets).values()) == {"old"}
+
+
+def test_host_that_changed_earlier_stays():
+    targets, problems = way_back({"scheduler": host(NEW, OLD), "worker1": host(NEWER, NEW)})
+    assert not problems
+    assert ids(targets) == {"scheduler": "new", "worker1": "new"}
+
+
+def test_way_back_that_was_cut_off_is_continued():
+    targets, problems = way_back({"worker1": host(OLD), "worker2": host(NEW, OLD)})
+    assert not problems
+    assert ids(targets) == {"worker1": "old", "worker2": "old"}
+
+
+def test_hosts_with_different_environments_are_refused():
+    new = release("new", 2, "e2")
+    targets, (problem,) = way_back({"worker1": host(new, OLD), "worker2": host(new, OLD), "worker3": host(new)})
+    assert targets == {}
+    assert "different environments: worker3 (e2); the others e1" in problem and "--limit" in problem
+
+
+def test_nothing_to_go_back_to_is_refused():
+    targets, (problem,) = way_back({"worker1": host(OLD)})
+    assert targets == {}
+    assert "No host has kept a release" in problem
+
+
+def test_host_without_a_release_is_refused():
+    targets, (problem,) = way_back({"worker1": host(NEW, OLD), "worker2": host({})})
+    assert targets == {}
+    assert problem.startswith("worker2: no release is installed")
+
+
+def test_host_whose_part_was_another_is_refused():
+    before = {**OLD, "services": {"scheduler": {"dask-scheduler.service": "s"}}}
+    targets, (problem,) = way_back({"both": host(NEW, before)})
+    assert targets == {}
+    assert problem.startswith("both: before the latest change there was no scheduler, or no worker")
+
+
+# Which workers a host should have
+
+
+def test_workers_of_the_release_to_come_are_expected():
+    variables = {"inventory_hostname": "node1", "__dask_host": {"current": OLD}}
+    assert expected_workers([{**variables, "__dask_release": release("new", 2, worker="x")}]) == [
+        {"name": "node1-1", "release": "x"}
+    ]
+    assert expected_workers([variables]) == [{"name": "node1-1", "release": "w"}]
+
+
+def test_host_without_a_release_lacks_a_worker():
+    assert expected_workers([{"inventory_hostname": "node1", "__dask_host": {"current": {}}}]) == [{"name": "node1-1"}]
+
+
+def test_host_that_the_run_does_not_know_has_none():
+    assert expected_workers([{"inventory_hostname": "node1"}]) == []
