@@ -161,6 +161,12 @@ def load(cluster):
     assert {number: times for number, times in executed.items() if times > 1} == {}
 
 
+def without_checkout(collections):
+    """The environment of somebody who has the collection in a directory of collections, and no checkout"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    return {**environment, "ANSIBLE_COLLECTIONS_PATH": str(collections)}
+
+
 class Run:
     """A finished run of a playbook."""
 

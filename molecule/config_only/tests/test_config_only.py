@@ -1,11 +1,10 @@
 """A run of the configuration alone restarts what reads it, in the same safe batches, and leaves the environment alone."""
 
 import json
-import os
 import shutil
 import subprocess
 
-from conftest import INVENTORY, PROJECT
+from conftest import INVENTORY, PROJECT, without_checkout
 
 
 def change(**variables):
@@ -72,7 +71,7 @@ def test_comment_restarts_nothing(cluster, tmp_path):
     done = subprocess.run(
         ["ansible-playbook", *INVENTORY, "daskops.cluster.site", *change(**variables)],
         capture_output=True, text=True, check=False, cwd=tmp_path,
-        env={**os.environ, "ANSIBLE_CONFIG": "/dev/null", "ANSIBLE_COLLECTIONS_PATH": str(tmp_path)},
+        env=without_checkout(tmp_path),
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     for name in [cluster.scheduler, *cluster.workers]:
@@ -99,27 +98,30 @@ def test_old_releases_go_and_those_in_use_stay(cluster, play):
         current = host.check_output("basename $(readlink -f /opt/dask/current)")
         previous = host.check_output("basename $(readlink -f /opt/dask/current/previous)")
         assert len(releases) <= 3 and {current, previous} <= set(releases)
-    # A user's session keeps its environment, whatever is kept beside.
     environment = host.check_output("readlink -f /opt/dask/current/environment")
     assert host.check_output("ls /opt/dask/environments") == environment.rsplit("/", 1)[1]
 
 
 def test_environment_that_nobody_needs_goes(cluster, play, lock):
-    host = cluster.host(cluster.workers[0])
+    scheduler, host = cluster.host(cluster.scheduler), cluster.host(cluster.workers[0])
     old = host.check_output("readlink -f /opt/dask/current/environment")
-    session = cluster.start("import subprocess, sys\nprint('there', flush=True)\nsubprocess.run(['sleep', '600'])")
-    keep = ["-e", "dask_keep_releases=1"]
+    session = cluster.start("import time\nprint('there', flush=True)\ntime.sleep(600)")
+
+    def change(open_files):
+        variables = {"dask_environment_lock": str(lock), "dask_open_files": open_files, "dask_keep_releases": 1}
+        run = play("site", "-e", json.dumps({**variables, "dask_scheduler_restart": "now"}))
+        assert run.returncode == 0, run.output
+
     try:
         assert session.stdout.readline() == "there\n"
-        run = play("site", "-e", f"dask_environment_lock={lock}", *keep, "-e", "dask_scheduler_restart=now")
-        assert run.returncode == 0, run.output
-        # The session is on the scheduler's host.
+        change(60000)
+        assert host.file(old).exists  # the way back, if the cluster had said no
+        change(60001)
         assert not host.file(old).exists
-        assert cluster.host(cluster.scheduler).file(old).exists
+        # The session is on the scheduler's host.
+        assert scheduler.file(old).exists
     finally:
-        session.kill()
-        cluster.host(cluster.scheduler).run("pkill -f '^sleep 600'")
+        scheduler.run("pkill -9 -f 'python -W error -'")
         session.communicate()
-    run = play("site", "-e", f"dask_environment_lock={lock}", *keep, "-e", json.dumps({"dask_open_files": 60000}))
-    assert run.returncode == 0, run.output
-    assert not cluster.host(cluster.scheduler).file(old).exists
+    change(60002)
+    assert not scheduler.file(old).exists

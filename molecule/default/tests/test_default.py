@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import INVENTORY, PROJECT, SCENARIO
+from conftest import INVENTORY, PROJECT, SCENARIO, without_checkout
 
 COMPUTE = """
 import dask.array as da
@@ -203,8 +203,7 @@ def test_workers_join_a_scheduler_that_somebody_else_runs(cluster, play, tmp_pat
 
 def test_run_from_the_installed_archive_is_the_same(cluster, tmp_path):
     # As for somebody who has no checkout: nothing of it may be found.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    environment["ANSIBLE_COLLECTIONS_PATH"] = str(tmp_path / "collections")
+    environment = without_checkout(tmp_path / "collections")
 
     def run(*command):
         return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=True).stdout
