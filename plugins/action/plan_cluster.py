@@ -51,7 +51,9 @@ class ActionModule(ActionBase):
         if arguments["scheduler_platform"] == "windows":
             problems += too_many_for_windows(arguments["plans"], int(arguments["windows_scheduler_max_workers"]))
 
-        result["now"] = int(time.time())
+        # A change that was begun and not finished goes on: its hosts belong together.
+        begun = max((info["unfinished"] for info in arguments["hosts"].values()), default=0)
+        result["change"] = begun or int(time.time())
         result["environments"] = {}
         if not problems:
             try:

@@ -38,7 +38,7 @@ class ActionModule(ActionBase):
         )
         if result.get("failed"):
             return result
-        result["id"] = manifest["id"]
+        result["id"], result["environment"] = manifest["id"], manifest["environment"]
         # What the roles that activate the release need, which in check mode is not on the host yet.
         kinds = sorted({about["kind"] for about in manifest["services"].values()})
         result["services"] = {

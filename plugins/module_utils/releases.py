@@ -5,8 +5,8 @@
 
 Below the collection's directory on the host (``home``) lie ``environments/ID`` and ``releases/ID``; ``current`` is a link to
 the release that the host runs. Releases do not change, but two things are kept with one: the time of its
-``manifest.json`` is when, by the controller's clock, the change began that it belongs to, and its link ``previous`` leads
-to the release that it took over from.
+``manifest.json`` is when, by the controller's clock, the change began that it belongs to; its link ``previous`` leads to
+the release that it took over from, and there is a link ``served-KIND`` once all services of the kind have served with it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ def read_release(path):
     Returns
     -------
     dict
-        ``id``, ``environment``, ``staged`` (seconds since the epoch), ``services`` (release by unit) and ``units`` (content
-        by path below systemd's directory), both by kind; empty if there is none.
+        ``id``, ``environment``, ``staged`` (seconds since the epoch), ``served`` (the kinds whose services have served with
+        it), ``services`` (release by unit) and ``units`` (content by path below systemd's directory), both by kind; empty if
+        there is none.
     """
     try:
         with open(os.path.join(path, "manifest.json"), encoding="utf-8") as file:
@@ -49,6 +50,7 @@ def read_release(path):
         "id": manifest["id"],
         "environment": manifest["environment"],
         "staged": int(staged),
+        "served": sorted(kind for kind in services if os.path.islink(os.path.join(path, f"served-{kind}"))),
         "services": services,
         "units": units,
     }
@@ -58,6 +60,16 @@ def read(path):
     """The text of a file."""
     with open(path, encoding="utf-8") as file:
         return file.read()
+
+
+def read_releases(home):
+    """What `read_release` tells of all releases on the host, by id."""
+    releases = {}
+    for path in glob.glob(os.path.join(home, "releases", "*")):  # not the hidden ones, which are incomplete
+        release = read_release(path)
+        if release:
+            releases[os.path.basename(path)] = release
+    return releases
 
 
 def releases_to_keep(releases, current, previous, running, keep):
@@ -74,7 +86,8 @@ def releases_to_keep(releases, current, previous, running, keep):
     running : set of str
         Releases of the services that run.
     keep : int
-        How many to keep, the current one and the way back from it first, then the newest.
+        How many to keep, the current one and the way back from it first, then the newest; two at least, since the run that
+        switched may yet go back.
 
     Returns
     -------
@@ -86,7 +99,7 @@ def releases_to_keep(releases, current, previous, running, keep):
         kept.append(previous[kept[-1]])
     newest = sorted(releases, key=lambda name: releases[name]["staged"], reverse=True)
     kept += [name for name in newest if name not in kept]
-    needed = set(kept[: max(keep, 1)])
+    needed = set(kept[: max(keep, 2)])
     for name, release in releases.items():
         services = {service for kind in release["services"].values() for service in kind.values()}
         if services & running or release["staged"] > releases[current]["staged"]:
@@ -117,11 +130,9 @@ def prune(home, running, keep):
         Their paths.
     """
     roots = {kind: os.path.join(home, kind) for kind in ("releases", "environments")}
-    releases = {}
-    for name in os.listdir(roots["releases"]):
-        release = read_release(os.path.join(roots["releases"], name))
-        if release and not name.startswith("."):
-            releases[name] = release
+    for path in [path for root in roots.values() for path in glob.glob(f"{root}/.removed-*")]:
+        shutil.rmtree(path, ignore_errors=True)  # of a run that was cut off
+    releases = read_releases(home)
     link = os.path.join(home, "current")
     current = os.path.basename(os.path.realpath(link))
     previous = {name: os.path.realpath(os.path.join(roots["releases"], name, "previous")) for name in releases}
@@ -139,8 +150,7 @@ def prune(home, running, keep):
     removed += [os.path.join(roots["environments"], name) for name in sorted(set(environments) - needed)]
     for path in removed:
         # Under its own name it is whole or not there at all.
-        os.rename(path, os.path.join(os.path.dirname(path), f".removed-{os.path.basename(path)}"))
-    for root in roots.values():
-        for path in glob.glob(f"{root}/.removed-*"):
-            shutil.rmtree(path, ignore_errors=True)
+        hidden = os.path.join(os.path.dirname(path), f".removed-{os.path.basename(path)}")
+        os.rename(path, hidden)
+        shutil.rmtree(hidden, ignore_errors=True)
     return removed

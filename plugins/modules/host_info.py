@@ -113,6 +113,12 @@ previous:
   description: The release that it ran before, likewise.
   type: dict
   returned: always
+unfinished:
+  description:
+    - When the newest of the releases was staged that were staged after the current one; 0 if there is none.
+    - They belong to a change that was begun and not finished, or was taken back.
+  type: int
+  returned: always
 running:
   description: Release by systemd unit, of the Dask services that run; null for one that fails again and again.
   type: dict
@@ -138,7 +144,7 @@ import re
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_release
-from ansible_collections.daskops.cluster.plugins.module_utils.releases import read_release
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import read_release, read_releases
 
 # There where systemd is the first process, and nowhere else.
 SYSTEMD = "/run/systemd/system"
@@ -227,6 +233,14 @@ def running(module):
     }
 
 
+def unfinished(home):
+    """When the newest release was staged, if that was after the current one; else 0."""
+    current = read_release(os.path.join(home, "current")).get("staged", 0)
+    return max(
+        (release["staged"] for release in read_releases(home).values() if release["staged"] > current), default=0
+    )
+
+
 def account(name):
     """Home and comment of a user, from whatever source the host knows it."""
     try:
@@ -266,6 +280,7 @@ def main():
         running=running(module),
         current=read_release(current),
         previous=read_release(os.path.join(current, "previous")),
+        unfinished=unfinished(module.params["home"]),
         account=account(module.params["user"]),
         environments=sorted(
             name for name in names if os.path.exists(os.path.join(environments, name, "environment.json"))

@@ -101,8 +101,8 @@ environments:
       type: str
   sample:
     node1: {id: 0f3c5e9a7b1d, python: /usr/bin/python3, archive: "", sha256: ""}
-now:
-  description: The controller's time in seconds since the epoch, one for all hosts of the run.
+change:
+  description: When the change began, in seconds since the epoch; that of an earlier run, if this one continues it.
   type: int
   returned: success
 msg:

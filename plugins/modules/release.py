@@ -32,7 +32,7 @@ options:
     required: true
   staged:
     description:
-      - When, in seconds since the epoch and by the controller's clock, the run began that stages the release.
+      - When, in seconds since the epoch and by the controller's clock, the change began that the release belongs to.
       - It tells which hosts changed together; M(daskops.cluster.plan_rollback) goes by it.
     type: int
     required: true
@@ -98,6 +98,10 @@ EXAMPLES = r"""
 RETURN = r"""
 id:
   description: The release's name.
+  type: str
+  returned: success
+environment:
+  description: Id of the environment that it runs.
   type: str
   returned: success
 services:

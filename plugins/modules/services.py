@@ -47,13 +47,14 @@ options:
     choices: [scheduler, worker]
     required: true
   services:
-    description: Release by name of the unit, for all services of the kind that the host is to run.
+    description:
+      - Release by name of the unit, for all services of the kind that the host is to run. Needed for V(started) and
+        V(restarted).
     type: dict
-    default: {}
   units:
-    description: Content of the files for systemd, by path below C(/etc/systemd/system).
+    description:
+      - Content of the files for systemd, by path below C(/etc/systemd/system). Needed for V(started) and V(restarted).
     type: dict
-    default: {}
   boot:
     description: The unit that the system starts at boot, and that starts the others.
     type: str
@@ -67,7 +68,7 @@ options:
     type: bool
     default: false
   keep:
-    description: Releases to keep on the host, the current one included.
+    description: Releases to keep on the host, the current one included; the one before it stays in any case.
     type: int
     default: 3
 """
@@ -76,10 +77,9 @@ EXAMPLES = r"""
 - name: Run the release
   daskops.cluster.services:
     home: /opt/dask
-    release: "{{ release.manifest.id }}"
+    release: "{{ release.id }}"
     kind: scheduler
-    services:
-      dask-scheduler.service: "{{ release.manifest.services['dask-scheduler.service'].release }}"
+    services: "{{ release.services.scheduler }}"
     units: "{{ release.units.scheduler }}"
     boot: dask-scheduler.service
 
@@ -106,7 +106,7 @@ pruned:
   description: Paths of the releases and environments that were removed.
   type: list
   elements: str
-  returned: changed
+  returned: when services were started
 """
 
 import contextlib
@@ -117,7 +117,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_release
-from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune, read_release
 
 SYSTEMD = "/etc/systemd/system"
 
@@ -148,7 +148,7 @@ class Host:
         """Properties by unit."""
         if not units:
             return {}
-        names = "Id,ActiveState,SubState,MainPID,NRestarts,Result,StatusText,UnitFileState,NeedDaemonReload"
+        names = "Id,ActiveState,SubState,MainPID,NRestarts,Result,UnitFileState"
         output = self.systemctl("show", f"--property={names}", *units)
         blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in output.strip().split("\n\n")]
         return {block["Id"]: block for block in blocks}
@@ -185,6 +185,12 @@ class Host:
         """The last lines of a unit's journal."""
         command = ["journalctl", "--no-pager", "--output=cat", "--lines=15", f"--unit={unit}"]
         return self.module.run_command(command)[1].strip()
+
+
+def settings(text):
+    """What systemd reads of a unit file: its lines without comments."""
+    lines = (line.strip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith(("#", ";"))]
 
 
 def write_units(before, after):
@@ -260,14 +266,27 @@ class Activation:
 
         states = host.show(sorted({*self.wanted, *host.services(self.kind), self.boot}))
         self.running = host.running(states)
-        self.serving = all(states[unit]["ActiveState"] == "active" for unit in self.running)
         self.active = states[self.boot]["ActiveState"] == "active"
         self.enabled = states[self.boot]["UnitFileState"] == "enabled"
         self.at_boot = self.enabled if self.state == "stopped" else self.state != "absent"
         self.removed = sorted(unit for unit in self.running if unit not in self.wanted)
         self.restarted = sorted(
-            unit for unit in self.wanted if self.state == "restarted" or self.running.get(unit) != self.wanted[unit]
+            unit
+            for unit in self.wanted
+            if self.state == "restarted" or self.running.get(unit) != self.wanted[unit] or self.is_other_unit(unit)
         )
+        self.serves = not self.stopping and all(
+            unit in states and states[unit]["ActiveState"] == "active" for unit in self.wanted
+        )
+
+    def is_other_unit(self, unit):
+        """Whether systemd has started a service from other settings than it should, whatever release it says it runs.
+
+        Where the scheduler is on the same host, a worker that lost it may have been started again from the new release,
+        but still by the old unit.
+        """
+        paths = [path for path in OURS[self.kind] if path.endswith(".service")] + [f"{unit}.d/daskops.conf"]
+        return any(settings(self.files.get(path, "")) != settings(self.units.get(path, "")) for path in paths)
 
     @property
     def changed(self):
@@ -319,12 +338,22 @@ class Activation:
         """Let ``current`` lead to the release, which first notes the one that it takes over from."""
         if self.linked == self.target:
             return
-        # One that does not come up is nothing to go back to; the one before it is.
-        before = self.linked if self.serving else os.path.realpath(os.path.join(self.linked, "previous"))
-        if os.path.isdir(before) and before != self.target and not self.host.module.params["back"]:
+        # One that never served is nothing to go back to, and one of the same change is no change back; the one before is.
+        before, release, target = self.linked, read_release(self.linked), read_release(self.target)
+        if release.get("staged") == target["staged"] or set(release.get("served", [])) != set(
+            release.get("services", [])
+        ):
+            before = os.path.realpath(os.path.join(self.linked, "previous"))
+        if read_release(before) and before != self.target and not self.host.module.params["back"]:
             point(os.path.join(self.target, "previous"), os.path.join("..", os.path.basename(before)))
         point(self.host.current, self.target)
         self.linked = self.target
+
+    def note_that_it_serves(self):
+        """Mark the release: it is one to go back to."""
+        mark = os.path.join(self.target, f"served-{self.kind}")
+        if not os.path.islink(mark):
+            point(mark, "manifest.json")
 
     def stop(self, units, others=()):
         """Stop those of the services that run, and ``others``."""
@@ -344,8 +373,8 @@ def main():
             },
             "release": {"type": "str"},
             "kind": {"type": "str", "choices": ["scheduler", "worker"], "required": True},
-            "services": {"type": "dict", "default": {}},
-            "units": {"type": "dict", "default": {}},
+            "services": {"type": "dict"},
+            "units": {"type": "dict"},
             "boot": {"type": "str", "required": True},
             "start_timeout": {"type": "int", "default": 120},
             "back": {"type": "bool", "default": False},
@@ -367,7 +396,11 @@ def main():
             activation.carry_out()
         except NotReady as error:
             module.fail_json(msg=str(error), **result)
-        result["pruned"] = [] if activation.stopping else host.prune(module.params["keep"])
+        if not activation.stopping:
+            activation.note_that_it_serves()
+            result["pruned"] = host.prune(module.params["keep"])
+    elif activation.serves and not module.check_mode:
+        activation.note_that_it_serves()  # a run that was cut off had brought it so far
     module.exit_json(**result)
 
 

@@ -28,14 +28,14 @@ CHAIN = {"f": "e", "e": "c", "c": "a"}  # b and d were left by runs that failed
 
 
 @pytest.mark.parametrize(
-    ("keep", "kept"), [(0, "f"), (1, "f"), (2, "fe"), (3, "fec"), (4, "feca"), (5, "fecad"), (9, "fecadb")]
+    ("keep", "kept"), [(0, "fe"), (1, "fe"), (2, "fe"), (3, "fec"), (4, "feca"), (5, "fecad"), (9, "fecadb")]
 )
 def test_the_way_back_is_kept_first(keep, kept):
     assert releases_to_keep(RELEASES, "f", CHAIN, set(), keep) == set(kept)
 
 
 def test_what_runs_is_kept():
-    assert releases_to_keep(RELEASES, "f", CHAIN, {"service-b", None}, 1) == {"f", "b"}
+    assert releases_to_keep(RELEASES, "f", CHAIN, {"service-b", None}, 1) == {"f", "e", "b"}
 
 
 def test_what_is_still_to_come_is_kept():
@@ -90,8 +90,8 @@ def test_release_and_environment_go_together(home):
 
 
 def test_environment_of_a_service_that_runs_stays(home):
-    prune(str(home), {"service-a"}, 1)
-    assert names(home) == {"releases": ["a", "c"], "environments": ["e-a", "e-c"]}
+    assert prune(str(home), {"service-a"}, 2) == []
+    assert names(home) == {"releases": ["a", "b", "c"], "environments": ["e-a", "e-b", "e-c"]}
 
 
 def test_environment_that_a_process_has_loaded_from_stays(home):
@@ -108,11 +108,11 @@ input()
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout.readline() == "1\n"
-        prune(str(home), set(), 1)
-        assert names(home) == {"releases": ["c"], "environments": ["e-a", "e-c"]}
+        prune(str(home), set(), 2)
+        assert names(home) == {"releases": ["b", "c"], "environments": ["e-a", "e-b", "e-c"]}
         process.communicate("\n")
-    prune(str(home), set(), 1)
-    assert names(home) == {"releases": ["c"], "environments": ["e-c"]}
+    prune(str(home), set(), 2)
+    assert names(home) == {"releases": ["b", "c"], "environments": ["e-b", "e-c"]}
 
 
 def test_environment_that_was_built_ahead_stays(home):
@@ -122,12 +122,18 @@ def test_environment_that_was_built_ahead_stays(home):
     (ahead / "environment.json").write_text("{}")
     partial = home / "environments/.partial-other"
     partial.mkdir()
-    prune(str(home), set(), 1)
-    assert names(home) == {"releases": ["c"], "environments": [".partial-other", "ahead", "e-c"]}
+    prune(str(home), set(), 2)
+    assert names(home) == {"releases": ["b", "c"], "environments": [".partial-other", "ahead", "e-b", "e-c"]}
 
 
 def test_removal_that_was_cut_off_is_finished(home):
-    (home / "releases/.removed-z/systemd").mkdir(parents=True)
+    for name in ("z", "a"):
+        (home / f"releases/.removed-{name}/systemd").mkdir(parents=True)
+    prune(str(home), set(), 2)
+    assert names(home)["releases"] == ["b", "c"]
+
+
+def test_as_many_are_kept_as_were_asked_for(home):
     prune(str(home), set(), 3)
     assert names(home)["releases"] == ["a", "b", "c"]
 

@@ -186,7 +186,6 @@ def test_every_line_of_an_environment_file_is_one_assignment(releases):
             assert arguments and not any("DASKOPS_" in value for value in variables.values())
             assert variables["OMP_NUM_THREADS"] == "1"
             assert variables["DASK_CONFIG"] == f"/opt/dask/current/{kind}/dask_configuration.yaml"
-            assert variables["PYTHONPATH"] == "/opt/dask/current/python"
 
 
 def test_values_of_environment_variables_arrive_as_they_are(releases):
@@ -261,3 +260,22 @@ def test_systemd_finds_no_fault_with_the_units(releases, host, tmp_path):
         check=False,
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_process_stays_with_its_release_when_another_becomes_current(releases, tmp_path):
+    script = tmp_path / "run.sh"
+    script.write_text((releases["both"] / "run.sh").read_text().replace("/opt/dask", str(tmp_path)))
+    for name in ("old", "new"):
+        release = tmp_path / "releases" / name
+        (release / "python").mkdir(parents=True)
+        (release / "environment").symlink_to(sys.prefix)
+        (release / "python/service.py").write_text("print(1, flush=True)\ninput()\nimport later\n")
+        (release / "python/later.py").write_text(f"print('{name}')")
+    (tmp_path / "current").symlink_to("releases/old")
+    with subprocess.Popen(
+        ["/bin/sh", script, "service"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "1\n"
+        (tmp_path / "next").symlink_to("releases/new")
+        (tmp_path / "next").rename(tmp_path / "current")
+        assert process.communicate("\n")[0] == "old\n"

@@ -1,6 +1,7 @@
 """What does not work is put back, hosts whose turn had not come stay as they are, and a change can be taken back."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -73,6 +74,31 @@ def test_batch_that_the_cluster_does_not_know_is_put_back(cluster, play, preload
     cluster.wait_until(cluster.is_whole, 30)
     assert cluster.releases() == before
     assert {name for name, pid in cluster.pids().items() if pid != pids[name]} == {f"{cluster.workers[0]}-1"}
+
+
+def test_batch_that_loses_a_host_is_put_back(cluster, play, preload):
+    before, pids = cluster.releases(), cluster.pids()
+    first, second, third = cluster.workers
+    process = play.start("upgrade", *preload(BROKEN.format(host="nobody")), "-e", "dask_serial=2")
+
+    def begun():
+        workers = {worker["name"]: worker["status"] for worker in cluster.summary()["workers"]}
+        return workers.get(f"{second}-1") != "running"
+
+    try:
+        cluster.wait_until(begun, 120)
+        subprocess.run(["docker", "kill", cluster.container(second)], check=True, capture_output=True)
+    finally:
+        run = play.finish(process)
+    subprocess.run(["docker", "start", cluster.container(second)], check=True, capture_output=True)
+    assert run.returncode != 0
+    assert f"{second} cannot be reached any more" in run.output, run.output
+    cluster.wait_until(cluster.is_whole, 90)
+    assert cluster.releases()[f"{first}-1"] == before[f"{first}-1"]
+    assert cluster.pids()[f"{third}-1"] == pids[f"{third}-1"]
+    run = play("site")
+    assert run.returncode == 0, run.output
+    assert cluster.releases() == before
 
 
 def test_batch_is_left_as_it_is_when_the_user_says_so(cluster, play, preload):
