@@ -43,7 +43,7 @@ def expected_workers(hosts):
     for host in hosts:
         if "__dask_host" not in host:
             continue
-        release = host.get("__dask_release") or host["__dask_host"]["current"]
+        release = host.get("__dask_release") or host["__dask_host"].get("current")
         if not release:
             expected.append({"name": f"{host['inventory_hostname']}-1"})
             continue

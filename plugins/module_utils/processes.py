@@ -27,3 +27,23 @@ def running_release(pid):
                 if variable.startswith("DASKOPS_RELEASE="):
                     return variable.split("=", 1)[1]
     return None
+
+
+def running_services(states):
+    """The services that run, or that fail and are started again and again.
+
+    Parameters
+    ----------
+    states : dict of dict
+        ``ActiveState`` and ``MainPID``, as systemd tells them, by unit.
+
+    Returns
+    -------
+    dict
+        Release by service, None where there is no process at the moment.
+    """
+    return {
+        unit: running_release(state["MainPID"])
+        for unit, state in states.items()
+        if unit.endswith(".service") and state["ActiveState"] not in ("inactive", "failed")
+    }

@@ -120,7 +120,7 @@ unfinished:
   type: int
   returned: always
 running:
-  description: Release by systemd unit, of the Dask services that run; null for one that fails again and again.
+  description: Release by systemd unit, of the Dask services that run; null for one that does not serve (yet).
   type: dict
   returned: always
   sample: {dask-worker@1.service: 3f2a91c04d5e.7b21}
@@ -143,7 +143,7 @@ import pwd
 import re
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_release
+from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import read_release, read_releases
 
 # There where systemd is the first process, and nowhere else.
@@ -220,16 +220,16 @@ def listeners():
 
 
 def running(module):
-    """Release by unit, of the Dask services that run; None for one that fails and is started again and again."""
+    """Release by unit, of the Dask services that run; None for one that does not serve (yet)."""
     if not os.path.isdir(SYSTEMD):
         return {}
     units = ["dask-scheduler.service", "dask-worker@*.service"]
     output = module.run_command(["systemctl", "show", "--property=Id,MainPID,ActiveState", *units])[1]
     shown = [dict(line.split("=", 1) for line in block.splitlines()) for block in output.strip().split("\n\n") if block]
+    states = {unit["Id"]: unit for unit in shown}
     return {
-        unit["Id"]: running_release(unit["MainPID"])
-        for unit in shown
-        if unit["ActiveState"] not in ("inactive", "failed")
+        unit: release if states[unit]["ActiveState"] == "active" else None
+        for unit, release in running_services(states).items()
     }
 
 

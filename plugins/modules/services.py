@@ -106,7 +106,7 @@ pruned:
   description: Paths of the releases and environments that were removed.
   type: list
   elements: str
-  returned: when services were started
+  returned: changed, unless in check mode or to stop services
 """
 
 import contextlib
@@ -116,7 +116,7 @@ import re
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_release
+from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune, read_release
 
 SYSTEMD = "/etc/systemd/system"
@@ -168,18 +168,10 @@ class Host:
         output = self.systemctl("list-units", "--all", "--plain", "--no-legend", "--full", pattern)
         return [line.split()[0] for line in output.splitlines() if UNIT.fullmatch(line.split()[0])]
 
-    def running(self, states):
-        """Release by name, of those services in ``states``, as `show` returned them, that run."""
-        return {
-            unit: running_release(state["MainPID"])
-            for unit, state in states.items()
-            if unit.endswith(".service") and state["ActiveState"] not in ("inactive", "failed")
-        }
-
     def prune(self, keep):
         """Remove the releases and environments that neither a service nor a way back needs."""
         states = self.show([*self.services("scheduler"), *self.services("worker")])
-        return prune(self.home, set(self.running(states).values()), keep)
+        return prune(self.home, set(running_services(states).values()), keep)
 
     def journal(self, unit):
         """The last lines of a unit's journal."""
@@ -230,13 +222,18 @@ def wait_until_ready(host, units, timeout):
         If one fails again and again, or not all serve in time.
     """
     deadline = time.monotonic() + timeout
+    restarts = {}
     while True:
         states = host.show(units)
         waiting = [unit for unit in units if states[unit]["ActiveState"] != "active"]
         if not waiting:
             return
         # A service that does not come up is started again and again (Restart=always): five times are enough to tell.
-        failing = [unit for unit in waiting if int(states[unit]["NRestarts"]) >= 5]
+        failing = [
+            unit
+            for unit in waiting
+            if int(states[unit]["NRestarts"]) >= 5 + restarts.setdefault(unit, int(states[unit]["NRestarts"]))
+        ]
         if failing or time.monotonic() > deadline:
             unit = (failing or waiting)[0]
             about = states[unit]
@@ -265,7 +262,7 @@ class Activation:
             self.units = self.files if self.state == "stopped" else {}
 
         states = host.show(sorted({*self.wanted, *host.services(self.kind), self.boot}))
-        self.running = host.running(states)
+        self.running = running_services(states)
         self.active = states[self.boot]["ActiveState"] == "active"
         self.enabled = states[self.boot]["UnitFileState"] == "enabled"
         self.at_boot = self.enabled if self.state == "stopped" else self.state != "absent"
@@ -274,9 +271,6 @@ class Activation:
             unit
             for unit in self.wanted
             if self.state == "restarted" or self.running.get(unit) != self.wanted[unit] or self.is_other_unit(unit)
-        )
-        self.serves = not self.stopping and all(
-            unit in states and states[unit]["ActiveState"] == "active" for unit in self.wanted
         )
 
     def is_other_unit(self, unit):
@@ -338,11 +332,9 @@ class Activation:
         """Let ``current`` lead to the release, which first notes the one that it takes over from."""
         if self.linked == self.target:
             return
-        # One that never served is nothing to go back to, and one of the same change is no change back; the one before is.
-        before, release, target = self.linked, read_release(self.linked), read_release(self.target)
-        if release.get("staged") == target["staged"] or set(release.get("served", [])) != set(
-            release.get("services", [])
-        ):
+        # One that never served is nothing to go back to; the one before it is.
+        before, release = self.linked, read_release(self.linked)
+        if set(release.get("served", [])) != set(release.get("services", [])):
             before = os.path.realpath(os.path.join(self.linked, "previous"))
         if read_release(before) and before != self.target and not self.host.module.params["back"]:
             point(os.path.join(self.target, "previous"), os.path.join("..", os.path.basename(before)))
@@ -391,16 +383,18 @@ def main():
         "removed": activation.removed,
         "diff": activation.diff(),
     }
-    if activation.changed and not module.check_mode:
+    if not module.check_mode:
         try:
-            activation.carry_out()
+            if activation.changed:
+                activation.carry_out()
+            if not activation.stopping:
+                # Also those that were left alone: they may have been starting, or failing.
+                wait_until_ready(host, sorted(activation.wanted), module.params["start_timeout"])
+                activation.note_that_it_serves()
         except NotReady as error:
             module.fail_json(msg=str(error), **result)
-        if not activation.stopping:
-            activation.note_that_it_serves()
+        if activation.changed and not activation.stopping:
             result["pruned"] = host.prune(module.params["keep"])
-    elif activation.serves and not module.check_mode:
-        activation.note_that_it_serves()  # a run that was cut off had brought it so far
     module.exit_json(**result)
 
 

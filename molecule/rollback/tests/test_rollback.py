@@ -127,6 +127,18 @@ def test_way_back_leads_past_what_never_ran(cluster, play, preload):
     assert cluster.releases() == before
 
 
+def test_scheduler_that_does_not_come_up_is_mended_by_the_next_run(cluster, play, tmp_path):
+    before = cluster.releases()
+    broken = tmp_path / "broken.py"
+    broken.write_text("import sys\n\n\ndef dask_setup(scheduler):\n    sys.exit('this preload is broken')\n")
+    run = play("site", "-e", json.dumps({"dask_scheduler_preloads": [str(broken)]}))
+    assert run.returncode != 0
+    assert "dask-scheduler.service does not come up" in run.output and "this preload is broken" in run.output
+    run = play("site")
+    assert run.returncode == 0, run.output
+    assert cluster.releases() == before
+
+
 def test_whole_cluster_goes_back(cluster, play, lock):
     before, scheduler = cluster.releases(), cluster.summary()["scheduler"]["release"]
     run = play("upgrade", "-e", f"dask_environment_lock={lock}")

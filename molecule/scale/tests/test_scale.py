@@ -1,6 +1,7 @@
 """Hosts are drained away and come back; services stop and start; at last nothing is left."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -91,6 +92,20 @@ def test_stop_and_start_of_all(cluster, play):
     run = play("start")
     assert run.returncode == 0, run.output
     assert cluster.is_whole()
+
+
+def test_status_when_a_host_is_lost(cluster, play, gone):
+    run = play("stop", "--limit", gone)
+    assert run.returncode == 0, run.output
+    subprocess.run(["docker", "kill", cluster.container(gone)], check=True, capture_output=True)
+    try:
+        run = play("status", "-e", "dask_health_timeout=1")
+    finally:
+        subprocess.run(["docker", "start", cluster.container(gone)], check=True, capture_output=True)
+    assert run.returncode != 0
+    assert f"Missing: {gone}-1" in run.output, run.output
+    # What was stopped starts with its host.
+    cluster.wait_until(cluster.is_whole, 90)
 
 
 def test_remove_all(cluster, play, gone):
