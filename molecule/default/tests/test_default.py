@@ -140,8 +140,11 @@ def look(dask_worker):
     return [memory, os.environ["GREETING"], dask_worker.greeting, dask_worker.state.total_resources]
 print(json.dumps(list(client.run(look).values())))
 """
-    # The variable wins over the file, which wins over the collection's default, which wins over Dask's.
-    expected = [[0.5, 0.65, 0.8], 'a "b" \\ $c', "hello", {"GPU": 2.0, "FOO": 0.5}]
+    # The variable wins over the file, which wins over the collection's default, which wins over Dask's. The release is a
+    # resource too, one for each thread.
+    worker = cluster.summary()["workers"][0]
+    resources = {"GPU": 2.0, "FOO": 0.5, f"release:{worker['release'].split('.')[0]}": worker["nthreads"]}
+    expected = [[0.5, 0.65, 0.8], 'a "b" \\ $c', "hello", resources]
     assert json.loads(cluster.compute(program)) == [expected] * len(cluster.workers)
 
 
