@@ -50,10 +50,11 @@ class Cluster:
         """The name of a host's container."""
         return f"{self.variables[name]['testbed_name']}-{name}"
 
-    def start(self, program):
+    def start(self, program, mixed=False):
         """Start a Python program in the cluster's own environment, on the scheduler host, as an ordinary user.
 
-        The program finds a connected ``client``.
+        The program finds a connected ``client``. A warning ends it, unless the cluster is ``mixed``: then Dask warns, and is
+        right to, that versions differ.
         """
         preamble = f"from distributed import Client\nclient = Client('{self.address}', timeout=60)\n"
         variables = self.variables[self.scheduler]
@@ -63,7 +64,13 @@ class Cluster:
             variables["ansible_ssh_private_key_file"],
             *variables["ansible_ssh_common_args"].split(),
         ]
-        command += [f"{variables['ansible_user']}@{variables['ansible_host']}", PYTHON, "-W", "error", "-"]
+        command += [
+            f"{variables['ansible_user']}@{variables['ansible_host']}",
+            PYTHON,
+            "-W",
+            "ignore" if mixed else "error",
+            "-",
+        ]
         pipe = subprocess.PIPE
         process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
         process.stdin.write(preamble + program)
@@ -71,9 +78,9 @@ class Cluster:
         process.stdin = None  # communicate() need not close it again
         return process
 
-    def compute(self, program, timeout=120):
+    def compute(self, program, timeout=120, **options):
         """What such a program prints."""
-        process = self.start(program)
+        process = self.start(program, **options)
         try:
             output, errors = process.communicate(timeout=timeout)
         finally:

@@ -39,7 +39,7 @@ def test_rolling_change_of_packages(cluster, play, load, lock):
         cluster.wait_until(side_by_side, 180)
         first = cluster.releases()[f"{cluster.workers[0]}-1"]
         assert first not in before.values()
-        lines = cluster.compute(WHERE % [first]).splitlines()
+        lines = cluster.compute(WHERE % [first], mixed=True).splitlines()
     finally:
         run = play.finish(process)
     assert run.returncode == 0, run.output
@@ -52,28 +52,8 @@ def test_rolling_change_of_packages(cluster, play, load, lock):
     assert set(cluster.releases().values()) == {first}
 
 
-def test_run_that_is_cut_off_is_continued(cluster, play, load):
-    # Back to the default lock.
-    before = cluster.releases()
-    process = play.start("upgrade", "-e", "dask_scheduler_idle_timeout=1")
-    cluster.wait_until(lambda: len(set(cluster.releases().values())) == 2, 180)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    # And the host whose turn it was is rebooted.
-    subprocess.run(["docker", "restart", "--time", "60", cluster.container(cluster.workers[1])], check=True)
-    cluster.wait_until(cluster.is_whole, 90)
-    pids, between = cluster.pids(), cluster.releases()
-    done = {name for name in before if between[name] != before[name]}
-    assert done and done != set(before)
-    run = play("upgrade", "-e", "dask_scheduler_idle_timeout=1")
-    assert run.returncode == 0, run.output
-    after = cluster.releases()
-    assert set(after.values()) == {between[name] for name in done}
-    assert {name for name, pid in cluster.pids().items() if pid == pids[name]} == done
-
-
 def test_next_run_picks_the_scheduler_up_as_check_mode_said(cluster, play):
-    # Nobody computes.
+    # Nobody computes; back to the default lock.
     scheduler = cluster.summary()["scheduler"]["id"]
     change = ["-e", json.dumps({"dask_config": {"distributed": {"scheduler": {"allowed-failures": 11}}}})]
     predicted = play("upgrade", "--check", "--diff", *change)
@@ -95,3 +75,23 @@ def test_upgrade_without_news_changes_nothing(cluster, play):
     assert set(run.executions) == {cluster.scheduler, *cluster.workers}
     assert all(run.executions[name] <= 6 for name in cluster.workers)
     assert cluster.pids() == pids
+
+
+def test_run_that_is_cut_off_is_continued(cluster, play, load, lock):
+    change = ["-e", f"dask_environment_lock={lock}", "-e", "dask_scheduler_idle_timeout=1"]
+    before = cluster.releases()
+    process = play.start("upgrade", *change)
+    cluster.wait_until(lambda: len(set(cluster.releases().values())) == 2, 180)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    # And the host whose turn it was is rebooted.
+    subprocess.run(["docker", "restart", "--time", "60", cluster.container(cluster.workers[1])], check=True)
+    cluster.wait_until(cluster.is_whole, 90)
+    pids, between = cluster.pids(), cluster.releases()
+    done = {name for name in before if between[name] != before[name]}
+    assert done and done != set(before)
+    run = play("upgrade", *change)
+    assert run.returncode == 0, run.output
+    after = cluster.releases()
+    assert set(after.values()) == {between[name] for name in done}
+    assert {name for name, pid in cluster.pids().items() if pid == pids[name]} == done
