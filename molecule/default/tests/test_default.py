@@ -202,6 +202,7 @@ def test_workers_join_a_scheduler_that_somebody_else_runs(cluster, play, tmp_pat
     assert run.returncode == 0, run.output
     assert set(run.changed) == set(cluster.workers) and not any(run.changed.values())
     assert f"The cluster is healthy: {len(cluster.workers)} worker(s) at {cluster.address}" in run.output
+    assert f"Release {cluster.releases().popitem()[1]} on {len(cluster.workers)} worker(s)." in run.output
 
 
 def test_run_from_the_installed_archive_is_the_same(cluster, tmp_path):
