@@ -4,9 +4,9 @@
 """The releases and environments on a host, as they were staged.
 
 Below the collection's directory on the host (``home``) lie ``environments/ID`` and ``releases/ID``; ``current`` is a link to
-the release that the host runs. Releases do not change, but two things are kept with one: the time of its
+the release that the host runs. Releases do not change, but three things are kept with one: the time of its
 ``manifest.json`` is when, by the controller's clock, the change began that it belongs to; its link ``previous`` leads to
-the release that it took over from, and there is a link ``served-KIND`` once all services of the kind have served with it.
+the release that it took over from; and there is a link ``served-KIND`` once all services of the kind have served with it.
 """
 
 from __future__ import annotations
