@@ -374,6 +374,30 @@ def test_nanny_goes_with_its_worker(shared, log):
     assert log.runs() == {"running": 1}
 
 
+def test_results_are_counted_whoever_copied_them(shared, log):
+    def copy_away(address, dask_scheduler):
+        from distributed.active_memory_manager import RetireWorker
+
+        memory_manager = dask_scheduler.extensions["amm"]
+        memory_manager.add_policy(RetireWorker(address))
+        memory_manager.run_once()
+
+    (busy,) = shared.start("busy", args=["--nthreads", 2])
+    first = shared.near("busy", mark, log.path, "first", f"{log.gate}-of-first")
+    last = shared.near("busy", mark, log.path, "last", log.gate)
+    log.wait_for("first", "last")
+    asked = busy.ask()
+    assert asked.stdout.readline() == "draining: 2 tasks left\n"
+    Path(f"{log.gate}-of-first").touch()
+    first.result()
+    # As the scheduler does, for up to two seconds, when it was asked to copy what there was before.
+    shared.client.run_on_scheduler(copy_away, shared.address("busy"))
+    wait_until(lambda: shared.address("peer") in shared.client.who_has([first])[first.key])
+    log.open_gate()
+    assert "2 tasks finished, 2 keys handed over" in asked.communicate(timeout=30)[0]
+    assert shared.client.gather([first, last]) == ["first", "last"]
+
+
 def test_second_stop_joins_the_first(shared, log):
     (twice,) = shared.start("twice")
     running = shared.near("twice", mark, log.path, "running", log.gate)

@@ -205,8 +205,11 @@ class Drain:
                 self.worker.batched_send({"op": "reschedule", "key": key, "stimulus_id": f"drain-{uuid.uuid4().hex}"})
 
     async def finish_tasks(self) -> None:
+        running = {ts.key for ts in self.worker.state.all_running_tasks}  # none begins any more
         while monotonic() < self.tasks_until:
             self.give_back()  # again and again: some may still have been on their way
+            # Noted at once: the scheduler copies for a while longer what comes to a worker that is being retired.
+            self.unique.update(key for key in running if key in self.worker.data)
             if not self.worker.state.all_running_tasks:
                 return
             await asyncio.sleep(0.05)
