@@ -138,16 +138,22 @@ def prune(home, running, keep):
     previous = {name: os.path.realpath(os.path.join(roots["releases"], name, "previous")) for name in releases}
     previous = {name: os.path.basename(path) for name, path in previous.items()}
     kept = releases_to_keep(releases, current, previous, running, keep)
+    needed = {releases[name]["environment"] for name in kept}
+    # One in use has a release as long as it stays, by which it goes later.
+    used = environments_in_use(roots["environments"])
+    for name in sorted(releases, key=lambda name: releases[name]["staged"], reverse=True):
+        if releases[name]["environment"] in used - needed:
+            kept.add(name)
+            needed.add(releases[name]["environment"])
+    # One without a release was built ahead, for a change that is still to come.
+    paths = glob.glob(f"{roots['environments']}/*/environment.json")
+    built = {os.path.basename(os.path.dirname(path)): os.stat(path).st_mtime for path in paths}
+    ahead = built.keys() - {release["environment"] for release in releases.values()}
+    needed |= used | set(sorted(ahead, key=built.get, reverse=True)[:keep])
 
-    needed = {releases[name]["environment"] for name in kept} | environments_in_use(roots["environments"])
-    environments = []
-    for path in glob.glob(f"{roots['environments']}/*/environment.json"):
-        # One that was built after the last switch is there for a release that is still to come.
-        if os.stat(path).st_mtime < os.lstat(link).st_mtime:
-            environments.append(os.path.basename(os.path.dirname(path)))
-
-    removed = [os.path.join(roots["releases"], name) for name in sorted(set(releases) - kept)]
-    removed += [os.path.join(roots["environments"], name) for name in sorted(set(environments) - needed)]
+    # The environments first: those that a run which is cut off leaves behind were not built ahead.
+    removed = [os.path.join(roots["environments"], name) for name in sorted(built.keys() - needed)]
+    removed += [os.path.join(roots["releases"], name) for name in sorted(set(releases) - kept)]
     for path in removed:
         # Under its own name it is whole or not there at all.
         hidden = os.path.join(os.path.dirname(path), f".removed-{os.path.basename(path)}")

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.action.plan_rollback import way_back
@@ -74,7 +73,6 @@ def home(tmp_path):
         os.utime(manifest, (staged, staged))
         if name != "a":
             (directory / "previous").symlink_to(f"../{chr(ord(name) - 1)}")
-    time.sleep(0.01)  # of the switch
     (tmp_path / "current").symlink_to(tmp_path / "releases/c")
     return tmp_path
 
@@ -84,7 +82,7 @@ def names(home):
 
 
 def test_release_and_environment_go_together(home):
-    assert prune(str(home), set(), 2) == [str(home / "releases/a"), str(home / "environments/e-a")]
+    assert prune(str(home), set(), 2) == [str(home / "environments/e-a"), str(home / "releases/a")]
     assert names(home) == {"releases": ["b", "c"], "environments": ["e-b", "e-c"]}
     assert prune(str(home), set(), 2) == []
 
@@ -109,21 +107,31 @@ input()
     ) as process:
         assert process.stdout.readline() == "1\n"
         prune(str(home), set(), 2)
-        assert names(home) == {"releases": ["b", "c"], "environments": ["e-a", "e-b", "e-c"]}
+        assert names(home) == {"releases": ["a", "b", "c"], "environments": ["e-a", "e-b", "e-c"]}
         process.communicate("\n")
     prune(str(home), set(), 2)
     assert names(home) == {"releases": ["b", "c"], "environments": ["e-b", "e-c"]}
 
 
+def build_ahead(home, name, when):
+    description = home / "environments" / name / "environment.json"
+    description.parent.mkdir()
+    description.write_text("{}")
+    os.utime(description, (when, when))
+
+
 def test_environment_that_was_built_ahead_stays(home):
-    ahead = home / "environments/ahead"
-    ahead.mkdir()
-    time.sleep(0.01)
-    (ahead / "environment.json").write_text("{}")
-    partial = home / "environments/.partial-other"
-    partial.mkdir()
+    build_ahead(home, "ahead", 0)  # before the switch to the current release, which is another change
+    (home / "environments/.partial-other").mkdir()
     prune(str(home), set(), 2)
     assert names(home) == {"releases": ["b", "c"], "environments": [".partial-other", "ahead", "e-b", "e-c"]}
+
+
+def test_environments_that_were_built_ahead_and_forgotten_go(home):
+    for when, name in enumerate("klm"):
+        build_ahead(home, name, when)
+    prune(str(home), set(), 2)
+    assert names(home)["environments"] == ["e-b", "e-c", "l", "m"]
 
 
 def test_removal_that_was_cut_off_is_finished(home):

@@ -80,6 +80,20 @@ def test_comment_restarts_nothing(cluster, tmp_path):
     assert cluster.pids() == pids
 
 
+def test_worker_that_was_started_by_another_unit_is_restarted(cluster, play):
+    name = cluster.workers[0]
+    host = cluster.host(name)
+    host.check_output("sed -i 's/^LimitNOFILE=.*/LimitNOFILE=1000/' '/etc/systemd/system/dask-worker@.service'")
+    host.check_output("systemctl daemon-reload && systemctl restart dask-worker@1")
+    cluster.wait_until(cluster.is_whole, 30)
+    pids = cluster.pids()
+    run = play("start")
+    assert run.returncode == 0, run.output
+    assert {host for host, number in run.changed.items() if number} == {name}
+    assert {worker for worker, pid in cluster.pids().items() if pid != pids[worker]} == {f"{name}-1"}
+    assert host.check_output("systemctl show --property=LimitNOFILE --value dask-worker@1") == "65536"
+
+
 def test_environment_that_is_not_there_is_refused(cluster, play, lock):
     before, pids = environments(cluster), cluster.pids()
     run = play("site", "--tags", "config", "-e", f"dask_environment_lock={lock}")

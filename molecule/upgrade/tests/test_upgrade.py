@@ -52,6 +52,17 @@ def test_rolling_change_of_packages(cluster, play, load, lock):
     assert set(cluster.releases().values()) == {first}
 
 
+def test_other_playbooks_know_that_the_scheduler_is_pending(cluster, play):
+    scheduler, pids = cluster.summary()["scheduler"]["id"], cluster.pids()
+    for playbook in ("status", "start"):
+        run = play(playbook)
+        assert run.returncode == 0, run.output
+        assert "The scheduler is pending" in run.output
+        assert not any(run.changed.values())
+    assert cluster.summary()["scheduler"]["id"] == scheduler
+    assert cluster.pids() == pids
+
+
 def test_next_run_picks_the_scheduler_up_as_check_mode_said(cluster, play):
     # Nobody computes; back to the default lock.
     scheduler = cluster.summary()["scheduler"]["id"]
