@@ -53,7 +53,9 @@ class ActionModule(ActionBase):
 
         # A change that was begun and not finished goes on: its hosts belong together.
         begun = max((info["unfinished"] for info in arguments["hosts"].values()), default=0)
-        result["change"] = begun or int(time.time())
+        # One that is new is newer than all before, also where the controller's clock is behind another controller's.
+        newest = max((info["current"].get("staged", 0) for info in arguments["hosts"].values()), default=0)
+        result["change"] = begun or max(int(time.time()), newest + 1)
         result["environments"] = {}
         if not problems:
             try:

@@ -96,6 +96,25 @@ def fitness(host, info, settings):
             )
 
 
+#: By kind, the group, and what systemd calls all services of a host.
+LEFT_OVER = {
+    "scheduler": ("dask_scheduler", "dask-scheduler.service"),
+    "worker": ("dask_workers", "dask-workers.target"),
+}
+
+
+def left_over(host, info, settings):
+    """Services of a kind that the host is no longer to have, one sentence each kind: nothing would drain or stop them."""
+    for kind in ("scheduler", "worker"):
+        units = sorted(unit for unit in info["running"] if unit.startswith(f"dask-{kind}"))
+        if units and not settings[kind]:
+            group, all_of_them = LEFT_OVER[kind]
+            yield (
+                f"{host} runs {', '.join(units)}, but is not in the group {group}. Put it back, or stop them for good, "
+                f"which drains workers, by this on the host: systemctl disable --now {all_of_them}"
+            )
+
+
 def taken_ports(host, info, ports):
     """Ports of the plan that something else holds, one sentence each. ``ports`` has the variable by port."""
     for listener in info["listeners"]:
@@ -137,6 +156,10 @@ class ActionModule(ActionBase):
                 if worker[kind]:
                     claim(worker[kind], f"dask_worker_{kind}")
         if not problems:
-            problems = [*fitness(host, info, settings), *taken_ports(host, info, ports)]
+            problems = [
+                *fitness(host, info, settings),
+                *left_over(host, info, settings),
+                *taken_ports(host, info, ports),
+            ]
         result["workers"] = workers
         return refuse(result, problems)

@@ -10,6 +10,13 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import od
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
 
 
+def is_halfway(info):
+    """Whether a host was on its way back: its current release is not yet what all of its services run."""
+    services = {unit: release for kind in info["current"]["services"].values() for unit, release in kind.items()}
+    runs = {unit: release for unit, release in info["running"].items() if release and unit in services}
+    return bool(info["unfinished"]) and (not runs or any(services[unit] != release for unit, release in runs.items()))
+
+
 def way_back(hosts):
     """The release that each host is to go back to.
 
@@ -29,6 +36,8 @@ def way_back(hosts):
             f"{', '.join(missing)}: no release is installed. Leave them out with --limit, or run site.yml first."
         ]
     changed = [info["current"]["staged"] for info in hosts.values() if info["previous"]]
+    # A way back that was cut off is finished first.
+    changed += [info["unfinished"] for info in hosts.values() if is_halfway(info)]
     if not changed:
         return {}, ["No host has kept a release to go back to. Set the variables back and run site.yml."]
     # Hosts that changed earlier, or that went back already, stay: one change is taken back, not one for each host.

@@ -224,15 +224,21 @@ def build(module, environments, final):
     """Build the environment and, when it is complete, let it appear as ``final``."""
     archive = checked(module, module.params["archive"])
     partial = os.path.join(environments, f".partial-{module.params['id']}")
-    # What builds that were cut off have left, and an environment whose interpreter is gone.
-    for leftover in (partial, final, *glob.glob(os.path.join(environments, ".unpacked-*"))):
+    # What builds that were cut off have left.
+    for leftover in (partial, *glob.glob(os.path.join(environments, ".unpacked-*"))):
         shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=environments) as unpacked:
         description = {"id": module.params["id"], **Builder(module, partial).build(archive, unpacked)}
     with open(os.path.join(partial, "environment.json"), "w", encoding="utf-8") as file:
         json.dump(description, file, indent=1, sort_keys=True)
     os.sync()  # a power cut must not leave a name that is there and files that are not
-    os.rename(partial, final)
+    if os.path.exists(final):  # one whose interpreter is gone, from which a process may still import
+        broken = os.path.join(environments, f".removed-{module.params['id']}")
+        os.rename(final, broken)
+        os.rename(partial, final)
+        shutil.rmtree(broken, ignore_errors=True)
+    else:
+        os.rename(partial, final)
     return description
 
 

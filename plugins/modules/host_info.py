@@ -120,10 +120,16 @@ unfinished:
   type: int
   returned: always
 running:
-  description: Release by systemd unit, of the Dask services that run; null for one that does not serve (yet).
+  description:
+    - Release by systemd unit, of the Dask services that run; null for one that does not serve (yet).
+    - C(another unit) stands behind it where the unit in C(/etc/systemd/system) is not the release's own.
   type: dict
   returned: always
   sample: {dask-worker@1.service: 3f2a91c04d5e.7b21}
+scheduler_environment:
+  description: Id of the environment that the scheduler on this host runs; empty if there is none.
+  type: str
+  returned: always
 account:
   description: The C(home) and C(comment) of O(user); empty if the host does not know it.
   type: dict
@@ -145,6 +151,7 @@ import re
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import read_release, read_releases
+from ansible_collections.daskops.cluster.plugins.module_utils.units import kind_of, same_unit, unit_files
 
 # There where systemd is the first process, and nowhere else.
 SYSTEMD = "/run/systemd/system"
@@ -219,7 +226,7 @@ def listeners():
     return [{"port": port, **found.get(port, unknown)} for port in sorted(set(ports.values()))]
 
 
-def running(module):
+def running(module, releases):
     """Release by unit, of the Dask services that run; None for one that does not serve (yet)."""
     if not os.path.isdir(SYSTEMD):
         return {}
@@ -228,17 +235,29 @@ def running(module):
     shown = [dict(line.split("=", 1) for line in block.splitlines()) for block in output.strip().split("\n\n") if block]
     states = {unit["Id"]: unit for unit in shown}
     return {
-        unit: release if states[unit]["ActiveState"] == "active" else None
+        unit: release + other_unit(unit, release, releases)
+        if release and states[unit]["ActiveState"] == "active"
+        else None
         for unit, release in running_services(states).items()
     }
 
 
-def unfinished(home):
+def release_of(unit, release, releases):
+    """The release of the host to which that of a service belongs; empty if it is none of ``releases``."""
+    found = (one for one in releases.values() if one["services"].get(kind_of(unit), {}).get(unit) == release)
+    return next(found, {})
+
+
+def other_unit(unit, release, releases):
+    """What is added to a service's release where systemd would start it from other settings than the release's own."""
+    wanted = release_of(unit, release, releases).get("units", {}).get(kind_of(unit))
+    return "" if wanted is None or same_unit(unit, unit_files(kind_of(unit)), wanted) else " (another unit)"
+
+
+def unfinished(current, releases):
     """When the newest release was staged, if that was after the current one; else 0."""
-    current = read_release(os.path.join(home, "current")).get("staged", 0)
-    return max(
-        (release["staged"] for release in read_releases(home).values() if release["staged"] > current), default=0
-    )
+    staged = [release["staged"] for release in releases.values()]
+    return max((when for when in staged if when > current.get("staged", 0)), default=0)
 
 
 def account(name):
@@ -248,6 +267,12 @@ def account(name):
     except KeyError:
         return {}
     return {"home": entry.pw_dir, "comment": entry.pw_gecos}
+
+
+def is_complete(environment):
+    """Whether an environment was built to the end, and its interpreter is still there."""
+    interpreter = os.path.join(environment, "bin", "python")
+    return os.path.exists(os.path.join(environment, "environment.json")) and os.access(interpreter, os.X_OK)
 
 
 def main():
@@ -266,7 +291,10 @@ def main():
         with contextlib.suppress(OSError, ValueError):  # no program, or one that is no Python
             python = json.loads(module.run_command([interpreter, "-c", PROBE], handle_exceptions=False)[1])
 
-    current = os.path.join(module.params["home"], "current")
+    link = os.path.join(module.params["home"], "current")
+    current, releases = read_release(link), read_releases(module.params["home"])
+    runs = running(module, releases)
+    scheduler = release_of("dask-scheduler.service", runs.get("dask-scheduler.service"), releases)
     environments = os.path.join(module.params["home"], "environments")
     names = os.listdir(environments) if os.path.isdir(environments) else []
     module.exit_json(
@@ -277,14 +305,13 @@ def main():
         python=python,
         file_systems={path: file_system(path) for path in module.params["paths"]},
         listeners=listeners(),
-        running=running(module),
-        current=read_release(current),
-        previous=read_release(os.path.join(current, "previous")),
-        unfinished=unfinished(module.params["home"]),
+        running=runs,
+        scheduler_environment=scheduler.get("environment", ""),
+        current=current,
+        previous=read_release(os.path.join(link, "previous")),
+        unfinished=unfinished(current, releases),
         account=account(module.params["user"]),
-        environments=sorted(
-            name for name in names if os.path.exists(os.path.join(environments, name, "environment.json"))
-        ),
+        environments=sorted(name for name in names if is_complete(os.path.join(environments, name))),
     )
 
 

@@ -114,19 +114,21 @@ units:
   returned: success
 """
 
+import glob
 import hashlib
 import json
 import os
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.daskops.cluster.plugins.module_utils.releases import read_release
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import read_release, read_releases
 
 
 def read_tree(directory):
     """Content of the files below ``directory``, by relative path; links are not followed."""
     files = {}
-    for parent, dummy, names in os.walk(directory):
+    for parent, directories, names in os.walk(directory):
+        directories[:] = [name for name in directories if name != "__pycache__"]  # of a module that root has run
         for name in names:
             path = os.path.join(parent, name)
             if os.path.islink(path):
@@ -163,6 +165,31 @@ def is_old(release, current):
     return release["id"] != current.get("id") and release["staged"] <= current.get("staged", 0)
 
 
+def keep_history(old, new):
+    """Take over what is kept with a release: one that somebody has changed by hand is written anew."""
+    for path in [os.path.join(old, "previous"), *glob.glob(os.path.join(old, "served-*"))]:
+        if os.path.islink(path):
+            os.symlink(os.readlink(path), os.path.join(new, os.path.basename(path)))
+    stamp(new, read_release(old)["staged"])
+
+
+def replace(final, partial):
+    """Let ``partial`` appear as ``final``, which a link may lead to."""
+    removed = os.path.join(os.path.dirname(final), f".removed-{os.path.basename(final)}")
+    if os.path.isdir(final):
+        shutil.rmtree(removed, ignore_errors=True)
+        os.rename(final, removed)
+    os.rename(partial, final)
+    shutil.rmtree(removed, ignore_errors=True)
+
+
+def abandon_newer(home, current):
+    """File the releases that were staged after the current one under its change: they are wanted no more."""
+    for name, release in read_releases(home).items():
+        if release["staged"] > current["staged"]:
+            stamp(os.path.join(home, "releases", name), current["staged"])
+
+
 def differences(before, after):
     """What Ansible shows for ``--diff``: the files that differ, save units, which the module services shows."""
 
@@ -195,8 +222,11 @@ def main():
     link = os.path.join(final, "environment")
     current = os.path.join(home, "current")
     if read_tree(final) == files and os.path.islink(link) and os.readlink(link) == environment:
-        if is_old(read_release(final), read_release(current)) and not module.check_mode:
+        running = read_release(current)
+        if not module.check_mode and is_old(read_release(final), running):
             stamp(final, module.params["staged"])
+        if not module.check_mode and running.get("id") == manifest["id"]:
+            abandon_newer(home, running)
         module.exit_json(changed=False)
     if not module.check_mode:
         if not os.path.exists(os.path.join(environment, "environment.json")):
@@ -206,14 +236,15 @@ def main():
             )
         os.umask(0o022)
         partial = os.path.join(home, "releases", f".partial-{manifest['id']}")
-        # Of a run that was cut off, or of somebody who changed a release by hand.
-        for leftover in (partial, final):
-            shutil.rmtree(leftover, ignore_errors=True)
+        # Of a run that was cut off.
+        shutil.rmtree(partial, ignore_errors=True)
         write_tree(partial, files)
         stamp(partial, module.params["staged"])
         os.symlink(environment, os.path.join(partial, "environment"))
+        if read_release(final):
+            keep_history(final, partial)
         os.sync()
-        os.rename(partial, final)
+        replace(final, partial)
     module.exit_json(changed=True, diff=differences(read_tree(current), files))
 
 

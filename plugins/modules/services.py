@@ -110,24 +110,17 @@ pruned:
 """
 
 import contextlib
-import glob
+import fcntl
 import os
-import re
 import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune, read_release
+from ansible_collections.daskops.cluster.plugins.module_utils.units import SYSTEMD, UNIT, same_unit, unit_files
 
-SYSTEMD = "/etc/systemd/system"
-
-# The files below SYSTEMD that belong to a kind, so that those no longer planned are found and removed. What else lies
-# there, such as an administrator's own drop-in, is left alone.
-OURS = {
-    "scheduler": ["dask-scheduler.service"],
-    "worker": ["dask-worker@.service", "dask-worker@*.service.d/daskops.conf", "dask-workers.target"],
-}
-UNIT = re.compile(r"dask-(scheduler|worker@\d+)\.service")
+# Whoever changes what a host's services run holds it.
+LOCK = "/run/daskops-services.lock"
 
 
 class Host:
@@ -153,15 +146,6 @@ class Host:
         blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in output.strip().split("\n\n")]
         return {block["Id"]: block for block in blocks}
 
-    def unit_files(self, kind):
-        """Content of the files of a kind below SYSTEMD, by relative path."""
-        files = {}
-        for pattern in OURS[kind]:
-            for path in glob.glob(os.path.join(SYSTEMD, pattern)):
-                with open(path, encoding="utf-8") as file:
-                    files[os.path.relpath(path, SYSTEMD)] = file.read()
-        return files
-
     def services(self, kind):
         """The services of a kind that systemd has loaded, running or not."""
         pattern = "dask-scheduler.service" if kind == "scheduler" else "dask-worker@*.service"
@@ -177,12 +161,6 @@ class Host:
         """The last lines of a unit's journal."""
         command = ["journalctl", "--no-pager", "--output=cat", "--lines=15", f"--unit={unit}"]
         return self.module.run_command(command)[1].strip()
-
-
-def settings(text):
-    """What systemd reads of a unit file: its lines without comments."""
-    lines = (line.strip() for line in text.splitlines())
-    return [line for line in lines if line and not line.startswith(("#", ";"))]
 
 
 def write_units(before, after):
@@ -251,7 +229,7 @@ class Activation:
         parameters = host.module.params
         self.host = host
         self.kind, self.boot, self.state = parameters["kind"], parameters["boot"], parameters["state"]
-        self.files = host.unit_files(self.kind)
+        self.files = unit_files(self.kind)
         self.linked = os.path.realpath(host.current) if os.path.islink(host.current) else ""
         self.stopping = self.state in ("stopped", "absent")
         if not self.stopping:
@@ -279,8 +257,7 @@ class Activation:
         Where the scheduler is on the same host, a worker that lost it may have been started again from the new release,
         but still by the old unit.
         """
-        paths = [path for path in OURS[self.kind] if path.endswith(".service")] + [f"{unit}.d/daskops.conf"]
-        return any(settings(self.files.get(path, "")) != settings(self.units.get(path, "")) for path in paths)
+        return not same_unit(unit, self.files, self.units)
 
     @property
     def changed(self):
@@ -332,9 +309,10 @@ class Activation:
         """Let ``current`` lead to the release, which first notes the one that it takes over from."""
         if self.linked == self.target:
             return
-        # One that never served is nothing to go back to; the one before it is.
+        # One that never served is nothing to go back to; the one before it is. One that only the workers have run, because
+        # the scheduler had work, has served.
         before, release = self.linked, read_release(self.linked)
-        if set(release.get("served", [])) != set(release.get("services", [])):
+        if not release.get("served"):
             before = os.path.realpath(os.path.join(self.linked, "previous"))
         if read_release(before) and before != self.target and not self.host.module.params["back"]:
             point(os.path.join(self.target, "previous"), os.path.join("..", os.path.basename(before)))
@@ -375,8 +353,14 @@ def main():
         required_if=[("state", state, ["release", "services", "units"]) for state in ("started", "restarted")],
         supports_check_mode=True,
     )
+    if not module.check_mode:
+        # A run that was cut off may still be draining here. What there is to do is known when it has finished.
+        lock = os.open(LOCK, os.O_WRONLY | os.O_CREAT, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
     host = Host(module)
     activation = Activation(host)
+    if not module.check_mode and not activation.stopping and not read_release(activation.target):
+        module.fail_json(msg=f"The release {module.params['release']} is not on this host any more. Run site.yml.")
     result = {
         "changed": activation.changed,
         "restarted": activation.restarted,

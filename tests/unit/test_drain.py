@@ -486,6 +486,23 @@ def test_actor_goes_and_the_data_stays(shared):
 # Data that fits nowhere
 
 
+def test_worker_whose_loop_hangs_is_ended_at_the_deadline(tmp_path):
+    async def hang():
+        import time
+
+        time.sleep(600)
+
+    with cluster(tmp_path) as running:
+        (hung,) = running.start("hung")
+        running.client.run(hang, wait=False)  # on the worker's loop, which then answers nobody
+        wait_until(lambda: running.workers()[running.address("hung")]["last_seen"] < time.time() - 2)
+        begin = time.monotonic()
+        output, _ = hung.ask(timeout=1).communicate(timeout=40)
+        assert hung.process.wait(5) == -signal.SIGABRT
+        assert time.monotonic() - begin < 20
+        assert "what it ran and held is lost" in output
+
+
 def test_last_worker_does_not_wait_for_others(tmp_path, log):
     with cluster(tmp_path) as running:
         (only,) = running.start("only")

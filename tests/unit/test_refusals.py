@@ -251,6 +251,21 @@ def test_a_taken_port(unit, whose):
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "unit", "group", "stop"),
+    [
+        ("worker", "dask-worker@3.service", "dask_workers", "dask-workers.target"),
+        ("scheduler", "dask-scheduler.service", "dask_scheduler", "dask-scheduler.service"),
+    ],
+)
+def test_a_service_that_nobody_would_drain_any_more(kind, unit, group, stop):
+    both = {"scheduler": True, "worker": True}
+    info = {"running": {unit: "r"}}
+    assert list(plan_host.left_over("w1", info, both)) == []
+    sentence = only(plan_host.left_over("w1", info, {**both, kind: False}))
+    assert says(sentence, f"w1 runs {unit}", f"not in the group {group}", f"systemctl disable --now {stop}")
+
+
 GOOD_SETTINGS = {"home": "/opt/dask", "scratch": "/scratch", "environment_variables": {"A_1": "b"}, "preloads": {}}
 
 

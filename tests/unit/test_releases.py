@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -9,7 +10,8 @@ import pytest
 from ansible_collections.daskops.cluster.plugins.action.plan_rollback import way_back
 from ansible_collections.daskops.cluster.plugins.filter.expected_workers import expected_workers
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune, read_release, releases_to_keep
-from ansible_collections.daskops.cluster.plugins.modules.release import is_old
+from ansible_collections.daskops.cluster.plugins.module_utils.units import same_unit
+from ansible_collections.daskops.cluster.plugins.modules.release import abandon_newer, is_old, keep_history, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -169,11 +171,46 @@ def test_current_release_is_left_as_it_is():
     assert not is_old(release("a", 1), {})
 
 
+def test_release_that_was_changed_by_hand_keeps_its_way_back(home):
+    final, partial = home / "releases/c", home / "releases/.partial-c"
+    (final / "served-worker").symlink_to("manifest.json")
+    (final / "run.sh").write_text("changed")
+    shutil.copytree(home / "releases/b", partial, symlinks=True)
+    (partial / "previous").unlink()
+    (partial / "run.sh").write_text("as it should be")
+    keep_history(str(final), str(partial))
+    replace(str(final), str(partial))
+    assert (home / "current/run.sh").read_text() == "as it should be"
+    assert os.readlink(home / "current/previous") == "../b" and (home / "current/served-worker").is_symlink()
+    assert read_release(str(home / "current"))["staged"] == 2
+    assert names(home)["releases"] == ["a", "b", "c"]
+
+
+def test_change_that_was_given_up_lends_its_time_to_no_other(home):
+    current = read_release(str(home / "releases/a"))
+    abandon_newer(str(home), current)
+    assert [read_release(str(home / "releases" / name))["staged"] for name in "abc"] == [0, 0, 0]
+
+
+# Units
+
+
+def test_unit_with_another_setting_is_another():
+    unit = {"dask-worker@.service": "[Service]\nLimitNOFILE=1\n"}
+    comment = {"dask-worker@.service": "# Read this\n[Service]\n\nLimitNOFILE=1\n"}
+    assert same_unit("dask-worker@1.service", unit, comment)
+    assert not same_unit("dask-worker@1.service", unit, {"dask-worker@.service": "[Service]\nLimitNOFILE=2\n"})
+    drop_in = {**unit, "dask-worker@1.service.d/daskops.conf": "[Service]\nMemoryMax=1\n"}
+    assert not same_unit("dask-worker@1.service", unit, drop_in)
+    assert same_unit("dask-worker@2.service", unit, drop_in)
+    assert same_unit("dask-scheduler.service", unit, {})
+
+
 # Going back
 
 
-def host(current, previous=None):
-    return {"current": current, "previous": previous or {}}
+def host(current, previous=None, unfinished=0, running=None):
+    return {"current": current, "previous": previous or {}, "unfinished": unfinished, "running": running or {}}
 
 
 def ids(targets):
@@ -199,6 +236,17 @@ def test_way_back_that_was_cut_off_is_continued():
     targets, problems = way_back({"worker1": host(OLD), "worker2": host(NEW, OLD)})
     assert not problems
     assert ids(targets) == {"worker1": "old", "worker2": "old"}
+
+
+def test_way_back_that_was_cut_off_on_its_last_host_is_finished():
+    older = release("older", 0)
+    done = host(OLD, older, 2, {"dask-worker@1.service": "w"})
+    # Its second half of workers still drains.
+    halfway = host(OLD, older, 2, {"dask-worker@1.service": "w", "dask-worker@2.service": "x"})
+    halfway["current"] = {**OLD, "services": {"worker": {"dask-worker@1.service": "w", "dask-worker@2.service": "w"}}}
+    assert ids(way_back({"worker1": done, "worker2": halfway})[0]) == {"worker1": "old", "worker2": "old"}
+    # Once it has finished, the next one takes back the change before.
+    assert ids(way_back({"worker1": done, "worker2": done})[0]) == {"worker1": "older", "worker2": "older"}
 
 
 def test_hosts_with_different_environments_are_refused():

@@ -177,6 +177,11 @@ def test_run_fails_when_a_service_does_not_come_up(cluster, play, tmp_path):
 
 def test_run_fails_when_the_cluster_is_not_whole(cluster, play):
     host = cluster.host(cluster.workers[0])
+    # An administrator's own drop-in gives the run the time to see the worker before systemd ends it.
+    drop_in = "/etc/systemd/system/dask-worker@1.service.d/patient.conf"
+    host.check_output(f"mkdir -p $(dirname {drop_in}) && printf '[Service]\\nWatchdogSec=600\\n' > {drop_in}")
+    host.check_output("systemctl daemon-reload && systemctl restart dask-worker@1")
+    cluster.wait_until(cluster.is_whole, 60)
     host.check_output("systemctl kill --kill-whom=main --signal=STOP dask-worker@1")
     try:
         # Its unit is active, and no task of the run has anything to change: only the scheduler knows that it hangs.
@@ -187,6 +192,7 @@ def test_run_fails_when_the_cluster_is_not_whole(cluster, play):
         assert not any(run.changed.values())
     finally:
         host.check_output("systemctl kill --kill-whom=main --signal=CONT dask-worker@1")
+        host.check_output(f"rm {drop_in} && systemctl daemon-reload && systemctl restart dask-worker@1")
     cluster.wait_until(cluster.is_whole, 60)
 
 

@@ -4,6 +4,8 @@ import json
 import subprocess
 
 import pytest
+import yaml
+from conftest import INVENTORY, SCENARIO
 
 # Everything that could be there, by path; what the node image itself has is in none of these places.
 TRACES = "ls -d /opt/dask /var/lib/dask /etc/systemd/system/dask* /etc/systemd/system/*/dask* /run/dask* 2>/dev/null"
@@ -106,6 +108,68 @@ def test_status_when_a_host_is_lost(cluster, play, gone):
     assert f"Missing: {gone}-1" in run.output, run.output
     # What was stopped starts with its host.
     cluster.wait_until(cluster.is_whole, 90)
+
+
+# One task, which ends when it is told to, and data, both on a worker that is to go.
+ON_A_WORKER_THAT_GOES = """
+import os
+workers = client.scheduler_info(n_workers=-1)["workers"]
+address = [address for address, worker in workers.items() if worker["name"] == "%s"]
+data = client.scatter([b"kept"], workers=address, hash=False)
+
+def work():
+    import os, time
+    with open("/var/tmp/beside.log", "a") as log:
+        log.write("ran\\n")
+    while not os.path.exists("/tmp/go-on"):
+        time.sleep(0.1)
+    return "done"
+
+future = client.submit(work, workers=address, allow_other_workers=True, pure=False)
+print("there", flush=True)
+print(future.result(), client.gather(data)[0].decode())
+"""
+
+
+def test_workers_beside_the_scheduler(cluster, play, tmp_path):
+    """A host may be in both groups; what becomes of its workers is then no business of its scheduler's."""
+    inventory = yaml.safe_load((SCENARIO / "hosts.yml").read_text())
+    workers = inventory["all"]["children"]["dask_workers"]["hosts"]
+
+    def site(count):
+        workers[cluster.scheduler] = {"dask_worker_count": count, "dask_worker_memory": "512MiB"}
+        (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory))
+        return play.start("site", inventory=[INVENTORY[0], f"--inventory={tmp_path}/hosts.yml"])
+
+    host = cluster.host(cluster.scheduler)
+    run = play.finish(site(3))
+    assert run.returncode == 0, run.output
+    scheduler, pids = cluster.summary()["scheduler"]["id"], cluster.pids()
+    goes = f"{cluster.scheduler}-3"
+    assert goes in pids
+    client = cluster.start(ON_A_WORKER_THAT_GOES % goes)
+    assert client.stdout.readline() == "there\n"
+    journal = "journalctl --unit=dask-worker@3 --output=cat"
+    cluster.wait_until(lambda: host.file("/var/tmp/beside.log").exists, 10)
+    process = site(2)
+    cluster.wait_until(lambda: "draining: 1 tasks left" in host.check_output(journal), 60)
+    host.check_output("touch /tmp/go-on")
+    run = play.finish(process)
+    assert run.returncode == 0, run.output
+    assert client.communicate(timeout=60)[0] == "done kept\n"
+    assert host.check_output("cat /var/tmp/beside.log") == "ran"
+    assert "drained in" in host.check_output(journal)
+    assert cluster.summary()["scheduler"]["id"] == scheduler
+    assert cluster.pids() == {name: pid for name, pid in pids.items() if name != goes}
+
+    # Taken out of its group, its workers would be nobody's.
+    run = play("site")
+    assert run.returncode != 0
+    assert f"{cluster.scheduler} runs dask-worker@1.service, dask-worker@2.service, but is not in" in run.output
+    host.check_output("systemctl disable --now dask-workers.target")
+    run = play("site")
+    assert run.returncode == 0, run.output
+    assert cluster.is_whole() and cluster.summary()["scheduler"]["id"] == scheduler
 
 
 def test_remove_all(cluster, play, gone):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import socket
 import sys
 import time
@@ -62,6 +63,14 @@ class MainProcess:
             self.fd = os.pidfd_open(int(os.environ["MAINPID"]))
         except (KeyError, ValueError, OSError, AttributeError):
             pass  # it has gone, or the kernel or Python is too old to wait for it: then systemd does
+
+    def abort(self) -> None:
+        """End it where its event loop hangs and no signal would be handled; faulthandler writes the stacks to the journal"""
+        if self.fd is not None:
+            try:
+                signal.pidfd_send_signal(self.fd, signal.SIGABRT)
+            except ProcessLookupError:
+                pass  # it has gone in this moment
 
     def ended(self, seconds: float) -> bool:
         """Wait for its end; True also where there is nothing to wait for"""
@@ -124,7 +133,8 @@ def main() -> int:
         say(f"May not open {path}: only the worker's user and root may")
         return 1
     except (TimeoutError, socket.timeout):
-        say("The deadline is over and the worker still there: leaving it to systemd")
+        say("The deadline is over and the worker still there: ending it; what it ran and held is lost")
+        process.abort()
         return 0
 
 
