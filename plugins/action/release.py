@@ -30,6 +30,7 @@ class ActionModule(ActionBase):
         module_arguments = {
             "home": arguments["home"],
             "manifest": manifest,
+            "environment_built": arguments.get("environment_built", False),
             "staged": arguments["staged"],
             "files": {file["path"]: file["content"] for file in files},
         }

@@ -30,6 +30,10 @@ options:
     description: Id of the environment that the release runs.
     type: str
     required: true
+  environment_built:
+    description: Whether the same run builds the environment, so that check mode does not miss it.
+    type: bool
+    default: false
   staged:
     description:
       - When, in seconds since the epoch and by the controller's clock, the change began that the release belongs to.
@@ -170,7 +174,6 @@ def keep_history(old, new):
     for path in [os.path.join(old, "previous"), *glob.glob(os.path.join(old, "served-*"))]:
         if os.path.islink(path):
             os.symlink(os.readlink(path), os.path.join(new, os.path.basename(path)))
-    stamp(new, read_release(old)["staged"])
 
 
 def replace(final, partial):
@@ -210,6 +213,7 @@ def main():
         argument_spec={
             "home": {"type": "path", "required": True},
             "manifest": {"type": "dict", "required": True},
+            "environment_built": {"type": "bool", "default": False},
             "staged": {"type": "int", "required": True},
             "files": {"type": "dict", "required": True},
         },
@@ -221,19 +225,20 @@ def main():
     environment = os.path.join(home, "environments", manifest["environment"])
     link = os.path.join(final, "environment")
     current = os.path.join(home, "current")
+    before, running = read_release(final), read_release(current)
     if read_tree(final) == files and os.path.islink(link) and os.readlink(link) == environment:
-        running = read_release(current)
-        if not module.check_mode and is_old(read_release(final), running):
+        if not module.check_mode and is_old(before, running):
             stamp(final, module.params["staged"])
         if not module.check_mode and running.get("id") == manifest["id"]:
             abandon_newer(home, running)
         module.exit_json(changed=False)
-    if not module.check_mode:
-        if not os.path.exists(os.path.join(environment, "environment.json")):
+    if not os.path.exists(os.path.join(environment, "environment.json")):
+        if not (module.check_mode and module.params["environment_built"]):
             module.fail_json(
                 msg=f"The environment {manifest['environment']}, which this release is to run, is not on this host. Run "
                 "site.yml without --tags, or with --tags environment first."
             )
+    if not module.check_mode:
         os.umask(0o022)
         partial = os.path.join(home, "releases", f".partial-{manifest['id']}")
         # Of a run that was cut off.
@@ -241,8 +246,10 @@ def main():
         write_tree(partial, files)
         stamp(partial, module.params["staged"])
         os.symlink(environment, os.path.join(partial, "environment"))
-        if read_release(final):
+        if before:
             keep_history(final, partial)
+            if not is_old(before, running):
+                stamp(partial, before["staged"])
         os.sync()
         replace(final, partial)
     module.exit_json(changed=True, diff=differences(read_tree(current), files))

@@ -96,9 +96,10 @@ def test_worker_that_was_started_by_another_unit_is_restarted(cluster, play):
 
 def test_environment_that_is_not_there_is_refused(cluster, play, lock):
     before, pids = environments(cluster), cluster.pids()
-    run = play("site", "--tags", "config", "-e", f"dask_environment_lock={lock}")
-    assert run.returncode != 0
-    assert "is not on this host" in run.output and "--tags environment" in run.output
+    for mode in (["--check"], []):
+        run = play("site", "--tags", "config", "-e", f"dask_environment_lock={lock}", *mode)
+        assert run.returncode != 0
+        assert "is not on this host" in run.output and "--tags environment" in run.output
     assert environments(cluster) == before
     assert cluster.pids() == pids
 
