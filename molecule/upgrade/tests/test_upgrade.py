@@ -63,6 +63,20 @@ def test_other_playbooks_know_that_the_scheduler_is_pending(cluster, play):
     assert cluster.pids() == pids
 
 
+def test_workers_change_while_the_scheduler_is_pending(cluster, play, lock):
+    scheduler, pids = cluster.summary()["scheduler"]["id"], cluster.pids()
+    # Neither run gives the scheduler a turn, and the second does not even know its host.
+    for target, limit in ((0.55, ["--tags", "worker"]), (0.56, ["--limit", cluster.workers[0]])):
+        change = {"dask_worker_config": {"distributed": {"worker": {"memory": {"target": target}}}}}
+        run = play("site", *limit, "-e", json.dumps({**change, "dask_environment_lock": str(lock)}))
+        assert run.returncode == 0, run.output
+        assert "The scheduler is pending" in run.output
+        changed = {name for name, pid in cluster.pids().items() if pid != pids[name]}
+        assert changed == ({f"{cluster.workers[0]}-1"} if "--limit" in limit else set(pids))
+        pids = cluster.pids()
+    assert cluster.summary()["scheduler"]["id"] == scheduler
+
+
 def test_next_run_picks_the_scheduler_up_as_check_mode_said(cluster, play):
     # Nobody computes; back to the default lock.
     scheduler = cluster.summary()["scheduler"]["id"]
