@@ -119,9 +119,6 @@ from ansible_collections.daskops.cluster.plugins.module_utils.processes import r
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune, read_release
 from ansible_collections.daskops.cluster.plugins.module_utils.units import SYSTEMD, UNIT, same_unit, unit_files
 
-# Whoever changes what a host's services run holds it.
-LOCK = "/run/daskops-services.lock"
-
 
 class Host:
     """What systemd and the file system of this host say."""
@@ -355,8 +352,7 @@ def main():
     )
     if not module.check_mode:
         # A run that was cut off may still be draining here. What there is to do is known when it has finished.
-        lock = os.open(LOCK, os.O_WRONLY | os.O_CREAT, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.flock(os.open(SYSTEMD, os.O_RDONLY), fcntl.LOCK_EX)
     host = Host(module)
     activation = Activation(host)
     if not module.check_mode and not activation.stopping and not read_release(activation.target):
