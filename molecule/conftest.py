@@ -162,7 +162,7 @@ def load(cluster):
     executed = collections.Counter()
     for name in cluster.workers:
         executed.update(cluster.host(name).run("cat /var/tmp/executed.log").stdout.split())
-    print(f"{output.strip()} tasks while the cluster changed")
+    print(f" ({output.strip()} tasks while the cluster changed)")
     assert int(output) > 0
     assert set(executed) == {str(number) for number in range(int(output))}
     assert {number: times for number, times in executed.items() if times > 1} == {}
