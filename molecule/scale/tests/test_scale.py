@@ -137,7 +137,11 @@ def test_workers_beside_the_scheduler(cluster, play, tmp_path):
     workers = inventory["all"]["children"]["dask_workers"]["hosts"]
 
     def site(count):
-        workers[cluster.scheduler] = {"dask_worker_count": count, "dask_worker_threads": 1, "dask_worker_memory": "512MiB"}
+        workers[cluster.scheduler] = {
+            "dask_worker_count": count,
+            "dask_worker_threads": 1,
+            "dask_worker_memory": "512MiB",
+        }
         (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory))
         return play.start("site", inventory=[INVENTORY[0], f"--inventory={tmp_path}/hosts.yml"])
 
