@@ -64,13 +64,19 @@ demo: testbed ## a cluster of one scheduler and three workers in containers, and
 	@ansible-playbook $(DEMO) testbed/demo.yml
 
 .PHONY: demo-down
-demo-down: .venv/complete ## remove the demo
-	@$(QUIET) ansible-playbook $(DEMO) testbed/destroy.yml
+demo-down: demo-gone ## remove the demo
 	@testbed/engine stop
 
+.PHONY: demo-gone
+demo-gone: .venv/complete
+	@$(QUIET) ansible-playbook $(DEMO) testbed/destroy.yml
+
 .PHONY: clean
-clean: demo-down ## remove the demo, the images, the caches and .venv
-	@docker images --quiet 'daskops-*' 2>/dev/null | sort -u | xargs --no-run-if-empty docker rmi --force >/dev/null || true
+clean: ## remove the demo, the images, the caches and .venv
+	@if docker version >/dev/null 2>&1 || command -v dockerd >/dev/null; then \
+	    $(MAKE) --no-print-directory demo-gone; \
+	    docker images --quiet 'daskops-*' | sort -u | xargs --no-run-if-empty docker rmi --force >/dev/null; \
+	    testbed/engine stop; fi
 	rm -rf .venv .cache .ansible
 
 # -- Tests -------------------------------------------------------------------------------------------------------------

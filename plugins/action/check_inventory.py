@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
@@ -31,6 +32,12 @@ CLUSTER_WIDE = (
     "dask_scheduler_platform",
     "dask_scheduler_port",
 )
+
+
+def is_serial(value):
+    """Whether Ansible makes batches of a value, none of which is empty."""
+    values = value if isinstance(value, list) else [value]
+    return bool(values) and all(re.fullmatch(r"[1-9]\d*|[1-9]\d?%|100%", str(one)) for one in values)
 
 
 def is_windows(variables):
@@ -91,6 +98,10 @@ def problems(groups, hostvars, options, address, platform):
                 f"{name} is {common} for most hosts, but differs for {others}. It holds for the whole cluster: set it once, "
                 "for all hosts."
             )
+
+    serials = [hostvars[host]["dask_serial"] for host in workers if "dask_serial" in hostvars[host]]
+    for value in {str(serial): serial for serial in serials if not is_serial(serial)}:
+        yield f"dask_serial is '{value}'. Give a number of hosts from 1 on, a percentage like 20%, or a list of these."
 
     unknown = {}
     for host in [*schedulers, *workers]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -25,6 +26,12 @@ def differing_pythons(hosts):
             f"Python differs: {names}; the other hosts have {common}. Tasks travel between hosts as pickles and bytecode, "
             "so all need the same minor version. Set dask_python to one that every host has."
         )
+
+
+def check_that_dask_is_in(lock):
+    """Raise `LockError` if the lock's text does not hold what the services run."""
+    if not re.search(r"^distributed[ =@\[]", lock, re.MULTILINE):
+        raise LockError("it does not hold distributed, which is what the services run")
 
 
 def too_many_for_windows(plans, limit):
@@ -47,7 +54,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         arguments = self._task.args
-        problems = list(differing_pythons(arguments["hosts"]))
+        problems = list(differing_pythons({**arguments.get("others", {}), **arguments["hosts"]}))
         if arguments["scheduler_platform"] == "windows":
             problems += too_many_for_windows(arguments["plans"], int(arguments["windows_scheduler_max_workers"]))
 
@@ -60,10 +67,14 @@ class ActionModule(ActionBase):
         if not problems:
             try:
                 result["environments"] = self._environments(arguments)
+                check_that_dask_is_in(Path(os.path.expanduser(arguments["lock"])).read_text(encoding="utf-8"))
             except FileNotFoundError:
                 problems.append(f"dask_environment_lock ({arguments['lock']}) does not exist on the controller.")
-            except (OSError, UnicodeDecodeError) as error:
+            except UnicodeDecodeError as error:
                 problems.append(f"dask_environment_lock ({arguments['lock']}) cannot be read: {error}.")
+            except OSError as error:
+                names = f"dask_environment_lock ({arguments['lock']}) or dask_cache ({arguments['cache']})"
+                problems.append(f"{names} cannot be used on the controller: {error}.")
             except LockError as error:
                 problems.append(
                     f"dask_environment_lock ({arguments['lock']}): {error}. "

@@ -24,6 +24,12 @@ UNFIT_FOR_SCRATCH = {
     "nfs4": "is on the network",
     "cifs": "is on the network",
     "smb3": "is on the network",
+    "9p": "is on the network",
+    "beegfs": "is on the network",
+    "ceph": "is on the network",
+    "lustre": "is on the network",
+    "fuse.glusterfs": "is on the network",
+    "fuse.sshfs": "is on the network",
 }
 
 
@@ -32,6 +38,13 @@ PLAIN_PATH = re.compile(r"/[\w.+@/-]+")
 
 # What the services cannot do without; a user's value would be lost or break them.
 RESERVED = ("DASK_CONFIG", "DASK_ROOT_CONFIG", "PYTHONPATH")
+
+
+def is_number(value):
+    try:
+        return float(value) >= 0
+    except (TypeError, ValueError):
+        return False
 
 
 def bad_settings(host, settings):
@@ -47,6 +60,9 @@ def bad_settings(host, settings):
             yield f"{host}: dask_environment_variables: '{name}' is no variable's name, or its value has several lines."
         elif name in RESERVED or name.startswith("DASKOPS_"):
             yield f"{host}: dask_environment_variables: {name} is set by daskops.cluster itself. Remove it."
+    for name, number in settings["resources"].items():
+        if not re.fullmatch(r"[^\s=,\"'\\]+", str(name)) or not is_number(number):
+            yield f"{host}: dask_worker_resources: '{name}: {number}' is no name without spaces, = and , with a number."
     for variable, modules in settings["preloads"].items():
         for module in modules:
             if module.endswith(".py") and not os.path.isfile(os.path.expanduser(module)):
@@ -71,6 +87,11 @@ def fitness(host, info, settings):
     elif python["implementation"] != "cpython":
         yield f"{host}: dask_python ({python['executable']}) is {python['implementation']}. Set it to a CPython."
 
+    if info["account"] and not info["account"]["at_home"]:
+        yield (
+            f"{host}: dask_user has no home directory ({info['account']['home']} does not exist), where the services run. "
+            "Make it, or choose another user."
+        )
     try:
         wanted = parse_size(settings["free_disk"])
     except ValueError as error:
@@ -86,6 +107,11 @@ def fitness(host, info, settings):
                 f"{host} has {format_size(system['free'])} free at {system['mount']}, where {variable} ({directory}) lies; "
                 f"dask_free_disk asks for {format_size(wanted)}. Free some, choose another directory, or lower it."
             )
+    if settings["worker"] and not info["file_systems"][settings["scratch"]]["writable"]:
+        yield (
+            f"{host}: dask_worker_scratch_directory ({settings['scratch']}) is no directory that dask_user may write to. "
+            "Name one below it, which is made then, or give it to that user."
+        )
     if settings["worker"] and not settings["scratch_any_filesystem"]:
         kind = info["file_systems"][settings["scratch"]]["type"]
         if kind in UNFIT_FOR_SCRATCH:
@@ -113,6 +139,17 @@ def left_over(host, info, settings):
                 f"{host} runs {', '.join(units)}, but is not in the group {group}. Put it back, or stop them for good, "
                 f"which drains workers, by this on the host: systemctl disable --now {all_of_them}"
             )
+
+
+def loopback(host, info, settings):
+    """A sentence if workers here would tell the others to reach them at an address that leads every host to itself."""
+    address = info["scheduler_address"]
+    if settings["worker"] and not settings["alone"] and (address.startswith("127.") or address == "::1"):
+        yield (
+            f"{host} reaches the scheduler at {address}, so other hosts could not reach its workers. Set "
+            "dask_scheduler_host to the scheduler's address on the network. (Debian's /etc/hosts has 127.0.1.1 for a "
+            "host's own name.)"
+        )
 
 
 def taken_ports(host, info, ports):
@@ -159,6 +196,7 @@ class ActionModule(ActionBase):
             problems = [
                 *fitness(host, info, settings),
                 *left_over(host, info, settings),
+                *loopback(host, info, settings),
                 *taken_ports(host, info, ports),
             ]
         result["workers"] = workers

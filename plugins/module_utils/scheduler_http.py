@@ -197,6 +197,8 @@ class SchedulerHTTP:
             )
             with response:
                 return self._read(response).decode("utf-8", "replace"), response.headers
+        except UnicodeError as e:
+            raise SchedulerError(url, "this is not a URL of a scheduler", "Write it like http://10.0.0.1:8787") from e
         except (OSError, http.client.HTTPException) as e:
             raise explain(e, url, self.timeout) from e
 

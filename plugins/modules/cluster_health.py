@@ -345,6 +345,9 @@ def main():
         supports_check_mode=True,
     )
     params = module.params
+    for name in ("interval", "request_timeout"):
+        if params[name] <= 0:
+            module.fail_json(msg=f"{name} is {params[name]:g}: give a number of seconds above 0.")
     try:
         scheduler = SchedulerHTTP(params["url"], params["request_timeout"], params["validate_certs"], params["ca_path"])
     except SchedulerError as e:  # the arguments are wrong, which no waiting cures

@@ -225,7 +225,7 @@ def build(module, environments, final):
     archive = checked(module, module.params["archive"])
     partial = os.path.join(environments, f".partial-{module.params['id']}")
     # What builds that were cut off have left.
-    for leftover in (partial, *glob.glob(os.path.join(environments, ".unpacked-*"))):
+    for leftover in [path for kind in ("partial", "unpacked") for path in glob.glob(f"{environments}/.{kind}-*")]:
         shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=environments) as unpacked:
         description = {"id": module.params["id"], **Builder(module, partial).build(archive, unpacked)}

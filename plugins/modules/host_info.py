@@ -39,6 +39,10 @@ options:
     type: list
     elements: str
     default: []
+  scheduler_host:
+    description: Name or address of the scheduler's host, to be looked up; empty for none.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -94,7 +98,9 @@ python:
       elements: str
   sample: {executable: /usr/bin/python3, version: 3.11.2, implementation: cpython, machine: x86_64, libc: [glibc, "2.36"]}
 file_systems:
-  description: By path asked for, its C(type), C(mount) point and C(free) bytes.
+  description:
+    - By path asked for, its C(type), C(mount) point and C(free) bytes, and whether it is C(writable) for O(user).
+    - A directory that does not exist yet counts as writable.
   type: dict
   returned: always
 listeners:
@@ -102,6 +108,11 @@ listeners:
   type: list
   elements: dict
   returned: always
+scheduler_address:
+  description: The address that this host takes for O(scheduler_host); empty if it knows none.
+  type: str
+  returned: always
+  sample: 10.0.0.1
 current:
   description:
     - The release that the host was last told to run, with its C(id), C(environment), C(services) and C(units), and when it
@@ -131,10 +142,10 @@ scheduler_environment:
   type: str
   returned: always
 account:
-  description: The C(home) and C(comment) of O(user); empty if the host does not know it.
+  description: The C(home) and C(comment) of O(user), and whether its home is there (C(at_home)); empty without that user.
   type: dict
   returned: always
-  sample: {home: /var/lib/dask, comment: Dask}
+  sample: {home: /var/lib/dask, comment: Dask, at_home: true}
 environments:
   description: Ids of the complete environments on the host.
   type: list
@@ -147,6 +158,7 @@ import json
 import os
 import pwd
 import re
+import socket
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
@@ -177,6 +189,19 @@ def memory():
     total = int(re.search(r"MemTotal:\s+(\d+) kB", read("/proc/meminfo")).group(1)) * 1024
     limits = [read("/sys/fs/cgroup/memory.max").strip(), read("/sys/fs/cgroup/memory/memory.limit_in_bytes").strip()]
     return min([total, *(int(limit) for limit in limits if limit.isdigit())])
+
+
+def writable(module, path):
+    """Whether the services' user may write to a directory, or it does not exist yet."""
+    if not os.path.exists(path):
+        return True
+    user = module.params["user"]
+    if not account(user) or os.geteuid() != 0:  # a user that is to be made may do what everybody may
+        return os.path.isdir(path) and os.stat(path).st_mode & 0o003 == 0o003
+    return (
+        module.run_command(["runuser", "-u", user, "--", "test", "-d", path, "-a", "-w", path, "-a", "-x", path])[0]
+        == 0
+    )
 
 
 def file_system(path):
@@ -216,9 +241,9 @@ def listeners():
                 ports[f"socket:[{fields[9]}]"] = int(fields[1].rsplit(":", 1)[1], 16)
     found = {}
     for process in filter(str.isdigit, os.listdir("/proc")):
-        for socket in descriptors(process) & ports.keys():
+        for link in descriptors(process) & ports.keys():
             unit = re.search(r"([^/\s]+\.(?:service|socket|scope))", read(f"/proc/{process}/cgroup"))
-            found[ports[socket]] = {
+            found[ports[link]] = {
                 "process": f"{read(f'/proc/{process}/comm').strip()} (process {process})",
                 "unit": unit.group(1) if unit else "",
             }
@@ -266,7 +291,15 @@ def account(name):
         entry = pwd.getpwnam(name)
     except KeyError:
         return {}
-    return {"home": entry.pw_dir, "comment": entry.pw_gecos}
+    return {"home": entry.pw_dir, "comment": entry.pw_gecos, "at_home": os.path.isdir(entry.pw_dir)}
+
+
+def address_of(name):
+    """The address that this host takes for a name; empty if it knows none."""
+    try:
+        return socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0] if name else ""
+    except OSError:
+        return ""
 
 
 def is_complete(environment):
@@ -282,6 +315,7 @@ def main():
             "python": {"type": "str", "default": "python3"},
             "user": {"type": "str", "required": True},
             "paths": {"type": "list", "elements": "str", "default": []},
+            "scheduler_host": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
@@ -303,8 +337,11 @@ def main():
         memory=memory(),
         systemd=os.path.isdir(SYSTEMD),
         python=python,
-        file_systems={path: file_system(path) for path in module.params["paths"]},
+        file_systems={
+            path: {**file_system(path), "writable": writable(module, path)} for path in module.params["paths"]
+        },
         listeners=listeners(),
+        scheduler_address=address_of(module.params["scheduler_host"]),
         running=runs,
         scheduler_environment=scheduler.get("environment", ""),
         current=current,

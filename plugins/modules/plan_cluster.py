@@ -29,6 +29,10 @@ options:
     description: What M(daskops.cluster.host_info) returned, by host.
     type: dict
     required: true
+  others:
+    description: Likewise, hosts that are no part of the run and that these must go with.
+    type: dict
+    default: {}
   plans:
     description: The workers that M(daskops.cluster.plan_host) planned, by host.
     type: dict

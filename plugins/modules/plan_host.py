@@ -42,6 +42,10 @@ options:
         description: Whether the host runs workers.
         type: bool
         required: true
+      alone:
+        description: Whether it is the only host of the cluster.
+        type: bool
+        required: true
       home:
         description: Value of C(dask_home).
         type: path
@@ -64,6 +68,10 @@ options:
         required: true
       environment_variables:
         description: Value of C(dask_environment_variables).
+        type: dict
+        required: true
+      resources:
+        description: Value of C(dask_worker_resources).
         type: dict
         required: true
       preloads:
@@ -131,12 +139,14 @@ EXAMPLES = r"""
     settings:
       scheduler: false
       worker: true
+      alone: false
       home: /opt/dask
       python: python3
       free_disk: 2GiB
       scratch: /var/lib/dask/scratch
       scratch_any_filesystem: false
       environment_variables: {}
+      resources: {GPU: 1}
       preloads: {dask_worker_preloads: [my_company.dask_monitor]}
       dask_scheduler_port: 8786
       dask_scheduler_dashboard_port: 8787

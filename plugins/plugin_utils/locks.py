@@ -166,6 +166,13 @@ def check_wheels(paths, python):
                 raise LockError(f"{wheel['Name']} needs {requirement}, the lock holds {version}")
 
 
+def pins(paths):
+    """What a lock says of each wheel, and its path."""
+    for path in paths:
+        metadata = _metadata(path)
+        yield f"{canonicalize_name(metadata['Name'])}=={metadata['Version']}", path
+
+
 def _fits(wanted, version):
     try:
         return SpecifierSet(wanted).contains(version, prereleases=True)

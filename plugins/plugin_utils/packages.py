@@ -22,6 +22,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     check_wheels,
     minor,
     parse_lock,
+    pins,
     platform_tags,
     select,
 )
@@ -111,6 +112,9 @@ class Packages:
         if self.source == "controller":
             wheels = self._download([*options, *self.lines], directory, "wheels", index_url)
             check_wheels(wheels, self.python)
+            # Just these: whatever the lock says of where they come from, hosts take them from here.
+            with open(requirements, "w", encoding="utf-8") as file:
+                file.writelines(f"{pin} --hash=sha256:{sha256_of(path)}\n" for pin, path in pins(wheels))
             members += [(path, f"wheels/{os.path.basename(path)}") for path in wheels]
             if self._compiles_here():
                 members.append((_compile(wheels, directory), "bytecode.zip"))

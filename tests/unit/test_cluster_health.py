@@ -399,7 +399,9 @@ def test_no_connection_in_time():
 
 
 def test_arguments_that_cannot_work():
-    assert "is not a URL of a scheduler" in health("10.0.0.1:8787")["msg"]
+    for url in ("10.0.0.1:8787", "http://10.0.0..1:8787"):
+        assert "is not a URL of a scheduler" in health(url)["msg"]
+    assert "request_timeout is 0: give" in health("http://127.0.0.1:8787", request_timeout=0)["msg"]
     result = health("https://127.0.0.1:8787", ca_path="/no/such/ca.pem", timeout=60)
     assert result["failed"] and "which is no file here" in result["msg"]
 

@@ -57,6 +57,17 @@ def test_good_inventories_pass(good):
     assert inventory(**good) == []
 
 
+@pytest.mark.parametrize("serial", [1, "3", "20%", "100%", [1, "50%"]])
+def test_batches(serial):
+    assert inventory(w1={"dask_serial": serial}, w2={"dask_serial": serial}) == []
+
+
+@pytest.mark.parametrize("serial", [0, -1, 0.2, "half", "0%", "101%", "", [], [1, 0], None])
+def test_batches_of_nothing(serial):
+    found = inventory(w1={"dask_serial": serial}, w2={"dask_serial": serial})
+    assert says(only(found), f"dask_serial is '{serial}'", "Give a number of hosts from 1 on")
+
+
 def test_groups_that_do_not_exist_are_empty():
     found = list(check_inventory.problems({}, {}, OPTIONS, "", "linux"))
     assert len(found) == 2
@@ -137,9 +148,10 @@ INFO = {
     "systemd": True,
     "python": PYTHON,
     "file_systems": {
-        "/opt/dask": {"type": "ext4", "mount": "/", "free": 10 * GIB},
-        "/scratch": {"type": "xfs", "mount": "/scratch", "free": 10 * GIB},
+        "/opt/dask": {"type": "ext4", "mount": "/", "free": 10 * GIB, "writable": False},
+        "/scratch": {"type": "xfs", "mount": "/scratch", "free": 10 * GIB, "writable": True},
     },
+    "account": {"home": "/var/lib/dask", "comment": "", "at_home": True},
     "listeners": [
         {"port": 22, "process": "sshd (process 1)", "unit": "ssh.service"},
         {"port": 8800, "process": "python (process 2)", "unit": "dask-worker@1.service"},
@@ -228,6 +240,29 @@ def test_scratch_where_spilling_helps_nobody(kind, reason):
     assert says(sentence, "Choose a directory on a local disk", "dask_worker_scratch_any_filesystem to true")
 
 
+def test_scratch_that_is_somebody_elses():
+    sentence = only(unfit(with_file_system("/scratch", writable=False)))
+    assert says(sentence, "w1: dask_worker_scratch_directory (/scratch)", "dask_user may write to", "Name one below it")
+    assert unfit(with_file_system("/scratch", writable=False), worker=False) == []
+
+
+def test_user_without_a_home():
+    sentence = only(unfit(lambda info: info["account"].update(at_home=False)))
+    assert says(sentence, "w1: dask_user has no home directory (/var/lib/dask does not exist)", "Make it")
+    assert unfit(lambda info: info.update(account={})) == []
+
+
+@pytest.mark.parametrize("address", ["127.0.1.1", "::1"])
+def test_workers_that_other_hosts_could_not_reach(address):
+    here, settings = {"scheduler_address": address}, {"worker": True, "alone": False}
+    sentence = only(plan_host.loopback("w1", here, settings))
+    assert says(sentence, f"w1 reaches the scheduler at {address}", "Set dask_scheduler_host")
+    assert list(plan_host.loopback("w1", here, {**settings, "alone": True})) == []
+    assert list(plan_host.loopback("w1", here, {**settings, "worker": False})) == []
+    for elsewhere in ("10.0.0.1", "fd00::1", ""):
+        assert list(plan_host.loopback("w1", {"scheduler_address": elsewhere}, settings)) == []
+
+
 def test_everything_that_is_wrong_is_told_at_once():
     def change(info):
         info.update(systemd=False, python={})
@@ -266,7 +301,13 @@ def test_a_service_that_nobody_would_drain_any_more(kind, unit, group, stop):
     assert says(sentence, f"w1 runs {unit}", f"not in the group {group}", f"systemctl disable --now {stop}")
 
 
-GOOD_SETTINGS = {"home": "/opt/dask", "scratch": "/scratch", "environment_variables": {"A_1": "b"}, "preloads": {}}
+GOOD_SETTINGS = {
+    "home": "/opt/dask",
+    "scratch": "/scratch",
+    "environment_variables": {"A_1": "b"},
+    "resources": {"GPU": 1, "MEM": "2.5"},
+    "preloads": {},
+}
 
 
 def test_good_settings_pass(tmp_path):
@@ -296,6 +337,12 @@ def test_an_environment_variable_that_a_file_cannot_hold(name, value):
     assert says(sentence, "w1: dask_environment_variables", f"'{name}'")
 
 
+@pytest.mark.parametrize("resources", [{"GPU": "one"}, {"GPU": None}, {"G PU": 1}, {"A=B": 1}, {"A,B": 1}, {"GPU": -1}])
+def test_a_resource_that_a_command_line_cannot_hold(resources):
+    sentence = only(plan_host.bad_settings("w1", {**GOOD_SETTINGS, "resources": resources}))
+    assert says(sentence, "w1: dask_worker_resources:", "with a number")
+
+
 @pytest.mark.parametrize("name", ["PYTHONPATH", "DASK_CONFIG", "DASK_ROOT_CONFIG", "DASKOPS_ARGUMENTS"])
 def test_an_environment_variable_that_is_ours(name):
     sentence = only(plan_host.bad_settings("w1", {**GOOD_SETTINGS, "environment_variables": {name: "x"}}))
@@ -316,6 +363,14 @@ def test_differing_pythons():
     assert says(
         sentence, "b (3.12), d (3.10)", "the other hosts have 3.11", "Set dask_python to one that every host has"
     )
+
+
+def test_a_lock_without_dask():
+    for good in ("a==1\ndistributed==2026.8.0 \\\n", "distributed @ file:///x.whl", "distributed[http]==1"):
+        plan_cluster.check_that_dask_is_in(good)
+    for bad in ("dask==1\n", "# distributed==1\n", "distributed-plus==1\n"):
+        with pytest.raises(plan_cluster.LockError, match="does not hold distributed"):
+            plan_cluster.check_that_dask_is_in(bad)
 
 
 @pytest.mark.parametrize("workers, refused", [(50, False), (51, True)])

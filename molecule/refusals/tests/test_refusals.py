@@ -95,6 +95,23 @@ def test_pythons(cluster, refused, version, message):
     refused(with_variables({"worker2": {"dask_python": "/usr/local/bin/another-python"}}), message)
 
 
+def test_python_of_a_host_that_joins_alone(refused, cluster):
+    host = cluster.host("worker2")
+    program = "#!/usr/bin/python3\nimport sys\nsys.version_info = (3, 12, 4)\nexec(sys.argv[2])\n"
+    host.check_output(f"install -m 755 /dev/stdin /usr/local/bin/another-python <<'EOF'\n{program}EOF")
+    # The scheduler's host is not in the run, and still it is one to go with.
+    inventory = with_variables({"worker2": {"dask_python": "/usr/local/bin/another-python"}})
+    refused(inventory, r"Python differs: .*the other hosts have", "--limit", "worker2")
+
+
+def test_scratch_that_is_somebody_elses(cluster, refused):
+    cluster.host("worker1").check_output("install --directory --mode=755 /srv/scratch")
+    refused(
+        with_variables({"all": {"dask_worker_scratch_directory": "/srv/scratch"}}),
+        r"worker1: dask_worker_scratch_directory \(/srv/scratch\) is no directory that dask_user may write to. Name one",
+    )
+
+
 @pytest.mark.parametrize(("port", "variable"), [(8786, "dask_scheduler_port"), (8787, "dask_scheduler_dashboard_port")])
 def test_taken_port(cluster, refused, port, variable):
     host = cluster.host("scheduler")
