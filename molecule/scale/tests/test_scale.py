@@ -66,7 +66,7 @@ def test_restart(cluster, play, load):
 
 def test_restart_of_an_idle_cluster(cluster, play):
     scheduler = cluster.summary()["scheduler"]["id"]
-    run = play("restart", "-e", json.dumps({"dask_serial": "50%"}))
+    run = play("restart", "-e", json.dumps({"dask_serial": [1, "50%"]}))
     assert run.returncode == 0, run.output
     assert cluster.summary()["scheduler"]["id"] != scheduler
     assert cluster.is_whole()

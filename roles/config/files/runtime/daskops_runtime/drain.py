@@ -32,6 +32,8 @@ DATA = (1 / 3, 60.0)
 CLOSING = (1 / 6, 5.0)
 #: Seconds that Dask may take to close after the drain, or after its deadline.
 LAST = 5.0
+#: Why a drain ends, whether a question to the scheduler fails first or Dask notices first that the connection is lost.
+UNREACHABLE = "the scheduler cannot be reached"
 #: The states of a worker, as the scheduler knows it, that may take data, now or later.
 TAKERS = {"init", "running", "paused"}
 
@@ -284,7 +286,7 @@ class Drain:
         except OutOfTime:
             await self.count_lost()
         except SchedulerGone:
-            self.reason, self.lost = "the scheduler cannot be reached", None
+            self.reason, self.lost = UNREACHABLE, None
         except asyncio.CancelledError:
             self.interrupt()  # Dask ends with all its tasks cancelled on SIGTERM
             raise
@@ -317,7 +319,7 @@ class Drain:
         self.lost = None
         stream = self.worker.batched_stream
         if stream is None or stream.closed():
-            self.reason = "the scheduler has gone"
+            self.reason = UNREACHABLE
             # Dask is about to wait 30 s for threads whose results nobody will take.
             self.worker.executors.clear()
         else:
