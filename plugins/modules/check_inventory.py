@@ -12,8 +12,9 @@ module: check_inventory
 short_description: Check an inventory as a whole
 version_added: "0.1.0"
 description:
-  - Checks that the groups C(dask_scheduler) and C(dask_workers) make a cluster, that none of their hosts runs Windows, and
-    that no variable which begins with C(dask_) is misspelt. Fails with all that is wrong, each with its remedy.
+  - Checks that the groups C(dask_scheduler) and C(dask_workers) make a cluster, that none of their hosts runs Windows,
+    that no variable which begins with C(dask_) is misspelt, and that C(dask_serial) makes batches. Fails with all that is
+    wrong, each with its remedy.
   - Runs on the controller and asks no host anything, so one host of the play is enough (C(run_once)).
 author:
   - The daskops.cluster authors

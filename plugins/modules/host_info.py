@@ -168,6 +168,9 @@ from ansible_collections.daskops.cluster.plugins.module_utils.units import kind_
 # There where systemd is the first process, and nowhere else.
 SYSTEMD = "/run/systemd/system"
 
+# What is added to a service's release where systemd would start it from other settings.
+OTHER_UNIT = " (another unit)"
+
 PROBE = (
     "import json, os, platform, sys; "
     "print(json.dumps(dict(executable=sys.executable, version='%d.%d.%d' % sys.version_info[:3], "
@@ -270,13 +273,13 @@ def running(module, releases):
 def release_of(unit, release, releases):
     """The release of the host to which that of a service belongs; empty if it is none of ``releases``."""
     found = (one for one in releases.values() if one["services"].get(kind_of(unit), {}).get(unit) == release)
-    return next(found, {})
+    return next(found, {}) if release else {}
 
 
 def other_unit(unit, release, releases):
     """What is added to a service's release where systemd would start it from other settings than the release's own."""
     wanted = release_of(unit, release, releases).get("units", {}).get(kind_of(unit))
-    return "" if wanted is None or same_unit(unit, unit_files(kind_of(unit)), wanted) else " (another unit)"
+    return "" if wanted is None or same_unit(unit, unit_files(kind_of(unit)), wanted) else OTHER_UNIT
 
 
 def unfinished(current, releases):
@@ -328,7 +331,7 @@ def main():
     link = os.path.join(module.params["home"], "current")
     current, releases = read_release(link), read_releases(module.params["home"])
     runs = running(module, releases)
-    scheduler = release_of("dask-scheduler.service", runs.get("dask-scheduler.service"), releases)
+    scheduler = (runs.get("dask-scheduler.service") or "").replace(OTHER_UNIT, "")
     environments = os.path.join(module.params["home"], "environments")
     names = os.listdir(environments) if os.path.isdir(environments) else []
     module.exit_json(
@@ -343,7 +346,7 @@ def main():
         listeners=listeners(),
         scheduler_address=address_of(module.params["scheduler_host"]),
         running=runs,
-        scheduler_environment=scheduler.get("environment", ""),
+        scheduler_environment=release_of("dask-scheduler.service", scheduler, releases).get("environment", ""),
         current=current,
         previous=read_release(os.path.join(link, "previous")),
         unfinished=unfinished(current, releases),

@@ -11,6 +11,7 @@ from ansible_collections.daskops.cluster.plugins.action.plan_rollback import way
 from ansible_collections.daskops.cluster.plugins.filter.expected_workers import expected_workers
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune, read_release, releases_to_keep
 from ansible_collections.daskops.cluster.plugins.module_utils.units import same_unit
+from ansible_collections.daskops.cluster.plugins.modules.host_info import release_of
 from ansible_collections.daskops.cluster.plugins.modules.release import abandon_newer, is_old, keep_history, replace
 from hypothesis import given
 from hypothesis import strategies as st
@@ -192,6 +193,14 @@ def test_change_that_was_given_up_lends_its_time_to_no_other(home):
 
 
 # Units
+
+
+def test_release_of_a_service_that_does_not_run_is_none():
+    worker = {"a": release("a", 1, worker="w")}
+    assert release_of("dask-worker@1.service", "w", worker)["id"] == "a"
+    assert release_of("dask-worker@1.service", "x", worker) == {}
+    assert release_of("dask-scheduler.service", None, worker) == {}
+    assert release_of("dask-scheduler.service", "", worker) == {}
 
 
 def test_unit_with_another_setting_is_another():

@@ -70,6 +70,7 @@ def test_batch_that_the_cluster_does_not_know_is_put_back(cluster, play, preload
     run = play("upgrade", *preload(IMPOSTOR), "-e", "dask_health_timeout=5")
     assert run.returncode != 0
     assert f"Missing: {cluster.workers[0]}-1" in run.output, run.output
+    assert "Registered to" in run.output.split("The last words of its workers")[1]
     assert f"This batch ({cluster.workers[0]}) runs what it ran before again" in run.output
     cluster.wait_until(cluster.is_whole, 30)
     assert cluster.releases() == before
