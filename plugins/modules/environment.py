@@ -94,7 +94,7 @@ import zipfile
 
 from ansible.module_utils.basic import AnsibleModule
 
-# Dask is imported, which takes a quarter of the time of distributed: whether that serves, its service tells.
+# Dask alone, in less than half of the time that it takes with distributed: whether that serves, its service tells.
 DESCRIBE = (
     "import importlib.metadata, json, platform, dask; "
     "print(json.dumps(dict(python=platform.python_version(), "
