@@ -94,9 +94,8 @@ import zipfile
 
 from ansible.module_utils.basic import AnsibleModule
 
-# Dask alone, in less than half of the time that it takes with distributed: whether that serves, its service tells.
 DESCRIBE = (
-    "import importlib.metadata, json, platform, dask; "
+    "import importlib.metadata, json, platform, dask, distributed; "
     "print(json.dumps(dict(python=platform.python_version(), "
     "packages={d.metadata['Name'].lower(): d.version for d in importlib.metadata.distributions()})))"
 )
