@@ -61,6 +61,7 @@ lock: .venv/complete ## resolve the lock files anew
 demo: testbed ## a cluster of one scheduler and three workers in containers, and a computation on it
 	@$(QUIET) ansible-playbook $(DEMO) testbed/create.yml
 	@ansible-playbook $(DEMO) playbooks/site.yml
+	@$(QUIET) ansible-playbook $(DEMO) playbooks/client.yml
 	@ansible-playbook $(DEMO) testbed/demo.yml
 
 .PHONY: demo-down

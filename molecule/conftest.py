@@ -34,7 +34,9 @@ class Cluster:
         self.variables = inventory["_meta"]["hostvars"]
         self.scheduler = inventory["dask_scheduler"]["hosts"][0]
         self.workers = inventory["dask_workers"]["hosts"]
-        self.address = f"tcp://{self.variables[self.scheduler]['ansible_host']}:8786"
+        self.address = f"tls://{self.variables[self.scheduler]['ansible_host']}:8786"
+        self.url = f"https://{self.variables[self.scheduler]['ansible_host']}:8787"
+        self.certificates = PROJECT / ".cache/testbed" / f"tls-{self.variables[self.scheduler]['testbed_name']}"
 
     def host(self, name):
         """A host over SSH, by testinfra's paramiko backend, with a connection of its own."""
@@ -56,7 +58,7 @@ class Cluster:
         The program finds a connected ``client``. A warning ends it, unless the cluster is ``mixed``: then Dask warns, and is
         right to, that versions differ.
         """
-        preamble = f"from distributed import Client\nclient = Client('{self.address}', timeout=60)\n"
+        preamble = "from distributed import Client\nclient = Client(timeout=60)\n"
         variables = self.variables[self.scheduler]
         command = [
             "ssh",
@@ -98,9 +100,21 @@ class Cluster:
 
     def summary(self):
         """What the scheduler says of the cluster; None while it does not answer."""
-        url = f"http://{self.variables[self.scheduler]['ansible_host']}:8787/daskops/summary.json"
-        asked = subprocess.run(["curl", "-sf", "-m", "5", url], capture_output=True, text=True, check=False)
+        asked = self.get("daskops/summary.json", 5)
         return json.loads(asked.stdout) if asked.returncode == 0 else None
+
+    def get(self, route, seconds=30):
+        """Ask the scheduler over HTTPS, as a browser does that trusts the cluster's authority."""
+        command = [
+            "curl",
+            "-sf",
+            "-m",
+            str(seconds),
+            "--cacert",
+            str(self.certificates / "ca.pem"),
+            f"{self.url}/{route}",
+        ]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
 
     def is_whole(self):
         """Whether every worker of every worker host runs."""
@@ -190,8 +204,13 @@ class Run:
 
 
 @pytest.fixture(scope="session")
-def cluster():
-    return Cluster()
+def cluster(request):
+    """The scenario's cluster, and a user on the scheduler's host who may connect, where there is a cluster yet."""
+    cluster = Cluster()
+    if cluster.summary():
+        run = request.getfixturevalue("play")("client")
+        assert run.returncode == 0, run.output
+    return cluster
 
 
 def start_play(playbook, *arguments, inventory=INVENTORY):

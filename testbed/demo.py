@@ -1,14 +1,13 @@
-"""Computes pi on a cluster by throwing darts, several hundred tasks of them. usage: demo.py SCHEDULER_ADDRESS"""
+"""Computes pi on a cluster by throwing darts, several hundred tasks of them."""
 
-import sys
 import time
 
 import dask.array as da
 from distributed import Client
 
 
-def main(address):
-    with Client(address) as client:
+def main():
+    with Client() as client:
         start = time.perf_counter()
         x, y = (da.random.default_rng(seed).random(20_000_000, chunks=100_000) for seed in (1, 2))
         inside = (x**2 + y**2 <= 1).mean()
@@ -20,4 +19,4 @@ def main(address):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

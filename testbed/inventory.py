@@ -17,6 +17,7 @@ VARIABLES = {
     "ansible_pipelining": True,
     "ansible_become": True,
     "ansible_python_interpreter": "/usr/bin/python3",
+    "dask_tls_directory": str(CHECKOUT / ".cache" / "testbed" / "tls-{{ testbed_name }}"),
 }
 
 print(json.dumps({"testbed": {"vars": VARIABLES}, "_meta": {"hostvars": {}}}))

@@ -31,6 +31,9 @@ CLUSTER_WIDE = (
     "dask_scheduler_host",
     "dask_scheduler_platform",
     "dask_scheduler_port",
+    "dask_tls",
+    "dask_tls_certificates",
+    "dask_tls_directory",
 )
 
 
@@ -49,7 +52,7 @@ def is_windows(variables):
     )
 
 
-def problems(groups, hostvars, options, address, platform):
+def problems(groups, hostvars, options, address, platform, tls):
     """What is wrong with the inventory, one sentence each.
 
     Parameters
@@ -64,6 +67,8 @@ def problems(groups, hostvars, options, address, platform):
         Address of a scheduler that somebody else runs, or empty.
     platform : str
         What that scheduler runs on, ``linux`` or ``windows``.
+    tls : bool
+        Whether everything is to be encrypted.
     """
     schedulers, workers = groups.get("dask_scheduler", []), groups.get("dask_workers", [])
     if not schedulers and not address:
@@ -77,6 +82,13 @@ def problems(groups, hostvars, options, address, platform):
         yield (
             f"dask_scheduler_address ({address}) names a scheduler that somebody else runs, and the group dask_scheduler "
             f"has {schedulers[0]}. Keep one of the two."
+        )
+    encrypted = address.startswith("tls://")
+    if address and encrypted != tls:
+        yield (
+            f"dask_scheduler_address is {address}, but dask_tls is {str(tls).lower()}. Set dask_tls to "
+            f"{str(encrypted).lower()}, or begin the address with {'tcp' if encrypted else 'tls'}:// if the scheduler "
+            f"{'does not encrypt' if encrypted else 'encrypts'}."
         )
     if not workers:
         yield "The group dask_workers has no host. Put at least one in it."
@@ -127,6 +139,7 @@ class ActionModule(ActionBase):
                 "options": {"type": "dict", "required": True},
                 "scheduler_address": {"type": "str", "default": ""},
                 "scheduler_platform": {"type": "str", "default": "linux"},
+                "tls": {"type": "bool", "default": True},
             }
         )
         found = problems(
@@ -135,5 +148,6 @@ class ActionModule(ActionBase):
             arguments["options"],
             arguments["scheduler_address"],
             arguments["scheduler_platform"],
+            arguments["tls"],
         )
         return refuse(result, found)

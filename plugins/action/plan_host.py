@@ -152,6 +152,16 @@ def loopback(host, info, settings):
         )
 
 
+def other_protocol(host, info, tls):
+    """A sentence if the services that run would not understand those that are planned."""
+    if info["running"] and info["encrypted"] is not None and info["encrypted"] != tls:
+        yield (
+            f"{host} runs services {'with' if info['encrypted'] else 'without'} encryption, and dask_tls is "
+            f"{str(tls).lower()}: old and new would not understand each other while the cluster changes. Run stop.yml "
+            "first, and then site.yml."
+        )
+
+
 def taken_ports(host, info, ports):
     """Ports of the plan that something else holds, one sentence each. ``ports`` has the variable by port."""
     for listener in info["listeners"]:
@@ -197,6 +207,7 @@ class ActionModule(ActionBase):
                 *fitness(host, info, settings),
                 *left_over(host, info, settings),
                 *loopback(host, info, settings),
+                *other_protocol(host, info, settings["tls"]),
                 *taken_ports(host, info, ports),
             ]
         result["workers"] = workers

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import time
+
 HEALTHY = "healthy"
 DEGRADED = "degraded"
 UNHEALTHY = "unhealthy"
@@ -33,6 +35,10 @@ class Expected:
         The release that the scheduler should run.
     silent_after : float
         Seconds without a heartbeat after which a worker counts as silent.
+    certificate_warn_days : float
+        Days before a certificate expires from which on that counts.
+    now : float, optional
+        Seconds since the epoch.
     scheduler_pending : bool
         Whether the scheduler runs something older than its workers on purpose, because it has work.
     """
@@ -45,6 +51,8 @@ class Expected:
         scheduler_release=None,
         silent_after=30.0,
         scheduler_pending=False,
+        certificate_warn_days=30.0,
+        now=None,
     ):
         self.workers = dict(workers or {})
         self.complete = complete
@@ -52,6 +60,8 @@ class Expected:
         self.scheduler_release = scheduler_release
         self.silent_after = silent_after
         self.scheduler_pending = scheduler_pending
+        self.certificate_warn_days = certificate_warn_days
+        self.now = time.time() if now is None else now
 
     def concerns(self, worker):
         return self.complete or not self.workers or worker["name"] in self.workers
@@ -115,6 +125,7 @@ def judge(report, expected):
     else:
         result["versions"] = judge_versions(report["scheduler"], judged, findings)
     result.update(judge_releases(report["scheduler"], judged, expected, findings))
+    result.update(judge_certificates(report["scheduler"], judged, expected, findings))
     return dict(result, verdict=findings.verdict, problems=sorted(findings.problems))
 
 
@@ -231,6 +242,25 @@ def judge_releases(scheduler, workers, expected, findings):
             for worker in wrong
         },
     }
+
+
+def judge_certificates(scheduler, workers, expected, findings):
+    """Find the certificates that expire soon, of the scheduler and the workers that tell when theirs do."""
+    everyone = [dict(scheduler, name="scheduler"), *workers]
+    days = {
+        one["name"]: (one["certificate_expires"] - expected.now) / 86400
+        for one in everyone
+        if one.get("certificate_expires") is not None
+    }
+    soon = sorted((name for name in days if days[name] < expected.certificate_warn_days), key=days.get)
+    if soon:
+        first = int(days[soon[0]])
+        findings.add(
+            DEGRADED,
+            f"Certificates expire in {first} days or have expired: {join(soon)}. Run rotate_certificates.yml, or, where "
+            "they are your own, replace them and run site.yml.",
+        )
+    return {"certificate_days": int(min(days.values())) if days else None}
 
 
 def names_of(workers):

@@ -39,6 +39,10 @@ options:
     type: str
     choices: [linux, windows]
     default: linux
+  tls:
+    description: Whether everything that goes over the network is to be encrypted.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""
@@ -51,7 +55,7 @@ EXAMPLES = r"""
   daskops.cluster.check_inventory:
     options:
       dask_scheduler_address: {type: str}
-    scheduler_address: tcp://10.0.0.5:8786
+    scheduler_address: tls://10.0.0.5:8786
   run_once: true
 """
 

@@ -84,6 +84,10 @@ options:
       - Workers send one every 0.5 s in a small cluster, every 2 s in one of 200.
     type: float
     default: 30
+  certificate_warn_days:
+    description: Days before a certificate of a service expires from which on the cluster counts as degraded.
+    type: float
+    default: 30
   fail_when_unhealthy:
     description: Whether an unhealthy cluster fails the task. If V(false), look at RV(verdict).
     type: bool
@@ -241,6 +245,13 @@ release_differences:
     node1-0:
       expected: 3f2a91c04d5e.7b21
       actual: 99a0c1d2e3f4.7b21
+certificate_days:
+  description:
+    - Days until the first certificate of a service expires, negative if one has expired.
+    - Null where nothing is encrypted, or the services do not run this collection's runtime.
+  returned: always
+  type: int
+  sample: 364
 memory:
   description: Bytes used by all workers, and the sum of their limits.
   returned: always
@@ -338,6 +349,7 @@ def main():
             "interval": {"type": "float", "default": 1},
             "request_timeout": {"type": "float", "default": 5},
             "silent_after": {"type": "float", "default": 30},
+            "certificate_warn_days": {"type": "float", "default": 30},
             "fail_when_unhealthy": {"type": "bool", "default": True},
             "validate_certs": {"type": "bool", "default": True},
             "ca_path": {"type": "path"},
@@ -359,6 +371,7 @@ def main():
         scheduler_release=params["scheduler_release"],
         silent_after=params["silent_after"],
         scheduler_pending=params["scheduler_pending"],
+        certificate_warn_days=params["certificate_warn_days"],
     )
     result = wait(scheduler, expected, params["timeout"], params["interval"], params["until_idle"])
     result["msg"] = summarize(scheduler.root, result, params["timeout"])

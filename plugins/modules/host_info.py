@@ -146,6 +146,15 @@ account:
   type: dict
   returned: always
   sample: {home: /var/lib/dask, comment: Dask, at_home: true}
+encrypted:
+  description: Whether the services of the current release encrypt what they send; null if there is no release.
+  type: bool
+  returned: always
+authorities:
+  description: SHA-256 of the certificates of the authorities that the services of this host trust.
+  type: list
+  elements: str
+  returned: always
 environments:
   description: Ids of the complete environments on the host.
   type: list
@@ -161,6 +170,7 @@ import re
 import socket
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.daskops.cluster.plugins.module_utils.certificates import fingerprints
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import read_release, read_releases
 from ansible_collections.daskops.cluster.plugins.module_utils.units import kind_of, same_unit, unit_files
@@ -305,6 +315,13 @@ def address_of(name):
         return ""
 
 
+def encrypted(release):
+    """Whether the services of a release speak TLS alone; None if there is no release."""
+    kinds = ("scheduler", "worker")
+    texts = [read(os.path.join(release, kind, "dask_configuration.yaml")) for kind in kinds]
+    return any("require-encryption: true" in text for text in texts) if any(texts) else None
+
+
 def is_complete(environment):
     """Whether an environment was built to the end, and its interpreter is still there."""
     interpreter = os.path.join(environment, "bin", "python")
@@ -351,6 +368,8 @@ def main():
         previous=read_release(os.path.join(link, "previous")),
         unfinished=unfinished(current, releases),
         account=account(module.params["user"]),
+        encrypted=encrypted(link),
+        authorities=fingerprints(read(os.path.join(module.params["home"], "tls", "ca.pem"))),
         environments=sorted(name for name in names if is_complete(os.path.join(environments, name))),
     )
 

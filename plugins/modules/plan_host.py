@@ -58,6 +58,10 @@ options:
         description: Value of C(dask_free_disk).
         type: str
         required: true
+      tls:
+        description: Value of C(dask_tls).
+        type: bool
+        required: true
       scratch:
         description: Value of C(dask_worker_scratch_directory).
         type: path
@@ -143,6 +147,7 @@ EXAMPLES = r"""
       home: /opt/dask
       python: python3
       free_disk: 2GiB
+      tls: true
       scratch: /var/lib/dask/scratch
       scratch_any_filesystem: false
       environment_variables: {}

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -74,6 +77,42 @@ def running(module, *args, settings=None, **variables):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # a nanny's worker is in the same group
         process.wait(20)
+
+
+class NotifySocket:
+    """Stands where systemd listens: keeps what arrives, and from whom."""
+
+    def __init__(self, directory):
+        self.path = str(directory / "notify.sock")
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self.sock.bind(self.path)
+        self.sock.setblocking(False)
+        self.messages = []
+
+    def read(self):
+        """Return all messages so far as (pid, lines)."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                data, ancillary, _, _ = self.sock.recvmsg(4096, socket.CMSG_SPACE(12))
+                pid, _, _ = struct.unpack("3i", ancillary[0][2])
+                self.messages.append((pid, data.decode().splitlines()))
+        return self.messages
+
+    def having(self, line):
+        return [message for message in self.read() if line in message[1]]
+
+    def wait_for(self, line, more_than=0):
+        return wait_until(lambda: len(self.having(line)) > more_than and self.having(line), interval=0.01)
+
+
+@pytest.fixture
+def notify():
+    directory = Path(tempfile.mkdtemp())  # the path of a Unix socket must be short
+    listener = NotifySocket(directory)
+    yield listener
+    listener.sock.close()
+    shutil.rmtree(directory)
 
 
 class Scheduler:

@@ -20,7 +20,6 @@ from pathlib import Path
 import pytest
 from conftest import environment, free_port, scheduler, wait_until, worker
 from distributed import Client
-from test_runtime import NotifySocket
 
 
 def by_value(function):
@@ -212,15 +211,6 @@ def shared(tmp_path_factory):
     with cluster(tmp_path_factory.mktemp("shared")) as running:
         running.start("peer")
         yield running
-
-
-@pytest.fixture
-def notify():
-    directory = Path(tempfile.mkdtemp())
-    listener = NotifySocket(directory)
-    yield listener
-    listener.sock.close()
-    shutil.rmtree(directory)
 
 
 @pytest.fixture

@@ -165,6 +165,26 @@ def test_mixed_releases():
     assert "old on b; shared on a" in only_problem(result)
 
 
+DAY = 86400
+
+
+def test_certificates_that_last():
+    dates = {"certificate_expires": 40 * DAY}
+    result = judge(report(worker("a", **dates), worker("b")), expect("a", "b", now=0))
+    assert (result["verdict"], result["certificate_days"]) == (HEALTHY, 40)
+    assert judge(report(worker("a")), expect("a"))["certificate_days"] is None
+
+
+@pytest.mark.parametrize(("days", "told"), [(29, "in 29 days"), (-1, "in -1 days or have expired")])
+def test_certificates_that_expire_soon(days, told):
+    scheduler = {"status": "running", "versions": PACKAGES, "certificate_expires": days * DAY}
+    late = worker("b", certificate_expires=400 * DAY)
+    result = judge(report(worker("a"), late, scheduler=scheduler), expect("a", "b", now=0, certificate_warn_days=30))
+    assert result["verdict"] == DEGRADED and result["certificate_days"] == days
+    assert told in only_problem(result) and ": scheduler." in only_problem(result)
+    assert "rotate_certificates.yml" in only_problem(result)
+
+
 def test_an_incomplete_list_says_nothing_about_the_others():
     old = worker("b", release="old.b", versions=dict(PACKAGES, dask="2025.1.0"), status="paused", heartbeat_age=99)
     result = judge(report(worker("a"), old), Expected({"a": "shared.a"}, complete=False))

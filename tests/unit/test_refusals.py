@@ -35,11 +35,11 @@ def says(sentence, *parts):
 # The inventory
 
 
-def inventory(schedulers=("s1",), workers=("w1", "w2"), address="", platform="linux", **hostvars):
+def inventory(schedulers=("s1",), workers=("w1", "w2"), address="", platform="linux", tls=True, **hostvars):
     """What is wrong with an inventory. Variables of hosts are keyword arguments."""
     known = {host: hostvars.get(host, {}) for host in {*schedulers, *workers}}
     groups = {"dask_scheduler": list(schedulers), "dask_workers": list(workers)}
-    return list(check_inventory.problems(groups, known, OPTIONS, address, platform))
+    return list(check_inventory.problems(groups, known, OPTIONS, address, platform, tls))
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def inventory(schedulers=("s1",), workers=("w1", "w2"), address="", platform="li
     [
         {},
         {"workers": ["s1", "w1"]},
-        {"schedulers": [], "address": "tcp://10.0.0.5:8786"},
-        {"schedulers": [], "address": "tcp://10.0.0.5:8786", "platform": "windows"},
+        {"schedulers": [], "address": "tls://10.0.0.5:8786"},
+        {"schedulers": [], "address": "tcp://10.0.0.5:8786", "platform": "windows", "tls": False},
         {"w1": {"dask_worker_count": 2, "ansible_connection": "ssh", "my_dask_notes": "", "__dask_internal": 1}},
         {"w1": {"ansible_facts": {"os_family": "Debian"}}},
     ],
@@ -69,7 +69,7 @@ def test_batches_of_nothing(serial):
 
 
 def test_groups_that_do_not_exist_are_empty():
-    found = list(check_inventory.problems({}, {}, OPTIONS, "", "linux"))
+    found = list(check_inventory.problems({}, {}, OPTIONS, "", "linux", True))
     assert len(found) == 2
     assert says(found[0], "dask_scheduler has no host", "Put one Linux host in it", "set dask_scheduler_address")
     assert says(found[1], "dask_workers has no host", "Put at least one in it")
@@ -80,8 +80,15 @@ def test_two_schedulers():
 
 
 def test_a_scheduler_of_ours_and_one_of_somebody_else():
-    sentence = only(inventory(address="tcp://10.0.0.5:8786"))
-    assert says(sentence, "dask_scheduler_address (tcp://10.0.0.5:8786)", "has s1", "Keep one of the two")
+    sentence = only(inventory(address="tls://10.0.0.5:8786"))
+    assert says(sentence, "dask_scheduler_address (tls://10.0.0.5:8786)", "has s1", "Keep one of the two")
+
+
+@pytest.mark.parametrize(("scheme", "tls", "other"), [("tcp", True, "tls"), ("tls", False, "tcp")])
+def test_an_address_that_speaks_otherwise_than_the_cluster(scheme, tls, other):
+    sentence = only(inventory(schedulers=[], address=f"{scheme}://10.0.0.5:8786", tls=tls))
+    assert says(sentence, f"dask_scheduler_address is {scheme}://10.0.0.5:8786, but dask_tls is {str(tls).lower()}")
+    assert says(sentence, f"Set dask_tls to {str(not tls).lower()}", f"{other}://")
 
 
 WINDOWS = [
@@ -299,6 +306,16 @@ def test_a_service_that_nobody_would_drain_any_more(kind, unit, group, stop):
     assert list(plan_host.left_over("w1", info, both)) == []
     sentence = only(plan_host.left_over("w1", info, {**both, kind: False}))
     assert says(sentence, f"w1 runs {unit}", f"not in the group {group}", f"systemctl disable --now {stop}")
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_services_that_would_not_understand_each_other(tls):
+    running = {"running": {"dask-worker@1.service": "r"}}
+    assert list(plan_host.other_protocol("w1", {**running, "encrypted": tls}, tls)) == []
+    assert list(plan_host.other_protocol("w1", {**running, "encrypted": None}, tls)) == []
+    assert list(plan_host.other_protocol("w1", {"running": {}, "encrypted": not tls}, tls)) == []
+    sentence = only(plan_host.other_protocol("w1", {**running, "encrypted": not tls}, tls))
+    assert says(sentence, "w1 runs services", f"dask_tls is {str(tls).lower()}", "Run stop.yml first")
 
 
 GOOD_SETTINGS = {

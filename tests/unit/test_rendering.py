@@ -225,7 +225,7 @@ def test_a_worker_understands_its_arguments(releases, host, number):
     context = dask_worker.main.make_context("dask worker", arguments(releases[host], f"dask-worker@{number}.service"))
     assert context.args == []  # what it does not know it would hand to preload modules
     parameters = context.params
-    assert parameters["scheduler"] == "tcp://scheduler:8786"
+    assert parameters["scheduler"] == "tls://scheduler:8786"
     assert parameters["name"] == f"{host}-{number}"
     assert parameters["nthreads"] == 4
     assert parameters["memory_limit"] == str(4 * GIB)

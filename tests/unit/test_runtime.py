@@ -2,58 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import shutil
-import socket
-import struct
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
 from conftest import environment, free_port, scheduler, wait_until, worker
-
-
-class NotifySocket:
-    """Stands where systemd listens: keeps what arrives, and from whom."""
-
-    def __init__(self, directory):
-        self.path = str(directory / "notify.sock")
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        self.sock.bind(self.path)
-        self.sock.setblocking(False)
-        self.messages = []
-
-    def read(self):
-        """Return all messages so far as (pid, lines)."""
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                data, ancillary, _, _ = self.sock.recvmsg(4096, socket.CMSG_SPACE(12))
-                pid, _, _ = struct.unpack("3i", ancillary[0][2])
-                self.messages.append((pid, data.decode().splitlines()))
-        return self.messages
-
-    def having(self, line):
-        return [message for message in self.read() if line in message[1]]
-
-    def wait_for(self, line, more_than=0):
-        return wait_until(lambda: len(self.having(line)) > more_than and self.having(line), interval=0.01)
-
-
-@pytest.fixture
-def notify():
-    directory = Path(tempfile.mkdtemp())  # the path of a Unix socket must be short
-    listener = NotifySocket(directory)
-    yield listener
-    listener.sock.close()
-    shutil.rmtree(directory)
 
 
 def systemd(notify, watchdog=0.3):

@@ -130,6 +130,7 @@ def test_too_many_workers_for_a_scheduler_on_windows(refused):
     inventory = with_groups({"dask_workers": ["worker1", "worker2"]})
     inventory["all"]["vars"] = {
         "dask_scheduler_address": "tcp://winbox:8786",
+        "dask_tls": False,
         "dask_scheduler_platform": "windows",
         "dask_windows_scheduler_max_workers": 1,
         "dask_worker_memory": "1GiB",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from distributed import Nanny
 
-from daskops_runtime import systemd
+from daskops_runtime import certificates, systemd
 
 
 async def dask_setup(nanny: Nanny) -> None:
+    certificates.start(nanny)
     systemd.start(nanny)
 
 
 async def dask_teardown(nanny: Nanny) -> None:
     systemd.stop(nanny)
+    certificates.stop(nanny)

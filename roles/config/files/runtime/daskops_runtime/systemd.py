@@ -9,6 +9,8 @@ import socket
 
 from distributed.core import Server, Status
 
+from daskops_runtime import certificates
+
 logger = logging.getLogger("distributed.daskops.systemd")
 
 #: The states that a server does not leave again. A process that sits in one is not alive, whatever its loop does.
@@ -33,6 +35,8 @@ class Report:
         server = self.server
         # `systemctl status` shows this line
         status = f"STATUS={type(server).__name__} {server.address} {server.status.name}"
+        if certificates.get_digest(server):
+            status += f", certificates {certificates.get_digest(server)}"
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
                 sock.setblocking(False)  # a systemd that does not read must not stop the loop

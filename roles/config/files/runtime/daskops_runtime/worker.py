@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from distributed import Worker
 
-from daskops_runtime import dashboard, drain, release, systemd
+from daskops_runtime import certificates, dashboard, drain, release, systemd
 
 
 async def dask_setup(worker: Worker) -> None:
@@ -15,6 +15,8 @@ async def dask_setup(worker: Worker) -> None:
         # One for each thread: it tells where a task may run, not how many may run at a time.
         worker.state.total_resources[resource] = worker.state.nthreads
         worker.state.available_resources[resource] = worker.state.nthreads
+    certificates.start(worker)
+    worker.metrics[certificates.KEY] = certificates.get_expiry
     dashboard.start(worker)
     systemd.start(worker)
     await drain.start(worker)
@@ -23,3 +25,4 @@ async def dask_setup(worker: Worker) -> None:
 async def dask_teardown(worker: Worker) -> None:
     drain.stop(worker)
     systemd.stop(worker)
+    certificates.stop(worker)

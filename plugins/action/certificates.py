@@ -1,0 +1,38 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ship a host the certificates that its services need, in one module execution."""
+
+from __future__ import annotations
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import Directory, read
+
+
+class ActionModule(ActionBase):
+    """See the documentation of the module of the same name."""
+
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        arguments = self._task.args
+        directory = Directory(arguments["directory"])
+        if self._task.check_mode and not all(directory.has(f"{name}.pem") for name in ("ca", *arguments["kinds"])):
+            return dict(result, changed=True)  # they would be made before
+        module_arguments = {
+            "home": arguments["home"],
+            "user": arguments["user"],
+            "authorities": directory.trusted(),
+            # In one file, so that no service ever finds a key and another's certificate.
+            "certificates": {
+                kind: f"expires {directory.expires(kind)}\n"
+                + read(directory.file(f"{kind}.pem"))
+                + read(directory.file(f"{kind}.key"))
+                for kind in arguments["kinds"]
+            },
+        }
+        result.update(
+            self._execute_module("daskops.cluster.certificates", module_args=module_arguments, task_vars=task_vars)
+        )
+        return result

@@ -1,0 +1,169 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: certificates
+short_description: Install the certificates of a host's Dask services
+version_added: "0.1.0"
+description:
+  - Reads an authority and certificates on the controller, and writes what the host's services need of them below
+    C(tls) in O(home). Private keys are readable by O(user) alone.
+  - Has services that run with other certificates read them again. They go on with their work meanwhile.
+author:
+  - The daskops.cluster authors
+attributes:
+  check_mode:
+    support: full
+    description: Tells which files would be written and which services would read them again.
+  diff_mode:
+    support: full
+    description: Names the files and their SHA-256; no content is shown.
+options:
+  home:
+    description: Directory of the collection on the host.
+    type: path
+    required: true
+  user:
+    description: User that the services run as.
+    type: str
+    required: true
+  directory:
+    description: Directory on the controller, as M(daskops.cluster.plan_certificates) describes it.
+    type: path
+    required: true
+  kinds:
+    description: Kinds of the services on the host, V(scheduler) or V(worker).
+    type: list
+    elements: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Install the certificates
+  daskops.cluster.certificates:
+    home: /opt/dask
+    user: dask
+    directory: dask-tls
+    kinds: [worker]
+"""
+
+RETURN = r"""
+written:
+  description: The files that were (in check mode - would be) written or removed.
+  type: list
+  elements: str
+  returned: success
+reloaded:
+  description: The services that read (in check mode - would read) them again.
+  type: list
+  elements: str
+  returned: success
+"""
+
+import os
+import pwd
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.daskops.cluster.plugins.module_utils.certificates import digest, loaded_certificates
+from ansible_collections.daskops.cluster.plugins.module_utils.units import kind_of
+
+#: Seconds that a service may take to read its certificates again.
+PATIENCE = 20
+
+
+class Installed:
+    """The files on this host: content, mode and owner by name."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.files = {}
+        for name in os.listdir(directory) if os.path.isdir(directory) else []:
+            path = os.path.join(directory, name)
+            about = os.stat(path)
+            with open(path, encoding="utf-8", errors="replace") as file:
+                self.files[name] = (file.read(), about.st_mode & 0o777, about.st_uid)
+
+    def write(self, name, content, mode, uid):
+        path = os.path.join(self.directory, name)
+        with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(content)
+        os.chown(path + ".new", uid, -1)
+        os.chmod(path + ".new", mode)
+        os.replace(path + ".new", path)
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "home": {"type": "path", "required": True},
+            "user": {"type": "str", "required": True},
+            "authorities": {"type": "str", "required": True},
+            "certificates": {"type": "dict", "required": True, "no_log": True},
+        },
+        supports_check_mode=True,
+    )
+    authorities, certificates = module.params["authorities"], module.params["certificates"]
+    try:
+        uid = pwd.getpwnam(module.params["user"]).pw_uid
+    except KeyError:
+        if not module.check_mode:
+            module.fail_json(msg=f"There is no user {module.params['user']}: run site.yml without --tags.")
+        uid = -1
+    installed = Installed(os.path.join(module.params["home"], "tls"))
+    wanted = {"ca.pem": (authorities, 0o644, 0)}
+    wanted.update({f"{kind}.pem": (content, 0o400, uid) for kind, content in certificates.items()})
+    written = sorted(name for name in {**installed.files, **wanted} if installed.files.get(name) != wanted.get(name))
+
+    loaded = loaded_certificates(module)
+    current = {kind: digest(authorities, content) for kind, content in certificates.items()}
+    # A service of a kind that the host is no longer to have is stopped later.
+    stale = {unit: current[kind_of(unit)] for unit in loaded if kind_of(unit) in current}
+    stale = {unit: wanted_digest for unit, wanted_digest in stale.items() if loaded[unit] != wanted_digest}
+
+    def shown(files):
+        return "".join(f"{name}: {digest(files[name][0])}\n" for name in sorted(files))
+
+    result = {
+        "changed": bool(written or stale),
+        "written": written,
+        "reloaded": sorted(stale),
+        "diff": {"before_header": installed.directory, "after_header": installed.directory}
+        | {"before": shown(installed.files), "after": shown(wanted)},
+    }
+    if not module.check_mode:
+        os.umask(0o022)
+        os.makedirs(installed.directory, exist_ok=True)
+        for name in written:
+            if name in wanted:
+                installed.write(name, *wanted[name])
+            else:
+                os.remove(os.path.join(installed.directory, name))
+        if stale:
+            reload(module, stale)
+    module.exit_json(**result)
+
+
+def reload(module, stale):
+    """Have services read their certificates again, and wait until they say that they have."""
+    module.run_command(["systemctl", "reload", *stale], check_rc=True)
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        loaded = loaded_certificates(module)
+        waiting = sorted(unit for unit in stale if unit in loaded and loaded[unit] != stale[unit])
+        if not waiting:
+            return
+        if time.monotonic() > deadline:
+            module.fail_json(
+                msg=f"{', '.join(waiting)}: did not take the new certificates within {PATIENCE} s. Look at journalctl "
+                f"--unit={waiting[0]}; restart.yml restarts the services without loss."
+            )
+        time.sleep(0.5)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Certificates that change while a server runs: ``systemctl reload`` (SIGHUP) has them read again.
+
+Connections that are open stay; whoever connects from then on is met with the new ones, and trusts those of whom the new
+authorities say so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import re
+import signal
+import ssl
+
+import dask
+from distributed import Nanny, Scheduler
+from distributed.core import Server
+
+logger = logging.getLogger("distributed.daskops.certificates")
+
+#: The certificate's file begins with this line, and the number of seconds since the epoch.
+EXPIRES = re.compile(r"expires (\d+)\n")
+
+#: What the date is called among a worker's metrics, which it tells the scheduler with each heartbeat.
+KEY = "daskops_certificate_expires"
+
+_loaded: dict[Server, Loaded] = {}
+
+
+class Loaded:
+    """What a server has loaded"""
+
+    def __init__(self, server: Server):
+        self.server = server
+        self.role = "scheduler" if isinstance(server, Scheduler) else "worker"
+        self.digest = ""
+        self.expires: int | None = None
+        self.load()
+
+    def load(self) -> None:
+        """Read the files and use them from here on; raises OSError, and changes nothing, if that does not work"""
+        security = self.server.security
+        paths = [security.tls_ca_file, getattr(security, f"tls_{self.role}_cert")]
+        texts = []
+        for path in paths:
+            with open(path, encoding="utf-8") as file:
+                texts.append(file.read())
+        calling = security.get_connection_args(self.role)["ssl_context"]
+        called = security.get_listen_args(self.role)["ssl_context"]
+        asked = get_http_context()
+
+        self.server.connection_args["ssl_context"] = calling
+        for listener in self.server.listeners:
+            listener.tcp_server.ssl_options = called
+        if asked and getattr(self.server, "http_server", None):
+            self.server.http_server.ssl_options = asked
+        # Taken first: if the files were changed between, this is what makes others ask for one more reload.
+        self.digest = hashlib.sha256("".join(texts).encode()).hexdigest()[:12]
+        expires = EXPIRES.match(texts[1])
+        self.expires = int(expires[1]) if expires else None
+
+    def reload(self) -> None:
+        process = self.server.process if isinstance(self.server, Nanny) else None
+        if process and process.pid:
+            os.kill(process.pid, signal.SIGHUP)
+        try:
+            self.load()
+        except OSError as e:  # an ssl.SSLError is one
+            logger.error("The certificates stay as they were: %s", e)
+        else:
+            logger.info("The certificates were read again")
+
+
+def get_http_context() -> ssl.SSLContext | None:
+    """What Dask makes of the settings for its HTTP server; None where that speaks no TLS"""
+    cert = dask.config.get("distributed.scheduler.dashboard.tls.cert")
+    if not cert:
+        return None
+    context = ssl.create_default_context(
+        ssl.Purpose.CLIENT_AUTH, cafile=dask.config.get("distributed.scheduler.dashboard.tls.ca-file")
+    )
+    context.load_cert_chain(cert, dask.config.get("distributed.scheduler.dashboard.tls.key"))
+    return context
+
+
+def start(server: Server) -> None:
+    """Be ready to read the certificates again, if this server has any"""
+    if server.connection_args.get("ssl_context"):
+        _loaded[server] = Loaded(server)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _loaded[server].reload)
+
+
+def get_digest(server: Server) -> str | None:
+    """Name of what the server has loaded"""
+    return _loaded[server].digest if server in _loaded else None
+
+
+def get_expiry(server: Server) -> int | None:
+    """When the server's certificate expires, in seconds since the epoch; None where it has none, or does not know"""
+    return _loaded[server].expires if server in _loaded else None
+
+
+def stop(server: Server) -> None:
+    _loaded.pop(server, None)  # the signal stays caught: it must not end a process that is about to end in order
