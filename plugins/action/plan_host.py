@@ -141,14 +141,31 @@ def left_over(host, info, settings):
             )
 
 
-def loopback(host, info, settings):
-    """A sentence if workers here would tell the others to reach them at an address that leads every host to itself."""
-    address = info["scheduler_address"]
-    if settings["worker"] and not settings["alone"] and (address.startswith("127.") or address == "::1"):
+def unreachable(host, info, settings):
+    """A sentence if services here cannot listen where others reach them."""
+    address = info["address"]
+    if settings["interface"] and settings["bind_address"]:
+        yield f"{host}: dask_interface and dask_bind_address both say where services listen. Keep one of the two."
+    elif not address and settings["bind_address"]:
         yield (
-            f"{host} reaches the scheduler at {address}, so other hosts could not reach its workers. Set "
-            "dask_scheduler_host to the scheduler's address on the network. (Debian's /etc/hosts has 127.0.1.1 for a "
-            "host's own name.)"
+            f"{host} has no IPv4 address {settings['bind_address']}. Correct dask_bind_address; `ip -4 address` shows what "
+            "it has."
+        )
+    elif not address and settings["interface"]:
+        yield (
+            f"{host} has no interface {settings['interface']} with an IPv4 address. Correct dask_interface; `ip -4 address` "
+            "shows what it has."
+        )
+    elif not address:
+        yield (
+            f"{host} knows no way over IPv4, which Dask's pages need, to the scheduler's host "
+            f"({settings['scheduler_host']}). Correct dask_scheduler_host, ansible_host of the scheduler, or "
+            "dask_scheduler_address."
+        )
+    elif address.startswith("127.") and not settings["alone"]:
+        yield (
+            f"{host} would listen at {address}, where other hosts could not reach it. Set dask_scheduler_host to the "
+            "scheduler's address on the network. (Debian's /etc/hosts has 127.0.1.1 for a host's own name.)"
         )
 
 
@@ -206,9 +223,9 @@ class ActionModule(ActionBase):
             problems = [
                 *fitness(host, info, settings),
                 *left_over(host, info, settings),
-                *loopback(host, info, settings),
+                *unreachable(host, info, settings),
                 *other_protocol(host, info, settings["tls"]),
                 *taken_ports(host, info, ports),
             ]
-        result["workers"] = workers
+        result.update(workers=workers, address=info["address"])
         return refuse(result, problems)

@@ -43,6 +43,14 @@ options:
     description: Name or address of the scheduler's host, to be looked up; empty for none.
     type: str
     default: ""
+  interface:
+    description: Interface whose address services are to listen at; empty for the one that leads to O(scheduler_host).
+    type: str
+    default: ""
+  bind_address:
+    description: Address of this host that services are to listen at; empty for that of O(interface).
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -108,11 +116,14 @@ listeners:
   type: list
   elements: dict
   returned: always
-scheduler_address:
-  description: The address that this host takes for O(scheduler_host); empty if it knows none.
+address:
+  description:
+    - IPv4 address where services are to listen - O(bind_address), the first one of O(interface), or the one from which
+      this host reaches O(scheduler_host).
+    - Empty if there is no such address.
   type: str
   returned: always
-  sample: 10.0.0.1
+  sample: 10.0.0.2
 current:
   description:
     - The release that the host was last told to run, with its C(id), C(environment), C(services) and C(units), and when it
@@ -307,11 +318,22 @@ def account(name):
     return {"home": entry.pw_dir, "comment": entry.pw_gecos, "at_home": os.path.isdir(entry.pw_dir)}
 
 
-def address_of(name):
-    """The address that this host takes for a name; empty if it knows none."""
+def address_to_listen_at(module):
+    """The IPv4 address that services here are to listen at; empty if this host has none such."""
+    wanted, interface = module.params["bind_address"], module.params["interface"]
     try:
-        return socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0] if name else ""
-    except OSError:
+        if interface:
+            found = module.run_command(["ip", "-4", "-json", "address", "show", "dev", interface])[1] or "[]"
+            return next(address["local"] for link in json.loads(found) for address in link.get("addr_info", []))
+        name, kind = (wanted, socket.SOCK_STREAM) if wanted else (module.params["scheduler_host"], socket.SOCK_DGRAM)
+        address = socket.getaddrinfo(name or None, 0, family=socket.AF_INET, type=kind)[0][4][0]
+        with socket.socket(socket.AF_INET, kind) as sock:
+            if wanted:
+                sock.bind((address, 0))
+            else:
+                sock.connect((address, 9))  # sends nothing: the system is asked for the way
+            return sock.getsockname()[0]
+    except (OSError, StopIteration):
         return ""
 
 
@@ -336,6 +358,8 @@ def main():
             "user": {"type": "str", "required": True},
             "paths": {"type": "list", "elements": "str", "default": []},
             "scheduler_host": {"type": "str", "default": ""},
+            "interface": {"type": "str", "default": ""},
+            "bind_address": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
@@ -361,7 +385,7 @@ def main():
             path: {**file_system(path), "writable": writable(module, path)} for path in module.params["paths"]
         },
         listeners=listeners(),
-        scheduler_address=address_of(module.params["scheduler_host"]),
+        address=address_to_listen_at(module),
         running=runs,
         scheduler_environment=release_of("dask-scheduler.service", scheduler, releases).get("environment", ""),
         current=current,

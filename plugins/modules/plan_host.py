@@ -46,6 +46,18 @@ options:
         description: Whether it is the only host of the cluster.
         type: bool
         required: true
+      scheduler_host:
+        description: Host of the scheduler's address.
+        type: str
+        required: true
+      interface:
+        description: Value of C(dask_interface).
+        type: str
+        required: true
+      bind_address:
+        description: Value of C(dask_bind_address).
+        type: str
+        required: true
       home:
         description: Value of C(dask_home).
         type: path
@@ -144,6 +156,9 @@ EXAMPLES = r"""
       scheduler: false
       worker: true
       alone: false
+      scheduler_host: 10.0.0.1
+      interface: ""
+      bind_address: ""
       home: /opt/dask
       python: python3
       free_disk: 2GiB
@@ -207,6 +222,11 @@ workers:
       port: 8800
       dashboard_port: 8900
       nanny_port: null
+address:
+  description: Where the host's services listen.
+  type: str
+  returned: always
+  sample: 10.0.0.2
 msg:
   description: What is in the way and what to change, a line each.
   type: str

@@ -259,15 +259,30 @@ def test_user_without_a_home():
     assert unfit(lambda info: info.update(account={})) == []
 
 
-@pytest.mark.parametrize("address", ["127.0.1.1", "::1"])
-def test_workers_that_other_hosts_could_not_reach(address):
-    here, settings = {"scheduler_address": address}, {"worker": True, "alone": False}
-    sentence = only(plan_host.loopback("w1", here, settings))
-    assert says(sentence, f"w1 reaches the scheduler at {address}", "Set dask_scheduler_host")
-    assert list(plan_host.loopback("w1", here, {**settings, "alone": True})) == []
-    assert list(plan_host.loopback("w1", here, {**settings, "worker": False})) == []
-    for elsewhere in ("10.0.0.1", "fd00::1", ""):
-        assert list(plan_host.loopback("w1", {"scheduler_address": elsewhere}, settings)) == []
+LISTENING = {"alone": False, "scheduler_host": "head", "interface": "", "bind_address": ""}
+
+
+@pytest.mark.parametrize(
+    "address, settings, parts",
+    [
+        ("127.0.0.1", {}, ["w1 would listen at 127.0.0.1", "Set dask_scheduler_host"]),
+        ("", {}, ["w1 knows no way over IPv4", "(head)", "Correct dask_scheduler_host"]),
+        ("", {"interface": "ib0"}, ["w1 has no interface ib0 with an IPv4 address", "Correct dask_interface"]),
+        ("", {"bind_address": "10.9.9.9"}, ["w1 has no IPv4 address 10.9.9.9", "Correct dask_bind_address"]),
+        (
+            "10.0.0.1",
+            {"interface": "ib0", "bind_address": "10.0.0.1"},
+            ["w1: dask_interface and dask_bind_address", "one"],
+        ),
+    ],
+)
+def test_services_that_would_listen_where_nobody_reaches_them(address, settings, parts):
+    assert says(only(plan_host.unreachable("w1", {"address": address}, {**LISTENING, **settings})), *parts)
+
+
+@pytest.mark.parametrize("address, alone", [("127.0.0.1", True), ("10.0.0.1", False), ("0.0.0.0", False)])
+def test_services_that_listen_where_others_reach_them_pass(address, alone):
+    assert list(plan_host.unreachable("w1", {"address": address}, {**LISTENING, "alone": alone})) == []
 
 
 def test_everything_that_is_wrong_is_told_at_once():

@@ -89,9 +89,10 @@ def releases(tmp_path_factory):
             **variables,
             "home": str(directory / name),
             "__dask_plan": {
+                "address": "10.0.0.1",
                 "workers": []
                 if name == "scheduler"
-                else plan_workers(name, 8, 16 * GIB, {**WORKERS, "nanny": name == "nanny"})
+                else plan_workers(name, 8, 16 * GIB, {**WORKERS, "nanny": name == "nanny"}),
             },
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
@@ -216,7 +217,8 @@ def test_a_users_preloads_follow_ours(releases):
 def test_the_scheduler_understands_its_arguments(releases):
     given = arguments(releases["scheduler"], "dask-scheduler.service")
     parameters = dask_scheduler.main.make_context("dask scheduler", given).params
-    assert (parameters["port"], parameters["dashboard_address"]) == ("8786", ":8787")
+    assert parameters["host"] == "10.0.0.1"
+    assert (parameters["port"], parameters["dashboard_address"]) == ("8786", "10.0.0.1:8787")
 
 
 @pytest.mark.parametrize("host", ["both", "nanny"])
@@ -230,7 +232,8 @@ def test_a_worker_understands_its_arguments(releases, host, number):
     assert parameters["nthreads"] == 4
     assert parameters["memory_limit"] == str(4 * GIB)
     assert parameters["worker_port"] == str(8800 + number - 1)
-    assert parameters["dashboard_address"] == f":{8900 + number - 1}"
+    assert parameters["dashboard_address"] == f"10.0.0.1:{8900 + number - 1}"
+    assert parameters["host"] == "10.0.0.1"
     assert parameters["local_directory"] == "/var/lib/dask/scratch"
     assert parameters["nanny"] == (host == "nanny")
     if host == "nanny":

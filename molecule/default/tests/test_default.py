@@ -91,12 +91,12 @@ def test_user_and_files(cluster):
 
 
 def test_ports(cluster):
-    assert cluster.host(cluster.scheduler).socket("tcp://0.0.0.0:8786").is_listening
-    for name in cluster.workers:
-        host = cluster.host(name)
-        addresses = host.check_output("ss --listening --tcp --numeric --no-header --processes")
-        dask = {line.split()[3].rsplit(":", 1)[1] for line in addresses.splitlines() if "python" in line}
-        assert dask == {"8800", "8900"}
+    """Each service listens at its host's own address, and nowhere else."""
+    ports = {cluster.scheduler: [8786, 8787], **dict.fromkeys(cluster.workers, [8800, 8900])}
+    for name in ports:
+        sockets = cluster.host(name).check_output("ss --listening --tcp --numeric --no-header --processes")
+        dask = {line.split()[3] for line in sockets.splitlines() if "python" in line}
+        assert dask == {f"{cluster.variables[name]['ansible_host']}:{port}" for port in ports[name]}
 
 
 def test_every_host_has_the_same_packages(cluster):

@@ -129,7 +129,7 @@ def test_taken_port(cluster, refused, port, variable):
 def test_too_many_workers_for_a_scheduler_on_windows(refused):
     inventory = with_groups({"dask_workers": ["worker1", "worker2"]})
     inventory["all"]["vars"] = {
-        "dask_scheduler_address": "tcp://winbox:8786",
+        "dask_scheduler_address": "tcp://172.31.242.10:8786",
         "dask_tls": False,
         "dask_scheduler_platform": "windows",
         "dask_windows_scheduler_max_workers": 1,
