@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import Directory, read
+from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import Directory
 
 
 class ActionModule(ActionBase):
@@ -24,13 +24,7 @@ class ActionModule(ActionBase):
             "home": arguments["home"],
             "user": arguments["user"],
             "authorities": directory.trusted(),
-            # In one file, so that no service ever finds a key and another's certificate.
-            "certificates": {
-                kind: f"expires {directory.expires(kind)}\n"
-                + read(directory.file(f"{kind}.pem"))
-                + read(directory.file(f"{kind}.key"))
-                for kind in arguments["kinds"]
-            },
+            "certificates": {kind: directory.bundle(kind) for kind in arguments["kinds"]},
         }
         result.update(
             self._execute_module("daskops.cluster.certificates", module_args=module_arguments, task_vars=task_vars)

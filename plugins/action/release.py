@@ -10,6 +10,7 @@ import os
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import is_secret
 from ansible_collections.daskops.cluster.plugins.plugin_utils.manifest import make_manifest
 
 
@@ -32,7 +33,9 @@ class ActionModule(ActionBase):
             "manifest": manifest,
             "environment_built": arguments.get("environment_built", False),
             "staged": arguments["staged"],
-            "files": {file["path"]: file["content"] for file in files},
+            "files": {file["path"]: file["content"] for file in files if not is_secret(file["path"])},
+            # Apart, so that Ansible shows them at no verbosity.
+            "secret_files": {file["path"]: file["content"] for file in files if is_secret(file["path"])},
         }
         result.update(
             self._execute_module("daskops.cluster.release", module_args=module_arguments, task_vars=task_vars)

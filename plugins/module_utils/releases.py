@@ -18,6 +18,11 @@ import re
 import shutil
 
 
+def is_secret(path):
+    """Whether a file of a release is for root alone: the environment of services, which systemd reads, may hold secrets."""
+    return path.startswith("services/")
+
+
 def read_release(path):
     """What is needed to run a release again.
 

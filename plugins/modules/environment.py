@@ -136,7 +136,9 @@ class Builder:
         if parameters["source"] == "controller":
             origin = ["--no-index", "--find-links", os.path.join(unpacked, "wheels")]
         else:
-            origin = ["--default-index", parameters["index_url"]] if parameters["index_url"] else []
+            origin = []
+            if parameters["index_url"]:  # it may hold a password, which nobody must see in the list of processes
+                settings["UV_DEFAULT_INDEX"] = parameters["index_url"]
         self.run(
             "Installing the packages", uv, "pip", "install", "--quiet", "--python", self.python, "--require-hashes",
             "--only-binary", ":all:", *origin, "--requirement", os.path.join(unpacked, "requirements.txt"), **settings,
@@ -195,7 +197,7 @@ def main():
             "archive": {"type": "path"},
             "sha256": {"type": "str"},
             "source": {"type": "str", "choices": ["controller", "index"], "default": "controller"},
-            "index_url": {"type": "str", "default": ""},
+            "index_url": {"type": "str", "default": "", "no_log": True},
         },
         supports_check_mode=True,
     )

@@ -125,7 +125,7 @@ import os
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.daskops.cluster.plugins.module_utils.releases import read_release, read_releases
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import is_secret, read_release, read_releases
 
 
 def read_tree(directory):
@@ -142,17 +142,14 @@ def read_tree(directory):
     return files
 
 
-def mode_of(path):
-    """Permissions of a file: the services' environment may hold secrets, and systemd reads it as root."""
-    return 0o600 if path.startswith("services/") else 0o644
-
-
 def write_tree(directory, files):
     """Write ``files``, content by relative path."""
     for path, content in files.items():
         full = os.path.join(directory, path)
         os.makedirs(os.path.dirname(full), exist_ok=True)
-        with open(os.open(full, os.O_WRONLY | os.O_CREAT, mode_of(path)), "w", encoding="utf-8") as file:
+        with open(
+            os.open(full, os.O_WRONLY | os.O_CREAT, 0o600 if is_secret(path) else 0o644), "w", encoding="utf-8"
+        ) as file:
             file.write(content)
 
 
@@ -197,7 +194,7 @@ def differences(before, after):
     """What Ansible shows for ``--diff``: the files that differ, save units, which the module services shows."""
 
     def shown(files, path):
-        if path in files and mode_of(path) == 0o600:
+        if path in files and is_secret(path):
             return f"({hashlib.sha256(files[path].encode()).hexdigest()[:12]}; may hold secrets, so it is not shown)\n"
         return files.get(path, "")
 
@@ -216,12 +213,17 @@ def main():
             "environment_built": {"type": "bool", "default": False},
             "staged": {"type": "int", "required": True},
             "files": {"type": "dict", "required": True},
+            "secret_files": {"type": "dict", "required": True, "no_log": True},
         },
         supports_check_mode=True,
     )
     home, manifest = module.params["home"], module.params["manifest"]
     final = os.path.join(home, "releases", manifest["id"])
-    files = {**module.params["files"], "manifest.json": json.dumps(manifest, indent=1, sort_keys=True) + "\n"}
+    files = {
+        **module.params["files"],
+        **module.params["secret_files"],
+        "manifest.json": json.dumps(manifest, indent=1, sort_keys=True) + "\n",
+    }
     environment = os.path.join(home, "environments", manifest["environment"])
     link = os.path.join(final, "environment")
     current = os.path.join(home, "current")

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The certificates of a cluster, as they lie in a directory of the controller.
 
-``ca.pem`` is the authority that signs, ``previous-ca.pem`` one that is still trusted, and each name has ``NAME.pem`` and
-``NAME.key``. Where the collection makes them, ``ca.key`` is there too.
+``ca.pem`` is the authority that signs, ``previous-ca.pem`` one that is still trusted, and ``cross-ca.pem`` says in the
+latter's name that the former may be trusted; each name has ``NAME.pem`` and ``NAME.key``. Where the collection makes them,
+``ca.key`` is there too.
 """
 
 from __future__ import annotations
@@ -53,6 +54,15 @@ class Directory:
             return x509.load_pem_x509_certificates(text.encode()) if text else []
         except ValueError as error:
             raise Unusable(f"{self.file(name)}.pem holds no certificate ({error})") from None
+
+    def bundle(self, name):
+        """All that a server needs to show who it is, in one text, so that it never finds a key and another's certificate.
+
+        It begins with when that expires. Then come the certificate, that of the authority by the one before, if there is
+        one, and the key.
+        """
+        parts = [read(self.file(file)) for file in (f"{name}.pem", "cross-ca.pem", f"{name}.key")]
+        return f"expires {self.expires(name)}\n" + "".join(parts)
 
     def trusted(self):
         """The text that every member of the cluster trusts: the authority, and the one before as long as it is there."""
@@ -135,22 +145,23 @@ def plan(directory, made, hosts, authorities, rotation="", joins=False):
     """
     directory = Directory(directory)
     nothing = {"authority": False, "certificates": []}
+    if joins and made:
+        return nothing, [
+            f"The scheduler is somebody else's, and so must be the certificates of workers that join it: put them into "
+            f"{directory.path} and set dask_tls_certificates to own. Where that scheduler does not encrypt, set dask_tls to "
+            "false."
+        ]
+    names = NAMES[1:] if joins else NAMES
     try:
-        faults = {name: fault for name in NAMES if (fault := directory.check(name))}
+        faults = {name: fault for name in names if (fault := directory.check(name))}
         authority = directory.certificates("ca")
     except Unusable as error:
         return nothing, [f"{error}. Put it right, or move {directory.path} away to have certificates made."]
     if not made:
         remedy = "Put it right, or leave dask_tls_certificates at its default to have certificates made."
         return nothing, [f"{fault}. {remedy}" for fault in faults.values()] + expired(
-            directory, set(NAMES) - set(faults)
+            directory, set(names) - set(faults)
         )
-    if joins and not authority:
-        return nothing, [
-            f"The scheduler is somebody else's, and so must be the certificates of workers that join it: put them into "
-            f"{directory.path} and set dask_tls_certificates to own. Where that scheduler does not encrypt, set dask_tls to "
-            "false."
-        ]
     if bool(authority) != directory.has("ca.key"):
         there, missing = ("ca.pem", "ca.key") if authority else ("ca.key", "ca.pem")
         return nothing, [

@@ -139,12 +139,14 @@ class Packages:
             *(f"--platform={tag}" for tag in tags), f"--dest={directory}/{name}", f"--requirement={wanted}",
         ]
         # fmt: on
+        environment = dict(os.environ)
         if index_url:
-            command.append(f"--index-url={index_url}")
+            # It may hold a password, which nobody must see in the list of processes.
+            environment["PIP_INDEX_URL"] = index_url
             if index_url.startswith("http:"):
                 # pip passes over an index without TLS unless told; the hashes vouch for what comes from it.
                 command.append(f"--trusted-host={urlsplit(index_url).hostname}")
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         if done.returncode != 0:
             raise LockError(self._reason(done.stderr))
         return sorted(glob.glob(f"{directory}/{name}/*.whl"))

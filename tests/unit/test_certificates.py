@@ -234,10 +234,7 @@ def install(directory, where):
     """Lay the files as the module `certificates` does on a host."""
     source = Directory(str(directory))
     where.mkdir(exist_ok=True)
-    texts = {"ca": source.trusted()}
-    for kind in ("scheduler", "worker"):
-        key = (directory / f"{kind}.key").read_text()
-        texts[kind] = f"expires {source.expires(kind)}\n" + (directory / f"{kind}.pem").read_text() + key
+    texts = {"ca": source.trusted(), "scheduler": source.bundle("scheduler"), "worker": source.bundle("worker")}
     for name, text in texts.items():
         (where / f"{name}.new").write_text(text)
         (where / f"{name}.new").rename(where / f"{name}.pem")
@@ -268,8 +265,8 @@ def security(directory):
 def computes(address, directory):
     """Whether a client with the directory's certificate may compute."""
     try:
-        with Client(address, security=security(directory), set_as_default=False, timeout=3) as client:
-            return client.submit(sum, (1, 2), pure=False).result(10) == 3
+        with Client(address, security=security(directory), set_as_default=False, timeout=5) as client:
+            return client.submit(sum, (1, 2), pure=False).result(60) == 3
     except OSError:
         return False
 
@@ -306,9 +303,10 @@ def test_servers_read_new_certificates_while_they_run(made, begun, renewed, tmp_
                 switch(renewed)
                 # Old and new are both accepted.
                 wait_until(lambda: computes(started.address, renewed), interval=0.5)
-                assert computes(started.address, begun)
+                assert computes(started.address, begun) and computes(started.address, made)
                 finished = Path(shutil.copytree(renewed, tmp_path / "finished"))
-                (finished / "previous-ca.pem").unlink()
+                for name in ("previous-ca.pem", "cross-ca.pem"):
+                    (finished / name).unlink()
                 switch(finished)
                 wait_until(lambda: not computes(started.address, begun), interval=0.5)
                 assert computes(started.address, finished)
@@ -324,6 +322,8 @@ def test_files_that_cannot_be_read_change_nothing(copy, tmp_path):
     where = tmp_path / "installed"
     install(copy, where)
     with scheduler(tmp_path, runtime=True, settings=settings(where, "scheduler")) as started:
+        url = started.url.replace("http", "https")
+        wait_until(lambda: summary(url, copy)["scheduler"]["status"] == "running")
         (where / "scheduler.pem").write_text("nonsense")
         started.process.send_signal(signal.SIGHUP)
         time.sleep(1)

@@ -8,6 +8,7 @@ import functools
 import http.server
 import importlib.util
 import io
+import subprocess
 import sys
 import tarfile
 import threading
@@ -187,6 +188,19 @@ def test_hosts_that_fetch_for_themselves_get_uv_and_where_to_fetch_from(index, f
     archive = contents(fetch("--extra-index-url https://more.example/simple\n" + index.lock, source="index"))
     assert sorted(archive) == ["requirements.txt", index.uv.name]
     assert archive["requirements.txt"].decode().startswith("--extra-index-url https://more.example/simple\ndask==")
+
+
+def test_an_indexs_password_is_in_no_list_of_processes(index, tmp_path, monkeypatch):
+    commands = []
+    run = subprocess.run
+    monkeypatch.setattr(
+        subprocess, "run", lambda command, **options: commands.append(command) or run(command, **options)
+    )
+    packages = Packages(index.lock, index.uv_lock, python("3.11.2"), "controller")
+    with index.served() as url:
+        packages.fetch(str(tmp_path), url.replace("http://", "http://somebody:canary@") + "/simple")
+    assert any("download" in command for command in commands)
+    assert "canary" not in str(commands)
 
 
 def test_a_package_that_differs_from_its_hash_is_not_taken(index, fetch, tmp_path):

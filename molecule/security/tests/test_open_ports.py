@@ -1,0 +1,30 @@
+"""Hosts listen on the ports that `status.yml --tags ports` tells of, and on no other."""
+
+import re
+import socket
+
+
+def is_open(address, port):
+    with socket.socket() as sock:
+        sock.settimeout(5)
+        return sock.connect_ex((address, port)) == 0
+
+
+def told(output):
+    """Ports by host, of the table."""
+    found = {}
+    for host, numbers in re.findall(r'^\s*"(\S+) +(\d[\d,-]*) ', output, re.MULTILINE):
+        for first, last in (part.split("-") if "-" in part else (part, part) for part in numbers.split(",")):
+            found.setdefault(host, set()).update(range(int(first), int(last) + 1))
+    return found
+
+
+def test_open_ports_are_those_that_are_told(cluster, play):
+    run = play("status", "--tags", "ports")
+    assert run.returncode == 0, run.output
+    ports = told(run.output)
+    assert set(ports) == {cluster.scheduler, *cluster.workers}
+    assert 8786 in ports["scheduler"] and {8800, 9000} <= ports["worker2"]
+    for name, expected in ports.items():
+        address = cluster.variables[name]["ansible_host"]
+        assert {port for port in range(1, 65536) if is_open(address, port)} == expected

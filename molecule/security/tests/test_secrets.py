@@ -1,0 +1,103 @@
+"""No secret is seen by anybody who may not: not in what a run prints, nor in lists of processes, nor in files on hosts."""
+
+import glob
+import threading
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.parsing.vault import VaultLib, VaultSecret
+
+CANARY = "canary-7f3a9c51"
+SPECS = Path(__file__).resolve().parents[3] / "roles/preflight/meta/argument_specs.yml"
+SECRETS = {
+    "dask_environment_variables": {"REPORT_TOKEN": CANARY},
+    # What hosts run is there already, so nothing is fetched from it.
+    "dask_environment_index_url": f"https://somebody:{CANARY}@index.invalid/simple",
+}
+
+
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory):
+    """Arguments that give every secret variable, from a vault, and show as much as can be shown."""
+    directory = tmp_path_factory.mktemp("vault")
+    (directory / "password").write_text("open sesame")
+    vault = VaultLib([("default", VaultSecret(b"open sesame"))])
+    (directory / "secrets.yml").write_bytes(vault.encrypt(yaml.safe_dump(SECRETS)))
+    given = [f"@{directory}/secrets.yml", f"--vault-password-file={directory}/password"]
+    return ["-e", *given, "-vvv", "--diff"]
+
+
+@pytest.fixture(scope="module")
+def keys(cluster):
+    """A line of each private key."""
+    return [path.read_text().splitlines()[1] for path in cluster.certificates.glob("*.key")]
+
+
+class Watch(threading.Thread):
+    """Looks at the command lines of all processes, also those in the hosts, which are containers here."""
+
+    def __init__(self):
+        super().__init__()
+        self.over = threading.Event()
+        self.lines = set()
+
+    def run(self):
+        while not self.over.wait(0.02):
+            for path in glob.glob("/proc/[0-9]*/cmdline"):
+                try:
+                    self.lines.add(Path(path).read_bytes())
+                except OSError:
+                    pass
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *exception):
+        self.over.set()
+        self.join()
+
+
+def test_every_secret_variable_is_looked_for():
+    options = yaml.safe_load(SPECS.read_text())["argument_specs"]["main"]["options"]
+    assert {name for name, about in options.items() if about.get("no_log")} == set(SECRETS)
+
+
+def test_runs_show_no_secret(cluster, play, arguments, keys, monkeypatch, tmp_path):
+    monkeypatch.setenv("ANSIBLE_CACHE_PLUGIN", "ansible.builtin.jsonfile")
+    monkeypatch.setenv("ANSIBLE_CACHE_PLUGIN_CONNECTION", str(tmp_path / "facts"))
+    with Watch() as watch:
+        runs = {
+            "check": play("site", "--check", *arguments),
+            "site": play("site", *arguments),
+            "client": play("client", *arguments),
+            "rotate": play("rotate_certificates", *arguments),
+            "status": play("status", *arguments),
+        }
+    keys += [path.read_text().splitlines()[1] for path in cluster.certificates.glob("*.key")]
+    for name, run in runs.items():
+        assert run.returncode == 0, (name, run.output[-3000:])
+        for secret in (CANARY, *keys):
+            lines = [line for line in run.output.splitlines() if secret in line]
+            assert lines == [], (name, lines[0][:1000])
+    assert any(b"ansible-playbook" in line for line in watch.lines)
+    for secret in (CANARY, *keys):
+        assert [line for line in watch.lines if secret.encode() in line] == []
+        cached = [path for path in tmp_path.glob("facts/*") if secret in path.read_text()]
+        assert cached == []
+    # They arrived all the same.
+    program = "import os\nprint(set(client.run(lambda: os.environ['REPORT_TOKEN']).values()))"
+    assert cluster.compute(program) == f"{{'{CANARY}'}}\n"
+
+
+def test_files_that_others_may_read_hold_no_secret(cluster, keys):
+    for name in (cluster.scheduler, *cluster.workers):
+        host = cluster.host(name)
+        for secret in (CANARY, *keys):
+            search = "grep --recursive --files-with-matches --devices=skip"
+            searched = host.run(f"runuser -u nobody -- {search} -e '{secret}' /etc /opt /var /home /run /tmp /srv")
+            assert searched.stdout == ""
+        # Root finds it where it belongs.
+        found = host.run(f"{search} -e '{CANARY}' /opt").stdout
+        assert "/services/dask-" in found

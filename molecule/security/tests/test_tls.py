@@ -1,0 +1,168 @@
+"""Who has a certificate of the cluster is listened to, and nobody else; certificates change while the cluster works."""
+
+import datetime
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import warnings
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+# What somebody does who wants a server to run a function: where that works, there is a file afterwards.
+INTRUDER = """
+import asyncio, ssl, sys
+import cloudpickle
+from distributed.core import connect
+
+address, operation, path, *files = sys.argv[1:]
+arguments = {"require_encryption": bool(files)}
+if files:
+    arguments["ssl_context"] = ssl.create_default_context(cafile=files[0])
+    arguments["ssl_context"].check_hostname = False
+if files[1:]:
+    arguments["ssl_context"].load_cert_chain(*files[1:])
+
+async def main():
+    comm = await connect(address, timeout=5, **arguments)
+    function, args, kwargs = map(cloudpickle.dumps, (lambda: open(path, "w").close(), (), {}))
+    await comm.write({"op": operation, "function": function, "args": args, "kwargs": kwargs, "reply": True})
+    print(await asyncio.wait_for(comm.read(), 10))
+
+asyncio.run(main())
+"""
+TARGETS = {
+    "scheduler": ("scheduler", 8786, "run_function"),
+    "worker": ("worker1", 8800, "run"),
+    "nanny": ("worker2", 9000, "run"),
+}
+
+
+@pytest.fixture(scope="module")
+def certificates(cluster, tmp_path_factory):
+    """The files that a client shows, by what is wrong with them."""
+    directory = tmp_path_factory.mktemp("certificates")
+    authority = str(cluster.certificates / "ca.pem")
+    own_key = serialization.load_pem_private_key((cluster.certificates / "ca.key").read_bytes(), None)
+    own = x509.load_pem_x509_certificate((cluster.certificates / "ca.pem").read_bytes())
+    other_key = ec.generate_private_key(ec.SECP256R1())
+
+    def signed(name, signer, days):
+        key, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.timezone.utc)
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(own.subject)
+        builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
+        builder = builder.not_valid_before(now - datetime.timedelta(days=9))
+        certificate = builder.not_valid_after(now + datetime.timedelta(days=days)).sign(signer, hashes.SHA256())
+        (directory / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        (directory / f"{name}.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, *form))
+        return [authority, str(directory / f"{name}.pem"), str(directory / f"{name}.key")]
+
+    return {
+        "right": [authority, str(cluster.certificates / "client.pem"), str(cluster.certificates / "client.key")],
+        "also right": signed("right", own_key, 1),
+        "none": [authority],
+        "another authority's": signed("other", other_key, 1),
+        "expired": signed("expired", own_key, -1),
+        "plain text": [],
+    }
+
+
+def attempt(cluster, target, files):
+    """Whether a server runs somebody's function, and what that somebody is told."""
+    host, port, operation = TARGETS[target]
+    scheme = "tls" if files else "tcp"
+    address = f"{scheme}://{cluster.variables[host]['ansible_host']}:{port}"
+    path = "/var/lib/dask/intruder"
+    cluster.host(host).check_output(f"rm -f {path}")
+    done = subprocess.run(
+        [sys.executable, "-c", INTRUDER, address, operation, path, *files], capture_output=True, text=True, check=False
+    )
+    return cluster.host(host).file(path).exists, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("which", ["right", "also right"])
+def test_who_has_a_certificate_of_the_cluster_is_listened_to(cluster, certificates, target, which):
+    executed, output = attempt(cluster, target, certificates[which])
+    assert executed, output
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("which", ["none", "another authority's", "expired", "plain text"])
+def test_anybody_else_is_refused_and_nothing_is_executed(cluster, certificates, target, which):
+    executed, output = attempt(cluster, target, certificates[which])
+    assert not executed
+    assert "OSError" in output or "CommClosedError" in output or "SSLError" in output, output
+
+
+@pytest.mark.parametrize(("version", "accepted"), [("TLSv1_1", False), ("TLSv1_2", True), ("TLSv1_3", True)])
+@pytest.mark.parametrize("port", [8786, 8787])
+def test_nothing_older_than_tls_1_2(cluster, port, version, accepted):
+    context = ssl.create_default_context(cafile=cluster.certificates / "ca.pem")
+    context.load_cert_chain(cluster.certificates / "client.pem", cluster.certificates / "client.key")
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+    address = cluster.variables[cluster.scheduler]["ansible_host"]
+    with socket.create_connection((address, port), 10) as plain:
+        if accepted:
+            with context.wrap_socket(plain, server_hostname=address) as encrypted:
+                assert encrypted.version() == version.replace("_", ".")
+        else:
+            with pytest.raises(ssl.SSLError):
+                context.wrap_socket(plain, server_hostname=address)
+
+
+def test_other_users_read_no_key_and_open_no_socket(cluster):
+    for name in ("scheduler", "worker1"):
+        host = cluster.host(name)
+        keys = host.check_output("find /opt/dask/tls -type f -name '*.pem' ! -name ca.pem").split()
+        assert keys
+        for key in keys:
+            file = host.file(key)
+            assert (file.user, file.mode) == ("dask", 0o400)
+            assert host.run(f"runuser -u dask -- cat {key}").rc == 0
+            assert host.run(f"runuser -u ops -- cat {key}").rc != 0
+    assert not cluster.host("worker1").file("/opt/dask/tls/scheduler.pem").exists
+    assert "ca.key" not in cluster.host("scheduler").check_output("find / -xdev -name '*.key'")
+    worker = cluster.host("worker1")
+    (control,) = worker.check_output("find /run/dask-worker-1 -type s").split()
+    program = f"import socket; socket.socket(socket.AF_UNIX).connect('{control}')"
+    assert worker.run(f'python3 -c "{program}"').rc == 0
+    refused = worker.run(f'runuser -u ops -- python3 -c "{program}"')
+    assert refused.rc != 0 and "PermissionError" in refused.stderr
+
+
+def test_certificates_change_under_load(cluster, play, load):
+    before, pids = cluster.summary(), cluster.pids()
+    for rotation in ("certificates", "authority", "finish"):
+        run = play("rotate_certificates", "-e", f"dask_tls_rotation={rotation}")
+        assert run.returncode == 0, run.output
+        assert "The cluster is healthy" in run.output
+        if rotation == "authority":
+            # In the time between, old certificates are good still.
+            assert cluster.compute("print(client.submit(sum, (1, 2), pure=False).result())") == "3\n"
+    after = cluster.summary()
+    assert after["scheduler"]["id"] == before["scheduler"]["id"] and cluster.pids(after) == pids
+    assert after["scheduler"]["certificate_expires"] > before["scheduler"]["certificate_expires"]
+    # The old one is good no more, and one command gives the user another.
+    refused = cluster.start("print(client.submit(sum, (1, 2)).result())")
+    assert refused.wait(120) != 0
+    run = play("client")
+    assert run.returncode == 0, run.output
+    assert cluster.compute("print(client.submit(sum, (1, 2), pure=False).result())") == "3\n"
+    again = play("site")
+    assert again.returncode == 0, again.output
+    assert not any(again.changed.values())
+
+
+def test_certificates_that_expire_soon_are_told(cluster, play):
+    run = play("status", "-e", "dask_tls_warn_days=1000")
+    assert re.search(r"Certificates expire in 36[45] days", run.output), run.output
+    assert "degraded" in run.output
