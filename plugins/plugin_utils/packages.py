@@ -30,6 +30,8 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.manifest import di
 
 # Part of every environment's id: raise it when the way that hosts build environments changes.
 RECIPE = 1
+# Part of every archive's name: raise it when archives are written in another way, so that none from before is taken.
+ARCHIVE = 1
 
 
 class Packages:
@@ -84,7 +86,7 @@ class Packages:
         os.makedirs(cache, exist_ok=True)
         # Hosts that fetch for themselves read in the archive where from.
         origin = [index_url, self.options] if self.source == "index" else None
-        name = digest([self.id, self.source, self.python["libc"], origin, self._compiles_here()])
+        name = digest([ARCHIVE, self.id, self.source, self.python["libc"], origin, self._compiles_here()])
         archive = os.path.join(cache, f"environment-{name}.tar")
         with open(os.path.join(cache, "lock"), "w", encoding="utf-8") as lock:
             # Two runs at a time fetch one after the other; the second finds the first one's archive.

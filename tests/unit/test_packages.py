@@ -16,6 +16,7 @@ import zipfile
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.action import plan_cluster
+from ansible_collections.daskops.cluster.plugins.plugin_utils import packages as packages_module
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages
 from wheels import PYTHON, build_wheel, lock_line, python
@@ -178,6 +179,15 @@ def test_paths_may_begin_with_the_users_home(index, cache, archive, monkeypatch)
 def test_a_second_run_needs_no_index(index, archive, cache):
     packages = Packages(index.lock, index.uv_lock, python("3.11.2"), "controller")
     assert packages.fetch(str(cache), "http://127.0.0.1:9/simple") == archive
+
+
+def test_an_archive_that_was_written_in_another_way_is_not_taken(index, cache, archive, monkeypatch):
+    monkeypatch.setattr(packages_module, "ARCHIVE", packages_module.ARCHIVE + 1)
+    # Without an index there is no other.
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    packages = Packages(index.lock, index.uv_lock, python("3.11.2"), "controller")
+    with pytest.raises(LockError, match="the package index does not answer|has no wheel"):
+        packages.fetch(str(cache), "http://127.0.0.1:9/simple")
 
 
 def test_the_cache_holds_nothing_but_archives(archive, cache):
