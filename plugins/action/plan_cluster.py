@@ -83,9 +83,10 @@ class ActionModule(ActionBase):
         return refuse(result, problems)
 
     def _environments(self, arguments):
-        """By host: id of its environment and, if the host lacks it, the archive to build it from."""
+        """By host: id of its environment, the lock's digest and, if the host lacks it, the archive to build it from."""
         lock, uv_lock, cache = (os.path.expanduser(arguments[name]) for name in ("lock", "uv_lock", "cache"))
         locks = [Path(path).read_text(encoding="utf-8") for path in (lock, uv_lock)]
+        lock_sha256 = sha256_of(lock)
         kinds, archives, environments = {}, {}, {}
         for host, info in arguments["hosts"].items():
             # Hosts mostly are alike, and a lock takes longer to read than a host to compare.
@@ -96,6 +97,7 @@ class ActionModule(ActionBase):
             environments[host] = {
                 "id": packages.id,
                 "python": info["python"]["executable"],
+                "lock": lock_sha256,
                 "archive": "",
                 "sha256": "",
             }

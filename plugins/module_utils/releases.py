@@ -61,6 +61,14 @@ def read_release(path):
     }
 
 
+def read_environment(path):
+    """What was written down when an environment was built: its id, lock, Python and packages; empty if there is none."""
+    try:
+        return json.loads(read(os.path.join(path, "environment.json")))
+    except FileNotFoundError:
+        return {}
+
+
 def read(path):
     """The text of a file."""
     with open(path, encoding="utf-8") as file:

@@ -13,6 +13,9 @@ description:
   - Builds a virtual environment with C(uv) from an archive of wheels, in a directory that is named by all that went into it.
   - The directory appears only when the environment is complete, and is never changed afterwards. A build that is cut off
     leaves nothing that looks finished; the next one starts anew.
+  - Two files in it say what it holds. C(environment.json) is what this module returns. C(sbom.cdx.json) is a bill of
+    materials in the form of CycloneDX 1.6, with the interpreter and every package; with the SHA-256 of the wheel, where the
+    requirements allowed just one; and with the licence, where the package declares an SPDX expression.
 author:
   - The daskops.cluster authors
 attributes:
@@ -43,6 +46,12 @@ options:
   sha256:
     description: SHA-256 of O(archive), in hexadecimal.
     type: str
+  lock:
+    description:
+      - SHA-256 of the lock that the packages are from, in hexadecimal. It is written down with them.
+      - An environment that exists keeps the one that it was built from, also where another lock now means the same packages.
+    type: str
+    required: true
   source:
     description: Whether the packages are in the archive (V(controller)) or come from an index (V(index)).
     type: str
@@ -62,6 +71,7 @@ EXAMPLES = r"""
     python: /usr/bin/python3
     archive: /home/admin/.cache/daskops/environment-0f3c5e9a7b1d.tar
     sha256: 6c5f7f0d2b5d0a6f5a3f1f6a0b8c9d1e2f3a4b5c6d7e8f901a2b3c4d5e6f7081
+    lock: 1b4f0e9851971998e732078544c96b36c3d01cedf7caa332359d6f1d83567014
 """
 
 RETURN = r"""
@@ -73,13 +83,20 @@ environment:
     id:
       description: Its id.
       type: str
+    lock:
+      description: SHA-256 of the lock that it was built from; missing where it was built before that was written down.
+      type: str
     python:
       description: Full version of its interpreter.
       type: str
     packages:
       description: Version by package.
       type: dict
-  sample: {id: 0f3c5e9a7b1d, python: 3.11.2, packages: {dask: 2026.8.0, distributed: 2026.8.0}}
+  sample:
+    id: 0f3c5e9a7b1d
+    lock: 1b4f0e9851971998e732078544c96b36c3d01cedf7caa332359d6f1d83567014
+    python: 3.11.2
+    packages: {dask: 2026.8.0, distributed: 2026.8.0}
 """
 
 import fcntl
@@ -93,12 +110,19 @@ import tempfile
 import zipfile
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import read, read_environment
+from ansible_collections.daskops.cluster.plugins.module_utils.sbom import bill_of_materials, known_hashes
 
-DESCRIBE = (
-    "import importlib.metadata, json, platform, dask, distributed; "
-    "print(json.dumps(dict(python=platform.python_version(), "
-    "packages={d.metadata['Name'].lower(): d.version for d in importlib.metadata.distributions()})))"
-)
+DESCRIBE = """
+import importlib.metadata, json, platform, dask, distributed
+found = {d.metadata["Name"].lower(): d for d in importlib.metadata.distributions()}
+licences = {name: d.metadata.get("License-Expression") for name, d in found.items()}
+print(json.dumps({
+    "python": platform.python_version(),
+    "packages": {name: d.version for name, d in found.items()},
+    "licences": {name: licence for name, licence in licences.items() if licence},
+}))
+"""
 # Nobody imports the packages' own tests on a cluster, and they are almost half of all that could be compiled.
 TESTS = "/site-packages/.*/tests?/"
 
@@ -123,7 +147,7 @@ class Builder:
         """Unpack the wheels, install them, compile them, and describe the result."""
         with tarfile.open(archive) as tar:
             tar.extractall(unpacked)  # our own archive, checked against its SHA-256
-        uv = self._uv(unpacked)
+        uv = self._take_out_uv(unpacked)
         parameters = self.module.params
         settings = {"UV_CACHE_DIR": os.path.join(unpacked, "cache"), "UV_LINK_MODE": "hardlink"}
         if parameters["source"] == "controller":
@@ -154,36 +178,39 @@ class Builder:
         return json.loads(self.run("Importing Dask", self.python, "-I", "-B", "-c", DESCRIBE))
 
     @staticmethod
-    def _uv(unpacked):
+    def _take_out_uv(unpacked):
         """Take uv's executable out of its wheel."""
-        wheel = glob.glob(os.path.join(unpacked, "uv-*.whl"))[0]
-        with zipfile.ZipFile(wheel) as zipped:
+        with zipfile.ZipFile(uv_wheel(unpacked)) as zipped:
             member = next(name for name in zipped.namelist() if name.endswith(".data/scripts/uv"))
             path = zipped.extract(member, unpacked)
         os.chmod(path, 0o755)
         return path
 
 
+def uv_wheel(unpacked):
+    """The path of uv's wheel."""
+    return glob.glob(os.path.join(unpacked, "uv-*.whl"))[0]
+
+
 def read_description(directory):
-    """The description of a complete environment whose interpreter still runs, else None."""
-    if not os.access(os.path.join(directory, "bin", "python"), os.X_OK):
-        return None
-    try:
-        with open(os.path.join(directory, "environment.json"), encoding="utf-8") as file:
-            return json.load(file)
-    except FileNotFoundError:
-        return None
+    """The description of a complete environment whose interpreter still runs, else an empty one."""
+    return read_environment(directory) if os.access(os.path.join(directory, "bin", "python"), os.X_OK) else {}
+
+
+def sha256_of(path):
+    """The SHA-256 of a file, in hexadecimal."""
+    checksum = hashlib.sha256()
+    with open(path, "rb") as file:
+        for chunk in iter(lambda: file.read(1 << 20), b""):
+            checksum.update(chunk)
+    return checksum.hexdigest()
 
 
 def checked(module, archive):
     """The path of the archive, once it is known to be whole."""
     if not archive:
         module.fail_json(msg="The environment does not exist here yet: archive is needed to build it.")
-    checksum = hashlib.sha256()
-    with open(archive, "rb") as file:
-        for chunk in iter(lambda: file.read(1 << 20), b""):
-            checksum.update(chunk)
-    if checksum.hexdigest() != module.params["sha256"]:
+    if sha256_of(archive) != module.params["sha256"]:
         module.fail_json(msg="The archive of packages changed on its way to this host. Run again.")
     return archive
 
@@ -196,6 +223,7 @@ def main():
             "python": {"type": "path", "required": True},
             "archive": {"type": "path"},
             "sha256": {"type": "str"},
+            "lock": {"type": "str", "required": True},
             "source": {"type": "str", "choices": ["controller", "index"], "default": "controller"},
             "index_url": {"type": "str", "default": "", "no_log": True},
         },
@@ -205,7 +233,7 @@ def main():
     final = os.path.join(environments, module.params["id"])
     description = read_description(final)
     if description or module.check_mode:
-        module.exit_json(changed=not description, environment=description or {})
+        module.exit_json(changed=not description, environment=description)
 
     os.umask(0o022)
     os.makedirs(environments, exist_ok=True)
@@ -230,9 +258,16 @@ def build(module, environments, final):
     for leftover in [path for kind in ("partial", "unpacked") for path in glob.glob(f"{environments}/.{kind}-*")]:
         shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=environments) as unpacked:
-        description = {"id": module.params["id"], **Builder(module, partial).build(archive, unpacked)}
-    with open(os.path.join(partial, "environment.json"), "w", encoding="utf-8") as file:
-        json.dump(description, file, indent=1, sort_keys=True)
+        found = Builder(module, partial).build(archive, unpacked)
+        licences = found.pop("licences")
+        description = {"id": module.params["id"], "lock": module.params["lock"], **found}
+        hashes = known_hashes(read(os.path.join(unpacked, "requirements.txt")))
+        wheel = uv_wheel(unpacked)
+        uv = (os.path.basename(wheel).split("-")[1], sha256_of(wheel))
+    bill = bill_of_materials(description, licences, hashes, uv)
+    for name, content in {"sbom.cdx.json": bill, "environment.json": description}.items():
+        with open(os.path.join(partial, name), "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1, sort_keys=True)
     os.sync()  # a power cut must not leave a name that is there and files that are not
     if os.path.exists(final):  # one whose interpreter is gone, from which a process may still import
         broken = os.path.join(environments, f".removed-{module.params['id']}")

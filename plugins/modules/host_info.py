@@ -171,6 +171,30 @@ environments:
   type: list
   elements: str
   returned: always
+versions:
+  description:
+    - What the Dask services of the host run and, where one does not run, what it would start with. One entry for each
+      environment.
+  type: list
+  elements: dict
+  returned: always
+  contains:
+    id:
+      description: The environment's id.
+      type: str
+    lock:
+      description: SHA-256 of the lock that it was built from; empty where that is not written down.
+      type: str
+    python:
+      description: Full version of its interpreter.
+      type: str
+    packages:
+      description: Version by package.
+      type: dict
+    releases:
+      description: Releases of the services that run in it, without what is each service's own.
+      type: list
+      elements: str
 """
 
 import contextlib
@@ -183,7 +207,11 @@ import socket
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.certificates import fingerprints
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
-from ansible_collections.daskops.cluster.plugins.module_utils.releases import read_release, read_releases
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
+    read_environment,
+    read_release,
+    read_releases,
+)
 from ansible_collections.daskops.cluster.plugins.module_utils.units import kind_of, same_unit, unit_files
 
 # There where systemd is the first process, and nowhere else.
@@ -303,6 +331,22 @@ def other_unit(unit, release, releases):
     return "" if wanted is None or same_unit(unit, unit_files(kind_of(unit)), wanted) else OTHER_UNIT
 
 
+def versions(environments, runs, current, releases):
+    """What services run or, where one does not, would start with: a list of environments, with releases of services."""
+    services = {unit: release for kind in current.get("services", {}).values() for unit, release in kind.items()}
+    services.update((unit, release.replace(OTHER_UNIT, "")) for unit, release in runs.items() if release)
+    found = {}
+    for unit, release in services.items():
+        environment = release_of(unit, release, releases).get("environment")
+        if environment:
+            found.setdefault(environment, set()).add(release.split(".")[0])
+    unknown = {"lock": "", "python": "", "packages": {}}
+    return [
+        {"id": name, **unknown, **read_environment(os.path.join(environments, name)), "releases": sorted(names)}
+        for name, names in sorted(found.items())
+    ]
+
+
 def unfinished(current, releases):
     """When the newest release was staged, if that was after the current one; else 0."""
     staged = [release["staged"] for release in releases.values()]
@@ -395,6 +439,7 @@ def main():
         encrypted=encrypted(link),
         authorities=fingerprints(read(os.path.join(module.params["home"], "tls", "ca.pem"))),
         environments=sorted(name for name in names if is_complete(os.path.join(environments, name))),
+        versions=versions(environments, runs, current, releases),
     )
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import hashlib
 import http.server
 import json
 import os
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 from conftest import INVENTORY, PROJECT
 
+ENVIRONMENT = "/opt/dask/current/environment"
+DEFAULT_LOCK = PROJECT / "roles/environment/files/default.txt"
 LISTED = "find /opt/dask/environments -mindepth 1 -maxdepth 1 -printf '%f\n' | sort"
 
 
@@ -63,6 +66,41 @@ for source in glob.glob(sysconfig.get_path("purelib") + "/**/*.py", recursive=Tr
     assert cluster.compute(missing) == ""
 
 
+def test_bill_of_materials_is_what_python_finds(cluster):
+    listed = """
+import importlib.metadata, json, platform
+print(json.dumps({
+    "python": platform.python_version(),
+    **{d.metadata["Name"].lower(): d.version for d in importlib.metadata.distributions()},
+}))
+"""
+    for name in [cluster.scheduler, *cluster.workers]:
+        host = cluster.host(name)
+        bill = json.loads(host.file(f"{ENVIRONMENT}/sbom.cdx.json").content_string)
+        found = {component["name"]: component["version"] for component in bill["components"]}
+        assert found == json.loads(host.check_output("%s -I -c %s", f"{ENVIRONMENT}/bin/python", listed))
+        # The controller has shipped one wheel of each package.
+        assert [c["name"] for c in bill["components"] if "hashes" not in c] == ["python"]
+        description = json.loads(host.file(f"{ENVIRONMENT}/environment.json").content_string)
+        assert description["lock"] == hashlib.sha256(DEFAULT_LOCK.read_bytes()).hexdigest()
+
+
+def test_status_says_what_hosts_run(cluster, play):
+    packages = json.loads(cluster.host(cluster.scheduler).file(f"{ENVIRONMENT}/environment.json").content_string)[
+        "packages"
+    ]
+    short, long = play("status"), play("status", "--tags", "versions")
+    for run in (short, long):
+        assert run.returncode == 0, run.output
+        assert run.output.count('"Environment ') == 1
+        assert f"lock {hashlib.sha256(DEFAULT_LOCK.read_bytes()).hexdigest()}." in run.output
+        assert f"Release {cluster.releases().popitem()[1]} on {', '.join(cluster.workers)}." in run.output
+    listed = [f'"{name} {version}"' in long.output for name, version in packages.items()]
+    assert all(listed) and len(listed) > 20
+    assert f'"dask {packages["dask"]}"' not in short.output
+    assert "The cluster is healthy" in short.output and "The cluster is" not in long.output
+
+
 def test_build_that_is_cut_off_leaves_nothing_that_looks_finished(cluster, play, lock, index):
     name = cluster.workers[0]
     before = cluster.host(name).check_output(LISTED).split()
@@ -90,6 +128,9 @@ def test_build_that_is_cut_off_leaves_nothing_that_looks_finished(cluster, play,
     built = (set(whole) - set(before)).pop()
     description = json.loads(cluster.host(name).file(f"/opt/dask/environments/{built}/environment.json").content_string)
     assert description["packages"]["lz4"] == "4.4.4"
+    assert description["lock"] == hashlib.sha256(lock.read_bytes()).hexdigest()
+    bill = json.loads(cluster.host(name).file(f"/opt/dask/environments/{built}/sbom.cdx.json").content_string)
+    assert [c["version"] for c in bill["components"] if c["name"] == "lz4"] == ["4.4.4"]
 
 
 def test_package_whose_hash_differs_is_refused_by_a_host_that_fetches_for_itself(cluster, play, lock, index, tmp_path):

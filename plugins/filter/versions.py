@@ -1,0 +1,69 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: versions
+short_description: Say which versions hosts run
+version_added: "0.1.0"
+author:
+  - The daskops.cluster authors
+description:
+  - Says which environments and releases the Dask services of hosts run. Hosts that differ stand apart.
+options:
+  _input:
+    description:
+      - Variables of the hosts, after the role C(preflight) has looked at them. One that was not looked at is left out.
+    type: list
+    elements: dict
+    required: true
+  packages:
+    description: Whether to name every host, and the version of every package, too.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: Say which versions the hosts run
+  ansible.builtin.debug:
+    msg: "{{ ansible_play_hosts | map('extract', hostvars) | daskops.cluster.versions(packages=true) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: A line for each environment, followed by one for each release in it and, if asked for, one for each package.
+  type: list
+  elements: str
+"""
+
+from ansible_collections.daskops.cluster.plugins.module_utils.health import join
+
+
+def versions(hosts, packages=False):
+    """Lines that say what ``hosts``, variables of hosts, run: by environment, releases and, if wanted, ``packages``."""
+    found = {}
+    for host in hosts:
+        for about in host.get("__dask_host", {}).get("versions", []):
+            held = tuple(sorted(about["packages"].items()))
+            releases = found.setdefault((about["id"], about["python"], about["lock"], held), {})
+            for release in about["releases"]:
+                releases.setdefault(release, []).append(host["inventory_hostname"])
+    lines = []
+    for (name, python, lock, held), releases in sorted(found.items()):
+        lines.append(f"Environment {name}: Python {python or 'unknown'}, lock {lock or 'unknown'}.")
+        lines += [f"Release {release} on {_names(on, packages)}." for release, on in sorted(releases.items())]
+        lines += [f"{package} {version}" for package, version in held] if packages else []
+    return lines
+
+
+def _names(hosts, every):
+    return ", ".join(hosts) if every else join(hosts)
+
+
+class FilterModule:
+    """Filters about what hosts run."""
+
+    def filters(self):
+        return {"versions": versions}

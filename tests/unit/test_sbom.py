@@ -1,0 +1,138 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bills of materials, against the schema of CycloneDX, and what is said of the versions that hosts run."""
+
+import json
+
+import pytest
+from ansible_collections.daskops.cluster.plugins.filter.versions import versions
+from ansible_collections.daskops.cluster.plugins.module_utils.sbom import bill_of_materials, known_hashes
+from ansible_collections.daskops.cluster.plugins.modules import host_info
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packageurl import PackageURL
+
+A, B, C = (digit * 64 for digit in "abc")
+DESCRIPTION = {
+    "id": "0f3c5e9a7b1d",
+    "lock": C,
+    "python": "3.11.2",
+    "packages": {"dask": "2026.8.0", "prometheus_client": "0.26.0", "torch": "2.9.0+cu128"},
+}
+LICENCES = {"dask": "BSD-3-Clause", "prometheus_client": "Apache-2.0 AND BSD-2-Clause"}
+REQUIREMENTS = f"""--index-url https://packages.example/simple
+dask==2026.8.0 --hash=sha256:{A}
+prometheus-client==0.26.0 --hash=sha256:{B}
+torch==2.9.0+cu128 --hash=sha256:{A} --hash=sha256:{B}
+"""
+
+
+def bill(**changes):
+    return bill_of_materials({**DESCRIPTION, **changes}, LICENCES, known_hashes(REQUIREMENTS), ("0.13.8", C))
+
+
+def errors(document):
+    return JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(document))
+
+
+def test_it_is_valid_by_its_schema():
+    assert errors(bill()) is None
+
+
+def test_the_schema_says_no():
+    document = bill()
+    document["components"][1]["hashes"] = [{"alg": "SHA-256", "content": "none"}]
+    assert errors(document) is not None
+
+
+def test_every_package_and_the_interpreter_are_in_it():
+    found = {component["name"]: component for component in bill()["components"]}
+    assert {name: about["version"] for name, about in found.items()} == {"python": "3.11.2", **DESCRIPTION["packages"]}
+    urls = {name: PackageURL.from_string(about["purl"]) for name, about in found.items()}
+    assert urls["prometheus_client"] == PackageURL("pypi", name="prometheus-client", version="0.26.0")
+    assert urls["torch"].version == "2.9.0+cu128"
+    assert {
+        name: about["licenses"][0]["expression"] for name, about in found.items() if "licenses" in about
+    } == LICENCES
+
+
+def test_it_says_what_built_it_and_from_what():
+    metadata = bill()["metadata"]
+    assert metadata["component"]["version"] == DESCRIPTION["id"]
+    assert metadata["component"]["properties"] == [{"name": "daskops:lock:sha256", "value": C}]
+    uv = next(tool for tool in metadata["tools"]["components"] if tool["name"] == "uv")
+    assert (uv["version"], uv["hashes"][0]["content"]) == ("0.13.8", C)
+
+
+def test_a_hash_is_told_only_where_no_other_file_was_allowed():
+    hashes = {c["name"]: c["hashes"][0]["content"] for c in bill()["components"] if "hashes" in c}
+    assert hashes == {"dask": A, "prometheus_client": B}
+
+
+@pytest.mark.parametrize(
+    "change", [{"id": "6b440ab4e608"}, {"lock": A}, {"python": "3.11.9"}, {"packages": {"dask": "1"}}]
+)
+def test_the_same_content_and_no_other_gives_the_same_serial_number(change):
+    assert bill() == bill()
+    assert bill(**change)["serialNumber"] != bill()["serialNumber"]
+
+
+# What hosts run
+
+
+def looked_at(name, *environments):
+    return {"inventory_hostname": name, "__dask_host": {"versions": list(environments)}}
+
+
+def environment(release, **changes):
+    return {**DESCRIPTION, "packages": {"dask": "2026.8.0"}, "releases": [release], **changes}
+
+
+def test_hosts_that_run_the_same_are_named_together():
+    hosts = [looked_at("scheduler", environment("aa")), *(looked_at(f"worker{n}", environment("bb")) for n in (1, 2))]
+    assert versions(hosts) == [
+        f"Environment 0f3c5e9a7b1d: Python 3.11.2, lock {C}.",
+        "Release aa on scheduler.",
+        "Release bb on worker1, worker2.",
+    ]
+    assert versions(hosts, packages=True) == [*versions(hosts), "dask 2026.8.0"]
+
+
+@pytest.mark.parametrize("change", [{"id": "1"}, {"lock": A}, {"python": "3.11.9"}, {"packages": {"dask": "2026.8.1"}}])
+def test_hosts_that_differ_stand_apart(change):
+    lines = versions([looked_at("worker1", environment("bb")), looked_at("worker2", environment("bb", **change))])
+    assert sum(line.startswith("Environment ") for line in lines) == 2
+    assert {"Release bb on worker1.", "Release bb on worker2."} <= set(lines)
+
+
+def test_many_hosts_are_named_only_where_everything_is_asked_for():
+    hosts = [looked_at(f"worker{number}", environment("bb")) for number in range(30)]
+    assert versions(hosts)[1].endswith("worker19 and 10 more.")
+    assert versions(hosts, packages=True)[1].endswith("worker28, worker29.")
+
+
+def test_what_is_not_known_is_said_to_be_unknown_and_a_host_that_is_not_reached_says_nothing():
+    lost = {"inventory_hostname": "lost", "__dask_host": {"unreachable": True}}
+    assert versions([lost, {"inventory_hostname": "other"}]) == []
+    assert versions([looked_at("old", environment("bb", lock=""))])[0].endswith("lock unknown.")
+
+
+def test_a_service_counts_by_what_it_runs_and_one_that_is_stopped_by_what_it_would_start_with(tmp_path):
+    for name, about in {"new": DESCRIPTION, "old": {"id": "old", "python": "3.11.2", "packages": {}}}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "environment.json").write_text(json.dumps({**about, "id": name}))
+    scheduler, worker = "dask-scheduler.service", "dask-worker@1.service"
+
+    def release(environment):
+        services = {"scheduler": {scheduler: f"s-{environment}.1"}, "worker": {worker: f"w-{environment}.1"}}
+        return {"environment": environment, "services": services}
+
+    releases = {name: release(name) for name in ("new", "old")}
+    # A scheduler that is pending, under another unit, beside a worker that does not run.
+    runs = {scheduler: f"s-old.1{host_info.OTHER_UNIT}", worker: None}
+    assert host_info.versions(str(tmp_path), runs, releases["new"], releases) == [
+        {**DESCRIPTION, "id": "new", "releases": ["w-new"]},
+        {"id": "old", "lock": "", "python": "3.11.2", "packages": {}, "releases": ["s-old"]},
+    ]
+    assert host_info.versions(str(tmp_path), {}, {}, {}) == []
