@@ -136,13 +136,13 @@ class Cluster:
         return {worker["name"]: worker["release"].split(".")[0] for worker in self.summary()["workers"]}
 
 
-# A task notes its execution on the host where it runs. The client computes until it is told to stop.
+# A task notes its execution on the host where it runs, in the home of its user. The client computes until it is told to stop.
 LOAD = """
 import os
 
 def work(number):
     import time
-    with open("/var/tmp/executed.log", "a") as log:
+    with open("executed.log", "a") as log:
         log.write(f"{number}\\n")
     time.sleep(0.3)
     return number**2
@@ -165,7 +165,7 @@ def load(cluster):
     scheduler = cluster.host(cluster.scheduler)
     scheduler.check_output("rm -f /tmp/stop-load")
     for name in cluster.workers:
-        cluster.host(name).check_output("install -m 666 /dev/null /var/tmp/executed.log")
+        cluster.host(name).check_output("install --owner=dask /dev/null /var/lib/dask/executed.log")
     client = cluster.start(LOAD)
     assert client.stdout.readline() == "computing\n", client.stderr.read()
     time.sleep(2)
@@ -175,7 +175,7 @@ def load(cluster):
     assert client.returncode == 0, errors
     executed = collections.Counter()
     for name in cluster.workers:
-        executed.update(cluster.host(name).run("cat /var/tmp/executed.log").stdout.split())
+        executed.update(cluster.host(name).run("cat /var/lib/dask/executed.log").stdout.split())
     print(f" ({output.strip()} tasks while the cluster changed)")
     assert int(output) > 0
     assert set(executed) == {str(number) for number in range(int(output))}

@@ -49,12 +49,16 @@ def is_number(value):
 
 def bad_settings(host, settings):
     """Settings that no host could follow, one sentence each."""
-    for variable, name in {"dask_home": "home", "dask_worker_scratch_directory": "scratch"}.items():
-        if not PLAIN_PATH.fullmatch(settings[name]):
-            yield (
-                f"{host}: {variable} is '{settings[name]}'. Give an absolute path of letters, digits and the characters . _ "
-                "- + @"
-            )
+    paths = {
+        "dask_home": [settings["home"]],
+        "dask_user_home": [settings["user_home"]],
+        "dask_worker_scratch_directory": [settings["scratch"]],
+        "dask_worker_paths": settings["paths"],
+        "dask_worker_devices": settings["devices"],
+    }
+    for variable, path in ((variable, path) for variable in paths for path in paths[variable]):
+        if not PLAIN_PATH.fullmatch(path):
+            yield f"{host}: {variable} is '{path}'. Give an absolute path of letters, digits and the characters . _ - + @"
     for name, value in settings["environment_variables"].items():
         if not re.fullmatch(r"[A-Za-z_]\w*", name) or "\n" in str(value):
             yield f"{host}: dask_environment_variables: '{name}' is no variable's name, or its value has several lines."
@@ -86,6 +90,11 @@ def fitness(host, info, settings):
         )
     elif python["implementation"] != "cpython":
         yield f"{host}: dask_python ({python['executable']}) is {python['implementation']}. Set it to a CPython."
+    elif not PLAIN_PATH.fullmatch(python["prefix"]):
+        yield (
+            f"{host}: dask_python ({python['executable']}) is installed in '{python['prefix']}'. Choose one in a path of "
+            "letters, digits and the characters . _ - + @"
+        )
 
     if info["account"] and not info["account"]["at_home"]:
         yield (
@@ -120,6 +129,14 @@ def fitness(host, info, settings):
                 f"{UNFIT_FOR_SCRATCH[kind]}. Choose a directory on a local disk, or set "
                 "dask_worker_scratch_any_filesystem to true."
             )
+
+
+def missing(host, info, settings):
+    """What workers are to write to or to use and is not there, one sentence each: systemd would not start them."""
+    for variable, name in {"dask_worker_paths": "paths", "dask_worker_devices": "devices"}.items():
+        for path in settings[name] if settings["worker"] else []:
+            if not info["file_systems"][path]["exists"]:
+                yield f"{host}: {variable} names {path}, which is not there. Make or mount it, or take it out of the list."
 
 
 #: By kind, the group, and what systemd calls all services of a host.
@@ -222,6 +239,7 @@ class ActionModule(ActionBase):
         if not problems:
             problems = [
                 *fitness(host, info, settings),
+                *missing(host, info, settings),
                 *left_over(host, info, settings),
                 *unreachable(host, info, settings),
                 *other_protocol(host, info, settings["tls"]),

@@ -35,7 +35,7 @@ options:
     type: str
     required: true
   paths:
-    description: Directories, existing or not, whose file systems are described.
+    description: Directories and devices, existing or not, that are described.
     type: list
     elements: str
     default: []
@@ -97,6 +97,9 @@ python:
     implementation:
       description: Its implementation, in lower case.
       type: str
+    prefix:
+      description: Directory that it is installed in, also where it is one of a virtual environment.
+      type: str
     machine:
       description: The processor's architecture.
       type: str
@@ -104,10 +107,11 @@ python:
       description: Name and version of the C library.
       type: list
       elements: str
-  sample: {executable: /usr/bin/python3, version: 3.11.2, implementation: cpython, machine: x86_64, libc: [glibc, "2.36"]}
+  sample: {executable: /usr/bin/python3, version: 3.11.2, implementation: cpython, prefix: /usr, machine: x86_64, libc: [glibc, "2.36"]}
 file_systems:
   description:
-    - By path asked for, its C(type), C(mount) point and C(free) bytes, and whether it is C(writable) for O(user).
+    - By path asked for, whether it C(exists), C(type), C(mount) point and C(free) bytes of its file system, and whether it is
+      C(writable) for O(user).
     - A directory that does not exist yet counts as writable.
   type: dict
   returned: always
@@ -223,7 +227,7 @@ OTHER_UNIT = " (another unit)"
 PROBE = (
     "import json, os, platform, sys; "
     "print(json.dumps(dict(executable=sys.executable, version='%d.%d.%d' % sys.version_info[:3], "
-    "implementation=sys.implementation.name, machine=platform.machine(), libc=platform.libc_ver())))"
+    "implementation=sys.implementation.name, prefix=sys.base_prefix, machine=platform.machine(), libc=platform.libc_ver())))"
 )
 
 
@@ -426,7 +430,8 @@ def main():
         systemd=os.path.isdir(SYSTEMD),
         python=python,
         file_systems={
-            path: {**file_system(path), "writable": writable(module, path)} for path in module.params["paths"]
+            path: {**file_system(path), "exists": os.path.exists(path), "writable": writable(module, path)}
+            for path in module.params["paths"]
         },
         listeners=listeners(),
         address=address_to_listen_at(module),

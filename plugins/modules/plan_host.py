@@ -26,7 +26,8 @@ attributes:
     description: There is no change to show.
 options:
   info:
-    description: What M(daskops.cluster.host_info) returned for the host, asked for O(settings.home) and O(settings.scratch).
+    description: What M(daskops.cluster.host_info) returned for the host, asked for O(settings.home),
+      O(settings.scratch), O(settings.paths) and O(settings.devices).
     type: dict
     required: true
   settings:
@@ -62,6 +63,10 @@ options:
         description: Value of C(dask_home).
         type: path
         required: true
+      user_home:
+        description: Home directory of the user that the services run as.
+        type: path
+        required: true
       python:
         description: Value of C(dask_python).
         type: str
@@ -81,6 +86,16 @@ options:
       scratch_any_filesystem:
         description: Value of C(dask_worker_scratch_any_filesystem).
         type: bool
+        required: true
+      paths:
+        description: Value of C(dask_worker_paths).
+        type: list
+        elements: path
+        required: true
+      devices:
+        description: Value of C(dask_worker_devices).
+        type: list
+        elements: path
         required: true
       environment_variables:
         description: Value of C(dask_environment_variables).
@@ -160,11 +175,14 @@ EXAMPLES = r"""
       interface: ""
       bind_address: ""
       home: /opt/dask
+      user_home: /var/lib/dask
       python: python3
       free_disk: 2GiB
       tls: true
       scratch: /var/lib/dask/scratch
       scratch_any_filesystem: false
+      paths: []
+      devices: []
       environment_variables: {}
       resources: {GPU: 1}
       preloads: {dask_worker_preloads: [my_company.dask_monitor]}

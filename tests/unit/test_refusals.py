@@ -209,6 +209,11 @@ def test_no_python():
     assert says(sentence, "w1 has no working Python 'python3.99'", "Install it, or set dask_python")
 
 
+def test_a_python_in_a_path_that_units_cannot_hold():
+    sentence = only(unfit(with_python(prefix="/srv/my python")))
+    assert says(sentence, "w1: dask_python (/usr/bin/python3) is installed in '/srv/my python'", "Choose one in a path")
+
+
 @pytest.mark.parametrize("version", ["3.9.2", "2.7.18"])
 def test_an_old_python(version):
     sentence = only(unfit(with_python(version=version)))
@@ -251,6 +256,15 @@ def test_scratch_that_is_somebody_elses():
     sentence = only(unfit(with_file_system("/scratch", writable=False)))
     assert says(sentence, "w1: dask_worker_scratch_directory (/scratch)", "dask_user may write to", "Name one below it")
     assert unfit(with_file_system("/scratch", writable=False), worker=False) == []
+
+
+@pytest.mark.parametrize(("name", "variable"), [("paths", "dask_worker_paths"), ("devices", "dask_worker_devices")])
+def test_what_workers_are_to_use_and_is_not_there(name, variable):
+    info = {"file_systems": {"/dev/nvidia0": {"exists": False}, "/dev/nvidia1": {"exists": True}}}
+    settings = {"worker": True, "paths": [], "devices": [], name: list(info["file_systems"])}
+    sentence = only(plan_host.missing("w1", info, settings))
+    assert says(sentence, f"w1: {variable} names /dev/nvidia0, which is not there", "Make or mount it, or take it out")
+    assert list(plan_host.missing("w1", info, {**settings, "worker": False})) == []
 
 
 def test_user_without_a_home():
@@ -335,7 +349,10 @@ def test_services_that_would_not_understand_each_other(tls):
 
 GOOD_SETTINGS = {
     "home": "/opt/dask",
+    "user_home": "/var/lib/dask",
     "scratch": "/scratch",
+    "paths": ["/data/results"],
+    "devices": ["/dev/nvidia0"],
     "environment_variables": {"A_1": "b"},
     "resources": {"GPU": 1, "MEM": "2.5"},
     "preloads": {},
@@ -357,9 +374,19 @@ def test_a_preload_that_the_controller_does_not_have(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["opt/dask", "~/dask", "/opt/my dask", "/opt/100%", "/opt/$HOME", ""])
-@pytest.mark.parametrize(("name", "variable"), [("home", "dask_home"), ("scratch", "dask_worker_scratch_directory")])
+@pytest.mark.parametrize(
+    ("name", "variable"),
+    [
+        ("home", "dask_home"),
+        ("user_home", "dask_user_home"),
+        ("scratch", "dask_worker_scratch_directory"),
+        ("paths", "dask_worker_paths"),
+        ("devices", "dask_worker_devices"),
+    ],
+)
 def test_a_path_that_units_cannot_hold(path, name, variable):
-    sentence = only(plan_host.bad_settings("w1", {**GOOD_SETTINGS, name: path}))
+    value = [*GOOD_SETTINGS[name], path] if name in ("paths", "devices") else path
+    sentence = only(plan_host.bad_settings("w1", {**GOOD_SETTINGS, name: value}))
     assert says(sentence, f"w1: {variable} is '{path}'", "Give an absolute path")
 
 

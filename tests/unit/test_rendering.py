@@ -49,6 +49,8 @@ HOSTS = {
     "both": {
         "dask_worker_nanny": "no",  # as an INI inventory has it
         "dask_worker_resources": {"GPU": 1, "LICENSE": 2.5},
+        "dask_worker_paths": ["/data", "/home/alice/results"],
+        "dask_worker_devices": ["/dev/nvidia0", "/dev/nvidiactl"],
     },
     "nanny": {
         "dask_worker_nanny": True,
@@ -93,6 +95,10 @@ def releases(tmp_path_factory):
                 "workers": []
                 if name == "scheduler"
                 else plan_workers(name, 8, 16 * GIB, {**WORKERS, "nanny": name == "nanny"}),
+            },
+            "__dask_host": {
+                "account": {"home": "/home/alice"} if name == "both" else {},
+                "python": {"prefix": "/usr"},
             },
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
@@ -263,6 +269,44 @@ def test_systemd_finds_no_fault_with_the_units(releases, host, tmp_path):
         check=False,
     )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+# As systemd-analyze counts it, ten times what it shows.
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="this machine has no systemd-analyze")
+@pytest.mark.parametrize(
+    ("host", "unit", "exposure"), [("scheduler", "dask-scheduler.service", 30), ("both", "dask-worker@1.service", 40)]
+)
+def test_services_are_in_a_sandbox(releases, host, unit, exposure, tmp_path):
+    rendered = (releases[host] / "systemd" / unit.replace("@1", "@")).read_text()
+    without = re.sub("^(Capability|NoNew|Private|Protect|Restrict|System).*\n", "", rendered, flags=re.MULTILINE)
+
+    def exposes_too_much(text):
+        (tmp_path / unit).write_text(text)
+        command = ["systemd-analyze", "security", "--offline=yes", "--no-pager", f"--threshold={exposure}"]
+        done = subprocess.run([*command, str(tmp_path / unit)], capture_output=True, text=True, check=False)
+        assert "Overall exposure level" in done.stdout, done.stderr
+        return done.returncode != 0
+
+    assert not exposes_too_much(rendered)
+    assert exposes_too_much(without)
+
+
+def settings(unit, name):
+    """The values that a unit gives to one of its settings, in order."""
+    lines = [line.partition("=") for line in unit.read_text().splitlines()]
+    return [word for setting, dummy, value in lines if setting == name for word in value.split()]
+
+
+def test_services_write_to_their_own_directories_alone(releases):
+    scheduler = releases["scheduler"] / "systemd/dask-scheduler.service"
+    assert settings(scheduler, "BindPaths") == ["/var/lib/dask"]
+    # The user's home is that of the account where there is one.
+    worker = releases["both"] / "systemd/dask-worker@.service"
+    written = ["/home/alice", "/var/lib/dask/scratch", "/data", "/home/alice/results"]
+    assert settings(worker, "BindPaths") == [*written, "/dev/nvidia0", "/dev/nvidiactl"]
+    assert settings(worker, "DeviceAllow") == ["/dev/nvidia0", "rw", "/dev/nvidiactl", "rw"]
+    for unit in (scheduler, worker):
+        assert settings(unit, "BindReadOnlyPaths") == ["/opt/dask", "/usr"]
 
 
 def test_process_stays_with_its_release_when_another_becomes_current(releases, tmp_path):

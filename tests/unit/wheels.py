@@ -10,6 +10,7 @@ PYTHON = {
     "executable": "/usr/bin/python3",
     "version": "3.11.2",
     "implementation": "cpython",
+    "prefix": "/usr",
     "machine": "x86_64",
     "libc": ["glibc", "2.36"],
 }

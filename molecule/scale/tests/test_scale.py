@@ -119,9 +119,9 @@ data = client.scatter([b"kept"], workers=address, hash=False)
 
 def work():
     import os, time
-    with open("/var/tmp/beside.log", "a") as log:
+    with open("beside.log", "a") as log:
         log.write("ran\\n")
-    while not os.path.exists("/tmp/go-on"):
+    while not os.path.exists("go-on"):
         time.sleep(0.1)
     return "done"
 
@@ -154,14 +154,14 @@ def test_workers_beside_the_scheduler(cluster, play, tmp_path):
     client = cluster.start(ON_A_WORKER_THAT_GOES % goes)
     assert client.stdout.readline() == "there\n"
     journal = "journalctl --unit=dask-worker@2 --output=cat"
-    cluster.wait_until(lambda: host.file("/var/tmp/beside.log").exists, 10)
+    cluster.wait_until(lambda: host.file("/var/lib/dask/beside.log").exists, 10)
     process = site(1)
     cluster.wait_until(lambda: "draining: 1 tasks left" in host.check_output(journal), 60)
-    host.check_output("touch /tmp/go-on")
+    host.check_output("touch /var/lib/dask/go-on")
     run = play.finish(process)
     assert run.returncode == 0, run.output
     assert client.communicate(timeout=60)[0] == "done kept\n"
-    assert host.check_output("cat /var/tmp/beside.log") == "ran"
+    assert host.check_output("cat /var/lib/dask/beside.log") == "ran"
     assert "drained in" in host.check_output(journal)
     assert cluster.summary()["scheduler"]["id"] == scheduler
     assert cluster.pids() == {name: pid for name, pid in pids.items() if name != goes}

@@ -1,0 +1,146 @@
+"""What services may do on their hosts: compute, write to their own directories, and little else."""
+
+import json
+
+import pytest
+
+# What a function says of itself on each worker, and on the scheduler. `tried` has the name of the error, if there is one.
+PROBE = """
+import json
+
+def probe():
+    import ctypes, errno, mmap, os, socket, subprocess, threading
+
+    def tried(function, *arguments, **options):
+        try:
+            result = function(*arguments, **options)
+        except OSError as error:
+            return errno.errorcode[error.errno]
+        return result if isinstance(result, (list, str)) else "done"
+
+    def kernel(call, *arguments):
+        libc = ctypes.CDLL(None, use_errno=True)
+        if getattr(libc, call)(*arguments) < 0:
+            raise OSError(ctypes.get_errno(), call)
+
+    def write(path):
+        with open(path, "w") as file:
+            file.write(path)
+
+    return {
+        **{path: tried(write, path) for path in %s},
+        "homes": tried(os.listdir, "/home"),
+        "hosts' /tmp": tried(os.stat, "/tmp/hosts-own"),
+        "other users' processes": tried(os.stat, "/proc/1"),
+        "devices": sorted(set(os.listdir("/dev")) & {"null", "zero", "extra", "other"}),
+        "setuid program": subprocess.run(["/usr/local/bin/whoami-root"], capture_output=True, text=True).stdout.strip(),
+        "mount": tried(kernel, "mount", b"none", b"/tmp", b"tmpfs", 0, None),
+        "ptrace": tried(kernel, "ptrace", 0, 0, 0, 0),
+        "namespace": tried(kernel, "unshare", 0x10000000),
+        "packets": tried(socket.socket, socket.AF_PACKET, socket.SOCK_RAW),
+        "compiled code": tried(mmap.mmap, -1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC),
+        "nice": tried(os.nice, 1),
+        "thread": tried(threading.Thread(target=int).start),
+    }
+"""
+ON_WORKERS = PROBE + "\nprint(json.dumps(list(client.run(probe).values())))"
+ON_THE_SCHEDULER = PROBE + "\nprint(json.dumps(client.run_on_scheduler(probe)))"
+
+OPEN, REFUSED = "done", "EROFS"
+EXPECTED = {
+    "/usr/probe": REFUSED,
+    "/etc/probe": REFUSED,
+    "/opt/dask/probe": REFUSED,
+    "/srv/everybody/probe": REFUSED,
+    "/tmp/probe": OPEN,
+    "/var/tmp/probe": OPEN,
+    "/dev/shm/probe": OPEN,
+    "/var/lib/dask/probe": OPEN,
+    "homes": [],
+    "hosts' /tmp": "ENOENT",
+    "other users' processes": "ENOENT",
+    "devices": ["null", "zero"],
+    "setuid program": "dask",
+    "mount": "EPERM",
+    "ptrace": "EPERM",
+    "namespace": "EPERM",
+    "packets": "EAFNOSUPPORT",
+    "compiled code": OPEN,
+    "nice": OPEN,
+    "thread": OPEN,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hosts(cluster):
+    """What a host may have and services are to be kept from, although file modes let everybody in."""
+    for name in [cluster.scheduler, *cluster.workers]:
+        host = cluster.host(name)
+        host.check_output("install --mode=4755 /usr/bin/whoami /usr/local/bin/whoami-root")
+        host.check_output("install --directory --mode=777 /srv/everybody /home/ops/results")
+        host.check_output("touch /tmp/hosts-own")
+        for device in ("extra", "other"):
+            host.check_output(f"test -e /dev/{device} || mknod --mode=666 /dev/{device} c 1 5")
+
+
+def probe(cluster, program, expected):
+    paths = [path for path in expected if path.startswith("/")]
+    return json.loads(cluster.compute(program % paths))
+
+
+def test_the_hosts_would_let_anybody(cluster):
+    """What the sandbox alone keeps services from."""
+    host = cluster.host(cluster.workers[0])
+    for allowed in ("touch /srv/everybody/probe", "ls /home/ops", "head -c 1 /dev/other", "unshare --user true"):
+        assert host.run(f"runuser -u dask -- {allowed}").rc == 0, allowed
+    assert host.check_output("runuser -u dask -- /usr/local/bin/whoami-root") == "root"
+
+
+def test_systemd_finds_little_exposed(cluster):
+    look = "systemd-analyze security --no-pager --threshold=%d %s"
+    cluster.host(cluster.scheduler).check_output(look % (30, "dask-scheduler.service"))
+    for name in cluster.workers:
+        host = cluster.host(name)
+        host.check_output(look % (40, "dask-worker@1.service"))
+        assert host.run(look % (40, "ssh.service")).rc != 0
+
+
+def test_tasks_stay_in_the_sandbox(cluster):
+    assert probe(cluster, ON_WORKERS, EXPECTED) == [EXPECTED] * len(cluster.workers)
+
+
+def test_the_scheduler_stays_in_the_sandbox(cluster):
+    expected = {**EXPECTED, "compiled code": "EPERM"}
+    assert probe(cluster, ON_THE_SCHEDULER, expected) == expected
+
+
+def test_workers_with_more_data_than_memory_spill(cluster):
+    program = """
+import dask.array as da
+memory = sum(worker["memory_limit"] for worker in client.scheduler_info(n_workers=-1)["workers"].values())
+x = da.random.random(memory // 8, chunks=500_000).persist()
+assert abs(x.mean().compute() - 0.5) < 0.001
+print(sum(client.run(lambda dask_worker: dask_worker.data.spilled_total.disk).values()))
+"""
+    assert int(cluster.compute(program)) > 100 * 1024**2
+
+
+def test_tasks_reach_what_they_are_given(cluster, play):
+    given = {
+        "dask_worker_paths": ["/srv/everybody", "/home/ops/results"],
+        "dask_worker_devices": ["/dev/extra"],
+    }
+    run = play("site", "-e", json.dumps(given))
+    assert run.returncode == 0, run.output
+    expected = {
+        **EXPECTED,
+        "/srv/everybody/probe": OPEN,
+        "/home/ops/results/probe": OPEN,
+        "/dev/extra": OPEN,
+        "homes": ["ops"],
+        "devices": ["extra", "null", "zero"],
+    }
+    assert probe(cluster, ON_WORKERS, expected) == [expected] * len(cluster.workers)
+    assert cluster.host(cluster.workers[0]).file("/srv/everybody/probe").user == "dask"
+    run = play("site")
+    assert run.returncode == 0, run.output
