@@ -136,7 +136,7 @@ class Cluster:
         return {worker["name"]: worker["release"].split(".")[0] for worker in self.summary()["workers"]}
 
 
-# A task notes its execution on the host where it runs, in the home of its user. The client computes until it is told to stop.
+# A task notes its execution on the host where it runs, in the home of its user. The client computes until told to stop.
 LOAD = """
 import os
 

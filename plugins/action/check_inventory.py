@@ -23,6 +23,9 @@ WINDOWS_WORKER = (
 
 # What is true of the cluster, not of a host: hosts that disagree would not find each other.
 CLUSTER_WIDE = (
+    "dask_dashboard_proxy",
+    "dask_dashboard_proxy_port",
+    "dask_dashboard_proxy_prefix",
     "dask_environment_lock",
     "dask_environment_source",
     "dask_scheduler_address",
@@ -52,7 +55,7 @@ def is_windows(variables):
     )
 
 
-def problems(groups, hostvars, options, address, platform, tls):
+def problems(groups, hostvars, options, address, platform, tls, dashboard_proxy=False):
     """What is wrong with the inventory, one sentence each.
 
     Parameters
@@ -69,6 +72,8 @@ def problems(groups, hostvars, options, address, platform, tls):
         What that scheduler runs on, ``linux`` or ``windows``.
     tls : bool
         Whether everything is to be encrypted.
+    dashboard_proxy : bool
+        Whether there is to be a proxy in front of the dashboard.
     """
     schedulers, workers = groups.get("dask_scheduler", []), groups.get("dask_workers", [])
     if not schedulers and not address:
@@ -89,6 +94,11 @@ def problems(groups, hostvars, options, address, platform, tls):
             f"dask_scheduler_address is {address}, but dask_tls is {str(tls).lower()}. Set dask_tls to "
             f"{str(encrypted).lower()}, or begin the address with {'tcp' if encrypted else 'tls'}:// if the scheduler "
             f"{'does not encrypt' if encrypted else 'encrypts'}."
+        )
+    if address and dashboard_proxy:
+        yield (
+            f"dask_dashboard_proxy is true, but dask_scheduler_address ({address}) names a scheduler that somebody else "
+            "runs, and so is its dashboard. Set dask_dashboard_proxy to false."
         )
     if not workers:
         yield "The group dask_workers has no host. Put at least one in it."
@@ -140,6 +150,7 @@ class ActionModule(ActionBase):
                 "scheduler_address": {"type": "str", "default": ""},
                 "scheduler_platform": {"type": "str", "default": "linux"},
                 "tls": {"type": "bool", "default": True},
+                "dashboard_proxy": {"type": "bool", "default": False},
             }
         )
         found = problems(
@@ -149,5 +160,6 @@ class ActionModule(ActionBase):
             arguments["scheduler_address"],
             arguments["scheduler_platform"],
             arguments["tls"],
+            arguments["dashboard_proxy"],
         )
         return refuse(result, found)

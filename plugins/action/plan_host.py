@@ -49,14 +49,14 @@ def is_number(value):
 
 def bad_settings(host, settings):
     """Settings that no host could follow, one sentence each."""
-    paths = {
+    given = {
         "dask_home": [settings["home"]],
         "dask_user_home": [settings["user_home"]],
         "dask_worker_scratch_directory": [settings["scratch"]],
         "dask_worker_paths": settings["paths"],
         "dask_worker_devices": settings["devices"],
     }
-    for variable, path in ((variable, path) for variable in paths for path in paths[variable]):
+    for variable, path in ((variable, path) for variable, paths in given.items() for path in paths):
         if not PLAIN_PATH.fullmatch(path):
             yield f"{host}: {variable} is '{path}'. Give an absolute path of letters, digits and the characters . _ - + @"
     for name, value in settings["environment_variables"].items():
@@ -74,6 +74,39 @@ def bad_settings(host, settings):
                     f"{host}: {variable} names {module}, which does not exist on the controller. Correct the path; a "
                     "relative one starts where ansible-playbook was called."
                 )
+
+
+def bad_proxy(host, info, proxy, tls):
+    """What is wrong with the settings of a proxy in front of the dashboard, one sentence each."""
+    if not proxy["users"]:
+        yield (
+            f"{host}: dask_dashboard_proxy is true, but dask_dashboard_proxy_users names nobody. Give those who may see the "
+            "dashboard a password each."
+        )
+    for user in proxy["users"]:
+        if not re.fullmatch(r"[\w.@-]+", str(user)):
+            yield f"{host}: dask_dashboard_proxy_users: '{user}' is no name of letters, digits and the characters . _ - @"
+    for user in proxy["without_password"]:
+        yield f"{host}: dask_dashboard_proxy_users: '{user}' has no password. Give one, or leave the user out."
+    if not re.fullmatch(r"/|(/[\w.~-]+)+/?", proxy["prefix"]):
+        yield (
+            f"{host}: dask_dashboard_proxy_prefix is '{proxy['prefix']}'. Give a path like /dask, which begins with a slash "
+            "and is made of letters, digits and the characters . _ ~ -"
+        )
+    files = {f"dask_dashboard_proxy_{name}": proxy[name] for name in ("certificate", "key")}
+    given = {variable: path for variable, path in files.items() if path}
+    if len(given) == 1:
+        yield f"{host}: {''.join(given)} is set alone. Set both {' and '.join(files)}, or neither."
+    elif not given and not tls:
+        yield (
+            f"{host}: dask_tls is false, so there is no certificate for dask_dashboard_proxy, and passwords could be read "
+            f"on their way. Set {' and '.join(files)}."
+        )
+    for variable, path in given.items():
+        if not PLAIN_PATH.fullmatch(path):
+            yield f"{host}: {variable} is '{path}'. Give an absolute path of letters, digits and the characters . _ - + @"
+        elif path in info["missing"]:
+            yield f"{host}: {variable} names {path}, which does not exist on the host. Put it there, or correct the path."
 
 
 def fitness(host, info, settings):
@@ -200,7 +233,11 @@ def taken_ports(host, info, ports):
     """Ports of the plan that something else holds, one sentence each. ``ports`` has the variable by port."""
     for listener in info["listeners"]:
         variable = ports.get(listener["port"])
-        if variable and not re.fullmatch(r"dask-(scheduler|worker@\d+)\.service", listener["unit"]):
+        if variable == "dask_dashboard_proxy_port":
+            ours = listener["unit"] == "nginx.service" and listener["port"] == info["proxy"]["port"]
+        else:
+            ours = re.fullmatch(r"dask-(scheduler|worker@\d+)\.service", listener["unit"])
+        if variable and not ours:
             yield (
                 f"{host}: port {listener['port']} ({variable}) is held by {listener['process']}"
                 f"{' of ' + listener['unit'] if listener['unit'] else ''}. Stop that, or choose another port."
@@ -228,6 +265,10 @@ class ActionModule(ActionBase):
             if settings["scheduler"]:
                 for name in ("dask_scheduler_port", "dask_scheduler_dashboard_port"):
                     claim(port(settings[name], name), name)
+            if settings["proxy"]:
+                problems.extend(bad_proxy(host, info, settings["proxy"], settings["tls"]))
+                name = "dask_dashboard_proxy_port"
+                claim(port(settings["proxy"]["port"], name, lowest=1), name)
             if settings["worker"]:
                 workers = plan_workers(host, info["cores"], info["memory"], settings["workers"])
         except PlanError as error:

@@ -43,6 +43,10 @@ options:
     description: Whether everything that goes over the network is to be encrypted.
     type: bool
     default: true
+  dashboard_proxy:
+    description: Whether there is to be a proxy in front of the dashboard.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""

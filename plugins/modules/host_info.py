@@ -39,6 +39,15 @@ options:
     type: list
     elements: str
     default: []
+  files:
+    description: Files that should exist.
+    type: list
+    elements: str
+    default: []
+  proxy_site:
+    description: File with the collection's site in nginx, if there is one; empty for none.
+    type: path
+    default: ""
   scheduler_host:
     description: Name or address of the scheduler's host, to be looked up; empty for none.
     type: str
@@ -107,14 +116,37 @@ python:
       description: Name and version of the C library.
       type: list
       elements: str
-  sample: {executable: /usr/bin/python3, version: 3.11.2, implementation: cpython, prefix: /usr, machine: x86_64, libc: [glibc, "2.36"]}
+  sample:
+    executable: /usr/bin/python3
+    version: 3.11.2
+    implementation: cpython
+    prefix: /usr
+    machine: x86_64
+    libc: [glibc, "2.36"]
 file_systems:
   description:
-    - By path asked for, whether it C(exists), C(type), C(mount) point and C(free) bytes of its file system, and whether it is
-      C(writable) for O(user).
+    - By path asked for, whether it C(exists), C(type), C(mount) point and C(free) bytes of its file system, and whether it
+      is C(writable) for O(user).
     - A directory that does not exist yet counts as writable.
   type: dict
   returned: always
+missing:
+  description: Those of O(files) that do not exist.
+  type: list
+  elements: str
+  returned: always
+proxy:
+  description: What there is of a proxy in front of the dashboard.
+  type: dict
+  returned: always
+  contains:
+    nginx:
+      description: Whether nginx is installed.
+      type: bool
+    port:
+      description: The port of the collection's site in it; 0 without a site.
+      type: int
+  sample: {nginx: true, port: 8443}
 listeners:
   description: The sockets that listen for TCP, each with C(port), C(process) and systemd C(unit).
   type: list
@@ -307,6 +339,12 @@ def listeners():
     return [{"port": port, **found.get(port, unknown)} for port in sorted(set(ports.values()))]
 
 
+def proxy(module):
+    """Whether nginx is installed, and the port of our site in it."""
+    listens = re.search(r"listen (\d+)", read(module.params["proxy_site"]))
+    return {"nginx": bool(module.get_bin_path("nginx")), "port": int(listens.group(1)) if listens else 0}
+
+
 def running(module, releases):
     """Release by unit, of the Dask services that run; None for one that does not serve (yet)."""
     if not os.path.isdir(SYSTEMD):
@@ -405,6 +443,8 @@ def main():
             "python": {"type": "str", "default": "python3"},
             "user": {"type": "str", "required": True},
             "paths": {"type": "list", "elements": "str", "default": []},
+            "files": {"type": "list", "elements": "str", "default": []},
+            "proxy_site": {"type": "path", "default": ""},
             "scheduler_host": {"type": "str", "default": ""},
             "interface": {"type": "str", "default": ""},
             "bind_address": {"type": "str", "default": ""},
@@ -433,6 +473,8 @@ def main():
             path: {**file_system(path), "exists": os.path.exists(path), "writable": writable(module, path)}
             for path in module.params["paths"]
         },
+        missing=[path for path in module.params["files"] if not os.path.isfile(path)],
+        proxy=proxy(module),
         listeners=listeners(),
         address=address_to_listen_at(module),
         running=runs,

@@ -109,6 +109,31 @@ options:
         description: Preload modules by variable; those that are files (C(.py)) must exist on the controller.
         type: dict
         required: true
+      proxy:
+        description: The proxy in front of the dashboard; empty for none.
+        type: dict
+        required: true
+        suboptions:
+          port:
+            description: Value of C(dask_dashboard_proxy_port).
+            type: int
+          prefix:
+            description: Value of C(dask_dashboard_proxy_prefix).
+            type: str
+          users:
+            description: Names of those who have a password.
+            type: list
+            elements: str
+          without_password:
+            description: Those of them whose password is empty.
+            type: list
+            elements: str
+          certificate:
+            description: Value of C(dask_dashboard_proxy_certificate).
+            type: path
+          key:
+            description: Value of C(dask_dashboard_proxy_key).
+            type: path
       dask_scheduler_port:
         description: Port of the scheduler.
         type: int
@@ -186,6 +211,7 @@ EXAMPLES = r"""
       environment_variables: {}
       resources: {GPU: 1}
       preloads: {dask_worker_preloads: [my_company.dask_monitor]}
+      proxy: {}
       dask_scheduler_port: 8786
       dask_scheduler_dashboard_port: 8787
       workers:

@@ -159,9 +159,13 @@ def plan(directory, made, hosts, authorities, rotation="", joins=False):
         return nothing, [f"{error}. Put it right, or move {directory.path} away to have certificates made."]
     if not made:
         remedy = "Put it right, or leave dask_tls_certificates at its default to have certificates made."
-        return nothing, [f"{fault}. {remedy}" for fault in faults.values()] + expired(
-            directory, set(names) - set(faults)
-        )
+        problems = [f"{fault}. {remedy}" for fault in faults.values()] + expired(directory, set(names) - set(faults))
+        if "localhost" in hosts and "scheduler" not in faults and "localhost" not in directory.hosts("scheduler"):
+            problems.append(
+                f"{directory.file('scheduler')}.pem is not for the name localhost, as which the proxy asks the dashboard. "
+                "Add that name to it, or set dask_dashboard_proxy to false."
+            )
+        return nothing, problems
     if bool(authority) != directory.has("ca.key"):
         there, missing = ("ca.pem", "ca.key") if authority else ("ca.key", "ca.pem")
         return nothing, [

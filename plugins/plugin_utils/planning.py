@@ -43,8 +43,8 @@ def _size(value, variable, automatic):
         raise PlanError(f"{variable}: {error}, or 'auto'.") from None
 
 
-def port(value, variable):
-    """The port number in ``value``: 1024 to 65535, because the services run unprivileged.
+def port(value, variable, lowest=1024):
+    """The port number in ``value``: 1024 to 65535, because the services run unprivileged, unless ``lowest`` is lower.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def port(value, variable):
         If it is anything else.
     """
     number = _number(value, variable, None, 65535)
-    if number < 1024:
+    if number < lowest:
         raise PlanError(f"{variable} is {number}; ports below 1024 need root, which Dask's services do not run as.")
     return number
 

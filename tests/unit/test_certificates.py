@@ -146,6 +146,17 @@ def test_scheduler_at_another_address_gets_another_certificate(made):
     assert (wanted, problems) == ({"authority": False, "certificates": ["scheduler"]}, [])
 
 
+def test_own_certificate_that_a_proxy_cannot_verify(copy, made):
+    hosts = [*HOSTS, "localhost"]
+    assert plan(str(made), False, hosts, {}) == ({"authority": False, "certificates": []}, [])
+    for kind in ("pem", "key"):  # one that is not for localhost
+        shutil.copy(copy / f"client.{kind}", copy / f"scheduler.{kind}")
+    assert nothing(copy, made=False) == []
+    (problem,) = plan(str(copy), False, hosts, {})[1]
+    assert "scheduler.pem is not for the name localhost" in problem
+    assert "Add that name to it, or set dask_dashboard_proxy to false" in problem
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_missing_is_made(copy, name):
     (copy / f"{name}.key").unlink()

@@ -35,11 +35,13 @@ def says(sentence, *parts):
 # The inventory
 
 
-def inventory(schedulers=("s1",), workers=("w1", "w2"), address="", platform="linux", tls=True, **hostvars):
+def inventory(
+    schedulers=("s1",), workers=("w1", "w2"), address="", platform="linux", tls=True, dashboard_proxy=False, **hostvars
+):
     """What is wrong with an inventory. Variables of hosts are keyword arguments."""
     known = {host: hostvars.get(host, {}) for host in {*schedulers, *workers}}
     groups = {"dask_scheduler": list(schedulers), "dask_workers": list(workers)}
-    return list(check_inventory.problems(groups, known, OPTIONS, address, platform, tls))
+    return list(check_inventory.problems(groups, known, OPTIONS, address, platform, tls, dashboard_proxy))
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,7 @@ def inventory(schedulers=("s1",), workers=("w1", "w2"), address="", platform="li
         {"schedulers": [], "address": "tcp://10.0.0.5:8786", "platform": "windows", "tls": False},
         {"w1": {"dask_worker_count": 2, "ansible_connection": "ssh", "my_dask_notes": "", "__dask_internal": 1}},
         {"w1": {"ansible_facts": {"os_family": "Debian"}}},
+        {"dashboard_proxy": True},
     ],
 )
 def test_good_inventories_pass(good):
@@ -89,6 +92,11 @@ def test_an_address_that_speaks_otherwise_than_the_cluster(scheme, tls, other):
     sentence = only(inventory(schedulers=[], address=f"{scheme}://10.0.0.5:8786", tls=tls))
     assert says(sentence, f"dask_scheduler_address is {scheme}://10.0.0.5:8786, but dask_tls is {str(tls).lower()}")
     assert says(sentence, f"Set dask_tls to {str(not tls).lower()}", f"{other}://")
+
+
+def test_a_proxy_in_front_of_somebody_elses_dashboard():
+    sentence = only(inventory(schedulers=[], address="tls://10.0.0.5:8786", dashboard_proxy=True))
+    assert says(sentence, "dask_dashboard_proxy is true", "(tls://10.0.0.5:8786)", "Set dask_dashboard_proxy to false")
 
 
 WINDOWS = [
@@ -162,7 +170,10 @@ INFO = {
     "listeners": [
         {"port": 22, "process": "sshd (process 1)", "unit": "ssh.service"},
         {"port": 8800, "process": "python (process 2)", "unit": "dask-worker@1.service"},
+        {"port": 8443, "process": "nginx (process 3)", "unit": "nginx.service"},
     ],
+    "proxy": {"nginx": True, "port": 8443},
+    "missing": [],
 }
 
 
@@ -313,13 +324,33 @@ def test_ports_held_by_nobody_or_by_our_own_services_pass():
 
 @pytest.mark.parametrize("unit, whose", [("nginx.service", " of nginx.service"), ("", "")])
 def test_a_taken_port(unit, whose):
-    info = {"listeners": [{"port": 8800, "process": "nginx (process 3)", "unit": unit}]}
+    info = {**INFO, "listeners": [{"port": 8800, "process": "nginx (process 3)", "unit": unit}]}
     sentence = only(plan_host.taken_ports("w1", info, {8800: "dask_worker_port"}))
     assert says(
         sentence,
         f"w1: port 8800 (dask_worker_port) is held by nginx (process 3){whose}.",
         "Stop that, or choose another",
     )
+
+
+def test_the_port_of_a_proxy_of_ours_passes():
+    assert list(plan_host.taken_ports("s1", INFO, {8443: "dask_dashboard_proxy_port"})) == []
+
+
+@pytest.mark.parametrize(
+    ("about", "variable"),
+    [
+        ({"proxy": {"nginx": True, "port": 0}}, "dask_dashboard_proxy_port"),  # another site of nginx's
+        (
+            {"listeners": [{"port": 8443, "process": "p", "unit": "dask-scheduler.service"}]},
+            "dask_dashboard_proxy_port",
+        ),
+        ({}, "dask_scheduler_port"),
+    ],
+)
+def test_a_port_that_a_proxy_of_ours_would_not_get_or_does_not_give(about, variable):
+    sentence = only(plan_host.taken_ports("s1", {**INFO, **about}, {8443: variable}))
+    assert says(sentence, f"s1: port 8443 ({variable}) is held by", "Stop that, or choose another")
 
 
 @pytest.mark.parametrize(
@@ -406,6 +437,60 @@ def test_a_resource_that_a_command_line_cannot_hold(resources):
 def test_an_environment_variable_that_is_ours(name):
     sentence = only(plan_host.bad_settings("w1", {**GOOD_SETTINGS, "environment_variables": {name: "x"}}))
     assert says(sentence, f"w1: dask_environment_variables: {name} is set by daskops.cluster itself", "Remove it")
+
+
+PROXY = {"port": 8443, "prefix": "/", "users": ["ada"], "without_password": [], "certificate": "", "key": ""}
+OWN_FILES = {"certificate": "/etc/ssl/dask.pem", "key": "/etc/ssl/dask.key"}
+
+
+def bad_proxy(tls=True, missing=(), **proxy):
+    return list(plan_host.bad_proxy("s1", {"missing": list(missing)}, {**PROXY, **proxy}, tls))
+
+
+@pytest.mark.parametrize(
+    "good",
+    [{}, {"prefix": "/dask"}, {"prefix": "/a/b-c.d/"}, {"users": ["ada@x.org", "b_1"]}, {**OWN_FILES, "tls": False}],
+)
+def test_good_proxies_pass(good):
+    assert bad_proxy(**good) == []
+
+
+def test_a_proxy_that_lets_nobody_in():
+    assert says(
+        only(bad_proxy(users=[])), "s1: dask_dashboard_proxy is true", "dask_dashboard_proxy_users names nobody"
+    )
+
+
+@pytest.mark.parametrize("user", ["a:b", "#ada", "", "a b", "a\nb"])
+def test_a_user_that_a_password_file_cannot_hold(user):
+    assert says(only(bad_proxy(users=["ada", user])), "s1: dask_dashboard_proxy_users:", f"'{user}' is no name")
+
+
+def test_a_user_without_a_password():
+    sentence = only(bad_proxy(without_password=["ada"]))
+    assert says(sentence, "s1: dask_dashboard_proxy_users: 'ada' has no password", "Give one")
+
+
+@pytest.mark.parametrize("prefix", ["dask", "", "/a b", "//", "/dask;", "/{x}", "https://x/dask"])
+def test_a_prefix_that_is_no_path(prefix):
+    sentence = only(bad_proxy(prefix=prefix))
+    assert says(sentence, f"s1: dask_dashboard_proxy_prefix is '{prefix}'", "Give a path like /dask")
+
+
+def test_a_proxy_without_encryption():
+    sentence = only(bad_proxy(tls=False))
+    assert says(sentence, "s1: dask_tls is false", "Set dask_dashboard_proxy_certificate and dask_dashboard_proxy_key")
+
+
+@pytest.mark.parametrize("name", ["certificate", "key"])
+def test_a_file_of_the_proxys_that_cannot_be_used(name):
+    variable, path = f"dask_dashboard_proxy_{name}", OWN_FILES[name]
+    assert says(only(bad_proxy(**{name: path})), f"s1: {variable} is set alone", "Set both")
+    assert says(
+        only(bad_proxy(**{**OWN_FILES, name: "dask.pem"})), f"s1: {variable} is 'dask.pem'", "Give an absolute path"
+    )
+    sentence = only(bad_proxy(missing=[path], **OWN_FILES))
+    assert says(sentence, f"s1: {variable} names {path}, which does not exist on the host", "Put it there")
 
 
 # The hosts together

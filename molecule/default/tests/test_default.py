@@ -91,12 +91,13 @@ def test_user_and_files(cluster):
 
 
 def test_ports(cluster):
-    """Each service listens at its host's own address, and nowhere else."""
+    """Each service listens at its host's own address and nowhere else, but for the dashboard on its host itself."""
     ports = {cluster.scheduler: [8786, 8787], **dict.fromkeys(cluster.workers, [8800, 8900])}
     for name in ports:
         sockets = cluster.host(name).check_output("ss --listening --tcp --numeric --no-header --processes")
         dask = {line.split()[3] for line in sockets.splitlines() if "python" in line}
-        assert dask == {f"{cluster.variables[name]['ansible_host']}:{port}" for port in ports[name]}
+        local = {"127.0.0.1:8787"} if name == cluster.scheduler else set()
+        assert dask == local | {f"{cluster.variables[name]['ansible_host']}:{port}" for port in ports[name]}
 
 
 def test_every_host_has_the_same_packages(cluster):

@@ -14,6 +14,7 @@ SECRETS = {
     "dask_environment_variables": {"REPORT_TOKEN": CANARY},
     # What hosts run is there already, so nothing is fetched from it.
     "dask_environment_index_url": f"https://somebody:{CANARY}@index.invalid/simple",
+    "dask_dashboard_proxy_users": {"ada": CANARY},
 }
 
 
@@ -25,7 +26,7 @@ def arguments(tmp_path_factory):
     vault = VaultLib([("default", VaultSecret(b"open sesame"))])
     (directory / "secrets.yml").write_bytes(vault.encrypt(yaml.safe_dump(SECRETS)))
     given = [f"@{directory}/secrets.yml", f"--vault-password-file={directory}/password"]
-    return ["-e", *given, "-vvv", "--diff"]
+    return ["-e", *given, "-e", "dask_dashboard_proxy=true", "-vvv", "--diff"]
 
 
 @pytest.fixture(scope="module")

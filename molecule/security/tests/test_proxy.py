@@ -1,0 +1,170 @@
+"""A proxy in front of the dashboard: who is let in, what works behind it, and how it comes and goes."""
+
+import asyncio
+import json
+import re
+import ssl
+import subprocess
+from urllib.parse import urljoin
+
+import pytest
+import yaml
+from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.websocket import websocket_connect
+
+PASSWORD = "s3cret $word 'x'"
+VARIABLES = {
+    "dask_dashboard_proxy": True,
+    "dask_dashboard_proxy_prefix": "/dask",
+    "dask_dashboard_proxy_users": {"ada": PASSWORD},
+}
+SITE = "/etc/nginx/conf.d/daskops.conf"
+PASSWORDS = "/etc/nginx/daskops.htpasswd"
+
+
+class Proxy:
+    """The proxy, as a browser on another machine sees it."""
+
+    def __init__(self, cluster, variables):
+        self.origin = f"https://{cluster.variables[cluster.scheduler]['ansible_host']}:8443"
+        self.url = f"{self.origin}/dask"
+        self.authority = str(cluster.certificates / "ca.pem")
+        self.variables = f"@{variables}"
+
+    def get(self, url, *arguments, password=PASSWORD):
+        """Status and content of a page."""
+        user = ["--user", f"ada:{password}"] if password else []
+        command = ["curl", "-s", "-m", "30", "--cacert", self.authority, "-w", "\n%{http_code}", *user, *arguments, url]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=True)
+        content, status = done.stdout.rsplit("\n", 1)
+        return int(status), content
+
+    async def open(self, token, origin, password=PASSWORD):
+        """The first message that Bokeh sends on a page's websocket."""
+        request = HTTPRequest(
+            self.url.replace("https", "wss") + "/status/ws",
+            auth_username="ada",
+            auth_password=password,
+            headers={"Origin": origin},
+            ssl_options=ssl.create_default_context(cafile=self.authority),
+        )
+        connection = await websocket_connect(request, subprotocols=["bokeh", token])
+        try:
+            return await asyncio.wait_for(connection.read_message(), 30)
+        finally:
+            connection.close()
+
+    def token(self):
+        """What the page gives a browser to open its websocket with."""
+        return re.search(r'"token":"([^"]+)"', self.get(f"{self.url}/status")[1])[1]
+
+
+@pytest.fixture(scope="module")
+def proxy(cluster, play, tmp_path_factory):
+    variables = tmp_path_factory.mktemp("proxy") / "variables.yml"
+    variables.write_text(yaml.safe_dump(VARIABLES))
+    proxy = Proxy(cluster, variables)
+    run = play("site", "--diff", "-vvvv", "-e", proxy.variables)
+    assert run.returncode == 0, run.output
+    assert f"dashboard at {proxy.url}/status." in run.output
+    assert "s3cret" not in run.output and "$6$" not in run.output
+    yield proxy
+    assert play("site").returncode == 0
+
+
+def test_nobody_is_let_in_without_the_right_password(proxy):
+    for path in ("", "/dask/status", "/dask/daskops/summary.json", "/status"):
+        assert proxy.get(proxy.origin + path, password=None)[0] == 401
+    assert proxy.get(f"{proxy.url}/status", password="wrong")[0] == 401
+    assert proxy.get(f"{proxy.url}/status")[0] == 200
+
+
+def test_pages_work_below_the_path(proxy):
+    status, page = proxy.get(f"{proxy.url}/", "--location")
+    assert status == 200 and "Bokeh" in page
+    links = re.findall(r'(?:src|href)="([^"]+[.](?:js|css|svg|ico)[^"]*)"', page)
+    assert len(links) > 3
+    for link in links:
+        assert proxy.get(urljoin(f"{proxy.url}/status", link))[0] == 200, link
+    assert proxy.get(f"{proxy.origin}/status")[0] == 404
+
+
+def test_pages_follow_what_happens(proxy):
+    assert json.loads(asyncio.run(proxy.open(proxy.token(), proxy.origin)))["msgtype"] == "ACK"
+
+
+@pytest.mark.parametrize(("about", "status"), [({"origin": "https://evil.example"}, 403), ({"password": "wrong"}, 401)])
+def test_websockets_are_for_our_pages_alone(proxy, about, status):
+    with pytest.raises(HTTPClientError) as refused:
+        asyncio.run(proxy.open(proxy.token(), **{"origin": proxy.origin, **about}))
+    assert refused.value.code == status
+
+
+def test_nothing_leads_past_the_proxy(proxy, cluster):
+    asked = subprocess.run(["curl", "-sk", "-m", "10", f"{cluster.url}/status"], capture_output=True, check=False)
+    assert asked.returncode == 7  # nobody listens there
+    assert cluster.host(cluster.scheduler).socket("tcp://127.0.0.1:8787").is_listening
+
+
+def test_only_nginx_reads_the_passwords(proxy, cluster):
+    host = cluster.host(cluster.scheduler)
+    passwords = host.file(PASSWORDS)
+    assert (passwords.user, passwords.group, passwords.mode) == ("root", "www-data", 0o640)
+    assert PASSWORD not in passwords.content_string
+    for user in ("dask", "ops"):
+        assert host.run(f"runuser -u {user} -- cat {PASSWORDS}").rc != 0
+
+
+def test_users_are_told_the_proxys_address(proxy, play):
+    run = play("client", "-e", proxy.variables)
+    assert run.returncode == 0, run.output
+    assert f"dashboard at {proxy.url}/status." in run.output
+
+
+def test_second_run_changes_nothing(proxy, play):
+    for arguments in ([], ["--check"]):
+        run = play("site", "-e", proxy.variables, *arguments)
+        assert run.returncode == 0, run.output
+        assert not any(run.changed.values()), run.output
+
+
+def test_proxy_takes_new_certificates(proxy, play):
+    run = play("rotate_certificates", "-e", proxy.variables, "-e", "dask_tls_rotation=authority")
+    assert run.returncode == 0, run.output
+    assert proxy.get(f"{proxy.url}/status")[0] == 200
+    run = play("rotate_certificates", "-e", proxy.variables, "-e", "dask_tls_rotation=finish")
+    assert run.returncode == 0, run.output
+    assert proxy.get(f"{proxy.url}/status")[0] == 200
+
+
+def test_site_that_nginx_does_not_accept_is_not_left_behind(proxy, cluster, play):
+    host = cluster.host(cluster.scheduler)
+    before = host.file(SITE).content_string
+    host.check_output("install -m 644 /dev/null /etc/ssl/no-certificate.pem")
+    own = {f"dask_dashboard_proxy_{name}": "/etc/ssl/no-certificate.pem" for name in ("certificate", "key")}
+    run = play("site", "-e", proxy.variables, "-e", json.dumps(own))
+    assert run.returncode != 0
+    assert re.search(r"nginx does not accept the site: .*no-certificate.pem", run.output), run.output
+    assert host.file(SITE).content_string == before
+    assert host.check_output("ls /etc/nginx/conf.d") == "daskops.conf"
+    assert host.run("nginx -t").rc == 0
+    assert proxy.get(f"{proxy.url}/status")[0] == 200
+
+
+def test_proxy_goes_when_it_is_not_wanted(proxy, cluster, play):
+    host = cluster.host(cluster.scheduler)
+    host.check_output(
+        "printf 'server { listen 8081; location / { return 200 other; } }' >/etc/nginx/conf.d/other.conf && nginx -s reload"
+    )
+    try:
+        run = play("site")
+        assert run.returncode == 0, run.output
+        assert f"dashboard at {cluster.url}/status." in run.output
+        assert not host.file(SITE).exists and not host.file(PASSWORDS).exists
+        assert cluster.is_whole()
+        # nginx and what else it serves stay.
+        assert not host.socket("tcp://0.0.0.0:8443").is_listening
+        assert host.socket("tcp://0.0.0.0:8081").is_listening
+        assert not any(play("site").changed.values())
+    finally:
+        host.check_output("rm /etc/nginx/conf.d/other.conf && nginx -s reload")

@@ -1,0 +1,111 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The dashboard's proxy: its password file, and its site as Ansible renders it."""
+
+import ctypes
+import ctypes.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ansible_collections.daskops.cluster.plugins.filter.password_file import password_file
+
+ROOT = Path(__file__).parents[2]
+USERS = {"bob": 12345, "ada": "s3cret $word 'ü'"}
+
+
+def accepted(password, hashed):
+    """Whether the system takes a password for the one that was hashed, as nginx asks it."""
+    crypt = ctypes.CDLL(ctypes.util.find_library("crypt")).crypt
+    crypt.restype = ctypes.c_char_p
+    return crypt(password.encode(), hashed.encode()).decode() == hashed
+
+
+def test_password_file():
+    lines = dict(line.split(":", 1) for line in password_file(USERS, "s1").splitlines())
+    assert list(lines) == ["ada", "bob"]
+    for name, password in USERS.items():
+        assert lines[name].startswith("$6$")
+        assert accepted(str(password), lines[name])
+        assert not accepted("wrong", lines[name])
+
+
+def test_password_file_changes_with_a_password_alone():
+    assert password_file(USERS, "s1") == password_file(dict(reversed(USERS.items())), "s1")
+    changed = password_file({**USERS, "bob": "other"}, "s1")
+    assert changed.splitlines()[0] == password_file(USERS, "s1").splitlines()[0]
+    assert changed.splitlines()[1] != password_file(USERS, "s1").splitlines()[1]
+
+
+def test_equal_passwords_cannot_be_told():
+    hashes = [line.split(":")[1] for line in password_file({"ada": "same", "bob": "same"}, "s1").splitlines()]
+    hashes.append(password_file({"ada": "same"}, "s2").split(":")[1].strip())
+    assert len(set(hashes)) == 3
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory):
+    """The site by host: with all at its default, below a path, and without encryption."""
+    directory = tmp_path_factory.mktemp("proxy")
+    hosts = {
+        "plain": {},
+        "below": {"dask_dashboard_proxy_prefix": "/dask/", "dask_dashboard_proxy_port": 443},
+        "own": {
+            "dask_tls": "no",  # as an INI inventory has it
+            "dask_dashboard_proxy_certificate": "/etc/ssl/dask.pem",
+            "dask_dashboard_proxy_key": "/etc/ssl/dask.key",
+        },
+    }
+    template = {
+        "src": str(ROOT / "roles/proxy/templates/daskops.conf.j2"),
+        "dest": str(directory / "{{ inventory_hostname }}"),
+    }
+    playbook = {
+        "hosts": "all",
+        "gather_facts": False,
+        "roles": ["daskops.cluster.common"],  # which has variables alone
+        "vars_files": [str(ROOT / "roles/proxy/vars/main.yml")],
+        "vars": {
+            "__dask_plan": {"address": "10.0.0.1"},
+            "dask_dashboard_proxy": True,
+            "dask_tls_directory": str(directory / "tls"),
+        },
+        "tasks": [{"name": "Write the site, in a directory of this test", "ansible.builtin.template": template}],
+    }
+    local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    (directory / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": local}}))
+    (directory / "playbook.json").write_text(json.dumps([playbook]))
+    done = subprocess.run(
+        [sys.executable, "-m", "ansible", "playbook", "-i", "hosts.json", "playbook.json"],
+        cwd=directory,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_LOCAL_TEMP": str(directory / "tmp")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {host: [line.strip() for line in (directory / host).read_text().splitlines()] for host in hosts}
+
+
+def test_site(sites):
+    assert {"listen 10.0.0.1:8443 ssl;", "ssl_certificate /opt/dask/tls/scheduler.pem;", "location / {"} <= set(
+        sites["plain"]
+    )
+    assert "proxy_pass https://127.0.0.1:8787/;" in sites["plain"]
+    assert "proxy_ssl_verify on;" in sites["plain"]
+    assert "auth_basic_user_file /etc/nginx/daskops.htpasswd;" in sites["plain"]
+
+
+def test_site_below_a_path(sites):
+    assert {"listen 10.0.0.1:443 ssl;", "location /dask/ {", "proxy_redirect / /dask/;"} <= set(sites["below"])
+
+
+def test_site_without_encryption_of_the_cluster(sites):
+    assert "ssl_certificate /etc/ssl/dask.pem;" in sites["own"]
+    assert "ssl_certificate_key /etc/ssl/dask.key;" in sites["own"]
+    assert "proxy_pass http://127.0.0.1:8787/;" in sites["own"]
+    assert not any("proxy_ssl" in line for line in sites["own"])
