@@ -105,6 +105,7 @@ molecule: testbed ## scenarios on real hosts, two at a time; SCENARIO=name for o
 .PHONY: benchmark
 benchmark: testbed ## what runs cost, as ratios
 	@benchmarks/converge
+	@.venv/bin/python benchmarks/tls
 
 .PHONY: build
 build: .venv/complete ## the collection's archive

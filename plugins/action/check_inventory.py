@@ -28,6 +28,8 @@ CLUSTER_WIDE = (
     "dask_dashboard_proxy_prefix",
     "dask_environment_lock",
     "dask_environment_source",
+    "dask_firewall_clients",
+    "dask_firewall_peers",
     "dask_scheduler_address",
     "dask_scheduler_dashboard_port",
     "dask_scheduler_dashboard_url",

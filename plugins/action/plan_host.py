@@ -10,6 +10,7 @@ import re
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import PlanError, plan_workers, port
+from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
 from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import format_size, parse_size
 
@@ -229,6 +230,26 @@ def other_protocol(host, info, tls):
         )
 
 
+def firewall(host, info, wanted):
+    """A sentence if the host has no firewall like the one that is wanted, or another that would have the last word."""
+    usable = info["firewall"]["usable"]
+    if wanted == "firewalld" and "firewalld" not in usable:
+        yield (
+            f"{host}: dask_firewall is firewalld, but no firewalld of 0.9 or newer runs. Install and start it, or set "
+            "dask_firewall to nftables or none."
+        )
+    elif wanted == "nftables" and "firewalld" in usable:
+        yield (
+            f"{host}: dask_firewall is nftables, but firewalld runs, and would go on closing ports. Set dask_firewall to "
+            "firewalld, or stop and disable that."
+        )
+    elif wanted == "nftables" and "nftables" not in usable:
+        yield (
+            f"{host}: dask_firewall is nftables, but 'nft list tables' does not work. Install the package nftables, or set "
+            "dask_firewall to none."
+        )
+
+
 def taken_ports(host, info, ports):
     """Ports of the plan that something else holds, one sentence each. ``ports`` has the variable by port."""
     for listener in info["listeners"]:
@@ -254,21 +275,23 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         host = task_vars["inventory_hostname"]
         info, settings = self._task.args["info"], self._task.args["settings"]
-        problems, ports, workers = list(bad_settings(host, settings)), {}, []
+        problems, ports, rows, workers = list(bad_settings(host, settings)), {}, [], []
 
-        def claim(number, variable):
+        def claim(number, variable, unit, local=False):
             if number in ports:
                 problems.append(f"{host}: {variable} ({number}) is also {ports[number]}. Choose another port.")
             ports[number] = variable
+            rows.append(describe(number, variable, unit, local))
 
         try:
             if settings["scheduler"]:
                 for name in ("dask_scheduler_port", "dask_scheduler_dashboard_port"):
-                    claim(port(settings[name], name), name)
+                    local = name == "dask_scheduler_dashboard_port" and bool(settings["proxy"])
+                    claim(port(settings[name], name), name, "dask-scheduler.service", local)
             if settings["proxy"]:
                 problems.extend(bad_proxy(host, info, settings["proxy"], settings["tls"]))
                 name = "dask_dashboard_proxy_port"
-                claim(port(settings["proxy"]["port"], name, lowest=1), name)
+                claim(port(settings["proxy"]["port"], name, lowest=1), name, "nginx.service")
             if settings["worker"]:
                 workers = plan_workers(host, info["cores"], info["memory"], settings["workers"])
         except PlanError as error:
@@ -276,7 +299,7 @@ class ActionModule(ActionBase):
         for worker in workers:
             for kind in ("port", "dashboard_port", "nanny_port"):
                 if worker[kind]:
-                    claim(worker[kind], f"dask_worker_{kind}")
+                    claim(worker[kind], f"dask_worker_{kind}", worker["unit"])
         if not problems:
             problems = [
                 *fitness(host, info, settings),
@@ -284,7 +307,8 @@ class ActionModule(ActionBase):
                 *left_over(host, info, settings),
                 *unreachable(host, info, settings),
                 *other_protocol(host, info, settings["tls"]),
+                *firewall(host, info, settings["firewall"]),
                 *taken_ports(host, info, ports),
             ]
-        result.update(workers=workers, address=info["address"])
+        result.update(workers=workers, ports=rows, address=info["address"], firewall=settings["firewall"])
         return refuse(result, problems)

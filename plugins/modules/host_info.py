@@ -60,6 +60,11 @@ options:
     description: Address of this host that services are to listen at; empty for that of O(interface).
     type: str
     default: ""
+  firewall:
+    description: What is to filter the host's ports.
+    type: str
+    choices: [none, nftables, firewalld]
+    default: none
 """
 
 EXAMPLES = r"""
@@ -160,6 +165,34 @@ address:
   type: str
   returned: always
   sample: 10.0.0.2
+route:
+  description:
+    - IPv4 addresses at the ends of the way from this host to O(scheduler_host), its own first.
+    - Empty if there is no way.
+  type: list
+  elements: str
+  returned: always
+  sample: [10.0.0.2, 10.0.0.1]
+firewall:
+  description: What filters, or could filter, the host's ports.
+  type: dict
+  returned: always
+  contains:
+    usable:
+      description: Of C(nftables) and C(firewalld) those that work here; looked at only if one of them is wanted.
+      type: list
+      elements: str
+    installed:
+      description: Those for which rules of ours are on the host.
+      type: list
+      elements: str
+    loaded:
+      description: Whether our table of nftables is in the kernel.
+      type: bool
+    cluster:
+      description: The networks that the installed rules take for hosts of the cluster.
+      type: list
+      elements: str
 current:
   description:
     - The release that the host was last told to run, with its C(id), C(environment), C(services) and C(units), and when it
@@ -256,6 +289,18 @@ SYSTEMD = "/run/systemd/system"
 # What is added to a service's release where systemd would start it from other settings.
 OTHER_UNIT = " (another unit)"
 
+# What the role `firewall` writes first and removes last.
+FIREWALLS = {
+    "nftables": "/etc/systemd/system/dask-firewall.service",
+    "firewalld": "/etc/firewalld/policies/daskops.xml",
+}
+
+# What they are about, as they say in a comment.
+FIREWALL_RULES = ("/etc/dask-firewall.nft", FIREWALLS["firewalld"])
+
+# There where firewalld knows policies, which it does from 0.9 on.
+FIREWALLD_POLICIES = "/usr/lib/firewalld/policies"
+
 PROBE = (
     "import json, os, platform, sys; "
     "print(json.dumps(dict(executable=sys.executable, version='%d.%d.%d' % sys.version_info[:3], "
@@ -341,7 +386,7 @@ def listeners():
 
 def proxy(module):
     """Whether nginx is installed, and the port of our site in it."""
-    listens = re.search(r"listen (\d+)", read(module.params["proxy_site"]))
+    listens = re.search(r"listen [0-9.:]*?(\d+) ssl", read(module.params["proxy_site"]))
     return {"nginx": bool(module.get_bin_path("nginx")), "port": int(listens.group(1)) if listens else 0}
 
 
@@ -411,16 +456,48 @@ def address_to_listen_at(module):
         if interface:
             found = module.run_command(["ip", "-4", "-json", "address", "show", "dev", interface])[1] or "[]"
             return next(address["local"] for link in json.loads(found) for address in link.get("addr_info", []))
-        name, kind = (wanted, socket.SOCK_STREAM) if wanted else (module.params["scheduler_host"], socket.SOCK_DGRAM)
-        address = socket.getaddrinfo(name or None, 0, family=socket.AF_INET, type=kind)[0][4][0]
-        with socket.socket(socket.AF_INET, kind) as sock:
-            if wanted:
-                sock.bind((address, 0))
-            else:
-                sock.connect((address, 9))  # sends nothing: the system is asked for the way
-            return sock.getsockname()[0]
-    except (OSError, StopIteration):
+        if wanted:
+            with socket.socket() as sock:
+                sock.bind((wanted, 0))
+                return sock.getsockname()[0]
+        return route(module.params["scheduler_host"])[0]
+    except (IndexError, OSError, StopIteration):
         return ""
+
+
+def route(other):
+    """The addresses at the ends of the way to another host, the own first; empty if there is none."""
+    try:
+        target = socket.getaddrinfo(other, 9, family=socket.AF_INET, type=socket.SOCK_DGRAM)[0][4]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.connect(target)  # sends nothing: the system is asked for the way
+            return [sock.getsockname()[0], target[0]]
+    except OSError:
+        return []
+
+
+def firewall(module):
+    """What filters the host's ports or could; see `firewall` above."""
+
+    def works(*command):
+        program = module.get_bin_path(command[0])
+        return bool(program) and module.run_command([program, *command[1:]])[0] == 0
+
+    usable = []
+    if module.params["firewall"] != "none":
+        if works("nft", "list", "tables"):
+            usable.append("nftables")
+        if os.path.isdir(FIREWALLD_POLICIES) and works("systemctl", "is-active", "--quiet", "firewalld.service"):
+            usable.append("firewalld")
+    installed = [name for name, file in FIREWALLS.items() if os.path.exists(file)]
+    loaded = "nftables" in installed and works("nft", "list", "table", "inet", "daskops")
+    said = re.search(r"Hosts of the cluster:([0-9a-f.:/ ]*)", "".join(map(read, FIREWALL_RULES)))
+    return {
+        "usable": usable,
+        "installed": installed,
+        "loaded": loaded,
+        "cluster": said.group(1).split() if said else [],
+    }
 
 
 def encrypted(release):
@@ -448,6 +525,7 @@ def main():
             "scheduler_host": {"type": "str", "default": ""},
             "interface": {"type": "str", "default": ""},
             "bind_address": {"type": "str", "default": ""},
+            "firewall": {"type": "str", "choices": ["none", "nftables", "firewalld"], "default": "none"},
         },
         supports_check_mode=True,
     )
@@ -477,6 +555,8 @@ def main():
         proxy=proxy(module),
         listeners=listeners(),
         address=address_to_listen_at(module),
+        route=route(module.params["scheduler_host"]),
+        firewall=firewall(module),
         running=runs,
         scheduler_environment=release_of("dask-scheduler.service", scheduler, releases).get("environment", ""),
         current=current,

@@ -79,6 +79,10 @@ options:
         description: Value of C(dask_tls).
         type: bool
         required: true
+      firewall:
+        description: Value of C(dask_firewall).
+        type: str
+        required: true
       scratch:
         description: Value of C(dask_worker_scratch_directory).
         type: path
@@ -204,6 +208,7 @@ EXAMPLES = r"""
       python: python3
       free_disk: 2GiB
       tls: true
+      firewall: none
       scratch: /var/lib/dask/scratch
       scratch_any_filesystem: false
       paths: []
@@ -271,6 +276,41 @@ address:
   type: str
   returned: always
   sample: 10.0.0.2
+ports:
+  description: The TCP ports that services of the host are to listen on.
+  type: list
+  elements: dict
+  returned: always
+  contains:
+    port:
+      description: The port.
+      type: int
+    unit:
+      description: The systemd unit that listens.
+      type: str
+    variable:
+      description: The variable that it follows from.
+      type: str
+    purpose:
+      description: What it is for.
+      type: str
+    connects:
+      description: Who connects to it.
+      type: str
+    clients:
+      description: Whether these are clients, browsers or monitoring too; hosts of the cluster may connect to any port.
+      type: bool
+  sample:
+    - port: 8800
+      unit: dask-worker@1.service
+      variable: dask_worker_port
+      purpose: Dask
+      connects: the scheduler, other workers
+      clients: false
+firewall:
+  description: What is to filter these ports, the value of O(settings.firewall).
+  type: str
+  returned: always
 msg:
   description: What is in the way and what to change, a line each.
   type: str

@@ -70,7 +70,7 @@ def sites(tmp_path_factory):
         "roles": ["daskops.cluster.common"],  # which has variables alone
         "vars_files": [str(ROOT / "roles/proxy/vars/main.yml")],
         "vars": {
-            "__dask_plan": {"address": "10.0.0.1"},
+            "__dask_host": {"address": "10.0.0.1"},
             "dask_dashboard_proxy": True,
             "dask_tls_directory": str(directory / "tls"),
         },

@@ -224,7 +224,7 @@ def test_the_scheduler_understands_its_arguments(releases):
     given = arguments(releases["scheduler"], "dask-scheduler.service")
     parameters = dask_scheduler.main.make_context("dask scheduler", given).params
     assert parameters["host"] == "10.0.0.1"
-    assert (parameters["port"], parameters["dashboard_address"]) == ("8786", "10.0.0.1:8787")
+    assert (parameters["port"], parameters["dashboard_address"]) == ("8786", "127.0.0.1:8787,10.0.0.1:8787")
 
 
 @pytest.mark.parametrize("host", ["both", "nanny"])
@@ -302,7 +302,7 @@ def test_services_write_to_their_own_directories_alone(releases):
     assert settings(scheduler, "BindPaths") == ["/var/lib/dask"]
     # The user's home is that of the account where there is one.
     worker = releases["both"] / "systemd/dask-worker@.service"
-    written = ["/home/alice", "/var/lib/dask/scratch", "/data", "/home/alice/results"]
+    written = ["/home/alice", "-/var/lib/dask/scratch", "/data", "/home/alice/results"]
     assert settings(worker, "BindPaths") == [*written, "/dev/nvidia0", "/dev/nvidiactl"]
     assert settings(worker, "DeviceAllow") == ["/dev/nvidia0", "rw", "/dev/nvidiactl", "rw"]
     for unit in (scheduler, worker):

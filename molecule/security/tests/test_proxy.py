@@ -70,6 +70,8 @@ def proxy(cluster, play, tmp_path_factory):
     assert "s3cret" not in run.output and "$6$" not in run.output
     yield proxy
     assert play("site").returncode == 0
+    # There is a new authority, and users are given certificates of it.
+    assert play("client").returncode == 0
 
 
 def test_nobody_is_let_in_without_the_right_password(proxy):
@@ -140,8 +142,8 @@ def test_proxy_takes_new_certificates(proxy, play):
 def test_site_that_nginx_does_not_accept_is_not_left_behind(proxy, cluster, play):
     host = cluster.host(cluster.scheduler)
     before = host.file(SITE).content_string
-    host.check_output("install -m 644 /dev/null /etc/ssl/no-certificate.pem")
-    own = {f"dask_dashboard_proxy_{name}": "/etc/ssl/no-certificate.pem" for name in ("certificate", "key")}
+    host.check_output("install -m 644 /dev/null /etc/nginx/no-certificate.pem")
+    own = {f"dask_dashboard_proxy_{name}": "/etc/nginx/no-certificate.pem" for name in ("certificate", "key")}
     run = play("site", "-e", proxy.variables, "-e", json.dumps(own))
     assert run.returncode != 0
     assert re.search(r"nginx does not accept the site: .*no-certificate.pem", run.output), run.output

@@ -19,14 +19,15 @@ SECRETS = {
 
 
 @pytest.fixture(scope="module")
-def arguments(tmp_path_factory):
+def arguments(tmp_path_factory, play):
     """Arguments that give every secret variable, from a vault, and show as much as can be shown."""
     directory = tmp_path_factory.mktemp("vault")
     (directory / "password").write_text("open sesame")
     vault = VaultLib([("default", VaultSecret(b"open sesame"))])
     (directory / "secrets.yml").write_bytes(vault.encrypt(yaml.safe_dump(SECRETS)))
     given = [f"@{directory}/secrets.yml", f"--vault-password-file={directory}/password"]
-    return ["-e", *given, "-e", "dask_dashboard_proxy=true", "-vvv", "--diff"]
+    yield ["-e", *given, "-e", "dask_dashboard_proxy=true", "-vvv", "--diff"]
+    assert play("site").returncode == 0
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ class Watch(threading.Thread):
         self.lines = set()
 
     def run(self):
-        while not self.over.wait(0.02):
+        while not self.over.wait(0.1):
             for path in glob.glob("/proc/[0-9]*/cmdline"):
                 try:
                     self.lines.add(Path(path).read_bytes())

@@ -10,11 +10,9 @@ so it is not tasks that are counted but calls of the one method through which ev
 from __future__ import annotations
 
 import collections
-import json
 import os
 import tempfile
 
-from ansible import context
 from ansible.plugins.action import ActionBase
 from ansible.plugins.callback import CallbackBase
 
@@ -23,8 +21,7 @@ name: module_executions
 type: aggregate
 short_description: Count module executions by host
 description:
-  - Prints how many modules a run executed on each host, and writes the counts to the file that DASKOPS_EXECUTIONS
-    names, unless in check mode.
+  - Prints how many modules a run executed on each host.
 options: {}
 """
 
@@ -59,6 +56,3 @@ class CallbackModule(CallbackBase):
         self._display.banner("MODULE EXECUTIONS")
         for host in sorted(stats.processed):
             self._display.display(f"{host:<26} : {calls[host]}")
-        if "DASKOPS_EXECUTIONS" in os.environ and not context.CLIARGS["check"]:
-            with open(os.environ["DASKOPS_EXECUTIONS"], "w", encoding="utf-8") as file:
-                json.dump({host: calls[host] for host in stats.processed}, file)

@@ -1,0 +1,121 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Find out who may connect to the ports of a cluster, on the controller."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import socket
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+
+FAMILIES = {"ipv4": 4, "ipv6": 6}
+
+
+def parse(variable, values, problems):
+    """The networks in a variable; ``problems`` gets a sentence for each value that is none."""
+    networks = []
+    for value in values:
+        try:
+            networks.append(ipaddress.ip_network(value))
+        except ValueError:
+            problems.append(
+                f"{variable}: '{value}' is no address and no network; write it like 10.1.2.3 or 10.1.0.0/16."
+            )
+    return networks
+
+
+def on_network(addresses):
+    """Those of addresses that lead other hosts anywhere."""
+    found = [ipaddress.ip_address(address) for address in addresses if address]
+    return [address for address in found if not address.is_loopback]
+
+
+def resolve(name):
+    """The addresses that the controller takes for a name; none if it knows none."""
+    try:
+        return sorted({entry[4][0] for entry in socket.getaddrinfo(name, None)})
+    except OSError:
+        return []
+
+
+def newcomers(hosts, closed, peers):
+    """Hosts that the others' firewalls do not let in yet, one sentence each."""
+    for host, info in hosts.items():
+        known = any(ipaddress.ip_address(address) in network for address in info["route"][:1] for network in peers)
+        if closed and not info["current"] and not known:
+            yield (
+                f"{host} is new, and the firewall of {', '.join(closed)} does not know it. Run without --limit, or run "
+                "for all hosts first with its network in dask_firewall_peers."
+            )
+
+
+def by_family(networks):
+    """Networks by family, each address in one of them at most, as texts."""
+    networks = [ipaddress.ip_network(network) for network in networks]
+    return {
+        family: [str(one) for one in ipaddress.collapse_addresses(n for n in networks if n.version == version)]
+        for family, version in FAMILIES.items()
+    }
+
+
+def plan(hosts, others, closed, peers, clients):
+    """Who may connect, and what is in the way.
+
+    Parameters
+    ----------
+    hosts : dict of dict
+        What `host_info` told of each host of the run.
+    others : dict of callable
+        By worker host that is not in it, a function that looks its addresses up.
+    closed : list of str
+        Hosts not in the run that have a firewall.
+    peers, clients : list of str
+        Values of the variables of these names.
+
+    Returns
+    -------
+    tuple of (dict, list of str)
+        Networks of the ``cluster`` and of ``clients``, each by family; and the problems, one sentence each.
+    """
+    problems = []
+    peers, clients = parse("dask_firewall_peers", peers, problems), parse("dask_firewall_clients", clients, problems)
+    cluster = [*peers]
+    for info in hosts.values():
+        cluster.extend(on_network([info["address"], *info["route"]]))
+    # The hosts of the run remember what the others told in theirs, which the controller can only guess.
+    remembered = [ipaddress.ip_network(network) for info in hosts.values() for network in info["firewall"]["cluster"]]
+    if others and remembered:
+        cluster.extend(remembered)
+        others = {}
+    for host, find in others.items():
+        addresses = on_network(find())
+        if not addresses:
+            problems.append(
+                f"{host} is not in this run, and the controller knows no address of it that the firewall could let in. Run "
+                "without --limit, or set its ansible_host to an address."
+            )
+        cluster.extend(addresses)
+    problems.extend(newcomers(hosts, closed, peers))
+    return {"cluster": by_family(cluster), "clients": by_family(clients)}, problems
+
+
+class ActionModule(ActionBase):
+    """See the documentation of the module of the same name."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        arguments, hostvars = self._task.args, task_vars["hostvars"]
+        names = {host: hostvars[host].get("ansible_host", host) for host in arguments["others"]}
+        others = {host: functools.partial(resolve, name) for host, name in names.items()}
+        networks, problems = plan(
+            arguments["hosts"], others, arguments["closed"], arguments["peers"], arguments["clients"]
+        )
+        result.update(networks)
+        return refuse(result, problems)

@@ -1,0 +1,342 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who is let in is found out from what hosts told; and the rules, in a real kernel, let in those and nobody else."""
+
+import contextlib
+import ipaddress
+import os
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import jinja2
+import pytest
+from ansible.plugins.filter.core import FilterModule as AnsibleFilters
+from ansible_collections.daskops.cluster.plugins.action import plan_firewall, plan_host
+from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
+from hypothesis import given
+from hypothesis import strategies as st
+
+TEMPLATES = Path(__file__).parents[2] / "roles/firewall/templates"
+HOSTS = {
+    "s1": {
+        "address": "10.9.0.1",
+        "route": ["10.9.0.1", "10.9.0.1"],
+        "current": {"id": "r"},
+        "firewall": {"cluster": []},
+    },
+    "w1": {
+        "address": "10.9.0.2",
+        "route": ["10.9.0.2", "10.9.0.1"],
+        "current": {"id": "r"},
+        "firewall": {"cluster": []},
+    },
+}
+
+
+def plan(hosts=HOSTS, others=(), closed=(), peers=(), clients=()):
+    found = {host: lambda addresses=addresses: addresses for host, addresses in dict(others).items()}
+    return plan_firewall.plan(hosts, found, list(closed), list(peers), list(clients))
+
+
+def host(name, **changes):
+    """Hosts, of which one is changed."""
+    return {**HOSTS, name: {**HOSTS.get(name, HOSTS["w1"]), **changes}}
+
+
+def only(sentences):
+    (sentence,) = sentences
+    return sentence
+
+
+def says(sentence, *parts):
+    return all(part in sentence for part in parts)
+
+
+# Who is let in
+
+networks = st.lists(
+    st.one_of(
+        st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 32)).map(lambda n: ipaddress.IPv4Network(n, strict=False)),
+        st.tuples(st.integers(0, 2**128 - 1), st.integers(0, 128)).map(
+            lambda n: ipaddress.IPv6Network(n, strict=False)
+        ),
+    )
+)
+
+
+@given(networks)
+def test_networks_by_family_cover_the_same_and_do_not_overlap(given):
+    found = plan_firewall.by_family(given)
+    for version, texts in ((4, found["ipv4"]), (6, found["ipv6"])):
+        parsed = [ipaddress.ip_network(text) for text in texts]
+        assert all(network.version == version for network in parsed)
+        assert all(
+            any(network.subnet_of(one) for one in parsed) for network in given if network.version == version
+        )  # a set of nftables holds no address twice
+        assert not any(one.overlaps(other) for one in parsed for other in parsed if one is not other)
+
+
+def test_hosts_of_the_run_and_the_others_are_let_in():
+    found, problems = plan(others={"w2": ["10.9.0.3", "fd00::3"]}, peers=["10.8.0.0/16"], clients=["0.0.0.0/0"])
+    assert problems == []
+    assert found == {
+        "cluster": {"ipv4": ["10.8.0.0/16", "10.9.0.1/32", "10.9.0.2/31"], "ipv6": ["fd00::3/128"]},
+        "clients": {"ipv4": ["0.0.0.0/0"], "ipv6": []},
+    }
+
+
+def test_what_a_host_tells_of_itself_alone_lets_nobody_in():
+    # Debian gives a host's own name 127.0.1.1: here the scheduler's address is what the worker takes for it.
+    found, problems = plan(host("s1", address="127.0.0.1", route=["127.0.0.1", "127.0.1.1"]))
+    assert (found["cluster"]["ipv4"], problems) == (["10.9.0.1/32", "10.9.0.2/32"], [])
+
+
+def test_a_host_that_listens_elsewhere_than_it_connects_from_is_let_in_with_both():
+    found, problems = plan(host("w1", address="10.7.0.2"))
+    assert (found["cluster"]["ipv4"], problems) == (["10.7.0.2/32", "10.9.0.1/32", "10.9.0.2/32"], [])
+
+
+def test_what_hosts_remember_of_the_others_is_better_than_what_the_controller_knows():
+    hosts = host("w1", firewall={"cluster": ["10.9.0.1/32", "10.9.0.2/31", "fd00::3/128"]})
+    # Over its address for Ansible the other host never connects; who it is nobody has to find out.
+    found, problems = plan(hosts, others={"w2": ["192.168.0.3"], "w3": []})
+    assert problems == []
+    assert found["cluster"] == {"ipv4": ["10.9.0.1/32", "10.9.0.2/31"], "ipv6": ["fd00::3/128"]}
+    # A run for all hosts forgets whoever is no longer there.
+    assert plan(hosts)[0]["cluster"] == {"ipv4": ["10.9.0.1/32", "10.9.0.2/32"], "ipv6": []}
+
+
+@pytest.mark.parametrize("variable", ["peers", "clients"])
+@pytest.mark.parametrize("value", ["laptop.example.org", "10.1.2.3/16", "10.1", "", "*"])
+def test_a_network_that_is_none(variable, value):
+    sentence = only(plan(**{variable: [value]})[1])
+    assert says(sentence, f"dask_firewall_{variable}: '{value}' is no address and no network", "write it like 10.1.2.3")
+
+
+@pytest.mark.parametrize("addresses", [[], ["127.0.1.1", "::1"]])
+def test_a_host_that_is_not_in_the_run_and_whose_address_nobody_knows(addresses):
+    sentence = only(plan(others={"w7": addresses})[1])
+    assert says(sentence, "w7 is not in this run", "Run without --limit, or set its ansible_host")
+
+
+def test_a_new_host_that_the_others_would_not_let_in():
+    hosts = {"w9": {**HOSTS["w1"], "address": "10.9.0.9", "route": ["10.9.0.9", "10.9.0.1"], "current": {}}}
+    assert plan(hosts)[1] == []
+    assert plan(hosts, closed=["s1", "w1"], peers=["10.9.0.0/24"])[1] == []
+    sentence = only(plan(hosts, closed=["s1", "w1"])[1])
+    assert says(sentence, "w9 is new, and the firewall of s1, w1 does not know it", "Run without --limit")
+
+
+# Whether the host can do it
+
+
+@pytest.mark.parametrize(
+    ("wanted", "usable"),
+    [("none", []), ("nftables", ["nftables"]), ("firewalld", ["firewalld"]), ("firewalld", ["nftables", "firewalld"])],
+)
+def test_a_firewall_that_the_host_has(wanted, usable):
+    assert list(plan_host.firewall("w1", {"firewall": {"usable": usable}}, wanted)) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "usable", "remedy"),
+    [
+        ("nftables", [], "Install the package nftables, or set dask_firewall to none"),
+        ("nftables", ["nftables", "firewalld"], "Set dask_firewall to firewalld, or stop and disable that"),
+        ("firewalld", [], "Install and start it, or set dask_firewall to nftables"),
+        ("firewalld", ["nftables"], "Install and start it, or set dask_firewall to nftables"),
+    ],
+)
+def test_a_firewall_that_the_host_has_not(wanted, usable, remedy):
+    sentence = only(plan_host.firewall("w1", {"firewall": {"usable": usable}}, wanted))
+    assert says(sentence, f"w1: dask_firewall is {wanted}, but", remedy)
+
+
+# The rules
+
+PORTS = [
+    describe(8786, "dask_scheduler_port", "dask-scheduler.service"),
+    describe(8800, "dask_worker_port", "dask-worker@1.service"),
+    describe(8900, "dask_worker_dashboard_port", "dask-worker@1.service"),
+]
+OTHER_PORT = 2222  # like sshd's: none of ours
+
+
+def rendered(template, **networks):
+    """What Ansible makes of a template for a host with all these ports."""
+    found, problems = plan(**networks)
+    assert problems == []
+    environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
+    environment.filters.update(AnsibleFilters().filters())
+    text = environment.from_string((TEMPLATES / template).read_text())
+    return text.render(__dask_plan={"ports": PORTS}, __dask_firewall=found)
+
+
+SERVER = """
+import selectors, socket, sys
+listening = selectors.DefaultSelector()
+for port in map(int, sys.argv[1:]):
+    listening.register(socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True), 1)
+print("ready", flush=True)
+connections = []
+while True:
+    for key, _ in listening.select():
+        if key.fileobj not in connections:
+            connections.append(key.fileobj.accept()[0])
+            listening.register(connections[-1], 1)
+        elif word := key.fileobj.recv(10):
+            key.fileobj.send(word)
+        else:
+            listening.unregister(key.fileobj)
+"""
+
+CONNECT = """
+import socket, sys
+source, target, *ports = sys.argv[1:]
+for port in ports:
+    try:
+        socket.create_connection((target, port), timeout=1, source_address=(source, 0)).close()
+        print(port)
+    except TimeoutError:
+        pass
+"""
+
+STAY = """
+import socket, sys
+connection = socket.create_connection(("10.9.0.1", 8800), timeout=5, source_address=("10.9.0.4", 0))
+for word in (b"before", b"after"):
+    connection.send(word)
+    print(connection.recv(10).decode(), flush=True)
+    sys.stdin.readline()
+"""
+
+
+class Network:
+    """A host with servers on Dask's ports and another one, and a cable to somebody with several addresses."""
+
+    def __init__(self, stack):
+        self.stack = stack
+        self.host, self.somebody = self.namespace(), self.namespace()
+        self.run(self.host, "ip", "link", "add", "cable", "type", "veth", "peer", "cable", "netns", str(self.somebody))
+        for namespace, numbers in ((self.host, [1]), (self.somebody, [2, 3, 4])):
+            self.run(namespace, "ip", "link", "set", "lo", "up")
+            self.run(namespace, "ip", "link", "set", "cable", "up")
+            for number in numbers:
+                self.run(namespace, "ip", "address", "add", f"10.9.0.{number}/24", "dev", "cable")
+                self.run(namespace, "ip", "address", "add", f"fd00::{number}/64", "dev", "cable", "nodad")
+        ports = [str(port["port"]) for port in PORTS] + [str(OTHER_PORT)]
+        server = self.start(self.host, sys.executable, "-c", SERVER, *ports)
+        assert server.stdout.readline() == "ready\n"
+
+    def started(self, command):
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.stack.callback(process.communicate)
+        self.stack.callback(process.kill)
+        return process
+
+    def namespace(self):
+        """A process that holds a network of its own."""
+        process = self.started(["unshare", "--net", "sh", "-c", "echo made; exec sleep 600"])
+        assert process.stdout.readline() == "made\n"
+        return process.pid
+
+    def start(self, namespace, *command):
+        return self.started(["nsenter", f"--net=/proc/{namespace}/ns/net", *command])
+
+    def run(self, namespace, *command, text=None):
+        command = ["nsenter", f"--net=/proc/{namespace}/ns/net", *command]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def load(self, rules):
+        self.run(self.host, "nft", "-f", "-", text=rules)
+
+    def open_to(self, source, target):
+        """The ports that an address gets through to."""
+        ports = [str(port["port"]) for port in PORTS] + [str(OTHER_PORT)]
+        namespace = self.host if source == target else self.somebody
+        return set(map(int, self.run(namespace, sys.executable, "-c", CONNECT, source, target, *ports).split()))
+
+
+@pytest.fixture
+def network():
+    if os.geteuid() != 0 or not all(shutil.which(program) for program in ("nft", "ip", "unshare", "nsenter")):
+        pytest.skip("networks are made by root, with nftables, iproute2 and util-linux")
+    with contextlib.ExitStack() as stack:
+        yield Network(stack)
+
+
+ALL = {8786, 8800, 8900, OTHER_PORT}
+
+
+def test_rules_let_in_whom_they_name_and_nobody_else(network):
+    assert network.open_to("10.9.0.4", "10.9.0.1") == ALL
+    # One family is named by hosts, the other by variables.
+    network.load(rendered("dask-firewall.nft.j2", peers=["fd00::2"], clients=["10.9.0.3", "fd00::3/128"]))
+    for subnet in ("10.9.0.", "fd00::"):
+        host = f"{subnet}1"
+        assert network.open_to(f"{subnet}2", host) == ALL, "a host of the cluster"
+        assert network.open_to(f"{subnet}3", host) == {8786, 8900, OTHER_PORT}, "a client"
+        assert network.open_to(f"{subnet}4", host) == {OTHER_PORT}, "somebody else"
+        assert network.open_to(host, host) == ALL, "the host itself"
+
+
+def test_without_clients_only_the_cluster_is_let_in(network):
+    network.load(rendered("dask-firewall.nft.j2"))
+    assert network.open_to("10.9.0.2", "10.9.0.1") == ALL
+    assert network.open_to("10.9.0.3", "10.9.0.1") == {OTHER_PORT}
+    assert network.open_to("fd00::2", "fd00::1") == {OTHER_PORT}
+
+
+def test_everybody_may_be_a_client(network):
+    network.load(rendered("dask-firewall.nft.j2", clients=["0.0.0.0/0", "::/0"]))
+    for source, host in (("10.9.0.4", "10.9.0.1"), ("fd00::4", "fd00::1")):
+        assert network.open_to(source, host) == {8786, 8900, OTHER_PORT}
+
+
+def test_connections_that_exist_go_on(network):
+    stranger = network.start(network.somebody, sys.executable, "-c", STAY)
+    assert stranger.stdout.readline() == "before\n"
+    network.load(rendered("dask-firewall.nft.j2"))
+    assert network.open_to("10.9.0.4", "10.9.0.1") == {OTHER_PORT}
+    stranger.stdin.write("\n")
+    stranger.stdin.flush()
+    assert stranger.stdout.readline() == "after\n"
+
+
+def test_rules_replace_their_own_table_and_leave_others_alone(network):
+    network.load("table inet somebodys { chain input { type filter hook input priority 0; tcp dport 2222 accept; }; }")
+    somebodys = network.run(network.host, "nft", "list", "table", "inet", "somebodys")
+    rules = rendered("dask-firewall.nft.j2", clients=["10.9.0.3"])
+    network.load(rules)
+    once = network.run(network.host, "nft", "list", "table", "inet", "daskops")
+    network.load(rendered("dask-firewall.nft.j2"))
+    network.load(rules)
+    assert network.run(network.host, "nft", "list", "table", "inet", "daskops") == once
+    assert network.run(network.host, "nft", "list", "table", "inet", "somebodys") == somebodys
+
+
+def test_policy_of_firewalld_says_the_same():
+    policy = ElementTree.fromstring(
+        rendered("daskops.xml.j2", others={"w2": ["fd00::2"]}, clients=["10.9.3.0/24", "::/0"])
+    )
+    assert int(policy.get("priority")) < 0  # before the zones
+    accepted, dropped = {}, set()
+    for rule in policy.findall("rule"):
+        port = int(rule.find("port").get("port"))
+        if rule.find("accept") is not None:
+            accepted.setdefault(port, []).append((rule.get("family"), rule.find("source").get("address")))
+            assert rule.get("priority") is None
+        else:
+            assert rule.find("drop") is not None and rule.find("source") is None
+            assert rule.get("priority") == "1"  # after those that accept
+            dropped.add(port)
+    cluster = {("ipv4", "10.9.0.1/32"), ("ipv4", "10.9.0.2/32"), ("ipv6", "fd00::2/128")}
+    everybody = cluster | {("ipv4", "10.9.3.0/24"), ("ipv6", "::/0")}
+    assert {port: set(found) for port, found in accepted.items()} == {8786: everybody, 8800: cluster, 8900: everybody}
+    assert dropped == {port["port"] for port in PORTS}

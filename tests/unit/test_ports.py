@@ -1,0 +1,100 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The table of ports holds every port of the plan once, and says of each who connects."""
+
+import re
+from pathlib import Path
+
+from ansible_collections.daskops.cluster.plugins.filter.ports_table import ports_table
+from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import plan_workers
+from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import PORTS, describe, ranges, rows
+from hypothesis import given
+from hypothesis import strategies as st
+
+README = Path(__file__).parents[2] / "README.md"
+WORKERS = {"threads": 1, "memory": "1GiB", "memory_reserve": "auto", "port": 8800, "dashboard_port": 8900}
+
+
+def worker_ports(count, nanny=False):
+    """The ports of a host with workers, as `plan_host` describes them."""
+    settings = {**WORKERS, "count": count, "nanny": nanny, "nanny_port": 9000}
+    workers = plan_workers("w1", 64, 512 * 1024**3, settings)
+    kinds = ["port", "dashboard_port", *(["nanny_port"] if nanny else [])]
+    return [describe(worker[kind], f"dask_worker_{kind}", worker["unit"]) for worker in workers for kind in kinds]
+
+
+def numbers(text):
+    """The numbers that `ranges` wrote."""
+    parts = [part.split("-") for part in text.split(",") if part]
+    return {number for part in parts for number in range(int(part[0]), int(part[-1]) + 1)}
+
+
+@given(st.sets(st.integers(1, 65535)))
+def test_ranges_name_the_same_numbers(wanted):
+    assert numbers(ranges(wanted)) == wanted
+
+
+def test_ranges_are_as_few_as_can_be():
+    assert ranges([8803, 8786, 8801, 8802, 8786]) == "8786,8801-8803"
+
+
+@given(count=st.integers(1, 64), nanny=st.booleans())
+def test_every_port_of_the_plan_is_in_the_table_once(count, nanny):
+    ports = worker_ports(count, nanny)
+    listed = [numbers(row[1]) for row in rows("w1", 22, ports, "none")]
+    assert sum(map(len, listed)) == len(set().union(*listed))
+    assert set().union(*listed) == {22} | {port["port"] for port in ports}
+
+
+def test_only_where_there_are_nannies_are_there_ports_of_theirs():
+    assert len(list(rows("w1", 22, worker_ports(2), "none"))) == 3
+    nannies = list(rows("w1", 22, worker_ports(2, nanny=True), "none"))[-1]
+    assert nannies[:3] == ("w1", "9000-9001", "dask-worker@1 to 2")
+
+
+def test_a_table_of_a_cluster():
+    scheduler = [
+        describe(8786, "dask_scheduler_port", "dask-scheduler.service"),
+        describe(8787, "dask_scheduler_dashboard_port", "dask-scheduler.service"),
+    ]
+    lines = ports_table(
+        [
+            {"inventory_hostname": "s1", "__dask_plan": {"ports": scheduler, "firewall": "nftables"}},
+            {
+                "inventory_hostname": "w1",
+                "ansible_port": 2222,
+                "__dask_plan": {"ports": worker_ports(1), "firewall": "none"},
+            },
+            {"inventory_hostname": "w2", "__dask_plan": {"skipped": True}},
+            {"inventory_hostname": "w3"},
+        ]
+    )
+    assert [re.split(r" {2,}", line) for line in lines] == [
+        ["host", "port", "service", "what for", "who connects", "firewall"],
+        ["s1", "22", "ssh", "Ansible", "the controller"],
+        ["s1", "8786", "dask-scheduler", "Dask", "workers, clients", "nftables"],
+        [
+            "s1",
+            "8787",
+            "dask-scheduler",
+            "dashboard, metrics",
+            "browsers, monitoring, the scheduler's host",
+            "nftables",
+        ],
+        ["w1", "2222", "ssh", "Ansible", "the controller"],
+        ["w1", "8800", "dask-worker@1", "Dask", "the scheduler, other workers", "none"],
+        ["w1", "8900", "dask-worker@1", "dashboard, metrics", "browsers, monitoring", "none"],
+        ["w2: not known, for the host could not be looked at"],
+        ["w3: not known, for the host could not be looked at"],
+    ]
+
+
+def test_a_dashboard_behind_a_proxy_is_for_its_own_host():
+    behind = describe(8787, "dask_scheduler_dashboard_port", "dask-scheduler.service", local=True)
+    assert (behind["connects"], behind["clients"]) == ("the host itself", False)
+
+
+def test_the_readme_has_the_same_ports():
+    listed = re.findall(r"^\| \d+\+? +\| `(dask_\w+)` ", README.read_text(), re.MULTILINE)
+    assert listed == list(PORTS)
