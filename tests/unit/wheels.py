@@ -21,7 +21,7 @@ def python(version):
     return {**PYTHON, "version": version}
 
 
-def build_wheel(directory, name, version="1.0", requires=(), requires_python=None, tag="py3-none-any"):
+def build_wheel(directory, name, version="1.0", requires=(), requires_python=None, tag="py3-none-any", source=None):
     """Write a wheel that pip takes for one; return its path."""
     info = f"{name}-{version}.dist-info"
     metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}"]
@@ -29,7 +29,7 @@ def build_wheel(directory, name, version="1.0", requires=(), requires_python=Non
     metadata += [f"Requires-Dist: {requirement}" for requirement in requires]
     path = directory / f"{name}-{version}-{tag}.whl"
     with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr(f"{name}.py", f"version = {version!r}\n")
+        wheel.writestr(f"{name}.py", f"version = {version!r}\n" if source is None else source)
         wheel.writestr(f"{info}/METADATA", "\n".join([*metadata, ""]))
         wheel.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")
         wheel.writestr(f"{info}/RECORD", "")
