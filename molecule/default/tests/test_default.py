@@ -195,7 +195,7 @@ def test_workers_join_a_scheduler_that_somebody_else_runs(cluster, play, tmp_pat
     # To an inventory without its host, the cluster's own scheduler is somebody else's.
     inventory = yaml.safe_load((SCENARIO / "hosts.yml").read_text())
     groups = inventory["all"]["children"]
-    del groups["dask_scheduler"], groups["testbed"]["children"]["dask_scheduler"]
+    del groups["dask_scheduler"], groups["dask_clients"], groups["testbed"]["children"]["dask_scheduler"]
     inventory["all"]["vars"] = {
         "dask_scheduler_address": cluster.address,
         "dask_scheduler_platform": "windows",
