@@ -54,7 +54,7 @@ def with_groups(groups):
         **HOSTS["all"]["children"]["dask_workers"]["hosts"],
     }
     children = {group: {"hosts": {name: addresses[name] for name in names}} for group, names in groups.items()}
-    children["testbed"] = {"children": {group: None for group in groups}}
+    children["testbed"] = {**HOSTS["all"]["children"]["testbed"], "children": {group: None for group in groups}}
     return {"all": {"children": children}}
 
 
