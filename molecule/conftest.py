@@ -136,6 +136,7 @@ class Cluster:
         return {worker["name"]: worker["release"].split(".")[0] for worker in self.summary()["workers"]}
 
 
+EXECUTED, KEPT = "/var/lib/dask/executed.log", "/var/tmp/executed.log"
 # A task notes its execution on the host where it runs, in the home of its user. The client computes until told to stop.
 LOAD = """
 import os
@@ -165,7 +166,8 @@ def load(cluster):
     scheduler = cluster.host(cluster.scheduler)
     scheduler.check_output("rm -f /tmp/stop-load")
     for name in cluster.workers:
-        cluster.host(name).check_output("install --owner=dask /dev/null /var/lib/dask/executed.log")
+        # By its second name it is there when the first has gone with the user's home.
+        cluster.host(name).check_output(f"install --owner=dask /dev/null {EXECUTED} && ln --force {EXECUTED} {KEPT}")
     client = cluster.start(LOAD)
     assert client.stdout.readline() == "computing\n", client.stderr.read()
     time.sleep(2)
@@ -175,7 +177,9 @@ def load(cluster):
     assert client.returncode == 0, errors
     executed = collections.Counter()
     for name in cluster.workers:
-        executed.update(cluster.host(name).run("cat /var/lib/dask/executed.log").stdout.split())
+        executed.update(
+            cluster.host(name).run(f"cat {KEPT}; test {EXECUTED} -ef {KEPT} || cat {EXECUTED}").stdout.split()
+        )
     print(f" ({output.strip()} tasks while the cluster changed)")
     assert int(output) > 0
     assert set(executed) == {str(number) for number in range(int(output))}
