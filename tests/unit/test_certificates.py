@@ -353,6 +353,19 @@ def test_status_names_what_was_loaded(copy, tmp_path, notify):
         assert f"STATUS=Scheduler {started.address} running, certificates {loaded}" in ready[1]
 
 
+def test_what_was_read_again_is_told_at_once(copy, renewed, tmp_path, notify):
+    """An operator's run waits for it, however seldom the watchdog is fed."""
+    where = tmp_path / "installed"
+    install(copy, where)
+    variables = {"NOTIFY_SOCKET": notify.path, "WATCHDOG_USEC": str(300 * 1_000_000)}
+    with scheduler(tmp_path, runtime=True, settings=settings(where, "scheduler"), **variables) as started:
+        notify.wait_for("READY=1")
+        texts = install(renewed, where)
+        started.process.send_signal(signal.SIGHUP)
+        loaded = digest(texts["ca"], texts["scheduler"])
+        notify.wait_for(f"STATUS=Scheduler {started.address} running, certificates {loaded}")
+
+
 def test_who_has_no_certificate_of_the_cluster_is_refused(copy, stranger, tmp_path):
     where = tmp_path / "installed"
     install(copy, where)

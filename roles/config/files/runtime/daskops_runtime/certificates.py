@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import ssl
+from collections.abc import Callable
 
 import dask
 from distributed import Nanny, Scheduler
@@ -32,8 +33,9 @@ _loaded: dict[Server, Loaded] = {}
 class Loaded:
     """What a server has loaded"""
 
-    def __init__(self, server: Server):
+    def __init__(self, server: Server, tell: Callable[[Server], None]):
         self.server = server
+        self.tell = tell
         self.role = "scheduler" if isinstance(server, Scheduler) else "worker"
         self.digest = ""
         self.expires: int | None = None
@@ -71,6 +73,7 @@ class Loaded:
             logger.error("The certificates stay as they were: %s", e)
         else:
             logger.info("The certificates were read again")
+            self.tell(self.server)
 
 
 def get_http_context() -> ssl.SSLContext | None:
@@ -85,10 +88,10 @@ def get_http_context() -> ssl.SSLContext | None:
     return context
 
 
-def start(server: Server) -> None:
-    """Be ready to read the certificates again, if this server has any"""
+def start(server: Server, tell: Callable[[Server], None]) -> None:
+    """Be ready to read the certificates again, if this server has any, and call ``tell`` when that was done"""
     if server.connection_args.get("ssl_context"):
-        _loaded[server] = Loaded(server)
+        _loaded[server] = Loaded(server, tell)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _loaded[server].reload)
 
 

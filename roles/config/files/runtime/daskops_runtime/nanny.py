@@ -8,7 +8,7 @@ from daskops_runtime import certificates, systemd
 
 
 async def dask_setup(nanny: Nanny) -> None:
-    certificates.start(nanny)
+    certificates.start(nanny, systemd.notify)
     systemd.start(nanny)
 
 

@@ -8,7 +8,7 @@ from daskops_runtime import certificates, systemd
 
 
 async def dask_setup(scheduler: Scheduler) -> None:
-    certificates.start(scheduler)
+    certificates.start(scheduler, systemd.notify)
     systemd.start(scheduler)
 
 

@@ -15,7 +15,7 @@ async def dask_setup(worker: Worker) -> None:
         # One for each thread: it tells where a task may run, not how many may run at a time.
         worker.state.total_resources[resource] = worker.state.nthreads
         worker.state.available_resources[resource] = worker.state.nthreads
-    certificates.start(worker)
+    certificates.start(worker, systemd.notify)
     worker.metrics[certificates.KEY] = certificates.get_expiry
     dashboard.start(worker)
     systemd.start(worker)
