@@ -33,12 +33,12 @@ help: ## show this list
 
 # -- What everything needs ---------------------------------------------------------------------------------------------
 
-.venv/complete: requirements/dev.txt roles/environment/files/uv.txt
+.venv/complete: requirements/dev.txt roles/environment/files/tools.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	    || { echo "Python 3.11 or newer is needed here; name one with: make PYTHON=/path/to/python ..."; exit 1; }
 	@echo "Installing Ansible and the test tools into .venv"
 	@$(PYTHON) -m venv --clear .venv
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r roles/environment/files/uv.txt
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r roles/environment/files/tools.txt
 	@.venv/bin/uv pip install --quiet --require-hashes -r requirements/dev.txt
 	@touch $@
 
@@ -48,7 +48,7 @@ testbed: .venv/complete
 
 .PHONY: lock
 lock: .venv/complete ## resolve the lock files anew
-	cd roles/environment/files && for name in uv default; do \
+	cd roles/environment/files && for name in tools default; do \
 	    uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-annotate \
 	        --custom-compile-command 'make lock' $$name.in -o $$name.txt; done
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \

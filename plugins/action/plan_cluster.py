@@ -84,8 +84,8 @@ class ActionModule(ActionBase):
 
     def _environments(self, arguments):
         """By host: id of its environment, the lock's digest and, if the host lacks it, the archive to build it from."""
-        lock, uv_lock, cache = (os.path.expanduser(arguments[name]) for name in ("lock", "uv_lock", "cache"))
-        locks = [Path(path).read_text(encoding="utf-8") for path in (lock, uv_lock)]
+        lock, tools_lock, cache = (os.path.expanduser(arguments[name]) for name in ("lock", "tools_lock", "cache"))
+        locks = [Path(path).read_text(encoding="utf-8") for path in (lock, tools_lock)]
         lock_sha256 = sha256_of(lock)
         kinds, archives, environments = {}, {}, {}
         for host, info in arguments["hosts"].items():

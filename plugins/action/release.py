@@ -34,6 +34,8 @@ class ActionModule(ActionBase):
             "environment_built": arguments.get("environment_built", False),
             "staged": arguments["staged"],
             "files": {file["path"]: file["content"] for file in files if not is_secret(file["path"])},
+            "check": arguments.get("check", []),
+            "user": arguments["user"],
             # Apart, so that Ansible shows them at no verbosity.
             "secret_files": {file["path"]: file["content"] for file in files if is_secret(file["path"])},
         }

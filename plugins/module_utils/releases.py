@@ -17,6 +17,9 @@ import os
 import re
 import shutil
 
+#: Wheel in an environment from which the check of a configuration imports its validator.
+VALIDATOR = "fastjsonschema.whl"
+
 
 def is_secret(path):
     """Whether a file of a release is for root alone: the environment of services, which systemd reads, may hold secrets."""

@@ -32,7 +32,7 @@ def known_hashes(requirements):
     return hashes
 
 
-def bill_of_materials(description, licences, hashes, uv):
+def bill_of_materials(description, licences, hashes, tools):
     """What an environment is made of.
 
     Parameters
@@ -43,15 +43,14 @@ def bill_of_materials(description, licences, hashes, uv):
         SPDX expression by package, of those that declare one.
     hashes : dict
         SHA-256 of the wheel by package, of those for which it is known.
-    uv : tuple of (str, str)
-        Version of uv, which built the environment, and SHA-256 of its wheel.
+    tools : list of (str, str, str)
+        Name and version of what built the environment and checks configuration in it, and SHA-256 of its wheel.
 
     Returns
     -------
     dict
         The document. It has no time, and its serial number follows from its content: the same environment gives the same.
     """
-    version, sha256 = uv
     document = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
@@ -60,7 +59,7 @@ def bill_of_materials(description, licences, hashes, uv):
             "tools": {
                 "components": [
                     {"type": "application", "name": "daskops.cluster"},
-                    _package("application", "uv", version, sha256),
+                    *(_package("application", *tool) for tool in tools),
                 ]
             },
             "component": {

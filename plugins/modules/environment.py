@@ -110,7 +110,11 @@ import tempfile
 import zipfile
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.daskops.cluster.plugins.module_utils.releases import read, read_environment
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
+    VALIDATOR,
+    read,
+    read_environment,
+)
 from ansible_collections.daskops.cluster.plugins.module_utils.sbom import bill_of_materials, known_hashes
 
 DESCRIBE = """
@@ -180,16 +184,11 @@ class Builder:
     @staticmethod
     def _take_out_uv(unpacked):
         """Take uv's executable out of its wheel."""
-        with zipfile.ZipFile(uv_wheel(unpacked)) as zipped:
+        with zipfile.ZipFile(glob.glob(os.path.join(unpacked, "tools", "uv-*.whl"))[0]) as zipped:
             member = next(name for name in zipped.namelist() if name.endswith(".data/scripts/uv"))
             path = zipped.extract(member, unpacked)
         os.chmod(path, 0o755)
         return path
-
-
-def uv_wheel(unpacked):
-    """The path of uv's wheel."""
-    return glob.glob(os.path.join(unpacked, "uv-*.whl"))[0]
 
 
 def read_description(directory):
@@ -262,9 +261,13 @@ def build(module, environments, final):
         licences = found.pop("licences")
         description = {"id": module.params["id"], "lock": module.params["lock"], **found}
         hashes = known_hashes(read(os.path.join(unpacked, "requirements.txt")))
-        wheel = uv_wheel(unpacked)
-        uv = (os.path.basename(wheel).split("-")[1], sha256_of(wheel))
-    bill = bill_of_materials(description, licences, hashes, uv)
+        wheels = sorted(glob.glob(os.path.join(unpacked, "tools", "*.whl")))
+        tools = [(*os.path.basename(wheel).split("-")[:2], sha256_of(wheel)) for wheel in wheels]
+        # What the release's check of configuration imports, straight from the wheel: the packages are the user's alone.
+        shutil.copy(
+            glob.glob(os.path.join(unpacked, "tools", "fastjsonschema-*.whl"))[0], os.path.join(partial, VALIDATOR)
+        )
+    bill = bill_of_materials(description, licences, hashes, tools)
     for name, content in {"sbom.cdx.json": bill, "environment.json": description}.items():
         with open(os.path.join(partial, name), "w", encoding="utf-8") as file:
             json.dump(content, file, indent=1, sort_keys=True)

@@ -50,8 +50,8 @@ options:
     description: Lock file on the controller, in requirements form with hashes.
     type: path
     required: true
-  uv_lock:
-    description: Lock file of C(uv), which builds the environment on the host.
+  tools_lock:
+    description: Lock file of C(uv), which builds environments, and C(fastjsonschema), which checks configuration.
     type: path
     required: true
   source:
@@ -77,7 +77,7 @@ EXAMPLES = r"""
     scheduler_platform: linux
     windows_scheduler_max_workers: 100
     lock: requirements.txt
-    uv_lock: uv.txt
+    tools_lock: tools.txt
     source: controller
     index_url: ""
     cache: /home/admin/.cache/daskops

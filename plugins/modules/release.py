@@ -44,6 +44,41 @@ options:
     description: Kind (C(scheduler) or C(worker)) by name of the systemd unit.
     type: dict
     required: true
+  user:
+    description: User that the services run as, and the check.
+    type: str
+    required: true
+  check:
+    description:
+      - What the user asked for, which the environment's own Dask is asked about before the release is staged. Nothing is
+        staged where it would not do it, or where a preload module or a module with routes cannot be imported.
+      - In check mode nothing is checked while the environment is not built.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      kind:
+        description: Kind of service.
+        type: str
+        choices: [scheduler, worker]
+        required: true
+      asked:
+        description: Configuration by name of the user's variable.
+        type: dict
+        required: true
+      variables:
+        description: Environment variables of the service.
+        type: dict
+        required: true
+      namespaces:
+        description: Keys of other packages, which are not checked.
+        type: list
+        elements: str
+        default: []
+      nanny:
+        description: Whether workers have a nanny.
+        type: bool
+        default: false
   files:
     description: What the release is made of.
     type: list
@@ -90,6 +125,12 @@ EXAMPLES = r"""
     staged: "{{ now().timestamp() | int }}"
     services:
       dask-scheduler.service: scheduler
+    user: dask
+    check:
+      - kind: scheduler
+        asked:
+          dask_config: {distributed: {scheduler: {worker-ttl: 10 minutes}}}
+        variables: {}
     files:
       - path: systemd/dask-scheduler.service
         template: dask-scheduler.service.j2
@@ -122,10 +163,21 @@ import glob
 import hashlib
 import json
 import os
+import pwd
 import shutil
+import subprocess
+import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.daskops.cluster.plugins.module_utils.releases import is_secret, read_release, read_releases
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
+    VALIDATOR,
+    is_secret,
+    read_release,
+    read_releases,
+)
+
+#: Seconds for what should only define something.
+TIMEOUT = 60
 
 
 def read_tree(directory):
@@ -205,6 +257,54 @@ def differences(before, after):
     ]
 
 
+def check(module, environment, files):
+    """Refuse what the environment's own Dask would not do, before any service is started with it."""
+    wanted = module.params["check"]
+    try:
+        user = wanted and pwd.getpwnam(module.params["user"])
+    except KeyError:
+        return  # in check mode, on a host that is still blank
+    problems = {}  # in order, each once, though several kinds may have it
+    with tempfile.TemporaryDirectory(prefix="daskops-check-") as directory:
+        os.chmod(directory, 0o755)
+        write_tree(directory, {path: content for path, content in files.items() if not is_secret(path)})
+        for about in wanted:
+            problems.update(dict.fromkeys(ask(module, user, environment, directory, about)))
+    if problems:
+        module.fail_json(
+            msg=" ".join(["This host's Dask would not do what is asked for. Nothing was restarted.", *problems])
+        )
+
+
+def ask(module, user, environment, release, about):
+    """The problems that ``daskops_runtime.check`` finds, as the user that the services run as."""
+    variables = {name: str(value) for name, value in about["variables"].items() if not name.startswith("DASK_")}
+    library = ":".join([os.path.join(release, "python"), os.path.join(environment, VALIDATOR)])
+    configuration = os.path.join(release, about["kind"], "dask_configuration.yaml")
+    try:
+        done = subprocess.run(
+            [os.path.join(environment, "bin", "python"), "-B", "-m", "daskops_runtime.check"],
+            input=json.dumps({**about, "configuration": configuration}),
+            env={"PATH": os.environ["PATH"], "HOME": user.pw_dir, **variables, "PYTHONPATH": library},
+            cwd="/",
+            user=user.pw_uid,
+            group=user.pw_gid,
+            extra_groups=[],
+            timeout=TIMEOUT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        said = (
+            f"it did not end within {TIMEOUT} s; look at what the preload modules and routes do when they are imported"
+        )
+    except ValueError:
+        said = " ".join(done.stderr.strip().splitlines()[-3:])
+    module.fail_json(msg=f"The configuration could not be checked on this host; nothing was restarted: {said}")
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -214,6 +314,8 @@ def main():
             "staged": {"type": "int", "required": True},
             "files": {"type": "dict", "required": True},
             "secret_files": {"type": "dict", "required": True, "no_log": True},
+            "user": {"type": "str", "required": True},
+            "check": {"type": "list", "elements": "dict", "default": [], "no_log": True},
         },
         supports_check_mode=True,
     )
@@ -240,8 +342,10 @@ def main():
                 msg=f"The environment {manifest['environment']}, which this release is to run, is not on this host. Run "
                 "site.yml without --tags, or with --tags environment first."
             )
+        module.exit_json(changed=True, diff=differences(read_tree(current), files))
+    os.umask(0o022)
+    check(module, environment, files)
     if not module.check_mode:
-        os.umask(0o022)
         partial = os.path.join(home, "releases", f".partial-{manifest['id']}")
         # Of a run that was cut off.
         shutil.rmtree(partial, ignore_errors=True)

@@ -29,9 +29,9 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
 from ansible_collections.daskops.cluster.plugins.plugin_utils.manifest import digest
 
 # Part of every environment's id: raise it when the way that hosts build environments changes.
-RECIPE = 1
+RECIPE = 2
 # Part of every archive's name: raise it when archives are written in another way, so that none from before is taken.
-ARCHIVE = 1
+ARCHIVE = 2
 
 
 class Packages:
@@ -39,12 +39,12 @@ class Packages:
 
     Parameters
     ----------
-    lock, uv_lock : str
-        Texts of the user's lock and of the lock of uv, which builds the environment on the host.
+    lock, tools_lock : str
+        Texts of the user's lock and of the lock of the collection's own tools.
     python : dict
         The host's interpreter, as `host_info` returned it.
     source : str
-        ``controller``: the archive holds every wheel; ``index``: it holds uv alone, hosts fetch for themselves.
+        ``controller``: the archive holds every wheel; ``index``: it holds the tools alone, hosts fetch for themselves.
 
     Raises
     ------
@@ -52,15 +52,15 @@ class Packages:
         If the lock cannot serve that interpreter.
     """
 
-    def __init__(self, lock, uv_lock, python, source):
+    def __init__(self, lock, tools_lock, python, source):
         requirements, self.options = parse_lock(lock)
         self.python = python
         self.source = source
         self.lines = select(requirements, python)
-        self.uv_lines = select(parse_lock(uv_lock)[0], python)
+        self.tools_lines = select(parse_lock(tools_lock)[0], python)
         # Where packages come from is no part of the id: the hashes make sure that they are the same.
         platform = [python["implementation"], minor(python["version"]), python["machine"], python["libc"][0]]
-        self.id = digest([RECIPE, platform, self.lines, self.uv_lines])
+        self.id = digest([RECIPE, platform, self.lines, self.tools_lines])
 
     def fetch(self, cache, index_url):
         """Make the archive, unless ``cache`` has it.
@@ -75,7 +75,7 @@ class Packages:
         Returns
         -------
         str
-            Path of the archive: ``requirements.txt``, ``uv-….whl`` and, by source, ``wheels/…`` with, where the
+            Path of the archive: ``requirements.txt``, ``tools/….whl`` and, by source, ``wheels/…`` with, where the
             controller's Python can make it, their ``bytecode.zip``.
 
         Raises
@@ -108,9 +108,8 @@ class Packages:
         with open(requirements, "w", encoding="utf-8") as file:
             file.write("\n".join([*(options if self.source == "index" else []), *self.lines, ""]))
         members = [(requirements, "requirements.txt")]
-        members += [
-            (path, os.path.basename(path)) for path in self._download(self.uv_lines, directory, "uv", index_url)
-        ]
+        tools = self._download(self.tools_lines, directory, "tools", index_url)
+        members += [(path, f"tools/{os.path.basename(path)}") for path in tools]
         if self.source == "controller":
             wheels = self._download([*options, *self.lines], directory, "wheels", index_url)
             check_wheels(wheels, self.python)

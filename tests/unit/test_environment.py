@@ -16,16 +16,17 @@ IMPORTS = "import dask\n"
 
 
 @pytest.fixture(scope="session")
-def uv(tmp_path_factory):
-    """uv, as its wheel holds it."""
-    path = tmp_path_factory.mktemp("uv") / "uv-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as wheel:
+def tools(tmp_path_factory):
+    """A directory with uv, as its wheel holds it, and what stands for the other tool."""
+    directory = tmp_path_factory.mktemp("tools")
+    with zipfile.ZipFile(directory / "uv-1.0-py3-none-any.whl", "w") as wheel:
         wheel.write(shutil.which("uv"), "uv-1.0.data/scripts/uv")
-    return path
+    build_wheel(directory, "fastjsonschema")
+    return directory
 
 
 @pytest.fixture
-def build(uv, tmp_path):
+def build(tools, tmp_path):
     """A function that builds an environment from what ``distributed`` does when it is imported; its home, its result."""
 
     def built(distributed):
@@ -33,7 +34,7 @@ def build(uv, tmp_path):
         (tmp_path / "requirements.txt").write_text("".join(lock_line(wheel).replace("\\\n", "") for wheel in wheels))
         archive = tmp_path / "archive.tar"
         with tarfile.open(archive, "w") as tar:
-            tar.add(uv, uv.name)
+            tar.add(tools, "tools")
             tar.add(tmp_path / "requirements.txt", "requirements.txt")
             for wheel in wheels:
                 tar.add(wheel, f"wheels/{wheel.name}")

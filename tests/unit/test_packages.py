@@ -23,11 +23,11 @@ from wheels import PYTHON, build_wheel, lock_line, python
 
 A, B, C = (f"sha256:{digit * 64}" for digit in "abc")
 LOCK = f"dask==2026.8.0 --hash={A} --hash={B}\n"
-UV_LOCK = f"uv==0.13.8 --hash={C}\n"
+TOOLS_LOCK = f"uv==0.13.8 --hash={C}\n"
 
 
-def id_of(lock=LOCK, uv_lock=UV_LOCK, python=PYTHON, source="controller"):
-    return Packages(lock, uv_lock, python, source).id
+def id_of(lock=LOCK, tools_lock=TOOLS_LOCK, python=PYTHON, source="controller"):
+    return Packages(lock, tools_lock, python, source).id
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_what_makes_no_other_environment_makes_no_other_id(same):
         {"lock": LOCK.replace(A, C)},
         {"lock": f"dask==2026.8.0 --hash={A}\n"},
         {"lock": f"{LOCK}lz4==4.0 --hash={C}\n"},
-        {"uv_lock": UV_LOCK.replace("0.13.8", "0.13.9")},
+        {"tools_lock": TOOLS_LOCK.replace("0.13.8", "0.13.9")},
         {"python": python("3.12.2")},
         {"python": {**PYTHON, "machine": "aarch64"}},
         {"python": {**PYTHON, "libc": ["musl", "1.2.4"]}},
@@ -96,7 +96,7 @@ class Index:
             page.mkdir(parents=True)
             page.joinpath("index.html").write_text(f'<a href="/wheels/{wheel.name}">{wheel.name}</a>')
         self.lock = lock_line(self.dask) + lock_line(self.lz4)
-        self.uv_lock = lock_line(self.uv)
+        self.tools_lock = lock_line(self.uv)
 
     def served(self):
         return served(self.directory)
@@ -113,9 +113,9 @@ def index(tmp_path_factory):
         yield Index(tmp_path_factory.mktemp("index"))
 
 
-def fetched(index, cache, lock=None, uv_lock=None, source="controller", version="3.11.2"):
+def fetched(index, cache, lock=None, tools_lock=None, source="controller", version="3.11.2"):
     """Fetch a lock from the index; return the archive."""
-    packages = Packages(lock or index.lock, uv_lock or index.uv_lock, python(version), source)
+    packages = Packages(lock or index.lock, tools_lock or index.tools_lock, python(version), source)
     with index.served() as url:
         return packages.fetch(str(cache), f"{url}/simple")
 
@@ -149,7 +149,7 @@ def test_the_archive_holds_all_that_a_host_builds_from(index, archive):
     ]
     held.pop("bytecode.zip", None)
     assert held == {
-        index.uv.name: index.uv.read_bytes(),
+        f"tools/{index.uv.name}": index.uv.read_bytes(),
         f"wheels/{index.dask.name}": index.dask.read_bytes(),
         f"wheels/{index.lz4.name}": index.lz4.read_bytes(),
     }
@@ -170,14 +170,20 @@ def test_bytecode_is_made_where_the_controllers_python_is_the_hosts(tmp_path):
 def test_paths_may_begin_with_the_users_home(index, cache, archive, monkeypatch):
     monkeypatch.setenv("HOME", str(cache))
     (cache / "lock.txt").write_text(index.lock)
-    (cache / "uv.txt").write_text(index.uv_lock)
-    arguments = {"lock": "~/lock.txt", "uv_lock": "~/uv.txt", "cache": "~", "source": "controller", "index_url": ""}
+    (cache / "tools.txt").write_text(index.tools_lock)
+    arguments = {
+        "lock": "~/lock.txt",
+        "tools_lock": "~/tools.txt",
+        "cache": "~",
+        "source": "controller",
+        "index_url": "",
+    }
     arguments["hosts"] = {"a": {"python": python("3.11.2"), "environments": []}}
     assert plan_cluster.ActionModule._environments(None, arguments)["a"]["archive"] == archive
 
 
 def test_a_second_run_needs_no_index(index, archive, cache):
-    packages = Packages(index.lock, index.uv_lock, python("3.11.2"), "controller")
+    packages = Packages(index.lock, index.tools_lock, python("3.11.2"), "controller")
     assert packages.fetch(str(cache), "http://127.0.0.1:9/simple") == archive
 
 
@@ -185,7 +191,7 @@ def test_an_archive_that_was_written_in_another_way_is_not_taken(index, cache, a
     monkeypatch.setattr(packages_module, "ARCHIVE", packages_module.ARCHIVE + 1)
     # Without an index there is no other.
     monkeypatch.setenv("PIP_RETRIES", "0")
-    packages = Packages(index.lock, index.uv_lock, python("3.11.2"), "controller")
+    packages = Packages(index.lock, index.tools_lock, python("3.11.2"), "controller")
     with pytest.raises(LockError, match="the package index does not answer|has no wheel"):
         packages.fetch(str(cache), "http://127.0.0.1:9/simple")
 
@@ -196,7 +202,7 @@ def test_the_cache_holds_nothing_but_archives(archive, cache):
 
 def test_hosts_that_fetch_for_themselves_get_uv_and_where_to_fetch_from(index, fetch):
     archive = contents(fetch("--extra-index-url https://more.example/simple\n" + index.lock, source="index"))
-    assert sorted(archive) == ["requirements.txt", index.uv.name]
+    assert sorted(archive) == ["requirements.txt", f"tools/{index.uv.name}"]
     assert archive["requirements.txt"].decode().startswith("--extra-index-url https://more.example/simple\ndask==")
 
 
@@ -206,7 +212,7 @@ def test_an_indexs_password_is_in_no_list_of_processes(index, tmp_path, monkeypa
     monkeypatch.setattr(
         subprocess, "run", lambda command, **options: commands.append(command) or run(command, **options)
     )
-    packages = Packages(index.lock, index.uv_lock, python("3.11.2"), "controller")
+    packages = Packages(index.lock, index.tools_lock, python("3.11.2"), "controller")
     with index.served() as url:
         packages.fetch(str(tmp_path), url.replace("http://", "http://somebody:canary@") + "/simple")
     assert any("download" in command for command in commands)
@@ -221,7 +227,7 @@ def test_a_package_that_differs_from_its_hash_is_not_taken(index, fetch, tmp_pat
 
 def test_uv_is_checked_like_any_other_package(fetch):
     with pytest.raises(LockError, match=r"uv==0\.13\.8 differs from its hash in the lock"):
-        fetch(uv_lock=f"uv==0.13.8 --hash={A}\n")
+        fetch(tools_lock=f"uv==0.13.8 --hash={A}\n")
 
 
 def test_a_package_that_the_index_lacks_is_told(index, fetch):
@@ -233,7 +239,7 @@ def test_a_package_that_the_index_lacks_is_told(index, fetch):
 
 def test_an_index_that_does_not_answer_is_told(index, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_RETRIES", "1")
-    packages = Packages(index.lock, index.uv_lock, python("3.11.2"), "controller")
+    packages = Packages(index.lock, index.tools_lock, python("3.11.2"), "controller")
     with pytest.raises(LockError, match=r"the package index does not answer .*: set dask_environment_index_url"):
         packages.fetch(str(tmp_path), "http://127.0.0.1:9/simple")
 

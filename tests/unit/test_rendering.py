@@ -73,6 +73,7 @@ PLAYBOOK = [
                     "home": "{{ home }}",
                     "environment": ENVIRONMENT,
                     "staged": 1,
+                    "user": "{{ dask_user }}",
                     "services": "{{ __dask_services }}",
                     "files": "{{ __dask_files }}",
                 },

@@ -29,7 +29,7 @@ torch==2.9.0+cu128 --hash=sha256:{A} --hash=sha256:{B}
 
 
 def bill(**changes):
-    return bill_of_materials({**DESCRIPTION, **changes}, LICENCES, known_hashes(REQUIREMENTS), ("0.13.8", C))
+    return bill_of_materials({**DESCRIPTION, **changes}, LICENCES, known_hashes(REQUIREMENTS), [("uv", "0.13.8", C)])
 
 
 def errors(document):

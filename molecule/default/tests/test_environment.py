@@ -39,7 +39,7 @@ def index(cluster, tmp_path):
     for archive in cache.glob("environment-*.tar"):
         with tarfile.open(archive) as tar:
             tar.extractall(tmp_path, filter="data")
-    for wheel in [*tmp_path.glob("uv-*.whl"), *tmp_path.glob("wheels/*.whl")]:
+    for wheel in [*tmp_path.glob("tools/*.whl"), *tmp_path.glob("wheels/*.whl")]:
         project = tmp_path / "simple" / wheel.name.split("-")[0].replace("_", "-").lower()
         project.mkdir(parents=True, exist_ok=True)
         wheel.rename(project / wheel.name)

@@ -1,0 +1,321 @@
+"""Check settings against the Dask that is installed here, before a service is started with them.
+
+``python -m daskops_runtime.check`` reads the arguments of `find_problems` as JSON from standard input, with the path of the
+configuration file for what is in it, and writes the problems as a JSON list. Dask itself starts with nearly all of them,
+and says nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import itertools
+import json
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dask
+import distributed
+import fastjsonschema
+import yaml
+from dask.utils import parse_bytes, parse_timedelta
+
+#: Read by distributed, and described by no schema. What is below them is free.
+UNDESCRIBED = {"distributed.logging", "scheduler-address"}
+#: What a nanny does; nobody does it where there is none.
+OF_THE_NANNY = {
+    "distributed.worker.memory.terminate": "the unit's MemoryMax ends a worker that takes too much",
+    "distributed.nanny": "environment variables belong in dask_environment_variables",
+}
+#: Environment variables that say where configuration is, and are none.
+NO_SETTINGS = {"DASK_CONFIG", "DASK_ROOT_CONFIG", "DASK_INTERNAL_INHERIT_CONFIG"}
+#: What a schema calls them, and what people do.
+KINDS = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "null": "null",
+    "number": "a number",
+    "object": "a mapping",
+    "string": "a string",
+}
+#: Name of a module that can be imported.
+MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+#: Shares of the memory limit, in the order in which they have to be reached.
+THRESHOLDS = ["target", "spill", "pause", "terminate"]
+
+
+def read_schema() -> dict:
+    """The schemas of Dask and distributed as one."""
+    properties = {}
+    for package in (dask, distributed):
+        path = Path(package.__file__).with_name(f"{package.__name__}-schema.yaml")
+        properties.update(yaml.safe_load(path.read_text())["properties"])
+    return {"properties": properties}
+
+
+SCHEMA = read_schema()
+DEFAULTS = dask.config.merge(*dask.config.defaults)
+
+
+def walk(tree: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key of nested mappings as a dotted path, with its value; a mapping comes before what is in it."""
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        yield path, value
+        if isinstance(value, dict):
+            yield from walk(value, f"{path}.")
+
+
+def get_schema(path: str) -> dict | None:
+    """What the schema says of a key; None where it does not know it."""
+    schema = SCHEMA
+    for key in path.split("."):
+        schema = schema.get("properties", {}).get(key)
+        if schema is None:
+            return None
+    return schema
+
+
+def is_free(path: str) -> bool:
+    """Whether what is below a key is for the user to name."""
+    schema = get_schema(path)
+    return path in UNDESCRIBED or (schema is not None and schema.get("type") == "object" and "properties" not in schema)
+
+
+def known_paths() -> set[str]:
+    """Every key that Dask has a default or a description for."""
+
+    def described(schema: dict, prefix: str = "") -> Iterator[str]:
+        for key, inner in schema.get("properties", {}).items():
+            yield f"{prefix}{key}"
+            yield from described(inner, f"{prefix}{key}.")
+
+    return UNDESCRIBED | set(described(SCHEMA)) | {path for path, _ in walk(DEFAULTS)}
+
+
+KNOWN = known_paths()
+
+
+def find_nearest(path: str) -> str | None:
+    """The known key that was probably meant."""
+    below = [known for known in KNOWN if known.endswith(f".{path}")]
+    if below:
+        return min(below, key=len)
+    close = difflib.get_close_matches(path, KNOWN, n=1, cutoff=0.8)
+    if close:
+        return close[0]
+    names = {known.rsplit(".", 1)[-1]: known for known in sorted(KNOWN, key=len, reverse=True)}
+    close = difflib.get_close_matches(path.rsplit(".", 1)[-1], names, n=1, cutoff=0.8)
+    return names[close[0]] if close else None
+
+
+def parses(parse: Callable[[Any], float], value: Any) -> bool:
+    """Whether one of Dask's functions for durations and sizes can read a value."""
+    try:
+        return parse(value) >= 0
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
+def get_kind(path: str) -> str | None:
+    """Whether the value of a key is a ``duration``, a ``size``, or neither, as its default shows."""
+    default = dask.config.get(path, None, config=DEFAULTS)
+    if isinstance(default, str) and default[:1].isdigit() and not default.isdigit():
+        return "duration" if parses(parse_timedelta, default) else "size" if parses(parse_bytes, default) else None
+    # Those that are off unless they are set.
+    if default is None and path.endswith(("timeout", "duration", "interval", "-ttl", "-delay")):
+        return "duration"
+    return "size" if default is False and path.endswith("max-spill") else None
+
+
+def describe(schema: dict) -> str:
+    """What a value has to be, in words."""
+    if "oneOf" in schema:
+        return ", or ".join(describe(one) for one in schema["oneOf"])
+    if "enum" in schema:
+        values = [json.dumps(value) for value in schema["enum"]]
+        return values[0] if len(values) == 1 else f"one of {', '.join(values)}"
+    kinds = schema.get("type", [])
+    words = " or ".join(KINDS[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds))
+    limits = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most"}
+    bounds = [f"{said} {schema[limit]}" for limit, said in limits.items() if limit in schema]
+    return f"{words}, {' and '.join(bounds)}" if bounds else words
+
+
+def fits(schema: dict, value: Any) -> bool:
+    """Whether a schema allows a value."""
+    try:
+        fastjsonschema.validate(schema, value)
+    except fastjsonschema.JsonSchemaValueException:
+        return False
+    return True
+
+
+def deprecated(path: str) -> str:
+    """What has become of a key that Dask has given up."""
+    name = dask.config.deprecations[path]
+    while name in dask.config.deprecations:
+        name = dask.config.deprecations[name]
+    return f"is called {name} now" if name else "is gone from Dask: leave it out"
+
+
+def unknown(path: str, value: Any) -> str | None:
+    """What to say of a key that Dask does not know; None where those below it tell more."""
+    nearest = find_nearest(path)
+    if nearest:
+        return f"is not known to Dask {dask.__version__}; {nearest} is"
+    if isinstance(value, dict) and value:
+        return None
+    return (
+        f"is not known to Dask {dask.__version__}: leave it out or, if it is another package's, name {path.split('.')[0]} "
+        "in dask_config_extra_namespaces"
+    )
+
+
+def judge(path: str, value: Any, nanny: bool) -> str | None:
+    """What is wrong with one key, apart from those below it."""
+    if path in dask.config.deprecations:
+        return deprecated(path)
+    if path not in KNOWN:
+        return unknown(path, value)
+    if path in OF_THE_NANNY and not nanny:
+        return f"needs a nanny, and there is none: set dask_worker_nanny to true, or leave it out; {OF_THE_NANNY[path]}"
+    schema = get_schema(path)
+    if schema and "properties" in schema and isinstance(value, dict):
+        return None
+    kind = get_kind(path)
+    if schema and not fits(schema, value):
+        like = {"duration": ', like "30s"', "size": ', like "64MiB"'}.get(kind, "")
+        return f"must be {describe(schema)}{like}"
+    if kind and isinstance(value, str | int | float) and not isinstance(value, bool):
+        if kind == "duration" and not parses(parse_timedelta, value):
+            return 'is no duration: write it like "30s", "5 minutes" or "500ms"'
+        if kind == "size" and not parses(parse_bytes, value):
+            return 'is no size: write it like "64MiB" or "1 GB"'
+    if path == "distributed.comm.timeouts.tcp" and parse_timedelta(value) < 11:
+        return 'must be at least "11s": with less, Dask makes no connection at all'
+    return None
+
+
+def find_wrong_settings(
+    variable: str, config: dict, namespaces: list[str], nanny: bool, prefix: str = ""
+) -> Iterator[str]:
+    """Everything that is wrong with what one variable asks for."""
+    for key, value in config.items():
+        path = f"{prefix}{key}"
+        if path in namespaces:
+            continue
+        problem = judge(path, value, nanny)
+        if problem:
+            yield f"{variable}: {path} {problem}."
+        elif isinstance(value, dict) and not is_free(path):
+            yield from find_wrong_settings(variable, value, namespaces, nanny, f"{path}.")
+
+
+def find_wrong_thresholds(settings: dict[str, dict], config: dict, nanny: bool) -> Iterator[str]:
+    """Thresholds that would never be reached, because the one after them comes first."""
+    memory = dask.config.get("distributed.worker.memory", config=config)
+    # One that is off has the value False. The last one is the nanny's.
+    given = [name for name in THRESHOLDS[: 4 if nanny else 3] if memory[name] is not False]
+    culprits = [
+        name for name, tree in settings.items() if dask.config.get("distributed.worker.memory", None, config=tree)
+    ]
+    for lower, upper in itertools.pairwise(given):
+        if memory[lower] > memory[upper]:
+            yield (
+                f"{', '.join(culprits)}: distributed.worker.memory.{lower} is {memory[lower]}, more than {upper} "
+                f"({memory[upper]}): they must grow in the order target, spill, pause, terminate, the defaults included."
+            )
+
+
+def find_broken_imports(kind: str, config: dict) -> Iterator[str]:
+    """Modules that a service is to load and that cannot be imported, or lack what Dask looks for in them."""
+    preloads = dask.config.get(f"distributed.{kind}.preload", config=config)
+    routes = dask.config.get(f"distributed.{kind}.http.routes", config=config)
+    for name in [*preloads, *routes]:
+        if not MODULE.fullmatch(name):
+            continue  # Dask also takes a URL, a path and a program's text
+        what = f"The {kind}'s {'route' if name in routes else 'preload'} module {name}"
+        try:
+            module = importlib.import_module(name)
+        except BaseException as error:  # even SystemExit: it should only define something
+            said = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+            yield f"{what} cannot be imported: {said.rstrip('.')}."
+        else:
+            if name in routes and not hasattr(module, "routes"):
+                yield f"{what} has no list called routes, in which Dask looks for them."
+
+
+def read_variables(variables: dict) -> dict:
+    """The configuration that environment variables stand for."""
+    settings = {name: value for name, value in variables.items() if name.startswith("DASK_")}
+    return dask.config.collect_env({name: str(value) for name, value in settings.items() if name not in NO_SETTINGS})
+
+
+def canonical(tree: dict, prefix: str = "") -> dict:
+    """A tree with its keys as Dask writes them: environment variables have no hyphens."""
+    names = {path.replace("-", "_"): path for path in KNOWN}
+    found = {}
+    for key, value in tree.items():
+        path = names.get(f"{prefix}{key}".replace("-", "_"), f"{prefix}{key}")
+        found[path.rsplit(".", 1)[-1]] = canonical(value, f"{path}.") if isinstance(value, dict) else value
+    return found
+
+
+def find_problems(
+    kind: str, configuration: dict, asked: dict, variables: dict, namespaces: list[str], nanny: bool
+) -> list[str]:
+    """Everything that is wrong with what was asked for.
+
+    Parameters
+    ----------
+    kind : str
+        ``scheduler`` or ``worker``.
+    configuration : dict
+        All that stands in the configuration file of that kind of service.
+    asked : dict
+        Configuration by the name of the user's variable.
+    variables : dict
+        The user's environment variables of the service; those that begin with ``DASK_`` win over the configuration.
+    namespaces : list of str
+        Keys of packages other than Dask and distributed, which are not looked at.
+    nanny : bool
+        Whether workers have a nanny.
+
+    Returns
+    -------
+    list of str
+        A sentence for each, without any value of an environment variable: these may be secrets.
+    """
+    in_variables = canonical(read_variables(variables))
+    settings = {**asked, "dask_environment_variables": in_variables}
+    problems = [
+        problem
+        for variable, config in settings.items()
+        for problem in find_wrong_settings(variable, config, namespaces, nanny)
+    ]
+    if problems:
+        return problems
+    config = dask.config.merge(DEFAULTS, configuration, in_variables)
+    with dask.config.set(config):  # a module may look at it when it is imported
+        return [*find_wrong_thresholds(settings, config, nanny), *find_broken_imports(kind, config)]
+
+
+def main() -> None:
+    answer = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # where modules print to
+    arguments = json.load(sys.stdin)
+    arguments["configuration"] = yaml.safe_load(Path(arguments["configuration"]).read_text())
+    json.dump(find_problems(**arguments), answer)
+    answer.flush()
+    os._exit(0)  # whatever modules have started
+
+
+if __name__ == "__main__":
+    main()

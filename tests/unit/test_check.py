@@ -1,0 +1,213 @@
+"""Wrong configurations, each refused by the installed Dask with the words that help."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+from conftest import RUNTIME
+from daskops_runtime import check
+
+MEMORY = "distributed.worker.memory"
+NO_DURATION = 'is no duration: write it like "30s", "5 minutes" or "500ms"'
+NO_SIZE = 'is no size: write it like "64MiB" or "1 GB"'
+FRACTION = "must be a number, more than 0 and at most 1, or false"
+
+# What is asked for, and what is said of it.
+WRONG = [
+    # Names
+    ("distributed.worker.memory.targt: 0.5", f"{MEMORY}.targt is not known to Dask", f"; {MEMORY}.target is."),
+    (
+        "distributed.worker.memroy.target: 0.5",
+        "distributed.worker.memroy is not known",
+        "; distributed.worker.memory is.",
+    ),
+    ("distributed.worker.target: 0.5", "distributed.worker.target is not known", f"; {MEMORY}.target is."),
+    ("distribted.worker.memory.target: 0.5", "distribted is not known", "; distributed is."),
+    ("worker.memory.target: 0.5", "worker is not known", "; distributed.worker is."),
+    ("memory.spill: 0.5", "memory is not known", f"; {MEMORY} is."),
+    ("timeouts.connect: 5s", "timeouts is not known", "; distributed.comm.timeouts is."),
+    ("distributed.comm.timeout.connect: 5s", "comm.timeout is not known", "; distributed.comm.timeouts is."),
+    ("distributed.scheduler.bandwith: 100", "bandwith is not known", "; distributed.scheduler.bandwidth is."),
+    ("distributed.scheduler.allowed_failures: 5", "is not known", "; distributed.scheduler.allowed-failures is."),
+    ("distributed.comm.retry.counts: 5", "counts is not known", "; distributed.comm.retry.count is."),
+    ("distributed.client.hartbeat: 5s", "hartbeat is not known", "; distributed.client.heartbeat is."),
+    ("temporary_directory: /data", "temporary_directory is not known", "; temporary-directory is."),
+    ("jobqueue.slurm.cores: 1", "jobqueue.slurm.cores is not known", "name jobqueue in dask_config_extra_namespaces."),
+    ("nonsense: {}", "nonsense is not known to Dask", "leave it out or, if it is another package's,"),
+    # Names of the past
+    ("worker-memory-target: 0.5", "worker-memory-target is called distributed.worker.memory.target now."),
+    ("tick-time: 20ms", "tick-time is called distributed.admin.tick.interval now."),
+    ("distributed.scheduler.transition-log-length: 9", "is called distributed.admin.low-level-log-length now."),
+    ("shuffle: tasks", "shuffle is called dataframe.shuffle.method now."),  # renamed twice
+    # Types
+    (f"{MEMORY}.target: high", f"{MEMORY}.target {FRACTION}."),
+    (f"{MEMORY}.spill: '0.7'", f"{MEMORY}.spill {FRACTION}."),
+    ("distributed.scheduler.allowed-failures: many", "must be a whole number, at least 0."),
+    ("distributed.scheduler.allowed-failures: 2.5", "must be a whole number, at least 0."),
+    ("distributed.scheduler.work-stealing: sometimes", "must be true or false."),
+    ("distributed.comm.timeouts.connect: 5", 'must be a string, like "30s".'),
+    ("distributed.worker: 4", "distributed.worker must be a mapping."),
+    ("distributed.scheduler.http.routes: my.routes", "must be a list."),
+    ("distributed.comm.compression: zip", 'must be one of null, false, "auto", "zlib", "lz4", "snappy", "zstd".'),
+    ("distributed.scheduler.active-memory-manager.start: 7", "must be true or false."),
+    # Ranges
+    (f"{MEMORY}.target: 1.5", f"{MEMORY}.target {FRACTION}."),
+    (f"{MEMORY}.pause: 0", f"{MEMORY}.pause {FRACTION}."),
+    (f"{MEMORY}.pause: 80", f"{MEMORY}.pause {FRACTION}."),
+    ("distributed.comm.retry.count: -1", "must be a whole number, at least 0."),
+    ("distributed.comm.timeouts.tcp: 5s", 'must be at least "11s"'),
+    # Thresholds
+    (f"{MEMORY}.target: 0.9", f"{MEMORY}.target is 0.9, more than spill (0.7)"),
+    (f"{MEMORY}: {{target: 0.6, spill: 0.5}}", f"{MEMORY}.target is 0.6, more than spill (0.5)"),
+    (f"{MEMORY}.spill: 0.85", f"{MEMORY}.spill is 0.85, more than pause (0.8)"),
+    (f"{MEMORY}: {{target: 0.9, spill: false}}", f"{MEMORY}.target is 0.9, more than pause (0.8)"),
+    # Durations and sizes
+    ("distributed.comm.timeouts.connect: 5 parsecs", NO_DURATION),
+    ("distributed.comm.timeouts.connect: soon", NO_DURATION),
+    ("distributed.comm.timeouts.connect: -5s", NO_DURATION),
+    ("distributed.scheduler.worker-ttl: five minutes", NO_DURATION),
+    ("distributed.scheduler.idle-timeout: never", NO_DURATION),
+    ("distributed.worker.lifetime.stagger: a bit", NO_DURATION),
+    ("distributed.worker.lifetime.duration: 1 fortnight", NO_DURATION),
+    ("distributed.comm.shard: 64 MiX", NO_SIZE),
+    ("distributed.comm.offload: big", NO_SIZE),
+    ("distributed.worker.memory.max-spill: a lot", NO_SIZE),
+    ("array.chunk-size: 1 elephant", NO_SIZE),
+    # What needs a nanny
+    (f"{MEMORY}.terminate: 0.95", "needs a nanny, and there is none: set dask_worker_nanny to true", "MemoryMax"),
+    (
+        "distributed.nanny.environ: {A: 1}",
+        "needs a nanny",
+        "environment variables belong in dask_environment_variables",
+    ),
+    # Modules
+    (
+        "distributed.worker.preload: [nobody.wrote_it]",
+        "preload module nobody.wrote_it cannot be imported: ModuleNotFound",
+    ),
+    ("distributed.worker.http.routes: [json]", "route module json has no list called routes"),
+]
+
+
+def settings(text):
+    """Nested mappings from YAML whose keys may be dotted paths."""
+    (path, value), *_ = yaml.safe_load(text).items()
+    for name in reversed(path.split(".")):
+        value = {name: value}
+    return value
+
+
+def find(config, variables=None, namespaces=(), nanny=False, variable="dask_worker_config"):
+    return check.find_problems("worker", config, {variable: config}, variables or {}, list(namespaces), nanny)
+
+
+def test_there_are_enough_of_them():
+    assert len(WRONG) >= 40
+
+
+@pytest.mark.parametrize(("text", "said"), [(text, said) for text, *said in WRONG], ids=[case[0] for case in WRONG])
+def test_wrong_configuration_is_refused_with_words_that_help(text, said):
+    (problem,) = find(settings(text))
+    assert all(words in problem for words in said), problem
+    assert problem.startswith(("dask_worker_config: ", "The worker's "))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "distributed.worker.memory: {target: false, spill: 0.8, pause: 0.8}",
+        "distributed.worker.memory.max-spill: 10 GiB",
+        "distributed.scheduler.worker-ttl: null",
+        "distributed.scheduler.idle-timeout: 1 h",
+        "distributed.scheduler.default-task-durations: {mine: 1h}",
+        "distributed.logging: {distributed: debug, my.package: info}",
+        "distributed.comm.offload: false",
+        "distributed.comm.timeouts.tcp: 11s",
+        "distributed.worker.preload: ['https://example.org/preload.py', 'import this', json]",
+        "array.chunk-size: 64 MiB",
+        "temporary-directory: /data",
+    ],
+)
+def test_right_configuration_is_not_refused(text):
+    assert find(settings(text)) == []
+
+
+def test_defaults_of_dask_are_not_refused():
+    assert find(check.DEFAULTS, nanny=True) == []
+
+
+def test_every_problem_is_told_at_once():
+    assert len(find({"distributed": {"comm": {"shard": "x", "offload": "x"}, "worker": {"x": 1}}})) == 3
+
+
+def test_a_nanny_allows_what_needs_one():
+    assert find(settings(f"{MEMORY}.terminate: 0.95"), nanny=True) == []
+    (problem,) = find(settings(f"{MEMORY}.terminate: 0.75"), nanny=True)
+    assert "distributed.worker.memory.pause is 0.8, more than terminate (0.75)" in problem
+
+
+@pytest.mark.parametrize("namespace", ["jobqueue", "jobqueue.slurm"])
+def test_keys_of_other_packages_are_not_looked_at(namespace):
+    assert find(settings("jobqueue.slurm.cores: 1"), namespaces=[namespace]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("DASK_DISTRIBUTED__WORKER__MEMORY__TARGET", "2", f"{MEMORY}.target {FRACTION}."),
+        ("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "lots", "allowed-failures must be a whole number"),
+        ("DASK_DISTRIBUTED__SCHEDULER__WORKER_TLL", "5s", "; distributed.scheduler.worker-ttl is."),
+        ("DASK_WORKER_MEMORY_TARGET", "high", f"{MEMORY}.target {FRACTION}."),  # Dask takes it for today's name
+        ("DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE", "0.65", "spill is 0.7, more than pause (0.65)"),
+    ],
+)
+def test_settings_in_environment_variables_are_checked_too(name, value, said):
+    (problem,) = find({}, {name: value, "DASK_CONFIG": "/somewhere", "OMP_NUM_THREADS": 1})
+    assert problem.startswith("dask_environment_variables: ") and said in problem
+
+
+def test_no_value_of_an_environment_variable_is_told():
+    (problem,) = find({}, {"DASK_DISTRIBUTED__COMM__SHARD": "canary"})
+    assert "canary" not in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import a_library_that_is_missing", "ModuleNotFoundError: No module named 'a_library_that_is_missing'"),
+        ("def dask_setup(worker)\n", "SyntaxError: expected ':'"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("import sys; sys.exit('no GPU here')", "SystemExit: no GPU here"),
+        ("print('noise on standard output')", None),
+        ("import dask; assert dask.config.get('distributed.comm.retry.count') == 7", None),
+        ("import threading, time; threading.Thread(target=time.sleep, args=[600]).start()", None),
+    ],
+)
+def test_what_a_preload_does_when_it_is_imported(text, said, tmp_path):
+    """In a process of its own, as on a host."""
+    (tmp_path / "greeting.py").write_text(text)
+    configuration = {
+        "distributed": {"worker": {"preload": ["daskops_runtime.worker", "greeting"]}, "comm": {"retry": {"count": 7}}}
+    }
+    (tmp_path / "dask.yaml").write_text(yaml.safe_dump(configuration))
+    arguments = {
+        "kind": "worker", "configuration": str(tmp_path / "dask.yaml"), "asked": {}, "variables": {}, "namespaces": [],
+        "nanny": False,
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "daskops_runtime.check"],
+        input=json.dumps(arguments),
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(RUNTIME), str(tmp_path), os.environ.get("PYTHONPATH", "")]),
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    expected = [f"The worker's preload module greeting cannot be imported: {said}."] if said else []
+    assert json.loads(done.stdout) == expected
