@@ -46,6 +46,43 @@ def test_same_again_changes_nothing(cluster, play):
     assert cluster.pids() == pids
 
 
+def refused(cluster, play, *arguments):
+    """What a refused run says, once it is sure that nothing came of it."""
+    listed = "readlink /opt/dask/current; ls /opt/dask/releases"
+    hosts = [cluster.scheduler, *cluster.workers]
+    before = {name: cluster.host(name).check_output(listed) for name in hosts}
+    scheduler, pids = cluster.summary()["scheduler"]["id"], cluster.pids()
+    run = play("site", *arguments)
+    assert run.returncode != 0, run.output
+    assert not any(run.changed.values())
+    assert {name: cluster.host(name).check_output(listed) for name in hosts} == before
+    assert (cluster.summary()["scheduler"]["id"], cluster.pids()) == (scheduler, pids)
+    return run.output
+
+
+def test_what_dask_would_not_do_is_refused(cluster, play):
+    wrong = {
+        "dask_config": {"distributed": {"comm": {"timeout": {"connect": "5s"}}}},
+        "dask_worker_config": {"distributed": {"worker": {"memory": {"target": 0.9}}}},
+        "dask_environment_variables": {"DASK_DISTRIBUTED__COMM__SHARD": "canary"},
+    }
+    for arguments in (change(**wrong), [*change(**wrong), "--check"]):
+        said = refused(cluster, play, *arguments)
+        assert "dask_config: distributed.comm.timeout is not known to Dask" in said
+        assert "distributed.comm.timeouts is." in said
+        assert "dask_environment_variables: distributed.comm.shard is no size" in said and "canary" not in said
+    said = refused(cluster, play, *change(dask_worker_config=wrong["dask_worker_config"]))
+    assert "dask_worker_config: distributed.worker.memory.target is 0.9, more than spill (0.7)" in said
+
+
+def test_preload_that_cannot_be_imported_reaches_no_service(cluster, play, tmp_path):
+    preload = tmp_path / "greeting.py"
+    # It is imported as what it will run as.
+    preload.write_text("import getpass\nraise RuntimeError(f'{getpass.getuser()} misses a library')\n")
+    said = refused(cluster, play, *change(dask_worker_preloads=[str(preload)]))
+    assert "The worker's preload module greeting cannot be imported: RuntimeError: dask misses a library." in said
+
+
 def test_schedulers_setting_restarts_the_scheduler_alone(cluster, play):
     scheduler = cluster.summary()["scheduler"]["id"]
     variables = json.loads(WORKERS_ONLY[-1])
