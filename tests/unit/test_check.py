@@ -174,6 +174,13 @@ def test_no_value_of_an_environment_variable_is_told():
     assert "canary" not in problem
 
 
+def test_sentry_needs_its_library(monkeypatch):
+    assert find({}, {"SENTRY_DSN": "https://key@sentry.example/1"}) == []
+    monkeypatch.setattr(check.importlib.util, "find_spec", lambda name: None)
+    (problem,) = find({}, {"SENTRY_DSN": "https://key@sentry.example/1"})
+    assert "the environment has no sentry-sdk" in problem and "key@" not in problem
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

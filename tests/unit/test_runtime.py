@@ -25,7 +25,7 @@ def get(scheduler, route):
 
 
 def test_importing_does_nothing():
-    names = ["dashboard", "systemd", "release", "routes", "scheduler", "worker", "nanny"]
+    names = ["dashboard", "systemd", "release", "errors", "routes", "scheduler", "worker", "nanny"]
     code = f"""
 import importlib, threading
 import distributed.http.utils

@@ -8,7 +8,7 @@ and says nothing.
 from __future__ import annotations
 
 import difflib
-import importlib
+import importlib.util
 import itertools
 import json
 import os
@@ -300,6 +300,11 @@ def find_problems(
         for variable, config in settings.items()
         for problem in find_wrong_settings(variable, config, namespaces, nanny)
     ]
+    if "SENTRY_DSN" in variables and not importlib.util.find_spec("sentry_sdk"):
+        problems.append(
+            "dask_environment_variables: SENTRY_DSN is set, and the environment has no sentry-sdk. Put it into the lock "
+            "that dask_environment_lock names."
+        )
     if problems:
         return problems
     config = dask.config.merge(DEFAULTS, configuration, in_variables)

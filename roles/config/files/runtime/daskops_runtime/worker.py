@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from distributed import Worker
 
-from daskops_runtime import certificates, dashboard, drain, release, systemd
+from daskops_runtime import certificates, dashboard, drain, errors, release, systemd
 
 
 async def dask_setup(worker: Worker) -> None:
@@ -18,6 +18,7 @@ async def dask_setup(worker: Worker) -> None:
     certificates.start(worker, systemd.notify)
     worker.metrics[certificates.KEY] = certificates.get_expiry
     dashboard.start(worker)
+    await errors.start(worker)
     systemd.start(worker)
     await drain.start(worker)
 
