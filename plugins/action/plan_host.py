@@ -9,6 +9,7 @@ import os
 import re
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.daskops.cluster.plugins.filter.modules import modules
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import PlanError, plan_workers, port
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
@@ -68,13 +69,29 @@ def bad_settings(host, settings):
     for name, number in settings["resources"].items():
         if not re.fullmatch(r"[^\s=,\"'\\]+", str(name)) or not is_number(number):
             yield f"{host}: dask_worker_resources: '{name}: {number}' is no name without spaces, = and , with a number."
-    for variable, modules in settings["preloads"].items():
-        for module in modules:
-            if module.endswith(".py") and not os.path.isfile(os.path.expanduser(module)):
-                yield (
-                    f"{host}: {variable} names {module}, which does not exist on the controller. Correct the path; a "
-                    "relative one starts where ansible-playbook was called."
-                )
+    for variable, entries in settings["modules"].items():
+        yield from (f"{host}: {sentence}" for sentence in bad_modules(variable, entries))
+
+
+def bad_modules(variable, entries):
+    """What is wrong with a list of preload modules or modules with routes, one sentence each."""
+    takes_arguments = not variable.endswith("_routes")
+    for entry in entries:
+        about = {"name": entry} if isinstance(entry, str) else entry
+        if (
+            not isinstance(about, dict)
+            or "name" not in about
+            or set(about) - {"name", *["arguments"] * takes_arguments}
+        ):
+            also = ", or a dictionary with name and arguments" if takes_arguments else ""
+            yield f"{variable}: '{entry}' is no module. Give a file on the controller (.py), a module's name{also}."
+        elif not isinstance(about.get("arguments", []), list):
+            yield f"{variable}: the arguments of {about['name']} are no list. Put them into one."
+        elif any(module["file"] and not os.path.isfile(module["file"]) for module in modules([entry])):
+            yield (
+                f"{variable} names {about['name']}, which does not exist on the controller. Correct the path; a relative "
+                "one starts where ansible-playbook was called."
+            )
 
 
 def bad_proxy(host, info, proxy, tls):

@@ -109,8 +109,8 @@ options:
         description: Value of C(dask_worker_resources).
         type: dict
         required: true
-      preloads:
-        description: Preload modules by variable; those that are files (C(.py)) must exist on the controller.
+      modules:
+        description: Preload modules and modules with routes by variable; files (C(.py)) must exist on the controller.
         type: dict
         required: true
       proxy:
@@ -215,7 +215,7 @@ EXAMPLES = r"""
       devices: []
       environment_variables: {}
       resources: {GPU: 1}
-      preloads: {dask_worker_preloads: [my_company.dask_monitor]}
+      modules: {dask_worker_preloads: [my_company.dask_monitor]}
       proxy: {}
       dask_scheduler_port: 8786
       dask_scheduler_dashboard_port: 8787

@@ -147,6 +147,8 @@ def test_a_nanny_allows_what_needs_one():
     assert find(settings(f"{MEMORY}.terminate: 0.95"), nanny=True) == []
     (problem,) = find(settings(f"{MEMORY}.terminate: 0.75"), nanny=True)
     assert "distributed.worker.memory.pause is 0.8, more than terminate (0.75)" in problem
+    (problem,) = find(settings("distributed.nanny.preload: [json]"), nanny=True)
+    assert problem.endswith("name the modules in dask_nanny_preloads.")
 
 
 @pytest.mark.parametrize("namespace", ["jobqueue", "jobqueue.slurm"])
@@ -181,32 +183,58 @@ def test_sentry_needs_its_library(monkeypatch):
     assert "the environment has no sentry-sdk" in problem and "key@" not in problem
 
 
+COMMAND = """
+import click
+
+@click.command()
+@click.argument("worker", required=False)
+@click.option("--level", type=int, default=1)
+def dask_setup(worker, level):
+    raise RuntimeError("nobody calls it here")
+"""
+
+
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "arguments", "said"),
     [
-        ("import a_library_that_is_missing", "ModuleNotFoundError: No module named 'a_library_that_is_missing'"),
-        ("def dask_setup(worker)\n", "SyntaxError: expected ':'"),
-        ("1 / 0", "ZeroDivisionError: division by zero"),
-        ("import sys; sys.exit('no GPU here')", "SystemExit: no GPU here"),
-        ("print('noise on standard output')", None),
-        ("import dask; assert dask.config.get('distributed.comm.retry.count') == 7", None),
-        ("import threading, time; threading.Thread(target=time.sleep, args=[600]).start()", None),
+        (
+            "import a_library_that_is_missing",
+            [],
+            "cannot be imported: ModuleNotFoundError: No module named 'a_library_that_is_missing'",
+        ),
+        ("def dask_setup(worker)\n", [], "cannot be imported: SyntaxError: expected ':'"),
+        ("1 / 0", [], "cannot be imported: ZeroDivisionError: division by zero"),
+        ("import sys; sys.exit('no GPU here')", [], "cannot be imported: SystemExit: no GPU here"),
+        ("", ["--level", "2"], "takes no arguments: its dask_setup is no command of click"),
+        (
+            COMMAND,
+            ["--depth", "2"],
+            "does not understand its arguments: No such option '--depth'",
+        ),
+        (
+            COMMAND,
+            ["--level", "x"],
+            "does not understand its arguments: Invalid value for '--level': 'x' is not a valid integer",
+        ),
+        (COMMAND, ["--level", "2"], None),
+        ("print('noise on standard output')", [], None),
+        ("import dask; assert dask.config.get('distributed.comm.retry.count') == 7", [], None),
+        ("import threading, time; threading.Thread(target=time.sleep, args=[600]).start()", [], None),
     ],
 )
-def test_what_a_preload_does_when_it_is_imported(text, said, tmp_path):
+def test_what_a_preload_does_when_it_is_imported(text, arguments, said, tmp_path):
     """In a process of its own, as on a host."""
     (tmp_path / "greeting.py").write_text(text)
-    configuration = {
-        "distributed": {"worker": {"preload": ["daskops_runtime.worker", "greeting"]}, "comm": {"retry": {"count": 7}}}
-    }
+    worker = {"preload": ["daskops_runtime.worker", "greeting"], "preload-argv": [[], arguments]}
+    configuration = {"distributed": {"worker": worker, "comm": {"retry": {"count": 7}}}}
     (tmp_path / "dask.yaml").write_text(yaml.safe_dump(configuration))
-    arguments = {
+    asked = {
         "kind": "worker", "configuration": str(tmp_path / "dask.yaml"), "asked": {}, "variables": {}, "namespaces": [],
         "nanny": False,
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "daskops_runtime.check"],
-        input=json.dumps(arguments),
+        input=json.dumps(asked),
         env={
             **os.environ,
             "PYTHONPATH": os.pathsep.join([str(RUNTIME), str(tmp_path), os.environ.get("PYTHONPATH", "")]),
@@ -216,5 +244,5 @@ def test_what_a_preload_does_when_it_is_imported(text, said, tmp_path):
         timeout=60,
         check=True,
     )
-    expected = [f"The worker's preload module greeting cannot be imported: {said}."] if said else []
-    assert json.loads(done.stdout) == expected
+    expected = [f"The worker's preload module greeting {said}"] if said else []
+    assert [problem.rstrip(".") for problem in json.loads(done.stdout)] == expected

@@ -386,7 +386,7 @@ GOOD_SETTINGS = {
     "devices": ["/dev/nvidia0"],
     "environment_variables": {"A_1": "b"},
     "resources": {"GPU": 1, "MEM": "2.5"},
-    "preloads": {},
+    "modules": {},
 }
 
 
@@ -394,14 +394,29 @@ def test_good_settings_pass(tmp_path):
     file = tmp_path / "monitor.py"
     file.touch()
     preloads = {"dask_scheduler_preloads": [str(file), "some.module"], "dask_worker_preloads": []}
-    assert list(plan_host.bad_settings("w1", {**GOOD_SETTINGS, "preloads": preloads})) == []
+    assert list(plan_host.bad_settings("w1", {**GOOD_SETTINGS, "modules": preloads})) == []
 
 
 def test_a_preload_that_the_controller_does_not_have(tmp_path):
     missing = str(tmp_path / "monitor.py")
-    settings = {**GOOD_SETTINGS, "preloads": {"dask_worker_preloads": [missing]}}
+    settings = {**GOOD_SETTINGS, "modules": {"dask_worker_preloads": [missing]}}
     sentence = only(plan_host.bad_settings("w1", settings))
     assert says(sentence, f"w1: dask_worker_preloads names {missing}", "does not exist", "Correct the path")
+
+
+@pytest.mark.parametrize(
+    ("variable", "entry", "said"),
+    [
+        ("dask_worker_preloads", {"path": "x.py"}, "a dictionary with name and arguments"),
+        ("dask_worker_preloads", {"name": "x", "args": []}, "a dictionary with name and arguments"),
+        ("dask_worker_preloads", 7, "'7' is no module"),
+        ("dask_worker_preloads", {"name": "x", "arguments": "--a"}, "the arguments of x are no list"),
+        ("dask_scheduler_routes", {"name": "x", "arguments": []}, "is no module"),
+    ],
+)
+def test_a_module_that_is_none(variable, entry, said):
+    sentence = only(plan_host.bad_settings("w1", {**GOOD_SETTINGS, "modules": {variable: [entry]}}))
+    assert says(sentence, f"w1: {variable}", said)
 
 
 @pytest.mark.parametrize("path", ["opt/dask", "~/dask", "/opt/my dask", "/opt/100%", "/opt/$HOME", ""])

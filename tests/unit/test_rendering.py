@@ -55,7 +55,9 @@ HOSTS = {
     "nanny": {
         "dask_worker_nanny": True,
         "dask_scheduler_preloads": ["unused.module"],
-        "dask_worker_preloads": ["my.module"],
+        "dask_worker_preloads": ["my.module", {"name": "my.command", "arguments": ["--level", 3]}],
+        "dask_nanny_preloads": ["my.nanny", {"name": "my.other", "arguments": ["--quiet"]}],
+        "dask_worker_routes": ["my.routes"],
     },
 }
 ENVIRONMENT = "0f3c5e9a7b1d"
@@ -213,7 +215,10 @@ def test_configuration_is_merged_deeply(releases):
 
 def test_a_users_preloads_follow_ours(releases):
     worker = yaml.safe_load((releases["nanny"] / "worker/dask_configuration.yaml").read_text())["distributed"]
-    assert worker["worker"]["preload"] == ["daskops_runtime.worker", "my.module"]
+    assert worker["worker"]["preload"] == ["daskops_runtime.worker", "my.module", "my.command"]
+    assert worker["worker"]["preload-argv"] == [[], [], ["--level", "3"]]
+    assert worker["nanny"]["preload-argv"] == [[], [], ["--quiet"]]
+    assert worker["worker"]["http"]["routes"][:2] == ["my.routes", "distributed.http.worker.prometheus"]
     # A preload of one kind is nothing to the other, which need not restart for it.
     assert "preload" not in worker["scheduler"]
     scheduler = yaml.safe_load((releases["scheduler"] / "scheduler/dask_configuration.yaml").read_text())["distributed"]
@@ -245,7 +250,7 @@ def test_a_worker_understands_its_arguments(releases, host, number):
     assert parameters["nanny"] == (host == "nanny")
     if host == "nanny":
         assert parameters["nanny_port"] == str(9000 + number - 1)
-        assert parameters["preload_nanny"] == ("daskops_runtime.nanny",)
+        assert parameters["preload_nanny"] == ("daskops_runtime.nanny", "my.nanny", "my.other")
         assert not parameters["resources"]
     else:
         assert parameters["resources"] == "GPU=1,LICENSE=2.5"

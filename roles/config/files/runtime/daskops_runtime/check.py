@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import dask
 import distributed
 import fastjsonschema
@@ -186,6 +187,8 @@ def judge(path: str, value: Any, nanny: bool) -> str | None:
         return unknown(path, value)
     if path in OF_THE_NANNY and not nanny:
         return f"needs a nanny, and there is none: set dask_worker_nanny to true, or leave it out; {OF_THE_NANNY[path]}"
+    if path == "distributed.nanny.preload" and value:
+        return "is read by no nanny that systemd starts: name the modules in dask_nanny_preloads"
     schema = get_schema(path)
     if schema and "properties" in schema and isinstance(value, dict):
         return None
@@ -234,22 +237,38 @@ def find_wrong_thresholds(settings: dict[str, dict], config: dict, nanny: bool) 
             )
 
 
-def find_broken_imports(kind: str, config: dict) -> Iterator[str]:
-    """Modules that a service is to load and that cannot be imported, or lack what Dask looks for in them."""
-    preloads = dask.config.get(f"distributed.{kind}.preload", config=config)
-    routes = dask.config.get(f"distributed.{kind}.http.routes", config=config)
-    for name in [*preloads, *routes]:
-        if not MODULE.fullmatch(name):
-            continue  # Dask also takes a URL, a path and a program's text
-        what = f"The {kind}'s {'route' if name in routes else 'preload'} module {name}"
+def find_broken_imports(kind: str, config: dict, nanny: bool) -> Iterator[str]:
+    """Modules that a service is to load and that cannot be imported, or are not what Dask takes them for"""
+    for server in [kind, "nanny"] if nanny and kind == "worker" else [kind]:
+        about = dask.config.get(f"distributed.{server}", config=config)
+        for name, arguments in itertools.zip_longest(about["preload"], about["preload-argv"], fillvalue=()):
+            yield from find_broken_module(f"The {server}'s preload module {name}", name, arguments)
+        for name in about.get("http", {}).get("routes", []):
+            yield from find_broken_module(f"The {server}'s route module {name}", name)
+
+
+def find_broken_module(what: str, name: str, arguments: list[str] | None = None) -> Iterator[str]:
+    """What is wrong with one module: a preload has arguments, be there none, and another has routes"""
+    if not MODULE.fullmatch(name):
+        return  # Dask also takes a URL, a path and a program's text
+    try:
+        module = importlib.import_module(name)
+    except BaseException as error:  # even SystemExit: it should only define something
+        said = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+        yield f"{what} cannot be imported: {said.rstrip('.')}."
+        return
+    if arguments is None:
+        if not hasattr(module, "routes"):
+            yield f"{what} has no list called routes, in which Dask looks for them."
+        return
+    setup = getattr(module, "dask_setup", None)
+    if isinstance(setup, click.Command):
         try:
-            module = importlib.import_module(name)
-        except BaseException as error:  # even SystemExit: it should only define something
-            said = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
-            yield f"{what} cannot be imported: {said.rstrip('.')}."
-        else:
-            if name in routes and not hasattr(module, "routes"):
-                yield f"{what} has no list called routes, in which Dask looks for them."
+            setup.make_context("dask_setup", list(arguments), allow_extra_args=False)
+        except click.ClickException as error:
+            yield f"{what} does not understand its arguments: {error.format_message()}"
+    elif arguments:
+        yield f"{what} takes no arguments: its dask_setup is no command of click."
 
 
 def read_variables(variables: dict) -> dict:
@@ -309,7 +328,7 @@ def find_problems(
         return problems
     config = dask.config.merge(DEFAULTS, configuration, in_variables)
     with dask.config.set(config):  # a module may look at it when it is imported
-        return [*find_wrong_thresholds(settings, config, nanny), *find_broken_imports(kind, config)]
+        return [*find_wrong_thresholds(settings, config, nanny), *find_broken_imports(kind, config, nanny)]
 
 
 def main() -> None:
