@@ -57,6 +57,7 @@ def bad_settings(host, settings):
         "dask_worker_scratch_directory": [settings["scratch"]],
         "dask_worker_paths": settings["paths"],
         "dask_worker_devices": settings["devices"],
+        "dask_scheduler_file": [settings["scheduler_file"]] if settings["scheduler_file"] else [],
     }
     for variable, path in ((variable, path) for variable, paths in given.items() for path in paths):
         if not PLAIN_PATH.fullmatch(path):
@@ -183,7 +184,14 @@ def fitness(host, info, settings):
 
 
 def missing(host, info, settings):
-    """What workers are to write to or to use and is not there, one sentence each: systemd would not start them."""
+    """What services are to write to or to use and is not there, one sentence each: systemd would not start them."""
+    path = settings["scheduler_file"]
+    directory = info["file_systems"][os.path.dirname(path)] if path and settings["scheduler"] else None
+    if directory and not (directory["exists"] and directory["writable"]):
+        yield (
+            f"{host}: dask_scheduler_file ({path}) lies in no directory that dask_user may write to. Make it, or give it to "
+            "that user."
+        )
     for variable, name in {"dask_worker_paths": "paths", "dask_worker_devices": "devices"}.items():
         for path in settings[name] if settings["worker"] else []:
             if not info["file_systems"][path]["exists"]:

@@ -27,7 +27,7 @@ attributes:
 options:
   info:
     description: What M(daskops.cluster.host_info) returned for the host, asked for O(settings.home),
-      O(settings.scratch), O(settings.paths) and O(settings.devices).
+      O(settings.scratch), O(settings.paths), O(settings.devices) and the directory of O(settings.scheduler_file).
     type: dict
     required: true
   settings:
@@ -100,6 +100,10 @@ options:
         description: Value of C(dask_worker_devices).
         type: list
         elements: path
+        required: true
+      scheduler_file:
+        description: Value of C(dask_scheduler_file); empty for none.
+        type: str
         required: true
       environment_variables:
         description: Value of C(dask_environment_variables).
@@ -213,6 +217,7 @@ EXAMPLES = r"""
       scratch_any_filesystem: false
       paths: []
       devices: []
+      scheduler_file: ""
       environment_variables: {}
       resources: {GPU: 1}
       modules: {dask_worker_preloads: [my_company.dask_monitor]}

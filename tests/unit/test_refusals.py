@@ -272,10 +272,21 @@ def test_scratch_that_is_somebody_elses():
 @pytest.mark.parametrize(("name", "variable"), [("paths", "dask_worker_paths"), ("devices", "dask_worker_devices")])
 def test_what_workers_are_to_use_and_is_not_there(name, variable):
     info = {"file_systems": {"/dev/nvidia0": {"exists": False}, "/dev/nvidia1": {"exists": True}}}
-    settings = {"worker": True, "paths": [], "devices": [], name: list(info["file_systems"])}
+    settings = {"worker": True, "paths": [], "devices": [], "scheduler_file": "", name: list(info["file_systems"])}
     sentence = only(plan_host.missing("w1", info, settings))
     assert says(sentence, f"w1: {variable} names /dev/nvidia0, which is not there", "Make or mount it, or take it out")
     assert list(plan_host.missing("w1", info, {**settings, "worker": False})) == []
+
+
+@pytest.mark.parametrize("about", [{"exists": False, "writable": True}, {"exists": True, "writable": False}])
+def test_scheduler_file_that_could_not_be_written(about):
+    settings = {"scheduler": True, "worker": False, "scheduler_file": "/shared/dask/scheduler.json"}
+    sentence = only(plan_host.missing("s", {"file_systems": {"/shared/dask": about}}, settings))
+    assert says(
+        sentence, "s: dask_scheduler_file (/shared/dask/scheduler.json) lies in no directory", "Make it, or give it"
+    )
+    info = {"file_systems": {"/shared/dask": {"exists": True, "writable": True}}}
+    assert list(plan_host.missing("s", info, settings)) == []
 
 
 def test_user_without_a_home():
@@ -384,6 +395,7 @@ GOOD_SETTINGS = {
     "scratch": "/scratch",
     "paths": ["/data/results"],
     "devices": ["/dev/nvidia0"],
+    "scheduler_file": "/shared/scheduler.json",
     "environment_variables": {"A_1": "b"},
     "resources": {"GPU": 1, "MEM": "2.5"},
     "modules": {},
@@ -434,6 +446,11 @@ def test_a_path_that_units_cannot_hold(path, name, variable):
     value = [*GOOD_SETTINGS[name], path] if name in ("paths", "devices") else path
     sentence = only(plan_host.bad_settings("w1", {**GOOD_SETTINGS, name: value}))
     assert says(sentence, f"w1: {variable} is '{path}'", "Give an absolute path")
+
+
+def test_scheduler_file_that_units_cannot_hold():
+    sentence = only(plan_host.bad_settings("s", {**GOOD_SETTINGS, "scheduler_file": "~/scheduler.json"}))
+    assert says(sentence, "s: dask_scheduler_file is '~/scheduler.json'", "Give an absolute path")
 
 
 @pytest.mark.parametrize(("name", "value"), [("a-b", "c"), ("1A", "b"), ("A", "b\nC=d"), ("", "x")])

@@ -45,7 +45,11 @@ VARIABLES = {
 CONFIG = {"distributed": {"worker": {"memory": {"spill": 0.65}}, "admin": {"tick": {"limit": "5 s"}}}}
 
 HOSTS = {
-    "scheduler": {"dask_config": CONFIG, "dask_environment_variables": VARIABLES},
+    "scheduler": {
+        "dask_config": CONFIG,
+        "dask_environment_variables": VARIABLES,
+        "dask_scheduler_file": "/shared/scheduler.json",
+    },
     "both": {
         "dask_worker_nanny": "no",  # as an INI inventory has it
         "dask_worker_resources": {"GPU": 1, "LICENSE": 2.5},
@@ -230,6 +234,7 @@ def test_the_scheduler_understands_its_arguments(releases):
     given = arguments(releases["scheduler"], "dask-scheduler.service")
     parameters = dask_scheduler.main.make_context("dask scheduler", given).params
     assert parameters["host"] == "10.0.0.1"
+    assert parameters["scheduler_file"] == "/shared/scheduler.json"
     assert (parameters["port"], parameters["dashboard_address"]) == ("8786", "127.0.0.1:8787,10.0.0.1:8787")
 
 
@@ -305,7 +310,7 @@ def settings(unit, name):
 
 def test_services_write_to_their_own_directories_alone(releases):
     scheduler = releases["scheduler"] / "systemd/dask-scheduler.service"
-    assert settings(scheduler, "BindPaths") == ["/var/lib/dask"]
+    assert settings(scheduler, "BindPaths") == ["/var/lib/dask", "/shared"]
     # The user's home is that of the account where there is one.
     worker = releases["both"] / "systemd/dask-worker@.service"
     written = ["/home/alice", "-/var/lib/dask/scratch", "/data", "/home/alice/results"]
