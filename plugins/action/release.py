@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 from ansible.errors import AnsibleActionFail, AnsibleError
@@ -22,6 +23,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         arguments = self._task.args
+        variables = arguments.get("environment_variables")
         files = _merged(file for entry in arguments["files"] for file in self._files(entry, task_vars))
         manifest = make_manifest(arguments["environment"], files, arguments["services"])
         for service, about in manifest["services"].items():
@@ -35,6 +37,8 @@ class ActionModule(ActionBase):
             "staged": arguments["staged"],
             "files": {file["path"]: file["content"] for file in files if not is_secret(file["path"])},
             "check": arguments.get("check", []),
+            # One text: Ansible hides what may not be shown wherever it finds it, and short values are found everywhere.
+            "variables": json.dumps(variables) if variables else "",
             "user": arguments["user"],
             # Apart, so that Ansible shows them at no verbosity.
             "secret_files": {file["path"]: file["content"] for file in files if is_secret(file["path"])},

@@ -66,10 +66,6 @@ options:
         description: Configuration by name of the user's variable.
         type: dict
         required: true
-      variables:
-        description: Environment variables of the service.
-        type: dict
-        required: true
       namespaces:
         description: Keys of other packages, which are not checked.
         type: list
@@ -79,6 +75,10 @@ options:
         description: Whether workers have a nanny.
         type: bool
         default: false
+  environment_variables:
+    description: The user's environment variables of the services, which are checked, too, and may hold secrets.
+    type: dict
+    default: {}
   files:
     description: What the release is made of.
     type: list
@@ -130,7 +130,6 @@ EXAMPLES = r"""
       - kind: scheduler
         asked:
           dask_config: {distributed: {scheduler: {worker-ttl: 10 minutes}}}
-        variables: {}
     files:
       - path: systemd/dask-scheduler.service
         template: dask-scheduler.service.j2
@@ -259,17 +258,19 @@ def differences(before, after):
 
 def check(module, environment, files):
     """Refuse what the environment's own Dask would not do, before any service is started with it."""
-    wanted = module.params["check"]
+    if not module.params["check"]:
+        return
     try:
-        user = wanted and pwd.getpwnam(module.params["user"])
+        user = pwd.getpwnam(module.params["user"])
     except KeyError:
         return  # in check mode, on a host that is still blank
+    variables = json.loads(module.params["variables"] or "{}")
     problems = {}  # in order, each once, though several kinds may have it
     with tempfile.TemporaryDirectory(prefix="daskops-check-") as directory:
         os.chmod(directory, 0o755)
         write_tree(directory, {path: content for path, content in files.items() if not is_secret(path)})
-        for about in wanted:
-            problems.update(dict.fromkeys(ask(module, user, environment, directory, about)))
+        for about in module.params["check"]:
+            problems.update(dict.fromkeys(ask(module, user, environment, directory, {**about, "variables": variables})))
     if problems:
         module.fail_json(
             msg=" ".join(["This host's Dask would not do what is asked for. Nothing was restarted.", *problems])
@@ -315,7 +316,8 @@ def main():
             "files": {"type": "dict", "required": True},
             "secret_files": {"type": "dict", "required": True, "no_log": True},
             "user": {"type": "str", "required": True},
-            "check": {"type": "list", "elements": "dict", "default": [], "no_log": True},
+            "check": {"type": "list", "elements": "dict", "default": []},
+            "variables": {"type": "str", "default": "", "no_log": True},
         },
         supports_check_mode=True,
     )
