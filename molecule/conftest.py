@@ -103,8 +103,8 @@ class Cluster:
         asked = self.get("daskops/summary.json", 5)
         return json.loads(asked.stdout) if asked.returncode == 0 else None
 
-    def get(self, route, seconds=30):
-        """Ask the scheduler over HTTPS, as a browser does that trusts the cluster's authority."""
+    def get(self, route, seconds=30, url=None):
+        """Ask the scheduler, or another service, over HTTPS, as a browser does that trusts the cluster's authority."""
         command = [
             "curl",
             "-sf",
@@ -112,7 +112,7 @@ class Cluster:
             str(seconds),
             "--cacert",
             str(self.certificates / "ca.pem"),
-            f"{self.url}/{route}",
+            f"{url or self.url}/{route}",
         ]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
