@@ -124,6 +124,14 @@ def test_wrong_configuration_is_refused_with_words_that_help(text, said):
         "distributed.scheduler.idle-timeout: 1 h",
         "distributed.scheduler.default-task-durations: {mine: 1h}",
         "distributed.logging: {distributed: debug, my.package: info}",
+        "distributed.worker.resources: {GPU: 2, my-licence: 1}",
+        "distributed.scheduler.dashboard.bokeh-application: {prefix: /dask}",
+        "distributed.scheduler.pickle: false",
+        "distributed.scheduler.preload-argv: [[], [--level, '2']]",
+        "distributed.dashboard.link: https://{host}:{port}/status",
+        "logging.distributed: info",
+        "dataframe.shuffle.method: p2p",
+        "multiprocessing.context: spawn",
         "distributed.comm.offload: false",
         "distributed.comm.timeouts.tcp: 11s",
         "distributed.worker.preload: ['https://example.org/preload.py', 'import this', json]",
@@ -147,6 +155,7 @@ def test_a_nanny_allows_what_needs_one():
     assert find(settings(f"{MEMORY}.terminate: 0.95"), nanny=True) == []
     (problem,) = find(settings(f"{MEMORY}.terminate: 0.75"), nanny=True)
     assert "distributed.worker.memory.pause is 0.8, more than terminate (0.75)" in problem
+    assert find(settings("distributed.nanny.environ: {MY_VARIABLE: 1}"), nanny=True) == []
     (problem,) = find(settings("distributed.nanny.preload: [json]"), nanny=True)
     assert problem.endswith("name the modules in dask_nanny_preloads.")
 

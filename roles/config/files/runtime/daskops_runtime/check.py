@@ -26,8 +26,18 @@ import fastjsonschema
 import yaml
 from dask.utils import parse_bytes, parse_timedelta
 
-#: Read by distributed, and described by no schema. What is below them is free.
-UNDESCRIBED = {"distributed.logging", "scheduler-address"}
+#: Read by Dask and distributed, and described by no schema. What is below them is free.
+UNDESCRIBED = {
+    "distributed.logging",
+    "distributed.logging-file-config",
+    "distributed.scheduler.pickle",
+    "logging",
+    "logging-file-config",
+    "multiprocessing",
+    "num_workers",
+    "scheduler",
+    "scheduler-address",
+}
 #: What a nanny does; nobody does it where there is none.
 OF_THE_NANNY = {
     "distributed.worker.memory.terminate": "the unit's MemoryMax ends a worker that takes too much",
@@ -86,7 +96,9 @@ def get_schema(path: str) -> dict | None:
 def is_free(path: str) -> bool:
     """Whether what is below a key is for the user to name."""
     schema = get_schema(path)
-    return path in UNDESCRIBED or (schema is not None and schema.get("type") == "object" and "properties" not in schema)
+    return path in UNDESCRIBED or (
+        schema is not None and schema.get("type") == "object" and not schema.get("properties")
+    )
 
 
 def known_paths() -> set[str]:
