@@ -70,6 +70,8 @@ def bad_settings(host, settings):
     for name, number in settings["resources"].items():
         if not re.fullmatch(r"[^\s=,\"'\\]+", str(name)) or not is_number(number):
             yield f"{host}: dask_worker_resources: '{name}: {number}' is no name without spaces, = and , with a number."
+    if settings["modules"].get("dask_nanny_preloads") and settings["worker"] and not settings["workers"]["nanny"]:
+        yield f"{host}: dask_nanny_preloads is set, and there is no nanny. Set dask_worker_nanny to true, or leave it out."
     for variable, entries in settings["modules"].items():
         yield from (f"{host}: {sentence}" for sentence in bad_modules(variable, entries))
 
@@ -79,11 +81,8 @@ def bad_modules(variable, entries):
     takes_arguments = not variable.endswith("_routes")
     for entry in entries:
         about = {"name": entry} if isinstance(entry, str) else entry
-        if (
-            not isinstance(about, dict)
-            or "name" not in about
-            or set(about) - {"name", *["arguments"] * takes_arguments}
-        ):
+        known = {"name", "arguments"} if takes_arguments else {"name"}
+        if not isinstance(about, dict) or not isinstance(about.get("name"), str) or set(about) - known:
             also = ", or a dictionary with name and arguments" if takes_arguments else ""
             yield f"{variable}: '{entry}' is no module. Give a file on the controller (.py), a module's name{also}."
         elif not isinstance(about.get("arguments", []), list):
@@ -186,7 +185,9 @@ def fitness(host, info, settings):
 def missing(host, info, settings):
     """What services are to write to or to use and is not there, one sentence each: systemd would not start them."""
     path = settings["scheduler_file"]
-    directory = info["file_systems"][os.path.dirname(path)] if path and settings["scheduler"] else None
+    # The home of the services' user is made where it is missing.
+    elsewhere = path and settings["scheduler"] and os.path.dirname(path) != settings["user_home"]
+    directory = info["file_systems"][os.path.dirname(path)] if elsewhere else None
     if directory and not (directory["exists"] and directory["writable"]):
         yield (
             f"{host}: dask_scheduler_file ({path}) lies in no directory that dask_user may write to. Make it, or give it to "

@@ -38,7 +38,7 @@ class ActionModule(ActionBase):
             "files": {file["path"]: file["content"] for file in files if not is_secret(file["path"])},
             "check": arguments.get("check", []),
             # One text: Ansible hides what may not be shown wherever it finds it, and short values are found everywhere.
-            "variables": json.dumps(variables) if variables else "",
+            "variables": json.dumps(variables, default=str) if variables else "",
             "user": arguments["user"],
             # Apart, so that Ansible shows them at no verbosity.
             "secret_files": {file["path"]: file["content"] for file in files if is_secret(file["path"])},

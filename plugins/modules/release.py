@@ -75,6 +75,10 @@ options:
         description: Whether workers have a nanny.
         type: bool
         default: false
+      error_monitor:
+        description: Whether workers report failed tasks.
+        type: bool
+        default: false
   environment_variables:
     description: The user's environment variables of the services, which are checked, too, and may hold secrets.
     type: dict
@@ -272,25 +276,42 @@ def check(module, environment, files):
         for about in module.params["check"]:
             problems.update(dict.fromkeys(ask(module, user, environment, directory, {**about, "variables": variables})))
     if problems:
-        module.fail_json(
-            msg=" ".join(["This host's Dask would not do what is asked for. Nothing was restarted.", *problems])
-        )
+        said = " ".join(["This host's Dask would not do what is asked for. Nothing was restarted.", *problems])
+        module.fail_json(msg=without_secrets(said, variables))
+
+
+def without_secrets(said, variables):
+    """A text without the values of environment variables, which a module may have put into what it complains of."""
+    for value in sorted(map(str, variables.values()), key=len, reverse=True):
+        said = said.replace(value, "********") if len(value) > 3 else said
+    return said
 
 
 def ask(module, user, environment, release, about):
     """The problems that ``daskops_runtime.check`` finds, as the user that the services run as."""
     variables = {name: str(value) for name, value in about["variables"].items() if not name.startswith("DASK_")}
+    at_home = os.path.isdir(user.pw_dir)
     library = ":".join([os.path.join(release, "python"), os.path.join(environment, VALIDATOR)])
     configuration = os.path.join(release, about["kind"], "dask_configuration.yaml")
     try:
         done = subprocess.run(
             [os.path.join(environment, "bin", "python"), "-B", "-m", "daskops_runtime.check"],
             input=json.dumps({**about, "configuration": configuration}),
-            env={"PATH": os.environ["PATH"], "HOME": user.pw_dir, **variables, "PYTHONPATH": library},
-            cwd="/",
+            # As its services are started, but for the configuration, which must not keep this from starting.
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": user.pw_dir,
+                "USER": user.pw_name,
+                "LOGNAME": user.pw_name,
+                **variables,
+                "DASK_ROOT_CONFIG": os.devnull,
+                "DASK_CONFIG": os.devnull,
+                "PYTHONPATH": library,
+            },
+            cwd=user.pw_dir if at_home else "/",
             user=user.pw_uid,
             group=user.pw_gid,
-            extra_groups=[],
+            extra_groups=os.getgrouplist(user.pw_name, user.pw_gid),
             timeout=TIMEOUT,
             capture_output=True,
             text=True,
@@ -302,7 +323,7 @@ def ask(module, user, environment, release, about):
             f"it did not end within {TIMEOUT} s; look at what the preload modules and routes do when they are imported"
         )
     except ValueError:
-        said = " ".join(done.stderr.strip().splitlines()[-3:])
+        said = without_secrets(" ".join(done.stderr.strip().splitlines()[-3:]), about["variables"])
     module.fail_json(msg=f"The configuration could not be checked on this host; nothing was restarted: {said}")
 
 
@@ -316,7 +337,18 @@ def main():
             "files": {"type": "dict", "required": True},
             "secret_files": {"type": "dict", "required": True, "no_log": True},
             "user": {"type": "str", "required": True},
-            "check": {"type": "list", "elements": "dict", "default": []},
+            "check": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "kind": {"type": "str", "choices": ["scheduler", "worker"], "required": True},
+                    "asked": {"type": "dict", "required": True},
+                    "namespaces": {"type": "list", "elements": "str", "default": []},
+                    "nanny": {"type": "bool", "default": False},
+                    "error_monitor": {"type": "bool", "default": False},
+                },
+            },
             "variables": {"type": "str", "default": "", "no_log": True},
         },
         supports_check_mode=True,

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import yaml
+from ansible_collections.daskops.cluster.plugins.modules.release import without_secrets
 from conftest import RUNTIME
 from daskops_runtime import check
 
@@ -18,25 +19,61 @@ FRACTION = "must be a number, more than 0 and at most 1, or false"
 # What is asked for, and what is said of it.
 WRONG = [
     # Names
-    ("distributed.worker.memory.targt: 0.5", f"{MEMORY}.targt is not known to Dask", f"; {MEMORY}.target is."),
+    (
+        "distributed.worker.memory.targt: 0.5",
+        f"{MEMORY}.targt is not known to Dask",
+        f"; {MEMORY}.target is.",
+    ),
     (
         "distributed.worker.memroy.target: 0.5",
         "distributed.worker.memroy is not known",
         "; distributed.worker.memory is.",
     ),
-    ("distributed.worker.target: 0.5", "distributed.worker.target is not known", f"; {MEMORY}.target is."),
+    (
+        "distributed.worker.target: 0.5",
+        "distributed.worker.target is not known",
+        f"; {MEMORY}.target is.",
+    ),
     ("distribted.worker.memory.target: 0.5", "distribted is not known", "; distributed is."),
     ("worker.memory.target: 0.5", "worker is not known", "; distributed.worker is."),
     ("memory.spill: 0.5", "memory is not known", f"; {MEMORY} is."),
     ("timeouts.connect: 5s", "timeouts is not known", "; distributed.comm.timeouts is."),
-    ("distributed.comm.timeout.connect: 5s", "comm.timeout is not known", "; distributed.comm.timeouts is."),
-    ("distributed.scheduler.bandwith: 100", "bandwith is not known", "; distributed.scheduler.bandwidth is."),
-    ("distributed.scheduler.allowed_failures: 5", "is not known", "; distributed.scheduler.allowed-failures is."),
-    ("distributed.comm.retry.counts: 5", "counts is not known", "; distributed.comm.retry.count is."),
-    ("distributed.client.hartbeat: 5s", "hartbeat is not known", "; distributed.client.heartbeat is."),
-    ("temporary_directory: /data", "temporary_directory is not known", "; temporary-directory is."),
-    ("jobqueue.slurm.cores: 1", "jobqueue.slurm.cores is not known", "name jobqueue in dask_config_extra_namespaces."),
-    ("nonsense: {}", "nonsense is not known to Dask", "leave it out or, if it is another package's,"),
+    (
+        "distributed.comm.timeout.connect: 5s",
+        "comm.timeout is not known",
+        "; distributed.comm.timeouts is.",
+    ),
+    (
+        "distributed.scheduler.bandwith: 100",
+        "bandwith is not known",
+        "; distributed.scheduler.bandwidth is.",
+    ),
+    (
+        "distributed.scheduler.allowed_failures: 5",
+        "is to be written with hyphens: distributed.scheduler.allowed-failures.",
+    ),
+    (
+        "distributed.comm.retry.counts: 5",
+        "counts is not known",
+        "; distributed.comm.retry.count is.",
+    ),
+    (
+        "distributed.client.hartbeat: 5s",
+        "hartbeat is not known",
+        "; distributed.client.heartbeat is.",
+    ),
+    ("temporary_directory: /data", "is to be written with hyphens: temporary-directory."),
+    (
+        "jobqueue.slurm.cores: 1",
+        "jobqueue is not known",
+        "name jobqueue in dask_config_extra_namespaces.",
+    ),
+    (
+        "distributed.mine.cores: 1",
+        "distributed.mine is not known",
+        "name distributed.mine in dask_config_extra_namespaces.",
+    ),
+    ("nonsense: {}", "nonsense is not known to Dask"),
     # Names of the past
     ("worker-memory-target: 0.5", "worker-memory-target is called distributed.worker.memory.target now."),
     ("tick-time: 20ms", "tick-time is called distributed.admin.tick.interval now."),
@@ -48,7 +85,8 @@ WRONG = [
     ("distributed.scheduler.allowed-failures: many", "must be a whole number, at least 0."),
     ("distributed.scheduler.allowed-failures: 2.5", "must be a whole number, at least 0."),
     ("distributed.scheduler.work-stealing: sometimes", "must be true or false."),
-    ("distributed.comm.timeouts.connect: 5", 'must be a string, like "30s".'),
+    ("distributed.comm.timeouts.connect: true", 'must be a string, like "30s".'),
+    ("distributed.comm.shard: [64]", 'like "64MiB".'),
     ("distributed.worker: 4", "distributed.worker must be a mapping."),
     ("distributed.scheduler.http.routes: my.routes", "must be a list."),
     ("distributed.comm.compression: zip", 'must be one of null, false, "auto", "zlib", "lz4", "snappy", "zstd".'),
@@ -68,6 +106,8 @@ WRONG = [
     ("distributed.comm.timeouts.connect: 5 parsecs", NO_DURATION),
     ("distributed.comm.timeouts.connect: soon", NO_DURATION),
     ("distributed.comm.timeouts.connect: -5s", NO_DURATION),
+    ("distributed.comm.timeouts.connect: ''", NO_DURATION),
+    ("distributed.comm.timeouts.connect: -5", NO_DURATION),
     ("distributed.scheduler.worker-ttl: five minutes", NO_DURATION),
     ("distributed.scheduler.idle-timeout: never", NO_DURATION),
     ("distributed.worker.lifetime.stagger: a bit", NO_DURATION),
@@ -75,7 +115,13 @@ WRONG = [
     ("distributed.comm.shard: 64 MiX", NO_SIZE),
     ("distributed.comm.offload: big", NO_SIZE),
     ("distributed.worker.memory.max-spill: a lot", NO_SIZE),
+    ("distributed.worker.memory.max-spill: .inf", NO_SIZE),
     ("array.chunk-size: 1 elephant", NO_SIZE),
+    # What is written elsewhere
+    (
+        "distributed.worker.preload-argv: [--level]",
+        "is not read here: give a module's arguments in dask_worker_preloads.",
+    ),
     # What needs a nanny
     (f"{MEMORY}.terminate: 0.95", "needs a nanny, and there is none: set dask_worker_nanny to true", "MemoryMax"),
     (
@@ -100,8 +146,9 @@ def settings(text):
     return value
 
 
-def find(config, variables=None, namespaces=(), nanny=False, variable="dask_worker_config"):
-    return check.find_problems("worker", config, {variable: config}, variables or {}, list(namespaces), nanny)
+def find(config, variables=None, namespaces=(), nanny=False, kind="worker", error_monitor=True):
+    asked = {"dask_worker_config": config}
+    return check.find_problems(kind, config, asked, variables or {}, list(namespaces), nanny, error_monitor)
 
 
 def test_there_are_enough_of_them():
@@ -126,8 +173,11 @@ def test_wrong_configuration_is_refused_with_words_that_help(text, said):
         "distributed.logging: {distributed: debug, my.package: info}",
         "distributed.worker.resources: {GPU: 2, my-licence: 1}",
         "distributed.scheduler.dashboard.bokeh-application: {prefix: /dask}",
-        "distributed.scheduler.pickle: false",
-        "distributed.scheduler.preload-argv: [[], [--level, '2']]",
+        "distributed.scheduler.idle-timeout: 3600",
+        "distributed.comm.shard: 67108864",
+        "distributed.scheduler.work-stealing: 0",
+        "distributed.worker.memory: {target: false, spill: false, pause: false, terminate: false}",
+        "distributed.worker.preload: [a/preload.py]",
         "distributed.dashboard.link: https://{host}:{port}/status",
         "logging.distributed: info",
         "dataframe.shuffle.method: p2p",
@@ -160,9 +210,15 @@ def test_a_nanny_allows_what_needs_one():
     assert problem.endswith("name the modules in dask_nanny_preloads.")
 
 
-@pytest.mark.parametrize("namespace", ["jobqueue", "jobqueue.slurm"])
+@pytest.mark.parametrize("namespace", ["job-queue", "job_queue"])
 def test_keys_of_other_packages_are_not_looked_at(namespace):
-    assert find(settings("jobqueue.slurm.cores: 1"), namespaces=[namespace]) == []
+    assert find(settings("job-queue.slurm.cores: 1"), namespaces=[namespace]) == []
+    assert find({}, {"DASK_JOB_QUEUE__CORES": "1"}, namespaces=[namespace]) == []
+
+
+def test_thresholds_are_the_workers():
+    assert find(settings(f"{MEMORY}.pause: 0.97")) == []  # what Dask has for a nanny does not count
+    assert find(settings(f"{MEMORY}.target: 0.9"), kind="scheduler") == []
 
 
 @pytest.mark.parametrize(
@@ -180,16 +236,24 @@ def test_settings_in_environment_variables_are_checked_too(name, value, said):
     assert problem.startswith("dask_environment_variables: ") and said in problem
 
 
-def test_no_value_of_an_environment_variable_is_told():
-    (problem,) = find({}, {"DASK_DISTRIBUTED__COMM__SHARD": "canary"})
-    assert "canary" not in problem
+def test_environment_variables_do_not_replace_the_runtime():
+    (problem,) = find({}, {"DASK_DISTRIBUTED__WORKER__PRELOAD": "['json']"})
+    assert "distributed.worker.preload would replace the collection's own modules" in problem
+
+
+def test_values_of_environment_variables_are_not_told():
+    variables = {"SHORT": 1, "TOKEN": "canary", "LONGER": "canary and more"}
+    assert without_secrets("int('canary and more') 1: canary", variables) == "int('********') 1: ********"
 
 
 def test_sentry_needs_its_library(monkeypatch):
-    assert find({}, {"SENTRY_DSN": "https://key@sentry.example/1"}) == []
-    monkeypatch.setattr(check.importlib.util, "find_spec", lambda name: None)
-    (problem,) = find({}, {"SENTRY_DSN": "https://key@sentry.example/1"})
-    assert "the environment has no sentry-sdk" in problem and "key@" not in problem
+    variables = {"SENTRY_DSN": "https://key@sentry.example/1"}
+    assert find({}, variables) == []
+    monkeypatch.setattr(check, "find_spec", lambda name: None)
+    (problem,) = find({}, variables)
+    assert "the environment has no sentry-sdk" in problem
+    assert find({}, variables, error_monitor=False) == find({}, variables, kind="scheduler") == []
+    assert find({}, {"SENTRY_DSN": ""}) == []
 
 
 COMMAND = """
@@ -239,7 +303,7 @@ def test_what_a_preload_does_when_it_is_imported(text, arguments, said, tmp_path
     (tmp_path / "dask.yaml").write_text(yaml.safe_dump(configuration))
     asked = {
         "kind": "worker", "configuration": str(tmp_path / "dask.yaml"), "asked": {}, "variables": {}, "namespaces": [],
-        "nanny": False,
+        "nanny": False, "error_monitor": True,
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "daskops_runtime.check"],

@@ -280,13 +280,21 @@ def test_what_workers_are_to_use_and_is_not_there(name, variable):
 
 @pytest.mark.parametrize("about", [{"exists": False, "writable": True}, {"exists": True, "writable": False}])
 def test_scheduler_file_that_could_not_be_written(about):
-    settings = {"scheduler": True, "worker": False, "scheduler_file": "/shared/dask/scheduler.json"}
+    settings = {
+        "scheduler": True,
+        "worker": False,
+        "scheduler_file": "/shared/dask/scheduler.json",
+        "user_home": "/home",
+    }
     sentence = only(plan_host.missing("s", {"file_systems": {"/shared/dask": about}}, settings))
     assert says(
         sentence, "s: dask_scheduler_file (/shared/dask/scheduler.json) lies in no directory", "Make it, or give it"
     )
     info = {"file_systems": {"/shared/dask": {"exists": True, "writable": True}}}
     assert list(plan_host.missing("s", info, settings)) == []
+    assert (
+        list(plan_host.missing("s", info, {**settings, "scheduler_file": "/home/scheduler.json"})) == []
+    )  # made later
 
 
 def test_user_without_a_home():
@@ -422,6 +430,7 @@ def test_a_preload_that_the_controller_does_not_have(tmp_path):
         ("dask_worker_preloads", {"path": "x.py"}, "a dictionary with name and arguments"),
         ("dask_worker_preloads", {"name": "x", "args": []}, "a dictionary with name and arguments"),
         ("dask_worker_preloads", 7, "'7' is no module"),
+        ("dask_worker_preloads", {"name": 7}, "is no module"),
         ("dask_worker_preloads", {"name": "x", "arguments": "--a"}, "the arguments of x are no list"),
         ("dask_scheduler_routes", {"name": "x", "arguments": []}, "is no module"),
     ],
@@ -446,6 +455,13 @@ def test_a_path_that_units_cannot_hold(path, name, variable):
     value = [*GOOD_SETTINGS[name], path] if name in ("paths", "devices") else path
     sentence = only(plan_host.bad_settings("w1", {**GOOD_SETTINGS, name: value}))
     assert says(sentence, f"w1: {variable} is '{path}'", "Give an absolute path")
+
+
+def test_preloads_of_nannies_that_there_are_not():
+    settings = {**GOOD_SETTINGS, "modules": {"dask_nanny_preloads": ["my.nanny"]}, "worker": True}
+    assert list(plan_host.bad_settings("w1", {**settings, "workers": {"nanny": True}})) == []
+    sentence = only(plan_host.bad_settings("w1", {**settings, "workers": {"nanny": False}}))
+    assert says(sentence, "w1: dask_nanny_preloads is set", "Set dask_worker_nanny to true, or leave it out")
 
 
 def test_scheduler_file_that_units_cannot_hold():

@@ -8,7 +8,7 @@ and says nothing.
 from __future__ import annotations
 
 import difflib
-import importlib.util
+import importlib
 import itertools
 import json
 import os
@@ -16,6 +16,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,9 @@ from dask.utils import parse_bytes, parse_timedelta
 
 #: Read by Dask and distributed, and described by no schema. What is below them is free.
 UNDESCRIBED = {
+    "annotations",
     "distributed.logging",
     "distributed.logging-file-config",
-    "distributed.scheduler.pickle",
     "logging",
     "logging-file-config",
     "multiprocessing",
@@ -42,6 +43,14 @@ UNDESCRIBED = {
 OF_THE_NANNY = {
     "distributed.worker.memory.terminate": "the unit's MemoryMax ends a worker that takes too much",
     "distributed.nanny": "environment variables belong in dask_environment_variables",
+}
+#: What the collection writes itself, and where the user says it.
+ELSEWHERE = {
+    "distributed.nanny.preload": "name the modules in dask_nanny_preloads",
+    **{
+        f"distributed.{server}.preload-argv": f"give a module's arguments in dask_{server}_preloads"
+        for server in ("scheduler", "worker", "nanny")
+    },
 }
 #: Environment variables that say where configuration is, and are none.
 NO_SETTINGS = {"DASK_CONFIG", "DASK_ROOT_CONFIG", "DASK_INTERNAL_INHERIT_CONFIG"}
@@ -132,7 +141,7 @@ def parses(parse: Callable[[Any], float], value: Any) -> bool:
     """Whether one of Dask's functions for durations and sizes can read a value."""
     try:
         return parse(value) >= 0
-    except (KeyError, TypeError, ValueError):
+    except (IndexError, KeyError, OverflowError, TypeError, ValueError):
         return False
 
 
@@ -162,7 +171,9 @@ def describe(schema: dict) -> str:
 
 
 def fits(schema: dict, value: Any) -> bool:
-    """Whether a schema allows a value."""
+    """Whether a schema allows a value; Dask takes 0 and 1 for false and true"""
+    if schema.get("type") == "boolean" and value in (0, 1):
+        return True
     try:
         fastjsonschema.validate(schema, value)
     except fastjsonschema.JsonSchemaValueException:
@@ -170,61 +181,54 @@ def fits(schema: dict, value: Any) -> bool:
     return True
 
 
-def deprecated(path: str) -> str:
-    """What has become of a key that Dask has given up."""
-    name = dask.config.deprecations[path]
-    while name in dask.config.deprecations:
-        name = dask.config.deprecations[name]
-    return f"is called {name} now" if name else "is gone from Dask: leave it out"
-
-
-def unknown(path: str, value: Any) -> str | None:
-    """What to say of a key that Dask does not know; None where those below it tell more."""
+def unknown(path: str) -> str:
+    """What to say of a key that Dask does not know."""
+    if path.replace("_", "-") in KNOWN:
+        return f"is to be written with hyphens: {path.replace('_', '-')}"
     nearest = find_nearest(path)
-    if nearest:
-        return f"is not known to Dask {dask.__version__}; {nearest} is"
-    if isinstance(value, dict) and value:
-        return None
     return (
-        f"is not known to Dask {dask.__version__}: leave it out or, if it is another package's, name {path.split('.')[0]} "
-        "in dask_config_extra_namespaces"
+        f"is not known to Dask {dask.__version__}{f'; {nearest} is' if nearest else ''}. If it is another package's, name "
+        f"{path} in dask_config_extra_namespaces"
     )
 
 
 def judge(path: str, value: Any, nanny: bool) -> str | None:
     """What is wrong with one key, apart from those below it."""
-    if path in dask.config.deprecations:
-        return deprecated(path)
+    name = path
+    while name in dask.config.deprecations:
+        name = dask.config.deprecations[name]
+    if path != name:
+        return f"is called {name} now" if name in KNOWN else "is gone from Dask: leave it out"
     if path not in KNOWN:
-        return unknown(path, value)
-    if path in OF_THE_NANNY and not nanny:
+        return unknown(path)
+    if path in OF_THE_NANNY and not nanny and value not in (False, None, {}, []):
         return f"needs a nanny, and there is none: set dask_worker_nanny to true, or leave it out; {OF_THE_NANNY[path]}"
-    if path == "distributed.nanny.preload" and value:
-        return "is read by no nanny that systemd starts: name the modules in dask_nanny_preloads"
+    if path in ELSEWHERE and value:
+        return f"is not read here: {ELSEWHERE[path]}"
     schema = get_schema(path)
     if schema and "properties" in schema and isinstance(value, dict):
         return None
     kind = get_kind(path)
-    if schema and not fits(schema, value):
+    number = isinstance(value, int | float) and not isinstance(value, bool)  # Dask reads them as well as strings
+    if schema and not (kind and number) and not fits(schema, value):
         like = {"duration": ', like "30s"', "size": ', like "64MiB"'}.get(kind, "")
         return f"must be {describe(schema)}{like}"
-    if kind and isinstance(value, str | int | float) and not isinstance(value, bool):
-        if kind == "duration" and not parses(parse_timedelta, value):
-            return 'is no duration: write it like "30s", "5 minutes" or "500ms"'
-        if kind == "size" and not parses(parse_bytes, value):
-            return 'is no size: write it like "64MiB" or "1 GB"'
+    if kind == "duration" and (number or isinstance(value, str)) and not parses(parse_timedelta, value):
+        return 'is no duration: write it like "30s", "5 minutes" or "500ms"'
+    if kind == "size" and (number or isinstance(value, str)) and not parses(parse_bytes, value):
+        return 'is no size: write it like "64MiB" or "1 GB"'
     if path == "distributed.comm.timeouts.tcp" and parse_timedelta(value) < 11:
         return 'must be at least "11s": with less, Dask makes no connection at all'
     return None
 
 
 def find_wrong_settings(
-    variable: str, config: dict, namespaces: list[str], nanny: bool, prefix: str = ""
+    variable: str, config: dict, namespaces: set[str], nanny: bool, prefix: str = ""
 ) -> Iterator[str]:
     """Everything that is wrong with what one variable asks for."""
     for key, value in config.items():
         path = f"{prefix}{key}"
-        if path in namespaces:
+        if path.replace("_", "-") in namespaces:
             continue
         problem = judge(path, value, nanny)
         if problem:
@@ -234,7 +238,7 @@ def find_wrong_settings(
 
 
 def find_wrong_thresholds(settings: dict[str, dict], config: dict, nanny: bool) -> Iterator[str]:
-    """Thresholds that would never be reached, because the one after them comes first."""
+    """Thresholds of a worker that would never be reached, because the one after them comes first."""
     memory = dask.config.get("distributed.worker.memory", config=config)
     # One that is off has the value False. The last one is the nanny's.
     given = [name for name in THRESHOLDS[: 4 if nanny else 3] if memory[name] is not False]
@@ -249,11 +253,22 @@ def find_wrong_thresholds(settings: dict[str, dict], config: dict, nanny: bool) 
             )
 
 
+def find_replaced_modules(config: dict) -> Iterator[str]:
+    """What environment variables would put in the place of the collection's own modules, which make a service of Dask"""
+    for path, _ in walk(config):
+        if path.startswith("distributed.") and path.endswith((".preload", ".preload-argv", ".http.routes")):
+            yield (
+                f"dask_environment_variables: {path} would replace the collection's own modules. Name yours in "
+                "dask_scheduler_preloads, dask_worker_preloads, dask_nanny_preloads, dask_scheduler_routes or "
+                "dask_worker_routes."
+            )
+
+
 def find_broken_imports(kind: str, config: dict, nanny: bool) -> Iterator[str]:
     """Modules that a service is to load and that cannot be imported, or are not what Dask takes them for"""
     for server in [kind, "nanny"] if nanny and kind == "worker" else [kind]:
         about = dask.config.get(f"distributed.{server}", config=config)
-        for name, arguments in itertools.zip_longest(about["preload"], about["preload-argv"], fillvalue=()):
+        for name, arguments in zip(about["preload"], about["preload-argv"] or itertools.repeat([])):
             yield from find_broken_module(f"The {server}'s preload module {name}", name, arguments)
         for name in about.get("http", {}).get("routes", []):
             yield from find_broken_module(f"The {server}'s route module {name}", name)
@@ -261,7 +276,7 @@ def find_broken_imports(kind: str, config: dict, nanny: bool) -> Iterator[str]:
 
 def find_broken_module(what: str, name: str, arguments: list[str] | None = None) -> Iterator[str]:
     """What is wrong with one module: a preload has arguments, be there none, and another has routes"""
-    if not MODULE.fullmatch(name):
+    if not MODULE.fullmatch(name) or name.endswith(".py"):
         return  # Dask also takes a URL, a path and a program's text
     try:
         module = importlib.import_module(name)
@@ -279,6 +294,8 @@ def find_broken_module(what: str, name: str, arguments: list[str] | None = None)
             setup.make_context("dask_setup", list(arguments), allow_extra_args=False)
         except click.ClickException as error:
             yield f"{what} does not understand its arguments: {error.format_message()}"
+        except click.exceptions.Exit:
+            yield f"{what} would print a text and end, with these arguments."
     elif arguments:
         yield f"{what} takes no arguments: its dask_setup is no command of click."
 
@@ -300,7 +317,13 @@ def canonical(tree: dict, prefix: str = "") -> dict:
 
 
 def find_problems(
-    kind: str, configuration: dict, asked: dict, variables: dict, namespaces: list[str], nanny: bool
+    kind: str,
+    configuration: dict,
+    asked: dict,
+    variables: dict,
+    namespaces: list[str],
+    nanny: bool,
+    error_monitor: bool,
 ) -> list[str]:
     """Everything that is wrong with what was asked for.
 
@@ -316,22 +339,24 @@ def find_problems(
         The user's environment variables of the service; those that begin with ``DASK_`` win over the configuration.
     namespaces : list of str
         Keys of packages other than Dask and distributed, which are not looked at.
-    nanny : bool
-        Whether workers have a nanny.
+    nanny, error_monitor : bool
+        Whether workers have a nanny, and whether they report failed tasks.
 
     Returns
     -------
     list of str
-        A sentence for each, without any value of an environment variable: these may be secrets.
+        A sentence for each.
     """
     in_variables = canonical(read_variables(variables))
     settings = {**asked, "dask_environment_variables": in_variables}
+    elsewhere = {name.replace("_", "-") for name in namespaces}
     problems = [
         problem
         for variable, config in settings.items()
-        for problem in find_wrong_settings(variable, config, namespaces, nanny)
+        for problem in find_wrong_settings(variable, config, elsewhere, nanny)
     ]
-    if "SENTRY_DSN" in variables and not importlib.util.find_spec("sentry_sdk"):
+    problems += find_replaced_modules(in_variables)
+    if kind == "worker" and error_monitor and variables.get("SENTRY_DSN") and not find_spec("sentry_sdk"):
         problems.append(
             "dask_environment_variables: SENTRY_DSN is set, and the environment has no sentry-sdk. Put it into the lock "
             "that dask_environment_lock names."
@@ -340,7 +365,8 @@ def find_problems(
         return problems
     config = dask.config.merge(DEFAULTS, configuration, in_variables)
     with dask.config.set(config):  # a module may look at it when it is imported
-        return [*find_wrong_thresholds(settings, config, nanny), *find_broken_imports(kind, config, nanny)]
+        wrong = find_wrong_thresholds(settings, config, nanny) if kind == "worker" else []
+        return [*wrong, *find_broken_imports(kind, config, nanny)]
 
 
 def main() -> None:

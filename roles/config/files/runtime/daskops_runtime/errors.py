@@ -15,10 +15,10 @@ import socket
 import sys
 from typing import Any
 
-from dask.sizeof import sizeof
 from dask.utils import funcname
 from distributed import Worker, WorkerPlugin
 from distributed.core import clean_exception
+from distributed.sizeof import safe_sizeof
 
 from daskops_runtime import release
 
@@ -51,10 +51,12 @@ class ErrorMonitor(WorkerPlugin):
             logger.warning("Could not report that %r failed", key, exc_info=True)
 
     def report(self, key: Any) -> None:
-        task = self.worker.state.tasks[key]
-        fields = describe(task, self.worker)
+        task = self.worker.state.tasks.get(key)
+        if not task or task.state != "error":
+            return  # somebody has cancelled it before it failed
         if self.counter:
             self.counter.labels(task.prefix).inc()
+        fields = describe(task, self.worker)
         send_to_journal(fields, self.journal)
         if self.sentry:
             send_to_sentry(self.sentry, task, fields)
@@ -71,7 +73,7 @@ def make_counter() -> Any:
 
 
 def start_sentry() -> Any:
-    """Sentry's library, ready to send, where an address is given; it sends in a thread of its own"""
+    """A client of Sentry's of our own, where an address is given; it sends in a thread of its own"""
     if not os.environ.get("SENTRY_DSN"):
         return None
     try:
@@ -80,8 +82,7 @@ def start_sentry() -> Any:
         logger.warning("SENTRY_DSN is set, and the environment has no sentry-sdk: errors are not sent there")
         return None
     # What it would find out by itself, such as local variables and logs, may hold what tasks compute.
-    sentry_sdk.init(default_integrations=False, include_local_variables=False)
-    return sentry_sdk
+    return sentry_sdk.Client(default_integrations=False, include_local_variables=False)
 
 
 def describe(task: Any, worker: Worker) -> dict[str, str]:
@@ -112,7 +113,7 @@ def describe_arguments(task: Any) -> list[dict[str, Any]]:
     values = os.environ.get("DASKOPS_ERROR_VALUES") == "1"
     described = []
     for name, value in given:
-        about = {"name": str(name), "type": type(value).__name__, "bytes": sizeof(value)}
+        about = {"name": str(name), "type": type(value).__name__, "bytes": safe_sizeof(value)}
         if values:
             about["value"] = repr(value)[: LIMITS["argument"]]
         described.append(about)
@@ -138,11 +139,14 @@ def encode_field(name: str, value: bytes) -> bytes:
     return name.encode() + b"\n" + len(value).to_bytes(8, "little") + value + b"\n"
 
 
-def send_to_sentry(sentry: Any, task: Any, fields: dict[str, str]) -> None:
+def send_to_sentry(client: Any, task: Any, fields: dict[str, str]) -> None:
     """Send the exception with the fields that say what failed"""
+    import sentry_sdk
+
     traceback = task.traceback.data if task.traceback is not None else None
     _, exception, traceback = clean_exception(task.exception.data, traceback)
-    with sentry.new_scope() as scope:
+    with sentry_sdk.new_scope() as scope:
+        scope.set_client(client)
         for name in ("DASK_FUNCTION", "DASK_WORKER", "DASK_RELEASE"):
             scope.set_tag(name.lower(), fields[name])
         scope.set_context("dask", {"key": fields["DASK_KEY"], "arguments": fields["DASK_ARGUMENTS"]})
