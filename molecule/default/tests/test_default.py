@@ -1,6 +1,7 @@
 """The cluster that site.yml made, seen from its hosts and from a client."""
 
 import json
+import os
 import re
 import subprocess
 
@@ -18,6 +19,14 @@ result = ((d + d.T) @ d).sum(axis=0)
 tasks = len(result.__dask_graph__())
 np.testing.assert_allclose(result.compute(), ((x + x.T) @ x).sum(axis=0))
 print(tasks)
+"""
+
+CONNECT = """
+import importlib.metadata, json
+from distributed import Client
+with Client(timeout=60) as client:
+    print(client.security.require_encryption, client.submit(sum, [1, 2, 3]).result())
+print(json.dumps({d.metadata["Name"].lower(): d.version for d in importlib.metadata.distributions()}))
 """
 
 
@@ -221,6 +230,31 @@ def test_workers_join_a_scheduler_that_somebody_else_runs(cluster, play, tmp_pat
     assert set(run.changed) == set(cluster.workers) and not any(run.changed.values())
     assert f"The cluster is healthy: {len(cluster.workers)} worker(s) at {cluster.address}" in run.output
     assert f"Release {cluster.releases().popitem()[1]} on {len(cluster.workers)} worker(s)." in run.output
+
+
+def test_user_with_uv_gets_the_same_packages_and_connects(cluster, play, tmp_path):
+    """On a machine that is none of the cluster's: the one that runs this, where nobody is in the group dask_clients."""
+    inventory = yaml.safe_load((SCENARIO / "hosts.yml").read_text())
+    del inventory["all"]["children"]["dask_clients"]
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory))
+    bundle = tmp_path / "bundle"
+    run = play(
+        "client", "-e", f"dask_client_directory={bundle}", inventory=[INVENTORY[0], f"--inventory={tmp_path}/hosts.yml"]
+    )
+    assert run.returncode == 0, run.output
+    (command,) = re.findall(r"uv run --no-project --python \S+ --with-requirements \S+ python", run.output)
+    done = subprocess.run(
+        [*command.split(), "-c", CONNECT],
+        env={**os.environ, "DASK_CONFIG": str(bundle)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    result, packages = done.stdout.splitlines()
+    assert result == "True 6"
+    description = "cat /opt/dask/current/environment/environment.json"
+    assert json.loads(packages) == json.loads(cluster.host(cluster.scheduler).check_output(description))["packages"]
 
 
 def test_run_from_the_installed_archive_is_the_same(cluster, tmp_path):
