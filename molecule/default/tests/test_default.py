@@ -242,7 +242,7 @@ def test_user_with_uv_gets_the_same_packages_and_connects(cluster, play, tmp_pat
         "client", "-e", f"dask_client_directory={bundle}", inventory=[INVENTORY[0], f"--inventory={tmp_path}/hosts.yml"]
     )
     assert run.returncode == 0, run.output
-    (command,) = re.findall(r"uv run --no-project --python \S+ --with-requirements \S+ python", run.output)
+    (command,) = re.findall(r"uv run --no-project --isolated --python \S+ --with-requirements \S+ python", run.output)
     done = subprocess.run(
         [*command.split(), "-c", CONNECT],
         env={**os.environ, "DASK_CONFIG": str(bundle)},
