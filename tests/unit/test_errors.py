@@ -10,6 +10,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 import urllib.request
 
 import pytest
@@ -130,6 +131,37 @@ def test_every_attempt_is_reported(client, journal):
     assert len(journal.read()) == 3
 
 
+def test_a_task_that_was_cancelled_did_not_fail(client, journal, tmp_path):
+    """Its code goes on, and what comes of that is nobody's."""
+    begun, go_on, ended = tmp_path / "begun", tmp_path / "go-on", tmp_path / "ended"
+
+    def wait_and_fail():
+        begun.touch()
+        while not go_on.exists():
+            time.sleep(0.01)
+        ended.touch()
+        return 1 / 0
+
+    future = client.submit(wait_and_fail, pure=False)
+    wait_until(begun.exists)
+    (worker,) = client.cluster.workers.values()
+    future.cancel()
+    wait_until(lambda: worker.state.tasks[future.key].state == "cancelled")
+    go_on.touch()
+    wait_until(ended.exists)
+    wait_until(lambda: future.key not in worker.state.tasks)
+    assert journal.read() == []
+
+
+def test_arguments_that_cannot_be_measured(client, journal):
+    class Odd:
+        def __sizeof__(self):
+            raise RuntimeError("nobody knows")
+
+    fail(client, 1, 0, note=Odd())
+    assert len(journal.read()) == 1
+
+
 def test_a_report_that_fails_changes_nothing(client, journal, monkeypatch):
     def broken(*arguments):
         raise RuntimeError("the reporter is broken")
@@ -148,11 +180,12 @@ def test_without_a_journal_it_is_a_line_of_json(client, journal, capfd):
 
 def test_an_exception_that_cannot_be_pickled(client, journal):
     def bad():
-        raise ValueError(lambda: None, open(os.devnull))  # noqa: SIM115
+        raise ValueError(threading.Lock())
 
     assert client.submit(bad).exception() is not None
     (entry,) = journal.read()
-    assert "ValueError" in entry["DASK_EXCEPTION"] or "TypeError" in entry["DASK_EXCEPTION"]
+    assert entry["DASK_EXCEPTION"].startswith("ValueError(<unlocked _thread.lock object")
+    assert entry["DASK_FUNCTION"] == "bad"
 
 
 class Sentry(http.server.BaseHTTPRequestHandler):
