@@ -45,6 +45,16 @@ def too_many_for_windows(plans, limit):
         )
 
 
+def names_twice(plans):
+    """A sentence for each worker's name that two hosts give, as a pool and the name of another host may make it."""
+    holders = {}
+    for host, workers in plans.items():
+        for worker in workers:
+            other = holders.setdefault(worker["name"], host)
+            if other != host:
+                yield f"{other} and {host} would both have a worker {worker['name']}. Rename the host or the pool."
+
+
 class ActionModule(ActionBase):
     """See the documentation of the module of the same name."""
 
@@ -55,6 +65,7 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         arguments = self._task.args
         problems = list(differing_pythons({**arguments.get("others", {}), **arguments["hosts"]}))
+        problems += names_twice(arguments["plans"])
         if arguments["scheduler_platform"] == "windows":
             problems += too_many_for_windows(arguments["plans"], int(arguments["windows_scheduler_max_workers"]))
 

@@ -85,7 +85,7 @@ def plan(hosts, others, closed, peers, clients):
     peers, clients = parse("dask_firewall_peers", peers, problems), parse("dask_firewall_clients", clients, problems)
     cluster = [*peers]
     for info in hosts.values():
-        cluster.extend(on_network([info["address"], *info["route"]]))
+        cluster.extend(on_network([info["address"], *info["route"], *info["worker_addresses"].values()]))
     # The hosts of the run remember what the others told in theirs, which the controller can only guess.
     remembered = [ipaddress.ip_network(network) for info in hosts.values() for network in info["firewall"]["cluster"]]
     if others and remembered:

@@ -10,6 +10,7 @@ import re
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.filter.modules import modules
+from ansible_collections.daskops.cluster.plugins.module_utils.units import UNIT
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import PlanError, plan_workers, port
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
@@ -41,6 +42,34 @@ PLAIN_PATH = re.compile(r"/[\w.+@/-]+")
 # What the services cannot do without; a user's value would be lost or break them.
 RESERVED = ("DASK_CONFIG", "DASK_ROOT_CONFIG", "PYTHONPATH")
 
+# Options of `dask worker` that follow from variables, and from which.
+OPTIONS = {
+    "--dashboard": "dask_worker_dashboard_port",
+    "--dashboard-address": "dask_worker_dashboard_port",
+    "--host": "dask_worker_interface",
+    "--interface": "dask_worker_interface",
+    "--lifetime": "dask_worker_lifetime",
+    "--lifetime-restart": "dask_worker_lifetime",
+    "--lifetime-stagger": "dask_worker_lifetime_stagger",
+    "--local-directory": "dask_worker_scratch_directory",
+    "--memory-limit": "dask_worker_memory",
+    "--name": "dask_worker_pools",
+    "--nanny": "dask_worker_nanny",
+    "--nanny-port": "dask_worker_nanny_port",
+    "--no-dashboard": "dask_worker_dashboard_port",
+    "--no-nanny": "dask_worker_nanny",
+    "--nthreads": "dask_worker_threads",
+    "--nworkers": "dask_worker_count",
+    "--preload": "dask_worker_preloads",
+    "--preload-nanny": "dask_nanny_preloads",
+    "--resources": "dask_worker_resources",
+    "--scheduler-file": "dask_scheduler_host",
+    "--tls-ca-file": "dask_tls",
+    "--tls-cert": "dask_tls",
+    "--tls-key": "dask_tls",
+    "--worker-port": "dask_worker_port",
+}
+
 
 def is_number(value):
     try:
@@ -54,7 +83,7 @@ def bad_settings(host, settings):
     given = {
         "dask_home": [settings["home"]],
         "dask_user_home": [settings["user_home"]],
-        "dask_worker_scratch_directory": [settings["scratch"]],
+        **scratch_directories(settings["pools"]),
         "dask_worker_paths": settings["paths"],
         "dask_worker_devices": settings["devices"],
         "dask_scheduler_file": [settings["scheduler_file"]] if settings["scheduler_file"] else [],
@@ -62,18 +91,99 @@ def bad_settings(host, settings):
     for variable, path in ((variable, path) for variable, paths in given.items() for path in paths):
         if not PLAIN_PATH.fullmatch(path):
             yield f"{host}: {variable} is '{path}'. Give an absolute path of letters, digits and the characters . _ - + @"
-    for name, value in settings["environment_variables"].items():
-        if not re.fullmatch(r"[A-Za-z_]\w*", name) or "\n" in str(value):
-            yield f"{host}: dask_environment_variables: '{name}' is no variable's name, or its value has several lines."
-        elif name in RESERVED or name.startswith("DASKOPS_"):
-            yield f"{host}: dask_environment_variables: {name} is set by daskops.cluster itself. Remove it."
-    for name, number in settings["resources"].items():
-        if not re.fullmatch(r"[^\s=,\"'\\]+", str(name)) or not is_number(number):
-            yield f"{host}: dask_worker_resources: '{name}: {number}' is no name without spaces, = and , with a number."
-    if settings["modules"].get("dask_nanny_preloads") and settings["worker"] and not settings["workers"]["nanny"]:
+    yield from bad_variables(host, "dask_environment_variables", settings["environment_variables"])
+    nannies = any(about["nanny"] for about in settings["pools"].values())
+    if settings["modules"].get("dask_nanny_preloads") and settings["worker"] and not nannies:
         yield f"{host}: dask_nanny_preloads is set, and there is no nanny. Set dask_worker_nanny to true, or leave it out."
+    cuda = any(about["command"] == "dask cuda worker" for about in settings["pools"].values())
+    if cuda and any(
+        module["arguments"] for module in modules(proper_modules(settings["modules"], "dask_worker_preloads"))
+    ):
+        yield (
+            f"{host}: dask_worker_preloads has a module with arguments, which 'dask cuda worker' does not hand over. Leave "
+            "them out, or set dask_worker_command to 'dask worker'."
+        )
     for variable, entries in settings["modules"].items():
         yield from (f"{host}: {sentence}" for sentence in bad_modules(variable, entries))
+
+
+def where(pool, setting):
+    """What the user calls a setting of a pool."""
+    return f"dask_worker_pools.{pool}.{setting}" if pool else f"dask_worker_{setting}"
+
+
+def scratch_directories(pools):
+    """The scratch directories by the names of the settings, each once."""
+    found = {}
+    for pool, about in pools.items():
+        if [about["scratch_directory"]] not in found.values():
+            found[where(pool, "scratch_directory")] = [about["scratch_directory"]]
+    return found
+
+
+def bad_variables(host, variable, values):
+    """What is wrong with environment variables, one sentence each."""
+    for name, value in values.items():
+        if not re.fullmatch(r"[A-Za-z_]\w*", str(name)) or "\n" in str(value):
+            yield f"{host}: {variable}: '{name}' is no variable's name, or its value has several lines."
+        elif name in RESERVED or name.startswith("DASKOPS_"):
+            yield f"{host}: {variable}: {name} is set by daskops.cluster itself. Remove it."
+
+
+def bad_pool(host, pool, about):
+    """Settings of a pool that no host could follow, one sentence each."""
+    yield from bad_variables(host, where(pool, "environment_variables"), about["environment_variables"])
+    for name, number in about["resources"].items():
+        if not re.fullmatch(r"[^\s=,\"'\\]+", str(name)) or not is_number(number):
+            yield f"{host}: {where(pool, 'resources')}: '{name}: {number}' is no name without spaces, = and , with a number."
+    for argument in about["arguments"]:
+        option = str(argument).partition("=")[0]
+        if not re.fullmatch(r"[^\s\"'\\$%]+", str(argument)):
+            yield (
+                f"{host}: {where(pool, 'arguments')}: '{argument}' has spaces or characters that mean something to systemd. "
+                "Give an option and its value one by one."
+            )
+        elif option in OPTIONS:
+            yield (
+                f"{host}: {where(pool, 'arguments')}: {option} is set by daskops.cluster itself. Use {OPTIONS[option]}."
+            )
+    for setting in ("lifetime", "lifetime_stagger"):
+        if not re.fullmatch(r"[\w. ]*", str(about[setting])):
+            yield f"{host}: {where(pool, setting)} is '{about[setting]}'. Give a duration like 12 hours."
+    if about["lifetime_stagger"] and not about["lifetime"]:
+        yield f"{host}: {where(pool, 'lifetime_stagger')} is set, and there is no {where(pool, 'lifetime')}. Set that, too."
+    if about["command"] == "dask cuda worker" and about["profile"] != "gpu":
+        yield f"{host}: {where(pool, 'command')} is 'dask cuda worker'. Set {where(pool, 'profile')} to gpu for that."
+    if isinstance(about["interface"], list) and about["profile"] != "gpu":
+        yield f"{host}: {where(pool, 'interface')} is a list, which is for pools of profile gpu. Name one interface."
+
+
+def addresses(host, info, pools, workers):
+    """The address of each worker by its unit, and a sentence for each interface that has none."""
+    found, problems = {}, {}
+    counts = dict.fromkeys(pools, 0)
+    for worker in workers:
+        pool, interface = worker["pool"], pools[worker["pool"]]["interface"]
+        if isinstance(interface, list):
+            given = len(interface)
+            interface = interface[counts[pool]] if counts[pool] < given else ""
+            counts[pool] += 1
+            if not interface:
+                problems[pool] = (
+                    f"{host}: {where(pool, 'interface')} names {given} interface(s) for more workers. Name one for each GPU."
+                )
+        found[worker["unit"]] = info["worker_addresses"][interface] if interface else info["address"]
+        if interface and not found[worker["unit"]]:
+            problems[pool, interface] = (
+                f"{host} has no interface {interface} with an IPv4 address, which {where(pool, 'interface')} names; `ip -4 "
+                "address` shows what it has."
+            )
+    return found, list(problems.values())
+
+
+def proper_modules(by_variable, variable):
+    """The entries of a list of modules that are well formed."""
+    return [entry for entry in by_variable.get(variable, []) if not list(bad_modules(variable, [entry]))]
 
 
 def bad_modules(variable, entries):
@@ -158,8 +268,9 @@ def fitness(host, info, settings):
         yield f"{host}: dask_free_disk: {error}."
         return
     directories = {"dask_home": settings["home"]}
+    scratch = {variable: path for variable, (path,) in scratch_directories(settings["pools"]).items()}
     if settings["worker"]:
-        directories["dask_worker_scratch_directory"] = settings["scratch"]
+        directories.update(scratch)
     for variable, directory in directories.items():
         system = info["file_systems"][directory]
         if system["free"] < wanted:
@@ -167,18 +278,17 @@ def fitness(host, info, settings):
                 f"{host} has {format_size(system['free'])} free at {system['mount']}, where {variable} ({directory}) lies; "
                 f"dask_free_disk asks for {format_size(wanted)}. Free some, choose another directory, or lower it."
             )
-    if settings["worker"] and not info["file_systems"][settings["scratch"]]["writable"]:
-        yield (
-            f"{host}: dask_worker_scratch_directory ({settings['scratch']}) is no directory that dask_user may write to. "
-            "Name one below it, which is made then, or give it to that user."
-        )
-    if settings["worker"] and not settings["scratch_any_filesystem"]:
-        kind = info["file_systems"][settings["scratch"]]["type"]
-        if kind in UNFIT_FOR_SCRATCH:
+    for variable, directory in scratch.items() if settings["worker"] else []:
+        system = info["file_systems"][directory]
+        if not system["writable"]:
             yield (
-                f"{host}: dask_worker_scratch_directory ({settings['scratch']}) is on {kind}, which "
-                f"{UNFIT_FOR_SCRATCH[kind]}. Choose a directory on a local disk, or set "
-                "dask_worker_scratch_any_filesystem to true."
+                f"{host}: {variable} ({directory}) is no directory that dask_user may write to. Name one below it, which is "
+                "made then, or give it to that user."
+            )
+        if system["type"] in UNFIT_FOR_SCRATCH and not settings["scratch_any_filesystem"]:
+            yield (
+                f"{host}: {variable} ({directory}) is on {system['type']}, which {UNFIT_FOR_SCRATCH[system['type']]}. "
+                "Choose a directory on a local disk, or set dask_worker_scratch_any_filesystem to true."
             )
 
 
@@ -283,7 +393,7 @@ def taken_ports(host, info, ports):
         if variable == "dask_dashboard_proxy_port":
             ours = listener["unit"] == "nginx.service" and listener["port"] == info["proxy"]["port"]
         else:
-            ours = re.fullmatch(r"dask-(scheduler|worker@\d+)\.service", listener["unit"])
+            ours = UNIT.fullmatch(listener["unit"])
         if variable and not ours:
             yield (
                 f"{host}: port {listener['port']} ({variable}) is held by {listener['process']}"
@@ -319,13 +429,19 @@ class ActionModule(ActionBase):
                 name = "dask_dashboard_proxy_port"
                 claim(port(settings["proxy"]["port"], name, lowest=1), name, "nginx.service")
             if settings["worker"]:
-                workers = plan_workers(host, info["cores"], info["memory"], settings["workers"])
+                for pool, about in settings["pools"].items():
+                    problems.extend(bad_pool(host, pool, about))
+                workers = plan_workers(host, info, settings)
         except PlanError as error:
             problems.append(f"{host}: {error}")
         for worker in workers:
             for kind in ("port", "dashboard_port", "nanny_port"):
                 if worker[kind]:
                     claim(worker[kind], f"dask_worker_{kind}", worker["unit"])
+        listen_at, without_address = addresses(host, info, settings["pools"], workers)
+        problems.extend(without_address)
+        for worker in workers:
+            worker["address"] = listen_at[worker["unit"]]
         if not problems:
             problems = [
                 *fitness(host, info, settings),

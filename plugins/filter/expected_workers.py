@@ -48,8 +48,8 @@ def expected_workers(hosts):
             expected.append({"name": f"{host['inventory_hostname']}-1"})
             continue
         for unit, service in sorted(release["services"].get("worker", {}).items()):
-            number = unit.split("@")[1].removesuffix(".service")
-            expected.append({"name": f"{host['inventory_hostname']}-{number}", "release": service})
+            instance = unit.split("@")[1].removesuffix(".service")
+            expected.append({"name": f"{host['inventory_hostname']}-{instance}", "release": service})
     return expected
 
 

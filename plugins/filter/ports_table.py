@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import rows, table
+from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import HEADER, rows
+from ansible_collections.daskops.cluster.plugins.plugin_utils.tables import table
 
 DOCUMENTATION = r"""
 name: ports_table
@@ -46,7 +47,7 @@ def ports_table(hosts):
             lines.extend(rows(name, host.get("ansible_port", 22), plan["ports"], plan["firewall"]))
         else:
             unknown.append(f"{name}: not known, for the host could not be looked at")
-    return table(lines) + unknown
+    return table(HEADER, lines) + unknown
 
 
 class FilterModule:

@@ -17,7 +17,7 @@ OURS = {
     "scheduler": ["dask-scheduler.service"],
     "worker": ["dask-worker@.service", "dask-worker@*.service.d/daskops.conf", "dask-workers.target"],
 }
-UNIT = re.compile(r"dask-(scheduler|worker@\d+)\.service")
+UNIT = re.compile(r"dask-(scheduler|worker@(?:[a-z][a-z0-9_]*-)?\d+)\.service")
 
 
 def kind_of(unit):

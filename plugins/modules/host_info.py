@@ -60,6 +60,11 @@ options:
     description: Address of this host that services are to listen at; empty for that of O(interface).
     type: str
     default: ""
+  worker_interfaces:
+    description: Interfaces at whose addresses workers are to listen where that is not the address of all services.
+    type: list
+    elements: str
+    default: []
   firewall:
     description: What is to filter the host's ports.
     type: str
@@ -79,15 +84,30 @@ EXAMPLES = r"""
 
 - name: Show how much memory it has
   ansible.builtin.debug:
-    msg: "{{ host.memory }} bytes, {{ host.cores }} cores"
+    msg: "{{ host.memory }} bytes, {{ host.cpus | length }} cores"
 """
 
 RETURN = r"""
-cores:
-  description: Number of cores that processes may use.
-  type: int
+cpus:
+  description: Numbers of the CPUs that processes may use.
+  type: list
+  elements: int
   returned: always
-  sample: 8
+  sample: [0, 1, 2, 3]
+nodes:
+  description: The NUMA nodes with such CPUs, by C(id), each with its C(cpus).
+  type: list
+  elements: dict
+  returned: always
+  sample: [{id: 0, cpus: [0, 1, 2, 3]}]
+gpus:
+  description:
+    - NVIDIA's GPUs as their driver tells of them, in the order of the bus - each with C(index), C(uuid), C(model) and the
+      NUMA C(node), null where that is unknown.
+  type: list
+  elements: dict
+  returned: always
+  sample: [{index: 0, uuid: GPU-8f6d52a1-3f6d-4c3b-9d0f-2b7d8e0c5a11, model: NVIDIA H100, node: 0}]
 memory:
   description: Bytes of memory, or of the container's limit where that is lower.
   type: int
@@ -165,6 +185,11 @@ address:
   type: str
   returned: always
   sample: 10.0.0.2
+worker_addresses:
+  description: The first IPv4 address by interface of O(worker_interfaces); empty where it has none.
+  type: dict
+  returned: always
+  sample: {eth1: 10.1.0.2}
 route:
   description:
     - IPv4 addresses at the ends of the way from this host to O(scheduler_host), its own first.
@@ -267,6 +292,7 @@ versions:
 """
 
 import contextlib
+import glob
 import json
 import os
 import pwd
@@ -285,6 +311,11 @@ from ansible_collections.daskops.cluster.plugins.module_utils.units import kind_
 
 # There where systemd is the first process, and nowhere else.
 SYSTEMD = "/run/systemd/system"
+
+# What Linux tells of its memory's nodes and of devices, and NVIDIA's driver of GPUs.
+NODES = "/sys/devices/system/node"
+PCI_DEVICES = "/sys/bus/pci/devices"
+GPUS = "/proc/driver/nvidia/gpus"
 
 # What is added to a service's release where systemd would start it from other settings.
 OTHER_UNIT = " (another unit)"
@@ -322,6 +353,35 @@ def memory():
     total = int(re.search(r"MemTotal:\s+(\d+) kB", read("/proc/meminfo")).group(1)) * 1024
     limits = [read("/sys/fs/cgroup/memory.max").strip(), read("/sys/fs/cgroup/memory/memory.limit_in_bytes").strip()]
     return min([total, *(int(limit) for limit in limits if limit.isdigit())])
+
+
+def nodes(cpus):
+    """The NUMA nodes that have any of ``cpus``."""
+    found = []
+    for path in glob.glob(f"{NODES}/node[0-9]*"):
+        listed = re.findall(r"(\d+)(?:-(\d+))?", read(f"{path}/cpulist"))
+        here = {number for first, last in listed for number in range(int(first), int(last or first) + 1)} & set(cpus)
+        if here:
+            found.append({"id": int(path.rpartition("node")[2]), "cpus": sorted(here)})
+    return sorted(found, key=lambda node: node["id"])
+
+
+def gpus():
+    """NVIDIA's GPUs, in the order of the bus, which is that of their numbers; without a driver there are none."""
+    found = []
+    for index, path in enumerate(sorted(glob.glob(f"{GPUS}/*/information"))):
+        told = dict(re.findall(r"^(.+?):\s+(.*?)\s*$", read(path), re.MULTILINE))
+        bus = os.path.basename(os.path.dirname(path)).lower()
+        node = read(f"{PCI_DEVICES}/{bus}/numa_node").strip()
+        found.append(
+            {
+                "index": index,
+                "uuid": told.get("GPU UUID", str(index)),
+                "model": told.get("Model", ""),
+                "node": int(node) if node.isdigit() else None,  # -1 where nobody knows
+            }
+        )
+    return found
 
 
 def writable(module, path):
@@ -454,15 +514,20 @@ def address_to_listen_at(module):
     wanted, interface = module.params["bind_address"], module.params["interface"]
     try:
         if interface:
-            found = module.run_command(["ip", "-4", "-json", "address", "show", "dev", interface])[1] or "[]"
-            return next(address["local"] for link in json.loads(found) for address in link.get("addr_info", []))
+            return address_of(module, interface)
         if wanted:
             with socket.socket() as sock:
                 sock.bind((wanted, 0))
                 return sock.getsockname()[0]
         return route(module.params["scheduler_host"])[0]
-    except (IndexError, OSError, StopIteration):
+    except (IndexError, OSError):
         return ""
+
+
+def address_of(module, interface):
+    """The first IPv4 address of an interface; empty if it has none."""
+    found = module.run_command(["ip", "-4", "-json", "address", "show", "dev", interface])[1] or "[]"
+    return next((address["local"] for link in json.loads(found) for address in link.get("addr_info", [])), "")
 
 
 def route(other):
@@ -525,6 +590,7 @@ def main():
             "scheduler_host": {"type": "str", "default": ""},
             "interface": {"type": "str", "default": ""},
             "bind_address": {"type": "str", "default": ""},
+            "worker_interfaces": {"type": "list", "elements": "str", "default": []},
             "firewall": {"type": "str", "choices": ["none", "nftables", "firewalld"], "default": "none"},
         },
         supports_check_mode=True,
@@ -541,9 +607,12 @@ def main():
     scheduler = (runs.get("dask-scheduler.service") or "").replace(OTHER_UNIT, "")
     environments = os.path.join(module.params["home"], "environments")
     names = os.listdir(environments) if os.path.isdir(environments) else []
+    cpus = sorted(os.sched_getaffinity(0))
     module.exit_json(
         changed=False,
-        cores=len(os.sched_getaffinity(0)),
+        cpus=cpus,
+        nodes=nodes(cpus),
+        gpus=gpus(),
         memory=memory(),
         systemd=os.path.isdir(SYSTEMD),
         python=python,
@@ -555,6 +624,7 @@ def main():
         proxy=proxy(module),
         listeners=listeners(),
         address=address_to_listen_at(module),
+        worker_addresses={name: address_of(module, name) for name in module.params["worker_interfaces"]},
         route=route(module.params["scheduler_host"]),
         firewall=firewall(module),
         running=runs,

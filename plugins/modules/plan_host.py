@@ -26,8 +26,9 @@ attributes:
     description: There is no change to show.
 options:
   info:
-    description: What M(daskops.cluster.host_info) returned for the host, asked for O(settings.home),
-      O(settings.scratch), O(settings.paths), O(settings.devices) and the directory of O(settings.scheduler_file).
+    description: What M(daskops.cluster.host_info) returned for the host, asked for O(settings.home), the scratch directories
+      and interfaces of O(settings.pools), O(settings.paths), O(settings.devices) and the directory of
+      O(settings.scheduler_file).
     type: dict
     required: true
   settings:
@@ -83,10 +84,6 @@ options:
         description: Value of C(dask_firewall).
         type: str
         required: true
-      scratch:
-        description: Value of C(dask_worker_scratch_directory).
-        type: path
-        required: true
       scratch_any_filesystem:
         description: Value of C(dask_worker_scratch_any_filesystem).
         type: bool
@@ -107,10 +104,6 @@ options:
         required: true
       environment_variables:
         description: Value of C(dask_environment_variables).
-        type: dict
-        required: true
-      resources:
-        description: Value of C(dask_worker_resources).
         type: dict
         required: true
       modules:
@@ -150,43 +143,20 @@ options:
         description: Port of the scheduler's dashboard.
         type: int
         required: true
-      workers:
-        description: How the host's workers are to be.
+      pools:
+        description:
+          - Settings by name of the pool of workers, as P(daskops.cluster.worker_pools#filter) completes them.
+          - They mean what the variables C(dask_worker_...) of the role C(preflight) mean.
         type: dict
         required: true
-        suboptions:
-          count:
-            description: Number of workers, or V(auto).
-            type: str
-            required: true
-          threads:
-            description: Threads of a worker, or V(auto).
-            type: str
-            required: true
-          memory:
-            description: Memory limit of a worker, or V(auto).
-            type: str
-            required: true
-          memory_reserve:
-            description: Memory left to the system, or V(auto).
-            type: str
-            required: true
-          port:
-            description: Port of the first worker; the others follow.
-            type: int
-            required: true
-          dashboard_port:
-            description: Port of the first worker's dashboard; the others follow.
-            type: int
-            required: true
-          nanny_port:
-            description: Port of the first worker's nanny; the others follow.
-            type: int
-            required: true
-          nanny:
-            description: Whether each worker has a nanny.
-            type: bool
-            required: true
+      cores_reserve:
+        description: Value of C(dask_worker_cores_reserve).
+        type: int
+        required: true
+      memory_reserve:
+        description: Value of C(dask_worker_memory_reserve).
+        type: str
+        required: true
 """
 
 EXAMPLES = r"""
@@ -213,26 +183,38 @@ EXAMPLES = r"""
       free_disk: 2GiB
       tls: true
       firewall: none
-      scratch: /var/lib/dask/scratch
       scratch_any_filesystem: false
       paths: []
       devices: []
       scheduler_file: ""
       environment_variables: {}
-      resources: {GPU: 1}
       modules: {dask_worker_preloads: [my_company.dask_monitor]}
       proxy: {}
       dask_scheduler_port: 8786
       dask_scheduler_dashboard_port: 8787
-      workers:
-        count: 2
-        threads: auto
-        memory: auto
-        memory_reserve: 1GiB
-        port: 8800
-        dashboard_port: 8900
-        nanny_port: 9000
-        nanny: false
+      pools:
+        "":
+          profile: numeric
+          count: 2
+          threads: auto
+          memory: auto
+          resources: {}
+          environment_variables: {}
+          arguments: []
+          nanny: false
+          lifetime: ""
+          lifetime_stagger: ""
+          cpus: ""
+          numa_node: ""
+          gpus: auto
+          command: dask worker
+          interface: ""
+          scratch_directory: /var/lib/dask/scratch
+          port: 8800
+          dashboard_port: 8900
+          nanny_port: 9000
+      cores_reserve: 0
+      memory_reserve: 1GiB
   register: plan
 """
 
@@ -246,8 +228,23 @@ workers:
     name:
       description: Name that the worker registers with.
       type: str
+    pool:
+      description: Name of its pool; empty for that of a host without pools.
+      type: str
     unit:
       description: Name of its systemd unit.
+      type: str
+    address:
+      description: Where it listens.
+      type: str
+    cpus:
+      description: The CPUs that it is kept to; empty for all.
+      type: str
+    numa_node:
+      description: The NUMA node whose memory it prefers; null for none.
+      type: int
+    gpu:
+      description: What C(CUDA_VISIBLE_DEVICES) calls its GPU; empty for none.
       type: str
     threads:
       description: Its threads.
@@ -269,7 +266,12 @@ workers:
       type: int
   sample:
     - name: node1-1
+      pool: ""
       unit: dask-worker@1.service
+      address: 10.0.0.2
+      cpus: ""
+      numa_node: null
+      gpu: ""
       threads: 4
       memory_limit: 8589934592
       memory_max: 9448928051

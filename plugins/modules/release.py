@@ -79,8 +79,17 @@ options:
         description: Whether workers report failed tasks.
         type: bool
         default: false
+      pools:
+        description:
+          - C(arguments), C(command), C(lifetime) and C(lifetime_stagger) of each pool of workers, by what the names of the
+            user's settings begin with.
+        type: dict
+        default: {}
   environment_variables:
-    description: The user's environment variables of the services, which are checked, too, and may hold secrets.
+    description:
+      - The user's environment variables of the services, by the name of the setting that holds them. They are checked, too,
+        and may hold secrets.
+      - Those of C(dask_environment_variables) are in the environment of the check.
     type: dict
     default: {}
   files:
@@ -282,14 +291,16 @@ def check(module, environment, files):
 
 def without_secrets(said, variables):
     """A text without the values of environment variables, which a module may have put into what it complains of."""
-    for value in sorted(map(str, variables.values()), key=len, reverse=True):
+    values = [str(value) for some in variables.values() for value in some.values()]
+    for value in sorted(values, key=len, reverse=True):
         said = said.replace(value, "********") if len(value) > 3 else said
     return said
 
 
 def ask(module, user, environment, release, about):
     """The problems that ``daskops_runtime.check`` finds, as the user that the services run as."""
-    variables = {name: str(value) for name, value in about["variables"].items() if not name.startswith("DASK_")}
+    general = about["variables"].get("dask_environment_variables", {})
+    variables = {name: str(value) for name, value in general.items() if not name.startswith("DASK_")}
     at_home = os.path.isdir(user.pw_dir)
     library = ":".join([os.path.join(release, "python"), os.path.join(environment, VALIDATOR)])
     configuration = os.path.join(release, about["kind"], "dask_configuration.yaml")
@@ -347,6 +358,7 @@ def main():
                     "namespaces": {"type": "list", "elements": "str", "default": []},
                     "nanny": {"type": "bool", "default": False},
                     "error_monitor": {"type": "bool", "default": False},
+                    "pools": {"type": "dict", "default": {}},
                 },
             },
             "variables": {"type": "str", "default": "", "no_log": True},

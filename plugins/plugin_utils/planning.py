@@ -1,41 +1,60 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The worker plan of a host: how many processes, threads, memory and which ports. Pure functions."""
+"""The worker plan of a host: which processes, with how many threads, how much memory, where and on which ports.
+
+Pure functions. A host's workers come in pools; what a pool does not say itself it takes from the host.
+"""
 
 from __future__ import annotations
 
+import itertools
 import math
 
+from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import ranges
 from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import GIB, MIB, format_size, parse_size
 
 # systemd ends a worker at MemoryMax; Dask spills and pauses below its own limit. This is the room between the two,
 # for what Dask's measurement misses between two looks (every 100 ms).
 HEADROOM = 1.1
 
+# A process for pure Python imports what its tasks need: with less memory than this it would do little else.
+SMALLEST_PYTHON = 512 * MIB
+
+# A thread that waits for the network or a disk takes no core: so many share one in a pool of profile `io`.
+IO_THREADS = 4
+# And so many are enough for one process, whose threads take turns when an answer has come.
+IO_PROCESS = 32
+
+PORTS = ("port", "dashboard_port", "nanny_port")
+
 
 class PlanError(ValueError):
     """A setting that no plan can be made from; the message names the variable and the remedy."""
 
 
-def _number(value, variable, automatic, largest=None):
+def _number(value, variable, automatic=None, smallest=1, largest=None):
     """The whole number in ``value``, or ``automatic``, where there is one, for ``auto``."""
-    if automatic is not None and str(value).strip().lower() == "auto":
+    if automatic is not None and _is_auto(value):
         return automatic
     try:
         number = int(str(value))
     except ValueError:
-        number = 0
-    if number < 1 or (largest is not None and number > largest):
-        bound = "1 or more" if largest is None else f"1 to {largest}"
+        number = smallest - 1
+    if number < smallest or (largest is not None and number > largest):
+        bound = f"{smallest} or more" if largest is None else f"{smallest} to {largest}"
         auto = "" if automatic is None else ", or 'auto'"
         raise PlanError(f"{variable} is '{value}'; give a whole number, {bound}{auto}.")
     return number
 
 
+def _is_auto(value):
+    return str(value).strip().lower() == "auto"
+
+
 def _size(value, variable, automatic):
     """The bytes in ``value``, or ``automatic`` for ``auto``."""
-    if str(value).strip().lower() == "auto":
+    if _is_auto(value):
         return automatic
     try:
         return parse_size(value)
@@ -51,10 +70,29 @@ def port(value, variable, lowest=1024):
     PlanError
         If it is anything else.
     """
-    number = _number(value, variable, None, 65535)
+    number = _number(value, variable, largest=65535)
     if number < lowest:
         raise PlanError(f"{variable} is {number}; ports below 1024 need root, which Dask's services do not run as.")
     return number
+
+
+def parse_cpus(text):
+    """The numbers in a list of CPUs as Linux writes it, like ``0-3,8``.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    numbers = set()
+    for part in str(text).split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise ValueError(f"'{text}' is no list of CPUs; write it like 0-3,8")
+        numbers.update(range(int(first), int(last or first) + 1))
+    if not numbers:
+        raise ValueError(f"'{text}' is no list of CPUs; write it like 0-3,8")
+    return numbers
 
 
 def system_reserve(memory):
@@ -63,86 +101,332 @@ def system_reserve(memory):
 
 
 def processes_for(cores):
-    """Worker processes on ``cores`` cores under ``auto``: about the square root, as Dask's LocalCluster does."""
+    """Processes of a pool of profile ``mixed`` on ``cores`` cores: about the square root, as in Dask's LocalCluster."""
     if cores <= 4:
         return cores
     return min(count for count in range(1, cores + 1) if cores % count == 0 and count >= math.sqrt(cores))
 
 
-def plan_workers(host, cores, memory, settings):
+def processes_and_threads(profile, cores, nodes, memory):
+    """How a profile cuts its share of a host into processes.
+
+    Parameters
+    ----------
+    profile : str
+        ``numeric``, ``python``, ``mixed`` or ``io``.
+    cores : int
+        Cores of the share.
+    nodes : int
+        NUMA nodes of the host.
+    memory : float
+        Bytes of the share.
+
+    Returns
+    -------
+    tuple of (int, int)
+        Number of processes and threads of each.
+    """
+    if profile == "numeric":  # its tasks release the interpreter's lock, so threads share data instead of copying it
+        count = nodes if nodes <= cores else 1
+    elif profile == "python":  # its tasks hold the lock, so each has a process of its own
+        count = max(1, min(cores, int(memory // SMALLEST_PYTHON)))
+        return count, 1
+    elif profile == "mixed":
+        count = processes_for(cores)
+    else:
+        count = math.ceil(cores * IO_THREADS / IO_PROCESS)
+        return count, cores * IO_THREADS // count
+    return count, max(1, cores // count)
+
+
+class Pool:
+    """Workers of a host that are alike.
+
+    Parameters are those of `plan_workers`, and the pool's name and settings.
+    """
+
+    def __init__(self, host, machine, name, settings):
+        self.host, self.machine, self.name, self.settings = host, machine, name, settings
+        self.profile = settings["profile"]
+        self.pinned = self._pinned()
+        self.gpus = self._gpus()
+        count = _number(settings["count"], self.where("count"), automatic=0)
+        threads = _number(settings["threads"], self.where("threads"), automatic=0)
+        if self.profile == "gpu":
+            if count > len(self.gpus):
+                raise PlanError(
+                    f"{self.where('count')} is {count}, and there is one worker for each of {len(self.gpus)} GPU(s). Lower "
+                    "it, or set it to 'auto'."
+                )
+            count, threads = count or len(self.gpus), threads or 1
+        self.count, self.threads = count, threads  # 0 as long as they follow from the share
+        self.memory_limit = 0
+        # What the pool takes part in sharing with: cores, and memory in proportion to them.
+        self.cores = self.cost() if self.count and self.threads else len(self.pinned or ())
+
+    def where(self, key):
+        """What the user calls a setting of this pool."""
+        return f"dask_worker_pools.{self.name}.{key}" if self.name else f"dask_worker_{key}"
+
+    def __str__(self):
+        what = f"{self.count} worker(s) of {self.threads} thread(s)"
+        return f"{what} ({self.name})" if self.name else what
+
+    def _pinned(self):
+        """The CPUs that its workers are kept to, where there are any: a set; None for all."""
+        cpus, node = str(self.settings["cpus"]).strip(), str(self.settings["numa_node"]).strip()
+        if cpus and node:
+            raise PlanError(f"{self.where('cpus')} and {self.where('numa_node')} are both set. Keep one of the two.")
+        if node and not _is_auto(node):
+            known = {str(one["id"]): one for one in self.machine["nodes"]}
+            if node not in known:
+                raise PlanError(
+                    f"{self.where('numa_node')} is '{node}'; {self.host} has {', '.join(known) or 'none'}. Give one of "
+                    "these, or 'auto'."
+                )
+            return set(known[node]["cpus"])
+        if not cpus:
+            return None
+        try:
+            numbers = parse_cpus(cpus)
+        except ValueError as error:
+            raise PlanError(f"{self.where('cpus')}: {error}.") from None
+        missing = numbers - set(self.machine["cpus"])
+        if missing:
+            raise PlanError(
+                f"{self.where('cpus')} is '{cpus}'; {self.host} has {ranges(self.machine['cpus'])}, so "
+                f"{ranges(missing)} cannot be used."
+            )
+        return numbers
+
+    def _gpus(self):
+        """The GPUs of a pool of profile ``gpu``, each with what `host_info` tells of it, as far as it does."""
+        if self.profile != "gpu":
+            return []
+        found, wanted = self.machine["gpus"], self.settings["gpus"]
+        if _is_auto(wanted):
+            if not found:
+                raise PlanError(
+                    f"{self.where('gpus')} is 'auto', and {self.host} shows no GPU: its driver is not loaded. Install it, "
+                    "or declare the GPUs: their number, or a list of what CUDA_VISIBLE_DEVICES calls them."
+                )
+            return found
+        if not isinstance(wanted, list):
+            wanted = list(range(_number(wanted, self.where("gpus"), automatic=0)))
+        known = {name: gpu for gpu in found for name in (str(gpu["index"]), gpu["uuid"])}
+        unknown = [str(one) for one in wanted if found and str(one) not in known and not str(one).startswith("MIG-")]
+        if unknown or not wanted:
+            raise PlanError(
+                f"{self.where('gpus')} names {', '.join(unknown) or 'no GPU'}; {self.host} has "
+                f"{', '.join(str(gpu['index']) for gpu in found) or 'none that it shows'}. Correct it, or set it to 'auto'."
+            )
+        return [known.get(str(one), {"uuid": str(one), "node": None}) for one in wanted]
+
+    def cost(self):
+        """The cores that its workers keep busy."""
+        threads = self.count * self.threads
+        return math.ceil(threads / IO_THREADS) if self.profile == "io" else threads
+
+    def follows(self):
+        """Whether the pool's size follows from what other pools leave."""
+        return not (self.count and self.threads) and self.pinned is None
+
+    def take(self, cores, memory):
+        """Cut a share of cores, and of bytes in proportion, into processes and threads."""
+        self.cores = cores
+        count, threads = processes_and_threads(self.profile, cores, len(self.machine["nodes"]) or 1, memory)
+        if self.threads and not self.count and self.profile != "numeric":
+            count = max(1, cores * (IO_THREADS if self.profile == "io" else 1) // self.threads)
+        if self.count and not self.threads:
+            threads = max(1, cores * (IO_THREADS if self.profile == "io" else 1) // self.count)
+        self.count, self.threads = self.count or count, self.threads or threads
+
+    def places(self):
+        """Of each worker: its NUMA node (None for any), the CPUs that it is kept to (None for all), and its GPU."""
+        nodes = {one["id"]: set(one["cpus"]) for one in self.machine["nodes"]}
+        for index in range(self.count):
+            gpu = self.gpus[index] if self.gpus else None
+            node = None
+            if _is_auto(self.settings["numa_node"]):
+                node = sorted(nodes)[index % len(nodes)] if len(nodes) > 1 else None
+            elif self.settings["numa_node"] != "":
+                node = int(self.settings["numa_node"])
+            elif gpu and self.pinned is None:
+                node = gpu["node"] if gpu["node"] in nodes and len(nodes) > 1 else None
+            yield node, self.pinned if node is None else nodes[node], gpu["uuid"] if gpu else ""
+
+
+def _share_cores(host, machine, pools, reserve, memory):
+    """Give each pool whose size is not said its share of the cores."""
+    for pool in pools:
+        if pool.pinned is not None and not (pool.count and pool.threads):
+            pool.take(len(pool.pinned), memory * len(pool.pinned) / len(machine["cpus"]))
+    followers = [pool for pool in pools if pool.follows()]
+    left = len(machine["cpus"]) - reserve - sum(pool.cores for pool in pools if pool not in followers)
+    # Threads that wait need few cores beside others.
+    waiting = [pool for pool in followers if pool.profile == "io"] if len(followers) > 1 else []
+    shares = {id(pool): 1 for pool in waiting}
+    others = [pool for pool in followers if pool not in waiting]
+    for index, pool in enumerate(others):
+        shares[id(pool)] = (left - len(waiting) + len(others) - 1 - index) // len(others)
+    for pool in followers:
+        if shares[id(pool)] < 1 or left < len(followers):
+            raise PlanError(
+                f"{host} has {len(machine['cpus'])} cores, and none is left for {pool.where('count')}. Lower what the other "
+                "pools or dask_worker_cores_reserve take, or say how many workers and threads this pool is to have."
+            )
+        pool.take(shares[id(pool)], memory * shares[id(pool)] / len(machine["cpus"]))
+
+
+def _check_cores(host, machine, pools, reserve):
+    """Refuse a plan whose workers would fight for cores."""
+    cores = len(machine["cpus"]) - reserve
+    if sum(pool.cost() for pool in pools) > cores:
+        wanted = " and ".join(map(str, pools))
+        less = f" less {reserve} for the system" if reserve else ""
+        if len(pools) == 1:
+            (pool,) = pools
+            remedy = (
+                f"Lower {pool.where('count')} or {pool.where('threads')}, or set {pool.where('threads')} to 'auto'."
+            )
+        else:
+            remedy = "Lower count or threads of a pool in dask_worker_pools, or set them to 'auto'."
+        total = sum(pool.cost() for pool in pools)
+        raise PlanError(f"{wanted} want {total} cores, {host} has {len(machine['cpus'])}{less}. {remedy}")
+    # Workers that are kept to some CPUs: any of these together must be as many as those workers need.
+    kept = [
+        (pool, frozenset(cpus), pool.cost() / pool.count)
+        for pool in pools
+        for dummy, cpus, dummy in pool.places()
+        if cpus
+    ]
+    sets = sorted({cpus for dummy, cpus, dummy in kept}, key=sorted)
+    for some in itertools.chain.from_iterable(itertools.combinations(sets, size) for size in range(1, len(sets) + 1)):
+        together = frozenset().union(*some)
+        inside = [(pool, cost) for pool, cpus, cost in kept if cpus <= together]
+        if sum(cost for dummy, cost in inside) > len(together):
+            names = sorted({pool.where("cpus" if pool.settings["cpus"] else "numa_node") for pool, dummy in inside})
+            raise PlanError(
+                f"{host}: workers that {', '.join(names)} {'keeps' if len(names) == 1 else 'keep'} to the CPUs "
+                f"{ranges(together)} want {math.ceil(sum(cost for dummy, cost in inside))} of these "
+                f"{len(together)}. Give them more, or lower count or threads."
+            )
+
+
+def _share_memory(host, memory, pools, reserve):
+    """Give each worker its memory limit."""
+    given = {id(pool): _size(pool.settings["memory"], pool.where("memory"), 0) for pool in pools}
+    automatic = [pool for pool in pools if not given[id(pool)]]
+    taken = sum(int(given[id(pool)] * HEADROOM) * pool.count for pool in pools)
+    left = max(0, memory - reserve - taken)
+    for pool in pools:
+        part = left * pool.cores / sum(one.cores for one in automatic) if pool in automatic else 0
+        pool.memory_limit = given[id(pool)] or int(part / pool.count / HEADROOM) // MIB * MIB
+        if pool.memory_limit < 64 * MIB:
+            what = f"{pool} of {format_size(pool.memory_limit)} and the system's {format_size(reserve)}"
+            if given[id(pool)]:
+                remedy = f"Give {pool.where('memory')} at least 64MiB; an idle worker alone takes about that."
+            else:
+                others = ["the memory of other pools"] if len(pools) > 1 else []
+                remedy = f"Lower {' or '.join([pool.where('count'), 'dask_worker_memory_reserve', *others])}."
+            raise PlanError(f"{what} do not fit {host}, which has {format_size(memory)}. {remedy}")
+    if sum(int(pool.memory_limit * HEADROOM) * pool.count for pool in pools) > memory - reserve:
+        sizes = " and ".join(f"{pool} of {format_size(pool.memory_limit)}" for pool in pools)
+        remedy = "Lower memory or count of a pool in dask_worker_pools, or set memory to 'auto'."
+        if len(pools) == 1:
+            (pool,) = pools
+            largest = int(max(0, memory - reserve) / pool.count / HEADROOM) // MIB
+            remedy = (
+                f"Lower {pool.where('memory')} to {largest}MiB or less, or {pool.where('count')}, or set it to 'auto'."
+                if largest >= 64
+                else f"Lower {pool.where('count')} or dask_worker_memory_reserve."
+            )
+        raise PlanError(
+            f"{sizes} and the system's {format_size(reserve)} do not fit {host}, which has {format_size(memory)}. {remedy}"
+        )
+
+
+def _give_ports(pools):
+    """The ports of all workers, each a dict by kind, in order; those of pools with the same first port follow another."""
+    following, holders, found = {}, {}, []
+    for pool in pools:
+        # The nanny of `dask cuda worker` takes any port.
+        nanny = pool.settings["nanny"] and pool.settings["command"] == "dask worker"
+        kinds = [kind for kind in PORTS if kind != "nanny_port" or nanny]
+        first = {kind: port(pool.settings[kind], pool.where(kind)) for kind in PORTS}
+        for dummy in range(pool.count):
+            mine = dict.fromkeys(PORTS)
+            for kind in kinds:
+                number = following.get((kind, first[kind]), first[kind])
+                following[kind, first[kind]] = number + 1
+                if number > 65535:
+                    raise PlanError(
+                        f"{pool.where(kind)} is {first[kind]}: its workers need ports up to 65535. Lower it."
+                    )
+                if number in holders:
+                    raise PlanError(
+                        f"{holders[number]} and {pool.where(kind)} overlap: both want port {number}. Set them at least "
+                        f"{sum(one.count for one in pools)} apart."
+                    )
+                holders[number] = pool.where(kind)
+                mine[kind] = number
+            found.append(mine)
+    return found
+
+
+def plan_workers(host, machine, settings):
     """The workers that a host is to run.
 
     Parameters
     ----------
     host : str
-        Name in the inventory; worker ``N`` is called ``HOST-N``.
-    cores : int
-        Cores that the host's processes may use.
-    memory : int
-        Bytes of memory of the host.
+        Name in the inventory; worker ``N`` is called ``HOST-N``, or ``HOST-POOL-N`` in a pool with a name.
+    machine : dict
+        ``cpus`` (numbers of those that processes may use), ``memory`` (bytes), NUMA ``nodes`` (each with ``id`` and
+        ``cpus``) and ``gpus`` (each with ``index``, ``uuid`` and ``node``).
     settings : dict
-        ``count``, ``threads``, ``memory``, ``memory_reserve`` (a value or ``auto``), ``port``, ``dashboard_port``,
-        ``nanny_port`` (the first worker's; the others follow), ``nanny`` (bool).
+        ``memory_reserve`` and ``cores_reserve``, and ``pools``: by name, what the variables ``dask_worker_…`` say, without
+        that prefix; the name of a host's only pool may be empty.
 
     Returns
     -------
     list of dict
-        By worker: ``name``, systemd ``unit``, ``threads``, ``memory_limit`` and ``memory_max`` (bytes), ``port``,
-        ``dashboard_port``, ``nanny_port`` (None without a nanny).
+        By worker: ``name``, ``pool``, systemd ``unit``, ``threads``, ``memory_limit`` and ``memory_max`` (bytes), ``port``,
+        ``dashboard_port``, ``nanny_port`` (None without a nanny), ``cpus`` that it is kept to (as Linux writes them, empty
+        for all), ``numa_node`` whose memory it prefers (None for any), ``gpu`` (empty for none).
 
     Raises
     ------
     PlanError
         If a value does not parse, or the plan asks for more than the host has.
     """
-    count = _number(settings["count"], "dask_worker_count", processes_for(cores))
-    threads = _number(settings["threads"], "dask_worker_threads", max(1, cores // count))
-    if count * threads > cores:
-        raise PlanError(
-            f"{count} worker(s) of {threads} thread(s) want {count * threads} cores, {host} has {cores}. "
-            "Lower dask_worker_count or dask_worker_threads, or set dask_worker_threads to 'auto'."
-        )
-
+    memory = machine["memory"]
+    cores_reserve = _number(settings["cores_reserve"], "dask_worker_cores_reserve", smallest=0)
     reserve = _size(settings["memory_reserve"], "dask_worker_memory_reserve", system_reserve(memory))
-    share = max(0, memory - reserve) // count
-    largest = int(share / HEADROOM) // MIB * MIB
-    limit = _size(settings["memory"], "dask_worker_memory", largest)
-    if limit > largest or limit < 64 * MIB:
-        wanted = f"{count} worker(s) of {format_size(limit)} and the system's {format_size(reserve)}"
-        if largest < 64 * MIB:
-            remedy = "Lower dask_worker_count or dask_worker_memory_reserve."
-        elif limit > largest:
-            remedy = (
-                f"Lower dask_worker_memory to {largest // MIB}MiB or less, or dask_worker_count, or set it to 'auto'."
+    pools = [Pool(host, machine, name, about) for name, about in settings["pools"].items()]
+    _share_cores(host, machine, pools, cores_reserve, max(0, memory - reserve))
+    _check_cores(host, machine, pools, cores_reserve)
+    _share_memory(host, memory, pools, reserve)
+    ports = iter(_give_ports(pools))
+    workers = []
+    for pool in pools:
+        prefix = f"{pool.name}-" if pool.name else ""
+        for number, (node, cpus, gpu) in enumerate(pool.places(), start=1):
+            workers.append(
+                {
+                    "name": f"{host}-{prefix}{number}",
+                    "pool": pool.name,
+                    "unit": f"dask-worker@{prefix}{number}.service",
+                    "threads": pool.threads,
+                    "memory_limit": pool.memory_limit,
+                    "memory_max": int(pool.memory_limit * HEADROOM),
+                    **next(ports),
+                    "cpus": ranges(cpus) if cpus else "",
+                    "numa_node": node,
+                    "gpu": gpu,
+                }
             )
-        else:
-            remedy = "Give dask_worker_memory at least 64MiB; an idle worker alone takes about that."
-        raise PlanError(f"{wanted} do not fit {host}, which has {format_size(memory)}. {remedy}")
-
-    first = {kind: port(settings[kind], f"dask_worker_{kind}") for kind in ("port", "dashboard_port", "nanny_port")}
-    kinds = [kind for kind in first if kind != "nanny_port" or settings["nanny"]]
-    for kind in kinds:
-        if first[kind] + count - 1 > 65535:
-            raise PlanError(f"dask_worker_{kind} is {first[kind]}: {count} workers need ports up to 65535. Lower it.")
-        for other in kinds:
-            if kind < other and abs(first[kind] - first[other]) < count:
-                raise PlanError(
-                    f"dask_worker_{kind} ({first[kind]}) and dask_worker_{other} ({first[other]}) overlap for {count} "
-                    f"workers. Set them at least {count} apart."
-                )
-    return [
-        {
-            "name": f"{host}-{index + 1}",
-            "unit": f"dask-worker@{index + 1}.service",
-            "threads": threads,
-            "memory_limit": limit,
-            "memory_max": int(limit * HEADROOM),
-            "port": first["port"] + index,
-            "dashboard_port": first["dashboard_port"] + index,
-            "nanny_port": first["nanny_port"] + index if settings["nanny"] else None,
-        }
-        for index in range(count)
-    ]
+    return workers
 
 
 def odd_ones_out(values):

@@ -68,10 +68,3 @@ def rows(host, ssh, ports, firewall):
             first, last = (port["unit"].removesuffix(".service") for port in (group[0], group[-1]))
             units = first if first == last else f"{first} to {last.partition('@')[2]}"
             yield (host, numbers, units, group[0]["purpose"], group[0]["connects"], firewall)
-
-
-def table(lines):
-    """Lines of text in columns, below a header."""
-    lines = [HEADER, *lines]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]

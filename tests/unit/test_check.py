@@ -146,9 +146,12 @@ def settings(text):
     return value
 
 
-def find(config, variables=None, namespaces=(), nanny=False, kind="worker", error_monitor=True):
+def find(
+    config, variables=None, namespaces=(), nanny=False, kind="worker", error_monitor=True, of_pools=None, pools=None
+):
     asked = {"dask_worker_config": config}
-    return check.find_problems(kind, config, asked, variables or {}, list(namespaces), nanny, error_monitor)
+    variables = {"dask_environment_variables": variables or {}, **(of_pools or {})}
+    return check.find_problems(kind, config, asked, variables, list(namespaces), nanny, error_monitor, pools or {})
 
 
 def test_there_are_enough_of_them():
@@ -242,7 +245,7 @@ def test_environment_variables_do_not_replace_the_runtime():
 
 
 def test_values_of_environment_variables_are_not_told():
-    variables = {"SHORT": 1, "TOKEN": "canary", "LONGER": "canary and more"}
+    variables = {"a": {"SHORT": 1, "TOKEN": "canary"}, "b": {"LONGER": "canary and more"}}
     assert without_secrets("int('canary and more') 1: canary", variables) == "int('********') 1: ********"
 
 
@@ -254,6 +257,40 @@ def test_sentry_needs_its_library(monkeypatch):
     assert "the environment has no sentry-sdk" in problem
     assert find({}, variables, error_monitor=False) == find({}, variables, kind="scheduler") == []
     assert find({}, {"SENTRY_DSN": ""}) == []
+
+
+VARIABLES = "dask_worker_pools.big.environment_variables"
+
+
+def test_variables_of_a_pool_are_checked_with_those_of_all():
+    spill = {"DASK_DISTRIBUTED__WORKER__MEMORY__SPILL": "0.75"}
+    pause = {"DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "0.72"}
+    assert find({}, spill, of_pools={VARIABLES: {}}) == find({}, of_pools={VARIABLES: pause}) == []
+    (problem,) = find({}, spill, of_pools={VARIABLES: pause, "other": {}})
+    assert problem.startswith(f"dask_environment_variables, {VARIABLES}: distributed.worker.memory.spill is 0.75, more")
+    assert find({}, spill, of_pools={VARIABLES: pause}, kind="scheduler") == []
+    (problem,) = find({}, of_pools={VARIABLES: {"DASK_DISTRIBUTED__WORKER__MEMORY__PAUS": 1}})
+    assert problem.startswith(f"{VARIABLES}: ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"lifetime": "12 huors"}, "big.lifetime is '12 huors', which is no duration: write it like '12 hours'"),
+        ({"lifetime_stagger": "-1 h"}, "big.lifetime_stagger is '-1 h', which is no duration"),
+        ({"arguments": ["--death-timeut", "3"]}, "big.arguments: No such option '--death-timeut'."),
+        ({"arguments": ["surplus"]}, "big.arguments: Got unexpected extra argument: (surplus)"),
+        ({"arguments": ["--worker-class"]}, "big.arguments: Option '--worker-class' requires an argument."),
+        ({"arguments": ["--help"]}, "big.arguments: with these 'dask worker' would print a text and end"),
+        ({"command": "dask cuda worker"}, "big.command is 'dask cuda worker', which cannot be imported"),
+    ],
+)
+def test_a_pool_that_dask_would_not_start(changes, said):
+    pool = {"arguments": [], "lifetime": "", "lifetime_stagger": "", "command": "dask worker"}
+    good = {**pool, "arguments": ["--death-timeout", "30"], "lifetime": "12 hours"}
+    assert find({}, pools={"dask_worker_pools.big.": good}) == []
+    (problem,) = find({}, pools={"dask_worker_pools.big.": {**pool, **changes}})
+    assert problem.startswith("dask_worker_pools.big.") and said in problem
 
 
 COMMAND = """
@@ -303,7 +340,7 @@ def test_what_a_preload_does_when_it_is_imported(text, arguments, said, tmp_path
     (tmp_path / "dask.yaml").write_text(yaml.safe_dump(configuration))
     asked = {
         "kind": "worker", "configuration": str(tmp_path / "dask.yaml"), "asked": {}, "variables": {}, "namespaces": [],
-        "nanny": False, "error_monitor": True,
+        "nanny": False, "error_monitor": True, "pools": {},
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "daskops_runtime.check"],

@@ -431,6 +431,18 @@ def test_lifetime_does_not_spoil_a_drain(shared, log):
     assert mortal.errors().count("Start worker at") == 1
 
 
+@pytest.mark.parametrize("nanny", [False, True])
+def test_lifetime_that_is_over_drains(shared, log, nanny):
+    (mortal,) = shared.start(
+        "mortal", nanny=nanny, DASKOPS_LIFETIME="2 s", DASKOPS_LIFETIME_STAGGER="1 s", DASKOPS_DRAIN_TIMEOUT="20"
+    )
+    (data,) = shared.scatter("mortal", b"kept")
+    running = shared.near("mortal", mark, log.path, "running", 5)  # Dask's own lifetime would run it twice
+    assert mortal.process.wait(30) == 0
+    assert "drained in" in mortal.errors()
+    assert (running.result(), data.result(), log.runs()) == ("running", b"kept", {"running": 1})
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # The deadline
 

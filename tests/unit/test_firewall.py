@@ -25,12 +25,14 @@ HOSTS = {
     "s1": {
         "address": "10.9.0.1",
         "route": ["10.9.0.1", "10.9.0.1"],
+        "worker_addresses": {},
         "current": {"id": "r"},
         "firewall": {"cluster": []},
     },
     "w1": {
         "address": "10.9.0.2",
         "route": ["10.9.0.2", "10.9.0.1"],
+        "worker_addresses": {},
         "current": {"id": "r"},
         "firewall": {"cluster": []},
     },
@@ -96,8 +98,9 @@ def test_what_a_host_tells_of_itself_alone_lets_nobody_in():
 
 
 def test_a_host_that_listens_elsewhere_than_it_connects_from_is_let_in_with_both():
-    found, problems = plan(host("w1", address="10.7.0.2"))
-    assert (found["cluster"]["ipv4"], problems) == (["10.7.0.2/32", "10.9.0.1/32", "10.9.0.2/32"], [])
+    found, problems = plan(host("w1", address="10.7.0.2", worker_addresses={"eth1": "10.8.0.2"}))
+    expected = ["10.7.0.2/32", "10.8.0.2/32", "10.9.0.1/32", "10.9.0.2/32"]
+    assert (found["cluster"]["ipv4"], problems) == (expected, [])
 
 
 def test_what_hosts_remember_of_the_others_is_better_than_what_the_controller_knows():

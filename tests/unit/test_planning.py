@@ -7,28 +7,36 @@ import re
 from collections import Counter
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.filter.plan_table import plan_table
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import (
     PlanError,
     odd_ones_out,
+    parse_cpus,
     plan_workers,
     port,
     processes_for,
     system_reserve,
 )
+from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import ranges
 from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import GIB, MIB, parse_size
 from hypothesis import given
 from hypothesis import strategies as st
 
-SETTINGS = {
-    "count": 1,
+POOL = {
+    "profile": "numeric",
+    "count": "auto",
     "threads": "auto",
     "memory": "auto",
-    "memory_reserve": "auto",
+    "cpus": "",
+    "numa_node": "",
+    "gpus": "auto",
+    "command": "dask worker",
     "port": 8800,
     "dashboard_port": 8900,
     "nanny_port": 9000,
     "nanny": False,
 }
+RESERVES = {"cores_reserve": 0, "memory_reserve": "auto"}
 cores = st.integers(1, 256)
 memory = st.integers(256 * MIB, 2048 * GIB)
 ports = st.one_of(st.integers(8700, 9100), st.integers(-1, 70000))
@@ -37,6 +45,7 @@ sizes = st.one_of(
 )
 settings = st.fixed_dictionaries(
     {
+        "profile": st.sampled_from(["numeric", "python", "mixed", "io"]),
         "count": st.one_of(st.just("auto"), st.integers(-1, 64), st.integers(1, 64).map(str)),
         "threads": st.one_of(st.just("auto"), st.integers(-1, 64), st.just("many")),
         "memory": sizes,
@@ -49,9 +58,34 @@ settings = st.fixed_dictionaries(
 )
 
 
-def plan(**changes):
-    """The plan of a host of 8 cores and 16 GiB."""
-    return plan_workers("node1", 8, 16 * GIB, {**SETTINGS, **changes})
+def machine(cores=8, memory=16 * GIB, nodes=1, gpus=()):
+    """What is known of a host, its cores spread evenly over its NUMA nodes."""
+    cpus = list(range(cores))
+    return {
+        "cpus": cpus,
+        "memory": memory,
+        "nodes": [{"id": node, "cpus": cpus[node::nodes]} for node in range(nodes)],
+        "gpus": [{"index": index, "uuid": f"GPU-{index}", "node": node} for index, node in enumerate(gpus)],
+    }
+
+
+def plan(on=None, **changes):
+    """The plan of a host without pools."""
+    reserves = {**RESERVES, **{name: changes.pop(name) for name in RESERVES if name in changes}}
+    return plan_workers("node1", on or machine(), {**reserves, "pools": {"": {**POOL, **changes}}})
+
+
+def plan_pools(on=None, reserves=None, **pools):
+    """The workers of a host's pools, by the name of the pool."""
+    settings = {**RESERVES, **(reserves or {}), "pools": {name: {**POOL, **about} for name, about in pools.items()}}
+    workers = plan_workers("node1", on or machine(), settings)
+    return {name: [worker for worker in workers if worker["pool"] == name] for name in pools}
+
+
+def sizes_of(workers):
+    """Number of workers and threads of each."""
+    (threads,) = {worker["threads"] for worker in workers}
+    return len(workers), threads
 
 
 def check(workers, cores, memory, settings):
@@ -59,7 +93,8 @@ def check(workers, cores, memory, settings):
     reserve = settings["memory_reserve"]
     reserve = system_reserve(memory) if reserve == "auto" else parse_size(reserve)
     assert workers
-    assert sum(worker["threads"] for worker in workers) <= cores
+    threads = sum(worker["threads"] for worker in workers)
+    assert threads <= (4 * cores if settings["profile"] == "io" else cores)
     # MemoryMax is what the kernel lets workers have, so it is what must fit.
     assert sum(worker["memory_max"] for worker in workers) <= memory - reserve
     for index, worker in enumerate(workers):
@@ -78,7 +113,7 @@ def check(workers, cores, memory, settings):
 @given(cores=cores, memory=memory, settings=settings)
 def test_any_plan_fits_the_host_and_any_refusal_names_a_variable(cores, memory, settings):
     try:
-        workers = plan_workers("node1", cores, memory, settings)
+        workers = plan(machine(cores, memory), **settings)
     except PlanError as refusal:
         assert re.search(
             r"\bdask_worker_(count|threads|memory|memory_reserve|port|dashboard_port|nanny_port)\b", str(refusal)
@@ -91,11 +126,10 @@ def test_any_plan_fits_the_host_and_any_refusal_names_a_variable(cores, memory, 
 few_processes = cores.filter(lambda cores: processes_for(cores) <= 100)
 
 
-@given(cores=few_processes, memory=st.integers(64 * GIB, 2048 * GIB), count=st.sampled_from([1, "auto"]))
-def test_automatic_settings_plan_every_host_of_some_size(cores, memory, count):
-    settings = {**SETTINGS, "count": count}
-    workers = plan_workers("node1", cores, memory, settings)
-    check(workers, cores, memory, settings)
+@given(cores=few_processes, memory=st.integers(64 * GIB, 2048 * GIB), profile=st.sampled_from(["numeric", "mixed"]))
+def test_automatic_settings_plan_every_host_of_some_size(cores, memory, profile):
+    workers = plan(machine(cores, memory), profile=profile)
+    check(workers, cores, memory, {**POOL, **RESERVES, "profile": profile})
     assert sum(worker["threads"] for worker in workers) == cores  # `auto` counts divide the cores without a rest
 
 
@@ -130,6 +164,20 @@ def test_the_system_keeps_a_tenth_within_bounds(memory):
         ({"count": True}, "dask_worker_count", "give a whole number"),
         ({"threads": 1.5}, "dask_worker_threads", "give a whole number"),
         ({"threads": 9}, "dask_worker_threads", "set dask_worker_threads to 'auto'"),
+        ({"threads": 8, "cores_reserve": 1}, "dask_worker_threads", "want 8 cores, node1 has 8 less 1 for the system"),
+        ({"cores_reserve": 8}, "dask_worker_cores_reserve", "none is left"),
+        ({"cores_reserve": "-1"}, "dask_worker_cores_reserve", "give a whole number, 0 or more"),
+        ({"profile": "io", "count": 2, "threads": 17}, "dask_worker_threads", "want 9 cores"),
+        ({"cpus": "0-3", "threads": 5}, "dask_worker_cpus", "want 5 of these 4"),
+        ({"cpus": "6-9"}, "dask_worker_cpus", "node1 has 0-7, so 8-9 cannot be used"),
+        ({"cpus": "one"}, "dask_worker_cpus", "write it like 0-3,8"),
+        ({"cpus": "3-1"}, "dask_worker_cpus", "write it like 0-3,8"),
+        ({"cpus": "0", "numa_node": 0}, "dask_worker_numa_node", "Keep one of the two"),
+        ({"numa_node": 1}, "dask_worker_numa_node", "node1 has 0. Give one of these, or 'auto'"),
+        ({"profile": "gpu"}, "dask_worker_gpus", "shows no GPU: its driver is not loaded. Install it, or declare"),
+        ({"profile": "gpu", "gpus": "all"}, "dask_worker_gpus", "give a whole number"),
+        ({"profile": "gpu", "gpus": []}, "dask_worker_gpus", "names no GPU"),
+        ({"profile": "gpu", "gpus": 2, "count": 3}, "dask_worker_count", "one worker for each of 2 GPU(s)"),
         ({"count": 3, "threads": 3}, "dask_worker_count", "Lower dask_worker_count"),
         ({"count": 9}, "dask_worker_count", "Lower dask_worker_count"),
         ({"memory": "lots"}, "dask_worker_memory", "write it like 4GiB or 500MB, or 'auto'"),
@@ -155,6 +203,135 @@ def test_each_refusal_names_the_variable_and_the_remedy(changes, variable, remed
         plan(**changes)
     assert re.search(rf"\b{variable}\b", str(refusal.value))
     assert remedy in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "profile, on, size",
+    [
+        ("numeric", machine(16), (1, 16)),
+        ("numeric", machine(16, nodes=2), (2, 8)),
+        ("numeric", machine(1, nodes=2), (1, 1)),
+        ("python", machine(16), (16, 1)),
+        ("python", machine(16, 4 * GIB), (7, 1)),  # 512 MiB for each
+        ("mixed", machine(16), (4, 4)),
+        ("io", machine(4), (1, 16)),
+        ("io", machine(16), (2, 32)),
+        ("gpu", machine(16, gpus=(0, 0)), (2, 1)),
+    ],
+)
+def test_a_profile_cuts_a_host_for_its_work(profile, on, size):
+    assert sizes_of(plan(on, profile=profile)) == size
+
+
+def test_what_is_said_wins_over_the_profile():
+    assert sizes_of(plan(profile="python", threads=2)) == (4, 2)
+    assert sizes_of(plan(profile="mixed", count=2)) == (2, 4)
+    assert sizes_of(plan(profile="numeric", threads=2)) == (1, 2)
+    assert sizes_of(plan(profile="io", count=4)) == (4, 8)
+    assert sizes_of(plan(profile="io", threads=8)) == (4, 8)
+    assert sizes_of(plan(cores_reserve=2)) == (1, 6)
+
+
+def test_pools_share_what_others_leave():
+    pools = plan_pools(given={"count": 1, "threads": 2}, one={}, two={"profile": "python"}, waits={"profile": "io"})
+    # 8 cores less 2 and, for what waits, 1: the other two share 5.
+    assert {name: sizes_of(workers) for name, workers in pools.items()} == {
+        "given": (1, 2), "one": (1, 3), "two": (2, 1), "waits": (1, 4),
+    }  # fmt: skip
+    limits = {name: sum(worker["memory_limit"] for worker in workers) for name, workers in pools.items()}
+    assert limits["one"] / limits["given"] == pytest.approx(3 / 2, rel=0.01)
+    assert [worker["name"] for worker in pools["two"]] == ["node1-two-1", "node1-two-2"]
+    assert [worker["unit"] for worker in pools["two"]] == ["dask-worker@two-1.service", "dask-worker@two-2.service"]
+
+
+def test_memory_that_one_pool_is_given_is_not_shared():
+    pools = plan_pools(big={"count": 1, "threads": 1, "memory": "8GiB"}, rest={})
+    assert pools["big"][0]["memory_limit"] == 8 * GIB
+    assert pools["rest"][0]["memory_limit"] == pytest.approx((16 - 1.6 - 8.8) / 1.1 * GIB, rel=0.01)
+
+
+def test_ports_of_pools_follow_one_another_unless_they_say_otherwise():
+    pools = plan_pools(a={"count": 2}, b={"count": 1, "nanny": True}, c={"count": 1, "port": 9500})
+    assert [worker["port"] for pool in pools.values() for worker in pool] == [8800, 8801, 8802, 9500]
+    assert [worker["dashboard_port"] for pool in pools.values() for worker in pool] == [8900, 8901, 8902, 8903]
+    assert [worker["nanny_port"] for pool in pools.values() for worker in pool] == [None, None, 9000, None]
+
+
+@pytest.mark.parametrize(
+    "pools, said",
+    [
+        ({"a": {"threads": 6, "count": 1}, "b": {"threads": 3, "count": 1}}, r"\(a\) and 1 .*\(b\) want 9 cores"),
+        ({"a": {"threads": 8, "count": 1}, "b": {}}, r"none is left for dask_worker_pools\.b\.count"),
+        (
+            {"a": {"cpus": "0-3"}, "b": {"cpus": "2-5"}},
+            r"dask_worker_pools\.a\.cpus.*b\.cpus keep to the CPUs 0-5 want 8 of",
+        ),
+        ({"a": {"memory": "9GiB"}, "b": {"memory": "9GiB"}}, r"Lower memory or count of a pool in dask_worker_pools"),
+        ({"a": {"memory": "13.05GiB"}, "b": {}}, r"Lower dask_worker_pools\.b\.count.* the memory of other pools"),
+        ({"a": {"count": "x"}}, r"dask_worker_pools\.a\.count is 'x'"),
+        ({"a": {"port": 8900}, "b": {}}, r"a\.dashboard_port overlap|a\.port.* overlap"),
+    ],
+)
+def test_pools_that_do_not_fit_are_refused(pools, said):
+    with pytest.raises(PlanError, match=said):
+        plan_pools(**pools)
+
+
+def test_workers_are_kept_to_their_cpus_and_nodes():
+    two = machine(8, nodes=2)  # even ones here, odd ones there
+    assert [worker["cpus"] for worker in plan(two, cpus="0-2,5")] == ["0-2,5", "0-2,5"]
+    spread = plan(two, numa_node="auto")
+    assert [(worker["numa_node"], worker["cpus"]) for worker in spread] == [(0, "0,2,4,6"), (1, "1,3,5,7")]
+    (one,) = plan(two, numa_node=1, count=1)
+    assert (one["numa_node"], one["cpus"], one["threads"]) == (1, "1,3,5,7", 4)
+    with pytest.raises(PlanError, match="want 8 of these 4"):
+        plan(two, numa_node="auto", count=1, threads=8)
+    # There is nothing to choose on a host with one.
+    (one,) = plan(numa_node="auto")
+    assert (one["numa_node"], one["cpus"]) == (None, "")
+
+
+def test_each_gpu_has_a_worker_near_it():
+    on = machine(8, nodes=2, gpus=(1, 0, None))
+    workers = plan(on, profile="gpu", threads=2)
+    assert [(worker["gpu"], worker["numa_node"], worker["threads"]) for worker in workers] == [
+        ("GPU-0", 1, 2), ("GPU-1", 0, 2), ("GPU-2", None, 2),
+    ]  # fmt: skip
+    assert [worker["cpus"] for worker in workers] == ["1,3,5,7", "0,2,4,6", ""]
+    assert [worker["gpu"] for worker in plan(on, profile="gpu", gpus=[2, "GPU-0"])] == ["GPU-2", "GPU-0"]
+    assert [worker["gpu"] for worker in plan(on, profile="gpu", gpus=["MIG-7"])] == ["MIG-7"]
+    assert [worker["gpu"] for worker in plan(profile="gpu", gpus="2")] == ["0", "1"]  # declared, and not seen
+    with pytest.raises(PlanError, match="dask_worker_gpus names 3; node1 has 0, 1, 2"):
+        plan(on, profile="gpu", gpus=4)
+    cuda = plan(on, profile="gpu", command="dask cuda worker", nanny=True)
+    assert {worker["nanny_port"] for worker in cuda} == {None}  # any
+
+
+def test_a_plan_is_shown_with_what_hosts_have():
+    on = machine(4, 8 * GIB, nodes=2, gpus=(1,))
+    workers = [
+        *plan_pools(on, a={"count": 1, "threads": 2, "memory": "1GiB"}, g={"profile": "gpu", "memory": "2GiB"})["a"],
+        *plan_pools(on, a={"count": 1, "threads": 2, "memory": "1GiB"}, g={"profile": "gpu", "memory": "2GiB"})["g"],
+    ]
+    hosts = [
+        {
+            "inventory_hostname": "node1",
+            "__dask_host": on,
+            "__dask_plan": {"workers": [{**worker, "address": "10.0.0.1"} for worker in workers]},
+        },
+        {"inventory_hostname": "node2"},
+    ]
+    assert [line.split() for line in plan_table(hosts)][1:] == [
+        ["node1", "4", "cores", "8.0", "GiB", "0-3", "2", "nodes", "1"],
+        ["node1-a-1", "2", "1.0", "GiB", "10.0.0.1:8800"],
+        ["node1-g-1", "1", "2.0", "GiB", "1,3", "1", "GPU-0", "10.0.0.1:8801"],
+        ["node2:", "not", "known,", "for", "the", "host", "could", "not", "be", "looked", "at"],
+    ]
+
+
+@given(st.sets(st.integers(0, 300), min_size=1))
+def test_lists_of_cpus_are_read_as_they_are_written(cpus):
+    assert parse_cpus(ranges(cpus)) == cpus
 
 
 def test_the_memory_that_a_refusal_offers_is_accepted():

@@ -13,13 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 README = Path(__file__).parents[2] / "README.md"
-WORKERS = {"threads": 1, "memory": "1GiB", "memory_reserve": "auto", "port": 8800, "dashboard_port": 8900}
+CPUS = list(range(64))
+MACHINE = {"cpus": CPUS, "memory": 512 * 1024**3, "nodes": [{"id": 0, "cpus": CPUS}], "gpus": []}
+POOL = {
+    "profile": "numeric", "threads": 1, "memory": "1GiB", "cpus": "", "numa_node": "", "command": "dask worker",
+    "port": 8800, "dashboard_port": 8900, "nanny_port": 9000,
+}  # fmt: skip
 
 
 def worker_ports(count, nanny=False):
     """The ports of a host with workers, as `plan_host` describes them."""
-    settings = {**WORKERS, "count": count, "nanny": nanny, "nanny_port": 9000}
-    workers = plan_workers("w1", 64, 512 * 1024**3, settings)
+    pools = {"": {**POOL, "count": count, "nanny": nanny}}
+    workers = plan_workers("w1", MACHINE, {"pools": pools, "cores_reserve": 0, "memory_reserve": "auto"})
     kinds = ["port", "dashboard_port", *(["nanny_port"] if nanny else [])]
     return [describe(worker[kind], f"dask_worker_{kind}", worker["unit"]) for worker in workers for kind in kinds]
 

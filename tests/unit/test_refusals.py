@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible.errors import AnsibleFilterError
 from ansible_collections.daskops.cluster.plugins.action import (
     check_inventory,
     compare_environments,
     plan_cluster,
     plan_host,
 )
+from ansible_collections.daskops.cluster.plugins.filter.worker_pools import worker_pools
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
 from wheels import PYTHON
 
@@ -156,7 +158,7 @@ SETTINGS = {
     "home": "/opt/dask",
     "python": "python3",
     "free_disk": "2GiB",
-    "scratch": "/scratch",
+    "pools": {"": {"scratch_directory": "/scratch"}},
     "scratch_any_filesystem": False,
 }
 INFO = {
@@ -400,13 +402,23 @@ def test_services_that_would_not_understand_each_other(tls):
 GOOD_SETTINGS = {
     "home": "/opt/dask",
     "user_home": "/var/lib/dask",
-    "scratch": "/scratch",
     "paths": ["/data/results"],
     "devices": ["/dev/nvidia0"],
     "scheduler_file": "/shared/scheduler.json",
     "environment_variables": {"A_1": "b"},
-    "resources": {"GPU": 1, "MEM": "2.5"},
     "modules": {},
+    "worker": True,
+    "pools": {"": {"scratch_directory": "/scratch", "nanny": False, "command": "dask worker"}},
+}
+GOOD_POOL = {
+    "resources": {"GPU": 1, "MEM": "2.5"},
+    "environment_variables": {"LEVEL": 1},
+    "arguments": ["--death-timeout", "30", "--protocol=tls"],
+    "lifetime": "1.5 hours",
+    "lifetime_stagger": "10 min",
+    "command": "dask worker",
+    "profile": "numeric",
+    "interface": "eth0",
 }
 
 
@@ -446,7 +458,6 @@ def test_a_module_that_is_none(variable, entry, said):
     [
         ("home", "dask_home"),
         ("user_home", "dask_user_home"),
-        ("scratch", "dask_worker_scratch_directory"),
         ("paths", "dask_worker_paths"),
         ("devices", "dask_worker_devices"),
     ],
@@ -458,9 +469,11 @@ def test_a_path_that_units_cannot_hold(path, name, variable):
 
 
 def test_preloads_of_nannies_that_there_are_not():
-    settings = {**GOOD_SETTINGS, "modules": {"dask_nanny_preloads": ["my.nanny"]}, "worker": True}
-    assert list(plan_host.bad_settings("w1", {**settings, "workers": {"nanny": True}})) == []
-    sentence = only(plan_host.bad_settings("w1", {**settings, "workers": {"nanny": False}}))
+    settings = {**GOOD_SETTINGS, "modules": {"dask_nanny_preloads": ["my.nanny"]}}
+    (pool,) = GOOD_SETTINGS["pools"].values()
+    some = {"a": pool, "b": {**pool, "nanny": True}}
+    assert list(plan_host.bad_settings("w1", {**settings, "pools": some})) == []
+    sentence = only(plan_host.bad_settings("w1", settings))
     assert says(sentence, "w1: dask_nanny_preloads is set", "Set dask_worker_nanny to true, or leave it out")
 
 
@@ -477,8 +490,106 @@ def test_an_environment_variable_that_a_file_cannot_hold(name, value):
 
 @pytest.mark.parametrize("resources", [{"GPU": "one"}, {"GPU": None}, {"G PU": 1}, {"A=B": 1}, {"A,B": 1}, {"GPU": -1}])
 def test_a_resource_that_a_command_line_cannot_hold(resources):
-    sentence = only(plan_host.bad_settings("w1", {**GOOD_SETTINGS, "resources": resources}))
+    sentence = only(plan_host.bad_pool("w1", "", {**GOOD_POOL, "resources": resources}))
     assert says(sentence, "w1: dask_worker_resources:", "with a number")
+
+
+def test_good_pools_pass():
+    assert list(plan_host.bad_pool("w1", "big", GOOD_POOL)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"environment_variables": {"A-B": 1}}, ["environment_variables: 'A-B' is no variable's name"]),
+        ({"environment_variables": {"DASK_CONFIG": "/x"}}, ["DASK_CONFIG is set by daskops.cluster itself"]),
+        ({"resources": {"A B": 1}}, ["resources: 'A B: 1' is no name without spaces"]),
+        ({"arguments": ["--listen-address tls://x"]}, ["has spaces", "Give an option and its value one by one"]),
+        ({"arguments": ["$HOME"]}, ["'$HOME' has spaces or characters"]),
+        ({"arguments": ["--nthreads", "4"]}, ["--nthreads is set by daskops.cluster itself. Use dask_worker_threads"]),
+        ({"arguments": ["--name=x"]}, ["--name is set by daskops.cluster itself. Use dask_worker_pools"]),
+        ({"lifetime": "1 hour; rm"}, ["lifetime is '1 hour; rm'. Give a duration like 12 hours"]),
+        ({"lifetime": ""}, ["lifetime_stagger is set, and there is no dask_worker_pools.big.lifetime"]),
+        ({"command": "dask cuda worker"}, ["command is 'dask cuda worker'. Set dask_worker_pools.big.profile to gpu"]),
+        ({"interface": ["eth0"]}, ["interface is a list", "Name one interface"]),
+    ],
+)
+def test_a_pool_that_no_host_could_follow(changes, parts):
+    sentence = only(plan_host.bad_pool("w1", "big", {**GOOD_POOL, **changes}))
+    assert says(sentence, "w1: dask_worker_pools.big.", *parts)
+
+
+def test_arguments_of_preloads_that_are_not_handed_over():
+    modules = {"dask_worker_preloads": [{"name": "my.module", "arguments": ["--x"]}]}
+    (pool,) = GOOD_SETTINGS["pools"].values()
+    settings = {**GOOD_SETTINGS, "modules": modules}
+    assert list(plan_host.bad_settings("w1", settings)) == []
+    pools = {"a": {**pool, "command": "dask cuda worker"}}
+    sentence = only(plan_host.bad_settings("w1", {**settings, "pools": pools}))
+    assert says(
+        sentence, "w1: dask_worker_preloads has a module with arguments", "dask_worker_command to 'dask worker'"
+    )
+
+
+def test_workers_listen_at_their_interface():
+    pools = {"a": {"interface": ""}, "b": {"interface": "eth1"}, "c": {"interface": ["eth1", "eth2"]}}
+    workers = [{"pool": name, "unit": f"{name}-{number}"} for name in pools for number in (1, 2)]
+    info = {"address": "10.0.0.1", "worker_addresses": {"eth1": "10.1.0.1", "eth2": "10.2.0.1"}}
+    found, problems = plan_host.addresses("w1", info, pools, workers)
+    assert problems == []
+    assert list(found.values()) == ["10.0.0.1"] * 2 + ["10.1.0.1"] * 3 + ["10.2.0.1"]
+    info["worker_addresses"]["eth2"] = ""
+    sentence = only(plan_host.addresses("w1", info, pools, workers)[1])
+    assert says(sentence, "w1 has no interface eth2 with an IPv4 address, which dask_worker_pools.c.interface names")
+    sentence = only(plan_host.addresses("w1", info, pools, [*workers, {"pool": "c", "unit": "c-3"}])[1][1:])
+    assert says(sentence, "dask_worker_pools.c.interface names 2 interface(s) for more workers", "one for each GPU")
+
+
+POOLS = {"numeric": {"threads": 2}, "io": {}}
+DEFAULTS = {
+    "threads": 1,
+    "nanny": False,
+    "profile": "numeric",
+    "command": "dask worker",
+    "resources": {},
+    "arguments": [],
+}
+
+
+def test_the_nearest_value_wins():
+    found = worker_pools(POOLS, {"io": {"threads": 3}}, DEFAULTS)
+    assert {name: about["threads"] for name, about in found.items()} == {"numeric": 2, "io": 3}
+    assert worker_pools({"a": {}}, {}, {**DEFAULTS, "nanny": "yes"})["a"] == {**DEFAULTS, "nanny": True}
+    assert worker_pools({}, {}, DEFAULTS) == {"": DEFAULTS}
+    assert worker_pools({"a": {"command": "dask cuda worker"}}, {}, DEFAULTS)["a"]["nanny"] is True
+
+
+@pytest.mark.parametrize(
+    ("pools", "overrides", "said"),
+    [
+        ([{"name": "a"}], {}, "dask_worker_pools is no dictionary"),
+        ({"a": 4}, {}, r"dask_worker_pools\.a is no dictionary"),
+        ({"a": {"treads": 2}}, {}, r"dask_worker_pools\.a\.treads is no setting of a pool. Did you mean threads\?"),
+        ({"a": {"resources": ["GPU"]}}, {}, r"a\.resources is no dictionary"),
+        ({"a": {"arguments": "--x"}}, {}, r"a\.arguments is no list"),
+        ({"A": {}}, {}, "'A' is no name of a pool"),
+        ({"a-1": {}}, {}, "'a-1' is no name of a pool"),
+        ({"a": {"nanny": "perhaps"}}, {}, r"a\.nanny is 'perhaps'. Give true or false"),
+        ({"a": {"profile": "numerical"}}, {}, r"a\.profile is 'numerical'. Did you mean numeric\?"),
+        ({"a": {"command": "dask-worker"}}, {}, r"a\.command is 'dask-worker'. Did you mean dask worker\?"),
+        ({"a": {}}, {"b": {}}, "dask_worker_pool_overrides names b, which is no pool of this host. There are a."),
+        ({"a": {}}, {"a": {"x": 1}}, r"dask_worker_pool_overrides\.a\.x is no setting of a pool"),
+    ],
+)
+def test_pools_that_are_none(pools, overrides, said):
+    with pytest.raises(AnsibleFilterError, match=said):
+        worker_pools(pools, overrides, DEFAULTS)
+
+
+def test_two_hosts_with_a_worker_of_the_same_name():
+    plans = {"a": [{"name": "a-gpu-1"}], "a-gpu": [{"name": "a-gpu-1"}], "b": [{"name": "b-1"}]}
+    sentence = only(plan_cluster.names_twice(plans))
+    assert says(sentence, "a and a-gpu would both have a worker a-gpu-1", "Rename the host or the pool")
 
 
 @pytest.mark.parametrize("name", ["PYTHONPATH", "DASK_CONFIG", "DASK_ROOT_CONFIG", "DASKOPS_ARGUMENTS"])

@@ -14,19 +14,18 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.daskops.cluster.plugins.action.plan_host import addresses
+from ansible_collections.daskops.cluster.plugins.filter.worker_pools import worker_pools
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import plan_workers
 from distributed.cli import dask_scheduler, dask_worker
 
 ROOT = Path(__file__).parents[2]
 GIB = 1024**3
-WORKERS = {
-    "count": 2,
-    "threads": "auto",
-    "memory": "4GiB",
-    "memory_reserve": "auto",
-    "port": 8800,
-    "dashboard_port": 8900,
-    "nanny_port": 9000,
+MACHINE = {
+    "cpus": list(range(8)),
+    "memory": 16 * GIB,
+    "nodes": [{"id": 0, "cpus": [0, 1, 2, 3]}, {"id": 1, "cpus": [4, 5, 6, 7]}],
+    "gpus": [{"index": 0, "uuid": "GPU-0", "node": 1}, {"index": 1, "uuid": "GPU-1", "node": None}],
 }
 
 # Characters that mean something to systemd, a shell, Jinja or YAML.
@@ -63,6 +62,33 @@ HOSTS = {
         "dask_nanny_preloads": ["my.nanny", {"name": "my.other", "arguments": ["--quiet"]}],
         "dask_worker_routes": ["my.routes"],
     },
+    "pools": {
+        "dask_environment_variables": {"PLACE": "here", "LEVEL": 1},
+        "dask_worker_preloads": ["my.module"],
+        "dask_worker_count": 1,
+        "dask_worker_memory": "2GiB",
+        "dask_worker_pools": {
+            "numeric": {"threads": 2, "numa_node": 0, "lifetime": "12 hours", "lifetime_stagger": "1 hour"},
+            "other": {
+                "cpus": "4-5",
+                "nanny": "yes",
+                "resources": {"LICENSE": 1},
+                "environment_variables": {"LEVEL": 'two "2"'},
+                "arguments": ["--death-timeout", "30"],
+                "scratch_directory": "/srv/scratch",
+                "memory": "1GiB",
+            },
+            "gpu": {"profile": "gpu", "count": "auto", "interface": ["eth1", "eth2"]},
+            "cuda": {"profile": "gpu", "gpus": [1], "command": "dask cuda worker", "arguments": ["--rmm-async"]},
+        },
+        "dask_worker_pool_overrides": {"other": {"memory": "3GiB"}},
+    },
+}
+UNITS = {
+    "scheduler": ["dask-scheduler.service"],
+    "both": ["dask-worker@1.service", "dask-worker@2.service"],
+    "nanny": ["dask-worker@1.service", "dask-worker@2.service"],
+    "pools": [f"dask-worker@{name}.service" for name in ("cuda-1", "gpu-1", "gpu-2", "numeric-1", "other-1")],
 }
 ENVIRONMENT = "0f3c5e9a7b1d"
 PLAYBOOK = [
@@ -89,6 +115,23 @@ PLAYBOOK = [
 ]
 
 
+def plan(host):
+    """The workers of a host, as `plan_host` plans them."""
+    defaults = yaml.safe_load((ROOT / "roles/common/defaults/main.yml").read_text())
+    names = yaml.safe_load((ROOT / "roles/common/vars/main.yml").read_text())["__dask_worker_defaults"]
+    variables = {**defaults, "dask_worker_count": 2, "dask_worker_memory": "4GiB", **HOSTS[host]}
+    pools = worker_pools(
+        variables["dask_worker_pools"],
+        variables["dask_worker_pool_overrides"],
+        {name: variables[f"dask_worker_{name}"] for name in names},
+    )
+    workers = plan_workers(host, MACHINE, {"pools": pools, "cores_reserve": 0, "memory_reserve": "auto"})
+    info = {"address": "10.0.0.1", "worker_addresses": {"eth1": "10.1.0.1", "eth2": "10.2.0.1"}}
+    listen_at, problems = addresses(host, info, pools, workers)
+    assert problems == []
+    return [{**worker, "address": listen_at[worker["unit"]]} for worker in workers]
+
+
 @pytest.fixture(scope="module")
 def releases(tmp_path_factory):
     """The directory of each host's release."""
@@ -99,9 +142,7 @@ def releases(tmp_path_factory):
             "home": str(directory / name),
             "__dask_plan": {
                 "address": "10.0.0.1",
-                "workers": []
-                if name == "scheduler"
-                else plan_workers(name, 8, 16 * GIB, {**WORKERS, "nanny": name == "nanny"}),
+                "workers": [] if name == "scheduler" else plan(name),
             },
             "__dask_host": {
                 "account": {"home": "/home/alice"} if name == "both" else {},
@@ -112,7 +153,7 @@ def releases(tmp_path_factory):
         }
         for name, variables in HOSTS.items()
     }
-    groups = {"dask_scheduler": ["scheduler"], "dask_workers": ["both", "nanny"]}
+    groups = {"dask_scheduler": ["scheduler"], "dask_workers": ["both", "nanny", "pools"]}
     inventory = {
         "all": {
             "hosts": hosts,
@@ -175,16 +216,11 @@ def arguments(release, unit):
 
 
 def test_a_release_holds_what_its_services_need(releases):
-    units = {
-        "scheduler": ["dask-scheduler.service"],
-        "both": ["dask-worker@1.service", "dask-worker@2.service"],
-        "nanny": ["dask-worker@1.service", "dask-worker@2.service"],
-    }
     for name, release in releases.items():
         manifest = json.loads((release / "manifest.json").read_text())
-        assert sorted(manifest["services"]) == units[name]
+        assert sorted(manifest["services"]) == UNITS[name]
         assert (release / "python/daskops_runtime/worker.py").exists()
-        for unit in units[name]:
+        for unit in UNITS[name]:
             assert (release / f"services/{unit}.env").exists()
             reported = environment_file(release / f"services/{unit}.release")["DASKOPS_RELEASE"]
             assert reported == manifest["services"][unit]["release"]
@@ -261,6 +297,56 @@ def test_a_worker_understands_its_arguments(releases, host, number):
         assert parameters["resources"] == "GPU=1,LICENSE=2.5"
 
 
+def own(release, unit):
+    """The settings that a worker's drop-in gives to its unit."""
+    lines = (release / f"systemd/{unit}.d/daskops.conf").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+
+def test_each_pool_has_its_own_way(releases):
+    release = releases["pools"]
+    variables = {unit: environment_file(release / f"services/{unit}.env") for unit in UNITS["pools"]}
+    parameters = {
+        unit: dask_worker.main.make_context("dask worker", shlex.split(variables[unit]["DASKOPS_ARGUMENTS"])).params
+        for unit in UNITS["pools"]
+        if "cuda" not in unit
+    }
+    cuda, gpu, second, numeric, other = UNITS["pools"]
+    assert parameters[numeric]["name"] == "pools-numeric-1"
+    assert (variables[numeric]["DASKOPS_LIFETIME"], variables[numeric]["DASKOPS_LIFETIME_STAGGER"]) == (
+        "12 hours",
+        "1 hour",
+    )
+    assert (variables[numeric]["LEVEL"], variables[other]["LEVEL"], variables[other]["PLACE"]) == (
+        "1",
+        'two "2"',
+        "here",
+    )
+    assert parameters[other]["nanny"] and not parameters[numeric]["nanny"]
+    assert parameters[other]["resources"] == "LICENSE=1" and not parameters[numeric]["resources"]
+    assert parameters[other]["death_timeout"] == "30" != parameters[numeric]["death_timeout"]
+    assert parameters[other]["local_directory"] == "/srv/scratch"
+    # A host's override, the pool's, the host's.
+    assert [int(parameters[unit]["memory_limit"]) / GIB for unit in (other, numeric)] == [3, 2]
+    assert [parameters[unit]["host"] for unit in (gpu, second, numeric)] == ["10.1.0.1", "10.2.0.1", "10.0.0.1"]
+    assert parameters[gpu]["dashboard_address"].startswith("10.1.0.1:")
+    assert [variables[unit]["CUDA_VISIBLE_DEVICES"] for unit in (gpu, second, cuda)] == ["GPU-0", "GPU-1", "GPU-1"]
+    assert "CUDA_VISIBLE_DEVICES" not in variables[numeric]
+    assert variables[cuda]["DASKOPS_COMMAND"] == "dask cuda worker"
+    assert variables[cuda]["DASKOPS_WORKER_NAME"] == "pools-cuda-1"
+    given = variables[cuda]["DASKOPS_ARGUMENTS"]
+    assert given.endswith("--rmm-async --preload daskops_runtime.worker --preload my.module") and "nanny" not in given
+
+    places = {unit: own(release, unit) for unit in UNITS["pools"]}
+    assert places[numeric]["CPUAffinity"] == "0-3"
+    assert (places[numeric]["NUMAPolicy"], places[numeric]["NUMAMask"]) == ("preferred", "0")
+    assert (places[other]["CPUAffinity"], places[other].get("NUMAMask")) == ("4-5", None)
+    assert (places[gpu]["CPUAffinity"], places[gpu]["NUMAMask"]) == ("4-7", "1")
+    assert "CPUAffinity" not in places[second]  # nobody knows where that GPU is
+    assert places[gpu]["PrivateDevices"] == "no" and "PrivateDevices" not in places[numeric]
+    assert places[other]["BindPaths"] == "-/srv/scratch"
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="this machine has no systemd-analyze")
 @pytest.mark.parametrize("host", sorted(HOSTS))
 def test_systemd_finds_no_fault_with_the_units(releases, host, tmp_path):
@@ -313,7 +399,10 @@ def test_services_write_to_their_own_directories_alone(releases):
     assert settings(scheduler, "BindPaths") == ["/var/lib/dask", "/shared"]
     # The user's home is that of the account where there is one.
     worker = releases["both"] / "systemd/dask-worker@.service"
-    written = ["/home/alice", "-/var/lib/dask/scratch", "/data", "/home/alice/results"]
+    written = ["/home/alice", "/data", "/home/alice/results"]
+    assert settings(releases["both"] / "systemd/dask-worker@1.service.d/daskops.conf", "BindPaths") == [
+        "-/var/lib/dask/scratch"
+    ]
     assert settings(worker, "BindPaths") == [*written, "/dev/nvidia0", "/dev/nvidiactl"]
     assert settings(worker, "DeviceAllow") == ["/dev/nvidia0", "rw", "/dev/nvidiactl", "rw"]
     for unit in (scheduler, worker):

@@ -66,6 +66,8 @@ KINDS = {
 }
 #: Name of a module that can be imported.
 MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+#: Module and function that run a command line.
+COMMANDS = {"dask worker": ("distributed.cli.dask_worker", "main"), "dask cuda worker": ("dask_cuda.cli", "worker")}
 #: Shares of the memory limit, in the order in which they have to be reached.
 THRESHOLDS = ["target", "spill", "pause", "terminate"]
 
@@ -253,12 +255,12 @@ def find_wrong_thresholds(settings: dict[str, dict], config: dict, nanny: bool) 
             )
 
 
-def find_replaced_modules(config: dict) -> Iterator[str]:
+def find_replaced_modules(variable: str, config: dict) -> Iterator[str]:
     """What environment variables would put in the place of the collection's own modules, which make a service of Dask"""
     for path, _ in walk(config):
         if path.startswith("distributed.") and path.endswith((".preload", ".preload-argv", ".http.routes")):
             yield (
-                f"dask_environment_variables: {path} would replace the collection's own modules. Name yours in "
+                f"{variable}: {path} would replace the collection's own modules. Name yours in "
                 "dask_scheduler_preloads, dask_worker_preloads, dask_nanny_preloads, dask_scheduler_routes or "
                 "dask_worker_routes."
             )
@@ -300,6 +302,26 @@ def find_broken_module(what: str, name: str, arguments: list[str] | None = None)
         yield f"{what} takes no arguments: its dask_setup is no command of click."
 
 
+def find_wrong_pool(prefix: str, pool: dict) -> Iterator[str]:
+    """What is wrong with the arguments and durations of a pool of workers, whose settings' names begin with ``prefix``"""
+    for name in ("lifetime", "lifetime_stagger"):
+        if pool[name] and not parses(parse_timedelta, pool[name]):
+            yield f"{prefix}{name} is '{pool[name]}', which is no duration: write it like '12 hours' or '30 minutes'."
+    command = pool["command"]
+    try:
+        main = importlib.import_module(COMMANDS[command][0])
+        getattr(main, COMMANDS[command][1]).make_context(command, ["tcp://127.0.0.1:1", *pool["arguments"]])
+    except ImportError as error:
+        yield (
+            f"{prefix}command is '{command}', which cannot be imported ({error}). Put its package into the lock that "
+            "dask_environment_lock names."
+        )
+    except click.ClickException as error:
+        yield f"{prefix}arguments: {error.format_message()}"
+    except click.exceptions.Exit:
+        yield f"{prefix}arguments: with these '{command}' would print a text and end."
+
+
 def read_variables(variables: dict) -> dict:
     """The configuration that environment variables stand for."""
     settings = {name: value for name, value in variables.items() if name.startswith("DASK_")}
@@ -324,6 +346,7 @@ def find_problems(
     namespaces: list[str],
     nanny: bool,
     error_monitor: bool,
+    pools: dict,
 ) -> list[str]:
     """Everything that is wrong with what was asked for.
 
@@ -336,37 +359,53 @@ def find_problems(
     asked : dict
         Configuration by the name of the user's variable.
     variables : dict
-        The user's environment variables of the service; those that begin with ``DASK_`` win over the configuration.
+        The user's environment variables of the services by the name of the setting that holds them: first those of all,
+        then those of pools of workers. Those that begin with ``DASK_`` win over the configuration.
     namespaces : list of str
         Keys of packages other than Dask and distributed, which are not looked at.
     nanny, error_monitor : bool
         Whether workers have a nanny, and whether they report failed tasks.
+    pools : dict
+        ``arguments``, ``command``, ``lifetime`` and ``lifetime_stagger`` of pools of workers, by what the names of the
+        user's settings begin with.
 
     Returns
     -------
     list of str
         A sentence for each.
     """
-    in_variables = canonical(read_variables(variables))
-    settings = {**asked, "dask_environment_variables": in_variables}
+    if kind == "scheduler":
+        variables = {name: some for name, some in variables.items() if name == "dask_environment_variables"}
+    in_variables = {variable: canonical(read_variables(some)) for variable, some in variables.items()}
+    settings = {**asked, **in_variables}
     elsewhere = {name.replace("_", "-") for name in namespaces}
     problems = [
         problem
         for variable, config in settings.items()
         for problem in find_wrong_settings(variable, config, elsewhere, nanny)
     ]
-    problems += find_replaced_modules(in_variables)
-    if kind == "worker" and error_monitor and variables.get("SENTRY_DSN") and not find_spec("sentry_sdk"):
-        problems.append(
-            "dask_environment_variables: SENTRY_DSN is set, and the environment has no sentry-sdk. Put it into the lock "
-            "that dask_environment_lock names."
-        )
+    for variable, config in in_variables.items():
+        problems += find_replaced_modules(variable, config)
+    for variable, some in variables.items():
+        if kind == "worker" and error_monitor and some.get("SENTRY_DSN") and not find_spec("sentry_sdk"):
+            problems.append(
+                f"{variable}: SENTRY_DSN is set, and the environment has no sentry-sdk. Put it into the lock that "
+                "dask_environment_lock names."
+            )
+    for prefix, pool in pools.items():
+        problems += find_wrong_pool(prefix, pool)
     if problems:
         return problems
-    config = dask.config.merge(DEFAULTS, configuration, in_variables)
+    general, *of_pools = in_variables or {"": {}}
+    for variable in of_pools or [general] if kind == "worker" else []:
+        config = dask.config.merge(
+            DEFAULTS, configuration, in_variables.get(general, {}), in_variables.get(variable, {})
+        )
+        own = {name: tree for name, tree in settings.items() if name not in of_pools or name == variable}
+        problems += [problem for problem in find_wrong_thresholds(own, config, nanny) if problem not in problems]
+    config = dask.config.merge(DEFAULTS, configuration, in_variables.get(general, {}))
     with dask.config.set(config):  # a module may look at it when it is imported
-        wrong = find_wrong_thresholds(settings, config, nanny) if kind == "worker" else []
-        return [*wrong, *find_broken_imports(kind, config, nanny)]
+        return [*problems, *find_broken_imports(kind, config, nanny)]
 
 
 def main() -> None:

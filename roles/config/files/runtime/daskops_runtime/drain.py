@@ -401,6 +401,12 @@ async def start(worker: Worker) -> None:
     await _doors[worker].open()
 
 
+def begin(worker: Worker, seconds: float) -> str | None:
+    """Drain a worker without being asked at its socket; return why not, where that cannot be"""
+    door = _doors.get(worker)
+    return door.begin(seconds) if door else f"this worker has no socket: {NOTHING}"
+
+
 def stop(worker: Worker) -> None:
     """Close the socket; a drain that has not come to its end says so"""
     door = _doors.pop(worker, None)

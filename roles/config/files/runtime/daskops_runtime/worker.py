@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 from distributed import Worker
 
-from daskops_runtime import certificates, dashboard, drain, errors, release, systemd
+from daskops_runtime import certificates, dashboard, drain, errors, lifetime, release, systemd
 
 
 async def dask_setup(worker: Worker) -> None:
-    # A preload runs before the worker registers, which is when the scheduler is told of both.
+    # A preload runs before the worker registers, which is when the scheduler is told of all this.
+    worker.name = os.environ.get("DASKOPS_WORKER_NAME") or worker.name
     worker.startup_information[release.KEY] = lambda worker: release.get_release()
     resource = release.get_resource()
     if resource:
@@ -21,6 +24,7 @@ async def dask_setup(worker: Worker) -> None:
     await errors.start(worker)
     systemd.start(worker)
     await drain.start(worker)
+    lifetime.start(worker)
 
 
 async def dask_teardown(worker: Worker) -> None:

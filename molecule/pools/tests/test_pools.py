@@ -1,0 +1,188 @@
+"""Several kinds of workers on one host: each has its own place, limits and ways, and none disturbs another."""
+
+import json
+
+import pytest
+from conftest import PYTHON
+
+PLANNED = {
+    "worker1-numeric-1", "worker1-waiting-1", "worker2-numeric-1", "worker2-waiting-1", "gpus-gpu-1", "gpus-gpu-2",
+}  # fmt: skip
+
+
+@pytest.fixture
+def workers(cluster):
+    """What the scheduler says of each worker, by name, once all are there."""
+    cluster.wait_until(lambda: {worker["name"] for worker in cluster.summary()["workers"]} == PLANNED, 60)
+    return {worker["name"]: worker for worker in cluster.summary()["workers"]}
+
+
+def units(host):
+    """Main process by unit of the workers that run."""
+    shown = host.check_output("systemctl show --property=Id,MainPID,ActiveState 'dask-worker@*'")
+    blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in shown.split("\n\n")]
+    return {block["Id"]: block["MainPID"] for block in blocks if block["ActiveState"] == "active"}
+
+
+def test_each_pool_has_its_workers(cluster, workers):
+    assert set(units(cluster.host("worker1"))) == {"dask-worker@numeric-1.service", "dask-worker@waiting-1.service"}
+    assert {name: worker["nthreads"] for name, worker in workers.items()} == {
+        "worker1-numeric-1": 1, "worker1-waiting-1": 4, "worker2-numeric-1": 1, "worker2-waiting-1": 2,
+        "gpus-gpu-1": 1, "gpus-gpu-2": 1,
+    }  # fmt: skip
+    assert {name for name, worker in workers.items() if worker["nanny"]} == {"worker2-waiting-1"}
+    assert {worker["memory_limit"] for name, worker in workers.items() if "gpu" not in name} == {400 * 2**20}
+
+
+def test_the_nearest_value_wins(workers):
+    resources = {
+        name: {key: number for key, number in worker["resources"].items() if not key.startswith("release:")}
+        for name, worker in workers.items()
+    }
+    # The pool's own, the host's, and nobody's.
+    assert resources["worker2-waiting-1"] == {"NETWORK": 2}
+    assert resources["worker2-numeric-1"] == {"LICENSE": 1}
+    assert resources["worker1-numeric-1"] == {}
+
+
+def test_tasks_go_where_the_resources_are(cluster):
+    program = """
+import os, time
+from distributed import get_worker
+def where(_):
+    time.sleep(0.2)
+    return get_worker().name, os.environ.get("ROLE")
+waiting = client.map(where, range(12), resources={"NETWORK": 1}, pure=False)
+licensed = client.map(where, range(3), resources={"LICENSE": 1}, pure=False)
+print(sorted(set(client.gather(waiting))), set(client.gather(licensed)))
+"""
+    expected = [("worker1-waiting-1", "waits for others"), ("worker2-waiting-1", "waits for others")]
+    assert cluster.compute(program).strip() == f"{expected} { ({('worker2-numeric-1', None)}) }"
+
+
+def test_workers_keep_to_their_cpus_and_scratch_directories(cluster):
+    program = """
+import os, json
+def look(dask_worker):
+    gpu = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return dask_worker.name, sorted(os.sched_getaffinity(0)), dask_worker.local_directory, gpu
+print(json.dumps(list(client.run(look).values())))
+"""
+    found = {name: rest for name, *rest in json.loads(cluster.compute(program))}
+    assert found["worker1-numeric-1"][0] == [1]
+    assert len(found["worker1-waiting-1"][0]) > 1
+    assert found["worker1-numeric-1"][1].startswith("/var/lib/dask/scratch/")
+    assert found["worker1-waiting-1"][1].startswith("/var/lib/dask/waiting/")
+    assert [found[f"gpus-gpu-{number}"][2] for number in (1, 2)] == ["0", "1"]
+    assert found["worker1-numeric-1"][2] is None
+
+
+def test_a_task_that_takes_all_memory_stays_inside_its_unit(cluster, workers):
+    host = cluster.host("worker1")
+    before, others = (
+        units(host),
+        {name: worker["pid"] for name, worker in workers.items() if "worker1-numeric" not in name},
+    )
+    program = """
+from distributed import KilledWorker, wait
+def eat():
+    eaten = []
+    while True:
+        eaten.append(bytearray(b"x" * 2**24))
+calm = client.map(lambda n: n ** 2, range(200), pure=False)
+greedy = client.submit(eat, workers=["worker1-numeric-1"], allow_other_workers=False)
+try:
+    greedy.result(120)
+except KilledWorker as error:
+    print("killed", sum(client.gather(calm)))
+"""
+    assert cluster.compute(program, timeout=180).split() == ["killed", str(sum(n**2 for n in range(200)))]
+    assert "oom" in host.check_output("journalctl --unit=dask-worker@numeric-1 --no-pager --output=cat")
+    cluster.wait_until(lambda: {worker["name"] for worker in cluster.summary()["workers"]} == PLANNED, 60)
+    now = {worker["name"]: worker["pid"] for worker in cluster.summary()["workers"]}
+    assert now["worker1-numeric-1"] != workers["worker1-numeric-1"]["pid"]
+    assert {name: now[name] for name in others} == others
+    assert units(host)["dask-worker@waiting-1.service"] == before["dask-worker@waiting-1.service"]
+
+
+def test_failed_task_is_in_the_journal_and_counted(cluster):
+    program = """
+print(repr(client.submit(lambda: 1 / 0, key="boom", resources={"NETWORK": 1}, workers=["worker1-waiting-1"]).exception()))
+"""
+    assert "ZeroDivisionError" in cluster.compute(program)
+    listed = "journalctl DASK_EVENT=task-error DASK_KEY=boom --output=json --no-pager"
+    (entry,) = map(json.loads, cluster.host("worker1").check_output(listed).splitlines())
+    assert entry["_SYSTEMD_UNIT"] == "dask-worker@waiting-1.service"
+    assert entry["DASK_EXCEPTION"] == "ZeroDivisionError('division by zero')"
+    assert entry["DASK_WORKER"] == "worker1-waiting-1"
+    metrics = cluster.get("metrics", url=f"https://{cluster.variables['worker1']['ansible_host']}:8901").stdout
+    assert 'dask_worker_task_errors_total{task_prefix_name="boom"} 1.0' in metrics
+
+
+def test_a_worker_of_somebody_elses_joins_by_the_schedulers_file(cluster, workers):
+    """As a batch job does, which sees the file on a shared file system and has a client's certificate."""
+    host = cluster.host(cluster.scheduler)
+    address = json.loads(host.check_output("cat /srv/shared/scheduler.json"))["address"]
+    assert address == cluster.address
+    home = "/home/ops/.config/dask"
+    command = (
+        f"{PYTHON} -m distributed.cli.dask_worker --scheduler-file /srv/shared/scheduler.json --name batch "
+        f"--nthreads 1 --memory-limit 300MiB --no-nanny --tls-ca-file {home}/ca.pem --tls-cert {home}/client.pem "
+        f"--tls-key {home}/client.pem"
+    )
+    host.check_output(f"systemd-run --quiet --unit=batch --uid=ops {command}")
+    try:
+        cluster.wait_until(lambda: "batch" in {worker["name"] for worker in cluster.summary()["workers"]}, 60)
+        assert cluster.compute("print(client.submit(sum, [1, 2], workers=['batch']).result())").strip() == "3"
+    finally:
+        host.check_output("systemctl stop batch")
+    cluster.wait_until(lambda: {worker["name"] for worker in cluster.summary()["workers"]} == PLANNED, 60)
+
+
+def test_the_plan_is_shown_before_it_is_applied(cluster, play):
+    # What NVIDIA's driver would show, so that what is declared need not be.
+    about = "Model: NVIDIA H100\nGPU UUID: GPU-simulated\n"
+    directory = "/proc/driver/nvidia/gpus/0000:3b:00.0"
+    host = cluster.host("gpus")
+    host.check_output("mount -t tmpfs none /proc/driver")
+    try:
+        host.check_output(f"mkdir -p {directory} && printf '{about}' > {directory}/information")
+        new = {"gpu": {"profile": "gpu"}, "python": {"profile": "python", "memory": "300MiB"}}
+        run = play(
+            "status", "--tags", "plan", "--limit", "gpus,scheduler", "-e", json.dumps({"dask_worker_pools": new})
+        )
+        lines = [line.strip(' ",').split() for line in run.output.splitlines()]
+        shown = {line[0]: line[1:] for line in lines if line and line[0].startswith("gpus-")}
+        assert set(shown) == {"gpus-gpu-1", "gpus-python-1"}, run.output
+        assert "GPU-simulated" in shown["gpus-gpu-1"] and shown["gpus-python-1"][:3] == ["1", "300.0", "MiB"]
+        assert not any(run.changed.values())
+    finally:
+        host.check_output("umount /proc/driver")
+
+
+def test_pools_that_over_commit_are_refused_and_nothing_changes(cluster, play, workers):
+    new = {"a": {"count": 1, "threads": 4096}, "b": {"count": 1}}
+    run = play("site", "-e", json.dumps({"dask_worker_pools": new, "dask_worker_pool_overrides": {}}))
+    assert run.returncode != 0
+    assert "worker1: 1 worker(s) of 4096 thread(s) (a)" in run.output
+    run = play("site", "-e", json.dumps({"dask_worker_pools": {"a": {"treads": 2}}, "dask_worker_pool_overrides": {}}))
+    assert run.returncode != 0
+    assert "dask_worker_pools.a.treads is no setting of a pool. Did you mean threads?" in run.output
+    now = {worker["name"]: worker["pid"] for worker in cluster.summary()["workers"]}
+    assert now == {name: worker["pid"] for name, worker in workers.items()}
+
+
+def test_a_pool_that_changes_restarts_its_own_workers_alone(cluster, play, workers):
+    """And one that goes is drained and leaves nothing behind."""
+    host = cluster.host("worker1")
+    before = units(host)
+    hosts = ["--limit", "worker1"]
+    change = {"waiting": {"threads": 3}}
+    run = play("site", *hosts, "-e", json.dumps({"dask_worker_pool_overrides": change}))
+    assert run.returncode == 0, run.output
+    after = units(host)
+    assert after["dask-worker@numeric-1.service"] == before["dask-worker@numeric-1.service"]
+    assert after["dask-worker@waiting-1.service"] != before["dask-worker@waiting-1.service"]
+    run = play("site", *hosts)
+    assert run.returncode == 0, run.output
+    assert {worker["name"]: worker["nthreads"] for worker in cluster.summary()["workers"]}["worker1-waiting-1"] == 4

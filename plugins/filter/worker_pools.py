@@ -1,0 +1,126 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: worker_pools
+short_description: A host's pools of workers, with all of their settings
+version_added: "0.1.0"
+author:
+  - The daskops.cluster authors
+description:
+  - Completes what the pools say with what the host says, and checks that nothing else is said.
+  - A host without pools has one whose name is empty.
+options:
+  _input:
+    description: Value of C(dask_worker_pools), settings by name of the pool.
+    type: dict
+    required: true
+  overrides:
+    description: Value of C(dask_worker_pool_overrides), which wins over the pools.
+    type: dict
+    required: true
+  defaults:
+    description: All settings that there are, with the host's values.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show the threads of each pool
+  ansible.builtin.debug:
+    msg: "{{ pools | daskops.cluster.worker_pools({}, {'threads': 2, 'nanny': false}) }}"
+  vars:
+    pools:
+      numeric: {threads: 4}
+      other: {nanny: true}
+"""
+
+RETURN = r"""
+_value:
+  description: Every setting by name of the pool.
+  type: dict
+"""
+
+import difflib
+import re
+
+from ansible.errors import AnsibleFilterError
+from ansible.module_utils.parsing.convert_bool import boolean
+
+PROFILES = ("numeric", "python", "mixed", "io", "gpu")
+COMMANDS = ("dask worker", "dask cuda worker")
+NAME = r"[a-z][a-z0-9_]{0,19}"
+
+
+def _near(name, known):
+    """What was probably meant, as the end of a sentence."""
+    close = difflib.get_close_matches(str(name), list(known), n=1)
+    return f" Did you mean {close[0]}?" if close else f" There are {', '.join(known)}."
+
+
+def _problems(variable, pools, defaults):
+    """What is wrong with the form of a variable, one sentence each."""
+    if not isinstance(pools, dict):
+        yield f"{variable} is no dictionary. Give the settings of each pool below its name."
+        return
+    for name, about in pools.items():
+        if not re.fullmatch(NAME, str(name)):
+            yield (
+                f"{variable}: '{name}' is no name of a pool. Take up to 20 small letters, digits and _, a letter first."
+            )
+        elif not isinstance(about, dict):
+            yield f"{variable}.{name} is no dictionary. Give the pool's settings, or {{}} for the host's."
+        else:
+            for key, value in about.items():
+                where = f"{variable}.{name}.{key}"
+                if key not in defaults:
+                    yield f"{where} is no setting of a pool.{_near(key, defaults)}"
+                elif isinstance(defaults[key], dict) and not isinstance(value, dict):
+                    yield f"{where} is no dictionary. Give names with their values."
+                elif isinstance(defaults[key], list) and not isinstance(value, list):
+                    yield f"{where} is no list. Give one, also for a single value."
+
+
+def _completed(name, settings):
+    """The settings of one pool, true and false as such."""
+    prefix = f"dask_worker_pools.{name}." if name else "dask_worker_"
+    if "nanny" in settings:
+        try:
+            settings["nanny"] = boolean(settings["nanny"])
+        except TypeError:
+            raise AnsibleFilterError(f"{prefix}nanny is '{settings['nanny']}'. Give true or false.") from None
+    for key, choices in {"profile": PROFILES, "command": COMMANDS}.items():
+        if settings.get(key, choices[0]) not in choices:
+            raise AnsibleFilterError(f"{prefix}{key} is '{settings[key]}'.{_near(settings[key], choices)}")
+    if settings.get("command") == "dask cuda worker":
+        settings["nanny"] = True  # it has no choice
+    return settings
+
+
+def worker_pools(pools, overrides, defaults):
+    """All settings by name of the pool; raises AnsibleFilterError where something else is said."""
+    problems = [
+        *_problems("dask_worker_pools", pools, defaults),
+        *_problems("dask_worker_pool_overrides", overrides, defaults),
+    ]
+    if not problems:
+        problems = [
+            f"dask_worker_pool_overrides names {name}, which is no pool of this host.{_near(name, pools)}"
+            for name in overrides
+            if name not in pools
+        ]
+    if problems:
+        raise AnsibleFilterError("\n".join(problems))
+    if not pools:
+        return {"": _completed("", dict(defaults))}
+    return {name: _completed(name, {**defaults, **about, **overrides.get(name, {})}) for name, about in pools.items()}
+
+
+class FilterModule:
+    """Filters about pools of workers."""
+
+    def filters(self):
+        return {"worker_pools": worker_pools}
