@@ -126,6 +126,7 @@ def judge(report, expected):
         result["versions"] = judge_versions(report["scheduler"], judged, findings)
     result.update(judge_releases(report["scheduler"], judged, expected, findings))
     result.update(judge_certificates(report["scheduler"], judged, expected, findings))
+    result.update(judge_configuration(report["scheduler"], judged, findings))
     return dict(result, verdict=findings.verdict, problems=sorted(findings.problems))
 
 
@@ -261,6 +262,20 @@ def judge_certificates(scheduler, workers, expected, findings):
             "they are your own, replace them and run site.yml.",
         )
     return {"certificate_days": int(min(days.values())) if days else None}
+
+
+def judge_configuration(scheduler, workers, findings):
+    """Find the services with settings that nobody asked for."""
+    everyone = [dict(scheduler, name="scheduler"), *workers]
+    drift = {one["name"]: one["drift"] for one in everyone if one.get("drift")}
+    if drift:
+        keys = sorted({key for found in drift.values() for key in found})
+        findings.add(
+            DEGRADED,
+            f"Configuration is not as it was asked for: {join(keys)} on {join(sorted(drift))}. status.yml with --tags "
+            "config tells where it comes from; a restart of the service ends what was set while it ran.",
+        )
+    return {"drift": drift}
 
 
 def names_of(workers):

@@ -11,6 +11,9 @@ import re
 
 SYSTEMD = "/etc/systemd/system"
 
+#: Where a unit's own directory is while it runs, ``dask-scheduler`` or ``dask-worker-INSTANCE``.
+RUNTIME_DIRECTORIES = "/run"
+
 #: The files below `SYSTEMD` that belong to a kind, so that those no longer planned are found and removed. What else lies
 #: there, such as an administrator's own drop-in, is left alone.
 OURS = {

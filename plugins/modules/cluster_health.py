@@ -252,6 +252,15 @@ certificate_days:
   returned: always
   type: int
   sample: 364
+drift:
+  description:
+    - By name of worker, or V(scheduler), the settings of Dask that are not as they were asked for - set while the service
+      ran, or by a file that is not its release's.
+    - Empty where the services do not run this collection's runtime.
+  returned: always
+  type: dict
+  sample:
+    node1-0: [distributed.worker.memory.spill]
 memory:
   description: Bytes used by all workers, and the sum of their limits.
   returned: always
@@ -281,8 +290,8 @@ workers:
   description:
     - What is known of each worker, sorted by name. Sizes are in bytes, times in seconds.
     - Depending on RV(detail) C(name), C(address), C(host), C(nthreads), C(memory), C(memory_limit), C(heartbeat_age),
-      C(status), C(resources), C(dashboard_port), C(release), C(pid), C(nanny), C(processing), C(managed) and
-      C(spilled).
+      C(status), C(resources), C(dashboard_port), C(release), C(pid), C(nanny), C(processing), C(managed),
+      C(spilled) and C(drift).
   returned: always
   type: list
   elements: dict

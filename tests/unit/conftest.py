@@ -58,7 +58,7 @@ def environment(settings, variables):
     """The variables of a Dask process: ours, and settings of Dask such as ``{"scheduler.preload": [...]}``."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(("DASK_", "DASKOPS_"))}
     env.pop("NOTIFY_SOCKET", None)
-    env.update(PYTHONPATH=str(RUNTIME), DASK_CONFIG=os.devnull, **variables)
+    env.update({"PYTHONPATH": str(RUNTIME), "DASK_CONFIG": os.devnull, **variables})
     for key, value in settings.items():
         env["DASK_DISTRIBUTED__" + key.upper().replace(".", "__").replace("-", "_")] = repr(value)
     return env

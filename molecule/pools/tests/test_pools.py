@@ -97,7 +97,8 @@ except KilledWorker as error:
     print("killed", sum(client.gather(calm)))
 """
     assert cluster.compute(program, timeout=180).split() == ["killed", str(sum(n**2 for n in range(200)))]
-    assert "oom" in host.check_output("journalctl --unit=dask-worker@numeric-1 --no-pager --output=cat")
+    ends = host.check_output("journalctl --unit=dask-worker@numeric-1 --no-pager --output=cat")
+    assert ends.count("code=killed, status=9/KILL") == 2
     cluster.wait_until(lambda: {worker["name"] for worker in cluster.summary()["workers"]} == PLANNED, 60)
     now = {worker["name"]: worker["pid"] for worker in cluster.summary()["workers"]}
     assert now["worker1-numeric-1"] != workers["worker1-numeric-1"]["pid"]
@@ -120,17 +121,19 @@ print(repr(client.submit(lambda: 1 / 0, key="boom", resources={"NETWORK": 1}, wo
 
 
 def test_a_worker_of_somebody_elses_joins_by_the_schedulers_file(cluster, workers):
-    """As a batch job does, which sees the file on a shared file system and has a client's certificate."""
+    """As a batch job does that sees a shared file system, with the scheduler's file and a worker's certificate on it."""
     host = cluster.host(cluster.scheduler)
-    address = json.loads(host.check_output("cat /srv/shared/scheduler.json"))["address"]
-    assert address == cluster.address
-    home = "/home/ops/.config/dask"
+    assert json.loads(host.check_output("cat /srv/shared/scheduler.json"))["address"] == cluster.address
+    for name in ("ca.pem", "worker.pem"):
+        text = cluster.host("worker1").check_output(f"cat /opt/dask/tls/{name}")
+        host.check_output(f"umask 077; cat > /srv/shared/{name} <<'END'\n{text}\nEND\n")
+    host.check_output("chown ops: /srv/shared/*.pem")
     command = (
-        f"{PYTHON} -m distributed.cli.dask_worker --scheduler-file /srv/shared/scheduler.json --name batch "
-        f"--nthreads 1 --memory-limit 300MiB --no-nanny --tls-ca-file {home}/ca.pem --tls-cert {home}/client.pem "
-        f"--tls-key {home}/client.pem"
+        f"{PYTHON} -m distributed.cli.dask_worker --scheduler-file /srv/shared/scheduler.json --name batch --nthreads 1 "
+        "--memory-limit 300MiB --no-nanny --no-dashboard --tls-ca-file /srv/shared/ca.pem "
+        "--tls-cert /srv/shared/worker.pem --tls-key /srv/shared/worker.pem"
     )
-    host.check_output(f"systemd-run --quiet --unit=batch --uid=ops {command}")
+    host.check_output(f"systemd-run --quiet --unit=batch --uid=ops --working-directory=/tmp {command}")
     try:
         cluster.wait_until(lambda: "batch" in {worker["name"] for worker in cluster.summary()["workers"]}, 60)
         assert cluster.compute("print(client.submit(sum, [1, 2], workers=['batch']).result())").strip() == "3"
@@ -161,7 +164,7 @@ def test_the_plan_is_shown_before_it_is_applied(cluster, play):
 
 
 def test_pools_that_over_commit_are_refused_and_nothing_changes(cluster, play, workers):
-    new = {"a": {"count": 1, "threads": 4096}, "b": {"count": 1}}
+    new = {"a": {"count": 1, "threads": 4096}, "b": {"count": 1, "threads": 1}}
     run = play("site", "-e", json.dumps({"dask_worker_pools": new, "dask_worker_pool_overrides": {}}))
     assert run.returncode != 0
     assert "worker1: 1 worker(s) of 4096 thread(s) (a)" in run.output

@@ -1,6 +1,6 @@
 """Drain a worker: it takes no new task, finishes those it runs, hands its data to its peers, then goes.
 
-A unit's stop asks for it over a Unix socket (see `daskops_runtime.stop`). The deadline covers everything, and its last
+A unit's stop asks for it over the worker's socket (see `daskops_runtime.stop`). The deadline covers everything, and its last
 parts are kept for the data and for closing: results that are there shall not be lost for a task that never ends.
 """
 
@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import socket
 import threading
 import uuid
 from collections.abc import Awaitable
@@ -22,7 +21,7 @@ from distributed import Worker
 from distributed.core import Status
 
 from daskops_runtime import systemd
-from daskops_runtime.stop import DRAINING, NOTHING, parse_timeout, socket_path
+from daskops_runtime.stop import DRAINING, NOTHING, parse_timeout
 
 logger = logging.getLogger("distributed.daskops.drain")
 
@@ -328,43 +327,20 @@ class Drain:
 
 
 class Door:
-    """The socket at which a worker is asked to drain"""
+    """Where a worker is asked to drain"""
 
-    def __init__(self, worker: Worker, path: str):
+    def __init__(self, worker: Worker):
         self.worker = worker
-        self.path = path
-        self.server: asyncio.AbstractServer | None = None
         self.drain: Drain | None = None
 
-    async def open(self) -> None:
-        sock = socket.socket(socket.AF_UNIX)
-        try:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.path)  # of a worker that the nanny replaces
-            sock.bind(self.path)
-            os.chmod(self.path, 0o600)  # nobody can connect before it listens
-            self.server = await asyncio.start_unix_server(self.serve, sock=sock, limit=1000)
-        except OSError as e:
-            sock.close()
-            logger.warning("No drain: could not listen on %s: %s", self.path, e)
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            text = (await reader.readline()).decode()
-            command, seconds = text.split()
-            if command != "drain":
-                raise ValueError(command)
-            refusal = self.begin(parse_timeout(seconds))
-        except (ValueError, ConnectionError):
-            refusal = "not understood"
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: str) -> None:
+        """Drain within so many seconds, and tell how it goes; a command for `daskops_runtime.control`"""
+        refusal = self.begin(parse_timeout(seconds))
         if refusal:
             writer.write(f"{refusal}\n".encode())
         elif self.drain:
             self.drain.join(writer)
-            with contextlib.suppress(ConnectionError):
-                await reader.read()  # until the one who asked hangs up, or this process ends
-        # Not when this is cancelled, as all is on SIGTERM: the drain has its last line to say then.
-        writer.close()
+            await reader.read()  # until the one who asked hangs up, or this process ends
 
     def begin(self, seconds: float) -> str | None:
         """Begin to drain, unless that has begun; return why not"""
@@ -377,38 +353,20 @@ class Door:
         self.drain = Drain(self.worker, seconds)
         return None
 
-    def close(self) -> None:
-        if self.server:
-            self.server.close()
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.path)
-        if self.drain:
-            self.drain.interrupt()
 
-
-async def start(worker: Worker) -> None:
-    """Open the socket
-
-    The variable is taken out of the environment: a worker that a task starts, in this process or in a child, is not
-    the one that the unit's stop means.
-    """
-    path = socket_path()
-    os.environ.pop("RUNTIME_DIRECTORY", None)
-    if not path:
-        logger.info("No drain: RUNTIME_DIRECTORY is not set, so this is no unit that could be asked to stop")
-        return
-    _doors[worker] = Door(worker, path)
-    await _doors[worker].open()
+def start(worker: Worker) -> Door:
+    """Be ready to drain"""
+    _doors[worker] = Door(worker)
+    return _doors[worker]
 
 
 def begin(worker: Worker, seconds: float) -> str | None:
-    """Drain a worker without being asked at its socket; return why not, where that cannot be"""
-    door = _doors.get(worker)
-    return door.begin(seconds) if door else f"this worker has no socket: {NOTHING}"
+    """Drain a worker within so many seconds; return why not, where that cannot be"""
+    return _doors[worker].begin(seconds) if worker in _doors else f"the worker is closing already: {NOTHING}"
 
 
 def stop(worker: Worker) -> None:
-    """Close the socket; a drain that has not come to its end says so"""
+    """A drain that has not come to its end says so"""
     door = _doors.pop(worker, None)
-    if door:
-        door.close()
+    if door and door.drain:
+        door.drain.interrupt()

@@ -15,7 +15,7 @@ from distributed.metrics import time
 from distributed.scheduler import WorkerState
 from distributed.versions import get_versions
 
-from daskops_runtime import certificates, release
+from daskops_runtime import certificates, configuration, release
 
 #: Raised by one when a reader of an older document would misread a newer one. Keys may be added without it.
 SCHEMA = 1
@@ -62,6 +62,7 @@ def describe_worker(ws: WorkerState, versions: Versions, now: float) -> dict[str
         "heartbeat_age": round(max(0.0, now - ws.last_seen), 3),
         "versions": versions.number((ws.versions or {}).get("packages")),
         "certificate_expires": ws.metrics.get(certificates.KEY),
+        "drift": ws.metrics.get(configuration.KEY),
     }
 
 
@@ -91,6 +92,7 @@ def summarize(scheduler: Scheduler) -> dict[str, Any]:
             "release": release.get_release(),
             "versions": versions.number(get_versions()["packages"]),
             "certificate_expires": certificates.get_expiry(scheduler),
+            "drift": configuration.get_drift(),
             "workers": len(scheduler.workers),
             "tasks": dict(tasks),
             # "fire-and-forget" is a client of the scheduler's own making

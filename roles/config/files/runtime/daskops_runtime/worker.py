@@ -6,7 +6,7 @@ import os
 
 from distributed import Worker
 
-from daskops_runtime import certificates, dashboard, drain, errors, lifetime, release, systemd
+from daskops_runtime import certificates, configuration, control, dashboard, drain, errors, lifetime, release, systemd
 
 
 async def dask_setup(worker: Worker) -> None:
@@ -20,14 +20,18 @@ async def dask_setup(worker: Worker) -> None:
         worker.state.available_resources[resource] = worker.state.nthreads
     certificates.start(worker, systemd.notify)
     worker.metrics[certificates.KEY] = certificates.get_expiry
+    worker.metrics[configuration.KEY] = configuration.get_drift
     dashboard.start(worker)
     await errors.start(worker)
     systemd.start(worker)
-    await drain.start(worker)
+    door = drain.start(worker)
+    await control.start(worker, {"drain": door.serve, "configuration": configuration.serve})
     lifetime.start(worker)
+    configuration.start(worker)
 
 
 async def dask_teardown(worker: Worker) -> None:
+    control.stop(worker)
     drain.stop(worker)
     systemd.stop(worker)
     certificates.stop(worker)

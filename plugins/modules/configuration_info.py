@@ -1,0 +1,109 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: configuration_info
+short_description: Ask a host's Dask services for their settings
+version_added: "0.1.0"
+description:
+  - Asks every running service for its configuration and where each value came from, at the socket that is root's and the
+    services' user's alone.
+author:
+  - The daskops.cluster authors
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing in either mode.
+  diff_mode:
+    support: none
+    description: There is no change to show.
+options:
+  timeout:
+    description: Seconds that a service may take to answer.
+    type: float
+    default: 5
+"""
+
+EXAMPLES = r"""
+- name: Ask the services for their configuration
+  daskops.cluster.configuration_info:
+  register: configuration
+
+- name: Show where a worker's threshold for spilling comes from
+  ansible.builtin.debug:
+    var: configuration.services['dask-worker@1.service'].settings['distributed.worker.memory.spill']
+"""
+
+RETURN = r"""
+services:
+  description: What each service that runs told, by its unit.
+  type: dict
+  returned: always
+  contains:
+    settings:
+      description:
+        - Value and origin by key of Dask's configuration, and by option of the command line.
+        - The origin is V(default), V(file) for that of the service's release, the path of another file, an environment
+          variable, whose value is not told, V(command line), or V(the process), which has set it itself.
+      type: dict
+    drift:
+      description: Keys that are not as they were asked for.
+      type: list
+      elements: str
+  sample:
+    dask-worker@1.service:
+      settings:
+        distributed.worker.memory.spill: [0.7, file]
+        --nthreads: ["4", command line]
+      drift: []
+silent:
+  description: Units whose services gave no answer, and why.
+  type: dict
+  returned: always
+  sample: {}
+"""
+
+import json
+import os
+import socket
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.daskops.cluster.plugins.module_utils.units import RUNTIME_DIRECTORIES, UNIT
+
+# As the runtime calls it, in the runtime directory of the unit.
+SOCKET = "control.sock"
+
+
+def ask(path, timeout):
+    """What a service answers at its socket."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(timeout)
+        sock.connect(path)
+        sock.sendall(b"configuration\n")
+        parts = []
+        while parts[-1:] != [b""]:
+            parts.append(sock.recv(65536))
+    return json.loads(b"".join(parts))
+
+
+def main():
+    module = AnsibleModule(argument_spec={"timeout": {"type": "float", "default": 5}}, supports_check_mode=True)
+    services, silent = {}, {}
+    units = ["dask-scheduler.service", "dask-worker@*.service"]
+    listed = module.run_command(["systemctl", "list-units", "--state=active", "--plain", "--no-legend", *units])[1]
+    for unit in [line.split()[0] for line in listed.splitlines()]:
+        if UNIT.fullmatch(unit):
+            name = unit.removesuffix(".service").replace("@", "-")
+            try:
+                services[unit] = ask(os.path.join(RUNTIME_DIRECTORIES, name, SOCKET), module.params["timeout"])
+            except (OSError, ValueError) as error:
+                silent[unit] = str(error)
+    module.exit_json(changed=False, services=services, silent=silent)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What runs says what it has set and from where, and what nobody asked for."""
+
+import contextlib
+import json
+import urllib.request
+
+import pytest
+from ansible_collections.daskops.cluster.plugins.filter.configuration_table import configuration_table
+from ansible_collections.daskops.cluster.plugins.module_utils.health import Expected, judge
+from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_http import SchedulerHTTP
+from ansible_collections.daskops.cluster.plugins.modules.configuration_info import ask
+from conftest import scheduler, wait_until, worker
+
+SPILL, TARGET = "distributed.worker.memory.spill", "distributed.worker.memory.target"
+RELEASE = "distributed: {worker: {memory: {spill: 0.72, target: 0.5}}, comm: {retry: {count: 7}}}"
+FOREIGN = "distributed: {worker: {memory: {target: 0.4}, connections: {outgoing: 11, incoming: 10}}}"
+PRELOAD = "import dask\n\n\ndef dask_setup(server):\n    dask.config.set({'distributed.worker.profile.cycle': '7s'})\n"
+
+
+class Service:
+    """A running scheduler or worker with a release's file, somebody's own file and a variable."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        for name, text in {"release.yaml": RELEASE, ".config/dask/own.yaml": FOREIGN, "preset.py": PRELOAD}.items():
+            (directory / name).parent.mkdir(parents=True, exist_ok=True)
+            (directory / name).write_text(text)
+        self.variables = {
+            "DASK_CONFIG": str(directory / "release.yaml"),
+            "HOME": str(directory),
+            "DASK_DISTRIBUTED__COMM__RETRY__COUNT": "8",
+            "RUNTIME_DIRECTORY": str(directory),
+        }
+
+    def ask(self):
+        return ask(str(self.directory / "control.sock"), 10)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["worker", "nanny"])
+def services(request, tmp_path_factory):
+    """A client, and a scheduler and a worker that may have a nanny."""
+    with contextlib.ExitStack() as stack:
+        ours, theirs = (Service(tmp_path_factory.mktemp(name)) for name in ("s", "w"))
+        for_scheduler = {"scheduler.preload": ["daskops_runtime.scheduler", str(ours.directory / "preset.py")]}
+        started = stack.enter_context(scheduler(ours.directory, runtime=True, settings=for_scheduler, **ours.variables))
+        for_worker = {"worker.preload": ["daskops_runtime.worker", str(theirs.directory / "preset.py")]}
+        stack.enter_context(
+            worker(started, "w1", nanny=request.param, runtime=True, settings=for_worker, **theirs.variables)
+        )
+        client = stack.enter_context(started.client())
+        client.wait_for_workers(1, 30)
+        yield client, ours, theirs, started
+
+
+def drift(started):
+    """What the scheduler and its worker report."""
+    with urllib.request.urlopen(f"{started.url}/daskops/summary.json") as response:
+        summary = json.load(response)
+    return summary["scheduler"]["drift"], summary["workers"][0]["drift"]
+
+
+OWN = ["distributed.worker.connections.outgoing"]  # the release's file wins over the other, and 10 is the default
+
+
+def test_each_value_says_where_it_came_from(services):
+    for service in services[1:3]:
+        told = service.ask()
+        settings = told["settings"]
+        assert settings[SPILL] == [0.72, "file"]
+        assert settings[TARGET] == [0.5, "file"]
+        assert settings[OWN[0]] == [11, str(service.directory / ".config/dask/own.yaml")]
+        assert settings["distributed.comm.retry.count"] == [
+            "********",
+            "environment variable DASK_DISTRIBUTED__COMM__RETRY__COUNT",
+        ]
+        assert settings["distributed.scheduler.allowed-failures"] == [3, "default"]
+        assert settings["distributed.worker.profile.cycle"] == ["7s", "the process"]  # a preload's
+        assert told["drift"] == OWN
+    assert services[2].ask()["settings"]["--nthreads"] == ["1", "command line"]
+    assert services[1].ask()["settings"]["--port"] == ["0", "command line"]
+
+
+def test_what_is_set_while_it_runs_is_drift(services):
+    client, _, theirs, started = services
+    wait_until(lambda: drift(started) == (OWN, OWN))
+
+    def change(value):
+        import dask
+
+        dask.config.set({"distributed.worker.memory.spill": value})
+
+    client.run(change, 0.79)
+    wait_until(lambda: drift(started) == (OWN, [*OWN, SPILL]))
+    assert theirs.ask()["settings"][SPILL] == [0.79, "the process"]
+    report = SchedulerHTTP(started.url).report()
+    found = judge(report, Expected())
+    assert found["verdict"] == "degraded"
+    assert found["drift"] == {"scheduler": OWN, "w1": [*OWN, SPILL]}
+    assert f"Configuration is not as it was asked for: {OWN[0]}, {SPILL} on scheduler, w1." in found["problems"][0]
+    client.run(change, 0.72)
+    wait_until(lambda: drift(started) == (OWN, OWN))
+
+
+def test_tasks_that_are_clients_are_no_drift(services):
+    client, _, _, started = services
+
+    def compute():
+        from distributed import get_client, secede
+
+        with_client = get_client()
+        secede()
+        return with_client.submit(sum, [1, 2], pure=False).result()
+
+    assert client.submit(compute, pure=False).result(30) == 3
+    assert services[2].ask()["drift"] == OWN
+
+
+def test_table_of_what_is_set():
+    common = {"a.b": [1, "default"], "a.c": [0.5, "file"], "--name": ["x", "command line"]}
+    hosts = [
+        {
+            "inventory_hostname": name,
+            "__dask_configuration": {
+                "services": {"dask-worker@1.service": {"settings": settings, "drift": drift}},
+                "silent": {},
+            },
+        }
+        for name, settings, drift in [("n1", common, []), ("n2", {**common, "a.d": ["y", "/x.yaml"]}, ["a.d"])]
+    ]
+    hosts.append(
+        {
+            "inventory_hostname": "n3",
+            "__dask_configuration": {"services": {}, "silent": {"dask-scheduler.service": "no"}},
+        }
+    )
+    hosts.append({"inventory_hostname": "n4"})
+    assert [line.split(maxsplit=2) for line in configuration_table(hosts)][1:] == [
+        ["a.c", "0.5", "file                    n1 dask-worker@1, n2 dask-worker@1"],
+        ["a.d", '"y"', "/x.yaml, NOT ASKED FOR  n2 dask-worker@1"],
+        ["--name", '"x"', "command line            n1 dask-worker@1, n2 dask-worker@1"],
+        ["n3", "dask-scheduler.service:", "not known, no"],
+        ["n4:", "not", "known, for the host could not be asked"],
+    ]
+    assert any(line.startswith("a.b ") for line in configuration_table(hosts, defaults=True))
