@@ -92,6 +92,11 @@ def bad_settings(host, settings):
         if not PLAIN_PATH.fullmatch(path):
             yield f"{host}: {variable} is '{path}'. Give an absolute path of letters, digits and the characters . _ - + @"
     yield from bad_variables(host, "dask_environment_variables", settings["environment_variables"])
+    if settings["shutdown_token"] == "bad":
+        yield (
+            f"{host}: dask_shutdown_token is too short, or has other characters than printable ASCII. Take 16 or more, like "
+            "those that `openssl rand -hex 16` prints."
+        )
     nannies = any(about["nanny"] for about in settings["pools"].values())
     if settings["modules"].get("dask_nanny_preloads") and settings["worker"] and not nannies:
         yield f"{host}: dask_nanny_preloads is set, and there is no nanny. Set dask_worker_nanny to true, or leave it out."

@@ -102,6 +102,11 @@ options:
         description: Value of C(dask_scheduler_file); empty for none.
         type: str
         required: true
+      shutdown_token:
+        description: What is known of C(dask_shutdown_token), which is a secret.
+        type: str
+        choices: [none, good, bad]
+        required: true
       environment_variables:
         description: Value of C(dask_environment_variables).
         type: dict
@@ -186,6 +191,7 @@ EXAMPLES = r"""
       scratch_any_filesystem: false
       paths: []
       devices: []
+      shutdown_token: none
       scheduler_file: ""
       environment_variables: {}
       modules: {dask_worker_preloads: [my_company.dask_monitor]}

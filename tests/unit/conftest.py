@@ -136,7 +136,7 @@ def scheduler(directory, *args, runtime=False, settings=None, **variables):
     settings = dict(settings or {})
     if runtime:
         settings.setdefault("scheduler.preload", ["daskops_runtime.scheduler"])
-        settings.setdefault("scheduler.http.routes", ["daskops_runtime.routes", *STOCK_ROUTES])
+        settings.setdefault("scheduler.http.routes", ["daskops_runtime.summary", *STOCK_ROUTES])
     file = directory / "scheduler.json"
     command = ["distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", 0, "--scheduler-file", file]
     command += ["--dashboard-address", "127.0.0.1:0", "--no-dashboard", *args]

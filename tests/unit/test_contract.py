@@ -176,7 +176,7 @@ def tasks(value):
     if isinstance(value, dict):
         for key, inner in value.items():
             if str(key).startswith("daskops.cluster."):
-                yield key.rsplit(".", 1)[1], inner
+                yield key.rsplit(".", 1)[1], inner or {}
             yield from tasks(inner)
     elif isinstance(value, list):
         for inner in value:

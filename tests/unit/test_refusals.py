@@ -407,6 +407,7 @@ GOOD_SETTINGS = {
     "scheduler_file": "/shared/scheduler.json",
     "environment_variables": {"A_1": "b"},
     "modules": {},
+    "shutdown_token": "good",
     "worker": True,
     "pools": {"": {"scratch_directory": "/scratch", "nanny": False, "command": "dask worker"}},
 }
@@ -517,6 +518,11 @@ def test_good_pools_pass():
 def test_a_pool_that_no_host_could_follow(changes, parts):
     sentence = only(plan_host.bad_pool("w1", "big", {**GOOD_POOL, **changes}))
     assert says(sentence, "w1: dask_worker_pools.big.", *parts)
+
+
+def test_a_token_that_could_be_guessed():
+    sentence = only(plan_host.bad_settings("w1", {**GOOD_SETTINGS, "shutdown_token": "bad"}))
+    assert says(sentence, "w1: dask_shutdown_token is too short", "openssl rand -hex 16")
 
 
 def test_arguments_of_preloads_that_are_not_handed_over():

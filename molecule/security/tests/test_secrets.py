@@ -8,13 +8,20 @@ import pytest
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
 
-CANARY = "canary-7f3a9c51"
+CANARY = "canary-7f3a9c51e2d0"
 SPECS = Path(__file__).resolve().parents[3] / "roles/preflight/meta/argument_specs.yml"
 SECRETS = {
     "dask_environment_variables": {"REPORT_TOKEN": CANARY},
     # What hosts run is there already, so nothing is fetched from it.
     "dask_environment_index_url": f"https://somebody:{CANARY}@index.invalid/simple",
     "dask_dashboard_proxy_users": {"ada": CANARY},
+    "dask_shutdown_token": CANARY,
+    "dask_worker_environment_variables": {"WORKER_TOKEN": CANARY},
+    "dask_worker_pools": {
+        "main": {},
+        "other": {"count": 1, "threads": 1, "environment_variables": {"POOL_TOKEN": CANARY}},
+    },
+    "dask_worker_pool_overrides": {"main": {"environment_variables": {"OVERRIDE_TOKEN": CANARY}, "memory": "500MiB"}},
 }
 
 
@@ -75,7 +82,7 @@ def test_runs_show_no_secret(cluster, play, arguments, keys, monkeypatch, tmp_pa
             "site": play("site", *arguments),
             "client": play("client", *arguments),
             "rotate": play("rotate_certificates", *arguments),
-            "status": play("status", *arguments),
+            "status": play("status", "--tags", "all,config,plan,ports", *arguments),
         }
     keys += [path.read_text().splitlines()[1] for path in cluster.certificates.glob("*.key")]
     for name, run in runs.items():

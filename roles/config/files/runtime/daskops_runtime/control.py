@@ -75,6 +75,11 @@ async def start(server: Server, commands: dict[str, Command]) -> None:
     await _sockets[server].open()
 
 
+def get_directory(server: Server) -> str | None:
+    """The unit's runtime directory, where there is one"""
+    return os.path.dirname(_sockets[server].path) if server in _sockets else None
+
+
 def stop(server: Server) -> None:
     opened = _sockets.pop(server, None)
     if opened:

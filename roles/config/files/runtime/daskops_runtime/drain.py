@@ -36,6 +36,9 @@ UNREACHABLE = "the scheduler cannot be reached"
 #: The states of a worker, as the scheduler knows it, that may take data, now or later.
 TAKERS = {"init", "running", "paused"}
 
+#: With what a process ends that does not end by itself.
+exit_status = 0
+
 _doors: dict[Worker, Door] = {}
 
 
@@ -52,7 +55,7 @@ def end_process_in(seconds: float) -> None:
 
     def end() -> None:
         logger.warning("The worker did not close in time: ending its process")
-        os._exit(0)
+        os._exit(exit_status)
 
     timer = threading.Timer(seconds, end)
     timer.daemon = True

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 from distributed import Nanny
 
-from daskops_runtime import certificates, systemd
+from daskops_runtime import certificates, shutdown, systemd
 
 
 async def dask_setup(nanny: Nanny) -> None:
@@ -13,5 +15,6 @@ async def dask_setup(nanny: Nanny) -> None:
 
 
 async def dask_teardown(nanny: Nanny) -> None:
+    shutdown.stay_down_if_marked(os.environ.get("RUNTIME_DIRECTORY"))
     systemd.stop(nanny)
     certificates.stop(nanny)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from distributed import Scheduler
 
-from daskops_runtime import certificates, configuration, control, systemd
+from daskops_runtime import certificates, configuration, control, shutdown, systemd
 
 
 async def dask_setup(scheduler: Scheduler) -> None:
     certificates.start(scheduler, systemd.notify)
     await control.start(scheduler, {"configuration": configuration.serve})
+    shutdown.start()
     systemd.start(scheduler)
     configuration.start(scheduler)
 
 
 async def dask_teardown(scheduler: Scheduler) -> None:
+    shutdown.stay_down_if_marked(control.get_directory(scheduler))
     control.stop(scheduler)
     systemd.stop(scheduler)
     certificates.stop(scheduler)

@@ -6,7 +6,18 @@ import os
 
 from distributed import Worker
 
-from daskops_runtime import certificates, configuration, control, dashboard, drain, errors, lifetime, release, systemd
+from daskops_runtime import (
+    certificates,
+    configuration,
+    control,
+    dashboard,
+    drain,
+    errors,
+    lifetime,
+    release,
+    shutdown,
+    systemd,
+)
 
 
 async def dask_setup(worker: Worker) -> None:
@@ -26,11 +37,13 @@ async def dask_setup(worker: Worker) -> None:
     systemd.start(worker)
     door = drain.start(worker)
     await control.start(worker, {"drain": door.serve, "configuration": configuration.serve})
+    shutdown.start()
     lifetime.start(worker)
     configuration.start(worker)
 
 
 async def dask_teardown(worker: Worker) -> None:
+    shutdown.stay_down_if_marked(control.get_directory(worker))
     control.stop(worker)
     drain.stop(worker)
     systemd.stop(worker)

@@ -1,4 +1,4 @@
-"""The scheduler's read-only HTTP routes of our own: list this module first in ``distributed.scheduler.http.routes``.
+"""The scheduler's read-only HTTP routes of our own: a module of ``distributed.scheduler.http.routes``.
 
 Dask's ``json/identity.json`` answers 500 while tasks run, and no route of Dask's tells versions or releases.
 """

@@ -1,0 +1,87 @@
+"""A graceful end for whoever asks over HTTP with the token: a route of schedulers and workers.
+
+For orchestrators that take machines away without systemd's help, such as those of spot instances: ``POST daskops/shutdown``
+has a worker drain as its unit's stop would, or a scheduler close in order, and systemd not start it again. It is answered
+at once; who wants to know the end waits until nobody answers any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import hmac
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from distributed import Worker
+from distributed.core import Server
+from distributed.http.utils import RequestHandler
+
+from daskops_runtime import control, drain, stop
+
+logger = logging.getLogger("distributed.daskops.shutdown")
+
+#: Exit status after which units do not start a service again.
+STAY_DOWN = 75
+#: File in the unit's runtime directory by which a worker tells its nanny.
+MARK = "stay-down"
+
+_token = ""
+_closing: set[asyncio.Task] = set()
+
+
+def start() -> None:
+    """Take the token out of the environment, so that no child process inherits it"""
+    global _token
+    _token = os.environ.pop("DASKOPS_SHUTDOWN_TOKEN", "") or _token
+
+
+def exit_with_status() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(STAY_DOWN)
+
+
+def stay_down_if_marked(directory: str | None) -> None:
+    """Have this process end with the status that keeps systemd from starting it again, if it was asked to"""
+    if directory and Path(directory, MARK).exists():
+        atexit.register(exit_with_status)
+
+
+class Shutdown(RequestHandler):
+    def post(self) -> None:
+        scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not _token or not hmac.compare_digest(token.encode(), _token.encode()):
+            self.set_header("WWW-Authenticate", "Bearer")
+            self.answer(401, "this asks for the token: Authorization: Bearer TOKEN")
+            return
+        directory = control.get_directory(self.server)
+        if directory:
+            Path(directory, MARK).touch()
+        drain.exit_status = STAY_DOWN
+        logger.warning("Shutting down, as %s has asked for", self.request.remote_ip)
+        if isinstance(self.server, Worker):
+            refusal = drain.begin(self.server, stop.get_timeout())
+            self.answer(409 if refusal else 202, refusal or "draining")
+        else:
+            closing = asyncio.create_task(close(self.server))
+            _closing.add(closing)
+            closing.add_done_callback(_closing.discard)
+            self.answer(202, "closing")
+
+    def answer(self, status: int, said: str) -> None:
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json; charset=UTF-8")
+        self.write(json.dumps({"status": said}))
+
+
+async def close(scheduler: Server) -> None:
+    await asyncio.sleep(0.1)  # for the answer to leave
+    await scheduler.close(reason="daskops-shutdown")
+
+
+routes: list[tuple[str, Callable, dict]] = [(r"daskops/shutdown", Shutdown, {})]

@@ -1,0 +1,183 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pages of workers through the scheduler, and a graceful end for whoever has the token."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import re
+import signal
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+from conftest import STOCK_ROUTES, scheduler, wait_until, worker
+from tornado.httpclient import HTTPClientError
+from tornado.websocket import websocket_connect
+
+TOKEN = "a-token-of-the-tests"
+PAGES = {"scheduler.http.routes": ["daskops_runtime.summary", "daskops_runtime.pages", *STOCK_ROUTES]}
+SHUTDOWN = {
+    "scheduler.http.routes": ["daskops_runtime.shutdown", "daskops_runtime.summary", *STOCK_ROUTES],
+    "worker.http.routes": ["daskops_runtime.shutdown", "distributed.http.health"],
+}
+
+
+def fetch(url, method="GET", token=None):
+    """Status and text of an answer."""
+    request = urllib.request.Request(url, method=method, data=b"" if method == "POST" else None)
+    if token:
+        request.add_header("Authorization", token)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as e:
+        return e.code, f"{e.reason} {e.read().decode()}"
+
+
+def http_port(started, name):
+    """Port of a worker's pages."""
+    workers = json.loads(fetch(f"{started.url}/daskops/summary.json")[1])["workers"]
+    return next(worker["dashboard_port"] for worker in workers if worker["name"] == name)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Pages
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Address of the pages of a worker, through its scheduler."""
+    with scheduler(tmp_path_factory.mktemp("pages"), runtime=True, settings=PAGES) as started:
+        with worker(started, "w1", runtime=True), started.client() as client:
+            client.wait_for_workers(1, 30)
+            yield f"{started.url}/proxy/{http_port(started, 'w1')}/127.0.0.1"
+
+
+def test_pages_of_workers_are_seen_through_the_scheduler(pages):
+    assert fetch(f"{pages}/health") == (200, "ok")
+    status, page = fetch(f"{pages}/status")
+    assert status == 200 and "bokeh" in page.lower()
+    assert fetch(f"{pages}/nothing-like-that")[0] == 404
+    # And so is what pages load, by links of their own.
+    (script, *_) = re.findall(r'src="((?:\.\./|\./|)static/[^"]*bokeh[^"]*)"', page)
+    status, text = fetch(f"{pages}/{script}")
+    assert status == 200 and len(text) > 10_000
+
+
+def test_pages_live(pages):
+    """What a page shows comes over a websocket."""
+    token = re.search(r'"token":"([^"]+)"', fetch(f"{pages}/status")[1]).group(1)
+
+    async def connect(page, *protocols):
+        connection = await websocket_connect(f"{pages.replace('http', 'ws', 1)}/{page}", subprotocols=protocols)
+        message = await asyncio.wait_for(connection.read_message(), 20)
+        protocol = connection.selected_subprotocol
+        connection.close()
+        return protocol, message
+
+    protocol, message = asyncio.run(connect("status/ws", "bokeh", token))
+    assert protocol == "bokeh" and "ACK" in message
+    with pytest.raises(HTTPClientError):
+        asyncio.run(connect("no/ws"))
+
+
+@pytest.mark.parametrize("address", ["22/127.0.0.1", "{port}/localhost", "{port}/127.0.0.2", "{port}/x@127.0.0.1"])
+def test_nothing_but_workers_is_seen_through_the_scheduler(pages, address):
+    root, port = re.fullmatch(r"(.*/proxy)/(\d+)/127\.0\.0\.1", pages).groups()
+    status, said = fetch(f"{root}/{address.format(port=port)}/health")
+    assert status == 404 and "No worker of this cluster has such an address" in said
+
+
+def test_pages_are_only_read(pages):
+    assert fetch(f"{pages}/health", "POST")[0] == 405
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Shutdown
+
+
+@pytest.fixture
+def guarded(tmp_path):
+    """A scheduler with the token, how to start workers with it, and a client."""
+    with contextlib.ExitStack() as stack:
+        directory = tmp_path / "scheduler"
+        directory.mkdir()
+        ours = {"DASKOPS_SHUTDOWN_TOKEN": TOKEN, "RUNTIME_DIRECTORY": str(directory)}
+        started = stack.enter_context(scheduler(directory, runtime=True, settings=SHUTDOWN, **ours))
+        client = stack.enter_context(started.client())
+
+        def start(name, **options):
+            (tmp_path / name).mkdir()
+            variables = {"DASKOPS_SHUTDOWN_TOKEN": TOKEN, "RUNTIME_DIRECTORY": str(tmp_path / name)}
+            arguments = ["--preload-nanny", "daskops_runtime.nanny"] if options.get("nanny") else []
+            process = stack.enter_context(
+                worker(started, name, *arguments, runtime=True, settings=SHUTDOWN, **variables, **options)
+            )
+            known = lambda: client.scheduler_info(n_workers=-1)["workers"].values()  # noqa: E731
+            wait_until(lambda: name in {worker["name"] for worker in known()}, 40)
+            return process
+
+        yield started, start, client
+
+
+def test_without_the_token_nothing_happens(guarded):
+    started, start, client = guarded
+    process = start("w1")
+    urls = [started.url, f"http://127.0.0.1:{http_port(started, 'w1')}"]
+    tokens = [None, "Bearer", "Bearer wrong", f"Basic {TOKEN}", TOKEN, "Bearer \xe9"]
+    for url, token in itertools.product(urls, tokens):
+        status, said = fetch(f"{url}/daskops/shutdown", "POST", token)
+        assert status == 401 and "Authorization: Bearer TOKEN" in said
+        assert fetch(f"{url}/daskops/shutdown")[0] == 405
+    assert client.submit(sum, [1, 2]).result(20) == 3
+    assert process.poll() is None and started.process.poll() is None
+
+
+@pytest.mark.parametrize("nanny", [False, True])
+def test_worker_drains_and_stays_down(guarded, nanny):
+    started, start, client = guarded
+    process = start("w1", nanny=nanny)
+    url = f"http://127.0.0.1:{http_port(started, 'w1')}/daskops/shutdown"
+    address = list(client.scheduler_info(n_workers=-1)["workers"])
+    start("peer")
+    (data,) = client.scatter([b"kept"], workers=address, hash=False)
+    running = client.submit(lambda: time.sleep(3) or "done", workers=address, allow_other_workers=True, pure=False)
+    wait_until(lambda: client.processing()[address[0]])
+    assert fetch(url, "POST", f"Bearer {TOKEN}") == (202, '{"status": "draining"}')
+    assert fetch(url, "POST", f"Bearer {TOKEN}")[0] == 202  # once more does no harm
+    assert process.wait(30) == 75
+    assert (running.result(20), data.result(20)) == ("done", b"kept")
+    seen = client.run(lambda: __import__("os").environ.get("DASKOPS_SHUTDOWN_TOKEN"))
+    assert list(seen.values()) == [None]  # nor would a child process
+
+
+def test_scheduler_closes_and_stays_down(guarded):
+    started, start, client = guarded
+    process = start("w1")
+    assert fetch(f"{started.url}/daskops/shutdown", "POST", f"Bearer {TOKEN}") == (202, '{"status": "closing"}')
+    assert started.process.wait(20) == 75
+    assert process.wait(30) == 0  # to be started again, and to wait for the scheduler
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The scheduler's stop
+
+
+def test_scheduler_that_is_stopped_tells_everybody(guarded, tmp_path):
+    """SIGTERM, while there is work: clients and workers know at once, and nothing waits for the deadline of the unit."""
+    started, start, client = guarded
+    processes = [start("w1"), start("w2", nanny=True)]
+    waiting = client.submit(time.sleep, 600)
+    wait_until(lambda: any(client.processing().values()))
+    begin = time.monotonic()
+    started.process.send_signal(signal.SIGTERM)
+    assert started.process.wait(20) == 0  # to be started again
+    assert time.monotonic() - begin < 10
+    assert not (tmp_path / "scheduler/scheduler.json").exists()
+    assert not (tmp_path / "scheduler/control.sock").exists()
+    wait_until(lambda: waiting.status == "cancelled", 10)
+    assert [process.wait(45) for process in processes] == [0, 0]
