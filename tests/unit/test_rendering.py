@@ -248,7 +248,7 @@ def test_configuration_is_merged_deeply(releases):
     defaults = variables["__dask_config_defaults"]["distributed"]
     ours = yaml.safe_load((releases["scheduler"] / "scheduler/dask_configuration.yaml").read_text())["distributed"]
     assert ours["worker"]["memory"] == {**defaults["worker"]["memory"], "spill": 0.65}
-    assert ours["admin"] == CONFIG["distributed"]["admin"]
+    assert ours["admin"] == {**defaults["admin"], **CONFIG["distributed"]["admin"]}
     assert ours["scheduler"]["allowed-failures"] == defaults["scheduler"]["allowed-failures"]
     assert ours["scheduler"]["idle-timeout"] is None
 

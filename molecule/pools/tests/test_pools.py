@@ -1,6 +1,8 @@
 """Several kinds of workers on one host: each has its own place, limits and ways, and none disturbs another."""
 
 import json
+import re
+import subprocess
 
 import pytest
 from conftest import PYTHON
@@ -140,6 +142,50 @@ def test_a_worker_of_somebody_elses_joins_by_the_schedulers_file(cluster, worker
     finally:
         host.check_output("systemctl stop batch")
     cluster.wait_until(lambda: {worker["name"] for worker in cluster.summary()["workers"]} == PLANNED, 60)
+
+
+def test_what_runs_tells_its_settings_and_what_nobody_asked_for(cluster, play, workers):
+    def table():
+        run = play("status", "--tags", "config,health")
+        assert run.returncode == 0, run.output
+        return run.output
+
+    told = table()
+    assert re.search(r"distributed\.worker\.memory\.spill +0\.7 +file +.*worker1 dask-worker@numeric-1", told)
+    assert re.search(r"--nthreads +.+4.+ +command line +worker1 dask-worker@waiting-1", told)
+    assert "NOT ASKED FOR" not in told and "is healthy" in told
+    change = (
+        "import dask\nprint(client.run(dask.config.set, {'distributed.worker.memory.spill': %s}, workers=['%s']) and 1)"
+    )
+    address = workers["worker1-numeric-1"]["address"]
+    cluster.compute(change % (0.75, address))
+    try:
+        cluster.wait_until(lambda: any(worker["drift"] for worker in cluster.summary()["workers"]), 30)
+        told = table()
+        key = "distributed.worker.memory.spill"
+        assert f"Configuration is not as it was asked for: {key} on worker1-numeric-1." in re.sub(r"\s+", " ", told)
+        assert re.search(rf"{key} +0\.75 +the process, NOT ASKED FOR +worker1 dask-worker@numeric-1", told)
+    finally:
+        cluster.compute(change % (0.7, address))
+
+
+def test_pages_of_workers_are_seen_through_the_scheduler(cluster):
+    address = cluster.variables["worker1"]["ansible_host"]
+    assert "bokeh" in cluster.get(f"proxy/8901/{address}/status").stdout.lower()
+    assert cluster.get(f"proxy/22/{address}/status").returncode != 0
+
+
+def test_worker_that_an_orchestrator_takes_away_stays_down(cluster, play, workers):
+    url = f"https://{cluster.variables['worker1']['ansible_host']}:8901/daskops/shutdown"
+    authority = ["--cacert", str(cluster.certificates / "ca.pem")]
+    command = ["curl", "-sf", *authority, "-X", "POST", "-H", "Authorization: Bearer a-token-of-the-tests", url]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == '{"status": "draining"}'
+    host = cluster.host("worker1")
+    state = "systemctl show --property=ActiveState --value dask-worker@waiting-1"
+    cluster.wait_until(lambda: host.run(state).stdout.strip() == "inactive", 60)
+    assert "worker1-waiting-1" not in {worker["name"] for worker in cluster.summary()["workers"]}
+    assert play("start").returncode == 0
+    assert "worker1-waiting-1" in {worker["name"] for worker in cluster.summary()["workers"]}
 
 
 def test_the_plan_is_shown_before_it_is_applied(cluster, play):
