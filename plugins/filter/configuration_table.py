@@ -12,7 +12,7 @@ author:
   - The daskops.cluster authors
 description:
   - Lists what M(daskops.cluster.configuration_info) told of several hosts. Services with the same value from the same origin
-    share a line, and the command lines, of which every service has its own, come last.
+    share a line. Below stands the command line of each.
 options:
   _input:
     description: Variables of the hosts, with what was told as C(__dask_configuration).
@@ -45,10 +45,29 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.tables import tabl
 
 HEADER = ("setting", "value", "from", "of")
 
+# Longer values are cut: they are lists of modules mostly, and whoever wants all of one asks the module.
+LONGEST = 50
+
+
+def shown(value):
+    """A value as YAML would have it, near enough for people."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def names(services, everyone):
+    """Who has a setting, in few words."""
+    workers = {service for service in everyone if "dask-worker@" in service}
+    if set(services) == everyone and len(everyone) > 1:
+        return "all services"
+    if set(services) == workers and len(workers) > 1:
+        return "all workers"
+    return join(services)
+
 
 def configuration_table(hosts, defaults=False):
     """The lines of a table of what the services of ``hosts``, variables of hosts, have set."""
-    found, silent = {}, []
+    found, lines, silent, everyone = {}, [], [], set()
     for host in hosts:
         name = host["inventory_hostname"]
         told = host.get("__dask_configuration", {})
@@ -58,16 +77,17 @@ def configuration_table(hosts, defaults=False):
         silent += [f"{name} {unit}: not known, {why}" for unit, why in sorted(told["silent"].items())]
         for unit, about in sorted(told["services"].items()):
             service = f"{name} {unit.removesuffix('.service')}"
+            everyone.add(service)
+            arguments = []
             for setting, (value, origin) in about["settings"].items():
-                drifts = setting in about["drift"]
-                if defaults or drifts or origin != "default":
-                    said = f"{origin}, NOT ASKED FOR" if drifts else origin
-                    key = (setting.startswith("--"), setting, json.dumps(value), said)
-                    found.setdefault(key, []).append(service)
-    lines = [
-        (setting, value, origin, join(services)) for (dummy, setting, value, origin), services in sorted(found.items())
-    ]
-    return table(HEADER, lines) + silent
+                if origin == "command line":
+                    arguments += [setting, value]
+                elif defaults or setting in about["drift"] or origin != "default":
+                    said = f"{origin}, NOT ASKED FOR" if setting in about["drift"] else origin
+                    found.setdefault((setting, shown(value), said), []).append(service)
+            lines.append(f"{service}: {' '.join(filter(None, arguments))}")
+    rows = [(*about, names(services, everyone)) for about, services in sorted(found.items())]
+    return table(HEADER, rows) + lines + silent
 
 
 class FilterModule:

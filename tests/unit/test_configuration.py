@@ -5,6 +5,7 @@
 
 import contextlib
 import json
+import re
 import urllib.request
 
 import pytest
@@ -119,29 +120,32 @@ def test_tasks_that_are_clients_are_no_drift(services):
 
 
 def test_table_of_what_is_set():
-    common = {"a.b": [1, "default"], "a.c": [0.5, "file"], "--name": ["x", "command line"]}
+    common = {"a.b": [1, "default"], "a.c": [0.5, "file"], "a.l": [["x" * 60], "file"], "--name": ["x", "command line"]}
+    scheduler = {"a.c": [0.5, "file"], "--no-dashboard": ["", "command line"]}
+
+    def host(name, unit, settings, drift=()):
+        services = {unit: {"settings": settings, "drift": list(drift)}}
+        return {"inventory_hostname": name, "__dask_configuration": {"services": services, "silent": {}}}
+
     hosts = [
-        {
-            "inventory_hostname": name,
-            "__dask_configuration": {
-                "services": {"dask-worker@1.service": {"settings": settings, "drift": drift}},
-                "silent": {},
-            },
-        }
-        for name, settings, drift in [("n1", common, []), ("n2", {**common, "a.d": ["y", "/x.yaml"]}, ["a.d"])]
-    ]
-    hosts.append(
+        host("n0", "dask-scheduler.service", scheduler),
+        host("n1", "dask-worker@1.service", common),
+        host("n2", "dask-worker@1.service", {**common, "a.d": ["y", "/x.yaml"]}, ["a.d"]),
         {
             "inventory_hostname": "n3",
             "__dask_configuration": {"services": {}, "silent": {"dask-scheduler.service": "no"}},
-        }
-    )
-    hosts.append({"inventory_hostname": "n4"})
-    assert [line.split(maxsplit=2) for line in configuration_table(hosts)][1:] == [
-        ["a.c", "0.5", "file                    n1 dask-worker@1, n2 dask-worker@1"],
-        ["a.d", '"y"', "/x.yaml, NOT ASKED FOR  n2 dask-worker@1"],
-        ["--name", '"x"', "command line            n1 dask-worker@1, n2 dask-worker@1"],
-        ["n3", "dask-scheduler.service:", "not known, no"],
-        ["n4:", "not", "known, for the host could not be asked"],
+        },
+        {"inventory_hostname": "n4"},
+    ]
+    rows = [re.split("  +", line) for line in configuration_table(hosts)][1:]
+    assert rows == [
+        ["a.c", "0.5", "file", "all services"],
+        ["a.d", "y", "/x.yaml, NOT ASKED FOR", "n2 dask-worker@1"],
+        ["a.l", f'["{"x" * 45}...', "file", "all workers"],
+        ["n0 dask-scheduler: --no-dashboard"],
+        ["n1 dask-worker@1: --name x"],
+        ["n2 dask-worker@1: --name x"],
+        ["n3 dask-scheduler.service: not known, no"],
+        ["n4: not known, for the host could not be asked"],
     ]
     assert any(line.startswith("a.b ") for line in configuration_table(hosts, defaults=True))

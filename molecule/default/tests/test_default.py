@@ -126,19 +126,6 @@ def test_dashboard_and_metrics_answer(cluster):
         assert text in cluster.get(route).stdout
 
 
-def test_failed_task_is_in_the_journal_and_counted(cluster):
-    assert "ZeroDivisionError" in cluster.compute("print(repr(client.submit(lambda: 1 / 0, key='boom').exception()))")
-    listed = "journalctl DASK_EVENT=task-error DASK_KEY=boom --output=json --no-pager"
-    lines = [line for name in cluster.workers for line in cluster.host(name).check_output(listed).splitlines()]
-    (entry,) = map(json.loads, lines)
-    assert entry["_SYSTEMD_UNIT"] == "dask-worker@1.service"
-    assert entry["DASK_EXCEPTION"] == "ZeroDivisionError('division by zero')"
-    assert entry["DASK_RELEASE"].startswith(cluster.releases().popitem()[1])
-    host = entry["DASK_WORKER"].rpartition("-")[0]
-    metrics = cluster.get("metrics", url=f"https://{cluster.variables[host]['ansible_host']}:8900").stdout
-    assert 'dask_worker_task_errors_total{task_prefix_name="boom"} 1.0' in metrics
-
-
 def test_users_own_configuration_preload_and_environment_variables(cluster, play, tmp_path):
     preload = tmp_path / "greeting.py"
     preload.write_text("def dask_setup(worker):\n    worker.greeting = 'hello'\n")

@@ -151,8 +151,8 @@ def test_what_runs_tells_its_settings_and_what_nobody_asked_for(cluster, play, w
         return run.output
 
     told = table()
-    assert re.search(r"distributed\.worker\.memory\.spill +0\.7 +file +.*worker1 dask-worker@numeric-1", told)
-    assert re.search(r"--nthreads +.+4.+ +command line +worker1 dask-worker@waiting-1", told)
+    assert re.search(r"distributed\.worker\.memory\.spill +0\.7 +file +all services", told)
+    assert re.search(r"worker1 dask-worker@waiting-1: --.* --nthreads 4 ", told)
     assert "NOT ASKED FOR" not in told and "is healthy" in told
     change = (
         "import dask\nprint(client.run(dask.config.set, {'distributed.worker.memory.spill': %s}, workers=['%s']) and 1)"

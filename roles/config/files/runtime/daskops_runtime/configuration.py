@@ -22,6 +22,9 @@ KEY = "daskops_drift"
 #: What Dask sets itself while it runs: a task that is a client computes on its own cluster by default.
 SET_BY_DASK = {"scheduler"}
 
+#: What Dask makes of the variables that say where configuration is.
+NO_SETTINGS = {"config", "root-config"}
+
 DEFAULT = "default"
 FILE = "file"
 PROCESS = "the process"  # what runs has set it
@@ -139,6 +142,8 @@ def describe(origins: Origins) -> dict[str, Any]:
     """
     settings = {}
     for path, value in walk(dask.config.config):
+        if path in NO_SETTINGS:
+            continue
         origin = origins.find(path, value)
         settings[path] = ["********" if origin.startswith("environment") else value, origin]
     for option, value in read_arguments(sys.argv[1:]).items():
