@@ -94,7 +94,7 @@ lint: .venv/complete ## formatting and style
 
 .PHONY: unit
 unit: .venv/complete ## unit tests, with real schedulers and workers
-	python -m pytest
+	python -m pytest --numprocesses 2 --dist loadscope
 
 .PHONY: molecule
 molecule: testbed ## scenarios on real hosts, two at a time; SCENARIO=name for one

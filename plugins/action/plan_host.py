@@ -72,6 +72,8 @@ OPTIONS = {
 
 
 def is_number(value):
+    if isinstance(value, bool):
+        return False
     try:
         return float(value) >= 0
     except (TypeError, ValueError):
@@ -89,7 +91,7 @@ def bad_settings(host, settings):
         "dask_scheduler_file": [settings["scheduler_file"]] if settings["scheduler_file"] else [],
     }
     for variable, path in ((variable, path) for variable, paths in given.items() for path in paths):
-        if not PLAIN_PATH.fullmatch(path):
+        if not PLAIN_PATH.fullmatch(str(path)):
             yield f"{host}: {variable} is '{path}'. Give an absolute path of letters, digits and the characters . _ - + @"
     yield from bad_variables(host, "dask_environment_variables", settings["environment_variables"])
     if settings["shutdown_token"] == "bad":
@@ -131,7 +133,7 @@ def bad_variables(host, variable, values):
     for name, value in values.items():
         if not re.fullmatch(r"[A-Za-z_]\w*", str(name)) or "\n" in str(value):
             yield f"{host}: {variable}: '{name}' is no variable's name, or its value has several lines."
-        elif name in RESERVED or name.startswith("DASKOPS_"):
+        elif name in RESERVED or str(name).startswith("DASKOPS_"):
             yield f"{host}: {variable}: {name} is set by daskops.cluster itself. Remove it."
 
 
@@ -159,6 +161,12 @@ def bad_pool(host, pool, about):
         yield f"{host}: {where(pool, 'lifetime_stagger')} is set, and there is no {where(pool, 'lifetime')}. Set that, too."
     if about["command"] == "dask cuda worker" and about["profile"] != "gpu":
         yield f"{host}: {where(pool, 'command')} is 'dask cuda worker'. Set {where(pool, 'profile')} to gpu for that."
+    for setting in ("cpus", "numa_node") if about["command"] == "dask cuda worker" else ():
+        if str(about[setting]).strip():
+            yield (
+                f"{host}: {where(pool, setting)} is set, and 'dask cuda worker' keeps its workers to the CPUs beside their "
+                f"GPU itself. Leave it out, or set {where(pool, 'command')} to 'dask worker'."
+            )
     if isinstance(about["interface"], list) and about["profile"] != "gpu":
         yield f"{host}: {where(pool, 'interface')} is a list, which is for pools of profile gpu. Name one interface."
 

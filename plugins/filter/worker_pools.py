@@ -78,10 +78,30 @@ def _problems(variable, pools, defaults):
                 where = f"{variable}.{name}.{key}"
                 if key not in defaults:
                     yield f"{where} is no setting of a pool.{_near(key, defaults)}"
-                elif isinstance(defaults[key], dict) and not isinstance(value, dict):
-                    yield f"{where} is no dictionary. Give names with their values."
-                elif isinstance(defaults[key], list) and not isinstance(value, list):
-                    yield f"{where} is no list. Give one, also for a single value."
+                else:
+                    yield from _wrong_kind(where, key, value)
+
+
+# What is no number or text.
+DICTIONARIES = ("resources", "environment_variables")
+LISTS = ("arguments",)
+MAYBE_LISTS = ("gpus", "interface")
+
+
+def _wrong_kind(where, key, value):
+    """A sentence if a value is of another kind than its setting."""
+
+    def is_plain(one):
+        return isinstance(one, (str, int, float))
+
+    if key in DICTIONARIES:
+        if not isinstance(value, dict):
+            yield f"{where} is no dictionary. Give names with their values."
+    elif key in LISTS:
+        if not isinstance(value, list) or not all(map(is_plain, value)):
+            yield f"{where} is no list of words. Give one, also for a single value."
+    elif not is_plain(value) and not (key in MAYBE_LISTS and isinstance(value, list) and all(map(is_plain, value))):
+        yield f"{where} is empty, or no number and no text. Give one, or leave it out."
 
 
 def _completed(name, settings):
@@ -112,6 +132,7 @@ def worker_pools(pools, overrides, defaults):
             for name in overrides
             if name not in pools
         ]
+    problems += [wrong for key, value in defaults.items() for wrong in _wrong_kind(f"dask_worker_{key}", key, value)]
     if problems:
         raise AnsibleFilterError("\n".join(problems))
     if not pools:

@@ -102,8 +102,8 @@ nodes:
   sample: [{id: 0, cpus: [0, 1, 2, 3]}]
 gpus:
   description:
-    - NVIDIA's GPUs as their driver tells of them, in the order of the bus - each with C(index), C(uuid), C(model) and the
-      NUMA C(node), null where that is unknown.
+    - NVIDIA's GPUs as their driver tells of them, in the order of the bus - each with C(index), C(uuid), which is not known
+      before somebody has used it, C(model) and the NUMA C(node), null where that is unknown.
   type: list
   elements: dict
   returned: always
@@ -376,7 +376,7 @@ def gpus():
         found.append(
             {
                 "index": index,
-                "uuid": told.get("GPU UUID", str(index)),
+                "uuid": told.get("GPU UUID", ""),  # question marks, until somebody has used it
                 "model": told.get("Model", ""),
                 "node": int(node) if node.isdigit() else None,  # -1 where nobody knows
             }

@@ -112,11 +112,12 @@ pruned:
 import contextlib
 import fcntl
 import os
+import re
 import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
-from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune, read_release
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune, read, read_release
 from ansible_collections.daskops.cluster.plugins.module_utils.units import SYSTEMD, UNIT, same_unit, unit_files
 
 
@@ -182,6 +183,16 @@ def point(link, target):
         os.remove(link + ".new")
     os.symlink(target, link + ".new")
     os.replace(link + ".new", link)
+
+
+def ports_of(release, units):
+    """The ports that services are to have, as a release's files tell."""
+    found = set()
+    for unit in units:
+        with contextlib.suppress(OSError):  # one that the release does not know
+            text = read(os.path.join(release, "services", f"{unit}.env"))
+            found.update(re.findall(r"(?:-port |--dashboard-address \S+:)(\d+)", text))
+    return found
 
 
 class NotReady(Exception):
@@ -279,17 +290,27 @@ class Activation:
         before, after = seen(self.running, self.linked, self.enabled), seen(self.wanted, self.target, self.at_boot)
         return [*diff, {"before": before, "after": after}] if self.changed else []
 
+    def parts(self):
+        """What is stopped, and what is started after that, at the same time.
+
+        Half of a host's workers stay while the others change, so that there is always one to take their data, even where
+        there is no other host. All change at once where a new one wants a port that one of the other half holds.
+        """
+        first, second = ((self.removed[half::2], self.restarted[half::2]) for half in (0, 1))
+        staying = [unit for unit in [*second[0], *second[1]] if unit in self.running]
+        held = ports_of(self.linked, staying)
+        if not self.restarted or held & ports_of(self.target, first[1]):
+            return [(self.removed, self.restarted)]
+        return [part for part in (first, second) if any(part)]
+
     def carry_out(self):
         """Stop, switch, start. Interrupted at any point, it goes on from there when carried out again."""
         host = self.host
-        # The target of the workers goes with them.
-        self.stop(self.removed, [self.boot] if self.stopping and self.active else [])
         if self.enabled and not self.at_boot:
             host.systemctl("disable", self.boot)
-        # Half of a host's workers stay while the others restart, so that there is always one to take their data, even
-        # where there is no other host.
-        for units in filter(None, [self.restarted[::2], self.restarted[1::2]]) if self.restarted else [[]]:
-            self.stop(units)
+        for leaving, units in self.parts():
+            # The target of the workers goes with them.
+            self.stop([*leaving, *units], [self.boot] if self.stopping and self.active else [])
             write_units(self.files, self.units)
             self.files = self.units
             self.switch()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import ranges
 from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import GIB, MIB, format_size, parse_size
@@ -107,7 +108,7 @@ def processes_for(cores):
     return min(count for count in range(1, cores + 1) if cores % count == 0 and count >= math.sqrt(cores))
 
 
-def processes_and_threads(profile, cores, nodes, memory):
+def processes_and_threads(profile, cores, nodes, memory, each=0):
     """How a profile cuts its share of a host into processes.
 
     Parameters
@@ -117,9 +118,11 @@ def processes_and_threads(profile, cores, nodes, memory):
     cores : int
         Cores of the share.
     nodes : int
-        NUMA nodes of the host.
+        NUMA nodes that they lie on.
     memory : float
         Bytes of the share.
+    each : int, optional
+        Bytes that a process is to have, where that is said.
 
     Returns
     -------
@@ -129,7 +132,7 @@ def processes_and_threads(profile, cores, nodes, memory):
     if profile == "numeric":  # its tasks release the interpreter's lock, so threads share data instead of copying it
         count = nodes if nodes <= cores else 1
     elif profile == "python":  # its tasks hold the lock, so each has a process of its own
-        count = max(1, min(cores, int(memory // SMALLEST_PYTHON)))
+        count = max(1, min(cores, int(memory / HEADROOM // (each or SMALLEST_PYTHON))))
         return count, 1
     elif profile == "mixed":
         count = processes_for(cores)
@@ -213,14 +216,19 @@ class Pool:
             return found
         if not isinstance(wanted, list):
             wanted = list(range(_number(wanted, self.where("gpus"), automatic=0)))
+        wanted = [str(one) for one in wanted]
         known = {name: gpu for gpu in found for name in (str(gpu["index"]), gpu["uuid"])}
-        unknown = [str(one) for one in wanted if found and str(one) not in known and not str(one).startswith("MIG-")]
+        unknown = [
+            one
+            for one in wanted
+            if not re.fullmatch(r"[\w-]+", one) or (found and one not in known and not one.startswith("MIG-"))
+        ]
         if unknown or not wanted:
             raise PlanError(
                 f"{self.where('gpus')} names {', '.join(unknown) or 'no GPU'}; {self.host} has "
                 f"{', '.join(str(gpu['index']) for gpu in found) or 'none that it shows'}. Correct it, or set it to 'auto'."
             )
-        return [known.get(str(one), {"uuid": str(one), "node": None}) for one in wanted]
+        return [{"index": one, "node": None, **known.get(one, {})} for one in wanted]
 
     def cost(self):
         """The cores that its workers keep busy."""
@@ -231,14 +239,26 @@ class Pool:
         """Whether the pool's size follows from what other pools leave."""
         return not (self.count and self.threads) and self.pinned is None
 
-    def take(self, cores, memory):
-        """Cut a share of cores, and of bytes in proportion, into processes and threads."""
+    def take(self, cores, memory, busy=None):
+        """Cut a share of cores, and of bytes in proportion, into processes and threads.
+
+        ``busy`` has, by NUMA node, the cores that other workers are kept to there.
+        """
         self.cores = cores
-        count, threads = processes_and_threads(self.profile, cores, len(self.machine["nodes"]) or 1, memory)
+        nodes = [one for one in self.machine["nodes"] if self.pinned is None or self.pinned & set(one["cpus"])]
+        each = _size(self.settings["memory"], self.where("memory"), 0)
+        count, threads = processes_and_threads(self.profile, cores, len(nodes) or 1, memory, each)
         if self.threads and not self.count and self.profile != "numeric":
             count = max(1, cores * (IO_THREADS if self.profile == "io" else 1) // self.threads)
         if self.count and not self.threads:
             threads = max(1, cores * (IO_THREADS if self.profile == "io" else 1) // self.count)
+        if not self.threads and _is_auto(self.settings["numa_node"]):
+            # The node with the least room says how many threads each worker has.
+            count = self.count or count
+            for index, one in enumerate(nodes):
+                here = len(range(index, count, len(nodes)))
+                room = (len(one["cpus"]) - (busy or {}).get(one["id"], 0)) // max(1, here)
+                threads = max(1, min(threads, room)) if here else threads
         self.count, self.threads = self.count or count, self.threads or threads
 
     def places(self):
@@ -249,11 +269,11 @@ class Pool:
             node = None
             if _is_auto(self.settings["numa_node"]):
                 node = sorted(nodes)[index % len(nodes)] if len(nodes) > 1 else None
-            elif self.settings["numa_node"] != "":
+            elif str(self.settings["numa_node"]).strip():
                 node = int(self.settings["numa_node"])
             elif gpu and self.pinned is None:
                 node = gpu["node"] if gpu["node"] in nodes and len(nodes) > 1 else None
-            yield node, self.pinned if node is None else nodes[node], gpu["uuid"] if gpu else ""
+            yield node, self.pinned if node is None else nodes[node], str(gpu["index"]) if gpu else ""
 
 
 def _share_cores(host, machine, pools, reserve, memory):
@@ -262,11 +282,16 @@ def _share_cores(host, machine, pools, reserve, memory):
         if pool.pinned is not None and not (pool.count and pool.threads):
             pool.take(len(pool.pinned), memory * len(pool.pinned) / len(machine["cpus"]))
     followers = [pool for pool in pools if pool.follows()]
-    left = len(machine["cpus"]) - reserve - sum(pool.cores for pool in pools if pool not in followers)
+    fixed = [pool for pool in pools if pool not in followers]
+    left = len(machine["cpus"]) - reserve - sum(pool.cores for pool in fixed)
     # Threads that wait need few cores beside others.
-    waiting = [pool for pool in followers if pool.profile == "io"] if len(followers) > 1 else []
+    others = [pool for pool in followers if pool.profile != "io"]
+    waiting = [pool for pool in followers if pool.profile == "io"] if others else []
+    others = others or followers
     shares = {id(pool): 1 for pool in waiting}
-    others = [pool for pool in followers if pool not in waiting]
+    busy = _cores_by_node(machine, fixed)
+    for pool in fixed:
+        memory -= int(_size(pool.settings["memory"], pool.where("memory"), 0) * HEADROOM) * pool.count
     for index, pool in enumerate(others):
         shares[id(pool)] = (left - len(waiting) + len(others) - 1 - index) // len(others)
     for pool in followers:
@@ -275,7 +300,49 @@ def _share_cores(host, machine, pools, reserve, memory):
                 f"{host} has {len(machine['cpus'])} cores, and none is left for {pool.where('count')}. Lower what the other "
                 "pools or dask_worker_cores_reserve take, or say how many workers and threads this pool is to have."
             )
-        pool.take(shares[id(pool)], memory * shares[id(pool)] / len(machine["cpus"]))
+        pool.take(shares[id(pool)], max(0, memory) * shares[id(pool)] / sum(shares.values()), busy)
+
+
+def _cores_by_node(machine, pools):
+    """The cores that workers are kept to, by NUMA node."""
+    busy = {}
+    for one in machine["nodes"]:
+        kept = [
+            pool.cost() / pool.count
+            for pool in pools
+            for dummy, cpus, dummy in pool.places()
+            if cpus and cpus <= set(one["cpus"])
+        ]
+        busy[one["id"]] = math.ceil(sum(kept))
+    return busy
+
+
+def _components(sets):
+    """Sets in groups of those that overlap, directly or by way of others."""
+    groups = []
+    for one in sets:
+        touching = [group for group in groups if any(one & other for other in group)]
+        groups = [group for group in groups if group not in touching]
+        groups.append([one, *itertools.chain.from_iterable(touching)])
+    return groups
+
+
+def _combinations(group):
+    """All choices from a group of sets, or, from a large one, each alone and all together."""
+    sizes = range(1, len(group) + 1) if len(group) <= 10 else (1, len(group))
+    return itertools.chain.from_iterable(itertools.combinations(group, size) for size in sizes)
+
+
+def _check_gpus(pools):
+    """Refuse two workers on one GPU."""
+    holders = {}
+    for pool in pools:
+        for gpu in [gpu for dummy, dummy, gpu in pool.places() if gpu]:
+            if gpu in holders:
+                raise PlanError(
+                    f"{holders[gpu]} and {pool.where('gpus')} both name the GPU {gpu}. Leave one of them out."
+                )
+            holders[gpu] = pool.where("gpus")
 
 
 def _check_cores(host, machine, pools, reserve):
@@ -301,7 +368,7 @@ def _check_cores(host, machine, pools, reserve):
         if cpus
     ]
     sets = sorted({cpus for dummy, cpus, dummy in kept}, key=sorted)
-    for some in itertools.chain.from_iterable(itertools.combinations(sets, size) for size in range(1, len(sets) + 1)):
+    for some in itertools.chain.from_iterable(map(_combinations, _components(sets))):
         together = frozenset().union(*some)
         inside = [(pool, cost) for pool, cpus, cost in kept if cpus <= together]
         if sum(cost for dummy, cost in inside) > len(together):
@@ -406,6 +473,7 @@ def plan_workers(host, machine, settings):
     pools = [Pool(host, machine, name, about) for name, about in settings["pools"].items()]
     _share_cores(host, machine, pools, cores_reserve, max(0, memory - reserve))
     _check_cores(host, machine, pools, cores_reserve)
+    _check_gpus(pools)
     _share_memory(host, memory, pools, reserve)
     ports = iter(_give_ports(pools))
     workers = []

@@ -212,7 +212,7 @@ def test_each_refusal_names_the_variable_and_the_remedy(changes, variable, remed
         ("numeric", machine(16, nodes=2), (2, 8)),
         ("numeric", machine(1, nodes=2), (1, 1)),
         ("python", machine(16), (16, 1)),
-        ("python", machine(16, 4 * GIB), (7, 1)),  # 512 MiB for each
+        ("python", machine(16, 4 * GIB), (6, 1)),  # 512 MiB for each, and what lies between that and MemoryMax
         ("mixed", machine(16), (4, 4)),
         ("io", machine(4), (1, 16)),
         ("io", machine(16), (2, 32)),
@@ -221,6 +221,38 @@ def test_each_refusal_names_the_variable_and_the_remedy(changes, variable, remed
 )
 def test_a_profile_cuts_a_host_for_its_work(profile, on, size):
     assert sizes_of(plan(on, profile=profile)) == size
+
+
+def test_python_takes_as_many_processes_as_have_memory():
+    small = machine(8, 8 * GIB)
+    pools = plan_pools(small, given={"count": 1, "threads": 1, "memory": "6GiB"}, python={"profile": "python"})
+    assert len(pools["python"]) == 1 and pools["python"][0]["memory_limit"] > 400 * MIB
+    assert sizes_of(plan(machine(64, 128 * GIB), profile="python", memory="4GiB")) == (28, 1)
+
+
+def test_numeric_goes_by_the_nodes_that_it_is_kept_to():
+    two = machine(16, nodes=2)
+    assert sizes_of(plan(two, numa_node=0)) == (1, 8)
+    assert sizes_of(plan(two, cpus="0,2,4,6")) == (1, 4)
+    assert sizes_of(plan(two, cpus="0-3")) == (2, 2)
+
+
+def test_automatic_threads_leave_room_for_others_on_a_node():
+    two = machine(16, nodes=2, gpus=(0, 0))
+    pools = plan_pools(two, numeric={"numa_node": "auto"}, gpu={"profile": "gpu"})
+    assert sizes_of(pools["numeric"]) == (2, 6)
+    assert sizes_of(plan(two, numa_node="auto", count=1)) == (1, 8)
+    uneven = {**machine(8), "nodes": [{"id": 0, "cpus": [0, 1, 2, 3, 4, 5]}, {"id": 1, "cpus": [6, 7]}]}
+    assert sizes_of(plan(uneven, numa_node="auto")) == (2, 2)
+
+
+def test_hosts_with_many_nodes_are_planned_at_once():
+    assert sizes_of(plan(machine(128, 256 * GIB, nodes=32), numa_node="auto", port=9500)) == (32, 4)
+
+
+def test_automatic_io_pools_share_a_host():
+    pools = plan_pools(a={"profile": "io"}, b={"profile": "io"})
+    assert [sizes_of(workers) for workers in pools.values()] == [(1, 16), (1, 16)]
 
 
 def test_what_is_said_wins_over_the_profile():
@@ -268,6 +300,12 @@ def test_ports_of_pools_follow_one_another_unless_they_say_otherwise():
         ),
         ({"a": {"memory": "9GiB"}, "b": {"memory": "9GiB"}}, r"Lower memory or count of a pool in dask_worker_pools"),
         ({"a": {"memory": "13.05GiB"}, "b": {}}, r"Lower dask_worker_pools\.b\.count.* the memory of other pools"),
+        (
+            {"a": {"profile": "gpu", "gpus": 1}, "b": {"profile": "gpu", "gpus": [0]}},
+            r"a\.gpus and .*b\.gpus both name the GPU 0",
+        ),
+        ({"a": {"profile": "gpu", "gpus": [0, 0]}}, r"both name the GPU 0"),
+        ({"a": {"profile": "gpu", "gpus": ["0;1"]}}, r"a\.gpus names 0;1"),
         ({"a": {"count": "x"}}, r"dask_worker_pools\.a\.count is 'x'"),
         ({"a": {"port": 8900}, "b": {}}, r"a\.dashboard_port overlap|a\.port.* overlap"),
     ],
@@ -295,10 +333,10 @@ def test_each_gpu_has_a_worker_near_it():
     on = machine(8, nodes=2, gpus=(1, 0, None))
     workers = plan(on, profile="gpu", threads=2)
     assert [(worker["gpu"], worker["numa_node"], worker["threads"]) for worker in workers] == [
-        ("GPU-0", 1, 2), ("GPU-1", 0, 2), ("GPU-2", None, 2),
+        ("0", 1, 2), ("1", 0, 2), ("2", None, 2),
     ]  # fmt: skip
     assert [worker["cpus"] for worker in workers] == ["1,3,5,7", "0,2,4,6", ""]
-    assert [worker["gpu"] for worker in plan(on, profile="gpu", gpus=[2, "GPU-0"])] == ["GPU-2", "GPU-0"]
+    assert [worker["gpu"] for worker in plan(on, profile="gpu", gpus=[2, "GPU-0"])] == ["2", "0"]
     assert [worker["gpu"] for worker in plan(on, profile="gpu", gpus=["MIG-7"])] == ["MIG-7"]
     assert [worker["gpu"] for worker in plan(profile="gpu", gpus="2")] == ["0", "1"]  # declared, and not seen
     with pytest.raises(PlanError, match="dask_worker_gpus names 3; node1 has 0, 1, 2"):
@@ -324,7 +362,7 @@ def test_a_plan_is_shown_with_what_hosts_have():
     assert [line.split() for line in plan_table(hosts)][1:] == [
         ["node1", "4", "cores", "8.0", "GiB", "0-3", "2", "nodes", "1"],
         ["node1-a-1", "2", "1.0", "GiB", "10.0.0.1:8800"],
-        ["node1-g-1", "1", "2.0", "GiB", "1,3", "1", "GPU-0", "10.0.0.1:8801"],
+        ["node1-g-1", "1", "2.0", "GiB", "1,3", "1", "0", "10.0.0.1:8801"],
         ["node2:", "not", "known,", "for", "the", "host", "could", "not", "be", "looked", "at"],
     ]
 

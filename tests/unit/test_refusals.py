@@ -420,6 +420,8 @@ GOOD_POOL = {
     "command": "dask worker",
     "profile": "numeric",
     "interface": "eth0",
+    "cpus": "0-3",
+    "numa_node": "",
 }
 
 
@@ -511,7 +513,13 @@ def test_good_pools_pass():
         ({"arguments": ["--name=x"]}, ["--name is set by daskops.cluster itself. Use dask_worker_pools"]),
         ({"lifetime": "1 hour; rm"}, ["lifetime is '1 hour; rm'. Give a duration like 12 hours"]),
         ({"lifetime": ""}, ["lifetime_stagger is set, and there is no dask_worker_pools.big.lifetime"]),
-        ({"command": "dask cuda worker"}, ["command is 'dask cuda worker'. Set dask_worker_pools.big.profile to gpu"]),
+        (
+            {"command": "dask cuda worker", "cpus": ""},
+            ["command is 'dask cuda worker'. Set dask_worker_pools.big.profile to gpu"],
+        ),
+        ({"command": "dask cuda worker", "profile": "gpu"}, ["cpus is set, and 'dask cuda worker' keeps its workers"]),
+        ({"resources": {"GPU": True}}, ["'GPU: True' is no name"]),
+        ({"environment_variables": {1: 1}}, ["environment_variables: '1' is no variable's name"]),
         ({"interface": ["eth0"]}, ["interface is a list", "Name one interface"]),
     ],
 )
@@ -578,6 +586,9 @@ def test_the_nearest_value_wins():
         ({"a": {"treads": 2}}, {}, r"dask_worker_pools\.a\.treads is no setting of a pool. Did you mean threads\?"),
         ({"a": {"resources": ["GPU"]}}, {}, r"a\.resources is no dictionary"),
         ({"a": {"arguments": "--x"}}, {}, r"a\.arguments is no list"),
+        ({"a": {"arguments": [["--x"]]}}, {}, r"a\.arguments is no list of words"),
+        ({"a": {"threads": None}}, {}, r"a\.threads is empty, or no number and no text"),
+        ({"a": {"profile": ["numeric"]}}, {}, r"a\.profile is empty, or no number and no text"),
         ({"A": {}}, {}, "'A' is no name of a pool"),
         ({"a-1": {}}, {}, "'a-1' is no name of a pool"),
         ({"a": {"nanny": "perhaps"}}, {}, r"a\.nanny is 'perhaps'. Give true or false"),
@@ -590,6 +601,11 @@ def test_the_nearest_value_wins():
 def test_pools_that_are_none(pools, overrides, said):
     with pytest.raises(AnsibleFilterError, match=said):
         worker_pools(pools, overrides, DEFAULTS)
+
+
+def test_settings_of_a_host_that_are_none():
+    with pytest.raises(AnsibleFilterError, match="dask_worker_resources is no dictionary"):
+        worker_pools({}, {}, {**DEFAULTS, "resources": None})
 
 
 def test_two_hosts_with_a_worker_of_the_same_name():

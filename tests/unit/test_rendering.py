@@ -25,7 +25,11 @@ MACHINE = {
     "cpus": list(range(8)),
     "memory": 16 * GIB,
     "nodes": [{"id": 0, "cpus": [0, 1, 2, 3]}, {"id": 1, "cpus": [4, 5, 6, 7]}],
-    "gpus": [{"index": 0, "uuid": "GPU-0", "node": 1}, {"index": 1, "uuid": "GPU-1", "node": None}],
+    "gpus": [
+        {"index": 0, "uuid": "GPU-0", "node": 1},
+        {"index": 1, "uuid": "GPU-1", "node": None},
+        {"index": 2, "uuid": "GPU-2", "node": None},
+    ],
 }
 
 # Characters that mean something to systemd, a shell, Jinja or YAML.
@@ -49,6 +53,11 @@ HOSTS = {
         "dask_environment_variables": VARIABLES,
         "dask_scheduler_file": "/shared/scheduler.json",
     },
+    "off": {
+        "dask_summary_route": "false",
+        "dask_worker_pages_route": False,
+        "dask_shutdown_token": "a-token-of-the-tests",
+    },
     "both": {
         "dask_worker_nanny": "no",  # as an INI inventory has it
         "dask_worker_resources": {"GPU": 1, "LICENSE": 2.5},
@@ -63,6 +72,7 @@ HOSTS = {
         "dask_worker_routes": ["my.routes"],
     },
     "pools": {
+        "dask_shutdown_token": 'with "quotes" and \\',
         "dask_environment_variables": {"PLACE": "here", "LEVEL": 1},
         "dask_worker_preloads": ["my.module"],
         "dask_worker_count": 1,
@@ -78,14 +88,21 @@ HOSTS = {
                 "scratch_directory": "/srv/scratch",
                 "memory": "1GiB",
             },
-            "gpu": {"profile": "gpu", "count": "auto", "interface": ["eth1", "eth2"]},
-            "cuda": {"profile": "gpu", "gpus": [1], "command": "dask cuda worker", "arguments": ["--rmm-async"]},
+            "gpu": {"profile": "gpu", "count": "auto", "gpus": 2, "interface": ["eth1", "eth2"]},
+            "cuda": {
+                "profile": "gpu",
+                "gpus": [2],
+                "command": "dask cuda worker",
+                "arguments": ["--device-memory-limit", 0],
+            },
         },
         "dask_worker_pool_overrides": {"other": {"memory": "3GiB"}},
     },
 }
+SCHEDULERS = ["scheduler", "off"]
 UNITS = {
     "scheduler": ["dask-scheduler.service"],
+    "off": ["dask-scheduler.service"],
     "both": ["dask-worker@1.service", "dask-worker@2.service"],
     "nanny": ["dask-worker@1.service", "dask-worker@2.service"],
     "pools": [f"dask-worker@{name}.service" for name in ("cuda-1", "gpu-1", "gpu-2", "numeric-1", "other-1")],
@@ -142,7 +159,7 @@ def releases(tmp_path_factory):
             "home": str(directory / name),
             "__dask_plan": {
                 "address": "10.0.0.1",
-                "workers": [] if name == "scheduler" else plan(name),
+                "workers": [] if name in SCHEDULERS else plan(name),
             },
             "__dask_host": {
                 "account": {"home": "/home/alice"} if name == "both" else {},
@@ -153,7 +170,7 @@ def releases(tmp_path_factory):
         }
         for name, variables in HOSTS.items()
     }
-    groups = {"dask_scheduler": ["scheduler"], "dask_workers": ["both", "nanny", "pools"]}
+    groups = {"dask_scheduler": SCHEDULERS, "dask_workers": ["both", "nanny", "pools"]}
     inventory = {
         "all": {
             "hosts": hosts,
@@ -228,7 +245,7 @@ def test_a_release_holds_what_its_services_need(releases):
 
 def test_every_line_of_an_environment_file_is_one_assignment(releases):
     for name, release in releases.items():
-        kind = "scheduler" if name == "scheduler" else "worker"
+        kind = "scheduler" if name in SCHEDULERS else "worker"
         for path in release.glob("services/*.env"):
             variables = environment_file(path)
             arguments = variables.pop("DASKOPS_ARGUMENTS")
@@ -264,6 +281,22 @@ def test_a_users_preloads_follow_ours(releases):
     scheduler = yaml.safe_load((releases["scheduler"] / "scheduler/dask_configuration.yaml").read_text())["distributed"]
     assert scheduler["scheduler"]["preload"][0] == "daskops_runtime.scheduler"
     assert "preload" not in scheduler["worker"]
+
+
+def test_routes_of_ours_can_be_switched_off(releases):
+    def routes(host, kind):
+        read = yaml.safe_load((releases[host] / f"{kind}/dask_configuration.yaml").read_text())
+        return [name for name in read["distributed"][kind]["http"]["routes"] if name.startswith("daskops")]
+
+    assert routes("scheduler", "scheduler") == ["daskops_runtime.summary", "daskops_runtime.pages"]
+    assert routes("off", "scheduler") == ["daskops_runtime.shutdown"]
+    assert routes("both", "worker") == []
+    assert routes("pools", "worker") == ["daskops_runtime.shutdown"]
+    token = "DASKOPS_SHUTDOWN_TOKEN"
+    assert (
+        environment_file(releases["pools"] / "services/dask-worker@gpu-1.service.env")[token] == 'with "quotes" and \\'
+    )
+    assert token not in environment_file(releases["both"] / "services/dask-worker@1.service.env")
 
 
 def test_the_scheduler_understands_its_arguments(releases):
@@ -330,12 +363,15 @@ def test_each_pool_has_its_own_way(releases):
     assert [int(parameters[unit]["memory_limit"]) / GIB for unit in (other, numeric)] == [3, 2]
     assert [parameters[unit]["host"] for unit in (gpu, second, numeric)] == ["10.1.0.1", "10.2.0.1", "10.0.0.1"]
     assert parameters[gpu]["dashboard_address"].startswith("10.1.0.1:")
-    assert [variables[unit]["CUDA_VISIBLE_DEVICES"] for unit in (gpu, second, cuda)] == ["GPU-0", "GPU-1", "GPU-1"]
+    assert [variables[unit]["CUDA_VISIBLE_DEVICES"] for unit in (gpu, second, cuda)] == ["0", "1", "2"]
     assert "CUDA_VISIBLE_DEVICES" not in variables[numeric]
     assert variables[cuda]["DASKOPS_COMMAND"] == "dask cuda worker"
     assert variables[cuda]["DASKOPS_WORKER_NAME"] == "pools-cuda-1"
     given = variables[cuda]["DASKOPS_ARGUMENTS"]
-    assert given.endswith("--rmm-async --preload daskops_runtime.worker --preload my.module") and "nanny" not in given
+    assert (
+        given.endswith("--device-memory-limit 0 --preload daskops_runtime.worker --preload my.module")
+        and "nanny" not in given
+    )
 
     places = {unit: own(release, unit) for unit in UNITS["pools"]}
     assert places[numeric]["CPUAffinity"] == "0-3"

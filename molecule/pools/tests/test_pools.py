@@ -203,7 +203,7 @@ def test_the_plan_is_shown_before_it_is_applied(cluster, play):
         lines = [line.strip(' ",').split() for line in run.output.splitlines()]
         shown = {line[0]: line[1:] for line in lines if line and line[0].startswith("gpus-")}
         assert set(shown) == {"gpus-gpu-1", "gpus-python-1"}, run.output
-        assert "GPU-simulated" in shown["gpus-gpu-1"] and shown["gpus-python-1"][:3] == ["1", "300.0", "MiB"]
+        assert shown["gpus-gpu-1"][-2] == "0" and shown["gpus-python-1"][:3] == ["1", "300.0", "MiB"]
         assert not any(run.changed.values())
     finally:
         host.check_output("umount /proc/driver")
@@ -219,6 +219,18 @@ def test_pools_that_over_commit_are_refused_and_nothing_changes(cluster, play, w
     assert "dask_worker_pools.a.treads is no setting of a pool. Did you mean threads?" in run.output
     now = {worker["name"]: worker["pid"] for worker in cluster.summary()["workers"]}
     assert now == {name: worker["pid"] for name, worker in workers.items()}
+
+
+def test_a_cluster_without_routes_of_ours_is_looked_after_all_the_same(cluster, play, workers):
+    off = {"dask_summary_route": False, "dask_worker_pages_route": False, "dask_shutdown_token": ""}
+    run = play("site", "-e", json.dumps(off))
+    assert run.returncode == 0 and "is healthy" in run.output, run.output
+    address = cluster.variables["worker1"]["ansible_host"]
+    for route in ("daskops/summary.json", f"proxy/8901/{address}/status"):
+        assert cluster.get(route).returncode != 0
+    assert cluster.get("health").stdout == "ok"
+    run = play("site")
+    assert run.returncode == 0, run.output
 
 
 def test_a_pool_that_changes_restarts_its_own_workers_alone(cluster, play, workers):

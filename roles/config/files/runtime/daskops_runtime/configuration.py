@@ -52,8 +52,8 @@ class Origins:
         Names and values by path of what was read, the weakest first.
     foreign : set of str
         Keys that another file than the release's has set to something else than the default.
-    begun_with : dict
-        The whole configuration.
+    begun_with : dict, optional
+        The whole configuration, once the process has started.
     """
 
     def __init__(self):
@@ -74,7 +74,7 @@ class Origins:
             for path, value in values.items()
             if self.find(path, value) == name and value != dask.config.get(path, None, config=defaults)
         }
-        self.begin()
+        self.begun_with: dict | None = None
 
     def begin(self) -> None:
         """Take what is set now for what this process begins with"""
@@ -90,7 +90,7 @@ class Origins:
     def drift(self) -> list[str]:
         """Keys whose values nobody asked for, sorted"""
         found = set(self.foreign)
-        if dask.config.config != self.begun_with:
+        if self.begun_with is not None and dask.config.config != self.begun_with:
             before, now = dict(walk(self.begun_with)), dict(walk(dask.config.config))
             found.update(path for path in before.keys() | now.keys() if before.get(path) != now.get(path))
         return sorted(found - SET_BY_DASK)
