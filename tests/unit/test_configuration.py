@@ -6,14 +6,18 @@
 import contextlib
 import json
 import re
+import time
 import urllib.request
 
+import dask
+import numpy
 import pytest
 from ansible_collections.daskops.cluster.plugins.filter.configuration_table import configuration_table
 from ansible_collections.daskops.cluster.plugins.module_utils.health import Expected, judge
 from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_http import SchedulerHTTP
 from ansible_collections.daskops.cluster.plugins.modules.configuration_info import ask
 from conftest import scheduler, wait_until, worker
+from daskops_runtime import configuration
 
 SPILL, TARGET = "distributed.worker.memory.spill", "distributed.worker.memory.target"
 RELEASE = "distributed: {worker: {memory: {spill: 0.72, target: 0.5}}, comm: {retry: {count: 7}}}"
@@ -93,8 +97,9 @@ def test_what_is_set_while_it_runs_is_drift(services):
 
         dask.config.set({"distributed.worker.memory.spill": value})
 
+    time.sleep(1)  # what is set at the very start is a preload's
     client.run(change, 0.79)
-    wait_until(lambda: drift(started) == (OWN, [*OWN, SPILL]))
+    wait_until(lambda: drift(started) == (OWN, [*OWN, SPILL]), 60)
     assert theirs.ask()["settings"][SPILL] == [0.79, "the process"]
     report = SchedulerHTTP(started.url).report()
     found = judge(report, Expected())
@@ -102,7 +107,47 @@ def test_what_is_set_while_it_runs_is_drift(services):
     assert found["drift"] == {"scheduler": OWN, "w1": [*OWN, SPILL]}
     assert f"Configuration is not as it was asked for: {OWN[0]}, {SPILL} on scheduler, w1." in found["problems"][0]
     client.run(change, 0.72)
-    wait_until(lambda: drift(started) == (OWN, OWN))
+    wait_until(lambda: drift(started) == (OWN, OWN), 60)
+
+
+def test_what_is_set_for_a_moment_is_none_and_odd_values_do_no_harm(monkeypatch):
+    settings = {"a": 1, "b": {"c": 2}}
+    for name in ("config", "global_config"):  # the same to Dask
+        monkeypatch.setattr(dask.config, name, settings)
+    monkeypatch.setattr(dask.config, "defaults", [{"a": 1}])
+    origins = configuration.Origins()
+    origins.sources = [("/own.yaml", {"e.f": 7, "a": 1})]
+    origins.begin()
+
+    def looks(number):
+        for dummy in range(number):
+            origins.look()
+        return origins.get_drift()
+
+    with dask.config.set({"b.c": 3}):
+        assert looks(configuration.LOOKS - 1) == []
+    assert looks(1) == []
+    with dask.config.set({"b.c": numpy.arange(3), "e_f": 7}):  # which cannot be compared with 2
+        assert looks(configuration.LOOKS) == ["b.c", "e-f"]
+    # The defaults of a package that a task imports
+    dask.config.update_defaults({"later": {"x": 1}}, config=dask.config.config, defaults=dask.config.defaults)
+    assert looks(configuration.LOOKS) == []
+    assert origins.find("later.x", 1, configuration.read_defaults()) == "default"
+
+
+def test_old_names_in_files_are_read_as_dask_does(tmp_path, monkeypatch):
+    (tmp_path / "dask.yaml").write_text("distributed: {p2p: {disk: false}, worker: {memory: {}}}")
+    monkeypatch.setattr(dask.config, "paths", [str(tmp_path / "dask.yaml")])
+    origins = configuration.Origins()
+    name = str(tmp_path / "dask.yaml")
+    assert origins.find("distributed.p2p.storage.disk", False, {}) == name
+    origins.begin()
+    assert origins.get_drift() == []  # it is read, but not in use here
+
+
+def test_all_values_of_an_option_are_told():
+    words = ["tcp://x:1", "--preload", "a", "--no-nanny", "--preload", "b", "--name=n"]
+    assert configuration.read_arguments(words) == {"--preload": "a, b", "--no-nanny": "", "--name": "n"}
 
 
 def test_tasks_that_are_clients_are_no_drift(services):

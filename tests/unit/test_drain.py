@@ -437,6 +437,13 @@ def test_lifetime_that_is_over_drains(shared, log, nanny):
         "mortal", nanny=nanny, DASKOPS_LIFETIME="2 s", DASKOPS_LIFETIME_STAGGER="1 s", DASKOPS_DRAIN_TIMEOUT="20"
     )
     (data,) = shared.scatter("mortal", b"kept")
+
+    def look():
+        import os
+
+        return [name for name in os.environ if name.startswith("DASKOPS_LIFETIME")]
+
+    assert nanny or shared.on("mortal", look).result() == []  # a worker that a task starts has none
     running = shared.near("mortal", mark, log.path, "running", 5)  # Dask's own lifetime would run it twice
     assert mortal.process.wait(30) == 0
     assert "drained in" in mortal.errors()

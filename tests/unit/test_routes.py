@@ -9,12 +9,14 @@ import itertools
 import json
 import re
 import signal
+import socket
 import time
 import urllib.error
 import urllib.request
 
+import psutil
 import pytest
-from conftest import STOCK_ROUTES, scheduler, wait_until, worker
+from conftest import STOCK_ROUTES, free_port, scheduler, wait_until, worker
 from tornado.httpclient import HTTPClientError
 from tornado.websocket import websocket_connect
 
@@ -36,6 +38,12 @@ def fetch(url, method="GET", token=None):
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as e:
         return e.code, f"{e.reason} {e.read().decode()}"
+
+
+def is_open(port):
+    """Whether somebody listens."""
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
 def http_port(started, name):
@@ -90,6 +98,33 @@ def test_nothing_but_workers_is_seen_through_the_scheduler(pages, address):
     root, port = re.fullmatch(r"(.*/proxy)/(\d+)/127\.0\.0\.1", pages).groups()
     status, said = fetch(f"{root}/{address.format(port=port)}/health")
     assert status == 404 and "No worker of this cluster has such an address" in said
+
+
+def test_websockets_that_are_none_leave_nothing_open(pages):
+    token = re.search(r'"token":"([^"]+)"', fetch(f"{pages}/status")[1]).group(1)
+    port = int(re.search(r":(\d+)/proxy", pages).group(1))
+    (process,) = {c.pid for c in psutil.net_connections("tcp") if c.laddr.port == port and c.status == "LISTEN"}
+    before = psutil.Process(process).num_fds()
+    for dummy in range(10):
+        request = urllib.request.Request(f"{pages}/status/ws")
+        headers = {"Upgrade": "websocket", "Sec-WebSocket-Protocol": f"bokeh, {token}"}
+        for name, value in headers.items():
+            request.add_header(name, value)
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(request, timeout=20)
+    wait_until(lambda: psutil.Process(process).num_fds() < before + 5)
+
+
+def test_worker_that_hangs_is_told_as_such(tmp_path):
+    with scheduler(tmp_path, runtime=True, settings=PAGES) as started:
+        with worker(started, "w1", runtime=True) as process, started.client() as client:
+            client.wait_for_workers(1, 30)
+            page = f"{started.url}/proxy/{http_port(started, 'w1')}/127.0.0.1/health"
+            assert fetch(page)[0] == 200
+            process.send_signal(signal.SIGSTOP)
+            status, said = fetch(page)
+            assert status == 504 and "The worker did not answer in time" in said
+            process.send_signal(signal.SIGCONT)
 
 
 def test_pages_are_only_read(pages):
@@ -155,11 +190,30 @@ def test_worker_drains_and_stays_down(guarded, nanny):
     assert list(seen.values()) == [None]  # nor would a child process
 
 
-def test_scheduler_closes_and_stays_down(guarded):
+def test_worker_that_is_refused_comes_back_as_ever(tmp_path):
+    """One that waits for its scheduler has nothing to drain, and what it does later is its own matter."""
+    port, pages = free_port(), free_port()
+    variables = {"DASKOPS_SHUTDOWN_TOKEN": TOKEN, "RUNTIME_DIRECTORY": str(tmp_path)}
+    settings = {**SHUTDOWN, "comm.timeouts.connect": "2s"}
+    arguments = ["--dashboard-address", f"127.0.0.1:{pages}"]
+    address = f"tcp://127.0.0.1:{port}"
+    with worker(address, "w1", *arguments, runtime=True, settings=settings, **variables) as process:
+        url = f"http://127.0.0.1:{pages}/daskops/shutdown"
+        wait_until(lambda: is_open(pages))
+        status, said = fetch(url, "POST", f"Bearer {TOKEN}")
+        assert status == 409 and "not registered yet" in said
+        with scheduler(tmp_path, "--port", port, runtime=True) as started, started.client() as client:
+            client.wait_for_workers(1, 30)
+            started.process.send_signal(signal.SIGTERM)
+            assert process.wait(40) == 0
+
+
+def test_scheduler_closes_and_stays_down(guarded, tmp_path):
     started, start, client = guarded
     process = start("w1")
     assert fetch(f"{started.url}/daskops/shutdown", "POST", f"Bearer {TOKEN}") == (202, '{"status": "closing"}')
     assert started.process.wait(20) == 75
+    assert not (tmp_path / "scheduler/scheduler.json").exists()
     assert process.wait(30) == 0  # to be started again, and to wait for the scheduler
 
 

@@ -9,38 +9,62 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import dask
 from distributed.core import Server, Status
 
+logger = logging.getLogger("distributed.daskops.configuration")
+
 #: What the differences are called among the things that a worker tells the scheduler with each heartbeat.
 KEY = "daskops_drift"
 #: What Dask sets itself while it runs: a task that is a client computes on its own cluster by default.
 SET_BY_DASK = {"scheduler"}
-
 #: What Dask makes of the variables that say where configuration is.
 NO_SETTINGS = {"config", "root-config"}
+#: Seconds between two looks, and how many of these a difference has to last: a task may set something for itself.
+INTERVAL = 5.0
+LOOKS = 4
 
 DEFAULT = "default"
 FILE = "file"
 PROCESS = "the process"  # what runs has set it
 
 _origins: Origins | None = None
-_settling: asyncio.Task | None = None
+_drift: list[str] = []
+_watching: asyncio.Task | None = None
 
 
 def walk(tree: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """The values of nested mappings by dotted path; Dask takes hyphens and underscores for the same"""
-    for key, value in tree.items():
+    for key, value in list(tree.items()):
         path = f"{prefix}{key}".replace("_", "-")
         if isinstance(value, dict) and value:
             yield from walk(value, f"{path}.")
         else:
             yield path, value
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are equal; anything may have been set"""
+    try:
+        return bool(one == other)
+    except Exception:
+        return one is other
+
+
+def with_todays_names(tree: dict) -> dict:
+    """A tree with the names that keys have today, as Dask renames them when it starts"""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = copy.deepcopy(tree)
+        dask.config.rename(config=tree)
+    return tree
 
 
 class Origins:
@@ -50,70 +74,91 @@ class Origins:
     ----------
     sources : list of tuple
         Names and values by path of what was read, the weakest first.
-    foreign : set of str
-        Keys that another file than the release's has set to something else than the default.
     begun_with : dict, optional
-        The whole configuration, once the process has started.
+        The whole configuration by path, once the process has started.
+    lasting : dict
+        For how many looks a key has been other than it was at the start.
     """
 
     def __init__(self):
         release = os.environ.get("DASK_CONFIG", "")
-        self.sources = [(DEFAULT, dict(walk(defaults))) for defaults in dask.config.defaults]
+        self.sources: list[tuple[str, dict[str, Any]]] = []
         for path, tree in dask.config.collect_yaml(dask.config.paths, return_paths=True):
-            self.sources.append((FILE if str(path) == release else str(path), dict(walk(tree))))
+            name = FILE if str(path) == release else str(path)
+            self.sources.append((name, dict(walk(with_todays_names(tree)))))
         for name, value in os.environ.items():
             if name.startswith("DASK_") and name not in ("DASK_CONFIG", "DASK_ROOT_CONFIG"):
-                tree = dask.config.collect_env({name: value})
-                dask.config.rename(config=tree)
+                tree = with_todays_names(dask.config.collect_env({name: value}))
                 self.sources.append((f"environment variable {name}", dict(walk(tree))))
-        defaults = dask.config.merge(*dask.config.defaults)
-        self.foreign = {
-            path
-            for name, values in self.sources
-            if name.startswith("/")
-            for path, value in values.items()
-            if self.find(path, value) == name and value != dask.config.get(path, None, config=defaults)
-        }
-        self.begun_with: dict | None = None
+        self.begun_with: dict[str, Any] | None = None
+        self.lasting: dict[str, int] = {}
 
     def begin(self) -> None:
         """Take what is set now for what this process begins with"""
-        self.begun_with = copy.deepcopy(dask.config.config)
+        self.begun_with = {path: copy.deepcopy(value) for path, value in walk(dask.config.config)}
 
-    def find(self, path: str, value: Any) -> str:
+    def find(self, path: str, value: Any, defaults: dict[str, Any]) -> str:
         """Where the value of a key came from"""
         for name, values in reversed(self.sources):
             if path in values:
-                return name if values[path] == value else PROCESS
-        return PROCESS
+                return name if same(values[path], value) else PROCESS
+        return DEFAULT if path in defaults and same(defaults[path], value) else PROCESS
 
-    def drift(self) -> list[str]:
-        """Keys whose values nobody asked for, sorted"""
-        found = set(self.foreign)
-        if self.begun_with is not None and dask.config.config != self.begun_with:
-            before, now = dict(walk(self.begun_with)), dict(walk(dask.config.config))
-            found.update(path for path in before.keys() | now.keys() if before.get(path) != now.get(path))
-        return sorted(found - SET_BY_DASK)
+    def look(self) -> None:
+        """Compare what is set now with what was at the start"""
+        if self.begun_with is None:
+            return
+        now, defaults = dict(walk(dask.config.config)), read_defaults()
+        other = {
+            path
+            for path in self.begun_with.keys() | now.keys()
+            if not same(self.begun_with.get(path), now.get(path))
+            # A package that is imported later brings its defaults.
+            and not (path not in self.begun_with and path in defaults and same(defaults[path], now[path]))
+        }
+        self.lasting = {path: self.lasting.get(path, 0) + 1 for path in other - SET_BY_DASK}
+
+    def get_drift(self) -> list[str]:
+        """Keys whose values nobody asked for, sorted: set while the process runs, or by somebody's own file"""
+        now, defaults = dict(walk(dask.config.config)), read_defaults()
+        found = {path for path, looks in self.lasting.items() if looks >= LOOKS}
+        for path in {path for name, values in self.sources if name.startswith("/") for path in values}:
+            if path in now and not same(now[path], defaults.get(path)):
+                found.update([path] if self.find(path, now[path], defaults).startswith("/") else [])
+        return sorted(found)
+
+
+def read_defaults() -> dict[str, Any]:
+    """The defaults of Dask and of other packages, as far as these are imported"""
+    return dict(walk(dask.config.merge(*dask.config.defaults)))
 
 
 def start(server: Server) -> None:
     """Look at where the configuration comes from, unless this server is one that a task has started"""
-    global _origins, _settling
+    global _origins, _watching
     if _origins is None:
         _origins = Origins()
-        _settling = asyncio.create_task(settle(server, _origins))
+        _watching = asyncio.create_task(watch(server, _origins))
 
 
-async def settle(server: Server, origins: Origins) -> None:
-    """What preload modules set at the start is asked for, too"""
+async def watch(server: Server, origins: Origins) -> None:
+    global _drift
+    # What preload modules set at the start is asked for, too.
     while server.status == Status.init:
         await asyncio.sleep(0.05)
     origins.begin()
+    while True:
+        try:
+            origins.look()
+            _drift = origins.get_drift()
+        except Exception:  # a setting that nobody has thought of is no reason to look no more
+            logger.exception("The configuration could not be compared")
+        await asyncio.sleep(INTERVAL)
 
 
 def get_drift(server: Server | None = None) -> list[str]:
-    """Keys whose values nobody asked for"""
-    return _origins.drift() if _origins else []
+    """Keys whose values nobody asked for, as of the latest look"""
+    return _drift
 
 
 def read_arguments(arguments: list[str]) -> dict[str, str]:
@@ -123,9 +168,9 @@ def read_arguments(arguments: list[str]) -> dict[str, str]:
     for word in arguments:
         if word.startswith("--"):
             option, _, value = word.partition("=")
-            found[option] = value
+            found[option] = f"{found[option]}, {value}" if option in found else value
         elif option:
-            found[option] = f"{found[option]} {word}".strip()
+            found[option] += word
             option = None
     return found
 
@@ -140,15 +185,14 @@ def describe(origins: Origins) -> dict[str, Any]:
         for the release's own, another file's path, the name of an environment variable, whose value may be a secret and
         is not told, ``command line`` or `PROCESS`.
     """
-    settings = {}
+    settings, defaults = {}, read_defaults()
     for path, value in walk(dask.config.config):
-        if path in NO_SETTINGS:
-            continue
-        origin = origins.find(path, value)
-        settings[path] = ["********" if origin.startswith("environment") else value, origin]
+        if path not in NO_SETTINGS:
+            origin = origins.find(path, value, defaults)
+            settings[path] = ["********" if origin.startswith("environment") else value, origin]
     for option, value in read_arguments(sys.argv[1:]).items():
         settings[option] = [value, "command line"]
-    return {"settings": settings, "drift": origins.drift()}
+    return {"settings": settings, "drift": get_drift()}
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

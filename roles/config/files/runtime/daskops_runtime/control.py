@@ -18,8 +18,13 @@ from daskops_runtime.stop import socket_path
 
 logger = logging.getLogger("distributed.daskops.control")
 
-#: Takes the reader, the writer and the words that follow the command; raises ValueError if it cannot use these.
+#: Takes the reader, the writer and the words that follow the command; raises NotUnderstood if it cannot use these.
 Command = Callable[..., Awaitable[None]]
+
+
+class NotUnderstood(Exception):
+    """What was asked for is nothing that this service does."""
+
 
 _sockets: dict[Server, Socket] = {}
 
@@ -45,11 +50,19 @@ class Socket:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             name, *arguments = (await reader.readline()).decode().split()
-            await self.commands[name](reader, writer, *arguments)
-        except (KeyError, TypeError, ValueError):
+            command = self.commands[name](reader, writer, *arguments)
+        except (ConnectionError, KeyError, TypeError, ValueError):
+            command = None
+        try:
+            if command is None:
+                raise NotUnderstood
+            await command
+        except NotUnderstood:
             writer.write(b"not understood\n")
         except ConnectionError:
             pass
+        except Exception:
+            logger.exception("What was asked for at the socket failed")
         # Not when this is cancelled, as all is on SIGTERM: a drain has its last line to say then.
         writer.close()
 

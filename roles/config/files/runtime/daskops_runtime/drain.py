@@ -20,7 +20,7 @@ from dask.utils import format_bytes
 from distributed import Worker
 from distributed.core import Status
 
-from daskops_runtime import systemd
+from daskops_runtime import control, systemd
 from daskops_runtime.stop import DRAINING, NOTHING, parse_timeout
 
 logger = logging.getLogger("distributed.daskops.drain")
@@ -338,7 +338,11 @@ class Door:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: str) -> None:
         """Drain within so many seconds, and tell how it goes; a command for `daskops_runtime.control`"""
-        refusal = self.begin(parse_timeout(seconds))
+        try:
+            timeout = parse_timeout(seconds)
+        except ValueError as e:
+            raise control.NotUnderstood from e
+        refusal = self.begin(timeout)
         if refusal:
             writer.write(f"{refusal}\n".encode())
         elif self.drain:

@@ -19,10 +19,11 @@ logger = logging.getLogger("distributed.daskops.lifetime")
 
 def start(worker: Worker) -> None:
     """Begin to count, if ``DASKOPS_LIFETIME`` gives a duration; it differs by up to ``DASKOPS_LIFETIME_STAGGER``"""
-    text = os.environ.get("DASKOPS_LIFETIME")
+    # Taken out of the environment: a worker that a task starts has no such end.
+    text, more = os.environ.pop("DASKOPS_LIFETIME", ""), os.environ.pop("DASKOPS_LIFETIME_STAGGER", "")
     if not text:
         return
-    stagger = parse_timedelta(os.environ.get("DASKOPS_LIFETIME_STAGGER") or "0 s")
+    stagger = parse_timedelta(more or "0 s")
     seconds = max(0.0, parse_timedelta(text) + random.uniform(-stagger, stagger))
     logger.info("Draining in %s, when this worker's lifetime is over", format_time(seconds))
     worker.loop.call_later(seconds, end, worker)

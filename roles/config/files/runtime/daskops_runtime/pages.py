@@ -18,10 +18,11 @@ from distributed import Scheduler
 from distributed.http.utils import RequestHandler
 from tornado import web
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
+from tornado.simple_httpclient import HTTPTimeoutError
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, WebSocketHandler, websocket_connect
 
 #: Seconds that a worker may take to answer.
-TIMEOUT = 30.0
+TIMEOUT = 10.0
 #: Headers of an answer that are handed on.
 HEADERS = ("Content-Type", "Cache-Control", "Etag", "Location")
 
@@ -41,6 +42,13 @@ def find_page(scheduler: Scheduler, port: str, host: str, page: str, query: str,
     return HTTPRequest(url, ssl_options=context, request_timeout=TIMEOUT, follow_redirects=False)
 
 
+def no_answer(error: Exception) -> web.HTTPError:
+    """What to say where a worker does not answer"""
+    if isinstance(error, HTTPTimeoutError):
+        return web.HTTPError(504, reason="The worker did not answer in time")
+    return web.HTTPError(502, reason=f"The worker gave no answer: {type(error).__name__}")
+
+
 class Page(WebSocketHandler, RequestHandler):
     """Hands on what a worker answers, be it a page or a websocket"""
 
@@ -54,16 +62,22 @@ class Page(WebSocketHandler, RequestHandler):
             try:
                 self.worker = await websocket_connect(request, subprotocols=[word for word in protocols if word])
             except (OSError, HTTPClientError) as e:
-                raise web.HTTPError(502, reason=f"The worker gave no answer: {type(e).__name__}") from e
-            await super().get()
+                raise no_answer(e) from e
+            try:
+                await super().get()
+            finally:
+                if self.ws_connection is None:  # what was asked for was no proper websocket
+                    self.worker.close()
             return
         request = find_page(self.server, port, host, page, self.request.query, "http")
+        # One of its own: others are not to wait for a worker that hangs.
+        client = AsyncHTTPClient(force_instance=True)
         try:
-            answer = await AsyncHTTPClient().fetch(request, raise_error=False)
-        except OSError as e:
-            raise web.HTTPError(502, reason=f"The worker gave no answer: {type(e).__name__}") from e
-        if answer.code == 599:  # tornado's own, where the time was over
-            raise web.HTTPError(504, reason="The worker did not answer in time")
+            answer = await client.fetch(request, raise_error=False)
+        except (OSError, HTTPClientError) as e:
+            raise no_answer(e) from e
+        finally:
+            client.close()
         self.set_status(answer.code, answer.reason)
         for name in HEADERS:
             if name in answer.headers:

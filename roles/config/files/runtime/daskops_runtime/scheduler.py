@@ -10,7 +10,7 @@ from daskops_runtime import certificates, configuration, control, shutdown, syst
 async def dask_setup(scheduler: Scheduler) -> None:
     certificates.start(scheduler, systemd.notify)
     await control.start(scheduler, {"configuration": configuration.serve})
-    shutdown.start()
+    shutdown.start(control.get_directory(scheduler))
     systemd.start(scheduler)
     configuration.start(scheduler)
 

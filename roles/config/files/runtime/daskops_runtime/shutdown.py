@@ -34,13 +34,21 @@ _token = ""
 _closing: set[asyncio.Task] = set()
 
 
-def start() -> None:
-    """Take the token out of the environment, so that no child process inherits it"""
+def start(directory: str | None) -> None:
+    """Take the token out of the environment, so that no child process inherits it
+
+    A worker that a nanny has put in the place of one that was asked to go and died on the way is not meant any more.
+    """
     global _token
     _token = os.environ.pop("DASKOPS_SHUTDOWN_TOKEN", "") or _token
+    if directory:
+        Path(directory, MARK).unlink(missing_ok=True)
 
 
 def exit_with_status() -> None:
+    """End with the status, after everything else that is to be done at the end: it cannot be set otherwise"""
+    atexit.unregister(exit_with_status)
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(STAY_DOWN)
@@ -59,19 +67,21 @@ class Shutdown(RequestHandler):
             self.set_header("WWW-Authenticate", "Bearer")
             self.answer(401, "this asks for the token: Authorization: Bearer TOKEN")
             return
-        directory = control.get_directory(self.server)
-        if directory:
-            Path(directory, MARK).touch()
-        drain.exit_status = STAY_DOWN
-        logger.warning("Shutting down, as %s has asked for", self.request.remote_ip)
         if isinstance(self.server, Worker):
             refusal = drain.begin(self.server, stop.get_timeout())
-            self.answer(409 if refusal else 202, refusal or "draining")
+            if refusal:
+                self.answer(409, refusal)
+                return
         else:
             closing = asyncio.create_task(close(self.server))
             _closing.add(closing)
             closing.add_done_callback(_closing.discard)
-            self.answer(202, "closing")
+        logger.warning("Shutting down, as %s has asked for", self.request.remote_ip)
+        drain.exit_status = STAY_DOWN
+        directory = control.get_directory(self.server)
+        if directory:
+            Path(directory, MARK).touch()
+        self.answer(202, "draining" if isinstance(self.server, Worker) else "closing")
 
     def answer(self, status: int, said: str) -> None:
         self.set_status(status)

@@ -22,7 +22,7 @@ from daskops_runtime import (
 
 async def dask_setup(worker: Worker) -> None:
     # A preload runs before the worker registers, which is when the scheduler is told of all this.
-    worker.name = os.environ.get("DASKOPS_WORKER_NAME") or worker.name
+    worker.name = os.environ.pop("DASKOPS_WORKER_NAME", None) or worker.name
     worker.startup_information[release.KEY] = lambda worker: release.get_release()
     resource = release.get_resource()
     if resource:
@@ -37,7 +37,7 @@ async def dask_setup(worker: Worker) -> None:
     systemd.start(worker)
     door = drain.start(worker)
     await control.start(worker, {"drain": door.serve, "configuration": configuration.serve})
-    shutdown.start()
+    shutdown.start(control.get_directory(worker))
     lifetime.start(worker)
     configuration.start(worker)
 
