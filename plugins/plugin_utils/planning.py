@@ -290,8 +290,11 @@ def _share_cores(host, machine, pools, reserve, memory):
     others = others or followers
     shares = {id(pool): 1 for pool in waiting}
     busy = _cores_by_node(machine, fixed)
+    sharing = 0  # cores of other pools whose memory follows from what is left, too
     for pool in fixed:
-        memory -= int(_size(pool.settings["memory"], pool.where("memory"), 0) * HEADROOM) * pool.count
+        given = _size(pool.settings["memory"], pool.where("memory"), 0)
+        memory -= int(given * HEADROOM) * pool.count
+        sharing += 0 if given else pool.cores
     for index, pool in enumerate(others):
         shares[id(pool)] = (left - len(waiting) + len(others) - 1 - index) // len(others)
     for pool in followers:
@@ -300,7 +303,7 @@ def _share_cores(host, machine, pools, reserve, memory):
                 f"{host} has {len(machine['cpus'])} cores, and none is left for {pool.where('count')}. Lower what the other "
                 "pools or dask_worker_cores_reserve take, or say how many workers and threads this pool is to have."
             )
-        pool.take(shares[id(pool)], max(0, memory) * shares[id(pool)] / sum(shares.values()), busy)
+        pool.take(shares[id(pool)], max(0, memory) * shares[id(pool)] / (sum(shares.values()) + sharing), busy)
 
 
 def _cores_by_node(machine, pools):

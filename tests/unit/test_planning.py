@@ -228,6 +228,8 @@ def test_python_takes_as_many_processes_as_have_memory():
     pools = plan_pools(small, given={"count": 1, "threads": 1, "memory": "6GiB"}, python={"profile": "python"})
     assert len(pools["python"]) == 1 and pools["python"][0]["memory_limit"] > 400 * MIB
     assert sizes_of(plan(machine(64, 128 * GIB), profile="python", memory="4GiB")) == (28, 1)
+    pools = plan_pools(machine(8, 4 * GIB), given={"count": 1, "threads": 4}, python={"profile": "python"})
+    assert sizes_of(pools["python"]) == (3, 1) and pools["python"][0]["memory_limit"] >= 512 * MIB
 
 
 def test_numeric_goes_by_the_nodes_that_it_is_kept_to():
