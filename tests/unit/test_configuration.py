@@ -150,6 +150,15 @@ def test_all_values_of_an_option_are_told():
     assert configuration.read_arguments(words) == {"--preload": "a, b", "--no-nanny": "", "--name": "n"}
 
 
+def test_file_that_was_changed_by_hand_is_drift(services):
+    """Then, which the next run repairs, as now: what runs is not what the file says."""
+    _, ours, theirs, started = services
+    (theirs.directory / "release.yaml").write_text(RELEASE.replace("spill: 0.72", "spill: 0.74"))
+    wait_until(lambda: drift(started) == (OWN, [*OWN, SPILL]), 30)
+    (theirs.directory / "release.yaml").write_text(RELEASE)
+    wait_until(lambda: drift(started) == (OWN, OWN), 30)
+
+
 def test_tasks_that_are_clients_are_no_drift(services):
     client, _, _, started = services
 

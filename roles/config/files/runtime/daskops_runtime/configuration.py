@@ -1,7 +1,8 @@
 """The configuration that this process really has, where each value came from, and what is not as it was asked for.
 
 Asked for is what the release's file, the unit's environment and its command line say; the rest are Dask's defaults. Other
-files that Dask reads, and what somebody sets while the process runs, make a difference that is reported: a drift.
+files that Dask reads, what somebody sets while the process runs, and a release's file that is no longer what the process has
+read, because somebody changed it, then or now, make a difference that is reported: a drift.
 """
 
 from __future__ import annotations
@@ -78,10 +79,16 @@ class Origins:
         The whole configuration by path, once the process has started.
     lasting : dict
         For how many looks a key has been other than it was at the start.
+    rewritten : set of str
+        Keys that the release's file says something else of than it did at the start.
     """
 
     def __init__(self):
         release = os.environ.get("DASK_CONFIG", "")
+        # Where it lies, whatever release is the current one later.
+        self.file = os.path.realpath(release)
+        self.file_time = read_time(self.file)
+        self.rewritten: set[str] = set()
         self.sources: list[tuple[str, dict[str, Any]]] = []
         for path, tree in dask.config.collect_yaml(dask.config.paths, return_paths=True):
             name = FILE if str(path) == release else str(path)
@@ -118,14 +125,35 @@ class Origins:
         }
         self.lasting = {path: self.lasting.get(path, 0) + 1 for path in other - SET_BY_DASK}
 
+    def look_at_file(self) -> None:
+        """Compare the release's file with what it was at the start, if it was written since"""
+        time = read_time(self.file)
+        if time in (self.file_time, None):  # a release that is gone is one that is not asked for any more
+            return
+        self.file_time = time
+        before = next((values for name, values in self.sources if name == FILE), {})
+        now = {}
+        for tree in dask.config.collect_yaml([self.file]):
+            now.update(walk(with_todays_names(tree)))
+        paths = before.keys() | now.keys()
+        self.rewritten = {path for path in paths if not same(before.get(path), now.get(path))}
+
     def get_drift(self) -> list[str]:
         """Keys whose values nobody asked for, sorted: set while the process runs, or by somebody's own file"""
         now, defaults = dict(walk(dask.config.config)), read_defaults()
-        found = {path for path, looks in self.lasting.items() if looks >= LOOKS}
+        found = {path for path, looks in self.lasting.items() if looks >= LOOKS} | self.rewritten
         for path in {path for name, values in self.sources if name.startswith("/") for path in values}:
             if path in now and not same(now[path], defaults.get(path)):
                 found.update([path] if self.find(path, now[path], defaults).startswith("/") else [])
         return sorted(found)
+
+
+def read_time(path: str) -> int | None:
+    """When a file was written last; None where there is none"""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return None
 
 
 def read_defaults() -> dict[str, Any]:
@@ -150,6 +178,7 @@ async def watch(server: Server, origins: Origins) -> None:
     while True:
         try:
             origins.look()
+            origins.look_at_file()
             _drift = origins.get_drift()
         except Exception:  # a setting that nobody has thought of is no reason to look no more
             logger.exception("The configuration could not be compared")
@@ -192,7 +221,7 @@ def describe(origins: Origins) -> dict[str, Any]:
             settings[path] = ["********" if origin.startswith("environment") else value, origin]
     for option, value in read_arguments(sys.argv[1:]).items():
         settings[option] = [value, "command line"]
-    return {"settings": settings, "drift": get_drift()}
+    return {"settings": settings, "drift": origins.get_drift()}
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
