@@ -349,10 +349,8 @@ def test_each_gpu_has_a_worker_near_it():
 
 def test_a_plan_is_shown_with_what_hosts_have():
     on = machine(4, 8 * GIB, nodes=2, gpus=(1,))
-    workers = [
-        *plan_pools(on, a={"count": 1, "threads": 2, "memory": "1GiB"}, g={"profile": "gpu", "memory": "2GiB"})["a"],
-        *plan_pools(on, a={"count": 1, "threads": 2, "memory": "1GiB"}, g={"profile": "gpu", "memory": "2GiB"})["g"],
-    ]
+    pools = plan_pools(on, a={"count": 1, "threads": 2, "memory": "1GiB"}, g={"profile": "gpu", "memory": "2GiB"})
+    workers = [*pools["a"], *pools["g"]]
     hosts = [
         {
             "inventory_hostname": "node1",

@@ -46,6 +46,11 @@ def is_open(port):
         return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
+def names(client):
+    """Names of the workers that a client knows of."""
+    return {worker["name"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()}
+
+
 def http_port(started, name):
     """Port of a worker's pages."""
     workers = json.loads(fetch(f"{started.url}/daskops/summary.json")[1])["workers"]
@@ -152,8 +157,7 @@ def guarded(tmp_path):
             process = stack.enter_context(
                 worker(started, name, *arguments, runtime=True, settings=SHUTDOWN, **variables, **options)
             )
-            known = lambda: client.scheduler_info(n_workers=-1)["workers"].values()  # noqa: E731
-            wait_until(lambda: name in {worker["name"] for worker in known()}, 40)
+            wait_until(lambda: name in names(client), 40)
             return process
 
         yield started, start, client
