@@ -11,7 +11,7 @@ import re
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.filter.modules import modules
 from ansible_collections.daskops.cluster.plugins.module_utils.units import UNIT
-from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import PlanError, plan_workers, port
+from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import PlanError, plan_workers, port, where
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
 from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import format_size, parse_size
@@ -112,11 +112,6 @@ def bad_settings(host, settings):
         )
     for variable, entries in settings["modules"].items():
         yield from (f"{host}: {sentence}" for sentence in bad_modules(variable, entries))
-
-
-def where(pool, setting):
-    """What the user calls a setting of a pool."""
-    return f"dask_worker_pools.{pool}.{setting}" if pool else f"dask_worker_{setting}"
 
 
 def scratch_directories(pools):

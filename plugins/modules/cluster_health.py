@@ -255,7 +255,7 @@ certificate_days:
 drift:
   description:
     - By name of worker, or V(scheduler), the settings of Dask that are not as they were asked for - set while the service
-      ran, or by a file that is not its release's.
+      ran, by a file that is not its release's, or by hand in that which is.
     - Empty where the services do not run this collection's runtime.
   returned: always
   type: dict

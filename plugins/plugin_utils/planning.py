@@ -34,6 +34,11 @@ class PlanError(ValueError):
     """A setting that no plan can be made from; the message names the variable and the remedy."""
 
 
+def where(pool, setting):
+    """What the user calls a setting of a pool, by the name of the pool."""
+    return f"dask_worker_pools.{pool}.{setting}" if pool else f"dask_worker_{setting}"
+
+
 def _number(value, variable, automatic=None, smallest=1, largest=None):
     """The whole number in ``value``, or ``automatic``, where there is one, for ``auto``."""
     if automatic is not None and _is_auto(value):
@@ -169,7 +174,7 @@ class Pool:
 
     def where(self, key):
         """What the user calls a setting of this pool."""
-        return f"dask_worker_pools.{self.name}.{key}" if self.name else f"dask_worker_{key}"
+        return where(self.name, key)
 
     def __str__(self):
         what = f"{self.count} worker(s) of {self.threads} thread(s)"

@@ -17,6 +17,7 @@ import yaml
 from ansible_collections.daskops.cluster.plugins.action.plan_host import addresses
 from ansible_collections.daskops.cluster.plugins.filter.worker_pools import worker_pools
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import plan_workers
+from daskops_runtime.shutdown import STAY_DOWN
 from distributed.cli import dask_scheduler, dask_worker
 
 ROOT = Path(__file__).parents[2]
@@ -443,6 +444,13 @@ def test_services_write_to_their_own_directories_alone(releases):
     assert settings(worker, "DeviceAllow") == ["/dev/nvidia0", "rw", "/dev/nvidiactl", "rw"]
     for unit in (scheduler, worker):
         assert settings(unit, "BindReadOnlyPaths") == ["/opt/dask", "/usr"]
+
+
+def test_units_know_the_status_after_which_a_service_stays_down(releases):
+    for unit in ("scheduler/systemd/dask-scheduler.service", "both/systemd/dask-worker@.service"):
+        host, _, path = unit.partition("/")
+        for name in ("SuccessExitStatus", "RestartPreventExitStatus"):
+            assert settings(releases[host] / path, name) == [str(STAY_DOWN)]
 
 
 def test_process_stays_with_its_release_when_another_becomes_current(releases, tmp_path):
