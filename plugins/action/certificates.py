@@ -6,7 +6,14 @@
 from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.daskops.cluster.plugins.module_utils.certificates import stale_services, wanted_files
 from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import Directory
+
+
+def nothing_to_do(seen, arguments):
+    """Whether a host has what the module would install, and its services have read it."""
+    texts = arguments["authorities"], arguments["certificates"]
+    return seen["installed"] == wanted_files(*texts, arguments["user"]) and not stale_services(seen["loaded"], *texts)
 
 
 class ActionModule(ActionBase):
@@ -26,6 +33,8 @@ class ActionModule(ActionBase):
             "authorities": directory.trusted(),
             "certificates": {kind: directory.bundle(kind) for kind in arguments["kinds"]},
         }
+        if "seen" in arguments and nothing_to_do(arguments["seen"], module_arguments):
+            return dict(result, changed=False, written=[], reloaded=[])
         result.update(
             self._execute_module("daskops.cluster.certificates", module_args=module_arguments, task_vars=task_vars)
         )

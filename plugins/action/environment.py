@@ -17,6 +17,9 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
+        present = arguments.pop("present", {})
+        if arguments["id"] in present:
+            return dict(result, changed=False, environment=present[arguments["id"]])
         archive = arguments.pop("archive", "")
         # The archive is there only where preflight saw that the host lacks the environment.
         if archive and not self._task.check_mode:

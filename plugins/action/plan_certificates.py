@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import plan
+from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import Directory, plan
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
 
 
@@ -27,7 +27,7 @@ class ActionModule(ActionBase):
             arguments.get("rotation", ""),
             arguments.get("joins", False),
         )
-        result.update(wanted)
+        result.update(wanted, previous=Directory(arguments["directory"]).has("ca.pem"))
         if self._task.check_mode:
             # What makes them does not run then.
             files = ["ca"] * wanted["authority"] + wanted["certificates"]

@@ -93,7 +93,15 @@ class ActionModule(ActionBase):
 
     def _render(self, entry, task_vars):
         lookup = lookup_loader.get("ansible.builtin.template", loader=self._loader, templar=self._templar)
-        return lookup.run([entry["template"]], variables=task_vars, template_vars=entry.get("variables", {}))[0]
+        variables = _Variables(task_vars)
+        return lookup.run([entry["template"]], variables=variables, template_vars=entry.get("variables", {}))[0]
+
+
+class _Variables(dict):
+    """All variables of a host, for a lookup that copies them before it adds a few: their values need not be copied."""
+
+    def __deepcopy__(self, memo):
+        return dict(self)
 
 
 def _merged(files):

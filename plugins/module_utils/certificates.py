@@ -6,8 +6,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import pwd
 import re
 import ssl
+
+from ansible_collections.daskops.cluster.plugins.module_utils.units import kind_of
 
 CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -22,27 +26,57 @@ def digest(*texts):
     return hashlib.sha256("".join(texts).encode()).hexdigest()[:12]
 
 
-def loaded_certificates(module):
-    """What the services that run have loaded, of those that have certificates and say so.
+def installed_files(directory):
+    """Digest, mode and owner of each file in a directory of certificates, by name."""
+    files = {}
+    for name in os.listdir(directory) if os.path.isdir(directory) else []:
+        path = os.path.join(directory, name)
+        about = os.stat(path)
+        with open(path, encoding="utf-8", errors="replace") as file:
+            files[name] = [digest(file.read()), about.st_mode & 0o777, owner(about.st_uid)]
+    return files
+
+
+def owner(uid):
+    """The name of a user, or the number of one that is gone."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def wanted_files(authorities, certificates, user):
+    """What `installed_files` tells once ``authorities`` and ``certificates``, texts by kind, are installed."""
+    files = {f"{kind}.pem": [digest(content), 0o400, user] for kind, content in certificates.items()}
+    return {"ca.pem": [digest(authorities), 0o644, "root"], **files}
+
+
+def stale_services(loaded, authorities, certificates):
+    """The services that have other certificates than these, as `loaded_certificates` tells, and what they are to have.
+
+    One of a kind that the host is no longer to have is stopped later, and left out.
+    """
+    current = {kind: digest(authorities, content) for kind, content in certificates.items()}
+    wanted = {unit: current[kind_of(unit)] for unit in loaded if kind_of(unit) in current}
+    return {unit: wanted[unit] for unit in wanted if loaded[unit] != wanted[unit]}
+
+
+def loaded_certificates(states):
+    """What the services that run have loaded, of those that have certificates and say so in their status.
 
     Parameters
     ----------
-    module : AnsibleModule
-        Runs the command.
+    states : dict of dict
+        What `shown_services` tells.
 
     Returns
     -------
     dict
-        Digest by unit, as each service tells it to systemd in its status.
+        Digest by unit.
     """
-    units = ["dask-scheduler.service", "dask-worker@*.service"]
-    output = module.run_command(["systemctl", "show", "--property=Id,ActiveState,StatusText", *units])[1]
-    blocks = [
-        dict(line.split("=", 1) for line in block.splitlines()) for block in output.strip().split("\n\n") if block
-    ]
     found = {
-        block["Id"]: re.search(r"certificates ([0-9a-f]{12})", block.get("StatusText", ""))
-        for block in blocks
-        if block.get("ActiveState") == "active"
+        unit: re.search(r"certificates ([0-9a-f]{12})", state.get("StatusText", ""))
+        for unit, state in states.items()
+        if state.get("ActiveState") == "active"
     }
     return {unit: match.group(1) for unit, match in found.items() if match}

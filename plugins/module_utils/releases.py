@@ -72,6 +72,11 @@ def read_environment(path):
         return {}
 
 
+def read_usable_environment(path):
+    """What `read_environment` tells of an environment whose interpreter is still there; empty if it is not."""
+    return read_environment(path) if os.access(os.path.join(path, "bin", "python"), os.X_OK) else {}
+
+
 def read(path):
     """The text of a file."""
     with open(path, encoding="utf-8") as file:

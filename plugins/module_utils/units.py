@@ -28,6 +28,16 @@ def kind_of(unit):
     return "scheduler" if unit == "dask-scheduler.service" else "worker"
 
 
+def shown_services(module):
+    """What systemd tells of the services that it knows: ``MainPID``, ``ActiveState`` and ``StatusText`` by unit."""
+    properties = "--property=Id,MainPID,ActiveState,StatusText"
+    output = module.run_command(["systemctl", "show", properties, "dask-scheduler.service", "dask-worker@*.service"])[1]
+    blocks = [
+        dict(line.split("=", 1) for line in block.splitlines()) for block in output.strip().split("\n\n") if block
+    ]
+    return {block["Id"]: block for block in blocks}
+
+
 def unit_files(kind):
     """Content of the files of a kind below `SYSTEMD`, by relative path."""
     files = {}

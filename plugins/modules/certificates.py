@@ -40,6 +40,11 @@ options:
     type: list
     elements: str
     required: true
+  seen:
+    description:
+      - What was seen of them on the host, RV(daskops.cluster.host_info#module:certificates).
+      - Where that is what is wanted, the host is not asked again.
+    type: dict
 """
 
 EXAMPLES = r"""
@@ -69,32 +74,25 @@ import pwd
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.daskops.cluster.plugins.module_utils.certificates import digest, loaded_certificates
-from ansible_collections.daskops.cluster.plugins.module_utils.units import kind_of
+from ansible_collections.daskops.cluster.plugins.module_utils.certificates import (
+    installed_files,
+    loaded_certificates,
+    stale_services,
+    wanted_files,
+)
+from ansible_collections.daskops.cluster.plugins.module_utils.units import shown_services
 
 #: Seconds that a service may take to read its certificates again.
 PATIENCE = 20
 
 
-class Installed:
-    """The files on this host: content, mode and owner by name."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        self.files = {}
-        for name in os.listdir(directory) if os.path.isdir(directory) else []:
-            path = os.path.join(directory, name)
-            about = os.stat(path)
-            with open(path, encoding="utf-8", errors="replace") as file:
-                self.files[name] = (file.read(), about.st_mode & 0o777, about.st_uid)
-
-    def write(self, name, content, mode, uid):
-        path = os.path.join(self.directory, name)
-        with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(content)
-        os.chown(path + ".new", uid, -1)
-        os.chmod(path + ".new", mode)
-        os.replace(path + ".new", path)
+def write(path, content, mode, uid):
+    """Replace a file; at no moment may anybody else read it."""
+    with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(content)
+    os.chown(path + ".new", uid, -1)
+    os.chmod(path + ".new", mode)
+    os.replace(path + ".new", path)
 
 
 def main():
@@ -108,41 +106,33 @@ def main():
         supports_check_mode=True,
     )
     authorities, certificates = module.params["authorities"], module.params["certificates"]
-    try:
-        uid = pwd.getpwnam(module.params["user"]).pw_uid
-    except KeyError:
-        if not module.check_mode:
-            module.fail_json(msg=f"There is no user {module.params['user']}: run site.yml without --tags.")
-        uid = -1
-    installed = Installed(os.path.join(module.params["home"], "tls"))
-    wanted = {"ca.pem": (authorities, 0o644, 0)}
-    wanted.update({f"{kind}.pem": (content, 0o400, uid) for kind, content in certificates.items()})
-    written = sorted(name for name in {**installed.files, **wanted} if installed.files.get(name) != wanted.get(name))
-
-    loaded = loaded_certificates(module)
-    current = {kind: digest(authorities, content) for kind, content in certificates.items()}
-    # A service of a kind that the host is no longer to have is stopped later.
-    stale = {unit: current[kind_of(unit)] for unit in loaded if kind_of(unit) in current}
-    stale = {unit: wanted_digest for unit, wanted_digest in stale.items() if loaded[unit] != wanted_digest}
+    user, directory = module.params["user"], os.path.join(module.params["home"], "tls")
+    before, after = installed_files(directory), wanted_files(authorities, certificates, user)
+    written = sorted(name for name in {**before, **after} if before.get(name) != after.get(name))
+    stale = stale_services(loaded_certificates(shown_services(module)), authorities, certificates)
 
     def shown(files):
-        return "".join(f"{name}: {digest(files[name][0])}\n" for name in sorted(files))
+        return "".join(f"{name}: {files[name][0]}\n" for name in sorted(files))
 
     result = {
         "changed": bool(written or stale),
         "written": written,
         "reloaded": sorted(stale),
-        "diff": {"before_header": installed.directory, "after_header": installed.directory}
-        | {"before": shown(installed.files), "after": shown(wanted)},
+        "diff": {"before_header": directory, "after_header": directory, "before": shown(before), "after": shown(after)},
     }
     if not module.check_mode:
+        try:
+            uids = {"root": 0, user: pwd.getpwnam(user).pw_uid}
+        except KeyError:
+            module.fail_json(msg=f"There is no user {user}: run site.yml without --tags.")
+        contents = {"ca.pem": authorities, **{f"{kind}.pem": content for kind, content in certificates.items()}}
         os.umask(0o022)
-        os.makedirs(installed.directory, exist_ok=True)
+        os.makedirs(directory, exist_ok=True)
         for name in written:
-            if name in wanted:
-                installed.write(name, *wanted[name])
+            if name in after:
+                write(os.path.join(directory, name), contents[name], after[name][1], uids[after[name][2]])
             else:
-                os.remove(os.path.join(installed.directory, name))
+                os.remove(os.path.join(directory, name))
         if stale:
             reload(module, stale)
     module.exit_json(**result)
@@ -153,7 +143,7 @@ def reload(module, stale):
     module.run_command(["systemctl", "reload", *stale], check_rc=True)
     deadline = time.monotonic() + PATIENCE
     while True:
-        loaded = loaded_certificates(module)
+        loaded = loaded_certificates(shown_services(module))
         waiting = sorted(unit for unit in stale if unit in loaded and loaded[unit] != stale[unit])
         if not waiting:
             return

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: environment
-short_description: Build an immutable Python environment from wheels
+short_description: Build an immutable Python environment
 version_added: "0.1.0"
 description:
-  - Builds a virtual environment with C(uv) from an archive of wheels, in a directory that is named by all that went into it.
+  - Builds a virtual environment in a directory that is named by all that went into it, of packages that C(uv) has installed
+    on the controller, or that it fetches and installs on the host.
   - The directory appears only when the environment is complete, and is never changed afterwards. A build that is cut off
     leaves nothing that looks finished; the next one starts anew.
   - Two files in it say what it holds. C(environment.json) is what this module returns. C(sbom.cdx.json) is a bill of
@@ -52,15 +53,18 @@ options:
       - An environment that exists keeps the one that it was built from, also where another lock now means the same packages.
     type: str
     required: true
-  source:
-    description: Whether the packages are in the archive (V(controller)) or come from an index (V(index)).
-    type: str
-    choices: [controller, index]
-    default: controller
   index_url:
-    description: Index that the host fetches from, with O(source=index); empty for the one that the host is set up with.
+    description:
+      - Index that the host fetches from, where the archive holds no packages.
+      - Empty for the one that the host is set up with.
     type: str
     default: ""
+  present:
+    description:
+      - The environments that the host was seen to have, RV(daskops.cluster.host_info#module:environments).
+      - Where O(id) is among them, the host is not asked again.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -104,16 +108,18 @@ import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 import tarfile
 import tempfile
+import threading
 import zipfile
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     VALIDATOR,
     read,
-    read_environment,
+    read_usable_environment,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.sbom import bill_of_materials, known_hashes
 
@@ -138,6 +144,23 @@ class Builder:
         self.module = module
         self.partial = partial
         self.python = os.path.join(partial, "bin", "python")
+        self.flush = threading.Thread(target=os.sync)
+
+    def appear(self, final, texts):
+        """Add the last files, and let the environment appear as ``final`` once all of it is on the disk."""
+        for name, text in texts.items():
+            with open(os.path.join(self.partial, name), "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        self.flush.join()
+        if os.path.exists(final):  # one whose interpreter is gone, from which a process may still import
+            broken = os.path.join(os.path.dirname(final), f".removed-{os.path.basename(final)}")
+            os.rename(final, broken)
+            os.rename(self.partial, final)
+            shutil.rmtree(broken, ignore_errors=True)
+        else:
+            os.rename(self.partial, final)
 
     def run(self, what, *command, **environment):
         """Run a command; fail the module with its last words if it fails."""
@@ -148,38 +171,55 @@ class Builder:
         return output
 
     def build(self, archive, unpacked):
-        """Unpack the wheels, install them, compile them, and describe the result."""
+        """Install the packages, compile them, and describe the result."""
         with tarfile.open(archive) as tar:
-            tar.extractall(unpacked)  # our own archive, checked against its SHA-256
+            # Our own archive, checked against its SHA-256. The environment's files are read straight from it.
+            streams = [name for name in tar.getnames() if name.endswith(".zst")]
+            tar.extractall(unpacked, [member for member in tar if member.name not in streams])
+        if streams:
+            self._unpack(archive, streams[0], unpacked)
+        else:
+            self._fetch(unpacked)
+        # What the release's check of configuration imports, straight from the wheel: the packages are the user's alone.
+        shutil.copy(
+            glob.glob(os.path.join(unpacked, "tools", "fastjsonschema-*.whl"))[0], os.path.join(self.partial, VALIDATOR)
+        )
+        if streams != ["compiled.tar.zst"]:
+            library = os.path.join(self.partial, "lib")
+            self.run("Compiling the packages", self.python, "-m", "compileall", "-q", "-j", "0", "-x", TESTS, library)
+        # Meanwhile the disk gets the files, for a power cut must not leave a name that is there and files that are not.
+        self.flush.start()
+        return json.loads(self.run("Importing Dask", self.python, "-I", "-B", "-c", DESCRIBE))
+
+    def _unpack(self, archive, stream, unpacked):
+        """Make the environment of files that the controller has installed."""
+        library = os.path.join(unpacked, "library")
+        for wheel in glob.glob(os.path.join(unpacked, "tools", "backports_zstd-*.whl")):
+            with zipfile.ZipFile(wheel) as zipped:
+                zipped.extractall(library)
+        script = os.path.join(unpacked, "tree.py")
+        self.run(
+            "Unpacking the packages", self.module.params["python"], "-I", script, library, "unpack", archive, stream,
+            self.partial,
+        )  # fmt: skip
+
+    def _fetch(self, unpacked):
+        """Make the environment of packages from an index."""
         uv = self._take_out_uv(unpacked)
         parameters = self.module.params
         settings = {"UV_CACHE_DIR": os.path.join(unpacked, "cache"), "UV_LINK_MODE": "hardlink"}
-        if parameters["source"] == "controller":
-            settings["UV_NO_CONFIG"] = "1"  # whatever the host is set up with, nothing is fetched
+        if parameters["index_url"]:  # it may hold a password, which nobody must see in the list of processes
+            settings["UV_DEFAULT_INDEX"] = parameters["index_url"]
         # Relocatable, because it is built beside the place where it will stand.
         self.run(
             "Making the virtual environment", uv, "venv", "--quiet", "--relocatable", "--no-python-downloads",
             "--python", parameters["python"], self.partial, **settings,
         )  # fmt: skip
-        if parameters["source"] == "controller":
-            origin = ["--no-index", "--find-links", os.path.join(unpacked, "wheels")]
-        else:
-            origin = []
-            if parameters["index_url"]:  # it may hold a password, which nobody must see in the list of processes
-                settings["UV_DEFAULT_INDEX"] = parameters["index_url"]
         self.run(
             "Installing the packages", uv, "pip", "install", "--quiet", "--python", self.python, "--require-hashes",
-            "--only-binary", ":all:", *origin, "--requirement", os.path.join(unpacked, "requirements.txt"), **settings,
+            "--only-binary", ":all:", "--requirement", os.path.join(unpacked, "requirements.txt"), **settings,
         )  # fmt: skip
         os.remove(os.path.join(self.partial, ".lock"))  # uv leaves it for anybody to write
-        library = glob.glob(os.path.join(self.partial, "lib", "python*", "site-packages"))[0]
-        bytecode = os.path.join(unpacked, "bytecode.zip")
-        if os.path.exists(bytecode):
-            with zipfile.ZipFile(bytecode) as zipped:
-                zipped.extractall(library)
-        else:
-            self.run("Compiling the packages", self.python, "-m", "compileall", "-q", "-j", "0", "-x", TESTS, library)
-        return json.loads(self.run("Importing Dask", self.python, "-I", "-B", "-c", DESCRIBE))
 
     @staticmethod
     def _take_out_uv(unpacked):
@@ -189,11 +229,6 @@ class Builder:
             path = zipped.extract(member, unpacked)
         os.chmod(path, 0o755)
         return path
-
-
-def read_description(directory):
-    """The description of a complete environment whose interpreter still runs, else an empty one."""
-    return read_environment(directory) if os.access(os.path.join(directory, "bin", "python"), os.X_OK) else {}
 
 
 def sha256_of(path):
@@ -223,14 +258,13 @@ def main():
             "archive": {"type": "path"},
             "sha256": {"type": "str"},
             "lock": {"type": "str", "required": True},
-            "source": {"type": "str", "choices": ["controller", "index"], "default": "controller"},
             "index_url": {"type": "str", "default": "", "no_log": True},
         },
         supports_check_mode=True,
     )
     environments = os.path.join(module.params["home"], "environments")
     final = os.path.join(environments, module.params["id"])
-    description = read_description(final)
+    description = read_usable_environment(final)
     if description or module.check_mode:
         module.exit_json(changed=not description, environment=description)
 
@@ -238,7 +272,7 @@ def main():
     os.makedirs(environments, exist_ok=True)
     with open(os.path.join(environments, ".lock"), "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two runs at a time build one after the other
-        description = read_description(final)
+        description = read_usable_environment(final)
         if not description:
             description = build(module, environments, final)
     packages = "".join(f"{name}=={version}\n" for name, version in sorted(description["packages"].items()))
@@ -256,29 +290,18 @@ def build(module, environments, final):
     # What builds that were cut off have left.
     for leftover in [path for kind in ("partial", "unpacked") for path in glob.glob(f"{environments}/.{kind}-*")]:
         shutil.rmtree(leftover, ignore_errors=True)
+    builder = Builder(module, partial)
     with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=environments) as unpacked:
-        found = Builder(module, partial).build(archive, unpacked)
+        found = builder.build(archive, unpacked)
         licences = found.pop("licences")
         description = {"id": module.params["id"], "lock": module.params["lock"], **found}
         hashes = known_hashes(read(os.path.join(unpacked, "requirements.txt")))
-        wheels = sorted(glob.glob(os.path.join(unpacked, "tools", "*.whl")))
-        tools = [(*os.path.basename(wheel).split("-")[:2], sha256_of(wheel)) for wheel in wheels]
-        # What the release's check of configuration imports, straight from the wheel: the packages are the user's alone.
-        shutil.copy(
-            glob.glob(os.path.join(unpacked, "tools", "fastjsonschema-*.whl"))[0], os.path.join(partial, VALIDATOR)
+        tools = re.findall(
+            r"^(\S+)==(\S+) --hash=sha256:(\w+)$", read(os.path.join(unpacked, "tools.txt")), re.MULTILINE
         )
     bill = bill_of_materials(description, licences, hashes, tools)
-    for name, content in {"sbom.cdx.json": bill, "environment.json": description}.items():
-        with open(os.path.join(partial, name), "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1, sort_keys=True)
-    os.sync()  # a power cut must not leave a name that is there and files that are not
-    if os.path.exists(final):  # one whose interpreter is gone, from which a process may still import
-        broken = os.path.join(environments, f".removed-{module.params['id']}")
-        os.rename(final, broken)
-        os.rename(partial, final)
-        shutil.rmtree(broken, ignore_errors=True)
-    else:
-        os.rename(partial, final)
+    texts = {"sbom.cdx.json": bill, "environment.json": description}
+    builder.appear(final, {name: json.dumps(text, indent=1, sort_keys=True) for name, text in texts.items()})
     return description
 
 

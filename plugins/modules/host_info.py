@@ -260,10 +260,23 @@ authorities:
   type: list
   elements: str
   returned: always
+certificates:
+  description: The certificates of the host's services.
+  type: dict
+  returned: always
+  contains:
+    installed:
+      description: Digest, mode and owner of the files below C(tls) in O(home), by name.
+      type: dict
+    loaded:
+      description: Digest of what each service that runs has read, by unit.
+      type: dict
+  sample:
+    installed: {ca.pem: [5d0a41b9c7e2, 420, root], worker.pem: [e83c1f0a9b64, 256, dask]}
+    loaded: {dask-worker@1.service: 9f3c2e7a1b50}
 environments:
-  description: Ids of the complete environments on the host.
-  type: list
-  elements: str
+  description: The complete environments on the host by id, each as M(daskops.cluster.environment) returned it.
+  type: dict
   returned: always
 versions:
   description:
@@ -300,14 +313,24 @@ import re
 import socket
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.daskops.cluster.plugins.module_utils.certificates import fingerprints
+from ansible_collections.daskops.cluster.plugins.module_utils.certificates import (
+    fingerprints,
+    installed_files,
+    loaded_certificates,
+)
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     read_environment,
     read_release,
     read_releases,
+    read_usable_environment,
 )
-from ansible_collections.daskops.cluster.plugins.module_utils.units import kind_of, same_unit, unit_files
+from ansible_collections.daskops.cluster.plugins.module_utils.units import (
+    kind_of,
+    same_unit,
+    shown_services,
+    unit_files,
+)
 
 # There where systemd is the first process, and nowhere else.
 SYSTEMD = "/run/systemd/system"
@@ -450,14 +473,8 @@ def proxy(module):
     return {"nginx": bool(module.get_bin_path("nginx")), "port": int(listens.group(1)) if listens else 0}
 
 
-def running(module, releases):
+def running(states, releases):
     """Release by unit, of the Dask services that run; None for one that does not serve (yet)."""
-    if not os.path.isdir(SYSTEMD):
-        return {}
-    units = ["dask-scheduler.service", "dask-worker@*.service"]
-    output = module.run_command(["systemctl", "show", "--property=Id,MainPID,ActiveState", *units])[1]
-    shown = [dict(line.split("=", 1) for line in block.splitlines()) for block in output.strip().split("\n\n") if block]
-    states = {unit["Id"]: unit for unit in shown}
     return {
         unit: release + other_unit(unit, release, releases)
         if release and states[unit]["ActiveState"] == "active"
@@ -572,12 +589,6 @@ def encrypted(release):
     return any("require-encryption: true" in text for text in texts) if any(texts) else None
 
 
-def is_complete(environment):
-    """Whether an environment was built to the end, and its interpreter is still there."""
-    interpreter = os.path.join(environment, "bin", "python")
-    return os.path.exists(os.path.join(environment, "environment.json")) and os.access(interpreter, os.X_OK)
-
-
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -603,10 +614,12 @@ def main():
 
     link = os.path.join(module.params["home"], "current")
     current, releases = read_release(link), read_releases(module.params["home"])
-    runs = running(module, releases)
+    states = shown_services(module) if os.path.isdir(SYSTEMD) else {}
+    runs = running(states, releases)
     scheduler = (runs.get("dask-scheduler.service") or "").replace(OTHER_UNIT, "")
     environments = os.path.join(module.params["home"], "environments")
-    names = os.listdir(environments) if os.path.isdir(environments) else []
+    # Not the hidden ones, which are incomplete.
+    usable = {os.path.basename(path): read_usable_environment(path) for path in glob.glob(f"{environments}/*")}
     cpus = sorted(os.sched_getaffinity(0))
     module.exit_json(
         changed=False,
@@ -634,8 +647,12 @@ def main():
         unfinished=unfinished(current, releases),
         account=account(module.params["user"]),
         encrypted=encrypted(link),
+        certificates={
+            "installed": installed_files(os.path.join(module.params["home"], "tls")),
+            "loaded": loaded_certificates(states),
+        },
         authorities=fingerprints(read(os.path.join(module.params["home"], "tls", "ca.pem"))),
-        environments=sorted(name for name in names if is_complete(os.path.join(environments, name))),
+        environments={name: about for name, about in usable.items() if about},
         versions=versions(environments, runs, current, releases),
     )
 

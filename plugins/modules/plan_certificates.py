@@ -73,6 +73,10 @@ authority:
   description: Whether an authority is to be made.
   type: bool
   returned: always
+previous:
+  description: Whether there is an authority so far.
+  type: bool
+  returned: always
 certificates:
   description: Names of the certificates to be made.
   type: list

@@ -18,6 +18,9 @@ from packaging.version import Version
 # What ``uv pip compile`` and ``pip-compile`` may write above the requirements; they say where packages come from.
 _OPTIONS = ("--index-url", "--extra-index-url", "--find-links", "-i ", "-f ")
 
+# The versions of glibc 2 that uv knows platforms for.
+_UV_MANYLINUX = (17, 28, *range(31, 41))
+
 
 class LockError(ValueError):
     """A lock that no environment can be built from; the message names the line or package and the remedy."""
@@ -122,6 +125,24 @@ def platform_tags(machine, libc):
     tags = [f"manylinux_2_{number}_{machine}" for number in range(newest, 4, -1)]
     aliases = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
     return [*tags, *(f"{alias}_{machine}" for number, alias in aliases.items() if newest >= number), f"linux_{machine}"]
+
+
+def uv_platform(machine, libc):
+    """What uv calls the platform of a host, from its architecture and its C library's name and version.
+
+    Raises
+    ------
+    LockError
+        If uv has no name for it.
+    """
+    name, version = libc
+    known = [number for number in _UV_MANYLINUX if name == "glibc" and number <= int(version.split(".")[1])]
+    if machine not in ("x86_64", "aarch64") or (name == "glibc" and not known):
+        raise LockError(
+            f"the controller cannot install packages for {machine} with {' '.join(libc)}: set dask_environment_source to "
+            "index, so that hosts do it themselves"
+        )
+    return f"{machine}-manylinux_2_{known[-1]}" if known else f"{machine}-unknown-linux-musl"
 
 
 def check_wheels(paths, python):

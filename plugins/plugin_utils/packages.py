@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fetching an environment's packages, once, by the controller, into one archive that hosts build from."""
+"""Fetching an environment's packages and installing them, once, on the controller, into one archive that hosts unpack."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import fcntl
 import glob
 import hashlib
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -25,13 +26,19 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     pins,
     platform_tags,
     select,
+    uv_platform,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.manifest import digest
 
-# Part of every environment's id: raise it when the way that hosts build environments changes.
-RECIPE = 2
+# Part of every environment's id: raise it when environments are built in another way.
+RECIPE = 3
 # Part of every archive's name: raise it when archives are written in another way, so that none from before is taken.
-ARCHIVE = 2
+ARCHIVE = 3
+
+# The script that packs an environment's files here and unpacks them on hosts, which get it with them.
+TREE = os.path.join(os.path.dirname(__file__), "tree.py")
+# Nobody imports the packages' own tests on a cluster, and they are almost half of all that could be compiled.
+TESTS = "/site-packages/.*/tests?/"
 
 
 class Packages:
@@ -57,10 +64,11 @@ class Packages:
         self.python = python
         self.source = source
         self.lines = select(requirements, python)
-        self.tools_lines = select(parse_lock(tools_lock)[0], python)
+        self.tools = parse_lock(tools_lock)[0]
+        self.tools_lines = select(self.tools, python)
         # Where packages come from is no part of the id: the hashes make sure that they are the same.
-        platform = [python["implementation"], minor(python["version"]), python["machine"], python["libc"][0]]
-        self.id = digest([RECIPE, platform, self.lines, self.tools_lines])
+        *kind, libc = _kind(python)
+        self.id = digest([RECIPE, [*kind, libc[0]], self.lines, self.tools_lines])
 
     def fetch(self, cache, index_url):
         """Make the archive, unless ``cache`` has it.
@@ -75,8 +83,9 @@ class Packages:
         Returns
         -------
         str
-            Path of the archive: ``requirements.txt``, ``tools/….whl`` and, by source, ``wheels/…`` with, where the
-            controller's Python can make it, their ``bytecode.zip``.
+            Path of the archive: ``requirements.txt``, ``tools.txt``, the wheels of ``tools/`` and, with source
+            ``controller``, ``tree.py`` and the files of the environment, ``packages.tar.zst``, or ``compiled.tar.zst`` where
+            the controller's Python could compile them.
 
         Raises
         ------
@@ -86,7 +95,9 @@ class Packages:
         os.makedirs(cache, exist_ok=True)
         # Hosts that fetch for themselves read in the archive where from.
         origin = [index_url, self.options] if self.source == "index" else None
-        name = digest([ARCHIVE, self.id, self.source, self.python["libc"], origin, self._compiles_here()])
+        name = digest(
+            [ARCHIVE, sha256_of(TREE), self.id, self.source, self.python["libc"], origin, self._compiles_here()]
+        )
         archive = os.path.join(cache, f"environment-{name}.tar")
         with open(os.path.join(cache, "lock"), "w", encoding="utf-8") as lock:
             # Two runs at a time fetch one after the other; the second finds the first one's archive.
@@ -98,8 +109,7 @@ class Packages:
 
     def _compiles_here(self):
         """Whether the controller's Python makes the bytecode that the host's reads, so that hosts need not."""
-        here = [sys.implementation.name, "{}.{}".format(*sys.version_info)]
-        return self.source == "controller" and here == [self.python["implementation"], minor(self.python["version"])]
+        return self.source == "controller" and _kind(own_python())[:2] == _kind(self.python)[:2]
 
     def _make_archive(self, archive, directory, index_url):
         # Options in a file of requirements go before those of pip's command line; here the caller's index does.
@@ -109,34 +119,88 @@ class Packages:
             file.write("\n".join([*(options if self.source == "index" else []), *self.lines, ""]))
         members = [(requirements, "requirements.txt")]
         tools = self._download(self.tools_lines, directory, "tools", index_url)
-        members += [(path, f"tools/{os.path.basename(path)}") for path in tools]
+        used = tools
         if self.source == "controller":
             wheels = self._download([*options, *self.lines], directory, "wheels", index_url)
             check_wheels(wheels, self.python)
-            # Just these: whatever the lock says of where they come from, hosts take them from here.
-            with open(requirements, "w", encoding="utf-8") as file:
-                file.writelines(f"{pin} --hash=sha256:{sha256_of(path)}\n" for pin, path in pins(wheels))
-            members += [(path, f"wheels/{os.path.basename(path)}") for path in wheels]
-            if self._compiles_here():
-                members.append((_compile(wheels, directory), "bytecode.zip"))
+            # Just these: whatever the lock says of where they come from, they are taken from here.
+            _write_pins(requirements, wheels)
+            own = tools
+            if _kind(own_python()) != _kind(self.python):
+                own = self._download(select(self.tools, own_python()), directory, "own", index_url, own_python())
+            tree = self._install(own, directory)
+            members += [(TREE, "tree.py"), (tree, os.path.basename(tree))]
+            tools = [path for path in tools if not _is_uv(path)]
+            used = [*tools, *filter(_is_uv, own)]
+        # What the environment was made with, for its bill of materials.
+        _write_pins(os.path.join(directory, "tools.txt"), used)
+        members += [(os.path.join(directory, "tools.txt"), "tools.txt")]
+        members += [(path, f"tools/{os.path.basename(path)}") for path in tools]
         partial = os.path.join(directory, "archive.tar")
         with tarfile.open(partial, "w") as tar:
             for path, name in members:
                 tar.add(path, name)
         os.replace(partial, archive)
 
-    def _download(self, lines, directory, name, index_url):
-        """The wheels that ``lines`` stand for, fetched into ``directory/name`` and checked against their hashes."""
+    def _install(self, tools, directory):
+        """Install the wheels as the host would, and pack the files that come of it; the path of the packed ones."""
+        for wheel in tools:
+            with zipfile.ZipFile(wheel) as zipped:
+                zipped.extractall(os.path.join(directory, "library"))
+        uv = glob.glob(os.path.join(directory, "library", "uv-*.data", "scripts", "uv"))[0]
+        os.chmod(uv, 0o755)
+        tree = os.path.join(directory, "tree")
+        settings = {
+            **os.environ,
+            "UV_CACHE_DIR": os.path.join(directory, "cache"),
+            "UV_LINK_MODE": "hardlink",
+            "UV_NO_CONFIG": "1",  # whatever the controller is set up with, nothing but the wheels is taken
+        }
+        # Relocatable, because it is to stand elsewhere.
+        _run(
+            [uv, "venv", "--quiet", "--relocatable", "--no-python-downloads", "--python", sys.executable, tree],
+            settings,
+        )
+        # fmt: off
+        _run([
+            uv, "pip", "install", "--quiet", "--python", os.path.join(tree, "bin", "python"), "--require-hashes",
+            "--only-binary", ":all:", "--no-index", "--find-links", os.path.join(directory, "wheels"),
+            "--python-version", self.python["version"],
+            "--python-platform", uv_platform(self.python["machine"], self.python["libc"]),
+            "--requirement", os.path.join(directory, "requirements.txt"),
+        ], settings)
+        # fmt: on
+        # What follows from the interpreter, the host makes of its own.
+        leftovers = [".lock", "lib64", "pyvenv.cfg", *glob.glob("bin/python*", root_dir=tree)]
+        for name in leftovers:
+            path = os.path.join(tree, name)
+            if os.path.lexists(path):
+                os.remove(path)
+        (library,) = glob.glob(os.path.join(tree, "lib", "python*"))
+        os.rename(library, os.path.join(tree, "lib", f"python{minor(self.python['version'])}"))
+        packed = os.path.join(directory, "packages.tar.zst")
+        if self._compiles_here():
+            packed = os.path.join(directory, "compiled.tar.zst")
+            _compile(tree)
+        _run([sys.executable, "-I", TREE, os.path.join(directory, "library"), "pack", tree, packed], os.environ)
+        return packed
+
+    def _download(self, lines, directory, name, index_url, python=None):
+        """The wheels that ``lines`` stand for, fetched into ``directory/name`` and checked against their hashes.
+
+        They are for the host's interpreter, or for ``python``.
+        """
+        python = python or self.python
         wanted = os.path.join(directory, f"{name}.txt")
         with open(wanted, "w", encoding="utf-8") as file:
             file.write("\n".join([*lines, ""]))
-        version = minor(self.python["version"]).replace(".", "")
-        tags = platform_tags(self.python["machine"], self.python["libc"])
+        version = minor(python["version"]).replace(".", "")
+        tags = platform_tags(python["machine"], python["libc"])
         # fmt: off
         command = [
             sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check",
             "--no-deps", "--require-hashes", "--only-binary=:all:", "--implementation=cp",
-            f"--python-version={minor(self.python['version'])}", f"--abi=cp{version}", "--abi=abi3", "--abi=none",
+            f"--python-version={minor(python['version'])}", f"--abi=cp{version}", "--abi=abi3", "--abi=none",
             *(f"--platform={tag}" for tag in tags), f"--dest={directory}/{name}", f"--requirement={wanted}",
         ]
         # fmt: on
@@ -177,30 +241,49 @@ class Packages:
         return "pip could not fetch the packages: " + " ".join(lines[-3:])
 
 
-def _compile(wheels, directory):
-    """An archive of the bytecode of all modules in ``wheels``, by path below site-packages."""
-    library = os.path.join(directory, "library")
-    for wheel in wheels:
-        with zipfile.ZipFile(wheel) as zipped:
-            for member in zipped.infolist():
-                # Nobody imports the packages' own tests on a cluster, and they are almost half of all modules.
-                if not member.filename.endswith(".py") or re.search(r"/tests?/", member.filename):
-                    continue
-                # Some wheels keep what belongs in site-packages in a directory of its own.
-                member.filename = re.sub(r"^[^/]+[.]data/(purelib|platlib)/", "", member.filename)
-                zipped.extract(member, library)
-    # Files of an environment never change: Python need not compare bytecode with its source.
+def own_python():
+    """The controller's interpreter, as `host_info` returns a host's."""
+    return {
+        "implementation": sys.implementation.name,
+        "version": platform.python_version(),
+        "machine": platform.machine(),
+        "libc": list(platform.libc_ver()),
+    }
+
+
+def _kind(python):
+    """What tells interpreters apart that need other wheels."""
+    return [python["implementation"], minor(python["version"]), python["machine"], list(python["libc"])]
+
+
+def _is_uv(wheel):
+    return os.path.basename(wheel).startswith("uv-")
+
+
+def _write_pins(path, wheels):
+    """Write what a lock says of wheels."""
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(f"{pin} --hash=sha256:{sha256_of(wheel)}\n" for pin, wheel in pins(wheels))
+
+
+def _compile(tree):
+    """Make bytecode, which Python need not compare with its source: files of an environment never change."""
     # fmt: off
     subprocess.run(
-        [sys.executable, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", library],
-        capture_output=True, check=False,  # a module that does not compile, such as a template, is not imported either
+        [
+            sys.executable, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash",
+            "-x", TESTS, os.path.join(tree, "lib"),
+        ],
+        # A module that does not compile, such as a template, is not imported either.
+        capture_output=True, check=False,
     )
     # fmt: on
-    archive = os.path.join(directory, "bytecode.zip")
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
-        for path in sorted(glob.glob(f"{library}/**/__pycache__/*.pyc", recursive=True)):
-            zipped.write(path, os.path.relpath(path, library))
-    return archive
+
+
+def _run(command, environment):
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode != 0:
+        raise LockError(f"its packages could not be installed on the controller: {' '.join(done.stderr.split())}")
 
 
 def sha256_of(path):

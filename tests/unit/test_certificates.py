@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Certificates as the role makes them, what is refused, and real servers that read them again while they run."""
 
+import getpass
 import json
 import os
 import shutil
@@ -17,7 +18,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.daskops.cluster.plugins.module_utils.certificates import digest, fingerprints
+from ansible_collections.daskops.cluster.plugins.action import certificates as certificates_action
+from ansible_collections.daskops.cluster.plugins.module_utils.certificates import (
+    digest,
+    fingerprints,
+    installed_files,
+    loaded_certificates,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import NAMES, Directory, plan
 from conftest import scheduler, wait_until, worker
 from distributed import Client
@@ -286,6 +293,48 @@ def summary(url, directory):
     context = ssl.create_default_context(cafile=str(directory / "ca.pem"))
     with urllib.request.urlopen(f"{url}/daskops/summary.json", timeout=10, context=context) as response:
         return json.load(response)
+
+
+@pytest.fixture
+def seen(made, tmp_path):
+    """A host's certificates as `host_info` sees them, and what is to be installed there."""
+    directory = Directory(str(made))
+    texts = {"authorities": directory.trusted(), "certificates": {"worker": directory.bundle("worker")}}
+    tls = tmp_path / "tls"
+    tls.mkdir()
+    (tls / "ca.pem").write_text(texts["authorities"])
+    (tls / "worker.pem").write_text(texts["certificates"]["worker"])
+    (tls / "ca.pem").chmod(0o644)
+    (tls / "worker.pem").chmod(0o400)
+    # What the worker's systemd says of it.
+    status = f"tcp://x (certificates {digest(texts['authorities'], texts['certificates']['worker'])})"
+    states = {"dask-worker@1.service": {"ActiveState": "active", "StatusText": status}}
+    found = {"installed": installed_files(str(tls)), "loaded": loaded_certificates(states)}
+    return tls, states, found, {"user": getpass.getuser(), **texts}
+
+
+def test_a_host_that_has_its_certificates_is_not_asked_again(seen):
+    dummy, dummy, found, wanted = seen
+    assert found["loaded"] and certificates_action.nothing_to_do(found, wanted)
+
+
+@pytest.mark.parametrize("fault", ["content", "mode", "owner", "missing", "left over", "not read yet"])
+def test_a_host_whose_certificates_differ_is_asked(seen, fault):
+    tls, states, found, wanted = seen
+    if fault == "content":
+        (tls / "ca.pem").write_text("another")
+    elif fault == "mode":
+        (tls / "worker.pem").chmod(0o444)
+    elif fault == "owner":
+        wanted["user"] = "somebody else"
+    elif fault == "missing":
+        (tls / "worker.pem").unlink()
+    elif fault == "left over":
+        (tls / "scheduler.pem").write_text("of a scheduler that has gone")
+    else:
+        states["dask-worker@1.service"]["StatusText"] = "tcp://x (certificates 000000000000)"
+    found = {"installed": installed_files(str(tls)), "loaded": loaded_certificates(states)}
+    assert not certificates_action.nothing_to_do(found, wanted)
 
 
 @pytest.mark.parametrize("nanny", [False, True])

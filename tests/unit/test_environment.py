@@ -1,49 +1,50 @@
-"""The module that builds an environment, run by Ansible, with the real uv and tiny packages."""
+"""Environments of tiny packages, installed by the real uv and unpacked by the module, which Ansible runs."""
 
-import hashlib
 import json
 import shutil
 import subprocess
 import sys
-import tarfile
-import zipfile
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages, own_python, sha256_of
 from conftest import ROOT
-from wheels import build_wheel, lock_line
+from wheels import build_wheel, lock_line, repack
 
 IMPORTS = "import dask\n"
 
 
 @pytest.fixture(scope="session")
 def tools(tmp_path_factory):
-    """A directory with uv, as its wheel holds it, and what stands for the other tool."""
+    """The collection's tools, as their wheels hold them."""
     directory = tmp_path_factory.mktemp("tools")
-    with zipfile.ZipFile(directory / "uv-1.0-py3-none-any.whl", "w") as wheel:
-        wheel.write(shutil.which("uv"), "uv-1.0.data/scripts/uv")
-    build_wheel(directory, "fastjsonschema")
-    return directory
+    return [repack(directory, name) for name in ("uv", "fastjsonschema", "backports.zstd")]
 
 
 @pytest.fixture
 def build(tools, tmp_path):
-    """A function that builds an environment from what ``distributed`` does when it is imported; its home, its result."""
+    """A function that builds an environment of tiny packages; its status and output."""
 
     def built(distributed):
-        wheels = [build_wheel(tmp_path, "dask"), build_wheel(tmp_path, "distributed", source=distributed)]
-        (tmp_path / "requirements.txt").write_text("".join(lock_line(wheel).replace("\\\n", "") for wheel in wheels))
-        archive = tmp_path / "archive.tar"
-        with tarfile.open(archive, "w") as tar:
-            tar.add(tools, "tools")
-            tar.add(tmp_path / "requirements.txt", "requirements.txt")
-            for wheel in wheels:
-                tar.add(wheel, f"wheels/{wheel.name}")
+        shutil.rmtree(tmp_path / "index", ignore_errors=True)
+        wheels = tmp_path / "index"
+        wheels.mkdir()
+        script = {"dask-1.0.dist-info/entry_points.txt": "[console_scripts]\nsay-dask = dask:main\n"}
+        dask = build_wheel(wheels, "dask", source="def main():\n    print('dask')\n", more=script)
+        packages = [dask, build_wheel(wheels, "distributed", source=distributed)]
+        lock, tools_lock = ("".join(map(lock_line, some)) for some in (packages, tools))
+        for wheel in tools:
+            shutil.copy(wheel, wheels)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PIP_NO_INDEX", "1")
+            patch.setenv("PIP_FIND_LINKS", str(wheels))
+            packed = Packages(lock, tools_lock, own_python(), "controller")
+            archive = packed.fetch(str(tmp_path / "cache"), "")
         arguments = {
             "home": str(tmp_path / "home"),
             "id": "0f3c5e9a7b1d",
             "python": sys.executable,
-            "archive": str(archive),
-            "sha256": hashlib.sha256(archive.read_bytes()).hexdigest(),
+            "archive": archive,
+            "sha256": sha256_of(archive),
             "lock": "0" * 64,
         }
         command = ["ansible", "localhost", "-m", "daskops.cluster.environment", "-a", json.dumps(arguments)]
@@ -62,8 +63,29 @@ def test_an_environment_that_imports_gets_its_name(build, tmp_path):
     status, output = build(IMPORTS)
     assert status == 0, output
     assert names(tmp_path) == ["0f3c5e9a7b1d"]
-    description = json.loads((tmp_path / "home/environments/0f3c5e9a7b1d/environment.json").read_text())
+    environment = tmp_path / "home/environments/0f3c5e9a7b1d"
+    description = json.loads((environment / "environment.json").read_text())
     assert description["packages"] == {"dask": "1.0", "distributed": "1.0"}
+    # What stood elsewhere while it was made works where it is now.
+    assert subprocess.check_output([environment / "bin/say-dask"], text=True) == "dask\n"
+    assert not list(environment.glob("**/*.partial*")) and not (environment / ".lock").exists()
+    tools = json.loads((environment / "sbom.cdx.json").read_text())["metadata"]["tools"]["components"]
+    assert [tool["name"] for tool in tools] == ["daskops.cluster", "backports-zstd", "fastjsonschema", "uv"]
+
+
+def compiled(environment):
+    """Flags of the bytecode of dask: 1 where Python need not compare it with the source."""
+    (path,) = environment.glob("lib/*/site-packages/__pycache__/dask.*.pyc")
+    return path.read_bytes()[4]
+
+
+def test_hosts_compile_what_the_controller_cannot(build, tmp_path, monkeypatch):
+    assert build(IMPORTS)[0] == 0
+    assert compiled(tmp_path / "home/environments/0f3c5e9a7b1d") == 1
+    shutil.rmtree(tmp_path / "home")
+    monkeypatch.setattr(Packages, "_compiles_here", lambda self: False)
+    assert build(IMPORTS)[0] == 0
+    assert compiled(tmp_path / "home/environments/0f3c5e9a7b1d") == 0
 
 
 def test_an_environment_whose_distributed_cannot_be_imported_gets_no_name(build, tmp_path):

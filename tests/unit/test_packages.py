@@ -7,19 +7,24 @@ import contextlib
 import functools
 import http.server
 import importlib.util
-import io
+import re
 import subprocess
 import sys
 import tarfile
 import threading
-import zipfile
+from pathlib import Path
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.action import plan_cluster
 from ansible_collections.daskops.cluster.plugins.plugin_utils import packages as packages_module
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages
-from wheels import PYTHON, build_wheel, lock_line, python
+from wheels import PYTHON, build_wheel, lock_line, python, repack
+
+try:
+    from compression import zstd
+except ImportError:
+    from backports import zstd
 
 A, B, C = (f"sha256:{digit * 64}" for digit in "abc")
 LOCK = f"dask==2026.8.0 --hash={A} --hash={B}\n"
@@ -82,7 +87,7 @@ def served(directory):
 
 
 class Index:
-    """A package index (PEP 503) of three packages; ``uv`` stands for the real one, which nothing here runs."""
+    """A package index (PEP 503) of two packages, and the tools that are installed here."""
 
     def __init__(self, directory, requires=("lz4",)):
         self.directory = directory
@@ -90,13 +95,14 @@ class Index:
         wheels.mkdir()
         self.dask = build_wheel(wheels, "dask", "2026.8.0", requires)
         self.lz4 = build_wheel(wheels, "lz4", "4.0", tag="cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64")
-        self.uv = build_wheel(wheels, "uv", "0.13.8", tag="py3-none-manylinux_2_17_x86_64")
-        for wheel in (self.dask, self.lz4, self.uv):
-            page = directory / "simple" / wheel.name.split("-")[0]
+        self.uv = repack(wheels, "uv", tag="py3-none-manylinux_2_17_x86_64")
+        self.zstd = repack(wheels, "backports.zstd")
+        for wheel in (self.dask, self.lz4, self.uv, self.zstd):
+            page = directory / "simple" / wheel.name.split("-")[0].replace("_", "-")
             page.mkdir(parents=True)
             page.joinpath("index.html").write_text(f'<a href="/wheels/{wheel.name}">{wheel.name}</a>')
         self.lock = lock_line(self.dask) + lock_line(self.lz4)
-        self.tools_lock = lock_line(self.uv)
+        self.tools_lock = lock_line(self.uv) + lock_line(self.zstd)
 
     def served(self):
         return served(self.directory)
@@ -142,29 +148,56 @@ def contents(archive):
         return {member.name: tar.extractfile(member).read() for member in tar.getmembers() if member.isfile()}
 
 
-def test_the_archive_holds_all_that_a_host_builds_from(index, archive):
+def files(held, directory):
+    """Content by name of the environment's files in an archive, and the name of what holds them."""
+    (name,) = (name for name in held if name.endswith(".zst"))
+    packed, tree = directory / name, directory / "files.tar"
+    packed.write_bytes(held[name])
+    with zstd.open(packed) as stream:
+        tree.write_bytes(stream.read())
+    return name, {path.removeprefix("./"): content for path, content in contents(tree).items()}
+
+
+def pinned(*wheels):
+    return "".join(lock_line(wheel).replace(" \\\n    ", " ") for wheel in wheels)
+
+
+def test_the_archive_holds_all_that_a_host_needs(index, archive, tmp_path):
     held = contents(archive)
-    assert held.pop("requirements.txt").decode().splitlines() == [
-        line.replace(" \\\n    ", " ").strip() for line in (lock_line(index.dask), lock_line(index.lz4))
-    ]
-    held.pop("bytecode.zip", None)
-    assert held == {
-        f"tools/{index.uv.name}": index.uv.read_bytes(),
-        f"wheels/{index.dask.name}": index.dask.read_bytes(),
-        f"wheels/{index.lz4.name}": index.lz4.read_bytes(),
-    }
+    dummy, tree = files(held, tmp_path)
+    assert held["requirements.txt"].decode() == pinned(index.dask, index.lz4)
+    assert held["tools.txt"].decode() == pinned(index.zstd, index.uv).replace("_", "-")
+    assert held["tree.py"] == Path(packages_module.TREE).read_bytes()
+    # Hosts run no uv.
+    assert {name for name in held if "/" in name} == {f"tools/{index.zstd.name}"}
+    library = "lib/python3.11/site-packages"
+    assert tree[f"{library}/dask.py"] == b"version = '2026.8.0'\n" and f"{library}/lz4.py" in tree
+    # What follows from an interpreter is not the controller's.
+    assert not [name for name in tree if name.startswith(("bin/python", "lib64")) or name == "pyvenv.cfg"]
+    assert {name.split("/")[1] for name in tree if name.startswith("lib/")} == {"python3.11"}
+
+
+def test_an_environment_for_another_python_than_the_controllers(tmp_path):
+    index = Index(tmp_path, requires=())
+    dummy, tree = files(contents(fetched(index, tmp_path, lock_line(index.dask), version="3.12.1")), tmp_path)
+    assert "lib/python3.12/site-packages/dask.py" in tree
+
+
+def test_the_same_packages_are_packed_the_same(index, archive, tmp_path):
+    assert Path(fetched(index, tmp_path)).name == Path(archive).name
+    assert files(contents(fetched(index, tmp_path)), tmp_path)[1].keys() == files(contents(archive), tmp_path)[1].keys()
 
 
 def test_bytecode_is_made_where_the_controllers_python_is_the_hosts(tmp_path):
     index = Index(tmp_path, requires=())
     own, other = (f"3.{sys.version_info.minor + step}.0" for step in (0, 1))
-    held = contents(fetched(index, tmp_path, lock_line(index.dask), version=own))
-    with zipfile.ZipFile(io.BytesIO(held["bytecode.zip"])) as zipped:
-        (name,) = zipped.namelist()
-        header = zipped.read(name)[:8]
-    assert name == f"__pycache__/dask.{sys.implementation.cache_tag}.pyc"
-    assert header == importlib.util.MAGIC_NUMBER + b"\1\0\0\0"  # not compared with the source's time, nor its hash
-    assert "bytecode.zip" not in contents(fetched(index, tmp_path, lock_line(index.dask), version=other))
+    name, tree = files(contents(fetched(index, tmp_path, lock_line(index.dask), version=own)), tmp_path)
+    (compiled,) = (path for path in tree if path.endswith(f"dask.{sys.implementation.cache_tag}.pyc"))
+    # Not compared with the source's time, nor its hash.
+    assert tree[compiled][:8] == importlib.util.MAGIC_NUMBER + b"\1\0\0\0"
+    assert name == "compiled.tar.zst"
+    name, tree = files(contents(fetched(index, tmp_path, lock_line(index.dask), version=other)), tmp_path)
+    assert name == "packages.tar.zst" and not [path for path in tree if path.endswith(".pyc")]
 
 
 def test_paths_may_begin_with_the_users_home(index, cache, archive, monkeypatch):
@@ -178,7 +211,7 @@ def test_paths_may_begin_with_the_users_home(index, cache, archive, monkeypatch)
         "source": "controller",
         "index_url": "",
     }
-    arguments["hosts"] = {"a": {"python": python("3.11.2"), "environments": []}}
+    arguments["hosts"] = {"a": {"python": python("3.11.2"), "environments": {}}}
     assert plan_cluster.ActionModule._environments(None, arguments)["a"]["archive"] == archive
 
 
@@ -202,7 +235,8 @@ def test_the_cache_holds_nothing_but_archives(archive, cache):
 
 def test_hosts_that_fetch_for_themselves_get_uv_and_where_to_fetch_from(index, fetch):
     archive = contents(fetch("--extra-index-url https://more.example/simple\n" + index.lock, source="index"))
-    assert sorted(archive) == ["requirements.txt", f"tools/{index.uv.name}"]
+    tools = {f"tools/{index.zstd.name}", f"tools/{index.uv.name}"}
+    assert set(archive) == {"requirements.txt", "tools.txt", *tools}
     assert archive["requirements.txt"].decode().startswith("--extra-index-url https://more.example/simple\ndask==")
 
 
@@ -225,9 +259,10 @@ def test_a_package_that_differs_from_its_hash_is_not_taken(index, fetch, tmp_pat
     assert not list(tmp_path.glob("*.tar"))
 
 
-def test_uv_is_checked_like_any_other_package(fetch):
-    with pytest.raises(LockError, match=r"uv==0\.13\.8 differs from its hash in the lock"):
-        fetch(tools_lock=f"uv==0.13.8 --hash={A}\n")
+def test_uv_is_checked_like_any_other_package(index, fetch):
+    version = index.uv.name.split("-")[1]
+    with pytest.raises(LockError, match=rf"uv=={re.escape(version)} differs from its hash in the lock"):
+        fetch(tools_lock=f"uv=={version} --hash={A}\n")
 
 
 def test_a_package_that_the_index_lacks_is_told(index, fetch):

@@ -136,7 +136,8 @@ PLAYBOOK = [
 def plan(host):
     """The workers of a host, as `plan_host` plans them."""
     defaults = yaml.safe_load((ROOT / "roles/common/defaults/main.yml").read_text())
-    names = yaml.safe_load((ROOT / "roles/common/vars/main.yml").read_text())["__dask_worker_defaults"]
+    expression = yaml.safe_load((ROOT / "roles/common/vars/main.yml").read_text())["__dask_worker_defaults"]
+    names = re.findall(r"'(\w+)':", expression)
     variables = {**defaults, "dask_worker_count": 2, "dask_worker_memory": "4GiB", **HOSTS[host]}
     pools = worker_pools(
         variables["dask_worker_pools"],

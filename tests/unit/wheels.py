@@ -4,6 +4,7 @@
 """Real, tiny wheels, and the Python of a host that they are for."""
 
 import hashlib
+import importlib.metadata
 import zipfile
 
 PYTHON = {
@@ -21,7 +22,9 @@ def python(version):
     return {**PYTHON, "version": version}
 
 
-def build_wheel(directory, name, version="1.0", requires=(), requires_python=None, tag="py3-none-any", source=None):
+def build_wheel(
+    directory, name, version="1.0", requires=(), requires_python=None, tag="py3-none-any", source=None, more=None
+):
     """Write a wheel that pip takes for one; return its path."""
     info = f"{name}-{version}.dist-info"
     metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}"]
@@ -32,7 +35,24 @@ def build_wheel(directory, name, version="1.0", requires=(), requires_python=Non
         wheel.writestr(f"{name}.py", f"version = {version!r}\n" if source is None else source)
         wheel.writestr(f"{info}/METADATA", "\n".join([*metadata, ""]))
         wheel.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")
+        for member, content in (more or {}).items():
+            wheel.writestr(member, content)
         wheel.writestr(f"{info}/RECORD", "")
+    return path
+
+
+def repack(directory, name, tag="py3-none-any"):
+    """Write the wheel of a package that is installed here; return its path."""
+    distribution = importlib.metadata.distribution(name)
+    path = directory / f"{name.replace('.', '_')}-{distribution.version}-{tag}.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        for file in distribution.files:
+            if file.suffix == ".pyc":
+                continue
+            is_script = file.parts[0] == ".."
+            wheel.write(
+                file.locate(), f"{path.name.rsplit('-', 3)[0]}.data/scripts/{file.name}" if is_script else str(file)
+            )
     return path
 
 
