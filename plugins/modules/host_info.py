@@ -392,13 +392,15 @@ def nodes(cpus):
 def gpus():
     """NVIDIA's GPUs, in the order of the bus, which is that of their numbers; without a driver there are none."""
     found = []
-    for index, path in enumerate(sorted(glob.glob(f"{GPUS}/*/information"))):
+    for path in sorted(glob.glob(f"{GPUS}/*/information")):
         told = dict(re.findall(r"^(.+?):\s+(.*?)\s*$", read(path), re.MULTILINE))
+        if told.get("GPU Excluded") == "Yes":  # by an option of the driver; who computes does not see it
+            continue
         bus = os.path.basename(os.path.dirname(path)).lower()
         node = read(f"{PCI_DEVICES}/{bus}/numa_node").strip()
         found.append(
             {
-                "index": index,
+                "index": len(found),
                 "uuid": told.get("GPU UUID", ""),  # question marks, until somebody has used it
                 "model": told.get("Model", ""),
                 "node": int(node) if node.isdigit() else None,  # -1 where nobody knows

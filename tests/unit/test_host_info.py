@@ -39,5 +39,11 @@ def test_gpus_are_in_the_order_of_the_bus(host):
     ]
 
 
+def test_a_gpu_that_the_driver_leaves_out_has_no_number(host):
+    for bus, uuid, excluded in [("0000:18:00.0", "GPU-a", "Yes"), ("0000:3b:00.0", "GPU-b", "No")]:
+        host(f"GPUS/{bus}/information", f"GPU UUID: \t {uuid}\nGPU Excluded:\t {excluded}\n")
+    assert [(gpu["index"], gpu["uuid"]) for gpu in host_info.gpus()] == [(0, "GPU-b")]
+
+
 def test_a_host_without_a_driver_shows_no_gpu(host):
     assert host_info.gpus() == []
