@@ -93,6 +93,38 @@ def test_a_failed_task_is_reported_once(client, journal):
     assert (entry["DASK_WORKER"], entry["DASK_RELEASE"]) == ("0", "3f2a91c04d5e.7b21")
 
 
+class Homebody:
+    """An object that no other process can unpack."""
+
+    def __reduce__(self):
+        return unpack, (os.getpid(),)
+
+
+def unpack(process):
+    if os.getpid() != process:
+        raise RuntimeError("not in this process")
+    return Homebody()
+
+
+def state_of(key, dask_worker):
+    return getattr(dask_worker.state.tasks.get(key), "state", None)
+
+
+def test_a_result_that_a_peer_cannot_unpack_is_no_failed_task(journal):
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0") as cluster:
+        with Client(cluster) as client:
+            client.register_plugin(ErrorMonitor(journal.path))
+            first, second = client.scheduler_info()["workers"]
+            held = client.submit(Homebody, workers=[first], key="held")
+            needs = client.submit(type, held, workers=[second])
+            wait_until(lambda: client.run(state_of, "held", workers=[second])[second] == "error")
+            assert journal.read() == []
+            assert held.status == "finished"
+            needs.release()
+            future = fail(client, 1, 0, workers=[second])
+            assert [entry["DASK_KEY"] for entry in journal.read()] == [future.key]
+
+
 def test_arguments_are_told_by_their_size_alone(client, journal):
     fine = client.submit(divide, 1, 1)
     fail(client, fine, 0, note="a secret word")

@@ -42,8 +42,9 @@ class ErrorMonitor(WorkerPlugin):
         self.sentry = start_sentry()
 
     def transition(self, key: Any, start: str, finish: str, **kwargs: Any) -> None:
-        # Every task comes here several times, and those that do well must not pay for those that do not.
-        if finish != "error" or start == "error":
+        # Every task comes here several times, and those that do well must not pay for those that do not. A result that
+        # cannot be fetched from a peer, or not be unpacked here, is no task that failed.
+        if finish != "error" or start in ("error", "flight", "missing"):
             return
         try:
             self.report(key)
