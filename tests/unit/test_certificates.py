@@ -59,10 +59,10 @@ INVENTORY = {
 }
 
 
-def make(directory, rotation="", **variables):
+def make(directory, rotation="", inventory=INVENTORY, **variables):
     """Run the role's tasks as site.yml does, and return how many changed something."""
     work = directory.parent
-    (work / "hosts.json").write_text(json.dumps(INVENTORY))
+    (work / "hosts.json").write_text(json.dumps(inventory))
     (work / "playbook.yml").write_text(yaml.safe_dump(PLAYBOOK))
     given = json.dumps({"dask_tls_directory": str(directory), "rotation": rotation, **variables})
     done = subprocess.run(
@@ -112,9 +112,9 @@ def renewed(begun, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory):
-    """Another cluster's."""
+    """Another cluster's, whose hosts are reached by their names alone."""
     directory = tmp_path_factory.mktemp("stranger") / "tls"
-    make(directory)
+    make(directory, inventory={"dask_scheduler": {"hosts": {"head": {}}}, "dask_workers": {"hosts": {"worker1": {}}}})
     return directory
 
 
@@ -146,6 +146,12 @@ def test_certificates_name_their_hosts(made):
     assert {"worker1", "worker2", "fd00::1"} <= directory.hosts("worker")
     assert directory.hosts("client") == {"client"}
     assert 364 < (directory.expires("worker") - time.time()) / 86400 < 366
+
+
+def test_hosts_may_have_no_address_but_their_names(stranger):
+    directory = Directory(str(stranger))
+    assert directory.hosts("scheduler") == {"head", "127.0.0.1", "localhost"}
+    assert directory.hosts("worker") == {"worker1", "127.0.0.1", "localhost"}
 
 
 def test_scheduler_at_another_address_gets_another_certificate(made):
