@@ -118,8 +118,11 @@ class Packages:
         with open(requirements, "w", encoding="utf-8") as file:
             file.write("\n".join([*(options if self.source == "index" else []), *self.lines, ""]))
         members = [(requirements, "requirements.txt")]
-        tools = self._download(self.tools_lines, directory, "tools", index_url)
-        used = tools
+        # What hosts unpack with, those that install for themselves do not need.
+        lines = [
+            line for line in self.tools_lines if self.source == "controller" or not line.startswith("backports-zstd=")
+        ]
+        tools = self._download(lines, directory, "tools", index_url)
         if self.source == "controller":
             wheels = self._download([*options, *self.lines], directory, "wheels", index_url)
             check_wheels(wheels, self.python)
@@ -130,12 +133,14 @@ class Packages:
                 own = self._download(select(self.tools, own_python()), directory, "own", index_url, own_python())
             tree = self._install(own, directory)
             members += [(TREE, "tree.py"), (tree, os.path.basename(tree))]
-            tools = [path for path in tools if not _is_uv(path)]
-            used = [*tools, *filter(_is_uv, own)]
-        # What the environment was made with, for its bill of materials.
+            shipped = [path for path in tools if not _is_uv(path)]
+            used = [*shipped, *filter(_is_uv, own)]
+        else:
+            used = shipped = tools
+        # What the environment is made with, for its bill of materials.
         _write_pins(os.path.join(directory, "tools.txt"), used)
         members += [(os.path.join(directory, "tools.txt"), "tools.txt")]
-        members += [(path, f"tools/{os.path.basename(path)}") for path in tools]
+        members += [(path, f"tools/{os.path.basename(path)}") for path in shipped]
         partial = os.path.join(directory, "archive.tar")
         with tarfile.open(partial, "w") as tar:
             for path, name in members:

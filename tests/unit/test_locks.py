@@ -10,6 +10,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     parse_lock,
     platform_tags,
     select,
+    uv_platform,
 )
 from wheels import build_wheel, python
 
@@ -126,6 +127,26 @@ def test_a_lock_that_means_nothing_to_an_interpreter_is_refused(lock, reason):
     with pytest.raises(LockError) as refusal:
         select(requirements, python("3.11.2"))
     assert reason in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "machine, libc, name",
+    [
+        ("x86_64", ["glibc", "2.36"], "x86_64-manylinux_2_36"),
+        ("aarch64", ["glibc", "2.17"], "aarch64-manylinux_2_17"),
+        ("x86_64", ["glibc", "2.30"], "x86_64-manylinux_2_28"),  # the newest below that uv knows
+        ("x86_64", ["glibc", "2.99"], "x86_64-manylinux_2_40"),
+        ("x86_64", ["musl", "1.2.4"], "x86_64-unknown-linux-musl"),
+    ],
+)
+def test_uvs_name_of_a_platform(machine, libc, name):
+    assert uv_platform(machine, libc) == name
+
+
+@pytest.mark.parametrize("machine, libc", [("ppc64le", ["glibc", "2.36"]), ("x86_64", ["glibc", "2.12"])])
+def test_a_platform_that_uv_has_no_name_for_is_told(machine, libc):
+    with pytest.raises(LockError, match=f"for {machine} with glibc .*: set dask_environment_source to index"):
+        uv_platform(machine, libc)
 
 
 def test_platform_tags_end_with_the_hosts_own_c_library():

@@ -5,14 +5,14 @@ import functools
 import hashlib
 import http.server
 import json
-import os
 import re
 import subprocess
-import tarfile
+import sys
 import threading
-from pathlib import Path
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.modules.host_info import PROBE
+from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import parse_lock, platform_tags, select
 from conftest import INVENTORY, PROJECT
 
 ENVIRONMENT = "/opt/dask/current/environment"
@@ -33,13 +33,20 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def index(cluster, tmp_path):
-    """URL of a package index, as hosts reach it, with the packages that the controller has fetched."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "daskops"
-    for archive in cache.glob("environment-*.tar"):
-        with tarfile.open(archive) as tar:
-            tar.extractall(tmp_path, filter="data")
-    for wheel in [*tmp_path.glob("tools/*.whl"), *tmp_path.glob("wheels/*.whl")]:
+def index(cluster, lock, tmp_path):
+    """URL of a package index, as hosts and the controller reach it, with the packages of the lock and the tools."""
+    host = cluster.host(cluster.scheduler).check_output("%s -c %s", f"{ENVIRONMENT}/bin/python", PROBE)
+    python = json.loads(host)
+    wanted = tmp_path / "wanted.txt"
+    locks = [lock, DEFAULT_LOCK.with_name("tools.txt")]
+    wanted.write_text("\n".join(line for one in locks for line in select(parse_lock(one.read_text())[0], python)))
+    platforms = [f"--platform={tag}" for tag in platform_tags(python["machine"], python["libc"])]
+    subprocess.run(
+        [sys.executable, "-m", "pip", "download", "-qq", "--no-deps", "--require-hashes", "--only-binary=:all:",
+         f"--python-version={python['version']}", *platforms, "--dest", tmp_path, "--requirement", wanted],
+        check=True,
+    )  # fmt: skip
+    for wheel in tmp_path.glob("*.whl"):
         project = tmp_path / "simple" / wheel.name.split("-")[0].replace("_", "-").lower()
         project.mkdir(parents=True, exist_ok=True)
         wheel.rename(project / wheel.name)
