@@ -153,6 +153,9 @@ class Builder:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
+        directory = os.open(self.partial, os.O_DIRECTORY)
+        os.fsync(directory)
+        os.close(directory)
         self.flush.join()
         if os.path.exists(final):  # one whose interpreter is gone, from which a process may still import
             broken = os.path.join(os.path.dirname(final), f".removed-{os.path.basename(final)}")
