@@ -95,7 +95,7 @@ class Index:
         wheels.mkdir()
         self.dask = build_wheel(wheels, "dask", "2026.8.0", requires)
         self.lz4 = build_wheel(wheels, "lz4", "4.0", tag="cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64")
-        self.uv = repack(wheels, "uv", tag="py3-none-manylinux_2_17_x86_64")
+        self.uv = repack(wheels, "uv")
         self.zstd = repack(wheels, "backports.zstd")
         for wheel in (self.dask, self.lz4, self.uv, self.zstd):
             page = directory / "simple" / wheel.name.split("-")[0].replace("_", "-")

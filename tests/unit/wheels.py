@@ -41,18 +41,16 @@ def build_wheel(
     return path
 
 
-def repack(directory, name, tag="py3-none-any"):
+def repack(directory, name):
     """Write the wheel of a package that is installed here; return its path."""
     distribution = importlib.metadata.distribution(name)
-    path = directory / f"{name.replace('.', '_')}-{distribution.version}-{tag}.whl"
+    stem = f"{name.replace('.', '_')}-{distribution.version}"
+    path = directory / f"{stem}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as wheel:
         for file in distribution.files:
-            if file.suffix == ".pyc":
-                continue
-            is_script = file.parts[0] == ".."
-            wheel.write(
-                file.locate(), f"{path.name.rsplit('-', 3)[0]}.data/scripts/{file.name}" if is_script else str(file)
-            )
+            if file.suffix != ".pyc":
+                is_script = file.parts[0] == ".."
+                wheel.write(file.locate(), f"{stem}.data/scripts/{file.name}" if is_script else str(file))
     return path
 
 
