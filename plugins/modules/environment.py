@@ -187,7 +187,7 @@ class Builder:
         shutil.copy(
             glob.glob(os.path.join(unpacked, "tools", "fastjsonschema-*.whl"))[0], os.path.join(self.partial, VALIDATOR)
         )
-        if streams != ["compiled.tar.zst"]:
+        if streams != ["compiled.zst"]:
             library = os.path.join(self.partial, "lib")
             self.run("Compiling the packages", self.python, "-m", "compileall", "-q", "-j", "0", "-x", TESTS, library)
         # Meanwhile the disk gets the files, for a power cut must not leave a name that is there and files that are not.

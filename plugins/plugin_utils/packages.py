@@ -84,7 +84,7 @@ class Packages:
         -------
         str
             Path of the archive: ``requirements.txt``, ``tools.txt``, the wheels of ``tools/`` and, with source
-            ``controller``, ``tree.py`` and the files of the environment, ``packages.tar.zst``, or ``compiled.tar.zst`` where
+            ``controller``, ``tree.py`` and the files of the environment, ``packages.zst``, or ``compiled.zst`` where
             the controller's Python could compile them.
 
         Raises
@@ -183,9 +183,9 @@ class Packages:
                 os.remove(path)
         (library,) = glob.glob(os.path.join(tree, "lib", "python*"))
         os.rename(library, os.path.join(tree, "lib", f"python{minor(self.python['version'])}"))
-        packed = os.path.join(directory, "packages.tar.zst")
+        packed = os.path.join(directory, "packages.zst")
         if self._compiles_here():
-            packed = os.path.join(directory, "compiled.tar.zst")
+            packed = os.path.join(directory, "compiled.zst")
             _compile(tree)
         _run([sys.executable, "-I", TREE, os.path.join(directory, "library"), "pack", tree, packed], os.environ)
         return packed

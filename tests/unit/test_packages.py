@@ -7,6 +7,7 @@ import contextlib
 import functools
 import http.server
 import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -151,11 +152,11 @@ def contents(archive):
 def files(held, directory):
     """Content by name of the environment's files in an archive, and the name of what holds them."""
     (name,) = (name for name in held if name.endswith(".zst"))
-    packed, tree = directory / name, directory / "files.tar"
+    packed = directory / name
     packed.write_bytes(held[name])
     with zstd.open(packed) as stream:
-        tree.write_bytes(stream.read())
-    return name, {path.removeprefix("./"): content for path, content in contents(tree).items()}
+        table = json.loads(stream.read(int(stream.readline())))
+        return name, {path: stream.read(size) for path, size, dummy in table}
 
 
 def pinned(*wheels):
@@ -200,9 +201,9 @@ def test_bytecode_is_made_where_the_controllers_python_is_the_hosts(tmp_path):
     (compiled,) = (path for path in tree if path.endswith(f"dask.{sys.implementation.cache_tag}.pyc"))
     # Not compared with the source's time, nor its hash.
     assert tree[compiled][:8] == importlib.util.MAGIC_NUMBER + b"\1\0\0\0"
-    assert name == "compiled.tar.zst"
+    assert name == "compiled.zst"
     name, tree = files(contents(fetched(index, tmp_path, lock_line(index.dask), version=other)), tmp_path)
-    assert name == "packages.tar.zst" and not [path for path in tree if path.endswith(".pyc")]
+    assert name == "packages.zst" and not [path for path in tree if path.endswith(".pyc")]
 
 
 def test_paths_may_begin_with_the_users_home(index, cache, archive, monkeypatch):

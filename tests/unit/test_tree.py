@@ -1,0 +1,60 @@
+"""The files of an environment as one stream: what is unpacked is what was packed."""
+
+import os
+import subprocess
+import sys
+import tarfile
+
+import pytest
+from ansible_collections.daskops.cluster.plugins.plugin_utils import tree
+
+# More than is read at once, and nothing that it could be packed into.
+LARGE = os.urandom(3 * tree.CHUNK + 1)
+FILES = {"LICENCE": b"none", "bin/dask": b"#!python\n", "lib/a/__init__.py": b"", "lib/a/b/large.so": LARGE, "z": b"\n"}
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-I", tree.__file__, "", *map(str, arguments)], capture_output=True, text=True
+    )
+
+
+@pytest.fixture
+def stream(tmp_path):
+    """A stream with the files above, one of which may be executed."""
+    for name, content in FILES.items():
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        path.chmod(0o700 if name == "bin/dask" else 0o600)
+    packed = tmp_path / "packages.zst"
+    done = run("pack", tmp_path / "tree", packed)
+    assert done.returncode == 0, done.stderr
+    return packed
+
+
+def unpack(stream, tmp_path):
+    archive = tmp_path / "archive.tar"
+    with tarfile.open(archive, "w") as tar:
+        tar.add(stream, stream.name)
+    return run("unpack", archive, stream.name, tmp_path / "environment")
+
+
+def test_what_is_unpacked_is_what_was_packed(stream, tmp_path):
+    done = unpack(stream, tmp_path)
+    assert done.returncode == 0, done.stderr
+    environment = tmp_path / "environment"
+    for name, content in FILES.items():
+        assert (environment / name).read_bytes() == content
+        assert (environment / name).stat().st_mode & 0o777 == (0o755 if name == "bin/dask" else 0o644)
+    # And it is a virtual environment.
+    prefix = subprocess.run(
+        [environment / "bin/python", "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True, check=True
+    )
+    assert prefix.stdout.strip() == str(environment)
+
+
+def test_a_stream_that_was_cut_off_is_refused(stream, tmp_path):
+    stream.write_bytes(stream.read_bytes()[: -tree.CHUNK])
+    done = unpack(stream, tmp_path)
+    assert done.returncode != 0 and "EOFError" in done.stderr
