@@ -144,7 +144,8 @@ def test_environment_that_is_not_there_is_refused(cluster, play, lock):
 def test_old_releases_go_and_those_in_use_stay(cluster, play):
     host = cluster.host(cluster.workers[0])
     for allowed in (21, 22, 23):
-        run = play("site", *change(dask_config={"distributed": {"scheduler": {"allowed-failures": allowed}}}))
+        config = {"distributed": {"scheduler": {"allowed-failures": allowed}}}
+        run = play("site", *change(dask_config=config, dask_serial="100%"))
         assert run.returncode == 0, run.output
         releases = host.check_output("ls /opt/dask/releases").split()
         current = host.check_output("basename $(readlink -f /opt/dask/current)")
@@ -161,7 +162,7 @@ def test_environment_that_nobody_needs_goes(cluster, play, lock):
 
     def change(open_files):
         variables = {"dask_environment_lock": str(lock), "dask_open_files": open_files, "dask_keep_releases": 1}
-        run = play("site", "-e", json.dumps({**variables, "dask_scheduler_restart": "now"}))
+        run = play("site", "-e", json.dumps({**variables, "dask_scheduler_restart": "now", "dask_serial": "100%"}))
         assert run.returncode == 0, run.output
 
     try:

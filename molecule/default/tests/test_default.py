@@ -153,13 +153,14 @@ print(json.dumps(list(client.run(look).values())))
 
 
 def test_workers_with_a_nanny(cluster, play):
-    run = play("site", "-e", "dask_worker_nanny=true", "-e", "dask_worker_count=2", "-e", "dask_worker_memory=512MiB")
+    nannies = {"dask_worker_nanny": True, "dask_worker_count": 2, "dask_worker_memory": "512MiB"}
+    run = play("site", "-e", json.dumps({**nannies, "dask_serial": "100%"}))
     assert run.returncode == 0, run.output
     assert all(worker["nanny"] for worker in cluster.summary()["workers"])
     assert len(cluster.summary()["workers"]) == 2 * len(cluster.workers)
     assert int(cluster.compute(COMPUTE)) > 300
     # Back to one worker a host: the second unit goes, with all that was written for it.
-    run = play("site")
+    run = play("site", "-e", json.dumps({"dask_serial": "100%"}))
     assert run.returncode == 0, run.output
     assert cluster.is_whole()
     traces = "ls -d /etc/systemd/system/dask-worker@2*; systemctl list-units --all --no-legend 'dask-worker@2*'"
