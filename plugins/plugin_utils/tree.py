@@ -70,10 +70,12 @@ def unpack(archive, member, environment):
 
 def write(path, mode, stream, size):
     """Write the next bytes of a stream into a new file."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    while size > 0:
-        size -= os.write(file, stream.read(min(size, CHUNK)))
-    os.close(file)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        while size > 0:
+            chunk = stream.read(min(size, CHUNK))
+            if not chunk:
+                raise EOFError(f"the stream ends before {path} does")
+            size -= file.write(chunk)
 
 
 if __name__ == "__main__":

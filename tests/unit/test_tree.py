@@ -8,6 +8,11 @@ import tarfile
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils import tree
 
+try:
+    from compression import zstd
+except ImportError:
+    from backports import zstd
+
 # More than is read at once, and nothing that it could be packed into.
 LARGE = os.urandom(3 * tree.CHUNK + 1)
 FILES = {"LICENCE": b"none", "bin/dask": b"#!python\n", "lib/a/__init__.py": b"", "lib/a/b/large.so": LARGE, "z": b"\n"}
@@ -58,3 +63,9 @@ def test_a_stream_that_was_cut_off_is_refused(stream, tmp_path):
     stream.write_bytes(stream.read_bytes()[: -tree.CHUNK])
     done = unpack(stream, tmp_path)
     assert done.returncode != 0 and "EOFError" in done.stderr
+
+
+def test_a_stream_that_holds_less_than_its_table_says_is_refused(stream, tmp_path):
+    stream.write_bytes(zstd.compress(zstd.decompress(stream.read_bytes())[:-1]))
+    done = unpack(stream, tmp_path)
+    assert done.returncode != 0 and "the stream ends before z does" in done.stderr
