@@ -14,8 +14,7 @@ def main():
         pi = 4 * inside.compute()
         seconds = time.perf_counter() - start
         tasks = len(inside.__dask_graph__())
-        workers = client.scheduler_info(n_workers=-1)["workers"]
-        print(f"pi is about {pi:.4f}: {tasks} tasks on {len(workers)} workers in {seconds:.1f} s")
+        print(f"pi is about {pi:.4f}: {tasks} tasks on {len(client.nthreads())} workers in {seconds:.1f} s")
 
 
 if __name__ == "__main__":

@@ -159,6 +159,14 @@ def worker(scheduler, name, *args, nanny=False, runtime=False, settings=None, **
         yield process
 
 
+def workers_of(client):
+    """The workers by address, as the scheduler knows them.
+
+    What ``scheduler_info`` returns the client keeps, and every two seconds it is one without workers.
+    """
+    return client.sync(client.scheduler.identity, n_workers=-1)["workers"]
+
+
 class Cluster:
     """A scheduler with two workers, `w1` and `w2`, and a client."""
 
@@ -169,9 +177,7 @@ class Cluster:
         self.client = client
 
     def addresses(self):
-        return {
-            worker["name"]: address for address, worker in self.client.scheduler_info(n_workers=-1)["workers"].items()
-        }
+        return {worker["name"]: address for address, worker in workers_of(self.client).items()}
 
     @contextlib.contextmanager
     def status(self, name, status):

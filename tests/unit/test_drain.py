@@ -18,7 +18,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import environment, free_port, scheduler, wait_until, worker
+from conftest import environment, free_port, scheduler, wait_until, worker, workers_of
 from distributed import Client
 
 
@@ -162,7 +162,7 @@ class Cluster:
         return units
 
     def workers(self):
-        return self.client.scheduler_info(n_workers=-1)["workers"]
+        return workers_of(self.client)
 
     def names(self):
         return [worker["name"] for worker in self.workers().values()]

@@ -14,7 +14,7 @@ import time
 import urllib.request
 
 import pytest
-from conftest import wait_until
+from conftest import wait_until, workers_of
 from daskops_runtime.errors import ErrorMonitor
 from distributed import Client, LocalCluster
 
@@ -114,7 +114,7 @@ def test_a_result_that_a_peer_cannot_unpack_is_no_failed_task(journal):
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0") as cluster:
         with Client(cluster) as client:
             client.register_plugin(ErrorMonitor(journal.path))
-            first, second = client.scheduler_info()["workers"]
+            first, second = workers_of(client)
             held = client.submit(Homebody, workers=[first], key="held")
             needs = client.submit(type, held, workers=[second])
             wait_until(lambda: client.run(state_of, "held", workers=[second])[second] == "error")

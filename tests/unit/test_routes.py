@@ -16,7 +16,7 @@ import urllib.request
 
 import psutil
 import pytest
-from conftest import STOCK_ROUTES, free_port, scheduler, wait_until, worker
+from conftest import STOCK_ROUTES, free_port, scheduler, wait_until, worker, workers_of
 from tornado.httpclient import HTTPClientError
 from tornado.websocket import websocket_connect
 
@@ -48,7 +48,7 @@ def is_open(port):
 
 def names(client):
     """Names of the workers that a client knows of."""
-    return {worker["name"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()}
+    return {worker["name"] for worker in workers_of(client).values()}
 
 
 def http_port(started, name):
@@ -181,7 +181,7 @@ def test_worker_drains_and_stays_down(guarded, nanny):
     started, start, client = guarded
     process = start("w1", nanny=nanny)
     url = f"http://127.0.0.1:{http_port(started, 'w1')}/daskops/shutdown"
-    address = list(client.scheduler_info(n_workers=-1)["workers"])
+    address = list(workers_of(client))
     start("peer")
     (data,) = client.scatter([b"kept"], workers=address, hash=False)
     running = client.submit(lambda: time.sleep(3) or "done", workers=address, allow_other_workers=True, pure=False)

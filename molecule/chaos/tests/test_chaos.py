@@ -81,7 +81,7 @@ def test_event_loop_is_blocked(cluster, victim, whose):
     block = "client.run_on_scheduler(block)" if whose == "scheduler" else "client.run(block, workers=[address])"
     client = cluster.start(f"""
 import time
-workers = client.scheduler_info(n_workers=-1)["workers"]
+workers = client.sync(client.scheduler.identity, n_workers=-1)["workers"]
 (address,) = (address for address, worker in workers.items() if worker["name"] == "{victim}-1")
 def block():
     time.sleep(600)

@@ -113,7 +113,7 @@ def test_status_when_a_host_is_lost(cluster, play, gone):
 # One task, which ends when it is told to, and data, both on a worker that is to go.
 ON_A_WORKER_THAT_GOES = """
 import os
-workers = client.scheduler_info(n_workers=-1)["workers"]
+workers = client.sync(client.scheduler.identity, n_workers=-1)["workers"]
 address = [address for address, worker in workers.items() if worker["name"] == "%s"]
 data = client.scatter([b"kept"], workers=address, hash=False)
 

@@ -117,7 +117,7 @@ def test_the_scheduler_stays_in_the_sandbox(cluster):
 def test_workers_with_more_data_than_memory_spill(cluster):
     program = """
 import dask.array as da
-memory = sum(worker["memory_limit"] for worker in client.scheduler_info(n_workers=-1)["workers"].values())
+memory = sum(worker["memory_limit"] for worker in client.sync(client.scheduler.identity, n_workers=-1)["workers"].values())
 x = da.random.random(memory // 8, chunks=500_000).persist()
 assert abs(x.mean().compute() - 0.5) < 0.001
 print(sum(client.run(lambda dask_worker: dask_worker.data.spilled_total.disk).values()))
