@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, minor
+from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, PackagesError, minor
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages, sha256_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
@@ -86,6 +86,8 @@ class ActionModule(ActionBase):
             except OSError as error:
                 names = f"dask_environment_lock ({arguments['lock']}) or dask_cache ({arguments['cache']})"
                 problems.append(f"{names} cannot be used on the controller: {error}.")
+            except PackagesError as error:
+                problems.append(f"dask_environment_lock ({arguments['lock']}): {error}.")
             except LockError as error:
                 problems.append(
                     f"dask_environment_lock ({arguments['lock']}): {error}. "

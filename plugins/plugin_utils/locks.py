@@ -23,7 +23,11 @@ _UV_MANYLINUX = (17, 28, *range(31, 41))
 
 
 class LockError(ValueError):
-    """A lock that no environment can be built from; the message names the line or package and the remedy."""
+    """A lock that no environment can be built from; the message names the line or the package."""
+
+
+class PackagesError(ValueError):
+    """Packages that cannot be had or installed, whatever their lock is like; the message names the remedy."""
 
 
 def parse_lock(text):
@@ -132,13 +136,13 @@ def uv_platform(machine, libc):
 
     Raises
     ------
-    LockError
+    PackagesError
         If uv has no name for it.
     """
     name, version = libc
     known = [number for number in _UV_MANYLINUX if name == "glibc" and number <= int(version.split(".")[1])]
     if machine not in ("x86_64", "aarch64") or (name == "glibc" and not known):
-        raise LockError(
+        raise PackagesError(
             f"the controller cannot install packages for {machine} with {' '.join(libc)}: set dask_environment_source to "
             "index, so that hosts do it themselves"
         )

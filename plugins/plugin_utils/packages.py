@@ -19,7 +19,7 @@ import zipfile
 from urllib.parse import urlsplit
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
-    LockError,
+    PackagesError,
     check_wheels,
     minor,
     parse_lock,
@@ -89,8 +89,10 @@ class Packages:
 
         Raises
         ------
+        PackagesError
+            If a package cannot be had or installed, or differs from its hash.
         LockError
-            If a package cannot be had, differs from its hash, or is not for the interpreter.
+            If what the lock holds is not for the interpreter.
         """
         os.makedirs(cache, exist_ok=True)
         # Hosts that fetch for themselves read in the archive where from.
@@ -218,7 +220,7 @@ class Packages:
                 command.append(f"--trusted-host={urlsplit(index_url).hostname}")
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         if done.returncode != 0:
-            raise LockError(self._reason(done.stderr))
+            raise PackagesError(self._reason(done.stderr))
         return sorted(glob.glob(f"{directory}/{name}/*.whl"))
 
     def _reason(self, errors):
@@ -288,7 +290,7 @@ def _compile(tree):
 def _run(command, environment):
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode != 0:
-        raise LockError(f"its packages could not be installed on the controller: {' '.join(done.stderr.split())}")
+        raise PackagesError(f"its packages could not be installed on the controller: {' '.join(done.stderr.split())}")
 
 
 def sha256_of(path):

@@ -6,6 +6,7 @@
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     LockError,
+    PackagesError,
     check_wheels,
     parse_lock,
     platform_tags,
@@ -145,7 +146,7 @@ def test_uvs_name_of_a_platform(machine, libc, name):
 
 @pytest.mark.parametrize("machine, libc", [("ppc64le", ["glibc", "2.36"]), ("x86_64", ["glibc", "2.12"])])
 def test_a_platform_that_uv_has_no_name_for_is_told(machine, libc):
-    with pytest.raises(LockError, match=f"for {machine} with glibc .*: set dask_environment_source to index"):
+    with pytest.raises(PackagesError, match=f"for {machine} with glibc .*: set dask_environment_source to index"):
         uv_platform(machine, libc)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.daskops.cluster.plugins.action import plan_cluster
 from ansible_collections.daskops.cluster.plugins.plugin_utils import packages as packages_module
-from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError
+from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, PackagesError
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages
 from wheels import PYTHON, build_wheel, lock_line, python, repack
 
@@ -231,7 +231,7 @@ def test_an_archive_that_was_written_in_another_way_is_not_taken(index, cache, a
     # Without an index there is no other.
     monkeypatch.setenv("PIP_RETRIES", "0")
     packages = Packages(index.lock, index.tools_lock, python("3.11.2"), "controller")
-    with pytest.raises(LockError, match="the package index does not answer|has no wheel"):
+    with pytest.raises(PackagesError, match="the package index does not answer|has no wheel"):
         packages.fetch(str(cache), "http://127.0.0.1:9/simple")
 
 
@@ -260,20 +260,20 @@ def test_an_indexs_password_is_in_no_list_of_processes(index, tmp_path, monkeypa
 
 
 def test_a_package_that_differs_from_its_hash_is_not_taken(index, fetch, tmp_path):
-    with pytest.raises(LockError, match=r"lz4==4\.0 differs from its hash in the lock: do not use it"):
+    with pytest.raises(PackagesError, match=r"lz4==4\.0 differs from its hash in the lock: do not use it"):
         fetch(lock_line(index.dask) + f"lz4==4.0 --hash={A}\n")
     assert not list(tmp_path.glob("*.tar"))
 
 
 def test_uv_is_checked_like_any_other_package(index, fetch):
     version = index.uv.name.split("-")[1]
-    with pytest.raises(LockError, match=rf"uv=={re.escape(version)} differs from its hash in the lock"):
+    with pytest.raises(PackagesError, match=rf"uv=={re.escape(version)} differs from its hash in the lock"):
         fetch(tools_lock=f"uv=={version} --hash={A}\n")
 
 
 def test_a_package_that_the_index_lacks_is_told(index, fetch):
     with pytest.raises(
-        LockError, match=r"the index has no wheel of numpy==2\.0 for Python 3\.11\.2 on x86_64 with glibc 2\.36"
+        PackagesError, match=r"the index has no wheel of numpy==2\.0 for Python 3\.11\.2 on x86_64 with glibc 2\.36"
     ):
         fetch(index.lock + f"numpy==2.0 --hash={A}\n")
 
@@ -281,12 +281,12 @@ def test_a_package_that_the_index_lacks_is_told(index, fetch):
 def test_an_index_that_does_not_answer_is_told(index, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_RETRIES", "1")
     packages = Packages(index.lock, index.tools_lock, python("3.11.2"), "controller")
-    with pytest.raises(LockError, match=r"the package index does not answer .*: set dask_environment_index_url"):
+    with pytest.raises(PackagesError, match=r"the package index does not answer .*: set dask_environment_index_url"):
         packages.fetch(str(tmp_path), "http://127.0.0.1:9/simple")
 
 
 def test_a_wheel_for_another_python_is_told(fetch):
-    with pytest.raises(LockError, match=r"the index has no wheel of lz4==4\.0 for Python 3\.12\.1"):
+    with pytest.raises(PackagesError, match=r"the index has no wheel of lz4==4\.0 for Python 3\.12\.1"):
         fetch(version="3.12.1")
 
 
