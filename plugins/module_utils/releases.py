@@ -20,6 +20,10 @@ import shutil
 #: Wheel in an environment from which the check of a configuration imports its validator.
 VALIDATOR = "fastjsonschema.whl"
 
+#: What of an environment is not compiled, as compileall is told: nobody imports the packages' own tests on a cluster, and
+#: they are almost half of all that could be.
+TESTS = "/site-packages/.*/tests?/"
+
 
 def is_secret(path):
     """Whether a file of a release is for root alone: the environment of services, which systemd reads, may hold secrets."""

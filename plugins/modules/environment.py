@@ -117,6 +117,7 @@ import zipfile
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
+    TESTS,
     VALIDATOR,
     read,
     read_usable_environment,
@@ -133,8 +134,6 @@ print(json.dumps({
     "licences": {name: licence for name, licence in licences.items() if licence},
 }))
 """
-# Nobody imports the packages' own tests on a cluster, and they are almost half of all that could be compiled.
-TESTS = "/site-packages/.*/tests?/"
 
 
 class Builder:

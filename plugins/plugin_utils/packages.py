@@ -18,6 +18,7 @@ import tempfile
 import zipfile
 from urllib.parse import urlsplit
 
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import TESTS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     PackagesError,
     check_wheels,
@@ -37,8 +38,6 @@ ARCHIVE = 3
 
 # The script that packs an environment's files here and unpacks them on hosts, which get it with them.
 TREE = os.path.join(os.path.dirname(__file__), "tree.py")
-# Nobody imports the packages' own tests on a cluster, and they are almost half of all that could be compiled.
-TESTS = "/site-packages/.*/tests?/"
 
 
 class Packages:
