@@ -167,19 +167,6 @@ def test_workers_with_a_nanny(cluster, play):
     assert cluster.host(cluster.workers[0]).run(traces).stdout == ""
 
 
-def test_run_fails_when_a_service_does_not_come_up(cluster, play, tmp_path):
-    preload = tmp_path / "broken.py"
-    preload.write_text("import sys\n\n\ndef dask_setup(worker):\n    sys.exit('this preload is broken')\n")
-    run = play("site", "-e", json.dumps({"dask_worker_preloads": [str(preload)]}))
-    assert run.returncode != 0
-    assert "dask-worker@1.service does not come up" in run.output
-    assert "this preload is broken" in run.output
-    # The next run that is right mends it.
-    run = play("site")
-    assert run.returncode == 0, run.output
-    assert cluster.is_whole()
-
-
 def test_run_fails_when_the_cluster_is_not_whole(cluster, play):
     host = cluster.host(cluster.workers[0])
     # An administrator's own drop-in gives the run the time to see the worker before systemd ends it.
