@@ -6,14 +6,13 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 
 PYTHON ?= python3
-# The longest first, so that all end at about the same time.
+# The longest first, so that both lanes end at about the same time.
 LONGEST := security rollback scale default firewall config_only upgrade pools chaos
 SCENARIOS := $(LONGEST) $(filter-out $(LONGEST),$(notdir $(patsubst %/,%,$(dir $(wildcard molecule/*/molecule.yml)))))
 ifdef SCENARIO
 RUN_SCENARIOS := molecule test --scenario-name $(SCENARIO)
 else
-# They wait as much as they compute: two cores are busy with three.
-RUN_SCENARIOS := printf '%s\n' $(SCENARIOS) | xargs --max-procs=3 --max-args=1 testbed/scenario
+RUN_SCENARIOS := printf '%s\n' $(SCENARIOS) | xargs --max-procs=2 --max-args=1 testbed/scenario
 endif
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -97,10 +96,10 @@ lint: .venv/complete ## formatting and style
 
 .PHONY: unit
 unit: .venv/complete ## unit tests, with real schedulers and workers
-	python -m pytest --numprocesses 3 --dist loadscope
+	python -m pytest --numprocesses 2 --dist loadscope
 
 .PHONY: molecule
-molecule: testbed ## scenarios on real hosts, three at a time; SCENARIO=name for one
+molecule: testbed ## scenarios on real hosts, two at a time; SCENARIO=name for one
 	@rm -f .cache/failures.txt
 	@$(RUN_SCENARIOS) || { cat .cache/failures.txt 2>/dev/null; exit 1; }
 	@testbed/engine stop
