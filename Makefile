@@ -23,7 +23,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export COLUMNS := 160
 # The user's own settings must not leak into the demo and the tests.
 unexport ANSIBLE_INVENTORY ANSIBLE_ROLES_PATH ANSIBLE_COLLECTIONS_PATH
-# Without bytecode every start of Ansible or Dask compiles hundreds of modules, which takes as long as all else it does.
+# Without bytecode every start of Ansible or Dask compiles hundreds of modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 DEMO := -i testbed/inventory.py -i inventories/demo
