@@ -27,7 +27,7 @@ class LockError(ValueError):
 
 
 class PackagesError(ValueError):
-    """Packages that cannot be had or installed, whatever their lock is like; the message names the remedy."""
+    """Packages that cannot be had or installed, whatever their lock is like; the message says why."""
 
 
 def parse_lock(text):
