@@ -5,7 +5,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-PYTHON ?= python3
+# The distribution's own Python where it will do, for it is built to be fast, which others often are not: with it, Ansible
+# takes a sixth less of a processor's time.
+PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
+    $$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 # The longest first, so that both lanes end at about the same time.
 LONGEST := security rollback scale default firewall config_only upgrade pools
 SCENARIOS := $(LONGEST) $(filter-out $(LONGEST),$(notdir $(patsubst %/,%,$(dir $(wildcard molecule/*/molecule.yml)))))
@@ -38,8 +41,8 @@ help: ## show this list
 # -- What everything needs ---------------------------------------------------------------------------------------------
 
 .venv/complete: requirements/dev.txt roles/environment/files/tools.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	    || { echo "Python 3.11 or newer is needed here; name one with: make PYTHON=/path/to/python ..."; exit 1; }
+	@$(or $(PYTHON),false) -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "Python 3.11 or newer with venv is needed here; name one with: make PYTHON=/path/to/python ..."; exit 1; }
 	@echo "Installing Ansible and the test tools into .venv"
 	@$(PYTHON) -m venv --clear .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r roles/environment/files/tools.txt

@@ -22,7 +22,7 @@ def test_restart_by_hand(cluster, load):
     for name in cluster.workers[:2]:
         host = cluster.host(name)
         host.check_output("systemctl restart dask-worker@1")
-        assert "drained" in host.check_output("journalctl --unit=dask-worker@1 --output=cat --lines=60")
+        assert "drained" in host.check_output("journalctl --unit=dask-worker@1 --output=cat --lines=200")
         cluster.wait_until(cluster.is_whole, 30)
 
 
