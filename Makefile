@@ -10,14 +10,12 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
     $$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 # The longest first, so that both lanes end at about the same time.
-LONGEST := security rollback scale default firewall config_only upgrade pools
+LONGEST := security rollback scale default firewall config_only pools chaos upgrade
 SCENARIOS := $(LONGEST) $(filter-out $(LONGEST),$(notdir $(patsubst %/,%,$(dir $(wildcard molecule/*/molecule.yml)))))
 ifdef SCENARIO
 RUN_SCENARIOS := molecule test --scenario-name $(SCENARIO)
 else
-# chaos measures how long the cluster takes to heal, so it has the machine to itself.
-RUN_SCENARIOS := printf '%s\n' $(filter-out chaos,$(SCENARIOS)) | xargs --max-procs=2 --max-args=1 testbed/scenario \
-    && testbed/scenario chaos
+RUN_SCENARIOS := printf '%s\n' $(SCENARIOS) | xargs --max-procs=2 --max-args=1 testbed/scenario
 endif
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -90,7 +88,11 @@ clean: ## remove the demo, the images, the caches and .venv
 # -- Tests -------------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: lint unit molecule ## every test
+test: .venv/complete ## every test
+	@# To make the node image is mostly to wait for the network.
+	@trap 'testbed/engine stop' EXIT; \
+	printf '%s\n' lint testbed | xargs --max-procs=2 --max-args=1 $(MAKE) --no-print-directory; \
+	$(MAKE) --no-print-directory unit molecule
 
 .PHONY: lint
 lint: .venv/complete ## formatting and style
@@ -106,8 +108,7 @@ unit: .venv/complete ## unit tests, with real schedulers and workers
 .PHONY: molecule
 molecule: testbed ## scenarios on real hosts, two at a time; SCENARIO=name for one
 	@rm -f .cache/failures.txt
-	@$(RUN_SCENARIOS) || { cat .cache/failures.txt 2>/dev/null; exit 1; }
-	@testbed/engine stop
+	@trap 'testbed/engine stop' EXIT; $(RUN_SCENARIOS) || { cat .cache/failures.txt 2>/dev/null; exit 1; }
 
 .PHONY: benchmark
 benchmark: testbed ## what runs cost, as ratios
