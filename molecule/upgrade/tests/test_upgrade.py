@@ -68,7 +68,8 @@ def test_workers_change_while_the_scheduler_is_pending(cluster, play, lock):
     # Neither run gives the scheduler a turn, and the second does not even know its host.
     for target, limit in ((0.55, ["--tags", "worker"]), (0.56, ["--limit", cluster.workers[0]])):
         change = {"dask_worker_config": {"distributed": {"worker": {"memory": {"target": target}}}}}
-        run = play("site", *limit, "-e", json.dumps({**change, "dask_environment_lock": str(lock)}))
+        variables = {**change, "dask_environment_lock": str(lock), "dask_serial": "100%"}
+        run = play("site", *limit, "-e", json.dumps(variables))
         assert run.returncode == 0, run.output
         assert "The scheduler is pending" in run.output
         changed = {name for name, pid in cluster.pids().items() if pid != pids[name]}
@@ -80,7 +81,8 @@ def test_workers_change_while_the_scheduler_is_pending(cluster, play, lock):
 def test_next_run_picks_the_scheduler_up_as_check_mode_said(cluster, play):
     # Nobody computes; back to the default lock.
     scheduler = cluster.summary()["scheduler"]["id"]
-    change = ["-e", json.dumps({"dask_config": {"distributed": {"scheduler": {"allowed-failures": 11}}}})]
+    config = {"distributed": {"scheduler": {"allowed-failures": 11}}}
+    change = ["-e", json.dumps({"dask_config": config, "dask_serial": "100%"})]
     predicted = play("upgrade", "--check", "--diff", *change)
     assert predicted.returncode == 0, predicted.output
     assert cluster.summary()["scheduler"]["id"] == scheduler
