@@ -9,14 +9,16 @@ SHELL := /bin/bash
 # takes a sixth less of a processor's time.
 PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
     $$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
-# The longest first, so that both lanes end at about the same time. The second's hosts are plain nodes, which are there while
-# the first still waits for the image that has the environment.
-LONGEST := security default rollback scale firewall config_only pools chaos upgrade
-SCENARIOS := $(LONGEST) $(filter-out $(LONGEST),$(notdir $(patsubst %/,%,$(dir $(wildcard molecule/*/molecule.yml)))))
+SCENARIOS := $(notdir $(patsubst %/,%,$(dir $(wildcard molecule/*/molecule.yml))))
+# What has the same hosts, one after the other on them, then the longest first: both lanes shall end at about the same time.
+# The hosts of default are plain nodes, which are there while others wait for the image that has the environment.
+SHARED := rollback upgrade scale
+LONGEST := default security firewall config_only pools chaos
 ifdef SCENARIO
 RUN_SCENARIOS := molecule test --scenario-name $(SCENARIO)
 else
-RUN_SCENARIOS := printf '%s\n' $(SCENARIOS) | xargs --max-procs=2 --max-args=1 testbed/scenario
+RUN_SCENARIOS := printf '%s\n' '$(SHARED)' $(LONGEST) $(filter-out $(SHARED) $(LONGEST),$(SCENARIOS)) \
+    | xargs --max-procs=2 --max-lines=1 testbed/scenario
 endif
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
