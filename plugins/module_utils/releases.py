@@ -11,6 +11,7 @@ the release that it took over from; and there is a link ``served-KIND`` once all
 
 from __future__ import annotations
 
+import errno
 import glob
 import json
 import os
@@ -180,8 +181,28 @@ def prune(home, running, keep):
     removed = [os.path.join(roots["environments"], name) for name in sorted(built.keys() - needed)]
     removed += [os.path.join(roots["releases"], name) for name in sorted(set(releases) - kept)]
     for path in removed:
-        # Under its own name it is whole or not there at all.
-        hidden = os.path.join(os.path.dirname(path), f".removed-{os.path.basename(path)}")
-        os.rename(path, hidden)
-        shutil.rmtree(hidden, ignore_errors=True)
+        shutil.rmtree(set_aside(path), ignore_errors=True)
     return removed
+
+
+def set_aside(path):
+    """Take a release or an environment out of the way, so that under its own name it is whole or not there at all.
+
+    Returns
+    -------
+    str
+        Where it lies now, for the caller to remove.
+    """
+    aside = os.path.join(os.path.dirname(path), f".removed-{os.path.basename(path)}")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        os.rename(path, aside)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # An overlay cannot rename a directory of the image below it. Without what tells of it, nobody takes it for whole.
+        for name in ("environment.json", "manifest.json"):
+            if os.path.exists(os.path.join(path, name)):
+                os.unlink(os.path.join(path, name))
+        shutil.rmtree(path)
+    return aside

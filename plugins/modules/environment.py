@@ -121,6 +121,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     VALIDATOR,
     read,
     read_usable_environment,
+    set_aside,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.sbom import bill_of_materials, known_hashes
 
@@ -157,8 +158,7 @@ class Builder:
         os.close(directory)
         self.flush.join()
         if os.path.exists(final):  # one whose interpreter is gone, from which a process may still import
-            broken = os.path.join(os.path.dirname(final), f".removed-{os.path.basename(final)}")
-            os.rename(final, broken)
+            broken = set_aside(final)
             os.rename(self.partial, final)
             shutil.rmtree(broken, ignore_errors=True)
         else:

@@ -186,6 +186,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     is_secret,
     read_release,
     read_releases,
+    set_aside,
 )
 
 #: Seconds for what should only define something.
@@ -239,12 +240,10 @@ def keep_history(old, new):
 
 def replace(final, partial):
     """Let ``partial`` appear as ``final``, which a link may lead to."""
-    removed = os.path.join(os.path.dirname(final), f".removed-{os.path.basename(final)}")
-    if os.path.isdir(final):
-        shutil.rmtree(removed, ignore_errors=True)
-        os.rename(final, removed)
+    removed = set_aside(final) if os.path.isdir(final) else None
     os.rename(partial, final)
-    shutil.rmtree(removed, ignore_errors=True)
+    if removed:
+        shutil.rmtree(removed, ignore_errors=True)
 
 
 def abandon_newer(home, current):

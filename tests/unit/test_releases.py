@@ -1,5 +1,6 @@
 """Which releases and environments stay on a host, and which release each host goes back to."""
 
+import errno
 import json
 import os
 import shutil
@@ -142,6 +143,32 @@ def test_removal_that_was_cut_off_is_finished(home):
         (home / f"releases/.removed-{name}/systemd").mkdir(parents=True)
     prune(str(home), set(), 2)
     assert names(home)["releases"] == ["b", "c"]
+
+
+@pytest.mark.parametrize("what", ["releases/a", "environments/e-a"])
+def test_what_cannot_be_renamed_goes_too(home, monkeypatch, what):
+    # As on an overlay, where it is part of the image that the host was made from.
+    rename = os.rename
+
+    def refuse(source, target):
+        if source == str(home / what):
+            raise OSError(errno.EXDEV, "Invalid cross-device link", source)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", refuse)
+    prune(str(home), set(), 2)
+    assert names(home) == {"releases": ["b", "c"], "environments": ["e-b", "e-c"]}
+
+
+def test_what_may_not_be_renamed_stays(home, monkeypatch):
+    def refuse(source, target):
+        raise PermissionError(errno.EPERM, "Operation not permitted", source)
+
+    before = names(home)
+    monkeypatch.setattr(os, "rename", refuse)
+    with pytest.raises(PermissionError):
+        prune(str(home), set(), 2)
+    assert names(home) == before
 
 
 def test_as_many_are_kept_as_were_asked_for(home):
