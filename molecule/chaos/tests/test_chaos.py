@@ -9,7 +9,7 @@ import pytest
 WHOLE = 90
 WATCHDOG = 10
 # Within this time, what was killed or hangs has been started again.
-RESTARTED = 4 * WATCHDOG
+RESTARTED = 3 * WATCHDOG
 # When systemd misses the watchdog's signs, it says so in the journal.
 MISSED = "journalctl --unit={unit} --since=@{since:.6f} --output=short-unix --grep='Watchdog timeout' --lines=1 --quiet"
 
