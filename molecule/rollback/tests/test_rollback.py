@@ -142,12 +142,11 @@ def test_scheduler_that_does_not_come_up_is_mended_by_the_next_run(cluster, play
 
 def test_whole_cluster_goes_back(cluster, play, lock):
     before, scheduler = cluster.releases(), cluster.summary()["scheduler"]["release"]
-    at_once = ["-e", "dask_serial=100%"]
-    run = play("upgrade", "-e", f"dask_environment_lock={lock}", *at_once)
+    run = play("upgrade", "-e", f"dask_environment_lock={lock}", "-e", "dask_serial=100%")
     assert run.returncode == 0, run.output
     assert not set(cluster.releases().values()) & set(before.values())
-    predicted = play("rollback", "--check", *at_once)
-    run = play("rollback", *at_once)
+    predicted = play("rollback", "--check")
+    run = play("rollback")
     assert run.returncode == 0, run.output
     assert run.changed == predicted.changed and all(run.changed.values())
     assert cluster.releases() == before
