@@ -365,27 +365,33 @@ def test_nanny_goes_with_its_worker(shared, log):
 
 
 def test_results_are_counted_whoever_copied_them(shared, log):
-    def copy_away(address, dask_scheduler):
+    async def move_away(address, key, dask_scheduler):
+        """As the scheduler does when it was asked to copy what there was before, but at once."""
+        import asyncio
+
         from distributed.active_memory_manager import RetireWorker
 
         memory_manager = dask_scheduler.extensions["amm"]
-        memory_manager.add_policy(RetireWorker(address))
-        memory_manager.run_once()
+        while dask_scheduler.workers[address] in dask_scheduler.tasks[key].who_has:
+            memory_manager.add_policy(RetireWorker(address))
+            memory_manager.run_once()
+            await asyncio.sleep(0.002)
 
-    (busy,) = shared.start("busy", args=["--nthreads", 2])
-    first = shared.near("busy", mark, log.path, "first", f"{log.gate}-of-first")
+    names = [f"early-{i}" for i in range(8)]
+    (busy,) = shared.start("busy", args=["--nthreads", 9])
+    address = shared.address("busy")
+    early = [shared.near("busy", mark, log.path, name, f"{log.gate}-of-{name}") for name in names]
     last = shared.near("busy", mark, log.path, "last", log.gate)
-    log.wait_for("first", "last")
+    log.wait_for(*names, "last")
     asked = busy.ask()
-    assert asked.stdout.readline() == "draining: 2 tasks left\n"
-    Path(f"{log.gate}-of-first").touch()
-    first.result()
-    # As the scheduler does, for up to two seconds, when it was asked to copy what there was before.
-    shared.client.run_on_scheduler(copy_away, shared.address("busy"))
-    wait_until(lambda: shared.address("peer") in shared.client.who_has([first])[first.key])
+    assert asked.stdout.readline() == "draining: 9 tasks left\n"
+    for name, future in zip(names, early, strict=True):
+        Path(f"{log.gate}-of-{name}").touch()
+        future.result()
+        shared.client.run_on_scheduler(move_away, address, future.key)
     log.open_gate()
-    assert "2 tasks finished, 2 keys handed over" in asked.communicate(timeout=30)[0]
-    assert shared.client.gather([first, last]) == ["first", "last"]
+    assert "9 tasks finished, 9 keys handed over" in asked.communicate(timeout=30)[0]
+    assert shared.client.gather([*early, last]) == [*names, "last"]
 
 
 def test_second_stop_joins_the_first(shared, log):

@@ -17,7 +17,7 @@ from time import monotonic
 from typing import Any
 
 from dask.utils import format_bytes
-from distributed import Worker
+from distributed import Worker, WorkerPlugin
 from distributed.core import Status
 
 from daskops_runtime import control, systemd
@@ -60,6 +60,21 @@ def end_process_in(seconds: float) -> None:
     timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
+
+
+class Results(WorkerPlugin):
+    """Notes the results of tasks as they come
+
+    Not the keys that there are now and then: the scheduler copies for a while longer what comes to a worker that is being
+    retired, and has the worker forget it as soon as a peer has it.
+    """
+
+    def __init__(self, keys: set[str]):
+        self.keys = keys
+
+    def transition(self, key: str, start: str, finish: str, **kwargs: Any) -> None:
+        if finish == "memory" and start in ("executing", "long-running"):
+            self.keys.add(key)
 
 
 class Drain:
@@ -209,11 +224,8 @@ class Drain:
                 self.worker.batched_send({"op": "reschedule", "key": key, "stimulus_id": f"drain-{uuid.uuid4().hex}"})
 
     async def finish_tasks(self) -> None:
-        running = {ts.key for ts in self.worker.state.all_running_tasks}  # none begins any more
         while monotonic() < self.tasks_until:
             self.give_back()  # again and again: some may still have been on their way
-            # Noted at once: the scheduler copies for a while longer what comes to a worker that is being retired.
-            self.unique.update(key for key in running if key in self.worker.data)
             if not self.worker.state.all_running_tasks:
                 return
             await asyncio.sleep(0.05)
@@ -270,6 +282,7 @@ class Drain:
     async def work(self) -> None:
         self.worker.status = Status.closing_gracefully
         self.worker.lifetime_restart = False  # else a lifetime that ends now would have the nanny start it again
+        await self.worker.plugin_add(plugin=Results(self.unique), name="daskops-drain")
         await self.reach(self.tasks_until)
         early = asyncio.create_task(self.copy_early()) if self.worker.state.all_running_tasks else None
         await self.finish_tasks()
