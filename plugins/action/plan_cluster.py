@@ -112,11 +112,9 @@ class ActionModule(ActionBase):
                 "python": info["python"]["executable"],
                 "lock": lock_sha256,
                 "archive": "",
-                "sha256": "",
             }
             if packages.id not in info["environments"]:
                 if kind not in archives:
-                    archive = packages.fetch(cache, arguments["index_url"])
-                    archives[kind] = {"archive": archive, "sha256": sha256_of(archive)}
-                environments[host].update(archives[kind])
+                    archives[kind] = packages.fetch(cache, arguments["index_url"])
+                environments[host]["archive"] = archives[kind]
         return environments

@@ -44,9 +44,6 @@ options:
       - The archive that M(daskops.cluster.plan_cluster) made, on the controller; it is copied to the host.
       - Needed where the environment does not exist yet.
     type: path
-  sha256:
-    description: SHA-256 of O(archive), in hexadecimal.
-    type: str
   lock:
     description:
       - SHA-256 of the lock that the packages are from, in hexadecimal. It is written down with them.
@@ -74,7 +71,6 @@ EXAMPLES = r"""
     id: 0f3c5e9a7b1d
     python: /usr/bin/python3
     archive: /home/admin/.cache/daskops/environment-0f3c5e9a7b1d.tar
-    sha256: 6c5f7f0d2b5d0a6f5a3f1f6a0b8c9d1e2f3a4b5c6d7e8f901a2b3c4d5e6f7081
     lock: 1b4f0e9851971998e732078544c96b36c3d01cedf7caa332359d6f1d83567014
 """
 
@@ -105,7 +101,6 @@ environment:
 
 import fcntl
 import glob
-import hashlib
 import json
 import os
 import re
@@ -124,6 +119,8 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     set_aside,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.sbom import bill_of_materials, known_hashes
+
+REMEDY = "Remove it from dask_cache on the controller, and run again."
 
 DESCRIBE = """
 import importlib.metadata, json, platform, dask, distributed
@@ -169,15 +166,21 @@ class Builder:
         status, output, errors = self.module.run_command(list(command), environ_update=environment)
         if status != 0:
             last = " ".join(" ".join((errors or output).strip().splitlines()[-12:]).split())
-            self.module.fail_json(msg=f"{what} failed on this host, which keeps running what it ran: {last}")
+            self.fail(what, last)
         return output
+
+    def fail(self, what, why):
+        self.module.fail_json(msg=f"{what} failed on this host, which keeps running what it ran: {why}")
 
     def build(self, archive, unpacked):
         """Install the packages, compile them, and describe the result."""
-        with tarfile.open(archive) as tar:
-            # Our own archive, checked against its SHA-256. The environment's files are read straight from it.
-            streams = [name for name in tar.getnames() if name.endswith(".zst")]
-            tar.extractall(unpacked, [member for member in tar if member.name not in streams])
+        try:
+            with tarfile.open(archive) as tar:
+                # Our own archive. The environment's files are read straight from it.
+                streams = [name for name in tar.getnames() if name.endswith(".zst")]
+                tar.extractall(unpacked, [member for member in tar if member.name not in streams])
+        except tarfile.TarError as error:
+            self.fail("Unpacking the packages", f"the archive is damaged ({error}). {REMEDY}")
         if streams:
             self._unpack(archive, streams[0], unpacked)
         else:
@@ -233,24 +236,6 @@ class Builder:
         return path
 
 
-def sha256_of(path):
-    """The SHA-256 of a file, in hexadecimal."""
-    checksum = hashlib.sha256()
-    with open(path, "rb") as file:
-        for chunk in iter(lambda: file.read(1 << 20), b""):
-            checksum.update(chunk)
-    return checksum.hexdigest()
-
-
-def checked(module, archive):
-    """The path of the archive, once it is known to be whole."""
-    if not archive:
-        module.fail_json(msg="The environment does not exist here yet: archive is needed to build it.")
-    if sha256_of(archive) != module.params["sha256"]:
-        module.fail_json(msg="The archive of packages changed on its way to this host. Run again.")
-    return archive
-
-
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -258,7 +243,6 @@ def main():
             "id": {"type": "str", "required": True},
             "python": {"type": "path", "required": True},
             "archive": {"type": "path"},
-            "sha256": {"type": "str"},
             "lock": {"type": "str", "required": True},
             "index_url": {"type": "str", "default": "", "no_log": True},
         },
@@ -287,7 +271,9 @@ def main():
 
 def build(module, environments, final):
     """Build the environment and, when it is complete, let it appear as ``final``."""
-    archive = checked(module, module.params["archive"])
+    archive = module.params["archive"]
+    if not archive:
+        module.fail_json(msg="The environment does not exist here yet: archive is needed to build it.")
     partial = os.path.join(environments, f".partial-{module.params['id']}")
     # What builds that were cut off have left.
     for leftover in [path for kind in ("partial", "unpacked") for path in glob.glob(f"{environments}/.{kind}-*")]:

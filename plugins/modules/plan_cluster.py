@@ -103,16 +103,12 @@ environments:
     archive:
       description: Archive on the controller to build it from; empty where the host has it.
       type: str
-    sha256:
-      description: SHA-256 of the archive, in hexadecimal.
-      type: str
   sample:
     node1:
       id: 0f3c5e9a7b1d
       python: /usr/bin/python3
       lock: 1b4f0e9851971998e732078544c96b36c3d01cedf7caa332359d6f1d83567014
       archive: ""
-      sha256: ""
 change:
   description: When the change began, in seconds since the epoch; that of an earlier run, if this one continues it.
   type: int

@@ -66,6 +66,7 @@ def unpack(archive, member, environment):
                 parent = os.path.dirname(path)
                 os.makedirs(parent or ".", exist_ok=True)
             write(path, 0o755 if executable else 0o644, stream, size)
+        stream.read(1)  # at its end the stream is compared with its checksum
 
 
 def write(path, mode, stream, size):
@@ -74,7 +75,7 @@ def write(path, mode, stream, size):
         while size > 0:
             chunk = stream.read(min(size, CHUNK))
             if not chunk:
-                raise EOFError(f"the stream ends before {path} does")
+                raise EOFError(f"it ends before {path} does")
             size -= file.write(chunk)
 
 
@@ -85,4 +86,7 @@ if __name__ == "__main__":
         from compression import zstd
     except ImportError:
         from backports import zstd
-    {"pack": pack, "unpack": unpack}[action](*arguments)
+    try:
+        {"pack": pack, "unpack": unpack}[action](*arguments)
+    except (EOFError, zstd.ZstdError) as error:
+        sys.exit(f"the archive is damaged ({error}). Remove it from dask_cache on the controller, and run again.")

@@ -1,12 +1,14 @@
 """Environments of tiny packages, installed by the real uv and unpacked by the module, which Ansible runs."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import tarfile
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages, own_python, sha256_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages, own_python
 from conftest import ROOT
 from wheels import build_wheel, lock_line, repack
 
@@ -21,10 +23,10 @@ def tools(tmp_path_factory):
 
 
 @pytest.fixture
-def build(tools, tmp_path):
-    """A function that builds an environment of tiny packages; its status and output."""
+def pack(tools, tmp_path):
+    """A function that packs an environment of tiny packages; the path of its archive."""
 
-    def built(distributed):
+    def packed(distributed):
         shutil.rmtree(tmp_path / "index", ignore_errors=True)
         wheels = tmp_path / "index"
         wheels.mkdir()
@@ -37,21 +39,29 @@ def build(tools, tmp_path):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PIP_NO_INDEX", "1")
             patch.setenv("PIP_FIND_LINKS", str(wheels))
-            packed = Packages(lock, tools_lock, own_python(), "controller")
-            archive = packed.fetch(str(tmp_path / "cache"), "")
-        arguments = {
-            "home": str(tmp_path / "home"),
-            "id": "0f3c5e9a7b1d",
-            "python": sys.executable,
-            "archive": archive,
-            "sha256": sha256_of(archive),
-            "lock": "0" * 64,
-        }
-        command = ["ansible", "localhost", "-m", "daskops.cluster.environment", "-a", json.dumps(arguments)]
-        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-        return run.returncode, run.stdout + run.stderr
+            return Packages(lock, tools_lock, own_python(), "controller").fetch(str(tmp_path / "cache"), "")
 
-    return built
+    return packed
+
+
+def unpack(tmp_path, archive):
+    """Build an environment of an archive; status and output."""
+    arguments = {
+        "home": str(tmp_path / "home"),
+        "id": "0f3c5e9a7b1d",
+        "python": sys.executable,
+        "archive": archive,
+        "lock": "0" * 64,
+    }
+    command = ["ansible", "localhost", "-m", "daskops.cluster.environment", "-a", json.dumps(arguments)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return run.returncode, run.stdout + run.stderr
+
+
+@pytest.fixture
+def build(pack, tmp_path):
+    """A function that builds an environment of tiny packages; its status and output."""
+    return lambda distributed: unpack(tmp_path, pack(distributed))
 
 
 def names(tmp_path):
@@ -110,3 +120,35 @@ def test_an_environment_whose_distributed_cannot_be_imported_gets_no_name(build,
     status, output = build(IMPORTS)
     assert status == 0, output
     assert names(tmp_path) == ["0f3c5e9a7b1d"]
+
+
+def flip_a_bit(archive, where):
+    """Change one bit of the stream of files; ``where`` is 0 at its begin and 1 at its end."""
+    with tarfile.open(archive) as tar:
+        stream = tar.getmember("compiled.zst")
+    with open(archive, "r+b") as file:
+        file.seek(stream.offset_data + int(where * (stream.size - 1)))
+        byte = file.read(1)[0]
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 1]))
+
+
+def cut_off(archive, where):
+    """Leave the begin of an archive."""
+    os.truncate(archive, int(where * os.path.getsize(archive)))
+
+
+def test_an_archive_that_is_damaged_is_refused(pack, tmp_path):
+    sound = pack(IMPORTS)
+    damaged = shutil.copy(sound, tmp_path / "damaged.tar")
+    for spoil, where in [(flip_a_bit, 0.1), (flip_a_bit, 0.5), (flip_a_bit, 1), (cut_off, 0), (cut_off, 0.9)]:
+        shutil.copy(sound, damaged)
+        spoil(damaged, where)
+        status, output = unpack(tmp_path, str(damaged))
+        assert status != 0
+        assert (
+            "Unpacking the packages failed on this host, which keeps running what it ran: the archive is dam" in output
+        )
+        assert "Remove it from dask_cache on the controller, and run again." in output
+        assert names(tmp_path) == []
+    assert unpack(tmp_path, sound)[0] == 0
