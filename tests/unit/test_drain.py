@@ -319,10 +319,10 @@ def test_task_that_ends_last_is_not_done_again(shared, log):
     # What the worker tells of its tasks then reaches the scheduler later than what it asks of it.
     shared.client.run(talk_slowly, workers=[shared.address("slow-tongue")])
     asked = slow.ask()
-    assert asked.stdout.readline() == "draining: 1 tasks left\n"
+    assert asked.stdout.readline() == "draining: 1 task left\n"
     time.sleep(1.5)
     log.open_gate()
-    assert "1 tasks finished, 1 keys handed over" in asked.communicate(timeout=30)[0]
+    assert "1 task finished, 1 key handed over" in asked.communicate(timeout=30)[0]
     assert running.result() == "running" and log.runs() == {"running": 1}
 
 
@@ -358,7 +358,7 @@ def test_nanny_goes_with_its_worker(shared, log):
     running = shared.near("nannied", mark, log.path, "running", 1.5)
     log.wait_for("running")
     output = nannied.stop()
-    assert "1 tasks finished, 2 keys handed over" in output
+    assert "1 task finished, 2 keys handed over" in output
     assert nannied.errors().count("Start worker at") == 1
     assert shared.client.gather([data, running]) == [b"kept", "running"]
     assert log.runs() == {"running": 1}
@@ -401,12 +401,12 @@ def test_second_stop_joins_the_first(shared, log):
     asked = [twice.ask(20)]
     wait_until(lambda: "draining" in twice.errors())
     asked.append(twice.ask(10))  # its own deadline does not shorten that of the first
-    assert asked[1].stdout.readline() == "draining: 1 tasks left\n"
+    assert asked[1].stdout.readline() == "draining: 1 task left\n"
     log.open_gate()
     first, second = (stop.communicate(timeout=30)[0].splitlines() for stop in asked)
     assert first[-1] == second[-1]
     assert first[-1].startswith("drained in ")
-    assert "draining: 1 tasks left" in first
+    assert "draining: 1 task left" in first
     assert twice.errors().count("drained in") == 1
     assert twice.process.wait(10) == 0
     assert running.result() == "running" and log.runs() == {"running": 1}
@@ -419,8 +419,8 @@ def test_systemd_is_told(shared, log, notify):
     log.wait_for("running")
     fed = len(notify.having("WATCHDOG=1"))
     asked = watched.ask()
-    told = notify.wait_for("STATUS=draining: 1 tasks left", more_than=1)
-    assert told[0][1][0] == "STATUS=draining: 1 tasks left"  # systemd takes the first such line
+    told = notify.wait_for("STATUS=draining: 1 task left", more_than=1)
+    assert told[0][1][0] == "STATUS=draining: 1 task left"  # systemd takes the first such line
     notify.wait_for("WATCHDOG=1", more_than=fed + 10)
     log.open_gate()
     notify.wait_for("STOPPING=1")
@@ -493,7 +493,7 @@ def test_actor_goes_and_the_data_stays(shared):
     kept = shared.client.gather(data)
     end = stage.stop(timeout=20).splitlines()[-1]
     assert "5 keys handed over" in end
-    assert "lost 1 actors" in end
+    assert "lost 1 actor" in end
     assert shared.client.gather(data) == kept
 
 
@@ -527,7 +527,7 @@ def test_last_worker_does_not_wait_for_others(tmp_path, log):
         begin = time.monotonic()
         end = only.stop(timeout=300).splitlines()[-1]
         assert time.monotonic() - begin < 30
-        assert "1 tasks finished, 0 keys handed over" in end
+        assert "1 task finished, 0 keys handed over" in end
         assert "lost 4 keys" in end and "kiB" in end and "no other worker" in end
         running.start("only")
         assert result.result(20) == "result"  # it can be computed again, scattered data can not

@@ -156,7 +156,7 @@ def test_workers_beside_the_scheduler(cluster, play, tmp_path):
     journal = "journalctl --unit=dask-worker@2 --output=cat"
     cluster.wait_until(lambda: host.file("/var/lib/dask/beside.log").exists, 10)
     process = site(1)
-    cluster.wait_until(lambda: "draining: 1 tasks left" in host.check_output(journal), 60)
+    cluster.wait_until(lambda: "draining: 1 task left" in host.check_output(journal), 60)
     host.check_output("touch /var/lib/dask/go-on")
     run = play.finish(process)
     assert run.returncode == 0, run.output

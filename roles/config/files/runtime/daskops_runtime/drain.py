@@ -50,6 +50,10 @@ class OutOfTime(Exception):
     """The scheduler did not do in time what it was asked."""
 
 
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def end_process_in(seconds: float) -> None:
     """End this process when the time is over, from a thread that no stuck event loop can hold up"""
 
@@ -122,9 +126,9 @@ class Drain:
     async def report(self) -> None:
         while True:
             if self.stage == "tasks":
-                self.say(f"{DRAINING}: {len(self.worker.state.all_running_tasks)} tasks left")
+                self.say(f"{DRAINING}: {count(len(self.worker.state.all_running_tasks), 'task')} left")
             else:
-                self.say(f"{DRAINING}: {len(self.worker.data)} keys left")
+                self.say(f"{DRAINING}: {count(len(self.worker.data), 'key')} left")
             await asyncio.sleep(1)
 
     def end(self, how: str = "drained in") -> None:
@@ -134,16 +138,17 @@ class Drain:
         self.ended = True
         finished = self.worker.state.executed_count - self.executed
         moved = len(self.unique - self.lost.keys()) if self.lost is not None else 0
-        text = f"{how} {monotonic() - self.begin:.1f} s: {finished} tasks finished, {moved} keys handed over"
+        text = f"{how} {monotonic() - self.begin:.1f} s: "
+        text += f"{count(finished, 'task')} finished, {count(moved, 'key')} handed over"
         if self.given_up:
-            text += f"; gave up {len(self.given_up)} tasks still running: {', '.join(self.given_up[:10])}"
+            text += f"; gave up {count(len(self.given_up), 'task')} still running: {', '.join(self.given_up[:10])}"
             text += f" and {len(self.given_up) - 10} more" if len(self.given_up) > 10 else ""
         if self.lost is None:
-            text += f"; lost what this worker held alone of {len(self.worker.data)} keys"
+            text += f"; lost what this worker held alone of {count(len(self.worker.data), 'key')}"
         elif self.lost:
-            text += f"; lost {len(self.lost)} keys, {format_bytes(sum(self.lost.values()))}"
+            text += f"; lost {count(len(self.lost), 'key')}, {format_bytes(sum(self.lost.values()))}"
         if self.actors:
-            text += f"; lost {self.actors} actors, which cannot move"
+            text += f"; lost {count(self.actors, 'actor')}, which cannot move"
         if self.reason:
             text += f" ({self.reason})"
         logger.log(logging.WARNING if self.reason or self.given_up or self.actors else logging.INFO, text)
@@ -261,7 +266,7 @@ class Drain:
                 self.reason = "there is no other worker to take them"
                 break
             self.reason = (
-                f"{len(takers)} other workers, of which {len(takers) - len(running)} are paused, did not take them"
+                f"{count(len(takers), 'other worker')}, of which {len(takers) - len(running)} paused, did not take them"
             )
             await asyncio.sleep(min(0.5, max(0.0, until - monotonic())))
         else:
