@@ -59,13 +59,27 @@ def test_what_is_unpacked_is_what_was_packed(stream, tmp_path):
     assert prefix.stdout.strip() == str(environment)
 
 
-def test_a_stream_that_was_cut_off_is_refused(stream, tmp_path):
-    stream.write_bytes(stream.read_bytes()[: -tree.CHUNK])
+def assert_refused(stream, tmp_path, why):
     done = unpack(stream, tmp_path)
-    assert done.returncode != 0 and "EOFError" in done.stderr
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"the archive is damaged ({why}")
+    assert done.stderr.endswith("). Remove it from dask_cache on the controller, and run again.\n")
+
+
+@pytest.mark.parametrize("missing", [1, 4, tree.CHUNK])  # of its checksum, all of that, and of its files
+def test_a_stream_that_was_cut_off_is_refused(stream, tmp_path, missing):
+    stream.write_bytes(stream.read_bytes()[:-missing])
+    assert_refused(stream, tmp_path, "Compressed file ended before the end-of-stream marker was reached")
+
+
+@pytest.mark.parametrize("where", [0.5, 1])  # in its files, in its checksum
+def test_a_stream_of_which_a_bit_has_changed_is_refused(stream, tmp_path, where):
+    content = bytearray(stream.read_bytes())
+    content[int(where * (len(content) - 1))] ^= 1
+    stream.write_bytes(content)
+    assert_refused(stream, tmp_path, "Unable to decompress Zstandard data")
 
 
 def test_a_stream_that_holds_less_than_its_table_says_is_refused(stream, tmp_path):
     stream.write_bytes(zstd.compress(zstd.decompress(stream.read_bytes())[:-1]))
-    done = unpack(stream, tmp_path)
-    assert done.returncode != 0 and "the stream ends before z does" in done.stderr
+    assert_refused(stream, tmp_path, "it ends before z does")
