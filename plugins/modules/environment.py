@@ -109,6 +109,7 @@ import tarfile
 import tempfile
 import threading
 import zipfile
+import zlib
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
@@ -119,8 +120,6 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     set_aside,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.sbom import bill_of_materials, known_hashes
-
-REMEDY = "Remove it from dask_cache on the controller, and run again."
 
 DESCRIBE = """
 import importlib.metadata, json, platform, dask, distributed
@@ -179,12 +178,15 @@ class Builder:
                 # Our own archive. The environment's files are read straight from it.
                 streams = [name for name in tar.getnames() if name.endswith(".zst")]
                 tar.extractall(unpacked, [member for member in tar if member.name not in streams])
-        except tarfile.TarError as error:
-            self.fail("Unpacking the packages", f"the archive is damaged ({error}). {REMEDY}")
-        if streams:
-            self._unpack(archive, streams[0], unpacked)
-        else:
-            self._fetch(unpacked)
+            if streams:
+                self._unpack(archive, streams[0], unpacked)
+            else:
+                self._fetch(unpacked)
+        except (tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
+            self.fail(
+                "Unpacking the packages",
+                f"the archive is damaged ({error}). Remove it from dask_cache on the controller, and run again.",
+            )
         # What the release's check of configuration imports, straight from the wheel: the packages are the user's alone.
         shutil.copy(
             glob.glob(os.path.join(unpacked, "tools", "fastjsonschema-*.whl"))[0], os.path.join(self.partial, VALIDATOR)

@@ -493,7 +493,7 @@ def test_actor_goes_and_the_data_stays(shared):
     kept = shared.client.gather(data)
     end = stage.stop(timeout=20).splitlines()[-1]
     assert "5 keys handed over" in end
-    assert "lost 1 actor" in end
+    assert "lost 1 actor," in end
     assert shared.client.gather(data) == kept
 
 
