@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import random
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import pytest
 from conftest import environment, free_port, scheduler, wait_until, worker, workers_of
+from daskops_runtime import drain
 from distributed import Client
 
 
@@ -621,6 +623,45 @@ def test_sigterm_while_draining(shared, log):
     assert "cut short" in output.splitlines()[-1]
     assert asked.returncode == 0
     running.cancel()
+
+
+def test_sigterm_while_draining_of_a_worker_that_does_not_close(shared, log):
+    async def start_what_does_not_end(dask_worker):
+        import asyncio
+
+        async def go_on():
+            while True:
+                try:
+                    await asyncio.sleep(600)
+                except asyncio.CancelledError:
+                    pass
+
+        dask_worker.does_not_end = asyncio.create_task(go_on())
+
+    (stuck,) = shared.start("stuck")
+    shared.client.run(start_what_does_not_end, workers=[shared.address("stuck")])
+    running = shared.on("stuck", mark, log.path, "running", 3)
+    log.wait_for("running")
+    asked = stuck.ask(timeout=300)
+    wait_until(lambda: "draining" in stuck.errors())
+    stuck.process.terminate()
+    assert "cut short" in asked.communicate(timeout=40)[0].splitlines()[-1]
+    assert stuck.process.wait(10) == 0
+    assert "The worker did not close in time: ending its process" in stuck.errors()
+    running.cancel()
+
+
+def test_end_that_comes_with_an_answer_is_an_end():
+    async def ask():
+        answer = asyncio.get_running_loop().create_future()
+        asking = asyncio.create_task(drain.Drain.ask(None, answer, time.monotonic() + 60))
+        await asyncio.sleep(0.1)
+        answer.set_result("done")
+        asking.cancel()
+        await asyncio.wait({asking})
+        return asking.cancelled()
+
+    assert asyncio.run(ask())
 
 
 def test_restart_by_a_client_while_draining(tmp_path, log):

@@ -29,7 +29,7 @@ logger = logging.getLogger("distributed.daskops.drain")
 DATA = (1 / 3, 60.0)
 #: And of that, what is kept for closing.
 CLOSING = (1 / 6, 5.0)
-#: Seconds that Dask may take to close after the drain, or after its deadline.
+#: Seconds that Dask may take to close after the drain, after its deadline, or once it was cut short.
 LAST = 5.0
 #: Why a drain ends, whether a question to the scheduler fails first or Dask notices first that the connection is lost.
 UNREACHABLE = "the scheduler cannot be reached"
@@ -157,14 +157,17 @@ class Drain:
     # Asking the scheduler
 
     async def ask(self, answer: Awaitable[Any], until: float) -> Any:
+        # Not wait_for: before Python 3.12 it does not end with the process when the answer comes in the same moment.
+        asking = asyncio.ensure_future(answer)
         try:
-            return await asyncio.wait_for(answer, max(0.0, until - monotonic()))
-        except asyncio.TimeoutError as e:
-            if monotonic() >= until:
-                raise OutOfTime from e
+            await asyncio.wait({asking}, timeout=max(0.0, until - monotonic()))
+            if not asking.done():
+                raise OutOfTime
+            return asking.result()
+        except (OSError, asyncio.TimeoutError) as e:
             raise SchedulerGone from e
-        except OSError as e:
-            raise SchedulerGone from e
+        finally:
+            asking.cancel()
 
     async def reach(self, until: float) -> None:
         """Wait until the scheduler has read all that this worker has told it so far
@@ -345,6 +348,7 @@ class Drain:
         else:
             self.reason = "the worker was closed meanwhile"
         self.end("drain cut short after")
+        end_process_in(LAST)  # on SIGTERM, Dask waits for all its tasks, of which one may not notice
 
 
 class Door:
