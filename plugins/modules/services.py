@@ -314,10 +314,11 @@ class Activation:
             write_units(self.files, self.units)
             self.files = self.units
             self.switch()
+            if not self.stopping:
+                host.systemctl("enable", "--no-reload", self.boot)
             host.systemctl("daemon-reload")
             if self.stopping:
                 return
-            host.systemctl("enable", self.boot)
             if units:
                 host.systemctl("reset-failed", *units, check=False)  # counts restarts from zero
                 host.systemctl("start", "--no-block", self.boot, *units)

@@ -24,8 +24,12 @@ import sys
 import tarfile
 import venv
 
-#: 412 MB in 106 MB; the next levels take twice the time for a twentieth less.
+#: 412 MB in 110 MB; the next levels take twice the time for a twentieth less.
 LEVEL = 6
+
+#: How far back what repeats may lie, as a power of two: as much as stays in a processor's cache while files are written.
+#: With the level's own, the archive is a twenty-fifth smaller, and a host decompresses it in a third more time.
+WINDOW_LOG = 19
 
 #: What is read at once. The C library gives memory from 128 KiB on back, to ask for it anew.
 CHUNK = 1 << 16
@@ -41,6 +45,7 @@ def pack(directory, stream):
     encoded = json.dumps(table).encode()
     options = {
         zstd.CompressionParameter.compression_level: LEVEL,
+        zstd.CompressionParameter.window_log: WINDOW_LOG,
         zstd.CompressionParameter.nb_workers: os.cpu_count() or 1,
         zstd.CompressionParameter.checksum_flag: True,
     }
