@@ -5,9 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
@@ -42,12 +39,6 @@ CLUSTER_WIDE = (
 )
 
 
-def is_serial(value):
-    """Whether Ansible makes batches of a value, none of which is empty."""
-    values = value if isinstance(value, list) else [value]
-    return bool(values) and all(re.fullmatch(r"[1-9]\d*|[1-9]\d?%|100%", str(one)) for one in values)
-
-
 def is_windows(variables):
     """Whether a host's variables say that it runs Windows."""
     return (
@@ -57,7 +48,7 @@ def is_windows(variables):
     )
 
 
-def problems(groups, hostvars, options, address, platform, tls, dashboard_proxy=False):
+def problems(groups, hostvars, address, platform, tls, dashboard_proxy=False):
     """What is wrong with the inventory, one sentence each.
 
     Parameters
@@ -66,8 +57,6 @@ def problems(groups, hostvars, options, address, platform, tls, dashboard_proxy=
         Hosts by group.
     hostvars : dict of dict
         Variables by host.
-    options : dict
-        The collection's variables, by name.
     address : str
         Address of a scheduler that somebody else runs, or empty.
     platform : str
@@ -123,20 +112,6 @@ def problems(groups, hostvars, options, address, platform, tls, dashboard_proxy=
                 "for all hosts."
             )
 
-    serials = [hostvars[host]["dask_serial"] for host in workers if "dask_serial" in hostvars[host]]
-    for value in {str(serial): serial for serial in serials if not is_serial(serial)}:
-        yield f"dask_serial is '{value}'. Give a number of hosts from 1 on, a percentage like 20%, or a list of these."
-
-    unknown = {}
-    for host in [*schedulers, *workers]:
-        for name in hostvars[host]:
-            if name.startswith("dask_") and name not in options:
-                unknown.setdefault(name, []).append(host)
-    for name, hosts in sorted(unknown.items()):
-        near = difflib.get_close_matches(name, options, 1, 0.8)
-        hint = f"Did you mean {near[0]}?" if near else "Remove it; the README lists the variables there are."
-        yield f"{name}, set for {', '.join(sorted(set(hosts)))}, is no variable of daskops.cluster. {hint}"
-
 
 class ActionModule(ActionBase):
     """See the documentation of the module of the same name."""
@@ -148,7 +123,6 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         dummy, arguments = self.validate_argument_spec(
             {
-                "options": {"type": "dict", "required": True},
                 "scheduler_address": {"type": "str", "default": ""},
                 "scheduler_platform": {"type": "str", "default": "linux"},
                 "tls": {"type": "bool", "default": True},
@@ -158,7 +132,6 @@ class ActionModule(ActionBase):
         found = problems(
             task_vars["groups"],
             task_vars["hostvars"],
-            arguments["options"],
             arguments["scheduler_address"],
             arguments["scheduler_platform"],
             arguments["tls"],

@@ -31,7 +31,7 @@ options:
 EXAMPLES = r"""
 - name: Show the threads of each pool
   ansible.builtin.debug:
-    msg: "{{ pools | daskops.cluster.worker_pools({}, {'threads': 2, 'nanny': false}) }}"
+    msg: "{{ pools | daskops.cluster.worker_pools({}, {'threads': 2, 'nanny': false, 'command': 'dask worker'}) }}"
   vars:
     pools:
       numeric: {threads: 4}
@@ -55,45 +55,49 @@ COMMANDS = ("dask worker", "dask cuda worker")
 NAME = r"[a-z][a-z0-9_]{0,19}"
 
 
+#: What a pool can say.
+SETTINGS = (
+    "profile",
+    "count",
+    "threads",
+    "memory",
+    "resources",
+    "environment_variables",
+    "arguments",
+    "nanny",
+    "lifetime",
+    "lifetime_stagger",
+    "cpus",
+    "numa_node",
+    "gpus",
+    "command",
+    "interface",
+    "scratch_directory",
+    "port",
+    "dashboard_port",
+    "nanny_port",
+)
+
+# Those that are no number or text.
+DICTIONARIES = ("resources", "environment_variables")
+LISTS = ("arguments",)
+MAYBE_LISTS = ("gpus", "interface")
+CHOICES = {"profile": PROFILES, "command": COMMANDS}
+
+
 def _near(name, known):
     """What was probably meant, as the end of a sentence."""
     close = difflib.get_close_matches(str(name), list(known), n=1)
     return f" Did you mean {close[0]}?" if close else f" There are {', '.join(known)}."
 
 
-def _problems(variable, pools, defaults):
-    """What is wrong with the form of a variable, one sentence each."""
-    if not isinstance(pools, dict):
-        yield f"{variable} is no dictionary. Give the settings of each pool below its name."
-        return
-    for name, about in pools.items():
-        if not re.fullmatch(NAME, str(name)):
-            yield (
-                f"{variable}: '{name}' is no name of a pool. Take up to 20 small letters, digits and _, a letter first."
-            )
-        elif not isinstance(about, dict):
-            yield f"{variable}.{name} is no dictionary. Give the pool's settings, or {{}} for the host's."
-        else:
-            for key, value in about.items():
-                where = f"{variable}.{name}.{key}"
-                if key not in defaults:
-                    yield f"{where} is no setting of a pool.{_near(key, defaults)}"
-                else:
-                    yield from _wrong_kind(where, key, value)
+def is_plain(value):
+    """Whether a value is a number or a text."""
+    return isinstance(value, (str, int, float))
 
 
-# What is no number or text.
-DICTIONARIES = ("resources", "environment_variables")
-LISTS = ("arguments",)
-MAYBE_LISTS = ("gpus", "interface")
-
-
-def _wrong_kind(where, key, value):
-    """A sentence if a value is of another kind than its setting."""
-
-    def is_plain(one):
-        return isinstance(one, (str, int, float))
-
+def wrong_value(where, key, value):
+    """A sentence if a setting cannot have a value. ``where`` is what the user calls it."""
     if key in DICTIONARIES:
         if not isinstance(value, dict):
             yield f"{where} is no dictionary. Give names with their values."
@@ -102,42 +106,64 @@ def _wrong_kind(where, key, value):
             yield f"{where} is no list of words. Give one, also for a single value."
     elif not is_plain(value) and not (key in MAYBE_LISTS and isinstance(value, list) and all(map(is_plain, value))):
         yield f"{where} is empty, or no number and no text. Give one, or leave it out."
-
-
-def _completed(name, settings):
-    """The settings of one pool, true and false as such."""
-    prefix = f"dask_worker_pools.{name}." if name else "dask_worker_"
-    if "nanny" in settings:
+    elif value not in CHOICES.get(key, [value]):
+        yield f"{where} is '{value}'.{_near(value, CHOICES[key])}"
+    elif key == "nanny":
         try:
-            settings["nanny"] = boolean(settings["nanny"])
+            boolean(value)
         except TypeError:
-            raise AnsibleFilterError(f"{prefix}nanny is '{settings['nanny']}'. Give true or false.") from None
-    for key, choices in {"profile": PROFILES, "command": COMMANDS}.items():
-        if settings.get(key, choices[0]) not in choices:
-            raise AnsibleFilterError(f"{prefix}{key} is '{settings[key]}'.{_near(settings[key], choices)}")
-    if settings.get("command") == "dask cuda worker":
+            yield f"{where} is '{value}'. Give true or false."
+
+
+def _wrong_pools(variable, pools):
+    """What is wrong with a dictionary of pools, one sentence each."""
+    if not isinstance(pools, dict):
+        yield f"{variable} is no dictionary. Give the settings of each pool below its name."
+        return
+    for name, about in pools.items():
+        if not re.fullmatch(NAME, str(name)):
+            yield (
+                f"{variable} has '{name}', which is no name of a pool. Take up to 20 small letters, digits and _, a letter "
+                "first."
+            )
+        elif not isinstance(about, dict):
+            yield f"{variable}.{name} is no dictionary. Give the pool's settings, or {{}} for the host's."
+        else:
+            for key, value in about.items():
+                where = f"{variable}.{name}.{key}"
+                if key in SETTINGS:
+                    yield from wrong_value(where, key, value)
+                else:
+                    yield f"{where} is no setting of a pool.{_near(key, SETTINGS)}"
+
+
+def problems(pools, overrides):
+    """What is wrong with ``dask_worker_pools`` and ``dask_worker_pool_overrides``, one sentence each."""
+    found = [*_wrong_pools("dask_worker_pools", pools), *_wrong_pools("dask_worker_pool_overrides", overrides)]
+    return found or [
+        f"dask_worker_pool_overrides names {name}, which is no pool of this host.{_near(name, pools)}"
+        for name in overrides
+        if name not in pools
+    ]
+
+
+def _completed(settings):
+    """The settings of one pool, true and false as such."""
+    settings["nanny"] = boolean(settings["nanny"])
+    if settings["command"] == "dask cuda worker":
         settings["nanny"] = True  # it has no choice
     return settings
 
 
 def worker_pools(pools, overrides, defaults):
     """All settings by name of the pool; raises AnsibleFilterError where something else is said."""
-    problems = [
-        *_problems("dask_worker_pools", pools, defaults),
-        *_problems("dask_worker_pool_overrides", overrides, defaults),
-    ]
-    if not problems:
-        problems = [
-            f"dask_worker_pool_overrides names {name}, which is no pool of this host.{_near(name, pools)}"
-            for name in overrides
-            if name not in pools
-        ]
-    problems += [wrong for key, value in defaults.items() for wrong in _wrong_kind(f"dask_worker_{key}", key, value)]
-    if problems:
-        raise AnsibleFilterError("\n".join(problems))
+    found = problems(pools, overrides)
+    found += [wrong for key, value in defaults.items() for wrong in wrong_value(f"dask_worker_{key}", key, value)]
+    if found:
+        raise AnsibleFilterError("\n".join(found))
     if not pools:
-        return {"": _completed("", dict(defaults))}
-    return {name: _completed(name, {**defaults, **about, **overrides.get(name, {})}) for name, about in pools.items()}
+        return {"": _completed(dict(defaults))}
+    return {name: _completed({**defaults, **about, **overrides.get(name, {})}) for name, about in pools.items()}
 
 
 class FilterModule:

@@ -12,9 +12,8 @@ module: check_inventory
 short_description: Check an inventory as a whole
 version_added: "0.1.0"
 description:
-  - Checks that the groups C(dask_scheduler) and C(dask_workers) make a cluster, that none of their hosts runs Windows,
-    that no variable which begins with C(dask_) is misspelt, and that C(dask_serial) makes batches. Fails with all that is
-    wrong, each with its remedy.
+  - Checks that the groups C(dask_scheduler) and C(dask_workers) make a cluster, that none of their hosts runs Windows, and
+    that hosts agree on what holds for the whole cluster. Fails with all that is wrong, each with its remedy.
   - Runs on the controller and asks no host anything, so one host of the play is enough (C(run_once)).
 author:
   - The daskops.cluster authors
@@ -26,10 +25,6 @@ attributes:
     support: none
     description: There is no change to show.
 options:
-  options:
-    description: The variables there are, by name, as the argument specification of a role lists them.
-    type: dict
-    required: true
   scheduler_address:
     description: Address of a scheduler that somebody else runs; empty where the group C(dask_scheduler) has it.
     type: str
@@ -52,13 +47,10 @@ options:
 EXAMPLES = r"""
 - name: Check the inventory as a whole
   daskops.cluster.check_inventory:
-    options: "{{ (lookup('ansible.builtin.file', 'argument_specs.yml') | from_yaml).argument_specs.main.options }}"
   run_once: true
 
 - name: Check an inventory of workers alone
   daskops.cluster.check_inventory:
-    options:
-      dask_scheduler_address: {type: str}
     scheduler_address: tls://10.0.0.5:8786
   run_once: true
 """

@@ -19,6 +19,9 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import GIB, 
 # for what Dask's measurement misses between two looks (every 100 ms).
 HEADROOM = 1.1
 
+# What an idle worker takes.
+SMALLEST_WORKER = 64 * MIB
+
 # A process for pure Python imports what its tasks need: with less memory than this it would do little else.
 SMALLEST_PYTHON = 512 * MIB
 
@@ -397,27 +400,32 @@ def _share_memory(host, memory, pools, reserve):
     for pool in pools:
         part = left * pool.cores / sum(one.cores for one in automatic) if pool in automatic else 0
         pool.memory_limit = given[id(pool)] or int(part / pool.count / HEADROOM) // MIB * MIB
-        if pool.memory_limit < 64 * MIB:
-            what = f"{pool} of {format_size(pool.memory_limit)} and the system's {format_size(reserve)}"
+        if pool.memory_limit < SMALLEST_WORKER:
             if given[id(pool)]:
-                remedy = f"Give {pool.where('memory')} at least 64MiB; an idle worker alone takes about that."
-            else:
-                others = ["the memory of other pools"] if len(pools) > 1 else []
-                remedy = f"Lower {' or '.join([pool.where('count'), 'dask_worker_memory_reserve', *others])}."
-            raise PlanError(f"{what} do not fit {host}, which has {format_size(memory)}. {remedy}")
+                raise PlanError(
+                    f"{pool.where('memory')} is '{pool.settings['memory']}', which is {format_size(pool.memory_limit)}; an "
+                    "idle worker alone takes about 64MiB. Give more, with a unit, like 4GiB."
+                )
+            lower = [pool.where("count"), "dask_worker_memory_reserve"]
+            lower += ["the memory of other pools"] if len(pools) > 1 else []
+            raise PlanError(
+                f"{pool} of {format_size(pool.memory_limit)} and the system's {format_size(reserve)} do not fit {host}, "
+                f"which has {format_size(memory)}. Lower {' or '.join(lower)}."
+            )
     if sum(int(pool.memory_limit * HEADROOM) * pool.count for pool in pools) > memory - reserve:
         sizes = " and ".join(f"{pool} of {format_size(pool.memory_limit)}" for pool in pools)
+        more = f"{sizes}, a tenth more for each unit's MemoryMax,"
         remedy = "Lower memory or count of a pool in dask_worker_pools, or set memory to 'auto'."
         if len(pools) == 1:
             (pool,) = pools
             largest = int(max(0, memory - reserve) / pool.count / HEADROOM) // MIB
             remedy = (
                 f"Lower {pool.where('memory')} to {largest}MiB or less, or {pool.where('count')}, or set it to 'auto'."
-                if largest >= 64
+                if largest * MIB >= SMALLEST_WORKER
                 else f"Lower {pool.where('count')} or dask_worker_memory_reserve."
             )
         raise PlanError(
-            f"{sizes} and the system's {format_size(reserve)} do not fit {host}, which has {format_size(memory)}. {remedy}"
+            f"{more} and the system's {format_size(reserve)} do not fit {host}, which has {format_size(memory)}. {remedy}"
         )
 
 

@@ -200,6 +200,14 @@ def test_defaults_of_dask_are_not_refused():
     assert find(check.DEFAULTS, nanny=True) == []
 
 
+@pytest.mark.parametrize(
+    "tree", [{"distributed.worker.memory.target": 0.9}, {"distributed": {"worker.memory.target": 0.9}}]
+)
+def test_keys_in_one_are_refused_as_dask_would_not_find_them(tree):
+    (problem,) = find(tree)
+    assert "target: Dask does not take" in problem and "each part below the one before it" in problem
+
+
 def test_every_problem_is_told_at_once():
     assert len(find({"distributed": {"comm": {"shard": "x", "offload": "x"}, "worker": {"x": 1}}})) == 3
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import jinja2
 import pytest
 import yaml
+from ansible_collections.daskops.cluster.plugins.filter.worker_pools import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 DEFAULTS = yaml.safe_load((ROOT / "roles/common/defaults/main.yml").read_text())
@@ -97,6 +98,11 @@ def test_every_variable_that_is_used_exists():
     for plugin in (ROOT / "plugins/action").glob("*.py"):  # which hand variables to templates
         known |= set(re.findall(r'"(__dask_\w+)":', plugin.read_text()))
     assert {(str(path.relative_to(ROOT)), name) for path, name in uses() if name not in known} == set()
+
+
+def test_settings_of_pools_are_the_ones_that_a_host_has():
+    text = yaml.safe_load((ROOT / "roles/common/vars/main.yml").read_text())["__dask_worker_defaults"]
+    assert dict(re.findall(r"'(\w+)': (\w+)", text)) == {name: f"dask_worker_{name}" for name in SETTINGS}
 
 
 # Whoever sets one by `-e dask_worker_nanny=false`, or in an INI inventory, sets it to a text that is true.
@@ -208,5 +214,5 @@ def test_roles_playbooks_and_examples_call_modules_as_documented():
         for module, arguments in tasks(content):
             if module in MODULES:
                 seen.add(module)
-                check_arguments(f"{where}: {module}", arguments, documentation(module)["options"])
+                check_arguments(f"{where}: {module}", arguments, documentation(module).get("options", {}))
     assert seen == set(MODULES)

@@ -11,6 +11,7 @@ import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.daskops.cluster.plugins.action import (
     check_inventory,
+    check_variables,
     compare_environments,
     plan_cluster,
     plan_host,
@@ -34,6 +35,101 @@ def says(sentence, *parts):
     return all(part in sentence for part in parts)
 
 
+# Variables
+
+
+def variables(**hostvars):
+    """What is wrong with the variables of hosts."""
+    return list(check_variables.problems(hostvars, OPTIONS))
+
+
+def test_defaults_are_fine():
+    defaults = yaml.safe_load((SPEC.parents[2] / "common/defaults/main.yml").read_text())
+    assert variables(w1=defaults) == []
+    assert variables(w1={"ansible_host": "10.0.0.1", "my_dask_notes": "", "__dask_internal": 1}) == []
+
+
+def test_every_whole_number_has_bounds():
+    assert all(check_variables.bounds(name) for name, about in OPTIONS.items() if about["type"] == "int")
+    assert set(check_variables.BOUNDS) <= {name for name, about in OPTIONS.items() if about["type"] == "int"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("dask_scheduler_port", "8786"),
+        ("dask_tls_warn_days", 0),
+        ("dask_tls", "no"),
+        ("dask_worker_profile", "gpu"),
+        ("dask_worker_count", "2"),
+        ("dask_worker_preloads", [{"name": "a", "arguments": ["--x"]}]),
+        ("dask_worker_gpus", [0, 1]),
+        ("dask_worker_pools", {"a": {"nanny": "yes"}}),
+        *[("dask_serial", serial) for serial in (1, "3", "20%", "100%", [1, "50%"])],
+    ],
+)
+def test_good_values_pass(name, value):
+    assert variables(w1={name: value}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "instead"),
+    [
+        ("dask_scheduler_port", "http", "is 'http'. Give a whole number, 1 to 65535"),
+        ("dask_scheduler_port", 99999, "is '99999'. Give a whole number, 1 to 65535"),
+        ("dask_scheduler_port", [1, 2], "is '[1, 2]'. Give a whole number, 1 to 65535"),
+        ("dask_worker_drain_timeout", -5, "is '-5'. Give a whole number, 0 or more"),
+        ("dask_worker_drain_timeout", 1.5, "is '1.5'. Give a whole number, 0 or more"),
+        ("dask_watchdog_timeout", True, "is 'True'. Give a whole number, 1 or more"),
+        ("dask_keep_releases", 0, "is '0'. Give a whole number, 1 or more"),
+        ("dask_tls", "perhaps", "is 'perhaps'. Give true or false"),
+        ("dask_tls", [True], "Give true or false"),
+        ("dask_worker_profile", "numpy", "is 'numpy'. Give one of numeric, python, mixed, io, gpu"),
+        ("dask_worker_threads", [1, 2], "is '[1, 2]'. Give a number or a text"),
+        ("dask_environment_lock", {"file": "x"}, "Give a number or a text"),
+        ("dask_environment_lock", None, "is empty. Give it a value, or leave it out"),
+        ("dask_worker_paths", "/data", "is '/data'. Give a list of texts, also for a single value"),
+        ("dask_worker_paths", [["/data"]], "Give a list of texts"),
+        ("dask_worker_preloads", "a.py", "is 'a.py'. Give a list, also for a single value"),
+        ("dask_config", "a=b", "is 'a=b'. Give a dictionary, {} for an empty one"),
+        ("dask_worker_gpus", {"a": 1}, "no number and no text"),
+        ("dask_worker_interface", [["eth0"]], "no number and no text"),
+        *[
+            ("dask_serial", serial, f"is '{serial}'. Give a number of hosts from 1 on")
+            for serial in (0, -1, 0.2, "half", "0%", "101%", "", [], [1, 0])
+        ],
+    ],
+)
+def test_values_that_cannot_be(name, value, instead):
+    assert says(only(variables(w1={name: value}, w2={})), f"{name}, set for w1, ", instead)
+
+
+@pytest.mark.parametrize("name", sorted(name for name, about in OPTIONS.items() if about.get("no_log")))
+def test_values_that_are_secret_are_in_no_message(name):
+    wrong = ["hunter2"] if OPTIONS[name]["type"] == "str" else "hunter2"
+    assert "hunter2" not in only(variables(w1={name: wrong}))
+
+
+def test_a_pool_that_is_none_is_told_with_its_hosts():
+    wrong = {"dask_worker_pools": {"Big Pool": {}}}
+    sentence = only(variables(w1=wrong, w2=wrong))
+    assert says(sentence, "dask_worker_pools, set for all hosts, has 'Big Pool', which is no name of a pool")
+    sentence = only(variables(w1={"dask_worker_pools": {"a": {"thread": 1}}}, w2={}))
+    assert says(sentence, "dask_worker_pools.a.thread, set for w1, is no setting of a pool. Did you mean threads?")
+    sentence = only(variables(w1={"dask_worker_pools": ["a"]}, w2={}))
+    assert says(sentence, "dask_worker_pools, set for w1, is no dictionary")
+
+
+def test_a_misspelt_variable_is_told_once_with_its_hosts():
+    wrong = {"dask_worker_thread": 4}
+    sentence = only(variables(w1=wrong, w2=wrong, w3={}))
+    assert says(sentence, "dask_worker_thread, set for w1, w2, is no variable", "Did you mean dask_worker_threads?")
+
+
+def test_a_variable_that_is_like_none():
+    assert says(only(variables(w1={"dask_xyzzy_quux": 1})), "dask_xyzzy_quux, set for w1", "Remove it")
+
+
 # The inventory
 
 
@@ -43,7 +139,7 @@ def inventory(
     """What is wrong with an inventory. Variables of hosts are keyword arguments."""
     known = {host: hostvars.get(host, {}) for host in {*schedulers, *workers}}
     groups = {"dask_scheduler": list(schedulers), "dask_workers": list(workers)}
-    return list(check_inventory.problems(groups, known, OPTIONS, address, platform, tls, dashboard_proxy))
+    return list(check_inventory.problems(groups, known, address, platform, tls, dashboard_proxy))
 
 
 @pytest.mark.parametrize(
@@ -62,19 +158,8 @@ def test_good_inventories_pass(good):
     assert inventory(**good) == []
 
 
-@pytest.mark.parametrize("serial", [1, "3", "20%", "100%", [1, "50%"]])
-def test_batches(serial):
-    assert inventory(w1={"dask_serial": serial}, w2={"dask_serial": serial}) == []
-
-
-@pytest.mark.parametrize("serial", [0, -1, 0.2, "half", "0%", "101%", "", [], [1, 0], None])
-def test_batches_of_nothing(serial):
-    found = inventory(w1={"dask_serial": serial}, w2={"dask_serial": serial})
-    assert says(only(found), f"dask_serial is '{serial}'", "Give a number of hosts from 1 on")
-
-
 def test_groups_that_do_not_exist_are_empty():
-    found = list(check_inventory.problems({}, {}, OPTIONS, "", "linux", True))
+    found = list(check_inventory.problems({}, {}, "", "linux", True))
     assert len(found) == 2
     assert says(found[0], "dask_scheduler has no host", "Put one Linux host in it", "set dask_scheduler_address")
     assert says(found[1], "dask_workers has no host", "Put at least one in it")
@@ -127,16 +212,6 @@ def test_a_worker_on_windows(variables):
 
 def test_a_windows_host_in_both_groups_is_told_once():
     assert says(only(inventory(workers=["s1"], s1=WINDOWS[0])), "Put the scheduler on a Linux host")
-
-
-def test_a_misspelt_variable_is_told_once_with_its_hosts():
-    wrong = {"dask_worker_thread": 4}
-    sentence = only(inventory(w1=wrong, w2=wrong))
-    assert says(sentence, "dask_worker_thread, set for w1, w2", "Did you mean dask_worker_threads?")
-
-
-def test_a_variable_that_is_like_none():
-    assert says(only(inventory(w1={"dask_xyzzy_quux": 1})), "dask_xyzzy_quux, set for w1", "Remove it")
 
 
 def test_a_variable_of_the_whole_cluster_that_one_host_has_otherwise():
@@ -560,14 +635,7 @@ def test_workers_listen_at_their_interface():
 
 
 POOLS = {"numeric": {"threads": 2}, "io": {}}
-DEFAULTS = {
-    "threads": 1,
-    "nanny": False,
-    "profile": "numeric",
-    "command": "dask worker",
-    "resources": {},
-    "arguments": [],
-}
+DEFAULTS = {"threads": 1, "nanny": False, "profile": "numeric", "command": "dask worker", "resources": {}}
 
 
 def test_the_nearest_value_wins():
@@ -589,8 +657,8 @@ def test_the_nearest_value_wins():
         ({"a": {"arguments": [["--x"]]}}, {}, r"a\.arguments is no list of words"),
         ({"a": {"threads": None}}, {}, r"a\.threads is empty, or no number and no text"),
         ({"a": {"profile": ["numeric"]}}, {}, r"a\.profile is empty, or no number and no text"),
-        ({"A": {}}, {}, "'A' is no name of a pool"),
-        ({"a-1": {}}, {}, "'a-1' is no name of a pool"),
+        ({"A": {}}, {}, "'A', which is no name of a pool"),
+        ({"a-1": {}}, {}, "'a-1', which is no name of a pool"),
         ({"a": {"nanny": "perhaps"}}, {}, r"a\.nanny is 'perhaps'. Give true or false"),
         ({"a": {"profile": "numerical"}}, {}, r"a\.profile is 'numerical'. Did you mean numeric\?"),
         ({"a": {"command": "dask-worker"}}, {}, r"a\.command is 'dask-worker'. Did you mean dask worker\?"),

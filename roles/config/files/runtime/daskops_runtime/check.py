@@ -232,6 +232,9 @@ def find_wrong_settings(
         path = f"{prefix}{key}"
         if path.replace("_", "-") in namespaces:
             continue
+        if "." in str(key):
+            yield f"{variable}: {path}: Dask does not take '{key}' apart. Write each part below the one before it."
+            continue
         problem = judge(path, value, nanny)
         if problem:
             yield f"{variable}: {path} {problem}."

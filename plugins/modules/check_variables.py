@@ -1,0 +1,42 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# The action plugin of the same name does the work; this is its documentation.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: check_variables
+short_description: Check the variables of an inventory
+version_added: "0.1.0"
+description:
+  - Checks of all hosts in the groups C(dask_scheduler), C(dask_workers) and C(dask_clients) that variables which begin with
+    C(dask_) are not misspelt, and have values that they can have. Fails with all that is wrong, each with its hosts and
+    its remedy.
+  - Runs on the controller and asks no host anything, so one host of the play is enough (C(run_once)).
+author:
+  - The daskops.cluster authors
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing in either mode.
+  diff_mode:
+    support: none
+    description: There is no change to show.
+"""
+
+EXAMPLES = r"""
+- name: Check every variable
+  daskops.cluster.check_variables:
+  run_once: true
+"""
+
+RETURN = r"""
+msg:
+  description: What is wrong with which variable and what to change, a line each.
+  type: str
+  returned: failure
+  sample: dask_tls_days, set for all hosts, is '0'. Give a whole number, 1 or more.
+"""
