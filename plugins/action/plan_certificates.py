@@ -6,8 +6,22 @@
 from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import module_loader
 from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import Directory, plan
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+
+# What makes them. Galaxy installs it together with this collection; a checkout has to find it installed.
+MAKER = "community.crypto"
+
+
+def missing_maker(wanted):
+    """A sentence if there is something to make, and nothing to make it with."""
+    needed = wanted["authority"] or wanted["certificates"]
+    if needed and not module_loader.find_plugin_with_context(f"{MAKER}.openssl_privatekey").resolved:
+        yield (
+            f"Certificates are made with the collection {MAKER}, which is not installed on the controller. Run "
+            f"ansible-galaxy collection install {MAKER}, or install the Python package ansible, which has it."
+        )
 
 
 class ActionModule(ActionBase):
@@ -39,4 +53,4 @@ class ActionModule(ActionBase):
                 "before": "",
                 "after": listing,
             }
-        return refuse(result, problems)
+        return refuse(result, [*problems, *missing_maker(wanted)])

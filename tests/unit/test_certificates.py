@@ -59,22 +59,40 @@ INVENTORY = {
 }
 
 
-def make(directory, rotation="", inventory=INVENTORY, **variables):
-    """Run the role's tasks as site.yml does, and return how many changed something."""
+def run(directory, rotation="", inventory=INVENTORY, environment=None, **variables):
+    """Run the role's tasks as site.yml does."""
     work = directory.parent
     (work / "hosts.json").write_text(json.dumps(inventory))
     (work / "playbook.yml").write_text(yaml.safe_dump(PLAYBOOK))
     given = json.dumps({"dask_tls_directory": str(directory), "rotation": rotation, **variables})
-    done = subprocess.run(
+    settings = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_LOCAL_TEMP": str(work / "tmp")}
+    return subprocess.run(
         [sys.executable, "-m", "ansible", "playbook", "-i", "hosts.json", "playbook.yml", "-e", given],
         cwd=work,
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_LOCAL_TEMP": str(work / "tmp")},
+        env={**os.environ, **settings, **(environment or {})},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def make(directory, *arguments, **variables):
+    """Run the role's tasks, and return how many changed something."""
+    done = run(directory, *arguments, **variables)
     assert done.returncode == 0, done.stdout + done.stderr
     return sum(int(line.split("changed=")[1].split()[0]) for line in done.stdout.splitlines() if "changed=" in line)
+
+
+def test_what_makes_them_is_missing(tmp_path):
+    elsewhere = {"ANSIBLE_COLLECTIONS_SCAN_SYS_PATH": "false", "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections")}
+    done = run(tmp_path / "tls", environment=elsewhere)
+    assert done.returncode != 0
+    assert (
+        "Certificates are made with the collection community.crypto, which is not installed"
+        in done.stderr + done.stdout
+    )
+    assert "ansible-galaxy collection install community.crypto" in done.stderr + done.stdout
+    assert not (tmp_path / "tls").exists()
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,9 @@
 
 import importlib
 import re
+import shutil
+import subprocess
+import tarfile
 from pathlib import Path
 
 import jinja2
@@ -216,3 +219,21 @@ def test_roles_playbooks_and_examples_call_modules_as_documented():
                 seen.add(module)
                 check_arguments(f"{where}: {module}", arguments, documentation(module).get("options", {}))
     assert seen == set(MODULES)
+
+
+# The archive
+
+
+def test_keys_that_lie_beside_an_inventory_are_not_in_the_archive(tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "tests", "molecule"))
+    for directory in ("dask-tls", "inventories/small/dask-tls", "inventories/small/elsewhere"):
+        (source / directory).mkdir()
+        for name in ("ca.key", "ca.pem", "client.key", ".gitignore"):
+            (source / directory / name).write_text("secret")
+    subprocess.run(["ansible-galaxy", "collection", "build", "--output-path", tmp_path, source], check=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        names = tar.getnames()
+    assert "inventories/small/hosts.yml" in names
+    assert [name for name in names if "dask-tls" in name or name.endswith(".key")] == []
