@@ -176,6 +176,7 @@ import hashlib
 import json
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import tempfile
@@ -253,18 +254,39 @@ def abandon_newer(home, current):
             stamp(os.path.join(home, "releases", name), current["staged"])
 
 
+# Lines of a service's environment that are the collection's own, and no secrets.
+PUBLIC = re.compile(r"(DASKOPS_(?!SHUTDOWN_TOKEN)\w+|DASK_CONFIG|DASK_ROOT_CONFIG)=|#|$")
+
+
+def shown(path, text):
+    """What may be shown of a file, and is shown nowhere else."""
+    if path == "manifest.json":
+        try:
+            return json.dumps({**json.loads(text), "files": "(each on its own)"}, indent=1) + "\n"
+        except (TypeError, ValueError):  # somebody has changed it by hand
+            return text
+    if not is_secret(path):
+        return text
+    lines = [line if PUBLIC.match(line) else line.partition("=")[0] + "=(not shown)" for line in text.splitlines()]
+    # Two that differ only in what is not shown differ in this.
+    lines.append(f"(all of it: {hashlib.sha256(text.encode()).hexdigest()[:12]})")
+    return "\n".join(lines) + "\n"
+
+
 def differences(before, after):
-    """What Ansible shows for ``--diff``: the files that differ, save units, which the module services shows."""
+    """What Ansible shows for ``--diff``: the files that differ.
 
-    def shown(files, path):
-        if path in files and is_secret(path):
-            return f"({hashlib.sha256(files[path].encode()).hexdigest()[:12]}; may hold secrets, so it is not shown)\n"
-        return files.get(path, "")
-
+    Save units, which the module services shows, and the names of services' releases, which are in the manifest.
+    """
     return [
-        {"before_header": path, "after_header": path, "before": shown(before, path), "after": shown(after, path)}
+        {
+            "before_header": path,
+            "after_header": path,
+            "before": shown(path, before[path]) if path in before else "",
+            "after": shown(path, after[path]) if path in after else "",
+        }
         for path in sorted({**before, **after})
-        if before.get(path) != after.get(path) and not path.startswith("systemd/")
+        if before.get(path) != after.get(path) and not (path.startswith("systemd/") or path.endswith(".release"))
     ]
 
 

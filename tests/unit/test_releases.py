@@ -13,7 +13,13 @@ from ansible_collections.daskops.cluster.plugins.filter.expected_workers import 
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune, read_release, releases_to_keep
 from ansible_collections.daskops.cluster.plugins.module_utils.units import same_unit
 from ansible_collections.daskops.cluster.plugins.modules.host_info import release_of
-from ansible_collections.daskops.cluster.plugins.modules.release import abandon_newer, is_old, keep_history, replace
+from ansible_collections.daskops.cluster.plugins.modules.release import (
+    abandon_newer,
+    differences,
+    is_old,
+    keep_history,
+    replace,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -282,6 +288,51 @@ def test_way_back_that_was_cut_off_on_its_last_host_is_finished():
     assert ids(way_back({"worker1": done, "worker2": halfway})[0]) == {"worker1": "old", "worker2": "old"}
     # Once it has finished, the next one takes back the change before.
     assert ids(way_back({"worker1": done, "worker2": done})[0]) == {"worker1": "older", "worker2": "older"}
+
+
+# What is shown of a change
+
+ENVIRONMENT = """# Threads
+OMP_NUM_THREADS=1
+PASSWORD="{password}"
+DASKOPS_SHUTDOWN_TOKEN="{password}"
+DASKOPS_ARGUMENTS=tls://10.0.0.1:8786 --nthreads {threads}
+"""
+
+
+def changed(**changes):
+    """The differences between two releases, by path."""
+    texts = {"password": "hunter2", "threads": 2, "id": "a", "hand": ""}
+
+    def files(password, threads, id, hand):
+        return {
+            "manifest.json": json.dumps({"id": id, "files": {"run.sh": id}}) + hand,
+            "services/dask-worker@1.service.env": ENVIRONMENT.format(password=password, threads=threads),
+            "services/dask-worker@1.service.release": id,
+            "systemd/dask-worker@.service": id,
+            "worker/dask_configuration.yaml": id,
+        }
+
+    return {one["before_header"]: one for one in differences(files(**texts), files(**{**texts, **changes}))}
+
+
+def test_arguments_of_a_worker_are_shown_and_no_secret():
+    (found,) = changed(threads=4, password="hunter3").values()
+    assert "--nthreads 2\n" in found["before"] and "--nthreads 4\n" in found["after"]
+    assert "PASSWORD=(not shown)\nDASKOPS_SHUTDOWN_TOKEN=(not shown)\n" in found["after"]
+    assert "hunter" not in str(found)
+
+
+def test_that_a_secret_differs_is_shown():
+    (found,) = changed(password="hunter3").values()
+    assert found["before"] != found["after"] and "hunter" not in str(found)
+
+
+def test_names_of_releases_are_shown_once():
+    found = changed(id="b")
+    assert list(found) == ["manifest.json", "worker/dask_configuration.yaml"]
+    assert '"id": "b"' in found["manifest.json"]["after"] and "run.sh" not in found["manifest.json"]["after"]
+    assert list(changed(hand="by hand")) == ["manifest.json"]
 
 
 def test_hosts_with_different_environments_are_refused():
