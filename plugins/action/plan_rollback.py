@@ -64,6 +64,21 @@ def way_back(hosts):
     return targets, []
 
 
+def told(hosts, targets):
+    """What goes back to what, in lines for people; ``targets`` has the release by host."""
+    changing = {
+        host: (info["current"], targets[host])
+        for host, info in sorted(hosts.items())
+        if info["current"]["id"] != targets[host]["id"]
+    }
+    yield "The latest change is taken back:" if changing else "The way back that was begun is finished."
+    for host, (current, target) in changing.items():
+        environments = [release["environment"] for release in (current, target)]
+        other = f", environment {' to '.join(environments)}" if len(set(environments)) > 1 else ""
+        yield f"{host}: release {current['id']} to {target['id']}{other}"
+    yield "Set the variables back, too: with those of now, site.yml makes the change again."
+
+
 class ActionModule(ActionBase):
     """See the documentation of the module of the same name."""
 
@@ -74,4 +89,5 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         targets, problems = way_back(self._task.args["hosts"])
         result["releases"] = targets
+        result["told"] = [] if problems else list(told(self._task.args["hosts"], targets))
         return refuse(result, problems)

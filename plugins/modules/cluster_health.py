@@ -107,7 +107,7 @@ attributes:
     description: Will return details on what has changed, or possibly needs changing in check mode, when in diff mode.
     support: none
 author:
-  - The daskops.cluster authors (!UNKNOWN)
+  - The daskops.cluster authors
 """
 
 EXAMPLES = r"""
@@ -119,15 +119,15 @@ EXAMPLES = r"""
   daskops.cluster.cluster_health:
     url: http://10.0.0.1:8787
     workers:
-      - name: node1-0
-      - name: node2-0
+      - name: node1-1
+      - name: node2-1
     timeout: 60
 
 - name: Let an upgrade go on only when this host's workers run the new release
   daskops.cluster.cluster_health:
     url: http://10.0.0.1:8787
     workers:
-      - name: node1-0
+      - name: node1-1
         release: 3f2a91c04d5e.7b21
       - name: node1-1
         release: 3f2a91c04d5e.7b21
@@ -165,7 +165,7 @@ problems:
   elements: str
   sample:
     - >-
-      Missing: node2-0. Look at the units on their hosts: systemctl status 'dask-worker*',
+      Missing: node2-1. Look at the units on their hosts: systemctl status 'dask-worker*',
       journalctl -u 'dask-worker*'.
 detail:
   description:
@@ -200,7 +200,7 @@ missing:
   returned: always
   type: list
   elements: str
-  sample: [node2-0]
+  sample: [node2-1]
 unexpected:
   description: Registered workers that are not expected.
   returned: always
@@ -229,20 +229,20 @@ versions:
   type: dict
   sample:
     numpy:
-      "2.3.1": [scheduler, node1-0]
-      "2.4.0": [node2-0]
+      "2.3.1": [scheduler, node1-1]
+      "2.4.0": [node2-1]
 releases:
   description: Names of workers by the part of their release before the dot, which is what all workers share.
   returned: always
   type: dict
   sample:
-    3f2a91c04d5e: [node1-0, node2-0]
+    3f2a91c04d5e: [node1-1, node2-1]
 release_differences:
   description: By name of worker the expected and the actual release, where they differ.
   returned: always
   type: dict
   sample:
-    node1-0:
+    node1-1:
       expected: 3f2a91c04d5e.7b21
       actual: 99a0c1d2e3f4.7b21
 certificate_days:
@@ -260,7 +260,7 @@ drift:
   returned: always
   type: dict
   sample:
-    node1-0: [distributed.worker.memory.spill]
+    node1-1: [distributed.worker.memory.spill]
 memory:
   description: Bytes used by all workers, and the sum of their limits.
   returned: always
@@ -296,7 +296,7 @@ workers:
   type: list
   elements: dict
   sample:
-    - name: node1-0
+    - name: node1-1
       address: tcp://10.0.0.2:41000
       status: running
       heartbeat_age: 0.3

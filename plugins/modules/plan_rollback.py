@@ -49,6 +49,12 @@ releases:
   description: The release of each host, as M(daskops.cluster.host_info) tells it.
   type: dict
   returned: success
+told:
+  description: What goes back to what, in lines for people.
+  type: list
+  elements: str
+  returned: success
+  sample: ["worker1: release 5c641e8dd0b2 to 04076fd4dc85"]
 msg:
   description: What speaks against going back, and what to do instead.
   type: str

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.action.plan_rollback import way_back
+from ansible_collections.daskops.cluster.plugins.action.plan_rollback import told, way_back
 from ansible_collections.daskops.cluster.plugins.filter.expected_workers import expected_workers
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune, read_release, releases_to_keep
 from ansible_collections.daskops.cluster.plugins.module_utils.units import same_unit
@@ -288,6 +288,17 @@ def test_way_back_that_was_cut_off_on_its_last_host_is_finished():
     assert ids(way_back({"worker1": done, "worker2": halfway})[0]) == {"worker1": "old", "worker2": "old"}
     # Once it has finished, the next one takes back the change before.
     assert ids(way_back({"worker1": done, "worker2": done})[0]) == {"worker1": "older", "worker2": "older"}
+
+
+def test_what_goes_back_is_told():
+    hosts = {"worker1": host({**NEW, "environment": "e2"}, OLD), "worker2": host(NEW, OLD), "worker3": host(OLD)}
+    assert list(told(hosts, dict.fromkeys(hosts, OLD))) == [
+        "The latest change is taken back:",
+        "worker1: release new to old, environment e2 to e1",
+        "worker2: release new to old",
+        "Set the variables back, too: with those of now, site.yml makes the change again.",
+    ]
+    assert "is finished" in next(told(hosts, {name: about["current"] for name, about in hosts.items()}))
 
 
 # What is shown of a change

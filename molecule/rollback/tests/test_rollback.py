@@ -1,6 +1,7 @@
 """What does not work is put back, hosts whose turn had not come stay as they are, and a change can be taken back."""
 
 import json
+import re
 import subprocess
 
 import pytest
@@ -149,6 +150,9 @@ def test_whole_cluster_goes_back(cluster, play, lock):
     run = play("rollback")
     assert run.returncode == 0, run.output
     assert run.changed == predicted.changed and all(run.changed.values())
+    for said in (predicted.output, run.output):
+        assert "The latest change is taken back" in said and "Set the variables back, too" in said
+        assert all(re.search(rf"{host}: release \w+ to \w+, environment \w+ to \w+", said) for host in cluster.workers)
     assert cluster.releases() == before
     assert cluster.summary()["scheduler"]["release"] == scheduler
     run = play("site")
