@@ -216,7 +216,7 @@ def test_pools_that_over_commit_are_refused_and_nothing_changes(cluster, play, w
     assert "worker1: 1 worker(s) of 4096 thread(s) (a)" in run.output
     run = play("site", "-e", json.dumps({"dask_worker_pools": {"a": {"treads": 2}}, "dask_worker_pool_overrides": {}}))
     assert run.returncode != 0
-    assert "dask_worker_pools.a.treads is no setting of a pool. Did you mean threads?" in run.output
+    assert "dask_worker_pools.a.treads, set for all hosts, is no setting of a pool. Did you mean threads?" in run.output
     now = {worker["name"]: worker["pid"] for worker in cluster.summary()["workers"]}
     assert now == {name: worker["pid"] for name, worker in workers.items()}
 
