@@ -10,7 +10,6 @@ import re
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.filter.modules import modules
-from ansible_collections.daskops.cluster.plugins.filter.worker_pools import is_plain
 from ansible_collections.daskops.cluster.plugins.module_utils.units import UNIT
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import PlanError, plan_workers, port, where
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
@@ -127,7 +126,8 @@ def scratch_directories(pools):
 def bad_variables(host, variable, values):
     """What is wrong with environment variables, one sentence each."""
     for name, value in values.items():
-        if not re.fullmatch(r"[A-Za-z_]\w*", str(name)) or not is_plain(value) or "\n" in str(value):
+        is_text = not isinstance(value, (dict, list, type(None))) and "\n" not in str(value)
+        if not re.fullmatch(r"[A-Za-z_]\w*", str(name)) or not is_text:
             yield f"{host}: {variable}: '{name}' is no variable's name, or its value is no text of one line."
         elif name in RESERVED or str(name).startswith("DASKOPS_"):
             yield f"{host}: {variable}: {name} is set by daskops.cluster itself. Remove it."
