@@ -106,13 +106,17 @@ def wrong_variables(variables, options):
             yield name, f"{is_what}. Give {instead}."
         elif setting in SETTINGS:
             yield from ((name, sentence.removeprefix(f"{name} ")) for sentence in wrong_value(name, setting, value))
+
+
+def wrong_pools_of(variables):
+    """The same of a host's pools of workers: what two variables say together."""
     pools, overrides = (variables.get(f"dask_worker_pool{kind}") or {} for kind in ("s", "_overrides"))
     for sentence in wrong_pools(pools, overrides):
         where, dummy, what = sentence.partition(" ")
         yield where, what
 
 
-def problems(hostvars, options):
+def problems(hostvars, options, playing):
     """What is wrong with variables, one sentence each, however many hosts have them.
 
     Parameters
@@ -121,10 +125,13 @@ def problems(hostvars, options):
         Variables by host.
     options : dict
         The collection's variables, by name, as an argument specification has them.
+    playing : collection of str
+        The hosts of the run. What another would make of pools that are set for these alone is of no interest.
     """
     found = {}
     for host, variables in hostvars.items():
-        for where, what in wrong_variables(variables, options):
+        pools = wrong_pools_of(variables) if host in playing else []
+        for where, what in [*wrong_variables(variables, options), *pools]:
             found.setdefault((where, what), []).append(host)
     for (where, what), hosts in sorted(found.items()):
         whose = "all hosts" if len(hosts) == len(hostvars) > 1 else ", ".join(sorted(hosts))
@@ -142,4 +149,5 @@ class ActionModule(ActionBase):
         options = yaml.safe_load(SPECIFICATION.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
         groups, hostvars = task_vars["groups"], task_vars["hostvars"]
         hosts = dict.fromkeys(host for group in GROUPS for host in groups.get(group, []))
-        return refuse(result, problems({host: hostvars[host] for host in hosts}, options))
+        found = problems({host: hostvars[host] for host in hosts}, options, task_vars["ansible_play_hosts_all"])
+        return refuse(result, found)

@@ -38,9 +38,9 @@ def says(sentence, *parts):
 # Variables
 
 
-def variables(**hostvars):
+def variables(playing=None, **hostvars):
     """What is wrong with the variables of hosts."""
-    return list(check_variables.problems(hostvars, OPTIONS))
+    return list(check_variables.problems(hostvars, OPTIONS, hostvars if playing is None else playing))
 
 
 def test_defaults_are_fine():
@@ -118,6 +118,16 @@ def test_a_pool_that_is_none_is_told_with_its_hosts():
     assert says(sentence, "dask_worker_pools.a.thread, set for w1, is no setting of a pool. Did you mean threads?")
     sentence = only(variables(w1={"dask_worker_pools": ["a"]}, w2={}))
     assert says(sentence, "dask_worker_pools, set for w1, is no dictionary")
+
+
+def test_pools_of_hosts_that_are_left_out_are_not_looked_at():
+    given = {"dask_worker_pools": {"a": {}}}
+    others = {**given, "dask_worker_pool_overrides": {"b": {"threads": 2}}}
+    assert variables(playing=["w1"], w1=given, w2=others) == []
+    sentence = only(variables(playing=["w1", "w2"], w1=given, w2=others))
+    assert says(
+        sentence, "dask_worker_pool_overrides, set for w2, names b, which is no pool of this host", "There are a"
+    )
 
 
 def test_a_misspelt_variable_is_told_once_with_its_hosts():
