@@ -110,7 +110,7 @@ def wrong_variables(variables, options):
 
 def wrong_pools_of(variables):
     """The same of a host's pools of workers: what two variables say together."""
-    pools, overrides = (variables.get(f"dask_worker_pool{kind}") or {} for kind in ("s", "_overrides"))
+    pools, overrides = (variables.get(f"dask_worker_pool{kind}", {}) for kind in ("s", "_overrides"))
     for sentence in wrong_pools(pools, overrides):
         where, dummy, what = sentence.partition(" ")
         yield where, what

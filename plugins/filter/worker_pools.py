@@ -88,7 +88,9 @@ CHOICES = {"profile": PROFILES, "command": COMMANDS}
 def _near(name, known):
     """What was probably meant, as the end of a sentence."""
     close = difflib.get_close_matches(str(name), list(known), n=1)
-    return f" Did you mean {close[0]}?" if close else f" There are {', '.join(known)}."
+    if close:
+        return f" Did you mean {close[0]}?"
+    return f" There are {', '.join(known)}." if known else " It has none."
 
 
 def is_plain(value):

@@ -673,6 +673,7 @@ def test_the_nearest_value_wins():
         ({"a": {"profile": "numerical"}}, {}, r"a\.profile is 'numerical'. Did you mean numeric\?"),
         ({"a": {"command": "dask-worker"}}, {}, r"a\.command is 'dask-worker'. Did you mean dask worker\?"),
         ({"a": {}}, {"b": {}}, "dask_worker_pool_overrides names b, which is no pool of this host. There are a."),
+        ({}, {"b": {}}, "dask_worker_pool_overrides names b, which is no pool of this host. It has none."),
         ({"a": {}}, {"a": {"x": 1}}, r"dask_worker_pool_overrides\.a\.x is no setting of a pool"),
     ],
 )
