@@ -126,7 +126,7 @@ def scratch_directories(pools):
 def bad_variables(host, variable, values):
     """What is wrong with environment variables, one sentence each."""
     for name, value in values.items():
-        is_text = not isinstance(value, (dict, list, type(None))) and "\n" not in str(value)
+        is_text = not isinstance(value, (dict, list, type(None))) and not re.search(r"[\r\n]", str(value))
         if not re.fullmatch(r"[A-Za-z_]\w*", str(name)) or not is_text:
             yield f"{host}: {variable}: '{name}' is no variable's name, or its value is no text of one line."
         elif name in RESERVED or str(name).startswith("DASKOPS_"):

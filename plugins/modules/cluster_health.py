@@ -129,7 +129,7 @@ EXAMPLES = r"""
     workers:
       - name: node1-1
         release: 3f2a91c04d5e.7b21
-      - name: node1-1
+      - name: node1-2
         release: 3f2a91c04d5e.7b21
     complete: false
     timeout: 60

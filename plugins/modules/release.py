@@ -255,7 +255,7 @@ def abandon_newer(home, current):
 
 
 # Lines of a service's environment that are the collection's own, and no secrets.
-PUBLIC = re.compile(r"(DASKOPS_(?!SHUTDOWN_TOKEN)\w+|DASK_CONFIG|DASK_ROOT_CONFIG)=|#|$")
+PUBLIC = re.compile(r"(DASKOPS_(?!SHUTDOWN_TOKEN)\w+|DASK_CONFIG|DASK_ROOT_CONFIG)=|#|\Z")
 
 
 def shown(path, text):
@@ -267,7 +267,9 @@ def shown(path, text):
             return text
     if not is_secret(path):
         return text
-    lines = [line if PUBLIC.match(line) else line.partition("=")[0] + "=(not shown)" for line in text.splitlines()]
+    # Not splitlines(), which would also part a secret that has a form feed in it.
+    lines = text.rstrip("\n").split("\n")
+    lines = [line if PUBLIC.match(line) else line.partition("=")[0] + "=(not shown)" for line in lines]
     # Two that differ only in what is not shown differ in this.
     lines.append(f"(all of it: {hashlib.sha256(text.encode()).hexdigest()[:12]})")
     return "\n".join(lines) + "\n"

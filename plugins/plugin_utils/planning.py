@@ -414,7 +414,6 @@ def _share_memory(host, memory, pools, reserve):
             )
     if sum(int(pool.memory_limit * HEADROOM) * pool.count for pool in pools) > memory - reserve:
         sizes = " and ".join(f"{pool} of {format_size(pool.memory_limit)}" for pool in pools)
-        more = f"{sizes}, a tenth more for each unit's MemoryMax,"
         remedy = "Lower memory or count of a pool in dask_worker_pools, or set memory to 'auto'."
         if len(pools) == 1:
             (pool,) = pools
@@ -425,7 +424,8 @@ def _share_memory(host, memory, pools, reserve):
                 else f"Lower {pool.where('count')} or dask_worker_memory_reserve."
             )
         raise PlanError(
-            f"{more} and the system's {format_size(reserve)} do not fit {host}, which has {format_size(memory)}. {remedy}"
+            f"{sizes}, a tenth more for each unit's MemoryMax, and the system's {format_size(reserve)} do not fit {host}, "
+            f"which has {format_size(memory)}. {remedy}"
         )
 
 

@@ -693,7 +693,7 @@ def test_two_hosts_with_a_worker_of_the_same_name():
     assert says(sentence, "a and a-gpu would both have a worker a-gpu-1", "Rename the host or the pool")
 
 
-@pytest.mark.parametrize("value", [[1, 2], {"a": 1}, None, "two\nlines"])
+@pytest.mark.parametrize("value", [[1, 2], {"a": 1}, None, "two\nlines", "two\rlines"])
 def test_an_environment_variable_that_is_no_text(value):
     sentence = only(plan_host.bad_settings("w1", {**GOOD_SETTINGS, "environment_variables": {"WORD": value}}))
     assert says(sentence, "w1: dask_environment_variables: 'WORD'", "no text of one line")

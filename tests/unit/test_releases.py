@@ -339,6 +339,14 @@ def test_that_a_secret_differs_is_shown():
     assert found["before"] != found["after"] and "hunter" not in str(found)
 
 
+# What Python takes for the end of a line, and systemd does not.
+@pytest.mark.parametrize("character", ["\r", "\f", "\v", "\x1c", "\x85", "\u2028"])
+@pytest.mark.parametrize("rest", ["hunter", "#hunter", "DASK_CONFIG=hunter"])
+def test_no_part_of_a_secret_is_shown_as_a_line_of_its_own(character, rest):
+    (found,) = changed(password=f"a{character}{rest}").values()
+    assert "hunter" not in found["after"]
+
+
 def test_names_of_releases_are_shown_once():
     found = changed(id="b")
     assert list(found) == ["manifest.json", "worker/dask_configuration.yaml"]
