@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Playbooks and roles that need no host but this one."""
 
+import json
 import os
 import subprocess
 import sys
@@ -67,3 +68,22 @@ def test_what_a_client_needs_is_in_the_home_that_dask_looks_at(tmp_path):
     found = subprocess.run([sys.executable, "-c", look], env=environment, capture_output=True, text=True, check=True)
     assert found.stdout == '"tcp://10.0.0.1:8786"\n'
     assert (home / ".config/dask/daskops-environment.txt").read_text() == lock.read_text()
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("playbooks/**/*.yml")), ids=lambda path: path.stem)
+def test_plays_do_not_take_the_strategy_from_the_users_settings(path):
+    """Other strategies, such as `free`, do not honour `run_once`, and let one host run ahead of the others."""
+    plays = [play for play in yaml.safe_load(path.read_text()) if "hosts" in play]
+    assert [play.get("strategy") for play in plays] == ["ansible.builtin.linear"] * len(plays)
+
+
+def test_run_once_is_honoured_whatever_the_users_strategy(tmp_path):
+    """The check of the variables says its sentence once, though the inventory has four hosts."""
+    inventory = tmp_path / "hosts.json"
+    hosts = {"ansible_connection": "local", "dask_tls_days": "many"}
+    group = {"hosts": {f"host{number}": hosts for number in range(4)}}
+    inventory.write_text(json.dumps({"dask_scheduler": {"hosts": {"host0": {}}}, "dask_workers": group}))
+    run = play("playbooks/status.yml", tmp_path, "-i", str(inventory), ANSIBLE_STRATEGY="free")
+    assert run.returncode != 0
+    assert "Using run_once with the free strategy is not currently supported" not in run.stdout + run.stderr
+    assert (run.stdout + run.stderr).count("Give a whole number, 1 or more") <= 2  # the message, and Ansible's summary of it
