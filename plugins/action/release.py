@@ -37,6 +37,7 @@ class ActionModule(ActionBase):
             "staged": arguments["staged"],
             "files": {file["path"]: file["content"] for file in files if not is_secret(file["path"])},
             "check": arguments.get("check", []),
+            "trial": arguments.get("trial", False),
             # One text: Ansible hides what may not be shown wherever it finds it, and short values are found everywhere.
             "variables": json.dumps(variables, default=str) if variables else "",
             "user": arguments["user"],

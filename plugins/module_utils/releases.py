@@ -6,7 +6,8 @@
 Below the collection's directory on the host (``home``) lie ``environments/ID`` and ``releases/ID``; ``current`` is a link to
 the release that the host runs. Releases do not change, but three things are kept with one: the time of its
 ``manifest.json`` is when, by the controller's clock, the change began that it belongs to; its link ``previous`` leads to
-the release that it took over from; and there is a link ``served-KIND`` once all services of the kind have served with it.
+the release that it took over from; and there is a link ``served-KIND`` once all services of the kind have served with it,
+and a link ``tried-KIND`` once they were tried with it, beside what ran.
 """
 
 from __future__ import annotations
@@ -96,6 +97,30 @@ def read_releases(home):
         if release:
             releases[os.path.basename(path)] = release
     return releases
+
+
+def untried(home, services):
+    """The services whose release has not been started on the host so far, or never came up.
+
+    Parameters
+    ----------
+    home : str
+        The collection's directory on the host.
+    services : dict
+        The release that each is to run, by unit.
+
+    Returns
+    -------
+    list of str
+        Their units, sorted.
+    """
+    started = set()
+    for name, release in read_releases(home).items():
+        for kind, wanted in release["services"].items():
+            marks = (os.path.join(home, "releases", name, f"{mark}-{kind}") for mark in ("served", "tried"))
+            if any(os.path.islink(mark) for mark in marks):
+                started.update(wanted.values())
+    return sorted(unit for unit, release in services.items() if release not in started)
 
 
 def releases_to_keep(releases, current, previous, running, keep):

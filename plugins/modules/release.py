@@ -85,6 +85,10 @@ options:
             user's settings begin with.
         type: dict
         default: {}
+  trial:
+    description: Whether what is staged is to be tried before it is activated. Without it RV(untried) is empty.
+    type: bool
+    default: false
   environment_variables:
     description:
       - The user's environment variables of the services, by the name of the setting that holds them. They are checked, too,
@@ -165,6 +169,11 @@ services:
   description: Release by name of the unit, by kind.
   type: dict
   returned: success
+untried:
+  description: Units of the services whose release has neither served on this host nor been tried.
+  type: list
+  elements: str
+  returned: success
 units:
   description: Content of the files for systemd, by kind and path below C(/etc/systemd/system).
   type: dict
@@ -188,6 +197,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     read_release,
     read_releases,
     set_aside,
+    untried,
 )
 
 #: Seconds for what should only define something.
@@ -234,7 +244,11 @@ def is_old(release, current):
 
 def keep_history(old, new):
     """Take over what is kept with a release: one that somebody has changed by hand is written anew."""
-    for path in [os.path.join(old, "previous"), *glob.glob(os.path.join(old, "served-*"))]:
+    for path in [
+        os.path.join(old, "previous"),
+        *glob.glob(os.path.join(old, "served-*")),
+        *glob.glob(os.path.join(old, "tried-*")),
+    ]:
         if os.path.islink(path):
             os.symlink(os.readlink(path), os.path.join(new, os.path.basename(path)))
 
@@ -384,6 +398,7 @@ def main():
                     "pools": {"type": "dict", "default": {}},
                 },
             },
+            "trial": {"type": "bool", "default": False},
             "variables": {"type": "str", "default": "", "no_log": True},
         },
         supports_check_mode=True,
@@ -399,19 +414,21 @@ def main():
     link = os.path.join(final, "environment")
     current = os.path.join(home, "current")
     before, running = read_release(final), read_release(current)
+    services = {unit: about["release"] for unit, about in manifest["services"].items()}
+    new = untried(home, services) if module.params["trial"] else []
     if read_tree(final) == files and os.path.islink(link) and os.readlink(link) == environment:
         if not module.check_mode and is_old(before, running):
             stamp(final, module.params["staged"])
         if not module.check_mode and running.get("id") == manifest["id"]:
             abandon_newer(home, running)
-        module.exit_json(changed=False)
+        module.exit_json(changed=False, untried=new)
     if not os.path.exists(os.path.join(environment, "environment.json")):
         if not (module.check_mode and module.params["environment_built"]):
             module.fail_json(
                 msg=f"The environment {manifest['environment']}, which this release is to run, is not on this host. Run "
                 "site.yml without --tags, or with --tags environment first."
             )
-        module.exit_json(changed=True, diff=differences(read_tree(current), files))
+        module.exit_json(changed=True, untried=new, diff=differences(read_tree(current), files))
     os.umask(0o022)
     check(module, environment, files)
     if not module.check_mode:
@@ -427,7 +444,7 @@ def main():
                 stamp(partial, before["staged"])
         os.sync()
         replace(final, partial)
-    module.exit_json(changed=True, diff=differences(read_tree(current), files))
+    module.exit_json(changed=True, untried=new, diff=differences(read_tree(current), files))
 
 
 if __name__ == "__main__":

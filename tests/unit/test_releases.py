@@ -10,7 +10,12 @@ import sys
 import pytest
 from ansible_collections.daskops.cluster.plugins.action.plan_rollback import told, way_back
 from ansible_collections.daskops.cluster.plugins.filter.expected_workers import expected_workers
-from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune, read_release, releases_to_keep
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
+    prune,
+    read_release,
+    releases_to_keep,
+    untried,
+)
 from ansible_collections.daskops.cluster.plugins.module_utils.units import same_unit
 from ansible_collections.daskops.cluster.plugins.modules.host_info import release_of
 from ansible_collections.daskops.cluster.plugins.modules.release import (
@@ -217,6 +222,17 @@ def test_release_that_was_changed_by_hand_keeps_its_way_back(home):
     assert (home / "current/run.sh").read_text() == "as it should be"
     assert os.readlink(home / "current/previous") == "../b" and (home / "current/served-worker").is_symlink()
     assert names(home)["releases"] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("mark", ["served-worker", "tried-worker"])
+def test_services_are_untried_until_they_served_or_were_tried(home, mark):
+    services = {"dask-worker@1.service": "service-b", "dask-scheduler.service": "other"}
+    assert untried(str(home), services) == ["dask-scheduler.service", "dask-worker@1.service"]
+    (home / "releases/a" / mark).symlink_to("manifest.json")
+    assert untried(str(home), services) == ["dask-scheduler.service", "dask-worker@1.service"]
+    # Another release of the host, in which this service is the same.
+    (home / "releases/b" / mark).symlink_to("manifest.json")
+    assert untried(str(home), services) == ["dask-scheduler.service"]
 
 
 def test_change_that_was_given_up_lends_its_time_to_no_other(home):

@@ -455,17 +455,16 @@ def test_units_know_the_status_after_which_a_service_stays_down(releases):
 
 
 def test_process_stays_with_its_release_when_another_becomes_current(releases, tmp_path):
-    script = tmp_path / "run.sh"
-    script.write_text((releases["both"] / "run.sh").read_text().replace("/opt/dask", str(tmp_path)))
     for name in ("old", "new"):
         release = tmp_path / "releases" / name
         (release / "python").mkdir(parents=True)
+        shutil.copy(releases["both"] / "run.sh", release)
         (release / "environment").symlink_to(sys.prefix)
         (release / "python/service.py").write_text("print(1, flush=True)\ninput()\nimport later\n")
         (release / "python/later.py").write_text(f"print('{name}')")
     (tmp_path / "current").symlink_to("releases/old")
     with subprocess.Popen(
-        ["/bin/sh", script, "service"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ["/bin/sh", tmp_path / "current/run.sh", "service"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout.readline() == "1\n"
         (tmp_path / "next").symlink_to("releases/new")
