@@ -5,7 +5,13 @@
 
 from __future__ import annotations
 
-import contextlib
+import re
+
+#: Bytes of a process's environment that are read. Linux allows more than one can have by its start, not by its own doing.
+ENVIRONMENT = 8 * 1024**2
+
+#: What a release of a service can be called. The process could write anything into its own environment.
+RELEASE = re.compile(r"[0-9A-Za-z_.-]{1,64}")
 
 
 def running_release(pid):
@@ -21,11 +27,15 @@ def running_release(pid):
     str or None
         As the unit's environment gave it to the process; None if it runs none.
     """
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/environ", encoding="utf-8", errors="replace") as file:
-            for variable in file.read().split("\0"):
-                if variable.startswith("DASKOPS_RELEASE="):
-                    return variable.split("=", 1)[1]
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            content = file.read(ENVIRONMENT)
+    except OSError:  # the process has ended
+        return None
+    for variable in content.split(b"\0"):
+        if variable.startswith(b"DASKOPS_RELEASE="):
+            release = variable.partition(b"=")[2].decode("utf-8", "replace")
+            return release if RELEASE.fullmatch(release) else None
     return None
 
 

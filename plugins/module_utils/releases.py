@@ -18,6 +18,15 @@ import json
 import os
 import re
 import shutil
+import time
+
+from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import read_text
+
+#: Bytes of a manifest or a description of an environment. Those of large hosts have some 100 KiB.
+LIMIT = 16 * 1024**2
+
+#: Seconds for finding out which environments processes have loaded from.
+PATIENCE = 30
 
 #: Wheel in an environment from which the check of a configuration imports its validator.
 VALIDATOR = "fastjsonschema.whl"
@@ -48,34 +57,47 @@ def read_release(path):
         there is none.
     """
     try:
-        with open(os.path.join(path, "manifest.json"), encoding="utf-8") as file:
-            manifest = json.load(file)
-            staged = os.fstat(file.fileno()).st_mtime
-    except FileNotFoundError:
+        return _read_release(path)
+    # Without a manifest, or where a power cut or an editor has damaged it, there is no release, and it is staged again.
+    except (AttributeError, KeyError, OSError, TypeError, ValueError):
         return {}
+
+
+def _read_release(path):
+    file = os.path.join(path, "manifest.json")
+    manifest = json.loads(read(file))
     services, units = {}, {}
     for name, about in manifest["services"].items():
-        services.setdefault(about["kind"], {})[name] = about["release"]
+        services.setdefault(text(about["kind"]), {})[name] = text(about["release"])
     for kind in services:
         root = os.path.join(path, "systemd")
         files = glob.glob(f"{root}/dask-{kind}*") + glob.glob(f"{root}/dask-{kind}*/*")
         units[kind] = {os.path.relpath(file, root): read(file) for file in files if os.path.isfile(file)}
     return {
-        "id": manifest["id"],
-        "environment": manifest["environment"],
-        "staged": int(staged),
+        "id": text(manifest["id"]),
+        "environment": text(manifest["environment"]),
+        "staged": int(os.stat(file).st_mtime),
         "served": sorted(kind for kind in services if os.path.islink(os.path.join(path, f"served-{kind}"))),
         "services": services,
         "units": units,
     }
 
 
+def text(value):
+    """The value, which has to be a text; raises TypeError."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
 def read_environment(path):
     """What was written down when an environment was built: its id, lock, Python and packages; empty if there is none."""
     try:
-        return json.loads(read(os.path.join(path, "environment.json")))
-    except FileNotFoundError:
+        description = json.loads(read(os.path.join(path, "environment.json")))
+        packages = description["packages"]
+    except (KeyError, OSError, TypeError, ValueError):  # damaged: it is built again
         return {}
+    return description if isinstance(packages, dict) and isinstance(description.get("python"), str) else {}
 
 
 def read_usable_environment(path):
@@ -84,9 +106,8 @@ def read_usable_environment(path):
 
 
 def read(path):
-    """The text of a file."""
-    with open(path, encoding="utf-8") as file:
-        return file.read()
+    """The text of a file of the collection."""
+    return read_text(path, LIMIT)
 
 
 def read_releases(home):
@@ -159,13 +180,26 @@ def releases_to_keep(releases, current, previous, running, keep):
 
 
 def environments_in_use(environments):
-    """Ids of the environments that any process has loaded something from, be it a service or a user's session."""
+    """Ids of the environments that any process has loaded something from, be it a service or a user's session.
+
+    Any process may map files of any names, in any encoding, and many of them.
+
+    Raises
+    ------
+    TimeoutError
+        If that takes longer than `PATIENCE` seconds.
+    """
     used = set()
-    pattern = re.compile(re.escape(os.path.realpath(environments)) + "/([^/]+)/")
+    pattern = re.compile(re.escape(os.fsencode(os.path.realpath(environments))) + rb"/([\w.-]+)/")
+    deadline = time.monotonic() + PATIENCE
     for path in glob.glob("/proc/[0-9]*/maps"):
         try:
-            used.update(pattern.findall(read(path)))
-        except OSError:  # the process has ended, or is a kernel's
+            with open(path, "rb") as file:
+                for line in file:
+                    used.update(os.fsdecode(name) for name in pattern.findall(line))
+                    if time.monotonic() > deadline:
+                        raise TimeoutError(f"it took more than {PATIENCE} s to see which environments are in use")
+        except (FileNotFoundError, PermissionError, ProcessLookupError):  # the process has ended, or is a kernel's
             continue
     return used
 

@@ -9,6 +9,8 @@ import glob
 import os
 import re
 
+from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import lines, read_text
+
 SYSTEMD = "/etc/systemd/system"
 
 #: Where a unit's own directory is while it runs, ``dask-scheduler`` or ``dask-worker-INSTANCE``.
@@ -20,6 +22,10 @@ OURS = {
     "scheduler": ["dask-scheduler.service"],
     "worker": ["dask-worker@.service", "dask-worker@*.service.d/daskops.conf", "dask-workers.target"],
 }
+
+#: Bytes of a unit file. Those of the collection have 4 KiB.
+LIMIT = 1024**2
+
 UNIT = re.compile(r"dask-(scheduler|worker@(?:[a-z][a-z0-9_]*-)?\d+)\.service")
 
 
@@ -28,14 +34,62 @@ def kind_of(unit):
     return "scheduler" if unit == "dask-scheduler.service" else "worker"
 
 
+class SystemctlError(Exception):
+    """systemctl failed; the message says with which command and why."""
+
+
+def parse_properties(output):
+    """Properties by unit, from the output of ``systemctl show``.
+
+    Blocks are divided by an empty line, and a property's value ends with its line. A service chooses the text of its own
+    ``StatusText``, which may hold anything but a line feed.
+    """
+    units = {}
+    for block in output.split("\n\n"):
+        properties = dict(line.split("=", 1) for line in lines(block.strip("\n")) if "=" in line)
+        if properties.get("Id"):
+            units[properties["Id"]] = properties
+    return units
+
+
+def show_units(module, properties, names):
+    """What systemd tells of units.
+
+    Parameters
+    ----------
+    module : AnsibleModule
+        Runs the command.
+    properties : list of str
+        Names of the properties.
+    names : list of str
+        Names of units, or patterns for those that systemd has loaded.
+
+    Returns
+    -------
+    dict of dict
+        All of ``properties`` by unit, each a text.
+
+    Raises
+    ------
+    SystemctlError
+        If systemctl fails.
+    """
+    command = ["systemctl", "show", f"--property=Id,{','.join(properties)}", *names]
+    status, output, errors = module.run_command(command)
+    if status != 0:
+        raise SystemctlError(f"{' '.join(command)} failed: {errors.strip()}")
+    blank = dict.fromkeys(properties, "")
+    return {unit: {**blank, **shown} for unit, shown in parse_properties(output).items()}
+
+
 def shown_services(module):
     """What systemd tells of the services that it knows: ``MainPID``, ``ActiveState`` and ``StatusText`` by unit."""
-    properties = "--property=Id,MainPID,ActiveState,StatusText"
-    output = module.run_command(["systemctl", "show", properties, "dask-scheduler.service", "dask-worker@*.service"])[1]
-    blocks = [
-        dict(line.split("=", 1) for line in block.splitlines()) for block in output.strip().split("\n\n") if block
-    ]
-    return {block["Id"]: block for block in blocks}
+    names = ["dask-scheduler.service", "dask-worker@*.service"]
+    try:
+        shown = show_units(module, ["MainPID", "ActiveState", "StatusText"], names)
+    except SystemctlError:  # as in a container without systemd
+        return {}
+    return {unit: properties for unit, properties in shown.items() if UNIT.fullmatch(unit)}
 
 
 def unit_files(kind):
@@ -43,15 +97,17 @@ def unit_files(kind):
     files = {}
     for pattern in OURS[kind]:
         for path in glob.glob(os.path.join(SYSTEMD, pattern)):
-            with open(path, encoding="utf-8") as file:
-                files[os.path.relpath(path, SYSTEMD)] = file.read()
+            try:
+                files[os.path.relpath(path, SYSTEMD)] = read_text(path, LIMIT)
+            except (OSError, ValueError):  # not a file of the collection's any more: it is replaced
+                files[os.path.relpath(path, SYSTEMD)] = ""
     return files
 
 
 def settings(text):
     """What systemd reads of a file: its lines without comments."""
-    lines = (line.strip() for line in text.splitlines())
-    return [line for line in lines if line and not line.startswith(("#", ";"))]
+    stripped = (line.strip() for line in lines(text))
+    return [line for line in stripped if line and not line.startswith(("#", ";"))]
 
 
 def same_unit(unit, files, others):

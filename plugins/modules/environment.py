@@ -99,7 +99,6 @@ environment:
     packages: {dask: 2026.8.0, distributed: 2026.8.0}
 """
 
-import fcntl
 import glob
 import json
 import os
@@ -112,6 +111,7 @@ import zipfile
 import zlib
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.daskops.cluster.plugins.module_utils.host_lock import HostLockError, take_lock
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     TESTS,
     VALIDATOR,
@@ -258,11 +258,15 @@ def main():
 
     os.umask(0o022)
     os.makedirs(environments, exist_ok=True)
-    with open(os.path.join(environments, ".lock"), "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs at a time build one after the other
-        description = read_usable_environment(final)
-        if not description:
-            description = build(module, environments, final)
+    try:
+        take_lock(
+            "build", directory=os.path.join(environments, ".locks")
+        )  # two runs at a time build one after the other
+    except HostLockError as error:
+        module.fail_json(msg=str(error))
+    description = read_usable_environment(final)
+    if not description:
+        description = build(module, environments, final)
     packages = "".join(f"{name}=={version}\n" for name, version in sorted(description["packages"].items()))
     module.exit_json(
         changed=True,

@@ -110,15 +110,23 @@ pruned:
 """
 
 import contextlib
-import fcntl
 import os
 import re
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.daskops.cluster.plugins.module_utils.host_lock import HostLockError, take_lock
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune, read, read_release
-from ansible_collections.daskops.cluster.plugins.module_utils.units import SYSTEMD, UNIT, same_unit, unit_files
+from ansible_collections.daskops.cluster.plugins.module_utils.units import (
+    SYSTEMD,
+    UNIT,
+    SystemctlError,
+    same_unit,
+    show_units,
+    unit_files,
+)
+from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable
 
 
 class Host:
@@ -139,10 +147,11 @@ class Host:
         """Properties by unit."""
         if not units:
             return {}
-        names = "Id,ActiveState,SubState,MainPID,NRestarts,Result,UnitFileState"
-        output = self.systemctl("show", f"--property={names}", *units)
-        blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in output.strip().split("\n\n")]
-        return {block["Id"]: block for block in blocks}
+        names = ["ActiveState", "SubState", "MainPID", "NRestarts", "Result", "UnitFileState"]
+        try:
+            return show_units(self.module, names, units)
+        except SystemctlError as error:
+            self.module.fail_json(msg=str(error))
 
     def services(self, kind):
         """The services of a kind that systemd has loaded, running or not."""
@@ -151,14 +160,26 @@ class Host:
         return [line.split()[0] for line in output.splitlines() if UNIT.fullmatch(line.split()[0])]
 
     def prune(self, keep):
-        """Remove the releases and environments that neither a service nor a way back needs."""
-        states = self.show([*self.services("scheduler"), *self.services("worker")])
-        return prune(self.home, set(running_services(states).values()), keep)
+        """Remove the releases and environments that neither a service nor a way back needs.
+
+        The services run by now. What keeps this from being done does not fail the change.
+        """
+        try:
+            states = show_units(
+                self.module, ["ActiveState", "MainPID"], ["dask-scheduler.service", "dask-worker@*.service"]
+            )
+            return prune(self.home, set(running_services(states).values()), keep)
+        except (OSError, SystemctlError, ValueError) as error:
+            self.module.warn(
+                f"The services run, but old releases and environments below {self.home} were not removed ({error}). The "
+                "next run that changes something tries again."
+            )
+            return []
 
     def journal(self, unit):
         """The last lines of a unit's journal."""
         command = ["journalctl", "--no-pager", "--output=cat", "--lines=15", f"--unit={unit}"]
-        return self.module.run_command(command)[1].strip()
+        return printable(self.module.run_command(command)[1].strip())
 
 
 def write_units(before, after):
@@ -374,7 +395,10 @@ def main():
     )
     if not module.check_mode:
         # A run that was cut off may still be draining here. What there is to do is known when it has finished.
-        fcntl.flock(os.open(SYSTEMD, os.O_RDONLY), fcntl.LOCK_EX)
+        try:
+            take_lock("services")
+        except HostLockError as error:
+            module.fail_json(msg=str(error))
     host = Host(module)
     activation = Activation(host)
     if not module.check_mode and not activation.stopping and not read_release(activation.target):

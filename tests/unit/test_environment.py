@@ -106,7 +106,7 @@ def test_an_environment_whose_interpreter_is_gone_is_built_anew(build, tmp_path)
     status, output = build(IMPORTS)
     assert status == 0, output
     assert subprocess.check_output([environment / "bin/say-dask"], text=True) == "dask\n"
-    assert {path.name for path in environment.parent.iterdir()} == {".lock", "0f3c5e9a7b1d"}
+    assert {path.name for path in environment.parent.iterdir()} == {".locks", "0f3c5e9a7b1d"}
     assert not (environment / "of-the-broken-one").exists()
 
 

@@ -10,8 +10,10 @@ import sys
 import pytest
 from ansible_collections.daskops.cluster.plugins.action.plan_rollback import told, way_back
 from ansible_collections.daskops.cluster.plugins.filter.expected_workers import expected_workers
+from ansible_collections.daskops.cluster.plugins.module_utils import releases as releases_module
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     prune,
+    read_environment,
     read_release,
     releases_to_keep,
     untried,
@@ -25,6 +27,7 @@ from ansible_collections.daskops.cluster.plugins.modules.release import (
     keep_history,
     replace,
 )
+from ansible_collections.daskops.cluster.plugins.modules.services import Host
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -413,3 +416,91 @@ def test_host_without_a_release_lacks_a_worker():
 
 def test_host_that_the_run_does_not_know_has_none():
     assert expected_workers([{"inventory_hostname": "node1"}]) == []
+
+
+# What cannot be read
+
+
+@pytest.mark.parametrize("name", ["café.bin".encode("latin-1"), b"\xff/environments/e-a/\x0b.bin", b"a\nb"])
+def test_file_of_any_name_that_a_process_has_mapped_keeps_nothing_from_being_pruned(home, tmp_path, name):
+    path = os.fsencode(tmp_path) + b"/files/" + name
+    os.makedirs(os.path.dirname(path))
+    with open(path, "wb") as file:
+        file.write(b"\0" * 4096)
+    program = "import mmap, os, sys; file = open(os.fsencode(sys.argv[1]), 'rb'); "
+    program += "kept = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ); print(1, flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "1\n"
+        assert prune(str(home), set(), 2) == [str(home / "environments/e-a"), str(home / "releases/a")]
+        process.communicate("\n")
+
+
+def test_looking_for_what_is_in_use_has_a_limit(home, monkeypatch):
+    monkeypatch.setattr(releases_module, "PATIENCE", -1)
+    before = names(home)
+    with pytest.raises(TimeoutError, match="which environments are in use"):
+        prune(str(home), set(), 2)
+    assert names(home) == before
+
+
+MANIFEST = {"id": "a", "environment": "e-a", "services": {"dask-worker@1.service": {"kind": "worker", "release": "r"}}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0" * 100,
+        b'{"id": "a"',
+        b"[]",
+        b"null",
+        b'{"id": "a", "environment": "e", "services": []}',
+        b'{"id": "a", "environment": "e", "services": {"dask-worker@1.service": 1}}',
+        json.dumps({**MANIFEST, "id": 1}).encode(),
+        json.dumps({**MANIFEST, "environment": ["e"]}).encode(),
+        json.dumps(MANIFEST).encode("utf-16"),
+    ],
+)
+def test_damaged_release_counts_as_none(home, content):
+    (home / "releases/a/manifest.json").write_bytes(content)
+    assert read_release(str(home / "releases/a")) == {}
+    (home / "environments/e-a/environment.json").write_bytes(content)
+    assert read_environment(str(home / "environments/e-a")) == {}
+    prune(str(home), set(), 2)
+    assert "b" in names(home)["releases"]
+
+
+def test_sound_release_counts(home):
+    (home / "releases/a/manifest.json").write_text(json.dumps(MANIFEST))
+    assert read_release(str(home / "releases/a"))["services"] == {"worker": {"dask-worker@1.service": "r"}}
+
+
+class Module:
+    """Stands in for Ansible's module where a host's systemd says something that a service chose."""
+
+    def __init__(self, output="", status=0, errors=""):
+        self.answer = status, output, errors
+        self.warnings = []
+
+    def run_command(self, command):
+        return self.answer
+
+    def warn(self, message):
+        self.warnings.append(message)
+
+
+def test_failure_to_prune_is_a_warning(home, monkeypatch):
+    host = object.__new__(Host)
+    host.home = str(home)
+    host.module = Module(status=1, errors="Failed to connect to bus")
+    assert host.prune(2) == []
+    host.module.answer = 0, "", ""
+    monkeypatch.setattr(
+        os, "rename", lambda *dummy: (_ for _ in ()).throw(OSError(errno.EROFS, "Read-only file system"))
+    )
+    assert host.prune(2) == []
+    bus, disk = host.module.warnings
+    assert "Failed to connect to bus" in bus and "Read-only file system" in disk
+    assert all("were not removed" in warning and "tries again" in warning for warning in (bus, disk))

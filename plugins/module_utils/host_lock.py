@@ -1,0 +1,81 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Locks on a host, so that two modules do not change the same things there at the same time.
+
+Anybody who may open a file, even for reading, may lock it with ``flock``. So the files lie in a directory that only root may
+enter, and waiting for a lock has a limit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import time
+
+#: Directory of the locks. Only root can write to /run.
+DIRECTORY = "/run/daskops"
+
+#: Seconds to wait for a lock. A run that was cut off may still be draining workers.
+TIMEOUT = 900.0
+
+_held = []
+
+
+class HostLockError(Exception):
+    """A lock is not available; the message says who holds it and what to do."""
+
+
+def take_lock(name, timeout=TIMEOUT, directory=DIRECTORY):
+    """Take a lock, which this process then holds until it ends.
+
+    Parameters
+    ----------
+    name : str
+        Name of what is locked, such as ``services``.
+    timeout : float
+        Seconds to wait while another process holds it.
+    directory : str
+        Directory of the locks; it is created with mode 0700 where it does not exist.
+
+    Raises
+    ------
+    HostLockError
+        If the directory belongs to another user, or the lock is still held after ``timeout`` seconds.
+    """
+    path = os.path.join(directory, f"{name}.lock")
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(directory, 0o700)
+        inside = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            about = os.fstat(inside)
+            if about.st_uid != os.geteuid() or about.st_mode & 0o077:
+                raise HostLockError(f"{directory} must belong to root and have mode 0700. Remove it, and run again.")
+            lock = os.open(f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=inside)
+        finally:
+            os.close(inside)
+    except OSError as error:
+        raise HostLockError(f"{path} cannot be opened: {error.strerror}. Remove it, and run again.") from None
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+        if time.monotonic() >= deadline:
+            holder = os.pread(lock, 200, 0).decode("ascii", "replace").strip() or "an unknown process"
+            os.close(lock)
+            raise HostLockError(
+                f"{path} is locked by {holder}, and was for the {timeout:.0f} s that this run waited. Another run changes "
+                "this host, or one that was cut off still drains workers. Wait for its end or end that process, and run "
+                "again."
+            )
+        time.sleep(0.2)
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"process {os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode(), 0)
+    _held.append(lock)
