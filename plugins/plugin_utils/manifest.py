@@ -13,6 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+
+import yaml
 
 
 def digest(value, length=12):
@@ -21,11 +24,41 @@ def digest(value, length=12):
 
 
 def meaning(path, content):
-    """``content`` without what its reader skips: blank lines and comments of settings; code counts to the letter."""
+    """What a service reads of a file: its data without comments and blank lines; the whole text of code.
+
+    Comments are told from data as the reader does: a line that begins with ``#`` inside a text of YAML, or inside a quoted
+    value of an environment file, is data.
+    """
     if path.endswith(".py"):
         return content
+    if path.endswith((".yaml", ".yml")):
+        try:
+            return yaml.safe_dump(yaml.safe_load(content), allow_unicode=True)
+        except yaml.YAMLError:
+            return content
+    if path.endswith(".env"):
+        return variables(content)
     lines = (line.rstrip() for line in content.splitlines())
     return [line for line in lines if line and not line.lstrip().startswith("#")]
+
+
+def variables(content):
+    """The assignments in an environment file of systemd, whose quoted values may have several lines."""
+    found, quoted = [], None
+    for line in content.split("\n"):
+        if quoted is None and (not line.strip() or line.lstrip().startswith("#")):
+            continue
+        if quoted is None:
+            found.append(line)
+            quoted = line.partition("=")[2]
+        else:
+            found[-1] += f"\n{line}"
+            quoted += line
+        # A value ends with its line unless a quotation mark is open; a backslash takes away the next character's meaning.
+        if not quoted.startswith('"') or re.fullmatch(r'"(\\.|[^"\\])*"\s*', quoted):
+            quoted = None
+            found[-1] = found[-1].rstrip()
+    return found
 
 
 def service_releases(environment, files, services):

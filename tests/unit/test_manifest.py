@@ -66,7 +66,8 @@ def restarted(files, environment="environment"):
     ],
 )
 def test_a_change_restarts_those_that_read_the_file(path, services):
-    assert restarted(changed(path, lambda content: content + "more\n")) == services
+    more = "more: 1\n" if path.endswith(".yaml") else "more\n"
+    assert restarted(changed(path, lambda content: content + more)) == services
 
 
 def test_another_environment_restarts_everything():
@@ -92,10 +93,35 @@ def test_code_counts_to_the_letter():
     assert restarted(changed("python/ours.py", lambda content: content + "\n")) == set(SERVICES)
 
 
-def test_indentation_of_settings_counts():
-    assert restarted(changed("dask_configuration.yaml", lambda content: content.replace("  - 2", "- 2"))) == set(
-        SERVICES
-    )
+def test_indentation_that_changes_the_data_of_settings_counts():
+    before = [file("dask_configuration.yaml", "a:\n  b: 1\n  c: 2\n", BOTH)]
+    after = [file("dask_configuration.yaml", "a:\n  b: 1\nc: 2\n", BOTH)]
+    assert service_releases("e", before, SERVICES) != service_releases("e", after, SERVICES)
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("dask_configuration.yaml", "text: |\n  import this\n  # {}\n"),
+        ("dask_configuration.yaml", "text: 'one\n\n  # {}\n\n  two'\n"),
+        (f"services/{SCHEDULER}.env", 'A=1\nTEXT="one\n# {}\ntwo"\nB=2\n'),
+        (f"services/{SCHEDULER}.env", 'TEXT="a \\" quoted\n# {}\n\\\\"\n'),
+    ],
+)
+def test_a_line_of_a_value_is_no_comment(path, content):
+    def releases(line):
+        return service_releases("e", [file(path, content.format(line), ["scheduler"])], {SCHEDULER: "scheduler"})
+
+    assert releases("before") != releases("after")
+
+
+def test_comments_around_a_value_of_several_lines_restart_nothing():
+    def releases(content):
+        files = [file(f"services/{SCHEDULER}.env", content, ["scheduler"], SCHEDULER)]
+        return service_releases("e", files, {SCHEDULER: "scheduler"})
+
+    assert releases('A="one\ntwo"\nB=2\n') == releases('# A comment.\n\nA="one\ntwo"\n# "Another.\nB=2\n')
+    assert releases('A="C:\\\\"\nB=2\n') == releases('A="C:\\\\"\n# A comment.\nB=2\n')
 
 
 @given(path=st.sampled_from(PATHS), position=st.integers(0), character=st.characters(codec="utf-8"))
