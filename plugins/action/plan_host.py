@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.filter.modules import modules
 from ansible_collections.daskops.cluster.plugins.module_utils.units import UNIT
+from ansible_collections.daskops.cluster.plugins.plugin_utils.durations import parse_duration
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import PlanError, plan_workers, port, where
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
@@ -39,11 +41,21 @@ UNFIT_FOR_SCRATCH = {
 # What stands in unit files, environment files and command lines without quotes.
 PLAIN_PATH = re.compile(r"/[\w.+@/-]+")
 
-# What the services cannot do without; a user's value would be lost or break them.
-RESERVED = ("DASK_CONFIG", "DASK_ROOT_CONFIG", "PYTHONPATH")
+# Variables that the collection or systemd sets for a service: a user's value would be lost, or would stop the service.
+RESERVED = (
+    "DASK_CONFIG",
+    "DASK_ROOT_CONFIG",
+    "NOTIFY_SOCKET",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "RUNTIME_DIRECTORY",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+)
 
 # Options of `dask worker` that follow from variables, and from which.
 OPTIONS = {
+    "--contact-address": "dask_worker_interface",
     "--dashboard": "dask_worker_dashboard_port",
     "--dashboard-address": "dask_worker_dashboard_port",
     "--host": "dask_worker_interface",
@@ -51,12 +63,14 @@ OPTIONS = {
     "--lifetime": "dask_worker_lifetime",
     "--lifetime-restart": "dask_worker_lifetime",
     "--lifetime-stagger": "dask_worker_lifetime_stagger",
+    "--listen-address": "dask_worker_interface",
     "--local-directory": "dask_worker_scratch_directory",
     "--memory-limit": "dask_worker_memory",
     "--name": "dask_worker_pools",
     "--nanny": "dask_worker_nanny",
     "--nanny-port": "dask_worker_nanny_port",
     "--no-dashboard": "dask_worker_dashboard_port",
+    "--no-lifetime-restart": "dask_worker_lifetime",
     "--no-nanny": "dask_worker_nanny",
     "--nthreads": "dask_worker_threads",
     "--nworkers": "dask_worker_count",
@@ -131,6 +145,8 @@ def bad_variables(host, variable, values):
             yield f"{host}: {variable}: '{name}' is no variable's name, or its value is no text of one line."
         elif name in RESERVED or str(name).startswith("DASKOPS_"):
             yield f"{host}: {variable}: {name} is set by daskops.cluster itself. Remove it."
+        elif name == "DASK_INTERNAL_INHERIT_CONFIG":
+            yield f"{host}: {variable}: {name} replaces settings that daskops.cluster makes. Remove it, and use dask_config."
 
 
 def bad_pool(host, pool, about):
@@ -150,11 +166,9 @@ def bad_pool(host, pool, about):
             yield (
                 f"{host}: {where(pool, 'arguments')}: {option} is set by daskops.cluster itself. Use {OPTIONS[option]}."
             )
-    for setting in ("lifetime", "lifetime_stagger"):
-        if not re.fullmatch(r"[\w. ]*", str(about[setting])):
-            yield f"{host}: {where(pool, setting)} is '{about[setting]}'. Give a duration like 12 hours."
-    if about["lifetime_stagger"] and not about["lifetime"]:
-        yield f"{host}: {where(pool, 'lifetime_stagger')} is set, and there is no {where(pool, 'lifetime')}. Set that, too."
+        elif option == "--pid-file":
+            yield f"{host}: {where(pool, 'arguments')}: {option} is of no use under systemd. Remove it."
+    yield from (f"{host}: {sentence}" for sentence in bad_lifetime(pool, about))
     if about["command"] == "dask cuda worker" and about["profile"] != "gpu":
         yield f"{host}: {where(pool, 'command')} is 'dask cuda worker'. Set {where(pool, 'profile')} to gpu for that."
     for setting in ("cpus", "numa_node") if about["command"] == "dask cuda worker" else ():
@@ -165,6 +179,26 @@ def bad_pool(host, pool, about):
             )
     if isinstance(about["interface"], list) and about["profile"] != "gpu":
         yield f"{host}: {where(pool, 'interface')} is a list, which is for pools of profile gpu. Name one interface."
+
+
+def bad_lifetime(pool, about):
+    """What is wrong with the lifetime of a pool's workers and its stagger, one sentence each."""
+    seconds = {}
+    for setting in ("lifetime", "lifetime_stagger"):
+        if not re.fullmatch(r"[\w. ]*", str(about[setting])):
+            yield f"{where(pool, setting)} is '{about[setting]}'. Give a duration like 12 hours."
+        # The host's Dask rejects what it cannot read.
+        with contextlib.suppress(ValueError):
+            seconds[setting] = parse_duration(about[setting] or 0)
+    if about["lifetime_stagger"] and not about["lifetime"]:
+        yield f"{where(pool, 'lifetime_stagger')} is set, and there is no {where(pool, 'lifetime')}. Set that, too."
+    elif about["lifetime"] and seconds.get("lifetime") == 0:
+        yield f"{where(pool, 'lifetime')} is '{about['lifetime']}'. Give a duration like 12 hours, or leave it out."
+    elif about["lifetime"] and len(seconds) == 2 and seconds["lifetime_stagger"] >= seconds["lifetime"]:
+        yield (
+            f"{where(pool, 'lifetime_stagger')} is '{about['lifetime_stagger']}', and {where(pool, 'lifetime')} is "
+            f"'{about['lifetime']}': some workers would end at once. Give a stagger that is shorter than the lifetime."
+        )
 
 
 def addresses(host, info, pools, workers):

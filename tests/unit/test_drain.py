@@ -458,6 +458,13 @@ def test_lifetime_that_is_over_drains(shared, log, nanny):
     assert (running.result(), data.result(), log.runs()) == ("running", b"kept", {"running": 1})
 
 
+def test_lifetime_that_is_over_before_the_worker_is_registered_drains_it_then(shared):
+    variables = {"DASKOPS_LIFETIME": "1 us", "DASKOPS_LIFETIME_STAGGER": "1 us", "DASKOPS_DRAIN_TIMEOUT": "20"}
+    mortal = shared.stack.enter_context(unit(shared.scheduler, "mortal", settings=shared.settings, **variables))
+    assert mortal.process.wait(60) == 0
+    assert "drained in" in mortal.errors()
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # The deadline
 

@@ -11,14 +11,18 @@ import random
 
 from dask.utils import format_time, parse_timedelta
 from distributed import Worker
+from distributed.core import Status
 
 from daskops_runtime import drain, stop
 
 logger = logging.getLogger("distributed.daskops.lifetime")
 
+#: Seconds between two looks at a worker that is not registered with the scheduler yet.
+INTERVAL = 1.0
+
 
 def start(worker: Worker) -> None:
-    """Begin to count, if ``DASKOPS_LIFETIME`` gives a duration; it differs by up to ``DASKOPS_LIFETIME_STAGGER``"""
+    """Count from now on, if ``DASKOPS_LIFETIME`` gives a duration; it differs by up to ``DASKOPS_LIFETIME_STAGGER``."""
     # Taken out of the environment: a worker that a task starts has no such end.
     text, more = os.environ.pop("DASKOPS_LIFETIME", ""), os.environ.pop("DASKOPS_LIFETIME_STAGGER", "")
     if not text:
@@ -30,6 +34,10 @@ def start(worker: Worker) -> None:
 
 
 def end(worker: Worker) -> None:
+    """Drain the worker, as soon as it is registered: before that it cannot drain, and would stay for ever."""
+    if worker.status == Status.init:
+        worker.loop.call_later(INTERVAL, end, worker)
+        return
     refusal = drain.begin(worker, stop.get_timeout())
-    if refusal:  # it ends already, or is not registered yet, and its lifetime has little sense
+    if refusal:
         logger.warning("The worker's lifetime is over: %s", refusal)
