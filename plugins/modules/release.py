@@ -199,6 +199,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     set_aside,
     untried,
 )
+from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import reported
 
 #: Seconds for what should only define something.
 TIMEOUT = 60
@@ -403,6 +404,12 @@ def main():
         },
         supports_check_mode=True,
     )
+    with reported(module, "staging the release; services keep running what they ran"):
+        stage(module)
+
+
+def stage(module):
+    """Do what the module is for."""
     home, manifest = module.params["home"], module.params["manifest"]
     final = os.path.join(home, "releases", manifest["id"])
     files = {
@@ -435,15 +442,19 @@ def main():
         partial = os.path.join(home, "releases", f".partial-{manifest['id']}")
         # Of a run that was cut off.
         shutil.rmtree(partial, ignore_errors=True)
-        write_tree(partial, files)
-        stamp(partial, module.params["staged"])
-        os.symlink(environment, os.path.join(partial, "environment"))
-        if before:
-            keep_history(final, partial)
-            if not is_old(before, running):
-                stamp(partial, before["staged"])
-        os.sync()
-        replace(final, partial)
+        try:
+            write_tree(partial, files)
+            stamp(partial, module.params["staged"])
+            os.symlink(environment, os.path.join(partial, "environment"))
+            if before:
+                keep_history(final, partial)
+                if not is_old(before, running):
+                    stamp(partial, before["staged"])
+            os.sync()
+            replace(final, partial)
+        except OSError:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
     module.exit_json(changed=True, untried=new, diff=differences(read_tree(current), files))
 
 
