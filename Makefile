@@ -37,7 +37,7 @@ QUIET := ANSIBLE_DISPLAY_OK_HOSTS=false ANSIBLE_DISPLAY_SKIPPED_HOSTS=false
 
 .PHONY: help
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # -- What everything needs ---------------------------------------------------------------------------------------------
 
@@ -107,6 +107,10 @@ lint: .venv/complete ## formatting and style
 .PHONY: unit
 unit: .venv/complete ## unit tests, with real schedulers and workers
 	python -m pytest --numprocesses 2 --dist loadscope
+
+.PHONY: health-matrix
+health-matrix: .venv/complete ## cluster_health with older versions of Dask; RECORD=1 keeps their answers for the unit tests
+	PYTHONPATH=tests/unit python -m pytest --capture no tests/health_matrix
 
 .PHONY: molecule
 molecule: testbed ## scenarios on real hosts, two at a time; SCENARIO=name for one

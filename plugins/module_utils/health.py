@@ -10,13 +10,21 @@ import time
 
 HEALTHY = "healthy"
 DEGRADED = "degraded"
+UNKNOWN = "unknown"
 UNHEALTHY = "unhealthy"
-VERDICTS = (HEALTHY, DEGRADED, UNHEALTHY)  # from good to bad
+VERDICTS = (HEALTHY, DEGRADED, UNKNOWN, UNHEALTHY)  # from good to bad
+
+#: The verdicts of a cluster that works. A gate says yes to these and no to all others.
+WORKING = (HEALTHY, DEGRADED)
+
+#: What Dask calls the status of a worker that computes, takes no tasks, or leaves.
+RUNNING, PAUSED, RETIRING = ("running",), ("paused",), ("closing_gracefully", "closing")
 
 #: How many workers one sentence names; the lists that are returned beside it name all.
 NAMED = 20
 
 SEE_UNITS = "Look at the units on their hosts: systemctl status 'dask-worker*', journalctl -u 'dask-worker*'."
+ASK_LATER = "Ask again when no tasks run: then this scheduler tells more."
 
 
 class Expected:
@@ -100,6 +108,8 @@ def judge(report, expected):
         "detail": report["detail"],
         "scheduler": report["scheduler"],
         "tasks": report["tasks"],
+        # Results that clients hold count as work: a scheduler that stops loses them like any other.
+        "idle": report["known_tasks"] == 0,
         # hundreds of workers with the same versions tell nothing; those that differ are in "versions"
         "workers": [{key: worker[key] for key in worker if key != "versions"} for worker in workers],
         "workers_present": report["count"],
@@ -133,6 +143,7 @@ def judge(report, expected):
 def unreachable(reason, expected):
     """The judgement on a scheduler that does not answer, for this reason: whatever is expected is missing."""
     nothing = {"detail": "none", "scheduler": {}, "count": 0, "workers": [], "tasks": {}, "states": None}
+    nothing["known_tasks"] = None
     result = judge(nothing, expected)
     if result["missing"]:
         reason += f" Until it answers these are missing: {join(result['missing'])}."
@@ -152,7 +163,9 @@ def judge_presence(report, workers, expected, findings):
                 UNHEALTHY, f"{workers_are(count)} registered instead of {len(expected.workers)}; {untold}. {SEE_UNITS}"
             )
         else:
-            findings.add(DEGRADED, f"{workers_are(count)} registered, but maybe not those expected: {untold}.")
+            findings.add(
+                UNKNOWN, f"{workers_are(count)} registered, but maybe not those expected: {untold}. {ASK_LATER}"
+            )
         return {}
 
     present = {worker["name"] for worker in workers}
@@ -163,15 +176,18 @@ def judge_presence(report, workers, expected, findings):
     if unexpected:
         findings.add(
             DEGRADED,
-            f"Unexpected: {describe(unexpected)}. Add them to the inventory, or stop them if they are left over.",
+            f"Unexpected: {describe(unexpected)}. Add their hosts to the inventory and run site.yml. Where a host is to "
+            "leave, or was deleted from the inventory, put it back, run remove.yml --limit HOST, then delete it.",
         )
     return {"missing": missing, "unexpected": names_of(unexpected)}
 
 
 def judge_states(report, workers, expected, findings):
-    paused = [worker for worker in workers if worker.get("status") == "paused"]
-    retiring = [worker for worker in workers if worker.get("status") in ("closing_gracefully", "closing")]
-    silent = [worker for worker in workers if worker["heartbeat_age"] > expected.silent_after]
+    """Find the workers that are paused, leave or are silent, and those of which that is not known."""
+    paused = [worker for worker in workers if worker.get("status") in PAUSED]
+    retiring = [worker for worker in workers if worker.get("status") in RETIRING]
+    other = [worker for worker in workers if worker.get("status") not in (None, *RUNNING, *PAUSED, *RETIRING)]
+    silent = [worker for worker in workers if (worker["heartbeat_age"] or 0) > expected.silent_after]
     if paused:
         findings.add(
             DEGRADED,
@@ -180,13 +196,46 @@ def judge_states(report, workers, expected, findings):
         )
     if retiring:
         findings.add(DEGRADED, f"Retiring: {describe(retiring)}. They leave once their tasks and data are done.")
+    if other:
+        listing = describe(other, lambda worker: f"status {worker['status']}")
+        findings.add(UNKNOWN, f"Not known to take tasks: {listing}. {SEE_UNITS}")
     if silent:
         listing = describe(silent, lambda worker: f"for {worker['heartbeat_age']:.0f} s")
         findings.add(UNHEALTHY, f"Silent: {listing}. Look at the network to their hosts. {SEE_UNITS}")
-    for state, number in (report["states"] or {}).items():
-        if number:
-            findings.add(DEGRADED, f"{workers_are(number)} {state}; this scheduler does not tell which under load.")
+    judge_untold_states(report, workers, expected, findings)
     return {"paused": names_of(paused), "retiring": names_of(retiring), "silent": names_of(silent)}
+
+
+def judge_untold_states(report, workers, expected, findings):
+    """Say what the scheduler does not tell of its workers: a worker that may be stopped is not a healthy one."""
+    if report["workers"] is None:
+        if report["count"]:
+            findings.add(
+                UNKNOWN, f"This scheduler does not tell whether its {report['count']} worker(s) are alive. {ASK_LATER}"
+            )
+    else:
+        quiet = [worker for worker in workers if worker["heartbeat_age"] is None]
+        if quiet:
+            findings.add(
+                UNKNOWN, f"This scheduler does not tell when it last heard from {describe(quiet)}. {ASK_LATER}"
+            )
+    untold = [worker for worker in workers if worker.get("status") is None]
+    if report["states"] is None:
+        if untold:
+            findings.add(
+                UNKNOWN,
+                f"This scheduler does not tell whether these are paused or leave: {describe(untold)}. {ASK_LATER} With "
+                "prometheus-client in its environment, distributed 2023.7 and newer tell how many are.",
+            )
+        return
+    everyone = expected.complete or not expected.workers
+    for state, amount in report["states"].items():
+        if amount:
+            # Of an incomplete list it may be another worker, which is not to be judged.
+            findings.add(
+                DEGRADED if everyone else UNKNOWN,
+                f"{workers_are(amount)} {state}; this scheduler does not tell which under load.",
+            )
 
 
 def judge_versions(scheduler, workers, findings):
@@ -197,6 +246,9 @@ def judge_versions(scheduler, workers, findings):
     installed = {package: version for package, version in (scheduler.get("versions") or {}).items() if version}
     everyone = [("scheduler", installed)]
     everyone += [(worker["name"], worker.get("versions") or {}) for worker in workers]
+    untold = [worker for worker in workers if not worker.get("versions")]
+    if untold and any(packages for dummy, packages in everyone):
+        findings.add(UNKNOWN, f"The versions of their packages are not known: {describe(untold)}. {SEE_UNITS}")
     found = {}
     for who, packages in everyone:
         for package, version in packages.items():
@@ -228,7 +280,12 @@ def judge_releases(scheduler, workers, expected, findings):
             if not expected.workers.get(worker["name"]):
                 unasked.add(prefix)
     wrong = [worker for worker in workers if expected.workers.get(worker["name"]) not in (None, worker.get("release"))]
-    if wrong:
+    if wrong and "release" not in wrong[0]:
+        findings.add(
+            UNKNOWN, f"This scheduler does not tell under load which release these run: {describe(wrong)}. {ASK_LATER}"
+        )
+        wrong = []
+    elif wrong:
         listing = describe(
             wrong, lambda worker: f"{worker.get('release') or 'unknown'} instead of {expected.workers[worker['name']]}"
         )

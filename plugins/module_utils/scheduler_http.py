@@ -10,7 +10,7 @@ Every failure is a :class:`SchedulerError` which says what was asked, what came 
 ``full``
     ``daskops/summary.json``, which schedulers have that run this collection's runtime.
 ``identity``
-    ``json/identity.json`` of a stock scheduler. It tells no versions, and answers 500 while tasks run.
+    ``json/identity.json`` of a stock scheduler. It tells no versions, and since 2023.7 answers 500 while tasks run.
 ``names``
     The page ``info/main/workers.html``, which Dask renders under load too. It tells no worker's status.
 ``counts``
@@ -19,30 +19,45 @@ Every failure is a :class:`SchedulerError` which says what was asked, what came 
 
 from __future__ import annotations
 
-import html
 import http.client
-import json
 import os
+import queue
 import re
 import socket
 import ssl
+import threading
 import time
-from email.utils import parsedate_to_datetime
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit, urlunsplit
+from urllib.request import (
+    HTTPDefaultErrorHandler,
+    HTTPErrorProcessor,
+    HTTPHandler,
+    HTTPSHandler,
+    OpenerDirector,
+)
 
-from ansible.module_utils.urls import open_url
+from .scheduler_answers import (
+    Unreadable,
+    from_counts,
+    from_identity,
+    from_metrics,
+    from_summary,
+    from_workers_page,
+    parse_json,
+    printable,
+)
 
 SUMMARY = "daskops/summary.json"
 IDENTITY = "json/identity.json"
 COUNTS = "json/counts.json"
 WORKERS_PAGE = "info/main/workers.html"
 
-#: The version of summary.json that this file reads.
-SCHEMA = 1
+#: Bytes of an answer that are read. 3,000 workers take about 8 MB in the largest one, identity.json.
+MAX_BYTES = 16 * 2**20
 
-#: More than any scheduler answers; what goes on longer is not one.
-MAX_BYTES = 64 * 2**20
+#: Seconds that a request may take beyond its time-out, so that the socket's own time-out says which step took so long.
+GRACE = 0.5
 
 CHECK_PORT = (
     "Check that this is the port of the scheduler's dashboard (8787 unless set otherwise; 8786 is for Dask's own "
@@ -63,14 +78,18 @@ class SchedulerError(Exception):
         What to do about it, without a full stop.
     status : int, optional
         The HTTP status, where there was one.
+    lasting : bool
+        Whether the same question has the same answer until somebody changes something, so that waiting does not help.
     """
 
-    def __init__(self, url, reason, remedy, status=None):
-        super().__init__(f"{url}: {reason}. {remedy}.")
+    def __init__(self, url, reason, remedy, status=None, lasting=False):
+        # Parts of it come from the network, and the text goes to a terminal.
+        super().__init__(printable(f"{url}: {reason}. {remedy}.", 2000))
         self.url = url
         self.reason = reason
         self.remedy = remedy
         self.status = status
+        self.lasting = lasting
 
 
 def normalize_url(url):
@@ -92,11 +111,16 @@ def explain(error, url, timeout):
         error = error.reason
     parts = urlsplit(url)
     status = None
+    lasting = False
 
     if isinstance(error, HTTPError):
         status = error.code
         reason = f"the answer is HTTP {status} {error.reason}"
-        if status == 404:
+        lasting = status in (401, 403) or 300 <= status < 400
+        if 300 <= status < 400:
+            reason += f", a redirection to {printable(error.headers.get('Location') or 'nowhere')}"
+            remedy = "A redirection is not followed: give the URL of the scheduler itself"
+        elif status == 404:
             remedy = f"{CHECK_PORT}, and whether it has a prefix (--dashboard-prefix)"
         elif status in (401, 403):
             remedy = "Something in front of the scheduler asks for a login: give the URL of the scheduler itself"
@@ -114,6 +138,7 @@ def explain(error, url, timeout):
             "a scheduler that finds its port taken picks another, which its log tells"
         )
     elif isinstance(error, ssl.SSLCertVerificationError):
+        lasting = True
         reason = f"the server's certificate is not trusted ({error.verify_message})"
         remedy = "Give the certificate authority in ca_path, and use a name or address that the certificate is for"
     elif isinstance(error, ssl.SSLError):
@@ -144,15 +169,58 @@ def explain(error, url, timeout):
     elif isinstance(error, http.client.HTTPException):
         reason = f"the answer cannot be read ({type(error).__name__}: {error})"
         remedy = f"Another service may use this port. {CHECK_PORT}"
-    else:
-        reason = f"no connection ({getattr(error, 'strerror', None) or error})"
+    elif isinstance(error, OSError):
+        reason = f"no connection ({error.strerror or error})"
         remedy = "Check the address, the network and the firewall between here and there"
-    return SchedulerError(url, reason, remedy, status)
+    else:
+        reason = f"the answer cannot be read ({type(error).__name__}: {error})"
+        remedy = f"Another service may use this port. {CHECK_PORT}"
+    return SchedulerError(url, reason, remedy, status, lasting)
 
 
 def shorten(text, length=60):
     """The beginning of something, in quotes and on one line."""
     return repr(text if len(text) <= length else text[:length] + "...")
+
+
+def within(seconds, function):
+    """Return what ``function`` returns, or raise what it raises; raise socket.timeout after so many seconds.
+
+    A socket's time-out bounds one operation alone: a name that is not resolved, or headers that arrive one by one, take
+    longer. The thread that is left behind ends with the process.
+    """
+    outcome = queue.Queue()
+
+    def run():
+        try:
+            outcome.put((function(), None))
+        except BaseException as e:  # also a MemoryError: whoever waits has to know
+            outcome.put((None, e))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        value, error = outcome.get(timeout=seconds)
+    except queue.Empty:
+        raise socket.timeout from None
+    if error:
+        raise error
+    return value
+
+
+def make_context(url, validate_certs, ca_path):
+    """The settings of TLS for asking at ``url``."""
+    try:
+        context = ssl.create_default_context(cafile=ca_path)
+    except (OSError, ValueError) as e:  # an ssl.SSLError is an OSError
+        raise SchedulerError(
+            url,
+            f"ca_path is {ca_path}, which cannot be used ({getattr(e, 'strerror', None) or e})",
+            "Give a file with certificates in PEM format that the user of the module may read",
+        ) from e
+    if not validate_certs:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 class SchedulerHTTP:
@@ -163,20 +231,29 @@ class SchedulerHTTP:
     url : str
         Where its dashboard is, such as ``http://10.0.0.1:8787``, with the prefix if it has one.
     timeout : float
-        Seconds that one request may take.
+        Seconds that one request may take. A report takes at most nine requests.
     validate_certs : bool
         Whether an https certificate must be trusted.
     ca_path : str, optional
         File with the certificate authorities to trust.
     """
 
+    #: How often identity.json is asked for before the page of workers is read instead, and the seconds in between.
+    attempts, pause = 4, 0.2
+
     def __init__(self, url, timeout=5.0, validate_certs=True, ca_path=None):
         self.root = normalize_url(url)
         self.timeout = timeout
-        self.validate_certs = validate_certs
-        self.ca_path = ca_path
         if ca_path and not os.path.isfile(ca_path):
             raise SchedulerError(url, f"ca_path is {ca_path}, which is no file here", "Copy the CA there first")
+        # The scheduler is part of the cluster: neither a proxy nor a login stands between it and its hosts. There is no
+        # handler of redirections, since what answers must not choose whom a host asks next.
+        self.opener = OpenerDirector()
+        handlers = [HTTPHandler(), HTTPDefaultErrorHandler(), HTTPErrorProcessor()]
+        if self.root.startswith("https:"):
+            handlers.append(HTTPSHandler(context=make_context(url, validate_certs, ca_path)))
+        for handler in handlers:
+            self.opener.add_handler(handler)
 
     def url(self, route):
         return f"{self.root}/{route}"
@@ -185,27 +262,20 @@ class SchedulerHTTP:
         """Return the text of a route and the headers that came with it."""
         url = self.url(route)
         try:
-            response = open_url(
-                url,
-                timeout=self.timeout,
-                validate_certs=self.validate_certs,
-                ca_path=self.ca_path,
-                decompress=False,
-                # The scheduler is part of the cluster: neither a proxy nor a login stands between it and its hosts.
-                use_proxy=False,
-                use_netrc=False,
-            )
-            with response:
-                return self._read(response).decode("utf-8", "replace"), response.headers
+            return within(self.timeout + GRACE, lambda: self._get(url))
         except UnicodeError as e:
             raise SchedulerError(url, "this is not a URL of a scheduler", "Write it like http://10.0.0.1:8787") from e
-        except (OSError, http.client.HTTPException) as e:
+        except Exception as e:  # another server's answer can make the library raise anything
             raise explain(e, url, self.timeout) from e
+
+    def _get(self, url):
+        with self.opener.open(url, timeout=self.timeout) as response:
+            return self._read(response).decode("utf-8", "replace"), response.headers
 
     def _read(self, response):
         # The socket's own time-out only bounds the wait for the next piece.
         deadline = time.monotonic() + self.timeout
-        body = b""
+        body = bytearray()
         while True:
             piece = response.read1(65536)
             body += piece
@@ -217,12 +287,12 @@ class SchedulerHTTP:
                 raise socket.timeout
 
     def get_json(self, route):
-        """Return the decoded JSON object of a route and the headers that came with it."""
+        """Return the decoded JSON of a route and the headers that came with it."""
         text, headers = self.get(route)
         try:
-            document = json.loads(text)
-        except ValueError:
-            kind = headers.get("Content-Type", "no type")
+            document = parse_json(text)
+        except Unreadable:
+            kind = printable(headers.get("Content-Type", "no type"), 60)
             raise SchedulerError(
                 self.url(route),
                 f"the answer is no JSON ({kind}), it begins {shorten(text)}",
@@ -237,8 +307,9 @@ class SchedulerHTTP:
         -------
         dict
             ``detail`` names the route. ``scheduler`` has what is known of it. ``count`` is the number of workers and
-            ``workers`` a list of them, or None where only the number is known. ``states`` counts paused and retiring
-            workers where the workers' own status is unknown. In all of these None means unknown.
+            ``workers`` a list of them, or None where only the number is known. ``known_tasks`` is the number of all tasks
+            and ``tasks`` that by state. ``states`` counts paused and retiring workers where the workers' own status is
+            unknown. In all of these None means unknown.
         """
         try:
             document, headers = self.get_json(SUMMARY)
@@ -251,10 +322,10 @@ class SchedulerHTTP:
     def _shaped(self, route, read, *documents):
         try:
             return read(*documents)
-        except (LookupError, TypeError, ValueError, AttributeError) as e:
+        except Unreadable as e:
             raise SchedulerError(
                 self.url(route),
-                f"the JSON has an unexpected shape ({type(e).__name__}: {e})",
+                f"the JSON has an unexpected shape ({e})",
                 f"Something else than a Dask scheduler answers, or one of another version of this collection. "
                 f"{CHECK_PORT}",
             ) from e
@@ -272,11 +343,11 @@ class SchedulerHTTP:
         better["scheduler"].update(report["scheduler"])
         return dict(report, **better)
 
-    def _get_identity(self, attempts=4, pause=0.2):
+    def _get_identity(self):
         """Return identity.json, or None where it answers 500, which it does until a worker's next idle heartbeat."""
-        for attempt in range(attempts):
+        for attempt in range(self.attempts):
             if attempt:
-                time.sleep(pause)
+                time.sleep(self.pause)
             try:
                 return self.get_json(IDENTITY)
             except SchedulerError as e:
@@ -285,13 +356,19 @@ class SchedulerHTTP:
         return None
 
     def _fill_without_identity(self, report):
+        # An administrator may leave any of these routes out, and Dask's page fails where a worker's metrics are odd.
+        left_out = (404, 500)
         try:
             workers = from_workers_page(self.get(WORKERS_PAGE)[0])
-            if len(workers) == report["count"]:  # otherwise it is a page that this file cannot read
-                report.update(detail="names", workers=workers)
+            if workers is not None:
+                report.update(detail="names", workers=workers, count=len(workers))
+        except SchedulerError as e:
+            if e.status not in left_out:
+                raise
+        try:
             report["states"] = from_metrics(self.get("metrics")[0])
         except SchedulerError as e:
-            if e.status != 404:  # both are routes that an administrator may leave out
+            if e.status not in left_out:
                 raise
         return report
 
@@ -315,101 +392,3 @@ class SchedulerHTTP:
             "distributed.scheduler.http.routes on the scheduler",
             404,
         )
-
-
-def from_summary(document):
-    """Read the document of this collection's runtime."""
-    if document["schema"] != SCHEMA:
-        raise ValueError(f"schema {document['schema']} instead of {SCHEMA}")
-    versions = document["versions"]
-
-    def with_versions(item):
-        number = item["versions"]
-        return dict(item, versions=None if number is None else versions[number])
-
-    scheduler = with_versions(document["scheduler"])
-    tasks = scheduler.pop("tasks")
-    count = scheduler.pop("workers")
-    return {
-        "detail": "full",
-        "scheduler": scheduler,
-        "count": int(count),
-        "workers": [
-            dict(with_versions(worker), name=str(worker["name"]), heartbeat_age=float(worker["heartbeat_age"]))
-            for worker in document["workers"]
-        ],
-        "tasks": tasks,
-        "states": None,
-    }
-
-
-def from_counts(document):
-    """Read ``json/counts.json``."""
-    return {
-        "detail": "counts",
-        "scheduler": {"clients": document["clients"] - 1},  # one is the scheduler's own
-        "count": int(document["workers"]),
-        "workers": None,
-        "tasks": {state: document[state] for state in ("erred", "memory", "processing", "released", "waiting")},
-        "states": None,
-    }
-
-
-def from_identity(document, headers):
-    """Read ``json/identity.json``; the clock that ``last_seen`` was read from is the scheduler's, so is ``Date``."""
-    try:
-        now = parsedate_to_datetime(headers["Date"]).timestamp()
-    except (TypeError, ValueError):
-        now = time.time()
-    return {
-        "detail": "identity",
-        "scheduler": {key: document[key] for key in ("id", "address", "started")},
-        "count": len(document["workers"]),
-        "workers": [
-            {
-                "name": str(worker["name"]),
-                "address": address,
-                "host": worker["host"],
-                "status": worker["status"],
-                # told by workers that run this collection's runtime, even to a stock scheduler
-                "release": worker.get("daskops_release"),
-                "nthreads": worker["nthreads"],
-                "resources": worker["resources"],
-                "dashboard_port": worker["services"].get("dashboard"),
-                "memory_limit": worker["memory_limit"] or None,
-                "memory": worker["metrics"].get("memory"),
-                "heartbeat_age": round(max(0.0, now - worker["last_seen"]), 3),
-            }
-            for address, worker in document["workers"].items()
-        ],
-    }
-
-
-def from_workers_page(page):
-    """Read the table of ``info/main/workers.html``."""
-    workers = []
-    for row in page.split("<tr")[1:]:
-        cells = re.search(r'<a href="[^"]*/worker/[^"]*">([^<]+)</a></td>\s*<td>([^<]*)</td>\s*<td>\s*(\d+)', row)
-        sizes = re.findall(r'data-sort="([\d.]+|None)"', row)
-        used = re.search(r'<progress [^>]*value="(\d+)"', row)
-        if not cells or not sizes:
-            continue
-        address, name, nthreads = (html.unescape(cell).strip() for cell in cells.groups())
-        workers.append(
-            {
-                "name": name,
-                "address": address,
-                "host": urlsplit(address).hostname,
-                "nthreads": int(nthreads),
-                "memory_limit": None if sizes[0] == "None" else int(sizes[0]) or None,
-                "memory": int(used.group(1)) if used else None,
-                "heartbeat_age": round(float(sizes[-1]), 3),
-            }
-        )
-    return workers
-
-
-def from_metrics(text):
-    """Count paused and retiring workers; None where the scheduler lacks prometheus_client."""
-    found = re.findall(r'^dask_scheduler_workers\{state="(paused|retiring)"\} ([\d.]+)', text, re.MULTILINE)
-    return {state: int(float(number)) for state, number in found} or None

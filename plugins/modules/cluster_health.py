@@ -11,15 +11,19 @@ short_description: Ask a Dask scheduler whether its cluster is whole
 version_added: "0.1.0"
 description:
   - Asks the scheduler over HTTP which workers it has, and judges that against what is expected.
-  - Waits for up to O(timeout) seconds until the cluster is no longer unhealthy. A scheduler that does not answer is
-    asked again too, since it may be starting.
+  - Waits for up to O(timeout) seconds until the cluster is healthy or degraded. A scheduler that does not answer is
+    asked again too, since it may be starting. One whose certificate is not trusted, that redirects or wants a login is
+    not asked again, because waiting does not change that.
   - V(unhealthy) is a cluster whose scheduler does not answer or is closing, that lacks workers, or has workers that are
     silent, or that run other package versions than the scheduler or another release than expected.
+  - V(unknown) is one of which the scheduler does not tell enough to say that it works. Treat it as V(unhealthy) where the
+    answer decides what happens next.
   - V(degraded) is one that works, but has paused, retiring or unexpected workers, workers of different releases where
     none was expected, or Python versions that differ in their patch number alone. V(healthy) is any other.
-  - Works against any current Dask scheduler. One that was set up by this collection answers all of it in one request.
-    A stock scheduler tells neither versions nor releases, and while tasks run it does not tell which workers are paused
-    or retiring. RV(detail) says how much could be learned.
+  - Works against schedulers of distributed 2022.12 and newer. One that was set up by this collection answers all of it in
+    one request. A stock scheduler tells neither versions nor releases, and while tasks run it does not tell which workers
+    are paused or retiring. RV(detail) says how much could be learned.
+  - An answer may be 16 MiB long, and a question takes at most nine requests of O(request_timeout) each.
 options:
   url:
     description:
@@ -60,14 +64,15 @@ options:
     default: false
   until_idle:
     description:
-      - Wait until the scheduler has no work, instead of until the cluster is no longer unhealthy.
-      - Tasks that run or wait count as work, and so do results that clients hold.
+      - Wait until the scheduler has no work, instead of until the cluster is healthy or degraded.
+      - Tasks that run, wait for another task, for a worker or its resources, or are queued count as work, and so do results
+        that clients hold.
     type: bool
     default: false
   timeout:
     description:
-      - How many seconds to wait until the cluster is no longer unhealthy. V(0) asks once.
-      - The last question is asked when they are over, and may take up to O(request_timeout) itself.
+      - How many seconds to wait until the cluster is healthy or degraded. V(0) asks once.
+      - The last question is asked when they are over.
     type: float
     default: 0
   interval:
@@ -89,7 +94,7 @@ options:
     type: float
     default: 30
   fail_when_unhealthy:
-    description: Whether an unhealthy cluster fails the task. If V(false), look at RV(verdict).
+    description: Whether the verdicts V(unhealthy) and V(unknown) fail the task. If V(false), look at RV(verdict).
     type: bool
     default: true
   validate_certs:
@@ -154,7 +159,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 verdict:
-  description: V(healthy), V(degraded) or V(unhealthy).
+  description:
+    - V(healthy), V(degraded), V(unknown) or V(unhealthy). A cluster works if it is V(healthy) or V(degraded); whoever
+      decides by this goes on with these two and with nothing else.
+    - V(unknown) also where the arguments are wrong, so that nobody could be asked.
   returned: always
   type: str
   sample: healthy
@@ -171,13 +179,15 @@ detail:
   description:
     - How much the scheduler told. V(full) is everything.
     - V(identity) lacks versions, and releases of workers that do not run this collection's runtime.
-    - V(names) also lacks the workers' status. V(counts) only has the number of workers.
+    - V(names) also lacks the workers' status, and says only how many are paused or leave, if at all. V(counts) only has
+      the number of workers.
     - V(none) if the scheduler did not answer.
   returned: always
   type: str
   sample: full
 idle:
-  description: Whether the scheduler has no work. False if it did not answer.
+  description:
+    - Whether the scheduler knows of no task at all. False if it did not answer or did not tell.
   returned: always
   type: bool
 elapsed:
@@ -269,7 +279,9 @@ memory:
     used: 150000000
     limit: 2000000000
 tasks:
-  description: Number of tasks by state.
+  description:
+    - Number of tasks by state. A stock scheduler does not count those that are queued, and counts a result once for each
+      worker that holds it.
   returned: always
   type: dict
   sample:
@@ -302,33 +314,32 @@ workers:
       heartbeat_age: 0.3
 """
 
+import math
 import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.health import HEALTHY, UNHEALTHY, Expected, judge, unreachable, workers_are
+from ..module_utils.health import HEALTHY, UNKNOWN, WORKING, Expected, judge, unreachable, workers_are
 from ..module_utils.scheduler_http import SchedulerError, SchedulerHTTP
 
 
 def ask(scheduler, expected):
-    """Ask once."""
+    """Ask once; also return whether asking again can have another answer."""
     try:
-        return judge(scheduler.report(), expected)
+        return judge(scheduler.report(), expected), True
     except SchedulerError as e:
-        return unreachable(str(e), expected)
+        return unreachable(str(e), expected), not e.lasting
 
 
 def wait(scheduler, expected, timeout, interval, until_idle):
-    """Ask until the cluster is as wanted or the time is over."""
+    """Ask until the cluster is as wanted, nothing can change that, or the time is over."""
     started = time.monotonic()
     while True:
-        result = ask(scheduler, expected)
+        result, again = ask(scheduler, expected)
         elapsed = time.monotonic() - started
-        # Results that clients hold count as work: a scheduler that stops loses them like any other.
-        idle = result["detail"] != "none" and not any(result["tasks"].values())
-        wanted = idle if until_idle else result["verdict"] != UNHEALTHY
-        if wanted or elapsed >= timeout:
-            return dict(result, idle=idle, elapsed=round(elapsed, 3))
+        wanted = result["idle"] if until_idle else result["verdict"] in WORKING
+        if wanted or not again or elapsed >= timeout:
+            return dict(result, elapsed=round(elapsed, 3))
         time.sleep(min(interval, timeout - elapsed))
 
 
@@ -337,7 +348,13 @@ def summarize(url, result, timeout):
     if result["verdict"] == HEALTHY:
         return f"The Dask cluster at {url} is healthy, {workers_are(result['workers_present'])} registered."
     waited = f" after {result['elapsed']:.1f} s of waiting" if timeout else ""
-    return f"The Dask cluster at {url} is {result['verdict']}{waited}. {' '.join(result['problems'])}"
+    said = result["verdict"] if result["verdict"] != UNKNOWN else "not known to be healthy"
+    return f"The Dask cluster at {url} is {said}{waited}. {' '.join(result['problems'])}"
+
+
+def stop(module, problem):
+    """Fail because of the arguments. No verdict would be taken for none of the bad ones."""
+    module.fail_json(msg=problem, verdict=UNKNOWN, problems=[problem], idle=False)
 
 
 def main():
@@ -366,13 +383,15 @@ def main():
         supports_check_mode=True,
     )
     params = module.params
-    for name in ("interval", "request_timeout"):
-        if params[name] <= 0:
-            module.fail_json(msg=f"{name} is {params[name]:g}: give a number of seconds above 0.")
+    for name in ("interval", "request_timeout", "timeout", "silent_after", "certificate_warn_days"):
+        least = "above 0" if name in ("interval", "request_timeout") else "of at least 0"
+        # Written so that it rejects NaN, too.
+        if not (0 < params[name] < math.inf or (params[name] == 0 and least != "above 0")):
+            stop(module, f"{name} is {params[name]:g}: give a number {least}.")
     try:
         scheduler = SchedulerHTTP(params["url"], params["request_timeout"], params["validate_certs"], params["ca_path"])
     except SchedulerError as e:  # the arguments are wrong, which no waiting cures
-        module.fail_json(msg=str(e))
+        stop(module, str(e))
     expected = Expected(
         {worker["name"]: worker["release"] for worker in params["workers"] or []},
         complete=params["complete"],
@@ -384,7 +403,7 @@ def main():
     )
     result = wait(scheduler, expected, params["timeout"], params["interval"], params["until_idle"])
     result["msg"] = summarize(scheduler.root, result, params["timeout"])
-    if result["verdict"] == UNHEALTHY and params["fail_when_unhealthy"]:
+    if result["verdict"] not in WORKING and params["fail_when_unhealthy"]:
         module.fail_json(**result)
     module.exit_json(changed=False, **result)
 

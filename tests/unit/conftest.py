@@ -65,9 +65,9 @@ def environment(settings, variables):
 
 
 @contextlib.contextmanager
-def running(module, *args, settings=None, **variables):
+def running(module, *args, settings=None, python=sys.executable, **variables):
     """Run ``python -m module`` and kill it at the end; a process that was stopped dies of that too."""
-    command = [sys.executable, "-m", module, *map(str, args)]
+    command = [python, "-m", module, *map(str, args)]
     process = subprocess.Popen(
         command, env=environment(settings or {}, variables), stderr=subprocess.DEVNULL, start_new_session=True
     )

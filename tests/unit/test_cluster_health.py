@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import http.server
-import io
 import ipaddress
 import json
 import re
@@ -17,29 +16,15 @@ import threading
 import time
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
-from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_http import (
-    SchedulerHTTP,
-    from_workers_page,
-)
-from ansible_collections.daskops.cluster.plugins.modules import cluster_health
+from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_answers import from_workers_page
+from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_http import SchedulerHTTP
 from conftest import STOCK_ROUTES, free_port, scheduler, wait_until, worker
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from recorded import health
 
 W1, W2, W3 = {"name": "w1"}, {"name": "w2"}, {"name": "w3"}
-
-
-def health(url, **options):
-    """Run the module and return what it answers; it never changes anything."""
-    options = {"url": url, "_ansible_check_mode": True, "fail_when_unhealthy": False, **options}
-    output = io.StringIO()
-    with patch_module_args(options), contextlib.redirect_stdout(output), pytest.raises(SystemExit):
-        cluster_health.main()
-    result = json.loads(output.getvalue())
-    assert "exception" not in result and not result.get("changed")
-    return result
 
 
 def failure(url, **options):
@@ -401,7 +386,9 @@ def test_no_connection_in_time():
 def test_arguments_that_cannot_work():
     for url in ("10.0.0.1:8787", "http://10.0.0..1:8787"):
         assert "is not a URL of a scheduler" in health(url)["msg"]
-    assert "request_timeout is 0: give" in health("http://127.0.0.1:8787", request_timeout=0)["msg"]
+    for option, value in (("request_timeout", 0), ("interval", -1), ("timeout", "nan"), ("silent_after", "inf")):
+        result = health("http://127.0.0.1:8787", **{option: value})
+        assert f"{option} is {value}: give a number" in result["msg"] and result["verdict"] == "unknown"
     result = health("https://127.0.0.1:8787", ca_path="/no/such/ca.pem", timeout=60)
     assert result["failed"] and "which is no file here" in result["msg"]
 
@@ -438,10 +425,18 @@ def test_https(tmp_path, certificate):
         url = f"https://127.0.0.1:{started.port}"
         assert health(url, ca_path=certificate[0])["verdict"] == "healthy"
         assert health(url, validate_certs=False)["verdict"] == "healthy"
-        assert "certificate is not trusted" in failure(url) and "ca_path" in failure(url)
+        started_at = time.monotonic()
+        assert "certificate is not trusted" in failure(url, timeout=30) and "ca_path" in failure(url)
+        assert time.monotonic() - started_at < 10  # not asked again
         other_name = failure(f"https://localhost:{started.port}", ca_path=certificate[0])
         assert "Hostname mismatch" in other_name
         assert "If it speaks https, write https://" in failure(started.url)
+
+
+def test_authorities_that_are_none(tmp_path):
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
+    result = health("https://127.0.0.1:8787", ca_path=str(tmp_path / "ca.pem"), timeout=60)
+    assert result["failed"] and "which cannot be used" in result["msg"] and result["verdict"] == "unknown"
 
 
 def test_http_port_of_another_https_server(certificate):

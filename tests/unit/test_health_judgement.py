@@ -9,6 +9,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.health import (
     HEALTHY,
     NAMED,
     UNHEALTHY,
+    UNKNOWN,
     VERDICTS,
     Expected,
     judge,
@@ -41,6 +42,7 @@ def report(*workers, **changes):
         "count": len(workers),
         "workers": list(workers),
         "tasks": {},
+        "known_tasks": 0,
         "states": None,
         **changes,
     }
@@ -81,6 +83,7 @@ def test_unexpected_only_degrades():
     result = judge(report(worker("a"), worker("b")), expect("a"))
     assert (result["verdict"], result["unexpected"]) == (DEGRADED, ["b"])
     assert "b on host-of-b" in only_problem(result)
+    assert "remove.yml --limit HOST" in only_problem(result)
 
 
 def test_count():
@@ -194,12 +197,42 @@ def test_an_incomplete_list_says_nothing_about_the_others():
 
 def test_names_that_are_not_told():
     unknown = {"workers": None, "detail": "counts", "scheduler": {}}
-    assert judge(report(count=2, **unknown), expect("a", "b"))["verdict"] == DEGRADED
+    assert judge(report(count=2, **unknown), expect("a", "b"))["verdict"] == UNKNOWN
+    assert judge(report(count=2, **unknown), Expected())["verdict"] == UNKNOWN
     result = judge(report(count=1, **unknown), expect("a", "b"))
     assert (result["verdict"], result["missing"]) == (UNHEALTHY, [])
-    assert "1 worker is registered instead of 2" in only_problem(result)
-    result = judge(report(count=1, states={"paused": 1, "retiring": 0}, **unknown), Expected())
-    assert (result["verdict"], only_problem(result)[:18]) == (DEGRADED, "1 worker is paused")
+    assert any("1 worker is registered instead of 2" in problem for problem in result["problems"])
+
+
+def test_states_that_are_only_counted():
+    """Which worker is paused is not told; where not all workers are judged it may be another one."""
+    pages = [worker("a", status=None), worker("b", status=None)]
+    for states, verdict in (({"paused": 1, "retiring": 0}, DEGRADED), ({"paused": 0}, HEALTHY), (None, UNKNOWN)):
+        assert judge(report(*pages, states=states), expect("a", "b"))["verdict"] == verdict
+    result = judge(report(*pages, states={"paused or retiring": 1}), expect("a", complete=False))
+    assert (result["verdict"], only_problem(result)[:30]) == (UNKNOWN, "1 worker is paused or retiring")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"heartbeat_age": None}, {"status": None}, {"status": "init"}, {"status": "resting"}, {"versions": None}],
+)
+def test_what_is_not_known_of_a_worker_is_not_healthy(changes):
+    result = judge(report(worker("a"), worker("b", **changes)), expect("a", "b"))
+    assert result["verdict"] == UNKNOWN and "b on host-of-b" in only_problem(result)
+
+
+def test_release_that_is_not_told_under_load():
+    page = worker("a")
+    del page["release"]
+    result = judge(report(page, detail="names"), Expected({"a": "new.1"}))
+    assert (result["verdict"], result["release_differences"]) == (UNKNOWN, {})
+
+
+@pytest.mark.parametrize(("known", "idle"), [(0, True), (3, False), (None, False)])
+def test_a_scheduler_has_no_work_only_where_that_is_known(known, idle):
+    assert judge(report(known_tasks=known, tasks={"memory": 0}), Expected())["idle"] is idle
+    assert unreachable("nothing listens there", Expected())["idle"] is False
 
 
 def test_unreachable():
@@ -297,7 +330,7 @@ def test_any_other_json_is_refused_in_one_way(document):
 
 @given(st.text())
 def test_any_page_is_read_without_a_failure(text):
-    assert scheduler_http.from_workers_page(text) == []
+    assert scheduler_http.from_workers_page(text) is None
     assert scheduler_http.from_metrics(text) is None
 
 

@@ -1,0 +1,354 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Read what a Dask scheduler answers. Pure functions.
+
+Most of an answer repeats what workers and clients told the scheduler, so nothing in it has a type that can be relied on.
+Every value that a reader returns was checked: a number is finite, a text is short and has no control characters. A value
+of another type becomes None, which means unknown. A document that is not of a scheduler raises :class:`Unreadable`.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import re
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+#: The version of summary.json that this file reads.
+SCHEMA = 1
+
+#: Characters of a text that are kept. A worker's name is its host's, which has 253 at most, and a number.
+LENGTH = 300
+#: Items of a list or dictionary inside a worker's entry that are kept.
+ITEMS = 200
+
+#: The page of workers: characters of a row that are looked at. A real row has about 1,200.
+ROW = 20000
+
+
+class Unreadable(ValueError):
+    """A document that is not what a scheduler answers; the message says what is wrong with it."""
+
+
+def printable(value, length=LENGTH):
+    """``value`` as a text of one line without control characters, which are shown as escapes, and not too long."""
+    value = str(value)
+    more = "..." if len(value) > length else ""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value[:length]) + more
+
+
+def parse_json(text):
+    """Decode JSON whose numbers are numbers: NaN, infinity and numbers of more than 40 digits become None.
+
+    Raises
+    ------
+    Unreadable
+        If it is not JSON, or is nested too deeply.
+    """
+
+    def whole(digits):
+        return int(digits) if len(digits) <= 40 else None  # int() of many digits takes minutes before Python 3.11
+
+    def fraction(digits):
+        return number(float(digits))
+
+    try:
+        return json.loads(text, parse_int=whole, parse_float=fraction, parse_constant=lambda dummy: None)
+    except (ValueError, RecursionError):
+        raise Unreadable("it is not JSON") from None
+
+
+def number(value):
+    """``value`` if it is a finite number, else None."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def whole(value):
+    """``value`` as a whole number of at least 0, else None."""
+    value = number(value)
+    return int(value) if value is not None and value >= 0 else None
+
+
+def text(value):
+    """``value`` as a printable text if it is one, and not empty, else None."""
+    return printable(value) if isinstance(value, str) and value else None
+
+
+def name(value):
+    """``value`` as a name, which Dask lets be a text or a number, else None."""
+    return text(str(value)) if isinstance(value, (int, float)) and not isinstance(value, bool) else text(value)
+
+
+def numbers(value):
+    """The texts and finite numbers of a dictionary; empty if it is none."""
+    if not isinstance(value, dict):
+        return {}
+    found = {printable(key): number(item) for key, item in list(value.items())[:ITEMS]}
+    return {key: item for key, item in found.items() if item is not None}
+
+
+def texts(value):
+    """The texts of a list; empty if it is none."""
+    return [printable(item) for item in value[:ITEMS] if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def packages(value):
+    """Version by package, None for a package that is not installed. None if nothing is known."""
+    if not isinstance(value, dict) or not value:
+        return None
+    return {printable(key): None if item is None else printable(item) for key, item in list(value.items())[:ITEMS]}
+
+
+def a_dict(value, what):
+    """``value``, which has to be a dictionary; raises :class:`Unreadable` otherwise."""
+    if not isinstance(value, dict):
+        raise Unreadable(f"{what} is not an object")
+    return value
+
+
+def a_count(document, key):
+    """A whole number that a document has to have; raises :class:`Unreadable` otherwise."""
+    value = whole(document.get(key))
+    if value is None:
+        raise Unreadable(f"{key} is not a number")
+    return value
+
+
+def an_age(value):
+    """Seconds since a heartbeat, never negative; None if unknown."""
+    value = number(value)
+    return None if value is None else round(max(0.0, value), 3)
+
+
+def from_summary(document):
+    """Read the document of this collection's runtime."""
+    document = a_dict(document, "the answer")
+    if document.get("schema") != SCHEMA:
+        raise Unreadable(f"schema {printable(document.get('schema'), 20)} instead of {SCHEMA}")
+    versions, listed = document.get("versions"), document.get("workers")
+    if not isinstance(versions, list) or not isinstance(listed, list):
+        raise Unreadable("workers or versions is not a list")
+
+    def versions_of(item):
+        index = item.get("versions")
+        known = isinstance(index, int) and not isinstance(index, bool) and 0 <= index < len(versions)
+        return packages(versions[index]) if known else None
+
+    scheduler = a_dict(document.get("scheduler"), "scheduler")
+    status = text(scheduler.get("status"))
+    if status is None:
+        raise Unreadable("the scheduler's status is not a text")
+    tasks = a_dict(scheduler.get("tasks"), "tasks")
+    tasks = {printable(state): a_count(tasks, state) for state in list(tasks)[:ITEMS]}
+    workers = []
+    for worker in listed:
+        worker = a_dict(worker, "a worker")
+        called = name(worker.get("name"))
+        if called is None:
+            raise Unreadable("a worker has no name")
+        workers.append(
+            {
+                "name": called,
+                "address": text(worker.get("address")),
+                "host": text(worker.get("host")),
+                "status": text(worker.get("status")),
+                "release": text(worker.get("release")),
+                "pid": whole(worker.get("pid")),
+                "nanny": text(worker.get("nanny")),
+                "nthreads": whole(worker.get("nthreads")),
+                "resources": numbers(worker.get("resources")),
+                "dashboard_port": whole(worker.get("dashboard_port")),
+                "processing": whole(worker.get("processing")),
+                "memory_limit": whole(worker.get("memory_limit")) or None,
+                "memory": whole(worker.get("memory")),
+                "managed": whole(worker.get("managed")),
+                "spilled": whole(worker.get("spilled")),
+                "heartbeat_age": an_age(worker.get("heartbeat_age")),
+                "versions": versions_of(worker),
+                "certificate_expires": number(worker.get("certificate_expires")),
+                "drift": texts(worker.get("drift")),
+            }
+        )
+    return {
+        "detail": "full",
+        "scheduler": {
+            "id": text(scheduler.get("id")),
+            "address": text(scheduler.get("address")),
+            "status": status,
+            "started": number(scheduler.get("started")),
+            "release": text(scheduler.get("release")),
+            "versions": versions_of(scheduler),
+            "certificate_expires": number(scheduler.get("certificate_expires")),
+            "drift": texts(scheduler.get("drift")),
+            "clients": whole(scheduler.get("clients")),
+        },
+        "count": len(workers),
+        "workers": workers,
+        "tasks": tasks,
+        "known_tasks": sum(tasks.values()),
+        "states": None,
+    }
+
+
+def from_counts(document):
+    """Read ``json/counts.json``.
+
+    Only ``tasks`` counts every task once. ``waiting`` are those that wait for another task; those that wait for a worker are
+    ``unrunnable``, and those that the scheduler holds back (``queued``) have no count of their own.
+    """
+    document = a_dict(document, "the answer")
+    states = {state: state for state in ("erred", "memory", "processing", "released", "waiting")}
+    states["unrunnable"] = "no-worker"
+    return {
+        "detail": "counts",
+        "scheduler": {"clients": max(0, a_count(document, "clients") - 1)},  # one is the scheduler's own
+        "count": a_count(document, "workers"),
+        "workers": None,
+        "tasks": {state: a_count(document, key) for key, state in states.items()},
+        "known_tasks": a_count(document, "tasks"),
+        "states": None,
+    }
+
+
+def from_identity(document, headers):
+    """Read ``json/identity.json``; the clock that ``last_seen`` was read from is the scheduler's, and so is ``Date``."""
+    document = a_dict(document, "the answer")
+    listed = a_dict(document.get("workers"), "workers")
+    if text(document.get("address")) is None or text(document.get("id")) is None:
+        raise Unreadable("the scheduler has no address")
+    try:
+        now = parsedate_to_datetime(headers["Date"]).timestamp()
+    except (LookupError, TypeError, ValueError, OverflowError):
+        now = None
+    workers = []
+    for address, worker in listed.items():
+        worker = a_dict(worker, "a worker")
+        seen = number(worker.get("last_seen"))
+        services, metrics = worker.get("services"), worker.get("metrics")
+        workers.append(
+            {
+                "name": name(worker.get("name")) or printable(address),
+                "address": printable(address),
+                "host": text(worker.get("host")),
+                "status": text(worker.get("status")),
+                # told by workers that run this collection's runtime, even to a stock scheduler
+                "release": text(worker.get("daskops_release")),
+                "nthreads": whole(worker.get("nthreads")),
+                "resources": numbers(worker.get("resources")),
+                "dashboard_port": whole(services.get("dashboard")) if isinstance(services, dict) else None,
+                "memory_limit": whole(worker.get("memory_limit")) or None,
+                "memory": whole(metrics.get("memory")) if isinstance(metrics, dict) else None,
+                "heartbeat_age": None if now is None or seen is None else an_age(now - seen),
+            }
+        )
+    return {
+        "detail": "identity",
+        "scheduler": {
+            "id": text(document.get("id")),
+            "address": text(document.get("address")),
+            "started": number(document.get("started")),
+        },
+        "count": len(workers),
+        "workers": workers,
+    }
+
+
+def from_workers_page(page):
+    """Read the table of ``info/main/workers.html``, whose columns are found by their headings.
+
+    Returns
+    -------
+    list of dict or None
+        The workers. None if the page has another form than those of distributed 2022.12 to 2026.8.
+    """
+    rows = [row[:ROW] for row in page.split("<tr")[1:]]
+    if not rows:
+        return None
+    headings = re.findall(r"<th[ >]([^<]{0,100})<", rows[0])
+    columns = {heading.strip(" >\t\r\n").lower(): index for index, heading in enumerate(headings)}
+    if not {"worker", "name", "last seen"} <= columns.keys():
+        return None
+    width = max(columns.values()) + 1
+    workers = []
+    for row in rows[1:]:
+        cells = re.split(r"<td[ >]", row)[1:]
+        link = re.search(r'href="\.\./worker/[^"<]{1,1000}">([^<]{1,1000})<', cells[0]) if cells else None
+        if len(cells) < width or not link:
+            return None
+        address = html.unescape(link.group(1)).strip()
+        limit = _cell(cells, columns, "memory")
+        used = re.search(r'value="(\d{1,20})"', cells[columns.get("memory use", 0)])
+        workers.append(
+            {
+                "name": text(_cell(cells, columns, "name")[1]) or printable(address),
+                "address": printable(address),
+                "host": _host_of(address),
+                "nthreads": whole(_number_of(_cell(cells, columns, "cores")[1])),
+                # as Dask writes it for people where the page has no number to sort by, then it is unknown here
+                "memory_limit": whole(_number_of(limit[0])) or None,
+                "memory": int(used.group(1)) if used else None,
+                "heartbeat_age": an_age(_age_of(*_cell(cells, columns, "last seen"))),
+            }
+        )
+    return workers
+
+
+def _cell(cells, columns, key):
+    """What the cell of a column says to sort by, and its text; both empty if there is no such column."""
+    if key not in columns:
+        return "", ""
+    cell = cells[columns[key]]
+    sort = re.match(r'data-sort="([^"]{0,100})">', cell)
+    shown = cell[sort.end() :] if sort else cell
+    return sort.group(1) if sort else "", html.unescape(shown.partition("</td>")[0].strip(" >\t\r\n"))
+
+
+def _number_of(words):
+    try:
+        return number(float(words))
+    except ValueError:
+        return None
+
+
+#: Seconds by unit, as ``dask.utils.format_time`` writes them.
+SECONDS = {"d": 86400, "hr": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6}
+
+
+def _age_of(sort, shown):
+    """Seconds of a cell; None if it cannot be read. Before distributed 2024.4 it only has ``3.21 s`` or ``12m 3s``."""
+    if sort:
+        return _number_of(sort)
+    parts = re.findall(r"(-?\d+(?:\.\d+)?) ?(d|hr|ms|us|m|s)(?![a-z])", shown)
+    if not parts or " ".join(re.sub(r"(?<=\d) ", "", shown).split()) != " ".join(a + b for a, b in parts):
+        return None
+    return sum(float(amount) * SECONDS[unit] for amount, unit in parts)
+
+
+def _host_of(address):
+    try:
+        return text(urlsplit(address).hostname)
+    except ValueError:
+        return None
+
+
+#: The names of states in ``/metrics``, which distributed 2023.7 counts together.
+STATES = {"paused": "paused", "retiring": "retiring", "paused_or_retiring": "paused or retiring"}
+
+
+def from_metrics(page):
+    """Count paused and retiring workers; None if the scheduler does not.
+
+    Distributed 2022.12 does not count them, and no version has metrics without ``prometheus-client``.
+    """
+    found = re.findall(r'^dask_scheduler_workers\{state="(\w{1,40})"\} (\d{1,9}(?:\.\d{1,3})?)\s*$', page, re.MULTILINE)
+    counted = {STATES[state]: int(float(amount)) for state, amount in found if state in STATES}
+    return counted if "paused or retiring" in counted or {"paused", "retiring"} <= counted.keys() else None

@@ -1,0 +1,108 @@
+"""The states of a cluster that `make health-matrix` tries with several versions of distributed, and what was recorded then.
+
+A recording has the answers of a real scheduler by route, as they were but for parts that nobody reads: lines of ``metrics``
+about other things, and what surrounds the table in the page of workers. `make health-matrix RECORD=1` makes them again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import io
+import json
+import re
+import threading
+from pathlib import Path
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.daskops.cluster.plugins.modules import cluster_health
+
+RECORDINGS = Path(__file__).parent / "recordings"
+ROUTES = ["json/counts.json", "json/identity.json", "info/main/workers.html", "metrics"]
+
+#: Of each state: the verdict, the key of the result that names the worker w2 (None where nothing is wrong with it), and
+#: whether the scheduler has no work.
+STATES = {
+    "idle": ("healthy", None, True),
+    "idle-paused": ("degraded", "paused", True),
+    "holding": ("healthy", None, False),
+    "lacking": ("healthy", None, False),
+    "queueing": ("degraded", "paused", False),
+    "busy": ("healthy", None, False),
+    "busy-paused": ("degraded", "paused", False),
+    "busy-stopped": ("unhealthy", "silent", False),
+    "idle-stopped": ("unhealthy", "silent", True),
+    "idle-missing": ("unhealthy", "missing", True),
+    "busy-missing": ("unhealthy", "missing", False),
+}
+
+
+def health(url, **options):
+    """Run the module and return what it answers; it never changes anything."""
+    options = {"url": url, "_ansible_check_mode": True, "fail_when_unhealthy": False, **options}
+    output = io.StringIO()
+    with patch_module_args(options), contextlib.redirect_stdout(output), pytest.raises(SystemExit):
+        cluster_health.main()
+    result = json.loads(output.getvalue())
+    assert "exception" not in result and not result.get("changed")
+    return result
+
+
+def ask(url):
+    """What the module says of the workers w1 and w2, of which one is silent after three seconds."""
+    return health(url, workers=[{"name": "w1"}, {"name": "w2"}], silent_after=3)
+
+
+def check(result, state):
+    """Make sure that the verdict on a state is right, or "unknown" where the scheduler does not tell enough."""
+    verdict, key, idle = STATES[state]
+    said = json.dumps(result, indent=1)
+    assert result["verdict"] in (verdict, "unknown"), said
+    assert result["detail"] == "identity" or state.startswith(("busy", "queueing")), said
+    if result["detail"] == "identity":
+        assert result["verdict"] == verdict, said
+    if result["verdict"] == verdict and key and not (key == "paused" and result["detail"] == "names"):
+        assert "w2" in result[key], said
+    assert result["idle"] is idle, said
+
+
+def trim(route, body):
+    """The part of an answer that is kept."""
+    if route == "metrics":
+        lines = [line for line in body.splitlines() if re.match(r"dask_scheduler_(workers|tasks)\{", line)]
+        return "\n".join(lines) + "\n"
+    table = re.search(r"<table.*</table>", body, re.DOTALL)
+    return table.group() if route.endswith(".html") and table else body
+
+
+@contextlib.contextmanager
+def serving(answers):
+    """Serve ``answers``: status, headers and body by route. Others are not found."""
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            status, headers, body = answers.get(self.path.lstrip("/"), (404, {}, ""))
+            self.send_response_only(status)
+            for key, value in headers.items():
+                self.send_header(key, value)
+            self.end_headers()
+            with contextlib.suppress(OSError):  # who asked has heard enough
+                self.wfile.write(body if isinstance(body, bytes) else body.encode("utf-8", "surrogatepass"))
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{running.server_address[1]}"
+        finally:
+            running.shutdown()
+            thread.join()
+
+
+def read(version):
+    """The recordings of a version: answers by state."""
+    return json.loads((RECORDINGS / f"distributed-{version}.json").read_text())
