@@ -8,7 +8,6 @@ from __future__ import annotations
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import variables_of
 
 WINDOWS_SCHEDULER = (
     "{host}: the scheduler is not installed on Windows. There is no systemd there, and the scheduler's TCP server takes "
@@ -56,7 +55,7 @@ def problems(groups, hostvars, address, platform, tls, dashboard_proxy=False):
     ----------
     groups : dict of list of str
         Hosts by group.
-    hostvars : dict of Mapping
+    hostvars : dict of dict
         Variables by host.
     address : str
         Address of a scheduler that somebody else runs, or empty.
@@ -130,11 +129,9 @@ class ActionModule(ActionBase):
                 "dashboard_proxy": {"type": "bool", "default": False},
             }
         )
-        groups = task_vars["groups"]
-        hosts = [host for group in ("dask_scheduler", "dask_workers") for host in groups.get(group, [])]
         found = problems(
-            groups,
-            variables_of(hosts, task_vars, self._templar),
+            task_vars["groups"],
+            task_vars["hostvars"],
             arguments["scheduler_address"],
             arguments["scheduler_platform"],
             arguments["tls"],

@@ -12,7 +12,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import is_secret
-from ansible_collections.daskops.cluster.plugins.plugin_utils.manifest import make_manifest
+from ansible_collections.daskops.cluster.plugins.plugin_utils.manifest import digest, make_manifest
 
 
 class ActionModule(ActionBase):
@@ -50,6 +50,8 @@ class ActionModule(ActionBase):
         if result.get("failed"):
             return result
         result["id"], result["environment"] = manifest["id"], manifest["environment"]
+        if any(unit.startswith("dask-worker@") for unit in result["untried"]):
+            result["settings"] = _settings_of_pools(arguments)
         # What the roles that activate the release need, which in check mode is not on the host yet.
         kinds = sorted({about["kind"] for about in manifest["services"].values()})
         result["services"] = {
@@ -96,6 +98,17 @@ class ActionModule(ActionBase):
         lookup = lookup_loader.get("ansible.builtin.template", loader=self._loader, templar=self._templar)
         variables = _Variables(task_vars)
         return lookup.run([entry["template"]], variables=variables, template_vars=entry.get("variables", {}))[0]
+
+
+def _settings_of_pools(arguments):
+    """A digest of what the user has set of each pool of workers, by what the names of the pool's settings begin with."""
+    checks = [about.get("pools", {}) for about in arguments.get("check", []) if about["kind"] == "worker"]
+    pools = {prefix: pool for pools in checks for prefix, pool in pools.items()}
+    variables = arguments.get("environment_variables", {})
+    return {
+        prefix: digest(json.loads(json.dumps([pool, variables.get(f"{prefix}environment_variables")], default=str)))
+        for prefix, pool in pools.items()
+    }
 
 
 class _Variables(dict):

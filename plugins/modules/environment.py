@@ -120,7 +120,6 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     set_aside,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.sbom import bill_of_materials, known_hashes
-from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import reported
 
 DESCRIBE = """
 import importlib.metadata, json, platform, dask, distributed
@@ -251,12 +250,6 @@ def main():
         },
         supports_check_mode=True,
     )
-    with reported(module, "building the environment; services keep running what they ran"):
-        provide(module)
-
-
-def provide(module):
-    """Do what the module is for."""
     environments = os.path.join(module.params["home"], "environments")
     final = os.path.join(environments, module.params["id"])
     description = read_usable_environment(final)
@@ -273,11 +266,7 @@ def provide(module):
         module.fail_json(msg=str(error))
     description = read_usable_environment(final)
     if not description:
-        try:
-            description = build(module, environments, final)
-        except (OSError, SystemExit):  # which a failure is, too: a full disk is not kept full
-            shutil.rmtree(os.path.join(environments, f".partial-{module.params['id']}"), ignore_errors=True)
-            raise
+        description = build(module, environments, final)
     packages = "".join(f"{name}=={version}\n" for name, version in sorted(description["packages"].items()))
     module.exit_json(
         changed=True,

@@ -169,6 +169,10 @@ services:
   description: Release by name of the unit, by kind.
   type: dict
   returned: success
+settings:
+  description: Digest of what the user has set of each pool of workers, by what the names of its settings begin with.
+  type: dict
+  returned: when a worker is untried
 untried:
   description: Units of the services whose release has neither served on this host nor been tried.
   type: list
@@ -199,7 +203,6 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     set_aside,
     untried,
 )
-from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import reported
 
 #: Seconds for what should only define something.
 TIMEOUT = 60
@@ -404,12 +407,6 @@ def main():
         },
         supports_check_mode=True,
     )
-    with reported(module, "staging the release; services keep running what they ran"):
-        stage(module)
-
-
-def stage(module):
-    """Do what the module is for."""
     home, manifest = module.params["home"], module.params["manifest"]
     final = os.path.join(home, "releases", manifest["id"])
     files = {
@@ -442,19 +439,15 @@ def stage(module):
         partial = os.path.join(home, "releases", f".partial-{manifest['id']}")
         # Of a run that was cut off.
         shutil.rmtree(partial, ignore_errors=True)
-        try:
-            write_tree(partial, files)
-            stamp(partial, module.params["staged"])
-            os.symlink(environment, os.path.join(partial, "environment"))
-            if before:
-                keep_history(final, partial)
-                if not is_old(before, running):
-                    stamp(partial, before["staged"])
-            os.sync()
-            replace(final, partial)
-        except OSError:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
+        write_tree(partial, files)
+        stamp(partial, module.params["staged"])
+        os.symlink(environment, os.path.join(partial, "environment"))
+        if before:
+            keep_history(final, partial)
+            if not is_old(before, running):
+                stamp(partial, before["staged"])
+        os.sync()
+        replace(final, partial)
     module.exit_json(changed=True, untried=new, diff=differences(read_tree(current), files))
 
 

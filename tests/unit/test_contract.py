@@ -172,7 +172,7 @@ def test_documentation_parses_and_is_complete(module):
 
 
 # Options that an action plugin takes care of before the module is executed.
-OF_THE_ACTION = {"environment": {"present"}}
+OF_THE_ACTION = {"environment": {"present"}, "trial": {"settings"}}
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module not in ("certificates", "release")])

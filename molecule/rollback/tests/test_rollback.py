@@ -105,7 +105,8 @@ def test_batch_that_loses_a_host_is_put_back(cluster, play, preload):
 
 def test_batch_is_left_as_it_is_when_the_user_says_so(cluster, play, preload):
     before = cluster.releases()
-    change = preload(BROKEN.format(host=cluster.workers[0]))
+    # Without a trial, which would stop the run before the batch.
+    change = [*preload(BROKEN.format(host=cluster.workers[0])), "-e", "dask_trial=false"]
     run = play("upgrade", *change, "-e", "dask_rollback_on_failure=false")
     assert run.returncode != 0
     assert f"This batch ({cluster.workers[0]}) was left as it is" in run.output, run.output
@@ -119,7 +120,8 @@ def test_batch_is_left_as_it_is_when_the_user_says_so(cluster, play, preload):
 
 def test_way_back_leads_past_what_never_ran(cluster, play, preload):
     before = cluster.releases()
-    run = play("upgrade", *preload(BROKEN.format(host=cluster.workers[0])), "-e", "dask_rollback_on_failure=false")
+    options = ["-e", "dask_rollback_on_failure=false", "-e", "dask_trial=false"]
+    run = play("upgrade", *preload(BROKEN.format(host=cluster.workers[0])), *options)
     assert run.returncode != 0
     run = play("upgrade", *preload(BROKEN.format(host="nobody")), "-e", json.dumps({"dask_serial": "100%"}))
     assert run.returncode == 0, run.output
@@ -133,7 +135,7 @@ def test_scheduler_that_does_not_come_up_is_mended_by_the_next_run(cluster, play
     before = cluster.releases()
     broken = tmp_path / "broken.py"
     broken.write_text("import sys\n\n\ndef dask_setup(scheduler):\n    sys.exit('this preload is broken')\n")
-    run = play("site", "-e", json.dumps({"dask_scheduler_preloads": [str(broken)]}))
+    run = play("site", "-e", json.dumps({"dask_scheduler_preloads": [str(broken)], "dask_trial": False}))
     assert run.returncode != 0
     assert "dask-scheduler.service does not come up" in run.output and "this preload is broken" in run.output
     run = play("site")

@@ -1,0 +1,80 @@
+"""A release that cannot start is tried beside what runs, which goes on as if nothing had happened."""
+
+import json
+import os
+import signal
+
+import pytest
+
+PREFIX = {"distributed": {"scheduler": {"dashboard": {"bokeh-application": {"prefix": "/dask"}}}}}
+# It only takes long in a trial.
+SLOW = """
+import os
+import time
+
+
+def dask_setup(scheduler):
+    if os.environ.get("DASKOPS_TRIAL"):
+        time.sleep(20)
+"""
+
+
+def traces(cluster, name):
+    """What is there of a trial on a host."""
+    command = (
+        "ls -d /run/daskops-trial* /run/systemd/system/daskops-trial* 2>/dev/null; "
+        "systemctl list-units --all --plain --no-legend 'daskops-trial-*'; "
+        "ss --listening --tcp --numeric --no-header | awk '{print $4}' | sort"
+    )
+    return cluster.host(name).run(command).stdout
+
+
+@pytest.fixture
+def untouched(cluster):
+    """Fails if what runs is not what ran before, or something of a trial is left."""
+
+    def state():
+        show = cluster.host(cluster.scheduler).check_output(
+            "systemctl show -p MainPID -p NRestarts dask-scheduler.service"
+        )
+        return show, cluster.pids(), {name: traces(cluster, name) for name in [cluster.scheduler, *cluster.workers]}
+
+    before = state()
+    assert "daskops-trial" not in str(before)
+    yield state
+    assert state() == before
+
+
+def test_scheduler_that_cannot_start_is_left_out_of_the_cluster(cluster, play, load, untouched):
+    run = play("upgrade", "-e", json.dumps({"dask_scheduler_config": PREFIX}))
+    assert run.returncode != 0
+    assert f"{cluster.scheduler}: dask-scheduler.service of the new release" in run.output, run.output
+    assert "probably to blame: dask_scheduler_config (distributed.scheduler.dashboard.bokeh-application" in run.output
+    assert "got multiple values for keyword argument" in run.output
+    # The second run finds the release staged, and tries it again.
+    run = play("upgrade", "-e", json.dumps({"dask_scheduler_config": PREFIX}))
+    assert run.returncode != 0 and "does not come up" in run.output, run.output
+
+
+def test_worker_that_cannot_start_is_left_out_of_the_cluster(cluster, play, untouched):
+    change = ["-e", json.dumps({"dask_worker_arguments": ["--contact-address", "tls://10.0.0.1:9000"]})]
+    run = play("upgrade", *change, "--check")
+    assert run.returncode == 0, run.output
+    # Of hosts with the same settings, the first.
+    assert run.output.count("Would be tried beside what runs: dask-worker@1.service") == 1
+    run = play("upgrade", *change)
+    assert run.returncode != 0
+    assert f"{cluster.workers[0]}: dask-worker@1.service of the new release" in run.output, run.output
+    assert "probably to blame: dask_worker_arguments (--contact-address)" in run.output
+
+
+def test_run_that_is_killed_leaves_nothing_of_its_trial(cluster, play, untouched, tmp_path):
+    preload = tmp_path / "slow.py"
+    preload.write_text(SLOW)
+    process = play.start("upgrade", "-e", json.dumps({"dask_scheduler_preloads": [str(preload)]}))
+    try:
+        cluster.wait_until(lambda: "daskops-trial" in traces(cluster, cluster.scheduler), 120)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        play.finish(process)
+    cluster.wait_until(lambda: "daskops-trial" not in traces(cluster, cluster.scheduler), 60)

@@ -1,0 +1,72 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Try a release on its host, and say which variable is probably to blame if it does not come up."""
+
+from __future__ import annotations
+
+import re
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.daskops.cluster.plugins.plugin_utils.blame import sentence
+
+OF_SCHEDULERS = ("dask_scheduler_",)
+OF_WORKERS = ("dask_worker_", "dask_nanny_")
+#: Of the journal, the lines that are shown; the others are searched as well.
+LINES = 15
+
+
+def settings_of(unit, settings):
+    """Those of the settings that a service reads."""
+    if unit.startswith("dask-scheduler"):
+        return {variable: value for variable, value in settings.items() if not variable.startswith(OF_WORKERS)}
+    # Of pools, its own.
+    pool = re.search(r"@(?:([a-z][a-z0-9_]*)-)?\d+\.service", unit)[1]
+    return {
+        variable: value
+        for variable, value in settings.items()
+        if not variable.startswith(OF_SCHEDULERS)
+        and (not variable.startswith("dask_worker_pools.") or variable.split(".")[1] == pool)
+    }
+
+
+def explain(host, release, failure, settings):
+    """The message about a service that did not come up.
+
+    Parameters
+    ----------
+    host, release : str
+        Name of the host and id of the release.
+    failure : dict
+        ``unit``, ``problem`` and ``journal``.
+    settings : dict
+        What the user has set, by variable.
+    """
+    last = "\n".join(failure["journal"].splitlines()[-LINES:])
+    variable = sentence(failure["journal"], settings_of(failure["unit"], settings))
+    return (
+        f"{host}: {failure['unit']} of the new release {release} {failure['problem']}. It was tried beside what runs; "
+        f"nothing was stopped. {variable} Change it, or set dask_trial to false to do without this trial. The last lines of "
+        f"its journal:\n{last}"
+    )
+
+
+class ActionModule(ActionBase):
+    """See the documentation of the module of the same name."""
+
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        settings = arguments.pop("settings", {})
+        tried = (["dask-scheduler.service"] if arguments.get("scheduler") else []) + arguments.get("workers", [])
+        result["msg"] = f"Tried: {', '.join(tried)} of release {arguments['release']}."
+        if self._task.check_mode:
+            return {**result, "changed": False, "msg": f"Would be tried beside what runs: {', '.join(tried)}."}
+        answer = self._execute_module("daskops.cluster.trial", module_args=arguments, task_vars=task_vars)
+        failure = answer.pop("failure", None)
+        if failure:
+            said = explain(task_vars["inventory_hostname"], arguments["release"], failure, settings)
+            return {**result, "changed": False, "failed": True, "unit": failure["unit"], "msg": said}
+        return {**result, **answer}

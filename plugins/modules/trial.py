@@ -1,0 +1,401 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: trial
+short_description: Start a staged release once, beside what runs
+version_added: "0.1.0"
+description:
+  - Starts the scheduler of a release, and one worker of each pool that joins it, from the release's own units, as the same
+    user and in the same sandbox. They listen on free ports of C(127.0.0.1), and have directories of their own.
+  - Each has to tell systemd that it serves. The scheduler's pages C(/status) and C(/health) have to answer. Then all of it
+    is stopped and removed, also when the module fails or is interrupted. A service of a module that was killed ends by
+    itself within three minutes.
+  - Fails with the last lines of the journal and with the variable that is probably to blame. What runs is never touched.
+  - Roles of this collection use it; it needs a release that M(daskops.cluster.release) staged.
+author:
+  - The daskops.cluster authors
+attributes:
+  check_mode:
+    support: full
+    description: Starts nothing and says what would be started.
+  diff_mode:
+    support: none
+    description: Nothing changes.
+options:
+  home:
+    description: Directory of the collection on the host.
+    type: path
+    required: true
+  release:
+    description: Id of the release.
+    type: str
+    required: true
+  scheduler:
+    description:
+      - Whether the release's scheduler is tried. Otherwise workers join a scheduler without a configuration, which is
+        started in the sandbox of the first of them.
+    type: bool
+    default: false
+  workers:
+    description: Units of the workers that are tried.
+    type: list
+    elements: str
+    default: []
+  tls:
+    description: Whether services work with TLS. The certificates have to be installed.
+    type: bool
+    default: true
+  timeout:
+    description: Seconds that the services may take until all serve.
+    type: int
+    default: 120
+  settings:
+    description: What the user has set, by variable. The variable that is probably to blame is one of these.
+    type: dict
+    default: {}
+"""
+
+EXAMPLES = r"""
+- name: Try the release beside what runs
+  daskops.cluster.trial:
+    home: /opt/dask
+    release: "{{ release.id }}"
+    scheduler: true
+    workers: [dask-worker@1.service]
+    settings:
+      dask_scheduler_config: {distributed: {scheduler: {worker-ttl: 10 minutes}}}
+"""
+
+RETURN = r"""
+msg:
+  description: What was tried; in check mode, what would be.
+  type: str
+  returned: always
+seconds:
+  description: Time that the trial took.
+  type: float
+  returned: success, unless in check mode
+unit:
+  description: The service that does not come up.
+  type: str
+  returned: failure of a service
+"""
+
+import contextlib
+import glob
+import http.client
+import json
+import os
+import re
+import signal
+import ssl
+import sys
+import time
+import uuid
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import read
+from ansible_collections.daskops.cluster.plugins.module_utils.trials import (
+    LIFETIME,
+    PREFIX,
+    SCHEDULER_FILE,
+    given_arguments,
+    make_environment,
+    make_unit,
+    scheduler_arguments,
+    secret_values,
+    worker_arguments,
+)
+from ansible_collections.daskops.cluster.plugins.module_utils.units import (
+    LIMIT,
+    RUNTIME_DIRECTORIES,
+    SYSTEMD,
+    SystemctlError,
+    show_units,
+)
+from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable, read_text
+
+#: Units that are gone after a reboot.
+UNITS = "/run/systemd/system"
+SCHEDULER = "dask-scheduler.service"
+#: Seconds that a page may take. The first one of Bokeh takes the longest.
+PAGE_TIMEOUT = 20
+#: With which a run is interrupted.
+SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+#: A scheduler's file has some hundred bytes.
+MAX_BYTES = 2**20
+#: Characters of the journal.
+LENGTH = 10_000
+
+
+class Failed(Exception):
+    """A service does not come up.
+
+    Parameters
+    ----------
+    unit : str
+        The service that is tried.
+    name : str
+        The trial's own unit.
+    problem : str
+        What it does, after the name of the unit.
+    """
+
+    def __init__(self, unit, name, problem):
+        super().__init__(problem)
+        self.unit, self.name, self.problem = unit, name, problem
+
+
+class Trial:
+    """The units of one trial."""
+
+    def __init__(self, module):
+        self.module = module
+        self.home = module.params["home"]
+        self.release = os.path.join(self.home, "releases", module.params["release"])
+        self.workers = module.params["workers"]
+        self.id = f"{PREFIX}{uuid.uuid4().hex[:8]}"
+        self.scheduler = f"{self.id}-scheduler"
+        self.units = {}  # the unit that is tried, by the trial's own
+        self.secrets = set()
+
+    def texts(self, unit):
+        """The unit's file and its drop-ins: the release's, and those of an administrator."""
+        template = f"{unit.partition('@')[0]}@.service" if "@" in unit else unit
+        drop_ins = {}
+        for directory in (f"{SYSTEMD}/{template}.d", f"{SYSTEMD}/{unit}.d", f"{self.release}/systemd/{unit}.d"):
+            for path in glob.glob(f"{directory}/*.conf"):
+                ours = os.path.basename(path) == "daskops.conf"
+                if not ours or directory.startswith(self.release):
+                    drop_ins[os.path.basename(path)] = path
+        return [
+            read(f"{self.release}/systemd/{template}"),
+            *(read_text(path, LIMIT) for _name, path in sorted(drop_ins.items())),
+        ]
+
+    def write(self, name, unit, make_arguments, command=""):
+        """Write the trial's unit ``name`` for the unit that is tried, and its environment."""
+        given = read(f"{self.release}/services/{unit}.env")
+        self.secrets.update(secret_values(given))
+        path, environment = f"{UNITS}/{name}.service", f"{RUNTIME_DIRECTORIES}/{name}.env"
+        arguments = make_arguments(given_arguments(given))
+        text = make_environment(given, self.home, self.release, arguments)
+        if command:
+            # The configuration of workers is none for a scheduler.
+            text = re.sub(r"^(DASK_CONFIG|DASK_ROOT_CONFIG)=.*$", r"\1=/dev/null", text, flags=re.MULTILINE)
+        content = make_unit(self.texts(unit), unit, self.home, self.release, name, environment, path, command)
+        self.units[name] = unit
+        os.makedirs(UNITS, exist_ok=True)
+        # Arguments may be secret. What a unit says, systemd tells anybody, and warns of a mode that hides it.
+        for target, written, mode in ((environment, text, 0o600), (path, content, 0o644)):
+            with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+                file.write(written)
+
+    def prepare(self):
+        """Write all units."""
+        directory = f"{RUNTIME_DIRECTORIES}/{self.scheduler}"
+        if self.module.params["scheduler"]:
+            self.write(self.scheduler, SCHEDULER, lambda given: scheduler_arguments(given, directory))
+        else:
+            tls = f"{self.home}/tls"
+            options = "--protocol tcp"
+            if self.module.params["tls"]:
+                options = (
+                    f"--protocol tls --tls-ca-file {tls}/ca.pem --tls-cert {tls}/worker.pem --tls-key {tls}/worker.pem"
+                )
+            command = f"/bin/sh {self.release}/run.sh distributed.cli.dask_scheduler $DASKOPS_ARGUMENTS"
+            options += " --no-dashboard --preload daskops_runtime.scheduler"
+            self.write(self.scheduler, self.workers[0], lambda given: scheduler_arguments(options, directory), command)
+        for number, unit in enumerate(self.workers):
+            name = f"{self.id}-worker{number + 1}"
+            self.write(
+                name,
+                unit,
+                lambda given, name=name: worker_arguments(given, f"{RUNTIME_DIRECTORIES}/{name}", directory),
+            )
+
+    def states(self):
+        """``ActiveState``, or ``waiting`` as long as systemd works on it, by the trial's unit."""
+        shown = show_units(self.module, ["ActiveState", "Job"], [f"{name}.service" for name in self.units])
+        return {
+            unit[: -len(".service")]: "waiting"
+            if about["Job"] not in ("", "0") or about["ActiveState"] == "activating"
+            else about["ActiveState"]
+            for unit, about in shown.items()
+        }
+
+    def wait(self, names, deadline):
+        """Wait until the trial's units ``names`` serve; raises `Failed`."""
+        while True:
+            states = self.states()
+            # Workers wait for the scheduler, which comes first: where it failed, it is the reason.
+            for name in self.units:
+                if states.get(name) not in ("active", "waiting"):
+                    raise self.failed(name, "does not come up")
+            waiting = [name for name in names if states[name] != "active"]
+            if not waiting:
+                return
+            if time.monotonic() > deadline:
+                raise self.failed(waiting[0], f"does not come up within {self.module.params['timeout']} s")
+            time.sleep(0.1)
+
+    def failed(self, name, problem):
+        """A failure of the trial's unit ``name``."""
+        if name == self.scheduler and not self.module.params["scheduler"]:
+            problem = f"could not be tried: a scheduler in its sandbox {problem}"
+        return Failed(self.units[name], name, problem)
+
+    def run(self):
+        """Start everything; raises `Failed` where something does not come up."""
+        deadline = time.monotonic() + self.module.params["timeout"]
+        self.prepare()
+        command = ["systemctl", "start", "--no-block", *(f"{name}.service" for name in self.units)]
+        status, _output, errors = self.module.run_command(command)
+        if status != 0:
+            raise SystemctlError(f"{' '.join(command)} failed: {errors.strip()}")
+        self.wait([self.scheduler], deadline)
+        if self.module.params["scheduler"]:
+            self.look_at_pages()
+        self.wait(list(self.units), deadline)
+
+    def look_at_pages(self):
+        """Ask for the scheduler's pages; raises `Failed` where one does not answer."""
+        port = dashboard_port(f"{RUNTIME_DIRECTORIES}/{self.scheduler}/{SCHEDULER_FILE}")
+        if port is None:
+            raise self.failed(self.scheduler, "serves no pages")
+        pages = ["status"]
+        if "distributed.http.health" in read(f"{self.release}/scheduler/dask_configuration.yaml"):
+            pages.append("health")
+        for page in pages:
+            problem = ask(port, page, self.module.params["tls"])
+            if problem:
+                raise self.failed(self.scheduler, f"comes up, but its page /{page} does not answer: {problem}")
+
+    def journal(self, name):
+        """The last lines of a unit's journal, without secrets."""
+        self.module.run_command(["journalctl", "--sync"])
+        command = ["journalctl", "--no-pager", "--output=cat", "--lines=60", f"--unit={name}.service"]
+        said = self.module.run_command(command, errors="replace")[1].strip()
+        for value in sorted(self.secrets, key=len, reverse=True):
+            said = said.replace(value, "********")
+        return printable(said, LENGTH)
+
+    def remove(self):
+        """Stop and remove everything. What cannot be removed is a warning."""
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        names = [f"{name}.service" for name in self.units]
+        if not names:
+            return
+        status, _output, errors = self.module.run_command(["systemctl", "stop", *names])
+        if status != 0 and "not loaded" not in errors:
+            self.module.warn(f"The trial's services could not be stopped: {errors.strip()}")
+        for name in self.units:
+            for path in (f"{UNITS}/{name}.service", f"{RUNTIME_DIRECTORIES}/{name}.env"):
+                remove_file(path)
+
+
+def remove_file(path):
+    """Remove a file, if it is there."""
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(path)
+
+
+def remove_stale(module):
+    """Remove what is left of trials whose module was killed before it started anything."""
+    for path in glob.glob(f"{UNITS}/{PREFIX}*.service") + glob.glob(f"{RUNTIME_DIRECTORIES}/{PREFIX}*.env"):
+        try:
+            if os.stat(path).st_mtime < time.time() - 3 * LIFETIME:
+                os.remove(path)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            module.warn(f"{path}, which an earlier trial has left, could not be removed: {error.strerror}")
+
+
+def dashboard_port(path):
+    """The port of the pages of a scheduler that has written this file; None if it tells none.
+
+    The service may write to it.
+    """
+    try:
+        with open(
+            os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), encoding="utf-8", errors="replace"
+        ) as file:
+            port = json.loads(file.read(MAX_BYTES))["services"]["dashboard"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return port if isinstance(port, int) and 0 < port < 65536 else None
+
+
+def ask(port, page, tls):
+    """What is wrong with the answer to a page's request; None if nothing is."""
+    # Only whether it answers counts, and nothing is sent. A certificate need not be for 127.0.0.1.
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    connection = (
+        http.client.HTTPSConnection("127.0.0.1", port, timeout=PAGE_TIMEOUT, context=context)
+        if tls
+        else http.client.HTTPConnection("127.0.0.1", port, timeout=PAGE_TIMEOUT)
+    )
+    try:
+        connection.request("GET", f"/{page}")
+        answer = connection.getresponse()
+    except (OSError, http.client.HTTPException) as error:
+        return str(error) or type(error).__name__
+    finally:
+        connection.close()
+    return f"HTTP {answer.status} {answer.reason}" if answer.status >= 400 else None
+
+
+def interrupted(number, _frame):
+    """End in order, which removes the trial's units."""
+    sys.exit(f"interrupted by signal {number}")
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "home": {"type": "path", "required": True},
+            "release": {"type": "str", "required": True},
+            "scheduler": {"type": "bool", "default": False},
+            "workers": {"type": "list", "elements": "str", "default": []},
+            "tls": {"type": "bool", "default": True},
+            "timeout": {"type": "int", "default": 120},
+        },
+        supports_check_mode=True,
+    )
+    if module.check_mode:
+        module.exit_json(changed=False)
+    begin = time.monotonic()
+    for number in SIGNALS:
+        signal.signal(number, interrupted)
+    remove_stale(module)
+    trial = Trial(module)
+    failure = None
+    try:
+        trial.run()
+    except Failed as failed:
+        failure = failed
+    except (OSError, ValueError, SystemctlError) as error:
+        failure = error
+    finally:
+        # The journal outlives the unit.
+        trial.remove()
+    if isinstance(failure, Failed):
+        # The action plugin fails, with the variable that is to blame.
+        failure = {"unit": failure.unit, "problem": failure.problem, "journal": trial.journal(failure.name)}
+        module.exit_json(changed=False, failure=failure)
+    if failure:
+        module.fail_json(msg=f"The release could not be tried: {failure}. Correct that, or set dask_trial to false.")
+    module.exit_json(changed=False, seconds=round(time.monotonic() - begin, 1))
+
+
+if __name__ == "__main__":
+    main()

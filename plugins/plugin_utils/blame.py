@@ -1,0 +1,157 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which variable is probably to blame for a service that does not come up. Pure functions."""
+
+from __future__ import annotations
+
+import os
+import re
+
+#: What the journal says, and the settings of Dask that it is about. The first one that is set is to blame.
+SYMPTOMS = [
+    (r"uvloop|event.loop", ["distributed.admin.event-loop"]),
+    (
+        r"logging/config\.py|logging/handlers\.py|Unable to configure (handler|formatter|filter|logger|root)",
+        ["logging", "distributed.logging", "logging-file-config", "distributed.logging-file-config"],
+    ),
+    (r"bokeh/|BokehTornado|BokehApplication", ["distributed.scheduler.dashboard"]),
+    (r"[Cc]ompression|lz4|snappy|zstandard|zstd|brotli", ["distributed.comm.compression"]),
+    (r"ssl\.SSLError|cipher|SSLContext", ["distributed.comm.tls", "distributed.scheduler.dashboard.tls"]),
+    (r"http/routing|distributed/http/", ["distributed.scheduler.http", "distributed.worker.http"]),
+]
+#: How a command line says that it does not understand its arguments.
+ARGUMENTS = r"Failed to launch worker|^Usage: |^Error: |import_term|Not enough ports"
+#: How Dask says which module it runs: of the last one it says nothing more, if that ends the process.
+PRELOAD = r"(?:Creating preload|Import preload module|Run preload setup): (\S+)"
+#: A module of the release in a traceback.
+FILE = r"/releases/[^/]+/python/((?:\w+/)*\w+)\.py"
+#: Where systemd cannot make the sandbox.
+SANDBOX = r"status=226/NAMESPACE"
+#: A port that something else holds.
+TAKEN = r"Address already in use|Errno 98"
+
+
+def leaves(tree, prefix=""):
+    """Every value of nested mappings by its dotted path."""
+    for key, value in tree.items():
+        path = f"{prefix}{key}".replace("_", "-")
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{path}.")
+        else:
+            yield path, value
+
+
+def dask_settings(settings):
+    """What the user has set of Dask: variable, path and value, those that win first."""
+    found = []
+    for variable, value in settings.items():
+        if variable.endswith("_config") and isinstance(value, dict):
+            found += [(variable, path, one) for path, one in leaves(value)]
+        elif variable.endswith("environment_variables") and isinstance(value, dict):
+            for name, one in value.items():
+                if name.startswith("DASK_"):
+                    path = name[len("DASK_") :].lower().replace("__", ".").replace("_", "-")
+                    found.append((f"{variable}.{name}", path, one))
+    # Environment variables win, and what is for one kind of service wins over what is for all.
+    return sorted(found, key=lambda one: (not one[0].partition(".")[2], one[0] == "dask_config"))
+
+
+def module_of(name):
+    """The name under which an entry of a list of modules is imported."""
+    name = name.get("name", "") if isinstance(name, dict) else str(name)
+    return os.path.basename(name)[: -len(".py")] if name.endswith(".py") else name
+
+
+def user_module(said, settings):
+    """The variable that names a module that the journal ends with."""
+    modules = {
+        module_of(entry): variable
+        for variable, value in settings.items()
+        if variable.endswith(("_preloads", "_routes")) and isinstance(value, list)
+        for entry in value
+    }
+    named = [name.replace("/", ".") for name in re.findall(FILE, said)]
+    last = re.findall(PRELOAD, said)
+    for name in [*reversed(named), *last[-1:]]:
+        name = os.path.basename(name)[: -len(".py")] if name.endswith(".py") else name
+        for candidate in (name, name.split(".")[0]):
+            if candidate in modules:
+                return f"{modules[candidate]} ({candidate})"
+    return ""
+
+
+def about_arguments(said, settings):
+    """The variable whose arguments a command line does not understand, with the one that it names."""
+    for variable, value in settings.items():
+        if variable.endswith("arguments") and isinstance(value, list) and value:
+            options = [str(word).partition("=")[0] for word in value if str(word).startswith("--")]
+            named = [option for option in options if re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", said)]
+            return f"{variable} ({named[0]})" if named else variable
+    return ""
+
+
+def mentioned(said, settings):
+    """The variable whose key, value or name the journal mentions."""
+    for variable, path, value in dask_settings(settings):
+        if path in said or (isinstance(value, str) and len(value) > 3 and value in said):
+            return f"{variable} ({path})" if "." not in variable else variable
+    for variable, values in settings.items():
+        if variable.endswith("environment_variables") and isinstance(values, dict):
+            for name in values:
+                if re.search(rf"\b{re.escape(name)}\b", said):
+                    return f"{variable}.{name}"
+    return ""
+
+
+def blame(said, settings):
+    """The variable that is probably to blame for a service that did not come up.
+
+    Parameters
+    ----------
+    said : str
+        The last lines of the service's journal.
+    settings : dict
+        What the user has set, by variable. Names that end with ``_config`` are for configuration of Dask, with
+        ``environment_variables`` for environment variables, with ``_preloads`` and ``_routes`` for lists of modules, with
+        ``arguments`` for lists of arguments, and ``dask_..._paths``, ``..._devices`` and ``..._file`` for paths.
+
+    Returns
+    -------
+    str
+        The variable, with the part of its value in brackets; empty if nothing points to one.
+    """
+    if re.search(SANDBOX, said):
+        paths = [name for name in settings if name.endswith(("_paths", "_devices", "_file")) and settings[name]]
+        return ", ".join(paths)
+    module = user_module(said, settings)
+    if re.search(TAKEN, said) and module:
+        return module
+    if re.search(FILE, said) and module:
+        return module
+    for pattern, prefixes in SYMPTOMS:
+        if re.search(pattern, said):
+            for variable, path, _value in dask_settings(settings):
+                if any(path == prefix or path.startswith(f"{prefix}.") for prefix in prefixes):
+                    return f"{variable} ({path})" if "." not in variable else variable
+    arguments = about_arguments(said, settings) if re.search(ARGUMENTS, said, re.MULTILINE) else ""
+    return arguments or mentioned(said, settings) or module or missing_package(said)
+
+
+def missing_package(said):
+    """The variable for the lock, where a package is missing."""
+    missing = re.findall(r"No module named '([\w.]+)'", said)
+    return f"dask_environment_lock (it lacks {missing[-1]})" if missing else ""
+
+
+def sentence(said, settings):
+    """What to say of the variable that is probably to blame."""
+    variable = blame(said, settings)
+    if variable:
+        text = f"The variable that is probably to blame: {variable}."
+    else:
+        given = sorted(name for name, value in settings.items() if value)
+        text = f"One of these is probably to blame: {', '.join(given)}." if given else "Nothing in it was set by you."
+    if re.search(TAKEN, said):
+        text += " It may open a port that the running service holds; leave that out where DASKOPS_TRIAL is set."
+    return text

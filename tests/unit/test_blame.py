@@ -1,0 +1,127 @@
+"""Which variable is to blame for a service that does not come up."""
+
+import pytest
+from ansible_collections.daskops.cluster.plugins.action.trial import explain, settings_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.blame import blame, sentence
+
+BOKEH = """distributed.scheduler - INFO - State start
+Traceback (most recent call last):
+  File "/opt/dask/environments/1/lib/python3.11/site-packages/distributed/dashboard/core.py", line 51, in BokehApplication
+    return DaskBokehTornado(
+TypeError: distributed.dashboard.core.DaskBokehTornado() got multiple values for keyword argument 'prefix'
+daskops-trial-1-scheduler.service: Main process exited, code=exited, status=1/FAILURE"""
+WHERE = "distributed.scheduler.dashboard.bokeh-application.prefix"
+VARIABLE = "DASK_DISTRIBUTED__ADMIN__EVENT_LOOP"
+MONITOR = "dask_scheduler_preloads (monitor)"
+LOGGING = """  File "/usr/lib/python3.11/logging/config.py", line 573, in configure
+    raise ValueError('Unable to configure handler '
+ValueError: Unable to configure handler 'file'"""
+CONTACT = "ERROR - Failed to launch worker. Must specify --listen-address when --contact-address is given"
+PRELOAD = """distributed.preloading - INFO - Import preload module: daskops_runtime.scheduler
+distributed.preloading - INFO - Import preload module: monitor
+distributed.preloading - INFO - Run preload setup: daskops_runtime.scheduler
+distributed.preloading - INFO - Run preload setup: monitor
+this preload is broken"""
+TRACEBACK = """distributed.preloading - INFO - Run preload setup: other
+  File "/opt/dask/releases/0123456789ab/python/monitor.py", line 4, in dask_setup
+OSError: [Errno 98] Address already in use"""
+
+
+def nested(path, value):
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    return value
+
+
+PREFIX = nested(WHERE, "/dask")
+LOOP = nested("distributed.admin.event-loop", "uvloop")
+
+
+@pytest.mark.parametrize(
+    ("said", "settings", "variable"),
+    [
+        (BOKEH, {"dask_config": LOOP, "dask_scheduler_config": PREFIX}, f"dask_scheduler_config ({WHERE})"),
+        (BOKEH, {"dask_config": PREFIX}, f"dask_config ({WHERE})"),
+        (
+            "RuntimeError: ... 'uvloop' but the uvloop module is not installed",
+            {"dask_config": {**LOOP}},
+            "dask_config (distributed.admin.event-loop)",
+        ),
+        (
+            "uvloop module is not installed",
+            {"dask_config": LOOP, "dask_environment_variables": {VARIABLE: "uvloop"}},
+            f"dask_environment_variables.{VARIABLE}",
+        ),
+        (
+            "uvloop",
+            {"dask_config": LOOP, "dask_scheduler_config": LOOP},
+            "dask_scheduler_config (distributed.admin.event-loop)",
+        ),
+        (LOGGING, {"dask_config": {"logging": {"version": 1}}}, "dask_config (logging.version)"),
+        (
+            LOGGING, {"dask_config": nested("distributed.logging-file-config",
+            "/x")},
+            "dask_config (distributed.logging-file-config)",
+        ),
+        (CONTACT, {"dask_worker_arguments": ["--contact-address", "tls://1"]}, "dask_worker_arguments (--contact-address)"),
+        (
+            CONTACT, {"dask_worker_pools.a.arguments": ["--contact-address=tls://1"]},
+            "dask_worker_pools.a.arguments (--contact-address)",
+        ),
+        ("Error: Invalid value for '--x'", {"dask_worker_arguments": ["--pid-file", "x"]}, "dask_worker_arguments"),
+        (PRELOAD, {"dask_scheduler_preloads": ["other", "files/monitor.py"]}, MONITOR),
+        (PRELOAD, {"dask_scheduler_preloads": [{"name": "monitor", "arguments": ["1"]}]}, MONITOR),
+        (TRACEBACK, {"dask_worker_preloads": ["other"], "dask_worker_routes": ["monitor"]}, "dask_worker_routes (monitor)"),
+        ("status=226/NAMESPACE", {"dask_worker_paths": ["/data"], "dask_worker_devices": []}, "dask_worker_paths"),
+        (
+            "ValueError: LICENSE_FILE is empty",
+            {"dask_environment_variables": {"LICENSE_FILE": ""}},
+            "dask_environment_variables.LICENSE_FILE",
+        ),
+        (
+            "ValueError: could not convert string to float: 'muchness'",
+            {"dask_config": nested("a.b_c",
+            "muchness")},
+            "dask_config (a.b-c)",
+        ),
+        ("ModuleNotFoundError: No module named 'bokeh'", {}, "dask_environment_lock (it lacks bokeh)"),
+        ("Killed", {"dask_config": LOOP}, ""),
+        ("", {}, ""),
+    ],
+)  # fmt: skip
+def test_variable_is_found(said, settings, variable):
+    assert blame(said, settings) == variable
+
+
+def test_sentence_without_a_culprit_names_what_is_set():
+    assert sentence("Killed", {"dask_config": LOOP, "dask_worker_paths": [], "dask_worker_config": {"a": 1}}) == (
+        "One of these is probably to blame: dask_config, dask_worker_config."
+    )
+    assert sentence("Killed", {}) == "Nothing in it was set by you."
+
+
+def test_port_that_is_taken_is_explained():
+    said = sentence(TRACEBACK, {"dask_worker_preloads": ["monitor"]})
+    assert "dask_worker_preloads (monitor)" in said and "DASKOPS_TRIAL" in said
+
+
+def test_settings_of_other_services_are_not_to_blame():
+    settings = {
+        "dask_config": 1,
+        "dask_scheduler_config": 2,
+        "dask_worker_config": 3,
+        "dask_nanny_preloads": 4,
+        "dask_worker_pools.a.arguments": 5,
+        "dask_worker_pools.b_c.arguments": 6,
+    }
+    assert set(settings_of("dask-scheduler.service", settings).values()) == {1, 2}
+    assert set(settings_of("dask-worker@1.service", settings).values()) == {1, 3, 4}
+    assert set(settings_of("dask-worker@b_c-2.service", settings).values()) == {1, 3, 4, 6}
+
+
+def test_message_says_where_what_and_what_to_do():
+    failure = {"unit": "dask-scheduler.service", "problem": "does not come up", "journal": BOKEH}
+    said = explain("head", "0123456789ab", failure, {"dask_scheduler_config": PREFIX})
+    assert said.startswith("head: dask-scheduler.service of the new release 0123456789ab does not come up.")
+    assert "nothing was stopped" in said and "dask_scheduler_config (distributed.scheduler.dashboard" in said
+    assert "dask_trial" in said and said.endswith(BOKEH)

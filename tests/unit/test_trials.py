@@ -1,0 +1,263 @@
+"""What a release is tried with: the units of a trial, and which hosts try what."""
+
+import ssl
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from ansible_collections.daskops.cluster.plugins.filter.trials import trials
+from ansible_collections.daskops.cluster.plugins.module_utils.trials import (
+    at_release,
+    given_arguments,
+    make_environment,
+    make_unit,
+    scheduler_arguments,
+    secret_values,
+    service_section,
+    with_specifiers,
+    worker_arguments,
+)
+from ansible_collections.daskops.cluster.plugins.modules.trial import ask, dashboard_port
+
+RELEASE = "/opt/dask/releases/0123456789ab"
+UNIT = """[Unit]
+Description=Dask worker %i
+PartOf=dask-workers.target
+
+[Service]
+User=dask
+EnvironmentFile=-/opt/dask/current/services/%n.env
+ExecStart=/bin/sh /opt/dask/current/run.sh $DASKOPS_COMMAND $DASKOPS_ARGUMENTS
+RuntimeDirectory=dask-worker-%i
+Restart=always
+BindReadOnlyPaths=/opt/dask /usr
+
+[Install]
+WantedBy=multi-user.target
+"""
+ENVIRONMENT = """# Threads
+OMP_NUM_THREADS=1
+MALLOC_TRIM_THRESHOLD_=65536
+PASSWORD="a \\"quoted\\" one"
+SHORT="abc"
+DASKOPS_SHUTDOWN_TOKEN="0123456789abcdef"
+DASK_ROOT_CONFIG=/opt/dask/current/worker/dask_configuration.yaml
+DASK_CONFIG=/opt/dask/current/worker/dask_configuration.yaml
+DASKOPS_LIFETIME=1 hour
+DASKOPS_ARGUMENTS=tls://10.0.0.1:8786 --name w-1 --host 10.0.0.2 --worker-port 8800 --nanny --nanny-port 8700
+"""
+
+
+def assigned(text, name):
+    """What systemd takes a setting for that may be given several times: an empty one drops those before it."""
+    found = []
+    for line in service_section(text):
+        key, _, value = line.partition("=")
+        if key == name:
+            found = [*found, value] if value else []
+    return found
+
+
+def test_unit_of_a_trial_is_that_of_the_service_elsewhere():
+    drop_in = "[Unit]\nAfter=data.mount\n[Service]\nExecStartPre=+/bin/true\nMemoryMax=%%1G\n"
+    text = make_unit(
+        [UNIT, drop_in],
+        "dask-worker@pool-1.service",
+        "/opt/dask",
+        RELEASE,
+        "daskops-trial-1-worker1",
+        "/run/e",
+        "/run/u",
+    )
+    assert assigned(text, "User") == ["dask"] and assigned(text, "BindReadOnlyPaths") == ["/opt/dask /usr"]
+    assert assigned(text, "ExecStart") == [f"/bin/sh {RELEASE}/run.sh $DASKOPS_COMMAND $DASKOPS_ARGUMENTS"]
+    assert assigned(text, "EnvironmentFile") == [f"-{RELEASE}/services/dask-worker@pool-1.service.env", "/run/e"]
+    assert assigned(text, "RuntimeDirectory") == ["daskops-trial-1-worker1"]
+    assert assigned(text, "Restart")[-1] == "no" and assigned(text, "WatchdogSec") == ["0"]
+    assert assigned(text, "ExecStartPre") == [] and assigned(text, "ExecStop") == []
+    assert assigned(text, "MemoryMax") == ["%%1G"]
+    assert "PartOf" not in text and "WantedBy" not in text and "data.mount" not in text
+
+
+def test_trial_may_have_another_command():
+    text = make_unit([UNIT], "dask-worker@1.service", "/opt/dask", RELEASE, "n", "/run/e", "/run/u", "/bin/other")
+    assert assigned(text, "ExecStart") == ["/bin/other"]
+
+
+def test_only_the_link_to_the_current_release_is_replaced():
+    text = "/opt/dask/current /opt/dask/current/a /opt/dask/current.d /opt/dask/currently /opt/dask/tls"
+    assert at_release(text, "/opt/dask/", "R") == "R R/a /opt/dask/current.d /opt/dask/currently /opt/dask/tls"
+
+
+@pytest.mark.parametrize(
+    ("unit", "text"),
+    [("dask-scheduler.service", "dask-scheduler.service, , dask-scheduler, %N, %%i"),
+     ("dask-worker@a-1.service", "dask-worker@a-1.service, a-1, dask-worker, %N, %%i")],
+)  # fmt: skip
+def test_specifiers_mean_the_service(unit, text):
+    assert with_specifiers("%n, %i, %p, %N, %%i", unit) == text
+
+
+def test_environment_of_a_trial():
+    lines = make_environment(ENVIRONMENT, "/opt/dask", RELEASE, "--a b").splitlines()
+    assert lines == [
+        f"DASK_ROOT_CONFIG={RELEASE}/worker/dask_configuration.yaml",
+        f"DASK_CONFIG={RELEASE}/worker/dask_configuration.yaml",
+        "DASKOPS_TRIAL=1",
+        "DASKOPS_LIFETIME=",
+        "DASKOPS_ARGUMENTS=--a b",
+    ]
+
+
+def test_worker_of_a_trial_joins_the_trials_scheduler_at_free_ports():
+    given = given_arguments(ENVIRONMENT)
+    assert given.startswith("tls://10.0.0.1:8786 ")
+    words = worker_arguments(given, "/run/w", "/run/s").split()
+    assert "tls://10.0.0.1:8786" not in words and "8786" not in "".join(words)
+
+    def last(option):
+        joined = [word.partition("=")[2] for word in words if word.startswith(f"{option}=")]
+        return joined[-1] if joined else words[len(words) - words[::-1].index(option)]
+
+    assert last("--scheduler-file") == "/run/s/scheduler.json" and last("--local-directory") == "/run/w"
+    assert last("--host") == "127.0.0.1" and last("--worker-port") == "0" and last("--nanny-port") == "0"
+    assert last("--dashboard-address") == "127.0.0.1:0"
+    # An option that is not for this worker is not given to it.
+    assert "--nanny-port" not in worker_arguments("tls://10.0.0.1:8786 --no-nanny", "/run/w", "/run/s")
+    # The worker that runs has the file.
+    assert worker_arguments("tls://a:1 --pid-file /x", "/run/w", "/run/s").endswith("--pid-file=")
+
+
+def test_scheduler_of_a_trial_listens_at_free_ports():
+    words = scheduler_arguments("--host 10.0.0.1 --port 8786 --scheduler-file /data/s", "/run/s").split()
+    options = dict(zip(words[::2], words[1::2]))
+    assert options == {
+        "--host": "127.0.0.1",
+        "--port": "0",
+        "--dashboard-address": "127.0.0.1:0",
+        "--scheduler-file": "/run/s/scheduler.json",
+    }
+
+
+def test_values_that_may_be_secret():
+    assert secret_values(ENVIRONMENT) == {'a "quoted" one', "0123456789abcdef"}
+
+
+# Who tries what
+
+
+def host(name, units, untried, shared="a", pools=None, gpu=""):
+    """Variables of a host: pool of each worker by unit."""
+    workers = [{"unit": unit, "pool": pool, "gpu": gpu, "nanny_port": None} for unit, pool in units.items()]
+    release = {
+        "untried": untried,
+        "settings": pools or {},
+        "services": {"worker": {unit: f"{shared}.{name}" for unit in units}},
+    }
+    return {"inventory_hostname": name, "__dask_plan": {"workers": workers}, "__dask_release": release}
+
+
+POOLS = ["dask-worker@a-1.service", "dask-worker@b-1.service"]
+ONE, TWO = "dask-worker@1.service", "dask-worker@2.service"
+
+
+def test_hosts_with_the_same_settings_try_them_once():
+    hosts = [host(f"node{number}", {ONE: "", TWO: ""}, [ONE, TWO]) for number in range(100)]
+    assert trials(hosts) == {"node0": {"scheduler": False, "workers": [ONE]}}
+
+
+def test_every_other_setting_is_tried():
+    settings = {"dask_worker_": "x"}
+    hosts = [
+        host("node1", {ONE: ""}, [ONE]),
+        host("node2", {ONE: ""}, [ONE], shared="b"),
+        host("node3", {ONE: ""}, [ONE], pools=settings),
+        host("node4", {ONE: ""}, [ONE], pools=settings),
+        host("node5", dict(zip(POOLS, "ab")), POOLS),
+        host("node6", {ONE: ""}, []),
+    ]  # fmt: skip
+    found = trials(hosts)
+    assert list(found) == ["node1", "node2", "node3", "node5"]
+    assert found["node5"]["workers"] == POOLS
+
+
+def test_scheduler_is_tried_where_it_is():
+    both = host("head", {ONE: ""}, ["dask-scheduler.service"])
+    assert trials([both]) == {"head": {"scheduler": True, "workers": []}}
+
+
+def test_workers_with_gpus_are_not_tried():
+    assert trials([host("node1", {ONE: ""}, [ONE], gpu="0")]) == {}
+
+
+def test_unchanged_hosts_try_nothing():
+    assert trials([host("node1", {ONE: ""}, []), {"inventory_hostname": "node2"}]) == {}
+
+
+# Pages
+
+
+class Pages(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response({"/status": 200, "/health": 500}.get(self.path, 404))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture(params=[False, True], ids=["http", "https"])
+def pages(request, tmp_path):
+    server = HTTPServer(("127.0.0.1", 0), Pages)
+    if request.param:
+        # For another name, and of a CA that nobody knows.
+        pem = tmp_path / "server.pem"
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        command += ["-subj", "/CN=elsewhere", "-keyout", str(pem), "-out", str(tmp_path / "cert")]
+        subprocess.run(command, check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tmp_path / "cert", pem)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_port, request.param
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_pages_have_to_answer(pages):
+    port, tls = pages
+    assert ask(port, "status", tls) is None
+    assert ask(port, "health", tls) == "HTTP 500 Internal Server Error"
+    assert ask(port, "other", tls) == "HTTP 404 Not Found"
+
+
+def test_pages_that_nobody_serves():
+    server = HTTPServer(("127.0.0.1", 0), Pages)
+    port = server.server_port
+    server.server_close()
+    assert "refused" in ask(port, "status", tls=False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "null", "[" * 100_000, '{"services": {}}', '{"services": {"dashboard": "8787"}}',
+     '{"services": {"dashboard": 0}}', '{"services": {"dashboard": 65536}}', '{"services": 1}', "\udc80"],
+)  # fmt: skip
+def test_file_of_a_scheduler_that_tells_no_port(tmp_path, text):
+    path = tmp_path / "scheduler.json"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    assert dashboard_port(str(path)) is None
+
+
+def test_file_of_a_scheduler(tmp_path):
+    path = tmp_path / "scheduler.json"
+    path.write_text('{"services": {"dashboard": 8787}}')
+    assert dashboard_port(str(path)) == 8787
+    (tmp_path / "link").symlink_to(path)
+    assert dashboard_port(str(tmp_path / "link")) is None
+    assert dashboard_port(str(Path(tmp_path, "none"))) is None
