@@ -8,6 +8,7 @@ from __future__ import annotations
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import variables_of
 
 WINDOWS_SCHEDULER = (
     "{host}: the scheduler is not installed on Windows. There is no systemd there, and the scheduler's TCP server takes "
@@ -55,7 +56,7 @@ def problems(groups, hostvars, address, platform, tls, dashboard_proxy=False):
     ----------
     groups : dict of list of str
         Hosts by group.
-    hostvars : dict of dict
+    hostvars : dict of Mapping
         Variables by host.
     address : str
         Address of a scheduler that somebody else runs, or empty.
@@ -129,9 +130,11 @@ class ActionModule(ActionBase):
                 "dashboard_proxy": {"type": "bool", "default": False},
             }
         )
+        groups = task_vars["groups"]
+        hosts = [host for group in ("dask_scheduler", "dask_workers") for host in groups.get(group, [])]
         found = problems(
-            task_vars["groups"],
-            task_vars["hostvars"],
+            groups,
+            variables_of(hosts, task_vars, self._templar),
             arguments["scheduler_address"],
             arguments["scheduler_platform"],
             arguments["tls"],

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 
@@ -14,10 +13,11 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.filter.worker_pools import SETTINGS, is_plain, wrong_value
 from ansible_collections.daskops.cluster.plugins.filter.worker_pools import problems as wrong_pools
+from ansible_collections.daskops.cluster.plugins.plugin_utils.groups import GROUPS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import evaluate, meant, variables_of
 
 SPECIFICATION = Path(__file__).parents[2] / "roles/preflight/meta/argument_specs.yml"
-GROUPS = ("dask_scheduler", "dask_workers", "dask_clients")
 
 # The smallest and the largest whole number, which a specification cannot say. Ports have bounds of their own.
 BOUNDS = {
@@ -86,15 +86,23 @@ def wanted(name, about, value):
     return "" if kind == "raw" or is_plain(value) else "a number or a text"
 
 
-def wrong_variables(variables, options):
+def cannot_be_evaluated(name, error, about):
+    """What is wrong with a variable whose value Ansible cannot evaluate."""
+    # The message shows the template, which may hold a secret.
+    why = "" if about.get("no_log") else f": {' '.join(str(error).split())}".rstrip(".")
+    facts = " Facts (ansible_...) are not gathered by these playbooks." if "ansible_" in why else ""
+    return f"cannot be evaluated{why}.{facts} Correct the template, or give the password of its vault."
+
+
+def wrong_variables(values, errors, options):
     """What is wrong with the variables of one host, one sentence each, and the name of the variable that it is about."""
-    for name, value in variables.items():
+    for name, error in errors.items():
+        yield name, cannot_be_evaluated(name, error, options[name])
+    for name, value in values.items():
         setting = name.removeprefix("dask_worker_")
-        if not name.startswith("dask_"):
-            continue
         if name not in options:
-            near = difflib.get_close_matches(name, options, 1, 0.8)
-            hint = f"Did you mean {near[0]}?" if near else "Remove it; the README lists the variables there are."
+            near = meant(name, options)
+            hint = f"Did you mean {near}?" if near else "Remove it; the README lists the variables there are."
             yield name, f"is no variable of daskops.cluster. {hint}"
         elif value is None:
             yield name, "is empty. Give it a value, or leave it out."
@@ -108,9 +116,9 @@ def wrong_variables(variables, options):
             yield from ((name, sentence.removeprefix(f"{name} ")) for sentence in wrong_value(name, setting, value))
 
 
-def wrong_pools_of(variables):
+def wrong_pools_of(values):
     """The same of a host's pools of workers: what two variables say together."""
-    pools, overrides = (variables.get(f"dask_worker_pool{kind}", {}) for kind in ("s", "_overrides"))
+    pools, overrides = (values.get(f"dask_worker_pool{kind}", {}) for kind in ("s", "_overrides"))
     for sentence in wrong_pools(pools, overrides):
         where, dummy, what = sentence.partition(" ")
         yield where, what
@@ -121,8 +129,8 @@ def problems(hostvars, options, playing):
 
     Parameters
     ----------
-    hostvars : dict of dict
-        Variables by host.
+    hostvars : dict of Mapping
+        Variables by host, of which only those that begin with ``dask_`` are read.
     options : dict
         The collection's variables, by name, as an argument specification has them.
     playing : collection of str
@@ -130,8 +138,9 @@ def problems(hostvars, options, playing):
     """
     found = {}
     for host, variables in hostvars.items():
-        pools = wrong_pools_of(variables) if host in playing else []
-        for where, what in [*wrong_variables(variables, options), *pools]:
+        values, errors = evaluate(variables, options)
+        pools = wrong_pools_of(values) if host in playing else []
+        for where, what in [*wrong_variables(values, errors, options), *pools]:
             found.setdefault((where, what), []).append(host)
     for (where, what), hosts in sorted(found.items()):
         whose = "all hosts" if len(hosts) == len(hostvars) > 1 else ", ".join(sorted(hosts))
@@ -147,7 +156,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         options = yaml.safe_load(SPECIFICATION.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
-        groups, hostvars = task_vars["groups"], task_vars["hostvars"]
-        hosts = dict.fromkeys(host for group in GROUPS for host in groups.get(group, []))
-        found = problems({host: hostvars[host] for host in hosts}, options, task_vars["ansible_play_hosts_all"])
+        hosts = [host for group in GROUPS for host in task_vars["groups"].get(group, [])]
+        variables = variables_of(hosts, task_vars, self._templar)
+        found = problems(variables, options, task_vars["ansible_play_hosts_all"])
         return refuse(result, found)

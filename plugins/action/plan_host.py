@@ -39,7 +39,7 @@ UNFIT_FOR_SCRATCH = {
 
 
 # What stands in unit files, environment files and command lines without quotes.
-PLAIN_PATH = re.compile(r"/[\w.+@/-]+")
+PLAIN_PATH = re.compile(r"(?!.*/\.\.?(/|$))/[\w.+@/-]+")
 
 # Variables that the collection or systemd sets for a service: a user's value would be lost, or would stop the service.
 RESERVED = (
@@ -106,7 +106,10 @@ def bad_settings(host, settings):
     }
     for variable, path in ((variable, path) for variable, paths in given.items() for path in paths):
         if not PLAIN_PATH.fullmatch(str(path)):
-            yield f"{host}: {variable} is '{path}'. Give an absolute path of letters, digits and the characters . _ - + @"
+            yield (
+                f"{host}: {variable} is '{path}'. Give an absolute path of letters, digits and the characters . _ - + @, "
+                "without . and .. between slashes."
+            )
     yield from bad_variables(host, "dask_environment_variables", settings["environment_variables"])
     if settings["shutdown_token"] == "bad":
         yield (

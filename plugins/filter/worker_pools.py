@@ -49,6 +49,7 @@ import re
 
 from ansible.errors import AnsibleFilterError
 from ansible.module_utils.parsing.convert_bool import boolean
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import meant, plain
 
 PROFILES = ("numeric", "python", "mixed", "io", "gpu")
 COMMANDS = ("dask worker", "dask cuda worker")
@@ -77,6 +78,9 @@ SETTINGS = (
     "dashboard_port",
     "nanny_port",
 )
+
+# The variables that these are called after.
+VARIABLES = [f"dask_worker_{setting}" for setting in SETTINGS]
 
 # Those that are no number or text.
 DICTIONARIES = ("resources", "environment_variables")
@@ -136,7 +140,8 @@ def _wrong_pools(variable, pools):
                 if key in SETTINGS:
                     yield from wrong_value(where, key, value)
                 else:
-                    yield f"{where} is no setting of a pool.{_near(key, SETTINGS)}"
+                    setting = meant(f"dask_worker_{key}", VARIABLES).removeprefix("dask_worker_")
+                    yield f"{where} is no setting of a pool.{_near(setting or key, SETTINGS)}"
 
 
 def problems(pools, overrides):
@@ -159,6 +164,7 @@ def _completed(settings):
 
 def worker_pools(pools, overrides, defaults):
     """All settings by name of the pool; raises AnsibleFilterError where something else is said."""
+    pools, overrides, defaults = plain(pools), plain(overrides), plain(defaults)
     found = problems(pools, overrides)
     found += [wrong for key, value in defaults.items() for wrong in wrong_value(f"dask_worker_{key}", key, value)]
     if found:

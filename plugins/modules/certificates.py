@@ -69,6 +69,7 @@ reloaded:
   returned: success
 """
 
+import contextlib
 import os
 import pwd
 import time
@@ -80,6 +81,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.certificates impor
     stale_services,
     wanted_files,
 )
+from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import reported
 from ansible_collections.daskops.cluster.plugins.module_utils.units import shown_services
 
 #: Seconds that a service may take to read its certificates again.
@@ -88,11 +90,18 @@ PATIENCE = 20
 
 def write(path, content, mode, uid):
     """Replace a file; at no moment may anybody else read it."""
-    with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(content)
-    os.chown(path + ".new", uid, -1)
-    os.chmod(path + ".new", mode)
-    os.replace(path + ".new", path)
+    try:
+        with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chown(path + ".new", uid, -1)
+        os.chmod(path + ".new", mode)
+        os.replace(path + ".new", path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(path + ".new")  # a key may be in it
+        raise
 
 
 def main():
@@ -105,6 +114,12 @@ def main():
         },
         supports_check_mode=True,
     )
+    with reported(module, "installing the certificates; services keep those that they have read"):
+        install(module)
+
+
+def install(module):
+    """Do what the module is for."""
     authorities, certificates = module.params["authorities"], module.params["certificates"]
     user, directory = module.params["user"], os.path.join(module.params["home"], "tls")
     before, after = installed_files(directory), wanted_files(authorities, certificates, user)

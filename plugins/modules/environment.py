@@ -25,7 +25,7 @@ attributes:
     description: Tells whether the environment would be built.
   diff_mode:
     support: full
-    description: Shows the packages that come, go or change.
+    description: Shows the packages that the environment adds.
 options:
   home:
     description: Directory of the collection on the host; the environment becomes C(environments/ID) below it.
@@ -60,14 +60,6 @@ options:
     description:
       - The environments that the host was seen to have, RV(daskops.cluster.host_info#module:environments).
       - Where O(id) is among them, the host is not asked again.
-    type: dict
-    default: {}
-  current:
-    description: Id of the environment that the host runs now. Differences show which packages change from it.
-    type: str
-    default: ""
-  packages:
-    description: Version by package of the environment to build, for differences.
     type: dict
     default: {}
 """
@@ -128,6 +120,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     set_aside,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.sbom import bill_of_materials, known_hashes
+from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import reported
 
 DESCRIBE = """
 import importlib.metadata, json, platform, dask, distributed
@@ -258,6 +251,12 @@ def main():
         },
         supports_check_mode=True,
     )
+    with reported(module, "building the environment; services keep running what they ran"):
+        provide(module)
+
+
+def provide(module):
+    """Do what the module is for."""
     environments = os.path.join(module.params["home"], "environments")
     final = os.path.join(environments, module.params["id"])
     description = read_usable_environment(final)
@@ -274,8 +273,17 @@ def main():
         module.fail_json(msg=str(error))
     description = read_usable_environment(final)
     if not description:
-        description = build(module, environments, final)
-    module.exit_json(changed=True, environment=description)
+        try:
+            description = build(module, environments, final)
+        except (OSError, SystemExit):  # which a failure is, too: a full disk is not kept full
+            shutil.rmtree(os.path.join(environments, f".partial-{module.params['id']}"), ignore_errors=True)
+            raise
+    packages = "".join(f"{name}=={version}\n" for name, version in sorted(description["packages"].items()))
+    module.exit_json(
+        changed=True,
+        environment=description,
+        diff={"before_header": final, "after_header": final, "before": "", "after": packages},
+    )
 
 
 def build(module, environments, final):

@@ -89,14 +89,6 @@ options:
     description: Whether what is staged is to be tried before it is activated. Without it RV(untried) is empty.
     type: bool
     default: false
-  present:
-    description: The environments that the host was seen to have, RV(daskops.cluster.host_info#module:environments).
-    type: dict
-    default: {}
-  current:
-    description: Id of the environment that the host runs now. Differences show which packages change from it.
-    type: str
-    default: ""
   environment_variables:
     description:
       - The user's environment variables of the services, by the name of the setting that holds them. They are checked, too,
@@ -211,6 +203,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     set_aside,
     untried,
 )
+from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import reported
 
 #: Seconds for what should only define something.
 TIMEOUT = 60
@@ -301,32 +294,12 @@ def shown(path, text):
     return "\n".join(lines) + "\n"
 
 
-#: Files of a release that do not follow from the inventory, but come with the collection.
-OWN = re.compile(r"run\.sh|python/daskops_runtime/.*|.*\.release")
-
-
-def own_version(files):
-    """A short name of the collection's own files among ``files``; empty if there are none."""
-    own = {path: text for path, text in files.items() if OWN.fullmatch(path) and path.endswith((".py", ".sh"))}
-    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:12] if own else ""
-
-
 def differences(before, after):
-    """What Ansible shows for ``--diff``: the files that differ and follow from the inventory.
+    """What Ansible shows for ``--diff``: the files that differ.
 
-    Units are left out: the module services shows them. Of the collection's own files, one line tells that they differ from
-    those on the host.
+    Save units, which the module services shows, and the names of services' releases, which are in the manifest.
     """
-    versions = own_version(before), own_version(after)
-    own = [
-        {
-            "before_header": "files of the collection",
-            "after_header": "files of the collection",
-            "before": f"version {versions[0]}\n",
-            "after": f"version {versions[1]}\n",
-        }
-    ]
-    return (own if versions[0] and versions[0] != versions[1] else []) + [
+    return [
         {
             "before_header": path,
             "after_header": path,
@@ -334,7 +307,7 @@ def differences(before, after):
             "after": shown(path, after[path]) if path in after else "",
         }
         for path in sorted({**before, **after})
-        if before.get(path) != after.get(path) and not (path.startswith("systemd/") or OWN.fullmatch(path))
+        if before.get(path) != after.get(path) and not (path.startswith("systemd/") or path.endswith(".release"))
     ]
 
 
@@ -435,6 +408,12 @@ def main():
         },
         supports_check_mode=True,
     )
+    with reported(module, "staging the release; services keep running what they ran"):
+        stage(module)
+
+
+def stage(module):
+    """Do what the module is for."""
     home, manifest = module.params["home"], module.params["manifest"]
     final = os.path.join(home, "releases", manifest["id"])
     files = {
@@ -467,15 +446,19 @@ def main():
         partial = os.path.join(home, "releases", f".partial-{manifest['id']}")
         # Of a run that was cut off.
         shutil.rmtree(partial, ignore_errors=True)
-        write_tree(partial, files)
-        stamp(partial, module.params["staged"])
-        os.symlink(environment, os.path.join(partial, "environment"))
-        if before:
-            keep_history(final, partial)
-            if not is_old(before, running):
-                stamp(partial, before["staged"])
-        os.sync()
-        replace(final, partial)
+        try:
+            write_tree(partial, files)
+            stamp(partial, module.params["staged"])
+            os.symlink(environment, os.path.join(partial, "environment"))
+            if before:
+                keep_history(final, partial)
+                if not is_old(before, running):
+                    stamp(partial, before["staged"])
+            os.sync()
+            replace(final, partial)
+        except OSError:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
     module.exit_json(changed=True, untried=new, diff=differences(read_tree(current), files))
 
 

@@ -13,6 +13,8 @@ description:
   - Compares what the host's processes run with what they should, and stops, switches and starts those that differ.
   - What systemd reads, the host's C(current) link, and what starts at boot are brought in order on the way; units that are
     no longer planned are stopped and removed.
+  - Writes everything before it stops anything. If the operating system refuses to write, no service is touched; if it
+    refuses to switch, the services that ran are started again.
   - Succeeds only when every service has told systemd that it serves; fails with the last lines of its journal otherwise.
   - Then the releases and environments that the host no longer needs are removed, never one that a process uses.
 author:
@@ -118,6 +120,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.host_lock import HostLockError, take_lock
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune, read, read_release
+from ansible_collections.daskops.cluster.plugins.module_utils.replacement import Replacement
+from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import explain, reported
 from ansible_collections.daskops.cluster.plugins.module_utils.units import (
     SYSTEMD,
     UNIT,
@@ -140,7 +144,7 @@ class Host:
     def systemctl(self, *arguments, check=True):
         status, output, errors = self.module.run_command(["systemctl", *arguments])
         if check and status != 0:
-            self.module.fail_json(msg=f"systemctl {' '.join(arguments)} failed: {errors.strip()}")
+            raise SystemctlError(f"systemctl {' '.join(arguments)} failed: {errors.strip()}")
         return output
 
     def show(self, units):
@@ -148,10 +152,7 @@ class Host:
         if not units:
             return {}
         names = ["ActiveState", "SubState", "MainPID", "NRestarts", "Result", "UnitFileState"]
-        try:
-            return show_units(self.module, names, units)
-        except SystemctlError as error:
-            self.module.fail_json(msg=str(error))
+        return show_units(self.module, names, units)
 
     def services(self, kind):
         """The services of a kind that systemd has loaded, running or not."""
@@ -182,30 +183,6 @@ class Host:
         return printable(self.module.run_command(command)[1].strip())
 
 
-def write_units(before, after):
-    """Make the unit files under SYSTEMD ``after`` instead of ``before``, contents by relative path."""
-    for path in before.keys() - after.keys():
-        os.remove(os.path.join(SYSTEMD, path))
-        with contextlib.suppress(OSError):  # the drop-in directory, when it is empty
-            os.rmdir(os.path.dirname(os.path.join(SYSTEMD, path)))
-    for path, content in after.items():
-        if before.get(path) != content:
-            full = os.path.join(SYSTEMD, path)
-            os.makedirs(os.path.dirname(full), exist_ok=True)
-            with open(full + ".new", "w", encoding="utf-8") as file:
-                file.write(content)
-            os.chmod(full + ".new", 0o644)
-            os.replace(full + ".new", full)
-
-
-def point(link, target):
-    """Let the link point to the target, at no time to nothing."""
-    with contextlib.suppress(FileNotFoundError):
-        os.remove(link + ".new")
-    os.symlink(target, link + ".new")
-    os.replace(link + ".new", link)
-
-
 def ports_of(release, units):
     """The ports that services are to have, as a release's files tell."""
     found = set()
@@ -218,6 +195,10 @@ def ports_of(release, units):
 
 class NotReady(Exception):
     """A service does not come up; the message says which, with its last words."""
+
+
+class NotSwitched(Exception):
+    """The host could not be switched; the message says why, and what runs now."""
 
 
 def wait_until_ready(host, units, timeout):
@@ -267,6 +248,11 @@ class Activation:
         else:
             self.wanted, self.target = {}, self.linked
             self.units = self.files if self.state == "stopped" else {}
+
+        self.mark = Replacement()
+        mark = os.path.join(self.target, f"served-{self.kind}")
+        if not self.stopping and not os.path.islink(mark):
+            self.mark.link(mark, "manifest.json")
 
         states = host.show(sorted({*self.wanted, *host.services(self.kind), self.boot}))
         self.running = running_services(states)
@@ -320,50 +306,118 @@ class Activation:
         first, second = ((self.removed[half::2], self.restarted[half::2]) for half in (0, 1))
         staying = [unit for unit in [*second[0], *second[1]] if unit in self.running]
         held = ports_of(self.linked, staying)
-        if not self.restarted or held & ports_of(self.target, first[1]):
+        if not self.restarted or not staying or held & ports_of(self.target, first[1]):
             return [(self.removed, self.restarted)]
         return [part for part in (first, second) if any(part)]
 
     def carry_out(self):
-        """Stop, switch, start. Interrupted at any point, it goes on from there when carried out again."""
+        """Write, then for each part stop, switch and start. Interrupted at any point, it goes on when carried out again.
+
+        Raises
+        ------
+        NotReady, NotSwitched
+        """
         host = self.host
-        if self.enabled and not self.at_boot:
-            host.systemctl("disable", self.boot)
-        for leaving, units in self.parts():
-            # The target of the workers goes with them.
-            self.stop([*leaving, *units], [self.boot] if self.stopping and self.active else [])
-            write_units(self.files, self.units)
-            self.files = self.units
-            self.switch()
+        parts = self.parts()
+        replacements = [self.replacement(number, parts) for number in range(len(parts))]
+        try:
+            self.prepare(replacements)
+            if self.enabled and not self.at_boot:
+                host.systemctl("disable", self.boot)
+            for (leaving, units), replacement in zip(parts, replacements):
+                self.switch([*leaving, *units], replacement)
+                if not self.stopping and units:
+                    host.systemctl("reset-failed", *units, check=False)  # counts restarts from zero
+                    # The target would start the units of later parts, too.
+                    target = [self.boot] if replacement is replacements[-1] else []
+                    host.systemctl("start", "--no-block", *target, *units)
+                    wait_until_ready(host, units, host.module.params["start_timeout"])
+        finally:
+            for replacement in replacements:
+                replacement.discard()
+
+    def replacement(self, number, parts):
+        """The files and links that one of the ``parts`` changes.
+
+        What is a unit's own comes with the unit: a new memory limit must not meet the old process.
+        """
+        replacement = Replacement()
+        owners = {f"{unit}.d/daskops.conf": n for n, part in enumerate(parts) for unit in [*part[0], *part[1]]}
+        for path in sorted({*self.files, *self.units}):
+            if self.files.get(path) == self.units.get(path) or owners.get(path, 0) != number:
+                continue
+            full = os.path.join(SYSTEMD, path)
+            if path in self.units:
+                replacement.file(full, self.units[path])
+            else:
+                replacement.remove(full)
+        if number == 0 and self.linked != self.target:
+            before = self.taken_over_from()
+            if before:
+                previous = os.path.join(self.target, "previous")
+                replacement.link(previous, os.path.join("..", os.path.basename(before)))
+            replacement.link(self.host.current, self.target)
+        return replacement
+
+    def prepare(self, replacements):
+        """Write everything to the disk, before any service is stopped."""
+        try:
+            for replacement in replacements:
+                replacement.prepare()
             if not self.stopping:
+                self.mark.prepare()
+        except OSError as error:
+            what = "writing what systemd and the services read"
+            raise NotSwitched(
+                f"On this host {what} failed, so no service was stopped or changed: {explain(error)}"
+            ) from error
+
+    def switch(self, units, replacement):
+        """Stop ``units`` and let what was prepared take its place; start them again if that fails."""
+        host = self.host
+        try:
+            # The target of the workers goes with them.
+            self.stop(units, [self.boot] if self.stopping and self.active else [])
+            replacement.commit()
+            if not self.stopping and not self.enabled:
                 host.systemctl("enable", "--no-reload", self.boot)
             host.systemctl("daemon-reload")
-            if self.stopping:
-                return
-            if units:
-                host.systemctl("reset-failed", *units, check=False)  # counts restarts from zero
-                host.systemctl("start", "--no-block", self.boot, *units)
-                wait_until_ready(host, units, host.module.params["start_timeout"])
+        except (OSError, SystemctlError) as error:
+            why = explain(error) if isinstance(error, OSError) else str(error)
+            state = "" if self.stopping else self.start_again(units, replacement)
+            raise NotSwitched(f"On this host switching the services failed: {why}{state}") from error
 
-    def switch(self):
-        """Let ``current`` lead to the release, which first notes the one that it takes over from."""
-        if self.linked == self.target:
-            return
+    def start_again(self, units, replacement):
+        """Let the services run again that ran before. Returns what came of it, a sentence."""
+        host = self.host
+        before = [unit for unit in units if unit in self.running]
+        try:
+            replacement.undo()
+            host.systemctl("daemon-reload", check=False)
+            if before:
+                host.systemctl("reset-failed", *before, check=False)
+                host.systemctl("start", "--no-block", *before)
+                wait_until_ready(host, before, host.module.params["start_timeout"])
+        except (OSError, SystemctlError, NotReady) as error:
+            why = explain(error) if isinstance(error, OSError) else str(error)
+            return f" Starting again what ran before failed, too: {why}"
+        return f" Started again: {', '.join(before)}." if before else " No service ran before."
+
+    def taken_over_from(self):
+        """The release that the target notes as the one before it; empty if it notes none."""
         # One that never served is nothing to go back to; the one before it is. One that only the workers have run, because
         # the scheduler had work, has served.
         before, release = self.linked, read_release(self.linked)
         if not release.get("served"):
             before = os.path.realpath(os.path.join(self.linked, "previous"))
-        if read_release(before) and before != self.target and not self.host.module.params["back"]:
-            point(os.path.join(self.target, "previous"), os.path.join("..", os.path.basename(before)))
-        point(self.host.current, self.target)
-        self.linked = self.target
+        if self.host.module.params["back"] or before == self.target or not read_release(before):
+            return ""
+        return before
 
     def note_that_it_serves(self):
         """Mark the release: it is one to go back to."""
-        mark = os.path.join(self.target, f"served-{self.kind}")
-        if not os.path.islink(mark):
-            point(mark, "manifest.json")
+        self.mark.prepare()
+        self.mark.commit()
 
     def stop(self, units, others=()):
         """Stop those of the services that run, and ``others``."""
@@ -393,6 +447,13 @@ def main():
         required_if=[("state", state, ["release", "services", "units"]) for state in ("started", "restarted")],
         supports_check_mode=True,
     )
+    # Whatever was to be written is told with its state; this is for what is only read.
+    with reported(module, "looking at the services"):
+        run(module)
+
+
+def run(module):
+    """Do what the module is for."""
     if not module.check_mode:
         # A run that was cut off may still be draining here. What there is to do is known when it has finished.
         try:
@@ -400,7 +461,10 @@ def main():
         except HostLockError as error:
             module.fail_json(msg=str(error))
     host = Host(module)
-    activation = Activation(host)
+    try:
+        activation = Activation(host)
+    except SystemctlError as error:
+        module.fail_json(msg=str(error))
     if not module.check_mode and not activation.stopping and not read_release(activation.target):
         module.fail_json(msg=f"The release {module.params['release']} is not on this host any more. Run site.yml.")
     result = {
@@ -417,8 +481,10 @@ def main():
                 # Also those that were left alone: they may have been starting, or failing.
                 wait_until_ready(host, sorted(activation.wanted), module.params["start_timeout"])
                 activation.note_that_it_serves()
-        except NotReady as error:
+        except (NotReady, NotSwitched, SystemctlError) as error:
             module.fail_json(msg=str(error), **result)
+        finally:
+            activation.mark.discard()
         if activation.changed and not activation.stopping:
             result["pruned"] = host.prune(module.params["keep"])
     module.exit_json(**result)

@@ -5,12 +5,14 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from ansible.parsing.vault import VaultLib, VaultSecret
 
 ROOT = Path(__file__).parents[2]
 PLAYBOOKS = sorted(
@@ -18,7 +20,7 @@ PLAYBOOKS = sorted(
 )
 
 
-def play(path, work, *arguments, **environment):
+def play(path, work, *arguments, timeout=None, **environment):
     """Run a playbook, whatever inventory the user's settings name."""
     settings = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_LOCAL_TEMP": str(work / "tmp")}
     return subprocess.run(
@@ -28,14 +30,228 @@ def play(path, work, *arguments, **environment):
         capture_output=True,
         text=True,
         check=False,
+        timeout=timeout,
     )
 
 
 @pytest.mark.parametrize("name", PLAYBOOKS)
-def test_a_playbook_without_an_inventory_fails(name, tmp_path):
-    run = play(f"playbooks/{name}.yml", tmp_path)
+def test_a_run_that_would_do_nothing_fails(name, tmp_path):
+    run = play(f"playbooks/{name}.yml", tmp_path, "--tags", "all,xyzzy")
     assert run.returncode != 0
     assert "The inventory has no host in the groups dask_scheduler and dask_workers" in run.stdout + run.stderr
+    assert "--tags: this playbook has no tag 'xyzzy'." in run.stdout + run.stderr
+
+
+HOSTS = """
+all:
+  children:
+    dask_scheduler:
+      hosts: {s1: {ansible_host: 127.0.0.1, ansible_port: 1}}
+    dask_workers:
+      hosts: {w1: {ansible_host: 127.0.0.2, ansible_port: 1}, w2: {ansible_host: 127.0.0.3, ansible_port: 1}}
+"""
+
+# What only its owner can evaluate, or what takes its time.
+OTHER_PEOPLES = """
+  vars:
+    address: "{{ ansible_default_ipv4.address }}"
+    recursive: "{{ recursive }}"
+    broken: "{{ nobody | knows_this_filter }}"
+    no_template: "{% if"
+    unreadable: "{{ lookup('ansible.builtin.file', '/nowhere') }}"
+    slow: "{{ lookup('ansible.builtin.pipe', 'sleep 60') }}"
+    vaulted: !vault |
+      $ANSIBLE_VAULT;1.1;AES256
+      63363736653134353235336265616432633034393838313862653939323066336431
+    unsafe: !unsafe "{{ nothing }}"
+    dask_scheduler_host: "{{ hostvars[groups['dask_scheduler'][0]].ansible_host }}"
+    huge: {a: {b: {c: ["{{ ansible_hostname }}", "{{ nothing.at_all }}"]}}}
+    Dask_notes: "{{ nothing }}"
+    my_dask_notes: "{{ nothing }}"
+"""
+
+
+def inventory(work, text=HOSTS):
+    """The option that names an inventory."""
+    path = work / "hosts.yml"
+    path.write_text(text)
+    return f"--inventory={path}"
+
+
+def failure(run):
+    """The message of the task that failed."""
+    assert run.returncode != 0, run.stdout
+    assert "Traceback" not in run.stdout + run.stderr
+    (message,) = re.findall(r'^fatal: .*FAILED! => .*?"msg": ("(?:[^"\\]|\\.)*")', run.stdout, re.MULTILINE)
+    return json.loads(message)
+
+
+def test_variables_of_others_are_never_evaluated(tmp_path):
+    run = play("playbooks/check_inventory.yml", tmp_path, inventory(tmp_path, HOSTS + OTHER_PEOPLES), timeout=30)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_reports_evaluate_no_variable_of_others(tmp_path):
+    """Also where they are made of the variables of all hosts, here of hosts that do not answer."""
+    hosts = inventory(tmp_path, HOSTS + OTHER_PEOPLES)
+    run = play("playbooks/status.yml", tmp_path, hosts, "--tags", "versions,plan,ports,config,health", timeout=60)
+    output = run.stdout + run.stderr
+    assert "w1: not known, for the host could not be looked at" in output
+    assert not re.search("undefined|knows_this_filter|/nowhere|vault|Traceback", output), output
+
+
+def test_variables_of_ours_that_cannot_be_evaluated(tmp_path):
+    ours = """
+  vars:
+    dask_worker_memory: "{{ (ansible_memtotal_mb * 0.8) | int }}MiB"
+    dask_worker_threads: "{{ nobody | knows_this_filter }}"
+    dask_shutdown_token: "{{ hunter2 }}"
+"""
+    lines = failure(play("playbooks/site.yml", tmp_path, inventory(tmp_path, HOSTS + ours))).splitlines()
+    assert lines[0].startswith("dask_shutdown_token, set for all hosts, cannot be evaluated. Correct the template")
+    assert lines[1].startswith("dask_worker_memory, set for all hosts, cannot be evaluated: ")
+    assert "'ansible_memtotal_mb' is undefined. Facts (ansible_...) are not gathered by these playbooks." in lines[1]
+    assert lines[2].startswith("dask_worker_threads, set for all hosts, cannot be evaluated: ")
+    assert len(lines) == 3
+
+
+VAULTED = """
+  vars:
+    dask_user: !unsafe dask
+    dask_worker_memory: !vault |
+{memory}
+    dask_shutdown_token: !vault |
+{token}
+    dask_worker_pools: {{a: {{profile: !unsafe python, environment_variables: {{TOKEN: !vault "{one_line}"}}}}}}
+    dask_dashboard_proxy_users: {{ada: !vault "{one_line}"}}
+"""
+
+
+@pytest.fixture
+def vaulted(tmp_path):
+    """Options with an inventory whose texts are vaulted."""
+    password = tmp_path / "password"
+    password.write_text("hunter2")
+    vault = VaultLib([("default", VaultSecret(b"hunter2"))])
+
+    def encrypted(text):
+        return vault.encrypt(text).decode().strip()
+
+    def block(text):
+        return "\n".join(f"      {line}" for line in encrypted(text).splitlines())
+
+    one_line = encrypted("a secret of nobody").replace("\n", "\\n")
+    text = VAULTED.format(memory=block("4GiB"), token=block("0123456789abcdef"), one_line=one_line)
+    return [inventory(tmp_path, HOSTS + text), f"--vault-password-file={password}"]
+
+
+def test_texts_may_be_vaulted(vaulted, tmp_path):
+    run = play("playbooks/check_inventory.yml", tmp_path, *vaulted)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_a_vault_whose_password_is_not_given(vaulted, tmp_path):
+    lines = failure(play("playbooks/check_inventory.yml", tmp_path, vaulted[0])).splitlines()
+    assert {line.split(",")[0] for line in lines} > {"dask_worker_memory", "dask_shutdown_token"}
+    assert all("cannot be evaluated" in line and "give the password of its vault" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("playbook", "option", "tag", "says"),
+    [
+        (
+            "site",
+            "--tags",
+            "enviroment",
+            "--tags: this playbook has no tag 'enviroment'. Did you mean environment? There are config, environment, "
+            "firewall, health, proxy, scheduler, tls, worker.",
+        ),
+        (
+            "upgrade",
+            "--skip-tags",
+            "health,heath",
+            "--skip-tags: this playbook has no tag 'heath'. Did you mean health? There are config, environment, firewall, "
+            "health, proxy, scheduler, tls, worker.",
+        ),
+        (
+            "status",
+            "--tags",
+            "heath",
+            "--tags: this playbook has no tag 'heath'. Did you mean health? There are config, health, plan, ports, "
+            "versions.",
+        ),
+        ("stop", "--tags", "worker", "--tags: this playbook has no tag 'worker'. It has none; leave --tags out."),
+    ],
+)
+def test_a_tag_that_a_playbook_does_not_have(playbook, option, tag, says, tmp_path):
+    run = play(f"playbooks/{playbook}.yml", tmp_path, inventory(tmp_path), option, tag)
+    assert failure(run) == says
+
+
+def test_tags_that_ansible_itself_knows(tmp_path):
+    for tags in ("all", "tagged,never", "untagged", "always"):
+        run = play("playbooks/check_inventory.yml", tmp_path, inventory(tmp_path), "--tags", tags)
+        assert run.returncode == 0, run.stdout
+
+
+OWN_PLAYBOOK = """
+- ansible.builtin.import_playbook: daskops.cluster.check_inventory
+- hosts: s1
+  gather_facts: false
+  tasks:
+    - ansible.builtin.debug: {msg: our own}
+      tags: web
+"""
+OWN_INCLUDE = """
+    - ansible.builtin.include_tasks: more.yml
+      tags: always
+"""
+
+
+def test_tags_of_a_playbook_that_imports_ours(tmp_path):
+    playbook = tmp_path / "own.yml"
+    playbook.write_text(OWN_PLAYBOOK)
+    run = play(playbook, tmp_path, inventory(tmp_path), "--tags", "web")
+    assert run.returncode == 0, run.stdout
+    run = play(playbook, tmp_path, inventory(tmp_path), "--tags", "wbe")
+    assert failure(run) == "--tags: this playbook has no tag 'wbe'. Did you mean web? There are web."
+    # A tag may be in a file that is included while the playbook runs.
+    playbook.write_text(OWN_PLAYBOOK + OWN_INCLUDE)
+    (tmp_path / "more.yml").write_text("- ansible.builtin.debug: {msg: found}\n  tags: inner\n")
+    run = play(playbook, tmp_path, inventory(tmp_path), "--tags", "inner")
+    assert run.returncode == 0, run.stdout
+    assert "found" in run.stdout
+    assert "this playbook has no tag 'inner'" in run.stdout + run.stderr
+
+
+def test_a_variable_on_the_command_line_that_is_misspelt(tmp_path):
+    run = play("playbooks/status.yml", tmp_path, inventory(tmp_path), "--extra-vars", "dask_enviroment_lock=new.txt")
+    says = "dask_enviroment_lock, set for all hosts, is no variable of daskops.cluster. Did you mean dask_environment_lock?"
+    assert failure(run) == says
+
+
+@pytest.mark.parametrize(
+    ("name", "choices"),
+    [
+        ("dask_tls_rotation", "certificates, authority, finish"),
+        ("dask_tls_certificates", "made, own"),
+        ("dask_scheduler_restart", "idle, now"),
+    ],
+)
+def test_a_value_on_the_command_line_that_cannot_be(name, choices, tmp_path):
+    run = play("playbooks/rotate_certificates.yml", tmp_path, inventory(tmp_path), "--extra-vars", f"{name}=al")
+    assert failure(run) == f"{name}, set for all hosts, is 'al'. Give one of {choices}."
+
+
+def test_a_limit_that_leaves_no_host_of_ours(tmp_path):
+    hosts = inventory(
+        tmp_path, HOSTS + "    web:\n      hosts: {web1: {}}\n    dask_clients:\n      hosts: {laptop: {}}\n"
+    )
+    says = (
+        "--limit leaves no host of the groups dask_scheduler and dask_workers, so there is nothing to do. Correct it."
+    )
+    for name in ("web1", "laptop"):
+        assert failure(play("playbooks/site.yml", tmp_path, hosts, "--limit", name)) == says
 
 
 def test_what_a_client_needs_is_in_the_home_that_dask_looks_at(tmp_path):

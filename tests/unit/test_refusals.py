@@ -540,7 +540,7 @@ def test_a_module_that_is_none(variable, entry, said):
     assert says(sentence, f"w1: {variable}", said)
 
 
-@pytest.mark.parametrize("path", ["opt/dask", "~/dask", "/opt/my dask", "/opt/100%", "/opt/$HOME", ""])
+@pytest.mark.parametrize("path", ["opt/dask", "~/dask", "/opt/my dask", "/opt/100%", "/opt/$HOME", "/opt/../a", "/..", ""])
 @pytest.mark.parametrize(
     ("name", "variable"),
     [
@@ -671,6 +671,8 @@ def test_the_nearest_value_wins():
     [
         ([{"name": "a"}], {}, "dask_worker_pools is no dictionary"),
         ({"a": 4}, {}, r"dask_worker_pools\.a is no dictionary"),
+        ({"a": {"nprocs": 2}}, {}, r"dask_worker_pools\.a\.nprocs is no setting of a pool. Did you mean count\?"),
+        ({"a": {"memory_limit": 2}}, {}, r"a\.memory_limit is no setting of a pool. Did you mean memory\?"),
         ({"a": {"treads": 2}}, {}, r"dask_worker_pools\.a\.treads is no setting of a pool. Did you mean threads\?"),
         ({"a": {"resources": ["GPU"]}}, {}, r"a\.resources is no dictionary"),
         ({"a": {"arguments": "--x"}}, {}, r"a\.arguments is no list"),

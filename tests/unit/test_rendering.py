@@ -391,7 +391,7 @@ def test_systemd_finds_no_fault_with_the_units(releases, host, tmp_path):
     units = tmp_path / "units"
     shutil.copytree(releases[host] / "systemd", units)
     # It looks for programs on this machine, which has no environment of ours.
-    for unit in units.glob("*.service"):
+    for unit in [*units.glob("*.service"), *units.glob("*/daskops.conf")]:
         unit.write_text(unit.read_text().replace("/opt/dask/current/environment/bin/python", sys.executable))
     services = [path.name.removesuffix(".release") for path in (releases[host] / "services").glob("*.release")]
     assert services
@@ -437,14 +437,27 @@ def test_services_write_to_their_own_directories_alone(releases):
     assert settings(scheduler, "BindPaths") == ["/var/lib/dask", "/shared"]
     # The user's home is that of the account where there is one.
     worker = releases["both"] / "systemd/dask-worker@.service"
-    written = ["/home/alice", "/data", "/home/alice/results"]
+    # What lies in the home is open with it, and not named: a task could put a link in its place.
+    written = ["/home/alice", "/data"]
     assert settings(releases["both"] / "systemd/dask-worker@1.service.d/daskops.conf", "BindPaths") == [
         "-/var/lib/dask/scratch"
     ]
     assert settings(worker, "BindPaths") == [*written, "/dev/nvidia0", "/dev/nvidiactl"]
     assert settings(worker, "DeviceAllow") == ["/dev/nvidia0", "rw", "/dev/nvidiactl", "rw"]
+    assert not settings(releases["nanny"] / "systemd/dask-worker@1.service.d/daskops.conf", "BindPaths")
     for unit in (scheduler, worker):
         assert settings(unit, "BindReadOnlyPaths") == ["/opt/dask", "/usr"]
+
+
+def test_scratch_directory_is_made_by_what_root_alone_can_change(releases):
+    for unit in UNITS["pools"]:
+        program, *arguments = own(releases["pools"], unit)["ExecStartPre"].split()
+        # Neither variables nor packages of anybody else.
+        assert [program, *arguments[:2]] == ["+/opt/dask/current/environment/bin/python", "-I", "-S"]
+        assert arguments[2:4] == ["/opt/dask/current/boot/directories.py", "dask"]
+        assert arguments[4:] == ["/srv/scratch" if "other" in unit else "/var/lib/dask/scratch"]
+    shipped = (releases["pools"] / "boot/directories.py").read_text()
+    assert shipped == (ROOT / "plugins/module_utils/directories.py").read_text()
 
 
 def test_units_know_the_status_after_which_a_service_stays_down(releases):

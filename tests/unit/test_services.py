@@ -1,10 +1,23 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""In which order a host's workers change."""
+"""In which order a host's services change, and what becomes of them when something fails."""
+
+import contextlib
+import io
+import json
+import os
+import signal
+import sys
+from pathlib import Path
 
 import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.daskops.cluster.plugins.module_utils import units
+from ansible_collections.daskops.cluster.plugins.modules import services
 from ansible_collections.daskops.cluster.plugins.modules.services import Activation
+
+STUB = Path(__file__).parent / "stub_systemctl.py"
 
 
 @pytest.fixture
@@ -51,3 +64,175 @@ def test_all_change_at_once_where_ports_move_on(change, before, after, stays):
 
 def test_workers_that_only_go_do_so_at_once(change):
     assert change({"w1": 8800, "w2": 8801}, {"w1": 8800}, stays=["w1"]) == [(["w2"], [])]
+
+
+class Machine:
+    """A host with a scheduler: real files, links and processes, and a stub for systemd."""
+
+    def __init__(self, root, monkeypatch):
+        self.root, self.home, self.systemd = root, root / "home", root / "systemd"
+        self.systemd.mkdir()
+        programs = root / "bin"
+        programs.mkdir()
+        for name, text in {
+            "systemctl": f"#!{sys.executable} -IS\n{STUB.read_text()}",
+            "journalctl": "#!/bin/sh\necho the last words\n",
+        }.items():
+            (programs / name).write_text(text)
+            (programs / name).chmod(0o755)
+        monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+        monkeypatch.setenv("STUB_ROOT", str(root))
+        monkeypatch.setattr(units, "SYSTEMD", str(self.systemd))
+        monkeypatch.setattr(services, "SYSTEMD", str(self.systemd))
+        monkeypatch.setattr(services, "take_lock", lambda name: None)  # a process holds it until it ends
+        for name in ("one", "two"):
+            self.add_release(name)
+
+    def add_release(self, name):
+        release = self.home / "releases" / name
+        (release / "services").mkdir(parents=True)
+        (release / "services/dask-scheduler.service.release").write_text(f"DASKOPS_RELEASE={name}.s\n")
+        services = {"dask-scheduler.service": {"kind": "scheduler", "release": f"{name}.s"}}
+        manifest = {"id": name, "environment": "e", "services": services}
+        (release / "manifest.json").write_text(json.dumps(manifest))
+
+    def unit(self, name):
+        return f"[Service]\nExecStart=/bin/sleep {name}\n"
+
+    def run(self, release, **options):
+        """Run the module and return its answer."""
+        arguments = {
+            "home": str(self.home),
+            "release": release,
+            "kind": "scheduler",
+            "services": {"dask-scheduler.service": f"{release}.s"},
+            "units": {"dask-scheduler.service": self.unit(release)},
+            "boot": "dask-scheduler.service",
+            "start_timeout": 1,
+            **options,
+        }
+        output = io.StringIO()
+        with patch_module_args(arguments), contextlib.redirect_stdout(output), pytest.raises(SystemExit):
+            services.main()
+        return json.loads(output.getvalue())
+
+    def state(self):
+        """What the host runs and would run, all that lies about included."""
+        services = json.loads((self.root / "state.json").read_text())["services"]
+        return {
+            "current": os.readlink(self.home / "current"),
+            "unit": (self.systemd / "dask-scheduler.service").read_text(),
+            "processes": {unit: Path(f"/proc/{pid}/environ").read_text().strip("\0") for unit, pid in services.items()},
+            "files": sorted(
+                str(path.relative_to(self.root))
+                for path in self.root.rglob("*")
+                if path.is_file() and path.suffix in (".new", ".old")
+            ),
+        }
+
+    def asked(self):
+        """The commands that systemd was given since it was last asked for them, but for questions."""
+        path = self.root / "asked"
+        lines = path.read_text().splitlines() if path.exists() else []
+        path.write_text("")
+        return [line for line in lines if not line.startswith(("show", "list-units"))]
+
+    def close(self):
+        if (self.root / "state.json").exists():
+            for pid in json.loads((self.root / "state.json").read_text())["services"].values():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """A host that runs release ``one``, and has ``two``."""
+    machine = Machine(tmp_path, monkeypatch)
+    try:
+        answer = machine.run("one")
+        assert not answer.get("failed"), answer
+        machine.asked()
+        yield machine
+    finally:
+        machine.close()
+
+
+def running(name, machine):
+    return {
+        "current": str(machine.home / "releases" / name),
+        "unit": machine.unit(name),
+        "processes": {"dask-scheduler.service": f"DASKOPS_RELEASE={name}.s"},
+        "files": [],
+    }
+
+
+def test_release_takes_over_and_leads_back(machine):
+    answer = machine.run("two")
+    assert answer["restarted"] == ["dask-scheduler.service"] and answer["changed"]
+    assert machine.state() == running("two", machine)
+    assert os.readlink(machine.home / "releases/two/previous") == "../one"
+    assert os.readlink(machine.home / "releases/two/served-scheduler") == "manifest.json"
+    assert machine.asked() == [
+        "stop dask-scheduler.service",
+        "daemon-reload ",
+        "reset-failed dask-scheduler.service",
+        "start dask-scheduler.service dask-scheduler.service",
+    ]
+
+
+@pytest.mark.parametrize(
+    "obstacle",
+    ["systemd/dask-scheduler.service.new", "home/current.new", "home/releases/two/served-scheduler.new"],
+)
+def test_nothing_is_stopped_where_something_cannot_be_written(machine, obstacle):
+    (machine.root / obstacle).mkdir()
+    before = machine.state()
+    answer = machine.run("two")
+    assert answer["failed"]
+    assert (
+        f"no service was stopped or changed: {machine.root / obstacle}: Is a directory. A directory lies"
+        in answer["msg"]
+    )
+    assert machine.asked() == []
+    assert machine.state() == before
+    (machine.root / obstacle).rmdir()
+    assert not machine.run("two").get("failed")
+    assert machine.state() == running("two", machine)
+
+
+@pytest.mark.parametrize("command", ["stop", "daemon-reload"])
+def test_what_ran_is_started_again_where_the_switch_fails(machine, command):
+    before = machine.state()
+    (machine.root / "fail").write_text(command)
+    answer = machine.run("two")
+    assert answer["failed"]
+    assert f"systemctl {command}" in answer["msg"] and "Started again: dask-scheduler.service." in answer["msg"]
+    assert machine.state() == before
+    (machine.root / "fail").unlink()
+    assert not machine.run("two").get("failed")
+    assert machine.state() == running("two", machine)
+
+
+def test_what_cannot_be_started_again_is_told(machine):
+    (machine.root / "fail").write_text("daemon-reload")
+    (machine.home / "releases/one/services/dask-scheduler.service.broken").touch()
+    answer = machine.run("two")
+    assert "Starting again what ran before failed, too: dask-scheduler.service does not come up" in answer["msg"]
+    assert "the last words" in answer["msg"]
+
+
+def test_release_that_does_not_start_is_not_noted_as_one_that_served(machine):
+    (machine.home / "releases/two/services/dask-scheduler.service.broken").touch()
+    answer = machine.run("two")
+    assert "dask-scheduler.service does not come up" in answer["msg"]
+    assert not (machine.home / "releases/two/served-scheduler").is_symlink()
+    assert machine.state()["files"] == []
+    # The way back.
+    assert not machine.run("one", back=True).get("failed")
+    assert machine.state() == running("one", machine)
+
+
+def test_unchanged_host_is_left_alone(machine):
+    before = machine.state()
+    answer = machine.run("one")
+    assert not answer["changed"] and machine.asked() == [] and machine.state() == before

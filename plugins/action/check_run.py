@@ -1,0 +1,36 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Check the groups, the limit and the tags of a run, which would do nothing without a word if they were misspelt."""
+
+from __future__ import annotations
+
+from ansible import context
+from ansible.plugins.action import ActionBase
+from ansible_collections.daskops.cluster.plugins.plugin_utils.groups import problems
+from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+from ansible_collections.daskops.cluster.plugins.plugin_utils.tags import SPECIAL, tags_of, unknown_tags
+
+
+class ActionModule(ActionBase):
+    """See the documentation of the module of the same name."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        default = {"type": "list", "elements": "str", "default": ["dask_scheduler", "dask_workers"]}
+        dummy, arguments = self.validate_argument_spec({"groups": default})
+        found = list(problems(task_vars["groups"], arguments["groups"], task_vars["ansible_play_hosts_all"]))
+        options = {"--tags": task_vars["ansible_run_tags"], "--skip-tags": task_vars["ansible_skip_tags"]}
+        playbooks = context.CLIARGS.get("args")
+        # Reading the playbooks once more takes a second, so it is done only where there are tags to look for.
+        if playbooks and any(tag not in SPECIAL for tags in options.values() for tag in tags):
+            known, complete = tags_of(playbooks, self._loader, self._task.get_variable_manager())
+            unknown = list(unknown_tags(known, options))
+            if complete:
+                found += unknown
+            elif unknown:
+                result["warnings"] = unknown
+        return refuse(result, found)

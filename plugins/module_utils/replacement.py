@@ -1,0 +1,137 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Replace files and links in two steps: what can fail for lack of space or permission comes first and changes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+
+
+class Replacement:
+    """Files and links that are written beside their places, take them all at once, and can be taken back.
+
+    The methods `file`, `link` and `remove` only note what is wanted. `prepare` writes ``PATH.new`` and keeps what is there
+    as ``PATH.old``: a second link to a file, which needs no space and which an immutable file does not allow. `commit` and
+    `undo` only rename and remove. `discard` removes what is left.
+
+    All of them raise OSError.
+    """
+
+    def __init__(self):
+        self.wanted = {}  # by path
+        self.directories = []  # that `prepare` made
+        self.committed = []
+        self.prepared = False
+
+    def file(self, path, content):
+        """Let ``path`` have this content, readable for all."""
+        self.wanted[path] = lambda new: write(new, content)
+
+    def link(self, path, target):
+        """Let ``path`` be a link to ``target``."""
+        self.wanted[path] = lambda new: os.symlink(target, new)
+
+    def remove(self, path):
+        """Let there be nothing at ``path``."""
+        self.wanted[path] = None
+
+    def prepare(self):
+        """Write everything to the disk, once; what is in place stays as it is. Leaves nothing behind when it fails."""
+        if self.prepared:
+            return
+        try:
+            for path, make in self.wanted.items():
+                self._make_directory(os.path.dirname(path))
+                clear(path)  # of a run that was cut off
+                if make:
+                    make(path + ".new")
+                if os.path.islink(path):
+                    os.symlink(os.readlink(path), path + ".old")
+                elif os.path.isdir(path):
+                    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+                elif os.path.exists(path):
+                    os.link(path, path + ".old")
+            for directory in {os.path.dirname(path) for path in self.wanted}:
+                sync(directory)
+        except OSError:
+            self.discard()
+            raise
+        self.prepared = True
+
+    def commit(self):
+        """Let what was prepared take its place."""
+        for path, make in self.wanted.items():
+            self.committed.append(path)
+            if make:
+                os.replace(path + ".new", path)
+            else:
+                unlink(path)
+
+    def undo(self):
+        """Put back what was there before, whether or not `commit` came to its end."""
+        for path in reversed(self.committed):
+            if os.path.lexists(path + ".old"):
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                os.replace(path + ".old", path)
+            else:
+                unlink(path)
+        self.committed = []
+        self.discard()
+
+    def discard(self):
+        """Remove what was prepared, and what was kept to go back. Never fails: nobody reads these files."""
+        for path, make in self.wanted.items():
+            with contextlib.suppress(OSError):
+                clear(path)
+            if not make and path.endswith(".conf"):
+                remove_empty(os.path.dirname(path))  # of drop-ins
+        for directory in reversed(self.directories):
+            remove_empty(directory)
+
+    def _make_directory(self, directory):
+        missing = []
+        while not os.path.isdir(directory):
+            missing.append(directory)
+            directory = os.path.dirname(directory)
+        for path in reversed(missing):
+            os.mkdir(path, 0o755)
+            self.directories.append(path)
+
+
+def write(path, content):
+    """Write a text file, readable for all, and wait until the disk has it."""
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(content)
+        file.flush()
+        os.fchmod(file.fileno(), 0o644)
+        os.fsync(file.fileno())
+
+
+def sync(directory):
+    """Wait until the disk has the names of a directory."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def unlink(path):
+    """Remove a file or link, if it is there."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def clear(path):
+    """Remove what `Replacement` keeps beside a path."""
+    for suffix in (".new", ".old"):
+        unlink(path + suffix)
+
+
+def remove_empty(directory):
+    """Remove a directory, if it is empty."""
+    with contextlib.suppress(OSError):
+        os.rmdir(directory)

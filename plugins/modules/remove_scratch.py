@@ -1,0 +1,90 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: remove_scratch
+short_description: Remove what workers have left in their scratch directories
+version_added: "0.1.0"
+description:
+  - Removes C(dask-scratch-space) from scratch directories with the rights of the services' user, and then each scratch
+    directory that is empty.
+  - What that user may not remove stays, and so does a scratch directory that is a mount point or a link.
+author:
+  - The daskops.cluster authors
+attributes:
+  check_mode:
+    support: full
+    description: Tells which directories there are.
+  diff_mode:
+    support: none
+    description: What tasks have written is not shown.
+options:
+  directories:
+    description: The scratch directories.
+    type: list
+    elements: path
+    required: true
+  user:
+    description: User that the services ran as.
+    type: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Remove what workers have left
+  daskops.cluster.remove_scratch:
+    directories: [/var/lib/dask/scratch]
+    user: dask
+"""
+
+RETURN = r"""
+left:
+  description: The directories that still exist.
+  type: list
+  elements: str
+  returned: success
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.daskops.cluster.plugins.module_utils.directories import remove
+
+#: The directory that Dask makes in a scratch directory.
+CONTENT = "dask-scratch-space"
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "directories": {"type": "list", "elements": "path", "required": True},
+            "user": {"type": "str", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    directories = module.params["directories"]
+
+    def existing():
+        paths = [path for directory in directories for path in (directory, os.path.join(directory, CONTENT))]
+        return [path for path in paths if os.path.lexists(path)]
+
+    before = existing()
+    if not module.check_mode:
+        for directory in directories:
+            try:
+                remove(directory, module.params["user"], CONTENT)
+            except OSError as error:
+                module.warn(f"{directory} was not removed: {error.strerror}. Remove it by hand.")
+    after = existing()
+    module.exit_json(
+        changed=bool(before) if module.check_mode else before != after,
+        left=[path for path in after if path in directories],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tags that playbooks have, and those of a run that no playbook has."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from ansible.playbook import Playbook
+from ansible.playbook.block import Block
+from ansible.utils.collection_loader._collection_finder import _get_collection_playbook_path
+
+COLLECTION = Path(__file__).resolve().parents[2]
+
+#: Tags that mean something to Ansible itself.
+SPECIAL = ("all", "always", "never", "tagged", "untagged")
+
+# The tags in what these include are not known before they run.
+INCLUDES = ("include_role", "include_tasks")
+
+
+def _tasks(blocks):
+    """The tasks of blocks and of the blocks in them."""
+    for block in blocks:
+        for task in [*block.block, *block.rescue, *block.always]:
+            if isinstance(task, Block):
+                yield from _tasks([task])
+            else:
+                yield task
+
+
+def _is_ours(task):
+    """Whether a task is one of this collection's."""
+    return COLLECTION in Path(task.get_path().rpartition(":")[0] or "/").resolve().parents
+
+
+def tags_of(paths, loader, variable_manager):
+    """The tags of playbooks.
+
+    Parameters
+    ----------
+    paths : list of str
+        Playbooks as they are given to ``ansible-playbook``: paths, or names of playbooks in collections.
+    loader : ansible.parsing.dataloader.DataLoader
+    variable_manager : ansible.vars.manager.VariableManager
+
+    Returns
+    -------
+    tuple of (set of str, bool)
+        The tags, and whether these are all. Tags in what a user's own task includes while it runs are unknown.
+    """
+    found, complete = set(), True
+    for path in paths:
+        resource = _get_collection_playbook_path(path)
+        playbook = Playbook.load(resource[1] if resource else path, variable_manager=variable_manager, loader=loader)
+        for play in playbook.get_plays():
+            found.update(play.tags)
+            for task in _tasks(play.compile()):
+                found.update(task.tags)
+                if task.action.rpartition(".")[2] in INCLUDES and not _is_ours(task):
+                    complete = False
+    return found.difference(SPECIAL), complete
+
+
+def unknown_tags(known, options):
+    """A sentence for each tag that was asked for and that no playbook of the run has.
+
+    Parameters
+    ----------
+    known : set of str
+        The tags that there are.
+    options : dict of list of str
+        The tags asked for, by the option that they were given with.
+    """
+    for option, tags in options.items():
+        for tag in tags:
+            if tag not in known and tag not in SPECIAL:
+                near = difflib.get_close_matches(tag, known, 1)
+                hint = f" Did you mean {near[0]}?" if near else ""
+                there_are = f"There are {', '.join(sorted(known))}." if known else f"It has none; leave {option} out."
+                yield f"{option}: this playbook has no tag '{tag}'.{hint} {there_are}"

@@ -1,0 +1,87 @@
+"""Stands for systemd in the tests of the module `services`: the only part of it that is not real.
+
+It keeps services as real processes, which have their release in their environment like those that systemd starts, and writes
+down what it was asked for. ``STUB_ROOT/fail`` holds the commands that it refuses, a line each.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(os.environ["STUB_ROOT"])
+STATE = ROOT / "state.json"
+
+
+def load():
+    return json.loads(STATE.read_text()) if STATE.exists() else {"services": {}, "enabled": []}
+
+
+def runs(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def start(state, unit):
+    if unit.endswith(".target") or runs(state["services"].get(unit, 0)):
+        return
+    release = ROOT / "home/current/services" / f"{unit}.release"
+    if not (ROOT / "systemd" / unit).exists() or not release.exists() or (release.parent / f"{unit}.broken").exists():
+        return
+    environment = dict([release.read_text().strip().split("=", 1)])
+    sleeping = subprocess.Popen(["/bin/sleep", "300"], env=environment, start_new_session=True)
+    state["services"][unit] = sleeping.pid
+
+
+def stop(state, unit):
+    pid = state["services"].pop(unit, None)
+    if pid:
+        os.kill(pid, signal.SIGKILL)
+        while runs(pid):
+            time.sleep(0.01)
+
+
+def show(state, unit):
+    pid = state["services"].get(unit, 0)
+    active = runs(pid)
+    return "\n".join(
+        [
+            f"Id={unit}",
+            f"ActiveState={'active' if active else 'inactive'}",
+            f"SubState={'running' if active else 'dead'}",
+            f"MainPID={pid if active else 0}",
+            "NRestarts=0",
+            "Result=success",
+            f"UnitFileState={'enabled' if unit in state['enabled'] else 'disabled'}",
+        ]
+    )
+
+
+def main():
+    command, *arguments = sys.argv[1:]
+    units = [argument for argument in arguments if not argument.startswith("--")]
+    with (ROOT / "asked").open("a") as file:
+        file.write(f"{command} {' '.join(units)}\n")
+    if command in ((ROOT / "fail").read_text().split() if (ROOT / "fail").exists() else []):
+        sys.exit(f"the stub refuses {command}")
+    state = load()
+    if command == "show":
+        print("\n\n".join(show(state, unit) for unit in units))
+    elif command == "list-units":
+        for unit in state["services"]:
+            print(unit)
+    elif command == "enable":
+        state["enabled"].extend(units)
+    elif command in ("start", "stop"):
+        for unit in units:
+            {"start": start, "stop": stop}[command](state, unit)
+    STATE.write_text(json.dumps(state))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,245 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Directories that root makes and removes for a user who does not want it to go well."""
+
+import contextlib
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from ansible_collections.daskops.cluster.plugins.filter.outside import outside
+from ansible_collections.daskops.cluster.plugins.module_utils import directories
+from ansible_collections.daskops.cluster.plugins.module_utils.directories import belongs_to_root, descend
+
+PROGRAM = directories.__file__
+NOBODY = pwd.getpwnam("nobody")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="acts as root and as another user")
+
+# Puts something else in the place of a path again and again: nothing, a directory, and links.
+SWAP = """
+import contextlib, os, random, sys, time
+path, victim = sys.argv[1:]
+print("ready", flush=True)
+while True:
+    for target in ("", victim, "directory", victim, victim + "/missing"):
+        with contextlib.suppress(OSError):
+            if target == "directory":
+                os.mkdir(path)
+            elif target:
+                os.symlink(target, path)
+        time.sleep(random.choice([0, 0, 0.0001, 0.001]))
+        for remove in (os.unlink, os.rmdir):
+            with contextlib.suppress(OSError):
+                remove(path)
+"""
+
+
+@pytest.fixture
+def place():
+    """A directory in which nobody but root can change anything, as /srv is."""
+    directory = tempfile.mkdtemp(prefix="daskops-test-", dir="/run")
+    os.chmod(directory, 0o755)
+    yield Path(directory)
+    shutil.rmtree(directory)
+
+
+def directory(path, owner=0, mode=0o755):
+    path.mkdir()
+    path.chmod(mode)
+    os.chown(path, owner, owner)
+    return path
+
+
+def describe(path):
+    about = path.lstat()
+    return about.st_uid, about.st_gid, about.st_mode & 0o7777
+
+
+def make(path, user="nobody"):
+    """Run the program as a worker's unit does."""
+    return subprocess.run(["/usr/bin/python3", "-I", "-S", PROGRAM, user, path], capture_output=True, text=True)
+
+
+@contextlib.contextmanager
+def swapping(path, victim):
+    command = ["/usr/bin/python3", "-c", SWAP, str(path), str(victim)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, user=NOBODY.pw_uid, group=NOBODY.pw_gid, extra_groups=[], cwd="/"
+    ) as process:
+        try:
+            assert process.stdout.readline() == b"ready\n"
+            yield
+        finally:
+            process.kill()
+
+
+@as_root
+def test_directory_in_one_of_roots_is_given_to_the_user(place):
+    assert make(place / "disk/dask/scratch").returncode == 0
+    assert describe(place / "disk/dask/scratch") == (NOBODY.pw_uid, NOBODY.pw_gid, 0o700)
+    assert describe(place / "disk/dask") == describe(place / "disk") == (0, 0, 0o755)
+
+
+@as_root
+def test_directory_in_one_of_the_users_is_made_by_the_user(place):
+    home = directory(place / "home", NOBODY.pw_uid)
+    assert make(home / "a/scratch").returncode == 0
+    assert describe(home / "a/scratch") == (NOBODY.pw_uid, NOBODY.pw_gid, 0o700)
+    assert describe(home / "a") == (NOBODY.pw_uid, NOBODY.pw_gid, 0o755)
+
+
+@as_root
+def test_directory_that_exists_is_left_as_it_is(place):
+    for owner in (0, NOBODY.pw_uid):
+        existing = directory(place / f"scratch{owner}", owner, 0o2775)
+        before = describe(existing)
+        assert make(existing).returncode == 0
+        assert describe(existing) == before
+
+
+@as_root
+def test_links_of_root_are_followed(place):
+    directory(place / "disk")
+    (place / "absolute").symlink_to(place / "disk")
+    directory(place / "other")
+    (place / "other/relative").symlink_to("../absolute")
+    assert make(place / "other/relative/scratch").returncode == 0
+    assert describe(place / "disk/scratch")[0] == NOBODY.pw_uid
+    (place / "loop").symlink_to("loop")
+    said = make(place / "loop/scratch").stderr
+    assert "Too many levels of symbolic links. Create it for the user nobody, or change" in said
+
+
+@as_root
+@pytest.mark.parametrize("target", ["victim", "victim/missing", "/etc/daskops-test"])
+def test_link_of_the_user_leads_root_nowhere(place, target):
+    victim = directory(place / "victim")
+    home = directory(place / "home", NOBODY.pw_uid)
+    (home / "scratch").symlink_to(place / target)
+    (home / "above").symlink_to(place / target)
+    before = describe(victim)
+    for path in (home / "scratch", home / "above/scratch"):
+        done = make(path)
+        assert done.returncode == 0 or "cannot be created" in done.stderr
+    assert describe(victim) == before and not list(victim.iterdir())
+    assert not Path("/etc/daskops-test").exists()
+
+
+@as_root
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o775])
+def test_directory_that_others_may_write_to_is_not_trusted(place, mode):
+    shared = directory(place / "shared", 0, mode)
+    (shared / "scratch").symlink_to(directory(place / "victim"))
+    assert make(shared / "scratch/own").returncode != 0
+    assert not list((place / "victim").iterdir())
+    done = make(shared / "mine")
+    assert (done.returncode == 0) == (mode != 0o775), done.stderr
+    if not done.returncode:
+        assert describe(shared / "mine") == (NOBODY.pw_uid, NOBODY.pw_gid, 0o700)
+
+
+@as_root
+def test_user_who_swaps_the_directory_gets_no_other(place):
+    victim = directory(place / "victim")
+    home = directory(place / "home", NOBODY.pw_uid)
+    before = describe(victim)
+    with swapping(home / "scratch", victim):
+        deadline = time.monotonic() + 3
+        while time.monotonic() < deadline:
+            child = os.fork()
+            if not child:
+                with contextlib.suppress(OSError):
+                    directories.make(str(home / "scratch"), "nobody")
+                os._exit(0)
+            os.waitpid(child, 0)
+            assert describe(victim) == before
+    assert not list(victim.iterdir())
+
+
+@as_root
+@pytest.mark.parametrize("owner", [0, NOBODY.pw_uid])
+def test_directory_that_cannot_be_made_is_told(place, owner):
+    home = directory(place / "home", owner)
+    (home / "scratch").touch()
+    said = make(home / "scratch").stderr
+    assert f"The scratch directory {home / 'scratch'} cannot be created: Not a directory." in said
+    assert "Traceback" not in said
+    assert "There is no user not-there" in make(home / "other", "not-there").stderr
+
+
+def test_descent_ends_where_somebody_else_may_write(tmp_path):
+    here, names = descend(str(tmp_path / "a/b"))
+    try:
+        assert names[-2:] == ["a", "b"]
+        if len(names) > 2:
+            assert not belongs_to_root(os.fstat(here))
+    finally:
+        os.close(here)
+
+
+# Removing
+
+
+def remove(*paths):
+    arguments = {"directories": [str(path) for path in paths], "user": "nobody"}
+    command = ["ansible", "localhost", "-m", "daskops.cluster.remove_scratch", "-a", json.dumps(arguments)]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True)
+    return json.loads(run.stdout.partition("=>")[2])
+
+
+def spilled(path, owner):
+    """What workers have left in a scratch directory."""
+    for made in (path, path / "dask-scratch-space", path / "dask-scratch-space/worker-1"):
+        directory(made, owner)
+
+
+@as_root
+def test_scratch_is_removed(place):
+    home = directory(place / "home", NOBODY.pw_uid)
+    for scratch in (home / "scratch", place / "scratch", place / "used"):
+        spilled(scratch, NOBODY.pw_uid)
+    (place / "used/of-somebody-else").touch()
+    result = remove(home / "scratch", place / "scratch", place / "used", place / "missing")
+    assert result["changed"] and result["left"] == [str(place / "used")]
+    assert sorted(path.name for path in place.iterdir()) == ["home", "used"]
+    assert [path.name for path in (place / "used").iterdir()] == ["of-somebody-else"]
+    assert not list(home.iterdir())
+
+
+@as_root
+def test_link_of_the_user_leads_removal_nowhere(place):
+    other = directory(place / "other")
+    spilled(other / "scratch", 0)
+    home = directory(place / "home", NOBODY.pw_uid)
+    (home / "scratch").symlink_to(other / "scratch")
+    (home / "above").symlink_to(other)
+    result = remove(home / "scratch", home / "above/scratch")
+    assert (other / "scratch/dask-scratch-space/worker-1").exists()
+    assert not result["changed"] and len(result["left"]) == 2
+
+
+# What the sandbox opens
+
+
+@pytest.mark.parametrize(
+    "path, inside",
+    [
+        ("/var/lib/dask", True),
+        ("/var/lib/dask/", True),
+        ("/var/lib/dask/scratch", True),
+        ("/var/lib//dask/./scratch", True),
+        ("/var/lib/dask-2", False),
+        ("/var/lib", False),
+        ("/scratch/var/lib/dask", False),
+    ],
+)
+def test_path_in_an_open_directory_is_not_opened_again(path, inside):
+    assert outside([path], ["/srv/data", "/var/lib/dask/"]) == ([] if inside else [path])
+    assert outside([path], []) == [path]

@@ -1,0 +1,71 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Groups with a name that is nearly one of ours, and runs that are left without a host."""
+
+import pytest
+from ansible_collections.daskops.cluster.plugins.plugin_utils.groups import problems
+
+SERVERS = ["dask_scheduler", "dask_workers"]
+OURS = {"all": ["s1", "w1", "w2", "x1"], "dask_scheduler": ["s1"], "dask_workers": ["w1", "w2"]}
+NONE = (
+    "The inventory has no host in the groups dask_scheduler and dask_workers. Put one Linux host into the first, and at "
+    "least one host into the second."
+)
+
+
+def wrong(wanted=SERVERS, playing=("s1", "w1", "w2"), **groups):
+    return list(problems({**OURS, **groups}, wanted, playing))
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        {},
+        {"web": ["x1"], "scheduler": ["x1"], "workers": ["x1"]},  # other people's, beside ours
+        {"dask_workers_b": ["x1"], "dask_workers2": ["x1"], "dask_gpu_workers": ["x1"], "old_dask_workers": ["x1"]},
+        {"dask-workers": ["w1"], "dask_worker": ["w1", "w2"]},  # whose hosts are in ours
+        {"dask_worker": []},
+    ],
+)
+def test_groups_that_are_fine(groups):
+    assert wrong(**groups) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("dask-workers", "dask_workers"),
+        ("dask_worker", "dask_workers"),
+        ("Dask_Workers", "dask_workers"),
+        ("dask_wokers", "dask_workers"),
+        ("dask_schedulers", "dask_scheduler"),
+        ("dask-scheduler", "dask_scheduler"),
+        ("dask_sheduler", "dask_scheduler"),
+        ("dask_client", "dask_clients"),
+    ],
+)
+def test_a_group_that_is_nearly_one_of_ours(name, meant):
+    assert wrong(**{name: ["w1", "x1"]}) == [
+        f"The group {name} (x1) is none of daskops.cluster. Did you mean {meant}? Rename it, or put its hosts into a group "
+        "of another name if they are not to be part of the cluster."
+    ]
+
+
+def test_no_host_of_ours():
+    assert list(problems({}, SERVERS, ["localhost"])) == [NONE]
+    assert list(problems({"web": ["x1"], "ungrouped": []}, SERVERS, ["x1"])) == [NONE]
+    groups = {"all": ["a", "b"], "dask-workers": ["a"], "schedulers": ["b"], "nodes": ["a"], "worker": []}
+    assert list(problems(groups, SERVERS, ["a", "b"])) == [
+        f"{NONE} The group dask-workers was probably meant to be dask_workers. The group schedulers was probably meant to "
+        "be dask_scheduler. The group nodes was probably meant to be dask_workers."
+    ]
+
+
+def test_a_limit_that_leaves_nobody():
+    groups = {"dask_clients": ["c1"]}
+    assert wrong(playing=["c1"], **groups) == [
+        "--limit leaves no host of the groups dask_scheduler and dask_workers, so there is nothing to do. Correct it."
+    ]
+    assert wrong(wanted=[*SERVERS, "dask_clients"], playing=["c1"], **groups) == []
+    assert wrong(playing=["w2"]) == []

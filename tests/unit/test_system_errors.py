@@ -1,0 +1,142 @@
+"""Errors of the operating system reach the user as sentences, and the modules leave nothing half-written behind."""
+
+import contextlib
+import errno
+import io
+import json
+import os
+import pwd
+import resource
+import signal
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.daskops.cluster.plugins.module_utils.replacement import Replacement
+from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import explain
+from ansible_collections.daskops.cluster.plugins.modules import certificates, environment, release
+
+
+@pytest.mark.parametrize(
+    "error, said",
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/etc/x"), "/etc/x: No space left on device. Free space"),
+        (OSError(errno.EROFS, "Read-only file system", b"/etc/x"), "/etc/x: Read-only file system. Mount the file"),
+        (PermissionError(errno.EPERM, "Operation not permitted", "a", None, "b"), "b: Operation not permitted. Look"),
+        (OSError(errno.EFBIG, "File too large"), "File too large. Look at dmesg"),
+        (OSError("strange"), "strange. Look at dmesg"),
+        (OSError(), "OSError. Look at dmesg"),
+    ],
+)
+def test_explanation_has_path_reason_and_remedy(error, said):
+    assert explain(error).startswith(said) and explain(error).endswith(", then run again.")
+
+
+def answer_of(module, **arguments):
+    output = io.StringIO()
+    with patch_module_args(arguments), contextlib.redirect_stdout(output), pytest.raises(SystemExit):
+        module.main()
+    return json.loads(output.getvalue())
+
+
+def certificates_of(home):
+    user = pwd.getpwuid(os.getuid()).pw_name
+    return {"home": home, "user": user, "authorities": "A\n", "certificates": {"worker": "key\n"}}
+
+
+def release_of(home):
+    environment = os.path.join(home, "environments/e")
+    os.makedirs(environment)
+    with open(os.path.join(environment, "environment.json"), "w", encoding="utf-8") as file:
+        file.write('{"python": "3.11", "packages": {}}')
+    manifest = {"id": "r", "environment": "e", "services": {}}
+    return {
+        "home": home,
+        "manifest": manifest,
+        "staged": 1,
+        "files": {"a": "a" * 10_000},
+        "secret_files": {},
+        "user": "x",
+    }
+
+
+@contextlib.contextmanager
+def files_limited(size):
+    """Let the system refuse to write files that are larger, as a full disk does, with another number of error."""
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_release_that_cannot_be_written_is_told_and_removed(tmp_path):
+    arguments = release_of(str(tmp_path))
+    with files_limited(5_000):
+        answer = answer_of(release, **arguments)
+    assert "On this host staging the release failed (services keep running what they ran): " in answer["msg"]
+    assert "File too large" in answer["msg"]
+    assert os.listdir(tmp_path / "releases") == []
+    assert not answer_of(release, **arguments).get("failed")
+
+
+def test_certificates_that_cannot_be_written_leave_no_key_behind(tmp_path):
+    arguments = certificates_of(str(tmp_path))
+    arguments["certificates"]["worker"] = "key\n" * 5_000
+    with files_limited(5_000):
+        answer = answer_of(certificates, **arguments)
+    assert "On this host installing the certificates failed" in answer["msg"] and "File too large" in answer["msg"]
+    assert os.listdir(tmp_path / "tls") == ["ca.pem"]
+
+
+@pytest.mark.parametrize(
+    "module, arguments, obstacle",
+    [
+        (certificates, certificates_of, "tls"),
+        (release, release_of, "releases"),
+        (environment, lambda home: {"home": home, "id": "e", "python": "x", "lock": "x"}, "environments"),
+    ],
+    ids=["certificates", "release", "environment"],
+)
+def test_file_in_place_of_a_directory_is_told(tmp_path, module, arguments, obstacle):
+    arguments = arguments(str(tmp_path))
+    (tmp_path / obstacle).touch()
+    answer = answer_of(module, **arguments)
+    assert answer["failed"] and f"{tmp_path / obstacle}" in answer["msg"] and "move it away" in answer["msg"]
+
+
+def test_replacement_takes_place_and_can_be_taken_back(tmp_path):
+    old, new, gone, link = (tmp_path / name for name in ("old", "d/new.conf", "e.d/gone.conf", "link"))
+    old.write_text("1")
+    gone.parent.mkdir()
+    gone.write_text("3")
+    link.symlink_to("old")
+
+    def seen():
+        paths = [path for path in tmp_path.rglob("*") if not path.is_dir() or path.is_symlink()]
+        return {
+            str(path.relative_to(tmp_path)): os.readlink(path) if path.is_symlink() else path.read_text()
+            for path in paths
+        }
+
+    def replacement():
+        wanted = Replacement()
+        wanted.file(str(old), "2")
+        wanted.file(str(new), "new")
+        wanted.remove(str(gone))
+        wanted.link(str(link), "d")
+        wanted.prepare()
+        return wanted
+
+    before = seen()
+    for committed in (False, True):
+        taken_back = replacement()
+        if committed:
+            taken_back.commit()
+        taken_back.undo()
+        assert seen() == before and not new.parent.exists()
+    done = replacement()
+    done.commit()
+    done.discard()
+    assert seen() == {"old": "2", "d/new.conf": "new", "link": "d"} and not gone.parent.exists()
