@@ -32,6 +32,9 @@ IO_PROCESS = 32
 
 PORTS = ("port", "dashboard_port", "nanny_port")
 
+# How far the default ports of two kinds are apart.
+BLOCK = 100
+
 
 class PlanError(ValueError):
     """A setting that no plan can be made from; the message names the variable and the remedy."""
@@ -429,23 +432,42 @@ def _share_memory(host, memory, pools, reserve):
         )
 
 
+def _used_ports(pool):
+    """The first port of each kind that the workers of a pool listen on."""
+    # The nanny of `dask cuda worker` takes any port.
+    nanny = pool.settings["nanny"] and pool.settings["command"] == "dask worker"
+    return {kind: port(pool.settings[kind], pool.where(kind)) for kind in PORTS if kind != "nanny_port" or nanny}
+
+
 def _give_ports(pools):
-    """The ports of all workers, each a dict by kind, in order; those of pools with the same first port follow another."""
+    """The ports of all workers, each a dict by kind, in order; those of pools with the same first port follow another.
+
+    All ports of a kind lie in one row if they fit between the first ports of the kinds. More workers than that go on behind
+    the last kind: with 8800, 8900 and 9000 the 101st worker has 9100, 9200 and 9300.
+    """
+    try:
+        return _ports_in_rows(pools, 65536, 65536)
+    except PlanError:
+        firsts = sorted({first for pool in pools for first in _used_ports(pool).values()})
+        row = min((after - before for before, after in itertools.pairwise(firsts)), default=0)
+        if row < BLOCK:
+            raise
+        return _ports_in_rows(pools, row, firsts[-1] + row - firsts[0])
+
+
+def _ports_in_rows(pools, row, stride):
+    """The same, with ``row`` ports of a kind in a row, and ``stride`` ports from a row to the next."""
     following, holders, found = {}, {}, []
     for pool in pools:
-        # The nanny of `dask cuda worker` takes any port.
-        nanny = pool.settings["nanny"] and pool.settings["command"] == "dask worker"
-        kinds = [kind for kind in PORTS if kind != "nanny_port" or nanny]
-        first = {kind: port(pool.settings[kind], pool.where(kind)) for kind in PORTS}
+        used = _used_ports(pool)
         for dummy in range(pool.count):
             mine = dict.fromkeys(PORTS)
-            for kind in kinds:
-                number = following.get((kind, first[kind]), first[kind])
-                following[kind, first[kind]] = number + 1
+            for kind, first in used.items():
+                index = following.get((kind, first), 0)
+                following[kind, first] = index + 1
+                number = first + index // row * stride + index % row
                 if number > 65535:
-                    raise PlanError(
-                        f"{pool.where(kind)} is {first[kind]}: its workers need ports up to 65535. Lower it."
-                    )
+                    raise PlanError(f"{pool.where(kind)} is {first}: its workers need ports up to 65535. Lower it.")
                 if number in holders:
                     raise PlanError(
                         f"{holders[number]} and {pool.where(kind)} overlap: both want port {number}. Set them at least "

@@ -292,6 +292,39 @@ def test_ports_of_pools_follow_one_another_unless_they_say_otherwise():
     assert [worker["nanny_port"] for pool in pools.values() for worker in pool] == [None, None, 9000, None]
 
 
+@pytest.mark.parametrize("nanny", [False, True])
+@pytest.mark.parametrize("count", [1, 100, 101, 128, 256, 1024])
+def test_default_ports_suffice_for_any_number_of_workers(count, nanny):
+    machine = {"cpus": list(range(count)), "memory": 2 * GIB * count, "nodes": [], "gpus": []}
+    pools = {"": {**POOL, "profile": "python", "nanny": nanny}}
+    workers = plan_workers("n", machine, {**RESERVES, "pools": pools})
+    kinds = ["port", "dashboard_port", *(["nanny_port"] if nanny else [])]
+    used = [worker[kind] for worker in workers for kind in kinds]
+    assert len(used) == len(set(used)) == count * len(kinds)
+    # What fits in one row stays there.
+    row = [(8800 + index, 8900 + index, 9000 + index if nanny else None) for index in range(min(count, 100))]
+    assert [(worker["port"], worker["dashboard_port"], worker["nanny_port"]) for worker in workers[:100]] == row
+    if count > 100:
+        behind = (9100, 9200, 9300) if nanny else (9000, 9100, None)
+        assert (workers[100]["port"], workers[100]["dashboard_port"], workers[100]["nanny_port"]) == behind
+
+
+def test_default_ports_of_pools_suffice_together():
+    machine = {"cpus": list(range(256)), "memory": 512 * GIB, "nodes": [], "gpus": []}
+    some = {**POOL, "profile": "python"}
+    pools = {"a": some, "b": {**some, "nanny": True}, "c": {**some, "port": 20000}}
+    workers = plan_workers("n", machine, {**RESERVES, "pools": pools})
+    used = [worker[kind] for worker in workers for kind in ("port", "dashboard_port", "nanny_port") if worker[kind]]
+    assert len(used) == len(set(used)) > 512
+
+
+def test_ports_in_one_row_stay_there_however_close_their_kinds_are():
+    machine = {"cpus": list(range(120)), "memory": 240 * GIB, "nodes": [], "gpus": []}
+    some = {**POOL, "profile": "python", "count": 60, "threads": 1}
+    workers = plan_workers("n", machine, {**RESERVES, "pools": {"c": {**some, "port": 9500}, "a": some}})
+    assert [worker["dashboard_port"] for worker in workers] == list(range(8900, 9020))
+
+
 @pytest.mark.parametrize(
     "pools, said",
     [
@@ -310,6 +343,10 @@ def test_ports_of_pools_follow_one_another_unless_they_say_otherwise():
         ({"a": {"profile": "gpu", "gpus": [0, 0]}}, r"both name the GPU 0"),
         ({"a": {"profile": "gpu", "gpus": ["0;1"]}}, r"a\.gpus names 0;1"),
         ({"a": {"count": "x"}}, r"dask_worker_pools\.a\.count is 'x'"),
+        (
+            {"a": {"port": 8898, "count": 3}},
+            r"a\.dashboard_port and .*a\.port overlap: both want port 8900. Set them at",
+        ),
         ({"a": {"port": 8900}, "b": {}}, r"a\.dashboard_port overlap|a\.port.* overlap"),
     ],
 )
