@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import re
+
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
-from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import SAME_MACHINE, refuse
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import variables_of
 
 WINDOWS_SCHEDULER = (
@@ -49,6 +52,28 @@ def is_windows(variables):
     )
 
 
+def connection(host, variables):
+    """What leads Ansible to a machine. The users it logs in as may differ."""
+    # The same address may be another machine for another connection plugin, or behind another jump host.
+    names = ("ansible_connection", "ansible_ssh_common_args", "ansible_ssh_extra_args", "ansible_ssh_args")
+    try:
+        address = str(variables.get("ansible_host", host)).lower()
+        port = str(variables.get("ansible_port", 22))
+        how = [str(variables.get(name, "")).removeprefix("ansible.builtin.") for name in names]
+    except AnsibleError:  # Ansible itself tells, if it is to connect to this host.
+        return host
+    if address in ("127.0.0.1", "::1") or how[0] == "local":
+        address, how[0] = "localhost", ""
+    how[0] = "" if how[0] in ("ssh", "smart") else how[0]
+    return address, port, *how
+
+
+def is_address(text):
+    """Whether a text is the address of a scheduler."""
+    found = re.fullmatch(r"[a-z]+://(?:[\w.-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", text)
+    return bool(found) and 0 < int(found.group(1)) < 65536
+
+
 def problems(groups, hostvars, address, platform, tls, dashboard_proxy=False):
     """What is wrong with the inventory, one sentence each.
 
@@ -81,7 +106,12 @@ def problems(groups, hostvars, address, platform, tls, dashboard_proxy=False):
             f"has {schedulers[0]}. Keep one of the two."
         )
     encrypted = address.startswith("tls://")
-    if address and encrypted != tls:
+    if address and not is_address(address):
+        yield (
+            f"dask_scheduler_address is '{address}'. Give a protocol, a host and a port, like tls://10.0.0.5:8786, with an "
+            "IPv6 address in brackets."
+        )
+    elif address and encrypted != tls:
         yield (
             f"dask_scheduler_address is {address}, but dask_tls is {str(tls).lower()}. Set dask_tls to "
             f"{str(encrypted).lower()}, or begin the address with {'tcp' if encrypted else 'tls'}:// if the scheduler "
@@ -102,6 +132,13 @@ def problems(groups, hostvars, address, platform, tls, dashboard_proxy=False):
     for host in workers:
         if host not in schedulers and is_windows(hostvars[host]):
             yield WINDOWS_WORKER.format(host=host)
+
+    names = {}
+    for host in dict.fromkeys([*schedulers, *workers]):
+        names.setdefault(connection(host, hostvars[host]), []).append(host)
+    for several in names.values():
+        if len(several) > 1:
+            yield SAME_MACHINE.format(names=" and ".join(several))
 
     for name in CLUSTER_WIDE:
         values = {host: str(hostvars[host].get(name, "not set")) for host in dict.fromkeys([*schedulers, *workers])}

@@ -14,7 +14,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, PackagesError, minor
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages, sha256_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
-from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import SAME_MACHINE, refuse
 
 
 def differing_pythons(hosts):
@@ -34,6 +34,16 @@ def check_that_dask_is_in(lock):
         raise LockError("it does not hold distributed, which is what the services run")
 
 
+def missing_lock(path):
+    """What to say of a lock that is not there."""
+    relative = (
+        ""
+        if os.path.isabs(os.path.expanduser(path))
+        else (f" The path is relative to {os.getcwd()}, where ansible-playbook was called.")
+    )
+    return f"dask_environment_lock ({path}) does not exist on the controller.{relative} Correct the path."
+
+
 def too_many_for_windows(plans, limit):
     """A sentence if a scheduler on Windows would get more than ``limit`` workers. ``plans`` has the workers by host."""
     planned = sum(len(workers) for workers in plans.values())
@@ -43,6 +53,17 @@ def too_many_for_windows(plans, limit):
             f"dask_windows_scheduler_max_workers is {limit}. Move the scheduler to Linux, or plan fewer processes "
             "(dask_worker_count) with more threads."
         )
+
+
+def one_machine_twice(hosts):
+    """A sentence for each machine that has several names in the inventory. ``hosts`` has `host_info` results by host."""
+    names = {}
+    for host, info in hosts.items():
+        if info["machine"]:
+            names.setdefault(info["machine"], []).append(host)
+    for several in names.values():
+        if len(several) > 1:
+            yield SAME_MACHINE.format(names=" and ".join(several))
 
 
 def names_twice(plans):
@@ -64,7 +85,8 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         arguments = self._task.args
-        problems = list(differing_pythons({**arguments.get("others", {}), **arguments["hosts"]}))
+        everyone = {**arguments.get("others", {}), **arguments["hosts"]}
+        problems = [*differing_pythons(everyone), *one_machine_twice(everyone)]
         problems += names_twice(arguments["plans"])
         if arguments["scheduler_platform"] == "windows":
             problems += too_many_for_windows(arguments["plans"], int(arguments["windows_scheduler_max_workers"]))
@@ -80,7 +102,7 @@ class ActionModule(ActionBase):
                 result["environments"] = self._environments(arguments)
                 check_that_dask_is_in(Path(os.path.expanduser(arguments["lock"])).read_text(encoding="utf-8"))
             except FileNotFoundError:
-                problems.append(f"dask_environment_lock ({arguments['lock']}) does not exist on the controller.")
+                problems.append(missing_lock(arguments["lock"]))
             except UnicodeDecodeError as error:
                 problems.append(f"dask_environment_lock ({arguments['lock']}) cannot be read: {error}.")
             except OSError as error:

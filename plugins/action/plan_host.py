@@ -257,6 +257,11 @@ def bad_proxy(host, info, proxy, tls):
             f"{host}: dask_dashboard_proxy is true, but dask_dashboard_proxy_users names nobody. Give those who may see the "
             "dashboard a password each."
         )
+    if info["proxy"]["confined"]:
+        yield (
+            f"{host}: SELinux keeps nginx from connecting to the dashboard, which dask_dashboard_proxy needs. Run this on "
+            "the host: setsebool -P httpd_can_network_connect on"
+        )
     for user in proxy["users"]:
         if not re.fullmatch(r"[\w.@-]+", str(user)):
             yield f"{host}: dask_dashboard_proxy_users: '{user}' is no name of letters, digits and the characters . _ - @"
@@ -389,6 +394,12 @@ def unreachable(host, info, settings):
             f"{host} has no interface {settings['interface']} with an IPv4 address. Correct dask_interface; `ip -4 address` "
             "shows what it has."
         )
+    elif not address and info["unresolved"]:
+        yield (
+            f"{host} cannot resolve {settings['scheduler_host']}, the scheduler's host, to an IPv4 address "
+            f"({info['unresolved']}). Set dask_scheduler_host (for a scheduler that somebody else runs, "
+            "dask_scheduler_address) to an address or to a name that every host can resolve."
+        )
     elif not address:
         yield (
             f"{host} knows no way over IPv4, which Dask's pages need, to the scheduler's host "
@@ -399,6 +410,15 @@ def unreachable(host, info, settings):
         yield (
             f"{host} would listen at {address}, where other hosts could not reach it. Set dask_scheduler_host to the "
             "scheduler's address on the network. (Debian's /etc/hosts has 127.0.1.1 for a host's own name.)"
+        )
+
+
+def no_scheduler_to_join(host, info, settings):
+    """A sentence if the scheduler that somebody else runs does not let this host connect."""
+    if info["refused"] and settings["worker"]:
+        yield (
+            f"{host} cannot connect to dask_scheduler_address ({settings['scheduler_address']}): {info['refused']}. Start "
+            "that scheduler, correct the address, or open its port for this host."
         )
 
 
@@ -493,7 +513,7 @@ class ActionModule(ActionBase):
                 *fitness(host, info, settings),
                 *missing(host, info, settings),
                 *left_over(host, info, settings),
-                *unreachable(host, info, settings),
+                *(list(unreachable(host, info, settings)) or no_scheduler_to_join(host, info, settings)),
                 *other_protocol(host, info, settings["tls"]),
                 *firewall(host, info, settings["firewall"]),
                 *taken_ports(host, info, ports),

@@ -52,6 +52,10 @@ options:
     description: Name or address of the scheduler's host, to be looked up; empty for none.
     type: str
     default: ""
+  scheduler_port:
+    description: Port of a scheduler at O(scheduler_host) that must be there already; 0 for none.
+    type: int
+    default: 0
   interface:
     description: Interface whose address services are to listen at; empty for the one that leads to O(scheduler_host).
     type: str
@@ -171,7 +175,10 @@ proxy:
     port:
       description: The port of the collection's site in it; 0 without a site.
       type: int
-  sample: {nginx: true, port: 8443}
+    confined:
+      description: Whether SELinux keeps web servers from connecting to other services.
+      type: bool
+  sample: {nginx: true, port: 8443, confined: false}
 listeners:
   description: The sockets that listen for TCP, each with C(port), C(process) and systemd C(unit).
   type: list
@@ -198,6 +205,22 @@ route:
   elements: str
   returned: always
   sample: [10.0.0.2, 10.0.0.1]
+unresolved:
+  description: Why O(scheduler_host) has no IPv4 address; empty if it has one or is not asked for.
+  type: str
+  returned: always
+  sample: "Name or service not known"
+refused:
+  description: Why the host cannot connect to O(scheduler_port); empty if it can or is not asked to.
+  type: str
+  returned: always
+  sample: Connection refused
+machine:
+  description:
+    - What tells this machine from any other, containers and clones of virtual machines included, as long as it is up.
+    - Empty where that cannot be read.
+  type: str
+  returned: always
 firewall:
   description: What filters, or could filter, the host's ports.
   type: dict
@@ -306,6 +329,7 @@ versions:
 
 import contextlib
 import glob
+import hashlib
 import json
 import os
 import pwd
@@ -332,12 +356,24 @@ from ansible_collections.daskops.cluster.plugins.module_utils.units import (
     unit_files,
 )
 
+# Seconds that a connection may take.
+CONNECT_TIMEOUT = 5
+
 # There where systemd is the first process, and nowhere else.
 SYSTEMD = "/run/systemd/system"
 
 # What Linux tells of its memory's nodes and of devices, and NVIDIA's driver of GPUs.
 NODES = "/sys/devices/system/node"
 PCI_DEVICES = "/sys/bus/pci/devices"
+
+# What is new at every start of the kernel, and the network devices of the machine itself.
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+NETWORK_DEVICES = "/sys/class/net"
+
+# Where SELinux says whether it is enforced, and whether web servers may connect to other services: its present value and
+# that to come.
+SELINUX_ENFORCED = "/sys/fs/selinux/enforce"
+SELINUX_CONNECT = "/sys/fs/selinux/booleans/httpd_can_network_connect"
 GPUS = "/proc/driver/nvidia/gpus"
 
 # What is added to a service's release where systemd would start it from other settings.
@@ -472,7 +508,33 @@ def listeners():
 def proxy(module):
     """Whether nginx is installed, and the port of our site in it."""
     listens = re.search(r"listen [0-9.:]*?(\d+) ssl", read(module.params["proxy_site"]))
-    return {"nginx": bool(module.get_bin_path("nginx")), "port": int(listens.group(1)) if listens else 0}
+    return {
+        "nginx": bool(module.get_bin_path("nginx")),
+        "port": int(listens.group(1)) if listens else 0,
+        "confined": confined(),
+    }
+
+
+def confined():
+    """Whether SELinux keeps web servers from connecting to other services."""
+    return read(SELINUX_ENFORCED).strip() == "1" and read(SELINUX_CONNECT).startswith("0")
+
+
+def machine():
+    """What tells this machine from any other while it is up; empty where it cannot be read.
+
+    Containers on one machine have the same boot id, but process namespaces of their own. Clones of a virtual machine may
+    have the same machine id and, if they were made while it ran, the same boot id, but network devices with other addresses.
+    Devices that programs make, such as those of containers, come and go, so they are not looked at.
+    """
+    boot = read(BOOT_ID).strip()
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+    devices = glob.glob(os.path.join(NETWORK_DEVICES, "*", "device"))
+    addresses = sorted(read(os.path.join(os.path.dirname(path), "address")).strip() for path in devices)
+    return hashlib.sha256("\n".join([boot, namespace, *addresses]).encode()).hexdigest()[:32] if boot else ""
 
 
 def running(states, releases):
@@ -549,6 +611,24 @@ def address_of(module, interface):
     return next((address["local"] for link in json.loads(found) for address in link.get("addr_info", [])), "")
 
 
+def unresolved(name):
+    """Why a name has no IPv4 address; empty if it has one."""
+    try:
+        socket.getaddrinfo(name, 9, family=socket.AF_INET, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError) as error:
+        return str(getattr(error, "strerror", None) or error)
+    return ""
+
+
+def refused(name, number):
+    """Why this host cannot connect to a port; empty if it can."""
+    try:
+        with socket.create_connection((name, number), timeout=CONNECT_TIMEOUT):
+            return ""
+    except (OSError, OverflowError, UnicodeError) as error:
+        return str(getattr(error, "strerror", None) or error)
+
+
 def route(other):
     """The addresses at the ends of the way to another host, the own first; empty if there is none."""
     try:
@@ -556,7 +636,7 @@ def route(other):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.connect(target)  # sends nothing: the system is asked for the way
             return [sock.getsockname()[0], target[0]]
-    except OSError:
+    except (OSError, UnicodeError):
         return []
 
 
@@ -601,6 +681,7 @@ def main():
             "files": {"type": "list", "elements": "str", "default": []},
             "proxy_site": {"type": "path", "default": ""},
             "scheduler_host": {"type": "str", "default": ""},
+            "scheduler_port": {"type": "int", "default": 0},
             "interface": {"type": "str", "default": ""},
             "bind_address": {"type": "str", "default": ""},
             "worker_interfaces": {"type": "list", "elements": "str", "default": []},
@@ -608,6 +689,7 @@ def main():
         },
         supports_check_mode=True,
     )
+    scheduler_host, scheduler_port = module.params["scheduler_host"], module.params["scheduler_port"]
     python = {}
     interpreter = module.get_bin_path(module.params["python"])
     if interpreter:
@@ -640,7 +722,10 @@ def main():
         listeners=listeners(),
         address=address_to_listen_at(module),
         worker_addresses={name: address_of(module, name) for name in module.params["worker_interfaces"]},
-        route=route(module.params["scheduler_host"]),
+        route=route(scheduler_host),
+        unresolved=unresolved(scheduler_host) if scheduler_host else "",
+        refused=refused(scheduler_host, scheduler_port) if scheduler_port else "",
+        machine=machine(),
         firewall=firewall(module),
         running=runs,
         scheduler_environment=release_of("dask-scheduler.service", scheduler, releases).get("environment", ""),

@@ -5,6 +5,12 @@
 
 from __future__ import annotations
 
+#: Of inventory names that lead to the same machine.
+SAME_MACHINE = (
+    "{names} are one machine, and would fight over the same services. Keep one of the names; a host may be in both groups, "
+    "and dask_worker_count says how many workers it has."
+)
+
 
 def refuse(result, problems):
     """``result``, failed if there are ``problems``, which become its message: a line each."""

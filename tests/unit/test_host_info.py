@@ -1,7 +1,13 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What hosts with several NUMA nodes and with GPUs show of them."""
+"""What hosts show of themselves: NUMA nodes, GPUs, SELinux, which machine they are, and whom they can reach."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.modules import host_info
@@ -10,7 +16,7 @@ from ansible_collections.daskops.cluster.plugins.modules import host_info
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     """Write files as Linux and NVIDIA's driver show them."""
-    for name in ("NODES", "GPUS", "PCI_DEVICES"):
+    for name in ("NODES", "GPUS", "PCI_DEVICES", "BOOT_ID", "NETWORK_DEVICES", "SELINUX_ENFORCED", "SELINUX_CONNECT"):
         monkeypatch.setattr(host_info, name, str(tmp_path / name))
 
     def write(path, text):
@@ -47,3 +53,61 @@ def test_a_gpu_that_the_driver_leaves_out_has_no_number(host):
 
 def test_a_host_without_a_driver_shows_no_gpu(host):
     assert host_info.gpus() == []
+
+
+@pytest.mark.parametrize(
+    ("enforced", "connect", "confined"),
+    [("1", "0 0", True), ("1", "1 1", False), ("0", "0 0", False), ("1\n", "0 1", True)],
+)
+def test_selinux_confines_web_servers(host, enforced, connect, confined):
+    host("SELINUX_ENFORCED", enforced)
+    host("SELINUX_CONNECT", connect)
+    assert host_info.confined() is confined
+
+
+def test_a_host_without_selinux_confines_nothing(host):
+    assert host_info.confined() is False
+
+
+def test_a_machine_is_the_same_whoever_asks():
+    first = host_info.machine()
+    assert first == host_info.machine() != ""
+
+
+def test_clones_of_a_virtual_machine_are_two_machines(host, tmp_path):
+    host("BOOT_ID", "c0ffee\n")
+    (tmp_path / "NETWORK_DEVICES/eth0/device").mkdir(parents=True)
+    host("NETWORK_DEVICES/eth0/address", "52:54:00:00:00:01\n")
+    first = host_info.machine()
+    host("NETWORK_DEVICES/veth1/address", "52:54:00:00:00:09\n")  # a container's, which comes and goes
+    assert host_info.machine() == first
+    host("NETWORK_DEVICES/eth0/address", "52:54:00:00:00:02\n")
+    assert host_info.machine() != first
+    host("NETWORK_DEVICES/eth0/address", "52:54:00:00:00:01\n")
+    host("BOOT_ID", "decaf\n")
+    assert host_info.machine() != first
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a process namespace")
+def test_containers_of_a_machine_are_machines_of_their_own():
+    program = "from ansible_collections.daskops.cluster.plugins.modules import host_info; print(host_info.machine())"
+    command = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", program]
+    collections = str(Path(host_info.__file__).parents[5])
+    environment = {**os.environ, "PYTHONPATH": collections}
+    found = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.strip()
+    assert found not in ("", host_info.machine())
+
+
+def test_names_that_do_not_resolve_are_told_with_the_reason():
+    assert host_info.unresolved("localhost") == ""
+    for name in ("scheduler.invalid", "a..b", "x" * 70):
+        assert host_info.unresolved(name)
+        assert host_info.route(name) == []
+
+
+def test_a_port_that_refuses_is_told_with_the_reason():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        number = server.getsockname()[1]
+        assert host_info.refused("127.0.0.1", number) == ""
+    assert host_info.refused("127.0.0.1", number) == "Connection refused"
+    assert host_info.refused("scheduler.invalid", 1)

@@ -224,6 +224,96 @@ def test_a_windows_host_in_both_groups_is_told_once():
     assert says(only(inventory(workers=["s1"], s1=WINDOWS[0])), "Put the scheduler on a Linux host")
 
 
+SAME = (
+    "w1 and w2 are one machine, and would fight over the same services. Keep one of the names; a host may be in both "
+    "groups, and dask_worker_count says how many workers it has."
+)
+JUMP = {"ansible_ssh_common_args": "-J a.example.org"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"ansible_host": "10.0.0.1"}, {"ansible_host": "10.0.0.1"}),
+        ({"ansible_host": "10.0.0.1", "ansible_user": "a"}, {"ansible_host": "10.0.0.1", "ansible_user": "b"}),
+        ({"ansible_host": "10.0.0.1", "ansible_port": 22}, {"ansible_host": "10.0.0.1"}),
+        ({"ansible_host": "node.example.org"}, {"ansible_host": "Node.Example.org", "ansible_connection": "ssh"}),
+        ({"ansible_host": "w2"}, {}),
+        ({"ansible_connection": "local"}, {"ansible_host": "localhost"}),
+        ({"ansible_connection": "ansible.builtin.local", "ansible_host": "w1"}, {"ansible_host": "127.0.0.1"}),
+        ({"ansible_host": "10.0.0.1", **JUMP}, {"ansible_host": "10.0.0.1", **JUMP}),
+    ],
+)
+def test_two_names_that_lead_to_one_machine(one, other):
+    assert inventory(w1=one, w2=other) == [SAME]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({}, {}),
+        ({"ansible_host": "10.0.0.1"}, {"ansible_host": "10.0.0.2"}),
+        ({"ansible_host": "127.0.0.1", "ansible_port": 2201}, {"ansible_host": "127.0.0.1", "ansible_port": "2202"}),
+        ({"ansible_host": "10.0.0.1", **JUMP}, {"ansible_host": "10.0.0.1"}),
+        ({"ansible_host": "a"}, {"ansible_host": "a", "ansible_connection": "community.docker.docker"}),
+    ],
+)
+def test_names_that_may_lead_to_two_machines(one, other):
+    assert inventory(w1=one, w2=other) == []
+
+
+def test_hosts_that_say_that_they_are_one_machine():
+    hosts = {
+        "w1": {"machine": "a"},
+        "s1": {"machine": "b"},
+        "w2": {"machine": "a"},
+        "w3": {"machine": ""},
+        "w4": {"machine": ""},
+    }
+    assert list(plan_cluster.one_machine_twice(hosts)) == [SAME]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["10.0.0.5", "10.0.0.5:8786", "tls://10.0.0.5", "tls://10.0.0.5:0", "tls://:8786", "tls://::1:8786", "tls://a b:1"],
+)
+def test_an_address_that_is_none(address):
+    assert inventory(schedulers=[], address=address) == [
+        f"dask_scheduler_address is '{address}'. Give a protocol, a host and a port, like tls://10.0.0.5:8786, with an IPv6 "
+        "address in brackets."
+    ]
+
+
+def test_an_ipv6_address_in_brackets_is_one():
+    assert inventory(schedulers=[], address="tls://[fe80::1]:8786") == []
+
+
+def test_a_scheduler_of_somebody_else_that_cannot_be_reached():
+    settings = {"worker": True, "scheduler_address": "tls://10.0.0.5:8786"}
+    assert list(plan_host.no_scheduler_to_join("w1", {"refused": ""}, settings)) == []
+    assert list(plan_host.no_scheduler_to_join("w1", {"refused": "Connection refused"}, settings)) == [
+        "w1 cannot connect to dask_scheduler_address (tls://10.0.0.5:8786): Connection refused. Start that scheduler, "
+        "correct the address, or open its port for this host."
+    ]
+
+
+def test_a_proxy_that_selinux_confines():
+    assert bad_proxy(confined=True) == [
+        "s1: SELinux keeps nginx from connecting to the dashboard, which dask_dashboard_proxy needs. Run this on the host: "
+        "setsebool -P httpd_can_network_connect on"
+    ]
+
+
+def test_a_lock_that_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    says = "dask_environment_lock (/x/lock.txt) does not exist on the controller. Correct the path."
+    assert plan_cluster.missing_lock("/x/lock.txt") == says
+    assert plan_cluster.missing_lock("locks/lock.txt") == (
+        "dask_environment_lock (locks/lock.txt) does not exist on the controller. The path is relative to "
+        f"{tmp_path}, where ansible-playbook was called. Correct the path."
+    )
+
+
 def test_a_variable_of_the_whole_cluster_that_one_host_has_otherwise():
     sentence = only(
         inventory(s1={"dask_scheduler_port": 9}, w1={"dask_scheduler_port": 9}, w2={"dask_scheduler_port": 8})
@@ -259,7 +349,7 @@ INFO = {
         {"port": 8800, "process": "python (process 2)", "unit": "dask-worker@1.service"},
         {"port": 8443, "process": "nginx (process 3)", "unit": "nginx.service"},
     ],
-    "proxy": {"nginx": True, "port": 8443},
+    "proxy": {"nginx": True, "port": 8443, "confined": False},
     "missing": [],
 }
 
@@ -408,12 +498,35 @@ LISTENING = {"alone": False, "scheduler_host": "head", "interface": "", "bind_ad
     ],
 )
 def test_services_that_would_listen_where_nobody_reaches_them(address, settings, parts):
-    assert says(only(plan_host.unreachable("w1", {"address": address}, {**LISTENING, **settings})), *parts)
+    assert says(
+        only(plan_host.unreachable("w1", {"address": address, "unresolved": ""}, {**LISTENING, **settings})), *parts
+    )
 
 
 @pytest.mark.parametrize("address, alone", [("127.0.0.1", True), ("10.0.0.1", False), ("0.0.0.0", False)])
 def test_services_that_listen_where_others_reach_them_pass(address, alone):
     assert list(plan_host.unreachable("w1", {"address": address}, {**LISTENING, "alone": alone})) == []
+
+
+def test_a_scheduler_host_that_does_not_resolve():
+    info = {"address": "", "unresolved": "Name or service not known", "refused": ""}
+    assert list(plan_host.unreachable("w1", info, {**LISTENING, "scheduler_host": "scheduler.invalid"})) == [
+        "w1 cannot resolve scheduler.invalid, the scheduler's host, to an IPv4 address (Name or service not known). Set "
+        "dask_scheduler_host (for a scheduler that somebody else runs, dask_scheduler_address) to an address or to a name "
+        "that every host can resolve."
+    ]
+    sentence = only(
+        plan_host.unreachable("w1", {**info, "unresolved": ""}, {**LISTENING, "scheduler_host": "scheduler.invalid"})
+    )
+    assert says(sentence, "w1 knows no way over IPv4")
+    assert (
+        list(
+            plan_host.unreachable(
+                "w1", {**info, "address": "10.0.0.1"}, {**LISTENING, "scheduler_host": "scheduler.invalid"}
+            )
+        )
+        == []
+    )
 
 
 def test_everything_that_is_wrong_is_told_at_once():
@@ -721,8 +834,9 @@ PROXY = {"port": 8443, "prefix": "/", "users": ["ada"], "without_password": [], 
 OWN_FILES = {"certificate": "/etc/ssl/dask.pem", "key": "/etc/ssl/dask.key"}
 
 
-def bad_proxy(tls=True, missing=(), **proxy):
-    return list(plan_host.bad_proxy("s1", {"missing": list(missing)}, {**PROXY, **proxy}, tls))
+def bad_proxy(tls=True, missing=(), confined=False, **proxy):
+    info = {"missing": list(missing), "proxy": {"confined": confined}}
+    return list(plan_host.bad_proxy("s1", info, {**PROXY, **proxy}, tls))
 
 
 @pytest.mark.parametrize(
