@@ -1,0 +1,69 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# The action plugin of the same name does the work; this is its documentation.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: check_services
+short_description: Tell which Dask services do not run
+version_added: "0.1.0"
+description:
+  - Tells which services of hosts are stopped or were never installed, and which hosts could not be reached. Fails if the
+    scheduler does not run, for then there is nobody to ask how the cluster is.
+  - With O(before_start), fails if the run would start workers that have no scheduler to join, because O(scheduler) is not
+    installed or stopped, and the run's C(--limit) or C(--tags) leave it out.
+  - Runs on the controller; what M(daskops.cluster.host_info) reported is all that it knows of the hosts, so one host of the
+    play is enough (C(run_once)).
+author:
+  - The daskops.cluster authors
+options:
+  hosts:
+    description: What M(daskops.cluster.host_info) returned, by host.
+    type: dict
+    required: true
+  scheduler:
+    description: The scheduler's host; empty for a scheduler that somebody else runs.
+    type: str
+    default: ""
+  scheduler_info:
+    description: What M(daskops.cluster.host_info) returned for O(scheduler), where it is none of O(hosts).
+    type: dict
+    default: {}
+  before_start:
+    description: Whether the run is about to start services.
+    type: bool
+    default: false
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing in either mode.
+  diff_mode:
+    support: none
+    description: There is no change to show.
+"""
+
+EXAMPLES = r"""
+- name: Tell what does not run
+  daskops.cluster.check_services:
+    hosts: "{{ dict(ansible_play_hosts | zip(ansible_play_hosts | map('extract', hostvars, 'host'))) }}"
+    scheduler: node1
+  run_once: true
+"""
+
+RETURN = r"""
+down:
+  description: What does not run, a sentence for each state.
+  type: list
+  elements: str
+  returned: when not before_start
+  sample: ["All services are stopped on node2. Run start.yml."]
+msg:
+  description: What is in the way and what to do, a line each.
+  type: str
+  returned: failure
+  sample: The cluster is stopped. Run start.yml.
+"""

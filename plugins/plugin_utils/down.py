@@ -1,0 +1,119 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which Dask services hosts lack, from what `host_info` saw on them. Pure functions."""
+
+from __future__ import annotations
+
+from ansible_collections.daskops.cluster.plugins.module_utils.health import join
+
+#: Tags with which `site.yml`, `start.yml`, `restart.yml` and `rollback.yml` start services of a kind.
+STARTING = {
+    "scheduler": {"all", "tagged", "config", "scheduler"},
+    "worker": {"all", "tagged", "config", "worker"},
+}
+
+
+def starts(kind, tags, skipped):
+    """Whether a run with these tags, and without those that are skipped, starts services of a kind."""
+    return bool(STARTING[kind] & set(tags)) and not {"all", "tagged", "config", kind} & set(skipped)
+
+
+def _installed(info):
+    """The units of the release that a host was last told to run."""
+    return {unit for kind in info["current"].get("services", {}).values() for unit in kind}
+
+
+def _has_scheduler(info):
+    """Whether that release has a scheduler."""
+    return "scheduler" in info["current"].get("services", {})
+
+
+def state(info):
+    """What a host's services do.
+
+    Parameters
+    ----------
+    info : dict
+        What `host_info` returned, or the result of a host that could not be reached.
+
+    Returns
+    -------
+    tuple of (str, list of str)
+        ``unreachable``, ``not installed``, ``stopped``, ``partly stopped`` or ``running``, and the units that do not run.
+    """
+    if "running" not in info:
+        return "unreachable", []
+    installed = _installed(info)
+    down = sorted(installed - set(info["running"]))
+    if not installed:
+        return "not installed", []
+    if not down:
+        return "running", []
+    return ("partly stopped" if installed & set(info["running"]) else "stopped"), down
+
+
+#: By state, what to say of the hosts in it.
+SAYS = {
+    "unreachable": "Not reachable, so nothing is known of their services: {}.",
+    "not installed": "Nothing is installed on {}. Run site.yml.",
+    "stopped": "All services are stopped on {}. Run start.yml.",
+}
+
+
+def down(hosts, scheduler=""):
+    """What does not run on hosts, one sentence for each state.
+
+    Parameters
+    ----------
+    hosts : dict of dict
+        What `host_info` returned, or the result of a host that could not be reached, by host.
+    scheduler : str, optional
+        The scheduler's host.
+    """
+    states = {host: state(info) for host, info in hosts.items()}
+    for name, sentence in SAYS.items():
+        these = [host for host, (what, dummy) in states.items() if what == name]
+        if these and len(these) == len(hosts) > 1 and name != "unreachable":
+            yield f"The cluster is {name}. Run {'start' if name == 'stopped' else 'site'}.yml."
+        elif these:
+            yield sentence.format(join(these))
+    for host, (what, units) in states.items():
+        if what == "partly stopped":
+            yield f"{host}: {join(units)} {'is' if len(units) == 1 else 'are'} stopped. Run start.yml."
+        if host == scheduler and what not in ("unreachable", "not installed") and not _has_scheduler(hosts[host]):
+            yield f"{host} has no scheduler installed. Run site.yml."
+
+
+def no_scheduler(scheduler, info, workers, tags=None):
+    """A sentence if workers would be started without a scheduler that they could join.
+
+    Parameters
+    ----------
+    scheduler : str
+        The scheduler's host.
+    info : dict
+        What `host_info` returned for it, or the result of a host that could not be reached.
+    workers : list of str
+        The hosts whose workers the run starts.
+    tags : list of str, optional
+        The tags of the run, if they are why the scheduler is not started with them.
+    """
+    without = "--tags" if tags else "--limit"
+    their = f"the workers on {join(workers)}"
+    if "running" not in info:
+        why = info.get("msg", "it does not answer")
+        yield (
+            f"{scheduler}, the scheduler's host, cannot be reached ({why}), so nobody can tell whether {their} have a "
+            "scheduler to join. Bring it up, or correct how Ansible reaches it."
+        )
+    elif not _has_scheduler(info):
+        yield (
+            f"{scheduler} has no scheduler installed that {their} could join. Run site.yml without {without} first"
+            f"{'' if tags else f', or for {scheduler} too'}."
+        )
+    elif "dask-scheduler.service" not in info["running"]:
+        yield (
+            f"The scheduler on {scheduler} is stopped, so {their} could not join it. Run start.yml --limit {scheduler} "
+            f"first, or this playbook without {without}."
+        )

@@ -1,0 +1,138 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is said of hosts without services, and of workers without a scheduler."""
+
+import pytest
+from ansible_collections.daskops.cluster.plugins.plugin_utils.down import down, no_scheduler, starts
+
+SCHEDULER, WORKERS = "dask-scheduler.service", ("dask-worker@1.service", "dask-worker@2.service")
+
+
+def host(scheduler=False, workers=True, running=None):
+    """What `host_info` returns for a host; all that is installed runs unless it is said what does."""
+    services = {
+        **({"scheduler": {SCHEDULER: "a.1"}} if scheduler else {}),
+        **({"worker": dict.fromkeys(WORKERS, "a.1")} if workers else {}),
+    }
+    units = [unit for kind in services.values() for unit in kind]
+    return {
+        "current": {"services": services} if services else {},
+        "running": dict.fromkeys(units if running is None else running, "a.1"),
+    }
+
+
+S1 = host(scheduler=True, workers=False)
+STOPPED_S1 = host(scheduler=True, workers=False, running=[])
+BLANK = host(workers=False)
+SILENT = {"unreachable": True, "msg": "Connection refused", "changed": False}
+
+
+@pytest.mark.parametrize(
+    ("hosts", "says"),
+    [
+        ({"s1": S1, "w1": host(), "w2": host()}, []),
+        # A service that starts, or fails and is started again and again, is none that start.yml would help.
+        ({"s1": {**S1, "running": {SCHEDULER: None}}, "w1": host()}, []),
+        ({"s1": STOPPED_S1, "w1": host(running=[])}, ["The cluster is stopped. Run start.yml."]),
+        ({"s1": BLANK, "w1": BLANK}, ["The cluster is not installed. Run site.yml."]),
+        ({"s1": S1, "w1": BLANK}, ["Nothing is installed on w1. Run site.yml."]),
+        ({"s1": BLANK, "w1": host()}, ["Nothing is installed on s1. Run site.yml."]),
+        ({"s1": S1, "w1": host(running=[]), "w2": host()}, ["All services are stopped on w1. Run start.yml."]),
+        (
+            {"s1": S1, "w1": host(running=WORKERS[:1]), "w2": host(running=[])},
+            [
+                "All services are stopped on w2. Run start.yml.",
+                "w1: dask-worker@2.service is stopped. Run start.yml.",
+            ],
+        ),
+        (
+            {"s1": host(scheduler=True, running=[SCHEDULER])},
+            ["s1: dask-worker@1.service, dask-worker@2.service are stopped. Run start.yml."],
+        ),
+        ({"s1": host(), "w1": host()}, ["s1 has no scheduler installed. Run site.yml."]),
+        ({"s1": STOPPED_S1}, ["All services are stopped on s1. Run start.yml."]),
+        (
+            {"s1": S1, "w1": SILENT, "w2": SILENT},
+            ["Not reachable, so nothing is known of their services: w1, w2."],
+        ),
+        ({"s1": SILENT, "w1": SILENT}, ["Not reachable, so nothing is known of their services: s1, w1."]),
+        (
+            {"s1": STOPPED_S1, "w1": BLANK, "w2": SILENT},
+            [
+                "Not reachable, so nothing is known of their services: w2.",
+                "Nothing is installed on w1. Run site.yml.",
+                "All services are stopped on s1. Run start.yml.",
+            ],
+        ),
+    ],
+)
+def test_what_does_not_run(hosts, says):
+    assert list(down(hosts, "s1")) == says
+
+
+@pytest.mark.parametrize(
+    ("info", "says"),
+    [
+        (S1, []),
+        (host(scheduler=True), []),
+        ({**S1, "running": {SCHEDULER: None}}, []),
+        (
+            BLANK,
+            [
+                "s1 has no scheduler installed that the workers on w1, w2 could join. Run site.yml without --limit first, "
+                "or for s1 too."
+            ],
+        ),
+        (
+            host(),  # it was a host with workers before
+            [
+                "s1 has no scheduler installed that the workers on w1, w2 could join. Run site.yml without --limit first, "
+                "or for s1 too."
+            ],
+        ),
+        (
+            STOPPED_S1,
+            [
+                "The scheduler on s1 is stopped, so the workers on w1, w2 could not join it. Run start.yml --limit s1 "
+                "first, or this playbook without --limit."
+            ],
+        ),
+        (
+            SILENT,
+            [
+                "s1, the scheduler's host, cannot be reached (Connection refused), so nobody can tell whether the workers "
+                "on w1, w2 have a scheduler to join. Bring it up, or correct how Ansible reaches it."
+            ],
+        ),
+    ],
+)
+def test_workers_without_a_scheduler(info, says):
+    assert list(no_scheduler("s1", info, ["w1", "w2"])) == says
+
+
+def test_tags_that_leave_the_scheduler_out():
+    assert list(no_scheduler("s1", BLANK, ["w1"], ["worker"])) == [
+        "s1 has no scheduler installed that the workers on w1 could join. Run site.yml without --tags first."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tags", "skipped", "scheduler", "worker"),
+    [
+        (["all"], [], True, True),
+        (["tagged"], [], True, True),
+        (["config"], [], True, True),
+        (["scheduler"], [], True, False),
+        (["worker", "health"], [], False, True),
+        (["environment"], [], False, False),
+        (["health", "versions"], [], False, False),
+        (["all"], ["scheduler"], False, True),
+        (["all"], ["worker"], True, False),
+        (["all"], ["config"], False, False),
+        (["all"], ["health"], True, True),
+    ],
+)
+def test_what_tags_start(tags, skipped, scheduler, worker):
+    assert starts("scheduler", tags, skipped) is scheduler
+    assert starts("worker", tags, skipped) is worker
