@@ -694,7 +694,7 @@ def main():
     interpreter = module.get_bin_path(module.params["python"])
     if interpreter:
         with contextlib.suppress(OSError, ValueError):  # no program, or one that is no Python
-            python = json.loads(module.run_command([interpreter, "-c", PROBE], handle_exceptions=False)[1])
+            python = json.loads(module.run_command([interpreter, "-I", "-c", PROBE], handle_exceptions=False)[1])
 
     link = os.path.join(module.params["home"], "current")
     current, releases = read_release(link), read_releases(module.params["home"])

@@ -184,6 +184,7 @@ units:
   returned: success
 """
 
+import contextlib
 import glob
 import hashlib
 import json
@@ -191,10 +192,12 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.daskops.cluster.plugins.module_utils.directories import become
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     VALIDATOR,
     is_secret,
@@ -204,6 +207,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     untried,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import reported
+from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable
 
 #: Seconds for what should only define something.
 TIMEOUT = 60
@@ -321,7 +325,8 @@ def check(module, environment, files):
         return  # in check mode, on a host that is still blank
     variables = json.loads(module.params["variables"] or "{}")
     problems = {}  # in order, each once, though several kinds may have it
-    with tempfile.TemporaryDirectory(prefix="daskops-check-") as directory:
+    # Not in TMPDIR, which may be root's alone.
+    with tempfile.TemporaryDirectory(prefix=".check-", dir=os.path.dirname(environment)) as directory:
         os.chmod(directory, 0o755)
         write_tree(directory, {path: content for path, content in files.items() if not is_secret(path)})
         for about in module.params["check"]:
@@ -343,41 +348,65 @@ def ask(module, user, environment, release, about):
     """The problems that ``daskops_runtime.check`` finds, as the user that the services run as."""
     general = about["variables"].get("dask_environment_variables", {})
     variables = {name: str(value) for name, value in general.items() if not name.startswith("DASK_")}
-    at_home = os.path.isdir(user.pw_dir)
+    launcher = os.path.join(release, "python", "daskops_runtime", "launch.py")
     library = ":".join([os.path.join(release, "python"), os.path.join(environment, VALIDATOR)])
+    python = os.path.join(environment, "bin", "python")
+    # As its services are started, but for the configuration, which must not keep this from starting.
+    settings = {
+        "PATH": os.environ["PATH"],
+        "HOME": user.pw_dir,
+        "USER": user.pw_name,
+        "LOGNAME": user.pw_name,
+        **variables,
+        "DASK_ROOT_CONFIG": os.devnull,
+        "DASK_CONFIG": os.devnull,
+        "PYTHONPATH": library,
+    }
     configuration = os.path.join(release, about["kind"], "dask_configuration.yaml")
+
+    def enter():
+        become(user.pw_name)
+        with contextlib.suppress(OSError):  # a home that is not there, or that somebody has closed
+            os.chdir(user.pw_dir)
+
+    said = ""
     try:
-        done = subprocess.run(
-            [os.path.join(environment, "bin", "python"), "-B", "-m", "daskops_runtime.check"],
-            input=json.dumps({**about, "configuration": configuration}),
-            # As its services are started, but for the configuration, which must not keep this from starting.
-            env={
-                "PATH": os.environ["PATH"],
-                "HOME": user.pw_dir,
-                "USER": user.pw_name,
-                "LOGNAME": user.pw_name,
-                **variables,
-                "DASK_ROOT_CONFIG": os.devnull,
-                "DASK_CONFIG": os.devnull,
-                "PYTHONPATH": library,
-            },
-            cwd=user.pw_dir if at_home else "/",
-            user=user.pw_uid,
-            group=user.pw_gid,
-            extra_groups=os.getgrouplist(user.pw_name, user.pw_gid),
-            timeout=TIMEOUT,
-            capture_output=True,
+        process = subprocess.Popen(
+            # As run.sh does: nothing is imported from the working directory, where tasks write.
+            [python, "-B", "-s", launcher, "daskops_runtime.check"],
+            env=settings,
+            cwd="/",
+            preexec_fn=enter,  # the option user= came with Python 3.9
+            start_new_session=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
+            errors="replace",
         )
-        return json.loads(done.stdout)
+        try:
+            question = json.dumps({**about, "configuration": configuration})
+            output, said = process.communicate(question, timeout=TIMEOUT)
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # also what modules have started
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        problems = json.loads(output)
+        if isinstance(problems, list) and all(isinstance(problem, str) for problem in problems):
+            return problems
     except subprocess.TimeoutExpired:
         said = (
             f"it did not end within {TIMEOUT} s; look at what the preload modules and routes do when they are imported"
         )
+    except OSError as error:
+        said = (
+            f"{user.pw_name} cannot run {os.path.realpath(python)} ({error.strerror}). Set dask_python to an interpreter "
+            "that every user may run, such as /usr/bin/python3"
+        )
     except ValueError:
-        said = without_secrets(" ".join(done.stderr.strip().splitlines()[-3:]), about["variables"])
-    module.fail_json(msg=f"The configuration could not be checked on this host; nothing was restarted: {said}")
+        pass
+    said = printable(without_secrets(" ".join(said.strip().splitlines()[-3:]), about["variables"])).rstrip(".")
+    module.fail_json(msg=f"The configuration could not be checked on this host; nothing was restarted: {said}.")
 
 
 def main():

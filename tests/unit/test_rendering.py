@@ -470,7 +470,7 @@ def test_units_know_the_status_after_which_a_service_stays_down(releases):
 def test_process_stays_with_its_release_when_another_becomes_current(releases, tmp_path):
     for name in ("old", "new"):
         release = tmp_path / "releases" / name
-        (release / "python").mkdir(parents=True)
+        shutil.copytree(releases["both"] / "python", release / "python")
         shutil.copy(releases["both"] / "run.sh", release)
         (release / "environment").symlink_to(sys.prefix)
         (release / "python/service.py").write_text("print(1, flush=True)\ninput()\nimport later\n")

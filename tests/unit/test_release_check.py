@@ -1,0 +1,105 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a host checks a configuration: as the services' user, from files of root's alone, within a limit."""
+
+import glob
+import json
+import os
+import pwd
+import sys
+import time
+
+import pytest
+from ansible_collections.daskops.cluster.plugins.modules import release
+from conftest import RUNTIME
+
+CHECK = {
+    "kind": "worker",
+    "asked": {"dask_config": {}},
+    "namespaces": [],
+    "nanny": False,
+    "error_monitor": False,
+    "pools": {},
+}
+
+
+class Failed(Exception):
+    """What the module fails with."""
+
+
+class Module:
+    def __init__(self, user, **asked):
+        self.params = {"check": [{**CHECK, **asked}], "user": user, "variables": "{}"}
+
+    def fail_json(self, msg):
+        raise Failed(msg)
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    """A function that checks a configuration on a host whose services' user owns a home full of modules."""
+    account = pwd.getpwuid(os.geteuid())
+    home, environment, closed = tmp_path / "home", tmp_path / "environments/e1", tmp_path / "closed"
+    environment.parent.mkdir()
+    environment.symlink_to(sys.prefix)
+    home.mkdir()
+    for name in ("click", "difflib", "json", "re", "runpy", "yaml", "daskops_runtime"):
+        (home / f"{name}.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'a').write('{name}')")
+    closed.mkdir(mode=0o700)
+    monkeypatch.setenv("TMPDIR", str(closed))
+    monkeypatch.setattr(release.tempfile, "tempdir", None)
+    monkeypatch.setattr(
+        release.pwd,
+        "getpwnam",
+        lambda dummy: pwd.struct_passwd((*account[:5], str(home), account.pw_shell)),
+    )
+    files = {
+        f"python/daskops_runtime/{os.path.basename(path)}": open(path).read()
+        for path in glob.glob(f"{RUNTIME}/daskops_runtime/*.py")
+    }
+    files["worker/dask_configuration.yaml"] = "distributed: {worker: {preload: [], preload-argv: []}}"
+
+    def check(more=None, **asked):
+        release.check(Module(account.pw_name, **asked), str(environment), {**files, **(more or {})})
+
+    yield check
+    assert not (tmp_path / "imported").exists(), (tmp_path / "imported").read_text()
+    assert not list(closed.iterdir()) and [path.name for path in (tmp_path / "environments").iterdir()] == ["e1"]
+
+
+def test_configuration_is_checked_in_a_home_with_modules(host):
+    host()
+    with pytest.raises(Failed, match="distributed.worker.memory.targt is not known to Dask"):
+        host(asked={"dask_config": {"distributed": {"worker": {"memory": {"targt": 1}}}}})
+
+
+@pytest.mark.parametrize("answer", ["{}", "[1]", "null", "nothing", ""])
+def test_answer_that_is_no_list_of_sentences_is_told(host, answer):
+    text = f"import sys; print({answer!r}); sys.stderr.buffer.write(b'caf\\xe9 \\x1b[2J')"
+    with pytest.raises(Failed) as failed:
+        host({"python/daskops_runtime/check.py": text})
+    assert "could not be checked on this host; nothing was restarted: caf" in str(failed.value)
+    assert "\x1b" not in str(failed.value)
+
+
+def test_check_has_a_limit_and_leaves_nothing_behind(host, monkeypatch, tmp_path):
+    monkeypatch.setattr(release, "TIMEOUT", 1)
+    pid = tmp_path / "pid"
+    text = (
+        f"import subprocess; child = subprocess.Popen(['sleep', '60']); open({str(pid)!r}, 'w').write(str(child.pid))"
+    )
+    with pytest.raises(Failed, match="did not end within 1 s"):
+        host({"python/daskops_runtime/check.py": f"{text}\nimport time\ntime.sleep(60)"})
+    deadline = time.monotonic() + 5
+    while os.path.exists(f"/proc/{pid.read_text()}") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not os.path.exists(f"/proc/{pid.read_text()}") or "Z" in open(f"/proc/{pid.read_text()}/stat").read()
+
+
+def test_interpreter_that_the_user_may_not_run_is_told(host, tmp_path):
+    (tmp_path / "environments/e1").unlink()
+    (tmp_path / "environments/e1/bin").mkdir(parents=True)
+    (tmp_path / "environments/e1/bin/python").write_text(json.dumps({}))
+    with pytest.raises(Failed, match=r"cannot run .*/python \(Permission denied\). Set dask_python to an interpreter"):
+        host()
