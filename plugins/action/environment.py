@@ -6,18 +6,19 @@
 from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import package_differences
 
 
 class ActionModule(ActionBase):
     """See the documentation of the module of the same name."""
 
     _supports_check_mode = True
-    TRANSFERS_FILES = True
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         present = arguments.pop("present", {})
+        current, packages = arguments.pop("current", ""), arguments.pop("packages", {})
         if arguments["id"] in present:
             return dict(result, changed=False, environment=present[arguments["id"]])
         archive = arguments.pop("archive", "")
@@ -29,5 +30,9 @@ class ActionModule(ActionBase):
                 archive, self._connection._shell.join_path(self._connection._shell.tmpdir, "environment.tar")
             )
         result.update(self._execute_module("daskops.cluster.environment", module_args=arguments, task_vars=task_vars))
-        self._remove_tmp_path(self._connection._shell.tmpdir)
+        result.pop("diff", None)
+        if packages and not result.get("failed"):
+            result["diff"] = package_differences(present.get(current, {}).get("packages", {}), packages)
+        if archive:
+            self._remove_tmp_path(self._connection._shell.tmpdir)
         return result

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, PackagesError, minor
-from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages, sha256_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, PackagesError, minor, sha256_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import SAME_MACHINE, refuse
 
@@ -127,13 +127,16 @@ class ActionModule(ActionBase):
             # Hosts mostly are alike, and a lock takes longer to read than a host to compare.
             kind = str([value for name, value in sorted(info["python"].items()) if name != "executable"])
             if kind not in kinds:
-                kinds[kind] = Packages(*locks, info["python"], arguments["source"])
+                kinds[kind] = Packages(
+                    *locks, info["python"], arguments["source"], os.path.dirname(os.path.abspath(lock))
+                )
             packages = kinds[kind]
             environments[host] = {
                 "id": packages.id,
                 "python": info["python"]["executable"],
                 "lock": lock_sha256,
                 "archive": "",
+                "packages": packages.versions,
             }
             if packages.id not in info["environments"]:
                 if kind not in archives:

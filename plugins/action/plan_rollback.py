@@ -17,6 +17,12 @@ def is_halfway(info):
     return bool(info["unfinished"]) and (not runs or any(services[unit] != release for unit, release in runs.items()))
 
 
+def packages_of(info, release):
+    """What tells the environment of a host's release from others: its packages, or its name where they are not known."""
+    packages = info.get("environments", {}).get(release["environment"], {}).get("packages")
+    return tuple(sorted(packages.items())) if packages else release["environment"]
+
+
 def way_back(hosts):
     """The release that each host is to go back to.
 
@@ -46,9 +52,11 @@ def way_back(hosts):
         host: info["previous"] if info["previous"] and info["current"]["staged"] == latest else info["current"]
         for host, info in hosts.items()
     }
-    common, odd = odd_ones_out({host: release["environment"] for host, release in targets.items()})
+    # By their packages: hosts whose interpreters are at different places have environments of different names.
+    common, odd = odd_ones_out({host: packages_of(hosts[host], release) for host, release in targets.items()})
     if odd:
-        names = ", ".join(f"{host} ({environment})" for host, environment in sorted(odd.items()))
+        (common, *dummy) = (targets[host]["environment"] for host in targets if host not in odd)
+        names = ", ".join(f"{host} ({targets[host]['environment']})" for host in sorted(odd))
         return {}, [
             f"After going back the hosts would have different environments: {names}; the others {common}. They changed, "
             "or joined, at another time. Set the variables back and run site.yml, or leave hosts out with --limit."

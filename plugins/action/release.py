@@ -12,6 +12,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import is_secret
+from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import package_differences
 from ansible_collections.daskops.cluster.plugins.plugin_utils.manifest import digest, make_manifest
 
 
@@ -49,6 +50,11 @@ class ActionModule(ActionBase):
         )
         if result.get("failed"):
             return result
+        present = arguments.get("present", {})
+        if arguments["environment"] in present and result.get("changed"):  # else the module environment has shown it
+            before = present.get(arguments.get("current", ""), {}).get("packages", {})
+            after = present[arguments["environment"]].get("packages", {})
+            result["diff"] = [*package_differences(before, after), *result.get("diff", [])]
         result["id"], result["environment"] = manifest["id"], manifest["environment"]
         if any(unit.startswith("dask-worker@") for unit in result["untried"]):
             result["settings"] = _settings_of_pools(arguments)

@@ -25,7 +25,7 @@ attributes:
     description: Tells whether the environment would be built.
   diff_mode:
     support: full
-    description: Shows the packages that the environment adds.
+    description: Shows the packages that come, go or change.
 options:
   home:
     description: Directory of the collection on the host; the environment becomes C(environments/ID) below it.
@@ -60,6 +60,14 @@ options:
     description:
       - The environments that the host was seen to have, RV(daskops.cluster.host_info#module:environments).
       - Where O(id) is among them, the host is not asked again.
+    type: dict
+    default: {}
+  current:
+    description: Id of the environment that the host runs now. Differences show which packages change from it.
+    type: str
+    default: ""
+  packages:
+    description: Version by package of the environment to build, for differences.
     type: dict
     default: {}
 """
@@ -268,9 +276,8 @@ def provide(module):
     os.umask(0o022)
     os.makedirs(environments, exist_ok=True)
     try:
-        take_lock(
-            "build", directory=os.path.join(environments, ".locks")
-        )  # two runs at a time build one after the other
+        # Two runs at a time build one after the other.
+        take_lock("build", directory=os.path.join(environments, ".locks"))
     except HostLockError as error:
         module.fail_json(msg=str(error))
     description = read_usable_environment(final)
@@ -280,12 +287,7 @@ def provide(module):
         except (OSError, SystemExit):  # which a failure is, too: a full disk is not kept full
             shutil.rmtree(os.path.join(environments, f".partial-{module.params['id']}"), ignore_errors=True)
             raise
-    packages = "".join(f"{name}=={version}\n" for name, version in sorted(description["packages"].items()))
-    module.exit_json(
-        changed=True,
-        environment=description,
-        diff={"before_header": final, "after_header": final, "before": "", "after": packages},
-    )
+    module.exit_json(changed=True, environment=description)
 
 
 def build(module, environments, final):

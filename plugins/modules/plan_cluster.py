@@ -103,6 +103,9 @@ environments:
     archive:
       description: Archive on the controller to build it from; empty where the host has it.
       type: str
+    packages:
+      description: Version by package.
+      type: dict
   sample:
     node1:
       id: 0f3c5e9a7b1d

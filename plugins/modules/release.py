@@ -89,6 +89,14 @@ options:
     description: Whether what is staged is to be tried before it is activated. Without it RV(untried) is empty.
     type: bool
     default: false
+  present:
+    description: The environments that the host was seen to have, RV(daskops.cluster.host_info#module:environments).
+    type: dict
+    default: {}
+  current:
+    description: Id of the environment that the host runs now. Differences show which packages change from it.
+    type: str
+    default: ""
   environment_variables:
     description:
       - The user's environment variables of the services, by the name of the setting that holds them. They are checked, too,
@@ -298,12 +306,32 @@ def shown(path, text):
     return "\n".join(lines) + "\n"
 
 
-def differences(before, after):
-    """What Ansible shows for ``--diff``: the files that differ.
+#: Files of a release that do not follow from the inventory, but come with the collection.
+OWN = re.compile(r"run\.sh|python/daskops_runtime/.*|.*\.release")
 
-    Save units, which the module services shows, and the names of services' releases, which are in the manifest.
+
+def own_version(files):
+    """A short name of the collection's own files among ``files``; empty if there are none."""
+    own = {path: text for path, text in files.items() if OWN.fullmatch(path) and path.endswith((".py", ".sh"))}
+    return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:12] if own else ""
+
+
+def differences(before, after):
+    """What Ansible shows for ``--diff``: the files that differ and follow from the inventory.
+
+    Units are left out: the module services shows them. Of the collection's own files, one line tells that they differ from
+    those on the host.
     """
-    return [
+    versions = own_version(before), own_version(after)
+    own = [
+        {
+            "before_header": "files of the collection",
+            "after_header": "files of the collection",
+            "before": f"version {versions[0]}\n",
+            "after": f"version {versions[1]}\n",
+        }
+    ]
+    return (own if versions[0] and versions[0] != versions[1] else []) + [
         {
             "before_header": path,
             "after_header": path,
@@ -311,7 +339,7 @@ def differences(before, after):
             "after": shown(path, after[path]) if path in after else "",
         }
         for path in sorted({**before, **after})
-        if before.get(path) != after.get(path) and not (path.startswith("systemd/") or path.endswith(".release"))
+        if before.get(path) != after.get(path) and not (path.startswith("systemd/") or OWN.fullmatch(path))
     ]
 
 

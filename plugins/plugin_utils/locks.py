@@ -5,18 +5,56 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
+import hashlib
 import os
 import re
 import zipfile
 from email.parser import Parser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import canonicalize_name
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
-# What ``uv pip compile`` and ``pip-compile`` may write above the requirements; they say where packages come from.
-_OPTIONS = ("--index-url", "--extra-index-url", "--find-links", "-i ", "-f ")
+# Options that say where packages come from. They are passed on to pip and uv.
+_ORIGIN = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--trusted-host", "--no-index")
+# Options that ask for what is done anyway, or that choose between versions, which a lock has done already.
+_WITHOUT_EFFECT = (
+    "--pre",
+    "--prefer-binary",
+    "--only-binary",
+    "--require-hashes",
+    "--use-feature",
+    "--no-build-isolation",
+)
+_REJECTED = {
+    ("-r", "--requirement", "-c", "--constraint"): "name every package in the lock itself",
+    ("-e", "--editable"): "build a wheel of the project ('uv build --wheel') and name the wheel's path",
+    ("--no-binary",): "remove the option: only wheels are installed. Build a wheel of a package that has none",
+}
+
+# What people may have instead of a lock in requirements form: a pattern of its text, and the way from it to a lock.
+_FOREIGN = (
+    (
+        r"(?m)^@EXPLICIT$|^(channels|dependencies|prefix):|^(version: 1\nmetadata:|metadata:\n)|^\s*- (conda|pypi): ",
+        "it is a file of conda, and conda's packages are not installed. Name the packages in a requirements.in; on an index "
+        "some have other names than in conda",
+    ),
+    (
+        r"(?m)^\[\[package\]\]$",
+        "it is a lock of uv or Poetry. Export the requirements form: uv export --format requirements-txt",
+    ),
+    (r"(?m)^lock-version = ", "it is a pylock.toml. Make the lock in requirements form instead"),
+    (
+        r"(?m)^\[(project|build-system)\]$",
+        "it is a pyproject.toml, which pins nothing. Compile it: uv pip compile pyproject.toml",
+    ),
+    (r'^\s*\{\s*"', "it is JSON, like the lock of Pipenv. Make a requirements.in of its packages"),
+)
 
 # The versions of glibc 2 that uv knows platforms for.
 _UV_MANYLINUX = (17, 28, *range(31, 41))
@@ -30,7 +68,7 @@ class PackagesError(ValueError):
     """Packages that cannot be had or installed, whatever their lock is like; the message says why."""
 
 
-def parse_lock(text):
+def parse_lock(text, directory=None):
     """The requirements and index options of a lock.
 
     Parameters
@@ -38,29 +76,36 @@ def parse_lock(text):
     text : str
         A requirements file whose every line pins one version and gives its hashes, as written by
         ``uv pip compile --generate-hashes`` or ``pip-compile --generate-hashes``.
+    directory : str, optional
+        Where the lock is. Relative paths in it start there; without it they are left as they are.
 
     Returns
     -------
     tuple of (list of (packaging.requirements.Requirement, list of str), list of str)
-        Requirements with their hashes (``sha256:…``), and the lines that say where packages come from.
+        Requirements with their hashes (``sha256:…``), and the lines that say where packages come from. Wheels that are named
+        by a path are requirements with a URL (``file:///…``).
 
     Raises
     ------
     LockError
         If a line is no requirement, pins no single version, or has no hash.
     """
+    for pattern, remedy in _FOREIGN:
+        if re.search(pattern, text):
+            raise LockError(remedy)
     joined = re.sub(r"\\\s*\n", " ", text)
     requirements, options = [], []
     for line in joined.splitlines():
         line = re.sub(r"(^|\s)#.*", "", line).strip()
         if not line:
             continue
-        if line.startswith(_OPTIONS):
-            options.append(line)
+        if line.startswith("-"):
+            options += _option(line, directory)
             continue
         hashes = re.findall(r"--hash[= ](sha256:[0-9a-f]{64})", line)
+        named = re.sub(r"\s*--hash[= ]\S+", "", line)
         try:
-            requirement = Requirement(re.sub(r"\s*--hash[= ]\S+", "", line))
+            requirement = Requirement(_named_by_path(named, directory))
         except InvalidRequirement:
             raise LockError(f"'{line[:80]}' is no requirement that a lock may hold") from None
         pinned = [s for s in requirement.specifier if s.operator in ("==", "===") and not s.version.endswith(".*")]
@@ -72,6 +117,103 @@ def parse_lock(text):
     if not requirements:
         raise LockError("it names no package")
     return requirements, options
+
+
+def _option(line, directory):
+    """The option of a lock as a list of the line that is passed on, or an empty list."""
+    name, dummy, value = re.fullmatch(r"(-\w|--[\w-]+)([= ]\s*|(?<=^-\w))?(.*)", line).groups()
+    if name in _WITHOUT_EFFECT:
+        return []
+    for names, remedy in _REJECTED.items():
+        if name in names:
+            raise LockError(f"'{line[:80]}' cannot stand in a lock: {remedy}")
+    if name not in _ORIGIN:
+        raise LockError(f"'{line[:80]}' is an option that a lock may not hold: remove it")
+    if name in ("-f", "--find-links") and directory and "://" not in value:
+        # As pip does: beside the lock, or else where the command is called.
+        beside = os.path.join(directory, os.path.expanduser(value))
+        return [f"--find-links {beside}"] if os.path.exists(beside) else [line]
+    return [line]
+
+
+def _named_by_path(line, directory):
+    """A requirement that is the path of a wheel, as uv writes it, in the standard's form; others as they are."""
+    path, *marker = re.split(r"\s+;\s*", line.strip(), maxsplit=1)
+    if not re.match(r"[./~]|file:", path):
+        return line
+    path = os.path.expanduser(unquote(re.sub(r"^file:(//(localhost)?(?=/))?", "", path)))
+    if not path.endswith(".whl"):
+        raise LockError(f"'{line[:80]}' is no wheel: build one ('uv build --wheel') and name its path")
+    name = os.path.basename(path).split("-")[0]
+    url = Path(os.path.abspath(os.path.join(directory or "", path))).as_uri()
+    return " ; ".join([f"{name} @ {url}", *marker])
+
+
+def local_path(requirement):
+    """The path of the wheel on the controller that a requirement names; None if it names none."""
+    parts = urlsplit(requirement.url or "")
+    return unquote(parts.path) if parts.scheme == "file" else None
+
+
+def check_local_wheels(requirements, options):
+    """Check the wheels on the controller that a lock names, by their paths or in its directories of wheels.
+
+    A wheel that was built again, or whose name a package on an index has, too, would else go unnoticed.
+
+    Parameters
+    ----------
+    requirements, options
+        What `parse_lock` returned.
+
+    Raises
+    ------
+    LockError
+        If a wheel is missing, is not the one that was locked, or was passed over for one of an index.
+    """
+    directories = [
+        re.split(r"[= ]+", line, maxsplit=1)[1] for line in options if re.match(r"(-f|--find-links)\b", line)
+    ]
+    kept = {}
+    for directory in directories:
+        for path in sorted(glob.glob(os.path.join(glob.escape(directory), "*.whl"))):
+            with contextlib.suppress(InvalidWheelFilename):
+                name, version, *dummy = parse_wheel_filename(os.path.basename(path))
+                kept.setdefault(name, {}).setdefault(version, []).append(path)
+    for requirement, hashes in requirements:
+        path = local_path(requirement)
+        if path:
+            if not os.path.isfile(path):
+                raise LockError(f"{requirement.name} is locked as {path}, which does not exist")
+            paths = [path]
+        else:
+            versions = kept.get(canonicalize_name(requirement.name), {})
+            paths = [
+                path
+                for version, found in versions.items()
+                if requirement.specifier.contains(version, True)
+                for path in found
+            ]
+            if versions and not paths and not requirement.url:
+                (path, *dummy), *others = versions.values()
+                raise LockError(
+                    f"'{requirement}' is not the version in {os.path.dirname(path)} ({', '.join(map(str, versions))}): a "
+                    "package of that name on an index was locked instead. Name the wheel by its path in requirements.in "
+                    f"(./{os.path.relpath(path)}), so that it is looked up nowhere, or remove it"
+                )
+        if paths and not any(f"sha256:{sha256_of(path)}" in hashes for path in paths):
+            raise LockError(
+                f"{paths[0]} differs from its hash in the lock: it was built again, or a package of that name on an index "
+                "was locked instead. Make the lock again"
+            )
+
+
+def sha256_of(path):
+    """The SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        checksum = hashlib.sha256()
+        while chunk := file.read(1 << 20):
+            checksum.update(chunk)
+    return checksum.hexdigest()
 
 
 def marker_environment(python):
@@ -118,6 +260,32 @@ def select(requirements, python):
     if not lines:
         raise LockError(f"no package in it is for Python {python['version']}")
     return [lines[name] for name in sorted(lines)]
+
+
+def name_and_version(line):
+    """Name and version that a line of `select` stands for; the version of a URL that tells none is the URL."""
+    requirement = Requirement(line.partition(" --hash=")[0])
+    if not requirement.url:
+        return requirement.name, next(iter(requirement.specifier)).version
+    with contextlib.suppress(InvalidWheelFilename):
+        return requirement.name, str(parse_wheel_filename(unquote(requirement.url.rpartition("/")[2]))[1])
+    return requirement.name, requirement.url
+
+
+def package_differences(before, after):
+    """What Ansible shows for ``--diff``: the packages that come, go or change, a line each.
+
+    Parameters
+    ----------
+    before, after : dict of str
+        Version by package; ``before`` is empty on a host without an environment.
+    """
+    before, after = ({canonicalize_name(name): version for name, version in side.items()} for side in (before, after))
+    changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    if not changed:
+        return []
+    sides = ("".join(f"{name}=={side[name]}\n" for name in changed if name in side) for side in (before, after))
+    return [dict(zip(("before", "after"), sides), before_header="packages", after_header="packages")]
 
 
 def platform_tags(machine, libc):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import glob
-import hashlib
 import os
 import platform
 import re
@@ -20,13 +19,18 @@ from urllib.parse import urlsplit
 
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import TESTS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
+    LockError,
     PackagesError,
+    check_local_wheels,
     check_wheels,
+    local_path,
     minor,
+    name_and_version,
     parse_lock,
     pins,
     platform_tags,
     select,
+    sha256_of,
     uv_platform,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.manifest import digest
@@ -51,6 +55,8 @@ class Packages:
         The host's interpreter, as `host_info` returned it.
     source : str
         ``controller``: the archive holds every wheel; ``index``: it holds the tools alone, hosts fetch for themselves.
+    directory : str, optional
+        Where the lock is: relative paths in it start there.
 
     Raises
     ------
@@ -58,16 +64,28 @@ class Packages:
         If the lock cannot serve that interpreter.
     """
 
-    def __init__(self, lock, tools_lock, python, source):
-        requirements, self.options = parse_lock(lock)
+    def __init__(self, lock, tools_lock, python, source, directory=None):
+        requirements, self.options = parse_lock(lock, directory)
+        check_local_wheels(requirements, self.options)
+        local = [requirement.name for requirement, dummy in requirements if local_path(requirement)]
+        if local and source == "index":
+            raise LockError(
+                f"{local[0]} is a wheel on the controller, which hosts cannot fetch: set dask_environment_source to "
+                "controller"
+            )
         self.python = python
         self.source = source
         self.lines = select(requirements, python)
+        #: Version by package, as far as the lock tells: a wheel's own version is in its name.
+        self.versions = dict(map(name_and_version, self.lines))
         self.tools = parse_lock(tools_lock)[0]
         self.tools_lines = select(self.tools, python)
         # Where packages come from is no part of the id: the hashes make sure that they are the same.
         *kind, libc = _kind(python)
-        self.id = digest([RECIPE, [*kind, libc[0]], self.lines, self.tools_lines])
+        lines = [re.sub(r" @ file:\S*/", " @ ", line) for line in self.lines]
+        # Nor is the interpreter of the distribution, whose prefix is the same on every host.
+        own = [python["prefix"]] if python.get("prefix", "/usr") not in ("/usr", "/") else []
+        self.id = digest([RECIPE, [*kind, libc[0], *own], lines, self.tools_lines])
 
     def fetch(self, cache, index_url):
         """Make the archive, unless ``cache`` has it.
@@ -219,7 +237,15 @@ class Packages:
                 command.append(f"--trusted-host={urlsplit(index_url).hostname}")
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         if done.returncode != 0:
-            raise PackagesError(self._reason(done.stderr))
+            missing = re.search(r"No matching distribution found for (\S+)", done.stderr)
+            if missing:
+                # Asked again for that package alone, pip says what it passed over.
+                lines = [line for line in lines if line.startswith(("-", missing.group(1)))]
+                with open(wanted, "w", encoding="utf-8") as file:
+                    file.write("\n".join([*lines, ""]))
+                command[command.index("--quiet")] = "-vv"
+                done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+            raise PackagesError(self._reason(done.stderr + done.stdout))
         return sorted(glob.glob(f"{directory}/{name}/*.whl"))
 
     def _reason(self, errors):
@@ -237,6 +263,13 @@ class Packages:
         if broken:
             return f"the package index does not answer ({broken.group(1)}): set dask_environment_index_url to one that does"
         missing = re.search(r"No matching distribution found for (\S+)", errors)
+        version = missing.group(1).rpartition("==")[2] if missing else ""
+        if version and re.search(rf"No sources permitted for \S+: \S+-{re.escape(version)}\.(tar\.\w+|zip)\b", errors):
+            return (
+                f"{missing.group(1)} exists only as source, and hosts install wheels alone: build its wheel "
+                f"('pip wheel --no-deps {missing.group(1)}'), name the wheel's path in requirements.in, and make the lock "
+                "again"
+            )
         if missing:
             return (
                 f"the index has no wheel of {missing.group(1)} for Python {self.python['version']} on "
@@ -290,12 +323,3 @@ def _run(command, environment):
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode != 0:
         raise PackagesError(f"its packages could not be installed on the controller: {' '.join(done.stderr.split())}")
-
-
-def sha256_of(path):
-    """The SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        checksum = hashlib.sha256()
-        while chunk := file.read(1 << 20):
-            checksum.update(chunk)
-    return checksum.hexdigest()

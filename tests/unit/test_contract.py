@@ -119,6 +119,14 @@ def test_flags_are_read_as_flags(name):
 # Modules
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "plugins/action").glob("*.py")))
+def test_action_makes_no_temporary_directory_before_it_knows_that_it_needs_one(name):
+    # With TRANSFERS_FILES, Ansible makes and removes a directory on each host (two commands), also where an action returns
+    # at once.
+    action = importlib.import_module(f"ansible_collections.daskops.cluster.plugins.action.{name}")
+    assert not action.ActionModule.TRANSFERS_FILES
+
+
 def load(module):
     return importlib.import_module(f"ansible_collections.daskops.cluster.plugins.modules.{module}")
 
@@ -172,7 +180,7 @@ def test_documentation_parses_and_is_complete(module):
 
 
 # Options that an action plugin takes care of before the module is executed.
-OF_THE_ACTION = {"environment": {"present"}, "trial": {"settings"}}
+OF_THE_ACTION = {"environment": {"current", "packages", "present"}, "trial": {"settings"}}
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module not in ("certificates", "release")])

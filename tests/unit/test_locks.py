@@ -7,13 +7,16 @@ import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     LockError,
     PackagesError,
+    check_local_wheels,
     check_wheels,
+    name_and_version,
+    package_differences,
     parse_lock,
     platform_tags,
     select,
     uv_platform,
 )
-from wheels import build_wheel, python
+from wheels import build_wheel, lock_line, python
 
 A, B, C, D = (f"sha256:{digit * 64}" for digit in "abcd")
 
@@ -104,9 +107,7 @@ def test_markers_select_what_an_interpreter_gets(version, bokeh):
         (f"dask --hash={A}\n", "'dask' pins no version"),
         (f"dask>=2026.8.0 --hash={A}\n", "'dask>=2026.8.0' pins no version"),
         (f"dask==2026.* --hash={A}\n", "'dask==2026.*' pins no version"),
-        ("-r other.txt\n", "'-r other.txt' is no requirement that a lock may hold"),
-        ("-e .\n", "'-e .' is no requirement that a lock may hold"),
-        ("./dask-1.0-py3-none-any.whl\n", "is no requirement that a lock may hold"),
+        ("./dask-1.0-py3-none-any.whl\n", "dask-1.0-py3-none-any.whl' has no sha256 hash"),
     ],
 )
 def test_a_lock_that_pins_not_everything_is_refused(lock, reason):
@@ -207,3 +208,163 @@ def test_another_python_is_told(fails):
 
 def test_another_version_is_told(fails):
     assert fails(one={"requires": ["two>=2"]}, two={"version": "1.5"}) == "one needs two>=2, the lock holds 1.5"
+
+
+# Options
+
+
+@pytest.mark.parametrize(
+    "option", ["--trusted-host packages.example", "--extra-index-url=https://b.example", "-i https://a.example"]
+)
+def test_options_that_say_where_packages_come_from_are_passed_on(option):
+    assert parse_lock(f"{option}\n{PIP_COMPILE}")[1] == [option]
+
+
+@pytest.mark.parametrize(
+    "option", ["--pre", "--prefer-binary", "--only-binary :all:", "--only-binary=numpy", "--require-hashes"]
+)
+def test_options_without_effect_are_left_out(option):
+    assert parse_lock(f"{option}\n{PIP_COMPILE}")[1] == []
+
+
+@pytest.mark.parametrize(
+    "option, remedy",
+    [
+        ("-r more.txt", "name every package in the lock itself"),
+        ("-rmore.txt", "name every package in the lock itself"),
+        ("--constraint=more.txt", "name every package in the lock itself"),
+        ("-e .", "build a wheel of the project"),
+        ("--editable ./project", "build a wheel of the project"),
+        ("--no-binary numpy", "only wheels are installed"),
+        ("--unheard-of", "is an option that a lock may not hold: remove it"),
+    ],
+)
+def test_options_that_cannot_work_are_rejected_with_the_remedy(option, remedy):
+    with pytest.raises(LockError, match=remedy) as error:
+        parse_lock(f"{option}\n{PIP_COMPILE}")
+    assert f"'{option}'" in str(error.value)
+
+
+# Files of other tools
+
+ENVIRONMENT_YML = """\
+name: analysis
+channels:
+  - conda-forge
+dependencies:
+  - python=3.11
+  - dask
+  - pip:
+      - scikit-learn
+"""
+CONDA_LOCK = """\
+version: 1
+metadata:
+  content_hash:
+    linux-64: 0f3c
+package:
+- name: dask
+  version: 2026.8.0
+  manager: conda
+"""
+EXPLICIT = f"@EXPLICIT\nhttps://conda.example/linux-64/dask-2026.8.0.conda#{'a' * 32}\n"
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        (ENVIRONMENT_YML, "it is a file of conda"),
+        (CONDA_LOCK, "it is a file of conda"),
+        (EXPLICIT, "it is a file of conda"),
+        ('lock-version = "1.0"\n[[packages]]\nname = "dask"\n', "it is a pylock.toml"),
+        ('version = 1\n\n[[package]]\nname = "dask"\n', "it is a lock of uv or Poetry"),
+        ('[[package]]\nname = "dask"\n\n[metadata]\nlock-version = "2.1"\n', "it is a lock of uv or Poetry"),
+        ('[project]\nname = "analysis"\ndependencies = ["dask"]\n', "it is a pyproject.toml"),
+        ('{\n    "_meta": {"hash": {}}, "default": {}}', "it is JSON, like the lock of Pipenv"),
+    ],
+)
+def test_files_of_other_tools_are_named(text, said):
+    with pytest.raises(LockError, match=said):
+        parse_lock(text)
+
+
+# Wheels on the controller
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A wheel of one's own, beside a lock."""
+    (tmp_path / "wheels").mkdir()
+    return build_wheel(tmp_path / "wheels", "mycode")
+
+
+def hash_of(wheel):
+    return lock_line(wheel).split("--hash=")[1].strip()
+
+
+@pytest.mark.parametrize("form", ["./wheels/{name}", "{path}", "file://{path}", "mycode @ file://{path}"])
+def test_wheel_is_named_by_its_path(own, tmp_path, form):
+    line = form.format(name=own.name, path=own)
+    requirements, options = parse_lock(f"{line} ; python_version > '3' --hash={hash_of(own)}\n", str(tmp_path))
+    ((requirement, hashes),) = requirements
+    assert (requirement.name, requirement.url, hashes) == ("mycode", f"file://{own}", [hash_of(own)])
+    assert str(requirement.marker) == 'python_version > "3"'
+    check_local_wheels(requirements, options)
+
+
+def test_source_that_is_named_by_its_path_is_rejected(tmp_path):
+    with pytest.raises(LockError, match="is no wheel: build one"):
+        parse_lock(f"./mycode --hash={A}\n", str(tmp_path))
+
+
+@pytest.mark.parametrize("line", ["./wheels/{name}", "mycode @ file://{path}", "--find-links wheels\nmycode==1.0"])
+def test_wheel_that_was_built_again_is_rejected(own, tmp_path, line):
+    lock = f"{line.format(name=own.name, path=own)} --hash={hash_of(own)}\n"
+    check_local_wheels(*parse_lock(lock, str(tmp_path)))
+    build_wheel(own.parent, "mycode", source="changed = True\n")
+    with pytest.raises(
+        LockError, match=r"mycode-1.0-py3-none-any.whl differs from its hash in the lock.*Make the lock again"
+    ):
+        check_local_wheels(*parse_lock(lock, str(tmp_path)))
+
+
+def test_wheel_that_is_gone_is_rejected(own, tmp_path):
+    lock = f"./wheels/{own.name} --hash={hash_of(own)}\n"
+    own.unlink()
+    with pytest.raises(LockError, match="mycode is locked as .*/mycode-1.0-py3-none-any.whl, which does not exist"):
+        check_local_wheels(*parse_lock(lock, str(tmp_path)))
+
+
+@pytest.mark.parametrize("option", ["--find-links wheels", "--find-links=./wheels", "-f wheels"])
+def test_package_of_an_index_with_the_name_of_a_wheel_is_rejected(own, tmp_path, option):
+    with pytest.raises(
+        LockError, match="'mycode==99.0' is not the version in .*wheels .1.0.: a package of that name on an index"
+    ):
+        check_local_wheels(*parse_lock(f"{option}\nmycode==99.0 --hash={A}\n", str(tmp_path)))
+
+
+def test_other_wheels_of_the_same_version_may_be_in_the_directory(own, tmp_path):
+    build_wheel(own.parent, "mycode", tag="cp311-cp311-manylinux_2_17_x86_64", source="compiled = True\n")
+    check_local_wheels(*parse_lock(f"--find-links wheels\nmycode==1.0 --hash={hash_of(own)}\n", str(tmp_path)))
+
+
+# Differences
+
+
+def test_packages_that_come_go_or_change_are_shown():
+    before = {"dask": "2026.7.0", "lz4": "4.0", "Prometheus_Client": "0.25.0"}
+    (diff,) = package_differences(before, {"dask": "2026.8.0", "prometheus-client": "0.25.0", "numpy": "2.0"})
+    assert (diff["before"], diff["after"]) == ("dask==2026.7.0\nlz4==4.0\n", "dask==2026.8.0\nnumpy==2.0\n")
+    assert package_differences(before, before) == []
+
+
+@pytest.mark.parametrize(
+    "line, expected",
+    [
+        (f"dask==2026.8.0 --hash={A}", ("dask", "2026.8.0")),
+        (f"mycode @ file:///w/mycode-1.0-py3-none-any.whl --hash={A}", ("mycode", "1.0")),
+        (f"mycode @ https://a.example/mycode.zip --hash={A}", ("mycode", "https://a.example/mycode.zip")),
+    ],
+)
+def test_version_of_a_locked_package(line, expected):
+    assert name_and_version(line) == expected

@@ -64,10 +64,30 @@ def test_what_makes_no_other_environment_makes_no_other_id(same):
         {"python": python("3.12.2")},
         {"python": {**PYTHON, "machine": "aarch64"}},
         {"python": {**PYTHON, "libc": ["musl", "1.2.4"]}},
+        # Another interpreter of the same version.
+        {"python": {**PYTHON, "prefix": "/opt/python", "executable": "/opt/python/bin/python3"}},
     ],
 )
 def test_what_makes_another_environment_makes_another_id(other):
     assert id_of(**other) != id_of()
+
+
+def test_directory_of_a_wheel_is_no_part_of_the_id(tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    lines = [lock_line(build_wheel(tmp_path / name, "mycode")).split(" ", 1)[1] for name in ("one", "two")]
+    ids = {
+        id_of(lock=f"{tmp_path}/{name}/mycode-1.0-py3-none-any.whl {line}") for name, line in zip(("one", "two"), lines)
+    }
+    assert len(ids) == 1
+
+
+def test_hosts_cannot_fetch_a_wheel_that_is_on_the_controller(tmp_path):
+    wheel = build_wheel(tmp_path, "mycode")
+    with pytest.raises(
+        LockError, match="mycode is a wheel on the controller.*set dask_environment_source to controller"
+    ):
+        id_of(lock=f"{wheel} {lock_line(wheel).split(' ', 1)[1]}", source="index")
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
@@ -109,15 +129,20 @@ class Index:
         return served(self.directory)
 
 
-@pytest.fixture(scope="module")
-def index(tmp_path_factory):
+@pytest.fixture(scope="module", autouse=True)
+def pip_settings():
+    """Pip without the settings of this machine."""
     with pytest.MonkeyPatch.context() as patch:
-        # How pip is set up on this machine is no matter of these tests.
         patch.setenv("PIP_CONFIG_FILE", "/dev/null")
         for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"):
             patch.delenv(name, raising=False)
         patch.setenv("NO_PROXY", "127.0.0.1")
-        yield Index(tmp_path_factory.mktemp("index"))
+        yield
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory):
+    return Index(tmp_path_factory.mktemp("index"))
 
 
 def fetched(index, cache, lock=None, tools_lock=None, source="controller", version="3.11.2"):
@@ -276,6 +301,26 @@ def test_a_package_that_the_index_lacks_is_told(index, fetch):
         PackagesError, match=r"the index has no wheel of numpy==2\.0 for Python 3\.11\.2 on x86_64 with glibc 2\.36"
     ):
         fetch(index.lock + f"numpy==2.0 --hash={A}\n")
+
+
+def test_package_that_exists_only_as_source_is_told(index, fetch):
+    directory = index.directory / "simple" / "sourceonly"
+    directory.mkdir()
+    with tarfile.open(directory / "sourceonly-1.0.tar.gz", "w:gz") as tar:
+        tar.add(__file__, "sourceonly-1.0/setup.py")
+    line = f"sourceonly==1.0 --hash={A}\n"
+    with pytest.raises(
+        PackagesError, match="sourceonly==1.0 exists only as source.*pip wheel --no-deps sourceonly==1.0"
+    ):
+        fetch(index.lock + line)
+    with pytest.raises(PackagesError, match=r"the index has no wheel of sourceonly==1\.1"):
+        fetch(index.lock + line.replace("1.0", "1.1"))
+
+
+def test_wheel_on_the_controller_is_installed(index, fetch, tmp_path):
+    wheel = build_wheel(tmp_path, "mycode")
+    held = contents(fetch(f"{index.lock}{wheel} {lock_line(wheel).split(' ', 1)[1]}"))
+    assert b"mycode==1.0" in held["requirements.txt"]
 
 
 def test_an_index_that_does_not_answer_is_told(index, tmp_path, monkeypatch):

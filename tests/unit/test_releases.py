@@ -292,6 +292,21 @@ def test_host_that_changed_earlier_stays():
     assert ids(targets) == {"scheduler": "new", "worker1": "new"}
 
 
+def test_environments_of_the_same_packages_may_have_different_names():
+    other = {**OLD, "environment": "elsewhere"}
+    names = {name: (OLD["environment"], OLD) for name in ("worker1", "worker3")}
+    names["worker2"] = ("elsewhere", other)
+    packages = {"dask": "2026.8.0"}
+    hosts = {
+        name: {**host(NEW, previous), "environments": {environment: {"packages": packages}}}
+        for name, (environment, previous) in names.items()
+    }
+    assert way_back(hosts)[1] == []
+    hosts["worker2"]["environments"]["elsewhere"]["packages"] = {"dask": "2026.7.0"}
+    (problem,) = way_back(hosts)[1]
+    assert "different environments: worker2 (elsewhere); the others" in problem
+
+
 def test_way_back_that_was_cut_off_is_continued():
     targets, problems = way_back({"worker1": host(OLD), "worker2": host(NEW, OLD)})
     assert not problems
@@ -371,6 +386,21 @@ def test_names_of_releases_are_shown_once():
     assert list(found) == ["manifest.json", "worker/dask_configuration.yaml"]
     assert '"id": "b"' in found["manifest.json"]["after"] and "run.sh" not in found["manifest.json"]["after"]
     assert list(changed(hand="by hand")) == ["manifest.json"]
+
+
+def test_own_files_of_the_collection_are_not_shown_on_a_host_that_has_none():
+    own = {"run.sh": "#!/bin/sh\n", "python/daskops_runtime/drain.py": "pass\n"}
+    files = {**own, "python/greeting.py": "pass\n", "worker/dask_configuration.yaml": "distributed: {}\n"}
+    assert [one["after_header"] for one in differences({}, files)] == [
+        "python/greeting.py",
+        "worker/dask_configuration.yaml",
+    ]
+    newer = {**files, "python/daskops_runtime/drain.py": "more = 1\n"}
+    (one,) = differences(files, newer)
+    assert one["after_header"] == "files of the collection"
+    assert (
+        one["before"].startswith("version ") and one["after"].startswith("version ") and one["before"] != one["after"]
+    )
 
 
 def test_hosts_with_different_environments_are_refused():
