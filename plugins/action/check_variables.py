@@ -23,6 +23,7 @@ SPECIFICATION = Path(__file__).parents[2] / "roles/preflight/meta/argument_specs
 BOUNDS = {
     "dask_health_timeout": (0, None),
     "dask_keep_releases": (1, None),
+    "dask_lock_timeout": (0, None),
     "dask_open_files": (256, None),
     "dask_process_limit": (64, None),
     "dask_scheduler_idle_timeout": (0, None),

@@ -35,6 +35,18 @@ def test_rolling_change_of_packages(cluster, play, load, lock):
         return len(cluster.releases()) == len(before) and len(set(cluster.releases().values())) == 2
 
     try:
+        # Another run with other settings ends and names this one; looking is not blocked.
+        locked = cluster.host(cluster.scheduler).file("/run/daskops/holder.json")
+        cluster.wait_until(lambda: locked.exists, 60)
+        other = play(
+            "site", "-e", json.dumps({"dask_config": {"array": {"chunk-size": "64MiB"}}, "dask_lock_timeout": 0})
+        )
+        assert other.returncode != 0
+        assert "Another run is changing this cluster: " in other.output, other.output
+        assert "runs 'ansible-playbook upgrade.yml' since " in other.output
+        assert not any(other.changed.values())
+        look = play("site", "--check")
+        assert look.returncode == 0, look.output
         # Old and new workers side by side, and a client that tells them apart.
         cluster.wait_until(side_by_side, 180)
         first = cluster.releases()[f"{cluster.workers[0]}-1"]

@@ -1,0 +1,159 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Take the lock of the cluster, and keep it for as long as ``ansible-playbook`` runs."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import select
+import signal
+import socket
+import time
+
+from ansible import context
+from ansible.errors import AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.daskops.cluster.plugins.module_utils.run_lock import DIRECTORY
+from ansible_collections.daskops.cluster.plugins.plugin_utils.run_command import command_line, only_looks
+
+display = Display()
+
+#: Seconds between two attempts to take the lock.
+INTERVAL = 2
+
+
+def start_time(pid):
+    """When a process started, in clock ticks since boot: with its number, this names a process."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        return file.read().rpartition(")")[2].split()[19]
+
+
+class ActionModule(ActionBase):
+    """See the documentation of the module of the same name."""
+
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        dummy, arguments = self.validate_argument_spec(
+            {
+                "timeout": {"type": "int", "default": 120},
+                "lease": {"type": "int", "default": 60},
+                "directory": {"type": "path", "default": DIRECTORY},
+            }
+        )
+        if self._task.check_mode or only_looks(context.CLIARGS):
+            return dict(result, changed=False, held=False)
+        # Actions run in a child of ansible-playbook.
+        playbook = os.getppid()
+        controller = socket.gethostname()
+        arguments["id"] = f"{controller}.{playbook}.{start_time(playbook)}"
+        arguments["holder"] = {
+            "user": getpass.getuser(),
+            "controller": controller,
+            "command": command_line(context.CLIARGS),
+        }
+        deadline = time.monotonic() + arguments["timeout"]
+        told = False
+        while True:
+            found = self._execute_module(
+                module_name="daskops.cluster.cluster_lock", module_args=arguments, task_vars=task_vars
+            )
+            if found.get("held"):
+                self.keep(playbook, found["renew"], found["release"], arguments["lease"])
+            if "holder" not in found:
+                return {**result, **found}
+            if time.monotonic() > deadline:
+                return {**result, **found, "failed": True, "msg": busy(found["holder"], arguments["timeout"])}
+            if not told:
+                display.display(f"{waiting(found['holder'])} Waiting up to {arguments['timeout']} s for its end.")
+                told = True
+            time.sleep(INTERVAL)
+
+    def keep(self, playbook, renew, release, lease):
+        """Start the process that renews the lock while ``ansible-playbook`` runs and releases it then.
+
+        Parameters
+        ----------
+        playbook : int
+            Number of the process of ``ansible-playbook``.
+        renew, release : str
+            Shell commands for the host.
+        lease : int
+            Seconds after which the lock expires.
+        """
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+            return
+        # From here on nothing may return into Ansible.
+        try:
+            os.setsid()
+            if os.fork() == 0:
+                # The descriptor stays valid for this process even if the number is used again.
+                ended = os.pidfd_open(playbook)
+                silence()
+                self.keep_until(ended, playbook, renew, release, lease)
+        finally:
+            os._exit(0)
+
+    def keep_until(self, ended, playbook, renew, release, lease):
+        """Renew the lock until the descriptor ``ended`` tells the end of ``ansible-playbook``, then release it."""
+        renewed = time.monotonic()
+        while not select.select([ended], [], [], lease / 4)[0]:
+            status = self.on_host(renew)
+            if status == 0:
+                renewed = time.monotonic()
+            elif status == 3 or time.monotonic() - renewed > lease:
+                stop(playbook, ended, lease)
+                return
+        self.on_host(release)
+
+    def on_host(self, command):
+        """The exit status of a shell command on the host; None if the host cannot be reached."""
+        try:
+            return self._low_level_execute_command(command, executable="/bin/sh")["rc"]
+        except (AnsibleError, OSError):
+            return None
+
+
+def silence():
+    """Cut this process off from Ansible's output: who reads that must not wait for this process."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(null, descriptor)
+    display.verbosity = 0
+    display._final_q = None
+
+
+def stop(playbook, ended, lease):
+    """Interrupt a run that has lost the lock."""
+    message = (
+        f"ERROR! This run lost the lock of the cluster: it could not renew the lock for {lease} s, and another run may have "
+        "taken the lock over. This run is interrupted. Look at the cluster with status.yml, then run again."
+    )
+    try:
+        with open(f"/proc/{playbook}/fd/2", "w", encoding="utf-8") as errors:
+            print(f"\n{message}", file=errors)
+    except OSError:
+        pass  # it has ended, or its output cannot be written to from here
+    signal.pidfd_send_signal(ended, signal.SIGINT)
+
+
+def waiting(holder):
+    """Who runs what since when."""
+    return (
+        f"Another run is changing this cluster: {holder['user']} on {holder['controller']} runs '{holder['command']}' "
+        f"since {holder['since']} UTC ({holder['seconds']} s ago)."
+    )
+
+
+def busy(holder, timeout):
+    """The same for a run that has waited long enough."""
+    return (
+        f"{waiting(holder)} This run waited {timeout} s and changed nothing. Run it again when the other run has ended, or "
+        "set dask_lock_timeout to the seconds that it may wait."
+    )

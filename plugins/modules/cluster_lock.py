@@ -1,0 +1,112 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cluster_lock
+short_description: Let one run at a time change a cluster
+version_added: "0.1.0"
+description:
+  - Takes the lock of the cluster on one of its hosts, the same one for every run. It waits while another run holds the lock,
+    and fails with the user, the controller, the command and the start time of that run when the time is up.
+  - While C(ansible-playbook) runs, a process on the controller renews the lock over the same connection. It releases the
+    lock when C(ansible-playbook) ends, for whatever reason. If the controller is lost, the lock expires after O(lease)
+    seconds.
+  - If the lock cannot be renewed for so long that another run has taken it over, the process interrupts this run.
+  - Does nothing in check mode, with C(--tags health), and for a playbook that only looks.
+  - Internal to this collection.
+author:
+  - The daskops.cluster authors
+attributes:
+  check_mode:
+    support: full
+    description: Takes no lock and is not stopped by one.
+  diff_mode:
+    support: none
+    description: The lock is no part of the host's configuration.
+options:
+  timeout:
+    description: Seconds to wait for the end of another run.
+    type: int
+    default: 120
+  lease:
+    description: Seconds after which a lock that is not renewed is taken over.
+    type: int
+    default: 60
+  directory:
+    description: Directory on the host that holds the lock; made where it is missing, and writable by root alone.
+    type: path
+    default: /run/daskops
+  id:
+    description: Name of this run. The action plugin sets it.
+    type: str
+  holder:
+    description: The user, controller and command of this run, for others to read. The action plugin sets it.
+    type: dict
+"""
+
+EXAMPLES = r"""
+- name: Let no other run change the cluster
+  daskops.cluster.cluster_lock:
+    timeout: 600
+  delegate_to: scheduler.example.org
+  run_once: true
+"""
+
+RETURN = r"""
+held:
+  description: Whether this run holds the lock.
+  type: bool
+  returned: always
+holder:
+  description: The run that holds the lock, if it is another one.
+  type: dict
+  returned: when another run holds the lock
+  contains:
+    user: {description: Its user on the controller., type: str, sample: ada}
+    controller: {description: Host name of its controller., type: str, sample: ops1}
+    command: {description: "Its playbooks, tags and limits.", type: str, sample: ansible-playbook site.yml --limit worker1}
+    since: {description: "When it took the lock, in UTC by the host's clock.", type: str, sample: "2026-11-28 14:03:12"}
+    seconds: {description: For how many seconds it has held the lock., type: int, sample: 95}
+renew:
+  description: Shell command that renews the lock. It fails if another run has the lock.
+  type: str
+  returned: when this run holds the lock
+release:
+  description: Shell command that releases the lock.
+  type: str
+  returned: when this run holds the lock
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.daskops.cluster.plugins.module_utils.run_lock import DIRECTORY, LockError, RunLock
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "timeout": {"type": "int", "default": 120},
+            "lease": {"type": "int", "default": 60},
+            "directory": {"type": "path", "default": DIRECTORY},
+            "id": {"type": "str"},
+            "holder": {"type": "dict"},
+        },
+        supports_check_mode=True,
+    )
+    if module.check_mode or not module.params["id"]:
+        module.exit_json(changed=False, held=False)
+    lock = RunLock(module.params["id"], module.params["directory"])
+    try:
+        other = lock.acquire(module.params["holder"] or {}, module.params["lease"])
+    except LockError as error:
+        module.fail_json(msg=str(error))
+    if other:
+        module.exit_json(changed=False, held=False, holder=other)
+    module.exit_json(changed=False, held=True, renew=lock.renew_command, release=lock.release_command)
+
+
+if __name__ == "__main__":
+    main()

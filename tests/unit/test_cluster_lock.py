@@ -1,0 +1,126 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs of ansible-playbook that want to change the same cluster at the same time."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+PLAYBOOK = """
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  vars:
+    ansible_python_interpreter: "{{ ansible_playbook_python }}"
+  tasks:
+    - daskops.cluster.cluster_lock:
+        directory: %s
+        timeout: "{{ timeout | default(0) }}"
+        lease: "{{ lease | default(60) }}"
+    - shell: "touch %s; sleep {{ seconds | default(0) }}"
+      when: not ansible_check_mode
+    - fail:
+      when: failing | default(false)
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Start a run of a playbook that takes the lock and sleeps; what still runs is ended with the test."""
+    (tmp_path / "change.yml").write_text(PLAYBOOK % (tmp_path / "daskops", tmp_path / "changing"))
+    started = []
+
+    def start(*arguments, **variables):
+        command = ["ansible-playbook", "-i", "localhost,", str(tmp_path / "change.yml"), *arguments]
+        process = subprocess.Popen(
+            [*command, "-e", json.dumps(variables)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false"},
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+@pytest.fixture
+def changing(tmp_path):
+    """A file that is there once a run has taken the lock and changes something."""
+    return tmp_path / "changing"
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """The file that names the run that holds the lock."""
+    return tmp_path / "daskops/holder.json"
+
+
+def wait_until(condition, timeout=60):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout} s"
+        time.sleep(0.1)
+
+
+def test_second_run_ends_and_names_the_first(run, changing):
+    first = run("--tags", "all,worker", seconds=60)
+    wait_until(changing.exists)
+    second = run()
+    output = second.communicate(timeout=60)[0]
+    assert second.returncode != 0
+    assert "Another run is changing this cluster: " in output
+    assert "runs 'ansible-playbook change.yml --tags worker' since " in output
+    assert "This run waited 0 s and changed nothing." in output
+    assert first.poll() is None
+
+
+def test_second_run_waits_for_the_end_of_the_first(run, changing):
+    first = run(seconds=4)
+    wait_until(changing.exists)
+    second = run(timeout=60)
+    output = second.communicate(timeout=60)[0]
+    assert second.returncode == 0, output
+    assert "Waiting up to 60 s for its end." in output
+    assert first.wait(timeout=1) == 0
+
+
+@pytest.mark.parametrize("end", ["success", "failure", "interrupted", "killed"])
+def test_lock_is_released_however_a_run_ends(run, holder, changing, end):
+    process = run(seconds=0 if end in ("success", "failure") else 60, failing=end == "failure")
+    wait_until(lambda: changing.exists() or process.poll() is not None)
+    if end in ("interrupted", "killed"):
+        os.killpg(process.pid, signal.SIGINT if end == "interrupted" else signal.SIGKILL)
+    # The output ends with the run: nothing that stays behind holds it open.
+    process.communicate(timeout=30)
+    wait_until(lambda: not holder.exists(), 10)
+
+
+def test_looking_is_never_blocked(run, changing):
+    first = run(seconds=60)
+    wait_until(changing.exists)
+    for arguments in (["--check"], ["--tags", "health"]):
+        look = run(*arguments)
+        assert look.wait(timeout=60) == 0, look.communicate()[0]
+    assert first.poll() is None
+
+
+def test_run_that_lost_the_lock_is_interrupted(run, holder, changing):
+    first = run(seconds=60, lease=4)
+    wait_until(changing.exists)
+    for path in holder.parent.glob("*.renewed"):  # as a run does that takes the lock over
+        path.unlink()
+    output = first.communicate(timeout=30)[0]
+    assert first.returncode != 0
+    assert "This run lost the lock of the cluster" in output
