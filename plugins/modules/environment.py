@@ -204,7 +204,9 @@ class Builder:
         )
         if streams != ["compiled.zst"]:
             library = os.path.join(self.partial, "lib")
-            self.run("Compiling the packages", self.python, "-I", "-m", "compileall", "-q", "-j", "0", "-x", TESTS, library)
+            self.run(
+                "Compiling the packages", self.python, "-I", "-m", "compileall", "-q", "-j", "0", "-x", TESTS, library
+            )
         # Meanwhile the disk gets the files, for a power cut must not leave a name that is there and files that are not.
         self.flush.start()
         return json.loads(self.run("Importing Dask", self.python, "-I", "-B", "-c", DESCRIBE))
@@ -297,7 +299,9 @@ def build(module, environments, final):
         module.fail_json(msg="The environment does not exist here yet: archive is needed to build it.")
     partial = os.path.join(environments, f".partial-{module.params['id']}")
     # What builds that were cut off have left.
-    for leftover in [path for kind in ("partial", "unpacked", "check") for path in glob.glob(f"{environments}/.{kind}-*")]:
+    for leftover in [
+        path for kind in ("partial", "unpacked", "check") for path in glob.glob(f"{environments}/.{kind}-*")
+    ]:
         shutil.rmtree(leftover, ignore_errors=True)
     builder = Builder(module, partial)
     with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=environments) as unpacked:

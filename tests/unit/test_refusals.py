@@ -653,7 +653,9 @@ def test_a_module_that_is_none(variable, entry, said):
     assert says(sentence, f"w1: {variable}", said)
 
 
-@pytest.mark.parametrize("path", ["opt/dask", "~/dask", "/opt/my dask", "/opt/100%", "/opt/$HOME", "/opt/../a", "/..", ""])
+@pytest.mark.parametrize(
+    "path", ["opt/dask", "~/dask", "/opt/my dask", "/opt/100%", "/opt/$HOME", "/opt/../a", "/..", ""]
+)
 @pytest.mark.parametrize(
     ("name", "variable"),
     [
