@@ -52,6 +52,7 @@ options:
     description:
       - What the user asked for, which the environment's own Dask is asked about before the release is staged. Nothing is
         staged where it would not do it, or where a preload module or a module with routes cannot be imported.
+      - What would change nothing, such as a setting for nannies where there are none, is a warning.
       - In check mode nothing is checked while the environment is not built.
     type: list
     elements: dict
@@ -79,6 +80,11 @@ options:
         description: Whether workers report failed tasks.
         type: bool
         default: false
+      writable:
+        description: Directories that the services may write to. Files of logs are checked against it.
+        type: list
+        elements: path
+        default: []
       pools:
         description:
           - C(arguments), C(command), C(lifetime) and C(lifetime_stagger) of each pool of workers, by what the names of the
@@ -352,13 +358,17 @@ def check(module, environment, files):
     except KeyError:
         return  # in check mode, on a host that is still blank
     variables = json.loads(module.params["variables"] or "{}")
-    problems = {}  # in order, each once, though several kinds may have it
+    problems, warnings = {}, {}  # in order, each once, though several kinds may have it
     # Not in TMPDIR, which may be root's alone.
     with tempfile.TemporaryDirectory(prefix=".check-", dir=os.path.dirname(environment)) as directory:
         os.chmod(directory, 0o755)
         write_tree(directory, {path: content for path, content in files.items() if not is_secret(path)})
         for about in module.params["check"]:
-            problems.update(dict.fromkeys(ask(module, user, environment, directory, {**about, "variables": variables})))
+            said = ask(module, user, environment, directory, {**about, "variables": variables})
+            problems.update(dict.fromkeys(said["problems"]))
+            warnings.update(dict.fromkeys(said["warnings"]))
+    for warning in warnings:
+        module.warn(without_secrets(warning, variables))
     if problems:
         said = " ".join(["This host's Dask would not do what is asked for. Nothing was restarted.", *problems])
         module.fail_json(msg=without_secrets(said, variables))
@@ -372,8 +382,16 @@ def without_secrets(said, variables):
     return said
 
 
+def is_answer(answer):
+    """Whether what the check has written, as another user, is two lists of texts."""
+    return isinstance(answer, dict) and all(
+        isinstance(answer.get(name), list) and all(isinstance(said, str) for said in answer[name])
+        for name in ("problems", "warnings")
+    )
+
+
 def ask(module, user, environment, release, about):
-    """The problems that ``daskops_runtime.check`` finds, as the user that the services run as."""
+    """The problems and warnings of ``daskops_runtime.check``, which runs as the user that the services run as."""
     general = about["variables"].get("dask_environment_variables", {})
     variables = {name: str(value) for name, value in general.items() if not name.startswith("DASK_")}
     launcher = os.path.join(release, "python", "daskops_runtime", "launch.py")
@@ -419,9 +437,9 @@ def ask(module, user, environment, release, about):
             with contextlib.suppress(ProcessLookupError):  # also what modules have started
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        problems = json.loads(output)
-        if isinstance(problems, list) and all(isinstance(problem, str) for problem in problems):
-            return problems
+        answer = json.loads(output)
+        if is_answer(answer):
+            return answer
     except subprocess.TimeoutExpired:
         said = (
             f"it did not end within {TIMEOUT} s; look at what the preload modules and routes do when they are imported"
@@ -457,6 +475,7 @@ def main():
                     "namespaces": {"type": "list", "elements": "str", "default": []},
                     "nanny": {"type": "bool", "default": False},
                     "error_monitor": {"type": "bool", "default": False},
+                    "writable": {"type": "list", "elements": "path", "default": []},
                     "pools": {"type": "dict", "default": {}},
                 },
             },

@@ -62,12 +62,8 @@ WRONG = [
         "hartbeat is not known",
         "; distributed.client.heartbeat is.",
     ),
-    ("temporary_directory: /data", "is to be written with hyphens: temporary-directory."),
-    (
-        "jobqueue.slurm.cores: 1",
-        "jobqueue is not known",
-        "name jobqueue in dask_config_extra_namespaces.",
-    ),
+    ("array.chunk_size: 1MiB", "is to be written with hyphens: array.chunk-size."),
+    ("my-company.cores: 1", "my-company is not known", "name my-company in dask_config_extra_namespaces."),
     (
         "distributed.mine.cores: 1",
         "distributed.mine is not known",
@@ -110,31 +106,140 @@ WRONG = [
     ("distributed.comm.timeouts.connect: -5", NO_DURATION),
     ("distributed.scheduler.worker-ttl: five minutes", NO_DURATION),
     ("distributed.scheduler.idle-timeout: never", NO_DURATION),
-    ("distributed.worker.lifetime.stagger: a bit", NO_DURATION),
-    ("distributed.worker.lifetime.duration: 1 fortnight", NO_DURATION),
+    ("distributed.worker.memory.recent-to-old-time: a bit", NO_DURATION),
+    ("distributed.scheduler.no-workers-timeout: 1 fortnight", NO_DURATION),
     ("distributed.comm.shard: 64 MiX", NO_SIZE),
     ("distributed.comm.offload: big", NO_SIZE),
     ("distributed.worker.memory.max-spill: a lot", NO_SIZE),
     ("distributed.worker.memory.max-spill: .inf", NO_SIZE),
     ("array.chunk-size: 1 elephant", NO_SIZE),
-    # What is written elsewhere
+    # Settings that take the cluster down
+    ("distributed.scheduler.dashboard.bokeh-application: {use_index: true}", "use_index: the scheduler does not start"),
     (
-        "distributed.worker.preload-argv: [--level]",
-        "is not read here: give a module's arguments in dask_worker_preloads.",
+        "distributed.scheduler.dashboard.bokeh-application: {keep_alive_milliseconds: soon}",
+        "the scheduler does not start",
     ),
-    # What needs a nanny
-    (f"{MEMORY}.terminate: 0.95", "needs a nanny, and there is none: set dask_worker_nanny to true", "MemoryMax"),
+    ("distributed.admin.event-loop: uvloop", "needs uvloop", "Put it into the lock that dask_environment_lock names"),
+    ("distributed.admin.event-loop: trio", "is trio, which is no event loop of Dask: take tornado"),
     (
-        "distributed.nanny.environ: {A: 1}",
-        "needs a nanny",
-        "environment variables belong in dask_environment_variables",
+        "distributed.comm.compression: snappy",
+        "is snappy, and the environment has no python-snappy. Put it into the lock",
     ),
+    ("distributed.comm.compression: zstd", "is zstd, and the environment has no zstandard. Put it into the lock"),
+    (f"{MEMORY}.spill-compression: snappy", "is snappy, and the environment has no python-snappy"),
+    ("distributed.comm.shard: 1 B", "distributed.comm.shard: no message reaches another host with it: ValueError"),
+    ("distributed.comm.tls.ciphers: ROT13", "distributed.comm.tls.ciphers: no message reaches", "SSLError"),
+    (
+        "distributed.comm.tls: {min-version: 1.3, max-version: 1.2}",
+        "distributed.comm.tls.min-version is 1.3, more than max-version (1.2)",
+    ),
+    ("distributed.comm.timeouts.connect: 0s", 'must be at least "1s"'),
+    (
+        "distributed.comm.retry.delay.min: 1 minute",
+        "delay.min is 1 minute, more than",
+        "(20s): make it the shorter one",
+    ),
+    (
+        "distributed.scheduler.locks.lease-timeout: 5s",
+        "lease-validation-interval is 10s, more than distributed.scheduler.locks.lease-timeout (5s)",
+    ),
+    ("distributed.worker.connections.outgoing: 0", "must be at least 1."),
+    ("distributed.worker.connections.incoming: 0", "must be at least 1."),
+    ("distributed.p2p.comm.concurrency: 0", "must be at least 1."),
+    ("distributed.scheduler.allowed-imports: [numpy]", "replaces Dask's own list: add dask and distributed"),
+    ("distributed.scheduler.bandwidth: fast", NO_SIZE),
+    (
+        "distributed.scheduler.blocked-handlers: [register-worker]",
+        "blocked-handlers: the scheduler does not start with it",
+    ),
+    (
+        "distributed.scheduler.blocked-handlers: [register-client]",
+        "blocked-handlers: the scheduler does not start with it",
+    ),
+    ("distributed.comm.socket-backlog: 99999999999", "socket-backlog: the scheduler does not start", "OverflowError"),
+    ("distributed.admin.tick.interval: 0s", "tick.interval: the scheduler does not start", "callback_time"),
+    ("distributed.admin.system-monitor.interval: 0s", "system-monitor.interval: the scheduler does not start"),
+    ("distributed.scheduler.work-stealing-interval: 0s", "work-stealing-interval: the scheduler does not start"),
+    (
+        "distributed.scheduler.active-memory-manager.policies: [{class: my.Policy}]",
+        "policies: the scheduler does not start with it: ModuleNotFoundError: No module named 'my'",
+    ),
+    (
+        "distributed.scheduler.active-memory-manager.policies: [{klass: my.Policy}]",
+        "active-memory-manager.policies must be a list of mappings, each with class.",
+    ),
+    (
+        "distributed.dashboard.link: '{JUPYTERHUB_SERVICE_PREFIX}proxy/{port}/status'",
+        "distributed.dashboard.link: the scheduler does not start with it: KeyError: 'JUPYTERHUB_SERVICE_PREFIX'.",
+    ),
+    ("distributed.client.security-loader: my.security.load", "security-loader: the scheduler does not start with it"),
+    ("distributed.dashboard.prometheus.namespace: my company", "must be made of letters, digits and _"),
+    ("distributed.worker.resources: {GPU: two}", "must give each resource a number."),
+    # Logs
+    ("distributed.logging: {distributed: verbose}", "gives distributed the level verbose: take one of debug, info"),
+    ("logging: {distributed: [info]}", "gives distributed the level ['info']"),
+    (
+        "distributed.admin.log-format: '%(asctime'",
+        "log-format: the scheduler cannot set up its log with it: ValueError",
+    ),
+    (
+        "logging-file-config: /nowhere/logging.ini",
+        "names /nowhere/logging.ini, which the services' user cannot read on this host",
+    ),
+    (
+        "logging: {version: 1, handlers: {file: {class: logging.FileHandler, filename: /nowhere/dask.log}}}",
+        "logging.handlers.file: the scheduler cannot set up its log with it: [Errno 2] No such file",
+        "'/nowhere/dask.log'. Correct it, or leave it out.",
+    ),
+    (
+        "distributed.logging: {version: 1, handlers: {json: {class: pythonjsonlogger.Handler}}, root: {handlers: [json]}}",
+        "distributed.logging: the scheduler cannot set up its log with it: ModuleNotFoundError",
+    ),
+    (
+        "distributed.logging: {version: 1, root: {level: LOUD}}",
+        "distributed.logging.root.level: the scheduler cannot",
+        "'LOUD'",
+    ),
+    # Sections of which nothing is left but the name
+    ("distributed: null", "distributed has nothing below it: leave it out."),
+    ("distributed.comm.timeouts: null", "distributed.comm.timeouts has nothing below it: leave it out."),
     # Modules
-    (
-        "distributed.worker.preload: [nobody.wrote_it]",
-        "preload module nobody.wrote_it cannot be imported: ModuleNotFound",
-    ),
     ("distributed.worker.http.routes: [json]", "route module json has no list called routes"),
+]
+
+
+# Keys that follow from variables of the collection, and the variable that is named.
+OWNED = [
+    ("distributed.comm.require-encryption: true", "dask_tls"),
+    ("distributed.comm.require-encryption: false", "dask_tls"),  # Dask's default is null
+    ("distributed.comm.require_encryption: true", "dask_tls"),
+    ("distributed.comm.default-scheme: tls", "dask_tls"),
+    ("distributed.comm.default-scheme: ucx", "dask_tls"),
+    ("default-scheme: tls", "dask_tls"),  # Dask takes it for today's name
+    ("distributed.comm.tls.ca-file: /etc/ssl/ca.pem", "dask_tls_certificates"),
+    ("distributed.comm.tls.worker: {cert: /a.pem}", "dask_tls_certificates"),
+    ("distributed.comm.tls.client.key: /a.key", "dask_tls_certificates"),
+    ("distributed.comm.tls.scheduler: null", "dask_tls_certificates"),
+    ("distributed.scheduler.dashboard.tls: {cert: /a.pem}", "dask_tls_certificates"),
+    ("distributed.scheduler.dashboard.bokeh-application: {prefix: /dask}", "dask_dashboard_proxy_prefix"),
+    ("distributed.scheduler.preload: [my.module]", "dask_scheduler_preloads"),
+    ("distributed.scheduler.preload: my.module", "dask_scheduler_preloads"),
+    ("distributed.scheduler.preload-argv: [--x]", "dask_scheduler_preloads"),
+    ("distributed.worker.preload: ['https://example.org/preload.py']", "dask_worker_preloads"),
+    ("distributed.worker.preload-argv: [--level]", "dask_worker_preloads"),
+    ("distributed.nanny.preload: [json]", "dask_nanny_preloads"),
+    ("distributed.worker.lifetime.duration: 1 hour", "dask_worker_lifetime"),
+    ("distributed.worker.lifetime.stagger: a bit", "dask_worker_lifetime_stagger"),
+    ("distributed.worker.lifetime.restart: true", "dask_worker_lifetime"),
+    ("distributed.worker.local-directory: /data", "dask_worker_scratch_directory"),
+    ("temporary-directory: /data", "dask_worker_scratch_directory"),
+    ("temporary_directory: /data", "dask_worker_scratch_directory"),
+    ("scheduler-address: tcp://10.0.0.1:8786", "dask_scheduler_host or dask_scheduler_address"),
+    ("distributed.scheduler.contact-address: tcp://10.0.0.1:8786", "dask_scheduler_host"),
+    ("distributed.scheduler.port: 8786", "dask_scheduler_port"),
+    ("distributed.scheduler.dashboard-address: ':8787'", "dask_scheduler_dashboard_port"),
+    ("distributed.worker.nthreads: 4", "dask_worker_threads"),
+    ("distributed.nanny.port: 9000", "dask_worker_nanny_port"),
 ]
 
 
@@ -147,11 +252,29 @@ def settings(text):
 
 
 def find(
-    config, variables=None, namespaces=(), nanny=False, kind="worker", error_monitor=True, of_pools=None, pools=None
+    config,
+    variables=None,
+    namespaces=(),
+    nanny=False,
+    kind="worker",
+    error_monitor=True,
+    of_pools=None,
+    pools=None,
+    writable=(),
+    effective=None,
 ):
-    asked = {"dask_worker_config": config}
+    """The problems of a configuration; ``effective`` is what the rendered file has, where that is more."""
+    asked = {f"dask_{kind}_config": config}
     variables = {"dask_environment_variables": variables or {}, **(of_pools or {})}
-    return check.find_problems(kind, config, asked, variables, list(namespaces), nanny, error_monitor, pools or {})
+    effective = config if effective is None else effective
+    return check.find_problems(
+        kind, effective, asked, variables, list(namespaces), nanny, error_monitor, pools or {}, list(writable)
+    )
+
+
+def warn(config, variables=None, nanny=False, kind="worker"):
+    variables = {"dask_environment_variables": variables or {}}
+    return check.find_warnings(kind, {"dask_config": config}, variables, nanny, pools={})
 
 
 def test_there_are_enough_of_them():
@@ -160,9 +283,56 @@ def test_there_are_enough_of_them():
 
 @pytest.mark.parametrize(("text", "said"), [(text, said) for text, *said in WRONG], ids=[case[0] for case in WRONG])
 def test_wrong_configuration_is_refused_with_words_that_help(text, said):
-    (problem,) = find(settings(text))
+    kind = "scheduler" if any("the scheduler" in words for words in said) else "worker"
+    (problem,) = find(settings(text), kind=kind)
     assert all(words in problem for words in said), problem
-    assert problem.startswith(("dask_worker_config: ", "The worker's "))
+    assert problem.startswith((f"dask_{kind}_config: ", "The worker's "))
+
+
+@pytest.mark.parametrize(("text", "variable"), OWNED, ids=[text for text, _ in OWNED])
+def test_what_the_collection_decides_is_refused_with_the_variable_for_it(text, variable):
+    (problem,) = find(settings(text))
+    assert problem.startswith("dask_worker_config: ")
+    assert f" is set by daskops.cluster itself. Leave it out, and use {variable} instead." in problem
+    (key,) = settings(text)
+    assert find(settings(text), namespaces=[key]) == [problem]  # a namespace of another package hides nothing
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "variable"),
+    [
+        ("DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION", "False", "dask_tls"),
+        ("DASK_distributed__Comm__require_encryption", "true", "dask_tls"),
+        ("DASK_DISTRIBUTED__COMM", "{'require-encryption': False}", "dask_tls"),
+        ("DASK_DISTRIBUTED__COMM__TLS__CA_FILE", "/ca.pem", "dask_tls_certificates"),
+        ("DASK_DEFAULT_SCHEME", "tls", "dask_tls"),
+        ("DASK_DISTRIBUTED__WORKER__PRELOAD", "['json']", "dask_worker_preloads"),
+        ("DASK_DISTRIBUTED__WORKER__PRELOAD_ARGV", "['json']", "dask_worker_preloads"),
+        ("DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION", "1h", "dask_worker_lifetime"),
+        ("DASK_TEMPORARY_DIRECTORY", "/data", "dask_worker_scratch_directory"),
+        ("DASK_SCHEDULER_ADDRESS", "tcp://10.0.0.1:8786", "dask_scheduler_host or dask_scheduler_address"),
+    ],
+)
+def test_what_the_collection_decides_is_refused_in_environment_variables_too(name, value, variable):
+    (problem,) = find({}, {name: value})
+    assert problem.startswith("dask_environment_variables: ") and f"Leave it out, and use {variable} instead" in problem
+
+
+def test_an_environment_variable_with_a_default_of_dask_must_change_nothing():
+    variables = {"DASK_DISTRIBUTED__COMM__DEFAULT_SCHEME": "tcp"}
+    encrypted = {"distributed": {"comm": {"default-scheme": "tls", "require-encryption": True}}}
+    assert find({}, variables) == []
+    (problem,) = find({}, variables, effective=encrypted)
+    assert problem.startswith(
+        "dask_environment_variables: distributed.comm.default-scheme is set by daskops.cluster itself"
+    )
+
+
+def test_variables_that_contradict_each_other():
+    (problem,) = find({}, {"DASK_ARRAY": "1", "DASK_ARRAY__CHUNK_SIZE": "1MiB"})
+    assert problem.startswith("dask_environment_variables: DASK_ARRAY is a value, and others set what is below it")
+    (problem,) = find({}, {"DASK_INTERNAL_INHERIT_CONFIG": "e30="})
+    assert "DASK_INTERNAL_INHERIT_CONFIG replaces all settings. Remove it, and use dask_config" in problem
 
 
 @pytest.mark.parametrize(
@@ -175,29 +345,58 @@ def test_wrong_configuration_is_refused_with_words_that_help(text, said):
         "distributed.scheduler.default-task-durations: {mine: 1h}",
         "distributed.logging: {distributed: debug, my.package: info}",
         "distributed.worker.resources: {GPU: 2, my-licence: 1}",
-        "distributed.scheduler.dashboard.bokeh-application: {prefix: /dask}",
+        "distributed.scheduler.dashboard.bokeh-application: {keep_alive_milliseconds: 1000}",
+        "distributed.comm.compression: lz4",
+        "distributed.comm.compression: auto",
+        "distributed.comm.tls.min-version: 1.3",
+        "distributed.admin.event-loop: asyncio",
+        "distributed.scheduler.bandwidth: 100MB",
+        "distributed.dashboard.link: '{HOME}/proxy/{port}/status'",
+        "distributed.rmm.pool-size: 1GB",
+        "rmm.pool-size: 1GB",
+        "distributed.comm.ucx: {tcp: true, cuda_copy: true}",
+        "ucx.nvlink: true",
+        "explicit-comms: true",
+        "distributed-ucxx.tcp: true",
+        "logging: {version: 1, handlers: {console: {class: logging.StreamHandler}}, root: {handlers: [console]}}",
         "distributed.scheduler.idle-timeout: 3600",
         "distributed.comm.shard: 67108864",
         "distributed.scheduler.work-stealing: 0",
         "distributed.worker.memory: {target: false, spill: false, pause: false, terminate: false}",
-        "distributed.worker.preload: [a/preload.py]",
         "distributed.dashboard.link: https://{host}:{port}/status",
         "logging.distributed: info",
         "dataframe.shuffle.method: p2p",
         "multiprocessing.context: spawn",
         "distributed.comm.offload: false",
         "distributed.comm.timeouts.tcp: 11s",
-        "distributed.worker.preload: ['https://example.org/preload.py', 'import this', json]",
         "array.chunk-size: 64 MiB",
-        "temporary-directory: /data",
     ],
 )
 def test_right_configuration_is_not_refused(text):
     assert find(settings(text)) == []
 
 
-def test_defaults_of_dask_are_not_refused():
-    assert find(check.DEFAULTS, nanny=True) == []
+@pytest.mark.parametrize("kind", ["scheduler", "worker"])
+def test_defaults_of_dask_are_not_refused(kind):
+    assert find(check.DEFAULTS, kind=kind) == []
+    (warning,) = warn(check.DEFAULTS)
+    assert (
+        warning.startswith("dask_config repeats Dask's defaults for ") and "leave out what you do not want" in warning
+    )
+
+
+def test_what_dask_cuda_reads_is_not_refused_in_environment_variables():
+    variables = {
+        "DASK_DISTRIBUTED__RMM__POOL_SIZE": "1GB",
+        "DASK_RMM__POOL_SIZE": "0.8",
+        "DASK_UCX__CUDA_COPY": "True",
+        "DASK_DISTRIBUTED__COMM__UCX__NVLINK": "True",
+        "DASK_EXPLICIT_COMMS": "True",
+        "DASK_DISTRIBUTED_UCXX__TCP": "True",
+        "DASK_ARRAY__CHUNK_SIZE": "1GB",
+        "DASK_DISTRIBUTED__SCHEDULER__BANDWIDTH": "1GB",
+    }
+    assert find({}, variables) == warn({}, variables) == []
 
 
 @pytest.mark.parametrize(
@@ -217,8 +416,71 @@ def test_a_nanny_allows_what_needs_one():
     (problem,) = find(settings(f"{MEMORY}.terminate: 0.75"), nanny=True)
     assert "distributed.worker.memory.pause is 0.8, more than terminate (0.75)" in problem
     assert find(settings("distributed.nanny.environ: {MY_VARIABLE: 1}"), nanny=True) == []
-    (problem,) = find(settings("distributed.nanny.preload: [json]"), nanny=True)
-    assert problem.endswith("name the modules in dask_nanny_preloads.")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{MEMORY}.terminate: 0.98", "needs a nanny, and there is none: it changes nothing"),
+        (f"{MEMORY}.terminate: 0.98", "the unit's MemoryMax ends a worker that takes too much"),
+        ("distributed.nanny.environ: {A: 1}", "environment variables belong in dask_environment_variables"),
+        (
+            "distributed.nanny.pre-spawn-environ: {OMP_NUM_THREADS: 4}",
+            "distributed.nanny.pre-spawn-environ needs a nanny",
+        ),
+        ("distributed.worker.multiprocessing-method: fork", "distributed.worker.multiprocessing-method needs a nanny"),
+    ],
+)
+def test_what_needs_a_nanny_changes_nothing_without_one(text, said):
+    assert find(settings(text)) == []
+    (warning,) = warn(settings(text))
+    assert warning.startswith("dask_config: ") and said in warning
+    assert warn(settings(text), nanny=True) == []
+
+
+def test_defaults_of_dask_for_nannies_are_not_worth_a_warning():
+    assert find(settings(f"{MEMORY}.terminate: 0.95")) == warn(settings(f"{MEMORY}.terminate: 0.95")) == []
+    assert warn(settings(f"{MEMORY}.terminate: false")) == []
+    variables = {"DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON": "{'OMP_NUM_THREADS': 1}"}
+    assert find({}, variables) == warn({}, variables) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "jobqueue.slurm.cores: 1",
+            "jobqueue is for dask-jobqueue, which starts clusters of its own. No service here reads",
+        ),
+        ("gateway.address: https://gateway", "gateway is for dask-gateway"),
+        ("distributed.dashboard.prometheus.namespace: mine", "renames Dask's metrics: the health check"),
+    ],
+)
+def test_what_no_service_reads_is_worth_a_warning(text, said):
+    assert find(settings(text)) == []
+    (warning,) = warn(settings(text))
+    assert warning.startswith("dask_config: ") and said in warning
+
+
+def test_a_log_that_the_sandbox_does_not_let_services_write(tmp_path):
+    path = tmp_path / "dask.log"
+    path.write_text("kept\n")
+    handlers = {"file": {"class": "logging.FileHandler", "filename": str(path), "mode": "w", "delay": True}}
+    config = {"logging": {"version": 1, "handlers": handlers, "root": {"handlers": ["file"]}}}
+    assert find(config) == find(config, writable=[str(tmp_path)]) == []
+    assert path.read_text() == "kept\n"
+    (problem,) = find(config, writable=["/var/lib/dask"])
+    assert f"services may write to /var/lib/dask and, on workers, to dask_worker_paths, but not to {path}" in problem
+    path.unlink()
+    assert find(config) == [] and not path.exists()  # it is not made by the check
+
+
+def test_settings_that_fail_together_are_told_together():
+    both = {"use_index": True, "keep_alive_milliseconds": "soon"}
+    (problem,) = find({"distributed": {"scheduler": {"dashboard": {"bokeh-application": both}}}}, kind="scheduler")
+    assert problem.startswith(
+        "dask_scheduler_config: distributed.scheduler.dashboard.bokeh-application: the scheduler does"
+    )
 
 
 @pytest.mark.parametrize("namespace", ["job-queue", "job_queue"])
@@ -248,8 +510,8 @@ def test_settings_in_environment_variables_are_checked_too(name, value, said):
 
 
 def test_environment_variables_do_not_replace_the_runtime():
-    (problem,) = find({}, {"DASK_DISTRIBUTED__WORKER__PRELOAD": "['json']"})
-    assert "distributed.worker.preload would replace the collection's own modules" in problem
+    (problem,) = find({}, {"DASK_DISTRIBUTED__WORKER__HTTP__ROUTES": "['distributed.http.health']"})
+    assert "distributed.worker.http.routes would replace the collection's own modules" in problem
 
 
 def test_values_of_environment_variables_are_not_told():
@@ -290,6 +552,24 @@ def test_variables_of_a_pool_are_checked_with_those_of_all():
         ({"arguments": ["surplus"]}, "big.arguments: Got unexpected extra argument: (surplus)"),
         ({"arguments": ["--worker-class"]}, "big.arguments: Option '--worker-class' requires an argument."),
         ({"arguments": ["--help"]}, "big.arguments: with these 'dask worker' would print a text and end"),
+        ({"lifetime_stagger": "12 hours"}, "big.lifetime_stagger is '12 hours', which is not shorter than"),
+        (
+            {"arguments": ["--contact-address", "tls://10.0.0.1:1"]},
+            "arguments: --contact-address is set by daskops.cluster",
+        ),
+        (
+            {"arguments": ["--protocol", "ucx"]},
+            "arguments: --protocol is ucx, and the scheduler's is tcp. Leave it out",
+        ),
+        ({"arguments": ["--death-timeout", "soon"]}, "--death-timeout is soon, which is no duration"),
+        (
+            {"arguments": ["--worker-class", "my.Worker"]},
+            "--worker-class my.Worker cannot be imported: ModuleNotFoundError",
+        ),
+        (
+            {"arguments": ["--worker-class", "collections.Counter"]},
+            "--worker-class collections.Counter is no distributed",
+        ),
         ({"command": "dask cuda worker"}, "big.command is 'dask cuda worker', which cannot be imported"),
     ],
 )
@@ -297,7 +577,7 @@ def test_a_pool_that_dask_would_not_start(changes, said):
     pool = {"arguments": [], "lifetime": "", "lifetime_stagger": "", "command": "dask worker"}
     good = {**pool, "arguments": ["--death-timeout", "30"], "lifetime": "12 hours"}
     assert find({}, pools={"dask_worker_pools.big.": good}) == []
-    (problem,) = find({}, pools={"dask_worker_pools.big.": {**pool, **changes}})
+    (problem,) = find({}, pools={"dask_worker_pools.big.": {**good, "arguments": [], **changes}})
     assert problem.startswith("dask_worker_pools.big.") and said in problem
 
 
@@ -363,4 +643,5 @@ def test_what_a_preload_does_when_it_is_imported(text, arguments, said, tmp_path
         check=True,
     )
     expected = [f"The worker's preload module greeting {said}"] if said else []
-    assert [problem.rstrip(".") for problem in json.loads(done.stdout)] == expected
+    answer = json.loads(done.stdout)
+    assert [problem.rstrip(".") for problem in answer["problems"]] == expected and answer["warnings"] == []

@@ -12,9 +12,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dask
+import distributed
 import pytest
 import yaml
 from ansible_collections.daskops.cluster.plugins.action.plan_host import addresses
+from ansible_collections.daskops.cluster.plugins.filter.merge_configuration import merge_configuration
 from ansible_collections.daskops.cluster.plugins.filter.worker_pools import worker_pools
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import plan_workers
 from daskops_runtime.shutdown import STAY_DOWN
@@ -48,6 +51,11 @@ VARIABLES = {
 }
 CONFIG = {"distributed": {"worker": {"memory": {"spill": 0.65}}, "admin": {"tick": {"limit": "5 s"}}}}
 
+# What people paste: all of Dask's own files.
+DASK_DEFAULTS = {}
+for package in (dask, distributed):
+    DASK_DEFAULTS.update(yaml.safe_load(Path(package.__file__).with_name(f"{package.__name__}.yaml").read_text()))
+
 HOSTS = {
     "scheduler": {
         "dask_config": CONFIG,
@@ -60,6 +68,8 @@ HOSTS = {
         "dask_shutdown_token": "a-token-of-the-tests",
     },
     "both": {
+        "dask_config": DASK_DEFAULTS,
+        "dask_worker_config": {"distributed": None},  # of a section, only the name is left
         "dask_worker_nanny": "no",  # as an INI inventory has it
         "dask_worker_resources": {"GPU": 1, "LICENSE": 2.5},
         "dask_worker_paths": ["/data", "/home/alice/results"],
@@ -270,6 +280,31 @@ def test_configuration_is_merged_deeply(releases):
     assert ours["admin"] == {**defaults["admin"], **CONFIG["distributed"]["admin"]}
     assert ours["scheduler"]["allowed-failures"] == defaults["scheduler"]["allowed-failures"]
     assert ours["scheduler"]["idle-timeout"] is None
+
+
+def test_a_copy_of_dasks_defaults_changes_nothing_of_what_the_collection_decides(releases):
+    read = {}
+    for host in ("both", "pools"):
+        read[host] = yaml.safe_load((releases[host] / "worker/dask_configuration.yaml").read_text())["distributed"]
+    pasted, ours = read["both"], read["pools"]
+    assert pasted["comm"]["tls"] == {**DASK_DEFAULTS["distributed"]["comm"]["tls"], **ours["comm"]["tls"]} | {
+        "scheduler": {"cert": None, "key": None}
+    }
+    assert ours["comm"]["tls"]["worker"]["cert"] == "/opt/dask/tls/worker.pem"
+    for key in ("require-encryption", "default-scheme"):
+        assert pasted["comm"][key] == ours["comm"][key] != DASK_DEFAULTS["distributed"]["comm"][key]
+    assert pasted["scheduler"]["dashboard"]["tls"]["cert"] == "/opt/dask/tls/worker.pem"
+    assert pasted["worker"]["preload"] == ["daskops_runtime.worker"]
+    assert pasted["nanny"]["preload"] == ["daskops_runtime.nanny"]
+
+
+def test_configurations_are_merged_as_dask_does():
+    ours = {"a-b": {"c": 1, "list": [1]}, "d": {"e": 2}}
+    theirs = [{"a_b": {"c": 3, "list": [2]}}, {"d": None}, None, {"d": 7, "f": None}]
+    merged = merge_configuration([ours, *theirs])
+    assert merged == {"a-b": {"c": 3, "list": [2]}, "d": {"e": 2}, "f": None}
+    assert ours == {"a-b": {"c": 1, "list": [1]}, "d": {"e": 2}}
+    assert dask.config.merge(ours, theirs[0]) == merge_configuration([ours, theirs[0]])
 
 
 def test_a_users_preloads_follow_ours(releases):

@@ -1,8 +1,8 @@
 """Check settings against the Dask that is installed here, before a service is started with them.
 
 ``python -m daskops_runtime.check`` reads the arguments of `find_problems` as JSON from standard input, with the path of the
-configuration file for what is in it, and writes the problems as a JSON list. Dask itself starts with nearly all of them,
-and says nothing.
+configuration file for what is in it, and writes ``problems`` and ``warnings``, two lists of sentences, as JSON. Dask itself
+starts with nearly all of them, and says nothing.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ import distributed
 import fastjsonschema
 import yaml
 from dask.utils import parse_bytes, parse_timedelta
+from distributed.protocol.compression import compressions
+from distributed.utils import import_term
+
+from daskops_runtime import owned_settings, start_attempts
 
 #: Read by Dask and distributed, and described by no schema. What is below them is free.
 UNDESCRIBED = {
@@ -42,17 +46,55 @@ UNDESCRIBED = {
 #: What a nanny does; nobody does it where there is none.
 OF_THE_NANNY = {
     "distributed.worker.memory.terminate": "the unit's MemoryMax ends a worker that takes too much",
-    "distributed.nanny": "environment variables belong in dask_environment_variables",
+    "distributed.worker.multiprocessing-method": "a worker is the unit's own process",
+    "distributed.nanny.environ": "environment variables belong in dask_environment_variables",
+    "distributed.nanny.pre-spawn-environ": "environment variables belong in dask_environment_variables",
 }
-#: What the collection writes itself, and where the user says it.
-ELSEWHERE = {
-    "distributed.nanny.preload": "name the modules in dask_nanny_preloads",
-    **{
-        f"distributed.{server}.preload-argv": f"give a module's arguments in dask_{server}_preloads"
-        for server in ("scheduler", "worker", "nanny")
-    },
+#: Settings of other packages, by key, and whose they are. Tasks may use them.
+OF_OTHERS = {
+    "cudf": "cuDF",
+    "cupy": "CuPy",
+    "dask-cuda": "dask-cuda",
+    "dask-cudf": "dask-cudf",
+    "dask-expr": "dask-expr",
+    "distributed-ucxx": "distributed-ucxx",
+    "distributed.comm.ucx": "RAPIDS",
+    "distributed.rmm": "RMM",
+    "distributed.ucx": "RAPIDS",  # what Dask makes of DASK_UCX__...
+    "explicit-comms": "dask-cuda",
+    "explicit-comms-batchsize": "dask-cuda",
+    "rmm": "RMM",
+    "sql": "dask-sql",
+    "ucx": "RAPIDS",
+    "ucxx": "distributed-ucxx",
 }
-#: Environment variables that say where configuration is, and are none.
+#: Those of packages that start clusters of their own. No service reads them.
+OF_STARTERS = {
+    "cloudprovider": "dask-cloudprovider",
+    "coiled": "Coiled",
+    "ctl": "dask-ctl",
+    "gateway": "dask-gateway",
+    "jobqueue": "dask-jobqueue",
+    "kubernetes": "dask-kubernetes",
+    "labextension": "dask-labextension",
+    "yarn": "dask-yarn",
+}
+#: Packages for which `distributed.comm.compression` has another name.
+LIBRARIES = {"snappy": "python-snappy", "zstd": "zstandard"}
+#: Numbers that have to be larger than Dask's schema says.
+MINIMA = {
+    "distributed.p2p.comm.concurrency": 1,
+    "distributed.p2p.threads": 1,
+    "distributed.worker.connections.incoming": 1,
+    "distributed.worker.connections.outgoing": 1,
+}
+#: Pairs of durations of which the first has to be the shorter one.
+SHORTER = [
+    ("distributed.scheduler.locks.lease-validation-interval", "distributed.scheduler.locks.lease-timeout"),
+    ("distributed.comm.retry.delay.min", "distributed.comm.retry.delay.max"),
+    ("distributed.p2p.comm.retry.delay.min", "distributed.p2p.comm.retry.delay.max"),
+]
+#: Environment variables that say where configuration is. They are rejected before a host is asked.
 NO_SETTINGS = {"DASK_CONFIG", "DASK_ROOT_CONFIG", "DASK_INTERNAL_INHERIT_CONFIG"}
 #: What a schema calls them, and what people do.
 KINDS = {
@@ -68,6 +110,10 @@ KINDS = {
 MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 #: Module and function that run a command line.
 COMMANDS = {"dask worker": ("distributed.cli.dask_worker", "main"), "dask cuda worker": ("dask_cuda.cli", "worker")}
+#: Options of a worker that contradict what the collection passes, and the variable that decides.
+ELSEWHERE = {"--contact-address": "dask_worker_interface", "--listen-address": "dask_worker_interface"}
+#: What a logger may be set to.
+LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 #: Shares of the memory limit, in the order in which they have to be reached.
 THRESHOLDS = ["target", "spill", "pause", "terminate"]
 
@@ -152,6 +198,8 @@ def get_kind(path: str) -> str | None:
     default = dask.config.get(path, None, config=DEFAULTS)
     if isinstance(default, str) and default[:1].isdigit() and not default.isdigit():
         return "duration" if parses(parse_timedelta, default) else "size" if parses(parse_bytes, default) else None
+    if type(default) is int and set((get_schema(path) or {}).get("type", [])) == {"integer", "string"}:
+        return "size"
     # Those that are off unless they are set.
     if default is None and path.endswith(("timeout", "duration", "interval", "-ttl", "-delay")):
         return "duration"
@@ -166,6 +214,9 @@ def describe(schema: dict) -> str:
         values = [json.dumps(value) for value in schema["enum"]]
         return values[0] if len(values) == 1 else f"one of {', '.join(values)}"
     kinds = schema.get("type", [])
+    needed = schema.get("items", {}).get("required")
+    if kinds == "array" and needed:
+        return f"a list of mappings, each with {' and '.join(needed)}"
     words = " or ".join(KINDS[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds))
     limits = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most"}
     bounds = [f"{said} {schema[limit]}" for limit, said in limits.items() if limit in schema]
@@ -194,7 +245,7 @@ def unknown(path: str) -> str:
     )
 
 
-def judge(path: str, value: Any, nanny: bool) -> str | None:
+def judge(path: str, value: Any) -> str | None:
     """What is wrong with one key, apart from those below it."""
     name = path
     while name in dask.config.deprecations:
@@ -203,43 +254,113 @@ def judge(path: str, value: Any, nanny: bool) -> str | None:
         return f"is called {name} now" if name in KNOWN else "is gone from Dask: leave it out"
     if path not in KNOWN:
         return unknown(path)
-    if path in OF_THE_NANNY and not nanny and value not in (False, None, {}, []):
-        return f"needs a nanny, and there is none: set dask_worker_nanny to true, or leave it out; {OF_THE_NANNY[path]}"
-    if path in ELSEWHERE and value:
-        return f"is not read here: {ELSEWHERE[path]}"
     schema = get_schema(path)
     if schema and "properties" in schema and isinstance(value, dict):
-        return None
+        return judge_value(path, value)
+    if value is None and isinstance(dask.config.get(path, None, config=DEFAULTS), dict):
+        return "has nothing below it: leave it out"
     kind = get_kind(path)
     number = isinstance(value, int | float) and not isinstance(value, bool)  # Dask reads them as well as strings
     if schema and not (kind and number) and not fits(schema, value):
-        like = {"duration": ', like "30s"', "size": ', like "64MiB"'}.get(kind, "")
+        like = {"duration": ', like "30s"', "size": ', like "64MiB"'}.get(kind or "", "")
         return f"must be {describe(schema)}{like}"
     if kind == "duration" and (number or isinstance(value, str)) and not parses(parse_timedelta, value):
         return 'is no duration: write it like "30s", "5 minutes" or "500ms"'
     if kind == "size" and (number or isinstance(value, str)) and not parses(parse_bytes, value):
         return 'is no size: write it like "64MiB" or "1 GB"'
+    if path in MINIMA and value is not None and value < MINIMA[path]:
+        return f"must be at least {MINIMA[path]}"
     if path == "distributed.comm.timeouts.tcp" and parse_timedelta(value) < 11:
         return 'must be at least "11s": with less, Dask makes no connection at all'
+    if path == "distributed.comm.timeouts.connect" and parse_timedelta(value) < 1:
+        return 'must be at least "1s": with less, Dask gives connections up that are being made'
+    return judge_value(path, value)
+
+
+def judge_value(path: str, value: Any) -> str | None:
+    """What is wrong with the value of a key that has the right type."""
+    if path in ("distributed.comm.compression", "distributed.worker.memory.spill-compression"):
+        if isinstance(value, str) and value != "auto" and value not in compressions:
+            return (
+                f"is {value}, and the environment has no {LIBRARIES.get(value, value)}. Put it into the lock that "
+                "dask_environment_lock names, or take another compression"
+            )
+    if path == "distributed.admin.event-loop":
+        if value not in ("asyncio", "tornado", "uvloop"):
+            return f"is {value}, which is no event loop of Dask: take tornado"
+        if value == "uvloop" and not find_spec("uvloop"):
+            return "needs uvloop, which the environment does not have. Put it into the lock that dask_environment_lock names"
+    if path == "distributed.scheduler.allowed-imports" and not {"dask", "distributed"} <= set(map(str, value)):
+        return "replaces Dask's own list: add dask and distributed to it, without which services cannot read messages"
+    if path == "distributed.worker.resources" and not all(
+        isinstance(number, int | float) and not isinstance(number, bool) for number in value.values()
+    ):
+        return "must give each resource a number"
+    if path == "distributed.dashboard.prometheus.namespace" and not re.fullmatch(r"[A-Za-z_:][\w:]*", value):
+        return "must be made of letters, digits and _, for names of metrics begin with it"
+    if path.endswith("logging-file-config") and not os.access(str(value), os.R_OK):
+        return f"names {value}, which the services' user cannot read on this host. Put it there, or leave it out"
+    if path in ("distributed.logging", "logging") and isinstance(value, dict) and "version" not in value:
+        for name, level in value.items():
+            if not isinstance(level, int) and str(level).upper() not in LEVELS:
+                return f"gives {name} the level {level}: take one of {', '.join(LEVELS).lower()}"
     return None
 
 
-def find_wrong_settings(
-    variable: str, config: dict, namespaces: set[str], nanny: bool, prefix: str = ""
-) -> Iterator[str]:
-    """Everything that is wrong with what one variable asks for."""
+def is_of_others(path: str, namespaces: set[str]) -> bool:
+    """Whether a key is read by other packages than Dask and distributed."""
+    name = path.replace("_", "-")
+    return name in namespaces or name in OF_OTHERS or name in OF_STARTERS
+
+
+def find_wrong_settings(variable: str, config: dict, namespaces: set[str], prefix: str = "") -> Iterator[str]:
+    """Everything that is wrong with what one variable asks for, apart from `OWNED` keys."""
     for key, value in config.items():
         path = f"{prefix}{key}"
-        if path.replace("_", "-") in namespaces:
+        if is_of_others(path, namespaces) or owned_settings.find_owner(path):
             continue
         if "." in str(key):
             yield f"{variable}: {path}: Dask does not take '{key}' apart. Write each part below the one before it."
             continue
-        problem = judge(path, value, nanny)
+        problem = judge(path, value)
         if problem:
             yield f"{variable}: {path} {problem}."
         elif isinstance(value, dict) and not is_free(path):
-            yield from find_wrong_settings(variable, value, namespaces, nanny, f"{path}.")
+            yield from find_wrong_settings(variable, value, namespaces, f"{path}.")
+
+
+def find_idle_settings(variable: str, config: dict, nanny: bool) -> Iterator[str]:
+    """What one variable asks for and nobody does, or does otherwise."""
+    values = {path: value for path, value in walk(config) if not isinstance(value, dict)}
+    repeated = sorted(path for path, *_ in owned_settings.find_owned(config))
+    if len(repeated) > 2:
+        yield (
+            f"{variable} repeats Dask's defaults for {len(repeated)} settings that daskops.cluster makes, such as "
+            f"{repeated[0]}: these change nothing. Its other settings replace those of daskops.cluster: leave out what you "
+            "do not want to change."
+        )
+    for path in config:
+        package = OF_STARTERS.get(str(path).replace("_", "-"))
+        if package:
+            yield f"{variable}: {path} is for {package}, which starts clusters of its own. No service here reads it."
+    for key, instead in OF_THE_NANNY.items():
+        given = {path for path in values if path == key or path.startswith(f"{key}.")}
+        changed = {path for path in given if values[path] != dask.config.get(path, None, config=DEFAULTS)}
+        if not nanny and any(values[path] not in (False, None, []) for path in changed):
+            yield (
+                f"{variable}: {key} needs a nanny, and there is none: it changes nothing. Set dask_worker_nanny to true, or "
+                f"leave it out; {instead}."
+            )
+    if values.get("distributed.comm.compression") == "auto" and not compressions.keys() & {"lz4", "snappy"}:
+        yield (
+            f"{variable}: distributed.comm.compression is auto, and the environment has no library for it: nothing is "
+            "compressed. Put lz4 into the lock that dask_environment_lock names."
+        )
+    if values.get("distributed.dashboard.prometheus.namespace", "dask") != "dask":
+        yield (
+            f"{variable}: distributed.dashboard.prometheus.namespace renames Dask's metrics: the health check and alerts, "
+            "which look for dask_..., do not find them."
+        )
 
 
 def find_wrong_thresholds(settings: dict[str, dict], config: dict, nanny: bool) -> Iterator[str]:
@@ -258,13 +379,38 @@ def find_wrong_thresholds(settings: dict[str, dict], config: dict, nanny: bool) 
             )
 
 
-def find_replaced_modules(variable: str, config: dict) -> Iterator[str]:
-    """What environment variables would put in the place of the collection's own modules, which make a service of Dask"""
+def find_wrong_order(settings: dict[str, dict], config: dict) -> Iterator[str]:
+    """Settings that contradict each other."""
+
+    def culprits(*paths: str) -> str:
+        names = [
+            name
+            for name, tree in settings.items()
+            if any(dask.config.get(path, None, config=tree) is not None for path in paths)
+        ]
+        return ", ".join(names)
+
+    for lower, upper in SHORTER:
+        low, high = (dask.config.get(path, None, config=config) for path in (lower, upper))
+        if (
+            low is not None
+            and high is not None
+            and culprits(lower, upper)
+            and parse_timedelta(low) > parse_timedelta(high)
+        ):
+            yield f"{culprits(lower, upper)}: {lower} is {low}, more than {upper} ({high}): make it the shorter one."
+    low, high = (dask.config.get(f"distributed.comm.tls.{end}-version", None, config=config) for end in ("min", "max"))
+    if low and high and low > high:
+        names = culprits("distributed.comm.tls.min-version", "distributed.comm.tls.max-version")
+        yield f"{names}: distributed.comm.tls.min-version is {low}, more than max-version ({high}): leave one of them out."
+
+
+def find_replaced_routes(variable: str, config: dict) -> Iterator[str]:
+    """Routes that environment variables would put in the place of the collection's own."""
     for path, _ in walk(config):
-        if path.startswith("distributed.") and path.endswith((".preload", ".preload-argv", ".http.routes")):
+        if path.startswith("distributed.") and path.endswith(".http.routes"):
             yield (
-                f"{variable}: {path} would replace the collection's own modules. Name yours in "
-                "dask_scheduler_preloads, dask_worker_preloads, dask_nanny_preloads, dask_scheduler_routes or "
+                f"{variable}: {path} would replace the collection's own modules. Name yours in dask_scheduler_routes or "
                 "dask_worker_routes."
             )
 
@@ -305,15 +451,24 @@ def find_broken_module(what: str, name: str, arguments: list[str] | None = None)
         yield f"{what} takes no arguments: its dask_setup is no command of click."
 
 
-def find_wrong_pool(prefix: str, pool: dict) -> Iterator[str]:
-    """What is wrong with the arguments and durations of a pool of workers, whose settings' names begin with ``prefix``"""
+def find_wrong_pool(prefix: str, pool: dict, encrypted: bool) -> Iterator[str]:
+    """What is wrong with the arguments and durations of a pool of workers, whose settings' names begin with ``prefix``."""
+    seconds = {}
     for name in ("lifetime", "lifetime_stagger"):
         if pool[name] and not parses(parse_timedelta, pool[name]):
             yield f"{prefix}{name} is '{pool[name]}', which is no duration: write it like '12 hours' or '30 minutes'."
+        elif pool[name]:
+            seconds[name] = parse_timedelta(pool[name])
+    if len(seconds) == 2 and seconds["lifetime_stagger"] >= seconds["lifetime"]:
+        yield (
+            f"{prefix}lifetime_stagger is '{pool['lifetime_stagger']}', which is not shorter than {prefix}lifetime "
+            f"('{pool['lifetime']}'): some workers would end at once. Make it shorter."
+        )
     command = pool["command"]
     try:
         main = importlib.import_module(COMMANDS[command][0])
-        getattr(main, COMMANDS[command][1]).make_context(command, ["tcp://127.0.0.1:1", *pool["arguments"]])
+        address = f"{'tls' if encrypted else 'tcp'}://127.0.0.1:1"
+        parameters = getattr(main, COMMANDS[command][1]).make_context(command, [address, *pool["arguments"]]).params
     except ImportError as error:
         yield (
             f"{prefix}command is '{command}', which cannot be imported ({error}). Put its package into the lock that "
@@ -323,12 +478,50 @@ def find_wrong_pool(prefix: str, pool: dict) -> Iterator[str]:
         yield f"{prefix}arguments: {error.format_message()}"
     except click.exceptions.Exit:
         yield f"{prefix}arguments: with these '{command}' would print a text and end."
+    else:
+        yield from (f"{prefix}arguments: {problem}" for problem in find_wrong_parameters(parameters, encrypted))
 
 
-def read_variables(variables: dict) -> dict:
-    """The configuration that environment variables stand for."""
-    settings = {name: value for name, value in variables.items() if name.startswith("DASK_")}
-    return dask.config.collect_env({name: str(value) for name, value in settings.items() if name not in NO_SETTINGS})
+def find_wrong_parameters(parameters: dict, encrypted: bool) -> Iterator[str]:
+    """Arguments of a worker's command line that it understands, and with which it does not start."""
+    protocol = "tls" if encrypted else "tcp"
+    if parameters.get("protocol") not in (None, protocol):
+        yield f"--protocol is {parameters['protocol']}, and the scheduler's is {protocol}. Leave it out, and use dask_tls."
+    for option, instead in ELSEWHERE.items():
+        if parameters.get(option.strip("-").replace("-", "_")):
+            yield f"{option} is set by daskops.cluster itself. Leave it out, and use {instead}."
+    if parameters.get("death_timeout") and not parses(parse_timedelta, parameters["death_timeout"]):
+        yield f"--death-timeout is {parameters['death_timeout']}, which is no duration: write it like '30 s'."
+    name = parameters.get("worker_class")
+    if name:
+        try:
+            is_worker = issubclass(import_term(name), distributed.Worker)
+        except BaseException as error:  # of a module, on import
+            yield f"--worker-class {name} cannot be imported: {start_attempts.get_reason(error)}."
+        else:
+            if not is_worker:
+                yield f"--worker-class {name} is no distributed.Worker. Name a class that is made from it."
+
+
+def read_variables(variable: str, variables: dict) -> tuple[dict, list[str]]:
+    """The configuration that environment variables stand for, and what is wrong with them as such."""
+    settings = {name: str(value) for name, value in variables.items() if name.startswith("DASK_")}
+    problems = []
+    if "DASK_INTERNAL_INHERIT_CONFIG" in settings:
+        problems.append(
+            f"{variable}: DASK_INTERNAL_INHERIT_CONFIG replaces all settings. Remove it, and use dask_config."
+        )
+    try:
+        config = dask.config.collect_env({name: value for name, value in settings.items() if name not in NO_SETTINGS})
+        return canonical(config), problems
+    except (AttributeError, KeyError, TypeError):
+        names = ", ".join(
+            name
+            for name in sorted(settings)
+            if any(other.startswith(f"{name}__") for other in settings if other != name)
+        )
+        said = f"{variable}: {names or 'DASK_...'} is a value, and others set what is below it. Leave one of them out."
+        return {}, [*problems, said]
 
 
 def canonical(tree: dict, prefix: str = "") -> dict:
@@ -350,6 +543,7 @@ def find_problems(
     nanny: bool,
     error_monitor: bool,
     pools: dict,
+    writable: list[str] | None = None,
 ) -> list[str]:
     """Everything that is wrong with what was asked for.
 
@@ -371,44 +565,66 @@ def find_problems(
     pools : dict
         ``arguments``, ``command``, ``lifetime`` and ``lifetime_stagger`` of pools of workers, by what the names of the
         user's settings begin with.
+    writable : list of str, optional
+        Directories that services may write to.
 
     Returns
     -------
     list of str
         A sentence for each.
     """
-    if kind == "scheduler":
-        variables = {name: some for name, some in variables.items() if name == "dask_environment_variables"}
-    in_variables = {variable: canonical(read_variables(some)) for variable, some in variables.items()}
+    variables = of_kind(kind, variables)
+    read = {variable: read_variables(variable, some) for variable, some in variables.items()}
+    in_variables = {variable: config for variable, (config, _) in read.items()}
     settings = {**asked, **in_variables}
     elsewhere = {name.replace("_", "-") for name in namespaces}
-    problems = [
-        problem
-        for variable, config in settings.items()
-        for problem in find_wrong_settings(variable, config, elsewhere, nanny)
-    ]
+    problems = [problem for _, found in read.values() for problem in found]
+    for variable, config in settings.items():
+        effective = configuration if variable in in_variables else None
+        problems += owned_settings.find_problems(variable, config, DEFAULTS, effective)
+        problems += find_wrong_settings(variable, config, elsewhere)
     for variable, config in in_variables.items():
-        problems += find_replaced_modules(variable, config)
+        problems += find_replaced_routes(variable, config)
     for variable, some in variables.items():
         if kind == "worker" and error_monitor and some.get("SENTRY_DSN") and not find_spec("sentry_sdk"):
             problems.append(
                 f"{variable}: SENTRY_DSN is set, and the environment has no sentry-sdk. Put it into the lock that "
                 "dask_environment_lock names."
             )
+    encrypted = bool(dask.config.get("distributed.comm.require-encryption", None, config=configuration))
     for prefix, pool in pools.items():
-        problems += find_wrong_pool(prefix, pool)
+        problems += find_wrong_pool(prefix, pool, encrypted)
     if problems:
         return problems
     general, *of_pools = in_variables or {"": {}}
-    for variable in of_pools or [general] if kind == "worker" else []:
+    for variable in (of_pools if kind == "worker" else []) or [general]:
         config = dask.config.merge(
             DEFAULTS, configuration, in_variables.get(general, {}), in_variables.get(variable, {})
         )
         own = {name: tree for name, tree in settings.items() if name not in of_pools or name == variable}
-        problems += [problem for problem in find_wrong_thresholds(own, config, nanny) if problem not in problems]
-    config = dask.config.merge(DEFAULTS, configuration, in_variables.get(general, {}))
-    with dask.config.set(config):  # a module may look at it when it is imported
-        return [*problems, *find_broken_imports(kind, config, nanny)]
+        found = [*find_wrong_order(own, config)]
+        found += find_wrong_thresholds(own, config, nanny) if kind == "worker" else []
+        # Before the user's modules are imported: what these start does not survive in other processes.
+        failed = [] if found else [*start_attempts.find_problems(kind, config, own, DEFAULTS, writable or [])]
+        with dask.config.set(config):  # a module may look at it when it is imported
+            found += [*find_broken_imports(kind, config, nanny)] or failed
+        problems += [problem for problem in found if problem not in problems]
+    return problems
+
+
+def of_kind(kind: str, variables: dict) -> dict:
+    """The environment variables that services of a kind have."""
+    return {name: some for name, some in variables.items() if kind == "worker" or name == "dask_environment_variables"}
+
+
+def find_warnings(kind: str, asked: dict, variables: dict, nanny: bool, **about: Any) -> list[str]:
+    """What was asked for and changes nothing; arguments are those of `find_problems`."""
+    in_variables = {variable: read_variables(variable, some)[0] for variable, some in of_kind(kind, variables).items()}
+    return [
+        warning
+        for variable, config in {**asked, **in_variables}.items()
+        for warning in find_idle_settings(variable, config, nanny)
+    ]
 
 
 def main() -> None:
@@ -416,7 +632,7 @@ def main() -> None:
     os.dup2(2, 1)  # where modules print to
     arguments = json.load(sys.stdin)
     arguments["configuration"] = yaml.safe_load(Path(arguments["configuration"]).read_text())
-    json.dump(find_problems(**arguments), answer)
+    json.dump({"problems": find_problems(**arguments), "warnings": find_warnings(**arguments)}, answer)
     answer.flush()
     os._exit(0)  # whatever modules have started
 

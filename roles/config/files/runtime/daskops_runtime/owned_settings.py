@@ -1,0 +1,118 @@
+"""Settings of Dask that follow from variables of the collection, and the variable to set instead of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import dask
+
+#: Variable that decides, by key. A key stands for all that is below it, too.
+OWNED = {
+    "distributed.comm.default-scheme": "dask_tls",
+    "distributed.comm.require-encryption": "dask_tls",
+    "distributed.comm.tls.ca-file": "dask_tls_certificates",
+    "distributed.comm.tls.scheduler": "dask_tls_certificates",
+    "distributed.comm.tls.worker": "dask_tls_certificates",
+    "distributed.comm.tls.client": "dask_tls_certificates",
+    "distributed.scheduler.dashboard.tls": "dask_tls_certificates",
+    "distributed.scheduler.dashboard.bokeh-application.prefix": "dask_dashboard_proxy_prefix",
+    "distributed.scheduler.contact-address": "dask_scheduler_host",
+    "distributed.scheduler.preload": "dask_scheduler_preloads",
+    "distributed.scheduler.preload-argv": "dask_scheduler_preloads",
+    "distributed.worker.preload": "dask_worker_preloads",
+    "distributed.worker.preload-argv": "dask_worker_preloads",
+    "distributed.worker.lifetime.duration": "dask_worker_lifetime",
+    "distributed.worker.lifetime.stagger": "dask_worker_lifetime_stagger",
+    "distributed.worker.lifetime.restart": "dask_worker_lifetime",
+    "distributed.nanny.preload": "dask_nanny_preloads",
+    "distributed.nanny.preload-argv": "dask_nanny_preloads",
+    "scheduler-address": "dask_scheduler_host or dask_scheduler_address",
+    "temporary-directory": "dask_worker_scratch_directory",
+    # Dask has no such keys: what people expect of them is said in variables.
+    "distributed.scheduler.address": "dask_scheduler_host or dask_scheduler_address",
+    "distributed.scheduler.host": "dask_bind_address",
+    "distributed.scheduler.interface": "dask_interface",
+    "distributed.scheduler.port": "dask_scheduler_port",
+    "distributed.scheduler.dashboard.address": "dask_scheduler_dashboard_port",
+    "distributed.scheduler.dashboard-address": "dask_scheduler_dashboard_port",
+    "distributed.scheduler.dashboard.port": "dask_scheduler_dashboard_port",
+    "distributed.scheduler.scheduler-file": "dask_scheduler_file",
+    "distributed.worker.host": "dask_bind_address",
+    "distributed.worker.interface": "dask_worker_interface",
+    "distributed.worker.port": "dask_worker_port",
+    "distributed.worker.dashboard-address": "dask_worker_dashboard_port",
+    "distributed.worker.name": "dask_worker_pools",
+    "distributed.worker.nthreads": "dask_worker_threads",
+    "distributed.worker.nworkers": "dask_worker_count",
+    "distributed.worker.memory-limit": "dask_worker_memory",
+    "distributed.worker.memory.limit": "dask_worker_memory",
+    "distributed.worker.local-directory": "dask_worker_scratch_directory",
+    "distributed.nanny.port": "dask_worker_nanny_port",
+    "local-directory": "dask_worker_scratch_directory",
+}
+#: What to know besides.
+REMARKS = {
+    "temporary-directory": "For the temporary files of tasks, set TMPDIR in dask_environment_variables.",
+    "distributed.worker.lifetime.duration": "Dask's own lifetime gives running tasks up.",
+}
+NOTHING = object()
+
+
+def get_name(path: str) -> str:
+    """The name that a key has today, with hyphens: Dask takes underscores for them, and knows names of the past."""
+    name = path.replace("_", "-")
+    while name in dask.config.deprecations and dask.config.deprecations[name]:
+        name = dask.config.deprecations[name]
+    return name
+
+
+def find_owner(path: str) -> tuple[str, str] | None:
+    """The key of `OWNED` that a key is, or is below, and the variable; None for a key that is the user's."""
+    parts = get_name(path).split(".")
+    for length in range(len(parts), 0, -1):
+        key = ".".join(parts[:length])
+        if key in OWNED:
+            return key, OWNED[key]
+    return None
+
+
+def walk_values(tree: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of nested mappings that is no mapping, by dotted path."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from walk_values(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def find_owned(tree: dict) -> Iterator[tuple[str, Any, str, str]]:
+    """The owned keys in a tree: path, value, key of `OWNED`, variable."""
+    for path, value in walk_values(tree):
+        owner = find_owner(path)
+        if owner:
+            yield path, value, *owner
+
+
+def find_problems(variable: str, tree: dict, defaults: dict, effective: dict | None = None) -> Iterator[str]:
+    """A sentence for every owned key that a variable of the user's sets to another value than Dask's default.
+
+    Parameters
+    ----------
+    variable : str
+        Name of the user's variable.
+    tree : dict
+        The settings in it.
+    defaults : dict
+        Dask's own.
+    effective : dict, optional
+        For settings that win over the configuration file, what stands there: they must change nothing in it. Those of the
+        file itself lose against the collection's.
+    """
+    for path, value, key, ours in find_owned(tree):
+        default = dask.config.get(get_name(path), NOTHING, config=defaults)
+        changes = effective is not None and value != dask.config.get(get_name(path), default, config=effective)
+        if value == default and type(value) is type(default) and not changes:
+            continue
+        remark = f" {REMARKS[key]}" if key in REMARKS else ""
+        yield f"{variable}: {path} is set by daskops.cluster itself. Leave it out, and use {ours} instead.{remark}"

@@ -1,0 +1,259 @@
+"""Do what services do when they start, with the settings that they would have, and tell which setting keeps them from it.
+
+Each attempt runs in a process of its own, which leaves nothing behind: logging is set up, and a scheduler, a worker and a
+client serve one task on loopback addresses. What fails with Dask's defaults too is not the settings' fault, and not told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import errno
+import importlib
+import json
+import logging
+import os
+import select
+import shutil
+import signal
+import ssl
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import dask
+import distributed
+from dask.utils import parse_bytes
+
+#: Not ``distributed.config``, which is a dictionary.
+distributed_config = importlib.import_module("distributed.config")
+
+#: Seconds that an attempt may take, and all attempts to find the setting that is to blame.
+TIMEOUT = 10.0
+SEARCH = 20.0
+#: What an attempt goes without: it listens on loopback addresses, and other checks are about certificates and modules.
+NEUTRAL = {
+    "scheduler-address": None,
+    "distributed.comm.default-scheme": "tcp",
+    "distributed.comm.require-encryption": None,
+    "distributed.comm.tls.ca-file": None,
+    **dict.fromkeys(f"distributed.comm.tls.{role}.cert" for role in ("scheduler", "worker", "client")),
+    **dict.fromkeys(f"distributed.comm.tls.{role}.key" for role in ("scheduler", "worker", "client")),
+    **dict.fromkeys(f"distributed.scheduler.dashboard.tls.{part}" for part in ("ca-file", "cert", "key")),
+    **{f"distributed.{server}.preload": [] for server in ("scheduler", "worker", "nanny", "client")},
+    **{f"distributed.{server}.preload-argv": [] for server in ("scheduler", "worker", "nanny", "client")},
+}
+
+
+def set_up_logging(writable: list[str]) -> None:
+    """Set up logging as Dask does when it is imported, but write no file; raises OSError for one that cannot be opened."""
+
+    def open_nothing(handler: logging.FileHandler) -> Any:
+        path = handler.baseFilename
+        if writable and not any(os.path.realpath(path).startswith(f"{os.path.realpath(one)}/") for one in writable):
+            raise PermissionError(
+                f"services may write to {', '.join(writable)} and, on workers, to dask_worker_paths, but not to {path}"
+            )
+        if os.path.exists(path):
+            open(path, "ab").close()
+        elif not os.path.isdir(os.path.dirname(path)):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        elif not os.access(os.path.dirname(path), os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return open(os.devnull, "a")
+
+    logging.FileHandler._open = open_nothing  # type: ignore[method-assign]
+    before = find_handlers()
+    distributed_config.initialize_logging(dask.config.config)
+    for handler in find_handlers() - before:
+        if isinstance(handler, logging.FileHandler) and handler.stream is None:
+            handler._open()  # one that opens its file late
+
+
+def find_handlers() -> set[logging.Handler]:
+    """The handlers of all loggers."""
+    loggers = [logging.getLogger(), *map(logging.getLogger, logging.root.manager.loggerDict)]
+    return {handler for logger in loggers for handler in logger.handlers}
+
+
+def exchange() -> None:
+    """Take a large message apart, compressed, and put it together again, as between two hosts."""
+    from distributed.comm.utils import from_frames, to_frames
+    from distributed.protocol import to_serialize
+
+    ciphers = dask.config.get("distributed.comm.tls.ciphers")
+    if ciphers:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ciphers(ciphers)
+    shard = parse_bytes(dask.config.get("distributed.comm.shard"))
+    if shard < 1024:
+        raise ValueError(f"a message would be cut into parts of {shard} bytes")
+    context = {"compression": dask.config.get("distributed.comm.compression")}
+
+    async def run() -> None:
+        message = {"op": "data", "data": to_serialize(b"x" * 100_000)}
+        await from_frames(await to_frames(message, context=context, on_error="raise", frame_split_size=shard))
+
+    asyncio.run(run())
+
+
+def serve(kind: str) -> None:
+    """Start a scheduler, a worker and a client, and have them compute."""
+    get_loop_factory = getattr(distributed_config, "get_loop_factory", None)
+    factory = get_loop_factory() if get_loop_factory else None
+    loop = (factory or asyncio.new_event_loop)()
+    asyncio.set_event_loop(loop)
+    directory = tempfile.mkdtemp(prefix="daskops-attempt-")
+    try:
+        loop.run_until_complete(compute(kind, directory))
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+async def compute(kind: str, directory: str) -> None:
+    here = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    dask.config.set({"temporary-directory": directory})
+    async with distributed.Scheduler(port=0, dashboard=kind == "scheduler", **here) as scheduler:
+        distributed.utils.format_dashboard_link("127.0.0.1", 8787)
+        memory = {"memory_limit": "1 GiB", "local_directory": directory}
+        async with distributed.Worker(scheduler.address, nthreads=1, dashboard=False, **memory, **here):
+            async with distributed.Client(scheduler.address, asynchronous=True) as client:
+                await asyncio.wait_for(client.submit(sum, [1, 2], pure=False), TIMEOUT)
+
+
+def get_reason(error: BaseException) -> str:
+    """What an error says, and the error that was its cause."""
+    seen: set[int] = set()
+    while error.__cause__ is not None and id(error) not in seen:
+        seen.add(id(error))
+        error = error.__cause__
+    said = " ".join(str(error).split()) or type(error).__name__
+    return (said if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {said}").rstrip(".")
+
+
+def attempt(function: Callable[..., None], config: dict, *arguments: Any) -> str | None:
+    """Run a function with a configuration in a process of its own; return what kept it from its end, or None."""
+    reading, writing = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        reason: str | None = None
+        try:
+            with open(os.devnull, "r+b") as nothing:
+                for stream in (0, 1, 2):
+                    os.dup2(nothing.fileno(), stream)
+            dask.config.config.clear()
+            dask.config.config.update(copy.deepcopy(config))
+            function(*arguments)
+        except BaseException as error:
+            reason = get_reason(error)
+        with contextlib.suppress(BaseException):
+            os.write(writing, json.dumps(reason).encode()[:60_000])
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as answer:
+        ready, _, _ = select.select([answer], [], [], TIMEOUT)
+        if not ready:
+            os.kill(child, signal.SIGKILL)
+        said = answer.read() if ready else b""
+    os.waitpid(child, 0)
+    if not ready:
+        return f"it did not end within {TIMEOUT:g} s"
+    return json.loads(said) if said else "the process ended"
+
+
+def without(config: dict, keys: Iterable[tuple[str, ...]], defaults: dict) -> dict:
+    """A configuration with some keys, as tuples, as they are by default."""
+    config = copy.deepcopy(config)
+    for key in keys:
+        inner, default = config, defaults
+        for part in key[:-1]:
+            inner = inner.get(part) if isinstance(inner, dict) else None
+            default = default.get(part, {}) if isinstance(default, dict) else {}
+        if isinstance(inner, dict):
+            inner.pop(key[-1], None)
+            if isinstance(default, dict) and key[-1] in default:
+                inner[key[-1]] = copy.deepcopy(default[key[-1]])
+    return config
+
+
+def walk_keys(tree: dict, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every key of nested mappings as a tuple, with its value."""
+    for key, value in tree.items():
+        yield (*prefix, key), value
+        if isinstance(value, dict):
+            yield from walk_keys(value, (*prefix, key))
+
+
+def get_value(tree: Any, key: tuple[str, ...]) -> Any:
+    for part in key:
+        tree = tree.get(part) if isinstance(tree, dict) else None
+    return tree
+
+
+def find_culprits(
+    function: Callable[..., None], config: dict, settings: dict[str, dict], defaults: dict, arguments: tuple
+) -> list[tuple[str, str]]:
+    """The variable and the key without which an attempt succeeds; several variables without a key if it takes all."""
+    keys = [
+        (variable, key)
+        for variable, tree in settings.items()
+        for key, value in walk_keys(tree)
+        if value != get_value(defaults, key)
+    ]
+    if attempt(function, without(config, [key for _, key in keys], defaults), *arguments):
+        return []
+    end = time.monotonic() + SEARCH
+    for variable, key in sorted(keys, key=lambda one: len(one[1]), reverse=True):
+        if time.monotonic() > end:
+            break
+        if not attempt(function, without(config, [key], defaults), *arguments):
+            return [(variable, ".".join(map(str, key)))]
+    return [(variable, "") for variable in dict.fromkeys(variable for variable, _ in keys)]
+
+
+def find_problems(
+    kind: str, config: dict, settings: dict[str, dict], defaults: dict, writable: list[str]
+) -> Iterator[str]:
+    """A sentence for each thing that services could not do with a configuration.
+
+    Parameters
+    ----------
+    kind : str
+        ``scheduler`` or ``worker``.
+    config : dict
+        The whole configuration of the service.
+    settings : dict
+        What the user asked for in it, by name of the variable.
+    defaults : dict
+        Dask's own configuration.
+    writable : list of str
+        Directories that services may write to; empty if that is not known.
+    """
+    config = copy.deepcopy(config)
+    for path, value in NEUTRAL.items():
+        dask.config.set({path: value}, config=config)
+    for server in ("scheduler", "worker"):
+        http = config["distributed"][server].get("http", {})
+        if isinstance(http.get("routes"), list):
+            http["routes"] = [name for name in http["routes"] if not str(name).startswith("daskops_runtime.")]
+    if kind == "scheduler":
+        with contextlib.suppress(ImportError):  # once, not in every process
+            importlib.import_module("distributed.dashboard.scheduler")
+    for what, function, arguments in (
+        (f"the {kind} cannot set up its log with", set_up_logging, (writable,)),
+        ("no message reaches another host with", exchange, ()),
+        (f"the {kind} does not start with", serve, (kind,)),
+    ):
+        reason = attempt(function, config, *arguments)
+        culprits = find_culprits(function, config, settings, defaults, arguments) if reason else []
+        if culprits:
+            path = culprits[0][1]
+            variables = ", ".join(variable for variable, _ in culprits)
+            about = f"{path}: {what} it" if path else f"{what} these settings"
+            yield f"{variables}: {about}: {reason}. Correct {'it, or leave it' if path else 'them, or leave them'} out."
+            return
