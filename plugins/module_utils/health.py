@@ -108,6 +108,7 @@ def judge(report, expected):
         "detail": report["detail"],
         "scheduler": report["scheduler"],
         "tasks": report["tasks"],
+        "clients": report.get("clients") or [],
         # Results that clients hold count as work: a scheduler that stops loses them like any other.
         "idle": report["known_tasks"] == 0,
         # hundreds of workers with the same versions tell nothing; those that differ are in "versions"
@@ -128,9 +129,7 @@ def judge(report, expected):
     result.update(judge_presence(report, workers, expected, findings))
     result.update(judge_states(report, judged, expected, findings))
     if expected.scheduler_pending:
-        findings.add(
-            DEGRADED, "The scheduler is pending: it has work, so it was not restarted. Run again when it has none."
-        )
+        findings.add(DEGRADED, describe_pending(report, judged))
         result["versions"] = judge_versions({}, judged, findings)
     else:
         result["versions"] = judge_versions(report["scheduler"], judged, findings)
@@ -333,6 +332,61 @@ def judge_configuration(scheduler, workers, findings):
             "config tells where it comes from; a restart of the service ends what was set while it ran.",
         )
     return {"drift": drift}
+
+
+def describe_pending(report, workers):
+    """Why the scheduler was not restarted: how much work it has, whose, and what it runs meanwhile."""
+    known, tasks = report["known_tasks"], report["tasks"]
+    if known is None:
+        work = "How much work it has is not known."
+    elif known == 0:
+        work = "It has none now: run site.yml again, which restarts it."
+    else:
+        states = join([f"{tasks[state]} {state}" for state in sorted(tasks) if tasks[state]])
+        work = f"It knows of {known} task(s){f' ({states})' if states else ''}."
+    sentences = ["The scheduler is pending: it was not restarted, because it had work or did not say that it had none."]
+    sentences.append(work)
+    clients = report.get("clients") or []
+    if clients:
+        more = f" and {report['more_clients']} more client(s)" if report.get("more_clients") else ""
+        sentences.append(f"They are wanted by {join([describe_client(client) for client in clients])}{more}.")
+    elif known and report["scheduler"].get("clients") is not None:
+        sentences.append(f"{report['scheduler']['clients']} client(s) are connected.")
+    if known:
+        sentences.append("Run site.yml again when these clients have released their results or are closed.")
+    sentences += describe_other_versions(report["scheduler"], workers)
+    return " ".join(sentences)
+
+
+def describe_client(client):
+    """``alice at tls://10.0.0.9:41000 (3 processing, 7 results of 2.0 GiB)``."""
+    who = client["name"] or "a client"
+    where = f" at {client['address']}" if client["address"] else ""
+    states = [f"{amount} {state}" for state, amount in sorted(client["tasks"].items()) if amount and state != "memory"]
+    results = client["tasks"].get("memory")
+    if results:
+        states.append(f"{results} result(s) of {format_bytes(client['bytes'])}")
+    least = f"of {client['wanted']} tasks at least " if client["looked_at"] < client["wanted"] else ""
+    return f"{who}{where} ({least}{', '.join(states)})"
+
+
+def describe_other_versions(scheduler, workers):
+    """A sentence with the packages of which the scheduler has another version than all workers, if there are any."""
+    differing = []
+    for package, version in sorted((scheduler.get("versions") or {}).items()):
+        others = {(worker.get("versions") or {}).get(package) for worker in workers} - {None}
+        if version and others and version not in others:
+            differing.append(f"{package} {version} instead of {', '.join(sorted(others)[:3])}")
+    if differing:
+        yield f"Until then it runs other versions than the workers: {join(differing)}."
+
+
+def format_bytes(size):
+    """``2.0 GiB``."""
+    units = ["bytes", "KiB", "MiB", "GiB", "TiB"]
+    while size >= 1024 and len(units) > 1:
+        size, units = size / 1024, units[1:]
+    return f"{size:.0f} bytes" if units[0] == "bytes" else f"{size:.1f} {units[0]}"
 
 
 def names_of(workers):

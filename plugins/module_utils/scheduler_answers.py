@@ -129,6 +129,50 @@ def an_age(value):
     return None if value is None else round(max(0.0, value), 3)
 
 
+def clean(value, depth=5):
+    """``value`` with texts that can be shown and finite numbers alone; what is nested deeper is left out."""
+    if isinstance(value, dict) and depth:
+        return {printable(key): clean(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, list) and depth:
+        return [clean(item, depth - 1) for item in value]
+    return printable(value, 2000) if isinstance(value, str) else value if isinstance(value, bool) else number(value)
+
+
+def from_settings(document):
+    """Read what a service answers to the command ``configuration``."""
+    document = a_dict(document, "the answer")
+    settings = a_dict(document.get("settings"), "settings")
+    for key, pair in settings.items():
+        if not isinstance(pair, list) or len(pair) != 2 or not isinstance(pair[1], str):
+            raise Unreadable(f"{printable(key)} is not a value and its origin")
+    return {"settings": clean(settings), "drift": texts(document.get("drift"))}
+
+
+def from_clients(document):
+    """Read what a scheduler answers to the command ``clients``: those that want tasks, and how many more there are."""
+    document = a_dict(document, "the answer")
+    listed = document.get("clients")
+    if not isinstance(listed, list):
+        raise Unreadable("clients is not a list")
+    clients = []
+    for client in listed[:ITEMS]:
+        client = a_dict(client, "a client")
+        called = text(client.get("client")) or "unknown"
+        # Dask calls clients Client-ID or Client-NAME-ID, where the ID is a UUID.
+        named = re.fullmatch(r"Client-(?:(.+)-)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", called)
+        clients.append(
+            {
+                "name": (named.group(1) or "") if named else called,
+                "address": text(client.get("address")),
+                "wanted": a_count(client, "wanted"),
+                "looked_at": a_count(client, "looked_at"),
+                "tasks": {state: int(amount) for state, amount in numbers(client.get("tasks")).items() if amount >= 0},
+                "bytes": a_count(client, "bytes"),
+            }
+        )
+    return clients, a_count(document, "more")
+
+
 def from_summary(document):
     """Read the document of this collection's runtime."""
     document = a_dict(document, "the answer")

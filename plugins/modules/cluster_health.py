@@ -62,6 +62,13 @@ options:
       - Then the cluster is V(degraded) at best, and package versions are compared among the workers alone.
     type: bool
     default: false
+  control_socket:
+    description:
+      - The socket of the scheduler's service on the host that the module runs on, such as
+        V(/run/dask-scheduler/control.sock). There the scheduler tells root whose work it has.
+      - Asked only if the scheduler has work and O(scheduler_pending) or O(until_idle) is set. One that does not answer is
+        ignored.
+    type: path
   until_idle:
     description:
       - Wait until the scheduler has no work, instead of until the cluster is healthy or degraded.
@@ -287,6 +294,22 @@ tasks:
   sample:
     memory: 12
     processing: 4
+clients:
+  description:
+    - Those whose work the scheduler has, the ones with most tasks first, at most ten. Empty if O(control_socket) was not
+      asked.
+    - C(name), C(address), C(wanted) for the number of tasks, C(tasks) by state, and C(bytes) of the results. The latter
+      two count the first C(looked_at) of the tasks.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - name: alice
+      address: tls://10.0.0.9:41000
+      wanted: 10
+      looked_at: 10
+      tasks: {memory: 7, processing: 3}
+      bytes: 2147483648
 scheduler:
   description:
     - What is known of the scheduler.
@@ -320,22 +343,31 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.health import HEALTHY, UNKNOWN, WORKING, Expected, judge, unreachable, workers_are
+from ..module_utils.scheduler_answers import from_clients
 from ..module_utils.scheduler_http import SchedulerError, SchedulerHTTP
+from ..module_utils.service_socket import ask as ask_service
 
 
-def ask(scheduler, expected):
+def ask(scheduler, expected, control_socket):
     """Ask once; also return whether asking again can have another answer."""
     try:
-        return judge(scheduler.report(), expected), True
+        report = scheduler.report()
     except SchedulerError as e:
         return unreachable(str(e), expected), not e.lasting
+    if control_socket and report["known_tasks"]:
+        try:
+            answer = ask_service(control_socket, "clients", scheduler.timeout)
+            report["clients"], report["more_clients"] = from_clients(answer)
+        except (OSError, ValueError):  # an older runtime, or a scheduler on another host
+            pass
+    return judge(report, expected), True
 
 
-def wait(scheduler, expected, timeout, interval, until_idle):
+def wait(scheduler, expected, timeout, interval, until_idle, control_socket=None):
     """Ask until the cluster is as wanted, nothing can change that, or the time is over."""
     started = time.monotonic()
     while True:
-        result, again = ask(scheduler, expected)
+        result, again = ask(scheduler, expected, control_socket)
         elapsed = time.monotonic() - started
         wanted = result["idle"] if until_idle else result["verdict"] in WORKING
         if wanted or not again or elapsed >= timeout:
@@ -370,6 +402,7 @@ def main():
             "count": {"type": "int"},
             "scheduler_release": {"type": "str"},
             "scheduler_pending": {"type": "bool", "default": False},
+            "control_socket": {"type": "path"},
             "until_idle": {"type": "bool", "default": False},
             "timeout": {"type": "float", "default": 0},
             "interval": {"type": "float", "default": 1},
@@ -401,7 +434,8 @@ def main():
         scheduler_pending=params["scheduler_pending"],
         certificate_warn_days=params["certificate_warn_days"],
     )
-    result = wait(scheduler, expected, params["timeout"], params["interval"], params["until_idle"])
+    socket = params["control_socket"] if params["scheduler_pending"] or params["until_idle"] else None
+    result = wait(scheduler, expected, params["timeout"], params["interval"], params["until_idle"], socket)
     result["msg"] = summarize(scheduler.root, result, params["timeout"])
     if result["verdict"] not in WORKING and params["fail_when_unhealthy"]:
         module.fail_json(**result)

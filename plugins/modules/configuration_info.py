@@ -67,27 +67,17 @@ silent:
   sample: {}
 """
 
-import json
 import os
-import socket
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.daskops.cluster.plugins.module_utils import service_socket
+from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_answers import from_settings, printable
 from ansible_collections.daskops.cluster.plugins.module_utils.units import RUNTIME_DIRECTORIES, UNIT
-
-# As the runtime calls it, in the runtime directory of the unit.
-SOCKET = "control.sock"
 
 
 def ask(path, timeout):
-    """What a service answers at its socket."""
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(timeout)
-        sock.connect(path)
-        sock.sendall(b"configuration\n")
-        parts = []
-        while parts[-1:] != [b""]:
-            parts.append(sock.recv(65536))
-    return json.loads(b"".join(parts))
+    """What a service answers at its socket, checked."""
+    return from_settings(service_socket.ask(path, "configuration", timeout))
 
 
 def main():
@@ -99,9 +89,10 @@ def main():
         if UNIT.fullmatch(unit):
             name = unit.removesuffix(".service").replace("@", "-")
             try:
-                services[unit] = ask(os.path.join(RUNTIME_DIRECTORIES, name, SOCKET), module.params["timeout"])
+                path = os.path.join(RUNTIME_DIRECTORIES, name, service_socket.SOCKET)
+                services[unit] = ask(path, module.params["timeout"])
             except (OSError, ValueError) as error:
-                silent[unit] = str(error)
+                silent[unit] = printable(error)
     module.exit_json(changed=False, services=services, silent=silent)
 
 

@@ -14,6 +14,7 @@ import socketserver
 import ssl
 import threading
 import time
+import urllib.request
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_answers import from_workers_page
@@ -22,6 +23,7 @@ from conftest import STOCK_ROUTES, free_port, scheduler, wait_until, worker
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from distributed import Client
 from recorded import health
 
 W1, W2, W3 = {"name": "w1"}, {"name": "w2"}, {"name": "w3"}
@@ -99,6 +101,91 @@ def test_waits_until_the_deadline(ours):
     assert 1.2 <= result["elapsed"] <= time.monotonic() - started
     assert result["missing"] == ["w3"]
     assert f"unhealthy after {result['elapsed']:.1f} s of waiting. Missing: w3." in result["msg"]
+
+
+ROGUE = """
+async def dask_setup(worker):
+    async def metric(worker):
+        return {"\\x1b[2J": [1, float("nan"), {"a": {"b": [b"c"]}}, "d" * 1_000_000]}
+
+    async def information(worker):
+        return ["\\x1b]0;title\\x07", {("a", 1): None}]
+
+    for name in ("daskops_certificate_expires", "daskops_configuration_drift", "spilled_bytes", "managed_bytes"):
+        worker.metrics[name] = metric
+    for name in ("daskops_release", "anything"):
+        worker.startup_information[name] = information
+"""
+
+
+def test_worker_that_tells_odd_things_does_no_harm_to_others(ours, tmp_path):
+    """Its own tasks, plugins and preloads decide what it sends."""
+    (tmp_path / "rogue.py").write_text(ROGUE)
+    preloads = {"worker.preload": [str(tmp_path / "rogue.py")]}
+    with worker(ours.scheduler, "\x1b[31mrogue", settings=preloads):
+        result = wait_until(lambda: (said := health(ours.url))["workers_present"] == 3 and said)
+        time.sleep(1)  # some heartbeats
+        result = health(ours.url, workers=[W1, W2])
+        text = get_text(f"{ours.url}/daskops/summary.json")
+    assert result["detail"] == "full" and result["unexpected"] == ["\\x1b[31mrogue"]
+    assert result["missing"] == result["silent"] == []
+    assert result["msg"].isprintable() and all(problem.isprintable() for problem in result["problems"])
+    assert len(text) < 50_000
+    assert health(ours.url, workers=[W1, W2], complete=False)["verdict"] == "healthy"
+
+
+def get_text(url):
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        return answer.read().decode()
+
+
+# Whose work
+
+
+@pytest.fixture
+def working(tmp_path):
+    """A scheduler with a runtime directory, and a client of it that is called alice."""
+    with contextlib.ExitStack() as stack:
+        started = stack.enter_context(scheduler(tmp_path, runtime=True, RUNTIME_DIRECTORY=str(tmp_path)))
+        stack.enter_context(worker(started, "w1", runtime=True))
+        client = stack.enter_context(Client(started.address, name="alice", set_as_default=False, timeout=20))
+        client.wait_for_workers(1, 20)
+        yield started, client, str(tmp_path / "control.sock")
+
+
+def test_pending_scheduler_says_whose_work_it_has(working):
+    started, client, control_socket = working
+    pending = {"scheduler_pending": True, "control_socket": control_socket}
+    (said,) = health(started.url, **pending)["problems"]
+    assert "The scheduler is pending" in said and "It has none now: run site.yml again" in said
+
+    data = client.scatter(bytes(3 * 2**20), hash=False)
+    with started.client() as other:
+        running = [client.submit(time.sleep, 60, pure=False) for _ in range(3)]
+        waiting = other.submit(sum, [1, 2], resources={"NONE": 1})
+        result = wait_until(lambda: (said := health(started.url, **pending))["tasks"].get("no-worker") and said)
+        (said,) = result["problems"]
+        assert re.search(r"It knows of 5 task\(s\) \(1 memory, 1 no-worker, \d", said), said
+        address = r"tcp://127\.0\.0\.1:\d+"
+        assert re.search(rf"wanted by alice at {address} \([^)]*1 result\(s\) of 3\.0 MiB\)", said), said
+        assert re.search(rf"a client at {address} \(1 no-worker\)", said), said
+        assert [one["wanted"] for one in result["clients"]] == [4, 1] and not result["idle"]
+        # Who may open the pages is not told who computes, and from where.
+        page = get_text(f"{started.url}/daskops/summary.json")
+        assert "alice" not in page and client.id not in page
+        # Without the socket, or with one of another program, the numbers are told.
+        for path in (None, "/nowhere", "/dev/null"):
+            (said,) = health(started.url, scheduler_pending=True, control_socket=path)["problems"]
+            assert "5 task(s)" in said and "2 client(s) are connected" in said
+        waiting.release()
+        del waiting
+    client.cancel(running)
+    del data
+
+
+def test_pending_scheduler_that_does_not_answer(tmp_path):
+    problem = failure(f"http://127.0.0.1:{free_port()}", scheduler_pending=True, control_socket="/nowhere")
+    assert "nothing listens there" in problem
 
 
 # Both kinds of cluster

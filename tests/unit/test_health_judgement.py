@@ -352,3 +352,52 @@ def test_normalize_url(given, root):
 def test_what_is_no_url_of_a_scheduler(url):
     with pytest.raises(scheduler_http.SchedulerError, match="not a URL of a scheduler.*http://10.0.0.1:8787"):
         scheduler_http.normalize_url(url)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# A scheduler that is pending
+
+
+def pending(**changes):
+    """What is said of a scheduler that runs an older release."""
+    return only_problem(judge(report(worker("a"), **changes), Expected(scheduler_pending=True)))
+
+
+def client(**changes):
+    told = {"name": "alice", "address": "tls://10.0.0.9:41000", "wanted": 3, "looked_at": 3, "tasks": {}, "bytes": 0}
+    return {**told, **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"known_tasks": 0}, "It has none now: run site.yml again"),
+        ({"known_tasks": None}, "How much work it has is not known."),
+        (
+            {"known_tasks": 3, "tasks": {"memory": 1, "processing": 2, "erred": 0}},
+            "3 task(s) (1 memory, 2 processing).",
+        ),
+        (
+            {"known_tasks": 3, "clients": [client(tasks={"memory": 2, "processing": 1}, bytes=3 * 2**30)]},
+            "wanted by alice at tls://10.0.0.9:41000 (1 processing, 2 result(s) of 3.0 GiB).",
+        ),
+        (
+            {"known_tasks": 3, "clients": [client(name="", address=None, tasks={"erred": 3})], "more_clients": 2},
+            "wanted by a client (3 erred) and 2 more client(s).",
+        ),
+        (
+            {"known_tasks": 90, "clients": [client(wanted=90, looked_at=10, tasks={"memory": 10}, bytes=10)]},
+            "(of 90 tasks at least 10 result(s) of 10 bytes)",
+        ),
+        (
+            {"scheduler": {"status": "running", "versions": dict(PACKAGES, dask="2026.7.1", numpy=None)}},
+            "it runs other versions than the workers: dask 2026.7.1 instead of 2026.8.0.",
+        ),
+    ],
+)
+def test_pending_scheduler_says_what_holds_it(changes, words):
+    assert words in pending(**changes)
+
+
+def test_pending_scheduler_of_the_same_versions():
+    assert "versions" not in pending()

@@ -13,7 +13,7 @@ import threading
 import time
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.module_utils import scheduler_answers
+from ansible_collections.daskops.cluster.plugins.module_utils import scheduler_answers, service_socket
 from ansible_collections.daskops.cluster.plugins.module_utils.health import Expected, judge
 from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_http import MAX_BYTES, SchedulerHTTP
 from conftest import wait_until
@@ -240,6 +240,78 @@ def test_pages_that_repeat_a_piece_are_read_in_time(piece):
     scheduler_answers.from_workers_page(page)
     scheduler_answers.from_metrics("\n".join(["dask_scheduler_workers{" + piece * 1000] * 100))
     assert time.monotonic() - started < 3
+
+
+CLIENTS = {
+    "clients": [
+        {
+            "client": "Client-alice-12345678-1234-1234-1234-123456789abc",
+            "address": "tcp://10.0.0.9:41000",
+            "wanted": 3,
+            "looked_at": 3,
+            "tasks": {"memory": 3},
+            "bytes": 30,
+        }
+    ],
+    "more": 0,
+}
+SETTINGS = {"settings": {"a.b": [{"c": [1, "x"]}, "file"]}, "drift": ["a.b"]}
+
+
+@pytest.mark.parametrize(
+    ("reader", "document"), [(scheduler_answers.from_clients, CLIENTS), (scheduler_answers.from_settings, SETTINGS)]
+)
+def test_any_part_of_what_a_service_tells_at_its_socket_may_be_odd(reader, document):
+    assert reader(document)
+    for path in paths(document):
+        for value in ODD:
+            with contextlib.suppress(scheduler_answers.Unreadable):
+                assert_can_be_shown(reader(scheduler_answers.parse_json(json.dumps(put(document, path, value)))))
+
+
+@pytest.mark.parametrize(
+    ("called", "name"),
+    [
+        ("Client-12345678-1234-1234-1234-123456789abc", ""),
+        ("Client-alice-12345678-1234-1234-1234-123456789abc", "alice"),
+        ("Client-worker-12345678-1234-1234-1234-123456789abc", "worker"),
+        ("fire-and-forget", "fire-and-forget"),
+        ("\x1b[31m", "\\x1b[31m"),
+        (7, "unknown"),
+    ],
+)
+def test_names_of_clients(called, name):
+    (client,), more = scheduler_answers.from_clients(put(CLIENTS, ("clients", 0, "client"), called))
+    assert (client["name"], more) == (name, 0)
+
+
+@contextlib.contextmanager
+def answering_at_a_socket(directory, piece, pause):
+    """A service that sends the same again and again."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            with contextlib.suppress(OSError):
+                while True:
+                    self.request.sendall(piece)
+                    time.sleep(pause)
+
+    path = str(directory / "control.sock")
+    with socketserver.ThreadingUnixStreamServer(path, Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        yield path
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("piece", "pause", "words"), [(b" ", 0.05, "no full answer within 0.5 s"), (b" " * 2**20, 0, "longer than")]
+)
+def test_services_that_never_end_are_not_waited_for(tmp_path, piece, pause, words):
+    started = time.monotonic()
+    with answering_at_a_socket(tmp_path, piece, pause) as path, pytest.raises(OSError, match=words):
+        service_socket.ask(path, "clients", 0.5 if pause else 20)
+    assert time.monotonic() - started < 10
 
 
 def test_json_that_takes_long_or_is_deep():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from distributed import Scheduler
 
-from daskops_runtime import certificates, configuration, control, shutdown, systemd
+from daskops_runtime import certificates, clients, configuration, control, shutdown, systemd
 
 
 async def dask_setup(scheduler: Scheduler) -> None:
     certificates.start(scheduler, systemd.notify)
-    await control.start(scheduler, {"configuration": configuration.serve})
+    await control.start(scheduler, {"configuration": configuration.serve, "clients": clients.Command(scheduler)})
     shutdown.start(control.get_directory(scheduler))
     systemd.start(scheduler)
     configuration.start(scheduler)

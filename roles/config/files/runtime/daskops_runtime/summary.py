@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from distributed import Scheduler
@@ -20,6 +21,39 @@ from daskops_runtime import certificates, configuration, release
 #: Raised by one when a reader of an older document would misread a newer one. Keys may be added without it.
 SCHEMA = 1
 
+#: Characters of a text and items of a list or dictionary that are told of what a worker or client has sent.
+LENGTH, ITEMS, DEPTH = 300, 200, 3
+
+
+def plain(value: Any, depth: int = DEPTH) -> Any:
+    """What JSON can hold of a value that a worker or client has sent, cut where it is long
+
+    Workers send their metrics, versions and names as whatever types they like. One of them must not make the document
+    of all of them too long or impossible to write.
+    """
+    if value is None or isinstance(value, (bool, float)):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < 2**63 else None
+    if isinstance(value, str):
+        return value[:LENGTH]
+    if isinstance(value, (dict, list, tuple, set, frozenset)) and depth == 0:
+        return None
+    if isinstance(value, dict):
+        some = list(value.items())[:ITEMS]
+        return {str(plain(key, 0))[:LENGTH]: plain(item, depth - 1) for key, item in some}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item, depth - 1) for item in list(value)[:ITEMS]]
+    return None
+
+
+def tell(question: Callable[[WorkerState], Any], ws: WorkerState) -> Any:
+    """The answer to a question about a worker; None where what the worker has sent makes it fail"""
+    try:
+        return plain(question(ws))
+    except Exception:
+        return None
+
 
 class Versions:
     """The distinct package versions of a cluster, each held once
@@ -32,37 +66,46 @@ class Versions:
 
     def number(self, packages: dict[str, str | None] | None) -> int | None:
         """Number of the entry for these packages; None where they are unknown"""
-        if not packages:
+        if not packages or not isinstance(packages, dict):
             return None
-        return self.numbers.setdefault(tuple(sorted(packages.items())), len(self.numbers))
+        texts = {package: None if version is None else str(version) for package, version in packages.items()}
+        return self.numbers.setdefault(tuple(sorted(texts.items())), len(self.numbers))
 
     def to_list(self) -> list[dict[str, str | None]]:
         return [dict(packages) for packages in self.numbers]
 
 
+#: What a health check wants to know of one worker; sizes in bytes.
+QUESTIONS: dict[str, Callable[[WorkerState], Any]] = {
+    "name": lambda ws: str(ws.name),
+    "address": lambda ws: ws.address,
+    "host": lambda ws: ws.host,
+    "status": lambda ws: ws.status.name,
+    "release": lambda ws: ws.extra.get(release.KEY),
+    "pid": lambda ws: ws.pid,
+    "nanny": lambda ws: ws.nanny,
+    "nthreads": lambda ws: ws.nthreads,
+    "resources": lambda ws: ws.resources,
+    "dashboard_port": lambda ws: ws.services.get("dashboard"),
+    "processing": lambda ws: len(ws.processing),
+    "memory_limit": lambda ws: ws.memory_limit or None,
+    "memory": lambda ws: ws.memory.process,
+    "managed": lambda ws: ws.memory.managed,
+    "spilled": lambda ws: ws.memory.spilled,
+    "certificate_expires": lambda ws: ws.metrics.get(certificates.KEY),
+    "drift": lambda ws: ws.metrics.get(configuration.KEY),
+}
+
+
 def describe_worker(ws: WorkerState, versions: Versions, now: float) -> dict[str, Any]:
-    """What a health check wants to know of one worker; sizes in bytes, times in seconds"""
-    memory = ws.memory
+    """What a health check wants to know of one worker; None where the worker has sent something that cannot be used"""
+    told = {key: tell(question, ws) for key, question in QUESTIONS.items()}
+    packages = tell(lambda ws: ws.versions.get("packages"), ws)
     return {
-        "name": str(ws.name),
-        "address": ws.address,
-        "host": ws.host,
-        "status": ws.status.name,
-        "release": ws.extra.get(release.KEY),
-        "pid": ws.pid,
-        "nanny": ws.nanny,
-        "nthreads": ws.nthreads,
-        "resources": ws.resources,
-        "dashboard_port": ws.services.get("dashboard"),
-        "processing": len(ws.processing),
-        "memory_limit": ws.memory_limit or None,
-        "memory": memory.process,
-        "managed": memory.managed,
-        "spilled": memory.spilled,
-        "heartbeat_age": round(max(0.0, now - ws.last_seen), 3),
-        "versions": versions.number((ws.versions or {}).get("packages")),
-        "certificate_expires": ws.metrics.get(certificates.KEY),
-        "drift": ws.metrics.get(configuration.KEY),
+        **told,
+        "name": told["name"] or ws.address,
+        "heartbeat_age": tell(lambda ws: round(max(0.0, now - ws.last_seen), 3), ws),
+        "versions": versions.number(packages),
     }
 
 

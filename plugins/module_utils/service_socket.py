@@ -1,0 +1,61 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Ask a Dask service of this host at the socket that is root's and the services' user's alone.
+
+Clients run code in these services, so what they answer is bounded in time and size, and checked before it is used.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+
+from .scheduler_answers import parse_json
+
+#: The socket's name in the runtime directory of the unit.
+SOCKET = "control.sock"
+
+#: Bytes of an answer that are read. The settings of a service take about 30 kB.
+MAX_BYTES = 4 * 2**20
+
+
+def ask(path, command, timeout):
+    """The JSON that a service answers to a command.
+
+    Parameters
+    ----------
+    path : str
+        The socket.
+    command : str
+        One line.
+    timeout : float
+        Seconds that all of it may take.
+
+    Raises
+    ------
+    OSError
+        If nobody answers in time, with an answer of at most `MAX_BYTES`.
+    Unreadable
+        If the answer is not JSON. It is a ValueError.
+    """
+    deadline = time.monotonic() + timeout
+    answer = bytearray()
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(timeout)
+        sock.connect(path)
+        sock.sendall(f"{command}\n".encode())
+        while True:
+            try:
+                sock.settimeout(max(0.001, deadline - time.monotonic()))  # 0 would mean not to wait at all
+                piece = sock.recv(65536)
+            except socket.timeout:
+                piece = None
+            if piece is None or time.monotonic() > deadline:
+                raise socket.timeout(f"no full answer within {timeout:g} s")
+            if not piece:
+                return parse_json(answer.decode("utf-8", "replace"))
+            answer += piece
+            if len(answer) > MAX_BYTES:
+                raise OSError(f"the answer is longer than {MAX_BYTES} bytes")
