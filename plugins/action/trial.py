@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.daskops.cluster.plugins.plugin_utils.blame import sentence
+from ansible_collections.daskops.cluster.plugins.plugin_utils.blame import condensed, sentence
 
 OF_SCHEDULERS = ("dask_scheduler_",)
 OF_WORKERS = ("dask_worker_", "dask_nanny_")
@@ -42,7 +42,7 @@ def explain(host, release, failure, settings):
     settings : dict
         What the user has set, by variable.
     """
-    last = "\n".join(failure["journal"].splitlines()[-LINES:])
+    last = "\n".join(condensed(failure["journal"]).splitlines()[-LINES:])
     variable = sentence(failure["journal"], settings_of(failure["unit"], settings))
     return (
         f"{host}: {failure['unit']} of the new release {release} {failure['problem']}. It was tried beside what runs; "

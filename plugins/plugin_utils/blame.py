@@ -91,6 +91,19 @@ def about_arguments(said, settings):
     return ""
 
 
+def below(prefixes, said, settings):
+    """The variable that sets something below one of these paths, with the path whose value the journal mentions, if any."""
+    for prefix in prefixes:
+        found = [one for one in dask_settings(settings) if f"{one[1]}.".startswith(f"{prefix}.")]
+        if found:
+            variable = found[0][0]
+            own = [(path, value) for other, path, value in found if other == variable]
+            named = [path for path, value in own if isinstance(value, str) and len(value) > 3 and value in said]
+            path = named[0] if named else own[0][0] if len(own) == 1 else prefix
+            return variable if "." in variable else f"{variable} ({path})"
+    return ""
+
+
 def mentioned(said, settings):
     """The variable whose key, value or name the journal mentions."""
     for variable, path, value in dask_settings(settings):
@@ -131,9 +144,9 @@ def blame(said, settings):
         return module
     for pattern, prefixes in SYMPTOMS:
         if re.search(pattern, said):
-            for variable, path, _value in dask_settings(settings):
-                if any(path == prefix or path.startswith(f"{prefix}.") for prefix in prefixes):
-                    return f"{variable} ({path})" if "." not in variable else variable
+            found = below(prefixes, said, settings)
+            if found:
+                return found
     arguments = about_arguments(said, settings) if re.search(ARGUMENTS, said, re.MULTILINE) else ""
     return arguments or mentioned(said, settings) or module or missing_package(said)
 
@@ -142,6 +155,21 @@ def missing_package(said):
     """The variable for the lock, where a package is missing."""
     missing = re.findall(r"No module named '([\w.]+)'", said)
     return f"dask_environment_lock (it lacks {missing[-1]})" if missing else ""
+
+
+def condensed(said):
+    """A journal without the frames of tracebacks, but for the last one of each."""
+    kept, frames = [], []
+    for line in said.splitlines():
+        if line.startswith("  File "):
+            frames = [line]
+        elif line.startswith("    ") and frames:
+            if len(frames) == 1:
+                frames.append(line)
+        else:
+            kept += [*frames, line]
+            frames = []
+    return "\n".join([*kept, *frames])
 
 
 def sentence(said, settings):

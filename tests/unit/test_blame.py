@@ -2,7 +2,7 @@
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.action.trial import explain, settings_of
-from ansible_collections.daskops.cluster.plugins.plugin_utils.blame import blame, sentence
+from ansible_collections.daskops.cluster.plugins.plugin_utils.blame import blame, condensed, sentence
 
 BOKEH = """distributed.scheduler - INFO - State start
 Traceback (most recent call last):
@@ -13,6 +13,8 @@ daskops-trial-1-scheduler.service: Main process exited, code=exited, status=1/FA
 WHERE = "distributed.scheduler.dashboard.bokeh-application.prefix"
 VARIABLE = "DASK_DISTRIBUTED__ADMIN__EVENT_LOOP"
 MONITOR = "dask_scheduler_preloads (monitor)"
+HANDLERS = {"version": 1, "handlers": {"file": {"class": "logging.FileHandler", "filename": "/nope/a.log"}}}
+FILENAME = "dask_config (logging.handlers.file.filename)"
 LOGGING = """  File "/usr/lib/python3.11/logging/config.py", line 573, in configure
     raise ValueError('Unable to configure handler '
 ValueError: Unable to configure handler 'file'"""
@@ -57,7 +59,8 @@ LOOP = nested("distributed.admin.event-loop", "uvloop")
             {"dask_config": LOOP, "dask_scheduler_config": LOOP},
             "dask_scheduler_config (distributed.admin.event-loop)",
         ),
-        (LOGGING, {"dask_config": {"logging": {"version": 1}}}, "dask_config (logging.version)"),
+        (LOGGING, {"dask_config": {"logging": HANDLERS}}, "dask_config (logging)"),
+        (f"No such file: '/nope/a.log'\n{LOGGING}", {"dask_config": {"logging": HANDLERS}}, FILENAME),
         (
             LOGGING, {"dask_config": nested("distributed.logging-file-config",
             "/x")},
@@ -100,6 +103,34 @@ def test_sentence_without_a_culprit_names_what_is_set():
     assert sentence("Killed", {}) == "Nothing in it was set by you."
 
 
+def test_tracebacks_are_condensed():
+    said = """a line
+Traceback (most recent call last):
+  File "a.py", line 1, in a
+    b()
+  File "b.py", line 2, in b
+    open("/nope")
+    ^^^^^^^^^^^^^
+FileNotFoundError: /nope
+
+The above exception was the direct cause of the following exception:
+
+  File "c.py", line 3, in c
+ValueError: x"""
+    assert condensed(said).splitlines() == [
+        "a line",
+        "Traceback (most recent call last):",
+        '  File "b.py", line 2, in b',
+        '    open("/nope")',
+        "FileNotFoundError: /nope",
+        "",
+        "The above exception was the direct cause of the following exception:",
+        "",
+        '  File "c.py", line 3, in c',
+        "ValueError: x",
+    ]
+
+
 def test_port_that_is_taken_is_explained():
     said = sentence(TRACEBACK, {"dask_worker_preloads": ["monitor"]})
     assert "dask_worker_preloads (monitor)" in said and "DASKOPS_TRIAL" in said
@@ -124,4 +155,4 @@ def test_message_says_where_what_and_what_to_do():
     said = explain("head", "0123456789ab", failure, {"dask_scheduler_config": PREFIX})
     assert said.startswith("head: dask-scheduler.service of the new release 0123456789ab does not come up.")
     assert "nothing was stopped" in said and "dask_scheduler_config (distributed.scheduler.dashboard" in said
-    assert "dask_trial" in said and said.endswith(BOKEH)
+    assert "dask_trial" in said and said.endswith(condensed(BOKEH))
