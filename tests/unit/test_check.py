@@ -169,8 +169,8 @@ WRONG = [
         "active-memory-manager.policies must be a list of mappings, each with class.",
     ),
     (
-        "distributed.dashboard.link: '{JUPYTERHUB_SERVICE_PREFIX}proxy/{port}/status'",
-        "distributed.dashboard.link: the scheduler does not start with it: KeyError: 'JUPYTERHUB_SERVICE_PREFIX'.",
+        "distributed.dashboard.link: '{}:{port}/status'",
+        "distributed.dashboard.link: the scheduler does not start with it: IndexError",
     ),
     ("distributed.client.security-loader: my.security.load", "security-loader: the scheduler does not start with it"),
     ("distributed.dashboard.prometheus.namespace: my company", "must be made of letters, digits and _"),
@@ -351,7 +351,7 @@ def test_variables_that_contradict_each_other():
         "distributed.comm.tls.min-version: 1.3",
         "distributed.admin.event-loop: asyncio",
         "distributed.scheduler.bandwidth: 100MB",
-        "distributed.dashboard.link: '{HOME}/proxy/{port}/status'",
+        "distributed.dashboard.link: '{JUPYTERHUB_SERVICE_PREFIX}proxy/{port}/status'",
         "distributed.rmm.pool-size: 1GB",
         "rmm.pool-size: 1GB",
         "distributed.comm.ucx: {tcp: true, cuda_copy: true}",
@@ -450,7 +450,7 @@ def test_defaults_of_dask_for_nannies_are_not_worth_a_warning():
     [
         (
             "jobqueue.slurm.cores: 1",
-            "jobqueue is for dask-jobqueue, which starts clusters of its own. No service here reads",
+            "jobqueue is for dask-jobqueue. No service of this cluster reads it.",
         ),
         ("gateway.address: https://gateway", "gateway is for dask-gateway"),
         ("distributed.dashboard.prometheus.namespace: mine", "renames Dask's metrics: the health check"),
@@ -473,6 +473,11 @@ def test_a_log_that_the_sandbox_does_not_let_services_write(tmp_path):
     assert f"services may write to /var/lib/dask and, on workers, to dask_worker_paths, but not to {path}" in problem
     path.unlink()
     assert find(config) == [] and not path.exists()  # it is not made by the check
+
+
+def test_what_the_scheduler_cannot_do_is_told_by_its_own_host():
+    config = settings("distributed.scheduler.dashboard.bokeh-application: {use_index: true}")
+    assert find(config, kind="worker") == [] != find(config, kind="scheduler")
 
 
 def test_settings_that_fail_together_are_told_together():

@@ -32,6 +32,11 @@ class Module:
     def __init__(self, user, **asked):
         self.params = {"check": [{**CHECK, **asked}], "user": user, "variables": "{}"}
 
+        self.warnings = []
+
+    def warn(self, warning):
+        self.warnings.append(warning)
+
     def fail_json(self, msg):
         raise Failed(msg)
 
@@ -61,7 +66,9 @@ def host(tmp_path, monkeypatch):
     files["worker/dask_configuration.yaml"] = "distributed: {worker: {preload: [], preload-argv: []}}"
 
     def check(more=None, **asked):
-        release.check(Module(account.pw_name, **asked), str(environment), {**files, **(more or {})})
+        module = Module(account.pw_name, **asked)
+        release.check(module, str(environment), {**files, **(more or {})})
+        return module.warnings
 
     yield check
     assert not (tmp_path / "imported").exists(), (tmp_path / "imported").read_text()
@@ -74,7 +81,15 @@ def test_configuration_is_checked_in_a_home_with_modules(host):
         host(asked={"dask_config": {"distributed": {"worker": {"memory": {"targt": 1}}}}})
 
 
-@pytest.mark.parametrize("answer", ["{}", "[1]", "null", "nothing", ""])
+def test_what_changes_nothing_is_a_warning_of_the_run(host):
+    assert host() == []
+    (warning,) = host(asked={"dask_config": {"distributed": {"nanny": {"environ": {"A": 1}}}}})
+    assert "distributed.nanny.environ needs a nanny, and there is none: it changes nothing" in warning
+
+
+@pytest.mark.parametrize(
+    "answer", ["{}", "[]", "[1]", "null", "nothing", "", '{"problems": [1], "warnings": []}', '{"problems": []}']
+)
 def test_answer_that_is_no_list_of_sentences_is_told(host, answer):
     text = f"import sys; print({answer!r}); sys.stderr.buffer.write(b'caf\\xe9 \\x1b[2J')"
     with pytest.raises(Failed) as failed:

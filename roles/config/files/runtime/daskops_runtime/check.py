@@ -68,7 +68,7 @@ OF_OTHERS = {
     "ucx": "RAPIDS",
     "ucxx": "distributed-ucxx",
 }
-#: Those of packages that start clusters of their own. No service reads them.
+#: Those of packages that start clusters of their own, which no service here reads.
 OF_STARTERS = {
     "cloudprovider": "dask-cloudprovider",
     "coiled": "Coiled",
@@ -332,7 +332,7 @@ def find_wrong_settings(variable: str, config: dict, namespaces: set[str], prefi
 def find_idle_settings(variable: str, config: dict, nanny: bool) -> Iterator[str]:
     """What one variable asks for and nobody does, or does otherwise."""
     values = {path: value for path, value in walk(config) if not isinstance(value, dict)}
-    repeated = sorted(path for path, *_ in owned_settings.find_owned(config))
+    repeated = sorted(path for path, _, is_default in owned_settings.find_owned(config, DEFAULTS) if is_default)
     if len(repeated) > 2:
         yield (
             f"{variable} repeats Dask's defaults for {len(repeated)} settings that daskops.cluster makes, such as "
@@ -342,7 +342,7 @@ def find_idle_settings(variable: str, config: dict, nanny: bool) -> Iterator[str
     for path in config:
         package = OF_STARTERS.get(str(path).replace("_", "-"))
         if package:
-            yield f"{variable}: {path} is for {package}, which starts clusters of its own. No service here reads it."
+            yield f"{variable}: {path} is for {package}. No service of this cluster reads it."
     for key, instead in OF_THE_NANNY.items():
         given = {path for path in values if path == key or path.startswith(f"{key}.")}
         changed = {path for path in given if values[path] != dask.config.get(path, None, config=DEFAULTS)}

@@ -86,12 +86,12 @@ def walk_values(tree: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{key}", value
 
 
-def find_owned(tree: dict) -> Iterator[tuple[str, Any, str, str]]:
-    """The owned keys in a tree: path, value, key of `OWNED`, variable."""
+def find_owned(tree: dict, defaults: dict) -> Iterator[tuple[str, Any, bool]]:
+    """The owned keys in a tree: path, value, and whether that is Dask's default."""
     for path, value in walk_values(tree):
-        owner = find_owner(path)
-        if owner:
-            yield path, value, *owner
+        if find_owner(path):
+            default = dask.config.get(get_name(path), NOTHING, config=defaults)
+            yield path, value, value == default and type(value) is type(default)
 
 
 def find_problems(variable: str, tree: dict, defaults: dict, effective: dict | None = None) -> Iterator[str]:
@@ -109,10 +109,9 @@ def find_problems(variable: str, tree: dict, defaults: dict, effective: dict | N
         For settings that win over the configuration file, what stands there: they must change nothing in it. Those of the
         file itself lose against the collection's.
     """
-    for path, value, key, ours in find_owned(tree):
-        default = dask.config.get(get_name(path), NOTHING, config=defaults)
-        changes = effective is not None and value != dask.config.get(get_name(path), default, config=effective)
-        if value == default and type(value) is type(default) and not changes:
+    for path, value, is_default in find_owned(tree, defaults):
+        if is_default and (effective is None or value == dask.config.get(get_name(path), value, config=effective)):
             continue
+        key, ours = find_owner(path) or ("", "")
         remark = f" {REMARKS[key]}" if key in REMARKS else ""
         yield f"{variable}: {path} is set by daskops.cluster itself. Leave it out, and use {ours} instead.{remark}"

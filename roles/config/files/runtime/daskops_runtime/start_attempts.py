@@ -116,7 +116,6 @@ async def compute(kind: str, directory: str) -> None:
     here = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
     dask.config.set({"temporary-directory": directory})
     async with distributed.Scheduler(port=0, dashboard=kind == "scheduler", **here) as scheduler:
-        distributed.utils.format_dashboard_link("127.0.0.1", 8787)
         memory = {"memory_limit": "1 GiB", "local_directory": directory}
         async with distributed.Worker(scheduler.address, nthreads=1, dashboard=False, **memory, **here):
             async with distributed.Client(scheduler.address, asynchronous=True) as client:
@@ -237,6 +236,9 @@ def find_problems(
     config = copy.deepcopy(config)
     for path, value in NEUTRAL.items():
         dask.config.set({path: value}, config=config)
+    if kind == "worker":  # what the scheduler does with its settings, its own host tells
+        for section in ("scheduler", "dashboard"):
+            config["distributed"][section] = copy.deepcopy(defaults["distributed"][section])
     for server in ("scheduler", "worker"):
         http = config["distributed"][server].get("http", {})
         if isinstance(http.get("routes"), list):

@@ -1,0 +1,83 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whole configuration files as people have them, given as dask_config: accepted, or with every sentence that helps."""
+
+from pathlib import Path
+
+import dask
+import pytest
+import yaml
+from daskops_runtime import check
+
+FILES = Path(__file__).parent / "configurations"
+
+OWN = "is set by daskops.cluster itself. Leave it out, and use"
+NANNY = "needs a nanny, and there is none: it changes nothing. Set dask_worker_nanny to true, or leave it out;"
+TERMINATE = f"distributed.worker.memory.terminate {NANNY} the unit's MemoryMax ends a worker that takes too much."
+OTHERS = "No service of this cluster reads it."
+
+# The problems of each file, and the warnings, as the hosts of workers tell them.
+SAID = {
+    "dask_2": (
+        [
+            f"distributed.worker.preload {OWN} dask_worker_preloads instead.",
+            f"distributed.comm.default-scheme {OWN} dask_tls instead.",
+            f"distributed.comm.require-encryption {OWN} dask_tls instead.",
+            f"distributed.comm.tls.ca-file {OWN} dask_tls_certificates instead.",
+            f"distributed.comm.tls.scheduler.cert {OWN} dask_tls_certificates instead.",
+            "distributed.logging gives distributed the level chatty: take one of debug, info, warning, error, critical.",
+            "distributed.scheduler.transition-log-length is called distributed.admin.low-level-log-length now.",
+            f"distributed.scheduler.pickle is not known to Dask {dask.__version__}; distributed.scheduler.locks is. If "
+            "it is another package's, name distributed.scheduler.pickle in dask_config_extra_namespaces.",
+            "distributed.comm.recent-messages-log-length is called distributed.admin.low-level-log-length now.",
+        ],
+        [
+            "repeats Dask's defaults for 11 settings that daskops.cluster makes, such as distributed.comm.tls.client.cert: "
+            "these change nothing. Its other settings replace those of daskops.cluster: leave out what you do not want to change."
+        ],
+    ),
+    "gateway": ([], [f"gateway is for dask-gateway. {OTHERS}", f"labextension is for dask-labextension. {OTHERS}"]),
+    "jobqueue": (
+        [
+            f"distributed.worker.lifetime.duration {OWN} dask_worker_lifetime instead. Dask's own lifetime gives running "
+            "tasks up.",
+            f"distributed.worker.lifetime.stagger {OWN} dask_worker_lifetime_stagger instead.",
+            f"distributed.worker.lifetime.restart {OWN} dask_worker_lifetime instead.",
+            f"temporary-directory {OWN} dask_worker_scratch_directory instead. For the temporary files of tasks, set "
+            "TMPDIR in dask_environment_variables.",
+        ],
+        [f"jobqueue is for dask-jobqueue. {OTHERS}"],
+    ),
+    "kubernetes": ([], [f"kubernetes is for dask-kubernetes. {OTHERS}"]),
+    "laptop": (
+        [],
+        [TERMINATE, f"distributed.nanny.environ {NANNY} environment variables belong in dask_environment_variables."],
+    ),
+    "rapids": ([], [TERMINATE]),
+}
+
+
+def read(name):
+    return yaml.safe_load((FILES / f"{name}.yaml").read_text())
+
+
+def ask(name, kind):
+    """The problems and warnings of a file that stands alone, without what the collection renders around it."""
+    about = {"asked": {"dask_config": read(name)}, "variables": {}, "nanny": kind == "scheduler"}
+    problems = check.find_problems(kind, read(name), **about, namespaces=[], error_monitor=False, pools={})
+    return problems, check.find_warnings(kind, **about)
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_configuration_file(name):
+    problems, warnings = ask(name, "worker")
+    expected = [f"dask_config{' ' if said.startswith('repeats') else ': '}{said}" for said in SAID[name][1]]
+    assert (problems, warnings) == ([f"dask_config: {said}" for said in SAID[name][0]], expected)
+    # The scheduler's host tells the same, but for what needs a nanny: whether workers have one, their hosts know.
+    of_scheduler = [said for said in warnings if "needs a nanny" not in said]
+    assert ask(name, "scheduler") == (problems, of_scheduler)
+
+
+def test_every_file_is_tried():
+    assert {path.stem for path in FILES.iterdir()} == set(SAID)
