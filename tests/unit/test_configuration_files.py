@@ -34,7 +34,8 @@ SAID = {
         ],
         [
             "repeats Dask's defaults for 11 settings that daskops.cluster makes, such as distributed.comm.tls.client.cert: "
-            "these change nothing. Its other settings replace those of daskops.cluster: leave out what you do not want to change."
+            "these change nothing. Its other settings replace those of daskops.cluster: leave out what you do not want to "
+            "change."
         ],
     ),
     "gateway": ([], [f"gateway is for dask-gateway. {OTHERS}", f"labextension is for dask-labextension. {OTHERS}"]),

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 
+import yaml
 from conftest import INVENTORY, PROJECT, without_checkout
 
 
@@ -73,6 +74,41 @@ def test_what_dask_would_not_do_is_refused(cluster, play):
         assert "dask_environment_variables: distributed.comm.shard is no size" in said and "canary" not in said
     said = refused(cluster, play, *change(dask_worker_config=wrong["dask_worker_config"]))
     assert "dask_worker_config: distributed.worker.memory.target is 0.9, more than spill (0.7)" in said
+
+
+def test_settings_that_would_take_the_cluster_down_are_refused(cluster, play):
+    wrong = {
+        "dask_config": {"distributed": {"comm": {"default-scheme": "tcp", "require-encryption": False}}},
+        "dask_scheduler_config": {"distributed": {"admin": {"event-loop": "uvloop"}}},
+    }
+    said = refused(cluster, play, *change(**wrong))
+    own = "is set by daskops.cluster itself. Leave it out, and use dask_tls instead."
+    assert f"dask_config: distributed.comm.require-encryption {own}" in said
+    assert (
+        "dask_scheduler_config: distributed.admin.event-loop needs uvloop, which the environment does not have" in said
+    )
+
+    file = {"class": "logging.FileHandler", "filename": "/var/log/dask.log"}
+    log = {"version": 1, "handlers": {"file": file}, "root": {"handlers": ["file"]}}
+    bokeh = {"scheduler": {"dashboard": {"bokeh-application": {"use_index": True}}}}
+    said = refused(
+        cluster, play, *change(dask_worker_config={"logging": log}, dask_scheduler_config={"distributed": bokeh})
+    )
+    assert "dask_worker_config: logging: the worker cannot set up its log with it: PermissionError" in said
+    assert "bokeh-application.use_index: the scheduler does not start with it: TypeError" in said
+
+
+def test_copy_of_dasks_defaults_leaves_encryption_as_it_is(cluster, play):
+    site_packages = "/opt/dask/current/environment/lib/python3*/site-packages"
+    pasted = {}
+    for name in ("dask", "distributed"):
+        pasted.update(
+            yaml.safe_load(cluster.host(cluster.scheduler).check_output(f"cat {site_packages}/{name}/{name}.yaml"))
+        )
+    run = play("site", *change(dask_config=pasted), "--check", "--diff")
+    assert run.returncode == 0, run.output
+    assert "dask_config repeats Dask's defaults for" in " ".join(run.output.split())
+    assert "require-encryption: null" not in run.output and "default-scheme: tcp" not in run.output
 
 
 def test_preload_that_cannot_be_imported_reaches_no_service(cluster, play, tmp_path):
