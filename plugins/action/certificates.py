@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.module_utils.certificates import stale_services, wanted_files
-from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import Directory
+from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import Directory, Unusable, worker_name
+from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
 
 
 def nothing_to_do(seen, arguments):
@@ -24,14 +25,27 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         arguments = self._task.args
-        directory = Directory(arguments["directory"])
-        if self._task.check_mode and not all(directory.has(f"{name}.pem") for name in ("ca", *arguments["kinds"])):
+        host = task_vars["inventory_hostname"]
+        names = {
+            kind: worker_name(host) if kind == "worker" and arguments["made"] else kind for kind in arguments["kinds"]
+        }
+        if self._task.check_mode and set(names.values()) & set(arguments.get("planned", [])):
             return dict(result, changed=True)  # they would be made before
+        try:
+            directory = Directory(arguments["directory"])
+            with directory.locked(write=False):
+                certificates = {kind: directory.bundle(name) for kind, name in names.items()}
+                authorities = directory.trusted()
+        except (Unusable, IndexError) as error:  # IndexError: there is none
+            reason = (
+                str(error) if isinstance(error, Unusable) else f"{arguments['directory']} has no certificate for it"
+            )
+            return refuse(result, [f"{host}: {reason}. Run site.yml without --tags."])
         module_arguments = {
             "home": arguments["home"],
             "user": arguments["user"],
-            "authorities": directory.trusted(),
-            "certificates": {kind: directory.bundle(kind) for kind in arguments["kinds"]},
+            "authorities": authorities,
+            "certificates": certificates,
         }
         if "seen" in arguments and nothing_to_do(arguments["seen"], module_arguments):
             return dict(result, changed=False, written=[], reloaded=[])

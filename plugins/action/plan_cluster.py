@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import differing
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, PackagesError, minor, sha256_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
@@ -88,6 +89,8 @@ class ActionModule(ActionBase):
         everyone = {**arguments.get("others", {}), **arguments["hosts"]}
         problems = [*differing_pythons(everyone), *one_machine_twice(everyone)]
         problems += names_twice(arguments["plans"])
+        clocks = {host: info["clock"] for host, info in arguments["hosts"].items()}
+        result["warnings"] = list(differing(clocks))
         if arguments["scheduler_platform"] == "windows":
             problems += too_many_for_windows(arguments["plans"], int(arguments["windows_scheduler_max_workers"]))
 

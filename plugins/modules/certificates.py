@@ -10,7 +10,7 @@ module: certificates
 short_description: Install the certificates of a host's Dask services
 version_added: "0.1.0"
 description:
-  - Reads an authority and certificates on the controller, and writes what the host's services need of them below
+  - Reads a CA and certificates on the controller, and writes what the host's services need of them below
     C(tls) in O(home). Private keys are readable by O(user) alone.
   - Has services that run with other certificates read them again. They go on with their work meanwhile.
 author:
@@ -32,7 +32,7 @@ options:
     type: str
     required: true
   directory:
-    description: Directory on the controller, as M(daskops.cluster.plan_certificates) describes it.
+    description: Directory on the controller, as M(daskops.cluster.make_certificates) describes it.
     type: path
     required: true
   kinds:
@@ -40,6 +40,15 @@ options:
     type: list
     elements: str
     required: true
+  made:
+    description: Whether the collection made them. A worker host has a certificate of its own then.
+    type: bool
+    required: true
+  planned:
+    description: In check mode, names of certificates that would be made, from M(daskops.cluster.make_certificates).
+    type: list
+    elements: str
+    default: []
   seen:
     description:
       - What was seen of them on the host, RV(daskops.cluster.host_info#module:certificates).
@@ -53,6 +62,7 @@ EXAMPLES = r"""
     home: /opt/dask
     user: dask
     directory: dask-tls
+    made: true
     kinds: [worker]
 """
 

@@ -92,6 +92,14 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+clock:
+  description:
+    - Least and greatest number of seconds that the host's clock can be ahead of the controller's, negative if it is behind.
+    - How exact that is depends on how long the host took to answer.
+  type: list
+  elements: float
+  returned: always
+  sample: [-0.6, 0.4]
 cpus:
   description: Numbers of the CPUs that processes may use.
   type: list
@@ -335,6 +343,7 @@ import os
 import pwd
 import re
 import socket
+import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.certificates import (
@@ -689,6 +698,7 @@ def main():
         },
         supports_check_mode=True,
     )
+    started = time.time()
     scheduler_host, scheduler_port = module.params["scheduler_host"], module.params["scheduler_port"]
     python = {}
     interpreter = module.get_bin_path(module.params["python"])
@@ -741,6 +751,7 @@ def main():
         authorities=fingerprints(read(os.path.join(module.params["home"], "tls", "ca.pem"))),
         environments={name: about for name, about in usable.items() if about},
         versions=versions(environments, runs, current, releases),
+        clock=[started, time.time()],
     )
 
 

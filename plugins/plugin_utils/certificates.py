@@ -1,212 +1,641 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The certificates of a cluster, as they lie in a directory of the controller.
+"""The certificates of a cluster in a directory of the controller: read, planned and made.
 
-``ca.pem`` is the authority that signs, ``previous-ca.pem`` one that is still trusted, and ``cross-ca.pem`` says in the
-latter's name that the former may be trusted; each name has ``NAME.pem`` and ``NAME.key``. Where the collection makes them,
-``ca.key`` is there too.
+``ca.pem`` is the CA that signs, ``previous-ca.pem`` a CA that is still trusted, and ``cross-ca.pem`` the former's
+certificate signed by the latter. Each name has ``NAME.pem`` and ``NAME.key``. Where the collection makes them, ``ca.key``
+is there too, and each worker host has a certificate of its own below ``workers``.
+
+Works with cryptography 3.4, which Ubuntu 22.04 has, and newer.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import fcntl
+import functools
+import ipaddress
 import os
+import re
+import shutil
+import socket
+import stat
+import time
+from urllib.parse import quote
 
-from ansible_collections.daskops.cluster.plugins.module_utils.certificates import fingerprints
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from ansible_collections.daskops.cluster.plugins.module_utils.certificates import CERTIFICATE, fingerprints
+from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import certain_difference, readable
 
-#: Who has a certificate: the scheduler, all workers, all clients.
-NAMES = ("scheduler", "worker", "client")
+try:
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+        PublicFormat,
+        load_pem_private_key,
+    )
+
+    MISSING = ""
+except ImportError as import_error:
+    MISSING = str(import_error)
+
+DAY = 86400
+
+#: Days that a CA is valid.
+CA_DAYS = 3650
+
+#: What a CA that the collection made is called.
+CA_NAME = "dask CA of"
+CA_NAMES = (CA_NAME, "dask authority of")
+
+#: Seconds that a run waits for another one that makes certificates in the same directory.
+PATIENCE = 60
+
+#: What keeps other programs from what the collection writes.
+LOCK, NEW, READY = ".lock", ".new", ".ready"
+
+HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?")
 
 
 class Unusable(Exception):
-    """A file that is no certificate, or no key that goes with one; the message says which and why."""
+    """The directory or a file in it cannot be used; the message says which, why, and what to do."""
 
 
-def read(path):
-    """The text of a file, empty where it does not exist."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""
+def worker_name(host):
+    """The name of the certificate that the collection makes for a worker host."""
+    return f"workers/{quote(host, safe='')}"
+
+
+def described(error):
+    """An error of the operating system without its number and path, which the sentence has already."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 class Directory:
     """The directory, and what it holds."""
 
+    replace = "Replace it, or, if the collection made it, remove it to have another one made."
+
     def __init__(self, path):
-        self.path = os.path.expanduser(path)
+        self.path = os.path.abspath(os.path.expanduser(path))
+        self.staged = {}  # texts by file that `commit` is to write, and that count as if they were there
+        self.texts = {}  # what was read, by file
+        self.parsed = {}  # certificates by text
+        if MISSING:
+            raise Unusable(
+                f"The controller's Python cannot import cryptography, which certificates need ({MISSING}). Install the "
+                "package cryptography, 3.4 or newer, for the Python that runs Ansible."
+            )
 
     def file(self, name):
+        """Path of a file. One that an interrupted run had complete, but not yet in its place, counts."""
+        ready = os.path.join(self.path, READY, name)
+        return ready if os.path.lexists(ready) else os.path.join(self.path, name)
+
+    def shown(self, name):
+        """Path of a file, for messages."""
         return os.path.join(self.path, name)
 
+    def read(self, name):
+        """The text of a file, empty where it does not exist."""
+        if name in self.staged:
+            return self.staged[name]
+        if name not in self.texts:
+            self.texts[name] = self._read(name)
+        return self.texts[name]
+
+    def _read(self, name):
+        try:
+            with open(self.file(name), encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+        except UnicodeDecodeError:
+            raise Unusable(
+                f"{self.shown(name)} is not a text. Convert it to PEM, for example with openssl x509 -inform DER."
+            ) from None
+        except OSError as error:
+            raise Unusable(
+                f"{self.shown(name)} cannot be read: {described(error)}. Let the account that runs Ansible read it."
+            ) from None
+
     def has(self, name):
-        return os.path.exists(self.file(name))
+        return bool(self.read(name))
 
     def certificates(self, name):
         """The certificates in ``NAME.pem``, a chain or a bundle; none where the file does not exist."""
-        text = read(self.file(f"{name}.pem"))
+        text = self.read(f"{name}.pem")
+        if text in self.parsed:
+            return self.parsed[text]
         try:
-            return x509.load_pem_x509_certificates(text.encode()) if text else []
-        except ValueError as error:
-            raise Unusable(f"{self.file(name)}.pem holds no certificate ({error})") from None
+            found = [x509.load_pem_x509_certificate(block.encode()) for block in CERTIFICATE.findall(text)]
+        except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
+            raise Unusable(
+                f"{self.shown(name)}.pem has a certificate that cannot be read ({error}). {self.replace}"
+            ) from None
+        if text and not found:
+            raise Unusable(f"{self.shown(name)}.pem holds no certificate in PEM form. {self.replace}")
+        self.parsed[text] = found
+        return found
+
+    def key(self, name):
+        """The private key in ``NAME.key``."""
+        try:
+            return load_pem_private_key(self.read(f"{name}.key").encode(), password=None)
+        except (TypeError, ValueError, UnsupportedAlgorithm) as error:
+            needed = "A private key in PEM form without a passphrase is needed"
+            raise Unusable(f"{self.shown(name)}.key cannot be used ({error}). {needed}. {self.replace}") from None
 
     def bundle(self, name):
-        """All that a server needs to show who it is, in one text, so that it never finds a key and another's certificate.
+        """Text of the one file on a host with the certificate of this name, so that it never goes with another's key.
 
-        It begins with when that expires. Then come the certificate, that of the authority by the one before, if there is
-        one, and the key.
+        It begins with when the certificate expires. Then come the certificate, the CA's certificate by the previous CA if
+        there is one, and the key.
         """
-        parts = [read(self.file(file)) for file in (f"{name}.pem", "cross-ca.pem", f"{name}.key")]
-        return f"expires {self.expires(name)}\n" + "".join(parts)
+        parts = [self.read(file) for file in (f"{name}.pem", "cross-ca.pem", f"{name}.key")]
+        return f"expires {self.expires(name)}\n" + "".join(part.rstrip("\n") + "\n" for part in parts if part)
 
     def trusted(self):
-        """The text that every member of the cluster trusts: the authority, and the one before as long as it is there."""
-        return read(self.file("ca.pem")) + read(self.file("previous-ca.pem"))
-
-    def check(self, name):
-        """Say what keeps the certificate of this name from use; empty if nothing does.
-
-        It must be signed by an authority that is trusted, and its key must be there.
-        """
-        chain = self.certificates(name)
-        key = read(self.file(f"{name}.key"))
-        if not chain or not key:
-            return f"{self.file(name)}.{'key' if chain else 'pem'} does not exist"
-        try:
-            public = load_pem_private_key(key.encode(), password=None).public_key()
-        except (TypeError, ValueError) as error:
-            return f"{self.file(name)}.key cannot be read: a private key without passphrase is needed ({error})"
-        if encoded(public) != encoded(chain[0].public_key()):
-            return f"{self.file(name)}.key is not the key of {name}.pem"
-        if not any(issued(chain[0], issuer) for issuer in self.issuers() + chain[1:]):
-            return f"{self.file(name)}.pem is not signed by the authority in ca.pem"
-        return ""
+        """Text of the CAs that every member of the cluster trusts: the CA, and the previous one as long as it is there."""
+        return self.read("ca.pem") + self.read("previous-ca.pem")
 
     def issuers(self):
         return self.certificates("ca") + self.certificates("previous-ca")
 
+    def missing(self, name):
+        """A sentence if a file of this name does not exist; else empty."""
+        files = [file for file in (f"{name}.pem", f"{name}.key") if not self.has(file)]
+        return f"{self.shown(files[0])} does not exist" if files else ""
+
+    def matches(self, name):
+        """Whether the key of this name is the key of its certificate."""
+        return encoded(self.key(name).public_key()) == encoded(self.certificates(name)[0].public_key())
+
+    def check(self, name):
+        """Say what keeps a certificate that the collection made from use; empty if nothing does."""
+        if self.missing(name):
+            return "missing"
+        if not self.matches(name):
+            return "not of the same key as its .key"
+        if not any(issued(self.certificates(name)[0], issuer) for issuer in self.issuers()):
+            return "not signed by the CA in ca.pem"
+        return ""
+
     def expires(self, name):
         """When the certificate of this name expires, in seconds since the epoch."""
-        return int(self.certificates(name)[0].not_valid_after_utc.timestamp())
+        return int(moment(self.certificates(name)[0], "not_valid_after"))
+
+    def begins(self, name):
+        """From when on the certificate of this name is valid, in seconds since the epoch."""
+        return int(moment(self.certificates(name)[0], "not_valid_before"))
 
     def hosts(self, name):
         """The host names and addresses that the certificate of this name is for."""
         try:
             found = self.certificates(name)[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        except x509.ExtensionNotFound:
+        except (x509.ExtensionNotFound, ValueError):
             return set()
         return {
-            *found.get_values_for_type(x509.DNSName),
+            *(name.lower() for name in found.get_values_for_type(x509.DNSName)),
             *(str(address) for address in found.get_values_for_type(x509.IPAddress)),
         }
+
+    @contextlib.contextmanager
+    def locked(self, write, patience=PATIENCE):
+        """Keep others from writing here meanwhile. To read a directory that nobody may write to needs no lock."""
+        try:
+            if write:
+                os.makedirs(self.path, 0o700, exist_ok=True)
+            flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if write else 0)
+            lock = os.open(os.path.join(self.path, LOCK), flags, 0o600)
+        except OSError as error:
+            if write:
+                raise Unusable(self.not_written(error)) from None
+            yield
+            return
+        try:
+            self._wait(lock, fcntl.LOCK_EX if write else fcntl.LOCK_SH, patience)
+            self.texts = {}
+            if write:
+                os.truncate(lock, 0)
+                os.write(lock, f"process {os.getpid()} on {socket.gethostname()}".encode())
+                try:
+                    self._complete()
+                except OSError as error:
+                    raise Unusable(self.not_written(error)) from None
+            yield
+        finally:
+            os.close(lock)
+
+    def _wait(self, lock, kind, patience):
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(lock, kind | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    holder = os.pread(lock, 200, 0).decode(errors="replace") or "another process"
+                    raise Unusable(
+                        f"{self.shown(LOCK)} has been held for {patience} s by {holder}, another run that makes "
+                        "certificates. Wait until that has ended, or end it, and run again."
+                    ) from None
+                time.sleep(0.1)
+            except OSError as error:
+                raise Unusable(
+                    f"{self.shown(LOCK)} cannot be locked: {described(error)}. Set dask_tls_directory to a directory on a "
+                    "file system with locks."
+                ) from None
+
+    def not_written(self, error):
+        return (
+            f"{self.path} cannot be written to: {described(error)}. Let the account that runs Ansible write there, or set "
+            "dask_tls_directory to another directory."
+        )
+
+    def commit(self, removed=()):
+        """Write what is staged, all or nothing, so that an interrupted run leaves the old files or all of the new ones."""
+        new = os.path.join(self.path, NEW)
+        try:
+            shutil.rmtree(new, ignore_errors=True)
+            for name, text in {".gitignore": "*\n", **self.staged}.items():
+                path = os.path.join(new, name)
+                os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+                with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+                    file.write(text)
+            os.sync()
+            os.rename(new, os.path.join(self.path, READY))
+            self._complete()
+            for name in removed:
+                with contextlib.suppress(FileNotFoundError):
+                    os.remove(os.path.join(self.path, name))
+        except OSError as error:
+            raise Unusable(self.not_written(error)) from None
+        self.staged, self.texts = {}, {}
+
+    def _complete(self):
+        """Move files that are ready into their places, also those of an interrupted run."""
+        ready = os.path.join(self.path, READY)
+        for folder, dummy, names in os.walk(ready):
+            place = os.path.normpath(os.path.join(self.path, os.path.relpath(folder, ready)))
+            os.makedirs(place, 0o700, exist_ok=True)
+            for name in names:
+                os.replace(os.path.join(folder, name), os.path.join(place, name))
+        shutil.rmtree(ready, ignore_errors=True)
+
+
+def moment(certificate, attribute):
+    """Seconds since the epoch of ``not_valid_before`` or ``not_valid_after``, of any version of cryptography."""
+    aware = getattr(certificate, f"{attribute}_utc", None)  # from 42 on, where the other one is deprecated
+    return (aware or getattr(certificate, attribute).replace(tzinfo=datetime.timezone.utc)).timestamp()
 
 
 def encoded(key):
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
+@functools.lru_cache(maxsize=None)
 def issued(certificate, issuer):
-    """Whether one certificate is signed by the other."""
+    """Whether one certificate is signed by the other. (`verify_directly_issued_by` came with cryptography 40.)"""
+    key, signed = issuer.public_key(), (certificate.signature, certificate.tbs_certificate_bytes)
     try:
-        certificate.verify_directly_issued_by(issuer)
-    except (InvalidSignature, TypeError, ValueError):
+        if isinstance(key, rsa.RSAPublicKey):
+            key.verify(*signed, padding.PKCS1v15(), certificate.signature_hash_algorithm)
+        elif isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(*signed, ec.ECDSA(certificate.signature_hash_algorithm))
+        else:
+            key.verify(*signed)
+    except (AttributeError, InvalidSignature, TypeError, UnsupportedAlgorithm, ValueError):
         return False
-    return True
+    return certificate.issuer == issuer.subject
 
 
-def plan(directory, made, hosts, authorities, rotation="", joins=False):
-    """What is to be made in the directory, and what speaks against it.
+def host_names(values):
+    """What a certificate can name of names and addresses of hosts, each in one form."""
+    found = set()
+    for value in filter(None, values):
+        try:
+            found.add(str(ipaddress.ip_address(str(value).partition("%")[0])))
+        except ValueError:
+            with contextlib.suppress(UnicodeError):
+                name = str(value).encode("idna").decode().lower()
+                if HOST_NAME.fullmatch(name) and len(name) <= 253:
+                    found.add(name)
+    return found
+
+
+def exposed(path):
+    """Say which directory lets any local user replace what lies at a path; empty if none does."""
+    path = os.path.abspath(path)
+    for place in {path, os.path.realpath(path)}:
+        while True:
+            above = os.path.dirname(place)
+            with contextlib.suppress(OSError):  # what does not exist is made, and its parent is looked at next
+                about = os.lstat(place)
+                if (
+                    not stat.S_ISLNK(about.st_mode)
+                    and about.st_mode & stat.S_IWOTH
+                    and not about.st_mode & stat.S_ISVTX
+                ):
+                    return f"{place} can be written to by every local user"
+                if os.stat(above).st_mode & stat.S_IWOTH and about.st_uid not in (0, os.geteuid()):
+                    return (
+                        f"{place} belongs to another user, and lies in a directory that every local user can write to"
+                    )
+            if above == place:
+                break
+            place = above
+    return ""
+
+
+# What to make
+
+
+def nothing():
+    return {"authority": False, "certificates": {}, "finish": False}
+
+
+def plan(directory, names, hosts=None, rotation="", days=365, warn_days=30, others=(), now=None):
+    """What the collection is to make in a directory, and what speaks against it.
 
     Parameters
     ----------
-    directory : str
-        Path of the directory.
-    made : bool
-        Whether the collection makes the certificates; if not, they are somebody's own and must be there.
-    hosts : list of str
-        Names and addresses that the scheduler's certificate must be for.
-    authorities : dict
-        Fingerprints of the authorities that a host trusts, by host.
-    joins : bool
-        Whether the scheduler is somebody else's, and so is the authority.
+    directory : Directory
+        The directory.
+    names : dict
+        Names and addresses that a certificate must be for, by its name.
+    hosts : dict of dict, optional
+        ``authorities``, ``clock`` and ``certificates`` (names) of each host.
     rotation : str
-        ``authority`` for a new authority, ``certificates`` for new certificates, ``finish`` for the end of trust in the
-        previous authority; empty for what is missing.
+        ``authority`` for a new CA, ``certificates`` for new certificates, ``finish`` for the end of trust in the
+        previous CA; empty for what is missing or expires soon.
+    days, warn_days : int
+        Days that new certificates are valid; days before its end from which on a certificate is renewed.
+    others : list of str
+        Names of certificates of hosts that are not in the run.
 
     Returns
     -------
-    tuple of (dict, list of str)
-        ``authority`` (bool) and ``certificates`` (names) tell what to make. And what speaks against it.
+    tuple of (dict, list of str, list of str)
+        ``authority`` (bool), ``certificates`` (the reason by name) and ``finish`` (bool) tell what to do. The problems.
+        What to warn of.
     """
-    directory = Directory(directory)
-    nothing = {"authority": False, "certificates": []}
-    if joins and made:
-        return nothing, [
-            f"The scheduler is somebody else's, and so must be the certificates of workers that join it: put them into "
-            f"{directory.path} and set dask_tls_certificates to own. Where that scheduler does not encrypt, set dask_tls to "
-            "false."
-        ]
-    names = NAMES[1:] if joins else NAMES
-    try:
-        faults = {name: fault for name in names if (fault := directory.check(name))}
-        authority = directory.certificates("ca")
-    except Unusable as error:
-        return nothing, [f"{error}. Put it right, or move {directory.path} away to have certificates made."]
-    if not made:
-        remedy = "Put it right, or leave dask_tls_certificates at its default to have certificates made."
-        problems = [f"{fault}. {remedy}" for fault in faults.values()] + expired(directory, set(names) - set(faults))
-        if "localhost" in hosts and "scheduler" not in faults and "localhost" not in directory.hosts("scheduler"):
-            problems.append(
-                f"{directory.file('scheduler')}.pem is not for the name localhost, as which the proxy asks the dashboard. "
-                "Add that name to it, or set dask_dashboard_proxy to false."
-            )
-        return nothing, problems
-    if bool(authority) != directory.has("ca.key"):
-        there, missing = ("ca.pem", "ca.key") if authority else ("ca.key", "ca.pem")
-        return nothing, [
-            f"{directory.file(missing)} does not exist, but {there} does. Bring it back from wherever you keep a copy. "
-            "Where the certificates are your own, set dask_tls_certificates to own."
-        ]
-    known = set(fingerprints(directory.trusted()))
-    strange = sorted(host for host, trusted in authorities.items() if trusted and not known & set(trusted))
-    if strange:
-        return nothing, [
-            f"{', '.join(strange)}: the authority in {directory.path} is not the one that the host trusts. Set "
-            "dask_tls_directory to the directory that the cluster was made with. If that is lost, run remove.yml first."
-        ]
-    # A run that was to make a new one has got no further than to set the old one aside.
-    halfway = bool(authority) and authority == directory.certificates("previous-ca")
-    if rotation == "authority":
-        # One that was made before is gone on with: its certificates are still to be made.
-        begun = directory.has("previous-ca.pem") and any(
-            not issued(directory.certificates(name)[0], authority[0]) for name in NAMES if name not in faults
-        )
-        return {**nothing, "authority": halfway or not begun}, []
+    now = time.time() if now is None else now
+    hosts = hosts or {}
+    if days <= warn_days:
+        return nothing(), [
+            f"dask_tls_days is {days}, and dask_tls_warn_days is {warn_days}: every run would renew the certificates. Give "
+            "dask_tls_days more days than dask_tls_warn_days."
+        ], []  # fmt: skip
+    if exposed(directory.path):
+        return nothing(), [
+            f"{directory.path} is no place for keys: {exposed(directory.path)}. Take that right away, or set "
+            "dask_tls_directory to a directory of your own."
+        ], []  # fmt: skip
+    problem = ca_problem(directory, now)
+    authorities = {host: about["authorities"] for host, about in hosts.items() if about.get("authorities")}
+    problem = problem or unknown_authority(directory, authorities)
+    if problem:
+        return nothing(), [problem], []
+
+    ca, previous = directory.certificates("ca"), directory.certificates("previous-ca")
+    wanted, warnings = nothing(), []
+    late = [
+        name
+        for name in [*names, *others]
+        if directory.certificates(name) and ca and not issued(directory.certificates(name)[0], ca[0])
+    ]
     if rotation == "finish":
-        late = [
-            name for name in NAMES if name not in faults and not issued(directory.certificates(name)[0], authority[0])
-        ]
-        return nothing, [
-            f"{directory.file(name)}.pem is signed by the previous authority. Run rotate_certificates.yml with "
-            "dask_tls_rotation=authority first."
+        problems = [
+            f"{directory.shown(name)}.pem is signed by the previous CA. Run rotate_certificates.yml with "
+            "dask_tls_rotation=authority first, for all hosts."
             for name in late
         ]
-    wanted = set(NAMES) if rotation == "certificates" or not authority else set(faults)
-    if not wanted & {"scheduler"} and not set(hosts) <= directory.hosts("scheduler"):
-        wanted.add("scheduler")
-    problems = [] if rotation else expired(directory, set(NAMES) - wanted)
-    return {"authority": halfway or not authority, "certificates": sorted(wanted)}, problems
+        return {**wanted, "finish": not problems and directory.has("previous-ca.pem")}, problems, []
+    if rotation == "authority":
+        # A rotation that was begun is continued: the certificates of the new CA are still to be made.
+        return {**wanted, "authority": not (previous and late)}, [], []
+    if not ca:
+        wanted["authority"] = True
+    elif directory.expires("ca") - now <= 2 * warn_days * DAY:
+        # Twice as long before its end as a certificate, so that no certificate ends with its CA.
+        if made_here(ca[0]):
+            wanted["authority"] = True
+            warnings.append(
+                f"{directory.shown('ca.pem')} expires on {date(directory.expires('ca'))}, so there is a new CA. Until then "
+                "give it to everybody outside the cluster: run client.yml, and copy the new ca.pem to where Prometheus and "
+                "browsers trust the old one."
+            )
+        else:
+            warnings.append(
+                f"{directory.shown('ca.pem')} expires on {date(directory.expires('ca'))}. It was not made by the "
+                "collection: replace it, or have a new CA made with rotate_certificates.yml -e dask_tls_rotation=authority."
+            )
+    for name, needed in names.items():
+        reason = renewal_reason(directory, name, needed, rotation, warn_days, now) if ca else "missing"
+        if reason:
+            wanted["certificates"][name] = reason
+    wanted["finish"] = (
+        bool(previous) and not late and not wanted["authority"] and directory.expires("previous-ca") < now
+    )
+    return (
+        wanted,
+        list(clock_problems(directory, hosts, now, {name: days for name in wanted["certificates"]})),
+        warnings,
+    )
 
 
-def expired(directory, names):
-    now = datetime.datetime.now(tz=datetime.timezone.utc).timestamp()
-    return [
-        f"{directory.file(name)}.pem has expired. Run rotate_certificates.yml, or, where it is your own, replace it."
-        for name in sorted(names)
-        if directory.expires(name) < now
+def ca_problem(directory, now):
+    """What keeps the collection from signing with the CA in the directory; empty if nothing does, or if there is no CA."""
+    there = [name for name in ("ca.pem", "ca.key") if directory.has(name)]
+    if not there:
+        return ""
+    if len(there) == 1:
+        (missing,) = {"ca.pem", "ca.key"} - set(there)
+        return (
+            f"{directory.shown(missing)} does not exist, but {there[0]} does. Restore it from your copy. Where the "
+            "certificates are your own, set dask_tls_certificates to own."
+        )
+    if not directory.matches("ca"):
+        return f"{directory.shown('ca.key')} is not the key of ca.pem. Restore both from your copy."
+    if not is_ca(directory.certificates("ca")[0]):
+        return (
+            f"{directory.shown('ca.pem')} is not the certificate of a CA (basic constraints without CA:TRUE). Restore it "
+            "from your copy."
+        )
+    if directory.begins("ca") > now:
+        return (
+            f"{directory.shown('ca.pem')} is not valid before {date(directory.begins('ca'))}, which is in the future. Set "
+            "the controller's clock."
+        )
+    return ""
+
+
+def unknown_authority(directory, authorities):
+    """A sentence if hosts trust other CAs than the directory has. ``authorities`` has fingerprints by host."""
+    known = set(fingerprints(directory.trusted()))
+    strange = sorted(host for host, trusted in authorities.items() if trusted and not known & set(trusted))
+    if not strange:
+        return ""
+    return (
+        f"{', '.join(strange)}: the CA in {directory.path} is not the one that the host trusts. Set dask_tls_directory to "
+        "the directory that the cluster was made with. If that is lost, run remove.yml first."
+    )
+
+
+def is_ca(certificate):
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (x509.ExtensionNotFound, ValueError):
+        return False
+
+
+def made_here(certificate):
+    names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return certificate.subject == certificate.issuer and any(name.value.startswith(CA_NAMES) for name in names)
+
+
+def renewal_reason(directory, name, needed, rotation, warn_days, now):
+    """Why a certificate is to be made; empty if it is not."""
+    fault = directory.check(name)
+    if fault:
+        return fault
+    if rotation == "certificates":
+        return "rotated"
+    if directory.expires(name) <= now:
+        return f"expired on {date(directory.expires(name))}"
+    if directory.expires(name) - now <= warn_days * DAY:
+        return f"expires on {date(directory.expires(name))}"
+    if directory.begins(name) > now:
+        return f"not valid before {date(directory.begins(name))}"
+    lacking = host_names(needed) - directory.hosts(name)
+    return f"not for {', '.join(sorted(lacking))}" if lacking else ""
+
+
+def clock_problems(directory, hosts, now, made=None):
+    """Hosts whose clocks say that a certificate is not valid there, one sentence each.
+
+    ``hosts`` has ``clock`` and ``certificates`` by host; ``made`` has, by name, the days that new certificates are valid.
+    """
+    made = made or {}
+    for host, about in hosts.items():
+        difference = certain_difference(about.get("clock"))
+        if not difference:
+            continue
+        for name in ("ca", *about.get("certificates", [])):
+            if name in made or not directory.certificates(name):
+                begins, expires = now - DAY, now + made.get(name, CA_DAYS) * DAY
+            else:
+                begins, expires = directory.begins(name), directory.expires(name)
+            if now + difference < begins or (now + difference > expires and expires > now):
+                yield (
+                    f"{host}: its clock is {readable(difference)} the controller's, and {name}.pem is valid from "
+                    f"{date(begins)} to {date(expires)} only: connections would be rejected there. Set the clock of the "
+                    "host or of the controller, for example with chrony or systemd-timesyncd."
+                )
+                break
+
+
+def date(seconds):
+    return datetime.datetime.fromtimestamp(seconds, tz=datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+
+
+# How to make it
+
+
+def make(directory, wanted, names, days, now=None):
+    """Stage what `plan` wants; `Directory.commit` writes it."""
+    now = time.time() if now is None else now
+    if wanted["authority"]:
+        make_ca(directory, now)
+    ca, ca_key = directory.certificates("ca")[0], directory.key("ca")
+    for name in wanted["certificates"]:
+        kind = name.partition("/")[0].replace("workers", "worker")
+        usages = [x509.ExtendedKeyUsageOID.CLIENT_AUTH]
+        # Dask's scheduler and workers call each other, so each is server and client. A user's machine is no server.
+        if kind != "client":
+            usages.append(x509.ExtendedKeyUsageOID.SERVER_AUTH)
+        key = ec.generate_private_key(ec.SECP256R1())
+        extensions = [
+            (x509.BasicConstraints(ca=False, path_length=None), True),
+            (key_usage(digital_signature=True), True),
+            (x509.ExtendedKeyUsage(usages), False),
+            (x509.SubjectAlternativeName(general_names(names[name])), False),
+        ]
+        end = min(now + days * DAY, moment(ca, "not_valid_after"))
+        stage(directory, name, sign(f"dask {kind}", key, ca, ca_key, now, end, extensions), key)
+
+
+def make_ca(directory, now):
+    """Stage a new CA. The one before signs it too, and stays trusted."""
+    before = directory.certificates("ca")
+    key, name = ec.generate_private_key(ec.SECP256R1()), f"{CA_NAME} {date(now)} {os.urandom(3).hex()}"
+    extensions = [
+        (x509.BasicConstraints(ca=True, path_length=None), True),
+        (key_usage(key_cert_sign=True, crl_sign=True), True),
     ]
+    if before:
+        directory.staged["previous-ca.pem"] = pem(before[0])
+        # So that those who trust the previous CA alone, as clients do until client.yml runs, accept the new certificates.
+        end = max(moment(before[0], "not_valid_after"), now)
+        cross = sign(name, key, before[0], directory.key("ca"), now, end, extensions)
+        directory.staged["cross-ca.pem"] = pem(cross)
+    stage(directory, "ca", sign(name, key, None, key, now, now + CA_DAYS * DAY, extensions), key)
+
+
+def stage(directory, name, certificate, key):
+    form = Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    directory.staged[f"{name}.pem"] = pem(certificate)
+    directory.staged[f"{name}.key"] = key.private_bytes(*form).decode()
+
+
+def pem(certificate):
+    return certificate.public_bytes(Encoding.PEM).decode()
+
+
+def common_name(name):
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+
+
+def sign(name, key, issuer, issuer_key, now, end, extensions):
+    """A certificate, valid from a day ago for hosts whose clocks are behind. Without ``issuer`` it is signed by itself."""
+    builder = x509.CertificateBuilder().subject_name(common_name(name))
+    builder = builder.issuer_name(issuer.subject if issuer else common_name(name))
+    builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
+    builder = builder.not_valid_before(datetime.datetime.fromtimestamp(now - DAY, tz=datetime.timezone.utc))
+    builder = builder.not_valid_after(datetime.datetime.fromtimestamp(end, tz=datetime.timezone.utc))
+    identity = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
+    with contextlib.suppress(
+        AttributeError, x509.ExtensionNotFound
+    ):  # another program's CA may count its own otherwise
+        known = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        authority = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(known)
+    for extension, critical in [*extensions, (identity, False), (authority, False)]:
+        builder = builder.add_extension(extension, critical)
+    digest = hashes.SHA256() if isinstance(issuer_key, (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey)) else None
+    return builder.sign(issuer_key, digest)
+
+
+def key_usage(**usages):
+    every = (
+        "digital_signature content_commitment key_encipherment data_encipherment key_agreement key_cert_sign crl_sign "
+        "encipher_only decipher_only"
+    )
+    return x509.KeyUsage(**{**dict.fromkeys(every.split(), False), **usages})
+
+
+def general_names(values):
+    found = []
+    for name in sorted(host_names(values)):
+        try:
+            found.append(x509.IPAddress(ipaddress.ip_address(name)))
+        except ValueError:
+            found.append(x509.DNSName(name))
+    return found

@@ -1,8 +1,10 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Certificates as the role makes them, what is refused, and real servers that read them again while they run."""
+"""Certificates as the role makes and renews them, what is rejected, and real servers that read them again while they run."""
 
+import copy as copies
+import fcntl
 import getpass
 import json
 import os
@@ -25,49 +27,62 @@ from ansible_collections.daskops.cluster.plugins.module_utils.certificates impor
     installed_files,
     loaded_certificates,
 )
-from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import NAMES, Directory, plan
+from ansible_collections.daskops.cluster.plugins.plugin_utils import certificates as making
+from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import (
+    DAY,
+    Directory,
+    Unusable,
+    exposed,
+    plan,
+    worker_name,
+)
+from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import (
+    Rejected,
+    context,
+    handshake,
+    own_problems,
+    rejected,
+)
 from conftest import scheduler, wait_until, worker
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from distributed import Client
 from distributed.security import Security
 
 ROOT = Path(__file__).parents[2]
-HOSTS = ["127.0.0.1"]
+LOOKED = {"authorities": [], "clock": [-0.1, 0.1], "worker_addresses": {}, "python": {"version": "3.13.0"}}
 PLAYBOOK = [
     {
         "hosts": "dask_scheduler:dask_workers",
         "gather_facts": False,
+        "strategy": "ansible.builtin.linear",
         "roles": ["daskops.cluster.common"],
-        "vars_files": [str(ROOT / "roles/tls/vars/main.yml")],
         "tasks": [
-            {
-                "daskops.cluster.plan_certificates": {
-                    "directory": "{{ dask_tls_directory }}",
-                    "made": True,
-                    "scheduler_hosts": "{{ [dask_scheduler_host] }}",
-                    "rotation": "{{ rotation }}",
-                },
-                "run_once": True,
-                "register": "__dask_certificates",
-            },
+            {"ansible.builtin.set_fact": {"__dask_host": "{{ looked }}"}},
             {"ansible.builtin.import_tasks": str(ROOT / "roles/tls/tasks/make.yml")},
         ],
     }
 ]
 INVENTORY = {
     "dask_scheduler": {"hosts": {"head": {"ansible_host": "127.0.0.1"}}},
-    "dask_workers": {"hosts": {"worker1": {"ansible_host": "fd00::1"}, "worker2": {}}},
+    "dask_workers": {"hosts": {"worker1": {"ansible_host": "FD00::1"}, "worker2": {}}},
 }
+GROUPS = {group: list(about["hosts"]) for group, about in INVENTORY.items()}
+WORKERS = [worker_name("worker1"), worker_name("worker2")]
 
 
-def run(directory, rotation="", inventory=INVENTORY, environment=None, **variables):
-    """Run the role's tasks as site.yml does."""
+def run(
+    directory, *arguments, inventory=INVENTORY, environment=None, playbook=PLAYBOOK, python=sys.executable, **variables
+):
+    """Run the role's task as site.yml does."""
     work = directory.parent
     (work / "hosts.json").write_text(json.dumps(inventory))
-    (work / "playbook.yml").write_text(yaml.safe_dump(PLAYBOOK))
-    given = json.dumps({"dask_tls_directory": str(directory), "rotation": rotation, **variables})
+    (work / "playbook.yml").write_text(yaml.safe_dump(playbook))
+    given = json.dumps({"dask_tls_directory": str(directory), "looked": LOOKED, **variables})
     settings = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_LOCAL_TEMP": str(work / "tmp")}
     return subprocess.run(
-        [sys.executable, "-m", "ansible", "playbook", "-i", "hosts.json", "playbook.yml", "-e", given],
+        [python, "-m", "ansible", "playbook", "-i", "hosts.json", "playbook.yml", "-e", given, *arguments],
         cwd=work,
         env={**os.environ, **settings, **(environment or {})},
         capture_output=True,
@@ -76,29 +91,60 @@ def run(directory, rotation="", inventory=INVENTORY, environment=None, **variabl
     )
 
 
-def make(directory, *arguments, **variables):
-    """Run the role's tasks, and return how many changed something."""
-    done = run(directory, *arguments, **variables)
+def changes(done):
+    """How many tasks changed something."""
     assert done.returncode == 0, done.stdout + done.stderr
     return sum(int(line.split("changed=")[1].split()[0]) for line in done.stdout.splitlines() if "changed=" in line)
 
 
-def test_what_makes_them_is_missing(tmp_path):
-    elsewhere = {"ANSIBLE_COLLECTIONS_SCAN_SYS_PATH": "false", "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections")}
-    done = run(tmp_path / "tls", environment=elsewhere)
-    assert done.returncode != 0
-    assert (
-        "Certificates are made with the collection community.crypto, which is not installed"
-        in done.stderr + done.stdout
-    )
-    assert "ansible-galaxy collection install community.crypto" in done.stderr + done.stdout
-    assert not (tmp_path / "tls").exists()
+def needed(*hosts, reached=()):
+    """What `plan` is told of a cluster with a scheduler and these worker hosts."""
+    names = {"client": ["client"], "scheduler": ["head", "127.0.0.1", "localhost", *reached]}
+    return {**names, **{worker_name(host): [host, "localhost"] for host in hosts or ["worker1", "worker2"]}}
+
+
+def make(path, rotation="", names=None, days=365, warn_days=30, now=None, **arguments):
+    """Make what `plan` wants, and return that, as the action plugin does."""
+    directory = Directory(str(path))
+    with directory.locked(write=True):
+        wanted, problems, warnings = plan(
+            directory, names or needed(), rotation=rotation, days=days, warn_days=warn_days, now=now, **arguments
+        )
+        assert problems == []
+        if wanted["authority"] or wanted["certificates"]:
+            making.make(directory, wanted, names or needed(), days, now)
+        directory.commit(["cross-ca.pem", "previous-ca.pem"] if wanted["finish"] else [])
+    return {**wanted, "warnings": warnings}
+
+
+def look(path, rotation="", names=None, **arguments):
+    """What `plan` says of a directory."""
+    return plan(Directory(str(path)), names or needed(), rotation=rotation, **arguments)
+
+
+def nothing(path, names=None, **arguments):
+    """The problems, where there is nothing to make."""
+    wanted, problems, dummy = look(path, names=names, **arguments)
+    assert wanted == making.nothing()
+    return problems
+
+
+def only(sentences):
+    (sentence,) = sentences
+    return sentence
+
+
+def tree(path):
+    """Contents by path of all files below one, other than the lock."""
+    return {
+        str(one.relative_to(path)): one.read_text() for one in path.rglob("*") if one.is_file() and one.name != ".lock"
+    }
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     directory = tmp_path_factory.mktemp("certificates") / "tls"
-    assert make(directory) > 0
+    make(directory)
     return directory
 
 
@@ -118,155 +164,708 @@ def stage(directory, tmp_path_factory, *arguments, **variables):
 
 @pytest.fixture(scope="module")
 def begun(made, tmp_path_factory):
-    """There is a new authority, and no certificate of it yet."""
+    """There is a new CA, and no certificate of it yet."""
     return stage(made, tmp_path_factory, "authority")
 
 
 @pytest.fixture(scope="module")
 def renewed(begun, tmp_path_factory):
-    """The certificates are of the new authority, and the old one is trusted still."""
-    return stage(begun, tmp_path_factory, "certificates", dask_tls_days=30)
+    """The certificates are of the new CA, and the old one is trusted still."""
+    return stage(begun, tmp_path_factory, "certificates", days=40)
 
 
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory):
-    """Another cluster's, whose hosts are reached by their names alone."""
+    """Another cluster's."""
     directory = tmp_path_factory.mktemp("stranger") / "tls"
-    make(directory, inventory={"dask_scheduler": {"hosts": {"head": {}}}, "dask_workers": {"hosts": {"worker1": {}}}})
+    make(directory, names=needed("worker1"))
     return directory
-
-
-def nothing(directory, **arguments):
-    wanted, problems = plan(str(directory), arguments.pop("made", True), HOSTS, arguments.pop("authorities", {}))
-    assert wanted == {"authority": False, "certificates": []}
-    return problems
 
 
 # What is made
 
 
-def test_certificates_are_made_once(made):
-    assert nothing(made) == []
-    assert make(made) == 0
-    assert {path.name for path in made.iterdir()} == {
-        ".gitignore", "ca.pem", "ca.key", *(f"{name}.{kind}" for name in NAMES for kind in ("pem", "key"))
+def test_certificates_are_made_once(tmp_path):
+    first = run(tmp_path / "tls")
+    assert changes(first) == 1
+    assert f"A new CA: {tmp_path}/tls/ca.pem." in first.stdout
+    assert "New certificates: client, scheduler, workers/worker1, workers/worker2 (missing)." in first.stdout
+    before = tree(tmp_path / "tls")
+    assert set(before) == {
+        ".gitignore", "ca.pem", "ca.key",
+        *(f"{name}.{kind}" for name in ("client", "scheduler", *WORKERS) for kind in ("pem", "key")),
     }  # fmt: skip
+    again = run(tmp_path / "tls")
+    assert changes(again) == 0 and tree(tmp_path / "tls") == before
+
+
+def test_check_mode_names_what_would_be_made_and_makes_nothing(tmp_path):
+    done = run(tmp_path / "tls", "--check", "--diff")
+    assert changes(done) == 1 and not (tmp_path / "tls").exists()
+    assert "+scheduler.pem" in done.stdout and "New certificates: client, scheduler" in done.stdout
+
+
+@pytest.mark.parametrize("strategy", ["free", "host_pinned"])
+def test_every_host_makes_certificates_at_once(tmp_path, strategy):
+    """As with a strategy that does not honour `run_once`, in somebody's own playbook: there is still one CA."""
+    (play,) = copies.deepcopy(PLAYBOOK)
+    looking, making = {**play, "tasks": play["tasks"][:1]}, {**play, "tasks": play["tasks"][1:]}
+    making["strategy"] = f"ansible.builtin.{strategy}"
+    hosts = {f"worker{number}": {} for number in range(8)}
+    done = run(tmp_path / "tls", playbook=[looking, making], inventory={"dask_workers": {"hosts": hosts}})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("A new CA: ") == 1
+    directory = Directory(str(tmp_path / "tls"))
+    assert [directory.check(worker_name(host)) for host in hosts] == [""] * 8
+
+
+def test_two_controllers_make_certificates_at_once(tmp_path):
+    program = (
+        "import sys; sys.path[:0] = sys.argv[2:]; from test_certificates import make; import pathlib; "
+        "print(make(pathlib.Path(sys.argv[1]))['authority'])"
+    )
+    arguments = [
+        sys.executable,
+        "-c",
+        program,
+        str(tmp_path / "tls"),
+        str(ROOT / "tests/unit"),
+        str(ROOT / ".collections"),
+    ]
+    started = [subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) for dummy in range(4)]
+    assert sorted(process.communicate()[0] for process in started) == ["False\n", "False\n", "False\n", "True\n"]
+    assert nothing(tmp_path / "tls") == []
+
+
+def test_lock_that_is_held_is_waited_for_within_a_limit(copy):
+    with open(copy / ".lock", "r+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(Unusable) as error, Directory(str(copy)).locked(write=True, patience=0.3):
+            pass
+        assert f"{copy}/.lock has been held for 0.3 s by process {os.getpid()}" in str(error.value)
+        assert "another run that makes certificates" in str(error.value)
 
 
 def test_nobody_else_reads_them(made):
-    assert made.stat().st_mode & 0o777 == 0o700
-    assert {path.stat().st_mode & 0o777 for path in made.iterdir()} == {0o600}
+    assert {path.stat().st_mode & 0o777 for path in [made, made / "workers"]} == {0o700}
+    assert {path.stat().st_mode & 0o777 for path in made.rglob("*") if path.is_file()} == {0o600}
 
 
-def test_certificates_name_their_hosts(made):
-    directory = Directory(str(made))
-    assert {"head", "127.0.0.1", "localhost"} <= directory.hosts("scheduler")
-    assert {"worker1", "worker2", "fd00::1"} <= directory.hosts("worker")
-    assert directory.hosts("client") == {"client"}
-    assert 364 < (directory.expires("worker") - time.time()) / 86400 < 366
-
-
-def test_hosts_may_have_no_address_but_their_names(stranger):
-    directory = Directory(str(stranger))
+def test_certificates_name_their_hosts(tmp_path):
+    assert changes(run(tmp_path / "tls")) == 1
+    directory = Directory(str(tmp_path / "tls"))
     assert directory.hosts("scheduler") == {"head", "127.0.0.1", "localhost"}
-    assert directory.hosts("worker") == {"worker1", "127.0.0.1", "localhost"}
+    assert directory.hosts(WORKERS[0]) == {"worker1", "fd00::1", "127.0.0.1", "localhost"}
+    assert directory.hosts(WORKERS[1]) == {"worker2", "127.0.0.1", "localhost"}
+    assert directory.hosts("client") == {"client"}
+    assert 364 < (directory.expires(WORKERS[0]) - time.time()) / DAY < 366
 
 
-def test_scheduler_at_another_address_gets_another_certificate(made):
-    wanted, problems = plan(str(made), True, ["10.1.1.1"], {})
-    assert (wanted, problems) == ({"authority": False, "certificates": ["scheduler"]}, [])
+def test_names_that_no_certificate_can_have_are_left_out(tmp_path):
+    strange = ["my host", "a/b", "..", "x" * 300, "b\u00fccher.example", "fe80::1%eth0", "10.0.0.1"]
+    names = {"client": ["client"], **{worker_name(name): [name] for name in strange if len(name) < 200}}
+    make(tmp_path / "tls", names=names)
+    found = set().union(*(Directory(str(tmp_path / "tls")).hosts(name) for name in names))
+    assert found == {"client", "xn--bcher-kva.example", "fe80::1", "10.0.0.1"}
+    assert nothing(tmp_path / "tls", names=names) == []
+    assert {path.parent.name for path in (tmp_path / "tls").rglob("*.pem")} == {"tls", "workers"}
 
 
-def test_own_certificate_that_a_proxy_cannot_verify(copy, made):
-    hosts = [*HOSTS, "localhost"]
-    assert plan(str(made), False, hosts, {}) == ({"authority": False, "certificates": []}, [])
-    for kind in ("pem", "key"):  # one that is not for localhost
-        shutil.copy(copy / f"client.{kind}", copy / f"scheduler.{kind}")
-    assert nothing(copy, made=False) == []
-    (problem,) = plan(str(copy), False, hosts, {})[1]
-    assert "scheduler.pem is not for the name localhost" in problem
-    assert "Add that name to it, or set dask_dashboard_proxy to false" in problem
+def test_certificates_and_ca_are_valid_from_a_day_before(made, begun):
+    for path, names in ((made, ["ca", "scheduler", "client", *WORKERS]), (begun, ["ca", "cross-ca"])):
+        for name in names:
+            assert abs(time.time() - DAY - Directory(str(path)).begins(name)) < 300
 
 
-@pytest.mark.parametrize("name", NAMES)
+def test_certificate_of_a_worker_stays_small_with_3000_hosts(tmp_path):
+    """One that names every host has 156 kB, and OpenSSL takes no chain above 100 kB."""
+    hosts = [f"node{number:04}.cluster.example.org" for number in range(3000)]
+    make(tmp_path / "tls", names=needed(*hosts))
+    directory = Directory(str(tmp_path / "tls"))
+    bundles = [directory.bundle(worker_name(host)) for host in hosts]
+    assert max(map(len, bundles)) < 2000 and len(set(bundles)) == 3000
+    assert rejected(directory, ["scheduler", "client", worker_name(hosts[0]), worker_name(hosts[-1])], "head") == []
+    wanted, dummy, dummy = look(tmp_path / "tls", names=needed(*hosts, "new"))
+    assert wanted["certificates"] == {"workers/new": "missing"}
+
+
+@pytest.mark.parametrize("name", ["scheduler", "client", *WORKERS])
 def test_what_is_missing_is_made(copy, name):
     (copy / f"{name}.key").unlink()
-    assert plan(str(copy), True, HOSTS, {})[0]["certificates"] == [name]
+    assert look(copy)[0]["certificates"] == {name: "missing"}
 
 
-def test_key_of_another_certificate_is_made_anew(copy):
-    shutil.copy(copy / "client.key", copy / "worker.key")  # as after a run that was cut off between the two
-    assert plan(str(copy), True, HOSTS, {})[0]["certificates"] == ["worker"]
+def test_key_of_another_certificate_is_made_again(copy):
+    shutil.copy(copy / "client.key", copy / "scheduler.key")
+    assert look(copy)[0]["certificates"] == {"scheduler": "not of the same key as its .key"}
 
 
-# What is refused
+def test_certificate_that_another_ca_signed_is_made_again(copy, stranger):
+    for kind in ("pem", "key"):
+        shutil.copy(stranger / f"client.{kind}", copy / f"client.{kind}")
+    assert look(copy)[0]["certificates"] == {"client": "not signed by the CA in ca.pem"}
 
 
-def test_authority_without_its_key_is_refused(copy):
+def test_host_at_another_address_gets_another_certificate(copy):
+    assert look(copy, names=needed(reached=["10.1.1.1"]))[0]["certificates"] == {"scheduler": "not for 10.1.1.1"}
+    assert nothing(copy, names=needed(reached=["HEAD", "127.0.0.1"])) == []
+
+
+def test_run_for_some_hosts_leaves_the_certificates_of_the_others(copy):
+    before = tree(copy)
+    make(copy, "certificates", names=needed("worker1"))
+    after = tree(copy)
+    assert {name for name in after if after[name] != before[name]} == {
+        f"{name}.{kind}" for name in ("client", "scheduler", WORKERS[0]) for kind in ("pem", "key")
+    }
+    assert rejected(Directory(str(copy)), ["scheduler", "client", *WORKERS]) == []
+
+
+def test_ca_of_another_program_signs_too(tmp_path):
+    """Its key identifier may be counted in another way."""
+    own = Own(tmp_path / "tls")
+    for path in [*(tmp_path / "tls").iterdir()]:
+        if path.stem != "ca":
+            path.unlink()
+    own.write("ca", own.key_of_ca, own.ca)
+    make(tmp_path / "tls")
+    assert rejected(Directory(str(tmp_path / "tls")), ["scheduler", "client", *WORKERS], "head", strict=True) == []
+
+
+# Renewal
+
+
+def test_certificates_that_expire_soon_are_renewed(tmp_path):
+    now = time.time()
+    make(tmp_path / "tls", now=now - 340 * DAY)
+    before = tree(tmp_path / "tls")
+    done = run(tmp_path / "tls", "--check")
+    assert changes(done) == 1 and tree(tmp_path / "tls") == before
+    done = run(tmp_path / "tls")
+    assert changes(done) == 1
+    until = making.date(now + 25 * DAY)
+    assert f"New certificates: client, scheduler, workers/worker1, workers/worker2 (expires on {until})." in done.stdout
+    assert "Run client.yml, so that users get the new client certificate" in done.stdout
+    assert tree(tmp_path / "tls")["ca.pem"] == before["ca.pem"]
+    assert changes(run(tmp_path / "tls")) == 0
+
+
+def test_days_before_the_end_are_the_users_choice(copy):
+    assert set(look(copy, days=400, warn_days=366)[0]["certificates"]) == set(needed())
+    assert nothing(copy, days=400, warn_days=360) == []
+
+
+def test_expired_certificate_is_renewed(tmp_path):
+    make(tmp_path / "tls", now=time.time() - 400 * DAY)
+    made = make(tmp_path / "tls")
+    assert set(made["certificates"]) == set(needed()) and not made["authority"]
+    assert made["certificates"]["client"].startswith("expired on ")
+    assert rejected(Directory(str(tmp_path / "tls")), list(needed()), "head") == []
+
+
+def test_certificate_that_is_not_valid_yet_is_renewed(tmp_path):
+    """It was made while the controller's clock was ahead."""
+    make(tmp_path / "tls")
+    make(tmp_path / "tls", "certificates", now=time.time() + 3 * DAY)
+    assert make(tmp_path / "tls")["certificates"]["client"].startswith("not valid before")
+
+
+def test_ca_that_expires_soon_is_replaced_and_trusted_until_its_end(tmp_path):
+    now = time.time()
+    made = tmp_path / "tls"
+    make(made, now=now - 3600 * DAY)
+    make(made, now=now - 30 * DAY)  # certificates end with the CA at the latest
+    old = shutil.copytree(made, tmp_path / "old")
+    assert Directory(str(made)).expires("client") <= Directory(str(made)).expires("ca")
+    wanted = make(made, now=now)
+    assert wanted["authority"] and "so there is a new CA" in only(wanted["warnings"])
+    # Members with the old files and with the new ones accept each other.
+    for server, client in ((made, old), (old, made)):
+        assert accepts(server, client) == ""
+    assert make(made, now=now)["certificates"] == {}
+    # After its end it is forgotten.
+    later = now + 100 * DAY
+    make(made, now=later)
+    assert make(made, now=later)["finish"] and not (made / "previous-ca.pem").exists()
+    assert make(made, now=later) == {**making.nothing(), "warnings": []}
+
+
+def test_ca_that_somebody_else_made_is_not_replaced(tmp_path):
+    own = Own(tmp_path / "tls", ca={"days": 40})
+    own.write("ca", own.key_of_ca, own.ca)
+    wanted, problems, warnings = look(tmp_path / "tls")
+    assert not wanted["authority"] and not problems
+    assert "was not made by the collection: replace it, or have a new CA made" in only(warnings)
+
+
+def test_every_run_would_renew(copy):
+    problem = only(nothing(copy, days=30, warn_days=30))
+    assert "dask_tls_days is 30, and dask_tls_warn_days is 30: every run would renew" in problem
+
+
+# Interrupted runs, and directories that cannot be used
+
+
+@pytest.mark.parametrize("step", ["makedirs", "open", "rename", "replace"])
+@pytest.mark.parametrize("rotation", ["authority", "certificates"])
+def test_interrupted_run_leaves_all_or_nothing(copy, monkeypatch, step, rotation):
+    before = tree(copy)
+    for count in range(1, 40):
+        calls, real = [], getattr(os, step)
+
+        def fail(*arguments, calls=calls, real=real, count=count, **options):
+            calls.append(arguments)
+            if len(calls) == count and (step != "open" or not str(arguments[0]).endswith(".lock")):
+                raise KeyboardInterrupt
+            return real(*arguments, **options)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, step, fail)
+            try:
+                make(copy, rotation)
+            except KeyboardInterrupt:
+                pass
+            else:
+                if len(calls) < count:
+                    break
+        directory = Directory(str(copy))
+        assert directory.matches("ca") and rejected(directory, list(needed()), "head") == []
+        # The next run finishes what was begun, and is content.
+        assert make(copy) == {**making.nothing(), "warnings": []}
+        directory = Directory(str(copy))
+        assert rejected(directory, list(needed()), "head") == []
+        assert not {".new", ".ready"} & set(os.listdir(copy))
+    else:
+        pytest.fail("it was never carried out")
+    assert tree(copy) != before
+
+
+def test_directory_that_cannot_be_written_to(copy, tmp_path):
+    """A file stands where it should be; as root, a missing right would not do."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unusable) as error, Directory(str(tmp_path / "file/tls")).locked(write=True):
+        pass
+    assert f"{tmp_path}/file/tls cannot be written to: Not a directory. Let the account" in str(error.value)
+
+
+def test_directory_without_a_lock_is_read(copy):
+    (copy / ".lock").unlink()
+    with Directory(str(copy)).locked(write=False):
+        assert nothing(copy) == []
+    assert not (copy / ".lock").exists()
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777])
+def test_directory_that_everybody_may_write_to_is_rejected(copy, mode):
+    copy.chmod(mode)
+    if mode == 0o777:
+        problem = only(nothing(copy))
+        assert f"{copy} is no place for keys: {copy} can be written to by every local user. Take that" in problem
+    copy.chmod(0o700)
+    (copy.parent / "open").mkdir()
+    (copy.parent / "open").chmod(mode)
+    inside = copy.rename(copy.parent / "open/tls")
+    assert bool(exposed(str(inside))) == (mode == 0o777)
+    link = copy.parent / "link"
+    link.symlink_to(inside)
+    assert bool(exposed(str(link))) == (mode == 0o777)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_directory_of_another_user_in_a_shared_place_is_rejected(copy):
+    (copy.parent / "open").mkdir()
+    (copy.parent / "open").chmod(0o1777)
+    inside = copy.rename(copy.parent / "open/tls")
+    os.chown(inside, 65534, -1)
+    assert f"{inside} belongs to another user" in only(nothing(inside))
+
+
+def test_ca_without_its_key_is_rejected(copy):
     (copy / "ca.key").unlink()
-    (problem,) = nothing(copy)
+    problem = only(nothing(copy))
     assert "ca.key does not exist, but ca.pem does" in problem and "dask_tls_certificates" in problem
 
 
-def test_file_that_is_no_certificate_is_refused(copy):
-    (copy / "worker.pem").write_text("nonsense\n")
-    (problem,) = nothing(copy)
-    assert "worker.pem holds no certificate" in problem
+def test_ca_with_another_key_is_rejected(copy, stranger):
+    shutil.copy(stranger / "ca.key", copy / "ca.key")
+    assert "ca.key is not the key of ca.pem. Restore both" in only(nothing(copy))
 
 
-def test_another_authority_than_a_hosts_is_refused(copy):
+def test_ca_that_is_none_is_rejected(copy):
+    for kind in ("pem", "key"):
+        shutil.copy(copy / f"client.{kind}", copy / f"ca.{kind}")
+    assert "ca.pem is not the certificate of a CA (basic constraints without CA:TRUE)" in only(nothing(copy))
+
+
+def test_ca_of_the_future_is_rejected(tmp_path):
+    make(tmp_path / "tls", now=time.time() + 2 * DAY)
+    assert "ca.pem is not valid before" in only(nothing(tmp_path / "tls"))
+
+
+def test_another_ca_than_a_hosts_is_rejected(copy):
     known = fingerprints((copy / "ca.pem").read_text())
-    assert nothing(copy, authorities={"host1": known, "host2": []}) == []
-    (problem,) = nothing(copy, authorities={"host1": known, "host2": ["0" * 64]})
-    assert problem.startswith("host2: the authority in") and "dask_tls_directory" in problem
+    hosts = {"host1": {"authorities": known}, "host2": {"authorities": []}}
+    assert nothing(copy, hosts=hosts) == []
+    problem = only(nothing(copy, hosts={**hosts, "host2": {"authorities": ["0" * 64]}}))
+    assert problem.startswith("host2: the CA in") and "dask_tls_directory" in problem
 
 
-def test_expired_certificate_is_refused(copy):
-    make(copy, "certificates", dask_tls_days=0)
-    time.sleep(1)
-    problems = nothing(copy)
-    assert len(problems) == 3 and "client.pem has expired. Run rotate_certificates.yml" in problems[0]
-    # And rotation is the way out.
-    wanted, problems = plan(str(copy), True, HOSTS, {}, "certificates")
-    assert (wanted["certificates"], problems) == (["client", "scheduler", "worker"], [])
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("client.pem", b"nonsense\n", "client.pem holds no certificate in PEM form. Replace it"),
+        ("client.pem", b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", "that cannot be read ("),
+        ("ca.pem", b"\x30\x82\xff\xfe", "ca.pem is not a text. Convert it to PEM"),
+        ("scheduler.key", b"nonsense\n", "scheduler.key cannot be used ("),
+        ("scheduler.key", None, "scheduler.key cannot be read: Is a directory"),
+    ],
+    ids=["no certificate", "broken certificate", "DER", "no key", "directory"],
+)
+@pytest.mark.parametrize("whose", ["made", "own"])
+def test_file_that_cannot_be_used_is_rejected_without_a_traceback(copy, name, content, said, whose):
+    for kind in ("pem", "key"):  # what one's own are called
+        shutil.copy(copy / f"{WORKERS[0]}.{kind}", copy / f"worker.{kind}")
+    (copy / name).unlink()
+    (copy / name).write_bytes(content) if content else (copy / name).mkdir()
+    problems = []
+    try:  # the action plugin reports it
+        problems = look(copy)[1] if whose == "made" else own_problems(Directory(str(copy)), False, {}, "head")[0]
+    except Unusable as error:
+        problems.append(str(error))
+    assert said in only(problems)
 
 
-def test_own_certificates(copy):
-    (copy / "ca.key").unlink()
-    assert nothing(copy, made=False) == []
-    (copy / "client.key").unlink()
-    shutil.copy(copy / "scheduler.key", copy / "worker.key")
-    first, second = nothing(copy, made=False)
-    assert "worker.key is not the key of worker.pem" in first
-    assert "client.key does not exist" in second
+def test_file_that_cannot_be_used_fails_the_run(copy):
+    (copy / "ca.pem").write_bytes(b"\x30\x82\xff\xfe")
+    for whose in ("made", "own"):
+        done = run(copy, dask_tls_certificates=whose)
+        assert done.returncode != 0
+        said = " ".join((done.stdout + done.stderr).split())
+        assert f"{copy}/ca.pem is not a text. Convert it to PEM" in said and "Traceback" not in said
 
 
-def test_own_certificates_of_another_authority_are_refused(copy, stranger):
-    shutil.copy(stranger / "ca.pem", copy / "ca.pem")
-    problems = nothing(copy, made=False)
-    assert len(problems) == 3 and all("is not signed by the authority in ca.pem" in problem for problem in problems)
+def test_cryptography_is_missing(tmp_path):
+    (tmp_path / "cryptography.py").write_text("raise ImportError('it is broken')\n")
+    done = run(tmp_path / "tls", environment={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode != 0
+    said = " ".join((done.stdout + done.stderr).split())
+    assert "cannot import cryptography, which certificates need (it is broken). Install the package" in said
+    assert "Traceback" not in said and not (tmp_path / "tls").exists()
 
 
-# A new authority
+# Clocks of hosts
 
 
-def test_new_authority_step_by_step(made, begun, renewed):
+@pytest.mark.parametrize(
+    ("seconds", "fine"), [(0, True), (-600, True), (-86000, True), (-90000, False), (366 * DAY, False), (90000, True)]
+)
+def test_certificate_that_is_not_valid_by_a_hosts_clock(copy, seconds, fine):
+    hosts = {"worker1": {"clock": [seconds - 1, seconds + 1], "certificates": [WORKERS[0]]}}
+    for path in (copy, copy.parent / "new"):  # for certificates that are there, and for those that would be made
+        problems = look(path, hosts=hosts)[1]
+        assert bool(problems) is not fine
+        if problems:
+            problem = only(problems)
+            assert problem.startswith("worker1: its clock is") and "Set the clock of the host" in problem
+
+
+# A new CA
+
+
+def test_new_ca_step_by_step(made, begun, renewed):
     old = fingerprints((made / "ca.pem").read_text())
     both = fingerprints(Directory(str(begun)).trusted())
     assert len(both) == 2 and old[0] in both
     # Cut off here, nothing is to be done by site.yml, no third one is made, and it is too early to end it.
-    assert nothing(begun, authorities={"host1": old}) == []
-    assert plan(str(begun), True, HOSTS, {}, "authority")[0]["authority"] is False
-    assert "signed by the previous authority" in plan(str(begun), True, HOSTS, {}, "finish")[1][0]
+    assert nothing(begun, hosts={"host1": {"authorities": old}}) == []
+    assert look(begun, "authority")[0]["authority"] is False
+    assert "signed by the previous CA" in look(begun, "finish")[1][0]
     assert nothing(renewed) == []
-    assert plan(str(renewed), True, HOSTS, {}, "finish")[1] == []
-    assert plan(str(renewed), True, HOSTS, {}, "authority")[0]["authority"] is True
+    assert look(renewed, "finish")[:2] == ({**making.nothing(), "finish": True}, [])
+    assert look(renewed, "authority")[0]["authority"] is True
 
 
-def test_new_authority_that_was_cut_off_before_it_was_made(copy):
-    shutil.copy(copy / "ca.pem", copy / "previous-ca.pem")
-    assert plan(str(copy), True, HOSTS, {}, "authority")[0] == {"authority": True, "certificates": []}
-    assert plan(str(copy), True, HOSTS, {})[0] == {"authority": True, "certificates": []}
+def test_previous_ca_is_kept_for_hosts_outside_the_run(begun, tmp_path):
+    where = Path(shutil.copytree(begun, tmp_path / "tls"))
+    make(where, "certificates", names=needed("worker1"))
+    problem = only(look(where, "finish", names=needed("worker1"), others=[WORKERS[1]])[1])
+    assert f"{WORKERS[1]}.pem is signed by the previous CA" in problem and "for all hosts" in problem
+
+
+def accepts(server, client):
+    """Why a handshake between the scheduler of one directory and a worker of another fails; empty if it does not."""
+    sides = []
+    for path, name, purpose in ((server, "scheduler", "CLIENT_AUTH"), (client, WORKERS[0], "SERVER_AUTH")):
+        directory = Directory(str(path))
+        (path / "trusted").write_text(directory.trusted())
+        (path / "bundle").write_text(directory.bundle(name))
+        sides.append(context(getattr(ssl.Purpose, purpose), str(path / "trusted"), str(path / "bundle")))
+    try:
+        handshake(*sides)
+    except Rejected as failure:
+        return str(failure)
+    return ""
+
+
+def test_members_before_and_after_a_step_accept_each_other(made, begun, renewed, tmp_path):
+    steps = [Path(shutil.copytree(step, tmp_path / str(number))) for number, step in enumerate((made, begun, renewed))]
+    assert {accepts(server, client) for server in steps for client in steps} == {""}
+
+
+# Certificates of one's own
+
+
+PLAIN = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+
+
+class Own:
+    """A directory with somebody's own CA and certificates; keyword arguments say what is unusual about one of them."""
+
+    def __init__(self, path, **unusual):
+        self.path = path
+        self.path.mkdir(parents=True)
+        self.unusual = unusual
+        self.key_of_ca = self.key("ca")
+        self.ca = self.certificate("ca", self.key_of_ca, None, self.key_of_ca)
+        self.chain = []
+        (path / "ca.pem").write_bytes(self.pem(self.ca))
+        for name in ("scheduler", "worker", "client"):
+            key = self.key(name)
+            self.write(name, key, self.certificate(name, key, self.ca, self.key_of_ca))
+
+    def key(self, name):
+        kind = self.unusual.get(name, {}).get("key", "ec")
+        if kind.startswith("rsa"):
+            return rsa.generate_private_key(65537, int(kind[3:]))
+        kinds = {"ed25519": ed25519.Ed25519PrivateKey.generate, "dsa": lambda: dsa.generate_private_key(2048)}
+        return kinds.get(kind, lambda: ec.generate_private_key(ec.SECP256R1()))()
+
+    def certificate(self, name, key, issuer, issuer_key, kind=None):
+        about = self.unusual.get(name, {})
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"own {name}")])
+        start = time.time() + about.get("start", -2) * DAY
+        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer.subject if issuer else subject)
+        builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
+        moments = [making.datetime.datetime.fromtimestamp(at, making.datetime.timezone.utc)
+                   for at in (start, time.time() + about.get("days", 300) * DAY)]  # fmt: skip
+        builder = builder.not_valid_before(moments[0]).not_valid_after(moments[1])
+        usages = about.get("usages", ["CLIENT_AUTH"] + ["SERVER_AUTH"] * (name != "client"))
+        is_ca = about.get("ca", (kind or name) == "ca")
+        if is_ca is not None:
+            builder = builder.add_extension(x509.BasicConstraints(is_ca, None), True)
+        if (kind or name) == "ca":
+            identity = x509.SubjectKeyIdentifier(b"counted in another way")
+            builder = builder.add_extension(identity, False)
+            if "keyCertSign" in about.get("keyUsage", "keyCertSign"):
+                builder = builder.add_extension(making.key_usage(key_cert_sign=True), True)
+            else:
+                builder = builder.add_extension(making.key_usage(digital_signature=True), True)
+        else:
+            builder = builder.add_extension(
+                x509.ExtendedKeyUsage([getattr(x509.ExtendedKeyUsageOID, usage) for usage in usages]), False
+            )
+            identity = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+            identity = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identity)
+            if not about.get("loose"):
+                builder = builder.add_extension(identity, False)
+            names = [x509.DNSName(host) for host in about.get("hosts", ["head", "localhost"])]
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
+        return builder.sign(issuer_key, None if isinstance(issuer_key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
+
+    def pem(self, certificate):
+        return certificate.public_bytes(serialization.Encoding.PEM)
+
+    def write(self, name, key, *chain, password=None):
+        (self.path / f"{name}.pem").write_bytes(b"".join(map(self.pem, chain)))
+        protection = serialization.BestAvailableEncryption(password) if password else PLAIN[2]
+        form = *PLAIN[:2], protection
+        (self.path / f"{name}.key").write_bytes(key.private_bytes(*form))
+
+    def sign_with_sha1(self, name):
+        (self.path / "ca.key").write_bytes(self.key_of_ca.private_bytes(*PLAIN))
+        for command in (
+            f"req -new -subj /CN=own -key {name}.key -out request",
+            f"x509 -req -sha1 -days 9 -in request -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem",
+        ):
+            subprocess.run(["openssl", *command.split()], cwd=self.path, capture_output=True, check=True)
+
+    def problems(self, joins=False, hosts=None, dashboard="head", **arguments):
+        return own_problems(Directory(str(self.path)), joins, hosts or {}, dashboard, **arguments)[0]
+
+
+GOOD = {
+    "as they should be": {},
+    "RSA of 2048 bits": {name: {"key": "rsa2048"} for name in ("ca", "scheduler", "worker", "client")},
+    "Ed25519": {name: {"key": "ed25519"} for name in ("ca", "scheduler", "worker", "client")},
+    "no key identifier": {name: {"loose": True} for name in ("scheduler", "worker", "client")},
+}
+
+
+@pytest.mark.parametrize("which", GOOD)
+def test_own_certificates_that_work_are_accepted(tmp_path, which):
+    assert Own(tmp_path / "tls", **GOOD[which]).problems() == []
+
+
+BAD = {
+    "scheduler without client usage": (
+        {"scheduler": {"usages": ["SERVER_AUTH"]}},
+        "scheduler.pem is rejected as the certificate of a client (the scheduler connects to the scheduler): its extended "
+        "key usage lacks clientAuth",
+    ),
+    "worker without client usage": (
+        {"worker": {"usages": ["SERVER_AUTH"]}},
+        "(the worker connects to the scheduler): its ext",
+    ),
+    "worker without server usage": (
+        {"worker": {"usages": ["CLIENT_AUTH"]}},
+        "worker.pem is rejected as the certificate of a server (the scheduler connects to the worker): its extended key "
+        "usage lacks serverAuth",
+    ),
+    "client for servers alone": (
+        {"client": {"usages": ["SERVER_AUTH"]}},
+        "client.pem is rejected as the certificate of a client",
+    ),
+    "expired": ({"worker": {"start": -9, "days": -1}}, "worker.pem expired on "),
+    "expired CA": ({"ca": {"start": -9, "days": -1}}, "ca.pem expired on "),
+    "not valid yet": ({"client": {"start": 2}}, "client.pem is not valid before "),
+    "CA not valid yet": ({"ca": {"start": 2}}, "ca.pem is not valid before "),
+    "CA that is none": (
+        {"ca": {"ca": False}},
+        "ca.pem is not the certificate of a CA (basic constraints without CA:TRUE)",
+    ),
+    "CA that must not sign": ({"ca": {"keyUsage": ""}}, "its key usage lacks keyCertSign"),
+    "weak digest": ({}, "weak digest, such as SHA-1"),
+    "short key": ({"worker": {"key": "rsa1024"}}, "worker.pem cannot be loaded: its key is too short"),
+    "short key of the CA": ({"ca": {"key": "rsa1024"}}, "the key of its CA is too short"),
+    "DSA": ({"client": {"key": "dsa"}}, "client.pem"),
+    "another name": (
+        {"scheduler": {"hosts": ["elsewhere"]}},
+        "which is asked as head: it does not name the host. Add that name",
+    ),
+}
+
+
+@pytest.mark.parametrize("which", BAD)
+def test_own_certificates_that_cannot_work_are_rejected(tmp_path, which):
+    unusual, said = BAD[which]
+    own = Own(tmp_path / "tls", **unusual)
+    if which == "weak digest":  # which cryptography does not make
+        own.sign_with_sha1("client")
+    problems = own.problems()
+    assert problems and all(problem.startswith(str(tmp_path / "tls")) for problem in problems)
+    assert any(said in problem for problem in problems), problems
+    # What is wrong with one certificate is said once, and not of another one.
+    assert len(problems) == 1 or (which in ("CA that must not sign", "short key of the CA") and len(problems) < 4)
+
+
+def test_own_files_that_are_missing_or_do_not_match_are_rejected(tmp_path):
+    own = Own(tmp_path / "tls")
+    (own.path / "client.key").unlink()
+    shutil.copy(own.path / "scheduler.key", own.path / "worker.key")
+    first, second = own.problems()
+    assert "worker.key is not the key of worker.pem" in first
+    assert "client.key does not exist" in second
+    (own.path / "ca.pem").unlink()
+    assert f"{own.path}/ca.pem does not exist. Replace it, or leave dask_tls_certificates" in only(own.problems())
+
+
+def test_own_key_with_a_passphrase_is_rejected_and_nobody_is_asked(tmp_path):
+    own = Own(tmp_path / "tls")
+    key = own.key("worker")
+    own.write("worker", key, own.certificate("worker", key, own.ca, own.key_of_ca), password=b"secret")
+    assert "worker.key cannot be used (" in only(own.problems())
+    assert "without a passphrase is needed" in only(own.problems())
+
+
+def test_own_certificates_of_another_ca_are_rejected(tmp_path, made):
+    own, other = Own(tmp_path / "tls"), Own(tmp_path / "other")
+    shutil.copy(other.path / "ca.pem", own.path / "ca.pem")
+    problems = own.problems()
+    assert "scheduler.pem is rejected" in problems[0] and "worker.pem is rejected" in problems[1]
+    assert all("it is not signed by a CA in ca.pem, which has another key" in problem for problem in problems)
+    (own.path / "ca.pem").write_text(Path(made / "ca.pem").read_text())
+    assert "it is not signed by a CA in ca.pem, and the chain" in own.problems()[0]
+
+
+def test_own_chain_of_intermediate_cas(tmp_path):
+    own = Own(tmp_path / "tls")
+    between = own.key("between")
+    intermediate = own.certificate("between", between, own.ca, own.key_of_ca, kind="ca")
+    key = own.key("worker")
+    leaf = own.certificate("worker", key, intermediate, between)
+    own.write("worker", key, leaf, intermediate)
+    assert own.problems() == []
+    own.write("worker", key, leaf)
+    assert "worker.pem is rejected" in only(own.problems()) and "the chain in the file does not lead to one" in only(
+        own.problems()
+    )
+    # The intermediate CA alone in ca.pem is enough for Python 3.13, but not for older ones.
+    for name in ("scheduler", "worker", "client"):
+        key = own.key(name)
+        own.write(name, key, own.certificate(name, key, intermediate, between))
+    (own.path / "ca.pem").write_bytes(own.pem(intermediate))
+    assert all("the CA that signs the one in ca.pem is missing there" in problem for problem in own.problems())
+    (own.path / "ca.pem").write_bytes(own.pem(intermediate) + own.pem(own.ca))
+    assert own.problems() == []
+
+
+def test_own_certificates_for_somebody_elses_scheduler(tmp_path):
+    own = Own(tmp_path / "tls")
+    (own.path / "scheduler.pem").unlink()
+    assert own.problems(joins=True, dashboard="") == []
+    assert "scheduler.pem does not exist" in only(own.problems())
+
+
+def test_own_certificate_that_a_proxy_cannot_verify(tmp_path):
+    own = Own(tmp_path / "tls", scheduler={"hosts": ["head"]})
+    assert own.problems() == []
+    problem = only(own.problems(dashboard="localhost"))
+    assert "Add that name to it, or set dask_dashboard_proxy to false" in problem
+
+
+def test_own_certificates_that_python_3_13_would_not_take_for_the_dashboard(tmp_path):
+    own = Own(tmp_path / "tls", scheduler={"loose": True})
+    assert own.problems(strict=False) == []
+    assert "rejected as the certificate of the dashboard" in only(own.problems(strict=True))
+
+
+def test_own_certificates_that_expire_soon_are_warned_of(tmp_path):
+    own = Own(tmp_path / "tls", worker={"days": 20})
+    problems, warnings = own_problems(Directory(str(own.path)), False, {}, "head")
+    assert problems == [] and "worker.pem expires on" in only(warnings)
+
+
+def test_own_certificates_are_checked_by_hosts_clocks(tmp_path):
+    own = Own(tmp_path / "tls")
+    hosts = {"node1": {"clock": [-3 * DAY - 1, -3 * DAY + 1], "certificates": ["worker"]}}
+    assert only(own.problems(hosts=hosts)).startswith(
+        "node1: its clock is 72 h behind the controller's, and ca.pem is valid"
+    )
+
+
+@pytest.mark.parametrize("rotation", ["authority", "finish"])
+def test_ca_of_ones_own_is_not_rotated(tmp_path, rotation):
+    own = Own(tmp_path / "tls")
+    before = tree(own.path)
+    inventory = copies.deepcopy(INVENTORY)
+    done = run(own.path, inventory=inventory, dask_tls_certificates="own", __dask_renewed=rotation)
+    assert done.returncode != 0 and tree(own.path) == before
+    said = " ".join((done.stdout + done.stderr).split())
+    assert f"dask_tls_rotation is {rotation}, but the certificates are your own" in said
+
+
+def test_workers_of_somebody_elses_scheduler_need_own_certificates(tmp_path):
+    variables = {
+        "dask_scheduler_address": "tls://10.0.0.5:8786",
+        "inventory": {"dask_workers": INVENTORY["dask_workers"]},
+    }
+    done = run(tmp_path / "tls", **variables)
+    assert done.returncode != 0 and not (tmp_path / "tls").exists()
+    assert "The scheduler is somebody else's, and so must be the certificates" in done.stdout + done.stderr
+    own = Own(tmp_path / "own")
+    for kind in ("pem", "key"):
+        (own.path / f"scheduler.{kind}").unlink()
+    assert changes(run(own.path, dask_tls_certificates="own", **variables, __dask_renewed="certificates")) == 0
 
 
 # Servers
@@ -276,7 +875,7 @@ def install(directory, where):
     """Lay the files as the module `certificates` does on a host."""
     source = Directory(str(directory))
     where.mkdir(exist_ok=True)
-    texts = {"ca": source.trusted(), "scheduler": source.bundle("scheduler"), "worker": source.bundle("worker")}
+    texts = {"ca": source.trusted(), "scheduler": source.bundle("scheduler"), "worker": source.bundle(WORKERS[0])}
     for name, text in texts.items():
         (where / f"{name}.new").write_text(text)
         (where / f"{name}.new").rename(where / f"{name}.pem")
@@ -323,7 +922,7 @@ def summary(url, directory):
 def seen(made, tmp_path):
     """A host's certificates as `host_info` sees them, and what is to be installed there."""
     directory = Directory(str(made))
-    texts = {"authorities": directory.trusted(), "certificates": {"worker": directory.bundle("worker")}}
+    texts = {"authorities": directory.trusted(), "certificates": {"worker": directory.bundle(WORKERS[0])}}
     tls = tmp_path / "tls"
     tls.mkdir()
     (tls / "ca.pem").write_text(texts["authorities"])
@@ -371,7 +970,7 @@ def test_servers_read_new_certificates_while_they_run(made, begun, renewed, tmp_
         with worker(started, "w", *preload, nanny=nanny, runtime=True, settings=settings(where, "worker")) as process:
             assert computes(started.address, made)
             told = summary(url, made)
-            assert told["workers"][0]["certificate_expires"] == Directory(str(made)).expires("worker")
+            assert told["workers"][0]["certificate_expires"] == Directory(str(made)).expires(WORKERS[0])
             assert told["scheduler"]["certificate_expires"] == Directory(str(made)).expires("scheduler")
             pids = started.process.pid, told["workers"][0]["pid"]
 
@@ -395,7 +994,7 @@ def test_servers_read_new_certificates_while_they_run(made, begun, renewed, tmp_
                 wait_until(lambda: not computes(started.address, begun), interval=0.5)
                 assert computes(started.address, finished)
                 assert future.result(20) is None and client.gather(kept) == [b"kept"]
-            expires = Directory(str(finished)).expires("worker")
+            expires = Directory(str(finished)).expires(WORKERS[0])
             wait_until(lambda: summary(url, finished)["workers"][0]["certificate_expires"] == expires)
             assert (started.process.pid, summary(url, finished)["workers"][0]["pid"]) == pids
             with pytest.raises(urllib.error.URLError):

@@ -141,13 +141,24 @@ def test_other_users_read_no_key_and_open_no_socket(cluster):
 
 def test_certificates_change_under_load(cluster, play, load):
     before, pids = cluster.summary(), cluster.pids()
-    for rotation in ("certificates", "authority", "finish"):
-        run = play("rotate_certificates", "-e", f"dask_tls_rotation={rotation}")
+    soon = ["-e", "dask_tls_days=20", "-e", "dask_tls_warn_days=10"]
+    for rotation, arguments in (("authority", []), ("finish", []), ("certificates", soon)):
+        run = play("rotate_certificates", "-e", f"dask_tls_rotation={rotation}", *arguments)
         assert run.returncode == 0, run.output
-        assert "The cluster is healthy" in run.output
         if rotation == "authority":
+            assert "The cluster is healthy" in run.output
             # In the time between, old certificates are good still.
             assert cluster.compute("print(client.submit(sum, (1, 2), pure=False).result())") == "3\n"
+    # site.yml renews what expires soon, and says so.
+    predicted = play("site", "--check")
+    assert predicted.returncode == 0, predicted.output
+    assert re.search(
+        r"New certificates: client, scheduler, workers/worker1, workers/worker2 \(expires on", predicted.output
+    )
+    assert all(predicted.changed[host] for host in (cluster.scheduler, *cluster.workers))
+    run = play("site")
+    assert run.returncode == 0, run.output
+    assert "workers/worker1, workers/worker2 (expires on" in run.output and "The cluster is healthy" in run.output
     after = cluster.summary()
     assert after["scheduler"]["id"] == before["scheduler"]["id"] and cluster.pids(after) == pids
     assert after["scheduler"]["certificate_expires"] > before["scheduler"]["certificate_expires"]
@@ -160,6 +171,19 @@ def test_certificates_change_under_load(cluster, play, load):
     again = play("site")
     assert again.returncode == 0, again.output
     assert not any(again.changed.values())
+
+
+def test_each_worker_host_has_a_certificate_of_its_own(cluster):
+    """Its pages are asked by its name or address, as monitoring does."""
+    texts = set()
+    for name, port in (("worker1", 8900), ("worker2", 8900)):
+        address = cluster.variables[name]["ansible_host"]
+        context = ssl.create_default_context(cafile=cluster.certificates / "ca.pem")
+        for asked in (address, name):
+            with socket.create_connection((address, port), 10) as plain:
+                with context.wrap_socket(plain, server_hostname=asked) as encrypted:
+                    texts.add(encrypted.getpeercert(binary_form=True))
+    assert len(texts) == 2
 
 
 def test_certificates_that_expire_soon_are_told(cluster, play):

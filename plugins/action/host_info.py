@@ -1,0 +1,26 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Look at a host, and compare its clock with the controller's."""
+
+from __future__ import annotations
+
+import time
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import bounds
+
+
+class ActionModule(ActionBase):
+    """See the documentation of the module of the same name."""
+
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        before = time.time()
+        result.update(self._execute_module(module_args=self._task.args, task_vars=task_vars))
+        # Another user's module of this name, or one that failed, has none.
+        if "clock" in result:
+            result["clock"] = bounds(before, time.time(), *result["clock"])
+        return result

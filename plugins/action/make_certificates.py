@@ -1,0 +1,171 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Check a cluster's certificates on the controller, and make those that are missing or expire soon."""
+
+from __future__ import annotations
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import (
+    Directory,
+    Unusable,
+    make,
+    nothing,
+    plan,
+    worker_name,
+)
+from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import REMEDY_MADE, own_problems, rejected
+from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+
+#: Where a host asks itself.
+LOCAL = ["localhost", "127.0.0.1"]
+
+GROUPS = {"scheduler": "dask_scheduler", "worker": "dask_workers"}
+
+DEFAULTS = {"joins": False, "rotation": "", "scheduler_hosts": [], "dashboard_host": "", "days": 365, "warn_days": 30}
+
+
+def described(infos, groups, hostvars, made):
+    """What matters here of each host. ``infos`` has `host_info` results by host, ``groups`` hosts by group."""
+    found = {}
+    for host, info in infos.items():
+        kinds = [kind for kind, group in GROUPS.items() if host in groups.get(group, [])]
+        found[host] = {
+            "kinds": kinds,
+            "certificates": [worker_name(host) if kind == "worker" and made else kind for kind in kinds],
+            "reached": [
+                host,
+                hostvars[host].get("ansible_host"),
+                info.get("address"),
+                *info.get("worker_addresses", {}).values(),
+                *LOCAL,
+            ],
+            "authorities": info.get("authorities", []),
+            "clock": info.get("clock"),
+        }
+    return found
+
+
+def needed_names(hosts, scheduler_hosts):
+    """By the name of each certificate of the run, the names and addresses that it must be for."""
+    found = {"client": ["client"]}
+    for about in hosts.values():
+        for kind, name in zip(about["kinds"], about["certificates"]):
+            found[name] = [*scheduler_hosts, *about["reached"]] if kind == "scheduler" else about["reached"]
+    return found
+
+
+def strict(infos):
+    """Whether a host has Python 3.13 or newer."""
+    versions = [info.get("python", {}).get("version", "0.0").split(".") for info in infos.values()]
+    return any((int(version[0]), int(version[1])) >= (3, 13) for version in versions)
+
+
+def sample(names):
+    """Of these names of certificates, those to try: two of workers, which are made in the same way, are enough."""
+    workers = [name for name in names if name.startswith("workers/")]
+    return [name for name in names if name not in workers[2:]]
+
+
+def report(wanted, directory):
+    """What was made and why, a line each reason."""
+    lines = [f"A new CA: {directory.shown('ca.pem')}."] if wanted["authority"] else []
+    by_reason = {}
+    for name, reason in wanted["certificates"].items():
+        by_reason.setdefault(reason, []).append(name)
+    for reason, names in by_reason.items():
+        more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+        lines.append(f"New certificates: {', '.join(names[:10])}{more} ({reason}).")
+    if wanted["certificates"].get("client", "missing") != "missing":
+        lines.append("Run client.yml, so that users get the new client certificate before the old one expires.")
+    if wanted["finish"]:
+        lines.append("The previous CA is no longer trusted.")
+    return "\n".join(lines)
+
+
+class ActionModule(ActionBase):
+    """See the documentation of the module of the same name."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        result = dict(super().run(tmp, task_vars), needed=False)
+        arguments, groups = {**DEFAULTS, **self._task.args}, task_vars["groups"]
+        made = arguments["made"]
+        hosts = described(arguments["hosts"], groups, task_vars["hostvars"], made)
+        arguments["others"] = [
+            "scheduler",
+            *(worker_name(host) for host in groups.get("dask_workers", []) if host not in hosts),
+        ]
+        try:
+            directory = Directory(arguments["directory"])
+            with directory.locked(write=False):
+                wanted, problems, warnings = self._decide(directory, made, hosts, arguments)
+                if made and not problems:
+                    problems = self._try(directory, wanted, hosts, arguments)
+            if wanted != nothing() and not problems and not self._task.check_mode:
+                with directory.locked(write=True):  # where another run may have made them meanwhile
+                    wanted, problems, warnings = self._decide(directory, made, hosts, arguments)
+                    problems = problems or self._make(directory, wanted, hosts, arguments)
+            result["report"] = report(wanted, directory)
+        except Unusable as error:
+            return refuse(result, [str(error)])
+        files = ["ca"] * wanted["authority"] + list(wanted["certificates"])
+        result["needed"] = result["changed"] = bool(files or wanted["finish"])
+        result.update(
+            authority=wanted["authority"],
+            certificates=sorted(wanted["certificates"]),
+            warnings=warnings,
+        )
+        if result["changed"]:
+            shown = "".join(f"{name}.pem\n" for name in files)
+            result["diff"] = {"before_header": "", "after_header": directory.path, "before": "", "after": shown}
+        return refuse(result, problems)
+
+    def _decide(self, directory, made, hosts, arguments):
+        rotation, warn_days = arguments["rotation"], int(arguments["warn_days"])
+        if made and arguments["joins"]:
+            return nothing(), [
+                f"The scheduler is somebody else's, and so must be the certificates of workers that join it: put them into "
+                f"{directory.path} and set dask_tls_certificates to own. Where that scheduler does not encrypt, set "
+                "dask_tls to false."
+            ], []  # fmt: skip
+        if made:
+            names = needed_names(hosts, arguments["scheduler_hosts"])
+            return plan(directory, names, hosts, rotation, int(arguments["days"]), warn_days, arguments["others"])
+        if rotation not in ("", "certificates"):
+            return nothing(), [
+                f"dask_tls_rotation is {rotation}, but the certificates are your own (dask_tls_certificates), so "
+                f"the collection makes no CA. Put the new ca.pem, with the old CA below the new one, into {directory.path}, "
+                "run site.yml or rotate_certificates.yml, and replace the other files afterwards."
+            ], []  # fmt: skip
+        problems, warnings = own_problems(
+            directory,
+            arguments["joins"],
+            hosts,
+            arguments["dashboard_host"],
+            strict(arguments["hosts"]),
+            warn_days,
+        )
+        return nothing(), problems, warnings
+
+    def _try(self, directory, wanted, hosts, arguments):
+        """What is wrong with the certificates that are there, or staged, and are not to be replaced."""
+        tried = [
+            name
+            for name in sample(needed_names(hosts, arguments["scheduler_hosts"]))
+            if f"{name}.pem" in directory.staged or (name not in wanted["certificates"] and not directory.missing(name))
+        ]
+        if not tried or arguments["rotation"] == "finish":
+            return []
+        return rejected(directory, tried, arguments["dashboard_host"], strict(arguments["hosts"]), REMEDY_MADE)
+
+    def _make(self, directory, wanted, hosts, arguments):
+        """Make what is wanted, try it, and write it; return what is wrong with it."""
+        if wanted["authority"] or wanted["certificates"]:
+            make(directory, wanted, needed_names(hosts, arguments["scheduler_hosts"]), int(arguments["days"]))
+        problems = self._try(directory, wanted, hosts, arguments)
+        if not problems and wanted != nothing():
+            directory.commit(["cross-ca.pem", "previous-ca.pem"] if wanted["finish"] else [])
+        return problems

@@ -1,0 +1,66 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How far the clocks of hosts are from each other, and from the controller's."""
+
+from __future__ import annotations
+
+#: Seconds that clocks may differ: more than hosts without time synchronisation drift in a week, less than TLS minds.
+TOLERANCE = 5.0
+
+
+def bounds(before, after, started, ended):
+    """Least and greatest number of seconds that a host's clock can be ahead of the controller's.
+
+    Parameters
+    ----------
+    before, after : float
+        The controller's clock before it asked the host, and after it had the answer.
+    started, ended : float
+        The host's clock in between.
+    """
+    return [round(ended - after, 3), round(started - before, 3)]
+
+
+def certain_difference(clock):
+    """Seconds that a host's clock is certainly ahead, negative if behind. ``clock`` is from `bounds`."""
+    least, greatest = clock or (0, 0)
+    return max(least, 0) or min(greatest, 0)
+
+
+def readable(difference):
+    """A difference as part of a sentence, such as ``12 s behind``."""
+    seconds = abs(difference)
+    amount = (
+        f"{seconds:.0f} s"
+        if seconds < 600
+        else f"{seconds / 60:.0f} min"
+        if seconds < 36000
+        else f"{seconds / 3600:.0f} h"
+    )
+    return f"{amount} {'ahead of' if difference > 0 else 'behind'}"
+
+
+def differing(clocks):
+    """A sentence if the clocks of hosts differ from the controller's or from each other.
+
+    Parameters
+    ----------
+    clocks : dict
+        What `bounds` returned, by host.
+    """
+    away = {host: certain_difference(clock) for host, clock in clocks.items()}
+    away = {host: seconds for host, seconds in away.items() if abs(seconds) > TOLERANCE}
+    remedy = "Synchronise the clocks, for example with chrony or systemd-timesyncd."
+    if away:
+        named = sorted(away, key=lambda host: -abs(away[host]))
+        shown = "; ".join(f"{host} is {readable(away[host])} the controller" for host in named[:10])
+        more = f"; and {len(named) - 10} more hosts" if len(named) > 10 else ""
+        if len(away) == len(clocks) > 1 and max(away.values()) - min(away.values()) <= TOLERANCE:
+            remedy = "All hosts agree, so the controller's clock is probably wrong: synchronise it."
+        yield f"Clocks differ: {shown}{more}. {remedy}"
+    elif clocks:
+        first, last = min(clocks, key=lambda host: clocks[host][1]), max(clocks, key=lambda host: clocks[host][0])
+        apart = clocks[last][0] - clocks[first][1]
+        if apart > TOLERANCE:
+            yield f"Clocks differ: {last} is {readable(apart)} {first}. {remedy}"

@@ -1,0 +1,274 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Try certificates before anything is touched: handshakes in memory, as Dask makes them, for every role they play."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import ssl
+import tempfile
+import time
+
+from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import (
+    DAY,
+    Unusable,
+    clock_problems,
+    date,
+    exposed,
+    is_ca,
+    moment,
+)
+
+#: OpenSSL's codes for why a certificate is rejected (X509_V_ERR_...), and what is wrong with it then.
+REASONS = {
+    2: "the CA that signs the one in ca.pem is missing there, so add that too",
+    7: "it is not signed by a CA in ca.pem, which has another key than the CA of that name that signed it",
+    9: "it, or a CA that it depends on, is not valid yet",
+    10: "it, or a CA that it depends on, has expired",
+    18: "it is signed by itself and not in ca.pem",
+    19: "the CA at the end of its chain is not in ca.pem",
+    20: "it is not signed by a CA in ca.pem, and the chain in the file does not lead to one",
+    21: "it is not signed by a CA in ca.pem, and the chain in the file does not lead to one",
+    24: "a certificate that signs it must not: its basic constraints lack CA:TRUE, or its key usage lacks keyCertSign",
+    32: "a certificate that signs it must not: its basic constraints lack CA:TRUE, or its key usage lacks keyCertSign",
+    62: "it does not name the host",
+    64: "it does not name the address",
+    66: "its key is too short",
+    67: "the key of its CA is too short",
+    68: "it, or a CA that it depends on, is signed with a weak digest, such as SHA-1",
+    79: "a certificate that signs it must not: its basic constraints lack CA:TRUE, or its key usage lacks keyCertSign",
+}
+PURPOSE = 26
+
+#: The same, of errors that OpenSSL has before it verifies.
+WEAK = {"EE_KEY_TOO_SMALL": REASONS[66], "CA_KEY_TOO_SMALL": REASONS[67], "CA_MD_TOO_WEAK": REASONS[68]}
+
+#: OpenSSL's security level of Debian, Ubuntu and RHEL: keys of 2048 bits (RSA) or 224 bits (ECC), no SHA-1.
+CIPHERS = "DEFAULT:@SECLEVEL=2"
+
+#: What to do about a certificate of one's own, and about one that the collection made.
+REMEDY = "Replace it, or leave dask_tls_certificates at its default to have certificates made."
+REMEDY_MADE = "Run rotate_certificates.yml to have all certificates made again."
+
+
+class Rejected(Exception):
+    """A handshake failed: ``side`` has the certificate that the other side rejects, because of ``reason``."""
+
+    def __init__(self, side, reason):
+        super().__init__(reason)
+        self.side, self.reason = side, reason
+
+
+def context(purpose, ca_file, bundle=None):
+    """A context like those of Dask, which asks for a certificate of the CA and for no name."""
+    made = ssl.create_default_context(purpose, cafile=ca_file)
+    made.set_ciphers(CIPHERS)
+    # Python before 3.13 wants the whole chain; hosts may have one, whatever the controller has.
+    made.verify_flags &= ~ssl.VERIFY_X509_PARTIAL_CHAIN
+    if bundle:
+        made.load_cert_chain(bundle, password="")  # else OpenSSL would ask at the terminal
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_REQUIRED
+        made.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return made
+
+
+def handshake(server, client, name=None):
+    """Have two contexts speak TLS with each other.
+
+    Raises
+    ------
+    Rejected
+        If one does not accept the other.
+    """
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    sides = {
+        "client": client.wrap_bio(to_client, to_server, server_hostname=name),
+        "server": server.wrap_bio(to_server, to_client, server_side=True),
+    }
+    for dummy in range(10):
+        for side, connection in list(sides.items()):
+            try:
+                connection.do_handshake()
+                del sides[side]
+            except ssl.SSLWantReadError:
+                pass
+            except ssl.SSLCertVerificationError as error:
+                other = "client" if side == "server" else "server"
+                usage = "clientAuth" if other == "client" else "serverAuth"
+                reason = REASONS.get(error.verify_code, error.verify_message)
+                if error.verify_code == PURPOSE:
+                    reason = f"its extended key usage lacks {usage}, or a CA that it depends on does not allow it"
+                raise Rejected(other, reason) from None
+            except ssl.SSLError as error:
+                # A client whose key TLS cannot use shows no certificate; a server has none that it could show.
+                blamed = "client" if error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE" else "server"
+                other = (
+                    f"TLS cannot use it, perhaps because of the type of its key (OpenSSL says {error.reason or error})"
+                )
+                raise Rejected(blamed, WEAK.get(error.reason, other)) from None
+        if not sides:
+            return
+    raise Rejected("server", "the handshake does not end")
+
+
+def contexts(directory, names, folder, remedy):
+    """Contexts (for a server, for a client) by name, and what OpenSSL does not load, a sentence each."""
+    ca_file, found, problems = os.path.join(folder, "ca.pem"), {}, []
+    with open(ca_file, "w", encoding="utf-8") as file:
+        file.write(directory.trusted())
+    for number, name in enumerate(names):
+        bundle = os.path.join(folder, f"{number}.pem")
+        with open(os.open(bundle, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
+            file.write(directory.bundle(name))
+        try:
+            purposes = ssl.Purpose.CLIENT_AUTH, ssl.Purpose.SERVER_AUTH
+            found[name] = [context(purpose, ca_file, bundle) for purpose in purposes]
+        except ssl.SSLError as error:
+            reason = WEAK.get(error.reason, f"OpenSSL says {error.reason or error}")
+            problems.append(f"{directory.shown(name)}.pem cannot be loaded: {reason}. {remedy}")
+    return found, problems
+
+
+def kind(name):
+    return "worker" if name.startswith("workers/") else name
+
+
+def rejected(directory, names, dashboard_host="", strict=False, remedy=REMEDY):
+    """Try the certificates of these names with each other.
+
+    Parameters
+    ----------
+    directory : Directory
+        Where they are.
+    names : list of str
+        ``scheduler``, ``worker`` (or the names of certificates of worker hosts) and ``client``.
+    dashboard_host : str
+        Name or address as which the scheduler's dashboard is asked over HTTPS; empty if it is not.
+    strict : bool
+        Whether it is asked by Python 3.13 or newer, which checks what RFC 5280 demands.
+    remedy : str
+        What to do.
+
+    Returns
+    -------
+    list of str
+        A sentence for each certificate and reason.
+    """
+    with tempfile.TemporaryDirectory(prefix="daskops-") as folder:
+        try:
+            found, problems = contexts(directory, names, folder, remedy)
+        except (OSError, ValueError) as error:  # ssl.SSLError is one
+            return [f"{directory.shown('ca.pem')}: OpenSSL does not load it ({error}). {remedy}"]
+        # Scheduler and workers connect to each other and to their own kind; clients connect to both.
+        for server, client in itertools.product(found, found):
+            if server != "client":
+                try:
+                    handshake(found[server][0], found[client][1])
+                except Rejected as failure:
+                    name, use = (server, "server") if failure.side == "server" else (client, "client")
+                    problems.append(
+                        f"{directory.shown(name)}.pem is rejected as the certificate of a {use} (the {kind(client)} "
+                        f"connects to the {kind(server)}): {failure.reason}. {remedy}"
+                    )
+        if dashboard_host and "scheduler" in found and not problems:
+            browser = context(ssl.Purpose.SERVER_AUTH, os.path.join(folder, "ca.pem"))
+            browser.verify_flags |= ssl.VERIFY_X509_STRICT if strict else 0
+            # The dashboard asks nobody for a certificate.
+            pages = context(ssl.Purpose.CLIENT_AUTH, os.path.join(folder, "ca.pem"))
+            pages.load_cert_chain(os.path.join(folder, f"{list(names).index('scheduler')}.pem"), password="")
+            try:
+                handshake(pages, browser, dashboard_host)
+            except Rejected as failure:
+                problems.append(
+                    f"{directory.shown('scheduler')}.pem is rejected as the certificate of the dashboard, which is asked as "
+                    f"{dashboard_host}: {failure.reason}. Add that name to it, or {without_name(dashboard_host)}."
+                )
+    return unique(problems)
+
+
+def without_name(host):
+    if host == "localhost":  # as which nginx asks
+        return "set dask_dashboard_proxy to false"
+    return "set dask_scheduler_host to a name or address that it has"
+
+
+def unique(problems):
+    """The first sentence of each file and reason: a certificate is rejected by everybody for the same reason."""
+    found = {}
+    for problem in problems:
+        found.setdefault((problem.partition(" ")[0], problem.partition("): ")[2]), problem)
+    return list(found.values())
+
+
+def own_problems(directory, joins, hosts, dashboard_host="", strict=False, warn_days=30, now=None):
+    """What keeps somebody's own certificates from use, and what to warn of.
+
+    Parameters
+    ----------
+    directory : Directory
+        Where they are.
+    joins : bool
+        Whether the scheduler, and so its certificate, is somebody else's.
+    hosts : dict of dict
+        ``clock`` and ``certificates`` (names) of each host.
+    dashboard_host, strict
+        As `rejected` takes them.
+    warn_days : int
+        Days before its end from which on a certificate is warned of.
+
+    Returns
+    -------
+    tuple of (list of str, list of str)
+    """
+    now = time.time() if now is None else now
+    names = ["worker", "client"] if joins else ["scheduler", "worker", "client"]
+    if exposed(directory.path):
+        return [f"{directory.path} is no place for keys: {exposed(directory.path)}. Take that right away."], []
+    problems, usable = [], []
+    if not directory.certificates("ca"):
+        return [f"{directory.shown('ca.pem')} does not exist. {REMEDY}"], []
+    if not any(map(is_ca, directory.issuers())):
+        problems.append(
+            f"{directory.shown('ca.pem')} is not the certificate of a CA (basic constraints without CA:TRUE). {REMEDY}"
+        )
+    if not any(lasts(certificate, now) for certificate in directory.issuers()):
+        problems.extend(not_in_time(directory, "ca", now))
+    for name in names:
+        try:
+            fault = directory.missing(name)
+            directory.certificates(name)
+            if not fault and not directory.matches(name):
+                fault = f"{directory.shown(name)}.key is not the key of {name}.pem"
+            found = [f"{fault}. {REMEDY}"] if fault else list(not_in_time(directory, name, now))
+        except Unusable as error:
+            found = [str(error)]
+        problems.extend(found)
+        usable.extend([] if found else [name])
+    if not any(problem.startswith(directory.shown("ca.pem")) for problem in problems):
+        problems.extend(rejected(directory, usable, dashboard_host, strict))
+    if not problems:
+        problems.extend(clock_problems(directory, hosts, now))
+    warnings = [
+        f"{directory.shown(name)}.pem expires on {date(directory.expires(name))}. Replace it before, and run site.yml."
+        for name in ("ca", *usable)
+        if 0 < directory.expires(name) - now <= warn_days * DAY
+    ]
+    return problems, warnings
+
+
+def lasts(certificate, now):
+    return moment(certificate, "not_valid_before") <= now < moment(certificate, "not_valid_after")
+
+
+def not_in_time(directory, name, now):
+    """A sentence if a certificate has expired, or is not valid yet."""
+    if directory.expires(name) <= now:
+        yield f"{directory.shown(name)}.pem expired on {date(directory.expires(name))}. {REMEDY}"
+    elif directory.begins(name) > now:
+        yield (
+            f"{directory.shown(name)}.pem is not valid before {date(directory.begins(name))}. Replace it, or set the "
+            "controller's clock if that is wrong."
+        )
