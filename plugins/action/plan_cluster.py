@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import unmanaged
 from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import differing
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, PackagesError, minor, sha256_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages
@@ -90,7 +91,13 @@ class ActionModule(ActionBase):
         problems = [*differing_pythons(everyone), *one_machine_twice(everyone)]
         problems += names_twice(arguments["plans"])
         clocks = {host: info["clock"] for host, info in arguments["hosts"].items()}
-        result["warnings"] = list(differing(clocks))
+        foreign = {host: info["firewall"]["foreign"] for host, info in arguments["hosts"].items()}
+        # A cluster that works needs no warning at each run.
+        still = {
+            host: names for host, names in foreign.items() if not any(arguments["hosts"][host]["running"].values())
+        }
+        result["warnings"] = [*differing(clocks), *unmanaged(still)]
+        result["hint"] = "\n".join(unmanaged(foreign))
         if arguments["scheduler_platform"] == "windows":
             problems += too_many_for_windows(arguments["plans"], int(arguments["windows_scheduler_max_workers"]))
 

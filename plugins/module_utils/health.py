@@ -314,7 +314,7 @@ def judge_certificates(scheduler, workers, expected, findings):
         first = int(days[soon[0]])
         findings.add(
             DEGRADED,
-            f"Certificates expire in {first} days or have expired: {join(soon)}. Run rotate_certificates.yml, or, where "
+            f"Certificates expire in {first} days or have expired: {join(soon)}. Run site.yml, or, where "
             "they are your own, replace them and run site.yml.",
         )
     return {"certificate_days": int(min(days.values())) if days else None}

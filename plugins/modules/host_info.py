@@ -234,6 +234,10 @@ firewall:
   type: dict
   returned: always
   contains:
+    foreign:
+      description: What filters incoming connections and is not managed by the collection, such as C(ufw).
+      type: list
+      elements: str
     usable:
       description: Of C(nftables) and C(firewalld) those that work here; looked at only if one of them is wanted.
       type: list
@@ -351,6 +355,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.certificates impor
     installed_files,
     loaded_certificates,
 )
+from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import foreign_firewalls
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     read_environment,
@@ -665,7 +670,9 @@ def firewall(module):
     installed = [name for name, file in FIREWALLS.items() if os.path.exists(file)]
     loaded = "nftables" in installed and works("nft", "list", "table", "inet", "daskops")
     said = re.search(r"Hosts of the cluster:([0-9a-f.:/ ]*)", "".join(map(read, FIREWALL_RULES)))
+    foreign = foreign_firewalls(module.run_command, module.get_bin_path)
     return {
+        "foreign": [name for name in foreign if name != module.params["firewall"]],
         "usable": usable,
         "installed": installed,
         "loaded": loaded,

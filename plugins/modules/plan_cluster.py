@@ -112,6 +112,10 @@ environments:
       python: /usr/bin/python3
       lock: 1b4f0e9851971998e732078544c96b36c3d01cedf7caa332359d6f1d83567014
       archive: ""
+hint:
+  description: What to look at if workers do not reach the scheduler, a line each; empty if nothing is known.
+  type: str
+  returned: always
 change:
   description: When the change began, in seconds since the epoch; that of an earlier run, if this one continues it.
   type: int

@@ -69,6 +69,10 @@ options:
     description: Whether this is a way back. Then the release that is left is not noted as the one before.
     type: bool
     default: false
+  hint:
+    description: What to look at, besides the journal, if a service does not come up.
+    type: str
+    default: ""
   keep:
     description: Releases to keep on the host, the current one included; the one before it stays in any case.
     type: int
@@ -139,6 +143,7 @@ class Host:
     def __init__(self, module):
         self.module = module
         self.home = module.params["home"]
+        self.hint = module.params["hint"]
         self.current = os.path.join(self.home, "current")
 
     def systemctl(self, *arguments, check=True):
@@ -227,7 +232,7 @@ def wait_until_ready(host, units, timeout):
             about = states[unit]
             raise NotReady(
                 f"{unit} does not come up ({about['ActiveState']}, {about['SubState']}, result {about['Result']}, "
-                f"started again {about['NRestarts']} times). Its last words:\n{host.journal(unit)}"
+                f"started again {about['NRestarts']} times). Its last words:\n{host.journal(unit)}\n{host.hint}".rstrip()
             )
         time.sleep(0.5)  # on a busy host, asking systemd all the time slows down what it starts
 
@@ -442,6 +447,7 @@ def main():
             "boot": {"type": "str", "required": True},
             "start_timeout": {"type": "int", "default": 120},
             "back": {"type": "bool", "default": False},
+            "hint": {"type": "str", "default": ""},
             "keep": {"type": "int", "default": 3},
         },
         required_if=[("state", state, ["release", "services", "units"]) for state in ("started", "restarted")],

@@ -16,6 +16,8 @@ import jinja2
 import pytest
 from ansible.plugins.filter.core import FilterModule as AnsibleFilters
 from ansible_collections.daskops.cluster.plugins.action import plan_firewall, plan_host
+from ansible_collections.daskops.cluster.plugins.module_utils import firewalls
+from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import foreign_firewalls
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
 from hypothesis import given
 from hypothesis import strategies as st
@@ -287,6 +289,25 @@ def test_rules_let_in_whom_they_name_and_nobody_else(network):
         assert network.open_to(f"{subnet}3", host) == {8786, 8900, OTHER_PORT}, "a client"
         assert network.open_to(f"{subnet}4", host) == {OTHER_PORT}, "somebody else"
         assert network.open_to(host, host) == ALL, "the host itself"
+
+
+def test_closed_ports_of_another_firewall_are_noticed(network, monkeypatch, tmp_path):
+    monkeypatch.setattr(firewalls, "UFW", str(tmp_path / "none"))
+    monkeypatch.setattr(firewalls, "LEGACY_TABLES", ())
+
+    def noticed():
+        done = [(0, network.run(network.host, "nft", "--terse", "list", "ruleset"), "")]
+        return foreign_firewalls(lambda command: done[0] if "ruleset" in command else (1, "", ""), shutil.which)
+
+    network.load(rendered("dask-firewall.nft.j2", peers=["10.9.0.2"]))
+    assert noticed() == [] and network.open_to("10.9.0.2", "10.9.0.1") == ALL
+    network.load(
+        "table inet theirs { chain in { type filter hook input priority 10; tcp dport 22 accept; counter reject; }; }"
+    )
+    assert noticed() == ["nftables (table inet theirs, chain in)"]
+    network.run(network.host, "nft", "delete", "table", "inet", "theirs")
+    network.load("table ip theirs { chain in { type filter hook input priority 10; policy drop; }; }")
+    assert noticed() == ["nftables (table ip theirs, chain in)"] and network.open_to("10.9.0.2", "10.9.0.1") == set()
 
 
 def test_without_clients_only_the_cluster_is_let_in(network):

@@ -40,7 +40,7 @@ def arguments(tmp_path_factory, play):
 @pytest.fixture(scope="module")
 def keys(cluster):
     """A line of each private key."""
-    return [path.read_text().splitlines()[1] for path in cluster.certificates.glob("*.key")]
+    return [path.read_text().splitlines()[1] for path in cluster.certificates.rglob("*.key")]
 
 
 class Watch(threading.Thread):
@@ -84,7 +84,7 @@ def test_runs_show_no_secret(cluster, play, arguments, keys, monkeypatch, tmp_pa
             "rotate": play("rotate_certificates", *arguments),
             "status": play("status", "--tags", "all,config,plan,ports", *arguments),
         }
-    keys += [path.read_text().splitlines()[1] for path in cluster.certificates.glob("*.key")]
+    keys += [path.read_text().splitlines()[1] for path in cluster.certificates.rglob("*.key")]
     for name, run in runs.items():
         assert run.returncode == 0, (name, run.output[-3000:])
         for secret in (CANARY, *keys):
