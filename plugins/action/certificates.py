@@ -29,7 +29,7 @@ class ActionModule(ActionBase):
         names = {
             kind: worker_name(host) if kind == "worker" and arguments["made"] else kind for kind in arguments["kinds"]
         }
-        if self._task.check_mode and set(names.values()) & set(arguments.get("planned", [])):
+        if self._task.check_mode and {"ca", *names.values()} & set(arguments.get("planned", [])):
             return dict(result, changed=True)  # they would be made before
         try:
             directory = Directory(arguments["directory"])

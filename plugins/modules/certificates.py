@@ -45,7 +45,7 @@ options:
     type: bool
     required: true
   planned:
-    description: In check mode, names of certificates that would be made, from M(daskops.cluster.make_certificates).
+    description: In check mode, names of certificates that would be made before, C(ca) among them.
     type: list
     elements: str
     default: []

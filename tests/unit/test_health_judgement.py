@@ -185,7 +185,7 @@ def test_certificates_that_expire_soon(days, told):
     result = judge(report(worker("a"), late, scheduler=scheduler), expect("a", "b", now=0, certificate_warn_days=30))
     assert result["verdict"] == DEGRADED and result["certificate_days"] == days
     assert told in only_problem(result) and ": scheduler." in only_problem(result)
-    assert "Run site.yml, or, where it is your own" in only_problem(result)
+    assert "Run site.yml, or, where they are your own" in only_problem(result)
 
 
 def test_an_incomplete_list_says_nothing_about_the_others():
