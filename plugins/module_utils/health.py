@@ -47,6 +47,8 @@ class Expected:
         Days before a certificate expires from which on that counts.
     now : float, optional
         Seconds since the epoch.
+    known_problems : list of str
+        What else is known to be wrong, in sentences.
     scheduler_pending : bool
         Whether the scheduler runs something older than its workers on purpose, because it has work.
     """
@@ -61,6 +63,7 @@ class Expected:
         scheduler_pending=False,
         certificate_warn_days=30.0,
         now=None,
+        known_problems=(),
     ):
         self.workers = dict(workers or {})
         self.complete = complete
@@ -70,6 +73,7 @@ class Expected:
         self.scheduler_pending = scheduler_pending
         self.certificate_warn_days = certificate_warn_days
         self.now = time.time() if now is None else now
+        self.known_problems = list(known_problems)
 
     def concerns(self, worker):
         return self.complete or not self.workers or worker["name"] in self.workers
@@ -123,6 +127,8 @@ def judge(report, expected):
         "unexpected": [],
     }
 
+    for problem in expected.known_problems:
+        findings.add(DEGRADED, problem)
     status = report["scheduler"].get("status") or "running"
     if status != "running":
         findings.add(UNHEALTHY, f"The scheduler is {status}. Look at its log: journalctl -u dask-scheduler.")

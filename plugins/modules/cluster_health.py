@@ -69,6 +69,13 @@ options:
       - Asked only if the scheduler has work and O(scheduler_pending) or O(until_idle) is set. One that does not answer is
         ignored.
     type: path
+  known_problems:
+    description:
+      - What else is known to be wrong with the cluster, in sentences. With any, it is V(degraded) at best, and they are
+        among RV(problems).
+    type: list
+    elements: str
+    default: []
   until_idle:
     description:
       - Wait until the scheduler has no work, instead of until the cluster is healthy or degraded.
@@ -403,6 +410,7 @@ def main():
             "scheduler_release": {"type": "str"},
             "scheduler_pending": {"type": "bool", "default": False},
             "control_socket": {"type": "path"},
+            "known_problems": {"type": "list", "elements": "str", "default": []},
             "until_idle": {"type": "bool", "default": False},
             "timeout": {"type": "float", "default": 0},
             "interval": {"type": "float", "default": 1},
@@ -433,6 +441,7 @@ def main():
         silent_after=params["silent_after"],
         scheduler_pending=params["scheduler_pending"],
         certificate_warn_days=params["certificate_warn_days"],
+        known_problems=params["known_problems"],
     )
     socket = params["control_socket"] if params["scheduler_pending"] or params["until_idle"] else None
     result = wait(scheduler, expected, params["timeout"], params["interval"], params["until_idle"], socket)

@@ -401,3 +401,10 @@ def test_pending_scheduler_says_what_holds_it(changes, words):
 
 def test_pending_scheduler_of_the_same_versions():
     assert "versions" not in pending()
+
+
+def test_what_is_known_to_be_wrong_from_elsewhere():
+    result = judge(report(worker("a")), Expected(known_problems=["Hosts differ."]))
+    assert (result["verdict"], result["problems"]) == (DEGRADED, ["Hosts differ."])
+    result = judge(report(), expect("a", known_problems=["Hosts differ."]))
+    assert result["verdict"] == UNHEALTHY and "Hosts differ." in result["problems"]

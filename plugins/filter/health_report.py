@@ -1,0 +1,70 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: health_report
+short_description: Tell how a cluster is
+version_added: "0.1.0"
+author:
+  - The daskops.cluster authors
+description:
+  - Puts what M(daskops.cluster.cluster_health) returned into lines for people, with the releases that workers run and the
+    packages that a feature in use lacks.
+options:
+  _input:
+    description: What M(daskops.cluster.cluster_health) returned.
+    type: dict
+    required: true
+  hosts:
+    description: Variables of the hosts, after the role C(preflight) has looked at them.
+    type: list
+    elements: dict
+    required: true
+  address:
+    description: Address of the scheduler.
+    type: str
+    required: true
+  dashboard:
+    description: Address of the dashboard's page.
+    type: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Report
+  ansible.builtin.debug:
+    msg: >-
+      {{ health | daskops.cluster.health_report(ansible_play_hosts_all | map('extract', hostvars), 'tls://10.0.0.1:8786',
+      'https://10.0.0.1:8787/status') }}
+"""
+
+RETURN = r"""
+_value:
+  description: A line for the cluster, for each release, for each problem and for each missing package.
+  type: list
+  elements: str
+"""
+
+from ansible_collections.daskops.cluster.plugins.module_utils.health import join
+from ansible_collections.daskops.cluster.plugins.plugin_utils.features import lacking_on
+
+
+def health_report(health, hosts, address, dashboard):
+    """Lines for people about a cluster."""
+    lines = [
+        f"The cluster is {health['verdict']}: {health['workers_present']} worker(s) at {address}, dashboard at {dashboard}."
+    ]
+    several = len(health["releases"]) > 1
+    for release, names in sorted(health["releases"].items()):
+        lines.append(f"Release {release} on {len(names)} worker(s){f': {join(sorted(names))}' if several else ''}.")
+    return [*lines, *health["problems"], *lacking_on(hosts)]
+
+
+class FilterModule:
+    """Filters that tell how a cluster is."""
+
+    def filters(self):
+        return {"health_report": health_report}

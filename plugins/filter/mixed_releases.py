@@ -1,0 +1,44 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: mixed_releases
+short_description: Find hosts that run the releases of different changes
+version_added: "0.1.0"
+author:
+  - The daskops.cluster authors
+description:
+  - Compares the releases that hosts with the same settings run. They differ where two runs were mixed, or where one did not
+    reach all hosts.
+options:
+  _input:
+    description: Variables of the hosts, after the role C(preflight) has looked at them.
+    type: list
+    elements: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Make sure that all hosts run the same change
+  ansible.builtin.assert:
+    that: ansible_play_hosts_all | map('extract', hostvars) | daskops.cluster.mixed_releases | length == 0
+"""
+
+RETURN = r"""
+_value:
+  description: A sentence that says which hosts run which release, if they differ.
+  type: list
+  elements: str
+"""
+
+from ansible_collections.daskops.cluster.plugins.plugin_utils.mixed import mixed_releases
+
+
+class FilterModule:
+    """Filters about what hosts run."""
+
+    def filters(self):
+        return {"mixed_releases": mixed_releases}

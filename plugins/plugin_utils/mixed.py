@@ -1,0 +1,82 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Find hosts that run the releases of different changes, although their settings are the same. Pure functions."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from ansible_collections.daskops.cluster.plugins.module_utils.health import join
+
+#: Settings that each host may have its own value of, and that are no part of what all workers share.
+OWN = {"dask_bind_address", "dask_interface", "dask_python"}
+
+
+def mixed_releases(hosts):
+    """A sentence that names which hosts run which release, where they should run the same one.
+
+    The name of a worker's release begins with what all workers of hosts with the same settings share. Two runs at once, or
+    one that did not reach all hosts, leave such hosts with several names.
+
+    Parameters
+    ----------
+    hosts : list of dict
+        Variables of hosts, after the role ``preflight`` has looked at them. Only those that begin with ``dask_`` are read,
+        and what the roles have found out.
+
+    Returns
+    -------
+    list of str
+        One sentence, or none.
+    """
+    running = [found for found in map(_release_of, hosts) if found]
+    # Reading variables takes long where there are many hosts, so it is done only if there is something to compare.
+    if len({release for dummy, release, dummy, dummy in running}) < 2:
+        return []
+    by_settings, by_python = {}, {}
+    for host, release, environment, changed in running:
+        python = _python_of(host)
+        about = (host["inventory_hostname"], changed)
+        by_settings.setdefault((python, _settings_of(host)), {}).setdefault(release, []).append(about)
+        # The lock is the same for the whole cluster, whatever else the hosts have of their own.
+        by_python.setdefault(python, {}).setdefault(f"in environment {environment}", []).append(about)
+    for groups in (by_settings, by_python):
+        for group in groups.values():
+            if len(group) > 1:
+                listing = "; ".join(_describe(release, on) for release, on in sorted(group.items()))
+                return [
+                    f"Hosts with the same settings run releases of different changes: {listing}. Two runs were mixed, or "
+                    "one did not reach all hosts. Run site.yml for all of them."
+                ]
+    return []
+
+
+def _release_of(host):
+    """The host, what its workers share with others, their environment and when the change began; None without workers."""
+    info = host.get("__dask_host", {})
+    release = host.get("__dask_release") or info.get("current") or {}
+    services = sorted(release.get("services", {}).get("worker", {}).values())
+    if not services or "python" not in info:
+        return None
+    same = release.get("id") == info.get("current", {}).get("id")
+    return host, services[0].split(".")[0], release["environment"], info["current"].get("staged") if same else None
+
+
+def _python_of(host):
+    """What of a host's interpreter decides which environment it gets."""
+    python = {key: value for key, value in host["__dask_host"]["python"].items() if key != "executable"}
+    return json.dumps(python, sort_keys=True)
+
+
+def _settings_of(host):
+    names = sorted(name for name in host if name.startswith("dask_") and name not in OWN)
+    return json.dumps({name: host[name] for name in names}, sort_keys=True, default=str)
+
+
+def _describe(release, on):
+    """``3f2a91c04d5e on node1, node2 (change of 2026-11-28 14:00 UTC)``."""
+    changes = {changed for dummy, changed in on if changed}
+    began = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(max(changes))) if changes else ""
+    return f"{release} on {join([name for name, dummy in on])}{f' (change of {began} UTC)' if began else ''}"

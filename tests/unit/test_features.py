@@ -1,0 +1,92 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Packages that a feature in use lacks."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.daskops.cluster.plugins.filter.health_report import health_report
+from ansible_collections.daskops.cluster.plugins.plugin_utils.features import BOKEH, lacking, lacking_on
+from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import parse_lock
+from conftest import ROOT
+from distributed.versions import BOKEH_REQUIREMENT
+
+ALL = {"distributed": "2026.8.0", "bokeh": "3.9.2", "prometheus-client": "0.26.0", "lz4": "4.4.4"}
+
+
+def without(*names, **others):
+    return {name: version for name, version in {**ALL, **others}.items() if name not in names}
+
+
+def test_default_lock_lacks_nothing():
+    requirements, dummy = parse_lock((ROOT / "roles/environment/files/default.txt").read_text())
+    assert not list(lacking({requirement.name: "9" for requirement, dummy in requirements}))
+
+
+@pytest.mark.parametrize(
+    ("packages", "package", "loss"),
+    [
+        (without("prometheus-client"), "prometheus-client", "/metrics of the scheduler and the workers is empty"),
+        (without("bokeh"), "bokeh", "the dashboard has no pages"),
+        (without("lz4"), "lz4", "uncompressed"),
+        (without(bokeh="2.4.3"), "bokeh 2.4.3", "older than 3.1: the dashboard has no pages"),
+    ],
+)
+def test_package_that_is_missing(packages, package, loss):
+    (sentence,) = lacking(packages)
+    assert package in sentence and loss in sentence and "dask_environment_lock" in sentence
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize(
+    "packages",
+    [
+        ALL,
+        without("lz4", python_snappy="0.7"),
+        without("prometheus-client", **{"Prometheus_Client": "0.26.0"}),
+        without(bokeh=""),
+        without(bokeh="of a wheel"),
+    ],
+)
+def test_packages_that_are_there(packages):
+    assert not list(lacking(packages))
+
+
+def test_gpus_need_one_more_package():
+    (sentence,) = lacking(ALL, gpus=True)
+    assert "nvidia-ml-py" in sentence
+    assert not list(lacking({**ALL, "pynvml": "12"}, gpus=True))
+
+
+def test_least_version_is_dasks_own():
+    assert f"bokeh>={BOKEH}" in str(BOKEH_REQUIREMENT)
+
+
+def host(name, packages, **variables):
+    return {"inventory_hostname": name, "__dask_host": {"versions": [{"packages": packages}]}, **variables}
+
+
+def test_hosts_that_lack_the_same_are_told_once():
+    hosts = [host("a", without("bokeh")), host("b", without("bokeh")), host("c", ALL), {"inventory_hostname": "d"}]
+    assert len(lacking_on(hosts)) == 1
+    # What the run installs counts, not what it found.
+    planned = {"environments": {"a": {"packages": ALL}, "b": {"packages": without("lz4")}}}
+    (sentence,) = lacking_on([dict(one, __dask_cluster=planned) for one in hosts[:2]])
+    assert "lz4" in sentence
+
+
+def test_report():
+    health = {"verdict": "degraded", "workers_present": 3, "releases": {"x": ["a-1"]}, "problems": ["Something."]}
+    lines = health_report(health, [host("a", without("bokeh"))], "tls://10.0.0.1:8786", "https://10.0.0.1:8787/status")
+    assert lines[:3] == [
+        "The cluster is degraded: 3 worker(s) at tls://10.0.0.1:8786, dashboard at https://10.0.0.1:8787/status.",
+        "Release x on 1 worker(s).",
+        "Something.",
+    ]
+    assert "no bokeh" in lines[3] and len(lines) == 4
+    several = dict(health, releases={"x": ["a-1", "b-1"], "y": ["c-1"]}, problems=[])
+    assert health_report(several, [], "", "")[1:] == [
+        "Release x on 2 worker(s): a-1, b-1.",
+        "Release y on 1 worker(s): c-1.",
+    ]
