@@ -31,7 +31,15 @@ def parse(variable, values, problems):
 def on_network(addresses):
     """Those of addresses that lead other hosts anywhere."""
     found = [ipaddress.ip_address(address) for address in addresses if address]
-    return [address for address in found if not address.is_loopback]
+    return [address for address in found if not (address.is_loopback or address.is_unspecified)]
+
+
+def remembered(info):
+    """The networks that a host's own rules take for the cluster; none if one of them is no network."""
+    try:
+        return [ipaddress.ip_network(network) for network in info["firewall"]["cluster"]]
+    except ValueError:
+        return []
 
 
 def resolve(name):
@@ -79,28 +87,29 @@ def plan(hosts, others, closed, peers, clients):
     Returns
     -------
     tuple of (dict, list of str)
-        Networks of the ``cluster`` and of ``clients``, each by family; and the problems, one sentence each.
+        Networks of the ``cluster``, by host and family, and of ``clients``, by family; and the problems, one sentence each.
     """
     problems = []
     peers, clients = parse("dask_firewall_peers", peers, problems), parse("dask_firewall_clients", clients, problems)
     cluster = [*peers]
     for info in hosts.values():
         cluster.extend(on_network([info["address"], *info["route"], *info["worker_addresses"].values()]))
-    # The hosts of the run remember what the others told in theirs, which the controller can only guess.
-    remembered = [ipaddress.ip_network(network) for info in hosts.values() for network in info["firewall"]["cluster"]]
-    if others and remembered:
-        cluster.extend(remembered)
-        others = {}
-    for host, find in others.items():
-        addresses = on_network(find())
-        if not addresses:
-            problems.append(
-                f"{host} is not in this run, and the controller knows no address of it that the firewall could let in. Run "
-                "without --limit, or set its ansible_host to an address."
-            )
-        cluster.extend(addresses)
+    known = {host: remembered(info) if others else [] for host, info in hosts.items()}
+    looked_up = []
+    # A host's rules name the addresses from which the others really come, where the controller can only look up a name. They
+    # open that host alone: a host that somebody has taken over could name any network.
+    if any(info["firewall"]["usable"] and not known[host] for host, info in hosts.items()):
+        for host, find in others.items():
+            addresses = on_network(find())
+            if not addresses:
+                problems.append(
+                    f"{host} is not in this run, and the controller knows no address of it that the firewall could let in. "
+                    "Run without --limit, or set its ansible_host to an address."
+                )
+            looked_up.extend(addresses)
     problems.extend(newcomers(hosts, closed, peers))
-    return {"cluster": by_family(cluster), "clients": by_family(clients)}, problems
+    networks = {host: by_family([*cluster, *(known[host] or looked_up)]) for host in hosts}
+    return {"cluster": networks, "clients": by_family(clients)}, problems
 
 
 class ActionModule(ActionBase):

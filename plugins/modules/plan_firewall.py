@@ -32,8 +32,8 @@ options:
     required: true
   others:
     description:
-      - Worker hosts that are not in the run. Those that are remember their addresses; else the controller looks them up
-        (C(ansible_host) or the name).
+      - Worker hosts that are not in the run. A host of the run that has a firewall keeps letting in whom it lets in; for one
+        that has none yet, the controller looks up their addresses (C(ansible_host) or the name).
     type: list
     elements: str
     required: true
@@ -76,12 +76,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 cluster:
-  description: Networks of the hosts of the cluster, by family, C(ipv4) and C(ipv6).
+  description: Networks of the hosts of the cluster, by host of the run and by family, C(ipv4) and C(ipv6).
   type: dict
   returned: always
-  sample: {ipv4: [10.0.0.1/32, 10.0.0.10/31], ipv6: []}
+  sample: {worker1: {ipv4: [10.0.0.1/32, 10.0.0.10/31], ipv6: []}}
 clients:
-  description: Networks of O(clients), likewise.
+  description: Networks of O(clients), by family.
   type: dict
   returned: always
   sample: {ipv4: [10.1.0.0/16], ipv6: []}

@@ -29,14 +29,14 @@ HOSTS = {
         "route": ["10.9.0.1", "10.9.0.1"],
         "worker_addresses": {},
         "current": {"id": "r"},
-        "firewall": {"cluster": []},
+        "firewall": {"usable": ["nftables"], "cluster": []},
     },
     "w1": {
         "address": "10.9.0.2",
         "route": ["10.9.0.2", "10.9.0.1"],
         "worker_addresses": {},
         "current": {"id": "r"},
-        "firewall": {"cluster": []},
+        "firewall": {"usable": ["nftables"], "cluster": []},
     },
 }
 
@@ -87,8 +87,9 @@ def test_networks_by_family_cover_the_same_and_do_not_overlap(given):
 def test_hosts_of_the_run_and_the_others_are_let_in():
     found, problems = plan(others={"w2": ["10.9.0.3", "fd00::3"]}, peers=["10.8.0.0/16"], clients=["0.0.0.0/0"])
     assert problems == []
+    networks = {"ipv4": ["10.8.0.0/16", "10.9.0.1/32", "10.9.0.2/31"], "ipv6": ["fd00::3/128"]}
     assert found == {
-        "cluster": {"ipv4": ["10.8.0.0/16", "10.9.0.1/32", "10.9.0.2/31"], "ipv6": ["fd00::3/128"]},
+        "cluster": {"s1": networks, "w1": networks},
         "clients": {"ipv4": ["0.0.0.0/0"], "ipv6": []},
     }
 
@@ -96,23 +97,52 @@ def test_hosts_of_the_run_and_the_others_are_let_in():
 def test_what_a_host_tells_of_itself_alone_lets_nobody_in():
     # Debian gives a host's own name 127.0.1.1: here the scheduler's address is what the worker takes for it.
     found, problems = plan(host("s1", address="127.0.0.1", route=["127.0.0.1", "127.0.1.1"]))
-    assert (found["cluster"]["ipv4"], problems) == (["10.9.0.1/32", "10.9.0.2/32"], [])
+    assert (found["cluster"]["s1"]["ipv4"], problems) == (["10.9.0.1/32", "10.9.0.2/32"], [])
 
 
 def test_a_host_that_listens_elsewhere_than_it_connects_from_is_let_in_with_both():
     found, problems = plan(host("w1", address="10.7.0.2", worker_addresses={"eth1": "10.8.0.2"}))
     expected = ["10.7.0.2/32", "10.8.0.2/32", "10.9.0.1/32", "10.9.0.2/32"]
-    assert (found["cluster"]["ipv4"], problems) == (expected, [])
+    assert (found["cluster"]["s1"]["ipv4"], problems) == (expected, [])
 
 
-def test_what_hosts_remember_of_the_others_is_better_than_what_the_controller_knows():
-    hosts = host("w1", firewall={"cluster": ["10.9.0.1/32", "10.9.0.2/31", "fd00::3/128"]})
+def remembering(*networks):
+    return {"usable": ["nftables"], "cluster": list(networks)}
+
+
+def test_what_a_host_remembers_of_the_others_is_better_than_what_the_controller_knows():
+    hosts = {name: {**about, "firewall": remembering("10.9.0.2/31", "fd00::3/128")} for name, about in HOSTS.items()}
     # Over its address for Ansible the other host never connects; who it is nobody has to find out.
     found, problems = plan(hosts, others={"w2": ["192.168.0.3"], "w3": []})
     assert problems == []
-    assert found["cluster"] == {"ipv4": ["10.9.0.1/32", "10.9.0.2/31"], "ipv6": ["fd00::3/128"]}
+    assert found["cluster"]["w1"] == {"ipv4": ["10.9.0.1/32", "10.9.0.2/31"], "ipv6": ["fd00::3/128"]}
     # A run for all hosts forgets whoever is no longer there.
-    assert plan(hosts)[0]["cluster"] == {"ipv4": ["10.9.0.1/32", "10.9.0.2/32"], "ipv6": []}
+    assert plan(hosts)[0]["cluster"]["w1"] == {"ipv4": ["10.9.0.1/32", "10.9.0.2/32"], "ipv6": []}
+
+
+@pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0", "10.0.0.0/8", "192.0.2.1/32"])
+def test_what_a_host_remembers_opens_no_other_host(network):
+    hosts = host("w1", firewall=remembering(network))
+    found, problems = plan(hosts, others={"w2": ["10.9.0.3"]})
+    assert problems == []
+    assert found["cluster"]["s1"] == plan(others={"w2": ["10.9.0.3"]})[0]["cluster"]["s1"]
+    assert network in [*found["cluster"]["w1"]["ipv4"], *found["cluster"]["w1"]["ipv6"]]
+    # In a run for all hosts it opens not even that one.
+    assert plan(hosts)[0] == plan()[0]
+
+
+def test_host_that_remembers_no_networks_is_taken_for_a_new_one():
+    hosts = {name: {**about, "firewall": remembering("10.9.0.300/32")} for name, about in HOSTS.items()}
+    assert plan(hosts, others={"w2": ["10.9.0.3"]}) == plan(others={"w2": ["10.9.0.3"]})
+
+
+def test_host_without_a_firewall_needs_no_addresses():
+    hosts = {name: {**about, "firewall": {"usable": [], "cluster": []}} for name, about in HOSTS.items()}
+    assert plan(hosts, others={"w2": []})[1] == []
+
+
+def test_address_that_stands_for_all_lets_nobody_in():
+    assert plan(host("w1", address="0.0.0.0"))[0]["cluster"]["w1"]["ipv4"] == ["10.9.0.1/32", "10.9.0.2/32"]
 
 
 @pytest.mark.parametrize("variable", ["peers", "clients"])
@@ -178,7 +208,7 @@ def rendered(template, **networks):
     environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
     environment.filters.update(AnsibleFilters().filters())
     text = environment.from_string((TEMPLATES / template).read_text())
-    return text.render(__dask_plan={"ports": PORTS}, __dask_firewall=found)
+    return text.render(inventory_hostname="w1", __dask_plan={"ports": PORTS}, __dask_firewall=found)
 
 
 SERVER = """
