@@ -295,6 +295,11 @@ def fitness(host, info, settings):
     python = info["python"]
     if not python:
         yield f"{host} has no working Python '{settings['python']}'. Install it, or set dask_python to one that is there."
+    elif python.get("changeable"):
+        yield (
+            f"{host}: dask_python ({python['executable']}) is not safe: dask_user can change {python['changeable']}, and "
+            "root would run what that user has put there. Choose one in directories of root's, such as /usr/bin/python3."
+        )
     elif tuple(map(int, python["version"].split(".")[:2])) < OLDEST_PYTHON:
         yield (
             f"{host} has Python {python['version']} at {python['executable']}; Dask needs 3.10 or newer. Install a newer "
@@ -302,12 +307,22 @@ def fitness(host, info, settings):
         )
     elif python["implementation"] != "cpython":
         yield f"{host}: dask_python ({python['executable']}) is {python['implementation']}. Set it to a CPython."
+    elif not python.get("usable", True):
+        yield (
+            f"{host}: dask_user may not run dask_python ({python['executable']}), installed in {python['prefix']}. Open the "
+            "directories above it to everybody (mode 0755), or choose another one, such as /usr/bin/python3."
+        )
     elif not PLAIN_PATH.fullmatch(python["prefix"]):
         yield (
             f"{host}: dask_python ({python['executable']}) is installed in '{python['prefix']}'. Choose one in a path of "
             "letters, digits and the characters . _ - + @"
         )
 
+    if info.get("changeable"):
+        yield (
+            f"{host}: dask_home ({settings['home']}) is not safe: dask_user can change {info['changeable']}, and root would "
+            "run what that user has put there. Choose a path in directories of root's, or give that one to root."
+        )
     if info["account"] and not info["account"]["at_home"]:
         yield (
             f"{host}: dask_user has no home directory ({info['account']['home']} does not exist), where the services run. "

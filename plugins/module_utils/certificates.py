@@ -12,6 +12,10 @@ import re
 import ssl
 
 from ansible_collections.daskops.cluster.plugins.module_utils.units import kind_of
+from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import read_text
+
+#: Bytes of a file of certificates.
+LIMIT = 4 * 1024**2
 
 CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -32,8 +36,11 @@ def installed_files(directory):
     for name in os.listdir(directory) if os.path.isdir(directory) else []:
         path = os.path.join(directory, name)
         about = os.stat(path)
-        with open(path, encoding="utf-8", errors="replace") as file:
-            files[name] = [digest(file.read()), about.st_mode & 0o777, owner(about.st_uid)]
+        try:  # the services' user owns keys, and could write anything to them
+            content = digest(read_text(path, LIMIT))
+        except (OSError, ValueError):
+            content = ""
+        files[name] = [content, about.st_mode & 0o777, owner(about.st_uid)]
     return files
 
 

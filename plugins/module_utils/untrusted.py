@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import functools
+
 
 def lines(text):
     """The lines of a text, which end with a line feed alone.
@@ -27,10 +29,13 @@ def read_text(path, limit):
     ValueError
         If it is longer.
     """
+    content = b""
+    # In pieces: Linux refuses to fill a buffer of 4 MiB from a file below /proc/sys.
     with open(path, "rb") as file:
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        raise ValueError(f"{path} is longer than {limit} bytes")
+        for piece in iter(functools.partial(file.read, 65536), b""):
+            content += piece
+            if len(content) > limit:
+                raise ValueError(f"{path} is longer than {limit} bytes")
     return content.decode("utf-8", "replace")
 
 

@@ -23,7 +23,7 @@ attributes:
     description: There is no change to show.
 options:
   timeout:
-    description: Seconds that a service may take to answer.
+    description: Seconds that a service may take until its whole answer is there.
     type: float
     default: 5
 """
@@ -67,12 +67,14 @@ silent:
   sample: {}
 """
 
+import functools
 import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils import service_socket
+from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user
 from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_answers import from_settings, printable
-from ansible_collections.daskops.cluster.plugins.module_utils.units import RUNTIME_DIRECTORIES, UNIT
+from ansible_collections.daskops.cluster.plugins.module_utils.units import RUNTIME_DIRECTORIES, shown_services
 
 
 def ask(path, timeout):
@@ -82,15 +84,16 @@ def ask(path, timeout):
 
 def main():
     module = AnsibleModule(argument_spec={"timeout": {"type": "float", "default": 5}}, supports_check_mode=True)
-    services, silent = {}, {}
-    units = ["dask-scheduler.service", "dask-worker@*.service"]
-    listed = module.run_command(["systemctl", "list-units", "--state=active", "--plain", "--no-legend", *units])[1]
-    for unit in [line.split()[0] for line in listed.splitlines()]:
-        if UNIT.fullmatch(unit):
-            name = unit.removesuffix(".service").replace("@", "-")
+    timeout, services, silent = module.params["timeout"], {}, {}
+    for unit, shown in shown_services(module).items():
+        if shown["ActiveState"] == "active":
+            name = unit.replace(".service", "").replace("@", "-")
+            directory = os.path.join(RUNTIME_DIRECTORIES, name)
             try:
-                path = os.path.join(RUNTIME_DIRECTORIES, name, service_socket.SOCKET)
-                services[unit] = ask(path, module.params["timeout"])
+                # The socket is in a directory of the services' user, who could put a link to another socket there.
+                owner = os.stat(directory).st_uid
+                path = os.path.join(directory, service_socket.SOCKET)
+                services[unit] = as_user(owner, functools.partial(ask, path, timeout), timeout + 1)
             except (OSError, ValueError) as error:
                 silent[unit] = printable(error)
     module.exit_json(changed=False, services=services, silent=silent)

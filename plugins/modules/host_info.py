@@ -153,6 +153,14 @@ python:
       description: Name and version of the C library.
       type: list
       elements: str
+    usable:
+      description: Whether O(user) may run it.
+      type: bool
+    changeable:
+      description:
+        - The directory or file on its path that O(user) could change, so that root must not run it. Then nothing else but
+          C(executable) is told.
+      type: str
   sample:
     executable: /usr/bin/python3
     version: 3.11.2
@@ -160,6 +168,11 @@ python:
     prefix: /usr
     machine: x86_64
     libc: [glibc, "2.36"]
+    usable: true
+changeable:
+  description: The directory on the path of O(home) that O(user) could change; empty if there is none.
+  type: str
+  returned: always
 file_systems:
   description:
     - By path asked for, whether it C(exists), C(type), C(mount) point and C(free) bytes of its file system, and whether it
@@ -350,6 +363,7 @@ import socket
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user, changeable
 from ansible_collections.daskops.cluster.plugins.module_utils.certificates import (
     fingerprints,
     installed_files,
@@ -369,6 +383,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.units import (
     shown_services,
     unit_files,
 )
+from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import lines, printable, read_text
 
 # Seconds that a connection may take.
 CONNECT_TIMEOUT = 5
@@ -405,6 +420,9 @@ FIREWALL_RULES = ("/etc/dask-firewall.nft", FIREWALLS["firewalld"])
 # There where firewalld knows policies, which it does from 0.9 on.
 FIREWALLD_POLICIES = "/usr/lib/firewalld/policies"
 
+# Bytes of a file that is read. Of those in /proc, the lists of connections and mounts can be long.
+LIMIT = 64 * 1024**2
+
 PROBE = (
     "import json, os, platform, sys; "
     "print(json.dumps(dict(executable=sys.executable, version='%d.%d.%d' % sys.version_info[:3], "
@@ -415,9 +433,8 @@ PROBE = (
 def read(path):
     """The text of a file, empty where it cannot be read."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
+        return read_text(path, LIMIT)
+    except (OSError, ValueError):
         return ""
 
 
@@ -463,13 +480,33 @@ def writable(module, path):
     """Whether the services' user may write to a directory, or it does not exist yet."""
     if not os.path.exists(path):
         return True
-    user = module.params["user"]
-    if not account(user) or os.geteuid() != 0:  # a user that is to be made may do what everybody may
-        return os.path.isdir(path) and os.stat(path).st_mode & 0o003 == 0o003
-    return (
-        module.run_command(["runuser", "-u", user, "--", "test", "-d", path, "-a", "-w", path, "-a", "-x", path])[0]
-        == 0
-    )
+    if os.geteuid() != 0:
+        return os.path.isdir(path) and os.stat(path).st_mode & 0o003 == 0o003  # what everybody may do
+    try:
+        return as_user(module.params["user"], lambda: os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK))
+    except (OSError, ValueError):
+        return False
+
+
+def look_at_python(module):
+    """The interpreter that environments are built with, and what keeps root or the services' user from running it."""
+    interpreter, user = module.get_bin_path(module.params["python"]), module.params["user"]
+    if not interpreter:
+        return {}
+    interpreter = os.path.abspath(interpreter)
+    place = changeable(user, interpreter)
+    if place:  # root runs nothing that this user may have written
+        return {"executable": interpreter, "changeable": place}
+    try:
+        answer = json.loads(module.run_command([interpreter, "-I", "-c", PROBE], handle_exceptions=False, cwd="/")[1])
+        python = {
+            name: answer[name] for name in ("executable", "version", "implementation", "prefix", "machine", "libc")
+        }
+        real = os.path.realpath(interpreter)
+        usable = as_user(user, lambda: os.access(real, os.X_OK) and os.access(python["prefix"], os.R_OK | os.X_OK))
+    except (KeyError, OSError, TypeError, ValueError):  # no program, or one that is no Python
+        return {}
+    return {**python, "usable": bool(usable)}
 
 
 def file_system(path):
@@ -479,10 +516,12 @@ def file_system(path):
         path = os.path.dirname(path)
     path = os.path.realpath(path)
     mounts = {}
-    for line in read("/proc/self/mountinfo").splitlines():
+    for line in lines(read("/proc/self/mountinfo")):
         fields = line.split(" ")
-        # A later line hides an earlier one of the same mount point; \040 stands for a space.
-        mounts[fields[4].replace("\\040", " ")] = fields[fields.index("-") + 1]
+        # A later line hides an earlier one of the same mount point. Numbers stand for spaces and the like.
+        mounts[re.sub(r"\\(\d{3})", lambda match: chr(int(match.group(1), 8)), fields[4])] = fields[
+            fields.index("-") + 1
+        ]
     while path not in mounts:
         path = os.path.dirname(path)
     stat = os.statvfs(path)
@@ -503,7 +542,7 @@ def listeners():
     """Who listens on which TCP port."""
     ports = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in read(table).splitlines()[1:]:
+        for line in lines(read(table))[1:]:
             fields = line.split()
             if fields[3] == "0A":  # LISTEN
                 ports[f"socket:[{fields[9]}]"] = int(fields[1].rsplit(":", 1)[1], 16)
@@ -512,7 +551,7 @@ def listeners():
         for link in descriptors(process) & ports.keys():
             unit = re.search(r"([^/\s]+\.(?:service|socket|scope))", read(f"/proc/{process}/cgroup"))
             found[ports[link]] = {
-                "process": f"{read(f'/proc/{process}/comm').strip()} (process {process})",
+                "process": f"{printable(read(f'/proc/{process}/comm').strip())} (process {process})",
                 "unit": unit.group(1) if unit else "",
             }
     unknown = {"process": "an unknown process", "unit": ""}
@@ -621,8 +660,11 @@ def address_to_listen_at(module):
 
 def address_of(module, interface):
     """The first IPv4 address of an interface; empty if it has none."""
-    found = module.run_command(["ip", "-4", "-json", "address", "show", "dev", interface])[1] or "[]"
-    return next((address["local"] for link in json.loads(found) for address in link.get("addr_info", [])), "")
+    found = module.run_command(["ip", "-4", "-json", "address", "show", "dev", interface])[1]
+    try:
+        return next((address["local"] for link in json.loads(found) for address in link.get("addr_info", [])), "")
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return ""
 
 
 def unresolved(name):
@@ -687,6 +729,14 @@ def encrypted(release):
     return any("require-encryption: true" in text for text in texts) if any(texts) else None
 
 
+def authorities(home):
+    """SHA-256 of the certificates of the authorities that services trust; none where the file is damaged."""
+    try:
+        return fingerprints(read(os.path.join(home, "tls", "ca.pem")))
+    except ValueError:
+        return []
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -707,12 +757,6 @@ def main():
     )
     started = time.time()
     scheduler_host, scheduler_port = module.params["scheduler_host"], module.params["scheduler_port"]
-    python = {}
-    interpreter = module.get_bin_path(module.params["python"])
-    if interpreter:
-        with contextlib.suppress(OSError, ValueError):  # no program, or one that is no Python
-            python = json.loads(module.run_command([interpreter, "-I", "-c", PROBE], handle_exceptions=False)[1])
-
     link = os.path.join(module.params["home"], "current")
     current, releases = read_release(link), read_releases(module.params["home"])
     states = shown_services(module) if os.path.isdir(SYSTEMD) else {}
@@ -729,7 +773,8 @@ def main():
         gpus=gpus(),
         memory=memory(),
         systemd=os.path.isdir(SYSTEMD),
-        python=python,
+        python=look_at_python(module),
+        changeable=changeable(module.params["user"], module.params["home"]),
         file_systems={
             path: {**file_system(path), "exists": os.path.exists(path), "writable": writable(module, path)}
             for path in module.params["paths"]
@@ -755,7 +800,7 @@ def main():
             "installed": installed_files(os.path.join(module.params["home"], "tls")),
             "loaded": loaded_certificates(states),
         },
-        authorities=fingerprints(read(os.path.join(module.params["home"], "tls", "ca.pem"))),
+        authorities=authorities(module.params["home"]),
         environments={name: about for name, about in usable.items() if about},
         versions=versions(environments, runs, current, releases),
         clock=[started, time.time()],

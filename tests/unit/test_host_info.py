@@ -3,10 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What hosts show of themselves: NUMA nodes, GPUs, SELinux, which machine they are, and whom they can reach."""
 
+import hashlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -111,3 +114,115 @@ def test_a_port_that_refuses_is_told_with_the_reason():
         assert host_info.refused("127.0.0.1", number) == ""
     assert host_info.refused("127.0.0.1", number) == "Connection refused"
     assert host_info.refused("scheduler.invalid", 1)
+
+
+# What users of the host have chosen
+
+
+class Module:
+    """Runs commands as Ansible's module does."""
+
+    def __init__(self, **parameters):
+        self.params = {"user": "nobody", **parameters}
+
+    def get_bin_path(self, name):
+        return shutil.which(name)
+
+    def run_command(self, command, handle_exceptions=True, cwd=None):
+        done = subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+        return done.returncode, done.stdout, done.stderr
+
+
+MOUNTS = (
+    "21 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
+    "30 21 0:40 / /home/a\x0b\u2028\x85\rb rw - fuse.sshfs a\x1cb rw\n"
+    "31 21 8:2 / /srv/my\\040disk\\134 rw - xfs /dev/sdb rw\n"
+)
+
+
+def test_mount_point_of_any_name_is_one_line(tmp_path, monkeypatch):
+    read = host_info.read
+    monkeypatch.setattr(host_info, "read", lambda path: MOUNTS if path == "/proc/self/mountinfo" else read(path))
+    assert host_info.file_system(str(tmp_path))["type"] == "ext4"
+    monkeypatch.setattr(host_info.os.path, "exists", lambda path: True)
+    monkeypatch.setattr(host_info.os, "statvfs", lambda path: os.statvfs_result(range(11)))
+    assert host_info.file_system("/srv/my disk\\")["type"] == "xfs"
+
+
+def test_name_of_a_process_cannot_steer_a_terminal():
+    program = """
+import ctypes, socket, sys
+ctypes.CDLL(None).prctl(15, b"a\\x1b[2J\\xe9", 0, 0, 0)  # PR_SET_NAME
+sock = socket.create_server(("127.0.0.1", 0))
+print(sock.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        port = int(process.stdout.readline())
+        (found,) = [listener for listener in host_info.listeners() if listener["port"] == port]
+        process.communicate()
+    assert found["process"].startswith("a?[2J") and found["process"].isprintable()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="acts as another user")
+def test_root_runs_no_interpreter_of_the_services_user(tmp_path):
+    with tempfile.TemporaryDirectory(dir="/run") as directory:
+        os.chmod(directory, 0o755)
+        home = Path(directory) / "home"
+        home.mkdir()
+        (home / "python").write_text(f'#!/bin/sh\ntouch {tmp_path}/run\nexec {sys.executable} "$@"\n')
+        (home / "python").chmod(0o755)
+        found = host_info.look_at_python(Module(python=str(home / "python")))
+        assert found["version"] and (tmp_path / "run").exists()
+        (tmp_path / "run").unlink()
+        os.chown(home, 65534, 65534)
+        found = host_info.look_at_python(Module(python=str(home / "python")))
+        assert found == {"executable": str(home / "python"), "changeable": str(home)}
+        assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="acts as another user")
+def test_interpreter_in_a_closed_home_is_told():
+    assert host_info.look_at_python(Module(python="/usr/bin/python3"))["usable"]
+    with tempfile.TemporaryDirectory(dir="/run") as directory:  # mode 0700
+        (Path(directory) / "python").symlink_to("/usr/bin/python3")
+        shutil.copy("/usr/bin/python3", f"{directory}/copy")
+        # A link to an open one serves; environments are built with what it leads to.
+        assert host_info.look_at_python(Module(python=f"{directory}/python"))["usable"]
+        assert not host_info.look_at_python(Module(python=f"{directory}/copy"))["usable"]
+
+
+@pytest.mark.parametrize("output", ["", "no JSON", "[]", "{}", '{"version": 1}'])
+def test_program_that_is_no_python_is_none(tmp_path, output):
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\necho '{output}'\n")
+    program.chmod(0o755)
+    assert host_info.look_at_python(Module(python=str(program), user="not-there")) == {}
+
+
+def test_modules_beside_the_login_shell_are_not_imported(tmp_path, monkeypatch):
+    for name in ("json", "os", "platform"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert host_info.look_at_python(Module(python="/usr/bin/python3"))["version"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="acts as another user")
+def test_what_the_user_may_write_to_needs_no_other_program(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")  # as after `su` without a dash
+    with tempfile.TemporaryDirectory(dir="/run") as directory:
+        for mode, owner, expected in [(0o755, 0, False), (0o700, 65534, True), (0o777, 0, True)]:
+            os.chmod(directory, mode)
+            os.chown(directory, owner, owner)
+            assert host_info.writable(Module(), directory) == expected
+    assert host_info.writable(Module(), "/run/not-there")
+
+
+@pytest.mark.parametrize("content", ["", "no PEM", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"])
+def test_damaged_authority_is_none(tmp_path, content):
+    (tmp_path / "tls").mkdir()
+    (tmp_path / "tls/ca.pem").write_text(content)
+    assert host_info.authorities(str(tmp_path)) in ([], [hashlib.sha256(b"").hexdigest()])

@@ -408,6 +408,26 @@ def test_an_old_python(version):
     assert says(sentence, f"w1 has Python {version} at /usr/bin/python3", "Install a newer one", "set dask_python")
 
 
+def test_a_python_that_the_services_user_can_change():
+    def change(info):
+        info["python"] = {"executable": "/var/lib/dask/conda/bin/python3", "changeable": "/var/lib/dask"}
+
+    sentence = only(unfit(change))
+    assert says(
+        sentence, "w1: dask_python (/var/lib/dask/conda/bin/python3) is not safe", "dask_user can change /var/lib/dask"
+    )
+
+
+def test_a_python_that_the_services_user_may_not_run():
+    sentence = only(unfit(with_python(usable=False, prefix="/home/alice/python")))
+    assert says(sentence, "w1: dask_user may not run dask_python", "installed in /home/alice/python", "mode 0755")
+
+
+def test_a_directory_of_the_collection_that_the_services_user_can_change():
+    sentence = only(unfit(lambda info: info.update(changeable="/opt")))
+    assert says(sentence, "w1: dask_home (/opt/dask) is not safe", "dask_user can change /opt", "give that one to root")
+
+
 def test_another_implementation_of_python():
     sentence = only(unfit(with_python(implementation="pypy", executable="/usr/bin/pypy3")))
     assert says(sentence, "w1: dask_python (/usr/bin/pypy3) is pypy", "Set it to a CPython")

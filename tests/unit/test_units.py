@@ -109,6 +109,10 @@ def test_unit_file_that_is_not_utf8_is_read(tmp_path, monkeypatch):
     assert unit_files("scheduler") == {"dask-scheduler.service": ""}
 
 
+def test_file_of_the_kernel_is_read_with_a_large_limit():
+    assert len(read_text("/proc/sys/kernel/random/boot_id", 64 * 1024**2)) == 37
+
+
 def test_file_that_is_too_long_is_rejected(tmp_path):
     (tmp_path / "file").write_bytes(b"a\rb")
     assert read_text(tmp_path / "file", 3) == "a\rb"

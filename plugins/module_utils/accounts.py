@@ -1,0 +1,135 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Do something with the rights of another user of the host."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import select
+import signal
+import stat
+import time
+
+from ansible_collections.daskops.cluster.plugins.module_utils.directories import become
+
+#: Bytes that a function may return as JSON.
+LIMIT = 16 * 1024**2
+
+#: A user who owns nothing, and has the rights that everybody has.
+NOBODY = 65534
+
+
+def act_as(user):
+    """Give up root's rights for good and act as a user, or as nobody where there is no such user yet.
+
+    Parameters
+    ----------
+    user : str or int
+        Name, or number.
+    """
+    if os.geteuid() != 0:
+        return
+    try:
+        become(pwd.getpwuid(user).pw_name if isinstance(user, int) else user)
+    except KeyError:
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(user if isinstance(user, int) else NOBODY)
+
+
+def as_user(user, function, timeout=10.0):
+    """What a function returns in a child process that has the rights of a user.
+
+    Parameters
+    ----------
+    user : str or int
+        Name or number of the user.
+    function : callable
+        Takes nothing and returns what JSON can hold.
+    timeout : float
+        Seconds that it may take.
+
+    Raises
+    ------
+    OSError
+        If the function raises one.
+    TimeoutError
+        If it takes too long.
+    ValueError
+        If it raises one, or its answer is longer than `LIMIT`.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.close(reading)
+            act_as(user)
+            try:
+                answer = {"returned": function()}
+            except OSError as error:
+                answer = {"errno": error.errno, "strerror": error.strerror or str(error)}
+            except ValueError as error:
+                answer = {"wrong": str(error)}
+            with os.fdopen(writing, "wb") as file:
+                file.write(json.dumps(answer).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    parts, size, deadline = [], 0, time.monotonic() + timeout
+    try:
+        while parts[-1:] != [b""]:
+            if not select.select([reading], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                raise TimeoutError(f"no answer within {timeout:g} s")
+            parts.append(os.read(reading, 65536))
+            size += len(parts[-1])
+            if size > LIMIT:
+                raise ValueError(f"the answer is longer than {LIMIT} bytes")
+    finally:
+        os.close(reading)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    answer = json.loads(b"".join(parts) or b"{}")
+    if "strerror" in answer:
+        raise OSError(answer["errno"], answer["strerror"])
+    if "wrong" in answer:
+        raise ValueError(answer["wrong"])
+    if "returned" not in answer:
+        raise ValueError("the child process ended without an answer")
+    return answer["returned"]
+
+
+def changeable(user, path):
+    """The first directory or file on the way to a path that a user could replace or write to.
+
+    Parameters
+    ----------
+    user : str
+        Name of the user; one that does not exist yet has the rights of nobody.
+    path : str
+        An absolute path, existing or not.
+
+    Returns
+    -------
+    str
+        Its path; empty if there is none.
+    """
+
+    def look():
+        for way in (os.path.abspath(path), os.path.realpath(path)):
+            parts = way.split("/")
+            for number in range(1, len(parts) + 1):
+                here = "/".join(parts[:number]) or "/"
+                try:
+                    about = os.stat(here)
+                except OSError:  # not there, or out of this user's reach
+                    break
+                # In a directory like /tmp, users can replace nothing but what is their own.
+                sticky = about.st_mode & stat.S_ISVTX and os.path.lexists("/".join(parts[: number + 1]))
+                if about.st_uid == os.geteuid() or (os.access(here, os.W_OK) and not (sticky and number < len(parts))):
+                    return here
+        return ""
+
+    return as_user(user, lambda: look() if os.geteuid() else "")

@@ -1,0 +1,109 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is done with the rights of another user, and what that user could change under root's feet."""
+
+import os
+import pwd
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from ansible_collections.daskops.cluster.plugins.module_utils import accounts
+from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user, changeable
+
+NOBODY = pwd.getpwnam("nobody")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="acts as root and as another user")
+
+
+@pytest.fixture
+def place():
+    """A directory in which nobody but root can change anything."""
+    directory = tempfile.mkdtemp(prefix="daskops-test-", dir="/run")
+    os.chmod(directory, 0o755)
+    yield Path(directory)
+    shutil.rmtree(directory)
+
+
+def directory(path, owner=0, mode=0o755):
+    path.mkdir()
+    path.chmod(mode)
+    os.chown(path, owner, owner)
+    return path
+
+
+@as_root
+@pytest.mark.parametrize("user", ["nobody", NOBODY.pw_uid, "not-there", 4_000_000])
+def test_function_has_the_rights_of_the_user_alone(user, place):
+    closed = directory(place / "closed", mode=0o700)
+    uid, groups, access = as_user(user, lambda: [os.getresuid(), os.getgroups(), os.access(closed, os.R_OK)])
+    assert len(set(uid)) == 1 and uid[0] != 0
+    assert 0 not in groups and not access
+    with pytest.raises(PermissionError, match="Permission denied"):
+        as_user(user, lambda: os.listdir(closed))
+    assert os.geteuid() == 0
+
+
+def test_function_has_a_limit(monkeypatch):
+    start = time.monotonic()
+    with pytest.raises(TimeoutError, match="no answer within 0.2 s"):
+        as_user("nobody", lambda: time.sleep(60), timeout=0.2)
+    assert time.monotonic() - start < 10
+    monkeypatch.setattr(accounts, "LIMIT", 100)
+    with pytest.raises(ValueError, match="longer than 100 bytes"):
+        as_user("nobody", lambda: "a" * 101)
+
+
+@pytest.mark.parametrize("function", [lambda: 1 / 0, lambda: object(), lambda: os._exit(0)])
+def test_function_that_breaks_is_told(function):
+    with pytest.raises(ValueError, match="without an answer"):
+        as_user("nobody", function)
+
+
+def test_value_that_is_wrong_is_told():
+    with pytest.raises(ValueError, match="invalid literal"):
+        as_user("nobody", lambda: int("a"))
+
+
+# What a user can change
+
+
+@as_root
+def test_paths_of_root_are_safe(place):
+    directory(place / "a")
+    (place / "a/python").touch()
+    (place / "link").symlink_to("a")
+    for path in (place / "a/python", place / "link/python", place / "missing/dask"):
+        assert changeable("nobody", str(path)) == "", path
+    assert changeable("nobody", "/usr/bin/python3") == ""
+
+
+@as_root
+@pytest.mark.parametrize("mode", [0o755, 0o555])
+def test_directory_of_the_user_is_found(place, mode):
+    home = directory(place / "home", NOBODY.pw_uid, mode)
+    directory(home / "python")
+    assert changeable("nobody", str(home / "python/bin")) == str(home)
+    (place / "link").symlink_to(home / "python")
+    assert changeable("nobody", str(place / "link")) == str(home)
+    # Others may not.
+    assert changeable("daemon", str(home / "python/bin")) == ""
+    assert changeable("root", str(home / "python/bin")) == ""
+
+
+@as_root
+def test_what_everybody_may_write_to_is_found(place):
+    shared = directory(place / "shared", mode=0o777)
+    assert changeable("nobody", str(shared / "dask")) == changeable("not-there", str(shared / "dask")) == str(shared)
+    sticky = directory(place / "sticky", mode=0o1777)
+    directory(sticky / "roots")
+    assert changeable("nobody", str(sticky / "roots/python")) == ""
+    assert changeable("nobody", str(sticky / "missing/python")) == str(sticky)  # the user could be first
+    mine = directory(sticky / "mine", NOBODY.pw_uid)
+    assert changeable("nobody", str(mine / "python")) == str(mine)
+    file = place / "python"
+    file.touch()
+    file.chmod(0o666)
+    assert changeable("nobody", str(file)) == str(file)
