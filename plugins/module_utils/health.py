@@ -51,6 +51,8 @@ class Expected:
         What else is known to be wrong, in sentences.
     scheduler_pending : bool
         Whether the scheduler runs something older than its workers on purpose, because it has work.
+    registered_only : bool
+        Whether it is enough that the scheduler serves and the workers are registered, in whatever state they are.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Expected:
         scheduler_release=None,
         silent_after=30.0,
         scheduler_pending=False,
+        registered_only=False,
         certificate_warn_days=30.0,
         now=None,
         known_problems=(),
@@ -71,11 +74,14 @@ class Expected:
         self.scheduler_release = scheduler_release
         self.silent_after = silent_after
         self.scheduler_pending = scheduler_pending
+        self.registered_only = registered_only
         self.certificate_warn_days = certificate_warn_days
         self.now = time.time() if now is None else now
         self.known_problems = list(known_problems)
 
     def concerns(self, worker):
+        if self.registered_only:
+            return False
         return self.complete or not self.workers or worker["name"] in self.workers
 
 

@@ -76,6 +76,13 @@ options:
     type: list
     elements: str
     default: []
+  registered_only:
+    description:
+      - Whether it is enough that the scheduler serves and that O(workers) are registered. Their state, their releases and
+        their package versions are not judged then.
+      - For the time after a restart of the scheduler, while workers still run what they ran before.
+    type: bool
+    default: false
   until_idle:
     description:
       - Wait until the scheduler has no work, instead of until the cluster is healthy or degraded.
@@ -411,6 +418,7 @@ def main():
             "scheduler_pending": {"type": "bool", "default": False},
             "control_socket": {"type": "path"},
             "known_problems": {"type": "list", "elements": "str", "default": []},
+            "registered_only": {"type": "bool", "default": False},
             "until_idle": {"type": "bool", "default": False},
             "timeout": {"type": "float", "default": 0},
             "interval": {"type": "float", "default": 1},
@@ -440,6 +448,7 @@ def main():
         scheduler_release=params["scheduler_release"],
         silent_after=params["silent_after"],
         scheduler_pending=params["scheduler_pending"],
+        registered_only=params["registered_only"],
         certificate_warn_days=params["certificate_warn_days"],
         known_problems=params["known_problems"],
     )

@@ -277,6 +277,10 @@ previous:
   description: The release that it ran before, likewise.
   type: dict
   returned: always
+serving:
+  description: The release that its scheduler was started from, likewise, where that is not RV(current); else empty.
+  type: dict
+  returned: always
 unfinished:
   description:
     - When the newest of the releases was staged that were staged after the current one; 0 if there is none.
@@ -606,6 +610,13 @@ def release_of(unit, release, releases):
     return next(found, {}) if release else {}
 
 
+def serving(scheduler, current, releases):
+    """The release of the host that its scheduler was started from, where that is not the current one; else empty."""
+    if current.get("services", {}).get("scheduler", {}).get("dask-scheduler.service") == scheduler:
+        return {}
+    return release_of("dask-scheduler.service", scheduler, releases)
+
+
 def other_unit(unit, release, releases):
     """What is added to a service's release where systemd would start it from other settings than the release's own."""
     wanted = release_of(unit, release, releases).get("units", {}).get(kind_of(unit))
@@ -791,6 +802,7 @@ def main():
         firewall=firewall(module),
         running=runs,
         scheduler_environment=release_of("dask-scheduler.service", scheduler, releases).get("environment", ""),
+        serving=serving(scheduler, current, releases),
         current=current,
         previous=read_release(os.path.join(link, "previous")),
         unfinished=unfinished(current, releases),
