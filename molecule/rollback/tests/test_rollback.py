@@ -71,7 +71,7 @@ def test_batch_that_the_cluster_does_not_know_is_put_back(cluster, play, preload
     run = play("upgrade", *preload(IMPOSTOR), "-e", "dask_health_timeout=5")
     assert run.returncode != 0
     assert f"Missing: {cluster.workers[0]}-1" in run.output, run.output
-    assert "Registered to" in run.output.split("The last words of its workers")[1]
+    assert "Registered to" in run.output.split("last lines of the journal")[1]
     assert f"This batch ({cluster.workers[0]}) runs what it ran before again" in run.output
     cluster.wait_until(cluster.is_whole, 30)
     assert cluster.releases() == before
@@ -131,16 +131,70 @@ def test_way_back_leads_past_what_never_ran(cluster, play, preload):
     assert cluster.releases() == before
 
 
-def test_scheduler_that_does_not_come_up_is_mended_by_the_next_run(cluster, play, tmp_path):
-    before = cluster.releases()
+@pytest.mark.parametrize(
+    "code, said",
+    [
+        ("sys.exit('this preload is broken')", "dask-scheduler.service does not come up"),
+        # It serves, but no worker can register.
+        ("del scheduler.handlers['register-worker']", "unhealthy after"),
+    ],
+    ids=["does not start", "workers stay away"],
+)
+def test_scheduler_that_fails_is_put_back(cluster, play, tmp_path, code, said):
+    before, release = cluster.releases(), cluster.summary()["scheduler"]["release"]
     broken = tmp_path / "broken.py"
-    broken.write_text("import sys\n\n\ndef dask_setup(scheduler):\n    sys.exit('this preload is broken')\n")
-    run = play("site", "-e", json.dumps({"dask_scheduler_preloads": [str(broken)], "dask_trial": False}))
+    broken.write_text(f"import sys\n\n\ndef dask_setup(scheduler):\n    {code}\n")
+    change = {"dask_scheduler_preloads": [str(broken)], "dask_trial": False, "dask_health_timeout": 20}
+    run = play("site", "-e", json.dumps(change))
     assert run.returncode != 0
-    assert "dask-scheduler.service does not come up" in run.output and "this preload is broken" in run.output
+    assert said in run.output, run.output
+    assert re.search(r"The scheduler runs release \w+ again, which served before", run.output), run.output
+    assert "All 3 worker(s) that it had are registered again" in run.output, run.output
+    assert cluster.is_whole()
+    assert cluster.releases() == before and cluster.summary()["scheduler"]["release"] == release
+    assert cluster.compute("print(client.submit(sum, [1, 2]).result())").split() == ["3"]
+    assert play("status").returncode == 0
     run = play("site")
-    assert run.returncode == 0, run.output
+    assert run.returncode == 0 and not any(run.changed.values()), run.output
+
+
+def test_files_that_cannot_be_written_stop_nothing(cluster, play, preload):
+    host, units = cluster.host(cluster.workers[0]), "/etc/systemd/system"
+    pids = cluster.pids()
+    host.check_output(f"mount --bind {units} {units} && mount -o remount,bind,ro {units}")
+    try:
+        run = play("upgrade", *preload(BROKEN.format(host="nobody")), "-e", "dask_worker_drain_timeout=299")
+    finally:
+        host.check_output(f"umount {units}")
+    assert run.returncode != 0
+    assert f"{cluster.workers[0]}: On this host writing what systemd and the services read failed" in run.output, (
+        run.output
+    )
+    assert "Read-only file system. Mount the file system writable" in run.output
+    assert f"This batch ({cluster.workers[0]}) runs what it ran before again" in run.output
+    assert cluster.pids() == pids
+    run = play("site")
+    assert run.returncode == 0 and not any(run.changed.values()), run.output
+
+
+def test_batch_whose_gate_cannot_be_asked_is_put_back(cluster, play, preload):
+    before, scheduler, name = cluster.releases(), cluster.host(cluster.scheduler), f"{cluster.workers[0]}-1"
+    pids = cluster.pids()
+    process = play.start("upgrade", *preload(BROKEN.format(host="nobody")))
+    ca = "/opt/dask/tls/ca.pem"
+    try:
+        cluster.wait_until(lambda: cluster.pids().get(name) != pids[name], 120)
+        # Since the batch began the module that asks has lost what it needs.
+        scheduler.check_output(f"mv {ca} {ca}.away")
+    finally:
+        run = play.finish(process)
+        scheduler.check_output(f"test ! -e {ca}.away || mv {ca}.away {ca}")
+    assert run.returncode != 0
+    assert "The cluster could not be asked, so this change counts as failed" in run.output, run.output
+    assert f"This batch ({cluster.workers[0]}) runs what it ran before again" in run.output
+    cluster.wait_until(cluster.is_whole, 60)
     assert cluster.releases() == before
+    assert {worker for worker, pid in cluster.pids().items() if pid != pids[worker]} == {name}
 
 
 def test_whole_cluster_goes_back(cluster, play, lock):
