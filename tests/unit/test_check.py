@@ -200,6 +200,13 @@ WRONG = [
         "distributed.logging.root.level: the scheduler cannot",
         "'LOUD'",
     ),
+    ("distributed.logging: info", "distributed.logging: the scheduler cannot set up its log with it: ValueError"),
+    ("logging: null", "logging has nothing below it: leave it out."),
+    ("scheduler: thread", "scheduler is no scheduler of Dask: take one of distributed, multiprocessing, processes"),
+    ("distributed.scheduler.http.routes: [7]", "must be a list of names of modules."),
+    # Keys with which Dask cannot be imported
+    ("logging: {1: info}", "logging.1: '1' is no text, which a key must be. Put it into quotes."),
+    ("distributed.scheduler.default-task-durations: {off: 1s}", "durations.False: 'False' is no text"),
     # Sections of which nothing is left but the name
     ("distributed: null", "distributed has nothing below it: leave it out."),
     ("distributed.comm.timeouts: null", "distributed.comm.timeouts has nothing below it: leave it out."),
@@ -453,6 +460,10 @@ def test_defaults_of_dask_for_nannies_are_not_worth_a_warning():
             "jobqueue is for dask-jobqueue. No service of this cluster reads it.",
         ),
         ("gateway.address: https://gateway", "gateway is for dask-gateway"),
+        (
+            "distributed.worker.http.routes: [distributed.http.health]",
+            "leaves out distributed.http.worker.prometheus, which health checks and monitoring ask. Add what is missing, or",
+        ),
         ("distributed.dashboard.prometheus.namespace: mine", "renames Dask's metrics: the health check"),
     ],
 )

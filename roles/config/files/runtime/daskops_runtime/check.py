@@ -25,6 +25,7 @@ import dask
 import distributed
 import fastjsonschema
 import yaml
+from dask.base import named_schedulers
 from dask.utils import parse_bytes, parse_timedelta
 from distributed.protocol.compression import compressions
 from distributed.utils import import_term
@@ -110,6 +111,8 @@ KINDS = {
 MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 #: Module and function that run a command line.
 COMMANDS = {"dask worker": ("distributed.cli.dask_worker", "main"), "dask cuda worker": ("dask_cuda.cli", "worker")}
+#: Mappings for which Dask has no default.
+SECTIONS = {"annotations", "distributed.logging", "logging", "multiprocessing"}
 #: Options of a worker that contradict what the collection passes, and the variable that decides.
 ELSEWHERE = {"--contact-address": "dask_worker_interface", "--listen-address": "dask_worker_interface"}
 #: What a logger may be set to.
@@ -257,7 +260,7 @@ def judge(path: str, value: Any) -> str | None:
     schema = get_schema(path)
     if schema and "properties" in schema and isinstance(value, dict):
         return judge_value(path, value)
-    if value is None and isinstance(dask.config.get(path, None, config=DEFAULTS), dict):
+    if value is None and (path in SECTIONS or isinstance(dask.config.get(path, None, config=DEFAULTS), dict)):
         return "has nothing below it: leave it out"
     kind = get_kind(path)
     number = isinstance(value, int | float) and not isinstance(value, bool)  # Dask reads them as well as strings
@@ -298,6 +301,10 @@ def judge_value(path: str, value: Any) -> str | None:
         return "must give each resource a number"
     if path == "distributed.dashboard.prometheus.namespace" and not re.fullmatch(r"[A-Za-z_:][\w:]*", value):
         return "must be made of letters, digits and _, for names of metrics begin with it"
+    if path == "scheduler" and value is not None and str(value).lower() not in {"distributed", *named_schedulers}:
+        return f"is no scheduler of Dask: take one of distributed, {', '.join(sorted(named_schedulers))}"
+    if path.endswith(".http.routes") and not all(isinstance(name, str) for name in value):
+        return "must be a list of names of modules"
     if path.endswith("logging-file-config") and not os.access(str(value), os.R_OK):
         return f"names {value}, which the services' user cannot read on this host. Put it there, or leave it out"
     if path in ("distributed.logging", "logging") and isinstance(value, dict) and "version" not in value:
@@ -356,7 +363,16 @@ def find_idle_settings(variable: str, config: dict, nanny: bool) -> Iterator[str
             f"{variable}: distributed.comm.compression is auto, and the environment has no library for it: nothing is "
             "compressed. Put lz4 into the lock that dask_environment_lock names."
         )
-    if values.get("distributed.dashboard.prometheus.namespace", "dask") != "dask":
+    for server in ("scheduler", "worker"):
+        routes = values.get(f"distributed.{server}.http.routes")
+        needed = ("distributed.http.health", f"distributed.http.{server}.prometheus")
+        missing = [name for name in needed if isinstance(routes, list) and name not in routes]
+        if missing:
+            yield (
+                f"{variable}: distributed.{server}.http.routes leaves out {' and '.join(missing)}, which health checks and "
+                f"monitoring ask. Add what is missing, or name your own modules alone, in dask_{server}_routes."
+            )
+    if values.get("distributed.dashboard.prometheus.namespace") not in (None, "dask"):
         yield (
             f"{variable}: distributed.dashboard.prometheus.namespace renames Dask's metrics: the health check and alerts, "
             "which look for dask_..., do not find them."
@@ -377,6 +393,17 @@ def find_wrong_thresholds(settings: dict[str, dict], config: dict, nanny: bool) 
                 f"{', '.join(culprits)}: distributed.worker.memory.{lower} is {memory[lower]}, more than {upper} "
                 f"({memory[upper]}): they must grow in the order target, spill, pause, terminate, the defaults included."
             )
+
+
+def find_wrong_keys(settings: dict[str, dict], config: dict, prefix: str = "") -> Iterator[str]:
+    """Keys that are no texts, with which Dask cannot be imported; a configuration file shows them, JSON does not."""
+    for key, value in config.items():
+        path = f"{prefix}{key}"
+        if not isinstance(key, str):
+            names = [name for name, tree in settings.items() if path.lower() in {one.lower() for one, _ in walk(tree)}]
+            yield f"{', '.join(names or settings)}: {path}: '{key}' is no text, which a key must be. Put it into quotes."
+        elif isinstance(value, dict):
+            yield from find_wrong_keys(settings, value, f"{path}.")
 
 
 def find_wrong_order(settings: dict[str, dict], config: dict) -> Iterator[str]:
@@ -490,8 +517,11 @@ def find_wrong_parameters(parameters: dict, encrypted: bool) -> Iterator[str]:
     for option, instead in ELSEWHERE.items():
         if parameters.get(option.strip("-").replace("-", "_")):
             yield f"{option} is set by daskops.cluster itself. Leave it out, and use {instead}."
-    if parameters.get("death_timeout") and not parses(parse_timedelta, parameters["death_timeout"]):
-        yield f"--death-timeout is {parameters['death_timeout']}, which is no duration: write it like '30 s'."
+    patience = parameters.get("death_timeout")
+    if patience and not parses(parse_timedelta, patience):
+        yield f"--death-timeout is {patience}, which is no duration: write it like '30 s'."
+    elif patience and 0 < parse_timedelta(patience) < 5:
+        yield f"--death-timeout is {patience}, in which a worker may not come up. Give 5 s or more."
     name = parameters.get("worker_class")
     if name:
         try:
@@ -579,6 +609,9 @@ def find_problems(
     settings = {**asked, **in_variables}
     elsewhere = {name.replace("_", "-") for name in namespaces}
     problems = [problem for _, found in read.values() for problem in found]
+    problems += find_wrong_keys(asked, configuration)
+    if problems:
+        return problems
     for variable, config in settings.items():
         effective = configuration if variable in in_variables else None
         problems += owned_settings.find_problems(variable, config, DEFAULTS, effective)

@@ -34,6 +34,7 @@ distributed_config = importlib.import_module("distributed.config")
 #: Seconds that an attempt may take, and all attempts to find the setting that is to blame.
 TIMEOUT = 10.0
 SEARCH = 20.0
+NOTHING = object()
 #: What an attempt goes without: it listens on loopback addresses, and other checks are about certificates and modules.
 NEUTRAL = {
     "scheduler-address": None,
@@ -189,8 +190,9 @@ def walk_keys(tree: dict, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[
 
 
 def get_value(tree: Any, key: tuple[str, ...]) -> Any:
+    """The value of a key in nested mappings; `NOTHING` where there is none."""
     for part in key:
-        tree = tree.get(part) if isinstance(tree, dict) else None
+        tree = tree.get(part, NOTHING) if isinstance(tree, dict) else NOTHING
     return tree
 
 
@@ -251,7 +253,9 @@ def find_problems(
         ("no message reaches another host with", exchange, ()),
         (f"the {kind} does not start with", serve, (kind,)),
     ):
-        reason = attempt(function, config, *arguments)
+        reason = attempt(function, config, *arguments) and attempt(
+            function, config, *arguments
+        )  # not for a busy moment
         culprits = find_culprits(function, config, settings, defaults, arguments) if reason else []
         if culprits:
             path = culprits[0][1]
