@@ -257,11 +257,17 @@ class Trial:
         command = ["systemctl", "start", "--no-block", *(f"{name}.service" for name in self.units)]
         status, _output, errors = self.module.run_command(command)
         if status != 0:
+            # Reading all units again can take seconds, and only an old systemd needs it for a unit that it never saw.
+            self.module.run_command(["systemctl", "daemon-reload"])
+            status, _output, errors = self.module.run_command(command)
+        if status != 0:
             raise SystemctlError(f"{' '.join(command)} failed: {errors.strip()}")
         self.wait([self.scheduler], deadline)
         if self.module.params["scheduler"]:
             self.look_at_pages()
         self.wait(list(self.units), deadline)
+        if self.module.params["scheduler"]:
+            mark(self.release, "scheduler")
 
     def look_at_pages(self):
         """Ask for the scheduler's pages; raises `Failed` where one does not answer."""
@@ -298,6 +304,12 @@ class Trial:
         for name in self.units:
             for path in (f"{UNITS}/{name}.service", f"{RUNTIME_DIRECTORIES}/{name}.env"):
                 remove_file(path)
+
+
+def mark(release, kind):
+    """Note that the release was tried. One that waits for a scheduler with work is not tried at every run."""
+    with contextlib.suppress(FileExistsError):
+        os.symlink("manifest.json", os.path.join(release, f"tried-{kind}"))
 
 
 def remove_file(path):

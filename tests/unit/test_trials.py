@@ -1,5 +1,6 @@
 """What a release is tried with: the units of a trial, and which hosts try what."""
 
+import json
 import ssl
 import subprocess
 import threading
@@ -7,7 +8,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.filter.trials import trials
+from ansible_collections.daskops.cluster.plugins.filter.trials import SCHEDULER, trials
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import untried
 from ansible_collections.daskops.cluster.plugins.module_utils.trials import (
     at_release,
     given_arguments,
@@ -19,7 +21,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.trials import (
     with_specifiers,
     worker_arguments,
 )
-from ansible_collections.daskops.cluster.plugins.modules.trial import ask, dashboard_port
+from ansible_collections.daskops.cluster.plugins.modules.trial import ask, dashboard_port, mark
 
 RELEASE = "/opt/dask/releases/0123456789ab"
 UNIT = """[Unit]
@@ -194,6 +196,19 @@ def test_workers_with_gpus_are_not_tried():
 
 def test_unchanged_hosts_try_nothing():
     assert trials([host("node1", {ONE: ""}, []), {"inventory_hostname": "node2"}]) == {}
+
+
+def test_scheduler_that_was_tried_is_not_tried_again(tmp_path):
+    release = tmp_path / "releases/a"
+    release.mkdir(parents=True)
+    services = {SCHEDULER: {"kind": "scheduler", "release": "s"}, ONE: {"kind": "worker", "release": "w"}}
+    manifest = {"id": "a", "environment": "e", "services": services, "files": {}}
+    (release / "manifest.json").write_text(json.dumps(manifest))
+    wanted = {SCHEDULER: "s", ONE: "w"}
+    assert untried(str(tmp_path), wanted) == [SCHEDULER, ONE]
+    for _run in range(2):
+        mark(str(release), "scheduler")
+    assert untried(str(tmp_path), wanted) == [ONE]
 
 
 # Pages
