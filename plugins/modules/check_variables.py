@@ -38,5 +38,5 @@ msg:
   description: What is wrong with which variable and what to change, a line each.
   type: str
   returned: failure
-  sample: dask_tls_days, set for all hosts, is '0'. Give a whole number, 1 or more.
+  sample: dask_tls_days, set for all hosts, is '0'. Give a whole number, 1 to 3650.
 """

@@ -112,6 +112,8 @@ class Directory:
 
     def _read(self, name):
         try:
+            if not stat.S_ISREG(os.stat(self.file(name)).st_mode):
+                raise Unusable(f"{self.shown(name)} is not a file. {self.replace}")
             with open(self.file(name), encoding="utf-8") as file:
                 return file.read()
         except FileNotFoundError:

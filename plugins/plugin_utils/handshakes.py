@@ -16,6 +16,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates impor
     Unusable,
     clock_problems,
     date,
+    described,
     exposed,
     is_ca,
     moment,
@@ -119,6 +120,7 @@ def contexts(directory, names, folder, remedy):
     ca_file, found, problems = os.path.join(folder, "ca.pem"), {}, []
     with open(ca_file, "w", encoding="utf-8") as file:
         file.write(directory.trusted())
+    context(ssl.Purpose.SERVER_AUTH, ca_file)  # raises ssl.SSLError, so that what follows is not about ca.pem
     for number, name in enumerate(names):
         bundle = os.path.join(folder, f"{number}.pem")
         with open(os.open(bundle, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
@@ -157,36 +159,48 @@ def rejected(directory, names, dashboard_host="", strict=False, remedy=REMEDY):
     list of str
         A sentence for each certificate and reason.
     """
-    with tempfile.TemporaryDirectory(prefix="daskops-") as folder:
-        try:
-            found, problems = contexts(directory, names, folder, remedy)
-        except (OSError, ValueError) as error:  # ssl.SSLError is one
-            return [f"{directory.shown('ca.pem')}: OpenSSL does not load it ({error}). {remedy}"]
-        # Scheduler and workers connect to each other and to their own kind; clients connect to both.
-        for server, client in itertools.product(found, found):
-            if server != "client":
-                try:
-                    handshake(found[server][0], found[client][1])
-                except Rejected as failure:
-                    name, use = (server, "server") if failure.side == "server" else (client, "client")
-                    problems.append(
-                        f"{directory.shown(name)}.pem is rejected as the certificate of a {use} (the {kind(client)} "
-                        f"connects to the {kind(server)}): {failure.reason}. {remedy}"
-                    )
-        if dashboard_host and "scheduler" in found and not problems:
-            browser = context(ssl.Purpose.SERVER_AUTH, os.path.join(folder, "ca.pem"))
-            browser.verify_flags |= ssl.VERIFY_X509_STRICT if strict else 0
-            # The dashboard asks nobody for a certificate.
-            pages = context(ssl.Purpose.CLIENT_AUTH, os.path.join(folder, "ca.pem"))
-            pages.load_cert_chain(os.path.join(folder, f"{list(names).index('scheduler')}.pem"), password="")
+    try:
+        with tempfile.TemporaryDirectory(prefix="daskops-") as folder:
+            return unique(tried(directory, names, folder, dashboard_host, strict, remedy))
+    except (ssl.SSLError, ValueError) as error:
+        return [f"{directory.shown('ca.pem')}: OpenSSL does not load it ({error}). {remedy}"]
+    except OSError as error:
+        return [
+            f"Certificates cannot be tried in {tempfile.gettempdir()}: {described(error)}. Set TMPDIR on the controller to "
+            "a directory that the account that runs Ansible can write to."
+        ]
+
+
+def tried(directory, names, folder, dashboard_host, strict, remedy):
+    """The sentences of `rejected`, one for each pair. ``folder`` is an empty directory that nobody else can read."""
+    found, problems = contexts(directory, names, folder, remedy)
+    # Scheduler and workers connect to each other and to their own kind; clients connect to both.
+    for server, client in itertools.product(found, found):
+        if server != "client":
             try:
-                handshake(pages, browser, dashboard_host)
+                handshake(found[server][0], found[client][1])
             except Rejected as failure:
+                name, use = (server, "server") if failure.side == "server" else (client, "client")
                 problems.append(
-                    f"{directory.shown('scheduler')}.pem is rejected as the certificate of the dashboard, which is asked as "
-                    f"{dashboard_host}: {failure.reason}. Add that name to it, or {without_name(dashboard_host)}."
+                    f"{directory.shown(name)}.pem is rejected as the certificate of a {use} (the {kind(client)} "
+                    f"connects to the {kind(server)}): {failure.reason}. {remedy}"
                 )
-    return unique(problems)
+    if dashboard_host and "scheduler" in found and not problems:
+        browser = context(ssl.Purpose.SERVER_AUTH, os.path.join(folder, "ca.pem"))
+        browser.verify_flags |= ssl.VERIFY_X509_STRICT if strict else 0
+        # The dashboard asks nobody for a certificate.
+        pages = context(ssl.Purpose.CLIENT_AUTH, os.path.join(folder, "ca.pem"))
+        pages.load_cert_chain(os.path.join(folder, f"{list(names).index('scheduler')}.pem"), password="")
+        try:
+            handshake(pages, browser, dashboard_host)
+        except Rejected as failure:
+            if failure.reason in (REASONS[62], REASONS[64]):
+                remedy = f"Add that name to it, or {without_name(dashboard_host)}."
+            problems.append(
+                f"{directory.shown('scheduler')}.pem is rejected as the certificate of the dashboard, which is asked as "
+                f"{dashboard_host}: {failure.reason}. {remedy}"
+            )
+    return problems
 
 
 def without_name(host):

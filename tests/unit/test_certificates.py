@@ -404,6 +404,14 @@ def test_ca_that_somebody_else_made_is_not_replaced(tmp_path):
     assert "was not made by the collection: replace it, or have a new CA made" in only(warnings)
 
 
+def test_longest_times_do_not_renew_at_every_run(tmp_path):
+    """Those that the check of variables accepts, also when the CA is old."""
+    now, longest = time.time(), {"days": 3650, "warn_days": 900}
+    for age in (3600, 1900, 1801, 1799, 1000, 0):
+        make(tmp_path / "tls", now=now - age * DAY, **longest)
+        assert make(tmp_path / "tls", now=now - age * DAY, **longest) == {**making.nothing(), "warnings": []}
+
+
 def test_every_run_would_renew(copy):
     problem = only(nothing(copy, days=30, warn_days=30))
     assert "dask_tls_days is 30, and dask_tls_warn_days is 30: every run would renew" in problem
@@ -525,7 +533,7 @@ def test_another_ca_than_a_hosts_is_rejected(copy):
         ("client.pem", b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", "that cannot be read ("),
         ("ca.pem", b"\x30\x82\xff\xfe", "ca.pem is not a text. Convert it to PEM"),
         ("scheduler.key", b"nonsense\n", "scheduler.key cannot be used ("),
-        ("scheduler.key", None, "scheduler.key cannot be read: Is a directory"),
+        ("scheduler.key", None, "scheduler.key is not a file. Replace it"),
     ],
     ids=["no certificate", "broken certificate", "DER", "no key", "directory"],
 )
@@ -795,6 +803,12 @@ def test_own_certificates_that_cannot_work_are_rejected(tmp_path, which):
     assert any(said in problem for problem in problems), problems
     # What is wrong with one certificate is said once, and not of another one.
     assert len(problems) == 1 or (which in ("CA that must not sign", "short key of the CA") and len(problems) < 4)
+
+
+def test_place_for_the_trial_that_cannot_be_used(made, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    problem = only(rejected(Directory(str(made)), ["scheduler", "client"]))
+    assert f"Certificates cannot be tried in {tmp_path}/none: No such file or directory. Set TMPDIR" in problem
 
 
 def test_own_files_that_are_missing_or_do_not_match_are_rejected(tmp_path):

@@ -303,5 +303,5 @@ def test_run_once_is_honoured_whatever_the_users_strategy(tmp_path):
     assert run.returncode != 0
     assert "Using run_once with the free strategy is not currently supported" not in run.stdout + run.stderr
     assert (run.stdout + run.stderr).count(
-        "Give a whole number, 1 or more"
+        "Give a whole number, 1 to 3650"
     ) <= 2  # the message, and Ansible's summary of it

@@ -187,6 +187,6 @@ def test_each_worker_host_has_a_certificate_of_its_own(cluster):
 
 
 def test_certificates_that_expire_soon_are_told(cluster, play):
-    run = play("status", "-e", "dask_tls_warn_days=1000")
+    run = play("status", "-e", "dask_tls_warn_days=900")
     assert re.search(r"Certificates expire in 36[45] days", run.output), run.output
     assert "degraded" in run.output
