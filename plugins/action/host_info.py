@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Look at a host, and compare its clock with the controller's."""
+"""Look at a host, check what it says of itself, and compare its clock with the controller's."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import bounds
+from ansible_collections.daskops.cluster.plugins.plugin_utils.host_answers import unbelievable
 
 
 class ActionModule(ActionBase):
@@ -20,7 +21,14 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         before = time.time()
         result.update(self._execute_module(module_args=self._task.args, task_vars=task_vars))
-        # Another user's module of this name, or one that failed, has none.
-        if "clock" in result:
-            result["clock"] = bounds(before, time.time(), *result["clock"])
+        if result.get("failed") or result.get("unreachable") or result.get("skipped"):
+            return result
+        wrong = unbelievable(result)
+        if wrong:
+            return {
+                "failed": True,
+                "msg": f"What this host says of itself cannot be true: {', '.join(wrong)}. Look at the host before you go "
+                "on: somebody else may control it. Until then, leave it out with --limit.",
+            }
+        result["clock"] = bounds(before, time.time(), *result["clock"])
         return result

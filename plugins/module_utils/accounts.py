@@ -93,7 +93,7 @@ def as_user(user, function, timeout=10.0):
         os.waitpid(child, 0)
     answer = json.loads(b"".join(parts) or b"{}")
     if "strerror" in answer:
-        raise OSError(answer["errno"], answer["strerror"])
+        raise OSError(*[one for one in (answer["errno"], answer["strerror"]) if one is not None])
     if "wrong" in answer:
         raise ValueError(answer["wrong"])
     if "returned" not in answer:

@@ -1,0 +1,137 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host says of itself is looked at before anything is planned with it."""
+
+import copy
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from ansible_collections.daskops.cluster.plugins.plugin_utils.host_answers import CHECKS, unbelievable
+from hypothesis import given
+from hypothesis import strategies as st
+
+ROOT = Path(__file__).parents[2]
+RELEASE = {
+    "id": "0f3c5e9a7b1d",
+    "environment": "1f3c5e9a7b1d",
+    "staged": 1_800_000_000,
+    "served": ["worker"],
+    "services": {"worker": {"dask-worker@numeric-1.service": "3f2a91c04d5e.7b21"}},
+    "units": {"worker": {"dask-worker@.service": "[Unit]\nDescription=Grüße\n"}},
+}
+ANSWER = {
+    "changed": False,
+    "cpus": [0, 1],
+    "nodes": [{"id": 0, "cpus": [0, 1]}],
+    "gpus": [{"index": 0, "uuid": "GPU-????????", "model": "NVIDIA H100", "node": None}],
+    "memory": 33554432000,
+    "systemd": True,
+    "python": {
+        "executable": "/usr/bin/python3",
+        "version": "3.11.2",
+        "implementation": "cpython",
+        "prefix": "/usr",
+        "machine": "x86_64",
+        "libc": ["glibc", "2.36"],
+        "usable": True,
+    },
+    "file_systems": {"/opt": {"exists": True, "type": "ext4", "mount": "/", "free": 1, "writable": False}},
+    "missing": ["/etc/key.pem"],
+    "proxy": {"nginx": True, "port": 8443},
+    "listeners": [{"port": 22, "process": "sshd (process 1)", "unit": "ssh.service"}],
+    "address": "10.0.0.2",
+    "worker_addresses": {"eth1": "10.1.0.2", "eth2": ""},
+    "route": ["10.0.0.2", "10.0.0.1"],
+    "firewall": {"usable": ["nftables"], "installed": [], "loaded": False, "cluster": ["10.0.0.0/31", "fd00::1/128"]},
+    "current": RELEASE,
+    "previous": {},
+    "unfinished": 0,
+    "running": {"dask-worker@1.service": "3f2a91c04d5e.7b21 (another unit)", "dask-scheduler.service": None},
+    "scheduler_environment": "",
+    "account": {"home": "/var/lib/dask", "comment": "Dask (daskops.cluster)", "at_home": True},
+    "encrypted": None,
+    "authorities": ["0" * 64],
+    "environments": {"1f3c5e9a7b1d": {"id": "1f3c5e9a7b1d", "python": "3.11.2", "packages": {"dask": "2026.8.0+a"}}},
+    "versions": [{"id": "1f3c5e9a7b1d", "lock": "", "python": "", "packages": {}, "releases": ["3f2a91c04d5e"]}],
+    "certificates": {"installed": {"ca.pem": ["5d0a41b9c7e2", 420, "root"]}, "loaded": {}},
+    "changeable": "",
+    "clock": [1_800_000_000.5, 1_800_000_001],
+    "unresolved": "",
+    "refused": "Connection refused",
+    "machine": "0" * 32,
+}
+
+
+def test_sound_answer_is_believed():
+    assert unbelievable(ANSWER) == []
+    blank = {"python": {}, "current": {}, "account": {}, "address": "", "route": [], "machine": "", "nodes": []}
+    assert unbelievable({**ANSWER, **blank}) == []
+    assert unbelievable({**ANSWER, "python": {"executable": "/home/dask/python", "changeable": "/home/dask"}}) == []
+
+
+def test_this_machine_is_believed():
+    command = ["ansible", "localhost", "-m", "daskops.cluster.host_info"]
+    arguments = json.dumps({"home": "/opt/dask", "user": "nobody", "paths": ["/tmp"], "scheduler_host": "localhost"})
+    run = subprocess.run([*command, "-a", arguments], capture_output=True, text=True, cwd=ROOT, env=os.environ)
+    assert run.returncode == 0 and json.loads(run.stdout.partition("=> ")[2])["clock"], run.stdout + run.stderr
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("cpus", "all"),
+        ("cpus", [True]),
+        ("cpus", [-1]),
+        ("cpus", [0] * 30_000),
+        ("memory", 1e400),
+        ("memory", "33554432000"),
+        ("python", []),
+        ("python", {"version": "3.11.2"}),
+        ("python", {**ANSWER["python"], "version": "3.x"}),
+        ("python", {**ANSWER["python"], "version": "--config-file=/tmp/x"}),
+        ("python", {**ANSWER["python"], "machine": "x86_64\n"}),
+        ("python", {**ANSWER["python"], "libc": "glibc"}),
+        ("address", "10.0.0.0/8"),
+        ("address", "scheduler"),
+        ("route", ["10.0.0.2", None]),
+        ("worker_addresses", {"eth1": "0.0.0.0/0"}),
+        ("firewall", {**ANSWER["firewall"], "cluster": ["everybody"]}),
+        ("current", {**RELEASE, "id": "../../etc"}),
+        ("current", {**RELEASE, "staged": "now"}),
+        ("current", {**RELEASE, "services": {"worker": ["dask-worker@1.service"]}}),
+        ("running", {"dask-worker@1.service": "\x1b[2J"}),
+        ("account", {"home": 1, "comment": "", "at_home": True}),
+        ("authorities", ["trust me"]),
+        ("environments", {"../x": {}}),
+        ("environments", {"1f3c5e9a7b1d": {"python": "3.11.2", "packages": []}}),
+        ("clock", [0]),
+        ("clock", ["now", "then"]),
+        ("listeners", [{"port": "22", "process": "", "unit": ""}]),
+        ("file_systems", {"/opt": {"exists": True}}),
+    ],
+)
+def test_answer_that_cannot_be_is_not_believed(name, value):
+    assert unbelievable({**ANSWER, name: value}) == [name]
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_answer_that_lacks_something_is_not_believed(name):
+    answer = copy.copy(ANSWER)
+    del answer[name]
+    assert unbelievable(answer) == [name]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(name=st.sampled_from(sorted(CHECKS)), value=JSON)
+def test_no_answer_breaks_the_check(name, value):
+    assert unbelievable({**ANSWER, name: value}) in ([], [name])
