@@ -13,7 +13,7 @@ from pathlib import Path
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import unmanaged
 from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import differing
-from ansible_collections.daskops.cluster.plugins.plugin_utils.features import lacking
+from ansible_collections.daskops.cluster.plugins.plugin_utils.features import lacking_in
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, PackagesError, minor, sha256_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
@@ -126,11 +126,7 @@ class ActionModule(ActionBase):
                     f"dask_environment_lock ({arguments['lock']}): {error}. "
                     "Make it with: uv pip compile --universal --generate-hashes requirements.in -o LOCK"
                 )
-        lacks = {}
-        for host, environment in result["environments"].items():
-            gpus = any(worker.get("gpu") for worker in arguments["plans"].get(host, []))
-            lacks.update(dict.fromkeys(lacking(environment["packages"], gpus)))
-        result["warnings"] += lacks
+        result["warnings"] += lacking_in(result["environments"], arguments["plans"])
         return refuse(result, problems)
 
     def _environments(self, arguments):

@@ -52,6 +52,15 @@ def _is_older(version, least):
         return False
 
 
+def lacking_in(environments, plans):
+    """The sentences of `lacking`, each once, for environments and the workers that are planned for them, both by host."""
+    found = {}
+    for host, environment in environments.items():
+        gpus = any(worker.get("gpu") for worker in plans.get(host, []))
+        found.update(dict.fromkeys(lacking(environment["packages"], gpus)))
+    return list(found)
+
+
 def lacking_on(hosts):
     """The sentences of `lacking` for hosts, each once.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.filter.health_report import health_report
-from ansible_collections.daskops.cluster.plugins.plugin_utils.features import BOKEH, lacking, lacking_on
+from ansible_collections.daskops.cluster.plugins.plugin_utils.features import BOKEH, lacking, lacking_in, lacking_on
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import parse_lock
 from conftest import ROOT
 from distributed.versions import BOKEH_REQUIREMENT
@@ -74,6 +74,12 @@ def test_hosts_that_lack_the_same_are_told_once():
     planned = {"environments": {"a": {"packages": ALL}, "b": {"packages": without("lz4")}}}
     (sentence,) = lacking_on([dict(one, __dask_cluster=planned) for one in hosts[:2]])
     assert "lz4" in sentence
+
+
+def test_lock_of_a_run():
+    environments = {"a": {"packages": ALL}, "b": {"packages": ALL}, "c": {"packages": without("lz4")}}
+    assert len(lacking_in(environments, {"a": [{"gpu": ""}]})) == 1
+    assert len(lacking_in(environments, {"a": [{"gpu": ""}], "b": [{"gpu": "0"}]})) == 2
 
 
 def test_report():

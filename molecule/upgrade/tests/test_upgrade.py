@@ -84,6 +84,9 @@ def test_workers_change_while_the_scheduler_is_pending(cluster, play, lock):
         run = play("site", *limit, "-e", json.dumps(variables))
         assert run.returncode == 0, run.output
         assert "The scheduler is pending" in run.output
+        # Hosts of different changes are told apart, those of one change are not.
+        look = play("status")
+        assert look.returncode == 0 and ("releases of different changes: " in look.output) == ("--limit" in limit)
         changed = {name for name, pid in cluster.pids().items() if pid != pids[name]}
         assert changed == ({f"{cluster.workers[0]}-1"} if "--limit" in limit else set(pids))
         pids = cluster.pids()
