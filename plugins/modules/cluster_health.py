@@ -352,14 +352,23 @@ workers:
 """
 
 import math
+import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.accounts import as_user
 from ..module_utils.health import HEALTHY, UNKNOWN, WORKING, Expected, judge, unreachable, workers_are
 from ..module_utils.scheduler_answers import from_clients
 from ..module_utils.scheduler_http import SchedulerError, SchedulerHTTP
 from ..module_utils.service_socket import ask as ask_service
+
+
+def ask_clients(path, timeout):
+    """The clients that want tasks, and how many more there are, as the scheduler tells at its socket."""
+    # The directory is the services' user's, who could put a link to another socket there.
+    owner = os.stat(os.path.dirname(path)).st_uid
+    return as_user(owner, lambda: from_clients(ask_service(path, "clients", timeout)), timeout + 1)
 
 
 def ask(scheduler, expected, control_socket):
@@ -370,8 +379,7 @@ def ask(scheduler, expected, control_socket):
         return unreachable(str(e), expected), not e.lasting
     if control_socket and report["known_tasks"]:
         try:
-            answer = ask_service(control_socket, "clients", scheduler.timeout)
-            report["clients"], report["more_clients"] = from_clients(answer)
+            report["clients"], report["more_clients"] = ask_clients(control_socket, scheduler.timeout)
         except (OSError, ValueError):  # an older runtime, or a scheduler on another host
             pass
     return judge(report, expected), True

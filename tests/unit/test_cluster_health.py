@@ -163,7 +163,7 @@ def test_pending_scheduler_says_whose_work_it_has(working):
     with started.client() as other:
         running = [client.submit(time.sleep, 60, pure=False) for _ in range(3)]
         waiting = other.submit(sum, [1, 2], resources={"NONE": 1})
-        result = wait_until(lambda: (said := health(started.url, **pending))["tasks"].get("no-worker") and said)
+        result = wait_until(lambda: sum((said := health(started.url, **pending))["tasks"].values()) == 5 and said)
         (said,) = result["problems"]
         assert re.search(r"It knows of 5 task\(s\) \(1 memory, 1 no-worker, \d", said), said
         address = r"tcp://127\.0\.0\.1:\d+"
