@@ -17,6 +17,9 @@ COLLECTION = Path(__file__).resolve().parents[2]
 #: Tags that mean something to Ansible itself.
 SPECIAL = ("all", "always", "never", "tagged", "untagged")
 
+#: Tags that Molecule skips in every playbook, whether it has them or not.
+MOLECULE = ("notest", "molecule-notest")
+
 # The tags in what these include are not known before they run.
 INCLUDES = ("include_role", "include_tasks")
 
@@ -75,8 +78,9 @@ def unknown_tags(known, options):
         The tags asked for, by the option that they were given with.
     """
     for option, tags in options.items():
+        allowed = {*known, *SPECIAL, *(MOLECULE if option == "--skip-tags" else ())}
         for tag in tags:
-            if tag not in known and tag not in SPECIAL:
+            if tag not in allowed:
                 near = difflib.get_close_matches(tag, known, 1)
                 hint = f" Did you mean {near[0]}?" if near else ""
                 there_are = f"There are {', '.join(sorted(known))}." if known else f"It has none; leave {option} out."
