@@ -104,15 +104,20 @@ class ActionModule(ActionBase):
                 wanted, problems, warnings = self._decide(directory, made, hosts, arguments)
                 if made and not problems:
                     problems = self._try(directory, wanted, hosts, arguments)
-            if wanted != nothing() and not problems and not self._task.check_mode:
+                interrupted = made and directory.interrupted()
+            if (wanted != nothing() or interrupted) and not problems and not self._task.check_mode:
                 with directory.locked(write=True):  # where another run may have made them meanwhile
                     wanted, problems, warnings = self._decide(directory, made, hosts, arguments)
                     problems = problems or self._make(directory, wanted, hosts, arguments)
             result["report"] = report(wanted, directory)
+            if interrupted:
+                result["report"] = (
+                    f"Files of an interrupted run were put into their places.\n{result['report']}".rstrip()
+                )
         except Unusable as error:
             return refuse(result, [str(error)])
         files = ["ca"] * wanted["authority"] + list(wanted["certificates"])
-        result["needed"] = result["changed"] = bool(files or wanted["finish"])
+        result["needed"] = result["changed"] = bool(files or wanted["finish"] or interrupted)
         result.update(
             authority=wanted["authority"],
             certificates=sorted(wanted["certificates"]),

@@ -98,6 +98,10 @@ class Directory:
         ready = os.path.join(self.path, READY, name)
         return ready if os.path.lexists(ready) else os.path.join(self.path, name)
 
+    def interrupted(self):
+        """Whether an interrupted run left files that are not yet in their places."""
+        return os.path.isdir(os.path.join(self.path, READY))
+
     def shown(self, name):
         """Path of a file, for messages."""
         return os.path.join(self.path, name)

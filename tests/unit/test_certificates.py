@@ -456,6 +456,24 @@ def test_interrupted_run_leaves_all_or_nothing(copy, monkeypatch, rotation, step
     assert tree(copy) != before
 
 
+def test_next_run_puts_files_of_an_interrupted_one_into_their_places(copy, monkeypatch):
+    """Other tools, and client.yml, read the files where they should be."""
+
+    def fail(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", fail)
+        with pytest.raises(KeyboardInterrupt):
+            make(copy, "certificates", names={"client": ["client"]})
+    wanted = (copy / ".ready/client.pem").read_text()
+    assert (copy / "client.pem").read_text() != wanted
+    assert changes(run(copy, "--check")) == 1 and (copy / "client.pem").read_text() != wanted
+    done = run(copy)
+    assert changes(done) == 1 and "Files of an interrupted run were put into their places." in done.stdout
+    assert (copy / "client.pem").read_text() == wanted and not (copy / ".ready").exists()
+
+
 def test_directory_that_cannot_be_written_to(copy, tmp_path):
     """A file stands where it should be; as root, a missing right would not do."""
     (tmp_path / "file").write_text("")
@@ -1052,6 +1070,26 @@ def test_servers_read_new_certificates_while_they_run(made, begun, renewed, tmp_
             assert (started.process.pid, summary(url, finished)["workers"][0]["pid"]) == pids
             with pytest.raises(urllib.error.URLError):
                 summary(url, made)
+
+
+def test_server_with_an_expired_certificate_works_again_after_its_renewal(tmp_path):
+    make(tmp_path / "tls", now=time.time() - 400 * DAY)
+    where = tmp_path / "installed"
+    install(tmp_path / "tls", where)
+    with scheduler(tmp_path, runtime=True, settings=settings(where, "scheduler")) as started:
+
+        def connects():
+            try:
+                with Client(started.address, security=security(tmp_path / "tls"), set_as_default=False, timeout=3):
+                    return True
+            except OSError:
+                return False
+
+        assert not connects()
+        assert make(tmp_path / "tls")["certificates"]["scheduler"].startswith("expired on")
+        install(tmp_path / "tls", where)
+        started.process.send_signal(signal.SIGHUP)
+        wait_until(connects)
 
 
 def test_files_that_cannot_be_read_change_nothing(copy, tmp_path):
