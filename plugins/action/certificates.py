@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.module_utils.certificates import stale_services, wanted_files
-from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import Directory, Unusable, worker_name
+from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import Directory, Unusable
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
 
 
@@ -26,13 +26,11 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         arguments = self._task.args
         host = task_vars["inventory_hostname"]
-        names = {
-            kind: worker_name(host) if kind == "worker" and arguments["made"] else kind for kind in arguments["kinds"]
-        }
-        if self._task.check_mode and {"ca", *names.values()} & set(arguments.get("planned", [])):
-            return dict(result, changed=True)  # they would be made before
         try:
             directory = Directory(arguments["directory"])
+            names = {kind: directory.name_for(kind, host, arguments["made"]) for kind in arguments["kinds"]}
+            if self._task.check_mode and {"ca", *names.values()} & set(arguments.get("planned", [])):
+                return dict(result, changed=True)  # they would be made before
             with directory.locked(write=False):
                 certificates = {kind: directory.bundle(name) for kind, name in names.items()}
                 authorities = directory.trusted()

@@ -25,14 +25,14 @@ GROUPS = {"scheduler": "dask_scheduler", "worker": "dask_workers"}
 DEFAULTS = {"joins": False, "rotation": "", "scheduler_hosts": [], "dashboard_host": "", "days": 365, "warn_days": 30}
 
 
-def described(infos, groups, hostvars, made):
+def described(directory, infos, groups, hostvars, made):
     """What matters here of each host. ``infos`` has `host_info` results by host, ``groups`` hosts by group."""
     found = {}
     for host, info in infos.items():
         kinds = [kind for kind, group in GROUPS.items() if host in groups.get(group, [])]
         found[host] = {
             "kinds": kinds,
-            "certificates": [worker_name(host) if kind == "worker" and made else kind for kind in kinds],
+            "certificates": [directory.name_for(kind, host, made) for kind in kinds],
             "reached": [
                 host,
                 hostvars[host].get("ansible_host"),
@@ -93,13 +93,13 @@ class ActionModule(ActionBase):
         result = dict(super().run(tmp, task_vars), needed=False)
         arguments, groups = {**DEFAULTS, **self._task.args}, task_vars["groups"]
         made = arguments["made"]
-        hosts = described(arguments["hosts"], groups, task_vars["hostvars"], made)
         arguments["others"] = [
             "scheduler",
-            *(worker_name(host) for host in groups.get("dask_workers", []) if host not in hosts),
+            *(worker_name(host) for host in groups.get("dask_workers", []) if host not in arguments["hosts"]),
         ]
         try:
             directory = Directory(arguments["directory"])
+            hosts = described(directory, arguments["hosts"], groups, task_vars["hostvars"], made)
             with directory.locked(write=False):
                 wanted, problems, warnings = self._decide(directory, made, hosts, arguments)
                 if made and not problems:

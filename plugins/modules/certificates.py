@@ -41,7 +41,7 @@ options:
     elements: str
     required: true
   made:
-    description: Whether the collection made them. A worker host has a certificate of its own then.
+    description: Whether the collection made them. A worker host has a certificate of its own then, and may have one if not.
     type: bool
     required: true
   planned:

@@ -16,7 +16,8 @@ description:
     addresses. A CA of the collection is replaced when it expires within twice as many days; the previous one signs it, and
     stays trusted until it has expired.
   - Writes all files or none. Only one run at a time makes certificates in a directory; a second one waits for a minute.
-  - With O(made=false), checks certificates of your own, C(scheduler), C(worker) and C(client), and changes nothing.
+  - With O(made=false), checks certificates of your own, C(scheduler), C(client) and, for worker hosts, C(workers/HOST) or
+    C(worker). Changes nothing.
   - Tries the certificates in handshakes in memory, in every role that they have. Rejects what cannot be used, with the
     file, the reason and what to do.
   - Asks no host anything, so one host of the play is enough (C(run_once)). Needs the Python package cryptography, 3.4 or

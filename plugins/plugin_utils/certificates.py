@@ -174,6 +174,12 @@ class Directory:
     def issuers(self):
         return self.certificates("ca") + self.certificates("previous-ca")
 
+    def name_for(self, kind, host, made):
+        """The name of the certificate that a host's services of a kind have. One's own workers may share one."""
+        if kind == "worker" and (made or self.has(f"{worker_name(host)}.pem")):
+            return worker_name(host)
+        return kind
+
     def missing(self, name):
         """A sentence if a file of this name does not exist; else empty."""
         files = [file for file in (f"{name}.pem", f"{name}.key") if not self.has(file)]

@@ -880,6 +880,22 @@ def test_own_chain_of_intermediate_cas(tmp_path):
     assert own.problems() == []
 
 
+def test_own_certificates_of_single_worker_hosts(tmp_path):
+    unusual = {"workers/node2": {"usages": ["SERVER_AUTH"]}, "workers/node4": {"days": -1, "start": -9}}
+    own = Own(tmp_path / "tls", **unusual)
+    (own.path / "workers").mkdir()
+    for name in ("workers/node1", "workers/node2", "workers/node4"):
+        key = own.key(name)
+        own.write(name, key, own.certificate(name, key, own.ca, own.key_of_ca))
+    directory = Directory(str(own.path))
+    names = {f"node{number}": directory.name_for("worker", f"node{number}", False) for number in (1, 2, 3, 4)}
+    assert names == {"node1": "workers/node1", "node2": "workers/node2", "node3": "worker", "node4": "workers/node4"}
+    hosts = {host: {"clock": None, "certificates": [name]} for host, name in names.items()}
+    problems = own.problems(hosts=hosts)
+    assert "workers/node4.pem expired on" in problems[0]
+    assert "workers/node2.pem is rejected as the certificate of a client" in problems[1] and len(problems) == 2
+
+
 def test_own_certificates_for_somebody_elses_scheduler(tmp_path):
     own = Own(tmp_path / "tls")
     (own.path / "scheduler.pem").unlink()
