@@ -9,6 +9,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.module_utils.certificates import stale_services, wanted_files
 from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import Directory, Unusable
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import plain
 
 
 def nothing_to_do(seen, arguments):
@@ -24,7 +25,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        arguments = self._task.args
+        arguments = plain(self._task.args)
         host = task_vars["inventory_hostname"]
         try:
             directory = Directory(arguments["directory"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import package_differences
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import plain
 
 
 class ActionModule(ActionBase):
@@ -16,7 +17,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        arguments = dict(self._task.args)
+        arguments = plain(self._task.args)
         present = arguments.pop("present", {})
         current, packages = arguments.pop("current", ""), arguments.pop("packages", {})
         if arguments["id"] in present:

@@ -16,6 +16,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates impor
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import REMEDY_MADE, own_problems, rejected
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import plain
 
 #: Where a host asks itself.
 LOCAL = ["localhost", "127.0.0.1"]
@@ -91,7 +92,8 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = dict(super().run(tmp, task_vars), needed=False)
-        arguments, groups = {**DEFAULTS, **self._task.args}, task_vars["groups"]
+        texts = {name: plain(value) for name, value in self._task.args.items() if not isinstance(value, dict)}
+        arguments, groups = {**DEFAULTS, **self._task.args, **texts}, task_vars["groups"]
         made = arguments["made"]
         arguments["others"] = [
             "scheduler",

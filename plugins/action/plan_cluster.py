@@ -12,12 +12,14 @@ from pathlib import Path
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import unmanaged
+from ansible_collections.daskops.cluster.plugins.module_utils.health import join
 from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import differing
 from ansible_collections.daskops.cluster.plugins.plugin_utils.features import lacking_in
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, PackagesError, minor, sha256_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import SAME_MACHINE, refuse
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import plain
 
 
 def differing_pythons(hosts):
@@ -35,6 +37,19 @@ def check_that_dask_is_in(lock):
     """Raise `LockError` if the lock's text does not hold what the services run."""
     if not re.search(r"^distributed[ =@\[]", lock, re.MULTILINE):
         raise LockError("it does not hold distributed, which is what the services run")
+
+
+def no_scheduler_to_join(hosts, address):
+    """A sentence for each reason why hosts cannot connect to the scheduler that somebody else runs at an address."""
+    reasons = {}
+    for host, info in hosts.items():
+        if info["refused"]:
+            reasons.setdefault(info["refused"], []).append(host)
+    for reason, names in reasons.items():
+        yield (
+            f"{join(names)} cannot connect to dask_scheduler_address ({address}): {reason}. Start that scheduler, correct "
+            "the address, or open its port."
+        )
 
 
 def missing_lock(path):
@@ -87,9 +102,12 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        arguments = self._task.args
+        # What hosts said is much, and has no vaulted texts in it.
+        texts = {name: plain(value) for name, value in self._task.args.items() if not isinstance(value, dict)}
+        arguments = {**self._task.args, **texts}
         everyone = {**arguments.get("others", {}), **arguments["hosts"]}
         problems = [*differing_pythons(everyone), *one_machine_twice(everyone)]
+        problems += no_scheduler_to_join(arguments["hosts"], arguments.get("scheduler_address", ""))
         problems += names_twice(arguments["plans"])
         clocks = {host: info["clock"] for host, info in arguments["hosts"].items()}
         foreign = {host: info["firewall"]["foreign"] for host, info in arguments["hosts"].items()}

@@ -11,6 +11,7 @@ import socket
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import plain
 
 FAMILIES = {"ipv4": 4, "ipv6": 6}
 
@@ -124,7 +125,7 @@ class ActionModule(ActionBase):
         names = {host: hostvars[host].get("ansible_host", host) for host in arguments["others"]}
         others = {host: functools.partial(resolve, name) for host, name in names.items()}
         networks, problems = plan(
-            arguments["hosts"], others, arguments["closed"], arguments["peers"], arguments["clients"]
+            arguments["hosts"], others, arguments["closed"], plain(arguments["peers"]), plain(arguments["clients"])
         )
         result.update(networks)
         return refuse(result, problems)

@@ -17,6 +17,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import Pl
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
 from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import format_size, parse_size
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import plain
 
 # What dask and distributed of today need.
 OLDEST_PYTHON = (3, 10)
@@ -428,15 +429,6 @@ def unreachable(host, info, settings):
         )
 
 
-def no_scheduler_to_join(host, info, settings):
-    """A sentence if the scheduler that somebody else runs does not let this host connect."""
-    if info["refused"] and settings["worker"]:
-        yield (
-            f"{host} cannot connect to dask_scheduler_address ({settings['scheduler_address']}): {info['refused']}. Start "
-            "that scheduler, correct the address, or open its port for this host."
-        )
-
-
 def other_protocol(host, info, tls):
     """A sentence if the services that run would not understand those that are planned."""
     if info["running"] and info["encrypted"] is not None and info["encrypted"] != tls:
@@ -491,7 +483,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         host = task_vars["inventory_hostname"]
-        info, settings = self._task.args["info"], self._task.args["settings"]
+        info, settings = self._task.args["info"], plain(self._task.args["settings"])
         problems, ports, rows, workers = list(bad_settings(host, settings)), {}, [], []
 
         def claim(number, variable, unit, local=False):
@@ -528,7 +520,7 @@ class ActionModule(ActionBase):
                 *fitness(host, info, settings),
                 *missing(host, info, settings),
                 *left_over(host, info, settings),
-                *(list(unreachable(host, info, settings)) or no_scheduler_to_join(host, info, settings)),
+                *unreachable(host, info, settings),
                 *other_protocol(host, info, settings["tls"]),
                 *firewall(host, info, settings["firewall"]),
                 *taken_ports(host, info, ports),

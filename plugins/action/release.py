@@ -14,6 +14,7 @@ from ansible.plugins.loader import lookup_loader
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import is_secret
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import package_differences
 from ansible_collections.daskops.cluster.plugins.plugin_utils.manifest import digest, make_manifest
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import plain
 
 
 class ActionModule(ActionBase):
@@ -23,7 +24,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        arguments = self._task.args
+        arguments = plain(self._task.args)
         variables = arguments.get("environment_variables")
         files = _merged(file for entry in arguments["files"] for file in self._files(entry, task_vars))
         manifest = make_manifest(arguments["environment"], files, arguments["services"])

@@ -9,6 +9,7 @@ import re
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.plugin_utils.blame import condensed, sentence
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import plain
 
 OF_SCHEDULERS = ("dask_scheduler_",)
 OF_WORKERS = ("dask_worker_", "dask_nanny_")
@@ -58,7 +59,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        arguments = dict(self._task.args)
+        arguments = plain(self._task.args)
         settings = arguments.pop("settings", {})
         tried = (["dask-scheduler.service"] if arguments.get("scheduler") else []) + arguments.get("workers", [])
         result["msg"] = f"Tried: {', '.join(tried)} of release {arguments['release']}."

@@ -37,6 +37,10 @@ options:
     description: The workers that M(daskops.cluster.plan_host) planned, by host.
     type: dict
     required: true
+  scheduler_address:
+    description: Address of a scheduler that somebody else runs; empty for none.
+    type: str
+    default: ""
   scheduler_platform:
     description: What the scheduler runs on.
     type: str

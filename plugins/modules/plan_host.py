@@ -48,10 +48,6 @@ options:
         description: Whether it is the only host of the cluster.
         type: bool
         required: true
-      scheduler_address:
-        description: Value of C(dask_scheduler_address).
-        type: str
-        required: true
       scheduler_host:
         description: Host of the scheduler's address.
         type: str
@@ -183,7 +179,6 @@ EXAMPLES = r"""
       scheduler: false
       worker: true
       alone: false
-      scheduler_address: ""
       scheduler_host: 10.0.0.1
       interface: ""
       bind_address: ""

@@ -289,11 +289,16 @@ def test_an_ipv6_address_in_brackets_is_one():
 
 
 def test_a_scheduler_of_somebody_else_that_cannot_be_reached():
-    settings = {"worker": True, "scheduler_address": "tls://10.0.0.5:8786"}
-    assert list(plan_host.no_scheduler_to_join("w1", {"refused": ""}, settings)) == []
-    assert list(plan_host.no_scheduler_to_join("w1", {"refused": "Connection refused"}, settings)) == [
-        "w1 cannot connect to dask_scheduler_address (tls://10.0.0.5:8786): Connection refused. Start that scheduler, "
-        "correct the address, or open its port for this host."
+    address = "tls://10.0.0.5:8786"
+    assert list(plan_cluster.no_scheduler_to_join({"w1": {"refused": ""}}, address)) == []
+    reasons = {"w1": "Connection refused", "w2": "timed out", "w3": "Connection refused", "w4": ""}
+    assert list(
+        plan_cluster.no_scheduler_to_join({host: {"refused": why} for host, why in reasons.items()}, address)
+    ) == [
+        f"w1, w3 cannot connect to dask_scheduler_address ({address}): Connection refused. Start that scheduler, correct "
+        "the address, or open its port.",
+        f"w2 cannot connect to dask_scheduler_address ({address}): timed out. Start that scheduler, correct the address, or "
+        "open its port.",
     ]
 
 
