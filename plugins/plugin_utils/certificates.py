@@ -366,6 +366,22 @@ def exposed(path):
     return ""
 
 
+def open_keys(directory, names):
+    """A sentence if every local user can read private keys of these names."""
+    place, found = directory.path, []
+    while os.path.isdir(place) and os.stat(place).st_mode & stat.S_IXOTH and place != "/":
+        place = os.path.dirname(place)
+    for name in names if place == "/" else []:
+        with contextlib.suppress(OSError):  # it does not exist
+            if os.stat(directory.file(f"{name}.key")).st_mode & stat.S_IROTH:
+                found.append(f"{name}.key")
+    if found:
+        yield (
+            f"{directory.path}: every local user can read private keys ({', '.join(found[:5])}), and so enter the "
+            f"cluster. Run chmod -R go= {directory.path}"
+        )
+
+
 # What to make
 
 
@@ -417,7 +433,7 @@ def plan(directory, names, hosts=None, rotation="", days=365, warn_days=30, othe
         return nothing(), [problem], []
 
     ca, previous = directory.certificates("ca"), directory.certificates("previous-ca")
-    wanted, warnings = nothing(), []
+    wanted, warnings = nothing(), list(open_keys(directory, ["ca", *names]))
     late = [
         name
         for name in [*names, *others]

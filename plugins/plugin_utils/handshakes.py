@@ -20,6 +20,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates impor
     exposed,
     is_ca,
     moment,
+    open_keys,
 )
 
 #: OpenSSL's codes for why a certificate is rejected (X509_V_ERR_...), and what is wrong with it then.
@@ -278,7 +279,7 @@ def own_problems(directory, joins, hosts, dashboard_host="", strict=False, warn_
         for name in ("ca", *usable)
         if 0 < directory.expires(name) - now <= warn_days * DAY
     ]
-    return problems, warnings
+    return problems, [*warnings, *open_keys(directory, usable)]
 
 
 def lasts(certificate, now):

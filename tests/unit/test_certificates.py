@@ -13,6 +13,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -512,6 +513,24 @@ def test_directory_of_another_user_in_a_shared_place_is_rejected(copy):
     inside = copy.rename(copy.parent / "open/tls")
     os.chown(inside, 65534, -1)
     assert f"{inside} belongs to another user" in only(nothing(inside))
+
+
+def test_keys_that_everybody_can_read_are_warned_of(made):
+    """In a place that everybody can enter; pytest's directories are not."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as place:
+        os.chmod(place, 0o755)
+        copy = Path(shutil.copytree(made, Path(place) / "tls"))
+        (copy / "ca.key").chmod(0o644)
+        (copy / "client.key").chmod(0o644)
+        assert look(copy)[1:] == ([], [])  # for the directory is nobody else's
+        copy.chmod(0o755)
+        problems, warnings = look(copy)[1:]
+        assert problems == [] and only(warnings).endswith(
+            f"(ca.key, client.key), and so enter the cluster. Run chmod -R go= {copy}"
+        )
+        for kind in ("pem", "key"):
+            shutil.copy(copy / f"{WORKERS[0]}.{kind}", copy / f"worker.{kind}")
+        assert "(client.key)" in only(own_problems(Directory(str(copy)), False, {}, "head")[1])
 
 
 def test_ca_without_its_key_is_rejected(copy):
