@@ -146,6 +146,13 @@ WRONG = [
     ("distributed.worker.connections.outgoing: 0", "must be at least 1."),
     ("distributed.worker.connections.incoming: 0", "must be at least 1."),
     ("distributed.p2p.comm.concurrency: 0", "must be at least 1."),
+    ("distributed.scheduler.idle-timeout: 5s", 'must be at least "1 minute"'),
+    ("distributed.admin.tick.interval: 1us", 'must be at least "1ms"'),
+    ("distributed.worker.profile.cycle: 10us", 'must be at least "1ms"'),
+    (
+        "distributed.scheduler.default-task-durations: {inc: soon}",
+        "default-task-durations.inc: the scheduler does not start with it: KeyError",
+    ),
     ("distributed.scheduler.allowed-imports: [numpy]", "replaces Dask's own list: add dask and distributed"),
     ("distributed.scheduler.bandwidth: fast", NO_SIZE),
     (
@@ -460,6 +467,10 @@ def test_defaults_of_dask_for_nannies_are_not_worth_a_warning():
             "jobqueue is for dask-jobqueue. No service of this cluster reads it.",
         ),
         ("gateway.address: https://gateway", "gateway is for dask-gateway"),
+        (
+            "distributed.scheduler.idle-timeout: 1 hour",
+            "ends the scheduler when nobody uses it. systemd starts it again",
+        ),
         (
             "distributed.worker.http.routes: [distributed.http.health]",
             "leaves out distributed.http.worker.prometheus, which health checks and monitoring ask. Add what is missing, or",

@@ -50,7 +50,14 @@ SAID = {
         ],
         [f"jobqueue is for dask-jobqueue. {OTHERS}"],
     ),
-    "kubernetes": ([], [f"kubernetes is for dask-kubernetes. {OTHERS}"]),
+    "kubernetes": (
+        [],
+        [
+            f"kubernetes is for dask-kubernetes. {OTHERS}",
+            "distributed.scheduler.idle-timeout ends the scheduler when nobody uses it. systemd starts it again, and all "
+            "workers start anew. Leave it out to keep the cluster as it is.",
+        ],
+    ),
     "laptop": (
         [],
         [TERMINATE, f"distributed.nanny.environ {NANNY} environment variables belong in dask_environment_variables."],

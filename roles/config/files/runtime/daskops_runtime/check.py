@@ -277,6 +277,11 @@ def judge(path: str, value: Any) -> str | None:
         return 'must be at least "11s": with less, Dask makes no connection at all'
     if path == "distributed.comm.timeouts.connect" and parse_timedelta(value) < 1:
         return 'must be at least "1s": with less, Dask gives connections up that are being made'
+    seconds = parse_timedelta(value) if kind == "duration" and value is not None else None
+    if path == "distributed.scheduler.idle-timeout" and seconds is not None and seconds < 60:
+        return 'must be at least "1 minute": the scheduler would end before anybody uses it'
+    if path.endswith(("interval", "cycle")) and seconds is not None and 0 < seconds < 0.001:
+        return 'must be at least "1ms": with less, a process does nothing else'
     return judge_value(path, value)
 
 
@@ -362,6 +367,11 @@ def find_idle_settings(variable: str, config: dict, nanny: bool) -> Iterator[str
         yield (
             f"{variable}: distributed.comm.compression is auto, and the environment has no library for it: nothing is "
             "compressed. Put lz4 into the lock that dask_environment_lock names."
+        )
+    if values.get("distributed.scheduler.idle-timeout") is not None:
+        yield (
+            f"{variable}: distributed.scheduler.idle-timeout ends the scheduler when nobody uses it. systemd starts it "
+            "again, and all workers start anew. Leave it out to keep the cluster as it is."
         )
     for server in ("scheduler", "worker"):
         routes = values.get(f"distributed.{server}.http.routes")

@@ -22,10 +22,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import dask
-import distributed
 from dask.utils import parse_bytes
 
 #: Not ``distributed.config``, which is a dictionary.
@@ -35,6 +35,8 @@ distributed_config = importlib.import_module("distributed.config")
 TIMEOUT = 10.0
 SEARCH = 20.0
 NOTHING = object()
+#: Sections that are read when Dask is imported. Files may be written then.
+LOGS = ("logging", "logging-file-config")
 #: What an attempt goes without: it listens on loopback addresses, and other checks are about certificates and modules.
 NEUTRAL = {
     "scheduler-address": None,
@@ -101,8 +103,13 @@ def exchange() -> None:
 
 
 def serve(kind: str) -> None:
-    """Start a scheduler, a worker and a client, and have them compute."""
-    get_loop_factory = getattr(distributed_config, "get_loop_factory", None)
+    """Import Dask anew, which reads settings then, start a scheduler, a worker and a client, and have them compute."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "distributed"]:
+        del sys.modules[name]
+    importlib.import_module("distributed")
+    if kind == "scheduler" and find_spec("bokeh"):
+        importlib.import_module("distributed.dashboard.scheduler")
+    get_loop_factory = getattr(importlib.import_module("distributed.config"), "get_loop_factory", None)
     factory = get_loop_factory() if get_loop_factory else None
     loop = (factory or asyncio.new_event_loop)()
     asyncio.set_event_loop(loop)
@@ -114,6 +121,7 @@ def serve(kind: str) -> None:
 
 
 async def compute(kind: str, directory: str) -> None:
+    distributed = importlib.import_module("distributed")
     here = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
     dask.config.set({"temporary-directory": directory})
     async with distributed.Scheduler(port=0, dashboard=kind == "scheduler", **here) as scheduler:
@@ -129,7 +137,7 @@ def get_reason(error: BaseException) -> str:
     while error.__cause__ is not None and id(error) not in seen:
         seen.add(id(error))
         error = error.__cause__
-    said = " ".join(str(error).split()) or type(error).__name__
+    said = " ".join(str(error).split())[:200] or type(error).__name__
     return (said if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {said}").rstrip(".")
 
 
@@ -246,17 +254,16 @@ def find_problems(
         if isinstance(http.get("routes"), list):
             http["routes"] = [name for name in http["routes"] if not str(name).startswith("daskops_runtime.")]
     if kind == "scheduler":
-        with contextlib.suppress(ImportError):  # once, not in every process
+        with contextlib.suppress(ImportError):  # what it needs, once
             importlib.import_module("distributed.dashboard.scheduler")
-    for what, function, arguments in (
-        (f"the {kind} cannot set up its log with", set_up_logging, (writable,)),
-        ("no message reaches another host with", exchange, ()),
-        (f"the {kind} does not start with", serve, (kind,)),
+    silent = without(config, [(*section, name) for section in ((), ("distributed",)) for name in LOGS], defaults)
+    for what, function, tried, arguments in (
+        (f"the {kind} cannot set up its log with", set_up_logging, config, (writable,)),
+        ("no message reaches another host with", exchange, config, ()),
+        (f"the {kind} does not start with", serve, silent, (kind,)),
     ):
-        reason = attempt(function, config, *arguments) and attempt(
-            function, config, *arguments
-        )  # not for a busy moment
-        culprits = find_culprits(function, config, settings, defaults, arguments) if reason else []
+        reason = attempt(function, tried, *arguments) and attempt(function, tried, *arguments)  # not for a busy moment
+        culprits = find_culprits(function, tried, settings, defaults, arguments) if reason else []
         if culprits:
             path = culprits[0][1]
             variables = ", ".join(variable for variable, _ in culprits)
