@@ -116,6 +116,7 @@ pruned:
 """
 
 import contextlib
+import glob
 import os
 import re
 import time
@@ -124,17 +125,29 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.host_lock import HostLockError, take_lock
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune, read, read_release
-from ansible_collections.daskops.cluster.plugins.module_utils.replacement import Replacement
+from ansible_collections.daskops.cluster.plugins.module_utils.replacement import Replacement, unlink
 from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import explain, reported
 from ansible_collections.daskops.cluster.plugins.module_utils.units import (
     SYSTEMD,
     UNIT,
     SystemctlError,
     same_unit,
+    settings,
     show_units,
     unit_files,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable
+
+#: Where a unit is kept as it was until it stops. Its files come before those of a template; they go with a reboot.
+KEPT = "/run/systemd/system"
+
+TEMPLATE = "dask-worker@.service"
+
+
+def kept_units():
+    """Content of the units that are kept as they were, by name."""
+    paths = glob.glob(os.path.join(KEPT, TEMPLATE.replace("@", "@*")))
+    return {os.path.basename(path): read(path) for path in paths}
 
 
 class Host:
@@ -245,6 +258,7 @@ class Activation:
         self.host = host
         self.kind, self.boot, self.state = parameters["kind"], parameters["boot"], parameters["state"]
         self.files = unit_files(self.kind)
+        self.kept = kept_units() if self.kind == "worker" else {}
         self.linked = os.path.realpath(host.current) if os.path.islink(host.current) else ""
         self.stopping = self.state in ("stopped", "absent")
         if not self.stopping:
@@ -277,13 +291,19 @@ class Activation:
         Where the scheduler is on the same host, a worker that lost it may have been started again from the new release,
         but still by the old unit.
         """
-        return not same_unit(unit, self.files, self.units)
+        files = {**self.files, TEMPLATE: self.kept[unit]} if unit in self.kept else self.files
+        return not same_unit(unit, files, self.units)
 
     @property
     def changed(self):
         links = self.linked != self.target or self.enabled != self.at_boot
         return bool(
-            links or (self.stopping and self.active) or self.files != self.units or self.removed or self.restarted
+            links
+            or (self.stopping and self.active)
+            or self.files != self.units
+            or self.kept
+            or self.removed
+            or self.restarted
         )
 
     def diff(self):
@@ -329,8 +349,9 @@ class Activation:
             self.prepare(replacements)
             if self.enabled and not self.at_boot:
                 host.systemctl("disable", self.boot)
-            for (leaving, units), replacement in zip(parts, replacements):
-                self.switch([*leaving, *units], replacement)
+            for number, (leaving, units) in enumerate(parts):
+                replacement = replacements[number]
+                self.switch([*leaving, *units], replacement, self.still_running(number, parts))
                 if not self.stopping and units:
                     host.systemctl("reset-failed", *units, check=False)  # counts restarts from zero
                     # The target would start the units of later parts, too.
@@ -356,6 +377,12 @@ class Activation:
                 replacement.file(full, self.units[path])
             else:
                 replacement.remove(full)
+        # systemd reads a new template for all of its units. Those that still run are to stop as they were started, with
+        # their own command and time limit for that.
+        before, after = self.files.get(TEMPLATE, ""), self.units.get(TEMPLATE, "")
+        if number == 0 and before and settings(before) != settings(after):
+            for unit in self.still_running(number, parts) - self.kept.keys():
+                replacement.file(os.path.join(KEPT, unit), before)
         if number == 0 and self.linked != self.target:
             before = self.taken_over_from()
             if before:
@@ -363,6 +390,10 @@ class Activation:
                 replacement.link(previous, os.path.join("..", os.path.basename(before)))
             replacement.link(self.host.current, self.target)
         return replacement
+
+    def still_running(self, number, parts):
+        """The services of later parts, which run on meanwhile."""
+        return {unit for leaving, units in parts[number + 1 :] for unit in [*leaving, *units] if unit in self.running}
 
     def prepare(self, replacements):
         """Write everything to the disk, before any service is stopped."""
@@ -377,13 +408,18 @@ class Activation:
                 f"On this host {what} failed, so no service was stopped or changed: {explain(error)}"
             ) from error
 
-    def switch(self, units, replacement):
-        """Stop ``units`` and let what was prepared take its place; start them again if that fails."""
+    def switch(self, units, replacement, running):
+        """Stop ``units`` while others are ``running``, and let what was prepared take its place.
+
+        Where that fails, ``units`` are started again.
+        """
         host = self.host
         try:
             # The target of the workers goes with them.
             self.stop(units, [self.boot] if self.stopping and self.active else [])
             replacement.commit()
+            for unit in kept_units().keys() - running if self.kind == "worker" else ():
+                unlink(os.path.join(KEPT, unit))
             if not self.stopping and not self.enabled:
                 host.systemctl("enable", "--no-reload", self.boot)
             host.systemctl("daemon-reload")

@@ -31,7 +31,8 @@ def start(state, unit):
     if unit.endswith(".target") or runs(state["services"].get(unit, 0)):
         return
     release = ROOT / "home/current/services" / f"{unit}.release"
-    if not (ROOT / "systemd" / unit).exists() or not release.exists() or (release.parent / f"{unit}.broken").exists():
+    files = [ROOT / "systemd" / unit, ROOT / "systemd" / unit.replace("@1", "@").replace("@2", "@")]
+    if not any(file.exists() for file in files) or not release.exists() or (release.parent / f"{unit}.broken").exists():
         return
     environment = dict([release.read_text().strip().split("=", 1)])
     sleeping = subprocess.Popen(["/bin/sleep", "300"], env=environment, start_new_session=True)
@@ -65,8 +66,9 @@ def show(state, unit):
 def main():
     command, *arguments = sys.argv[1:]
     units = [argument for argument in arguments if not argument.startswith("--")]
+    kept = "".join(f" ({path.name} is kept)" for path in sorted((ROOT / "kept").glob("*.service")))
     with (ROOT / "asked").open("a") as file:
-        file.write(f"{command} {' '.join(units)}\n")
+        file.write(f"{command} {' '.join(units)}{kept}\n")
     if command in ((ROOT / "fail").read_text().split() if (ROOT / "fail").exists() else []):
         sys.exit(f"the stub refuses {command}")
     state = load()
@@ -74,7 +76,8 @@ def main():
         print("\n\n".join(show(state, unit) for unit in units))
     elif command == "list-units":
         for unit in state["services"]:
-            print(unit)
+            if Path(unit).match(units[0]):
+                print(unit)
     elif command == "enable":
         state["enabled"].extend(units)
     elif command in ("start", "stop"):

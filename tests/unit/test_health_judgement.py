@@ -408,3 +408,17 @@ def test_what_is_known_to_be_wrong_from_elsewhere():
     assert (result["verdict"], result["problems"]) == (DEGRADED, ["Hosts differ."])
     result = judge(report(), expect("a", known_problems=["Hosts differ."]))
     assert result["verdict"] == UNHEALTHY and "Hosts differ." in result["problems"]
+
+
+def test_after_a_restart_of_the_scheduler_it_is_enough_that_workers_are_registered():
+    older = worker("b", versions={**PACKAGES, "dask": "2025.1.0"}, status="paused", heartbeat_age=99.0)
+    seen = report(worker("a"), older)
+    assert judge(seen, expect("a", "b"))["verdict"] == UNHEALTHY
+    only = {"registered_only": True, "complete": False}
+    assert judge(seen, expect("a", "b", **only))["verdict"] == HEALTHY
+    assert judge(seen, expect(**only))["verdict"] == HEALTHY
+    assert "Missing: c." in only_problem(judge(seen, expect("a", "c", **only)))
+    assert judge(seen, expect("a", scheduler_release="other.s", **only))["verdict"] == UNHEALTHY
+    closing = {**seen, "scheduler": {**seen["scheduler"], "status": "closing"}}
+    assert judge(closing, expect("a", **only))["verdict"] == UNHEALTHY
+    assert unreachable("No answer.", expect(**only))["verdict"] == UNHEALTHY

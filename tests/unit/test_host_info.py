@@ -226,3 +226,13 @@ def test_damaged_authority_is_none(tmp_path, content):
     (tmp_path / "tls").mkdir()
     (tmp_path / "tls/ca.pem").write_text(content)
     assert host_info.authorities(str(tmp_path)) in ([], [hashlib.sha256(b"").hexdigest()])
+
+
+def test_release_that_the_scheduler_serves_is_told_where_it_is_not_the_current_one():
+    def release(name):
+        return {"id": name, "services": {"scheduler": {"dask-scheduler.service": f"{name}.s"}}}
+
+    releases = {name: release(name) for name in ("one", "two")}
+    assert host_info.serving("two.s", releases["two"], releases) == {}
+    assert host_info.serving("one.s", releases["two"], releases)["id"] == "one"
+    assert host_info.serving("", releases["two"], releases) == host_info.serving("gone.s", {}, releases) == {}

@@ -17,6 +17,8 @@ from ansible_collections.daskops.cluster.plugins.module_utils import units
 from ansible_collections.daskops.cluster.plugins.modules import services
 from ansible_collections.daskops.cluster.plugins.modules.services import Activation
 
+WORKERS = ["dask-worker@1.service", "dask-worker@2.service"]
+
 STUB = Path(__file__).parent / "stub_systemctl.py"
 
 
@@ -84,6 +86,8 @@ class Machine:
         monkeypatch.setenv("STUB_ROOT", str(root))
         monkeypatch.setattr(units, "SYSTEMD", str(self.systemd))
         monkeypatch.setattr(services, "SYSTEMD", str(self.systemd))
+        (root / "kept").mkdir()
+        monkeypatch.setattr(services, "KEPT", str(root / "kept"))
         monkeypatch.setattr(services, "take_lock", lambda name: None)  # a process holds it until it ends
         for name in ("one", "two"):
             self.add_release(name)
@@ -91,8 +95,10 @@ class Machine:
     def add_release(self, name):
         release = self.home / "releases" / name
         (release / "services").mkdir(parents=True)
-        (release / "services/dask-scheduler.service.release").write_text(f"DASKOPS_RELEASE={name}.s\n")
         services = {"dask-scheduler.service": {"kind": "scheduler", "release": f"{name}.s"}}
+        services.update({unit: {"kind": "worker", "release": f"{name}.w"} for unit in WORKERS})
+        for unit, about in services.items():
+            (release / f"services/{unit}.release").write_text(f"DASKOPS_RELEASE={about['release']}\n")
         manifest = {"id": name, "environment": "e", "services": services}
         (release / "manifest.json").write_text(json.dumps(manifest))
 
@@ -236,3 +242,51 @@ def test_unchanged_host_is_left_alone(machine):
     before = machine.state()
     answer = machine.run("one")
     assert not answer["changed"] and machine.asked() == [] and machine.state() == before
+
+
+def worker_units(machine, name, memory="1G"):
+    drop_ins = {f"{unit}.d/daskops.conf": f"[Service]\nMemoryMax={memory}\n" for unit in WORKERS}
+    return {"dask-worker@.service": machine.unit(name), "dask-workers.target": "[Unit]\n", **drop_ins}
+
+
+def run_workers(machine, name, **options):
+    options = {"units": worker_units(machine, name), **options}
+    wanted = dict.fromkeys(WORKERS, f"{name}.w")
+    return machine.run(name, kind="worker", services=wanted, boot="dask-workers.target", **options)
+
+
+def test_workers_stop_as_they_were_started(machine):
+    assert not run_workers(machine, "one").get("failed")
+    assert [line for line in machine.asked() if line.startswith("start")] == [
+        "start dask-workers.target dask-worker@1.service dask-worker@2.service"
+    ]
+    assert not run_workers(machine, "two", units=worker_units(machine, "two", "2G")).get("failed")
+    assert machine.asked() == [
+        "stop dask-worker@1.service",
+        # The other still runs: for it systemd keeps the unit, and the memory limit, that it was started with.
+        "daemon-reload  (dask-worker@2.service is kept)",
+        "reset-failed dask-worker@1.service (dask-worker@2.service is kept)",
+        "start dask-worker@1.service (dask-worker@2.service is kept)",
+        "stop dask-worker@2.service (dask-worker@2.service is kept)",
+        "daemon-reload ",
+        "reset-failed dask-worker@2.service",
+        "start dask-workers.target dask-worker@2.service",
+    ]
+    assert list((machine.root / "kept").iterdir()) == []
+
+
+def test_workers_whose_turn_does_not_come_are_left_alone(machine):
+    run_workers(machine, "one")
+    first, second = WORKERS
+    (machine.home / f"releases/two/services/{first}.broken").touch()
+    pids = json.loads((machine.root / "state.json").read_text())["services"]
+    answer = run_workers(machine, "two", units=worker_units(machine, "two", "2G"))
+    assert f"{first} does not come up" in answer["msg"]
+    assert (machine.systemd / f"{second}.d/daskops.conf").read_text() == "[Service]\nMemoryMax=1G\n"
+    assert (machine.root / f"kept/{second}").read_text() == machine.unit("one")
+    # The way back leaves it alone, too.
+    answer = run_workers(machine, "one", back=True)
+    assert answer["restarted"] == [first]
+    assert json.loads((machine.root / "state.json").read_text())["services"][second] == pids[second]
+    assert list((machine.root / "kept").iterdir()) == []
+    assert not run_workers(machine, "one")["changed"]
