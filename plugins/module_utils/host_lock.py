@@ -53,7 +53,9 @@ def take_lock(name, timeout=TIMEOUT, directory=DIRECTORY):
         try:
             about = os.fstat(inside)
             if about.st_uid != os.geteuid() or about.st_mode & 0o077:
-                raise HostLockError(f"{directory} must belong to root and have mode 0700. Remove it, and run again.")
+                raise HostLockError(
+                    f"{directory} must belong to the account that runs this, and have mode 0700. Remove it, and run again."
+                )
             lock = os.open(f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=inside)
         finally:
             os.close(inside)
@@ -71,11 +73,23 @@ def take_lock(name, timeout=TIMEOUT, directory=DIRECTORY):
             holder = os.pread(lock, 200, 0).decode("ascii", "replace").strip() or "an unknown process"
             os.close(lock)
             raise HostLockError(
-                f"{path} is locked by {holder}, and was for the {timeout:.0f} s that this run waited. Another run changes "
-                "this host, or one that was cut off still drains workers. Wait for its end or end that process, and run "
-                "again."
+                f"{path} is locked by {holder}, and was for the {timeout:.0f} s that this run waited. Another run is at "
+                "work there, or one that was cut off has not ended yet, such as one that drains workers. Wait for its end "
+                "or end that process, and run again."
             )
         time.sleep(0.2)
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"process {os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode(), 0)
     _held.append(lock)
+
+
+@contextlib.contextmanager
+def locked(name, timeout=TIMEOUT, directory=DIRECTORY):
+    """Hold a lock for a while. Parameters and errors are those of `take_lock`."""
+    take_lock(name, timeout, directory)
+    lock = _held[-1]
+    try:
+        yield
+    finally:
+        _held.remove(lock)
+        os.close(lock)

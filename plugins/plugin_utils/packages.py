@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import os
 import platform
@@ -17,6 +16,7 @@ import tempfile
 import zipfile
 from urllib.parse import urlsplit
 
+from ansible_collections.daskops.cluster.plugins.module_utils.host_lock import HostLockError, locked
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import TESTS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     LockError,
@@ -39,6 +39,9 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.manifest import di
 RECIPE = 3
 # Part of every archive's name: raise it when archives are written in another way, so that none from before is taken.
 ARCHIVE = 3
+
+# Seconds to wait while another run fetches packages.
+PATIENCE = 1800
 
 # The script that packs an environment's files here and unpacks them on hosts, which get it with them.
 TREE = os.path.join(os.path.dirname(__file__), "tree.py")
@@ -118,12 +121,14 @@ class Packages:
             [ARCHIVE, sha256_of(TREE), self.id, self.source, self.python["libc"], origin, self._compiles_here()]
         )
         archive = os.path.join(cache, f"environment-{name}.tar")
-        with open(os.path.join(cache, "lock"), "w", encoding="utf-8") as lock:
+        try:
             # Two runs at a time fetch one after the other; the second finds the first one's archive.
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not os.path.exists(archive):
-                with tempfile.TemporaryDirectory(dir=cache) as directory:
-                    self._make_archive(archive, directory, index_url)
+            with locked("packages", PATIENCE, os.path.join(cache, "locks")):
+                if not os.path.exists(archive):
+                    with tempfile.TemporaryDirectory(dir=cache) as directory:
+                        self._make_archive(archive, directory, index_url)
+        except HostLockError as error:
+            raise PackagesError(str(error)) from None
         return archive
 
     def _compiles_here(self):

@@ -139,7 +139,7 @@ def test_lock_is_root_only(host):
 def test_directory_that_others_may_enter_is_rejected(host, mode):
     (host / "run").mkdir()
     (host / "run").chmod(mode)
-    with pytest.raises(HostLockError, match="must belong to root and have mode 0700"):
+    with pytest.raises(HostLockError, match="must belong to the account that runs this, and have mode 0700"):
         take_lock("services", directory=str(host / "run"))
 
 
@@ -155,5 +155,5 @@ def test_link_in_the_place_of_the_directory_is_rejected(host):
 def test_directory_of_another_user_is_rejected(host):
     (host / "run").mkdir(mode=0o700)
     os.chown(host / "run", NOBODY, NOBODY)
-    with pytest.raises(HostLockError, match="must belong to root"):
+    with pytest.raises(HostLockError, match="must belong to the account"):
         take_lock("services", directory=str(host / "run"))

@@ -261,7 +261,7 @@ def test_an_archive_that_was_written_in_another_way_is_not_taken(index, cache, a
 
 
 def test_the_cache_holds_nothing_but_archives(archive, cache):
-    assert {str(path) for path in cache.iterdir() if path.suffix != ".txt"} == {archive, str(cache / "lock")}
+    assert {str(path) for path in cache.iterdir() if path.suffix != ".txt"} == {archive, str(cache / "locks")}
 
 
 def test_hosts_that_fetch_for_themselves_get_uv_and_where_to_fetch_from(index, fetch):
