@@ -111,6 +111,14 @@ KINDS = {
 MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 #: Module and function that run a command line.
 COMMANDS = {"dask worker": ("distributed.cli.dask_worker", "main"), "dask cuda worker": ("dask_cuda.cli", "worker")}
+#: Handlers without which there is no cluster, or none whose workers drain.
+HANDLERS = {
+    "distributed.scheduler.blocked-handlers": {
+        "connection_stream", "events", "heartbeat_worker", "identity", "register-client", "register-worker",
+        "register_nanny", "replicate", "retire_workers", "unregister", "who_has",
+    },
+    "distributed.worker.blocked-handlers": {"connection_stream", "get_data", "identity"},
+}  # fmt: skip
 #: Mappings for which Dask has no default.
 SECTIONS = {"annotations", "distributed.logging", "logging", "multiprocessing"}
 #: Options of a worker that contradict what the collection passes, and the variable that decides.
@@ -300,6 +308,9 @@ def judge_value(path: str, value: Any) -> str | None:
             return "needs uvloop, which the environment does not have. Put it into the lock that dask_environment_lock names"
     if path == "distributed.scheduler.allowed-imports" and not {"dask", "distributed"} <= set(map(str, value)):
         return "replaces Dask's own list: add dask and distributed to it, without which services cannot read messages"
+    needed = sorted(HANDLERS.get(path, set()) & set(map(str, value if isinstance(value, list) else [])))
+    if needed:
+        return f"blocks {', '.join(needed)}, without which the cluster does not work: take it out"
     if path == "distributed.worker.resources" and not all(
         isinstance(number, int | float) and not isinstance(number, bool) for number in value.values()
     ):

@@ -34,12 +34,14 @@ distributed_config = importlib.import_module("distributed.config")
 #: Seconds that an attempt may take, and all attempts to find the setting that is to blame.
 TIMEOUT = 10.0
 SEARCH = 20.0
+LATE = f"it did not end within {TIMEOUT:g} s"
 NOTHING = object()
 #: Sections that are read when Dask is imported. Files may be written then.
 LOGS = ("logging", "logging-file-config")
 #: What an attempt goes without: it listens on loopback addresses, and other checks are about certificates and modules.
 NEUTRAL = {
     "scheduler-address": None,
+    "distributed.diagnostics.cudf": False,  # its import takes seconds
     "distributed.comm.default-scheme": "tcp",
     "distributed.comm.require-encryption": None,
     "distributed.comm.tls.ca-file": None,
@@ -170,7 +172,7 @@ def attempt(function: Callable[..., None], config: dict, *arguments: Any) -> str
         said = answer.read() if ready else b""
     os.waitpid(child, 0)
     if not ready:
-        return f"it did not end within {TIMEOUT:g} s"
+        return LATE
     return json.loads(said) if said else "the process ended"
 
 
@@ -205,16 +207,27 @@ def get_value(tree: Any, key: tuple[str, ...]) -> Any:
 
 
 def find_culprits(
-    function: Callable[..., None], config: dict, settings: dict[str, dict], defaults: dict, arguments: tuple
+    function: Callable[..., None],
+    config: dict,
+    settings: dict[str, dict],
+    defaults: dict,
+    arguments: tuple,
+    reason: str,
 ) -> list[tuple[str, str]]:
-    """The variable and the key without which an attempt succeeds; several variables without a key if it takes all."""
+    """The variable and the key without which an attempt succeeds; several variables without a key if it takes all.
+
+    None for an attempt that took too long, on a host that is so busy that one without the settings takes long, too.
+    """
     keys = [
         (variable, key)
         for variable, tree in settings.items()
         for key, value in walk_keys(tree)
         if value != get_value(defaults, key)
     ]
+    begin = time.monotonic()
     if attempt(function, without(config, [key for _, key in keys], defaults), *arguments):
+        return []
+    if reason == LATE and time.monotonic() - begin > TIMEOUT / 3:
         return []
     end = time.monotonic() + SEARCH
     for variable, key in sorted(keys, key=lambda one: len(one[1]), reverse=True):
@@ -263,7 +276,7 @@ def find_problems(
         (f"the {kind} does not start with", serve, silent, (kind,)),
     ):
         reason = attempt(function, tried, *arguments) and attempt(function, tried, *arguments)  # not for a busy moment
-        culprits = find_culprits(function, tried, settings, defaults, arguments) if reason else []
+        culprits = find_culprits(function, tried, settings, defaults, arguments, reason) if reason else []
         if culprits:
             path = culprits[0][1]
             variables = ", ".join(variable for variable, _ in culprits)
