@@ -238,6 +238,13 @@ def test_release_that_does_not_start_is_not_noted_as_one_that_served(machine):
     assert machine.state() == running("one", machine)
 
 
+def test_service_that_does_not_start_is_told_with_a_hint(machine):
+    (machine.home / "releases/two/services/dask-scheduler.service.broken").write_text("")
+    answer = machine.run("two", hint="scheduler: a firewall is active")
+    assert answer["failed"] and answer["msg"].endswith("the last words\nscheduler: a firewall is active")
+    assert machine.run("two")["msg"].endswith("the last words")
+
+
 def test_unchanged_host_is_left_alone(machine):
     before = machine.state()
     answer = machine.run("one")
