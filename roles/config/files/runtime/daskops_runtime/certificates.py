@@ -14,6 +14,7 @@ import re
 import signal
 import ssl
 from collections.abc import Callable
+from typing import Any
 
 import dask
 from distributed import Nanny, Scheduler
@@ -24,8 +25,12 @@ logger = logging.getLogger("distributed.daskops.certificates")
 #: The certificate's file begins with this line, and the number of seconds since the epoch.
 EXPIRES = re.compile(r"expires (\d+)\n")
 
-#: What the date is called among a worker's metrics, which it tells the scheduler with each heartbeat.
-KEY = "daskops_certificate_expires"
+#: What a worker tells of its certificate with each heartbeat, among its metrics: a mapping with `EXPIRES_KEY`. A metric that
+#: is a number becomes a column with a total on the dashboard's page of the workers.
+KEY = "daskops_certificate"
+EXPIRES_KEY = "expires"
+#: What a worker of an older release tells: the number alone.
+OLD_KEY = "daskops_certificate_expires"
 
 _loaded: dict[Server, Loaded] = {}
 
@@ -103,6 +108,18 @@ def get_digest(server: Server) -> str | None:
 def get_expiry(server: Server) -> int | None:
     """When the server's certificate expires, in seconds since the epoch; None where it has none, or does not know"""
     return _loaded[server].expires if server in _loaded else None
+
+
+def describe(server: Server) -> dict[str, int | None]:
+    """What a worker tells of its certificate"""
+    return {EXPIRES_KEY: get_expiry(server)}
+
+
+def read_expiry(metrics: dict[str, Any]) -> int | None:
+    """When a worker's certificate expires, by its metrics; None where they do not say so"""
+    told = metrics.get(KEY)
+    expires = told.get(EXPIRES_KEY) if isinstance(told, dict) else metrics.get(OLD_KEY)
+    return expires if isinstance(expires, int) else None
 
 
 def stop(server: Server) -> None:

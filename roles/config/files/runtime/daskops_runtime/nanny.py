@@ -11,7 +11,7 @@ from daskops_runtime import certificates, shutdown, systemd
 
 async def dask_setup(nanny: Nanny) -> None:
     certificates.start(nanny, systemd.notify)
-    systemd.start(nanny)
+    await systemd.start(nanny)
 
 
 async def dask_teardown(nanny: Nanny) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from distributed import Scheduler
 
-from daskops_runtime import certificates, clients, configuration, control, shutdown, systemd
+from daskops_runtime import certificates, clients, configuration, control, shutdown, systemd, without_nanny
 
 
 async def dask_setup(scheduler: Scheduler) -> None:
+    without_nanny.start(scheduler)
     certificates.start(scheduler, systemd.notify)
     await control.start(scheduler, {"configuration": configuration.serve, "clients": clients.Command(scheduler)})
     shutdown.start(control.get_directory(scheduler))
-    systemd.start(scheduler)
+    await systemd.start(scheduler)
     configuration.start(scheduler)
 
 

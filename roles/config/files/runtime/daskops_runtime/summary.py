@@ -92,7 +92,7 @@ QUESTIONS: dict[str, Callable[[WorkerState], Any]] = {
     "memory": lambda ws: ws.memory.process,
     "managed": lambda ws: ws.memory.managed,
     "spilled": lambda ws: ws.memory.spilled,
-    "certificate_expires": lambda ws: ws.metrics.get(certificates.KEY),
+    "certificate_expires": lambda ws: certificates.read_expiry(ws.metrics),
     "drift": lambda ws: ws.metrics.get(configuration.KEY),
 }
 

@@ -9,7 +9,7 @@ import socket
 
 from distributed.core import Server, Status
 
-from daskops_runtime import certificates
+from daskops_runtime import certificates, watchdog
 
 logger = logging.getLogger("distributed.daskops.systemd")
 
@@ -29,11 +29,12 @@ class Report:
     def __init__(self, server: Server, path: str):
         self.server = server
         self.path = "\0" + path[1:] if path.startswith("@") else path  # "@" is for the abstract namespace
+        self.watchdog = watchdog.make(server, self.send)
         self.task = asyncio.create_task(self.run())
 
-    def send(self, *lines: str) -> None:
+    def send(self, *lines: str) -> bool:
+        """Send lines to systemd with the line that `systemctl status` shows; return whether that worked"""
         server = self.server
-        # `systemctl status` shows this line
         status = f"STATUS={type(server).__name__} {server.address} {server.status.name}"
         if certificates.get_digest(server):
             status += f", certificates {certificates.get_digest(server)}"
@@ -44,6 +45,8 @@ class Report:
                 sock.sendall("\n".join([*lines, status]).encode())
         except OSError as e:
             logger.warning("Could not notify systemd: %s", e)
+            return False
+        return True
 
     async def run(self) -> None:
         self.send()
@@ -53,13 +56,23 @@ class Report:
                 return
             await asyncio.sleep(0.05)
         self.send("READY=1")
-        interval = int(os.environ.get("WATCHDOG_USEC") or 0) / 1e6 / 3
-        while interval and self.server.status not in ENDED:
-            self.send("WATCHDOG=1")
-            await asyncio.sleep(interval)
+        if self.watchdog:
+            serving = asyncio.create_task(self.watchdog.serve())
+            while self.server.status not in ENDED:
+                self.watchdog.feed()
+                await asyncio.sleep(self.watchdog.interval)
+            serving.cancel()
+            self.watchdog.end()
+
+    def stop(self) -> None:
+        """Report no more"""
+        self.send("STOPPING=1")
+        self.task.cancel()
+        if self.watchdog:
+            self.watchdog.end()
 
 
-def start(server: Server) -> None:
+async def start(server: Server) -> None:
     """Begin to report, if systemd started this process and this server is what the unit is for
 
     The socket is taken out of the environment: neither a server that a task starts in this process nor a child process
@@ -67,7 +80,9 @@ def start(server: Server) -> None:
     """
     path = os.environ.pop("NOTIFY_SOCKET", None)
     if path and not getattr(server, "nanny", None):
-        _reports[server] = Report(server, path)
+        report = _reports[server] = Report(server, path)
+        if report.watchdog:
+            await report.watchdog.begin()
 
 
 def notify(server: Server, *lines: str) -> None:
@@ -78,7 +93,6 @@ def notify(server: Server, *lines: str) -> None:
 
 def stop(server: Server) -> None:
     """Say that the server is stopping; from here on systemd's own time-out for stopping counts"""
-    notify(server, "STOPPING=1")
     report = _reports.pop(server, None)
     if report:
-        report.task.cancel()
+        report.stop()

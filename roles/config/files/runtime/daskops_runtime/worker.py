@@ -30,11 +30,11 @@ async def dask_setup(worker: Worker) -> None:
         worker.state.total_resources[resource] = worker.state.nthreads
         worker.state.available_resources[resource] = worker.state.nthreads
     certificates.start(worker, systemd.notify)
-    worker.metrics[certificates.KEY] = certificates.get_expiry
+    worker.metrics[certificates.KEY] = certificates.describe
     worker.metrics[configuration.KEY] = configuration.get_drift
     dashboard.start(worker)
     await errors.start(worker)
-    systemd.start(worker)
+    await systemd.start(worker)
     door = drain.start(worker)
     await control.start(worker, {"drain": door.serve, "configuration": configuration.serve})
     shutdown.start(control.get_directory(worker))

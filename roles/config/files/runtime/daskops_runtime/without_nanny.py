@@ -1,0 +1,157 @@
+"""What the scheduler does for workers without a nanny, whose part systemd plays.
+
+Dask sends plugins that need a nanny to the nannies that there are, and says nothing where there are none. Its clients refuse
+to restart a worker that has no nanny. Both are mended on the scheduler, as users bring a Dask of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from distributed import Scheduler, SchedulerPlugin
+from distributed.protocol.pickle import loads
+from distributed.scheduler import WorkerState
+from distributed.utils import Deadline
+
+from daskops_runtime import release, watchdog
+
+logger = logging.getLogger("distributed.daskops.without_nanny")
+
+#: What a worker's nanny is called, among what clients are told, where systemd starts the worker again.
+SYSTEMD = "systemd"
+#: Dask's plugins that install packages, by the names of their classes, and by what the names of older ones begin with.
+PACKAGE_PLUGINS = {"InstallPlugin", "PackageInstall"}
+PACKAGE_PREFIXES = ("pip-install-", "conda-install-")
+
+INSTEAD = (
+    "Ask the administrator to set dask_worker_nanny, or nanny of a pool, in the inventory of daskops.cluster."
+    " Without a nanny, use client.upload_file for a module, dask_environment_lock for packages and your own code, and"
+    " dask_environment_variables for environment variables."
+)
+
+
+def has_systemd(ws: WorkerState) -> bool:
+    """Return whether systemd starts a worker again when it ends: it runs a release, and has no nanny."""
+    return not ws.nanny and bool(ws.extra.get(release.KEY))
+
+
+class WithoutNanny(SchedulerPlugin):
+    """Takes the place of some of the scheduler's methods, and of the handlers that call them"""
+
+    def __init__(self, scheduler: Scheduler):
+        self.scheduler = scheduler
+        self.told: set[str] = set()  # nanny plugins of which clients were told that a worker has no nanny
+        self.dask = {}
+        for method in (
+            self.identity,
+            self.register_nanny_plugin,
+            self.register_scheduler_plugin,
+            self.register_worker_plugin,
+            self.restart_workers,
+        ):
+            name = method.__name__
+            self.dask[name] = getattr(scheduler, name)
+            scheduler.handlers[name] = method
+            if name != "identity":  # the scheduler's own answer goes into files and pages as well, and stays as it is
+                setattr(scheduler, name, method)
+
+    # Plugins
+
+    def lacking(self) -> list[WorkerState]:
+        return [ws for ws in self.scheduler.workers.values() if not ws.nanny]
+
+    def warn(self, text: str) -> None:
+        """Show a warning to all clients, by the event that Dask's clients subscribe to"""
+        logger.warning(text)
+        self.scheduler.log_event("warn", text)
+
+    async def register_nanny_plugin(self, comm: Any, plugin: bytes, name: str, **options: Any) -> Any:
+        lacking = self.lacking()
+        if lacking and len(lacking) == len(self.scheduler.workers):
+            raise RuntimeError(
+                f"The plugin {name} runs in nannies, and no worker of this cluster has one: it was not registered. {INSTEAD}"
+            )
+        if lacking:
+            names = ", ".join(sorted(str(ws.name) for ws in lacking)[:5])
+            self.warn(
+                f"The plugin {name} does nothing on {len(lacking)} workers without a nanny, such as {names}. {INSTEAD}"
+            )
+            self.told.add(name)
+        return await self.dask["register_nanny_plugin"](comm, plugin=plugin, name=name, **options)
+
+    def add_worker(self, scheduler: Scheduler, worker: str) -> None:
+        ws = scheduler.workers.get(worker)
+        names = sorted(scheduler.nanny_plugins.keys() - self.told)
+        if ws and not ws.nanny and names:
+            self.told.update(names)
+            self.warn(
+                f"Nanny plugins do nothing on worker {ws.name}, which has no nanny: {', '.join(names)}. {INSTEAD}"
+            )
+
+    async def register_scheduler_plugin(self, plugin: Any, name: str | None = None, **options: Any) -> Any:
+        if not isinstance(plugin, SchedulerPlugin):
+            plugin = loads(plugin)
+        if PACKAGE_PLUGINS & {one.__name__ for one in type(plugin).__mro__}:
+            self.refuse_packages(type(plugin).__name__)
+        return await self.dask["register_scheduler_plugin"](plugin, name=name, **options)
+
+    async def register_worker_plugin(self, comm: Any, plugin: bytes, name: str, **options: Any) -> Any:
+        if str(name).startswith(PACKAGE_PREFIXES):
+            self.refuse_packages(name)
+        return await self.dask["register_worker_plugin"](comm, plugin=plugin, name=name, **options)
+
+    def refuse_packages(self, name: str) -> None:
+        raise RuntimeError(
+            f"{name} cannot install packages: the environment of this cluster is read-only, and the same on all hosts."
+            " Ask the administrator to add the packages to the lock that dask_environment_lock names, and to run upgrade.yml"
+            " of daskops.cluster."
+        )
+
+    # Restarts
+
+    def identity(self, *args: Any, **options: Any) -> dict[str, Any]:
+        """Tell clients that systemd is the nanny of workers without one, and workers how long they may be silent"""
+        identity = self.dask["identity"](*args, **options)
+        workers = {}
+        for address, worker in identity["workers"].items():
+            ws = self.scheduler.workers.get(address)
+            workers[address] = {**worker, "nanny": SYSTEMD} if ws and has_systemd(ws) else worker
+        return {**identity, "workers": workers, watchdog.TTL: self.scheduler.worker_ttl}
+
+    async def restart_workers(
+        self, workers: list[str] | None = None, *, timeout: float = 30, wait_for_workers: bool = True, **options: Any
+    ) -> dict[str, str]:
+        """Restart workers as Dask does, and those without a nanny in the same way: "OK" is one that came back in time"""
+        chosen = self.scheduler.workers.keys() if workers is None else self.scheduler.workers.keys() & set(workers)
+        names = {
+            address: self.scheduler.workers[address].name
+            for address in chosen
+            if has_systemd(self.scheduler.workers[address])
+        }
+        deadline = Deadline.after(timeout)
+        for address in names:
+            # A nanny would kill the worker, so no task is waited for. Dask's own request to close comes too late to matter.
+            self.scheduler.worker_send(
+                address, {"op": "close", "reason": "restart", "executor_wait": False, "timeout": 2}
+            )
+        restarted = await self.dask["restart_workers"](
+            workers, timeout=timeout, wait_for_workers=wait_for_workers, **options
+        )
+        if not wait_for_workers:
+            return restarted
+        while missing := set(names.values()) - {ws.name for ws in self.scheduler.workers.values()}:
+            if deadline.expired:
+                break
+            await asyncio.sleep(0.1)
+        if missing and options.get("on_error", "raise") == "raise":
+            raise TimeoutError(
+                f"{len(missing)} worker(s) did not come back within {timeout:g} s: {', '.join(sorted(map(str, missing)))}"
+            )
+        return {**restarted, **{address: "timed out" if name in missing else "OK" for address, name in names.items()}}
+
+
+def start(scheduler: Scheduler) -> None:
+    """Begin to stand in for nannies"""
+    scheduler.add_plugin(WithoutNanny(scheduler), name="daskops-without-nanny")
