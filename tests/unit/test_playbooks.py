@@ -261,8 +261,6 @@ def test_what_a_client_needs_is_in_the_home_that_dask_looks_at(tmp_path):
     connection = {
         "address": "tcp://10.0.0.1:8786",
         "dashboard": "http://10.0.0.1:8787/status",
-        "tls": False,
-        "certificates": "",
         "lock": str(lock),
         "python": "3.11",
     }
@@ -279,11 +277,14 @@ def test_what_a_client_needs_is_in_the_home_that_dask_looks_at(tmp_path):
         assert run.returncode == 0, run.stdout + run.stderr
         assert f"DASK_CONFIG={home}/.config/dask" in run.stdout
         assert (home / ".config").exists() is not predicted
-    look = "import dask, json; print(json.dumps(dask.config.get('scheduler-address')))"
+    look = "import dask, json; print(json.dumps(dask.config.get('daskops.client.address')))"
     environment = {**os.environ, "HOME": str(home)}
     found = subprocess.run([sys.executable, "-c", look], env=environment, capture_output=True, text=True, check=True)
     assert found.stdout == '"tcp://10.0.0.1:8786"\n'
     assert (home / ".config/dask/daskops-environment.txt").read_text() == lock.read_text()
+    run = play(playbook, tmp_path, "-e", "dask_client_state=absent", HOME=str(home))
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert not list((home / ".config/dask").glob("daskops*"))
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("playbooks/**/*.yml")), ids=lambda path: path.stem)

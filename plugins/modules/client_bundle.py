@@ -1,0 +1,311 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: client_bundle
+short_description: Give an account what it needs to connect to a cluster, or take it away
+version_added: "0.1.0"
+description:
+  - Writes files for Dask's configuration into a directory of the account that it runs as. C(Client()) then connects to the
+    cluster, with distributed 2024.2 or newer. Nothing else that the account does with Dask changes.
+  - Replaces the files of another cluster, and those of an earlier version of this collection.
+  - As root, rejects a directory that another user can change.
+author:
+  - The daskops.cluster authors
+attributes:
+  check_mode:
+    support: full
+    description: Reports what would change.
+  diff_mode:
+    support: full
+    description: Shows the configuration, and the names of the other files.
+options:
+  directory:
+    description: Where the files are. Dask reads C(~/.config/dask) by itself.
+    type: path
+    default: ~/.config/dask
+  state:
+    description:
+      - With V(present) the files are written.
+      - With V(absent) they are removed, unless they are of a cluster at another address.
+    type: str
+    choices: [present, absent]
+    default: present
+  address:
+    description: Address of the cluster's scheduler, such as V(tls://scheduler.example.org:8786).
+    type: str
+    required: true
+  dashboard:
+    description: URL of the cluster's dashboard. Required with O(state=present).
+    type: str
+  authorities:
+    description: Certificates of the authorities that are trusted, in PEM. Without them the connection is not encrypted.
+    type: str
+    default: ""
+  certificate:
+    description: Certificate of the client, in PEM.
+    type: str
+    default: ""
+  key:
+    description: Private key of the client, in PEM.
+    type: str
+    default: ""
+  preload:
+    description: Program text of the preload that makes C(Client()) connect. Required with O(state=present).
+    type: str
+  lock:
+    description: The lock of the cluster's environment. Required with O(state=present).
+    type: str
+"""
+
+EXAMPLES = r"""
+- name: Let ada connect to a cluster that does not encrypt
+  daskops.cluster.client_bundle:
+    address: tcp://10.0.0.1:8786
+    dashboard: http://10.0.0.1:8787/status
+    preload: "{{ lookup('ansible.builtin.file', 'daskops_client.py') }}"
+    lock: "{{ lookup('ansible.builtin.file', 'lock.txt') }}"
+
+- name: Take it away from ada
+  daskops.cluster.client_bundle:
+    state: absent
+    address: tcp://10.0.0.1:8786
+"""
+
+RETURN = r"""
+directory:
+  description: Where the files are, as an absolute path.
+  type: str
+  returned: success
+files:
+  description: Names of the files that were written or removed.
+  type: list
+  elements: str
+  returned: success
+automatic:
+  description: Whether C(Client()) connects with the Dask of the lock, which must be 2024.2 or newer for it.
+  type: bool
+  returned: with O(state=present)
+other:
+  description: Address of another cluster, whose files were not removed.
+  type: str
+  returned: with O(state=absent), where there is one
+"""
+
+import glob
+import json
+import os
+import re
+import stat
+
+from ansible.module_utils.basic import AnsibleModule
+
+HEADER = "# How to connect to a Dask cluster, written by daskops.cluster."
+CONFIGURATION = "daskops.yaml"
+AUTHORITIES = "daskops-ca.pem"
+CERTIFICATE = "daskops-client.pem"
+PRELOAD = "daskops_client.py"
+LOCK = "daskops-environment.txt"
+#: All files of a bundle, with their modes. The configuration comes last, so that what it names is there before it.
+FILES = {AUTHORITIES: 0o644, CERTIFICATE: 0o600, PRELOAD: 0o644, LOCK: 0o644, CONFIGURATION: 0o600}
+#: What Python makes of the preload.
+BYTECODE = "__pycache__/daskops_client.*.pyc"
+#: The first version of distributed that has preloads of clients.
+PRELOADS = (2024, 2)
+
+
+class Rejected(Exception):
+    """The directory is none that this module may write to."""
+
+
+def write_configuration(directory, address, dashboard, encrypted):
+    """Return the text of the configuration file.
+
+    Certificates are named, not contained: Dask hands its configuration on to other processes, for some on a command line.
+    """
+    security = None
+    if encrypted:
+        security = {
+            "require_encryption": True,
+            "tls_ca_file": os.path.join(directory, AUTHORITIES),
+            "tls_client_cert": os.path.join(directory, CERTIFICATE),
+            "tls_client_key": os.path.join(directory, CERTIFICATE),
+        }
+    client = {"address": address, "security": security}
+    return (
+        f"{HEADER}\n"
+        "# Client() connects there, and nothing else changes. With a Dask before 2024.2:\n"
+        '# Client(**dask.config.get("daskops.client"))\n'
+        "daskops:\n"
+        f"  client: {json.dumps(client)}\n"
+        f"  dashboard: {json.dumps(dashboard)}\n"
+        "distributed:\n"
+        "  client:\n"
+        f"    preload: [{json.dumps(os.path.join(directory, PRELOAD))}]\n"
+    )
+
+
+def read_address(text):
+    """Return the address of the cluster in a configuration file of any version; None where the file is not ours."""
+    if not text.startswith(HEADER):
+        return None
+    earlier = re.search(r"^scheduler-address: (\S+)$", text, re.MULTILINE)
+    if earlier:
+        return earlier[1]
+    found = re.search(r"^  client: (\{.*\})$", text, re.MULTILINE)
+    try:
+        return json.loads(found[1])["address"] if found else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def connects_by_itself(lock):
+    """Return whether the lock's distributed reads preloads of clients; True where the lock does not say."""
+    found = re.search(r"^distributed==(\d+)\.(\d+)", lock, re.MULTILINE)
+    return not found or (int(found[1]), int(found[2])) >= PRELOADS
+
+
+def list_parents(path):
+    """Return a path and all directories above it."""
+    parents = [path]
+    while os.path.dirname(parents[-1]) != parents[-1]:
+        parents.append(os.path.dirname(parents[-1]))
+    return parents
+
+
+def check_owner(directory):
+    """Raise Rejected if this runs as root and somebody else could put a symbolic link in the directory's place."""
+    if os.geteuid() != 0:
+        return
+    for path in list_parents(directory) + list_parents(os.path.realpath(directory)):
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            continue
+        others_write = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX and not stat.S_ISLNK(found.st_mode)
+        if found.st_uid != 0 or others_write:
+            raise Rejected(
+                f"dask_client_directory {directory}: other users can change {path}, so root does not write there. Connect as"
+                " the user to whom the directory belongs, such as with ansible_user on a host in the group dask_clients."
+            )
+
+
+def read(path):
+    """Return the content and the mode of a file, or None and None; a symbolic link counts as no file of ours."""
+    try:
+        if os.path.islink(path):
+            return None, None
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(), stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+    except FileNotFoundError:
+        return None, None
+
+
+def write(path, text, mode):
+    """Write a file that appears complete, with its mode; replaces a symbolic link, and does not follow it."""
+    new = f"{path}.{os.getpid()}.new"
+    try:
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+            os.fchmod(file.fileno(), mode)
+        os.replace(new, path)
+    except OSError:
+        if os.path.lexists(new):
+            os.unlink(new)
+        raise
+
+
+def remove(path):
+    """Remove a file, if there is one."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def compare(directory, wanted):
+    """Return the names of the files that are not as wanted, in the order of `FILES`; text None stands for no file."""
+    differing = []
+    for name, mode in FILES.items():
+        path = os.path.join(directory, name)
+        text = wanted[name]
+        if text is None and os.path.lexists(path) or text is not None and read(path) != (text, mode):
+            differing.append(name)
+    return differing
+
+
+def show(text):
+    """Return a configuration as a difference shows it: an earlier version held the private key."""
+    return re.sub(r"-----BEGIN.*?-----END[^\n]*", "(a certificate or key)", text or "", flags=re.DOTALL)
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "directory": {"type": "path", "default": "~/.config/dask"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "address": {"type": "str", "required": True},
+            "dashboard": {"type": "str"},
+            "authorities": {"type": "str", "default": ""},
+            "certificate": {"type": "str", "default": ""},
+            "key": {"type": "str", "default": "", "no_log": True},
+            "preload": {"type": "str"},
+            "lock": {"type": "str"},
+        },
+        required_if=[("state", "present", ("dashboard", "preload", "lock"))],
+        supports_check_mode=True,
+    )
+    given = module.params
+    directory = os.path.abspath(given["directory"])
+    result = {"directory": directory}
+    wanted = dict.fromkeys(FILES)
+    try:
+        check_owner(directory)
+        before = read(os.path.join(directory, CONFIGURATION))[0]
+        if given["state"] == "present":
+            encrypted = bool(given["authorities"])
+            if encrypted:
+                wanted[AUTHORITIES] = given["authorities"]
+                wanted[CERTIFICATE] = given["certificate"].rstrip("\n") + "\n" + given["key"].rstrip("\n") + "\n"
+            wanted[PRELOAD] = given["preload"]
+            wanted[LOCK] = given["lock"]
+            wanted[CONFIGURATION] = write_configuration(directory, given["address"], given["dashboard"], encrypted)
+            result["automatic"] = connects_by_itself(given["lock"])
+        elif before is not None and read_address(before) != given["address"]:
+            module.exit_json(changed=False, files=[], other=read_address(before) or "", **result)
+        names = compare(directory, wanted)
+        if names and not module.check_mode:
+            os.makedirs(directory, exist_ok=True)
+            # Removed in the opposite order: the configuration first.
+            for name in names if given["state"] == "present" else reversed(names):
+                path = os.path.join(directory, name)
+                if wanted[name] is None:
+                    remove(path)
+                else:
+                    write(path, wanted[name], FILES[name])
+        if given["state"] == "absent" and not module.check_mode:
+            for path in glob.glob(os.path.join(glob.escape(directory), BYTECODE)):
+                remove(path)
+                if not os.listdir(os.path.dirname(path)):
+                    os.rmdir(os.path.dirname(path))
+    except Rejected as e:
+        module.fail_json(msg=str(e))
+    except OSError as e:
+        module.fail_json(
+            msg=f"dask_client_directory {directory}: {e.strerror}: {e.filename or directory}. Make the directory writable"
+            " for the account that connects, or name another one."
+        )
+    after = wanted[CONFIGURATION]
+    result["diff"] = [
+        {"before_header": CONFIGURATION, "after_header": CONFIGURATION, "before": show(before), "after": after or ""},
+        {"prepared": "".join(f"{'remove' if wanted[name] is None else 'write'} {name}\n" for name in names)},
+    ]
+    module.exit_json(changed=bool(names), files=names, **result)
+
+
+if __name__ == "__main__":
+    main()
