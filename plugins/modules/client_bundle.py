@@ -11,7 +11,7 @@ short_description: Give an account what it needs to connect to a cluster, or tak
 version_added: "0.1.0"
 description:
   - Writes files for Dask's configuration into a directory of the account that it runs as. C(Client()) then connects to the
-    cluster, with distributed 2024.2 or newer. Nothing else that the account does with Dask changes.
+    cluster. Nothing else that the account does with Dask changes.
   - Replaces the files of another cluster, and those of an earlier version of this collection.
   - As root, rejects a directory that another user can change.
 author:
@@ -86,10 +86,6 @@ files:
   type: list
   elements: str
   returned: success
-automatic:
-  description: Whether C(Client()) connects with the Dask of the lock, which must be 2024.2 or newer for it.
-  type: bool
-  returned: with O(state=present)
 other:
   description: Address of another cluster, whose files were not removed.
   type: str
@@ -114,8 +110,6 @@ LOCK = "daskops-environment.txt"
 FILES = {AUTHORITIES: 0o644, CERTIFICATE: 0o600, PRELOAD: 0o644, LOCK: 0o644, CONFIGURATION: 0o600}
 #: What Python makes of the preload.
 BYTECODE = "__pycache__/daskops_client.*.pyc"
-#: The first version of distributed that has preloads of clients.
-PRELOADS = (2024, 2)
 
 
 class Rejected(Exception):
@@ -138,7 +132,7 @@ def write_configuration(directory, address, dashboard, encrypted):
     client = {"address": address, "security": security}
     return (
         f"{HEADER}\n"
-        "# Client() connects there, and nothing else changes. With a Dask before 2024.2:\n"
+        "# Client() connects there by the preload, and nothing else changes. Without the preload, do it by hand:\n"
         '# Client(**dask.config.get("daskops.client"))\n'
         "daskops:\n"
         f"  client: {json.dumps(client)}\n"
@@ -161,12 +155,6 @@ def read_address(text):
         return json.loads(found[1])["address"] if found else None
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def connects_by_itself(lock):
-    """Return whether the lock's distributed reads preloads of clients; True where the lock does not say."""
-    found = re.search(r"^distributed==(\d+)\.(\d+)", lock, re.MULTILINE)
-    return not found or (int(found[1]), int(found[2])) >= PRELOADS
 
 
 def list_parents(path):
@@ -274,7 +262,6 @@ def main():
             wanted[PRELOAD] = given["preload"]
             wanted[LOCK] = given["lock"]
             wanted[CONFIGURATION] = write_configuration(directory, given["address"], given["dashboard"], encrypted)
-            result["automatic"] = connects_by_itself(given["lock"])
         elif before is not None and read_address(before) != given["address"]:
             module.exit_json(changed=False, files=[], other=read_address(before) or "", **result)
         names = compare(directory, wanted)

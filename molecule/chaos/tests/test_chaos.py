@@ -10,8 +10,12 @@ WHOLE = 90
 WATCHDOG = 10
 # Within this time, what was killed or hangs has been started again.
 RESTARTED = 3 * WATCHDOG
-# When systemd misses the watchdog's signs, it says so in the journal.
-MISSED = "journalctl --unit={unit} --since=@{since:.6f} --output=short-unix --grep='Watchdog timeout' --lines=1 --quiet"
+# How long a worker may be silent while it runs a task.
+TTL = 30
+# When systemd misses the watchdog's signs, or is asked to end a process that hangs, it says so in the journal.
+MISSED = (
+    "journalctl --unit={unit} --since=@{since:.6f} --output=short-unix --grep='Watchdog (timeout|request)' --lines=1 --quiet"
+)
 
 COMPUTE = """
 numbers = range(200)
@@ -109,6 +113,59 @@ print(time.time(), flush=True)
     # The stacks in the journal say where it hung.
     assert "in block" in cluster.host(name).check_output(f"journalctl --unit={unit} --output=cat --lines=300")
     cluster.wait_until(cluster.is_whole, WHOLE)
+
+
+def test_worker_is_silent_while_it_runs_a_task(cluster):
+    """Three at once: a task that holds Python's lock, another one on a worker that is to stop, and a worker that is stopped."""
+    holding, draining, stopped = cluster.workers[:3]
+    pids = {name: main_pid(cluster, name, "dask-worker@1") for name in (holding, draining, stopped)}
+    client = cluster.start(f"""
+import ctypes, time
+def hold():
+    ctypes.PyDLL(None).usleep({int(2.5 * WATCHDOG * 1e6)})
+    return "held"
+futures = [client.submit(hold, workers=[name], pure=False) for name in ("{holding}-1", "{draining}-1")]
+stopped = client.submit(time.sleep, 600, workers=["{stopped}-1"])
+wanted = lambda: sum(map(len, client.processing().values()))
+while wanted() < 3:
+    time.sleep(0.1)
+time.sleep(1)
+print("running", flush=True)
+print(client.gather(futures))
+stopped.cancel()
+""")
+    try:
+        assert client.stdout.readline() == "running\n"
+        since = time.time()
+        cluster.host(stopped).check_output(f"kill -STOP {pids[stopped]}")
+        cluster.host(draining).check_output("systemctl restart dask-worker@1")
+        output, errors = client.communicate(timeout=WHOLE)
+        assert output == "['held', 'held']\n", errors
+    finally:
+        client.kill()
+    assert not cluster.host(holding).run(MISSED.format(unit="dask-worker@1", since=since)).stdout
+    assert not cluster.host(draining).run(MISSED.format(unit="dask-worker@1", since=since)).stdout
+    assert main_pid(cluster, holding, "dask-worker@1") == pids[holding]
+    cluster.wait_until(lambda: restarted(cluster, stopped, "dask-worker@1", pids[stopped]), TTL + RESTARTED)
+    assert TTL - WATCHDOG < missed(cluster, stopped, "dask-worker@1", since) < TTL + 1.5 * WATCHDOG
+    cluster.wait_until(cluster.is_whole, WHOLE)
+
+
+def test_client_restarts_a_worker(cluster, victim):
+    """As with a nanny, by systemd; and what really needs a nanny is told so."""
+    pid = main_pid(cluster, victim, "dask-worker@1")
+    output = cluster.compute(f"""
+from distributed import Environ
+print(client.restart_workers(["{victim}-1"], timeout=30))
+try:
+    client.register_plugin(Environ({{"GREETING": "hello"}}))
+except RuntimeError as e:
+    print(e)
+""")
+    answer, refusal = output.splitlines()
+    assert answer == f"{{'{victim}-1': 'OK'}}"
+    assert "dask_worker_nanny" in refusal
+    assert restarted(cluster, victim, "dask-worker@1", pid)
 
 
 def test_worker_takes_too_much_memory(cluster, victim):

@@ -3,10 +3,11 @@
 Dask's own settings for this, ``scheduler-address``, ``require-encryption`` and ``default-scheme``, hold for all that an
 account does with Dask: with them LocalCluster(), Client(processes=False) and Client("tcp://other") fail.
 
-Dask 2024.2 and newer imports a client's preloads while it makes the client, before the client connects. It hands the client
-to ``dask_setup`` only once it is connected, so the client is looked for on the stack. An older Dask does not read this.
+Dask imports a client's preloads while it makes the client, before the client connects. It hands the client to
+``dask_setup`` only once it is connected, so the client is looked for on the stack. Tried with 2024.1 to 2026.8.
 """
 
+import logging
 import sys
 
 import dask
@@ -40,6 +41,19 @@ def direct(client, cluster, dashboard):
     client.__class__ = type(kind.__name__, (kind,), {"__module__": kind.__module__, "dashboard_link": dashboard})
 
 
+def is_of_others(record):
+    """Return whether a line of a log is not about this file."""
+    return "daskops_client" not in record.getMessage()
+
+
+def be_quiet():
+    """Keep Dask from logging that it imports this file, for each client but the first, whose lines come before this."""
+    for name in ("distributed.preloading", "distributed.utils"):
+        logger = logging.getLogger(name)
+        if not any(getattr(one, "__module__", None) == __name__ for one in logger.filters):  # Dask imports this again
+            logger.addFilter(is_of_others)
+
+
 def start():
     """Direct the client that is being made."""
     settings = dask.config.get("daskops", {})
@@ -48,4 +62,5 @@ def start():
         direct(client, settings["client"], settings["dashboard"])
 
 
+be_quiet()
 start()
