@@ -13,9 +13,7 @@ RESTARTED = 3 * WATCHDOG
 # How long a worker may be silent while it runs a task.
 TTL = 30
 # When systemd misses the watchdog's signs, or is asked to end a process that hangs, it says so in the journal.
-MISSED = (
-    "journalctl --unit={unit} --since=@{since:.6f} --output=short-unix --grep='Watchdog (timeout|request)' --lines=1 --quiet"
-)
+MISSED = "journalctl --unit={unit} --since=@{since:.6f} --output=short-unix --grep='Watchdog (timeout|request)' --lines=1 --quiet"
 
 COMPUTE = """
 numbers = range(200)
@@ -116,7 +114,7 @@ print(time.time(), flush=True)
 
 
 def test_worker_is_silent_while_it_runs_a_task(cluster):
-    """Three at once: a task that holds Python's lock, another one on a worker that is to stop, and a worker that is stopped."""
+    """Three at once: a task holds Python's lock, a worker with such a task is restarted, and a worker is stopped."""
     holding, draining, stopped = cluster.workers[:3]
     pids = {name: main_pid(cluster, name, "dask-worker@1") for name in (holding, draining, stopped)}
     client = cluster.start(f"""
