@@ -13,7 +13,7 @@ RESTARTED = 3 * WATCHDOG
 # How long a worker may be silent while it runs a task.
 TTL = 30
 # When systemd misses the watchdog's signs, or is asked to end a process that hangs, it says so in the journal.
-MISSED = "journalctl --unit={unit} --since=@{since:.6f} --output=short-unix --grep='Watchdog (timeout|request)' --lines=1 --quiet"
+MISSED = "journalctl --unit={unit} --since=@{since:.6f} --output=short-unix --grep='Watchdog (timeout|request)' -n 1 -q"
 
 COMPUTE = """
 numbers = range(200)
