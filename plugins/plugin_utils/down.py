@@ -55,7 +55,9 @@ def state(info):
 
 #: By state, what to say of the hosts in it.
 SAYS = {
-    "unreachable": "Not reachable, so nothing is known of their services: {}.",
+    "unreachable": (
+        "Nothing is known of the services on {}, which could not be looked at. Correct how Ansible reaches these hosts."
+    ),
     "not installed": "Nothing is installed on {}. Run site.yml.",
     "stopped": "All services are stopped on {}. Run start.yml.",
 }
@@ -104,7 +106,7 @@ def no_scheduler(scheduler, info, workers, tags=None):
     if "running" not in info:
         why = info.get("msg", "it does not answer")
         yield (
-            f"{scheduler}, the scheduler's host, cannot be reached ({why}), so nobody can tell whether {their} have a "
+            f"{scheduler}, the scheduler's host, could not be looked at ({why}), so nobody can tell whether {their} have a "
             "scheduler to join. Bring it up, or correct how Ansible reaches it."
         )
     elif not _has_scheduler(info):

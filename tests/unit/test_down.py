@@ -25,6 +25,10 @@ def host(scheduler=False, workers=True, running=None):
 S1 = host(scheduler=True, workers=False)
 STOPPED_S1 = host(scheduler=True, workers=False, running=[])
 BLANK = host(workers=False)
+UNKNOWN = (
+    "Nothing is known of the services on",
+    ", which could not be looked at. Correct how Ansible reaches these hosts.",
+)
 SILENT = {"unreachable": True, "msg": "Connection refused", "changed": False}
 
 
@@ -54,13 +58,13 @@ SILENT = {"unreachable": True, "msg": "Connection refused", "changed": False}
         ({"s1": STOPPED_S1}, ["All services are stopped on s1. Run start.yml."]),
         (
             {"s1": S1, "w1": SILENT, "w2": SILENT},
-            ["Not reachable, so nothing is known of their services: w1, w2."],
+            [f"{UNKNOWN[0]} w1, w2{UNKNOWN[1]}"],
         ),
-        ({"s1": SILENT, "w1": SILENT}, ["Not reachable, so nothing is known of their services: s1, w1."]),
+        ({"s1": SILENT, "w1": SILENT}, [f"{UNKNOWN[0]} s1, w1{UNKNOWN[1]}"]),
         (
             {"s1": STOPPED_S1, "w1": BLANK, "w2": SILENT},
             [
-                "Not reachable, so nothing is known of their services: w2.",
+                f"{UNKNOWN[0]} w2{UNKNOWN[1]}",
                 "Nothing is installed on w1. Run site.yml.",
                 "All services are stopped on s1. Run start.yml.",
             ],
@@ -101,8 +105,8 @@ def test_what_does_not_run(hosts, says):
         (
             SILENT,
             [
-                "s1, the scheduler's host, cannot be reached (Connection refused), so nobody can tell whether the workers "
-                "on w1, w2 have a scheduler to join. Bring it up, or correct how Ansible reaches it."
+                "s1, the scheduler's host, could not be looked at (Connection refused), so nobody can tell whether the "
+                "workers on w1, w2 have a scheduler to join. Bring it up, or correct how Ansible reaches it."
             ],
         ),
     ],
