@@ -6,7 +6,8 @@ import signal
 
 import pytest
 
-PREFIX = {"distributed": {"scheduler": {"dashboard": {"bokeh-application": {"prefix": "/dask"}}}}}
+# Nothing finds it without starting it.
+BROKEN = "import sys\n\n\ndef dask_setup(server):\n    sys.exit('this preload is broken')\n"
 # It only takes long in a trial.
 SLOW = """
 import os
@@ -45,19 +46,32 @@ def untouched(cluster):
     assert state() == before
 
 
-def test_scheduler_that_cannot_start_is_left_out_of_the_cluster(cluster, play, load, untouched):
-    run = play("upgrade", "-e", json.dumps({"dask_scheduler_config": PREFIX}))
+@pytest.fixture
+def preload(tmp_path):
+    """Arguments of a run with a preload module of one kind of service."""
+
+    def arguments(kind, text):
+        path = tmp_path / "surprise.py"
+        path.write_text(text)
+        return ["-e", json.dumps({f"dask_{kind}_preloads": [str(path)]})]
+
+    return arguments
+
+
+def test_scheduler_that_cannot_start_is_not_switched_to(cluster, play, load, untouched, preload):
+    change = preload("scheduler", BROKEN)
+    run = play("upgrade", *change)
     assert run.returncode != 0
     assert f"{cluster.scheduler}: dask-scheduler.service of the new release" in run.output, run.output
-    assert "probably to blame: dask_scheduler_config (distributed.scheduler.dashboard.bokeh-application" in run.output
-    assert "got multiple values for keyword argument" in run.output
+    assert "probably to blame: dask_scheduler_preloads (surprise)" in run.output
+    assert "this preload is broken" in run.output
     # The second run finds the release staged, and tries it again.
-    run = play("upgrade", "-e", json.dumps({"dask_scheduler_config": PREFIX}))
-    assert run.returncode != 0 and "does not come up" in run.output, run.output
+    run = play("upgrade", *change)
+    assert run.returncode != 0 and "does not come up. It was tried" in run.output, run.output
 
 
-def test_worker_that_cannot_start_is_left_out_of_the_cluster(cluster, play, untouched):
-    change = ["-e", json.dumps({"dask_worker_arguments": ["--contact-address", "tls://10.0.0.1:9000"]})]
+def test_worker_that_cannot_start_is_not_switched_to(cluster, play, untouched, preload):
+    change = preload("worker", BROKEN)
     run = play("upgrade", *change, "--check")
     assert run.returncode == 0, run.output
     # Of hosts with the same settings, the first.
@@ -65,13 +79,11 @@ def test_worker_that_cannot_start_is_left_out_of_the_cluster(cluster, play, unto
     run = play("upgrade", *change)
     assert run.returncode != 0
     assert f"{cluster.workers[0]}: dask-worker@1.service of the new release" in run.output, run.output
-    assert "probably to blame: dask_worker_arguments (--contact-address)" in run.output
+    assert "probably to blame: dask_worker_preloads (surprise)" in run.output
 
 
-def test_run_that_is_killed_leaves_nothing_of_its_trial(cluster, play, untouched, tmp_path):
-    preload = tmp_path / "slow.py"
-    preload.write_text(SLOW)
-    process = play.start("upgrade", "-e", json.dumps({"dask_scheduler_preloads": [str(preload)]}))
+def test_run_that_is_killed_leaves_nothing_of_its_trial(cluster, play, untouched, preload):
+    process = play.start("upgrade", *preload("scheduler", SLOW))
     try:
         cluster.wait_until(lambda: "daskops-trial" in traces(cluster, cluster.scheduler), 120)
     finally:
