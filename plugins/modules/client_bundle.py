@@ -58,8 +58,14 @@ options:
     description: Program text of the preload that makes C(Client()) connect. Required with O(state=present).
     type: str
   lock:
-    description: The lock of the cluster's environment. Required with O(state=present).
+    description:
+      - The lock of the cluster's environment. Required with O(state=present).
+      - C(file:daskops-wheels) in it stands for the directory of O(wheels).
     type: str
+  wheels:
+    description: Wheels that the lock names, their content in base64 by file name.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -92,11 +98,14 @@ other:
   returned: with O(state=absent), where there is one
 """
 
+import base64
 import glob
+import hashlib
 import json
 import os
 import re
 import stat
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -108,6 +117,8 @@ PRELOAD = "daskops_client.py"
 LOCK = "daskops-environment.txt"
 #: All files of a bundle, with their modes. The configuration comes last, so that what it names is there before it.
 FILES = {AUTHORITIES: 0o644, CERTIFICATE: 0o600, PRELOAD: 0o644, LOCK: 0o644, CONFIGURATION: 0o600}
+#: Directory of the wheels that the lock names.
+WHEELS = "daskops-wheels"
 #: What Python makes of the preload.
 BYTECODE = "__pycache__/daskops_client.*.pyc"
 
@@ -193,12 +204,12 @@ def read(path):
         return None, None
 
 
-def write(path, text, mode):
+def write(path, content, mode):
     """Write a file that appears complete, with its mode; replaces a symbolic link, and does not follow it."""
     new = f"{path}.{os.getpid()}.new"
     try:
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
             os.fchmod(file.fileno(), mode)
         os.replace(new, path)
     except OSError:
@@ -226,6 +237,41 @@ def compare(directory, wanted):
     return differing
 
 
+def compare_wheels(directory, given):
+    """Return the wheels that are not as given, their content by file name; None stands for one that is no longer given."""
+    contents = {os.path.basename(name): base64.b64decode(content) for name, content in given.items()}
+    present = [] if os.path.islink(directory) or not os.path.isdir(directory) else os.listdir(directory)
+    differing = {name: None for name in present if name.endswith(".whl") and name not in contents}
+    for name, content in contents.items():
+        path = os.path.join(directory, name)
+        if name not in present or os.path.islink(path) or hash_of(path) != hashlib.sha256(content).hexdigest():
+            differing[name] = content
+    return differing
+
+
+def hash_of(path):
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
+def replace_wheels(directory, differing):
+    """Write and remove wheels; removes the directory when it is empty."""
+    if not differing:
+        return
+    if os.path.islink(directory):
+        os.unlink(directory)
+    os.makedirs(directory, exist_ok=True)
+    for name, content in differing.items():
+        path = os.path.join(directory, name)
+        if content is None:
+            remove(path)
+        else:
+            write(path, content, 0o644)
+    if not os.listdir(directory):
+        os.rmdir(directory)
+
+
 def show(text):
     """Return a configuration as a difference shows it: an earlier version held the private key."""
     return re.sub(r"-----BEGIN.*?-----END[^\n]*", "(a certificate or key)", text or "", flags=re.DOTALL)
@@ -243,6 +289,7 @@ def main():
             "key": {"type": "str", "default": "", "no_log": True},
             "preload": {"type": "str"},
             "lock": {"type": "str"},
+            "wheels": {"type": "dict", "default": {}},
         },
         required_if=[("state", "present", ("dashboard", "preload", "lock"))],
         supports_check_mode=True,
@@ -260,20 +307,22 @@ def main():
                 wanted[AUTHORITIES] = given["authorities"]
                 wanted[CERTIFICATE] = given["certificate"].rstrip("\n") + "\n" + given["key"].rstrip("\n") + "\n"
             wanted[PRELOAD] = given["preload"]
-            wanted[LOCK] = given["lock"]
+            wanted[LOCK] = given["lock"].replace(f"file:{WHEELS}", Path(directory, WHEELS).as_uri())
             wanted[CONFIGURATION] = write_configuration(directory, given["address"], given["dashboard"], encrypted)
         elif before is not None and read_address(before) != given["address"]:
             module.exit_json(changed=False, files=[], other=read_address(before) or "", **result)
         names = compare(directory, wanted)
-        if names and not module.check_mode:
+        wheels = compare_wheels(os.path.join(directory, WHEELS), given["wheels"])
+        if (names or wheels) and not module.check_mode:
             os.makedirs(directory, exist_ok=True)
+            replace_wheels(os.path.join(directory, WHEELS), wheels)
             # Removed in the opposite order: the configuration first.
             for name in names if given["state"] == "present" else reversed(names):
                 path = os.path.join(directory, name)
                 if wanted[name] is None:
                     remove(path)
                 else:
-                    write(path, wanted[name], FILES[name])
+                    write(path, wanted[name].encode(), FILES[name])
         if given["state"] == "absent" and not module.check_mode:
             for path in glob.glob(os.path.join(glob.escape(directory), BYTECODE)):
                 remove(path)
@@ -291,6 +340,7 @@ def main():
         {"before_header": CONFIGURATION, "after_header": CONFIGURATION, "before": show(before), "after": after or ""},
         {"prepared": "".join(f"{'remove' if wanted[name] is None else 'write'} {name}\n" for name in names)},
     ]
+    names += [f"{WHEELS}/{name}" for name in sorted(wheels)]
     module.exit_json(changed=bool(names), files=names, **result)
 
 

@@ -155,6 +155,54 @@ def local_path(requirement):
     return unquote(parts.path) if parts.scheme == "file" else None
 
 
+def _kept_wheels(options):
+    """Paths of the wheels in the directories on the controller that options name, by name and version."""
+    directories = [re.split(r"[= ]+", line, maxsplit=1)[1] for line in options if _is_find_links(line)]
+    kept = {}
+    for directory in directories:
+        for path in sorted(glob.glob(os.path.join(glob.escape(directory), "*.whl"))):
+            with contextlib.suppress(InvalidWheelFilename):
+                name, version, *dummy = parse_wheel_filename(os.path.basename(path))
+                kept.setdefault(name, {}).setdefault(version, []).append(path)
+    return kept
+
+
+def _is_find_links(line):
+    return re.match(r"(-f|--find-links)\b", line)
+
+
+def portable_lock(text, directory):
+    """A lock that can be used on another machine, and the wheels that have to go along.
+
+    Parameters
+    ----------
+    text, directory : str
+        As for `parse_lock`.
+
+    Returns
+    -------
+    tuple of (str, list of str)
+        The lock, in which ``file:daskops-wheels`` stands for the directory of the wheels, and their paths here. A lock
+        without wheels on the controller stays as it is.
+    """
+    requirements, options = parse_lock(text, directory)
+    kept = _kept_wheels(options)
+    lines, wheels = [], []
+    for requirement, hashes in requirements:
+        path = local_path(requirement)
+        versions = kept.get(canonicalize_name(requirement.name), {})
+        paths = [path] if path else [one for found in versions.values() for one in found]
+        wheels += [one for one in paths if f"sha256:{sha256_of(one)}" in hashes]
+        if path:
+            marker = f" ; {requirement.marker}" if requirement.marker else ""
+            requirement = f"{requirement.name} @ file:daskops-wheels/{os.path.basename(path)}{marker}"
+        lines.append(" \\\n    ".join([str(requirement), *(f"--hash={one}" for one in hashes)]))
+    if not wheels:
+        return text, []
+    passed_on = [line for line in options if not _is_find_links(line) or "://" in line]
+    return "\n".join([*passed_on, "--find-links file:daskops-wheels", *lines, ""]), sorted(set(wheels))
+
+
 def check_local_wheels(requirements, options):
     """Check the wheels on the controller that a lock names, by their paths or in its directories of wheels.
 
@@ -170,15 +218,7 @@ def check_local_wheels(requirements, options):
     LockError
         If a wheel is missing, is not the one that was locked, or was passed over for one of an index.
     """
-    directories = [
-        re.split(r"[= ]+", line, maxsplit=1)[1] for line in options if re.match(r"(-f|--find-links)\b", line)
-    ]
-    kept = {}
-    for directory in directories:
-        for path in sorted(glob.glob(os.path.join(glob.escape(directory), "*.whl"))):
-            with contextlib.suppress(InvalidWheelFilename):
-                name, version, *dummy = parse_wheel_filename(os.path.basename(path))
-                kept.setdefault(name, {}).setdefault(version, []).append(path)
+    kept = _kept_wheels(options)
     for requirement, hashes in requirements:
         path = local_path(requirement)
         if path:

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.daskops.cluster.plugins.filter.client_lock import client_lock
 from ansible_collections.daskops.cluster.plugins.modules import client_bundle
 from conftest import scheduler, worker
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from wheels import build_wheel, lock_line
 
 ROOT = Path(__file__).parents[2]
 PRELOAD = ROOT / "roles/client/files/daskops_client.py"
@@ -319,3 +321,29 @@ def test_a_directory_that_cannot_be_made(tmp_path):
     code, output = run_module(tmp_path / "file/dask", **options)
     assert code != 0
     assert "Not a directory" in output and "Traceback" not in output
+
+
+def test_wheels_that_the_lock_names_come_and_go_with_it(certificates, tmp_path):
+    wheel = build_wheel(tmp_path, "mycode")
+    lock = tmp_path / "lock.txt"
+    lock.write_text(f"./{wheel.name} {lock_line(wheel).split(' ', 1)[1]}")
+    directory = tmp_path / ".config/dask"
+    options = {**get_options(certificates, "tls://10.0.0.1:8786"), **{"lock": client_lock(str(lock))["text"]}}
+    code, output = run_module(directory, **options, wheels=client_lock(str(lock))["wheels"])
+    assert code == 0, output
+    program = [
+        "uv",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--require-hashes",
+        "--target",
+        str(tmp_path / "target"),
+    ]
+    subprocess.run([*program, "--requirement", str(directory / "daskops-environment.txt")], check=True, cwd="/")
+    assert (tmp_path / "target/mycode.py").exists()
+    code, output = run_module(directory, state="absent", address="tls://10.0.0.1:8786")
+    assert code == 0, output
+    assert list(directory.iterdir()) == []

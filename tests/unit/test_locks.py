@@ -13,6 +13,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     package_differences,
     parse_lock,
     platform_tags,
+    portable_lock,
     select,
     uv_platform,
 )
@@ -368,3 +369,24 @@ def test_packages_that_come_go_or_change_are_shown():
 )
 def test_version_of_a_locked_package(line, expected):
     assert name_and_version(line) == expected
+
+
+@pytest.mark.parametrize("line", ["./wheels/{name} ; python_version > '3'", "--find-links wheels\nmycode==1.0"])
+def test_lock_for_another_machine_brings_its_wheels(own, tmp_path, line):
+    lock = f"--index-url https://a.example\n{line.format(name=own.name)} --hash={hash_of(own)}\ndask==2026.8.0 --hash={A}\n"
+    text, wheels = portable_lock(lock, str(tmp_path))
+    assert wheels == [str(own)]
+    assert str(tmp_path) not in text
+    other = tmp_path / "other"
+    other.mkdir()
+    own.rename(other / own.name)
+    again = parse_lock(text.replace("file:daskops-wheels", other.as_uri()))
+    assert {requirement.name: hashes for requirement, hashes in again[0]} == {
+        "mycode": [hash_of(other / own.name)],
+        "dask": [A],
+    }
+    check_local_wheels(*again)
+
+
+def test_lock_without_wheels_of_its_own_stays_as_it_is(tmp_path):
+    assert portable_lock(PIP_COMPILE, str(tmp_path)) == (PIP_COMPILE, [])

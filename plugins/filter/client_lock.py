@@ -1,0 +1,62 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: client_lock
+short_description: A lock for other machines, with the wheels that it names by paths on the controller
+version_added: "0.1.0"
+author:
+  - The daskops.cluster authors
+description:
+  - Reads a lock on the controller. Wheels that it names by their paths, or that are in its directories of wheels, go along.
+options:
+  _input:
+    description: Path of the lock on the controller.
+    type: path
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Let ada connect
+  daskops.cluster.client_bundle:
+    address: tcp://10.0.0.1:8786
+    dashboard: http://10.0.0.1:8787/status
+    preload: "{{ lookup('ansible.builtin.file', 'daskops_client.py') }}"
+    lock: "{{ ('lock.txt' | daskops.cluster.client_lock).text }}"
+    wheels: "{{ ('lock.txt' | daskops.cluster.client_lock).wheels }}"
+"""
+
+RETURN = r"""
+_value:
+  description:
+    - C(text), the lock, in which C(file:daskops-wheels) stands for the directory of the wheels, and C(wheels), the content
+      of each in base64 by its name.
+  type: dict
+"""
+
+import base64
+from pathlib import Path
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, portable_lock
+
+
+def client_lock(path):
+    """The lock in ``path`` for another machine; see the documentation."""
+    lock = Path(path).expanduser().absolute()
+    try:
+        text, wheels = portable_lock(lock.read_text(encoding="utf-8"), str(lock.parent))
+        contents = {Path(wheel).name: base64.b64encode(Path(wheel).read_bytes()).decode() for wheel in wheels}
+    except (LockError, OSError, UnicodeDecodeError) as error:
+        raise AnsibleFilterError(f"dask_environment_lock ({path}): {error}") from error
+    return {"text": text, "wheels": contents}
+
+
+class FilterModule:
+    """Filters about locks."""
+
+    def filters(self):
+        return {"client_lock": client_lock}
