@@ -185,6 +185,8 @@ def test_remove_all(cluster, play, gone):
     assert somebody.check_output("ls -A /opt/dask") == "notes"
     for name in [cluster.scheduler, *cluster.workers[:-1]]:
         assert traces(cluster.host(name)) == []
+    user = cluster.variables[cluster.scheduler]["ansible_user"]
+    assert "daskops" not in cluster.host(cluster.scheduler).check_output(f"ls -A ~{user}/.config/dask")
     run = play("start")
     assert run.returncode != 0
     assert f"{gone} has no release with a worker: run site.yml first" in run.output
