@@ -1,7 +1,12 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Playbooks and roles that need no host but this one."""
+"""Playbooks and roles that need no host but this one.
+
+They run with the ansible-core that is installed. To try another one: uv venv --python 3.11 OTHER; uv pip install --python
+OTHER/bin/python "ansible-core~=2.17.0" distributed hypothesis pytest pytest-xdist requests; OTHER/bin/python -m pytest
+tests/unit/test_playbooks.py. Releases 2.17 and 2.18 have their own type for vaulted texts.
+"""
 
 import json
 import os
