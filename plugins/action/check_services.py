@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.daskops.cluster.plugins.plugin_utils.down import down, no_scheduler, starts
+from ansible_collections.daskops.cluster.plugins.plugin_utils.down import down, unjoinable
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
 
 
@@ -27,12 +27,4 @@ class ActionModule(ActionBase):
                 result["down"] += down({scheduler: seen}, scheduler)
             silent = scheduler and "dask-scheduler.service" not in seen.get("running", {})
             return refuse(result, result["down"] if silent else [])
-        tags, skipped = task_vars["ansible_run_tags"], task_vars["ansible_skip_tags"]
-        workers = [host for host in task_vars["groups"].get("dask_workers", []) if host in hosts]
-        if not scheduler or not workers or not starts("worker", tags, skipped):
-            return result
-        if scheduler not in hosts:
-            return refuse(result, no_scheduler(scheduler, seen, workers))
-        if not starts("scheduler", tags, skipped):
-            return refuse(result, no_scheduler(scheduler, seen, workers, tags))
-        return result
+        return refuse(result, unjoinable(hosts, scheduler, seen, task_vars))

@@ -14,6 +14,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import unmanaged
 from ansible_collections.daskops.cluster.plugins.module_utils.health import join
 from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import differing
+from ansible_collections.daskops.cluster.plugins.plugin_utils.down import unjoinable
 from ansible_collections.daskops.cluster.plugins.plugin_utils.features import lacking_in
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, PackagesError, minor, sha256_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages
@@ -107,6 +108,8 @@ class ActionModule(ActionBase):
         arguments = {**self._task.args, **texts}
         everyone = {**arguments.get("others", {}), **arguments["hosts"]}
         problems = [*differing_pythons(everyone), *one_machine_twice(everyone)]
+        scheduler, seen = arguments.get("scheduler", ""), arguments.get("scheduler_info", {})
+        problems += unjoinable(arguments["hosts"], scheduler, seen, task_vars)
         problems += no_scheduler_to_join(arguments["hosts"], arguments.get("scheduler_address", ""))
         problems += names_twice(arguments["plans"])
         clocks = {host: info["clock"] for host, info in arguments["hosts"].items()}

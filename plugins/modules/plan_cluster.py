@@ -37,6 +37,16 @@ options:
     description: The workers that M(daskops.cluster.plan_host) planned, by host.
     type: dict
     required: true
+  scheduler:
+    description:
+      - The scheduler's host, which must have one that runs if the run starts workers and not the scheduler; empty for a
+        scheduler that somebody else runs.
+    type: str
+    default: ""
+  scheduler_info:
+    description: What M(daskops.cluster.host_info) returned for O(scheduler), where it is none of O(hosts).
+    type: dict
+    default: {}
   scheduler_address:
     description: Address of a scheduler that somebody else runs; empty for none.
     type: str

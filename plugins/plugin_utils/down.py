@@ -87,6 +87,30 @@ def down(hosts, scheduler=""):
             yield f"{host} has no scheduler installed. Run site.yml."
 
 
+def unjoinable(hosts, scheduler, info, task_vars):
+    """A sentence if a run would start workers without a scheduler that they could join.
+
+    Parameters
+    ----------
+    hosts : dict of dict
+        What `host_info` returned for the hosts of the run.
+    scheduler : str
+        The scheduler's host; empty for a scheduler that somebody else runs.
+    info : dict
+        What `host_info` returned for it, where it is not in the run.
+    task_vars : dict
+        Of an action plugin: the groups, and the tags of the run.
+    """
+    tags, skipped = task_vars["ansible_run_tags"], task_vars["ansible_skip_tags"]
+    workers = [host for host in task_vars["groups"].get("dask_workers", []) if host in hosts]
+    if not scheduler or not workers or not starts("worker", tags, skipped):
+        return
+    if scheduler not in hosts:
+        yield from no_scheduler(scheduler, info, workers)
+    elif not starts("scheduler", tags, skipped):
+        yield from no_scheduler(scheduler, hosts[scheduler], workers, tags)
+
+
 def no_scheduler(scheduler, info, workers, tags=None):
     """A sentence if workers would be started without a scheduler that they could join.
 

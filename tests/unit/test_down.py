@@ -4,7 +4,7 @@
 """What is said of hosts without services, and of workers without a scheduler."""
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.plugin_utils.down import down, no_scheduler, starts
+from ansible_collections.daskops.cluster.plugins.plugin_utils.down import down, no_scheduler, starts, unjoinable
 
 SCHEDULER, WORKERS = "dask-scheduler.service", ("dask-worker@1.service", "dask-worker@2.service")
 
@@ -140,3 +140,24 @@ def test_tags_that_leave_the_scheduler_out():
 def test_what_tags_start(tags, skipped, scheduler, worker):
     assert starts("scheduler", tags, skipped) is scheduler
     assert starts("worker", tags, skipped) is worker
+
+
+@pytest.mark.parametrize(
+    ("hosts", "scheduler", "seen", "tags", "refused"),
+    [
+        ({"w1": host()}, "s1", S1, ["all"], False),
+        ({"w1": host()}, "s1", BLANK, ["all"], True),
+        ({"w1": host()}, "s1", STOPPED_S1, ["all"], True),
+        ({"w1": host()}, "s1", {}, ["all"], True),
+        ({"w1": host()}, "s1", BLANK, ["environment"], False),
+        ({"s1": BLANK, "w1": BLANK}, "s1", {}, ["all"], False),
+        ({"s1": BLANK, "w1": BLANK}, "s1", {}, ["worker"], True),
+        ({"s1": S1, "w1": BLANK}, "s1", {}, ["worker"], False),
+        ({"s1": BLANK}, "s1", {}, ["worker"], False),
+        ({"w1": BLANK}, "", {}, ["all"], False),
+    ],
+)
+def test_runs_that_start_workers_without_a_scheduler(hosts, scheduler, seen, tags, refused):
+    groups = {"dask_scheduler": ["s1"], "dask_workers": ["w1", "w2"]}
+    task_vars = {"ansible_run_tags": tags, "ansible_skip_tags": [], "groups": groups}
+    assert len(list(unjoinable(hosts, scheduler, seen, task_vars))) == refused
