@@ -223,6 +223,8 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
 from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import reported
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable
 
+#: Values of Dask's own settings that sentences about them have to name.
+NO_SECRETS = ("asyncio", "auto", "false", "none", "null", "snappy", "tornado", "true", "uvloop", "zlib", "zstd")
 #: Seconds for what should only define something.
 TIMEOUT = 60
 
@@ -376,7 +378,12 @@ def check(module, environment, files):
 
 def without_secrets(said, variables):
     """A text without the values of environment variables, which a module may have put into what it complains of."""
-    values = [str(value) for some in variables.values() for value in some.values()]
+    values = [
+        str(value)
+        for some in variables.values()
+        for name, value in some.items()
+        if not (name.startswith("DASK_") and str(value).lower() in NO_SECRETS)
+    ]
     for value in sorted(values, key=len, reverse=True):
         said = said.replace(value, "********") if len(value) > 3 else said
     return said

@@ -542,6 +542,11 @@ def test_environment_variables_do_not_replace_the_runtime():
 def test_values_of_environment_variables_are_not_told():
     variables = {"a": {"SHORT": 1, "TOKEN": "canary"}, "b": {"LONGER": "canary and more"}}
     assert without_secrets("int('canary and more') 1: canary", variables) == "int('********') 1: ********"
+    assert (
+        without_secrets("it needs uvloop", {"a": {"DASK_DISTRIBUTED__ADMIN__EVENT_LOOP": "uvloop"}})
+        == "it needs uvloop"
+    )
+    assert without_secrets("it needs uvloop", {"a": {"PASSWORD": "uvloop"}}) == "it needs ********"
 
 
 def test_sentry_needs_its_library(monkeypatch):
