@@ -39,15 +39,15 @@ def explain(host, release, failure, settings):
     host, release : str
         Name of the host and id of the release.
     failure : dict
-        ``unit``, ``problem`` and ``journal``.
+        ``unit``, ``problem``, ``late`` and ``journal``.
     settings : dict
         What the user has set, by variable.
     """
     last = "\n".join(condensed(failure["journal"]).splitlines()[-LINES:])
-    variable = sentence(failure["journal"], settings_of(failure["unit"], settings))
+    variable = sentence(failure["journal"], settings_of(failure["unit"], settings), failure["late"])
     return (
         f"{host}: {failure['unit']} of the new release {release} {failure['problem']}. It was tried beside what runs; "
-        f"nothing was stopped. {variable} Change it, or set dask_trial to false to do without this trial. The last lines of "
+        f"nothing was stopped. {variable} Or set dask_trial to false to do without this trial. The last lines of "
         f"its journal:\n{last}"
     )
 

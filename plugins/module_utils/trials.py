@@ -9,8 +9,8 @@ import re
 
 #: How the names of a trial's units, files and directories begin.
 PREFIX = "daskops-trial-"
-#: Seconds after which systemd ends a trial's service whose run was killed.
-LIFETIME = 180
+#: Seconds that a service has beyond the time for a trial; then systemd ends it, for its run was killed.
+GRACE = 30
 #: What the trial of a worker, and the scheduler that it joins, are told of each other.
 SCHEDULER_FILE = "scheduler.json"
 
@@ -20,7 +20,8 @@ OVERRIDES = """
 EnvironmentFile={environment}
 Restart=no
 WatchdogSec=0
-RuntimeMaxSec={lifetime}
+TimeoutStartSec={limit}
+RuntimeMaxSec={limit}
 TimeoutStopSec=5
 RuntimeDirectory=
 RuntimeDirectory={name}
@@ -61,7 +62,7 @@ def at_release(text, home, release):
     return re.sub(rf"{re.escape(home.rstrip('/'))}/current(?![\w.-])", lambda match: release, text)
 
 
-def make_unit(texts, unit, home, release, name, environment, path, command=""):
+def make_unit(texts, unit, home, release, name, environment, path, timeout, command=""):
     """The unit of a trial.
 
     Parameters
@@ -76,6 +77,8 @@ def make_unit(texts, unit, home, release, name, environment, path, command=""):
         Name of the trial's unit, without ``.service``, and of its runtime directory.
     environment, path : str
         Paths of the file with the environment of the trial and of the trial's unit.
+    timeout : int
+        Seconds that the trial may take.
     command : str, optional
         What is started instead of what the unit says.
 
@@ -87,7 +90,7 @@ def make_unit(texts, unit, home, release, name, environment, path, command=""):
     lines = ["[Unit]", f"Description=Trial of {unit}", "CollectMode=inactive-or-failed", "", "[Service]"]
     for text in texts:
         lines += service_section(at_release(with_specifiers(text, unit), home, release))
-    overrides = OVERRIDES.format(name=name, environment=environment, unit=path, lifetime=LIFETIME)
+    overrides = OVERRIDES.format(name=name, environment=environment, unit=path, limit=timeout + GRACE)
     started = f"ExecStart=\nExecStart={command}\n" if command else ""
     return "\n".join(lines) + overrides + started
 

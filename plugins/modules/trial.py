@@ -14,7 +14,7 @@ description:
     user and in the same sandbox. They listen on free ports of C(127.0.0.1), and have directories of their own.
   - Each has to tell systemd that it serves. The scheduler's pages C(/status) and C(/health) have to answer. Then all of it
     is stopped and removed, also when the module fails or is interrupted. A service of a module that was killed ends by
-    itself within three minutes.
+    itself half a minute after O(timeout).
   - Fails with the last lines of the journal and with the variable that is probably to blame. What runs is never touched.
   - Roles of this collection use it; it needs a release that M(daskops.cluster.release) staged.
 author:
@@ -101,7 +101,6 @@ import uuid
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import read
 from ansible_collections.daskops.cluster.plugins.module_utils.trials import (
-    LIFETIME,
     PREFIX,
     SCHEDULER_FILE,
     given_arguments,
@@ -125,6 +124,8 @@ UNITS = "/run/systemd/system"
 SCHEDULER = "dask-scheduler.service"
 #: Seconds that a page may take. The first one of Bokeh takes the longest.
 PAGE_TIMEOUT = 20
+#: Seconds after which a file of a trial is no running one's.
+STALE = 24 * 3600
 #: With which a run is interrupted.
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 #: A scheduler's file has some hundred bytes.
@@ -144,11 +145,13 @@ class Failed(Exception):
         The trial's own unit.
     problem : str
         What it does, after the name of the unit.
+    late : bool
+        Whether it may only take longer than it has time.
     """
 
-    def __init__(self, unit, name, problem):
+    def __init__(self, unit, name, problem, late):
         super().__init__(problem)
-        self.unit, self.name, self.problem = unit, name, problem
+        self.unit, self.name, self.problem, self.late = unit, name, problem, late
 
 
 class Trial:
@@ -159,6 +162,7 @@ class Trial:
         self.home = module.params["home"]
         self.release = os.path.join(self.home, "releases", module.params["release"])
         self.workers = module.params["workers"]
+        self.timeout = module.params["timeout"]
         self.id = f"{PREFIX}{uuid.uuid4().hex[:8]}"
         self.scheduler = f"{self.id}-scheduler"
         self.units = {}  # the unit that is tried, by the trial's own
@@ -188,7 +192,9 @@ class Trial:
         if command:
             # The configuration of workers is none for a scheduler.
             text = re.sub(r"^(DASK_CONFIG|DASK_ROOT_CONFIG)=.*$", r"\1=/dev/null", text, flags=re.MULTILINE)
-        content = make_unit(self.texts(unit), unit, self.home, self.release, name, environment, path, command)
+        content = make_unit(
+            self.texts(unit), unit, self.home, self.release, name, environment, path, self.timeout, command
+        )
         self.units[name] = unit
         os.makedirs(UNITS, exist_ok=True)
         # Arguments may be secret. What a unit says, systemd tells anybody, and warns of a mode that hides it.
@@ -241,18 +247,18 @@ class Trial:
             if not waiting:
                 return
             if time.monotonic() > deadline:
-                raise self.failed(waiting[0], f"does not come up within {self.module.params['timeout']} s")
+                raise self.failed(waiting[0], f"does not come up within {self.timeout} s", late=True)
             time.sleep(0.1)
 
-    def failed(self, name, problem):
+    def failed(self, name, problem, late=False):
         """A failure of the trial's unit ``name``."""
         if name == self.scheduler and not self.module.params["scheduler"]:
             problem = f"could not be tried: a scheduler in its sandbox {problem}"
-        return Failed(self.units[name], name, problem)
+        return Failed(self.units[name], name, problem, late)
 
     def run(self):
         """Start everything; raises `Failed` where something does not come up."""
-        deadline = time.monotonic() + self.module.params["timeout"]
+        deadline = time.monotonic() + self.timeout
         self.prepare()
         command = ["systemctl", "start", "--no-block", *(f"{name}.service" for name in self.units)]
         status, _output, errors = self.module.run_command(command)
@@ -322,7 +328,7 @@ def remove_stale(module):
     """Remove what is left of trials whose module was killed before it started anything."""
     for path in glob.glob(f"{UNITS}/{PREFIX}*.service") + glob.glob(f"{RUNTIME_DIRECTORIES}/{PREFIX}*.env"):
         try:
-            if os.stat(path).st_mtime < time.time() - 3 * LIFETIME:
+            if os.stat(path).st_mtime < time.time() - STALE:
                 os.remove(path)
         except FileNotFoundError:
             continue
@@ -402,8 +408,8 @@ def main():
         trial.remove()
     if isinstance(failure, Failed):
         # The action plugin fails, with the variable that is to blame.
-        failure = {"unit": failure.unit, "problem": failure.problem, "journal": trial.journal(failure.name)}
-        module.exit_json(changed=False, failure=failure)
+        about = {"unit": failure.unit, "problem": failure.problem, "late": failure.late}
+        module.exit_json(changed=False, failure={**about, "journal": trial.journal(failure.name)})
     if failure:
         module.fail_json(msg=f"The release could not be tried: {failure}. Correct that, or set dask_trial to false.")
     module.exit_json(changed=False, seconds=round(time.monotonic() - begin, 1))

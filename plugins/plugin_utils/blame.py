@@ -172,14 +172,18 @@ def condensed(said):
     return "\n".join([*kept, *frames])
 
 
-def sentence(said, settings):
-    """What to say of the variable that is probably to blame."""
-    variable = blame(said, settings)
-    if variable:
-        text = f"The variable that is probably to blame: {variable}."
+def sentence(said, settings, late):
+    """What to say of the variable that is probably to blame, and what to do; ``late`` is whether it may only be slow."""
+    variable = user_module(said, settings) if late else blame(said, settings)
+    given = sorted(name for name, value in settings.items() if value)
+    if late:
+        text = f"A host that is busy may be to blame{f', or {variable}' if variable else ''}: set dask_start_timeout higher."
+    elif variable:
+        text = f"The variable that is probably to blame: {variable}. Change it."
+    elif given:
+        text = f"One of these is probably to blame: {', '.join(given)}. Change it."
     else:
-        given = sorted(name for name, value in settings.items() if value)
-        text = f"One of these is probably to blame: {', '.join(given)}." if given else "Nothing in it was set by you."
+        text = "No variable that could be to blame is set; look at the journal."
     if re.search(TAKEN, said):
         text += " It may open a port that the running service holds; leave that out where DASKOPS_TRIAL is set."
     return text

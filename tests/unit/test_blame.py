@@ -97,10 +97,18 @@ def test_variable_is_found(said, settings, variable):
 
 
 def test_sentence_without_a_culprit_names_what_is_set():
-    assert sentence("Killed", {"dask_config": LOOP, "dask_worker_paths": [], "dask_worker_config": {"a": 1}}) == (
-        "One of these is probably to blame: dask_config, dask_worker_config."
-    )
-    assert sentence("Killed", {}) == "Nothing in it was set by you."
+    assert sentence(
+        "Killed", {"dask_config": LOOP, "dask_worker_paths": [], "dask_worker_config": {"a": 1}}, late=False
+    ) == ("One of these is probably to blame: dask_config, dask_worker_config. Change it.")
+    assert sentence("Killed", {}, late=False) == "No variable that could be to blame is set; look at the journal."
+
+
+def test_busy_host_is_no_fault_of_a_variable():
+    said = sentence("uvloop", {"dask_config": LOOP}, late=True)
+    assert said == "A host that is busy may be to blame: set dask_start_timeout higher."
+    # A preload that waits looks the same.
+    said = sentence(PRELOAD, {"dask_scheduler_preloads": ["monitor"]}, late=True)
+    assert "busy" in said and MONITOR in said
 
 
 def test_tracebacks_are_condensed():
@@ -132,7 +140,7 @@ ValueError: x"""
 
 
 def test_port_that_is_taken_is_explained():
-    said = sentence(TRACEBACK, {"dask_worker_preloads": ["monitor"]})
+    said = sentence(TRACEBACK, {"dask_worker_preloads": ["monitor"]}, late=False)
     assert "dask_worker_preloads (monitor)" in said and "DASKOPS_TRIAL" in said
 
 
@@ -151,7 +159,7 @@ def test_settings_of_other_services_are_not_to_blame():
 
 
 def test_message_says_where_what_and_what_to_do():
-    failure = {"unit": "dask-scheduler.service", "problem": "does not come up", "journal": BOKEH}
+    failure = {"unit": "dask-scheduler.service", "problem": "does not come up", "late": False, "journal": BOKEH}
     said = explain("head", "0123456789ab", failure, {"dask_scheduler_config": PREFIX})
     assert said.startswith("head: dask-scheduler.service of the new release 0123456789ab does not come up.")
     assert "nothing was stopped" in said and "dask_scheduler_config (distributed.scheduler.dashboard" in said

@@ -72,6 +72,7 @@ def test_unit_of_a_trial_is_that_of_the_service_elsewhere():
         "daskops-trial-1-worker1",
         "/run/e",
         "/run/u",
+        120,
     )
     assert assigned(text, "User") == ["dask"] and assigned(text, "BindReadOnlyPaths") == ["/opt/dask /usr"]
     assert assigned(text, "ExecStart") == [f"/bin/sh {RELEASE}/run.sh $DASKOPS_COMMAND $DASKOPS_ARGUMENTS"]
@@ -80,11 +81,13 @@ def test_unit_of_a_trial_is_that_of_the_service_elsewhere():
     assert assigned(text, "Restart")[-1] == "no" and assigned(text, "WatchdogSec") == ["0"]
     assert assigned(text, "ExecStartPre") == [] and assigned(text, "ExecStop") == []
     assert assigned(text, "MemoryMax") == ["%%1G"]
+    # Also that of a run that was killed ends.
+    assert assigned(text, "TimeoutStartSec") == assigned(text, "RuntimeMaxSec") == ["150"]
     assert "PartOf" not in text and "WantedBy" not in text and "data.mount" not in text
 
 
 def test_trial_may_have_another_command():
-    text = make_unit([UNIT], "dask-worker@1.service", "/opt/dask", RELEASE, "n", "/run/e", "/run/u", "/bin/other")
+    text = make_unit([UNIT], "dask-worker@1.service", "/opt/dask", RELEASE, "n", "/run/e", "/run/u", 120, "/bin/other")
     assert assigned(text, "ExecStart") == ["/bin/other"]
 
 
