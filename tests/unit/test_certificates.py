@@ -1066,15 +1066,14 @@ def test_a_host_whose_certificates_differ_is_asked(seen, fault):
     assert not certificates_action.nothing_to_do(found, wanted)
 
 
-def columns(dask_scheduler):
-    """What the dashboard's page of the workers shows of us, each with a total: nothing of which a total has a meaning."""
-    from distributed.dashboard.components.scheduler import WorkerTable
-
-    return [name for name in WorkerTable(dask_scheduler).extra_names if name.startswith("daskops")]
-
-
 @pytest.mark.parametrize("nanny", [False, True])
 def test_servers_read_new_certificates_while_they_run(made, begun, renewed, tmp_path, nanny):
+    def columns(dask_scheduler):
+        """The columns of ours on the dashboard's page of the workers"""
+        from distributed.dashboard.components.scheduler import WorkerTable
+
+        return [name for name in WorkerTable(dask_scheduler).extra_names if name.startswith("daskops")]
+
     where = tmp_path / "installed"
     install(made, where)
     with scheduler(tmp_path, runtime=True, settings=settings(where, "scheduler")) as started:
@@ -1087,7 +1086,7 @@ def test_servers_read_new_certificates_while_they_run(made, begun, renewed, tmp_
             assert told["scheduler"]["certificate_expires"] == Directory(str(made)).expires("scheduler")
             pids = started.process.pid, told["workers"][0]["pid"]
             with Client(started.address, security=security(made), set_as_default=False, timeout=10) as client:
-                assert client.run_on_scheduler(columns) == []
+                assert client.run_on_scheduler(columns) == []  # their totals would have no meaning
 
             def switch(directory):
                 install(directory, where)

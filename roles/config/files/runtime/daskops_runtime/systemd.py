@@ -66,10 +66,10 @@ class Report:
 
     def stop(self) -> None:
         """Report no more"""
-        self.send("STOPPING=1")
         self.task.cancel()
         if self.watchdog:
             self.watchdog.end()
+        self.send("STOPPING=1")
 
 
 async def start(server: Server) -> None:
