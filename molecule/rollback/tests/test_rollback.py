@@ -163,7 +163,8 @@ def test_files_that_cannot_be_written_stop_nothing(cluster, play, preload):
     pids = cluster.pids()
     host.check_output(f"mount --bind {units} {units} && mount -o remount,bind,ro {units}")
     try:
-        run = play("upgrade", *preload(BROKEN.format(host="nobody")), "-e", "dask_worker_drain_timeout=299")
+        change = ["-e", "dask_worker_drain_timeout=299", "-e", "dask_trial=false"]
+        run = play("upgrade", *preload(BROKEN.format(host="nobody")), *change)
     finally:
         host.check_output(f"umount {units}")
     assert run.returncode != 0
@@ -180,11 +181,16 @@ def test_files_that_cannot_be_written_stop_nothing(cluster, play, preload):
 def test_batch_whose_gate_cannot_be_asked_is_put_back(cluster, play, preload):
     before, scheduler, name = cluster.releases(), cluster.host(cluster.scheduler), f"{cluster.workers[0]}-1"
     pids = cluster.pids()
-    process = play.start("upgrade", *preload(BROKEN.format(host="nobody")))
+    process = play.start("upgrade", *preload(BROKEN.format(host="nobody")), "-e", "dask_trial=false")
     ca = "/opt/dask/tls/ca.pem"
+
+    def begun():
+        workers = {worker["name"]: worker["status"] for worker in cluster.summary()["workers"]}
+        return workers.get(name) != "running"
+
     try:
-        cluster.wait_until(lambda: cluster.pids().get(name) != pids[name], 120)
-        # Since the batch began the module that asks has lost what it needs.
+        cluster.wait_until(begun, 120)
+        # The module that asks loses what it needs, after everything was checked.
         scheduler.check_output(f"mv {ca} {ca}.away")
     finally:
         run = play.finish(process)
