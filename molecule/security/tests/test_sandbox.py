@@ -125,13 +125,16 @@ print(sum(client.run(lambda dask_worker: dask_worker.data.spilled_total.disk).va
     assert int(cluster.compute(program)) > 100 * 1024**2
 
 
-def test_tasks_reach_what_they_are_given(cluster, play):
+def test_tasks_reach_what_they_are_given_whatever_they_attack(cluster, play, attack):
     given = {
+        # The configuration of all services: it is checked, and all of them stop and start.
+        "dask_config": {"distributed": {"admin": {"tick": {"limit": "4 s"}}}},
         "dask_worker_paths": ["/srv/everybody", "/home/ops/results"],
         "dask_worker_devices": ["/dev/extra"],
     }
     run = play("site", "-e", json.dumps(given))
     assert run.returncode == 0, run.output
+    attack(run)
     expected = {
         **EXPECTED,
         "/srv/everybody/probe": OPEN,
@@ -144,3 +147,41 @@ def test_tasks_reach_what_they_are_given(cluster, play):
     assert cluster.host(cluster.workers[0]).file("/srv/everybody/probe").user == "dask"
     run = play("site")
     assert run.returncode == 0, run.output
+
+
+# Puts nothing, a link and a directory in the place of a path, again and again.
+SWAP = """
+import contextlib, os, random, time
+path, victim = "/var/lib/dask/scratch", "/srv/victim"
+while True:
+    for target in ("", victim, "directory", victim, victim + "/missing"):
+        with contextlib.suppress(OSError):
+            if target == "directory":
+                os.mkdir(path)
+            elif target:
+                os.symlink(target, path)
+        time.sleep(random.choice([0, 0.001, 0.005, 0.01]))
+        for remove in (os.unlink, os.rmdir):
+            with contextlib.suppress(OSError):
+                remove(path)
+"""
+
+
+def test_root_gives_no_directory_away_for_a_swapped_scratch_directory(cluster, start_as_user):
+    host = cluster.host(cluster.workers[0])
+    unit, scratch = "dask-worker@1.service", "/var/lib/dask/scratch"
+    command = host.check_output(f"sed -n 's/^ExecStartPre=+//p' /etc/systemd/system/{unit}.d/daskops.conf")
+    host.check_output("install --directory --mode=755 /srv/victim && install --directory --mode=777 /srv/open")
+    host.check_output(f"systemctl stop {unit} && rm -rf {scratch}")
+    try:
+        start_as_user(host, "swap", SWAP)
+        host.run(f"for try in $(seq 40); do {command}; done")
+        assert host.check_output("systemctl stop swap.service; stat --format='%U %a' /srv/victim") == "root 755"
+        # A link does not open another directory to the worker either.
+        host.check_output(f"rm -rf {scratch} && ln -s /srv/open {scratch}")
+        host.check_output(f"systemctl start --no-block {unit} && sleep 5")
+        assert host.check_output("ls /srv/open") == ""
+    finally:
+        host.run("systemctl stop swap.service")
+        host.check_output(f"rm -rf {scratch} /srv/swap.py /srv/victim /srv/open && systemctl restart {unit}")
+    cluster.wait_until(cluster.is_whole, 60)
