@@ -12,6 +12,7 @@ version_added: "0.1.0"
 description:
   - Reports in one execution all that planning a host's Dask services needs to know. Changes nothing.
   - Takes the place of fact gathering, which costs more and knows less of what is asked here.
+  - The controller checks the type and the form of each value. It fails, and names the values, where one cannot be true.
 author:
   - The daskops.cluster authors
 attributes:
