@@ -13,7 +13,7 @@ import socket
 import time
 
 from ansible import context
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.daskops.cluster.plugins.module_utils.run_lock import DIRECTORY
@@ -59,9 +59,17 @@ class ActionModule(ActionBase):
         deadline = time.monotonic() + arguments["timeout"]
         told = False
         while True:
-            found = self._execute_module(
-                module_name="daskops.cluster.cluster_lock", module_args=arguments, task_vars=task_vars
-            )
+            try:
+                found = self._execute_module(
+                    module_name="daskops.cluster.cluster_lock", module_args=arguments, task_vars=task_vars
+                )
+            except AnsibleConnectionFailure as error:
+                # With run_once, ignore_unreachable of the task would end the play. What needs the host says so later.
+                display.warning(
+                    f"The host that has the lock of the cluster cannot be reached ({error}). Another run that changes the "
+                    "cluster at the same time is not noticed."
+                )
+                return dict(result, changed=False, held=False)
             if found.get("held"):
                 self.keep(playbook, found["renew"], found["release"], arguments["lease"])
             if "holder" not in found:

@@ -16,6 +16,7 @@ description:
     lock when C(ansible-playbook) ends, for whatever reason. If the controller is lost, the lock expires after O(lease)
     seconds.
   - If the lock cannot be renewed for so long that another run has taken it over, the process interrupts this run.
+  - Warns, and takes no lock, where the host cannot be reached.
   - Does nothing in check mode, with C(--tags health), and for a playbook that only looks.
   - Internal to this collection.
 author:

@@ -124,3 +124,20 @@ def test_run_that_lost_the_lock_is_interrupted(run, holder, changing):
     output = first.communicate(timeout=30)[0]
     assert first.returncode != 0
     assert "This run lost the lock of the cluster" in output
+
+
+def test_host_that_cannot_be_reached_is_a_warning(tmp_path):
+    inventory = {
+        "all": {"hosts": {"dead": {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_connection": "ssh"}}}
+    }
+    (tmp_path / "hosts.json").write_text(json.dumps(inventory))
+    (tmp_path / "play.yml").write_text(
+        "- hosts: localhost\n  gather_facts: false\n  any_errors_fatal: true\n  tasks:\n"
+        "    - daskops.cluster.cluster_lock:\n      delegate_to: dead\n      run_once: true\n"
+        "    - debug: {msg: the run goes on}\n"
+    )
+    command = ["ansible-playbook", "-i", str(tmp_path / "hosts.json"), str(tmp_path / "play.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the run goes on" in done.stdout
+    assert "The host that has the lock of the cluster cannot be reached" in " ".join(done.stderr.split())
