@@ -43,9 +43,10 @@ options:
     description: URL of the cluster's dashboard. Required with O(state=present).
     type: str
   authorities:
-    description: Certificates of the authorities that are trusted, in PEM. Without them the connection is not encrypted.
-    type: str
-    default: ""
+    description: Certificates of the CAs that are trusted, in PEM. Without them the connection is not encrypted.
+    type: list
+    elements: str
+    default: []
   certificate:
     description: Certificate of the client, in PEM.
     type: str
@@ -284,7 +285,7 @@ def main():
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "address": {"type": "str", "required": True},
             "dashboard": {"type": "str"},
-            "authorities": {"type": "str", "default": ""},
+            "authorities": {"type": "list", "elements": "str", "default": []},
             "certificate": {"type": "str", "default": ""},
             "key": {"type": "str", "default": "", "no_log": True},
             "preload": {"type": "str"},
@@ -304,7 +305,7 @@ def main():
         if given["state"] == "present":
             encrypted = bool(given["authorities"])
             if encrypted:
-                wanted[AUTHORITIES] = given["authorities"]
+                wanted[AUTHORITIES] = "".join(text.rstrip("\n") + "\n" for text in given["authorities"])
                 wanted[CERTIFICATE] = given["certificate"].rstrip("\n") + "\n" + given["key"].rstrip("\n") + "\n"
             wanted[PRELOAD] = given["preload"]
             wanted[LOCK] = given["lock"].replace(f"file:{WHEELS}", Path(directory, WHEELS).as_uri())

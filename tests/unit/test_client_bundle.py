@@ -101,7 +101,7 @@ def get_options(certificates, address):
     return {
         "address": address,
         "dashboard": "https://pages.example.org/status",
-        "authorities": (certificates / "ca.pem").read_text(),
+        "authorities": [(certificates / "ca.pem").read_text().rstrip("\n")] * 2,  # during a rotation there are two
         "certificate": (certificates / "client.pem").read_text(),
         "key": (certificates / "client.key").read_text(),
         "preload": PRELOAD.read_text(),
