@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import select
 import signal
 import socket
@@ -31,6 +32,19 @@ def start_time(pid):
         return file.read().rpartition(")")[2].split()[19]
 
 
+def run_name(controller, pid, started):
+    """A name for a run, of the characters that `RunLock` allows. Names of hosts may have others, and be long."""
+    return f"{re.sub(r'[^A-Za-z0-9.-]', '-', controller)[:60]}.{pid}.{started}"
+
+
+def user_name():
+    """The user's name, or number: in a container, a user may have no entry in the table of users."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return f"user {os.getuid()}"
+
+
 class ActionModule(ActionBase):
     """See the documentation of the module of the same name."""
 
@@ -50,9 +64,9 @@ class ActionModule(ActionBase):
         # Actions run in a child of ansible-playbook.
         playbook = os.getppid()
         controller = socket.gethostname()
-        arguments["id"] = f"{controller}.{playbook}.{start_time(playbook)}"
+        arguments["id"] = run_name(controller, playbook, start_time(playbook))
         arguments["holder"] = {
-            "user": getpass.getuser(),
+            "user": user_name(),
             "controller": controller,
             "command": command_line(context.CLIARGS),
         }

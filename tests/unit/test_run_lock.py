@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.action.cluster_lock import run_name, user_name
+from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user
 from ansible_collections.daskops.cluster.plugins.module_utils.run_lock import LockError, RunLock
 
 ADA = {"user": "ada", "controller": "ops1", "command": "ansible-playbook site.yml"}
@@ -148,3 +150,15 @@ def test_of_many_runs_at_once_one_gets_the_lock(tmp_path):
         for number in range(8)
     ]
     assert sorted(run.communicate()[0].strip() for run in runs) == ["False"] * 7 + ["True"]
+
+
+@pytest.mark.parametrize("controller", ["ops1", "my_laptop", "büro", "Ada's laptop", "x" * 64, "../../etc"])
+def test_run_has_a_usable_name_on_every_controller(tmp_path, controller):
+    assert RunLock(run_name(controller, 4194304, 10**15), str(tmp_path / "lock")).acquire({}, 60) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="acts as another user")
+def test_user_without_an_account_is_named_by_number(monkeypatch):
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    assert as_user(54321, user_name) == "user 54321"
