@@ -304,6 +304,11 @@ def main():
         before = read(os.path.join(directory, CONFIGURATION))[0]
         if given["state"] == "present":
             encrypted = bool(given["authorities"])
+            if given["address"].startswith("tls://") and not encrypted:
+                raise Rejected(
+                    f"authorities: {given['address']} speaks TLS, and there is no certificate of its CA. Run site.yml, or"
+                    " correct dask_tls_directory."
+                )
             if encrypted:
                 wanted[AUTHORITIES] = "".join(text.rstrip("\n") + "\n" for text in given["authorities"])
                 wanted[CERTIFICATE] = given["certificate"].rstrip("\n") + "\n" + given["key"].rstrip("\n") + "\n"
