@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import time
 
+from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import bounds
 from ansible_collections.daskops.cluster.plugins.plugin_utils.host_answers import unbelievable
+
+display = Display()
 
 
 class ActionModule(ActionBase):
@@ -19,8 +23,17 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        optional = arguments.pop("optional", False)
         before = time.time()
-        result.update(self._execute_module(module_args=self._task.args, task_vars=task_vars))
+        try:
+            result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
+        except AnsibleConnectionFailure as error:
+            if not optional:
+                raise
+            # With run_once, ignore_unreachable of the task would end the play.
+            display.warning(f"{self._task.delegate_to or task_vars['inventory_hostname']} cannot be reached: {error}")
+            return dict(result, changed=False)
         if result.get("failed") or result.get("unreachable") or result.get("skipped"):
             return result
         wrong = unbelievable(result)

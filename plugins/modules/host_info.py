@@ -23,6 +23,10 @@ attributes:
     support: none
     description: There is no change to show.
 options:
+  optional:
+    description: Whether to warn and return nothing of the host where it cannot be reached, instead of failing.
+    type: bool
+    default: false
   home:
     description: Directory of the collection on the host, with its environments and releases.
     type: path

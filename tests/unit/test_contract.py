@@ -180,7 +180,11 @@ def test_documentation_parses_and_is_complete(module):
 
 
 # Options that an action plugin takes care of before the module is executed.
-OF_THE_ACTION = {"environment": {"current", "packages", "present"}, "trial": {"settings"}}
+OF_THE_ACTION = {
+    "environment": {"current", "packages", "present"},
+    "host_info": {"optional"},
+    "trial": {"settings"},
+}
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module not in ("certificates", "release")])

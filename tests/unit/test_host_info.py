@@ -236,3 +236,18 @@ def test_release_that_the_scheduler_serves_is_told_where_it_is_not_the_current_o
     assert host_info.serving("two.s", releases["two"], releases) == {}
     assert host_info.serving("one.s", releases["two"], releases)["id"] == "one"
     assert host_info.serving("", releases["two"], releases) == host_info.serving("gone.s", {}, releases) == {}
+
+
+def test_host_that_need_not_be_reached_is_a_warning(tmp_path):
+    (tmp_path / "hosts").write_text("here ansible_connection=local\ndead ansible_host=127.0.0.1 ansible_port=1\n")
+    (tmp_path / "play.yml").write_text(
+        "- hosts: here\n  gather_facts: false\n  any_errors_fatal: true\n  tasks:\n"
+        "    - daskops.cluster.host_info: {home: /opt/dask, user: dask, optional: '{{ optional }}'}\n"
+        "      delegate_to: dead\n      run_once: true\n      register: look\n"
+        "    - debug: {msg: 'known: {{ look.running is defined }}'}\n"
+    )
+    command = ["ansible-playbook", "-i", str(tmp_path / "hosts"), str(tmp_path / "play.yml"), "-e"]
+    done = subprocess.run([*command, '{"optional": true}'], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "known: False" in done.stdout and "dead cannot be reached" in done.stderr
+    assert subprocess.run([*command, '{"optional": false}'], capture_output=True, check=False).returncode != 0
