@@ -181,6 +181,7 @@ WRONG = [
     ("distributed.worker.resources: {GPU: two}", "must give each resource a number."),
     # Logs
     ("distributed.logging: {distributed: verbose}", "gives distributed the level verbose: take one of debug, info"),
+    ("logging: {distributed: '10'}", "gives distributed the level 10"),
     ("logging: {distributed: [info]}", "gives distributed the level ['info']"),
     (
         "distributed.admin.log-format: '%(asctime'",
@@ -377,6 +378,7 @@ def test_variables_that_contradict_each_other():
         "distributed.worker.memory: {target: false, spill: false, pause: false, terminate: false}",
         "distributed.dashboard.link: https://{host}:{port}/status",
         "logging.distributed: info",
+        "distributed.logging: {distributed: warn, distributed.client: WARN, tornado: fatal, bokeh: notset}",
         "dataframe.shuffle.method: p2p",
         "multiprocessing.context: spawn",
         "distributed.comm.offload: false",

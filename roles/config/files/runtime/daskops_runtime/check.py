@@ -11,6 +11,7 @@ import difflib
 import importlib
 import itertools
 import json
+import logging
 import os
 import re
 import sys
@@ -123,7 +124,7 @@ HANDLERS = {
 SECTIONS = {"annotations", "distributed.logging", "logging", "multiprocessing"}
 #: Options of a worker that contradict what the collection passes, and the variable that decides.
 ELSEWHERE = {"--contact-address": "dask_worker_interface", "--listen-address": "dask_worker_interface"}
-#: What a logger may be set to.
+#: What a logger is usually set to. Python has more names, such as ``warn`` and ``notset``.
 LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 #: Shares of the memory limit, in the order in which they have to be reached.
 THRESHOLDS = ["target", "spill", "pause", "terminate"]
@@ -325,7 +326,7 @@ def judge_value(path: str, value: Any) -> str | None:
         return f"names {value}, which the services' user cannot read on this host. Put it there, or leave it out"
     if path in ("distributed.logging", "logging") and isinstance(value, dict) and "version" not in value:
         for name, level in value.items():
-            if not isinstance(level, int) and str(level).upper() not in LEVELS:
+            if not isinstance(level, int) and not isinstance(logging.getLevelName(str(level).upper()), int):
                 return f"gives {name} the level {level}: take one of {', '.join(LEVELS).lower()}"
     return None
 
