@@ -10,6 +10,7 @@ import glob
 import hashlib
 import os
 import re
+import shlex
 import zipfile
 from email.parser import Parser
 from pathlib import Path
@@ -121,7 +122,8 @@ def parse_lock(text, directory=None):
 
 def _option(line, directory):
     """The option of a lock as a list of the line that is passed on, or an empty list."""
-    name, dummy, value = re.fullmatch(r"(-\w|--[\w-]+)([= ]\s*|(?<=^-\w))?(.*)", line).groups()
+    found = re.fullmatch(r"(-\w|--[\w-]+)([= ]\s*|(?<=^-\w))?(.*)", line)
+    name, dummy, value = found.groups() if found else (line, "", "")
     if name in _WITHOUT_EFFECT:
         return []
     for names, remedy in _REJECTED.items():
@@ -129,11 +131,27 @@ def _option(line, directory):
             raise LockError(f"'{line[:80]}' cannot stand in a lock: {remedy}")
     if name not in _ORIGIN:
         raise LockError(f"'{line[:80]}' is an option that a lock may not hold: remove it")
-    if name in ("-f", "--find-links") and directory and "://" not in value:
-        # As pip does: beside the lock, or else where the command is called.
-        beside = os.path.join(directory, os.path.expanduser(value))
-        return [f"--find-links {beside}"] if os.path.exists(beside) else [line]
+    if name == "--no-index":
+        return [line]
+    value = _unquoted(value)
+    if not value:
+        raise LockError(f"'{line[:80]}' does not say from where: give one address or path, in quotes if it has a space")
+    if name in ("-f", "--find-links"):
+        if directory and "://" not in value:
+            # As pip does: beside the lock, or else where the command is called.
+            beside = os.path.join(directory, os.path.expanduser(value))
+            value = beside if os.path.exists(beside) else value
+        return [f"--find-links {shlex.quote(value)}"]
     return [line]
+
+
+def _unquoted(text):
+    """A word as pip reads it in a lock, without its quotes; empty if it is none, or several."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return ""
+    return words[0] if len(words) == 1 else ""
 
 
 def _named_by_path(line, directory):
@@ -157,9 +175,9 @@ def local_path(requirement):
 
 def _kept_wheels(options):
     """Paths of the wheels in the directories on the controller that options name, by name and version."""
-    directories = [re.split(r"[= ]+", line, maxsplit=1)[1] for line in options if _is_find_links(line)]
+    places = [shlex.split(line)[1] for line in options if _is_find_links(line)]
     kept = {}
-    for directory in directories:
+    for directory in [unquote(urlsplit(place).path) if place.startswith("file:") else place for place in places]:
         for path in sorted(glob.glob(os.path.join(glob.escape(directory), "*.whl"))):
             with contextlib.suppress(InvalidWheelFilename):
                 name, version, *dummy = parse_wheel_filename(os.path.basename(path))
@@ -168,7 +186,7 @@ def _kept_wheels(options):
 
 
 def _is_find_links(line):
-    return re.match(r"(-f|--find-links)\b", line)
+    return line.startswith("--find-links ")
 
 
 def portable_lock(text, directory):
@@ -199,7 +217,7 @@ def portable_lock(text, directory):
         lines.append(" \\\n    ".join([str(requirement), *(f"--hash={one}" for one in hashes)]))
     if not wheels:
         return text, []
-    passed_on = [line for line in options if not _is_find_links(line) or "://" in line]
+    passed_on = [line for line in options if not _is_find_links(line) or re.search(r"(?<!file)://", line)]
     return "\n".join([*passed_on, "--find-links file:daskops-wheels", *lines, ""]), sorted(set(wheels))
 
 

@@ -238,6 +238,12 @@ def test_options_without_effect_are_left_out(option):
         ("--editable ./project", "build a wheel of the project"),
         ("--no-binary numpy", "only wheels are installed"),
         ("--unheard-of", "is an option that a lock may not hold: remove it"),
+        ("- numpy==2.0", "is an option that a lock may not hold: remove it"),
+        ("-", "is an option that a lock may not hold: remove it"),
+        ("--find-links", "does not say from where: give one address or path"),
+        ("-f", "does not say from where: give one address or path"),
+        ("--find-links my wheels", "in quotes if it has a space"),
+        ("--index-url 'https://a.example", "does not say from where: give one address or path"),
     ],
 )
 def test_options_that_cannot_work_are_rejected_with_the_remedy(option, remedy):
@@ -336,11 +342,22 @@ def test_wheel_that_is_gone_is_rejected(own, tmp_path):
         check_local_wheels(*parse_lock(lock, str(tmp_path)))
 
 
-@pytest.mark.parametrize("option", ["--find-links wheels", "--find-links=./wheels", "-f wheels"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--find-links wheels",
+        "--find-links=./wheels",
+        "-f wheels",
+        "-fwheels",
+        "-f 'wheels'",
+        "-f file://{tmp_path}/wheels",
+    ],
+)
 def test_package_of_an_index_with_the_name_of_a_wheel_is_rejected(own, tmp_path, option):
     with pytest.raises(
         LockError, match="'mycode==99.0' is not the version in .*wheels .1.0.: a package of that name on an index"
     ):
+        option = option.format(tmp_path=tmp_path)
         check_local_wheels(*parse_lock(f"{option}\nmycode==99.0 --hash={A}\n", str(tmp_path)))
 
 

@@ -145,9 +145,9 @@ def index(tmp_path_factory):
     return Index(tmp_path_factory.mktemp("index"))
 
 
-def fetched(index, cache, lock=None, tools_lock=None, source="controller", version="3.11.2"):
+def fetched(index, cache, lock=None, tools_lock=None, source="controller", version="3.11.2", directory=None):
     """Fetch a lock from the index; return the archive."""
-    packages = Packages(lock or index.lock, tools_lock or index.tools_lock, python(version), source)
+    packages = Packages(lock or index.lock, tools_lock or index.tools_lock, python(version), source, directory)
     with index.served() as url:
         return packages.fetch(str(cache), f"{url}/simple")
 
@@ -321,6 +321,13 @@ def test_wheel_on_the_controller_is_installed(index, fetch, tmp_path):
     wheel = build_wheel(tmp_path, "mycode")
     held = contents(fetch(f"{index.lock}{wheel} {lock_line(wheel).split(' ', 1)[1]}"))
     assert b"mycode==1.0" in held["requirements.txt"]
+
+
+def test_directory_of_wheels_may_have_a_space_in_its_path(index, fetch, tmp_path):
+    directory = tmp_path / "my project" / "wheels"
+    directory.mkdir(parents=True)
+    lock = f"{index.lock}--find-links wheels\n{lock_line(build_wheel(directory, 'mycode'))}"
+    assert b"mycode==1.0" in contents(fetch(lock, directory=str(directory.parent)))["requirements.txt"]
 
 
 def test_an_index_that_does_not_answer_is_told(index, tmp_path, monkeypatch):
