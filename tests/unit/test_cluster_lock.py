@@ -93,7 +93,7 @@ def test_second_run_waits_for_the_end_of_the_first(run, changing):
     output = second.communicate(timeout=60)[0]
     assert second.returncode == 0, output
     assert "Waiting up to 60 s for its end." in output
-    assert first.wait(timeout=1) == 0
+    assert first.wait(timeout=30) == 0
 
 
 @pytest.mark.parametrize("end", ["success", "failure", "interrupted", "killed"])

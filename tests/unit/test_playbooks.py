@@ -262,7 +262,7 @@ def test_a_limit_that_leaves_no_host_of_ours(tmp_path):
 def test_what_a_client_needs_is_in_the_home_that_dask_looks_at(tmp_path):
     """Which need not be the one of the user's account."""
     lock = tmp_path / "lock.txt"
-    lock.write_text("dask==2026.8.0\n")
+    lock.write_text(f"dask==2026.8.0 --hash=sha256:{0:064}\n")
     connection = {
         "address": "tcp://10.0.0.1:8786",
         "dashboard": "http://10.0.0.1:8787/status",
