@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ansible import constants as C
 from ansible import context
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.plugin_utils.groups import problems
@@ -23,7 +24,9 @@ class ActionModule(ActionBase):
         default = {"type": "list", "elements": "str", "default": ["dask_scheduler", "dask_workers"]}
         dummy, arguments = self.validate_argument_spec({"groups": default})
         found = list(problems(task_vars["groups"], arguments["groups"], task_vars["ansible_play_hosts_all"]))
-        options = {"--tags": task_vars["ansible_run_tags"], "--skip-tags": task_vars["ansible_skip_tags"]}
+        # Ansible's configuration says what to skip in all of somebody's playbooks, those without such a tag included.
+        skipped = [tag for tag in task_vars["ansible_skip_tags"] if tag not in C.TAGS_SKIP]
+        options = {"--tags": task_vars["ansible_run_tags"], "--skip-tags": skipped}
         playbooks = context.CLIARGS.get("args")
         # Reading the playbooks once more takes a second, so it is done only where there are tags to look for.
         if playbooks and any(tag not in SPECIAL for tags in options.values() for tag in tags):

@@ -17,8 +17,8 @@ COLLECTION = Path(__file__).resolve().parents[2]
 #: Tags that mean something to Ansible itself.
 SPECIAL = ("all", "always", "never", "tagged", "untagged")
 
-#: Tags that Molecule skips in every playbook, whether it has them or not.
-MOLECULE = ("notest", "molecule-notest")
+#: Tags that Molecule skips in every playbook, whether it has them or not; the last one in its step ``idempotence``.
+MOLECULE = ("notest", "molecule-notest", "molecule-idempotence-notest")
 
 # The tags in what these include are not known before they run.
 INCLUDES = ("include_role", "include_tasks")

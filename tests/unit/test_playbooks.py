@@ -204,6 +204,20 @@ def test_tags_that_ansible_itself_knows(tmp_path):
     assert run.returncode == 0, run.stdout
 
 
+def test_tags_that_molecule_skips_in_every_playbook(tmp_path):
+    tags = "molecule-notest,notest,molecule-idempotence-notest"
+    run = play("playbooks/check_inventory.yml", tmp_path, inventory(tmp_path), "--skip-tags", tags)
+    assert run.returncode == 0, run.stdout
+
+
+def test_tags_that_somebodys_configuration_skips_in_every_playbook(tmp_path, monkeypatch):
+    monkeypatch.setenv("ANSIBLE_SKIP_TAGS", "slow,debug")
+    run = play("playbooks/check_inventory.yml", tmp_path, inventory(tmp_path))
+    assert run.returncode == 0, run.stdout
+    run = play("playbooks/check_inventory.yml", tmp_path, inventory(tmp_path), "--skip-tags", "heath")
+    assert "--skip-tags: this playbook has no tag 'heath'." in failure(run)
+
+
 OWN_PLAYBOOK = """
 - ansible.builtin.import_playbook: daskops.cluster.check_inventory
 - hosts: s1
