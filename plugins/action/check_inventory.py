@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 from ansible.errors import AnsibleError
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import SAME_MACHINE, refuse
@@ -52,20 +54,36 @@ def is_windows(variables):
     )
 
 
+# Connection plugins that reach a machine by its address and port alone, and the options that lead on from there.
+BY_ADDRESS = ("", "smart", "ssh", "paramiko", "paramiko_ssh", "libssh")
+DETOUR = re.compile(r"ansible_(?!sftp|scp)\w*(args|proxy_\w+)")
+
+
 def connection(host, variables):
-    """What leads Ansible to a machine. The users it logs in as may differ."""
-    # The same address may be another machine for another connection plugin, or behind another jump host.
-    names = ("ansible_connection", "ansible_ssh_common_args", "ansible_ssh_extra_args", "ansible_ssh_args")
+    """What leads Ansible to a machine. The users it logs in as may differ.
+
+    Two hosts are told apart wherever that is possible. Whether they are one machine, they say themselves later.
+    """
     try:
-        address = str(variables.get("ansible_host", host)).lower()
-        port = str(variables.get("ansible_port", 22))
-        how = [str(variables.get(name, "")).removeprefix("ansible.builtin.") for name in names]
+        plugin = str(variables.get("ansible_connection", "")).rpartition(".")[2]
+        address = str(variables.get("ansible_host", variables.get("ansible_ssh_host", host))).lower()
+        port = str(variables.get("ansible_port", variables.get("ansible_ssh_port", 22)))
+        detour = sorted((name, str(variables[name])) for name in variables if DETOUR.fullmatch(str(name)))
     except AnsibleError:  # Ansible itself tells, if it is to connect to this host.
         return host
-    if address in ("127.0.0.1", "::1") or how[0] == "local":
-        address, how[0] = "localhost", ""
-    how[0] = "" if how[0] in ("ssh", "smart") else how[0]
-    return address, port, *how
+    if plugin == "local":
+        return "localhost", port, ()
+    if plugin not in BY_ADDRESS:  # the same address may be another machine, as on another host with containers
+        return host
+    return "localhost" if address in ("127.0.0.1", "::1") else address, port, tuple(detour)
+
+
+def comparable(name, value):
+    """A value as a text. An INI inventory gives ``true`` where YAML gives true."""
+    if name in ("dask_dashboard_proxy", "dask_tls"):
+        with contextlib.suppress(TypeError):
+            value = boolean(value)
+    return str(value)
 
 
 def is_address(text):
@@ -141,7 +159,10 @@ def problems(groups, hostvars, address, platform, tls, dashboard_proxy=False):
             yield SAME_MACHINE.format(names=" and ".join(several))
 
     for name in CLUSTER_WIDE:
-        values = {host: str(hostvars[host].get(name, "not set")) for host in dict.fromkeys([*schedulers, *workers])}
+        values = {
+            host: comparable(name, hostvars[host].get(name, "not set"))
+            for host in dict.fromkeys([*schedulers, *workers])
+        }
         common, odd = odd_ones_out(values)
         if odd:
             others = ", ".join(f"{host} ({value})" for host, value in sorted(odd.items()))

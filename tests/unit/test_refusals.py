@@ -242,6 +242,7 @@ JUMP = {"ansible_ssh_common_args": "-J a.example.org"}
         ({"ansible_connection": "local"}, {"ansible_host": "localhost"}),
         ({"ansible_connection": "ansible.builtin.local", "ansible_host": "w1"}, {"ansible_host": "127.0.0.1"}),
         ({"ansible_host": "10.0.0.1", **JUMP}, {"ansible_host": "10.0.0.1", **JUMP}),
+        ({"ansible_ssh_host": "10.0.0.1"}, {"ansible_host": "10.0.0.1", "ansible_connection": "paramiko"}),
     ],
 )
 def test_two_names_that_lead_to_one_machine(one, other):
@@ -256,10 +257,30 @@ def test_two_names_that_lead_to_one_machine(one, other):
         ({"ansible_host": "127.0.0.1", "ansible_port": 2201}, {"ansible_host": "127.0.0.1", "ansible_port": "2202"}),
         ({"ansible_host": "10.0.0.1", **JUMP}, {"ansible_host": "10.0.0.1"}),
         ({"ansible_host": "a"}, {"ansible_host": "a", "ansible_connection": "community.docker.docker"}),
+        (
+            {"ansible_host": "127.0.0.1", "ansible_ssh_port": 2201},
+            {"ansible_host": "127.0.0.1", "ansible_ssh_port": 2202},
+        ),
+        (
+            {"ansible_host": "a", "ansible_connection": "community.general.lxd", "ansible_lxd_remote": "one"},
+            {"ansible_host": "a", "ansible_connection": "community.general.lxd", "ansible_lxd_remote": "two"},
+        ),
+        (
+            {"ansible_host": "a", "ansible_connection": "kubernetes.core.kubectl", "ansible_kubectl_pod": "one"},
+            {"ansible_host": "a", "ansible_connection": "kubernetes.core.kubectl", "ansible_kubectl_pod": "two"},
+        ),
+        (
+            {"ansible_host": "10.0.0.1", "ansible_paramiko_proxy_command": "ssh -W %h:%p one"},
+            {"ansible_host": "10.0.0.1", "ansible_paramiko_proxy_command": "ssh -W %h:%p two"},
+        ),
     ],
 )
 def test_names_that_may_lead_to_two_machines(one, other):
     assert inventory(w1=one, w2=other) == []
+
+
+def test_truth_may_be_written_as_a_text():
+    assert inventory(w1={"dask_tls": True}, w2={"dask_tls": "true"}, s1={"dask_tls": "yes"}) == []
 
 
 def test_hosts_that_say_that_they_are_one_machine():
