@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import re
-import select
 import signal
 import socket
 import time
@@ -24,12 +24,33 @@ display = Display()
 
 #: Seconds between two attempts to take the lock.
 INTERVAL = 2
+#: Seconds between two looks whether a run has ended.
+LOOK = 0.5
+#: Seconds that an interrupted run may take to end.
+GRACE = 10
 
 
 def start_time(pid):
-    """When a process started, in clock ticks since boot: with its number, this names a process."""
-    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-        return file.read().rpartition(")")[2].split()[19]
+    """When a process started, in clock ticks since boot: with its number, this names a process. None if it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else fields[19]  # a zombie has ended
+
+
+def wait_for_end(pid, started, timeout):
+    """Wait for the end of a process, at most ``timeout`` seconds; return whether it has ended.
+
+    File descriptors for processes would tell at once, but neither Linux 4.18 nor every container has them.
+    """
+    deadline = time.monotonic() + timeout
+    while start_time(pid) == started:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(LOOK)
+    return True
 
 
 def run_name(controller, pid, started):
@@ -64,7 +85,8 @@ class ActionModule(ActionBase):
         # Actions run in a child of ansible-playbook.
         playbook = os.getppid()
         controller = socket.gethostname()
-        arguments["id"] = run_name(controller, playbook, start_time(playbook))
+        started = start_time(playbook)
+        arguments["id"] = run_name(controller, playbook, started)
         arguments["holder"] = {
             "user": user_name(),
             "controller": controller,
@@ -85,7 +107,7 @@ class ActionModule(ActionBase):
                 )
                 return dict(result, changed=False, held=False)
             if found.get("held"):
-                self.keep(playbook, found["renew"], found["release"], arguments["lease"])
+                self.keep(playbook, started, found["renew"], found["release"], arguments["lease"])
             if "holder" not in found:
                 return {**result, **found}
             if time.monotonic() > deadline:
@@ -95,13 +117,15 @@ class ActionModule(ActionBase):
                 told = True
             time.sleep(INTERVAL)
 
-    def keep(self, playbook, renew, release, lease):
+    def keep(self, playbook, started, renew, release, lease):
         """Start the process that renews the lock while ``ansible-playbook`` runs and releases it then.
 
         Parameters
         ----------
         playbook : int
             Number of the process of ``ansible-playbook``.
+        started : str
+            Its start time.
         renew, release : str
             Shell commands for the host.
         lease : int
@@ -115,22 +139,20 @@ class ActionModule(ActionBase):
         try:
             os.setsid()
             if os.fork() == 0:
-                # The descriptor stays valid for this process even if the number is used again.
-                ended = os.pidfd_open(playbook)
                 silence()
-                self.keep_until(ended, playbook, renew, release, lease)
+                self.keep_until_end(playbook, started, renew, release, lease)
         finally:
             os._exit(0)
 
-    def keep_until(self, ended, playbook, renew, release, lease):
-        """Renew the lock until the descriptor ``ended`` tells the end of ``ansible-playbook``, then release it."""
+    def keep_until_end(self, playbook, started, renew, release, lease):
+        """Renew the lock until ``ansible-playbook`` ends, then release it."""
         renewed = time.monotonic()
-        while not select.select([ended], [], [], lease / 4)[0]:
+        while not wait_for_end(playbook, started, lease / 4):
             status = self.on_host(renew)
             if status == 0:
                 renewed = time.monotonic()
             elif status == 3 or time.monotonic() - renewed > lease:
-                stop(playbook, ended, lease)
+                stop(playbook, started, lease)
                 return
         self.on_host(release)
 
@@ -151,8 +173,8 @@ def silence():
     display._final_q = None
 
 
-def stop(playbook, ended, lease):
-    """Interrupt a run that has lost the lock."""
+def stop(playbook, started, lease):
+    """Interrupt a run that has lost the lock. One that ignores that, as in the background of a script, is ended."""
     message = (
         f"ERROR! This run lost the lock of the cluster: it could not renew the lock for {lease} s, and another run may have "
         "taken the lock over. This run is interrupted. Look at the cluster with status.yml, then run again."
@@ -162,7 +184,11 @@ def stop(playbook, ended, lease):
             print(f"\n{message}", file=errors)
     except OSError:
         pass  # it has ended, or its output cannot be written to from here
-    signal.pidfd_send_signal(ended, signal.SIGINT)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(playbook, number)
+        if wait_for_end(playbook, started, GRACE):
+            return
 
 
 def waiting(holder):

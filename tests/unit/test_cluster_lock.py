@@ -107,6 +107,21 @@ def test_lock_is_released_however_a_run_ends(run, holder, changing, end):
     wait_until(lambda: not holder.exists(), 10)
 
 
+def test_lock_is_renewed_and_released_without_file_descriptors_for_processes(
+    run, holder, changing, tmp_path, monkeypatch
+):
+    (tmp_path / "sitecustomize.py").write_text("import os\ndel os.pidfd_open\n")  # as with an old kernel
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    process = run(seconds=60, lease=4)
+    wait_until(changing.exists)
+    (renewed,) = holder.parent.glob("*.renewed")
+    first = renewed.read_text()
+    wait_until(lambda: renewed.read_text() not in (first, ""), 10)
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=30)
+    wait_until(lambda: not holder.exists(), 10)
+
+
 def test_looking_is_never_blocked(run, changing):
     first = run(seconds=60)
     wait_until(changing.exists)

@@ -5,13 +5,14 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.action.cluster_lock import run_name, user_name
+from ansible_collections.daskops.cluster.plugins.action import cluster_lock
 from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user
 from ansible_collections.daskops.cluster.plugins.module_utils.run_lock import LockError, RunLock
 
@@ -154,11 +155,24 @@ def test_of_many_runs_at_once_one_gets_the_lock(tmp_path):
 
 @pytest.mark.parametrize("controller", ["ops1", "my_laptop", "büro", "Ada's laptop", "x" * 64, "../../etc"])
 def test_run_has_a_usable_name_on_every_controller(tmp_path, controller):
-    assert RunLock(run_name(controller, 4194304, 10**15), str(tmp_path / "lock")).acquire({}, 60) is None
+    assert RunLock(cluster_lock.run_name(controller, 4194304, 10**15), str(tmp_path / "lock")).acquire({}, 60) is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="acts as another user")
 def test_user_without_an_account_is_named_by_number(monkeypatch):
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
-    assert as_user(54321, user_name) == "user 54321"
+    assert as_user(54321, cluster_lock.user_name) == "user 54321"
+
+
+def test_run_that_ignores_interrupts_is_ended(monkeypatch):
+    monkeypatch.setattr(cluster_lock, "GRACE", 1)
+    ignoring = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", ignoring], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        try:
+            run.stdout.readline()
+            cluster_lock.stop(run.pid, cluster_lock.start_time(run.pid), 60)
+            assert run.wait(timeout=5) == -signal.SIGTERM
+            assert b"This run lost the lock of the cluster" in run.stderr.read()
+        finally:
+            run.kill()
