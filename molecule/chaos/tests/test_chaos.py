@@ -70,6 +70,7 @@ def test_scheduler_is_killed(cluster):
 @pytest.mark.parametrize("signal", ["KILL", "STOP", "SEGV"])
 def test_worker_is_killed_or_stopped(cluster, victim, signal):
     pid = main_pid(cluster, victim, "dask-worker@1")
+    time.sleep(WATCHDOG / 2)  # after the computation before, a worker counts as busy for a third of it
     since = time.time()
     cluster.host(victim).check_output(f"kill -{signal} {pid}")
     seconds = cluster.wait_until(lambda: restarted(cluster, victim, "dask-worker@1", pid), RESTARTED)
