@@ -18,6 +18,7 @@ import errno
 import os
 import pwd
 import shutil
+import signal
 import stat
 import sys
 
@@ -143,7 +144,9 @@ def remove(path, user, content):
                 os.rmdir(path)
         finally:
             os._exit(0)
-    os.waitpid(child, 0)
+    # A process of the user's may stop it, and it would never end.
+    while os.WIFSTOPPED(os.waitpid(child, os.WUNTRACED)[1]):
+        os.kill(child, signal.SIGKILL)
     above, name = os.path.split(path.rstrip("/"))
     here, names = descend(above)
     if not names and belongs_to_root(os.fstat(here)):

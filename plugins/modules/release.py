@@ -397,6 +397,32 @@ def is_answer(answer):
     )
 
 
+def start(command, **how):
+    """Start a program as another user. A process of that user's may stop this one before the program runs.
+
+    Raises
+    ------
+    subprocess.TimeoutExpired
+        If the program does not run within `TIMEOUT` seconds.
+    """
+
+    def give_up(*_dummy):
+        raise subprocess.TimeoutExpired(command, TIMEOUT)
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(TIMEOUT)
+    try:
+        return subprocess.Popen(command, **how)
+    except subprocess.TimeoutExpired:
+        child = os.waitpid(-1, os.WUNTRACED | os.WNOHANG)[0]
+        if child:
+            os.kill(child, signal.SIGKILL)
+        raise
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def ask(module, user, environment, release, about):
     """The problems and warnings of ``daskops_runtime.check``, which runs as the user that the services run as."""
     general = about["variables"].get("dask_environment_variables", {})
@@ -424,7 +450,7 @@ def ask(module, user, environment, release, about):
 
     said = ""
     try:
-        process = subprocess.Popen(
+        process = start(
             # As run.sh does: nothing is imported from the working directory, where tasks write.
             [python, "-B", "-s", launcher, "daskops_runtime.check"],
             env=settings,

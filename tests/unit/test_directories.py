@@ -8,6 +8,7 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -243,3 +244,8 @@ def test_link_of_the_user_leads_removal_nowhere(place):
 def test_path_in_an_open_directory_is_not_opened_again(path, inside):
     assert outside([path], ["/srv/data", "/var/lib/dask/"]) == ([] if inside else [path])
     assert outside([path], []) == [path]
+
+
+def test_process_of_the_user_that_stops_the_removal_does_not_stop_the_run(monkeypatch, tmp_path):
+    monkeypatch.setattr(directories, "become", lambda dummy: os.kill(os.getpid(), signal.SIGSTOP))
+    directories.remove(str(tmp_path), "nobody", "dask-scratch-space")

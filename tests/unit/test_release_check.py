@@ -7,6 +7,7 @@ import glob
 import json
 import os
 import pwd
+import signal
 import sys
 import time
 
@@ -110,6 +111,17 @@ def test_check_has_a_limit_and_leaves_nothing_behind(host, monkeypatch, tmp_path
     while os.path.exists(f"/proc/{pid.read_text()}") and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not os.path.exists(f"/proc/{pid.read_text()}") or "Z" in open(f"/proc/{pid.read_text()}/stat").read()
+
+
+def test_process_of_the_user_that_stops_the_check_does_not_stop_the_run(host, monkeypatch):
+    monkeypatch.setattr(release, "TIMEOUT", 1)
+    # As any process of that user can, from the moment on at which this one is the user's.
+    monkeypatch.setattr(release, "become", lambda dummy: os.kill(os.getpid(), signal.SIGSTOP))
+    with pytest.raises(Failed, match="did not end within 1 s"):
+        host()
+    with pytest.raises(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
 
 
 def test_interpreter_that_the_user_may_not_run_is_told(host, tmp_path):
