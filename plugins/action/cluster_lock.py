@@ -26,6 +26,8 @@ display = Display()
 INTERVAL = 2
 #: Seconds between two looks whether a run has ended.
 LOOK = 0.5
+#: Exit status of the command that renews the lock if the lock is lost.
+LOST = 3
 #: Seconds that an interrupted run may take to end.
 GRACE = 10
 
@@ -94,11 +96,15 @@ class ActionModule(ActionBase):
         }
         deadline = time.monotonic() + arguments["timeout"]
         told = False
+
+        def acquire():
+            return self._execute_module(
+                module_name="daskops.cluster.cluster_lock", module_args=arguments, task_vars=task_vars
+            )
+
         while True:
             try:
-                found = self._execute_module(
-                    module_name="daskops.cluster.cluster_lock", module_args=arguments, task_vars=task_vars
-                )
+                found = acquire()
             except AnsibleConnectionFailure as error:
                 # With run_once, ignore_unreachable of the task would end the play. What needs the host says so later.
                 display.warning(
@@ -107,7 +113,7 @@ class ActionModule(ActionBase):
                 )
                 return dict(result, changed=False, held=False)
             if found.get("held"):
-                self.keep(playbook, started, found["renew"], found["release"], arguments["lease"])
+                self.keep(playbook, started, acquire, found, arguments["lease"])
             if "holder" not in found:
                 return {**result, **found}
             if time.monotonic() > deadline:
@@ -117,7 +123,7 @@ class ActionModule(ActionBase):
                 told = True
             time.sleep(INTERVAL)
 
-    def keep(self, playbook, started, renew, release, lease):
+    def keep(self, playbook, started, acquire, commands, lease):
         """Start the process that renews the lock while ``ansible-playbook`` runs and releases it then.
 
         Parameters
@@ -126,8 +132,10 @@ class ActionModule(ActionBase):
             Number of the process of ``ansible-playbook``.
         started : str
             Its start time.
-        renew, release : str
-            Shell commands for the host.
+        acquire : callable
+            Takes the lock; returns what the module returned.
+        commands : dict of str
+            Shell commands for the host: ``renew`` and ``release``.
         lease : int
             Seconds after which the lock expires.
         """
@@ -140,21 +148,23 @@ class ActionModule(ActionBase):
             os.setsid()
             if os.fork() == 0:
                 silence()
-                self.keep_until_end(playbook, started, renew, release, lease)
+                self.keep_until_end(playbook, started, acquire, commands, lease)
         finally:
             os._exit(0)
 
-    def keep_until_end(self, playbook, started, renew, release, lease):
+    def keep_until_end(self, playbook, started, acquire, commands, lease):
         """Renew the lock until ``ansible-playbook`` ends, then release it."""
-        renewed = time.monotonic()
         while not wait_for_end(playbook, started, lease / 4):
-            status = self.on_host(renew)
-            if status == 0:
-                renewed = time.monotonic()
-            elif status == 3 or time.monotonic() - renewed > lease:
-                stop(playbook, started, lease)
-                return
-        self.on_host(release)
+            # A host that cannot be reached stops no run: the gate of the next batch cannot be asked then, and says no.
+            if self.on_host(commands["renew"]) != LOST:
+                continue
+            # After a reboot of the host the lock is free.
+            with contextlib.suppress(AnsibleError, OSError):
+                holder = acquire().get("holder")
+                if holder:
+                    stop(playbook, started, holder)
+                    return
+        self.on_host(commands["release"])
 
     def on_host(self, command):
         """The exit status of a shell command on the host; None if the host cannot be reached."""
@@ -173,11 +183,11 @@ def silence():
     display._final_q = None
 
 
-def stop(playbook, started, lease):
+def stop(playbook, started, holder):
     """Interrupt a run that has lost the lock. One that ignores that, as in the background of a script, is ended."""
     message = (
-        f"ERROR! This run lost the lock of the cluster: it could not renew the lock for {lease} s, and another run may have "
-        "taken the lock over. This run is interrupted. Look at the cluster with status.yml, then run again."
+        "ERROR! This run lost the lock of the cluster, because it could not renew the lock for too long. It is interrupted. "
+        f"{waiting(holder)} Wait for its end, look at the cluster with status.yml, and run again."
     )
     try:
         with open(f"/proc/{playbook}/fd/2", "w", encoding="utf-8") as errors:

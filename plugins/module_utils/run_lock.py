@@ -156,8 +156,8 @@ class RunLock:
 
     @property
     def renew_command(self):
-        """Shell command that renews the lock; exit status 3 if another run has taken it over."""
-        # The file of this run is there for as long as no other run has taken the lock over.
+        """Shell command that renews the lock; exit status 3 if the lock is lost: taken over, or gone with a reboot."""
+        # The file of this run is there until another run takes the lock over, or the host reboots.
         renewed = shlex.quote(self.renewed)
         return f"test -f {renewed} || exit 3; read -r up rest </proc/uptime && echo $up >{renewed}"
 

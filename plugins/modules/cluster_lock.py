@@ -15,7 +15,8 @@ description:
   - While C(ansible-playbook) runs, a process on the controller renews the lock over the same connection. It releases the
     lock when C(ansible-playbook) ends, for whatever reason. If the controller is lost, the lock expires after O(lease)
     seconds.
-  - If the lock cannot be renewed for so long that another run has taken it over, the process interrupts this run.
+  - If the host cannot be reached for so long that another run has taken the lock over, the process interrupts this run. If
+    the host was rebooted, the process takes the lock again.
   - Warns, and takes no lock, where the host cannot be reached.
   - Does nothing in check mode, with C(--tags health), and for a playbook that only looks.
   - Internal to this collection.

@@ -10,6 +10,7 @@ import subprocess
 import time
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.module_utils.run_lock import RunLock
 
 PLAYBOOK = """
 - hosts: localhost
@@ -131,14 +132,33 @@ def test_looking_is_never_blocked(run, changing):
     assert first.poll() is None
 
 
+def take_over(holder):
+    """Take the lock over, as a run does that finds it expired."""
+    for path in holder.parent.glob("*.renewed"):
+        path.unlink()
+    assert (
+        RunLock("ops2.100.7", str(holder.parent)).acquire({"user": "bob", "controller": "ops2", "command": "x"}, 0)
+        is None
+    )
+
+
 def test_run_that_lost_the_lock_is_interrupted(run, holder, changing):
     first = run(seconds=60, lease=4)
     wait_until(changing.exists)
-    for path in holder.parent.glob("*.renewed"):  # as a run does that takes the lock over
-        path.unlink()
+    take_over(holder)
     output = first.communicate(timeout=30)[0]
     assert first.returncode != 0
     assert "This run lost the lock of the cluster" in output
+    assert "Another run is changing this cluster: bob on ops2" in output
+
+
+def test_lock_that_is_gone_with_a_reboot_is_taken_again(run, holder, changing):
+    first = run(seconds=60, lease=4)
+    wait_until(changing.exists)
+    for path in holder.parent.iterdir():
+        path.unlink()
+    wait_until(holder.exists, 20)
+    assert first.poll() is None
 
 
 def test_host_that_cannot_be_reached_is_a_warning(tmp_path):

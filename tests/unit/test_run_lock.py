@@ -171,7 +171,7 @@ def test_run_that_ignores_interrupts_is_ended(monkeypatch):
     with subprocess.Popen([sys.executable, "-c", ignoring], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
         try:
             run.stdout.readline()
-            cluster_lock.stop(run.pid, cluster_lock.start_time(run.pid), 60)
+            cluster_lock.stop(run.pid, cluster_lock.start_time(run.pid), {**BOB, "since": "x", "seconds": 1})
             assert run.wait(timeout=5) == -signal.SIGTERM
             assert b"This run lost the lock of the cluster" in run.stderr.read()
         finally:
