@@ -22,7 +22,7 @@ author:
   - The daskops.cluster authors
 options:
   groups:
-    description: The groups that the playbook works on.
+    description: The groups that the playbook works on, or V(localhost).
     type: list
     elements: str
     default: [dask_scheduler, dask_workers]

@@ -49,7 +49,7 @@ def problems(groups, wanted, playing):
     groups : dict of list of str
         Hosts by group.
     wanted : list of str
-        The groups that the playbook works on.
+        The groups that the playbook works on, or ``localhost``, which is in no group.
     playing : collection of str
         The hosts that ``--limit`` leaves.
     """
@@ -72,5 +72,12 @@ def problems(groups, wanted, playing):
             "The inventory has no host in the groups dask_scheduler and dask_workers. Put one Linux host into the first, "
             f"and at least one host into the second.{hints}"
         )
-    elif not any(host in playing for group in wanted for host in groups.get(group, [])):
-        yield f"--limit leaves no host of the groups {' and '.join(wanted)}, so there is nothing to do. Correct it."
+    elif not any(host in playing for group in wanted for host in groups.get(group, [group])):
+        if wanted == ["localhost"]:
+            yield (
+                "--limit leaves out localhost, for whose account client.yml works while the group dask_clients is empty, so "
+                "there is nothing to do. Add localhost to --limit, or leave --limit out."
+            )
+        else:
+            of = f"the {'groups' if len(wanted) > 1 else 'group'} {' and '.join(wanted)}"
+            yield f"--limit leaves no host of {of}, so there is nothing to do. Correct it."

@@ -67,5 +67,9 @@ def test_a_limit_that_leaves_nobody():
     assert wrong(playing=["c1"], **groups) == [
         "--limit leaves no host of the groups dask_scheduler and dask_workers, so there is nothing to do. Correct it."
     ]
-    assert wrong(wanted=[*SERVERS, "dask_clients"], playing=["c1"], **groups) == []
+    assert wrong(wanted=["dask_clients"], playing=["c1"], **groups) == []
+    assert wrong(wanted=["dask_clients"], **groups) == [
+        "--limit leaves no host of the group dask_clients, so there is nothing to do. Correct it."
+    ]
+    assert wrong(wanted=["localhost"], playing=["s1", "localhost"]) == []
     assert wrong(playing=["w2"]) == []

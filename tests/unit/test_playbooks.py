@@ -273,6 +273,18 @@ def test_a_limit_that_leaves_no_host_of_ours(tmp_path):
     assert failure(run) == says
 
 
+def test_a_limit_that_leaves_no_account(tmp_path):
+    """Or a key that is to be removed would stay, and the run would end well."""
+    arguments = ["-e", "dask_client_state=absent", "--limit", "s1"]
+    run = play("playbooks/client.yml", tmp_path, inventory(tmp_path), *arguments)
+    assert failure(run).startswith("--limit leaves out localhost, for whose account client.yml works")
+    run = play("playbooks/client.yml", tmp_path, inventory(tmp_path), *arguments[:-1], "s1,localhost", HOME=str(tmp_path))
+    assert run.returncode == 0, run.stdout + run.stderr
+    clients = "    dask_clients:\n      hosts: {laptop: {}}\n"
+    run = play("playbooks/client.yml", tmp_path, inventory(tmp_path, HOSTS + clients), *arguments)
+    assert failure(run) == "--limit leaves no host of the group dask_clients, so there is nothing to do. Correct it."
+
+
 def test_what_a_client_needs_is_in_the_home_that_dask_looks_at(tmp_path):
     """Which need not be the one of the user's account."""
     lock = tmp_path / "lock.txt"
