@@ -16,7 +16,14 @@ from ansible_collections.daskops.cluster.plugins.module_utils.health import join
 from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import differing
 from ansible_collections.daskops.cluster.plugins.plugin_utils.down import unjoinable
 from ansible_collections.daskops.cluster.plugins.plugin_utils.features import lacking_in
-from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, PackagesError, minor, sha256_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
+    HOW_TO_LOCK,
+    LockError,
+    PackagesError,
+    minor,
+    sha256_of,
+    unreadable_lock,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import SAME_MACHINE, refuse
@@ -51,16 +58,6 @@ def no_scheduler_to_join(hosts, address):
             f"{join(names)} cannot connect to dask_scheduler_address ({address}): {reason}. Start that scheduler, correct "
             "the address, or open its port."
         )
-
-
-def missing_lock(path):
-    """What to say of a lock that is not there."""
-    relative = (
-        ""
-        if os.path.isabs(os.path.expanduser(path))
-        else (f" The path is relative to {os.getcwd()}, where ansible-playbook was called.")
-    )
-    return f"dask_environment_lock ({path}) does not exist on the controller.{relative} Correct the path."
 
 
 def too_many_for_windows(plans, limit):
@@ -133,20 +130,15 @@ class ActionModule(ActionBase):
             try:
                 result["environments"] = self._environments(arguments)
                 check_that_dask_is_in(Path(os.path.expanduser(arguments["lock"])).read_text(encoding="utf-8"))
-            except FileNotFoundError:
-                problems.append(missing_lock(arguments["lock"]))
-            except UnicodeDecodeError as error:
-                problems.append(f"dask_environment_lock ({arguments['lock']}) cannot be read: {error}.")
+            except (FileNotFoundError, UnicodeDecodeError) as error:
+                problems.append(unreadable_lock(arguments["lock"], error))
             except OSError as error:
                 names = f"dask_environment_lock ({arguments['lock']}) or dask_cache ({arguments['cache']})"
                 problems.append(f"{names} cannot be used on the controller: {error}.")
             except PackagesError as error:
                 problems.append(f"dask_environment_lock ({arguments['lock']}): {error}.")
             except LockError as error:
-                problems.append(
-                    f"dask_environment_lock ({arguments['lock']}): {error}. "
-                    "Make it with: uv pip compile --universal --generate-hashes requirements.in -o LOCK"
-                )
+                problems.append(f"dask_environment_lock ({arguments['lock']}): {error}. {HOW_TO_LOCK}")
         result["warnings"] += lacking_in(result["environments"], arguments["plans"])
         return refuse(result, problems)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: client_lock
-short_description: A lock for other machines, with the wheels that it names by paths on the controller
+short_description: A lock for other machines, with the wheels that it names
 version_added: "0.1.0"
 author:
   - The daskops.cluster authors
@@ -41,16 +41,20 @@ import base64
 from pathlib import Path
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, portable_lock
+from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, portable_lock, unreadable_lock
 
 
 def client_lock(path):
     """The lock in ``path`` for another machine; see the documentation."""
     lock = Path(path).expanduser().absolute()
     try:
-        text, wheels = portable_lock(lock.read_text(encoding="utf-8"), str(lock.parent))
+        content = lock.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise AnsibleFilterError(unreadable_lock(path, error)) from None
+    try:
+        text, wheels = portable_lock(content, str(lock.parent))
         contents = {Path(wheel).name: base64.b64encode(Path(wheel).read_bytes()).decode() for wheel in wheels}
-    except (LockError, OSError, UnicodeDecodeError) as error:
+    except (LockError, OSError) as error:
         raise AnsibleFilterError(f"dask_environment_lock ({path}): {error}") from error
     return {"text": text, "wheels": contents}
 

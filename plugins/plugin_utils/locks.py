@@ -61,12 +61,36 @@ _FOREIGN = (
 _UV_MANYLINUX = (17, 28, *range(31, 41))
 
 
+#: How to make a lock.
+HOW_TO_LOCK = "Make it with: uv pip compile --universal --generate-hashes requirements.in -o LOCK"
+
+
 class LockError(ValueError):
     """A lock that no environment can be built from; the message names the line or the package."""
 
 
 class PackagesError(ValueError):
     """Packages that cannot be had or installed, whatever their lock is like; the message says why."""
+
+
+def unreadable_lock(path, error):
+    """What to say of a lock whose file raised an ``OSError`` or a ``UnicodeDecodeError``.
+
+    Parameters
+    ----------
+    path : str
+        The path as the user has given it.
+    error : OSError or UnicodeDecodeError
+    """
+    where = f"dask_environment_lock ({path})"
+    if isinstance(error, UnicodeDecodeError):
+        return f"{where} is not a text file in UTF-8. {HOW_TO_LOCK}"
+    if not isinstance(error, FileNotFoundError):
+        return f"{where} cannot be read on the controller: {error.strerror}. Name a file that your account can read."
+    relative = ""
+    if not os.path.isabs(os.path.expanduser(path)):
+        relative = f" The path is relative to {os.getcwd()}, where ansible-playbook was called."
+    return f"{where} does not exist on the controller.{relative} Correct the path."
 
 
 def parse_lock(text, directory=None):

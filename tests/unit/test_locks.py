@@ -4,6 +4,8 @@
 """Locks as uv and pip-compile write them, and what no environment can be built from."""
 
 import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.daskops.cluster.plugins.filter.client_lock import client_lock
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     LockError,
     PackagesError,
@@ -407,3 +409,26 @@ def test_lock_for_another_machine_brings_its_wheels(own, tmp_path, line):
 
 def test_lock_without_wheels_of_its_own_stays_as_it_is(tmp_path):
     assert portable_lock(PIP_COMPILE, str(tmp_path)) == (PIP_COMPILE, [])
+
+
+def unreadable(path):
+    with pytest.raises(AnsibleFilterError) as raised:
+        client_lock(path)
+    return str(raised.value)
+
+
+def test_lock_that_cannot_be_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    says = "dask_environment_lock (/x/lock.txt) does not exist on the controller. Correct the path."
+    assert unreadable("/x/lock.txt") == says
+    assert unreadable("locks/lock.txt") == (
+        "dask_environment_lock (locks/lock.txt) does not exist on the controller. The path is relative to "
+        f"{tmp_path}, where ansible-playbook was called. Correct the path."
+    )
+    (tmp_path / "environment.tar.gz").write_bytes(b"\x1f\x8b")
+    assert unreadable("environment.tar.gz").startswith(
+        "dask_environment_lock (environment.tar.gz) is not a text file in UTF-8. Make it with: uv pip compile "
+    )
+    assert unreadable(".").startswith(
+        "dask_environment_lock (.) cannot be read on the controller: Is a directory. Name a "
+    )

@@ -330,16 +330,6 @@ def test_a_proxy_that_selinux_confines():
     ]
 
 
-def test_a_lock_that_is_not_there(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    says = "dask_environment_lock (/x/lock.txt) does not exist on the controller. Correct the path."
-    assert plan_cluster.missing_lock("/x/lock.txt") == says
-    assert plan_cluster.missing_lock("locks/lock.txt") == (
-        "dask_environment_lock (locks/lock.txt) does not exist on the controller. The path is relative to "
-        f"{tmp_path}, where ansible-playbook was called. Correct the path."
-    )
-
-
 def test_a_variable_of_the_whole_cluster_that_one_host_has_otherwise():
     sentence = only(
         inventory(s1={"dask_scheduler_port": 9}, w1={"dask_scheduler_port": 9}, w2={"dask_scheduler_port": 8})
