@@ -107,9 +107,10 @@ class ActionModule(ActionBase):
                 found = acquire()
             except AnsibleConnectionFailure as error:
                 # With run_once, ignore_unreachable of the task would end the play. What needs the host says so later.
+                host = self._task.delegate_to or task_vars["inventory_hostname"]
                 display.warning(
-                    f"The host that has the lock of the cluster cannot be reached ({error}). Another run that changes the "
-                    "cluster at the same time is not noticed."
+                    f"{host}, which has the lock of the cluster, cannot be reached: {error}. This run goes on without the "
+                    "lock. Make sure that no other run changes the cluster at the same time."
                 )
                 return dict(result, changed=False, held=False)
             if found.get("held"):

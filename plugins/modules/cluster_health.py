@@ -171,11 +171,11 @@ EXAMPLES = r"""
   daskops.cluster.cluster_health:
     url: http://10.0.0.1:8787
     fail_when_unhealthy: false
-  register: dask_health
+  register: health
 
 - name: Show what is wrong
   ansible.builtin.debug:
-    var: dask_health.problems
+    var: health.problems
 """
 
 RETURN = r"""

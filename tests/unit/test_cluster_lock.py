@@ -175,4 +175,4 @@ def test_host_that_cannot_be_reached_is_a_warning(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "the run goes on" in done.stdout
-    assert "The host that has the lock of the cluster cannot be reached" in " ".join(done.stderr.split())
+    assert "dead, which has the lock of the cluster, cannot be reached: " in " ".join(done.stderr.split())

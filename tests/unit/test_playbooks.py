@@ -278,7 +278,9 @@ def test_a_limit_that_leaves_no_account(tmp_path):
     arguments = ["-e", "dask_client_state=absent", "--limit", "s1"]
     run = play("playbooks/client.yml", tmp_path, inventory(tmp_path), *arguments)
     assert failure(run).startswith("--limit leaves out localhost, for whose account client.yml works")
-    run = play("playbooks/client.yml", tmp_path, inventory(tmp_path), *arguments[:-1], "s1,localhost", HOME=str(tmp_path))
+    run = play(
+        "playbooks/client.yml", tmp_path, inventory(tmp_path), *arguments[:-1], "s1,localhost", HOME=str(tmp_path)
+    )
     assert run.returncode == 0, run.stdout + run.stderr
     clients = "    dask_clients:\n      hosts: {laptop: {}}\n"
     run = play("playbooks/client.yml", tmp_path, inventory(tmp_path, HOSTS + clients), *arguments)
