@@ -145,8 +145,10 @@ def bad_variables(host, variable, values):
     """What is wrong with environment variables, one sentence each."""
     for name, value in values.items():
         is_text = not isinstance(value, (dict, list, type(None))) and not re.search(r"[\r\n]", str(value))
-        if not re.fullmatch(r"[A-Za-z_]\w*", str(name)) or not is_text:
-            yield f"{host}: {variable}: '{name}' is no variable's name, or its value is no text of one line."
+        if not re.fullmatch(r"[A-Za-z_]\w*", str(name), re.ASCII):
+            yield f"{host}: {variable}: '{name}' is no name of a variable. Take letters, digits and _, a letter first."
+        elif not is_text:
+            yield f"{host}: {variable}: the value of {name} is no text of one line. Give one line of text, or a number."
         elif name in RESERVED or str(name).startswith("DASKOPS_"):
             yield f"{host}: {variable}: {name} is set by daskops.cluster itself. Remove it."
         elif name == "DASK_INTERNAL_INHERIT_CONFIG":
@@ -158,7 +160,10 @@ def bad_pool(host, pool, about):
     yield from bad_variables(host, where(pool, "environment_variables"), about["environment_variables"])
     for name, number in about["resources"].items():
         if not re.fullmatch(r"[^\s=,\"'\\]+", str(name)) or not is_number(number):
-            yield f"{host}: {where(pool, 'resources')}: '{name}: {number}' is no name without spaces, = and , with a number."
+            yield (
+                f"{host}: {where(pool, 'resources')}: '{name}: {number}' is no resource. Give a name without spaces, "
+                "quotes, = and commas, and a number."
+            )
     for argument in about["arguments"]:
         option = str(argument).partition("=")[0]
         if not re.fullmatch(r"[^\s\"'\\$%]+", str(argument)):

@@ -721,16 +721,16 @@ def test_scheduler_file_that_units_cannot_hold():
     assert says(sentence, "s: dask_scheduler_file is '~/scheduler.json'", "Give an absolute path")
 
 
-@pytest.mark.parametrize(("name", "value"), [("a-b", "c"), ("1A", "b"), ("A", "b\nC=d"), ("", "x")])
-def test_an_environment_variable_that_a_file_cannot_hold(name, value):
-    sentence = only(plan_host.bad_settings("w1", {**GOOD_SETTINGS, "environment_variables": {name: value}}))
-    assert says(sentence, "w1: dask_environment_variables", f"'{name}'")
+@pytest.mark.parametrize("name", ["a-b", "1A", ""])
+def test_an_environment_variable_that_a_file_cannot_hold(name):
+    sentence = only(plan_host.bad_settings("w1", {**GOOD_SETTINGS, "environment_variables": {name: "x"}}))
+    assert says(sentence, "w1: dask_environment_variables", f"'{name}' is no name of a variable. Take letters")
 
 
 @pytest.mark.parametrize("resources", [{"GPU": "one"}, {"GPU": None}, {"G PU": 1}, {"A=B": 1}, {"A,B": 1}, {"GPU": -1}])
 def test_a_resource_that_a_command_line_cannot_hold(resources):
     sentence = only(plan_host.bad_pool("w1", "", {**GOOD_POOL, "resources": resources}))
-    assert says(sentence, "w1: dask_worker_resources:", "with a number")
+    assert says(sentence, "w1: dask_worker_resources:", "is no resource. Give")
 
 
 def test_good_pools_pass():
@@ -740,9 +740,9 @@ def test_good_pools_pass():
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [
-        ({"environment_variables": {"A-B": 1}}, ["environment_variables: 'A-B' is no variable's name"]),
+        ({"environment_variables": {"A-B": 1}}, ["environment_variables: 'A-B' is no name of a variable"]),
         ({"environment_variables": {"DASK_CONFIG": "/x"}}, ["DASK_CONFIG is set by daskops.cluster itself"]),
-        ({"resources": {"A B": 1}}, ["resources: 'A B: 1' is no name without spaces"]),
+        ({"resources": {"A B": 1}}, ["resources: 'A B: 1' is no resource"]),
         ({"arguments": ["--listen-address tls://x"]}, ["has spaces", "Give an option and its value one by one"]),
         ({"arguments": ["$HOME"]}, ["'$HOME' has spaces or characters"]),
         ({"arguments": ["--nthreads", "4"]}, ["--nthreads is set by daskops.cluster itself. Use dask_worker_threads"]),
@@ -764,8 +764,12 @@ def test_good_pools_pass():
             ["command is 'dask cuda worker'. Set dask_worker_pools.big.profile to gpu"],
         ),
         ({"command": "dask cuda worker", "profile": "gpu"}, ["cpus is set, and 'dask cuda worker' keeps its workers"]),
-        ({"resources": {"GPU": True}}, ["'GPU: True' is no name"]),
-        ({"environment_variables": {1: 1}}, ["environment_variables: '1' is no variable's name"]),
+        ({"resources": {"GPU": True}}, ["'GPU: True' is no resource"]),
+        ({"environment_variables": {1: 1}}, ["environment_variables: '1' is no name of a variable"]),
+        (
+            {"environment_variables": {"A\u00c4": 1}},
+            ["environment_variables: 'A\u00c4' is no name of a variable"],
+        ),  # to systemd
         ({"interface": ["eth0"]}, ["interface is a list", "Name one interface"]),
     ],
 )
@@ -859,7 +863,7 @@ def test_two_hosts_with_a_worker_of_the_same_name():
 @pytest.mark.parametrize("value", [[1, 2], {"a": 1}, None, "two\nlines", "two\rlines"])
 def test_an_environment_variable_that_is_no_text(value):
     sentence = only(plan_host.bad_settings("w1", {**GOOD_SETTINGS, "environment_variables": {"WORD": value}}))
-    assert says(sentence, "w1: dask_environment_variables: 'WORD'", "no text of one line")
+    assert says(sentence, "w1: dask_environment_variables: the value of WORD is no text of one line")
 
 
 @pytest.mark.parametrize("name", ["PYTHONPATH", "DASK_CONFIG", "DASK_ROOT_CONFIG", "DASKOPS_ARGUMENTS"])
