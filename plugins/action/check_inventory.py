@@ -167,7 +167,7 @@ def problems(groups, hostvars, address, platform, tls, dashboard_proxy=False):
         if odd:
             others = ", ".join(f"{host} ({value})" for host, value in sorted(odd.items()))
             yield (
-                f"{name} is {common} for most hosts, but differs for {others}. It holds for the whole cluster: set it once, "
+                f"{name} differs for {others} from the other hosts ({common}). It holds for the whole cluster: set it once, "
                 "for all hosts."
             )
 

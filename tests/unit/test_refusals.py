@@ -334,7 +334,9 @@ def test_a_variable_of_the_whole_cluster_that_one_host_has_otherwise():
     sentence = only(
         inventory(s1={"dask_scheduler_port": 9}, w1={"dask_scheduler_port": 9}, w2={"dask_scheduler_port": 8})
     )
-    assert says(sentence, "dask_scheduler_port is 9 for most hosts", "differs for w2 (8)", "set it once, for all hosts")
+    assert says(
+        sentence, "dask_scheduler_port differs for w2 (8) from the other hosts (9)", "set it once, for all hosts"
+    )
 
 
 def test_variables_of_the_whole_cluster_are_variables():
