@@ -21,8 +21,8 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import HTTPTimeoutError
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, WebSocketHandler, websocket_connect
 
-#: Seconds that a worker may take to answer.
-TIMEOUT = 10.0
+#: Seconds that a worker may take to answer. It loads Bokeh for its first page, which took 10 s on a busy host.
+TIMEOUT = 20.0
 #: Headers of an answer that are handed on.
 HEADERS = ("Content-Type", "Cache-Control", "Etag", "Location")
 
