@@ -87,9 +87,8 @@ def test_locks(refused, tmp_path, case):
 )
 def test_pythons(cluster, refused, version, message):
     # Debian has one Python; this one answers as another would.
-    program = (
-        f"#!/usr/bin/python3\nimport sys\nsys.version_info = {tuple(map(int, version.split('.')))}\nexec(sys.argv[2])\n"
-    )
+    numbers = tuple(map(int, version.split(".")))
+    program = f"#!/usr/bin/python3\nimport sys\nsys.version_info = {numbers}\nexec(sys.argv[-1])\n"
     host = cluster.host("worker2")
     host.check_output(f"install -m 755 /dev/stdin /usr/local/bin/another-python <<'EOF'\n{program}EOF")
     refused(with_variables({"worker2": {"dask_python": "/usr/local/bin/another-python"}}), message)
@@ -97,7 +96,7 @@ def test_pythons(cluster, refused, version, message):
 
 def test_python_of_a_host_that_joins_alone(refused, cluster):
     host = cluster.host("worker2")
-    program = "#!/usr/bin/python3\nimport sys\nsys.version_info = (3, 12, 4)\nexec(sys.argv[2])\n"
+    program = "#!/usr/bin/python3\nimport sys\nsys.version_info = (3, 12, 4)\nexec(sys.argv[-1])\n"
     host.check_output(f"install -m 755 /dev/stdin /usr/local/bin/another-python <<'EOF'\n{program}EOF")
     # The scheduler's host is not in the run, and still it is one to go with.
     inventory = with_variables({"worker2": {"dask_python": "/usr/local/bin/another-python"}})
