@@ -129,7 +129,7 @@ class ActionModule(ActionBase):
         if not problems:
             try:
                 result["environments"] = self._environments(arguments)
-                check_that_dask_is_in(Path(os.path.expanduser(arguments["lock"])).read_text(encoding="utf-8"))
+                check_that_dask_is_in(Path(os.path.expanduser(arguments["lock"])).read_text(encoding="utf-8-sig"))
             except (FileNotFoundError, UnicodeDecodeError) as error:
                 problems.append(unreadable_lock(arguments["lock"], error))
             except OSError as error:
@@ -145,7 +145,8 @@ class ActionModule(ActionBase):
     def _environments(self, arguments):
         """By host: id of its environment, the lock's digest and, if the host lacks it, the archive to build it from."""
         lock, tools_lock, cache = (os.path.expanduser(arguments[name]) for name in ("lock", "tools_lock", "cache"))
-        locks = [Path(path).read_text(encoding="utf-8") for path in (lock, tools_lock)]
+        # Editors on Windows write a mark at the beginning.
+        locks = [Path(path).read_text(encoding="utf-8-sig") for path in (lock, tools_lock)]
         lock_sha256 = sha256_of(lock)
         kinds, archives, environments = {}, {}, {}
         for host, info in arguments["hosts"].items():

@@ -48,7 +48,7 @@ def client_lock(path):
     """The lock in ``path`` for another machine; see the documentation."""
     lock = Path(path).expanduser().absolute()
     try:
-        content = lock.read_text(encoding="utf-8")
+        content = lock.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise AnsibleFilterError(unreadable_lock(path, error)) from None
     try:

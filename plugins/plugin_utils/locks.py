@@ -264,6 +264,10 @@ def check_local_wheels(requirements, options):
     for requirement, hashes in requirements:
         path = local_path(requirement)
         if path:
+            if not os.path.isabs(path):
+                raise LockError(
+                    f"'{requirement}' names no place: write the path alone (./{path}), which starts beside the lock"
+                )
             if not os.path.isfile(path):
                 raise LockError(f"{requirement.name} is locked as {path}, which does not exist")
             paths = [path]

@@ -337,6 +337,12 @@ def test_wheel_that_was_built_again_is_rejected(own, tmp_path, line):
         check_local_wheels(*parse_lock(lock, str(tmp_path)))
 
 
+def test_url_of_a_relative_path_is_rejected(tmp_path):
+    requirements = parse_lock(f"mycode @ file:mycode-1.0-py3-none-any.whl --hash={A}\n", str(tmp_path))
+    with pytest.raises(LockError, match="names no place: write the path alone .*which starts beside the lock"):
+        check_local_wheels(*requirements)
+
+
 def test_wheel_that_is_gone_is_rejected(own, tmp_path):
     lock = f"./wheels/{own.name} --hash={hash_of(own)}\n"
     own.unlink()

@@ -231,9 +231,10 @@ def test_bytecode_is_made_where_the_controllers_python_is_the_hosts(tmp_path):
     assert name == "packages.zst" and not [path for path in tree if path.endswith(".pyc")]
 
 
-def test_paths_may_begin_with_the_users_home(index, cache, archive, monkeypatch):
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])  # as editors on Windows write it
+def test_paths_may_begin_with_the_users_home(index, cache, archive, monkeypatch, encoding):
     monkeypatch.setenv("HOME", str(cache))
-    (cache / "lock.txt").write_text(index.lock)
+    (cache / "lock.txt").write_text(index.lock, encoding=encoding)
     (cache / "tools.txt").write_text(index.tools_lock)
     arguments = {
         "lock": "~/lock.txt",
