@@ -88,13 +88,13 @@ def test_second_run_ends_and_names_the_first(run, changing):
 
 
 def test_second_run_waits_for_the_end_of_the_first(run, changing):
-    first = run(seconds=4)
+    first = run(seconds=15)  # longer than the second takes to ask for the lock
     wait_until(changing.exists)
     second = run(timeout=60)
     output = second.communicate(timeout=60)[0]
     assert second.returncode == 0, output
     assert "Waiting up to 60 s for its end." in output
-    assert first.wait(timeout=30) == 0
+    assert first.wait(timeout=1) == 0
 
 
 @pytest.mark.parametrize("end", ["success", "failure", "interrupted", "killed"])

@@ -8,9 +8,8 @@ import pytest
 # Longer than a fault is noticed: systemd's watchdog, set to 10 s here, and Dask's own timeouts.
 WHOLE = 90
 WATCHDOG = 10
-# Within this time, what was killed or hangs has been started again. Until a hang is noticed, it takes what `missed` tells;
-# the start itself took 18 s on a machine with a load of 15.
-RESTARTED = 6 * WATCHDOG
+# Within this time, what was killed or hangs has been started again.
+RESTARTED = 3 * WATCHDOG
 # How long a worker may be silent while it runs a task.
 TTL = 30
 # When systemd misses the watchdog's signs, or is asked to end a process that hangs, it says so in the journal.

@@ -48,7 +48,7 @@ def test_rolling_change_of_packages(cluster, play, load, lock):
         look = play("site", "--check")
         assert look.returncode == 0, look.output
         # Old and new workers side by side, and a client that tells them apart.
-        cluster.wait_until(side_by_side, 300)
+        cluster.wait_until(side_by_side, 180)
         first = cluster.releases()[f"{cluster.workers[0]}-1"]
         assert first not in before.values()
         lines = cluster.compute(WHERE % [first], mixed=True).splitlines()
