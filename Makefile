@@ -106,7 +106,7 @@ lint: .venv/complete ## formatting and style
 
 .PHONY: unit
 unit: .venv/complete ## unit tests, with real schedulers and workers
-	python -m pytest --numprocesses 2 --dist loadscope
+	python -m pytest --numprocesses 2 --dist loadscope --max-worker-restart 1
 
 .PHONY: health-matrix
 health-matrix: .venv/complete ## cluster_health with older versions of Dask; RECORD=1 keeps their answers for the unit tests

@@ -417,6 +417,7 @@ def start(command, **how):
         child = os.waitpid(-1, os.WUNTRACED | os.WNOHANG)[0]
         if child:
             os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
         raise
     finally:
         signal.alarm(0)
