@@ -114,7 +114,13 @@ def test_build_that_is_cut_off_leaves_nothing_that_looks_finished(cluster, play,
     arguments = ["--limit", name, "--tags", "environment", "-e", f"dask_environment_lock={lock}"]
     site = ["ansible-playbook", *INVENTORY, f"{PROJECT}/playbooks/site.yml", *arguments]
     with subprocess.Popen(site, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
-        cluster.wait_until(lambda: "partial" in cluster.host(name).check_output(LISTED), 60)
+
+        def builds():
+            assert run.poll() is None, "the run ended before the host built anything"
+            return "partial" in cluster.host(name).check_output(LISTED)
+
+        # The controller fetches and packs the packages first.
+        cluster.wait_until(builds, 180)
         # As a power cut does; in a container's terms.
         subprocess.run(["docker", "kill", cluster.container(name)], check=True, capture_output=True)
         assert run.wait(timeout=120) != 0
