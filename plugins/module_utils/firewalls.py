@@ -99,7 +99,5 @@ def unmanaged(hosts):
         command = "" if name != "ufw" else ", for example with: ufw allow proto tcp from NETWORK to any port PORT"
         yield (
             f"{shown}: a firewall that the collection does not manage is active, {name}. Scheduler and workers connect to "
-            "each other. Let all hosts of the cluster in to the ports that status.yml --tags ports lists"
-            + command
-            + "."
+            f"each other. Let all hosts of the cluster in to the ports that show_ports.yml lists{command}."
         )

@@ -340,8 +340,8 @@ def judge_configuration(scheduler, workers, findings):
         keys = sorted({key for found in drift.values() for key in found})
         findings.add(
             DEGRADED,
-            f"Configuration is not as it was asked for: {join(keys)} on {join(sorted(drift))}. status.yml with --tags "
-            "config tells where it comes from; a restart of the service ends what was set while it ran.",
+            f"Configuration is not as it was asked for: {join(keys)} on {join(sorted(drift))}. "
+            "show_configuration.yml tells where it comes from; a restart of the service ends what was set while it ran.",
         )
     return {"drift": drift}
 

@@ -117,4 +117,4 @@ def test_hosts_are_named_with_what_to_do():
     assert list(unmanaged({"a": [], "b": []})) == []
     (sentence,) = unmanaged({"a": ["ufw"], "b": ["ufw"], "c": []})
     assert sentence.startswith("a, b: a firewall that the collection does not manage is active, ufw.")
-    assert "status.yml --tags ports" in sentence and "ufw allow proto tcp from NETWORK to any port PORT" in sentence
+    assert "show_ports.yml" in sentence and "ufw allow proto tcp from NETWORK to any port PORT" in sentence

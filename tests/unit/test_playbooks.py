@@ -20,9 +20,7 @@ import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
 
 ROOT = Path(__file__).parents[2]
-PLAYBOOKS = sorted(
-    path.stem for path in ROOT.glob("playbooks/*.yml") if path.stem not in ("activate", "check_inventory", "upgrade")
-)
+PLAYBOOKS = sorted(path.stem for path in ROOT.glob("playbooks/[!_]*.yml") if path.stem != "upgrade")
 
 
 def play(path, work, *arguments, timeout=None, **environment):
@@ -92,15 +90,17 @@ def failure(run):
 
 
 def test_variables_of_others_are_never_evaluated(tmp_path):
-    run = play("playbooks/check_inventory.yml", tmp_path, inventory(tmp_path, HOSTS + OTHER_PEOPLES), timeout=30)
+    run = play("playbooks/_check_inventory.yml", tmp_path, inventory(tmp_path, HOSTS + OTHER_PEOPLES), timeout=30)
     assert run.returncode == 0, run.stdout + run.stderr
 
 
 def test_reports_evaluate_no_variable_of_others(tmp_path):
     """Also where they are made of the variables of all hosts, here of hosts that do not answer."""
     hosts = inventory(tmp_path, HOSTS + OTHER_PEOPLES)
-    run = play("playbooks/status.yml", tmp_path, hosts, "--tags", "versions,plan,ports,config,health", timeout=60)
-    output = run.stdout + run.stderr
+    output = ""
+    for name in ("show_configuration", "show_plan", "show_ports", "status"):
+        run = play(f"playbooks/{name}.yml", tmp_path, hosts, timeout=60)
+        output += run.stdout + run.stderr
     assert "w1: not known, for the host could not be looked at" in output
     assert not re.search("undefined|knows_this_filter|/nowhere|vault|Traceback", output), output
 
@@ -151,12 +151,12 @@ def vaulted(tmp_path):
 
 
 def test_texts_may_be_vaulted(vaulted, tmp_path):
-    run = play("playbooks/check_inventory.yml", tmp_path, *vaulted)
+    run = play("playbooks/_check_inventory.yml", tmp_path, *vaulted)
     assert run.returncode == 0, run.stdout + run.stderr
 
 
 def test_a_vault_whose_password_is_not_given(vaulted, tmp_path):
-    lines = failure(play("playbooks/check_inventory.yml", tmp_path, vaulted[0])).splitlines()
+    lines = failure(play("playbooks/_check_inventory.yml", tmp_path, vaulted[0])).splitlines()
     assert {line.split(",")[0] for line in lines} > {"dask_worker_memory", "dask_shutdown_token"}
     assert all("cannot be evaluated" in line and "give the password of its vault" in line for line in lines)
 
@@ -182,8 +182,7 @@ def test_a_vault_whose_password_is_not_given(vaulted, tmp_path):
             "status",
             "--tags",
             "heath",
-            "--tags: this playbook has no tag 'heath'. Did you mean health? There are config, health, plan, ports, "
-            "versions.",
+            "--tags: this playbook has no tag 'heath'. Did you mean health? There are health, versions.",
         ),
         (
             "stop",
@@ -200,26 +199,26 @@ def test_a_tag_that_a_playbook_does_not_have(playbook, option, tag, says, tmp_pa
 
 def test_tags_that_ansible_itself_knows(tmp_path):
     tags = "all,tagged,never,untagged,always"
-    run = play("playbooks/check_inventory.yml", tmp_path, inventory(tmp_path), "--tags", tags)
+    run = play("playbooks/_check_inventory.yml", tmp_path, inventory(tmp_path), "--tags", tags)
     assert run.returncode == 0, run.stdout
 
 
 def test_tags_that_molecule_skips_in_every_playbook(tmp_path):
     tags = "molecule-notest,notest,molecule-idempotence-notest"
-    run = play("playbooks/check_inventory.yml", tmp_path, inventory(tmp_path), "--skip-tags", tags)
+    run = play("playbooks/_check_inventory.yml", tmp_path, inventory(tmp_path), "--skip-tags", tags)
     assert run.returncode == 0, run.stdout
 
 
 def test_tags_that_somebodys_configuration_skips_in_every_playbook(tmp_path, monkeypatch):
     monkeypatch.setenv("ANSIBLE_SKIP_TAGS", "slow,debug")
-    run = play("playbooks/check_inventory.yml", tmp_path, inventory(tmp_path))
+    run = play("playbooks/_check_inventory.yml", tmp_path, inventory(tmp_path))
     assert run.returncode == 0, run.stdout
-    run = play("playbooks/check_inventory.yml", tmp_path, inventory(tmp_path), "--skip-tags", "heath")
+    run = play("playbooks/_check_inventory.yml", tmp_path, inventory(tmp_path), "--skip-tags", "heath")
     assert "--skip-tags: this playbook has no tag 'heath'." in failure(run)
 
 
 OWN_PLAYBOOK = """
-- ansible.builtin.import_playbook: daskops.cluster.check_inventory
+- ansible.builtin.import_playbook: daskops.cluster._check_inventory
 - hosts: s1
   gather_facts: false
   tasks:

@@ -45,7 +45,7 @@ def test_run_limited_to_a_host_finds_out_the_same_rules(cluster, play):
 
 
 def test_table_of_ports(cluster, play):
-    run = play("status", "--tags", "ports")
+    run = play("show_ports")
     assert run.returncode == 0, run.output
     lines = [line.split() for line in run.output.splitlines()]
     for host, ports in PORTS.items():

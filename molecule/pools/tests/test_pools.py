@@ -146,9 +146,9 @@ def test_a_worker_of_somebody_elses_joins_by_the_schedulers_file(cluster, worker
 
 def test_what_runs_tells_its_settings_and_what_nobody_asked_for(cluster, play, workers):
     def table():
-        run = play("status", "--tags", "config,health")
-        assert run.returncode == 0, run.output
-        return run.output
+        shown, status = play("show_configuration"), play("status", "--tags", "health")
+        assert (shown.returncode, status.returncode) == (0, 0), shown.output + status.output
+        return shown.output + status.output
 
     told = table()
     assert re.search(r"distributed\.worker\.memory\.spill +0\.7 +file +all services", told)
@@ -197,9 +197,7 @@ def test_the_plan_is_shown_before_it_is_applied(cluster, play):
     try:
         host.check_output(f"mkdir -p {directory} && printf '{about}' > {directory}/information")
         new = {"gpu": {"profile": "gpu"}, "python": {"profile": "python", "memory": "300MiB"}}
-        run = play(
-            "status", "--tags", "plan", "--limit", "gpus,scheduler", "-e", json.dumps({"dask_worker_pools": new})
-        )
+        run = play("show_plan", "--limit", "gpus,scheduler", "-e", json.dumps({"dask_worker_pools": new}))
         lines = [line.strip(' ",').split() for line in run.output.splitlines()]
         shown = {line[0]: line[1:] for line in lines if line and line[0].startswith("gpus-")}
         assert set(shown) == {"gpus-gpu-1", "gpus-python-1"}, run.output

@@ -1,4 +1,4 @@
-"""Hosts listen on the ports that `status.yml --tags ports` tells of, and on no other."""
+"""Hosts listen on the ports that `show_ports.yml` reports, and on no other."""
 
 import re
 import socket
@@ -20,7 +20,7 @@ def told(output):
 
 
 def test_open_ports_are_those_that_are_told(cluster, play):
-    run = play("status", "--tags", "ports")
+    run = play("show_ports")
     assert run.returncode == 0, run.output
     ports = told(run.output)
     assert set(ports) == {cluster.scheduler, *cluster.workers}
