@@ -12,21 +12,24 @@ author:
   - The daskops.cluster authors
 description:
   - Lists the workers of hosts, as M(daskops.cluster.cluster_health) wants them, each with the release that it should run.
+  - A host without a release counts as one that lacks its first worker.
 options:
   _input:
-    description:
-      - Variables of the hosts, after the role C(preflight) has run for them, and C(config) if there is a release to come.
-      - A host without a release counts as one that lacks its first worker; one that the run does not know has none.
-    type: list
-    elements: dict
+    description: What M(daskops.cluster.host_info) returned, by host.
+    type: dict
     required: true
+  _releases:
+    description: What M(daskops.cluster.release) returned, by host. Hosts that are not in it keep their current release.
+    type: dict
+    required: true
+positional: _releases
 """
 
 EXAMPLES = r"""
 - name: Ask the cluster
   daskops.cluster.cluster_health:
     url: http://10.0.0.1:8787
-    workers: "{{ groups['dask_workers'] | map('extract', hostvars) | daskops.cluster.expected_workers }}"
+    workers: "{{ seen | daskops.cluster.expected_workers(releases) }}"
 """
 
 RETURN = r"""
@@ -36,25 +39,11 @@ _value:
   elements: dict
 """
 
-
-def expected_workers(hosts):
-    """Name and release of each worker of ``hosts``, variables of hosts: of the release to come, else of the current one."""
-    expected = []
-    for host in hosts:
-        if "__dask_host" not in host:
-            continue
-        release = host.get("__dask_release") or host["__dask_host"].get("current")
-        if not release:
-            expected.append({"name": f"{host['inventory_hostname']}-1"})
-            continue
-        for unit, service in sorted(release["services"].get("worker", {}).items()):
-            instance = unit.split("@")[1].removesuffix(".service")
-            expected.append({"name": f"{host['inventory_hostname']}-{instance}", "release": service})
-    return expected
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide import expected_workers
 
 
 class FilterModule:
-    """Filters about what a cluster should be."""
+    """Ansible looks here for the filter."""
 
     def filters(self):
         return {"expected_workers": expected_workers}

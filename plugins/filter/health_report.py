@@ -18,10 +18,17 @@ options:
     description: What M(daskops.cluster.cluster_health) returned.
     type: dict
     required: true
-  hosts:
-    description: Variables of the hosts, after the role C(preflight) has looked at them.
-    type: list
-    elements: dict
+  seen:
+    description: What M(daskops.cluster.host_info) returned, by host.
+    type: dict
+    required: true
+  plans:
+    description: What M(daskops.cluster.plan_host) returned, by host; empty in a run that only asks.
+    type: dict
+    required: true
+  environments:
+    description: Environments of M(daskops.cluster.plan_cluster), by host; empty in a run that only asks.
+    type: dict
     required: true
   address:
     description: Address of the scheduler.
@@ -37,7 +44,7 @@ EXAMPLES = r"""
 - name: Report
   ansible.builtin.debug:
     msg: >-
-      {{ health | daskops.cluster.health_report(ansible_play_hosts_all | map('extract', hostvars), 'tls://10.0.0.1:8786',
+      {{ health | daskops.cluster.health_report(seen, plans, cluster.environments, 'tls://10.0.0.1:8786',
       'https://10.0.0.1:8787/status') }}
 """
 
@@ -52,7 +59,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.health import join
 from ansible_collections.daskops.cluster.plugins.plugin_utils.features import lacking_on
 
 
-def health_report(health, hosts, address, dashboard):
+def health_report(health, seen, plans, environments, address, dashboard):
     """Lines for people about a cluster."""
     lines = [
         f"The cluster is {health['verdict']}: {health['workers_present']} worker(s) at {address}, dashboard at {dashboard}."
@@ -60,7 +67,7 @@ def health_report(health, hosts, address, dashboard):
     several = len(health["releases"]) > 1
     for release, names in sorted(health["releases"].items()):
         lines.append(f"Release {release} on {len(names)} worker(s){f': {join(sorted(names))}' if several else ''}.")
-    return [*lines, *health["problems"], *lacking_on(hosts)]
+    return [*lines, *health["problems"], *lacking_on(seen, plans, environments)]
 
 
 class FilterModule:

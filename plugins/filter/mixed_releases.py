@@ -15,16 +15,24 @@ description:
     reach all hosts.
 options:
   _input:
-    description: Variables of the hosts, after the role C(preflight) has looked at them.
-    type: list
-    elements: dict
+    description: What M(daskops.cluster.host_info) returned, by host.
+    type: dict
     required: true
+  _releases:
+    description: What M(daskops.cluster.release) returned, by host. Hosts that are not in it keep their current release.
+    type: dict
+    required: true
+  _variables:
+    description: The variables of the hosts, of which those that begin with C(dask_) are compared.
+    type: dict
+    required: true
+positional: _releases, _variables
 """
 
 EXAMPLES = r"""
 - name: Make sure that all hosts run the same change
   ansible.builtin.assert:
-    that: ansible_play_hosts_all | map('extract', hostvars) | daskops.cluster.mixed_releases | length == 0
+    that: seen | daskops.cluster.mixed_releases(releases, hostvars) | length == 0
 """
 
 RETURN = r"""

@@ -25,14 +25,14 @@ options:
     description: Kind of the services in question.
     type: str
     choices: [scheduler, worker]
-    default: worker
-positional: _wanted
+    required: true
+positional: _wanted, kind
 """
 
 EXAMPLES = r"""
 - name: Show the workers that would be restarted
   ansible.builtin.debug:
-    msg: "{{ host.running | daskops.cluster.restarts(release.services.worker) }}"
+    msg: "{{ host.running | daskops.cluster.restarts(release.services.worker, 'worker') }}"
 """
 
 RETURN = r"""
@@ -42,15 +42,11 @@ _value:
   elements: str
 """
 
-
-def restarts(running, wanted, kind="worker"):
-    """Units among ``running`` that are of the kind and run something else than ``wanted``, releases by unit."""
-    ours = {unit: release for unit, release in running.items() if unit.startswith(f"dask-{kind}")}
-    return sorted(unit for unit, release in ours.items() if wanted.get(unit) != release)
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide import units_to_restart
 
 
 class FilterModule:
-    """Filters about what a host runs."""
+    """Ansible looks here for the filter."""
 
     def filters(self):
-        return {"restarts": restarts}
+        return {"restarts": units_to_restart}

@@ -16,16 +16,20 @@ description:
   - Leaves out pools with GPUs, whose workers would take a GPU's memory from those that run.
 options:
   _input:
-    description: Variables of the hosts, after the role C(config) has run for them.
-    type: list
-    elements: dict
+    description: What M(daskops.cluster.release) returned, by host.
+    type: dict
     required: true
+  _plans:
+    description: What M(daskops.cluster.plan_host) returned, by host.
+    type: dict
+    required: true
+positional: _plans
 """
 
 EXAMPLES = r"""
 - name: Choose the hosts that try the release
   ansible.builtin.set_fact:
-    trials: "{{ ansible_play_hosts | map('extract', hostvars) | daskops.cluster.trials }}"
+    trials: "{{ releases | daskops.cluster.trials(plans) }}"
   run_once: true
 """
 
@@ -35,38 +39,11 @@ _value:
   type: dict
 """
 
-from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import where
-
-SCHEDULER = "dask-scheduler.service"
-
-
-def trials(hosts):
-    """What each of ``hosts``, variables of hosts, tries: ``scheduler`` and ``workers`` by name of the host."""
-    found, known = {}, set()
-    for host in hosts:
-        release = host.get("__dask_release") or {}
-        untried = set(release.get("untried") or [])
-        if not untried:
-            continue
-        workers = host["__dask_plan"]["workers"]
-        gpus = {worker["pool"] for worker in workers if worker["gpu"]}
-        chosen = []
-        for worker in workers:
-            unit, pool = worker["unit"], worker["pool"]
-            if unit not in untried or pool in gpus:
-                continue
-            shared = release["services"]["worker"][unit].partition(".")[0]
-            key = (shared, pool, release["settings"].get(where(pool, "")), worker["nanny_port"] is not None)
-            if key not in known:
-                known.add(key)
-                chosen.append(unit)
-        if SCHEDULER in untried or chosen:
-            found[host["inventory_hostname"]] = {"scheduler": SCHEDULER in untried, "workers": chosen}
-    return found
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide import services_to_try
 
 
 class FilterModule:
-    """Filters about what a release is tried with."""
+    """Ansible looks here for the filter."""
 
     def filters(self):
-        return {"trials": trials}
+        return {"trials": services_to_try}

@@ -14,10 +14,8 @@ description:
   - Says which environments and releases the Dask services of hosts run. Hosts that differ stand apart.
 options:
   _input:
-    description:
-      - Variables of the hosts, after the role C(preflight) has looked at them. One that was not looked at is left out.
-    type: list
-    elements: dict
+    description: What M(daskops.cluster.host_info) returned, by host.
+    type: dict
     required: true
   packages:
     description: Whether to name every host, and the version of every package, too.
@@ -28,7 +26,7 @@ options:
 EXAMPLES = r"""
 - name: Say which versions the hosts run
   ansible.builtin.debug:
-    msg: "{{ ansible_play_hosts | map('extract', hostvars) | daskops.cluster.versions(packages=true) }}"
+    msg: "{{ seen | daskops.cluster.versions(packages=true) }}"
 """
 
 RETURN = r"""
@@ -41,15 +39,15 @@ _value:
 from ansible_collections.daskops.cluster.plugins.module_utils.health import join
 
 
-def versions(hosts, packages=False):
-    """Lines that say what ``hosts``, variables of hosts, run: by environment, releases and, if wanted, ``packages``."""
+def versions(seen, packages=False):
+    """Lines that say what hosts run: by environment, releases and, if wanted, ``packages``."""
     found = {}
-    for host in hosts:
-        for about in host.get("__dask_host", {}).get("versions", []):
+    for host, info in seen.items():
+        for about in info.get("versions", []):
             held = tuple(sorted(about["packages"].items()))
             releases = found.setdefault((about["id"], about["python"], about["lock"], held), {})
             for release in about["releases"]:
-                releases.setdefault(release, []).append(host["inventory_hostname"])
+                releases.setdefault(release, []).append(host)
     lines = []
     for (name, python, lock, held), releases in sorted(found.items()):
         lines.append(f"Environment {name}: Python {python or 'unknown'}, lock {lock or 'unknown'}.")

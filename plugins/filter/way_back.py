@@ -14,7 +14,11 @@ description:
   - Finds the release that has served on a host before a change of it.
 options:
   _input:
-    description: Variables of the host, after the roles C(preflight) and C(config) have run for it.
+    description: What M(daskops.cluster.host_info) returned for the host before the change.
+    type: dict
+    required: true
+  _release:
+    description: What M(daskops.cluster.release) returned for it, the release of the change.
     type: dict
     required: true
   kind:
@@ -22,13 +26,13 @@ options:
     type: str
     choices: [scheduler, worker]
     required: true
-positional: kind
+positional: _release, kind
 """
 
 EXAMPLES = r"""
 - name: Show what the workers would go back to
   ansible.builtin.debug:
-    msg: "{{ hostvars[inventory_hostname] | daskops.cluster.way_back('worker') }}"
+    msg: "{{ seen | daskops.cluster.way_back(release, 'worker') }}"
 """
 
 RETURN = r"""
@@ -40,13 +44,8 @@ _value:
 from ansible_collections.daskops.cluster.plugins.plugin_utils.reverting import served_before
 
 
-def way_back(host, kind):
-    """The release that ``host``, variables of it, goes back to."""
-    return served_before(host.get("__dask_host") or {}, host.get("__dask_release") or {}, kind)
-
-
 class FilterModule:
-    """Filters about ways back."""
+    """Ansible looks here for the filter."""
 
     def filters(self):
-        return {"way_back": way_back}
+        return {"way_back": served_before}

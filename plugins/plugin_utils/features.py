@@ -61,25 +61,20 @@ def lacking_in(environments, plans):
     return list(found)
 
 
-def lacking_on(hosts):
+def lacking_on(seen, plans, environments):
     """The sentences of `lacking` for hosts, each once.
 
     Parameters
     ----------
-    hosts : list of dict
-        Variables of hosts, after the role ``preflight`` has run for them.
+    seen, plans, environments : dict
+        What `host_info` and `plan_host` returned and the environment that is planned, by host; nothing is planned in runs
+        that only ask.
     """
     found = {}
-    for host in hosts:
-        gpus = any(worker.get("gpu") for worker in host.get("__dask_plan", {}).get("workers", []))
-        for packages in _environments(host):
+    for host, info in seen.items():
+        gpus = any(worker.get("gpu") for worker in plans.get(host, {}).get("workers", []))
+        planned = environments.get(host, {}).get("packages")
+        running = [about["packages"] for about in info.get("versions", []) if about["packages"]]
+        for packages in [planned] if planned else running:
             found.update(dict.fromkeys(lacking(packages, gpus)))
     return list(found)
-
-
-def _environments(host):
-    """The packages of the environment that a host is to have, or else of each that its services run."""
-    planned = host.get("__dask_cluster", {}).get("environments", {}).get(host["inventory_hostname"])
-    if planned and planned.get("packages"):
-        return [planned["packages"]]
-    return [about["packages"] for about in host.get("__dask_host", {}).get("versions", []) if about["packages"]]

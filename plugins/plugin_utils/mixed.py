@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.health import join
+
+ByHost = Mapping[str, Mapping[str, Any]]
 
 #: Settings that each host may have its own value of, and that are no part of what all workers share.
 OWN = {"dask_bind_address", "dask_interface", "dask_python"}
 
 
-def mixed_releases(hosts):
+def mixed_releases(seen: ByHost, releases: ByHost, variables: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """A sentence that names which hosts run which release, where they should run the same one.
 
     The name of a worker's release begins with what all workers of hosts with the same settings share. Two runs at once, or
@@ -22,24 +26,28 @@ def mixed_releases(hosts):
 
     Parameters
     ----------
-    hosts : list of dict
-        Variables of hosts, after the role ``preflight`` has looked at them. Only those that begin with ``dask_`` are read,
-        and what the roles have found out.
+    seen : dict
+        What `host_info` returned, by host.
+    releases : dict
+        The releases that hosts are to run, by host; the others keep their current one.
+    variables : dict
+        Variables by host, of which only those that begin with ``dask_`` are read.
 
     Returns
     -------
     list of str
         One sentence, or none.
     """
-    running = [found for found in map(_release_of, hosts) if found]
+    running = {host: _release_of(info, releases.get(host)) for host, info in seen.items()}
+    running = {host: found for host, found in running.items() if found}
     # Reading variables takes long where there are many hosts, so it is done only if there is something to compare.
-    if len({release for dummy, release, dummy, dummy in running}) < 2:
+    if len({release for release, dummy, dummy in running.values()}) < 2:
         return []
     by_settings, by_python = {}, {}
-    for host, release, environment, changed in running:
-        python = _python_of(host)
-        about = (host["inventory_hostname"], changed)
-        by_settings.setdefault((python, _settings_of(host)), {}).setdefault(release, []).append(about)
+    for host, (release, environment, changed) in running.items():
+        python = _python_of(seen[host])
+        about = (host, changed)
+        by_settings.setdefault((python, _settings_of(variables[host])), {}).setdefault(release, []).append(about)
         # The lock is the same for the whole cluster, whatever else the hosts have of their own.
         by_python.setdefault(python, {}).setdefault(f"in environment {environment}", []).append(about)
     for groups in (by_settings, by_python):
@@ -53,26 +61,25 @@ def mixed_releases(hosts):
     return []
 
 
-def _release_of(host):
-    """The host, what its workers share with others, their environment and when the change began; None without workers."""
-    info = host.get("__dask_host", {})
-    release = host.get("__dask_release") or info.get("current") or {}
+def _release_of(info, release):
+    """What a host's workers share with others, their environment and when the change began; None without workers."""
+    release = release or info.get("current") or {}
     services = sorted(release.get("services", {}).get("worker", {}).values())
     if not services or "python" not in info:
         return None
     same = release.get("id") == info.get("current", {}).get("id")
-    return host, services[0].split(".")[0], release["environment"], info["current"].get("staged") if same else None
+    return services[0].split(".")[0], release["environment"], info["current"].get("staged") if same else None
 
 
-def _python_of(host):
+def _python_of(info):
     """What of a host's interpreter decides which environment it gets."""
-    python = {key: value for key, value in host["__dask_host"]["python"].items() if key != "executable"}
+    python = {key: value for key, value in info["python"].items() if key != "executable"}
     return json.dumps(python, sort_keys=True)
 
 
-def _settings_of(host):
-    names = sorted(name for name in host if name.startswith("dask_") and name not in OWN)
-    return json.dumps({name: host[name] for name in names}, sort_keys=True, default=str)
+def _settings_of(variables):
+    names = sorted(name for name in variables if name.startswith("dask_") and name not in OWN)
+    return json.dumps({name: variables[name] for name in names}, sort_keys=True, default=str)
 
 
 def _describe(release, on):

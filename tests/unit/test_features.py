@@ -63,17 +63,23 @@ def test_least_version_is_dasks_own():
     assert f"bokeh>={BOKEH}" in str(BOKEH_REQUIREMENT)
 
 
-def host(name, packages, **variables):
-    return {"inventory_hostname": name, "__dask_host": {"versions": [{"packages": packages}]}, **variables}
+def running(packages):
+    return {"versions": [{"packages": packages}]}
 
 
 def test_hosts_that_lack_the_same_are_told_once():
-    hosts = [host("a", without("bokeh")), host("b", without("bokeh")), host("c", ALL), {"inventory_hostname": "d"}]
-    assert len(lacking_on(hosts)) == 1
+    seen = {
+        "a": running(without("bokeh")),
+        "b": running(without("bokeh")),
+        "c": running(ALL),
+        "d": {"unreachable": True},
+    }
+    assert len(lacking_on(seen, {}, {})) == 1
     # What the run installs counts, not what it found.
-    planned = {"environments": {"a": {"packages": ALL}, "b": {"packages": without("lz4")}}}
-    (sentence,) = lacking_on([dict(one, __dask_cluster=planned) for one in hosts[:2]])
+    planned = {"a": {"packages": ALL}, "b": {"packages": without("lz4")}}
+    (sentence,) = lacking_on({name: seen[name] for name in "ab"}, {}, planned)
     assert "lz4" in sentence
+    assert len(lacking_on({"c": running(ALL)}, {"c": {"workers": [{"gpu": "0"}]}}, {})) == 1
 
 
 def test_lock_of_a_run():
@@ -84,7 +90,9 @@ def test_lock_of_a_run():
 
 def test_report():
     health = {"verdict": "degraded", "workers_present": 3, "releases": {"x": ["a-1"]}, "problems": ["Something."]}
-    lines = health_report(health, [host("a", without("bokeh"))], "tls://10.0.0.1:8786", "https://10.0.0.1:8787/status")
+    lines = health_report(
+        health, {"a": running(without("bokeh"))}, {}, {}, "tls://10.0.0.1:8786", "https://10.0.0.1:8787/status"
+    )
     assert lines[:3] == [
         "The cluster is degraded: 3 worker(s) at tls://10.0.0.1:8786, dashboard at https://10.0.0.1:8787/status.",
         "Release x on 1 worker(s).",
@@ -92,7 +100,7 @@ def test_report():
     ]
     assert "no bokeh" in lines[3] and len(lines) == 4
     several = dict(health, releases={"x": ["a-1", "b-1"], "y": ["c-1"]}, problems=[])
-    assert health_report(several, [], "", "")[1:] == [
+    assert health_report(several, {}, {}, {}, "", "")[1:] == [
         "Release x on 2 worker(s): a-1, b-1.",
         "Release y on 1 worker(s): c-1.",
     ]

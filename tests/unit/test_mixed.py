@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.daskops.cluster.plugins.plugin_utils.mixed import mixed_releases
+from ansible_collections.daskops.cluster.plugins.plugin_utils.mixed import mixed_releases as mixed
 
 PYTHON = {"executable": "/usr/bin/python3", "version": "3.11.2", "machine": "x86_64", "prefix": "/usr"}
 #: Seconds since the epoch of 2026-11-28 14:00:03 UTC, and a minute later.
@@ -21,24 +21,25 @@ def host(name, release, environment="e1", staged=FIRST, python=PYTHON, **variabl
         "services": {"worker": {"dask-worker@1.service": f"{release}.{name}"}, "scheduler": {}},
     }
     looked = {"python": python, "current": current}
-    return {
-        "inventory_hostname": name,
-        "__dask_host": looked,
-        "__dask_release": current,
-        "other": object(),
-        **variables,
-    }
+    return {"name": name, "seen": looked, "release": current, "variables": {"other": object(), **variables}}
+
+
+def mixed_releases(hosts):
+    """The sentence about hosts, each as `host` makes it."""
+    by_name = {about["name"]: about for about in hosts}
+    return mixed(*({name: about[part] for name, about in by_name.items()} for part in ("seen", "release", "variables")))
 
 
 def test_hosts_of_one_change():
     assert mixed_releases([]) == []
-    assert mixed_releases([host("a", "r1"), host("b", "r1", dask_worker_count=2), {"inventory_hostname": "c"}]) == []
+    assert mixed_releases([host("a", "r1"), host("b", "r1", dask_worker_count=2)]) == []
 
 
 def test_two_runs_at_once():
     """One host was put back by the first run after the second had changed it."""
     hosts = [host("a", "r1"), host("b", "r2", staged=SECOND), host("c", "r2", staged=SECOND)]
-    (sentence,) = mixed_releases([dict(one, dask_config={"x": 1}) for one in hosts])
+    hosts = [{**one, "variables": {**one["variables"], "dask_config": {"x": 1}}} for one in hosts]
+    (sentence,) = mixed_releases(hosts)
     assert "r1 on a (change of 2026-11-28 14:00:03 UTC); r2 on b, c (change of 2026-11-28 14:01:03 UTC)" in sentence
     assert "Run site.yml" in sentence
 
@@ -65,15 +66,15 @@ def test_the_lock_is_the_same_for_all_hosts_whatever_else_they_have():
 
 def test_a_run_that_changes_hosts_is_judged_by_what_they_are_to_run():
     hosts = [host("a", "r1"), host("b", "r1")]
-    new = host("a", "r2")["__dask_release"]
-    (sentence,) = mixed_releases([dict(hosts[0], __dask_release=new), hosts[1]])
+    new = host("a", "r2")["release"]
+    (sentence,) = mixed_releases([dict(hosts[0], release=new), hosts[1]])
     assert "; r2 on a. " in sentence
-    assert mixed_releases([dict(one, __dask_release=new) for one in hosts]) == []
+    assert mixed_releases([dict(one, release=new) for one in hosts]) == []
 
 
 def test_hosts_that_were_not_looked_at_or_have_no_workers():
-    lost = {"inventory_hostname": "b", "__dask_host": {"unreachable": True}}
-    blank = {"inventory_hostname": "c", "__dask_host": {"python": PYTHON, "current": {}}}
+    lost = {"name": "b", "seen": {"unreachable": True}, "release": {}, "variables": {}}
+    blank = {"name": "c", "seen": {"python": PYTHON, "current": {}}, "release": {}, "variables": {}}
     scheduler = host("d", "r2")
-    scheduler["__dask_release"]["services"].pop("worker")
+    scheduler["release"]["services"].pop("worker")
     assert mixed_releases([host("a", "r1"), lost, blank, scheduler]) == []

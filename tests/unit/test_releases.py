@@ -9,7 +9,6 @@ import sys
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.action.plan_rollback import told, way_back
-from ansible_collections.daskops.cluster.plugins.filter.expected_workers import expected_workers
 from ansible_collections.daskops.cluster.plugins.module_utils import releases as releases_module
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     prune,
@@ -427,25 +426,6 @@ def test_host_whose_part_was_another_is_refused():
     targets, (problem,) = way_back({"both": host(NEW, before)})
     assert targets == {}
     assert problem.startswith("both: before the latest change there was no scheduler, or no worker")
-
-
-# Which workers a host should have
-
-
-def test_workers_of_the_release_to_come_are_expected():
-    variables = {"inventory_hostname": "node1", "__dask_host": {"current": OLD}}
-    assert expected_workers([{**variables, "__dask_release": release("new", 2, worker="x")}]) == [
-        {"name": "node1-1", "release": "x"}
-    ]
-    assert expected_workers([variables]) == [{"name": "node1-1", "release": "w"}]
-
-
-def test_host_without_a_release_lacks_a_worker():
-    assert expected_workers([{"inventory_hostname": "node1", "__dask_host": {"current": {}}}]) == [{"name": "node1-1"}]
-
-
-def test_host_that_the_run_does_not_know_has_none():
-    assert expected_workers([{"inventory_hostname": "node1"}]) == []
 
 
 # What cannot be read

@@ -81,8 +81,8 @@ def test_the_same_content_and_no_other_gives_the_same_serial_number(change):
 # What hosts run
 
 
-def looked_at(name, *environments):
-    return {"inventory_hostname": name, "__dask_host": {"versions": list(environments)}}
+def looked_at(*environments):
+    return {"versions": list(environments)}
 
 
 def environment(release, **changes):
@@ -90,7 +90,8 @@ def environment(release, **changes):
 
 
 def test_hosts_that_run_the_same_are_named_together():
-    hosts = [looked_at("scheduler", environment("aa")), *(looked_at(f"worker{n}", environment("bb")) for n in (1, 2))]
+    worker = looked_at(environment("bb"))
+    hosts = {"scheduler": looked_at(environment("aa")), "worker1": worker, "worker2": worker}
     assert versions(hosts) == [
         f"Environment 0f3c5e9a7b1d: Python 3.11.2, lock {C}.",
         "Release aa on scheduler.",
@@ -101,21 +102,20 @@ def test_hosts_that_run_the_same_are_named_together():
 
 @pytest.mark.parametrize("change", [{"id": "1"}, {"lock": A}, {"python": "3.11.9"}, {"packages": {"dask": "2026.8.1"}}])
 def test_hosts_that_differ_stand_apart(change):
-    lines = versions([looked_at("worker1", environment("bb")), looked_at("worker2", environment("bb", **change))])
+    lines = versions({"worker1": looked_at(environment("bb")), "worker2": looked_at(environment("bb", **change))})
     assert sum(line.startswith("Environment ") for line in lines) == 2
     assert {"Release bb on worker1.", "Release bb on worker2."} <= set(lines)
 
 
 def test_many_hosts_are_named_only_where_everything_is_asked_for():
-    hosts = [looked_at(f"worker{number}", environment("bb")) for number in range(30)]
+    hosts = {f"worker{number}": looked_at(environment("bb")) for number in range(30)}
     assert versions(hosts)[1].endswith("worker19 and 10 more.")
     assert versions(hosts, packages=True)[1].endswith("worker28, worker29.")
 
 
 def test_what_is_not_known_is_said_to_be_unknown_and_a_host_that_is_not_reached_says_nothing():
-    lost = {"inventory_hostname": "lost", "__dask_host": {"unreachable": True}}
-    assert versions([lost, {"inventory_hostname": "other"}]) == []
-    assert versions([looked_at("old", environment("bb", lock=""))])[0].endswith("lock unknown.")
+    assert versions({"lost": {"unreachable": True}}) == []
+    assert versions({"old": looked_at(environment("bb", lock=""))})[0].endswith("lock unknown.")
 
 
 def test_a_service_counts_by_what_it_runs_and_one_that_is_stopped_by_what_it_would_start_with(tmp_path):

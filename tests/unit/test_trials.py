@@ -8,7 +8,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.filter.trials import SCHEDULER, trials
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import untried
 from ansible_collections.daskops.cluster.plugins.module_utils.trials import (
     at_release,
@@ -150,55 +149,7 @@ def test_values_that_may_be_secret():
     assert secret_values(ENVIRONMENT) == {'a "quoted" one', "0123456789abcdef"}
 
 
-# Who tries what
-
-
-def host(name, units, untried, shared="a", pools=None, gpu=""):
-    """Variables of a host: pool of each worker by unit."""
-    workers = [{"unit": unit, "pool": pool, "gpu": gpu, "nanny_port": None} for unit, pool in units.items()]
-    release = {
-        "untried": untried,
-        "settings": pools or {},
-        "services": {"worker": {unit: f"{shared}.{name}" for unit in units}},
-    }
-    return {"inventory_hostname": name, "__dask_plan": {"workers": workers}, "__dask_release": release}
-
-
-POOLS = ["dask-worker@a-1.service", "dask-worker@b-1.service"]
-ONE, TWO = "dask-worker@1.service", "dask-worker@2.service"
-
-
-def test_hosts_with_the_same_settings_try_them_once():
-    hosts = [host(f"node{number}", {ONE: "", TWO: ""}, [ONE, TWO]) for number in range(100)]
-    assert trials(hosts) == {"node0": {"scheduler": False, "workers": [ONE]}}
-
-
-def test_every_other_setting_is_tried():
-    settings = {"dask_worker_": "x"}
-    hosts = [
-        host("node1", {ONE: ""}, [ONE]),
-        host("node2", {ONE: ""}, [ONE], shared="b"),
-        host("node3", {ONE: ""}, [ONE], pools=settings),
-        host("node4", {ONE: ""}, [ONE], pools=settings),
-        host("node5", dict(zip(POOLS, "ab")), POOLS),
-        host("node6", {ONE: ""}, []),
-    ]  # fmt: skip
-    found = trials(hosts)
-    assert list(found) == ["node1", "node2", "node3", "node5"]
-    assert found["node5"]["workers"] == POOLS
-
-
-def test_scheduler_is_tried_where_it_is():
-    both = host("head", {ONE: ""}, ["dask-scheduler.service"])
-    assert trials([both]) == {"head": {"scheduler": True, "workers": []}}
-
-
-def test_workers_with_gpus_are_not_tried():
-    assert trials([host("node1", {ONE: ""}, [ONE], gpu="0")]) == {}
-
-
-def test_unchanged_hosts_try_nothing():
-    assert trials([host("node1", {ONE: ""}, []), {"inventory_hostname": "node2"}]) == {}
+SCHEDULER, ONE = "dask-scheduler.service", "dask-worker@1.service"
 
 
 def test_scheduler_that_was_tried_is_not_tried_again(tmp_path):

@@ -1,0 +1,55 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: by_host
+short_description: A variable of several hosts
+version_added: "0.1.0"
+author:
+  - The daskops.cluster authors
+description:
+  - Collects the values that a variable has on hosts, such as what a task has registered. No other variable is evaluated.
+options:
+  _input:
+    description: Names of hosts.
+    type: list
+    elements: str
+    required: true
+  _hostvars:
+    description: C(hostvars).
+    type: dict
+    required: true
+  _name:
+    description: Name of the variable.
+    type: str
+    required: true
+positional: _hostvars, _name
+"""
+
+EXAMPLES = r"""
+- name: Show what the hosts run
+  ansible.builtin.debug:
+    msg: "{{ ansible_play_hosts_all | daskops.cluster.by_host(hostvars, 'looked') | daskops.cluster.versions }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Value by host. Hosts without the variable are left out.
+  type: dict
+"""
+
+
+def by_host(hosts, hostvars, name):
+    """The values of a variable by host, of those ``hosts`` that have it."""
+    variables = {host: hostvars[host] for host in hosts}
+    return {host: known[name] for host, known in variables.items() if name in known}
+
+
+class FilterModule:
+    """Ansible looks here for the filter."""
+
+    def filters(self):
+        return {"by_host": by_host}
