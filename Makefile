@@ -63,6 +63,10 @@ lock: .venv/complete ## resolve the lock files anew
 	    --constraint roles/environment/files/default.txt --custom-compile-command 'make lock' \
 	    requirements/dev.in -o requirements/dev.txt
 
+.PHONY: generate
+generate: .venv/complete ## write what comes from the table of variables: argument specs, defaults, README
+	python tools/generate_settings
+
 # -- The demo ----------------------------------------------------------------------------------------------------------
 
 .PHONY: demo

@@ -25,17 +25,6 @@ MODULES = sorted(path.stem for path in (ROOT / "plugins/modules").glob("*.py") i
 # Variables
 
 
-def test_every_variable_is_documented_and_every_documented_one_exists():
-    assert sorted(SPEC) == sorted(DEFAULTS)
-
-
-@pytest.mark.parametrize("name", sorted(name for name, value in DEFAULTS.items() if "{{" not in str(value)))
-def test_documented_defaults_are_the_real_ones(name):
-    documented, real = SPEC[name]["default"], DEFAULTS[name]
-    assert documented == (str(real) if SPEC[name]["type"] in ("str", "path") else real)
-    assert real in SPEC[name].get("choices", [real])
-
-
 def texts():
     """Path, and parsed YAML or text, of what roles and playbooks are made of; documentation of variables is none of it."""
     for path in sorted([*ROOT.glob("roles/*/*/*"), *ROOT.glob("playbooks/**/*")]):
