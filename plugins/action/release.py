@@ -13,7 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import is_secret
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import package_differences
-from ansible_collections.daskops.cluster.plugins.plugin_utils.manifest import digest, make_manifest
+from ansible_collections.daskops.cluster.plugins.plugin_utils.manifest import digest, make_manifest, units_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import plain
 
 
@@ -27,7 +27,9 @@ class ActionModule(ActionBase):
         arguments = plain(self._task.args)
         variables = arguments.get("environment_variables")
         files = _merged(file for entry in arguments["files"] for file in self._files(entry, task_vars))
-        manifest = make_manifest(arguments["environment"], files, arguments["services"])
+        manifest = make_manifest(
+            arguments["environment"], files, arguments["services"], arguments["ports"], arguments["tls"]
+        )
         for service, about in manifest["services"].items():
             # Read by systemd when the service starts: what a process reports is what it was started from.
             content = f"DASKOPS_RELEASE={about['release']}\n"
@@ -65,14 +67,7 @@ class ActionModule(ActionBase):
             kind: {name: about["release"] for name, about in manifest["services"].items() if about["kind"] == kind}
             for kind in kinds
         }
-        result["units"] = {
-            kind: {
-                file["path"].split("/", 1)[1]: file["content"]
-                for file in files
-                if file["path"].startswith("systemd/") and file["kind"] == kind
-            }
-            for kind in kinds
-        }
+        result["units"] = {kind: units_of(files, kind) for kind in kinds}
         return result
 
     def _files(self, entry, task_vars):

@@ -1,13 +1,10 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The releases and environments on a host, as they were staged.
+"""The releases and environments on a host.
 
 Below the collection's directory on the host (``home``) lie ``environments/ID`` and ``releases/ID``; ``current`` is a link to
-the release that the host runs. Releases do not change, but three things are kept with one: the time of its
-``manifest.json`` is when, by the controller's clock, the change began that it belongs to; its link ``previous`` leads to
-the release that it took over from; and there is a link ``served-KIND`` once all services of the kind have served with it,
-and a link ``tried-KIND`` once they were tried with it, beside what ran.
+the release that the host runs. Releases do not change. What happened to them is in the host's history.
 """
 
 from __future__ import annotations
@@ -19,7 +16,14 @@ import os
 import re
 import shutil
 import time
+from typing import Any, Mapping
 
+from ansible_collections.daskops.cluster.plugins.module_utils.history import (
+    current_release,
+    forget_removed,
+    read_history,
+)
+from ansible_collections.daskops.cluster.plugins.module_utils.takeover import completed_manifest
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import read_text
 
 #: Bytes of a manifest or a description of an environment. Those of large hosts have some 100 KiB.
@@ -36,13 +40,13 @@ VALIDATOR = "fastjsonschema.whl"
 TESTS = "/site-packages/.*/tests?/"
 
 
-def is_secret(path):
+def is_secret(path: str) -> bool:
     """Whether a file of a release is for root alone: the environment of services, which systemd reads, may hold secrets."""
     return path.startswith("services/")
 
 
-def read_release(path):
-    """What is needed to run a release again.
+def read_release(path: str) -> dict[str, Any]:
+    """What the manifest of a release says.
 
     Parameters
     ----------
@@ -52,45 +56,48 @@ def read_release(path):
     Returns
     -------
     dict
-        ``id``, ``environment``, ``staged`` (seconds since the epoch), ``served`` (the kinds whose services have served with
-        it), ``services`` (release by unit) and ``units`` (content by path below systemd's directory), both by kind; empty if
-        there is none.
+        ``id``, ``environment``, ``tls``, ``ports`` by unit, and by kind ``services`` (release by unit) and ``unit_digests``
+        (digest by path below systemd's directory); empty if there is no release.
     """
     try:
-        return _read_release(path)
-    # Without a manifest, or where a power cut or an editor has damaged it, there is no release, and it is staged again.
+        manifest = json.loads(read(os.path.join(path, "manifest.json")))
+        services: dict[str, dict[str, str]] = {}
+        for name, about in manifest["services"].items():
+            services.setdefault(text(about["kind"]), {})[name] = text(about["release"])
+        manifest = completed_manifest(path, manifest)
+        return {
+            "id": text(manifest["id"]),
+            "environment": text(manifest["environment"]),
+            "tls": bool(manifest["tls"]),
+            "ports": {unit: [int(port) for port in ports] for unit, ports in manifest["ports"].items()},
+            "services": services,
+            "unit_digests": {
+                kind: {path: text(digest) for path, digest in manifest["units"].get(kind, {}).items()}
+                for kind in services
+            },
+        }
+    # A manifest that is missing, or that a power cut or an editor has damaged: the release is staged again.
     except (AttributeError, KeyError, OSError, TypeError, ValueError):
         return {}
 
 
-def _read_release(path):
-    file = os.path.join(path, "manifest.json")
-    manifest = json.loads(read(file))
-    services, units = {}, {}
-    for name, about in manifest["services"].items():
-        services.setdefault(text(about["kind"]), {})[name] = text(about["release"])
-    for kind in services:
-        root = os.path.join(path, "systemd")
-        files = glob.glob(f"{root}/dask-{kind}*") + glob.glob(f"{root}/dask-{kind}*/*")
-        units[kind] = {os.path.relpath(file, root): read(file) for file in files if os.path.isfile(file)}
+def read_units(home: str, release: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Content of the files for systemd of a release, by kind and path below systemd's directory."""
+    root = os.path.join(home, "releases", release["id"], "systemd")
     return {
-        "id": text(manifest["id"]),
-        "environment": text(manifest["environment"]),
-        "staged": int(os.stat(file).st_mtime),
-        "served": sorted(kind for kind in services if os.path.islink(os.path.join(path, f"served-{kind}"))),
-        "services": services,
-        "units": units,
+        kind: {path: read(os.path.join(root, path)) for path in paths}
+        for kind, paths in release["unit_digests"].items()
     }
 
 
-def text(value):
+def text(value: Any) -> str:
     """The value, which has to be a text; raises TypeError."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
     return value
 
 
-def read_environment(path):
+def read_environment(path: str) -> dict[str, Any]:
     """What was written down when an environment was built: its id, lock, Python and packages; empty if there is none."""
     try:
         description = json.loads(read(os.path.join(path, "environment.json")))
@@ -100,27 +107,38 @@ def read_environment(path):
     return description if isinstance(packages, dict) and isinstance(description.get("python"), str) else {}
 
 
-def read_usable_environment(path):
+def read_usable_environment(path: str) -> dict[str, Any]:
     """What `read_environment` tells of an environment whose interpreter is still there; empty if it is not."""
     return read_environment(path) if os.access(os.path.join(path, "bin", "python"), os.X_OK) else {}
 
 
-def read(path):
+def read(path: str) -> str:
     """The text of a file of the collection."""
     return read_text(path, LIMIT)
 
 
-def read_releases(home):
-    """What `read_release` tells of all releases on the host, by id."""
-    releases = {}
+def read_releases(home: str) -> dict[str, dict[str, Any]]:
+    """All releases on the host by id, as `read_release` returns them, with what the history says of each.
+
+    These keys come from the history: ``staged`` (start of the change, in seconds since the epoch), ``previous`` (id of the
+    release that it took over from, or empty), ``served`` and ``tried`` (kinds of service, sorted).
+    """
+    releases, history = {}, read_history(home)
     for path in glob.glob(os.path.join(home, "releases", "*")):  # not the hidden ones, which are incomplete
-        release = read_release(path)
+        release, name = read_release(path), os.path.basename(path)
         if release:
-            releases[os.path.basename(path)] = release
+            entry = history.entry(name)
+            releases[name] = {
+                **release,
+                "staged": entry.staged,
+                "previous": entry.previous,
+                "served": sorted(entry.served),
+                "tried": sorted(entry.tried),
+            }
     return releases
 
 
-def untried(home, services):
+def untried(home: str, services: Mapping[str, str]) -> list[str]:
     """The services whose release has not been started on the host so far, or never came up.
 
     Parameters
@@ -135,26 +153,30 @@ def untried(home, services):
     list of str
         Their units, sorted.
     """
-    started = set()
-    for name, release in read_releases(home).items():
-        for kind, wanted in release["services"].items():
-            marks = (os.path.join(home, "releases", name, f"{mark}-{kind}") for mark in ("served", "tried"))
-            if any(os.path.islink(mark) for mark in marks):
-                started.update(wanted.values())
+    started = {
+        service
+        for release in read_releases(home).values()
+        for kind, wanted in release["services"].items()
+        if kind in release["served"] or kind in release["tried"]
+        for service in wanted.values()
+    }
     return sorted(unit for unit, release in services.items() if release not in started)
 
 
-def releases_to_keep(releases, current, previous, running, keep):
+def releases_to_keep(
+    releases: Mapping[str, Mapping[str, Any]],
+    current: str,
+    running: set[str | None],
+    keep: int,
+) -> set[str]:
     """The releases that a host still needs. A pure function.
 
     Parameters
     ----------
     releases : dict
-        What `read_release` tells of each, by id.
+        As `read_releases` returns them.
     current : str
         Id of the one that the host runs.
-    previous : dict
-        Id of the release before, by id.
     running : set of str
         Releases of the services that run.
     keep : int
@@ -166,9 +188,10 @@ def releases_to_keep(releases, current, previous, running, keep):
     set of str
         Their ids. Those that a service runs and those that were staged after the current one are kept in any case.
     """
-    kept = [current]
-    while previous.get(kept[-1]) in releases and previous[kept[-1]] not in kept:
-        kept.append(previous[kept[-1]])
+    kept, before = [current], releases[current]["previous"]
+    while before in releases and before not in kept:
+        kept.append(before)
+        before = releases[before]["previous"]
     newest = sorted(releases, key=lambda name: releases[name]["staged"], reverse=True)
     kept += [name for name in newest if name not in kept]
     needed = set(kept[: max(keep, 2)])
@@ -179,7 +202,7 @@ def releases_to_keep(releases, current, previous, running, keep):
     return needed
 
 
-def environments_in_use(environments):
+def environments_in_use(environments: str) -> set[str]:
     """Ids of the environments that any process has loaded something from, be it a service or a user's session.
 
     Any process may map files of any names, in any encoding, and many of them.
@@ -189,7 +212,7 @@ def environments_in_use(environments):
     TimeoutError
         If that takes longer than `PATIENCE` seconds.
     """
-    used = set()
+    used: set[str] = set()
     pattern = re.compile(re.escape(os.fsencode(os.path.realpath(environments))) + rb"/([\w.-]+)/")
     deadline = time.monotonic() + PATIENCE
     for path in glob.glob("/proc/[0-9]*/maps"):
@@ -204,7 +227,7 @@ def environments_in_use(environments):
     return used
 
 
-def prune(home, running, keep):
+def prune(home: str, running: set[str | None], keep: int) -> list[str]:
     """Remove the releases and environments that a host does not need any more.
 
     Parameters are those of `releases_to_keep`.
@@ -218,11 +241,7 @@ def prune(home, running, keep):
     for path in [path for root in roots.values() for path in glob.glob(f"{root}/.removed-*")]:
         shutil.rmtree(path, ignore_errors=True)  # of a run that was cut off
     releases = read_releases(home)
-    link = os.path.join(home, "current")
-    current = os.path.basename(os.path.realpath(link))
-    previous = {name: os.path.realpath(os.path.join(roots["releases"], name, "previous")) for name in releases}
-    previous = {name: os.path.basename(path) for name, path in previous.items()}
-    kept = releases_to_keep(releases, current, previous, running, keep)
+    kept = releases_to_keep(releases, current_release(home), running, keep)
     needed = {releases[name]["environment"] for name in kept}
     # One in use has a release as long as it stays, by which it goes later.
     used = environments_in_use(roots["environments"])
@@ -241,10 +260,11 @@ def prune(home, running, keep):
     removed += [os.path.join(roots["releases"], name) for name in sorted(set(releases) - kept)]
     for path in removed:
         shutil.rmtree(set_aside(path), ignore_errors=True)
+    forget_removed(home)
     return removed
 
 
-def set_aside(path):
+def set_aside(path: str) -> str:
     """Take a release or an environment out of the way, so that under its own name it is whole or not there at all.
 
     Returns

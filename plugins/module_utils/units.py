@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 import re
+from typing import Mapping
 
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import lines, read_text
 
@@ -104,13 +106,24 @@ def unit_files(kind):
     return files
 
 
-def settings(text):
+def settings(text: str) -> list[str]:
     """What systemd reads of a file: its lines without comments."""
     stripped = (line.strip() for line in lines(text))
     return [line for line in stripped if line and not line.startswith(("#", ";"))]
 
 
-def same_unit(unit, files, others):
-    """Whether a service is the same by two sets of files, contents by relative path."""
+def unit_digest(text: str) -> str:
+    """A short name of what systemd reads of a file, the same whatever its comments say."""
+    return hashlib.sha256("\n".join(settings(text)).encode()).hexdigest()[:12]
+
+
+def unit_digests(files: Mapping[str, str]) -> dict[str, str]:
+    """The digest of each of ``files``, content by relative path."""
+    return {path: unit_digest(content) for path, content in files.items()}
+
+
+def same_unit(unit: str, digests: Mapping[str, str], others: Mapping[str, str]) -> bool:
+    """Whether a service is the same by two sets of files, digests by relative path."""
+    nothing = unit_digest("")
     paths = [path for path in OURS[kind_of(unit)] if path.endswith(".service")] + [f"{unit}.d/daskops.conf"]
-    return all(settings(files.get(path, "")) == settings(others.get(path, "")) for path in paths)
+    return all(digests.get(path, nothing) == others.get(path, nothing) for path in paths)

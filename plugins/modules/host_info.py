@@ -370,6 +370,7 @@ import pwd
 import re
 import socket
 import time
+from typing import Any, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user, changeable
@@ -379,17 +380,20 @@ from ansible_collections.daskops.cluster.plugins.module_utils.certificates impor
     loaded_certificates,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import foreign_firewalls
+from ansible_collections.daskops.cluster.plugins.module_utils.history import current_release
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     read_environment,
-    read_release,
     read_releases,
+    read_units,
     read_usable_environment,
 )
+from ansible_collections.daskops.cluster.plugins.module_utils.restarts import OTHER_UNIT
 from ansible_collections.daskops.cluster.plugins.module_utils.units import (
     kind_of,
     same_unit,
     shown_services,
+    unit_digests,
     unit_files,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import lines, printable, read_text
@@ -413,9 +417,6 @@ NETWORK_DEVICES = "/sys/class/net"
 SELINUX_ENFORCED = "/sys/fs/selinux/enforce"
 SELINUX_CONNECT = "/sys/fs/selinux/booleans/httpd_can_network_connect"
 GPUS = "/proc/driver/nvidia/gpus"
-
-# What is added to a service's release where systemd would start it from other settings.
-OTHER_UNIT = " (another unit)"
 
 # What the role `firewall` writes first and removes last.
 FIREWALLS = {
@@ -624,8 +625,19 @@ def serving(scheduler, current, releases):
 
 def other_unit(unit, release, releases):
     """What is added to a service's release where systemd would start it from other settings than the release's own."""
-    wanted = release_of(unit, release, releases).get("units", {}).get(kind_of(unit))
-    return "" if wanted is None or same_unit(unit, unit_files(kind_of(unit)), wanted) else OTHER_UNIT
+    wanted = release_of(unit, release, releases).get("unit_digests", {}).get(kind_of(unit))
+    return "" if wanted is None or same_unit(unit, unit_digests(unit_files(kind_of(unit))), wanted) else OTHER_UNIT
+
+
+def described(home: str, release: Mapping[str, Any]) -> dict[str, Any]:
+    """What the controller needs in order to let a host run a release again; empty if there is none."""
+    if not release:
+        return {}
+    try:
+        units = read_units(home, release)
+    except (OSError, ValueError):  # a file of the release is missing or damaged: it is staged again
+        return {}
+    return {**{key: release[key] for key in ("id", "environment", "staged", "served", "services")}, "units": units}
 
 
 def versions(environments, runs, current, releases):
@@ -738,13 +750,6 @@ def firewall(module):
     }
 
 
-def encrypted(release):
-    """Whether the services of a release speak TLS alone; None if there is no release."""
-    kinds = ("scheduler", "worker")
-    texts = [read(os.path.join(release, kind, "dask_configuration.yaml")) for kind in kinds]
-    return any("require-encryption: true" in text for text in texts) if any(texts) else None
-
-
 def authorities(home):
     """SHA-256 of the certificates of the authorities that services trust; none where the file is damaged."""
     try:
@@ -773,12 +778,13 @@ def main():
     )
     started = time.time()
     scheduler_host, scheduler_port = module.params["scheduler_host"], module.params["scheduler_port"]
-    link = os.path.join(module.params["home"], "current")
-    current, releases = read_release(link), read_releases(module.params["home"])
+    home = module.params["home"]
+    releases = read_releases(home)
+    current = releases.get(current_release(home), {})
     states = shown_services(module) if os.path.isdir(SYSTEMD) else {}
     runs = running(states, releases)
     scheduler = (runs.get("dask-scheduler.service") or "").replace(OTHER_UNIT, "")
-    environments = os.path.join(module.params["home"], "environments")
+    environments = os.path.join(home, "environments")
     # Not the hidden ones, which are incomplete.
     usable = {os.path.basename(path): read_usable_environment(path) for path in glob.glob(f"{environments}/*")}
     cpus = sorted(os.sched_getaffinity(0))
@@ -790,7 +796,7 @@ def main():
         memory=memory(),
         systemd=os.path.isdir(SYSTEMD),
         python=look_at_python(module),
-        changeable=changeable(module.params["user"], module.params["home"]),
+        changeable=changeable(module.params["user"], home),
         file_systems={
             path: {**file_system(path), "exists": os.path.exists(path), "writable": writable(module, path)}
             for path in module.params["paths"]
@@ -807,17 +813,17 @@ def main():
         firewall=firewall(module),
         running=runs,
         scheduler_environment=release_of("dask-scheduler.service", scheduler, releases).get("environment", ""),
-        serving=serving(scheduler, current, releases),
-        current=current,
-        previous=read_release(os.path.join(link, "previous")),
+        serving=described(home, serving(scheduler, current, releases)),
+        current=described(home, current),
+        previous=described(home, releases.get(current.get("previous", ""), {})),
         unfinished=unfinished(current, releases),
         account=account(module.params["user"]),
-        encrypted=encrypted(link),
+        encrypted=current.get("tls"),
         certificates={
-            "installed": installed_files(os.path.join(module.params["home"], "tls")),
+            "installed": installed_files(os.path.join(home, "tls")),
             "loaded": loaded_certificates(states),
         },
-        authorities=authorities(module.params["home"]),
+        authorities=authorities(home),
         environments={name: about for name, about in usable.items() if about},
         versions=versions(environments, runs, current, releases),
         clock=[started, time.time()],

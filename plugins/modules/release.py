@@ -44,6 +44,15 @@ options:
     description: Kind (C(scheduler) or C(worker)) by name of the systemd unit.
     type: dict
     required: true
+  ports:
+    description: C(port) and C(unit) of each port of the host's services, as M(daskops.cluster.plan_host) planned them.
+    type: list
+    elements: dict
+    required: true
+  tls:
+    description: Whether the services use TLS.
+    type: bool
+    required: true
   user:
     description: User that the services run as, and the check.
     type: str
@@ -156,6 +165,10 @@ EXAMPLES = r"""
     staged: "{{ now().timestamp() | int }}"
     services:
       dask-scheduler.service: scheduler
+    ports:
+      - port: 8786
+        unit: dask-scheduler.service
+    tls: true
     user: dask
     check:
       - kind: scheduler
@@ -199,7 +212,6 @@ units:
 """
 
 import contextlib
-import glob
 import hashlib
 import json
 import os
@@ -212,11 +224,10 @@ import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.directories import become
+from ansible_collections.daskops.cluster.plugins.module_utils.history import note_change, take_over_history
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     VALIDATOR,
     is_secret,
-    read_release,
-    read_releases,
     set_aside,
     untried,
 )
@@ -254,43 +265,12 @@ def write_tree(directory, files):
             file.write(content)
 
 
-def stamp(release, staged):
-    """Note when the change began that the release in this directory belongs to."""
-    os.utime(os.path.join(release, "manifest.json"), (staged, staged))
-
-
-def is_old(release, current):
-    """Whether a staged release, which is not the current one, dates from an earlier change: it is wanted once more.
-
-    One that was staged after the current one is left from a run that was cut off, which this run continues.
-    """
-    return release["id"] != current.get("id") and release["staged"] <= current.get("staged", 0)
-
-
-def keep_history(old, new):
-    """Take over what is kept with a release: one that somebody has changed by hand is written anew."""
-    for path in [
-        os.path.join(old, "previous"),
-        *glob.glob(os.path.join(old, "served-*")),
-        *glob.glob(os.path.join(old, "tried-*")),
-    ]:
-        if os.path.islink(path):
-            os.symlink(os.readlink(path), os.path.join(new, os.path.basename(path)))
-
-
 def replace(final, partial):
     """Let ``partial`` appear as ``final``, which a link may lead to."""
     removed = set_aside(final) if os.path.isdir(final) else None
     os.rename(partial, final)
     if removed:
         shutil.rmtree(removed, ignore_errors=True)
-
-
-def abandon_newer(home, current):
-    """File the releases that were staged after the current one under its change: they are wanted no more."""
-    for name, release in read_releases(home).items():
-        if release["staged"] > current["staged"]:
-            stamp(os.path.join(home, "releases", name), current["staged"])
 
 
 # Lines of a service's environment that are the collection's own, and no secrets.
@@ -534,14 +514,11 @@ def stage(module):
     environment = os.path.join(home, "environments", manifest["environment"])
     link = os.path.join(final, "environment")
     current = os.path.join(home, "current")
-    before, running = read_release(final), read_release(current)
     services = {unit: about["release"] for unit, about in manifest["services"].items()}
     new = untried(home, services) if module.params["trial"] else []
     if read_tree(final) == files and os.path.islink(link) and os.readlink(link) == environment:
-        if not module.check_mode and is_old(before, running):
-            stamp(final, module.params["staged"])
-        if not module.check_mode and running.get("id") == manifest["id"]:
-            abandon_newer(home, running)
+        if not module.check_mode:
+            note_change(home, manifest["id"], module.params["staged"])
         module.exit_json(changed=False, untried=new)
     if not os.path.exists(os.path.join(environment, "environment.json")):
         if not (module.check_mode and module.params["environment_built"]):
@@ -556,19 +533,17 @@ def stage(module):
         partial = os.path.join(home, "releases", f".partial-{manifest['id']}")
         # Of a run that was cut off.
         shutil.rmtree(partial, ignore_errors=True)
+        take_over_history(home)
         try:
             write_tree(partial, files)
-            stamp(partial, module.params["staged"])
             os.symlink(environment, os.path.join(partial, "environment"))
-            if before:
-                keep_history(final, partial)
-                if not is_old(before, running):
-                    stamp(partial, before["staged"])
             os.sync()
             replace(final, partial)
         except OSError:
             shutil.rmtree(partial, ignore_errors=True)
             raise
+        # A run that is cut off before this is repeated: a release without a history belongs to no change yet.
+        note_change(home, manifest["id"], module.params["staged"])
     module.exit_json(changed=True, untried=new, diff=differences(read_tree(current), files))
 
 

@@ -115,17 +115,18 @@ pruned:
   returned: changed, unless in check mode or to stop services
 """
 
-import contextlib
 import glob
 import os
-import re
 import time
+from typing import Any, Iterable, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.daskops.cluster.plugins.module_utils.history import note_switch, note_use
 from ansible_collections.daskops.cluster.plugins.module_utils.host_lock import HostLockError, take_lock
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
-from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune, read, read_release
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune, read, read_release, read_releases
 from ansible_collections.daskops.cluster.plugins.module_utils.replacement import Replacement, unlink
+from ansible_collections.daskops.cluster.plugins.module_utils.restarts import OTHER_UNIT, changes
 from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import explain, reported
 from ansible_collections.daskops.cluster.plugins.module_utils.units import (
     SYSTEMD,
@@ -134,6 +135,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.units import (
     same_unit,
     settings,
     show_units,
+    unit_digests,
     unit_files,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable
@@ -201,14 +203,9 @@ class Host:
         return printable(self.module.run_command(command)[1].strip())
 
 
-def ports_of(release, units):
-    """The ports that services are to have, as a release's files tell."""
-    found = set()
-    for unit in units:
-        with contextlib.suppress(OSError):  # one that the release does not know
-            text = read(os.path.join(release, "services", f"{unit}.env"))
-            found.update(re.findall(r"(?:-port |--dashboard-address \S+:)(\d+)", text))
-    return found
+def ports_of(release: Mapping[str, Any], units: Iterable[str]) -> set[int]:
+    """The ports on which services of a release listen."""
+    return {port for unit in units for port in release.get("ports", {}).get(unit, [])}
 
 
 class NotReady(Exception):
@@ -268,31 +265,29 @@ class Activation:
             self.wanted, self.target = {}, self.linked
             self.units = self.files if self.state == "stopped" else {}
 
-        self.mark = Replacement()
-        mark = os.path.join(self.target, f"served-{self.kind}")
-        if not self.stopping and not os.path.islink(mark):
-            self.mark.link(mark, "manifest.json")
-
+        self.releases = read_releases(host.home)
         states = host.show(sorted({*self.wanted, *host.services(self.kind), self.boot}))
         self.running = running_services(states)
         self.active = states[self.boot]["ActiveState"] == "active"
         self.enabled = states[self.boot]["UnitFileState"] == "enabled"
         self.at_boot = self.enabled if self.state == "stopped" else self.state != "absent"
-        self.removed = sorted(unit for unit in self.running if unit not in self.wanted)
-        self.restarted = sorted(
-            unit
-            for unit in self.wanted
-            if self.state == "restarted" or self.running.get(unit) != self.wanted[unit] or self.is_other_unit(unit)
-        )
+        digests, planned = unit_digests(self.files), unit_digests(self.units)
+        running = {
+            unit: f"{release}{OTHER_UNIT}" if self.is_other_unit(unit, digests, planned) else release
+            for unit, release in self.running.items()
+        }
+        # A service that has to be restarted whatever it runs counts as one that does not run.
+        self.removed = changes(running, self.wanted).removed
+        self.restarted = changes({} if self.state == "restarted" else running, self.wanted).restarted
 
-    def is_other_unit(self, unit):
+    def is_other_unit(self, unit: str, digests: Mapping[str, str], planned: Mapping[str, str]) -> bool:
         """Whether systemd has started a service from other settings than it should, whatever release it says it runs.
 
         Where the scheduler is on the same host, a worker that lost it may have been started again from the new release,
         but still by the old unit.
         """
-        files = {**self.files, TEMPLATE: self.kept[unit]} if unit in self.kept else self.files
-        return not same_unit(unit, files, self.units)
+        kept = unit_digests({TEMPLATE: self.kept[unit]}) if unit in self.kept else {}
+        return not same_unit(unit, {**digests, **kept}, planned)
 
     @property
     def changed(self):
@@ -330,8 +325,8 @@ class Activation:
         """
         first, second = ((self.removed[half::2], self.restarted[half::2]) for half in (0, 1))
         staying = [unit for unit in [*second[0], *second[1]] if unit in self.running]
-        held = ports_of(self.linked, staying)
-        if not self.restarted or not staying or held & ports_of(self.target, first[1]):
+        held = ports_of(self.release_at(self.linked), staying)
+        if not self.restarted or not staying or held & ports_of(self.release_at(self.target), first[1]):
             return [(self.removed, self.restarted)]
         return [part for part in (first, second) if any(part)]
 
@@ -384,10 +379,6 @@ class Activation:
             for unit in self.still_running(number, parts) - self.kept.keys():
                 replacement.file(os.path.join(KEPT, unit), before)
         if number == 0 and self.linked != self.target:
-            before = self.taken_over_from()
-            if before:
-                previous = os.path.join(self.target, "previous")
-                replacement.link(previous, os.path.join("..", os.path.basename(before)))
             replacement.link(self.host.current, self.target)
         return replacement
 
@@ -400,8 +391,8 @@ class Activation:
         try:
             for replacement in replacements:
                 replacement.prepare()
-            if not self.stopping:
-                self.mark.prepare()
+            if self.linked != self.target:
+                note_switch(self.host.home, os.path.basename(self.target), self.taken_over_from())
         except OSError as error:
             what = "writing what systemd and the services read"
             raise NotSwitched(
@@ -444,21 +435,19 @@ class Activation:
             return f" Starting again what ran before failed, too: {why}"
         return f" Started again: {', '.join(before)}." if before else " No service ran before."
 
-    def taken_over_from(self):
-        """The release that the target notes as the one before it; empty if it notes none."""
-        # One that never served is nothing to go back to; the one before it is. One that only the workers have run, because
-        # the scheduler had work, has served.
-        before, release = self.linked, read_release(self.linked)
-        if not release.get("served"):
-            before = os.path.realpath(os.path.join(self.linked, "previous"))
-        if self.host.module.params["back"] or before == self.target or not read_release(before):
+    def release_at(self, path: str) -> Mapping[str, Any]:
+        """The release in a directory; empty if there is none."""
+        return self.releases.get(os.path.basename(path), {})
+
+    def taken_over_from(self) -> str:
+        """Id of the release that the target takes over from, for a later rollback; empty if there is none to go back to."""
+        # A release that never served is nothing to go back to; the one before it is. A release that only the workers have
+        # run, because the scheduler had work, has served.
+        linked = self.release_at(self.linked)
+        before = linked.get("id", "") if linked.get("served") else linked.get("previous", "")
+        if self.host.module.params["back"] or before == os.path.basename(self.target) or before not in self.releases:
             return ""
         return before
-
-    def note_that_it_serves(self):
-        """Mark the release: it is one to go back to."""
-        self.mark.prepare()
-        self.mark.commit()
 
     def stop(self, units, others=()):
         """Stop those of the services that run, and ``others``."""
@@ -522,11 +511,9 @@ def run(module):
             if not activation.stopping:
                 # Also those that were left alone: they may have been starting, or failing.
                 wait_until_ready(host, sorted(activation.wanted), module.params["start_timeout"])
-                activation.note_that_it_serves()
+                note_use(host.home, os.path.basename(activation.target), activation.kind, "served")
         except (NotReady, NotSwitched, SystemctlError) as error:
             module.fail_json(msg=str(error), **result)
-        finally:
-            activation.mark.discard()
         if activation.changed and not activation.stopping:
             result["pruned"] = host.prune(module.params["keep"])
     module.exit_json(**result)

@@ -99,6 +99,7 @@ import time
 import uuid
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.daskops.cluster.plugins.module_utils.history import note_use
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import read
 from ansible_collections.daskops.cluster.plugins.module_utils.trials import (
     PREFIX,
@@ -273,7 +274,8 @@ class Trial:
             self.look_at_pages()
         self.wait(list(self.units), deadline)
         if self.module.params["scheduler"]:
-            mark(self.release, "scheduler")
+            # A release that waits for a scheduler with work is not tried at every run.
+            note_use(self.module.params["home"], self.module.params["release"], "scheduler", "tried")
 
     def look_at_pages(self):
         """Ask for the scheduler's pages; raises `Failed` where one does not answer."""
@@ -310,12 +312,6 @@ class Trial:
         for name in self.units:
             for path in (f"{UNITS}/{name}.service", f"{RUNTIME_DIRECTORIES}/{name}.env"):
                 remove_file(path)
-
-
-def mark(release, kind):
-    """Note that the release was tried. One that waits for a scheduler with work is not tried at every run."""
-    with contextlib.suppress(FileExistsError):
-        os.symlink("manifest.json", os.path.join(release, f"tried-{kind}"))
 
 
 def remove_file(path):

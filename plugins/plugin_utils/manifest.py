@@ -14,16 +14,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from typing import Any, Iterable, Mapping, Sequence
 
 import yaml
+from ansible_collections.daskops.cluster.plugins.module_utils.units import unit_digests
 
 
-def digest(value, length=12):
+def digest(value: Any, length: int = 12) -> str:
     """The first ``length`` hexadecimal digits of the SHA-256 of ``value``, which JSON can write."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:length]
 
 
-def meaning(path, content):
+def meaning(path: str, content: str) -> str | list[str]:
     """What a service reads of a file: its data without comments and blank lines; the whole text of code.
 
     Comments are told from data as the reader does: a line that begins with ``#`` inside a text of YAML, or inside a quoted
@@ -42,9 +44,10 @@ def meaning(path, content):
     return [line for line in lines if line and not line.lstrip().startswith("#")]
 
 
-def variables(content):
+def variables(content: str) -> list[str]:
     """The assignments in an environment file of systemd, whose quoted values may have several lines."""
-    found, quoted = [], None
+    found: list[str] = []
+    quoted: str | None = None
     for line in content.split("\n"):
         if quoted is None and (not line.strip() or line.lstrip().startswith("#")):
             continue
@@ -61,7 +64,9 @@ def variables(content):
     return found
 
 
-def service_releases(environment, files, services):
+def service_releases(
+    environment: str, files: Sequence[Mapping[str, Any]], services: Mapping[str, str]
+) -> dict[str, str]:
     """The release of each service.
 
     Parameters
@@ -80,7 +85,7 @@ def service_releases(environment, files, services):
         ``KIND.OWN`` by unit name.
     """
 
-    def digest_of(kind, service, length):
+    def digest_of(kind: str, service: str | None, length: int) -> str:
         read = {
             f["path"]: meaning(f["path"], f["content"])
             for f in files
@@ -91,20 +96,50 @@ def service_releases(environment, files, services):
     return {service: f"{digest_of(kind, None, 12)}.{digest_of(kind, service, 4)}" for service, kind in services.items()}
 
 
-def make_manifest(environment, files, services):
+def make_manifest(
+    environment: str,
+    files: Sequence[Mapping[str, Any]],
+    services: Mapping[str, str],
+    ports: Iterable[Mapping[str, Any]],
+    tls: bool,
+) -> dict[str, Any]:
     """The manifest of a release, with its id.
 
-    Parameters are those of `service_releases`. The id covers every byte of every file.
+    Parameters
+    ----------
+    environment, files, services
+        As for `service_releases`. A file below ``systemd/`` also has ``kind``, the kind of service that it belongs to.
+    ports : list of dict
+        ``port`` and ``unit`` of each planned port, as `ports.describe` returns them.
+    tls : bool
+        Whether the services use TLS.
 
     Returns
     -------
     dict
-        ``id``, ``environment``, ``services`` (``kind`` and ``release`` by unit), ``files`` (SHA-256 by path).
+        ``id``, ``environment``, ``services`` (``kind`` and ``release`` by unit), ``files`` (SHA-256 by path), ``ports`` (by
+        unit), ``tls``, and ``units`` (digest by kind and path below systemd's directory).
     """
     releases = service_releases(environment, files, services)
-    manifest = {
+    content = {
         "environment": environment,
         "services": {name: {"kind": kind, "release": releases[name]} for name, kind in services.items()},
         "files": {f["path"]: hashlib.sha256(f["content"].encode()).hexdigest() for f in files},
     }
-    return {"id": digest(manifest), **manifest}
+    # The id covers every byte of every file, and nothing but that: the other keys follow from the files.
+    return {
+        "id": digest(content),
+        **content,
+        "ports": {name: sorted(port["port"] for port in ports if port["unit"] == name) for name in services},
+        "tls": tls,
+        "units": {kind: unit_digests(units_of(files, kind)) for kind in sorted(set(services.values()))},
+    }
+
+
+def units_of(files: Iterable[Mapping[str, Any]], kind: str) -> dict[str, str]:
+    """Content of the files for systemd that belong to a kind of service, by path below systemd's directory."""
+    return {
+        f["path"].partition("/")[2]: f["content"]
+        for f in files
+        if f["path"].startswith("systemd/") and f["kind"] == kind
+    }

@@ -6,6 +6,7 @@
 import copy
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.module_utils.units import unit_digest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.manifest import (
     digest,
     make_manifest,
@@ -21,7 +22,8 @@ BOTH = ["scheduler", "worker"]
 
 
 def file(path, content, kinds, service=None):
-    return {"path": path, "content": content, "kinds": kinds, "service": service}
+    kind = "scheduler" if "scheduler" in path else "worker"
+    return {"path": path, "content": content, "kinds": kinds, "kind": kind, "service": service}
 
 
 FILES = [
@@ -35,6 +37,12 @@ FILES = [
     *(file(f"services/{worker}.env", f"A={worker}\n", ["worker"], worker) for worker in WORKERS),
 ]
 PATHS = [f["path"] for f in FILES]
+PORTS = [
+    {"port": 8786, "unit": SCHEDULER},
+    {"port": 8900, "unit": WORKERS[0]},
+    {"port": 8800, "unit": WORKERS[0]},
+    {"port": 443, "unit": "nginx.service"},
+]
 
 
 def changed(path, change):
@@ -130,14 +138,15 @@ def test_any_byte_changes_the_id(path, position, character):
         at = position % (len(content) + 1)
         return content[:at] + character + content[at:]
 
-    before = make_manifest("environment", FILES, SERVICES)
-    after = make_manifest("environment", changed(path, insert), SERVICES)
+    before = make_manifest("environment", FILES, SERVICES, PORTS, True)
+    after = make_manifest("environment", changed(path, insert), SERVICES, PORTS, True)
     assert before["id"] != after["id"]
 
 
 @given(files=st.permutations(FILES), services=st.permutations(list(SERVICES.items())))
 def test_order_does_not_matter(files, services):
-    assert make_manifest("environment", files, dict(services)) == make_manifest("environment", FILES, SERVICES)
+    other = make_manifest("environment", files, dict(services), PORTS, True)
+    assert other == make_manifest("environment", FILES, SERVICES, PORTS, True)
 
 
 def test_one_more_worker_restarts_no_other():
@@ -158,8 +167,20 @@ def test_workers_that_are_set_up_alike_on_two_hosts_share_their_kinds_part():
 
 
 def test_a_manifest_says_what_it_is_made_of():
-    manifest = make_manifest("environment", FILES, SERVICES)
+    manifest = make_manifest("environment", FILES, SERVICES, PORTS, True)
     assert manifest["environment"] == "environment"
     assert {name: about["kind"] for name, about in manifest["services"].items()} == SERVICES
     assert sorted(manifest["files"]) == sorted(PATHS)
-    assert manifest["id"] == digest({key: value for key, value in manifest.items() if key != "id"})
+    assert manifest["ports"] == {SCHEDULER: [8786], WORKERS[0]: [8800, 8900], WORKERS[1]: []}
+    assert manifest["tls"] is True
+    assert {kind: list(units) for kind, units in manifest["units"].items()} == {
+        "scheduler": ["dask-scheduler.service"],
+        "worker": ["dask-worker@.service", "dask-workers.target"],
+    }
+    assert manifest["units"]["worker"]["dask-worker@.service"] == unit_digest("# A comment.\n[Service]\n")
+
+
+def test_id_covers_what_earlier_versions_covered():
+    # With another id for the same files, every cluster would be restarted by the next version.
+    manifest = make_manifest("environment", FILES, SERVICES, PORTS, True)
+    assert manifest["id"] == digest({key: manifest[key] for key in ("environment", "services", "files")})

@@ -10,22 +10,26 @@ import sys
 import pytest
 from ansible_collections.daskops.cluster.plugins.action.plan_rollback import told, way_back
 from ansible_collections.daskops.cluster.plugins.module_utils import releases as releases_module
+from ansible_collections.daskops.cluster.plugins.module_utils.history import (
+    current_release,
+    note_change,
+    note_switch,
+    note_use,
+    read_history,
+    take_over_history,
+)
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     prune,
     read_environment,
     read_release,
+    read_releases,
+    read_units,
     releases_to_keep,
     untried,
 )
-from ansible_collections.daskops.cluster.plugins.module_utils.units import same_unit
+from ansible_collections.daskops.cluster.plugins.module_utils.units import same_unit, unit_digest, unit_digests
 from ansible_collections.daskops.cluster.plugins.modules.host_info import release_of
-from ansible_collections.daskops.cluster.plugins.modules.release import (
-    abandon_newer,
-    differences,
-    is_old,
-    keep_history,
-    replace,
-)
+from ansible_collections.daskops.cluster.plugins.modules.release import differences, replace
 from ansible_collections.daskops.cluster.plugins.modules.services import Host
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +38,8 @@ from hypothesis import strategies as st
 def release(name, staged, environment="e1", worker="w"):
     """What `read_release` tells of a release; its worker's own release is ``worker``."""
     services = {"worker": {"dask-worker@1.service": worker}}
-    return {"id": name, "environment": environment, "staged": staged, "services": services, "units": {"worker": {}}}
+    told = {"id": name, "environment": environment, "staged": staged, "previous": ""}
+    return {**told, "services": services, "units": {"worker": {}}}
 
 
 # What to keep
@@ -43,23 +48,28 @@ RELEASES = {name: release(name, staged, worker=f"service-{name}") for staged, na
 CHAIN = {"f": "e", "e": "c", "c": "a"}  # b and d were left by runs that failed
 
 
+def chained(previous):
+    """`RELEASES`, with the release before some of them."""
+    return {name: {**about, "previous": previous.get(name, "")} for name, about in RELEASES.items()}
+
+
 @pytest.mark.parametrize(
     ("keep", "kept"), [(0, "fe"), (1, "fe"), (2, "fe"), (3, "fec"), (4, "feca"), (5, "fecad"), (9, "fecadb")]
 )
 def test_the_way_back_is_kept_first(keep, kept):
-    assert releases_to_keep(RELEASES, "f", CHAIN, set(), keep) == set(kept)
+    assert releases_to_keep(chained(CHAIN), "f", set(), keep) == set(kept)
 
 
 def test_what_runs_is_kept():
-    assert releases_to_keep(RELEASES, "f", CHAIN, {"service-b", None}, 1) == {"f", "e", "b"}
+    assert releases_to_keep(chained(CHAIN), "f", {"service-b", None}, 1) == {"f", "e", "b"}
 
 
 def test_what_is_still_to_come_is_kept():
-    assert releases_to_keep(RELEASES, "d", CHAIN, set(), 1) == {"d", "e", "f"}
+    assert releases_to_keep(chained(CHAIN), "d", set(), 1) == {"d", "e", "f"}
 
 
 def test_releases_that_took_turns_are_no_endless_way():
-    assert releases_to_keep(RELEASES, "f", {"f": "e", "e": "f"}, set(), 2) == {"f", "e"}
+    assert releases_to_keep(chained({"f": "e", "e": "f"}), "f", set(), 2) == {"f", "e"}
 
 
 @given(
@@ -69,7 +79,7 @@ def test_releases_that_took_turns_are_no_endless_way():
     keep=st.integers(0, 8),
 )
 def test_one_in_use_is_never_given_up(current, previous, running, keep):
-    kept = releases_to_keep(RELEASES, current, previous, running, keep)
+    kept = releases_to_keep(chained(previous), current, running, keep)
     assert current in kept
     assert {name for name in RELEASES if f"service-{name}" in running} <= kept
     assert len(kept) >= min(keep, len(RELEASES))
@@ -78,6 +88,7 @@ def test_one_in_use_is_never_given_up(current, previous, running, keep):
 @pytest.fixture
 def home(tmp_path):
     """A host's directory with releases a, b and c, the current one, of which each has its environment."""
+    take_over_history(str(tmp_path))
     for staged, name in enumerate("abc"):
         environment = tmp_path / "environments" / f"e-{name}"
         environment.mkdir(parents=True)
@@ -85,12 +96,14 @@ def home(tmp_path):
         directory = tmp_path / "releases" / name
         directory.mkdir(parents=True)
         services = {"dask-worker@1.service": {"kind": "worker", "release": f"service-{name}"}}
-        manifest = directory / "manifest.json"
-        manifest.write_text(json.dumps({"id": name, "environment": f"e-{name}", "services": services}))
-        os.utime(manifest, (staged, staged))
+        manifest = {"id": name, "environment": f"e-{name}", "services": services}
+        manifest.update(ports={"dask-worker@1.service": [8800 + staged]}, tls=True, units={"worker": {}})
+        (directory / "manifest.json").write_text(json.dumps(manifest))
+        note_change(str(tmp_path), name, staged)
         if name != "a":
-            (directory / "previous").symlink_to(f"../{chr(ord(name) - 1)}")
-    (tmp_path / "current").symlink_to(tmp_path / "releases/c")
+            note_switch(str(tmp_path), name, chr(ord(name) - 1))
+        (tmp_path / "current.new").symlink_to(directory)
+        (tmp_path / "current.new").rename(tmp_path / "current")
     return tmp_path
 
 
@@ -189,58 +202,80 @@ def test_as_many_are_kept_as_were_asked_for(home):
     assert names(home)["releases"] == ["a", "b", "c"]
 
 
-def test_release_tells_when_it_was_staged(home):
-    assert [read_release(str(home / "releases" / name))["staged"] for name in "abc"] == [0, 1, 2]
-    assert read_release(str(home / "current/previous"))["id"] == "b"
-    assert read_release(str(home / "releases/a/previous")) == {}
+def test_release_tells_what_its_manifest_and_the_history_say(home):
+    releases = read_releases(str(home))
+    assert [releases[name]["staged"] for name in "abc"] == [0, 1, 2]
+    assert [releases[name]["previous"] for name in "abc"] == ["", "a", "b"]
+    assert [releases[name]["ports"]["dask-worker@1.service"] for name in "abc"] == [[8800], [8801], [8802]]
+    assert current_release(str(home)) == "c"
+    (home / "current").unlink()
+    assert current_release(str(home)) == ""
+
+
+def test_units_of_a_release_are_read_by_its_manifest(home):
+    path = home / "releases/c/systemd/dask-worker@.service"
+    path.parent.mkdir()
+    path.write_text("[Service]\n")
+    (path.parent / "dask-worker-of-somebody").write_text("not in the manifest")
+    manifest = json.loads((home / "releases/c/manifest.json").read_text())
+    manifest["units"]["worker"][path.name] = unit_digest("[Service]\n")
+    (home / "releases/c/manifest.json").write_text(json.dumps(manifest))
+    assert read_units(str(home), read_releases(str(home))["c"]) == {"worker": {path.name: "[Service]\n"}}
 
 
 # Which change a release belongs to
 
 
-def test_release_that_is_wanted_once_more_belongs_to_the_new_change():
-    assert is_old(release("a", 1), release("b", 2))
-    assert is_old(release("a", 2), release("b", 2))
+def test_release_of_a_new_change_belongs_to_it(home):
+    (home / "releases/d").mkdir()
+    note_change(str(home), "d", 7)
+    assert read_history(str(home)).releases["d"].staged == 7
 
 
-def test_release_of_a_run_that_was_cut_off_still_belongs_to_its_change():
-    assert not is_old(release("b", 2), release("a", 1))
+def test_release_that_is_wanted_once_more_belongs_to_the_new_change(home):
+    note_change(str(home), "a", 7)
+    assert read_releases(str(home))["a"]["staged"] == 7
 
 
-def test_current_release_is_left_as_it_is():
-    assert not is_old(release("a", 1), release("a", 1))
-    assert not is_old(release("a", 1), {})
+def test_release_of_a_run_that_was_cut_off_still_belongs_to_its_change(home):
+    for began in (7, 8):
+        note_change(str(home), "b", began)
+    assert read_releases(str(home))["b"]["staged"] == 7
+
+
+def test_current_release_is_left_as_it_is(home):
+    note_change(str(home), "c", 7)
+    assert read_releases(str(home))["c"]["staged"] == 2
 
 
 def test_release_that_was_changed_by_hand_keeps_its_way_back(home):
     final, partial = home / "releases/c", home / "releases/.partial-c"
-    (final / "served-worker").symlink_to("manifest.json")
+    note_use(str(home), "c", "worker", "served")
+    before = read_releases(str(home))["c"]
     (final / "run.sh").write_text("changed")
-    shutil.copytree(home / "releases/b", partial, symlinks=True)
-    (partial / "previous").unlink()
+    shutil.copytree(final, partial, symlinks=True)
     (partial / "run.sh").write_text("as it should be")
-    keep_history(str(final), str(partial))
     replace(str(final), str(partial))
     assert (home / "current/run.sh").read_text() == "as it should be"
-    assert os.readlink(home / "current/previous") == "../b" and (home / "current/served-worker").is_symlink()
+    assert read_releases(str(home))["c"] == before and before["previous"] == "b" and before["served"] == ["worker"]
     assert names(home)["releases"] == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize("mark", ["served-worker", "tried-worker"])
-def test_services_are_untried_until_they_served_or_were_tried(home, mark):
+@pytest.mark.parametrize("use", ["served", "tried"])
+def test_services_are_untried_until_they_served_or_were_tried(home, use):
     services = {"dask-worker@1.service": "service-b", "dask-scheduler.service": "other"}
     assert untried(str(home), services) == ["dask-scheduler.service", "dask-worker@1.service"]
-    (home / "releases/a" / mark).symlink_to("manifest.json")
+    note_use(str(home), "a", "worker", use)
     assert untried(str(home), services) == ["dask-scheduler.service", "dask-worker@1.service"]
     # Another release of the host, in which this service is the same.
-    (home / "releases/b" / mark).symlink_to("manifest.json")
+    note_use(str(home), "b", "worker", use)
     assert untried(str(home), services) == ["dask-scheduler.service"]
 
 
 def test_change_that_was_given_up_lends_its_time_to_no_other(home):
-    current = read_release(str(home / "releases/a"))
-    abandon_newer(str(home), current)
-    assert [read_release(str(home / "releases" / name))["staged"] for name in "abc"] == [0, 0, 0]
+    note_change(str(home), "b", 7)
+    note_change(str(home), "c", 8)
+    assert [read_releases(str(home))[name]["staged"] for name in "abc"] == [0, 2, 2]
 
 
 # Units
@@ -255,11 +290,12 @@ def test_release_of_a_service_that_does_not_run_is_none():
 
 
 def test_unit_with_another_setting_is_another():
-    unit = {"dask-worker@.service": "[Service]\nLimitNOFILE=1\n"}
-    comment = {"dask-worker@.service": "# Read this\n[Service]\n\nLimitNOFILE=1\n"}
+    unit = unit_digests({"dask-worker@.service": "[Service]\nLimitNOFILE=1\n"})
+    comment = unit_digests({"dask-worker@.service": "# Read this\n[Service]\n\nLimitNOFILE=1\n"})
+    other = unit_digests({"dask-worker@.service": "[Service]\nLimitNOFILE=2\n"})
     assert same_unit("dask-worker@1.service", unit, comment)
-    assert not same_unit("dask-worker@1.service", unit, {"dask-worker@.service": "[Service]\nLimitNOFILE=2\n"})
-    drop_in = {**unit, "dask-worker@1.service.d/daskops.conf": "[Service]\nMemoryMax=1\n"}
+    assert not same_unit("dask-worker@1.service", unit, other)
+    drop_in = {**unit, **unit_digests({"dask-worker@1.service.d/daskops.conf": "[Service]\nMemoryMax=1\n"})}
     assert not same_unit("dask-worker@1.service", unit, drop_in)
     assert same_unit("dask-worker@2.service", unit, drop_in)
     assert same_unit("dask-scheduler.service", unit, {})

@@ -135,6 +135,8 @@ PLAYBOOK = [
                     "staged": 1,
                     "user": "{{ dask_user }}",
                     "services": "{{ __dask_services }}",
+                    "ports": [],
+                    "tls": True,
                     "files": "{{ __dask_files }}",
                 },
             }

@@ -3,38 +3,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """In which order a host's services change, and what becomes of them when something fails."""
 
-import contextlib
-import io
 import json
-import os
-import signal
-import sys
-from pathlib import Path
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
-from ansible_collections.daskops.cluster.plugins.module_utils import units
-from ansible_collections.daskops.cluster.plugins.modules import services
+from ansible_collections.daskops.cluster.plugins.module_utils.history import current_release
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import read_releases
 from ansible_collections.daskops.cluster.plugins.modules.services import Activation
-
-WORKERS = ["dask-worker@1.service", "dask-worker@2.service"]
-
-STUB = Path(__file__).parent / "stub_systemctl.py"
+from killed import killed_at
+from machine import WORKERS, Machine
 
 
 @pytest.fixture
-def change(tmp_path):
+def change():
     """The parts of a change, from and to the ports of workers by unit."""
 
     def parts(before, after, stays=()):
-        for name, ports in {"before": before, "after": after}.items():
-            directory = tmp_path / name / "services"
-            directory.mkdir(parents=True)
-            for unit, port in ports.items():
-                arguments = f"--worker-port {port} --dashboard-address 10.0.0.1:{port + 100} --no-nanny"
-                (directory / f"{unit}.env").write_text(f"DASKOPS_ARGUMENTS=tls://s:8786 {arguments}\n")
         activation = object.__new__(Activation)
-        activation.linked, activation.target = str(tmp_path / "before"), str(tmp_path / "after")
+        activation.linked, activation.target = "/opt/dask/releases/before", "/opt/dask/releases/after"
+        activation.releases = {
+            name: {"ports": {unit: [port, port + 100] for unit, port in ports.items()}}
+            for name, ports in {"before": before, "after": after}.items()
+        }
         activation.running = dict.fromkeys(before)
         activation.removed = sorted(before.keys() - after.keys())
         activation.restarted = sorted(after.keys() - set(stays))
@@ -68,88 +57,6 @@ def test_workers_that_only_go_do_so_at_once(change):
     assert change({"w1": 8800, "w2": 8801}, {"w1": 8800}, stays=["w1"]) == [(["w2"], [])]
 
 
-class Machine:
-    """A host with a scheduler: real files, links and processes, and a stub for systemd."""
-
-    def __init__(self, root, monkeypatch):
-        self.root, self.home, self.systemd = root, root / "home", root / "systemd"
-        self.systemd.mkdir()
-        programs = root / "bin"
-        programs.mkdir()
-        for name, text in {
-            "systemctl": f"#!{sys.executable} -IS\n{STUB.read_text()}",
-            "journalctl": "#!/bin/sh\necho the last words\n",
-        }.items():
-            (programs / name).write_text(text)
-            (programs / name).chmod(0o755)
-        monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-        monkeypatch.setenv("STUB_ROOT", str(root))
-        monkeypatch.setattr(units, "SYSTEMD", str(self.systemd))
-        monkeypatch.setattr(services, "SYSTEMD", str(self.systemd))
-        (root / "kept").mkdir()
-        monkeypatch.setattr(services, "KEPT", str(root / "kept"))
-        monkeypatch.setattr(services, "take_lock", lambda name: None)  # a process holds it until it ends
-        for name in ("one", "two"):
-            self.add_release(name)
-
-    def add_release(self, name):
-        release = self.home / "releases" / name
-        (release / "services").mkdir(parents=True)
-        services = {"dask-scheduler.service": {"kind": "scheduler", "release": f"{name}.s"}}
-        services.update({unit: {"kind": "worker", "release": f"{name}.w"} for unit in WORKERS})
-        for unit, about in services.items():
-            (release / f"services/{unit}.release").write_text(f"DASKOPS_RELEASE={about['release']}\n")
-        manifest = {"id": name, "environment": "e", "services": services}
-        (release / "manifest.json").write_text(json.dumps(manifest))
-
-    def unit(self, name):
-        return f"[Service]\nExecStart=/bin/sleep {name}\n"
-
-    def run(self, release, **options):
-        """Run the module and return its answer."""
-        arguments = {
-            "home": str(self.home),
-            "release": release,
-            "kind": "scheduler",
-            "services": {"dask-scheduler.service": f"{release}.s"},
-            "units": {"dask-scheduler.service": self.unit(release)},
-            "boot": "dask-scheduler.service",
-            "start_timeout": 1,
-            **options,
-        }
-        output = io.StringIO()
-        with patch_module_args(arguments), contextlib.redirect_stdout(output), pytest.raises(SystemExit):
-            services.main()
-        return json.loads(output.getvalue())
-
-    def state(self):
-        """What the host runs and would run, all that lies about included."""
-        services = json.loads((self.root / "state.json").read_text())["services"]
-        return {
-            "current": os.readlink(self.home / "current"),
-            "unit": (self.systemd / "dask-scheduler.service").read_text(),
-            "processes": {unit: Path(f"/proc/{pid}/environ").read_text().strip("\0") for unit, pid in services.items()},
-            "files": sorted(
-                str(path.relative_to(self.root))
-                for path in self.root.rglob("*")
-                if path.is_file() and path.suffix in (".new", ".old")
-            ),
-        }
-
-    def asked(self):
-        """The commands that systemd was given since it was last asked for them, but for questions."""
-        path = self.root / "asked"
-        lines = path.read_text().splitlines() if path.exists() else []
-        path.write_text("")
-        return [line for line in lines if not line.startswith(("show", "list-units"))]
-
-    def close(self):
-        if (self.root / "state.json").exists():
-            for pid in json.loads((self.root / "state.json").read_text())["services"].values():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-
-
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
     """A host that runs release ``one``, and has ``two``."""
@@ -176,8 +83,8 @@ def test_release_takes_over_and_leads_back(machine):
     answer = machine.run("two")
     assert answer["restarted"] == ["dask-scheduler.service"] and answer["changed"]
     assert machine.state() == running("two", machine)
-    assert os.readlink(machine.home / "releases/two/previous") == "../one"
-    assert os.readlink(machine.home / "releases/two/served-scheduler") == "manifest.json"
+    two = read_releases(str(machine.home))["two"]
+    assert two["previous"] == "one" and two["served"] == ["scheduler"]
     assert machine.asked() == [
         "stop dask-scheduler.service",
         "daemon-reload ",
@@ -188,7 +95,7 @@ def test_release_takes_over_and_leads_back(machine):
 
 @pytest.mark.parametrize(
     "obstacle",
-    ["systemd/dask-scheduler.service.new", "home/current.new", "home/releases/two/served-scheduler.new"],
+    ["systemd/dask-scheduler.service.new", "home/current.new", "home/history.json.new"],
 )
 def test_nothing_is_stopped_where_something_cannot_be_written(machine, obstacle):
     (machine.root / obstacle).mkdir()
@@ -231,11 +138,28 @@ def test_release_that_does_not_start_is_not_noted_as_one_that_served(machine):
     (machine.home / "releases/two/services/dask-scheduler.service.broken").touch()
     answer = machine.run("two")
     assert "dask-scheduler.service does not come up" in answer["msg"]
-    assert not (machine.home / "releases/two/served-scheduler").is_symlink()
+    assert read_releases(str(machine.home))["two"]["served"] == []
     assert machine.state()["files"] == []
     # The way back.
     assert not machine.run("one", back=True).get("failed")
     assert machine.state() == running("one", machine)
+
+
+def test_switch_that_is_killed_anywhere_is_finished_by_the_next_run(machine):
+    home, number, old, new = str(machine.home), 0, "one", "two"
+    while True:
+        before = read_releases(home)[new]["previous"]
+        killed = killed_at(number, machine.home, lambda release=new: machine.run(release))
+        # Until the host runs the release, the history is as it was.
+        assert read_releases(home)[new]["previous"] == (old if current_release(home) == new else before)
+        assert not machine.run(new).get("failed")
+        assert {**machine.state(), "files": []} == running(new, machine)
+        release = read_releases(home)[new]
+        assert release["previous"] == old and release["served"] == ["scheduler"]
+        if not killed:
+            break
+        number, old, new = number + 1, new, old
+    assert number > 8
 
 
 def test_service_that_does_not_start_is_told_with_a_hint(machine):

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.module_utils.history import note_use
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import untried
 from ansible_collections.daskops.cluster.plugins.module_utils.trials import (
     at_release,
@@ -20,7 +21,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.trials import (
     with_specifiers,
     worker_arguments,
 )
-from ansible_collections.daskops.cluster.plugins.modules.trial import ask, dashboard_port, mark
+from ansible_collections.daskops.cluster.plugins.modules.trial import ask, dashboard_port
 
 RELEASE = "/opt/dask/releases/0123456789ab"
 UNIT = """[Unit]
@@ -161,7 +162,7 @@ def test_scheduler_that_was_tried_is_not_tried_again(tmp_path):
     wanted = {SCHEDULER: "s", ONE: "w"}
     assert untried(str(tmp_path), wanted) == [SCHEDULER, ONE]
     for _run in range(2):
-        mark(str(release), "scheduler")
+        note_use(str(tmp_path), "a", "scheduler", "tried")
     assert untried(str(tmp_path), wanted) == [ONE]
 
 

@@ -177,6 +177,10 @@ def test_environment_that_is_not_there_is_refused(cluster, play, lock):
     assert cluster.pids() == pids
 
 
+def history(host):
+    return json.loads(host.check_output("cat /opt/dask/history.json"))
+
+
 def test_old_releases_go_and_those_in_use_stay(cluster, play):
     host = cluster.host(cluster.workers[0])
     for allowed in (21, 22, 23):
@@ -185,10 +189,53 @@ def test_old_releases_go_and_those_in_use_stay(cluster, play):
         assert run.returncode == 0, run.output
         releases = host.check_output("ls /opt/dask/releases").split()
         current = host.check_output("basename $(readlink -f /opt/dask/current)")
-        previous = host.check_output("basename $(readlink -f /opt/dask/current/previous)")
+        previous = history(host)["releases"][current]["previous"]
         assert len(releases) <= 3 and {current, previous} <= set(releases)
     environment = host.check_output("readlink -f /opt/dask/current/environment")
     assert host.check_output("ls /opt/dask/environments") == environment.rsplit("/", 1)[1]
+
+
+# Turns the state of a host into that of an earlier version, which kept it in times, links and rendered files.
+EARLIER = """
+import json, os, pathlib
+home = pathlib.Path("/opt/dask")
+history = json.loads((home / "history.json").read_text())
+for name, about in history["releases"].items():
+    release = home / "releases" / name
+    manifest = json.loads((release / "manifest.json").read_text())
+    manifest = {key: manifest[key] for key in ("id", "environment", "services", "files")}
+    (release / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + chr(10))
+    os.utime(release / "manifest.json", (about["staged"], about["staged"]))
+    for use in ("served", "tried"):
+        for kind in about[use]:
+            (release / f"{use}-{kind}").symlink_to("manifest.json")
+    if about["previous"]:
+        (release / "previous").symlink_to(f"../{about['previous']}")
+(home / "history.json").unlink()
+"""
+
+
+def test_hosts_of_an_earlier_version_are_taken_over_without_a_restart(cluster, play):
+    def histories():
+        found = {name: history(cluster.host(name))["releases"] for name in [cluster.scheduler, *cluster.workers]}
+        return {
+            name: {
+                release: (about["staged"], about["previous"], sorted(about["served"]), sorted(about["tried"]))
+                for release, about in releases.items()
+            }
+            for name, releases in found.items()
+        }
+
+    before, scheduler, pids = histories(), cluster.summary()["scheduler"]["id"], cluster.pids()
+    for name in before:
+        cluster.host(name).check_output("python3 -c %s", EARLIER)
+    config = {"distributed": {"scheduler": {"allowed-failures": 23}}}
+    for _run in range(2):
+        run = play("site", *change(dask_config=config, dask_serial="100%"))
+        assert run.returncode == 0, run.output
+        assert histories() == before
+        assert (cluster.summary()["scheduler"]["id"], cluster.pids()) == (scheduler, pids)
+    assert not any(run.changed.values())
 
 
 def test_environment_that_nobody_needs_goes(cluster, play, lock):

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.module_utils.restarts import interrupted
+from ansible_collections.daskops.cluster.plugins.module_utils.units import kind_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import where
 
 SCHEDULER = "dask-scheduler.service"
@@ -21,11 +23,9 @@ Result = Mapping[str, Any]
 ByHost = Mapping[str, Result]
 
 
-def units_to_restart(running: Mapping[str, str], wanted: Mapping[str, str], kind: str) -> list[str]:
+def units_to_restart(running: Mapping[str, str | None], wanted: Mapping[str, str], kind: str) -> list[str]:
     """The running units of a kind that a change to ``wanted`` stops or restarts. Both arguments hold releases by unit."""
-    return sorted(
-        unit for unit, runs in running.items() if unit.startswith(f"dask-{kind}") and wanted.get(unit) != runs
-    )
+    return interrupted({unit: release for unit, release in running.items() if kind_of(unit) == kind}, wanted)
 
 
 def scheduler_is_pending(work: Result) -> bool:

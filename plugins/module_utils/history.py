@@ -1,0 +1,251 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The history of a host's releases: the file ``history.json`` in the collection's directory on the host (``home``).
+
+The link ``current`` alone says which release the host runs, because systemd starts services through it. The history says
+what the link cannot: to which change a release belongs, which release it took over from, and which kinds of service have
+served with it or were tried with it. The file looks like this::
+
+    {
+     "releases": {
+      "3f2a91c04d5e": {"staged": 1800000000, "previous": "0c5e9a7b1d3f", "served": {"worker": 1800000060}, "tried": {}}
+     },
+     "switch": {"release": "3f2a91c04d5e", "previous": "0c5e9a7b1d3f"}
+    }
+
+``staged`` is the start of the change by the controller's clock; the times in ``served`` and ``tried`` are the host's. All
+are seconds since the epoch. ``switch`` is written before ``current`` is changed, and counts once ``current`` leads to its
+release: a run that is interrupted before that leaves the history as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import time
+from typing import Any, Callable, Iterator, TypeVar
+
+from ansible_collections.daskops.cluster.plugins.module_utils.replacement import sync
+from ansible_collections.daskops.cluster.plugins.module_utils.takeover import old_history
+from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import read_text
+
+NAME = "history.json"
+
+#: Bytes of the file. An entry has some 200 bytes, and a host keeps a few releases.
+LIMIT = 1024**2
+
+Item = TypeVar("Item")
+
+
+@dataclasses.dataclass
+class Entry:
+    """What is remembered of one release."""
+
+    staged: int = 0
+    previous: str = ""
+    served: dict[str, int] = dataclasses.field(default_factory=dict)
+    tried: dict[str, int] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass
+class Switch:
+    """A change of ``current`` to ``release``, which takes over from ``previous``."""
+
+    release: str
+    previous: str
+
+
+@dataclasses.dataclass
+class History:
+    """The releases of a host by id, and the latest switch that is not part of them yet."""
+
+    releases: dict[str, Entry] = dataclasses.field(default_factory=dict)
+    switch: Switch | None = None
+
+    def entry(self, release: str) -> Entry:
+        """The entry of a release; a new one is added where there is none."""
+        return self.releases.setdefault(release, Entry())
+
+
+def read_history(home: str) -> History:
+    """The history of a host.
+
+    A host without the file gets the history that an earlier version of the collection has kept. A damaged file counts as
+    empty: services keep running, and only what a rollback would return to is lost.
+    """
+    try:
+        history = _parse(read_text(os.path.join(home, NAME), LIMIT))
+    except FileNotFoundError:
+        history = _parse(json.dumps({"releases": old_history(home), "switch": None}))
+    except (OSError, RecursionError, TypeError, ValueError):
+        history = History()
+    switch = history.switch
+    if switch and switch.release == current_release(home):
+        history.entry(switch.release).previous = switch.previous
+        history.switch = None
+    return history
+
+
+def update_history(home: str, change: Callable[[History], None]) -> None:
+    """Read the history, apply ``change`` to it, and replace the file if that makes a difference.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written. Then it is as it was.
+    """
+    path = os.path.join(home, NAME)
+    if _content(path) == _updated(home, change):
+        return
+    with _locked(path + ".new") as descriptor:
+        os.ftruncate(descriptor, 0)  # of a run that was cut off
+        rest = _updated(home, change).encode()
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+        os.replace(path + ".new", path)
+        sync(home)
+
+
+def take_over_history(home: str) -> None:
+    """Write the history of a host that has none yet, before anything changes what it would be read from."""
+    update_history(home, lambda history: None)
+
+
+def note_change(home: str, release: str, began: int) -> None:
+    """Note that a change wants a release, which is on the host by now.
+
+    Parameters
+    ----------
+    home : str
+    release : str
+    began : int
+        When the change began, in seconds since the epoch by the controller's clock.
+    """
+    update_history(home, lambda history: assign_change(history, current_release(home), release, began))
+
+
+def assign_change(history: History, current: str, release: str, began: int) -> None:
+    """Change a history in place so that ``release`` belongs to a change, if it does not do so already.
+
+    A release that was staged after the current one is left from a run that was cut off, which this change continues. When
+    the current release itself is wanted again, nobody wants those any more.
+    """
+    limit = history.releases[current].staged if current in history.releases else 0
+    if release == current:
+        for entry in history.releases.values():
+            entry.staged = min(entry.staged, limit)
+    elif history.entry(release).staged <= limit:
+        history.entry(release).staged = began
+
+
+def current_release(home: str) -> str:
+    """The id of the release that the host was last told to run; empty where there is none."""
+    link = os.path.join(home, "current")
+    return os.path.basename(os.path.realpath(link)) if os.path.islink(link) else ""
+
+
+def note_switch(home: str, release: str, previous: str) -> None:
+    """Note that ``current`` is about to lead to ``release``, which takes over from ``previous``; empty for a way back."""
+
+    def change(history: History) -> None:
+        history.switch = Switch(release, previous) if previous else None
+
+    update_history(home, change)
+
+
+def note_use(home: str, release: str, kind: str, use: str) -> None:
+    """Note that the services of a kind have ``served`` or were ``tried`` with a release; the first time is kept."""
+
+    def change(history: History) -> None:
+        getattr(history.entry(release), use).setdefault(kind, int(time.time()))
+
+    update_history(home, change)
+
+
+def _updated(home: str, change: Callable[[History], None]) -> str:
+    """The content of the file after a change."""
+    history = read_history(home)
+    change(history)
+    return json.dumps(dataclasses.asdict(history), indent=1, sort_keys=True) + "\n"
+
+
+def forget_removed(home: str) -> None:
+    """Drop the entries of releases that are no longer on the host."""
+
+    def change(history: History) -> None:
+        for name in list(history.releases):
+            if not os.path.isdir(os.path.join(home, "releases", name)):
+                del history.releases[name]
+
+    update_history(home, change)
+
+
+def _parse(text: str) -> History:
+    """The history in a JSON text; raises TypeError or ValueError where anything has another type."""
+    document = _typed(json.loads(text), dict)
+    history = History()
+    for name, entry in _typed(document.get("releases"), dict).items():
+        entry = _typed(entry, dict)
+        history.releases[name] = Entry(
+            staged=_time(entry.get("staged")),
+            previous=_typed(entry.get("previous"), str),
+            served={kind: _time(when) for kind, when in _typed(entry.get("served"), dict).items()},
+            tried={kind: _time(when) for kind, when in _typed(entry.get("tried"), dict).items()},
+        )
+    switch = document.get("switch")
+    if switch is not None:
+        switch = _typed(switch, dict)
+        history.switch = Switch(_typed(switch.get("release"), str), _typed(switch.get("previous"), str))
+    return history
+
+
+def _typed(value: Any, kind: type[Item]) -> Item:
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r} is no {kind.__name__}")
+    return value
+
+
+def _time(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+        raise TypeError(f"{value!r} is no time")
+    return value
+
+
+def _content(path: str) -> str | None:
+    try:
+        return read_text(path, LIMIT)
+    except (OSError, ValueError):
+        return None
+
+
+@contextlib.contextmanager
+def _locked(path: str) -> Iterator[int]:
+    """Open the file that is to replace another, as the only process that does so; on an error, remove it.
+
+    A module that was cut off may still be draining workers and write at any time. The lock is on the new file itself: its
+    mode lets nobody but root open it, and so nobody else can hold the lock.
+    """
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            try:
+                mine = os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
+            except FileNotFoundError:
+                mine = False
+            if not mine:  # another process has finished with it meanwhile
+                continue
+            try:
+                yield descriptor
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+                raise
+            return
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,109 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host for tests of modules: real files, links and processes below a temporary directory, and a stub for systemd."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.daskops.cluster.plugins.module_utils import units
+from ansible_collections.daskops.cluster.plugins.modules import services
+
+WORKERS = ["dask-worker@1.service", "dask-worker@2.service"]
+STUB = Path(__file__).parent / "stub_systemctl.py"
+
+
+class Machine:
+    """A host with releases, by default ``one`` and ``two``; a test closes it in the end."""
+
+    def __init__(self, root, monkeypatch, releases=("one", "two")):
+        self.root, self.home, self.systemd = root, root / "home", root / "systemd"
+        self.systemd.mkdir()
+        programs = root / "bin"
+        programs.mkdir()
+        for name, text in {
+            "systemctl": f"#!{sys.executable} -IS\n{STUB.read_text()}",
+            "journalctl": "#!/bin/sh\necho the last words\n",
+        }.items():
+            (programs / name).write_text(text)
+            (programs / name).chmod(0o755)
+        monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+        monkeypatch.setenv("STUB_ROOT", str(root))
+        monkeypatch.setattr(units, "SYSTEMD", str(self.systemd))
+        monkeypatch.setattr(services, "SYSTEMD", str(self.systemd))
+        (root / "kept").mkdir()
+        monkeypatch.setattr(services, "KEPT", str(root / "kept"))
+        monkeypatch.setattr(services, "take_lock", lambda name: None)  # a process holds it until it ends
+        for name in releases:
+            self.add_release(name)
+
+    def add_release(self, name):
+        release = self.home / "releases" / name
+        (release / "services").mkdir(parents=True)
+        services = {"dask-scheduler.service": {"kind": "scheduler", "release": f"{name}.s"}}
+        services.update({unit: {"kind": "worker", "release": f"{name}.w"} for unit in WORKERS})
+        for unit, about in services.items():
+            (release / f"services/{unit}.release").write_text(f"DASKOPS_RELEASE={about['release']}\n")
+        manifest = {"id": name, "environment": "e", "services": services, "ports": {}, "tls": True, "units": {}}
+        (release / "manifest.json").write_text(json.dumps(manifest))
+
+    def unit(self, name):
+        return f"[Service]\nExecStart=/bin/sleep {name}\n"
+
+    def run(self, release, **options):
+        """Run the module and return its answer."""
+        arguments = {
+            "home": str(self.home),
+            "release": release,
+            "kind": "scheduler",
+            "services": {"dask-scheduler.service": f"{release}.s"},
+            "units": {"dask-scheduler.service": self.unit(release)},
+            "boot": "dask-scheduler.service",
+            "start_timeout": 1,
+            **options,
+        }
+        output = io.StringIO()
+        with patch_module_args(arguments), contextlib.redirect_stdout(output), pytest.raises(SystemExit):
+            services.main()
+        return json.loads(output.getvalue())
+
+    def systemctl(self, *arguments):
+        """Tell systemd something."""
+        subprocess.run([str(self.root / "bin/systemctl"), *arguments], check=True)
+
+    def state(self):
+        """What the host runs and would run, all that lies about included."""
+        services = json.loads((self.root / "state.json").read_text())["services"]
+        return {
+            "current": os.readlink(self.home / "current"),
+            "unit": (self.systemd / "dask-scheduler.service").read_text(),
+            "processes": {unit: Path(f"/proc/{pid}/environ").read_text().strip("\0") for unit, pid in services.items()},
+            "files": sorted(
+                str(path.relative_to(self.root))
+                for path in self.root.rglob("*")
+                if path.is_file() and path.suffix in (".new", ".old")
+            ),
+        }
+
+    def asked(self):
+        """The commands that systemd was given since it was last asked for them, but for questions."""
+        path = self.root / "asked"
+        lines = path.read_text().splitlines() if path.exists() else []
+        path.write_text("")
+        return [line for line in lines if not line.startswith(("show", "list-units"))]
+
+    def close(self):
+        if (self.root / "state.json").exists():
+            for pid in json.loads((self.root / "state.json").read_text())["services"].values():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
