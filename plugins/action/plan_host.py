@@ -10,8 +10,8 @@ import os
 import re
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.daskops.cluster.plugins.filter.modules import modules
 from ansible_collections.daskops.cluster.plugins.module_utils.units import UNIT
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import modules
 from ansible_collections.daskops.cluster.plugins.plugin_utils.durations import parse_duration
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import PlanError, plan_workers, port, where
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
@@ -122,7 +122,7 @@ def bad_settings(host, settings):
         yield f"{host}: dask_nanny_preloads is set, and there is no nanny. Set dask_worker_nanny to true, or leave it out."
     cuda = any(about["command"] == "dask cuda worker" for about in settings["pools"].values())
     if cuda and any(
-        module["arguments"] for module in modules(proper_modules(settings["modules"], "dask_worker_preloads"))
+        module.arguments for module in modules(proper_modules(settings["modules"], "dask_worker_preloads"))
     ):
         yield (
             f"{host}: dask_worker_preloads has a module with arguments, which 'dask cuda worker' does not hand over. Leave "
@@ -249,7 +249,7 @@ def bad_modules(variable, entries):
             yield f"{variable}: '{entry}' is no module. Give a file on the controller (.py), a module's name{also}."
         elif not isinstance(about.get("arguments", []), list):
             yield f"{variable}: the arguments of {about['name']} are no list. Put them into one."
-        elif any(module["file"] and not os.path.isfile(module["file"]) for module in modules([entry])):
+        elif any(module.file and not os.path.isfile(module.file) for module in modules([entry])):
             yield (
                 f"{variable} names {about['name']}, which does not exist on the controller. Correct the path; a relative "
                 "one starts where ansible-playbook was called."

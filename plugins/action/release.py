@@ -8,10 +8,19 @@ from __future__ import annotations
 import json
 import os
 
-from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import is_secret
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import (
+    ROOT,
+    checks,
+    pool_settings,
+    services,
+    user_environment_variables,
+)
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import files as release_files
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import package_differences
 from ansible_collections.daskops.cluster.plugins.plugin_utils.manifest import digest, make_manifest, units_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import plain
@@ -25,11 +34,10 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         arguments = plain(self._task.args)
-        variables = arguments.get("environment_variables")
-        files = _merged(file for entry in arguments["files"] for file in self._files(entry, task_vars))
-        manifest = make_manifest(
-            arguments["environment"], files, arguments["services"], arguments["ports"], arguments["tls"]
-        )
+        settings, kinds, plan = Settings.of(arguments["settings"]), arguments["kinds"], arguments["plan"]
+        variables = user_environment_variables(settings, kinds)
+        files = _merged(file for entry in release_files(settings, kinds, plan) for file in self._read(entry, task_vars))
+        manifest = make_manifest(arguments["environment"], files, services(kinds, plan), plan["ports"], settings.tls)
         for service, about in manifest["services"].items():
             # Read by systemd when the service starts: what a process reports is what it was started from.
             content = f"DASKOPS_RELEASE={about['release']}\n"
@@ -40,10 +48,10 @@ class ActionModule(ActionBase):
             "environment_built": arguments.get("environment_built", False),
             "staged": arguments["staged"],
             "files": {file["path"]: file["content"] for file in files if not is_secret(file["path"])},
-            "check": arguments.get("check", []),
+            "check": checks(settings, kinds),
             "trial": arguments.get("trial", False),
             # One text: Ansible hides what may not be shown wherever it finds it, and short values are found everywhere.
-            "variables": json.dumps(variables, default=str) if variables else "",
+            "variables": json.dumps(variables, default=str),
             "user": arguments["user"],
             # Apart, so that Ansible shows them at no verbosity.
             "secret_files": {file["path"]: file["content"] for file in files if is_secret(file["path"])},
@@ -60,7 +68,10 @@ class ActionModule(ActionBase):
             result["diff"] = [*package_differences(before, after), *result.get("diff", [])]
         result["id"], result["environment"] = manifest["id"], manifest["environment"]
         if any(unit.startswith("dask-worker@") for unit in result["untried"]):
-            result["settings"] = _settings_of_pools(arguments)
+            result["settings"] = {
+                prefix: digest(json.loads(json.dumps([pool, variables[f"{prefix}environment_variables"]], default=str)))
+                for prefix, pool in pool_settings(settings).items()
+            }
         # What the roles that activate the release need, which in check mode is not on the host yet.
         kinds = sorted({about["kind"] for about in manifest["services"].values()})
         result["services"] = {
@@ -70,47 +81,22 @@ class ActionModule(ActionBase):
         result["units"] = {kind: units_of(files, kind) for kind in kinds}
         return result
 
-    def _files(self, entry, task_vars):
-        """The files that one entry of ``files`` stands for: path, content, kinds, kind and service."""
-        if "workers" in entry:
-            for worker in entry["workers"]:
-                one = {**entry, "path": entry["path"].format(**worker), "service": worker["unit"]}
-                one["variables"] = {"__dask_worker": worker}
-                del one["workers"]
-                yield from self._files(one, task_vars)
+    def _read(self, entry, task_vars):
+        """The files that one entry of `release_files` stands for: path, content, kinds, kind and service."""
+        about = {"kinds": list(entry.kinds), "kind": entry.kind, "service": entry.service}
+        if entry.template:
+            yield {"path": entry.path, "content": self._render(entry, task_vars), **about}
             return
-        about = {
-            "kinds": entry.get("kinds", []),
-            "kind": entry.get("kind") or entry["kinds"][0],
-            "service": entry.get("service"),
-        }
-        if "template" in entry:
-            yield {"path": entry["path"], "content": self._render(entry, task_vars), **about}
-            return
-        for source in entry["sources"]:
-            try:
-                found = self._find_needle("files", source)
-            except AnsibleError:
-                raise AnsibleActionFail(f"{source} does not exist on the controller.") from None
-            for path, name in _walk(found, entry["path"]):
-                with open(path, encoding="utf-8") as file:
-                    yield {"path": name, "content": file.read(), **about}
+        if not os.path.exists(entry.source):
+            raise AnsibleActionFail(f"{entry.source} does not exist on the controller.")
+        for path, name in _walk(entry.source, entry.path):
+            with open(path, encoding="utf-8") as file:
+                yield {"path": name, "content": file.read(), **about}
 
     def _render(self, entry, task_vars):
         lookup = lookup_loader.get("ansible.builtin.template", loader=self._loader, templar=self._templar)
-        variables = _Variables(task_vars)
-        return lookup.run([entry["template"]], variables=variables, template_vars=entry.get("variables", {}))[0]
-
-
-def _settings_of_pools(arguments):
-    """A digest of what the user has set of each pool of workers, by what the names of the pool's settings begin with."""
-    checks = [about.get("pools", {}) for about in arguments.get("check", []) if about["kind"] == "worker"]
-    pools = {prefix: pool for pools in checks for prefix, pool in pools.items()}
-    variables = arguments.get("environment_variables", {})
-    return {
-        prefix: digest(json.loads(json.dumps([pool, variables.get(f"{prefix}environment_variables")], default=str)))
-        for prefix, pool in pools.items()
-    }
+        template = os.path.join(ROOT, "roles", entry.template)
+        return lookup.run([template], variables=_Variables(task_vars), template_vars=dict(entry.variables))[0]
 
 
 class _Variables(dict):

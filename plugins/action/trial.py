@@ -9,6 +9,8 @@ import re
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.plugin_utils.blame import condensed, sentence
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import set_by_user
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import plain
 
 OF_SCHEDULERS = ("dask_scheduler_",)
@@ -60,7 +62,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         arguments = plain(self._task.args)
-        settings = arguments.pop("settings", {})
+        settings = set_by_user(Settings.of(arguments.pop("settings")), arguments.pop("kinds"))
         tried = (["dask-scheduler.service"] if arguments.get("scheduler") else []) + arguments.get("workers", [])
         result["msg"] = f"Tried: {', '.join(tried)} of release {arguments['release']}."
         if self._task.check_mode:

@@ -40,66 +40,29 @@ options:
       - It tells which hosts changed together; M(daskops.cluster.plan_rollback) goes by it.
     type: int
     required: true
-  services:
-    description: Kind (C(scheduler) or C(worker)) by name of the systemd unit.
+  kinds:
+    description: Kinds of the services of the host.
+    type: list
+    elements: str
+    choices: [scheduler, worker]
+    required: true
+  plan:
+    description: What M(daskops.cluster.plan_host) returned for the host.
     type: dict
     required: true
-  ports:
-    description: C(port) and C(unit) of each port of the host's services, as M(daskops.cluster.plan_host) planned them.
-    type: list
-    elements: dict
-    required: true
-  tls:
-    description: Whether the services use TLS.
-    type: bool
+  settings:
+    description:
+      - What is set for the services, by the name of the variable without C(dask_). The release is made of it.
+      - What the user has asked for there, the environment's own Dask is asked about before the release is staged. Nothing is
+        staged where it would not do it, or where a preload module or a module with routes cannot be imported.
+      - What would change nothing, such as a setting for nannies where there are none, is a warning.
+      - In check mode nothing is checked while the environment is not built.
+    type: dict
     required: true
   user:
     description: User that the services run as, and the check.
     type: str
     required: true
-  check:
-    description:
-      - What the user asked for, which the environment's own Dask is asked about before the release is staged. Nothing is
-        staged where it would not do it, or where a preload module or a module with routes cannot be imported.
-      - What would change nothing, such as a setting for nannies where there are none, is a warning.
-      - In check mode nothing is checked while the environment is not built.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      kind:
-        description: Kind of service.
-        type: str
-        choices: [scheduler, worker]
-        required: true
-      asked:
-        description: Configuration by name of the user's variable.
-        type: dict
-        required: true
-      namespaces:
-        description: Keys of other packages, which are not checked.
-        type: list
-        elements: str
-        default: []
-      nanny:
-        description: Whether workers have a nanny.
-        type: bool
-        default: false
-      error_monitor:
-        description: Whether workers report failed tasks.
-        type: bool
-        default: false
-      writable:
-        description: Directories that the services may write to. Files of logs are checked against it.
-        type: list
-        elements: path
-        default: []
-      pools:
-        description:
-          - C(arguments), C(command), C(lifetime) and C(lifetime_stagger) of each pool of workers, by what the names of the
-            user's settings begin with.
-        type: dict
-        default: {}
   trial:
     description: Whether what is staged is to be tried before it is activated. Without it RV(untried) is empty.
     type: bool
@@ -112,49 +75,6 @@ options:
     description: Id of the environment that the host runs now. Differences show which packages change from it.
     type: str
     default: ""
-  environment_variables:
-    description:
-      - The user's environment variables of the services, by the name of the setting that holds them. They are checked, too,
-        and may hold secrets.
-      - Those of C(dask_environment_variables) are in the environment of the check.
-    type: dict
-    default: {}
-  files:
-    description: What the release is made of.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-      path:
-        description:
-          - Path in the release of what O(files[].template) renders, or directory in it for O(files[].sources).
-          - Below C(systemd/) lie the files that systemd is to read.
-        type: str
-        required: true
-      template:
-        description: A Jinja template on the controller.
-        type: str
-      workers:
-        description:
-          - Workers as M(daskops.cluster.plan_host) planned them. There is one file for each then, in whose path C({unit})
-            is the name of the worker's unit, in whose template C(__dask_worker) is the worker, and which no other reads.
-        type: list
-        elements: dict
-      sources:
-        description: Files, or directories of Python modules, on the controller.
-        type: list
-        elements: str
-      kinds:
-        description: Kinds of the services that read the file, and are restarted when it changes.
-        type: list
-        elements: str
-        default: []
-      kind:
-        description: Kind that a file below C(systemd/) belongs to when no service needs a restart for it.
-        type: str
-      service:
-        description: The one service that reads the file, where it is not shared by all of its kind.
-        type: str
 """
 
 EXAMPLES = r"""
@@ -163,24 +83,10 @@ EXAMPLES = r"""
     home: /opt/dask
     environment: 0f3c5e9a7b1d
     staged: "{{ now().timestamp() | int }}"
-    services:
-      dask-scheduler.service: scheduler
-    ports:
-      - port: 8786
-        unit: dask-scheduler.service
-    tls: true
+    kinds: [worker]
+    plan: "{{ plan }}"
+    settings: "{{ settings }}"
     user: dask
-    check:
-      - kind: scheduler
-        asked:
-          dask_config: {distributed: {scheduler: {worker-ttl: 10 minutes}}}
-    files:
-      - path: systemd/dask-scheduler.service
-        template: dask-scheduler.service.j2
-        kinds: [scheduler]
-      - path: python
-        sources: [preloads/monitor.py]
-        kinds: [scheduler]
 """
 
 RETURN = r"""

@@ -54,10 +54,18 @@ options:
     description: Seconds that the services may take until all serve.
     type: int
     default: 120
+  kinds:
+    description: Kinds of the services of the host.
+    type: list
+    elements: str
+    choices: [scheduler, worker]
+    required: true
   settings:
-    description: What the user has set, by variable. The variable that is probably to blame is one of these.
+    description:
+      - What is set for the services, as for M(daskops.cluster.release). The variable that is probably to blame is one of
+        these.
     type: dict
-    default: {}
+    required: true
 """
 
 EXAMPLES = r"""
@@ -67,8 +75,8 @@ EXAMPLES = r"""
     release: "{{ release.id }}"
     scheduler: true
     workers: [dask-worker@1.service]
-    settings:
-      dask_scheduler_config: {distributed: {scheduler: {worker-ttl: 10 minutes}}}
+    kinds: [scheduler, worker]
+    settings: "{{ settings }}"
 """
 
 RETURN = r"""

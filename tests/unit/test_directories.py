@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.filter.outside import outside
 from ansible_collections.daskops.cluster.plugins.module_utils import directories
 from ansible_collections.daskops.cluster.plugins.module_utils.directories import belongs_to_root, descend
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import outside
 
 PROGRAM = directories.__file__
 NOBODY = pwd.getpwnam("nobody")

@@ -17,8 +17,8 @@ import distributed
 import pytest
 import yaml
 from ansible_collections.daskops.cluster.plugins.action.plan_host import addresses
-from ansible_collections.daskops.cluster.plugins.filter.merge_configuration import merge_configuration
 from ansible_collections.daskops.cluster.plugins.filter.worker_pools import worker_pools
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import DEFAULTS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import plan_workers
 from daskops_runtime.shutdown import STAY_DOWN
 from distributed.cli import dask_scheduler, dask_worker
@@ -134,10 +134,9 @@ PLAYBOOK = [
                     "environment": ENVIRONMENT,
                     "staged": 1,
                     "user": "{{ dask_user }}",
-                    "services": "{{ __dask_services }}",
-                    "ports": [],
-                    "tls": True,
-                    "files": "{{ __dask_files }}",
+                    "kinds": "{{ __dask_kinds }}",
+                    "plan": "{{ __dask_plan }}",
+                    "settings": "{{ __dask_settings }}",
                 },
             }
         ],
@@ -173,6 +172,7 @@ def releases(tmp_path_factory):
             "home": str(directory / name),
             "__dask_plan": {
                 "address": "10.0.0.1",
+                "ports": [],
                 "workers": [] if name in SCHEDULERS else plan(name),
             },
             "__dask_host": {
@@ -275,8 +275,7 @@ def test_values_of_environment_variables_arrive_as_they_are(releases):
 
 
 def test_configuration_is_merged_deeply(releases):
-    variables = yaml.safe_load((ROOT / "roles/config/vars/main.yml").read_text())
-    defaults = variables["__dask_config_defaults"]["distributed"]
+    defaults = DEFAULTS["distributed"]
     ours = yaml.safe_load((releases["scheduler"] / "scheduler/dask_configuration.yaml").read_text())["distributed"]
     assert ours["worker"]["memory"] == {**defaults["worker"]["memory"], "spill": 0.65}
     assert ours["admin"] == {**defaults["admin"], **CONFIG["distributed"]["admin"]}
@@ -298,15 +297,6 @@ def test_a_copy_of_dasks_defaults_changes_nothing_of_what_the_collection_decides
     assert pasted["scheduler"]["dashboard"]["tls"]["cert"] == "/opt/dask/tls/worker.pem"
     assert pasted["worker"]["preload"] == ["daskops_runtime.worker"]
     assert pasted["nanny"]["preload"] == ["daskops_runtime.nanny"]
-
-
-def test_configurations_are_merged_as_dask_does():
-    ours = {"a-b": {"c": 1, "list": [1]}, "d": {"e": 2}}
-    theirs = [{"a_b": {"c": 3, "list": [2]}}, {"d": None}, None, {"d": 7, "f": None}]
-    merged = merge_configuration([ours, *theirs])
-    assert merged == {"a-b": {"c": 3, "list": [2]}, "d": {"e": 2}, "f": None}
-    assert ours == {"a-b": {"c": 1, "list": [1]}, "d": {"e": 2}}
-    assert dask.config.merge(ours, theirs[0]) == merge_configuration([ours, theirs[0]])
 
 
 def test_a_users_preloads_follow_ours(releases):

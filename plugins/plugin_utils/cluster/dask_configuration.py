@@ -1,0 +1,227 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Dask's configuration for the services of a host.
+
+Each kind of service has a configuration of its own, so that a setting or a preload module of workers does not restart the
+scheduler. `DEFAULTS` come first; over them come ``dask_config``, then what is set for the kind of service, and at last what
+the collection needs to work. Users may paste a copy of all of Dask's defaults: what the collection needs still wins.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
+
+#: Dask's configuration for an always-on cluster. What is not here is Dask's own default.
+DEFAULTS: dict[str, Any] = {
+    "distributed": {
+        "scheduler": {
+            # A task whose workers were lost this often counts as the cause. Machines are restarted; three is too few.
+            "allowed-failures": 10,
+            # A worker that has sent nothing for this long is given up, and its tasks run elsewhere.
+            "worker-ttl": "5 minutes",
+            # An always-on scheduler stays when nobody uses it.
+            "idle-timeout": None,
+            # Tasks wait when there is no worker, as in an upgrade of a small cluster.
+            "no-workers-timeout": None,
+            # Events of workers that have gone are kept this long, so that people can look at them; they take memory.
+            "events-cleanup-delay": "1h",
+            "locks": {
+                # A client that holds a lock and sends nothing for this long loses it. A task that does not release the
+                # interpreter is silent too, and a lock with two holders is worse than one held longer by a lost worker.
+                "lease-timeout": "2 minutes",
+                "lease-validation-interval": "10s",
+            },
+            # Copies of data that nobody needs any more are dropped.
+            "active-memory-manager": {"start": True},
+            "http": {
+                # Dask's own, without its proxy: the collection has one that only reads.
+                "routes": [
+                    "distributed.http.scheduler.prometheus",
+                    "distributed.http.scheduler.info",
+                    "distributed.http.scheduler.json",
+                    "distributed.http.health",
+                    "distributed.http.statics",
+                ]
+            },
+        },
+        "worker": {
+            # Dask's own.
+            "http": {
+                "routes": [
+                    "distributed.http.worker.prometheus",
+                    "distributed.http.health",
+                    "distributed.http.statics",
+                ]
+            },
+            # Shares of the memory limit. Without a nanny, MemoryMax of the unit ends a worker that takes more.
+            "memory": {"target": 0.60, "spill": 0.70, "pause": 0.80},
+        },
+        # Bounds of the logs that services keep in memory, for they run for months.
+        "admin": {"log-length": 10000, "low-level-log-length": 1000},
+        "comm": {
+            # When a scheduler comes back, all workers and clients connect at once. The kernel's limit is net.core.somaxconn.
+            "socket-backlog": 4096,
+            # A connection between two hosts that breaks is tried again, at growing intervals, before a task fails.
+            "retry": {"count": 3, "delay": {"min": "1s", "max": "20s"}},
+            "timeouts": {
+                # A worker that waits for its scheduler tries again at growing intervals, this being the longest. With Dask's
+                # own 30 s, a restart of the scheduler would take that long.
+                "connect": "5s",
+                # A peer that acknowledges nothing for this long is gone; networks and switches fail for some seconds.
+                "tcp": "30s",
+            },
+        },
+    }
+}
+
+
+def merge(configurations: Iterable[Mapping[str, Any] | None]) -> dict[str, Any]:
+    """One configuration of several, merged as Dask does: a later one wins, key by key, and a list replaces a list.
+
+    A value that is not a mapping never replaces one, so a section that is empty in a later configuration changes nothing.
+    Hyphens and underscores in keys are the same.
+    """
+    merged: dict[str, Any] = {}
+    for configuration in configurations:
+        merged = _merge_two(merged, configuration or {})
+    return merged
+
+
+def _merge_two(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(old)
+    names = {_canonical(key): key for key in old}
+    for key, value in new.items():
+        name = names.setdefault(_canonical(key), key)
+        if isinstance(merged.get(name), dict):
+            merged[name] = _merge_two(merged[name], value) if isinstance(value, dict) else merged[name]
+        else:
+            merged[name] = value
+    return merged
+
+
+def _canonical(key: object) -> str:
+    return str(key).replace("_", "-")
+
+
+@dataclass(frozen=True)
+class Module:
+    """A preload module or a module with HTTP routes: its name, its file on the controller (or ""), and its arguments."""
+
+    name: str
+    file: str
+    arguments: list[str]
+
+
+def modules(entries: Iterable[Any]) -> list[Module]:
+    """The modules that a variable lists.
+
+    An entry is a file on the controller (``.py``), which is shipped and imported by its name, or the name of a module on the
+    hosts. One with arguments is a dictionary of ``name`` and ``arguments``.
+    """
+    found = []
+    for entry in entries:
+        about = {"name": entry} if isinstance(entry, str) else entry
+        name = about["name"]
+        is_file = name.endswith(".py") and "://" not in name
+        found.append(
+            Module(
+                name=os.path.basename(name)[: -len(".py")] if is_file else name,
+                file=os.path.realpath(os.path.expanduser(name)) if is_file else "",
+                arguments=[str(argument) for argument in about.get("arguments", [])],
+            )
+        )
+    return found
+
+
+def scheduler_configuration(settings: Settings) -> dict[str, Any]:
+    """The configuration of the scheduler."""
+    chosen = _chosen(settings, "scheduler", settings.scheduler_config)
+    section = {
+        **_preloads("daskops_runtime.scheduler", modules(settings.scheduler_preloads)),
+        "http": {
+            "routes": [
+                *(["daskops_runtime.summary"] if settings.summary_route else []),
+                *(["daskops_runtime.pages"] if settings.worker_pages_route else []),
+                *(["daskops_runtime.shutdown"] if settings.shutdown_token else []),
+                *(module.name for module in modules(settings.scheduler_routes)),
+                *_flat(chosen["distributed"]["scheduler"]["http"]["routes"]),
+            ]
+        },
+    }
+    return merge([chosen, {"distributed": {"scheduler": section}}])
+
+
+def worker_configuration(settings: Settings) -> dict[str, Any]:
+    """The configuration of workers and of their nannies."""
+    chosen = _chosen(settings, "worker", settings.worker_config)
+    section = {
+        **_preloads("daskops_runtime.worker", modules(settings.worker_preloads)),
+        "http": {
+            "routes": [
+                *(["daskops_runtime.shutdown"] if settings.shutdown_token else []),
+                *(module.name for module in modules(settings.worker_routes)),
+                *_flat(chosen["distributed"]["worker"]["http"]["routes"]),
+            ]
+        },
+    }
+    # The command line of a worker names these, too: Dask ignores them here, but for their arguments.
+    nanny = _preloads("daskops_runtime.nanny", nanny_modules(settings))
+    return merge([chosen, {"distributed": {"worker": section, "nanny": nanny}}])
+
+
+def nanny_modules(settings: Settings) -> list[Module]:
+    """The preload modules of nannies; none where no worker of the host has a nanny."""
+    return modules(settings.nanny_preloads) if settings.has_nannies else []
+
+
+def _chosen(settings: Settings, kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of a kind of service without modules."""
+    return merge([DEFAULTS, settings.config, config, _tls(settings.home, kind) if settings.tls else {}])
+
+
+def _tls(home: str, kind: str) -> dict[str, Any]:
+    """The section about certificates.
+
+    Services call each other, and a task may be a client: a service uses its certificate for all that it does. The pages and
+    routes of the scheduler have a section of their own, which workers read too.
+    """
+    file = f"{home}/tls/{kind}.pem"  # which holds the key, too
+    certificate = {"cert": file, "key": file}
+    return {
+        "distributed": {
+            "comm": {
+                "require-encryption": True,
+                "default-scheme": "tls",
+                "tls": {
+                    "min-version": 1.2,
+                    "ca-file": f"{home}/tls/ca.pem",
+                    kind: certificate,
+                    "client": certificate,
+                },
+            },
+            "scheduler": {"dashboard": {"tls": certificate}},
+        }
+    }
+
+
+def _preloads(ours: str, users: list[Module]) -> dict[str, Any]:
+    """The settings ``preload`` and ``preload-argv``: the collection's module, which has no arguments, and those of users."""
+    return {
+        "preload": [ours, *(module.name for module in users)],
+        "preload-argv": [[], *(module.arguments for module in users)],
+    }
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    """The routes in a value of a configuration: a list, a list of lists, or one name."""
+    if isinstance(value, list):
+        for inner in value:
+            yield from _flat(inner)
+    elif value:
+        yield value

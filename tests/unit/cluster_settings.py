@@ -1,0 +1,60 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings of a host's services for the tests of what follows from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
+
+#: A pool without a name, as the variables for all workers of a host make it.
+POOL = {
+    "command": "dask worker",
+    "arguments": [],
+    "environment_variables": {},
+    "lifetime": "",
+    "lifetime_stagger": "",
+    "nanny": False,
+    "resources": {},
+    "scratch_directory": "/var/lib/dask/scratch",
+}
+
+DEFAULTS: dict[str, Any] = {
+    "home": "/opt/dask",
+    "user_home": "/var/lib/dask",
+    "tls": False,
+    "dashboard_proxy": False,
+    "config": {},
+    "config_extra_namespaces": [],
+    "scheduler_config": {},
+    "worker_config": {},
+    "environment_variables": {},
+    "scheduler_preloads": [],
+    "worker_preloads": [],
+    "nanny_preloads": [],
+    "scheduler_routes": [],
+    "worker_routes": [],
+    "summary_route": True,
+    "worker_pages_route": True,
+    "shutdown_token": False,
+    "error_monitor": True,
+    "scheduler_address": "tcp://10.0.0.1:8786",
+    "scheduler_port": 8786,
+    "scheduler_dashboard_port": 8787,
+    "scheduler_file": "",
+    "worker_paths": [],
+    "worker_devices": [],
+    "pools": {"": POOL},
+}
+
+
+def settings(**changes: Any) -> Settings:
+    """The defaults with changes, by the names of the fields."""
+    return Settings.of({**DEFAULTS, **changes})
+
+
+def pool(**changes: Any) -> dict[str, Any]:
+    """A pool with the defaults and changes."""
+    return {**POOL, **changes}

@@ -1,0 +1,170 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The services of a host, their command lines, and what users have set of them."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import (
+    ROOT,
+    SCHEDULER,
+    checks,
+    dashboard_addresses,
+    files,
+    pool_settings,
+    scheduler_arguments,
+    services,
+    set_by_user,
+    user_environment_variables,
+    worker_arguments,
+)
+from cluster_settings import pool, settings
+
+WORKER = {
+    "name": "w1-1",
+    "unit": "dask-worker@1.service",
+    "pool": "",
+    "threads": 4,
+    "memory_limit": 1024,
+    "address": "10.0.0.2",
+    "port": 8800,
+    "dashboard_port": 8900,
+    "nanny_port": 9000,
+}
+PLAN = {"address": "10.0.0.2", "workers": [WORKER]}
+
+
+def test_services_of_a_host():
+    assert services(["worker"], PLAN) == {"dask-worker@1.service": "worker"}
+    assert services(["scheduler", "worker"], PLAN) == {SCHEDULER: "scheduler", "dask-worker@1.service": "worker"}
+    assert services(["scheduler"], {"workers": []}) == {SCHEDULER: "scheduler"}
+
+
+@pytest.mark.parametrize(
+    ("proxy", "address", "listens"),
+    [
+        (True, "10.0.0.1", ["127.0.0.1:8787"]),
+        (False, "10.0.0.1", ["127.0.0.1:8787", "10.0.0.1:8787"]),
+        (False, "127.0.0.1", ["127.0.0.1:8787"]),
+        (False, "0.0.0.0", ["0.0.0.0:8787"]),
+    ],
+)
+def test_pages_of_the_scheduler(proxy, address, listens):
+    assert dashboard_addresses(settings(dashboard_proxy=proxy), address) == listens
+
+
+def test_command_line_of_the_scheduler():
+    given = scheduler_arguments(settings(scheduler_file="/x/s.json", scheduler_port="8786"), "10.0.0.1")
+    assert " ".join(given) == (
+        "--host 10.0.0.1 --port 8786 --dashboard-address 127.0.0.1:8787,10.0.0.1:8787 --scheduler-file /x/s.json"
+    )
+
+
+COMMON = (
+    "tcp://10.0.0.1:8786 --name w1-1 --nthreads 4 --memory-limit 1024 --host 10.0.0.2 --worker-port 8800 "
+    "--dashboard-address 10.0.0.2:8900 --local-directory /var/lib/dask/scratch --death-timeout 60"
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "own"),
+    [
+        ({}, "--no-dashboard --no-nanny"),
+        ({"resources": {"b": 2, "A": 1.5}}, "--resources A=1.5,b=2 --no-dashboard --no-nanny"),
+        ({"arguments": ["--x", 3]}, "--x 3 --no-dashboard --no-nanny"),
+        (
+            {"nanny": True},
+            "--no-dashboard --nanny --nanny-port 9000 --preload-nanny daskops_runtime.nanny --preload-nanny n",
+        ),
+        ({"command": "dask cuda worker"}, "--preload daskops_runtime.worker --preload p"),
+    ],
+)
+def test_command_line_of_a_worker(changes, own):
+    given = worker_arguments(settings(pools={"": pool(**changes)}, nanny_preloads=["n"], worker_preloads=["p"]), WORKER)
+    assert " ".join(given) == f"{COMMON} {own}"
+
+
+# Files
+
+
+def test_each_kind_reads_its_own_files():
+    found = {file.path: file for file in files(settings(), ["scheduler", "worker"], PLAN)}
+    assert found["run.sh"].kinds == ("scheduler", "worker")
+    assert found["services/dask-scheduler.service.env"].service == SCHEDULER
+    assert found["services/dask-worker@1.service.env"].kinds == ("worker",)
+    # A worker that comes or goes restarts no other.
+    assert found["systemd/dask-workers.target"].kinds == () and found["systemd/dask-workers.target"].kind == "worker"
+    assert not any("scheduler" in file.path for file in files(settings(), ["worker"], PLAN))
+
+
+def test_templates_and_sources_exist():
+    for file in files(settings(), ["scheduler", "worker"], PLAN):
+        with open(
+            f"{ROOT}/roles/{file.template}"
+            if file.template
+            else file.source.replace("runtime", "runtime/daskops_runtime/__init__.py")
+        ):
+            pass
+
+
+def test_module_of_several_lists_is_shipped_once(tmp_path):
+    module = tmp_path / "both.py"
+    found = list(files(settings(worker_preloads=[str(module)], worker_routes=[str(module)]), ["worker"], PLAN))
+    assert [file.path for file in found if file.source == str(module)] == ["python"]
+
+
+def test_paths_that_are_open_already_are_not_opened_again():
+    def binds(**changes):
+        found = {file.path: file for file in files(settings(**changes), ["scheduler", "worker"], PLAN)}
+        names = (f"systemd/{SCHEDULER}", "systemd/dask-worker@.service", "systemd/dask-worker@1.service.d/daskops.conf")
+        return [found[name].variables["__dask_service"]["binds"] for name in names]
+
+    assert binds() == [[], [], []]
+    assert binds(
+        scheduler_file="/srv/s.json", worker_paths=["/data", "/var/lib/dask/x"], worker_devices=["/dev/x"]
+    ) == [
+        ["/srv"],
+        ["/data", "/dev/x"],
+        [],
+    ]
+    elsewhere = {"": pool(scratch_directory="/data/scratch")}
+    assert binds(pools=elsewhere)[2] == ["/data/scratch"]
+    assert binds(pools=elsewhere, worker_paths=["/data"])[2] == []
+
+
+# What users have set
+
+POOLS = {"a": pool(environment_variables={"X": 1}, arguments=["--x"]), "b": pool(lifetime="1 hour")}
+
+
+def test_settings_are_called_as_users_call_them():
+    wanted = settings(environment_variables={"Y": 2}, pools=POOLS)
+    assert user_environment_variables(wanted, ["scheduler"]) == {"dask_environment_variables": {"Y": 2}}
+    assert user_environment_variables(wanted, ["worker"]) == {
+        "dask_environment_variables": {"Y": 2},
+        "dask_worker_pools.a.environment_variables": {"X": 1},
+        "dask_worker_pools.b.environment_variables": {},
+    }
+    assert set_by_user(wanted, ["worker"])["dask_worker_pools.a.arguments"] == ["--x"]
+    assert set_by_user(settings(), ["worker"])["dask_worker_arguments"] == []
+    assert "dask_worker_arguments" not in set_by_user(settings(), ["scheduler"])
+    assert list(pool_settings(wanted)) == ["dask_worker_pools.a.", "dask_worker_pools.b."]
+
+
+def test_only_what_users_have_set_is_checked():
+    everything = ["scheduler", "worker"]
+    assert checks(settings(), everything) == []
+    assert [about["kind"] for about in checks(settings(config={"x": 1}), everything)] == everything
+    assert [about["kind"] for about in checks(settings(scheduler_routes=["r"]), everything)] == ["scheduler"]
+    assert [about["kind"] for about in checks(settings(nanny_preloads=["n"]), everything)] == ["worker"]
+    (worker,) = checks(settings(pools=POOLS, worker_paths=["/data"]), everything)
+    assert worker["pools"]["dask_worker_pools.b."] == {
+        "arguments": [],
+        "command": "dask worker",
+        "lifetime": "1 hour",
+        "lifetime_stagger": "",
+    }
+    assert worker["writable"][-3:] == ["/data", "/var/lib/dask/scratch", "/var/lib/dask/scratch"]
+    (worker,) = checks(settings(pools={"": pool(command="dask cuda worker")}), everything)
+    assert worker["kind"] == "worker"
