@@ -13,7 +13,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from ansible_collections.daskops.cluster.plugins.module_utils.units import unit_digests
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import read_text
@@ -63,7 +63,7 @@ def completed_manifest(release: str, manifest: Mapping[str, Any]) -> dict[str, A
     }
 
 
-def old_peers(rules: list[str]) -> list[str]:
+def old_peers(rules: Iterable[str]) -> list[str]:
     """The networks of the cluster's hosts that a comment in firewall rules names; empty where there is none."""
     comment = re.search(r"Hosts of the cluster:([0-9a-f.:/ ]*)", "".join(map(_read, rules)))
     return comment.group(1).split() if comment else []

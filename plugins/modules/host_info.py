@@ -364,6 +364,7 @@ versions:
 import contextlib
 import glob
 import hashlib
+import ipaddress
 import json
 import os
 import pwd
@@ -389,6 +390,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     read_usable_environment,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.restarts import OTHER_UNIT
+from ansible_collections.daskops.cluster.plugins.module_utils.takeover import old_peers
 from ansible_collections.daskops.cluster.plugins.module_utils.units import (
     kind_of,
     same_unit,
@@ -424,7 +426,9 @@ FIREWALLS = {
     "firewalld": "/etc/firewalld/policies/daskops.xml",
 }
 
-# What they are about, as they say in a comment.
+# Where the role remembers which networks its rules take for hosts of the cluster, and the rules of an earlier version, which
+# say so in a comment.
+FIREWALL_PEERS = "/etc/dask-firewall.json"
 FIREWALL_RULES = ("/etc/dask-firewall.nft", FIREWALLS["firewalld"])
 
 # There where firewalld knows policies, which it does from 0.9 on.
@@ -739,15 +743,25 @@ def firewall(module):
             usable.append("firewalld")
     installed = [name for name, file in FIREWALLS.items() if os.path.exists(file)]
     loaded = "nftables" in installed and works("nft", "list", "table", "inet", "daskops")
-    said = re.search(r"Hosts of the cluster:([0-9a-f.:/ ]*)", "".join(map(read, FIREWALL_RULES)))
     foreign = foreign_firewalls(module.run_command, module.get_bin_path)
     return {
         "foreign": [name for name in foreign if name != module.params["firewall"]],
         "usable": usable,
         "installed": installed,
         "loaded": loaded,
-        "cluster": said.group(1).split() if said else [],
+        "cluster": firewall_peers(),
     }
+
+
+def firewall_peers() -> list[str]:
+    """The networks that the installed rules take for hosts of the cluster; none where the file is damaged."""
+    try:
+        networks = json.loads(read_text(FIREWALL_PEERS, LIMIT))["cluster"]
+        return [str(ipaddress.ip_network(str(network))) for network in networks]
+    except FileNotFoundError:
+        return old_peers(FIREWALL_RULES)
+    except (KeyError, OSError, TypeError, ValueError):
+        return []
 
 
 def authorities(home):

@@ -18,6 +18,7 @@ from ansible.plugins.filter.core import FilterModule as AnsibleFilters
 from ansible_collections.daskops.cluster.plugins.action import plan_firewall, plan_host
 from ansible_collections.daskops.cluster.plugins.module_utils import firewalls
 from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import foreign_firewalls
+from ansible_collections.daskops.cluster.plugins.modules import host_info
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
 from hypothesis import given
 from hypothesis import strategies as st
@@ -373,6 +374,13 @@ def test_rules_replace_their_own_table_and_leave_others_alone(network):
     network.load(rules)
     assert network.run(network.host, "nft", "list", "table", "inet", "daskops") == once
     assert network.run(network.host, "nft", "list", "table", "inet", "somebodys") == somebodys
+
+
+def test_peers_that_the_role_remembers_are_those_that_are_read(tmp_path, monkeypatch):
+    path = tmp_path / "dask-firewall.json"
+    path.write_text(rendered("dask-firewall.json.j2", others={"w2": ["fd00::2"]}, clients=["10.9.3.0/24"]))
+    monkeypatch.setattr(host_info, "FIREWALL_PEERS", str(path))
+    assert host_info.firewall_peers() == ["10.9.0.1/32", "10.9.0.2/32", "fd00::2/128"]
 
 
 def test_policy_of_firewalld_says_the_same():

@@ -29,6 +29,29 @@ def host(tmp_path, monkeypatch):
     return write
 
 
+@pytest.mark.parametrize(
+    ("content", "peers"),
+    [
+        ('{"cluster": ["10.0.0.0/31", "fd00::1/128"]}', ["10.0.0.0/31", "fd00::1/128"]),
+        ('{"cluster": []}', []),
+        ("", []),
+        ("[]", []),
+        ("{}", []),
+        ('{"cluster": 1}', []),
+        ('{"cluster": [5]}', []),
+        ('{"cluster": ["everybody"]}', []),
+    ],
+)
+def test_firewalls_peers_are_remembered(tmp_path, monkeypatch, content, peers):
+    monkeypatch.setattr(host_info, "FIREWALL_PEERS", str(tmp_path / "peers.json"))
+    monkeypatch.setattr(host_info, "FIREWALL_RULES", [str(tmp_path / "rules")])
+    assert host_info.firewall_peers() == []
+    (tmp_path / "rules").write_text("# Hosts of the cluster: 10.0.0.9/32\n")  # of an earlier version
+    assert host_info.firewall_peers() == ["10.0.0.9/32"]
+    (tmp_path / "peers.json").write_text(content)
+    assert host_info.firewall_peers() == peers
+
+
 def test_nodes_have_the_cpus_that_may_be_used(host):
     host("NODES/node0/cpulist", "0-3,8-11\n")
     host("NODES/node1/cpulist", "4-7,12\n")

@@ -44,6 +44,20 @@ def test_run_limited_to_a_host_finds_out_the_same_rules(cluster, play):
         assert run.changed == {name: 0}
 
 
+def test_rules_of_an_earlier_version_are_taken_over(cluster, play):
+    """That version named the hosts of the cluster in a comment of the rules, and nowhere else."""
+    host, path = cluster.host("worker1"), "/etc/dask-firewall.json"
+    peers = json.loads(host.check_output(f"cat {path}"))
+    comment = f"        # Hosts of the cluster: {' '.join(peers['cluster'])}"
+    host.check_output("sed -i %s /etc/dask-firewall.nft", f"s|^ *# Hosts of the cluster.*|{comment}|")
+    host.check_output(f"rm {path}")
+    run = play("site", "--limit", "worker1")
+    assert run.returncode == 0, run.output
+    assert json.loads(host.check_output(f"cat {path}")) == peers
+    assert is_filtered(cluster, "worker1") and open_to(cluster, "stranger") == {22}
+    assert play("site", "--limit", "worker1").changed == {"worker1": 0}
+
+
 def test_table_of_ports(cluster, play):
     run = play("show_ports")
     assert run.returncode == 0, run.output
