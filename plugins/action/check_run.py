@@ -8,7 +8,7 @@ from __future__ import annotations
 from ansible import constants as C
 from ansible import context
 from ansible.plugins.action import ActionBase
-from ansible_collections.daskops.cluster.plugins.plugin_utils.groups import problems
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import problems
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
 from ansible_collections.daskops.cluster.plugins.plugin_utils.tags import SPECIAL, tags_of, unknown_tags
 

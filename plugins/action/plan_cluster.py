@@ -14,6 +14,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import unmanaged
 from ansible_collections.daskops.cluster.plugins.module_utils.health import join
 from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import differing
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.inventory import same_machine
 from ansible_collections.daskops.cluster.plugins.plugin_utils.down import unjoinable
 from ansible_collections.daskops.cluster.plugins.plugin_utils.features import lacking_in
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
@@ -26,7 +27,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
-from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import SAME_MACHINE, refuse
+from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import plain
 
 
@@ -79,7 +80,7 @@ def one_machine_twice(hosts):
             names.setdefault(info["machine"], []).append(host)
     for several in names.values():
         if len(several) > 1:
-            yield SAME_MACHINE.format(names=" and ".join(several))
+            yield str(same_machine(several))
 
 
 def names_twice(plans):

@@ -13,7 +13,7 @@ from pathlib import Path
 import jinja2
 import pytest
 import yaml
-from ansible_collections.daskops.cluster.plugins.filter.worker_pools import SETTINGS
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import POOL_SETTINGS
 
 ROOT = Path(__file__).parents[2]
 DEFAULTS = yaml.safe_load((ROOT / "roles/common/defaults/main.yml").read_text())
@@ -94,7 +94,7 @@ def test_every_variable_that_is_used_exists():
 
 def test_settings_of_pools_are_the_ones_that_a_host_has():
     text = yaml.safe_load((ROOT / "roles/common/vars/main.yml").read_text())["__dask_worker_defaults"]
-    assert dict(re.findall(r"'(\w+)': (\w+)", text)) == {name: f"dask_worker_{name}" for name in SETTINGS}
+    assert dict(re.findall(r"'(\w+)': (\w+)", text)) == {name: f"dask_worker_{name}" for name in POOL_SETTINGS}
 
 
 # Whoever sets one by `-e dask_worker_nanny=false`, or in an INI inventory, sets it to a text that is true.

@@ -4,7 +4,7 @@
 """Groups with a name that is nearly one of ours, and runs that are left without a host."""
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.plugin_utils.groups import problems
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import problems
 
 SERVERS = ["dask_scheduler", "dask_workers"]
 OURS = {"all": ["s1", "w1", "w2", "x1"], "dask_scheduler": ["s1"], "dask_workers": ["w1", "w2"]}
@@ -15,7 +15,7 @@ NONE = (
 
 
 def wrong(wanted=SERVERS, playing=("s1", "w1", "w2"), **groups):
-    return list(problems({**OURS, **groups}, wanted, playing))
+    return list(map(str, problems({**OURS, **groups}, wanted, playing)))
 
 
 @pytest.mark.parametrize(
@@ -53,10 +53,10 @@ def test_a_group_that_is_nearly_one_of_ours(name, meant):
 
 
 def test_no_host_of_ours():
-    assert list(problems({}, SERVERS, ["localhost"])) == [NONE]
-    assert list(problems({"web": ["x1"], "ungrouped": []}, SERVERS, ["x1"])) == [NONE]
+    assert list(map(str, problems({}, SERVERS, ["localhost"]))) == [NONE]
+    assert list(map(str, problems({"web": ["x1"], "ungrouped": []}, SERVERS, ["x1"]))) == [NONE]
     groups = {"all": ["a", "b"], "dask-workers": ["a"], "schedulers": ["b"], "nodes": ["a"], "worker": []}
-    assert list(problems(groups, SERVERS, ["a", "b"])) == [
+    assert list(map(str, problems(groups, SERVERS, ["a", "b"]))) == [
         f"{NONE} The group dask-workers was probably meant to be dask_workers. The group schedulers was probably meant to "
         "be dask_scheduler. The group nodes was probably meant to be dask_workers."
     ]

@@ -4,24 +4,16 @@
 """Every refusal names the host or variable and says what to do; what is fine is not refused."""
 
 import copy
-from pathlib import Path
 
 import pytest
-import yaml
-from ansible.errors import AnsibleFilterError
 from ansible_collections.daskops.cluster.plugins.action import (
-    check_inventory,
-    check_variables,
     compare_environments,
     plan_cluster,
     plan_host,
 )
-from ansible_collections.daskops.cluster.plugins.filter.worker_pools import worker_pools
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
 from wheels import PYTHON
 
-SPEC = Path(__file__).parents[2] / "roles/preflight/meta/argument_specs.yml"
-OPTIONS = yaml.safe_load(SPEC.read_text())["argument_specs"]["main"]["options"]
 GIB = 1024**3
 
 
@@ -35,252 +27,13 @@ def says(sentence, *parts):
     return all(part in sentence for part in parts)
 
 
-# Variables
-
-
-def variables(playing=None, **hostvars):
-    """What is wrong with the variables of hosts."""
-    return list(check_variables.problems(hostvars, OPTIONS, hostvars if playing is None else playing))
-
-
-def test_defaults_are_fine():
-    defaults = yaml.safe_load((SPEC.parents[2] / "common/defaults/main.yml").read_text())
-    assert variables(w1=defaults) == []
-    assert variables(w1={"ansible_host": "10.0.0.1", "my_dask_notes": "", "__dask_internal": 1}) == []
-
-
-def test_every_whole_number_has_bounds():
-    assert all(check_variables.bounds(name) for name, about in OPTIONS.items() if about["type"] == "int")
-    assert set(check_variables.BOUNDS) <= {name for name, about in OPTIONS.items() if about["type"] == "int"}
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("dask_scheduler_port", "8786"),
-        ("dask_tls_warn_days", 0),
-        ("dask_tls", "no"),
-        ("dask_worker_profile", "gpu"),
-        ("dask_worker_count", "2"),
-        ("dask_worker_preloads", [{"name": "a", "arguments": ["--x"]}]),
-        ("dask_worker_gpus", [0, 1]),
-        ("dask_worker_pools", {"a": {"nanny": "yes"}}),
-        *[("dask_serial", serial) for serial in (1, "3", "20%", "100%", [1, "50%"])],
-    ],
-)
-def test_good_values_pass(name, value):
-    assert variables(w1={name: value}) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "instead"),
-    [
-        ("dask_scheduler_port", "http", "is 'http'. Give a whole number, 1 to 65535"),
-        ("dask_scheduler_port", 99999, "is '99999'. Give a whole number, 1 to 65535"),
-        ("dask_scheduler_port", [1, 2], "is '[1, 2]'. Give a whole number, 1 to 65535"),
-        ("dask_worker_drain_timeout", -5, "is '-5'. Give a whole number, 0 or more"),
-        ("dask_worker_drain_timeout", 1.5, "is '1.5'. Give a whole number, 0 or more"),
-        ("dask_watchdog_timeout", True, "is 'True'. Give a whole number, 1 or more"),
-        ("dask_keep_releases", 0, "is '0'. Give a whole number, 1 or more"),
-        ("dask_tls", "perhaps", "is 'perhaps'. Give true or false"),
-        ("dask_tls", [True], "Give true or false"),
-        ("dask_worker_profile", "numpy", "is 'numpy'. Give one of numeric, python, mixed, io, gpu"),
-        ("dask_worker_threads", [1, 2], "is '[1, 2]'. Give a number or a text"),
-        ("dask_environment_lock", {"file": "x"}, "Give a number or a text"),
-        ("dask_environment_lock", None, "is empty. Give it a value, or leave it out"),
-        ("dask_worker_paths", "/data", "is '/data'. Give a list of texts, also for a single value"),
-        ("dask_worker_paths", [["/data"]], "Give a list of texts"),
-        ("dask_worker_preloads", "a.py", "is 'a.py'. Give a list, also for a single value"),
-        ("dask_config", "a=b", "is 'a=b'. Give a dictionary, {} for an empty one"),
-        ("dask_worker_gpus", {"a": 1}, "no number and no text"),
-        ("dask_worker_interface", [["eth0"]], "no number and no text"),
-        *[
-            ("dask_serial", serial, f"is '{serial}'. Give a number of hosts from 1 on")
-            for serial in (0, -1, 0.2, "half", "0%", "101%", "", [], [1, 0])
-        ],
-    ],
-)
-def test_values_that_cannot_be(name, value, instead):
-    assert says(only(variables(w1={name: value}, w2={})), f"{name}, set for w1, ", instead)
-
-
-@pytest.mark.parametrize("name", sorted(name for name, about in OPTIONS.items() if about.get("no_log")))
-def test_values_that_are_secret_are_in_no_message(name):
-    wrong = ["hunter2"] if OPTIONS[name]["type"] == "str" else "hunter2"
-    assert "hunter2" not in only(variables(w1={name: wrong}))
-
-
-def test_a_pool_that_is_none_is_told_with_its_hosts():
-    wrong = {"dask_worker_pools": {"Big Pool": {}}}
-    sentence = only(variables(w1=wrong, w2=wrong))
-    assert says(sentence, "dask_worker_pools, set for all hosts, has 'Big Pool', which is no name of a pool")
-    sentence = only(variables(w1={"dask_worker_pools": {"a": {"thread": 1}}}, w2={}))
-    assert says(sentence, "dask_worker_pools.a.thread, set for w1, is no setting of a pool. Did you mean threads?")
-    sentence = only(variables(w1={"dask_worker_pools": ["a"]}, w2={}))
-    assert says(sentence, "dask_worker_pools, set for w1, is no dictionary")
-
-
-def test_pools_of_hosts_that_are_left_out_are_not_looked_at():
-    given = {"dask_worker_pools": {"a": {}}}
-    others = {**given, "dask_worker_pool_overrides": {"b": {"threads": 2}}}
-    assert variables(playing=["w1"], w1=given, w2=others) == []
-    sentence = only(variables(playing=["w1", "w2"], w1=given, w2=others))
-    assert says(
-        sentence, "dask_worker_pool_overrides, set for w2, names b, which is no pool of this host", "There are a"
-    )
-
-
-def test_a_misspelt_variable_is_told_once_with_its_hosts():
-    wrong = {"dask_worker_thread": 4}
-    sentence = only(variables(w1=wrong, w2=wrong, w3={}))
-    assert says(sentence, "dask_worker_thread, set for w1, w2, is no variable", "Did you mean dask_worker_threads?")
-
-
-def test_a_variable_that_is_like_none():
-    assert says(only(variables(w1={"dask_xyzzy_quux": 1})), "dask_xyzzy_quux, set for w1", "Remove it")
-
-
-# The inventory
-
-
-def inventory(
-    schedulers=("s1",), workers=("w1", "w2"), address="", platform="linux", tls=True, dashboard_proxy=False, **hostvars
-):
-    """What is wrong with an inventory. Variables of hosts are keyword arguments."""
-    known = {host: hostvars.get(host, {}) for host in {*schedulers, *workers}}
-    groups = {"dask_scheduler": list(schedulers), "dask_workers": list(workers)}
-    return list(check_inventory.problems(groups, known, address, platform, tls, dashboard_proxy))
-
-
-@pytest.mark.parametrize(
-    "good",
-    [
-        {},
-        {"workers": ["s1", "w1"]},
-        {"schedulers": [], "address": "tls://10.0.0.5:8786"},
-        {"schedulers": [], "address": "tcp://10.0.0.5:8786", "platform": "windows", "tls": False},
-        {"w1": {"dask_worker_count": 2, "ansible_connection": "ssh", "my_dask_notes": "", "__dask_internal": 1}},
-        {"w1": {"ansible_facts": {"os_family": "Debian"}}},
-        {"dashboard_proxy": True},
-    ],
-)
-def test_good_inventories_pass(good):
-    assert inventory(**good) == []
-
-
-def test_groups_that_do_not_exist_are_empty():
-    found = list(check_inventory.problems({}, {}, "", "linux", True))
-    assert len(found) == 2
-    assert says(found[0], "dask_scheduler has no host", "Put one Linux host in it", "set dask_scheduler_address")
-    assert says(found[1], "dask_workers has no host", "Put at least one in it")
-
-
-def test_two_schedulers():
-    assert says(only(inventory(schedulers=["s1", "s2"])), "dask_scheduler has 2 hosts (s1, s2)", "Leave exactly one")
-
-
-def test_a_scheduler_of_ours_and_one_of_somebody_else():
-    sentence = only(inventory(address="tls://10.0.0.5:8786"))
-    assert says(sentence, "dask_scheduler_address (tls://10.0.0.5:8786)", "has s1", "Keep one of the two")
-
-
-@pytest.mark.parametrize(("scheme", "tls", "other"), [("tcp", True, "tls"), ("tls", False, "tcp")])
-def test_an_address_that_speaks_otherwise_than_the_cluster(scheme, tls, other):
-    sentence = only(inventory(schedulers=[], address=f"{scheme}://10.0.0.5:8786", tls=tls))
-    assert says(sentence, f"dask_scheduler_address is {scheme}://10.0.0.5:8786, but dask_tls is {str(tls).lower()}")
-    assert says(sentence, f"Set dask_tls to {str(not tls).lower()}", f"{other}://")
-
-
-def test_a_proxy_in_front_of_somebody_elses_dashboard():
-    sentence = only(inventory(schedulers=[], address="tls://10.0.0.5:8786", dashboard_proxy=True))
-    assert says(sentence, "dask_dashboard_proxy is true", "(tls://10.0.0.5:8786)", "Set dask_dashboard_proxy to false")
-
-
-WINDOWS = [
-    {"ansible_connection": "winrm"},
-    {"ansible_connection": "ansible.builtin.psrp"},
-    {"ansible_connection": "ssh", "ansible_shell_type": "powershell"},
-    {"ansible_shell_type": "cmd"},
-    {"ansible_facts": {"os_family": "Windows"}},
-]
-
-
-@pytest.mark.parametrize("variables", WINDOWS)
-def test_a_scheduler_on_windows(variables):
-    assert says(only(inventory(s1=variables)), "s1:", "not installed on Windows", "Put the scheduler on a Linux host")
-
-
-def test_a_scheduler_of_ours_that_is_said_to_be_on_windows():
-    assert says(only(inventory(platform="windows")), "s1:", "Put the scheduler on a Linux host")
-
-
-@pytest.mark.parametrize("variables", WINDOWS)
-def test_a_worker_on_windows(variables):
-    sentence = only(inventory(w2=variables))
-    assert says(sentence, "w2:", "not managed here", "Take the host out of dask_workers", "'dask worker'")
-
-
-def test_a_windows_host_in_both_groups_is_told_once():
-    assert says(only(inventory(workers=["s1"], s1=WINDOWS[0])), "Put the scheduler on a Linux host")
+# The cluster
 
 
 SAME = (
     "w1 and w2 are one machine, and would fight over the same services. Keep one of the names; a host may be in both "
     "groups, and dask_worker_count says how many workers it has."
 )
-JUMP = {"ansible_ssh_common_args": "-J a.example.org"}
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ({"ansible_host": "10.0.0.1"}, {"ansible_host": "10.0.0.1"}),
-        ({"ansible_host": "10.0.0.1", "ansible_user": "a"}, {"ansible_host": "10.0.0.1", "ansible_user": "b"}),
-        ({"ansible_host": "10.0.0.1", "ansible_port": 22}, {"ansible_host": "10.0.0.1"}),
-        ({"ansible_host": "node.example.org"}, {"ansible_host": "Node.Example.org", "ansible_connection": "ssh"}),
-        ({"ansible_host": "w2"}, {}),
-        ({"ansible_connection": "local"}, {"ansible_host": "localhost"}),
-        ({"ansible_connection": "ansible.builtin.local", "ansible_host": "w1"}, {"ansible_host": "127.0.0.1"}),
-        ({"ansible_host": "10.0.0.1", **JUMP}, {"ansible_host": "10.0.0.1", **JUMP}),
-        ({"ansible_ssh_host": "10.0.0.1"}, {"ansible_host": "10.0.0.1", "ansible_connection": "paramiko"}),
-    ],
-)
-def test_two_names_that_lead_to_one_machine(one, other):
-    assert inventory(w1=one, w2=other) == [SAME]
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ({}, {}),
-        ({"ansible_host": "10.0.0.1"}, {"ansible_host": "10.0.0.2"}),
-        ({"ansible_host": "127.0.0.1", "ansible_port": 2201}, {"ansible_host": "127.0.0.1", "ansible_port": "2202"}),
-        ({"ansible_host": "10.0.0.1", **JUMP}, {"ansible_host": "10.0.0.1"}),
-        ({"ansible_host": "a"}, {"ansible_host": "a", "ansible_connection": "community.docker.docker"}),
-        (
-            {"ansible_host": "127.0.0.1", "ansible_ssh_port": 2201},
-            {"ansible_host": "127.0.0.1", "ansible_ssh_port": 2202},
-        ),
-        (
-            {"ansible_host": "a", "ansible_connection": "community.general.lxd", "ansible_lxd_remote": "one"},
-            {"ansible_host": "a", "ansible_connection": "community.general.lxd", "ansible_lxd_remote": "two"},
-        ),
-        (
-            {"ansible_host": "a", "ansible_connection": "kubernetes.core.kubectl", "ansible_kubectl_pod": "one"},
-            {"ansible_host": "a", "ansible_connection": "kubernetes.core.kubectl", "ansible_kubectl_pod": "two"},
-        ),
-        (
-            {"ansible_host": "10.0.0.1", "ansible_paramiko_proxy_command": "ssh -W %h:%p one"},
-            {"ansible_host": "10.0.0.1", "ansible_paramiko_proxy_command": "ssh -W %h:%p two"},
-        ),
-    ],
-)
-def test_names_that_may_lead_to_two_machines(one, other):
-    assert inventory(w1=one, w2=other) == []
-
-
-def test_truth_may_be_written_as_a_text():
-    assert inventory(w1={"dask_tls": True}, w2={"dask_tls": "true"}, s1={"dask_tls": "yes"}) == []
 
 
 def test_hosts_that_say_that_they_are_one_machine():
@@ -292,21 +45,6 @@ def test_hosts_that_say_that_they_are_one_machine():
         "w4": {"machine": ""},
     }
     assert list(plan_cluster.one_machine_twice(hosts)) == [SAME]
-
-
-@pytest.mark.parametrize(
-    "address",
-    ["10.0.0.5", "10.0.0.5:8786", "tls://10.0.0.5", "tls://10.0.0.5:0", "tls://:8786", "tls://::1:8786", "tls://a b:1"],
-)
-def test_an_address_that_is_none(address):
-    assert inventory(schedulers=[], address=address) == [
-        f"dask_scheduler_address is '{address}'. Give a protocol, a host and a port, like tls://10.0.0.5:8786, with an IPv6 "
-        "address in brackets."
-    ]
-
-
-def test_an_ipv6_address_in_brackets_is_one():
-    assert inventory(schedulers=[], address="tls://[fe80::1]:8786") == []
 
 
 def test_a_scheduler_of_somebody_else_that_cannot_be_reached():
@@ -328,19 +66,6 @@ def test_a_proxy_that_selinux_confines():
         "s1: SELinux keeps nginx from connecting to the dashboard, which dask_dashboard_proxy needs. Run this on the host: "
         "setsebool -P httpd_can_network_connect on"
     ]
-
-
-def test_a_variable_of_the_whole_cluster_that_one_host_has_otherwise():
-    sentence = only(
-        inventory(s1={"dask_scheduler_port": 9}, w1={"dask_scheduler_port": 9}, w2={"dask_scheduler_port": 8})
-    )
-    assert says(
-        sentence, "dask_scheduler_port differs for w2 (8) from the other hosts (9)", "set it once, for all hosts"
-    )
-
-
-def test_variables_of_the_whole_cluster_are_variables():
-    assert set(check_inventory.CLUSTER_WIDE) <= set(OPTIONS)
 
 
 # A host
@@ -809,51 +534,6 @@ def test_workers_listen_at_their_interface():
     assert says(sentence, "w1 has no interface eth2 with an IPv4 address, which dask_worker_pools.c.interface names")
     sentence = only(plan_host.addresses("w1", info, pools, [*workers, {"pool": "c", "unit": "c-3"}])[1][1:])
     assert says(sentence, "dask_worker_pools.c.interface names 2 interface(s) for more workers", "one for each GPU")
-
-
-POOLS = {"numeric": {"threads": 2}, "io": {}}
-DEFAULTS = {"threads": 1, "nanny": False, "profile": "numeric", "command": "dask worker", "resources": {}}
-
-
-def test_the_nearest_value_wins():
-    found = worker_pools(POOLS, {"io": {"threads": 3}}, DEFAULTS)
-    assert {name: about["threads"] for name, about in found.items()} == {"numeric": 2, "io": 3}
-    assert worker_pools({"a": {}}, {}, {**DEFAULTS, "nanny": "yes"})["a"] == {**DEFAULTS, "nanny": True}
-    assert worker_pools({}, {}, DEFAULTS) == {"": DEFAULTS}
-    assert worker_pools({"a": {"command": "dask cuda worker"}}, {}, DEFAULTS)["a"]["nanny"] is True
-
-
-@pytest.mark.parametrize(
-    ("pools", "overrides", "said"),
-    [
-        ([{"name": "a"}], {}, "dask_worker_pools is no dictionary"),
-        ({"a": 4}, {}, r"dask_worker_pools\.a is no dictionary"),
-        ({"a": {"nprocs": 2}}, {}, r"dask_worker_pools\.a\.nprocs is no setting of a pool. Did you mean count\?"),
-        ({"a": {"memory_limit": 2}}, {}, r"a\.memory_limit is no setting of a pool. Did you mean memory\?"),
-        ({"a": {"treads": 2}}, {}, r"dask_worker_pools\.a\.treads is no setting of a pool. Did you mean threads\?"),
-        ({"a": {"resources": ["GPU"]}}, {}, r"a\.resources is no dictionary"),
-        ({"a": {"arguments": "--x"}}, {}, r"a\.arguments is no list"),
-        ({"a": {"arguments": [["--x"]]}}, {}, r"a\.arguments is no list of words"),
-        ({"a": {"threads": None}}, {}, r"a\.threads is empty, or no number and no text"),
-        ({"a": {"profile": ["numeric"]}}, {}, r"a\.profile is empty, or no number and no text"),
-        ({"A": {}}, {}, "'A', which is no name of a pool"),
-        ({"a-1": {}}, {}, "'a-1', which is no name of a pool"),
-        ({"a": {"nanny": "perhaps"}}, {}, r"a\.nanny is 'perhaps'. Give true or false"),
-        ({"a": {"profile": "numerical"}}, {}, r"a\.profile is 'numerical'. Did you mean numeric\?"),
-        ({"a": {"command": "dask-worker"}}, {}, r"a\.command is 'dask-worker'. Did you mean dask worker\?"),
-        ({"a": {}}, {"b": {}}, "dask_worker_pool_overrides names b, which is no pool of this host. There are a."),
-        ({}, {"b": {}}, "dask_worker_pool_overrides names b, which is no pool of this host. It has none."),
-        ({"a": {}}, {"a": {"x": 1}}, r"dask_worker_pool_overrides\.a\.x is no setting of a pool"),
-    ],
-)
-def test_pools_that_are_none(pools, overrides, said):
-    with pytest.raises(AnsibleFilterError, match=said):
-        worker_pools(pools, overrides, DEFAULTS)
-
-
-def test_settings_of_a_host_that_are_none():
-    with pytest.raises(AnsibleFilterError, match="dask_worker_resources is no dictionary"):
-        worker_pools({}, {}, {**DEFAULTS, "resources": None})
 
 
 def test_two_hosts_with_a_worker_of_the_same_name():

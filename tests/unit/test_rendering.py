@@ -17,8 +17,8 @@ import distributed
 import pytest
 import yaml
 from ansible_collections.daskops.cluster.plugins.action.plan_host import addresses
-from ansible_collections.daskops.cluster.plugins.filter.worker_pools import worker_pools
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import DEFAULTS
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.pools import worker_pools
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import plan_workers
 from daskops_runtime.shutdown import STAY_DOWN
 from distributed.cli import dask_scheduler, dask_worker

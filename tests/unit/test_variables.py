@@ -1,88 +1,91 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hints for unknown variables, and values without Ansible's own types."""
-
-from pathlib import Path
+"""Evaluation of an inventory's variables, and values without Ansible's own types."""
 
 import pytest
-import yaml
 from ansible.errors import AnsibleUndefinedVariable
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import MEANINGS, evaluate, meant, plain
-
-SPEC = Path(__file__).parents[2] / "roles/preflight/meta/argument_specs.yml"
-OPTIONS = yaml.safe_load(SPEC.read_text())["argument_specs"]["main"]["options"]
-
-
-def test_hints_name_variables_that_exist():
-    assert {name for name in MEANINGS if not name.startswith("ansible_")} <= set(OPTIONS)
-    names = [name for names in MEANINGS.values() for name in names]
-    assert len(names) == len(set(names))
-    assert not {f"dask_{name}" for name in names} & set(OPTIONS)
-
-
-@pytest.mark.parametrize(
-    ("written", "hint"),
-    [
-        ("dask_dashboard_port", "dask_scheduler_dashboard_port"),
-        ("dask_scheduler_bokeh_port", "dask_scheduler_dashboard_port"),
-        ("dask_worker_dashboard_address", "dask_worker_dashboard_port"),
-        ("dask_nthreads", "dask_worker_threads"),
-        ("dask_worker_nthreads", "dask_worker_threads"),
-        ("dask_threads_per_worker", "dask_worker_threads"),
-        ("dask_nprocs", "dask_worker_count"),
-        ("dask_nworkers", "dask_worker_count"),
-        ("dask_n_workers", "dask_worker_count"),
-        ("dask_worker_replicas", "dask_worker_count"),
-        ("dask_memory_limit", "dask_worker_memory"),
-        ("dask_worker_memory_limit", "dask_worker_memory"),
-        ("dask_local_directory", "dask_worker_scratch_directory"),
-        ("dask_worker_local_directory", "dask_worker_scratch_directory"),
-        ("dask_remote_python", "dask_python"),
-        ("dask_port", "dask_scheduler_port"),
-        ("dask_scheduler", "dask_scheduler_host"),
-        ("dask_scheduler_ip", "dask_scheduler_host"),
-        ("dask_version", "dask_environment_lock"),
-        ("dask_extra_pip_packages", "dask_environment_lock"),
-        ("dask_env", "dask_environment_variables"),
-        ("dask_worker_env", "dask_worker_environment_variables"),
-        ("dask_worker_extra_args", "dask_worker_arguments"),
-        ("dask_worker_class", "dask_worker_command"),
-        ("dask_ssh_username", "ansible_user"),
-        # The same words in another form or order, or without whose they are.
-        ("dask_worker_preload", "dask_worker_preloads"),
-        ("dask_worker_path", "dask_worker_paths"),
-        ("dask_threads_worker", "dask_worker_threads"),
-        ("dask_threads", "dask_worker_threads"),
-        ("dask_nanny", "dask_worker_nanny"),
-        ("dask_resources", "dask_worker_resources"),
-        ("dask_Worker_Memory", "dask_worker_memory"),
-        # By spelling alone.
-        ("dask_worker_treads", "dask_worker_threads"),
-        ("dask_enviroment_lock", "dask_environment_lock"),
-        ("dask_xyzzy_quux", ""),
-    ],
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import (
+    Evaluation,
+    evaluation_of,
+    inputs,
+    plain,
+    templates,
 )
-def test_a_name_of_others(written, hint):
-    assert meant(written, OPTIONS) == hint
+
+try:
+    from ansible.template import trust_as_template
+except ImportError:  # before ansible-core 2.19
+    trust_as_template = str
 
 
-class Inventory(dict):
-    """Variables of which some may not be read."""
+class Counting(Evaluation):
+    """Evaluates with Ansible, and counts how often."""
 
-    def __getitem__(self, name):
-        value = super().__getitem__(name)
-        if isinstance(value, Exception):
-            raise value
-        return value
+    def __init__(self):
+        self.count = 0
+        ansible = evaluation_of(Templar(loader=DataLoader()))
+
+        def template(value, variables):
+            self.count += 1
+            return ansible._template(value, variables)
+
+        super().__init__(template)
 
 
-def test_only_variables_of_ours_are_read():
-    error = AnsibleUndefinedVariable("'x' is undefined")
-    variables = Inventory(
-        other=KeyError(), my_dask_x=KeyError(), dask_nothing=KeyError(), dask_tls=error, dask_home="/x"
-    )
-    assert evaluate(variables, OPTIONS) == ({"dask_nothing": None, "dask_home": "/x"}, {"dask_tls": error})
+@pytest.fixture
+def evaluation():
+    return Counting()
+
+
+def test_values_without_templates_are_not_evaluated(evaluation):
+    variables = {"a": {"b": [1, "x", None, True, 0.5]}, "c": "{ x }"}
+    assert evaluation.values(["a", "c"], variables) == (variables, {})
+    assert evaluation.count == 0
+
+
+def test_a_template_of_a_group_is_evaluated_once(evaluation):
+    group = {"a": [trust_as_template("{{ b }}/x")], "b": trust_as_template("{{ c }}"), "c": "y"}
+    values = [evaluation.value("a", {**group, "inventory_hostname": host}) for host in ("w1", "w2", "w3")]
+    assert values == [["y/x"]] * 3 and evaluation.count == 1
+
+
+def test_a_template_that_follows_from_the_host_is_evaluated_for_each(evaluation):
+    group = {"a": trust_as_template("{{ b }}"), "b": trust_as_template("{{ inventory_hostname }}-x")}
+    assert [evaluation.value("a", {**group, "inventory_hostname": f"w{number}"}) for number in range(20)] == [
+        f"w{number}-x" for number in range(20)
+    ]
+
+
+def test_a_template_with_another_value_below_it_is_another(evaluation):
+    template = trust_as_template("{{ b | default('none') }}")
+    assert [evaluation.value("a", {"a": template, **host}) for host in ({}, {"b": 1}, {"b": 2}, {}, {"b": 2})] == [
+        "none",
+        1,
+        2,
+        "none",
+        2,
+    ]
+    assert evaluation.count == 3
+
+
+def test_a_template_that_reads_a_variable_by_its_name_is_evaluated_for_each(evaluation):
+    template = trust_as_template("{{ lookup('vars', 'b' ~ 'c') }}")
+    assert [evaluation.value("a", {"a": template, "bc": number}) for number in (1, 2)] == [1, 2]
+
+
+def test_variables_that_follow_from_each_other():
+    variables = {"a": "{{ b }}", "b": "{{ a }}", "c": "x"}
+    assert inputs("{{ a }} c", variables) == {"a": "{{ b }}", "b": "{{ a }}", "c": "x"}
+
+
+def test_only_the_named_variables_are_evaluated(evaluation):
+    variables = {"a": trust_as_template("{{ missing }}"), "b": trust_as_template("{{ 1 + 1 }}"), "c": object()}
+    values, errors = evaluation.values(["a", "b"], variables)
+    assert values == {"b": 2} and list(errors) == ["a"]
+    assert isinstance(errors["a"], AnsibleUndefinedVariable)
 
 
 class Vaulted:
@@ -97,3 +100,8 @@ class Vaulted:
 def test_a_vaulted_text_is_a_text():
     value = {"a": [Vaulted(), ("b",), 1, 0.5, None, True], "c": {"d": Vaulted()}}
     assert plain(value) == {"a": ["a text", ["b"], 1, 0.5, None, True], "c": {"d": "a text"}}
+
+
+def test_a_vaulted_text_is_evaluated():
+    vaulted = Vaulted()
+    assert templates({"a": [vaulted, "b"]}) == [vaulted]

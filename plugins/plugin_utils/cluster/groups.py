@@ -1,0 +1,99 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The inventory's groups that this collection reads, and other groups that probably stand for one of them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Iterator, Mapping
+
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.problems import Problem
+
+#: The groups that this collection reads.
+GROUPS = ("dask_scheduler", "dask_workers", "dask_clients")
+
+# Words that other tools and people use for the hosts of a group.
+WORDS = {
+    "dask_scheduler": ("scheduler", "schedulers", "master", "head"),
+    "dask_workers": ("worker", "workers", "nodes", "compute"),
+    "dask_clients": ("client", "clients"),
+}
+
+
+def _plain(name: str) -> str:
+    """The name of a group in small letters, with ``_`` for other signs."""
+    return re.sub(r"\W+", "_", str(name)).lower()
+
+
+def misspelt(name: str) -> str:
+    """The group of this collection whose name is misspelt as ``name``; empty if there is none."""
+    plain = _plain(name)
+    for group in GROUPS:
+        similar = difflib.SequenceMatcher(None, plain, group).ratio() >= 0.9
+        # A longer name is no misspelling: dask_workers_b may be the group of a second cluster.
+        if name != group and (plain in (group, f"{group}s") or (similar and group not in plain)):
+            return group
+    return ""
+
+
+def synonym(name: str) -> str:
+    """The group of this collection that another group probably stands for; empty if there is none."""
+    words = {word: group for group, words in WORDS.items() for word in words}
+    return misspelt(name) or words.get(_plain(name).removeprefix("dask_"), "")
+
+
+def _stray(groups: Mapping[str, list[str]]) -> Iterator[Problem]:
+    """The problems of groups whose name is misspelt, and that have hosts which are in no group of this collection."""
+    ours = {host for group in GROUPS for host in groups.get(group, [])}
+    for name, hosts in groups.items():
+        stray = [host for host in hosts if host not in ours]
+        if stray and misspelt(name):
+            yield Problem(
+                f"The group {name} ({', '.join(stray)})",
+                "is none of daskops.cluster",
+                f"Did you mean {misspelt(name)}? Rename it, or put its hosts into a group of another name if they are not "
+                "to be part of the cluster.",
+            )
+
+
+def problems(groups: Mapping[str, list[str]], wanted: list[str], playing: Collection[str]) -> list[Problem]:
+    """The problems of the groups.
+
+    Parameters
+    ----------
+    groups : dict of list of str
+        Hosts by group.
+    wanted : list of str
+        The groups that the playbook works on, or ``localhost``, which is in no group.
+    playing : collection of str
+        The hosts that ``--limit`` leaves.
+    """
+    if not groups.get("dask_scheduler") and not groups.get("dask_workers"):
+        meant = {name: synonym(name) for name, hosts in groups.items() if hosts and name not in GROUPS}
+        hints = "".join(
+            f" The group {name} was probably meant to be {group}." for name, group in meant.items() if group
+        )
+        return [
+            Problem(
+                "The inventory",
+                "has no host in the groups dask_scheduler and dask_workers",
+                f"Put one Linux host into the first, and at least one host into the second.{hints}",
+            )
+        ]
+    found = list(_stray(groups))
+    if any(host in playing for group in wanted for host in groups.get(group, [group])):
+        return found
+    if wanted == ["localhost"]:
+        return [
+            *found,
+            Problem(
+                "--limit",
+                "leaves out localhost, for whose account client.yml works while the group dask_clients is empty, so there "
+                "is nothing to do",
+                "Add localhost to --limit, or leave --limit out.",
+            ),
+        ]
+    of = f"the {'groups' if len(wanted) > 1 else 'group'} {' and '.join(wanted)}"
+    return [*found, Problem("--limit", f"leaves no host of {of}, so there is nothing to do", "Correct it.")]

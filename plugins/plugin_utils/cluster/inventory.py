@@ -1,0 +1,204 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Validation of the inventory as a whole: groups, platforms, names of one machine, what holds for the whole cluster."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.problems import Problem
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import CLUSTER_SETTINGS, Setting
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import to_bool
+from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
+
+# Connection plugins that reach a machine by its address and port alone.
+BY_ADDRESS = ("", "smart", "ssh", "paramiko", "paramiko_ssh", "libssh")
+# Variables with options of a connection that may lead to another machine than the address, such as a jump host.
+DETOUR = re.compile(r"ansible_(?!sftp|scp)\w*(args|proxy_\w+)")
+# The other variables that say which machine a host is, and what it runs.
+CONNECTION = (
+    "ansible_connection",
+    "ansible_facts",
+    "ansible_host",
+    "ansible_port",
+    "ansible_shell_type",
+    "ansible_ssh_host",
+    "ansible_ssh_port",
+)
+
+
+def is_needed(name: str) -> bool:
+    """Whether the validation of the inventory reads a variable."""
+    return name in CONNECTION or name in CLUSTER_SETTINGS or bool(DETOUR.fullmatch(name))
+
+
+def same_machine(names: Iterable[str]) -> Problem:
+    """The problem of inventory names that lead to the same machine."""
+    return Problem(
+        " and ".join(names),
+        "are one machine, and would fight over the same services",
+        "Keep one of the names; a host may be in both groups, and dask_worker_count says how many workers it has.",
+    )
+
+
+def is_windows(variables: Mapping[str, Any]) -> bool:
+    """Whether a host's variables say that it runs Windows."""
+    return (
+        variables.get("ansible_connection") in ("winrm", "psrp", "ansible.builtin.winrm", "ansible.builtin.psrp")
+        or variables.get("ansible_shell_type") in ("powershell", "cmd")
+        or variables.get("ansible_facts", {}).get("os_family") == "Windows"
+    )
+
+
+def connection(host: str, variables: Mapping[str, Any]) -> tuple[str, ...]:
+    """What leads Ansible to a machine; the same for two hosts only if they surely are one machine.
+
+    The user that Ansible logs in as may differ. Hosts that cannot be told apart here report their machine ID later.
+    """
+    plugin = str(variables.get("ansible_connection", "")).rpartition(".")[2]
+    address = str(variables.get("ansible_host", variables.get("ansible_ssh_host", host))).lower()
+    port = str(variables.get("ansible_port", variables.get("ansible_ssh_port", 22)))
+    detour = sorted(f"{name}={value}" for name, value in variables.items() if DETOUR.fullmatch(name))
+    if plugin == "local":
+        return ("localhost", port)
+    if plugin not in BY_ADDRESS:  # The same address may be another machine, such as another host's container.
+        return (host,)
+    return ("localhost" if address in ("127.0.0.1", "::1") else address, port, *detour)
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is the address of a scheduler."""
+    found = re.fullmatch(r"[a-z]+://(?:[\w.-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", text)
+    return bool(found) and 0 < int(found.group(1)) < 65536
+
+
+def _wrong_address(address: str, tls: bool, dashboard_proxy: bool) -> Iterator[Problem]:
+    """The problems of the address of a scheduler that another system runs."""
+    encrypted = address.startswith("tls://")
+    if not is_address(address):
+        yield Problem(
+            "dask_scheduler_address",
+            f"is '{address}'",
+            "Give a protocol, a host and a port, like tls://10.0.0.5:8786, with an IPv6 address in brackets.",
+        )
+    elif encrypted != tls:
+        yield Problem(
+            "dask_scheduler_address",
+            f"is {address}, but dask_tls is {str(tls).lower()}",
+            f"Set dask_tls to {str(encrypted).lower()}, or begin the address with {'tcp' if encrypted else 'tls'}:// if the "
+            f"scheduler {'does not encrypt' if encrypted else 'encrypts'}.",
+        )
+    if dashboard_proxy:
+        yield Problem(
+            "dask_dashboard_proxy",
+            f"is true, but dask_scheduler_address ({address}) names a scheduler that somebody else runs, and so is its "
+            "dashboard",
+            "Set dask_dashboard_proxy to false.",
+        )
+
+
+def _wrong_groups(schedulers: list[str], workers: list[str], address: str) -> Iterator[Problem]:
+    """The problems of the number of hosts."""
+    if not schedulers and not address:
+        yield Problem(
+            "The group dask_scheduler",
+            "has no host",
+            "Put one Linux host in it, or set dask_scheduler_address to join the workers to a scheduler that somebody else "
+            "runs.",
+        )
+    if len(schedulers) > 1:
+        names = ", ".join(schedulers)
+        yield Problem("The group dask_scheduler", f"has {len(schedulers)} hosts ({names})", "Leave exactly one in it.")
+    if schedulers and address:
+        yield Problem(
+            f"dask_scheduler_address ({address})",
+            f"names a scheduler that somebody else runs, and the group dask_scheduler has {schedulers[0]}",
+            "Keep one of the two.",
+        )
+    if not workers:
+        yield Problem("The group dask_workers", "has no host", "Put at least one in it.")
+
+
+def _on_windows(
+    schedulers: list[str], workers: list[str], hosts: Mapping[str, Mapping[str, Any]], platform: str
+) -> Iterator[Problem]:
+    """The problems of hosts that run Windows."""
+    for host in schedulers:
+        said = "" if is_windows(hosts[host]) else " (dask_scheduler_platform is windows)"
+        if platform == "windows" or not said:
+            yield Problem(
+                f"{host}:",
+                f"the scheduler is not installed on Windows{said}. There is no systemd there, and the scheduler's TCP "
+                "server takes about 100 workers at most",
+                "Put the scheduler on a Linux host; workers may run anywhere.",
+            )
+    for host in workers:
+        if host not in schedulers and is_windows(hosts[host]):
+            yield Problem(
+                f"{host}:",
+                "workers on Windows are not managed here, for want of systemd",
+                "Take the host out of dask_workers and start 'dask worker' on it by hand: it may join the cluster.",
+            )
+
+
+def _comparable(setting: Setting, value: Any) -> str:
+    """A value as a text; equal for ``true`` of an INI inventory and true of YAML."""
+    flag = to_bool(value) if setting.type == "bool" else None
+    return str(value if flag is None else flag)
+
+
+def _differing(hosts: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
+    """The problems of variables that differ between hosts and hold for the whole cluster."""
+    for name, setting in sorted(CLUSTER_SETTINGS.items()):
+        common, odd = odd_ones_out(
+            {host: _comparable(setting, variables.get(name, "not set")) for host, variables in hosts.items()}
+        )
+        if odd:
+            others = ", ".join(f"{host} ({value})" for host, value in sorted(odd.items()))
+            yield Problem(
+                name,
+                f"differs for {others} from the other hosts ({common})",
+                "It holds for the whole cluster: set it once, for all hosts.",
+            )
+
+
+def problems(
+    groups: Mapping[str, list[str]],
+    hosts: Mapping[str, Mapping[str, Any]],
+    address: str,
+    platform: str,
+    tls: bool,
+    dashboard_proxy: bool = False,
+) -> list[Problem]:
+    """The problems of the inventory as a whole.
+
+    Parameters
+    ----------
+    groups : dict of list of str
+        Hosts by group.
+    hosts : dict of dict
+        Variables of the hosts of both groups: those that `is_needed` names.
+    address : str
+        Address of a scheduler that another system runs; empty if the cluster has its own.
+    platform : str
+        What that scheduler runs on, ``linux`` or ``windows``.
+    tls : bool
+        Whether connections are encrypted.
+    dashboard_proxy : bool
+        Whether a proxy runs in front of the dashboard.
+    """
+    schedulers, workers = groups.get("dask_scheduler", []), groups.get("dask_workers", [])
+    ours = {host: hosts[host] for host in dict.fromkeys([*schedulers, *workers])}
+    names: dict[tuple[str, ...], list[str]] = {}
+    for host, variables in ours.items():
+        names.setdefault(connection(host, variables), []).append(host)
+    return [
+        *_wrong_groups(schedulers, workers, address),
+        *(_wrong_address(address, tls, dashboard_proxy) if address else []),
+        *_on_windows(schedulers, workers, ours, platform),
+        *(same_machine(several) for several in names.values() if len(several) > 1),
+        *_differing(ours),
+    ]

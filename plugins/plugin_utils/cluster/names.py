@@ -1,0 +1,194 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The names that other tools have for variables of this collection, and the variable that an unknown name stands for."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+PREFIX = "dask_"
+
+# Names that `dask-ssh`, SSHCluster, Dask's command line, its Helm chart, its configuration and other roles have for our
+# variables, without `dask_`. A name may also begin with `worker_`.
+MEANINGS: dict[str, tuple[str, ...]] = {
+    "dask_bind_address": ("bind_host", "host", "listen_address", "scheduler_bind", "scheduler_listen"),
+    "dask_client_directory": ("client_config_dir", "client_config_path"),
+    "dask_config": ("conf", "configuration", "config_yaml", "log_level", "logging", "scheduler_options", "yaml"),
+    "dask_dashboard_proxy_prefix": ("dashboard_prefix",),
+    "dask_dashboard_proxy_users": ("dashboard_password", "dashboard_user", "dashboard_users"),
+    "dask_environment_index_url": ("extra_index_url", "index_url", "pip_index_url", "pypi_index_url"),
+    "dask_environment_lock": (
+        "conda_env",
+        "conda_environment",
+        "conda_packages",
+        "distributed_version",
+        "env_file",
+        "environment_file",
+        "extra_conda_packages",
+        "extra_packages",
+        "extra_pip_packages",
+        "lock",
+        "lock_file",
+        "packages",
+        "pip_packages",
+        "python_packages",
+        "requirements",
+        "requirements_file",
+        "version",
+    ),
+    "dask_environment_variables": ("env", "env_vars", "extra_env", "scheduler_env"),
+    "dask_home": (
+        "base_dir",
+        "dir",
+        "directory",
+        "install_dir",
+        "install_path",
+        "path",
+        "prefix",
+        "root",
+        "venv",
+        "virtualenv",
+    ),
+    "dask_interface": ("network_interface", "nic", "scheduler_interface"),
+    "dask_python": (
+        "interpreter",
+        "python_executable",
+        "python_interpreter",
+        "python_path",
+        "python_version",
+        "remote_python",
+    ),
+    "dask_scheduler_address": ("address", "scheduler_uri", "scheduler_url", "uri"),
+    "dask_scheduler_dashboard_port": (
+        "bokeh_port",
+        "dashboard_address",
+        "dashboard_port",
+        "diagnostics_port",
+        "http_port",
+        "scheduler_bokeh_port",
+        "scheduler_dashboard_address",
+        "scheduler_http_port",
+        "ui_port",
+        "web_port",
+    ),
+    "dask_scheduler_host": ("hostname", "master", "scheduler", "scheduler_hostname", "scheduler_ip", "scheduler_name"),
+    "dask_scheduler_port": ("port", "scheduler_service_port", "scheduler_tcp_port"),
+    "dask_scheduler_preloads": ("scheduler_preload",),
+    "dask_scheduler_restart": ("force_restart", "restart"),
+    "dask_tls": (
+        "encrypt",
+        "encryption",
+        "protocol",
+        "require_encryption",
+        "security",
+        "ssl",
+        "tls_enabled",
+        "use_ssl",
+        "use_tls",
+    ),
+    "dask_tls_certificates": ("ca_file", "cert_file", "key_file", "tls_ca_file", "tls_cert", "tls_key"),
+    "dask_tls_directory": ("cert_dir", "certs_dir", "tls_dir", "tls_path"),
+    "dask_user": ("group", "service_user", "system_user", "username"),
+    "dask_worker_arguments": ("args", "extra_args", "options"),
+    "dask_worker_command": ("class",),
+    "dask_worker_count": (
+        "n_workers",
+        "nprocs",
+        "num_workers",
+        "number_of_workers",
+        "nworkers",
+        "processes",
+        "procs",
+        "replicas",
+        "workers",
+        "workers_per_host",
+        "workers_per_node",
+    ),
+    "dask_worker_dashboard_port": ("worker_bokeh_port", "worker_dashboard_address", "worker_http_port"),
+    "dask_worker_environment_variables": ("worker_env", "worker_env_vars", "worker_environment", "worker_extra_env"),
+    "dask_worker_gpus": ("cuda", "cuda_visible_devices", "gpu", "num_gpus"),
+    "dask_worker_memory": ("mem", "mem_limit", "memory_limit", "ram"),
+    "dask_worker_port": ("tcp_port", "worker_port_range"),
+    "dask_worker_preloads": ("preload",),
+    "dask_worker_scratch_directory": (
+        "local_dir",
+        "local_directory",
+        "local_storage",
+        "scratch",
+        "scratch_dir",
+        "spill_directory",
+        "temp_dir",
+        "temporary_directory",
+        "tmp_dir",
+        "work_dir",
+        "working_directory",
+    ),
+    "dask_worker_threads": (
+        "cores",
+        "cpus_per_worker",
+        "n_threads",
+        "nthreads",
+        "num_threads",
+        "threads_per_process",
+        "threads_per_worker",
+    ),
+    "ansible_port": ("ssh_port",),
+    "ansible_ssh_private_key_file": ("ssh_key", "ssh_key_file", "ssh_private_key"),
+    "ansible_user": ("remote_user", "ssh_user", "ssh_username"),
+}
+_BY_NAME = {name: ours for ours, names in MEANINGS.items() for name in names}
+
+
+def _words(name: str) -> list[str]:
+    """The words of a name without the prefix, in any order, each in the singular."""
+    return sorted(word.rstrip("s") for word in re.split(r"_+", name.lower().removeprefix(PREFIX)))
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """The variable that an unknown name probably stands for, by its meaning first and then by its spelling.
+
+    Parameters
+    ----------
+    name : str
+        What was written, with the prefix.
+    known : iterable of str
+        The names of the variables.
+
+    Returns
+    -------
+    str
+        Empty if no variable is near.
+    """
+    known = list(known)
+    for ours in known:
+        if _words(ours) == _words(name):
+            return ours
+    bare = re.sub(r"\W", "_", name.lower()).removeprefix(PREFIX)
+    if ours := _BY_NAME.get(bare) or _BY_NAME.get(bare.removeprefix("worker_")):
+        return ours
+    for whose in ("worker_", "scheduler_", "environment_"):
+        if f"{PREFIX}{whose}{bare}" in known:
+            return f"{PREFIX}{whose}{bare}"
+    return next(iter(difflib.get_close_matches(name, known, 1, 0.8)), "")
+
+
+def hint(name: str, known: Iterable[str], meaning: str = "") -> str:
+    """A sentence that names what was probably meant by an unknown name, or all that there is.
+
+    Parameters
+    ----------
+    name : str
+        What was written.
+    known : iterable of str
+        The names that there are.
+    meaning : str
+        The name that `meant` found; empty to compare the spelling alone.
+    """
+    known = list(known)
+    near = meaning or next(iter(difflib.get_close_matches(str(name), known, n=1)), "")
+    if near:
+        return f"Did you mean {near}?"
+    return f"There are {', '.join(known)}." if known else "There are none."

@@ -1,0 +1,198 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Validation of variables and pools of workers against the table of variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.names import hint, meant
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.problems import Problem
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import (
+    POOL_PREFIX,
+    POOL_SETTINGS,
+    SETTINGS,
+    Setting,
+)
+
+POOLS = "dask_worker_pools"
+OVERRIDES = "dask_worker_pool_overrides"
+
+# What Ansible reads as true and as false.
+TRUE = frozenset({"y", "yes", "on", "1", "true", "t", 1})
+FALSE = frozenset({"n", "no", "off", "0", "false", "f", 0})
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value is a number or a text."""
+    return isinstance(value, (str, int, float))
+
+
+def to_bool(value: Any) -> bool | None:
+    """A flag as Ansible reads it; None for a value that is no flag. An INI inventory gives ``true`` as a text."""
+    if not is_plain(value):
+        return None
+    word = value.strip().lower() if isinstance(value, str) else value
+    return True if word in TRUE else False if word in FALSE else None
+
+
+def is_serial(value: Any) -> bool:
+    """Whether Ansible makes batches of a value, none of which is empty."""
+    values = value if isinstance(value, list) else [value]
+    return bool(values) and all(re.fullmatch(r"[1-9]\d*|[1-9]\d?%|100%", str(one)) for one in values)
+
+
+def is_whole_number(setting: Setting, value: Any) -> bool:
+    """Whether a value is a whole number within the bounds of a variable."""
+    if not re.fullmatch(r"-?\d+", str(value)):
+        return False
+    number = int(str(value))
+    return (setting.minimum is None or setting.minimum <= number) and (
+        setting.maximum is None or number <= setting.maximum
+    )
+
+
+def expected(setting: Setting, value: Any) -> str:
+    """The values that a variable can have; empty if ``value`` is one of them."""
+    if setting.name == "dask_serial":
+        good, kind = is_serial(value), "a number of hosts from 1 on, a percentage like 20%, or a list of these"
+    elif setting.type == "int":
+        limit = "or more" if setting.maximum is None else f"to {setting.maximum}"
+        good, kind = is_whole_number(setting, value), f"a whole number, {setting.minimum} {limit}"
+    elif setting.type == "bool":
+        good, kind = to_bool(value) is not None, "true or false"
+    elif setting.type == "dict":
+        good, kind = isinstance(value, dict), "a dictionary, {} for an empty one"
+    elif setting.type == "list" and setting.elements == "str":
+        good = isinstance(value, list) and all(map(is_plain, value))
+        kind = "a list of texts, also for a single value"
+    elif setting.type == "list":
+        good, kind = isinstance(value, list), "a list, also for a single value"
+    elif setting.type == "raw":
+        good = all(map(is_plain, value if isinstance(value, list) else [value]))
+        kind = "a number, a text, or a list of these"
+    elif setting.choices:
+        good, kind = value in setting.choices, f"one of {', '.join(setting.choices)}"
+    else:
+        good, kind = is_plain(value), "a number or a text"
+    return "" if good else kind
+
+
+def wrong_value(where: str, setting: Setting, value: Any) -> Iterator[Problem]:
+    """The problem of a value that a variable or a setting of a pool cannot have."""
+    if value is None:
+        yield Problem(where, "is empty", "Give it a value, or leave it out.")
+    elif kind := expected(setting, value):
+        # Messages do not show secrets.
+        yield Problem(where, "has a wrong value" if setting.secret else f"is '{value}'", f"Give {kind}.")
+
+
+def _wrong_pools(variable: str, pools: Any) -> Iterator[Problem]:
+    """The problems of a dictionary of pools."""
+    # A pool may hold secrets: messages show no value of it, except those of settings that are no secret.
+    if not isinstance(pools, dict):
+        yield Problem(variable, "is no dictionary", "Give the settings of each pool below its name.")
+        return
+    for name, about in pools.items():
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,19}", str(name)):
+            remedy = "Take up to 20 small letters, digits and _, a letter first."
+            yield Problem(variable, f"has '{name}', which is no name of a pool", remedy)
+        elif not isinstance(about, dict):
+            yield Problem(f"{variable}.{name}", "is no dictionary", "Give the pool's settings, or {} for the host's.")
+        else:
+            for key, value in about.items():
+                where = f"{variable}.{name}.{key}"
+                if key in POOL_SETTINGS:
+                    yield from wrong_value(where, POOL_SETTINGS[key], value)
+                else:
+                    known = [setting.name for setting in POOL_SETTINGS.values()]
+                    meaning = meant(f"{POOL_PREFIX}{key}", known)[len(POOL_PREFIX) :]
+                    yield Problem(where, "is no setting of a pool", hint(key, POOL_SETTINGS, meaning))
+
+
+def wrong_pools(pools: Any, overrides: Any) -> list[Problem]:
+    """The problems of a host's ``dask_worker_pools`` and ``dask_worker_pool_overrides``, each and together."""
+    return [*_wrong_pools(POOLS, pools), *_wrong_pools(OVERRIDES, overrides)] or [
+        Problem(OVERRIDES, f"names {name}, which is no pool of this host", hint(name, pools))
+        for name in overrides
+        if name not in pools
+    ]
+
+
+def wrong_defaults(defaults: Mapping[str, Any]) -> list[Problem]:
+    """The problems of the settings that a host has for all of its pools, by their name in a pool."""
+    return [
+        problem
+        for key, value in defaults.items()
+        if key in POOL_SETTINGS
+        for problem in wrong_value(POOL_SETTINGS[key].name, POOL_SETTINGS[key], value)
+    ]
+
+
+def _cannot_be_evaluated(name: str, error: str) -> Problem:
+    """The problem of a variable that Ansible cannot evaluate."""
+    # The message shows the template, which may hold a secret.
+    why = "" if SETTINGS[name].secret else f": {' '.join(error.split())}".rstrip(".")
+    facts = "Facts (ansible_...) are not gathered by these playbooks. " if "ansible_" in why else ""
+    remedy = f"{facts}Correct the template, or give the password of its vault."
+    return Problem(name, f"cannot be evaluated{why}", remedy)
+
+
+def _wrong_variable(name: str, value: Any) -> Iterator[Problem]:
+    """The problem of one variable on its own."""
+    if name not in SETTINGS:
+        near = meant(name, SETTINGS)
+        remedy = f"Did you mean {near}?" if near else "Remove it; the README lists the variables there are."
+        yield Problem(name, "is no variable of daskops.cluster", remedy)
+    elif value is None or name not in (POOLS, OVERRIDES):
+        yield from wrong_value(name, SETTINGS[name], value)
+
+
+def wrong_variables(values: Mapping[str, Any], errors: Mapping[str, str], with_pools: bool = True) -> Iterator[Problem]:
+    """The problems of the variables of one host.
+
+    Parameters
+    ----------
+    values : dict
+        Values by name, of all variables with the collection's prefix.
+    errors : dict of str
+        The reason by name, of the variables that cannot be evaluated.
+    with_pools : bool
+        Whether to check the pools, too.
+    """
+    for name, error in errors.items():
+        yield _cannot_be_evaluated(name, error)
+    for name, value in values.items():
+        yield from _wrong_variable(name, value)
+    if with_pools:
+        pools, overrides = values.get(POOLS, {}), values.get(OVERRIDES, {})
+        if pools is not None and overrides is not None:
+            yield from wrong_pools(pools, overrides)
+
+
+def problems(hosts: Mapping[str, tuple[Mapping[str, Any], Mapping[str, str]]], playing: Collection[str]) -> list[str]:
+    """The problems of all hosts' variables, each of them once with the hosts that have it.
+
+    Parameters
+    ----------
+    hosts : dict of (dict, dict)
+        Values and errors by host, as for `wrong_variables`.
+    playing : collection of str
+        The hosts of the run. The pools of others are not checked: a run may set pools for its hosts alone, and the
+        overrides of other hosts do not match these.
+    """
+    found: dict[Problem, list[str]] = {}
+    for host, (values, errors) in hosts.items():
+        for problem in dict.fromkeys(wrong_variables(values, errors, host in playing)):
+            found.setdefault(problem, []).append(host)
+    return [str(_of_hosts(problem, found[problem], len(hosts))) for problem in sorted(found)]
+
+
+def _of_hosts(problem: Problem, having: Iterable[str], number: int) -> Problem:
+    """A problem with the hosts that have it."""
+    having = sorted(having)
+    whose = "all hosts" if len(having) == number > 1 else ", ".join(having)
+    return Problem(f"{problem.where}, set for {whose},", problem.wrong, problem.remedy)

@@ -1,0 +1,147 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Validation errors name the variable and say what to do; good values have none."""
+
+import pytest
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import problems, to_bool
+
+
+def only(found):
+    """The one problem that is expected."""
+    (problem,) = found
+    return problem
+
+
+def says(sentence, *parts):
+    return all(part in sentence for part in parts)
+
+
+def variables(playing=None, **hosts):
+    """The problems of the variables of hosts."""
+    return problems({host: (values, {}) for host, values in hosts.items()}, hosts if playing is None else playing)
+
+
+def test_defaults_are_fine():
+    assert variables(w1={name: setting.default for name, setting in SETTINGS.items()}) == []
+
+
+@pytest.mark.parametrize("value", [True, "yes", "True", " on", 1, 1.0, "t"])
+def test_true(value):
+    assert to_bool(value) is True
+
+
+@pytest.mark.parametrize("value", [False, "no", "FALSE", "off", 0, "f"])
+def test_false(value):
+    assert to_bool(value) is False
+
+
+@pytest.mark.parametrize("value", ["", "perhaps", 2, None, [True], {}, "1.0"])
+def test_no_flag(value):
+    assert to_bool(value) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("dask_scheduler_port", "8786"),
+        ("dask_tls_warn_days", 0),
+        ("dask_tls", "no"),
+        ("dask_worker_profile", "gpu"),
+        ("dask_worker_count", "2"),
+        ("dask_worker_preloads", [{"name": "a", "arguments": ["--x"]}]),
+        ("dask_worker_gpus", [0, 1]),
+        ("dask_worker_pools", {"a": {"nanny": "yes"}}),
+        *[("dask_serial", serial) for serial in (1, "3", "20%", "100%", [1, "50%"])],
+    ],
+)
+def test_good_values_pass(name, value):
+    assert variables(w1={name: value}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "instead"),
+    [
+        ("dask_scheduler_port", "http", "is 'http'. Give a whole number, 1 to 65535"),
+        ("dask_scheduler_port", 99999, "is '99999'. Give a whole number, 1 to 65535"),
+        ("dask_scheduler_port", [1, 2], "is '[1, 2]'. Give a whole number, 1 to 65535"),
+        ("dask_worker_drain_timeout", -5, "is '-5'. Give a whole number, 0 or more"),
+        ("dask_worker_drain_timeout", 1.5, "is '1.5'. Give a whole number, 0 or more"),
+        ("dask_watchdog_timeout", True, "is 'True'. Give a whole number, 1 or more"),
+        ("dask_keep_releases", 0, "is '0'. Give a whole number, 1 or more"),
+        ("dask_tls", "perhaps", "is 'perhaps'. Give true or false"),
+        ("dask_tls", [True], "Give true or false"),
+        ("dask_worker_profile", "numpy", "is 'numpy'. Give one of numeric, python, mixed, io, gpu"),
+        ("dask_worker_threads", [1, 2], "is '[1, 2]'. Give a number or a text"),
+        ("dask_environment_lock", {"file": "x"}, "Give a number or a text"),
+        ("dask_environment_lock", None, "is empty. Give it a value, or leave it out"),
+        ("dask_worker_paths", "/data", "is '/data'. Give a list of texts, also for a single value"),
+        ("dask_worker_paths", [["/data"]], "Give a list of texts"),
+        ("dask_worker_preloads", "a.py", "is 'a.py'. Give a list, also for a single value"),
+        ("dask_config", "a=b", "is 'a=b'. Give a dictionary, {} for an empty one"),
+        ("dask_worker_gpus", {"a": 1}, "Give a number, a text, or a list of these"),
+        ("dask_worker_interface", [["eth0"]], "Give a number, a text, or a list of these"),
+        *[
+            ("dask_serial", serial, f"is '{serial}'. Give a number of hosts from 1 on")
+            for serial in (0, -1, 0.2, "half", "0%", "101%", "", [], [1, 0])
+        ],
+    ],
+)
+def test_values_that_cannot_be(name, value, instead):
+    assert says(only(variables(w1={name: value}, w2={})), f"{name}, set for w1, ", instead)
+
+
+@pytest.mark.parametrize("name", sorted(name for name, setting in SETTINGS.items() if setting.secret))
+def test_values_that_are_secret_are_in_no_message(name):
+    wrong = ["hunter2"] if SETTINGS[name].type == "str" else "hunter2"
+    assert "hunter2" not in only(variables(w1={name: wrong}))
+
+
+def test_secrets_of_pools_are_in_no_message():
+    for wrong in ("hunter2", {"a": "hunter2"}, {"a": {"environment_variables": "hunter2"}}):
+        assert "hunter2" not in only(variables(w1={"dask_worker_pools": wrong}))
+
+
+def test_a_template_that_cannot_be_evaluated():
+    error = "'x' is  undefined."
+    assert problems({"w1": ({}, {"dask_home": error}), "w2": ({}, {})}, []) == [
+        "dask_home, set for w1, cannot be evaluated: 'x' is undefined. Correct the template, or give the password of its "
+        "vault."
+    ]
+    facts = "'ansible_processor_vcpus' is undefined"
+    assert "Facts (ansible_...) are not gathered" in only(problems({"w1": ({}, {"dask_worker_count": facts})}, []))
+
+
+def test_templates_of_secrets_are_in_no_message():
+    assert "hunter2" not in only(problems({"w1": ({}, {"dask_shutdown_token": "in 'hunter2{{'"})}, []))
+
+
+def test_a_pool_that_is_none_is_told_with_its_hosts():
+    wrong = {"dask_worker_pools": {"Big Pool": {}}}
+    sentence = only(variables(w1=wrong, w2=wrong))
+    assert says(sentence, "dask_worker_pools, set for all hosts, has 'Big Pool', which is no name of a pool")
+    sentence = only(variables(w1={"dask_worker_pools": {"a": {"thread": 1}}}, w2={}))
+    assert says(sentence, "dask_worker_pools.a.thread, set for w1, is no setting of a pool. Did you mean threads?")
+    sentence = only(variables(w1={"dask_worker_pools": ["a"]}, w2={}))
+    assert says(sentence, "dask_worker_pools, set for w1, is no dictionary")
+
+
+def test_pools_of_hosts_that_are_left_out_are_not_looked_at():
+    given = {"dask_worker_pools": {"a": {}}}
+    others = {**given, "dask_worker_pool_overrides": {"b": {"threads": 2}}}
+    assert variables(playing=["w1"], w1=given, w2=others) == []
+    sentence = only(variables(playing=["w1", "w2"], w1=given, w2=others))
+    assert says(
+        sentence, "dask_worker_pool_overrides, set for w2, names b, which is no pool of this host", "There are a"
+    )
+
+
+def test_a_misspelt_variable_is_told_once_with_its_hosts():
+    wrong = {"dask_worker_thread": 4}
+    sentence = only(variables(w1=wrong, w2=wrong, w3={}))
+    assert says(sentence, "dask_worker_thread, set for w1, w2, is no variable", "Did you mean dask_worker_threads?")
+
+
+def test_a_variable_that_is_like_none():
+    assert says(only(variables(w1={"dask_xyzzy_quux": 1})), "dask_xyzzy_quux, set for w1", "Remove it")
