@@ -125,7 +125,7 @@ molecule: testbed ## scenarios on real hosts, two at a time; SCENARIO=name for o
 benchmark: testbed ## what runs cost, as ratios
 	@benchmarks/converge
 	@.venv/bin/python benchmarks/tls
-	@PYTHONPATH=roles/config/files/runtime .venv/bin/python benchmarks/errors
+	@PYTHONPATH=roles/config/files/runtime .venv/bin/python benchmarks/task_errors
 
 .PHONY: build
 build: .venv/complete ## the collection's archive

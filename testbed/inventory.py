@@ -1,4 +1,7 @@
 #!/usr/bin/env python3
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """How Ansible reaches the hosts of the group testbed; given with -i beside the inventory that names them.
 
 A script, for it knows where the checkout is whatever the working directory and the playbook are, and gives every

@@ -311,7 +311,7 @@ def start(command, **how):
 
 
 def ask(module, user, environment, release, about):
-    """The problems and warnings of ``daskops_runtime.check``, which runs as the user that the services run as."""
+    """The problems and warnings of ``daskops_runtime.validate_config``, which runs as the user that the services run as."""
     general = about["variables"].get("dask_environment_variables", {})
     variables = {name: str(value) for name, value in general.items() if not name.startswith("DASK_")}
     launcher = os.path.join(release, "python", "daskops_runtime", "launch.py")
@@ -339,7 +339,7 @@ def ask(module, user, environment, release, about):
     try:
         process = start(
             # As run.sh does: nothing is imported from the working directory, where tasks write.
-            [python, "-B", "-s", launcher, "daskops_runtime.check"],
+            [python, "-B", "-s", launcher, "daskops_runtime.validate_config"],
             env=settings,
             cwd="/",
             preexec_fn=enter,  # the option user= came with Python 3.9

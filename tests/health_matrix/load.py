@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Keep a cluster in a state: run by the Python of that cluster's own environment, until standard input ends.
 
 Usage: load.py ADDRESS STATE... where a state is one of the functions below.

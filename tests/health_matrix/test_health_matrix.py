@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The module cluster_health against real schedulers of several versions of distributed, in several states.
 
 Run by `make health-matrix`, since it fetches these versions and takes about five minutes. With RECORD=1 it keeps what the

@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The states of a cluster that `make health-matrix` tries with several versions of distributed, and what was recorded then.
 
 A recording has the answers of a real scheduler by route, as they were but for parts that nobody reads: lines of ``metrics``

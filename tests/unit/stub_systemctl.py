@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Stands for systemd in the tests of the module `services`: the only part of it that is not real.
 
 It keeps services as real processes, which have their release in their environment like those that systemd starts, and writes

@@ -8,7 +8,7 @@ from pathlib import Path
 import dask
 import pytest
 import yaml
-from daskops_runtime import check
+from daskops_runtime import validate_config
 
 FILES = Path(__file__).parent / "configurations"
 
@@ -73,8 +73,8 @@ def read(name):
 def ask(name, kind):
     """The problems and warnings of a file that stands alone, without what the collection renders around it."""
     about = {"asked": {"dask_config": read(name)}, "variables": {}, "nanny": kind == "scheduler"}
-    problems = check.find_problems(kind, read(name), **about, namespaces=[], error_monitor=False, pools={})
-    return problems, check.find_warnings(kind, **about)
+    problems = validate_config.find_problems(kind, read(name), **about, namespaces=[], error_monitor=False, pools={})
+    return problems, validate_config.find_warnings(kind, **about)
 
 
 @pytest.mark.parametrize("name", SAID)

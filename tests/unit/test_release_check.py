@@ -99,7 +99,7 @@ def test_what_changes_nothing_is_a_warning_of_the_run(host):
 def test_answer_that_is_no_list_of_sentences_is_told(host, answer):
     text = f"import sys; print({answer!r}); sys.stderr.buffer.write(b'caf\\xe9 \\x1b[2J')"
     with pytest.raises(Failed) as failed:
-        host({"python/daskops_runtime/check.py": text})
+        host({"python/daskops_runtime/validate_config.py": text})
     assert "could not be checked on this host; nothing was restarted: caf" in str(failed.value)
     assert "\x1b" not in str(failed.value)
 
@@ -111,7 +111,7 @@ def test_check_has_a_limit_and_leaves_nothing_behind(host, monkeypatch, tmp_path
         f"import subprocess; child = subprocess.Popen(['sleep', '60']); open({str(pid)!r}, 'w').write(str(child.pid))"
     )
     with pytest.raises(Failed, match="did not end within 1 s"):
-        host({"python/daskops_runtime/check.py": f"{text}\nimport time\ntime.sleep(60)"})
+        host({"python/daskops_runtime/validate_config.py": f"{text}\nimport time\ntime.sleep(60)"})
     deadline = time.monotonic() + 5
     while os.path.exists(f"/proc/{pid.read_text()}") and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -317,7 +317,7 @@ def test_routes_of_ours_can_be_switched_off(releases):
         read = yaml.safe_load((releases[host] / f"{kind}/dask_configuration.yaml").read_text())
         return [name for name in read["distributed"][kind]["http"]["routes"] if name.startswith("daskops")]
 
-    assert routes("scheduler", "scheduler") == ["daskops_runtime.summary", "daskops_runtime.pages"]
+    assert routes("scheduler", "scheduler") == ["daskops_runtime.summary", "daskops_runtime.worker_proxy"]
     assert routes("off", "scheduler") == ["daskops_runtime.shutdown"]
     assert routes("both", "worker") == []
     assert routes("pools", "worker") == ["daskops_runtime.shutdown"]

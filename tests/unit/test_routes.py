@@ -21,7 +21,7 @@ from tornado.httpclient import HTTPClientError
 from tornado.websocket import websocket_connect
 
 TOKEN = "a-token-of-the-tests"
-PAGES = {"scheduler.http.routes": ["daskops_runtime.summary", "daskops_runtime.pages", *STOCK_ROUTES]}
+PAGES = {"scheduler.http.routes": ["daskops_runtime.summary", "daskops_runtime.worker_proxy", *STOCK_ROUTES]}
 SHUTDOWN = {
     "scheduler.http.routes": ["daskops_runtime.shutdown", "daskops_runtime.summary", *STOCK_ROUTES],
     "worker.http.routes": ["daskops_runtime.shutdown", "distributed.http.health"],

@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Errors of the operating system reach the user as sentences, and the modules leave nothing half-written behind."""
 
 import contextlib

@@ -147,7 +147,7 @@ def scheduler_configuration(settings: Settings) -> dict[str, Any]:
         "http": {
             "routes": [
                 *(["daskops_runtime.summary"] if settings.summary_route else []),
-                *(["daskops_runtime.pages"] if settings.worker_pages_route else []),
+                *(["daskops_runtime.worker_proxy"] if settings.worker_pages_route else []),
                 *(["daskops_runtime.shutdown"] if settings.shutdown_token else []),
                 *(module.name for module in modules(settings.scheduler_routes)),
                 *_flat(chosen["distributed"]["scheduler"]["http"]["routes"]),

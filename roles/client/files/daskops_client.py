@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Preload of a Dask client: ``Client()`` connects to the cluster that the configuration names in ``daskops.client``.
 
 Dask's own settings for this, ``scheduler-address``, ``require-encryption`` and ``default-scheme``, hold for all that an

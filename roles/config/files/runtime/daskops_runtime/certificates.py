@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Certificates that change while a server runs: ``systemctl reload`` (SIGHUP) has them read again.
 
 Connections that are open stay; whoever connects from then on is met with the new ones, and trusts those of whom the new

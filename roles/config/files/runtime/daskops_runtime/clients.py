@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Whose work the scheduler has: a command at its socket, which is root's and the services' user's alone.
 
 It names people and their machines, so it is not part of a page that everybody may open who may see the dashboard.

@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The configuration that this process really has, where each value came from, and what is not as it was asked for.
 
 Asked for is what the release's file, the unit's environment and its command line say; the rest are Dask's defaults. Other

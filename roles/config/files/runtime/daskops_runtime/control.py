@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The socket of a service: at ``control.sock`` in its unit's runtime directory it does what root or its own user asks for.
 
 A line is a command and its arguments; what the answer looks like is the command's own matter.

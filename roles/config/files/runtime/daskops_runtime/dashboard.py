@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The pages of a worker's dashboard, which are loaded when somebody looks at one.
 
 They are a third of what it costs to start a worker, in time and in memory, and few ever look. The worker is started with

@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Drain a worker: it takes no new task, finishes those it runs, hands its data to its peers, then goes.
 
 A unit's stop asks for it over the worker's socket (see `daskops_runtime.stop`). The deadline covers everything, and its last

@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Run a module as ``python -m`` does, but import nothing that a task may have written.
 
 ``run.sh`` starts everything as ``python launch.py MODULE ARGUMENTS``. The working directory is the home of the services'

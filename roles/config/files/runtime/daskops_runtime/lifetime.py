@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A worker's lifetime: when it is over, the worker drains and ends, and systemd starts another.
 
 Dask's own ``--lifetime`` gives running tasks up, which then run elsewhere from their beginning.

@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A graceful end for whoever asks over HTTP with the token: a route of schedulers and workers.
 
 For orchestrators that take machines away without systemd's help, such as those of spot instances: ``POST daskops/shutdown``

@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Do what services do when they start, with the settings that they would have, and tell which setting keeps them from it.
 
 Each attempt runs in a process of its own, which leaves nothing behind: logging is set up, and a scheduler, a worker and a

@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Drain the worker of this unit and wait until it has gone: ``ExecStop=.../python -m daskops_runtime.stop``
 
 systemd runs it before it sends any signal, and also when the main process has ended by itself. Whatever becomes of the

@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The scheduler's read-only HTTP routes of our own: a module of ``distributed.scheduler.http.routes``.
 
 Dask's ``json/identity.json`` answers 500 while tasks run, and no route of Dask's tells versions or releases.

@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Feed systemd's watchdog, and tell a worker that works from one that hangs.
 
 The event loop feeds the watchdog. A task that holds Python's lock (GIL) stops the loop as well, though it does honest work:

@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the scheduler does for workers without a nanny, whose part systemd plays.
 
 Dask sends plugins that need a nanny to the nannies that there are, and says nothing where there are none. Its clients refuse

@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Preload of a worker, with a nanny or without: ``distributed.worker.preload: [daskops_runtime.worker]``."""
 
 from __future__ import annotations
@@ -12,11 +15,11 @@ from daskops_runtime import (
     control,
     dashboard,
     drain,
-    errors,
     lifetime,
     release,
     shutdown,
     systemd,
+    task_errors,
 )
 
 
@@ -33,7 +36,7 @@ async def dask_setup(worker: Worker) -> None:
     worker.metrics[certificates.KEY] = certificates.describe
     worker.metrics[configuration.KEY] = configuration.get_drift
     dashboard.start(worker)
-    await errors.start(worker)
+    await task_errors.start(worker)
     await systemd.start(worker)
     door = drain.start(worker)
     await control.start(worker, {"drain": door.serve, "configuration": configuration.serve})

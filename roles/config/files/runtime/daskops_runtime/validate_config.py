@@ -1,8 +1,11 @@
-"""Check settings against the Dask that is installed here, before a service is started with them.
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Check settings against the Dask that is installed on this host, before a service starts with them.
 
-``python -m daskops_runtime.check`` reads the arguments of `find_problems` as JSON from standard input, with the path of the
-configuration file for what is in it, and writes ``problems`` and ``warnings``, two lists of sentences, as JSON. Dask itself
-starts with nearly all of them, and says nothing.
+``python -m daskops_runtime.validate_config`` reads the arguments of `find_problems` as JSON from standard input, with the
+path of the configuration file in place of its content. It writes ``problems`` and ``warnings``, two lists of sentences, as
+JSON. Dask itself starts with nearly all of these settings and reports nothing.
 """
 
 from __future__ import annotations

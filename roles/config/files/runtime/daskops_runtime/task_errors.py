@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Report every task that fails on this worker: to the journal, as a metric, and to Sentry where it is set up.
 
 The journal gets fields of their own (``journalctl DASK_EVENT=task-error --output json``), Prometheus the counter
@@ -22,7 +25,7 @@ from distributed.sizeof import safe_sizeof
 
 from daskops_runtime import release
 
-logger = logging.getLogger("distributed.daskops.errors")
+logger = logging.getLogger("distributed.daskops.task_errors")
 
 #: Where the journal listens; its own protocol is described in systemd's "Native Journal Protocol".
 JOURNAL = "/run/systemd/journal/socket"
@@ -157,4 +160,4 @@ def send_to_sentry(client: Any, task: Any, fields: dict[str, str]) -> None:
 async def start(worker: Worker) -> None:
     """Begin to report, unless it is switched off"""
     if os.environ.get("DASKOPS_ERROR_MONITOR") == "1":
-        await worker.plugin_add(plugin=ErrorMonitor(), name="daskops-errors")
+        await worker.plugin_add(plugin=ErrorMonitor(), name="daskops-task-errors")

@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Failed tasks are reported once, whatever becomes of the report."""
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import urllib.request
 
 import pytest
 from conftest import wait_until, workers_of
-from daskops_runtime.errors import ErrorMonitor
+from daskops_runtime.task_errors import ErrorMonitor
 from distributed import Client, LocalCluster
 
 
@@ -198,7 +201,7 @@ def test_a_report_that_fails_changes_nothing(client, journal, monkeypatch):
     def broken(*arguments):
         raise RuntimeError("the reporter is broken")
 
-    monkeypatch.setattr("daskops_runtime.errors.send_to_journal", broken)
+    monkeypatch.setattr("daskops_runtime.task_errors.send_to_journal", broken)
     fail(client, 1, 0)
     assert client.submit(divide, 4, 2).result() == 2
 

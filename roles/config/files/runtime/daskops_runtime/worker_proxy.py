@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The pages of the cluster's own workers, seen through the scheduler: a route of its HTTP server.
 
 Who may open the scheduler's pages need not reach every worker's host. Dask's own proxy does the same where

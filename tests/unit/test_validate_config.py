@@ -1,3 +1,6 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Wrong configurations, each refused by the installed Dask with the words that help."""
 
 import json
@@ -9,7 +12,7 @@ import pytest
 import yaml
 from ansible_collections.daskops.cluster.plugins.modules.release import without_secrets
 from conftest import RUNTIME
-from daskops_runtime import check
+from daskops_runtime import validate_config
 
 MEMORY = "distributed.worker.memory"
 NO_DURATION = 'is no duration: write it like "30s", "5 minutes" or "500ms"'
@@ -279,14 +282,14 @@ def find(
     asked = {f"dask_{kind}_config": config}
     variables = {"dask_environment_variables": variables or {}, **(of_pools or {})}
     effective = config if effective is None else effective
-    return check.find_problems(
+    return validate_config.find_problems(
         kind, effective, asked, variables, list(namespaces), nanny, error_monitor, pools or {}, list(writable)
     )
 
 
 def warn(config, variables=None, nanny=False, kind="worker"):
     variables = {"dask_environment_variables": variables or {}}
-    return check.find_warnings(kind, {"dask_config": config}, variables, nanny, pools={})
+    return validate_config.find_warnings(kind, {"dask_config": config}, variables, nanny, pools={})
 
 
 def test_there_are_enough_of_them():
@@ -392,8 +395,8 @@ def test_right_configuration_is_not_refused(text):
 
 @pytest.mark.parametrize("kind", ["scheduler", "worker"])
 def test_defaults_of_dask_are_not_refused(kind):
-    assert find(check.DEFAULTS, kind=kind) == []
-    (warning,) = warn(check.DEFAULTS)
+    assert find(validate_config.DEFAULTS, kind=kind) == []
+    (warning,) = warn(validate_config.DEFAULTS)
     assert (
         warning.startswith("dask_config repeats Dask's defaults for ") and "leave out what you do not want" in warning
     )
@@ -554,7 +557,7 @@ def test_values_of_environment_variables_are_not_told():
 def test_sentry_needs_its_library(monkeypatch):
     variables = {"SENTRY_DSN": "https://key@sentry.example/1"}
     assert find({}, variables) == []
-    monkeypatch.setattr(check, "find_spec", lambda name: None)
+    monkeypatch.setattr(validate_config, "find_spec", lambda name: None)
     (problem,) = find({}, variables)
     assert "the environment has no sentry-sdk" in problem
     assert find({}, variables, error_monitor=False) == find({}, variables, kind="scheduler") == []
@@ -663,7 +666,7 @@ def test_what_a_preload_does_when_it_is_imported(text, arguments, said, tmp_path
         "nanny": False, "error_monitor": True, "pools": {},
     }  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "daskops_runtime.check"],
+        [sys.executable, "-m", "daskops_runtime.validate_config"],
         input=json.dumps(asked),
         env={
             **os.environ,
