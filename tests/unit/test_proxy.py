@@ -77,7 +77,8 @@ def sites(tmp_path_factory):
         "tasks": [{"name": "Write the site, in a directory of this test", "ansible.builtin.template": template}],
     }
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    (directory / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": local}}))
+    group = {"dask_scheduler": {"hosts": dict.fromkeys(hosts, {})}}
+    (directory / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": local, "children": group}}))
     (directory / "playbook.json").write_text(json.dumps([playbook]))
     done = subprocess.run(
         [sys.executable, "-m", "ansible", "playbook", "-i", "hosts.json", "playbook.json"],
