@@ -5,33 +5,32 @@
 
 from __future__ import annotations
 
-from ansible.plugins.action import ActionBase
+from typing import Any
+
 from ansible_collections.daskops.cluster.plugins.module_utils.certificates import stale_services, wanted_files
+from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import Directory, Unusable
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import plain
 
 
-def nothing_to_do(seen, arguments):
+def nothing_to_do(seen: dict[str, Any], arguments: dict[str, Any]) -> bool:
     """Whether a host has what the module would install, and its services have read it."""
     texts = arguments["authorities"], arguments["certificates"]
-    return seen["installed"] == wanted_files(*texts, arguments["user"]) and not stale_services(seen["loaded"], *texts)
+    if seen["installed"] != wanted_files(*texts, arguments["user"]):
+        return False
+    return not stale_services(seen["loaded"], *texts)
 
 
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """See the documentation of the module of the same name."""
 
-    _supports_check_mode = True
-
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
-        arguments = plain(self._task.args)
+    def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         host = task_vars["inventory_hostname"]
         try:
             directory = Directory(arguments["directory"])
             names = {kind: directory.name_for(kind, host, arguments["made"]) for kind in arguments["kinds"]}
-            if self._task.check_mode and {"ca", *names.values()} & set(arguments.get("planned", [])):
-                return dict(result, changed=True)  # they would be made before
+            if self._task.check_mode and {"ca", *names.values()} & set(arguments["planned"]):
+                return {"changed": True}  # they would be made before
             with directory.locked(write=False):
                 certificates = {kind: directory.bundle(name) for kind, name in names.items()}
                 authorities = directory.trusted()
@@ -39,16 +38,13 @@ class ActionModule(ActionBase):
             reason = (
                 str(error) if isinstance(error, Unusable) else f"{arguments['directory']} has no certificate for it"
             )
-            return refuse(result, [f"{host}: {reason}. Run site.yml without --tags."])
+            return refuse({}, [f"{host}: {reason}. Run site.yml without --tags."])
         module_arguments = {
             "home": arguments["home"],
             "user": arguments["user"],
             "authorities": authorities,
             "certificates": certificates,
         }
-        if "seen" in arguments and nothing_to_do(arguments["seen"], module_arguments):
-            return dict(result, changed=False, written=[], reloaded=[])
-        result.update(
-            self._execute_module("daskops.cluster.certificates", module_args=module_arguments, task_vars=task_vars)
-        )
-        return result
+        if arguments["seen"] and nothing_to_do(arguments["seen"], module_arguments):
+            return {"changed": False, "written": [], "reloaded": []}
+        return self.execute(module_arguments, task_vars)

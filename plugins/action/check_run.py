@@ -5,24 +5,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ansible import constants as C
 from ansible import context
-from ansible.plugins.action import ActionBase
+from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import problems
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
 from ansible_collections.daskops.cluster.plugins.plugin_utils.tags import SPECIAL, tags_of, unknown_tags
 
 
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """See the documentation of the module of the same name."""
 
     _requires_connection = False
-    _supports_check_mode = True
 
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
-        default = {"type": "list", "elements": "str", "default": ["dask_scheduler", "dask_workers"]}
-        dummy, arguments = self.validate_argument_spec({"groups": default})
+    def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        result: dict[str, Any] = {}
         found = list(problems(task_vars["groups"], arguments["groups"], task_vars["ansible_play_hosts_all"]))
         # Ansible's configuration says what to skip in all of somebody's playbooks, those without such a tag included.
         skipped = [tag for tag in task_vars["ansible_skip_tags"] if tag not in C.TAGS_SKIP]

@@ -5,26 +5,25 @@
 
 from __future__ import annotations
 
-from ansible.plugins.action import ActionBase
+from typing import Any
+
+from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.down import down, unjoinable
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
 
 
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """See the documentation of the module of the same name."""
 
     _requires_connection = False
-    _supports_check_mode = True
 
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
-        arguments = self._task.args
-        hosts, scheduler = arguments["hosts"], arguments.get("scheduler", "")
-        seen = hosts.get(scheduler) or arguments.get("scheduler_info") or {}
-        if not arguments.get("before_start", False):
-            result["down"] = list(down(hosts, scheduler))
-            if scheduler and scheduler not in hosts:
-                result["down"] += down({scheduler: seen}, scheduler)
-            silent = scheduler and "dask-scheduler.service" not in seen.get("running", {})
-            return refuse(result, result["down"] if silent else [])
-        return refuse(result, unjoinable(hosts, scheduler, seen, task_vars))
+    def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        hosts, scheduler = arguments["hosts"], arguments["scheduler"]
+        seen = hosts.get(scheduler) or arguments["scheduler_info"]
+        if arguments["before_start"]:
+            return refuse({}, unjoinable(hosts, scheduler, seen, task_vars))
+        found = list(down(hosts, scheduler))
+        if scheduler and scheduler not in hosts:
+            found += down({scheduler: seen}, scheduler)
+        silent = scheduler and "dask-scheduler.service" not in seen.get("running", {})
+        return refuse({"down": found}, found if silent else [])

@@ -12,12 +12,13 @@ import re
 import signal
 import socket
 import time
+from collections.abc import Callable
+from typing import Any
 
 from ansible import context
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.daskops.cluster.plugins.module_utils.run_lock import DIRECTORY
+from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.run_command import command_line, only_looks
 
 display = Display()
@@ -32,7 +33,7 @@ LOST = 3
 GRACE = 10
 
 
-def start_time(pid):
+def start_time(pid: int) -> str | None:
     """When a process started, in clock ticks since boot: with its number, this names a process. None if it has ended."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
@@ -42,7 +43,7 @@ def start_time(pid):
     return None if fields[0] in "ZX" else fields[19]  # a zombie has ended
 
 
-def wait_for_end(pid, started, timeout):
+def wait_for_end(pid: int, started: str | None, timeout: float) -> bool:
     """Wait for the end of a process, at most ``timeout`` seconds; return whether it has ended.
 
     File descriptors for processes would tell at once, but neither Linux 4.18 nor every container has them.
@@ -55,12 +56,12 @@ def wait_for_end(pid, started, timeout):
     return True
 
 
-def run_name(controller, pid, started):
+def run_name(controller: str, pid: int, started: str | None) -> str:
     """A name for a run, of the characters that `RunLock` allows. Names of hosts may have others, and be long."""
     return f"{re.sub(r'[^A-Za-z0-9.-]', '-', controller)[:60]}.{pid}.{started}"
 
 
-def user_name():
+def user_name() -> str:
     """The user's name, or number: in a container, a user may have no entry in the table of users."""
     try:
         return getpass.getuser()
@@ -68,22 +69,12 @@ def user_name():
         return f"user {os.getuid()}"
 
 
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """See the documentation of the module of the same name."""
 
-    _supports_check_mode = True
-
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
-        dummy, arguments = self.validate_argument_spec(
-            {
-                "timeout": {"type": "int", "default": 120},
-                "lease": {"type": "int", "default": 60},
-                "directory": {"type": "path", "default": DIRECTORY},
-            }
-        )
+    def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         if self._task.check_mode or only_looks(context.CLIARGS):
-            return dict(result, changed=False, held=False)
+            return {"changed": False, "held": False}
         # Actions run in a child of ansible-playbook.
         playbook = os.getppid()
         controller = socket.gethostname()
@@ -97,10 +88,8 @@ class ActionModule(ActionBase):
         deadline = time.monotonic() + arguments["timeout"]
         told = False
 
-        def acquire():
-            return self._execute_module(
-                module_name="daskops.cluster.cluster_lock", module_args=arguments, task_vars=task_vars
-            )
+        def acquire() -> dict[str, Any]:
+            return self.execute(arguments, task_vars)
 
         while True:
             try:
@@ -112,19 +101,26 @@ class ActionModule(ActionBase):
                     f"{host}, which has the lock of the cluster, cannot be reached: {error}. This run goes on without the "
                     "lock. Make sure that no other run changes the cluster at the same time."
                 )
-                return dict(result, changed=False, held=False)
+                return {"changed": False, "held": False}
             if found.get("held"):
                 self.keep(playbook, started, acquire, found, arguments["lease"])
             if "holder" not in found:
-                return {**result, **found}
+                return found
             if time.monotonic() > deadline:
-                return {**result, **found, "failed": True, "msg": busy(found["holder"], arguments["timeout"])}
+                return {**found, "failed": True, "msg": busy(found["holder"], arguments["timeout"])}
             if not told:
                 display.display(f"{waiting(found['holder'])} Waiting up to {arguments['timeout']} s for its end.")
                 told = True
             time.sleep(INTERVAL)
 
-    def keep(self, playbook, started, acquire, commands, lease):
+    def keep(
+        self,
+        playbook: int,
+        started: str | None,
+        acquire: Callable[[], dict[str, Any]],
+        commands: dict[str, str],
+        lease: int,
+    ) -> None:
         """Start the process that renews the lock while ``ansible-playbook`` runs and releases it then.
 
         Parameters
@@ -153,7 +149,14 @@ class ActionModule(ActionBase):
         finally:
             os._exit(0)
 
-    def keep_until_end(self, playbook, started, acquire, commands, lease):
+    def keep_until_end(
+        self,
+        playbook: int,
+        started: str | None,
+        acquire: Callable[[], dict[str, Any]],
+        commands: dict[str, str],
+        lease: int,
+    ) -> None:
         """Renew the lock until ``ansible-playbook`` ends, then release it."""
         while not wait_for_end(playbook, started, lease / 4):
             # A host that cannot be reached stops no run: the gate of the next batch cannot be asked then, and says no.
@@ -167,7 +170,7 @@ class ActionModule(ActionBase):
                     return
         self.on_host(commands["release"])
 
-    def on_host(self, command):
+    def on_host(self, command: str) -> int | None:
         """The exit status of a shell command on the host; None if the host cannot be reached."""
         try:
             return self._low_level_execute_command(command, executable="/bin/sh")["rc"]
@@ -175,7 +178,7 @@ class ActionModule(ActionBase):
             return None
 
 
-def silence():
+def silence() -> None:
     """Cut this process off from Ansible's output: who reads that must not wait for this process."""
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
@@ -184,7 +187,7 @@ def silence():
     display._final_q = None
 
 
-def stop(playbook, started, holder):
+def stop(playbook: int, started: str | None, holder: dict[str, Any]) -> None:
     """Interrupt a run that has lost the lock. One that ignores that, as in the background of a script, is ended."""
     message = (
         "ERROR! This run lost the lock of the cluster, because it could not renew the lock for too long. It is interrupted. "
@@ -202,7 +205,7 @@ def stop(playbook, started, holder):
             return
 
 
-def waiting(holder):
+def waiting(holder: dict[str, Any]) -> str:
     """Who runs what since when."""
     return (
         f"Another run is changing this cluster: {holder['user']} on {holder['controller']} runs '{holder['command']}' "
@@ -210,7 +213,7 @@ def waiting(holder):
     )
 
 
-def busy(holder, timeout):
+def busy(holder: dict[str, Any], timeout: int) -> str:
     """The same for a run that has waited long enough."""
     return (
         f"{waiting(holder)} This run waited {timeout} s and changed nothing. Run it again when the other run has ended, or "

@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
-from ansible.plugins.action import ActionBase
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
 
 
-def differences(environments):
+def differences(environments: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     """A sentence for each host whose packages differ from those of most. ``environments`` has packages by host."""
     common, odd = odd_ones_out({host: tuple(sorted(packages.items())) for host, packages in environments.items()})
     for host, packages in sorted(odd.items()):
@@ -25,14 +28,12 @@ def differences(environments):
         )
 
 
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """See the documentation of the module of the same name."""
 
     _requires_connection = False
-    _supports_check_mode = True
 
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
+    def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         # In check mode an environment that is not there yet has no packages to compare.
-        packages = {host: about["packages"] for host, about in self._task.args["environments"].items() if about}
-        return refuse(result, differences(packages))
+        packages = {host: about["packages"] for host, about in arguments["environments"].items() if about}
+        return refuse({}, differences(packages))

@@ -6,34 +6,31 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import bounds
 from ansible_collections.daskops.cluster.plugins.plugin_utils.host_answers import unbelievable
 
 display = Display()
 
 
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """See the documentation of the module of the same name."""
 
-    _supports_check_mode = True
-
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
-        arguments = dict(self._task.args)
-        optional = arguments.pop("optional", False)
+    def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        optional = arguments.pop("optional")
         before = time.time()
         try:
-            result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
+            result = self.execute(arguments, task_vars)
         except AnsibleConnectionFailure as error:
             if not optional:
                 raise
             # With run_once, ignore_unreachable of the task would end the play.
             display.warning(f"{self._task.delegate_to or task_vars['inventory_hostname']} cannot be reached: {error}")
-            return dict(result, changed=False)
+            return {"changed": False}
         if result.get("failed") or result.get("unreachable") or result.get("skipped"):
             return result
         wrong = unbelievable(result)

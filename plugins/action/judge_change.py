@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from ansible.plugins.action import ActionBase
+from typing import Any
+
+from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.reverting import (
     gate_problem,
     has_served,
@@ -14,28 +16,24 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.reverting import (
 )
 
 
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """See the documentation of the module of the same name."""
 
-    _supports_check_mode = True
-
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
-        arguments = self._task.args
+    def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         is_scheduler = arguments["kind"] == "scheduler"
         problems = [problem_of(host, seen) for host, seen in sorted(arguments["results"].items())]
-        result.update(failures=[problem for problem in problems if problem], expected=[], gate={})
+        result: dict[str, Any] = {"failures": [problem for problem in problems if problem], "expected": [], "gate": {}}
         if is_scheduler:
             result["served"] = has_served(arguments["seen"], "scheduler")
             # Those that must be there again if it goes back.
             result["expected"] = self._expected(arguments, arguments["before"])
-        if not result["failures"] and arguments.get("gate") and not self._task.check_mode:
+        if not result["failures"] and arguments["gate"] and not self._task.check_mode:
             result["gate"] = self._ask_all(arguments, task_vars)
             problem = gate_problem(arguments["kind"], result["gate"])
             result["failures"] = [problem] if problem else []
         return result
 
-    def _ask_all(self, arguments, task_vars):
+    def _ask_all(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """The cluster's answer."""
         gate = arguments["gate"]
         if arguments["kind"] == "worker":
@@ -46,16 +44,15 @@ class ActionModule(ActionBase):
         return self._ask({**gate, "workers": workers}, task_vars) if workers else answer
 
     @staticmethod
-    def _expected(arguments, after):
+    def _expected(arguments: dict[str, Any], after: dict[str, Any]) -> list[dict[str, str]]:
         """The workers that must be there, as `cluster_health` wants them."""
         (host,) = arguments["results"]
         names = workers_to_return(arguments["before"], after, host, arguments["seen"], arguments["release"])
         return [{"name": name} for name in names]
 
-    def _ask(self, gate, task_vars):
+    def _ask(self, gate: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """The answer to one question. That it cannot be asked is an answer, too, whatever the reason."""
         try:
-            arguments = {**gate, "fail_when_unhealthy": False}
-            return self._execute_module("daskops.cluster.cluster_health", module_args=arguments, task_vars=task_vars)
+            return self.execute({**gate, "fail_when_unhealthy": False}, task_vars, "cluster_health")
         except Exception as error:  # AnsibleConnectionFailure, AnsibleError, and what connection plugins raise
             return {"failed": True, "msg": str(error)}

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
-from ansible.plugins.action import ActionBase
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import (
     Directory,
     Unusable,
@@ -16,17 +19,20 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates impor
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import REMEDY_MADE, own_problems, rejected
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import plain
 
 #: Where a host asks itself.
 LOCAL = ["localhost", "127.0.0.1"]
 
 GROUPS = {"scheduler": "dask_scheduler", "worker": "dask_workers"}
 
-DEFAULTS = {"joins": False, "rotation": "", "scheduler_hosts": [], "dashboard_host": "", "days": 365, "warn_days": 30}
 
-
-def described(directory, infos, groups, hostvars, made):
+def described(
+    directory: Directory,
+    infos: Mapping[str, Mapping[str, Any]],
+    groups: Mapping[str, list[str]],
+    hostvars: Mapping[str, Mapping[str, Any]],
+    made: bool,
+) -> dict[str, dict[str, Any]]:
     """What matters here of each host. ``infos`` has `host_info` results by host, ``groups`` hosts by group."""
     found = {}
     for host, info in infos.items():
@@ -47,7 +53,7 @@ def described(directory, infos, groups, hostvars, made):
     return found
 
 
-def needed_names(hosts, scheduler_hosts):
+def needed_names(hosts: Mapping[str, Mapping[str, Any]], scheduler_hosts: list[str]) -> dict[str, list[str]]:
     """By the name of each certificate of the run, the names and addresses that it must be for."""
     found = {"client": ["client"]}
     for about in hosts.values():
@@ -56,22 +62,22 @@ def needed_names(hosts, scheduler_hosts):
     return found
 
 
-def strict(infos):
+def strict(infos: Mapping[str, Mapping[str, Any]]) -> bool:
     """Whether a host has Python 3.13 or newer."""
     versions = [info.get("python", {}).get("version", "0.0").split(".") for info in infos.values()]
     return any((int(version[0]), int(version[1])) >= (3, 13) for version in versions)
 
 
-def sample(names):
+def sample(names: Iterable[str]) -> list[str]:
     """Of these names of certificates, those to try: two of workers, which are made in the same way, are enough."""
     workers = [name for name in names if name.startswith("workers/")]
     return [name for name in names if name not in workers[2:]]
 
 
-def report(wanted, directory):
+def report(wanted: Mapping[str, Any], directory: Directory) -> str:
     """What was made and why, a line each reason."""
     lines = [f"A new CA: {directory.shown('ca.pem')}."] if wanted["authority"] else []
-    by_reason = {}
+    by_reason: dict[str, list[str]] = {}
     for name, reason in wanted["certificates"].items():
         by_reason.setdefault(reason, []).append(name)
     for reason, names in by_reason.items():
@@ -84,17 +90,14 @@ def report(wanted, directory):
     return "\n".join(lines)
 
 
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """See the documentation of the module of the same name."""
 
     _requires_connection = False
-    _supports_check_mode = True
 
-    def run(self, tmp=None, task_vars=None):
-        result = dict(super().run(tmp, task_vars), needed=False)
-        texts = {name: plain(value) for name, value in self._task.args.items() if not isinstance(value, dict)}
-        arguments, groups = {**DEFAULTS, **self._task.args, **texts}, task_vars["groups"]
-        made = arguments["made"]
+    def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        result: dict[str, Any] = {"needed": False}
+        groups, made = task_vars["groups"], arguments["made"]
         arguments["others"] = [
             "scheduler",
             *(worker_name(host) for host in groups.get("dask_workers", []) if host not in arguments["hosts"]),
@@ -130,8 +133,11 @@ class ActionModule(ActionBase):
             result["diff"] = {"before_header": "", "after_header": directory.path, "before": "", "after": shown}
         return refuse(result, problems)
 
-    def _decide(self, directory, made, hosts, arguments):
-        rotation, warn_days = arguments["rotation"], int(arguments["warn_days"])
+    def _decide(
+        self, directory: Directory, made: bool, hosts: dict[str, dict[str, Any]], arguments: dict[str, Any]
+    ) -> tuple[dict[str, Any], list[str], list[str]]:
+        """What to make, what is wrong, and what to warn of."""
+        rotation, warn_days = arguments["rotation"], arguments["warn_days"]
         if made and arguments["joins"]:
             return nothing(), [
                 f"The scheduler is somebody else's, and so must be the certificates of workers that join it: put them into "
@@ -140,7 +146,7 @@ class ActionModule(ActionBase):
             ], []  # fmt: skip
         if made:
             names = needed_names(hosts, arguments["scheduler_hosts"])
-            return plan(directory, names, hosts, rotation, int(arguments["days"]), warn_days, arguments["others"])
+            return plan(directory, names, hosts, rotation, arguments["days"], warn_days, arguments["others"])
         if rotation not in ("", "certificates"):
             return nothing(), [
                 f"dask_tls_rotation is {rotation}, but the certificates are your own (dask_tls_certificates), so "
@@ -157,7 +163,9 @@ class ActionModule(ActionBase):
         )
         return nothing(), problems, warnings
 
-    def _try(self, directory, wanted, hosts, arguments):
+    def _try(
+        self, directory: Directory, wanted: dict[str, Any], hosts: dict[str, dict[str, Any]], arguments: dict[str, Any]
+    ) -> list[str]:
         """What is wrong with the certificates that are there, or staged, and are not to be replaced."""
         tried = [
             name
@@ -168,10 +176,12 @@ class ActionModule(ActionBase):
             return []
         return rejected(directory, tried, arguments["dashboard_host"], strict(arguments["hosts"]), REMEDY_MADE)
 
-    def _make(self, directory, wanted, hosts, arguments):
+    def _make(
+        self, directory: Directory, wanted: dict[str, Any], hosts: dict[str, dict[str, Any]], arguments: dict[str, Any]
+    ) -> list[str]:
         """Make what is wanted, try it, and write it; return what is wrong with it."""
         if wanted["authority"] or wanted["certificates"]:
-            make(directory, wanted, needed_names(hosts, arguments["scheduler_hosts"]), int(arguments["days"]))
+            make(directory, wanted, needed_names(hosts, arguments["scheduler_hosts"]), arguments["days"])
         problems = self._try(directory, wanted, hosts, arguments)
         if not problems and wanted != nothing():
             directory.commit(["cross-ca.pem", "previous-ca.pem"] if wanted["finish"] else [])

@@ -5,19 +5,18 @@
 
 from __future__ import annotations
 
-from ansible.plugins.action import ActionBase
+from typing import Any
+
 from ansible_collections.daskops.cluster.plugins.plugin_utils import reverting
+from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 
 
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """See the documentation of the module of the same name."""
 
     _requires_connection = False
-    _supports_check_mode = True
 
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
-        arguments = self._task.args
+    def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         about = arguments["scheduler"]
         said = [*arguments["failures"], *reverting.last_words(arguments["journals"])]
         if arguments["kind"] == "worker":
@@ -36,4 +35,4 @@ class ActionModule(ActionBase):
                 about["stopped"],
                 about["workers"],
             )
-        return dict(result, failed=True, msg="\n".join(line for line in said if line))
+        return {"failed": True, "msg": "\n".join(filter(None, said))}

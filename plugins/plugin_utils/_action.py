@@ -1,0 +1,136 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The base class of action plugins: it validates the arguments of a task against the documentation of the module."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.errors import UnsupportedError
+from ansible.plugins.action import ActionBase
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import plain
+
+COLLECTION = "daskops.cluster"
+_PLUGINS = f"ansible_collections.{COLLECTION}.plugins"
+#: The keys of a documented option that ArgumentSpecValidator knows by the same name.
+_KEYS = ("type", "elements", "required", "choices", "default", "aliases")
+
+
+def _documented(text: str) -> dict[str, Any]:
+    loaded = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return loaded["options"] if loaded.get("options") else {}
+
+
+def documented_options(module: str) -> dict[str, Any]:
+    """The options in the documentation of a module of this collection, with those of its documentation fragments."""
+    text = importlib.import_module(f"{_PLUGINS}.modules.{module}").DOCUMENTATION
+    options: dict[str, Any] = {}
+    for fragment in yaml.safe_load(text).get("extends_documentation_fragment") or []:
+        name, dummy, part = fragment.removeprefix(f"{COLLECTION}.").partition(".")
+        source = importlib.import_module(f"{_PLUGINS}.doc_fragments.{name}").ModuleDocFragment
+        options.update(_documented(getattr(source, (part or "documentation").upper())))
+    return {**options, **_documented(text)}
+
+
+def spec_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The argument spec of documented options.
+
+    Paths are texts here: most of them belong to a host, where ``~`` and variables have another value than on the controller.
+    """
+    spec = {}
+    for name, about in options.items():
+        spec[name] = {key: about[key] for key in _KEYS if key in about}
+        for key in ("type", "elements"):
+            if about.get(key) == "path":
+                spec[name][key] = "str"
+        if "suboptions" in about:
+            spec[name]["options"] = spec_of(about["suboptions"])
+    return spec
+
+
+@functools.cache
+def argument_spec(module: str) -> dict[str, Any]:
+    """The argument spec of a module, from its documentation."""
+    return spec_of(documented_options(module))
+
+
+def validate(spec: Mapping[str, Any], arguments: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The arguments with their documented types and defaults, and what is wrong with them.
+
+    ArgumentSpecValidator copies every argument. A dictionary without documented keys, such as what `host_info` returned for
+    each host of a large cluster, has nothing to validate but its type, so it is neither copied nor converted.
+    """
+    whole = {
+        name: value
+        for name, value in arguments.items()
+        if isinstance(value, Mapping) and spec.get(name, {}).get("type") == "dict" and "options" not in spec[name]
+    }
+    rest = {name: {} if name in whole else plain(value) for name, value in arguments.items()}
+    result = ArgumentSpecValidator(spec).validate(rest)
+    problems = [
+        f"unsupported arguments: {error.msg}" if isinstance(error, UnsupportedError) else error.msg
+        for error in result.errors.errors
+    ]
+    return {**result.validated_parameters, **whole}, [problem.rstrip(".") for problem in problems]
+
+
+class Action(ActionBase):
+    """An action plugin whose arguments are documented in the module of the same name.
+
+    Subclasses are named ``ActionModule`` and define `act`.
+    """
+
+    _supports_check_mode = True
+
+    #: The name of the module, without the collection.
+    module = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Read the documentation when the class is made.
+
+        Ansible loads the class before it starts a process for each host, so this is done once a run.
+        """
+        super().__init_subclass__(**kwargs)
+        cls.module = cls.__module__.rpartition(".")[2]
+        argument_spec(cls.module)
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Validate the arguments and act on them; called by Ansible."""
+        result = super().run(tmp, task_vars)
+        arguments, problems = validate(argument_spec(self.module), self._task.args)
+        if problems:
+            name = f"{COLLECTION}.{self.module}"
+            msg = f"{name}: {'; '.join(problems)}. Correct the task; 'ansible-doc {name}' describes the arguments."
+            return {**result, "failed": True, "msg": msg}
+        return {**result, **self.act(arguments, task_vars or {})}
+
+    def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Do what the task says, and return its result.
+
+        Parameters
+        ----------
+        arguments : dict
+            All documented arguments, with the documented types; None for one that is not given and has no default.
+        task_vars : dict
+            The variables of the host.
+        """
+        raise NotImplementedError
+
+    def execute(
+        self, arguments: Mapping[str, Any], task_vars: Mapping[str, Any], module: str | None = None
+    ) -> dict[str, Any]:
+        """Execute a module of this collection on the host, by default that of the same name, and return its result.
+
+        Arguments that are None are left out, so that the module's default applies.
+        """
+        given = {name: value for name, value in arguments.items() if value is not None}
+        result: dict[str, Any] = self._execute_module(
+            module_name=f"{COLLECTION}.{module or self.module}", module_args=given, task_vars=task_vars
+        )
+        return result

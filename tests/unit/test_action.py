@@ -1,0 +1,142 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Arguments of action plugins are validated against the documentation, and a wrong one gives one sentence."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action, argument_spec, spec_of, validate
+
+ROOT = Path(__file__).parents[2]
+ACTIONS = sorted(path.stem for path in (ROOT / "plugins/action").glob("*.py"))
+
+SPEC = spec_of(
+    {
+        "days": {"type": "int", "default": 365},
+        "made": {"type": "bool", "required": True},
+        "home": {"type": "path"},
+        "kinds": {"type": "list", "elements": "str", "choices": ["scheduler", "worker"], "default": []},
+        "hosts": {"type": "dict", "default": {}},
+        "proxy": {"type": "dict", "suboptions": {"port": {"type": "int", "required": True}}},
+    }
+)
+
+
+def test_arguments_have_the_documented_types_and_defaults():
+    arguments, problems = validate(SPEC, {"made": "yes", "days": "30", "proxy": {"port": "443"}})
+    assert not problems
+    assert arguments == {"days": 30, "made": True, "home": None, "kinds": [], "hosts": {}, "proxy": {"port": 443}}
+
+
+def test_path_of_a_host_is_not_expanded_on_the_controller():
+    assert validate(SPEC, {"made": True, "home": "~/dask"})[0]["home"] == "~/dask"
+
+
+def test_dictionary_without_documented_keys_is_not_copied():
+    hosts = {"node1": {"memory": 2**30}}
+    assert validate(SPEC, {"made": True, "hosts": hosts})[0]["hosts"] is hosts
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({}, "missing required arguments: made"),
+        ({"made": "perhaps"}, "argument 'made' is of type"),
+        ({"made": True, "days": "many"}, "argument 'days' is of type"),
+        ({"made": True, "kinds": ["client"]}, "value of kinds must be one or more of: scheduler, worker"),
+        ({"made": True, "hosts": 1}, "argument 'hosts' is of type"),
+        ({"made": True, "hosst": {}}, "unsupported arguments: hosst. Supported parameters include: days, "),
+        ({"made": True, "proxy": {}}, "missing required arguments: port found in proxy"),
+    ],
+)
+def test_wrong_argument_is_one_problem(arguments, problem):
+    (found,) = validate(SPEC, arguments)[1]
+    assert found.startswith(problem) and not found.endswith(".")
+
+
+def test_every_option_of_a_pair_is_in_its_spec():
+    spec = argument_spec("make_certificates")
+    assert spec["rotation"] == {
+        "type": "str",
+        "choices": ["", "certificates", "authority", "finish"],
+        "default": "",
+    }
+    assert spec["directory"] == {"type": "str", "required": True}
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_action_is_the_one_of_its_module(name):
+    action = importlib.import_module(f"ansible_collections.daskops.cluster.plugins.action.{name}").ActionModule
+    if issubclass(action, Action):
+        assert action.module == name and "run" not in vars(action)
+
+
+HOSTS = """
+all: {hosts: {localhost: {ansible_connection: local, ansible_python_interpreter: "{{ ansible_playbook_python }}"}}}
+"""
+
+PLAY = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - daskops.cluster.compare_environments:
+        environments: [node1]
+        enviroments: {}
+      ignore_errors: true
+      register: wrong
+    - daskops.cluster.report_change:
+        kind: worker
+        failures: ["node1: {{ secret }}"]
+        journals: {}
+        ways: {}
+        results: {}
+        enabled: "no"
+        scheduler: {seen: {}, turn: {}, wanted: "", back: false}
+      vars:
+        secret: SECRET
+      ignore_errors: true
+      register: reported
+    - ansible.builtin.copy:
+        content: "{{ {'wrong': wrong.msg, 'reported': reported.msg} | to_json }}"
+        dest: "{{ lookup('ansible.builtin.env', 'KEPT') }}"
+        mode: "0600"
+"""
+
+
+def test_task_with_wrong_arguments_fails_with_one_sentence_and_no_traceback(tmp_path):
+    (tmp_path / "password").write_text("password")
+    (tmp_path / "hosts.yml").write_text(HOSTS)
+    env = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
+        "KEPT": str(tmp_path / "kept.json"),
+        "ANSIBLE_VAULT_PASSWORD_FILE": "password",
+    }
+
+    def ansible(*arguments):
+        command = [sys.executable, "-m", "ansible", *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
+
+    vaulted = ansible("vault", "encrypt_string", "vaulted text").stdout
+    assert vaulted.startswith("!vault")
+    (tmp_path / "play.yml").write_text(PLAY.replace("SECRET", vaulted.replace("\n ", "\n          ")))
+    done = ansible("playbook", "-i", "hosts.yml", "play.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    kept = json.loads((tmp_path / "kept.json").read_text())
+    assert kept["wrong"].startswith("daskops.cluster.compare_environments: ")
+    assert (
+        "argument 'environments' is of type" in kept["wrong"] and "unsupported arguments: enviroments" in kept["wrong"]
+    )
+    remedy = "Correct the task; 'ansible-doc daskops.cluster.compare_environments' describes the arguments."
+    assert kept["wrong"].endswith(remedy)
+    assert "node1: vaulted text" in kept["reported"]
