@@ -22,20 +22,20 @@ _PLUGINS = f"ansible_collections.{COLLECTION}.plugins"
 _KEYS = ("type", "elements", "required", "choices", "default", "aliases")
 
 
-def _documented(text: str) -> dict[str, Any]:
-    loaded = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    return loaded["options"] if loaded.get("options") else {}
+def _loaded(text: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return loaded
 
 
 def documented_options(module: str) -> dict[str, Any]:
     """The options in the documentation of a module of this collection, with those of its documentation fragments."""
-    text = importlib.import_module(f"{_PLUGINS}.modules.{module}").DOCUMENTATION
+    about = _loaded(importlib.import_module(f"{_PLUGINS}.modules.{module}").DOCUMENTATION)
     options: dict[str, Any] = {}
-    for fragment in yaml.safe_load(text).get("extends_documentation_fragment") or []:
+    for fragment in about.get("extends_documentation_fragment", []):
         name, dummy, part = fragment.removeprefix(f"{COLLECTION}.").partition(".")
         source = importlib.import_module(f"{_PLUGINS}.doc_fragments.{name}").ModuleDocFragment
-        options.update(_documented(getattr(source, (part or "documentation").upper())))
-    return {**options, **_documented(text)}
+        options.update(_loaded(getattr(source, part.upper() or "DOCUMENTATION")).get("options", {}))
+    return {**options, **about.get("options", {})}
 
 
 def spec_of(options: Mapping[str, Any]) -> dict[str, Any]:
