@@ -5,25 +5,27 @@
 
 from __future__ import annotations
 
+from typing import Any, Iterator, Mapping
+
 from ansible.plugins.action import ActionBase
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
 
 
-def is_halfway(info):
+def is_halfway(info: Mapping[str, Any]) -> bool:
     """Whether a host was on its way back: its current release is not yet what all of its services run."""
     services = {unit: release for kind in info["current"]["services"].values() for unit, release in kind.items()}
     runs = {unit: release for unit, release in info["running"].items() if release and unit in services}
     return bool(info["unfinished"]) and (not runs or any(services[unit] != release for unit, release in runs.items()))
 
 
-def packages_of(info, release):
+def packages_of(info: Mapping[str, Any], release: Mapping[str, Any]) -> Any:
     """What tells the environment of a host's release from others: its packages, or its name where they are not known."""
     packages = info.get("environments", {}).get(release["environment"], {}).get("packages")
     return tuple(sorted(packages.items())) if packages else release["environment"]
 
 
-def way_back(hosts):
+def way_back(hosts: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
     """The release that each host is to go back to.
 
     Parameters
@@ -72,7 +74,7 @@ def way_back(hosts):
     return targets, []
 
 
-def told(hosts, targets):
+def told(hosts: Mapping[str, Mapping[str, Any]], targets: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """What goes back to what, in lines for people; ``targets`` has the release by host."""
     changing = {
         host: (info["current"], targets[host])
@@ -93,7 +95,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
     _supports_check_mode = True
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
         targets, problems = way_back(self._task.args["hosts"])
         result["releases"] = targets

@@ -253,7 +253,7 @@ def prune(home: str, running: set[str | None], keep: int) -> list[str]:
     paths = glob.glob(f"{roots['environments']}/*/environment.json")
     built = {os.path.basename(os.path.dirname(path)): os.stat(path).st_mtime for path in paths}
     ahead = built.keys() - {release["environment"] for release in releases.values()}
-    needed |= used | set(sorted(ahead, key=built.get, reverse=True)[:keep])
+    needed |= used | set(sorted(ahead, key=lambda name: built[name], reverse=True)[:keep])
 
     # The environments first: those that a run which is cut off leaves behind were not built ahead.
     removed = [os.path.join(roots["environments"], name) for name in sorted(built.keys() - needed)]

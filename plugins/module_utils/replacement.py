@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from typing import Callable
 
 
 class Replacement:
@@ -20,25 +21,25 @@ class Replacement:
     All of them raise OSError.
     """
 
-    def __init__(self):
-        self.wanted = {}  # by path
-        self.directories = []  # that `prepare` made
-        self.committed = []
+    def __init__(self) -> None:
+        self.wanted: dict[str, Callable[[str], None] | None] = {}  # by path
+        self.directories: list[str] = []  # that `prepare` made
+        self.committed: list[str] = []
         self.prepared = False
 
-    def file(self, path, content):
+    def file(self, path: str, content: str) -> None:
         """Let ``path`` have this content, readable for all."""
         self.wanted[path] = lambda new: write(new, content)
 
-    def link(self, path, target):
+    def link(self, path: str, target: str) -> None:
         """Let ``path`` be a link to ``target``."""
         self.wanted[path] = lambda new: os.symlink(target, new)
 
-    def remove(self, path):
+    def remove(self, path: str) -> None:
         """Let there be nothing at ``path``."""
         self.wanted[path] = None
 
-    def prepare(self):
+    def prepare(self) -> None:
         """Write everything to the disk, once; what is in place stays as it is. Leaves nothing behind when it fails."""
         if self.prepared:
             return
@@ -61,7 +62,7 @@ class Replacement:
             raise
         self.prepared = True
 
-    def commit(self):
+    def commit(self) -> None:
         """Let what was prepared take its place."""
         for path, make in self.wanted.items():
             self.committed.append(path)
@@ -70,7 +71,7 @@ class Replacement:
             else:
                 unlink(path)
 
-    def undo(self):
+    def undo(self) -> None:
         """Put back what was there before, whether or not `commit` came to its end."""
         for path in reversed(self.committed):
             if os.path.lexists(path + ".old"):
@@ -81,7 +82,7 @@ class Replacement:
         self.committed = []
         self.discard()
 
-    def discard(self):
+    def discard(self) -> None:
         """Remove what was prepared, and what was kept to go back. Never fails: nobody reads these files."""
         for path, make in self.wanted.items():
             with contextlib.suppress(OSError):
@@ -91,7 +92,7 @@ class Replacement:
         for directory in reversed(self.directories):
             remove_empty(directory)
 
-    def _make_directory(self, directory):
+    def _make_directory(self, directory: str) -> None:
         missing = []
         while not os.path.isdir(directory):
             missing.append(directory)
@@ -101,7 +102,7 @@ class Replacement:
             self.directories.append(path)
 
 
-def write(path, content):
+def write(path: str, content: str) -> None:
     """Write a text file, readable for all, and wait until the disk has it."""
     with open(path, "w", encoding="utf-8") as file:
         file.write(content)
@@ -110,7 +111,7 @@ def write(path, content):
         os.fsync(file.fileno())
 
 
-def sync(directory):
+def sync(directory: str) -> None:
     """Wait until the disk has the names of a directory."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -119,19 +120,19 @@ def sync(directory):
         os.close(descriptor)
 
 
-def unlink(path):
+def unlink(path: str) -> None:
     """Remove a file or link, if it is there."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
 
 
-def clear(path):
+def clear(path: str) -> None:
     """Remove what `Replacement` keeps beside a path."""
     for suffix in (".new", ".old"):
         unlink(path + suffix)
 
 
-def remove_empty(directory):
+def remove_empty(directory: str) -> None:
     """Remove a directory, if it is empty."""
     with contextlib.suppress(OSError):
         os.rmdir(directory)

@@ -9,7 +9,7 @@ import glob
 import hashlib
 import os
 import re
-from typing import Mapping
+from typing import Any, Mapping
 
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import lines, read_text
 
@@ -31,7 +31,7 @@ LIMIT = 1024**2
 UNIT = re.compile(r"dask-(scheduler|worker@(?:[a-z][a-z0-9_]*-)?\d+)\.service")
 
 
-def kind_of(unit):
+def kind_of(unit: str) -> str:
     """``scheduler`` or ``worker``."""
     return "scheduler" if unit == "dask-scheduler.service" else "worker"
 
@@ -40,7 +40,7 @@ class SystemctlError(Exception):
     """systemctl failed; the message says with which command and why."""
 
 
-def parse_properties(output):
+def parse_properties(output: str) -> dict[str, dict[str, str]]:
     """Properties by unit, from the output of ``systemctl show``.
 
     Blocks are divided by an empty line, and a property's value ends with its line. A service chooses the text of its own
@@ -54,7 +54,7 @@ def parse_properties(output):
     return units
 
 
-def show_units(module, properties, names):
+def show_units(module: Any, properties: list[str], names: list[str]) -> dict[str, dict[str, str]]:
     """What systemd tells of units.
 
     Parameters
@@ -84,7 +84,7 @@ def show_units(module, properties, names):
     return {unit: {**blank, **shown} for unit, shown in parse_properties(output).items()}
 
 
-def shown_services(module):
+def shown_services(module: Any) -> dict[str, dict[str, str]]:
     """What systemd tells of the services that it knows: ``MainPID``, ``ActiveState`` and ``StatusText`` by unit."""
     names = ["dask-scheduler.service", "dask-worker@*.service"]
     try:
@@ -94,7 +94,7 @@ def shown_services(module):
     return {unit: properties for unit, properties in shown.items() if UNIT.fullmatch(unit)}
 
 
-def unit_files(kind):
+def unit_files(kind: str) -> dict[str, str]:
     """Content of the files of a kind below `SYSTEMD`, by relative path."""
     files = {}
     for pattern in OURS[kind]:

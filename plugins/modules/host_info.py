@@ -400,6 +400,9 @@ from ansible_collections.daskops.cluster.plugins.module_utils.units import (
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import lines, printable, read_text
 
+# What `read_releases` returns.
+Releases = Mapping[str, Mapping[str, Any]]
+
 # Seconds that a connection may take.
 CONNECT_TIMEOUT = 5
 
@@ -444,7 +447,7 @@ PROBE = (
 )
 
 
-def read(path):
+def read(path: str) -> str:
     """The text of a file, empty where it cannot be read."""
     try:
         return read_text(path, LIMIT)
@@ -452,14 +455,15 @@ def read(path):
         return ""
 
 
-def memory():
+def memory() -> int:
     """Bytes of memory, less where the control group of the whole host (a container's) says so."""
-    total = int(re.search(r"MemTotal:\s+(\d+) kB", read("/proc/meminfo")).group(1)) * 1024
+    (kibibytes,) = re.findall(r"MemTotal:\s+(\d+) kB", read("/proc/meminfo"))
+    total = int(kibibytes) * 1024
     limits = [read("/sys/fs/cgroup/memory.max").strip(), read("/sys/fs/cgroup/memory/memory.limit_in_bytes").strip()]
     return min([total, *(int(limit) for limit in limits if limit.isdigit())])
 
 
-def nodes(cpus):
+def nodes(cpus: list[int]) -> list[dict[str, Any]]:
     """The NUMA nodes that have any of ``cpus``."""
     found = []
     for path in glob.glob(f"{NODES}/node[0-9]*"):
@@ -470,9 +474,9 @@ def nodes(cpus):
     return sorted(found, key=lambda node: node["id"])
 
 
-def gpus():
+def gpus() -> list[dict[str, Any]]:
     """NVIDIA's GPUs, in the order of the bus, which is that of their numbers; without a driver there are none."""
-    found = []
+    found: list[dict[str, Any]] = []
     for path in sorted(glob.glob(f"{GPUS}/*/information")):
         told = dict(re.findall(r"^(.+?):\s+(.*?)\s*$", read(path), re.MULTILINE))
         if told.get("GPU Excluded") == "Yes":  # by an option of the driver; who computes does not see it
@@ -490,7 +494,7 @@ def gpus():
     return found
 
 
-def writable(module, path):
+def writable(module: AnsibleModule, path: str) -> bool:
     """Whether the services' user may write to a directory, or it does not exist yet."""
     if not os.path.exists(path):
         return True
@@ -502,7 +506,7 @@ def writable(module, path):
         return False
 
 
-def look_at_python(module):
+def inspect_python(module: AnsibleModule) -> dict[str, Any]:
     """The interpreter that environments are built with, and what keeps root or the services' user from running it."""
     interpreter, user = module.get_bin_path(module.params["python"]), module.params["user"]
     if not interpreter:
@@ -523,7 +527,7 @@ def look_at_python(module):
     return {**python, "usable": bool(usable)}
 
 
-def file_system(path):
+def file_system(path: str) -> dict[str, Any]:
     """Type, mount point and free bytes of the file system that holds ``path`` or will hold it."""
     path = os.path.abspath(path)
     while not os.path.exists(path):
@@ -542,7 +546,7 @@ def file_system(path):
     return {"type": mounts[path], "mount": path, "free": stat.f_bavail * stat.f_frsize}
 
 
-def descriptors(process):
+def descriptors(process: str) -> set[str]:
     """What the open files of a process are links to."""
     targets = set()
     with contextlib.suppress(OSError):  # the process has ended meanwhile
@@ -552,7 +556,7 @@ def descriptors(process):
     return targets
 
 
-def listeners():
+def listeners() -> list[dict[str, Any]]:
     """Who listens on which TCP port."""
     ports = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
@@ -572,7 +576,7 @@ def listeners():
     return [{"port": port, **found.get(port, unknown)} for port in sorted(set(ports.values()))]
 
 
-def proxy(module):
+def proxy(module: AnsibleModule) -> dict[str, Any]:
     """Whether nginx is installed, and the port of our site in it."""
     listens = re.search(r"listen [0-9.:]*?(\d+) ssl", read(module.params["proxy_site"]))
     return {
@@ -582,12 +586,12 @@ def proxy(module):
     }
 
 
-def confined():
+def confined() -> bool:
     """Whether SELinux keeps web servers from connecting to other services."""
     return read(SELINUX_ENFORCED).strip() == "1" and read(SELINUX_CONNECT).startswith("0")
 
 
-def machine():
+def machine() -> str:
     """What tells this machine from any other while it is up; empty where it cannot be read.
 
     Containers on one machine have the same boot id, but process namespaces of their own. Clones of a virtual machine may
@@ -604,7 +608,7 @@ def machine():
     return hashlib.sha256("\n".join([boot, namespace, *addresses]).encode()).hexdigest()[:32] if boot else ""
 
 
-def running(states, releases):
+def running(states: Mapping[str, Mapping[str, str]], releases: Releases) -> dict[str, str | None]:
     """Release by unit, of the Dask services that run; None for one that does not serve (yet)."""
     return {
         unit: release + other_unit(unit, release, releases)
@@ -614,20 +618,20 @@ def running(states, releases):
     }
 
 
-def release_of(unit, release, releases):
+def release_of(unit: str, release: str | None, releases: Releases) -> Mapping[str, Any]:
     """The release of the host to which that of a service belongs; empty if it is none of ``releases``."""
     found = (one for one in releases.values() if one["services"].get(kind_of(unit), {}).get(unit) == release)
     return next(found, {}) if release else {}
 
 
-def serving(scheduler, current, releases):
+def serving(scheduler: str, current: Mapping[str, Any], releases: Releases) -> Mapping[str, Any]:
     """The release of the host that its scheduler was started from, where that is not the current one; else empty."""
     if current.get("services", {}).get("scheduler", {}).get("dask-scheduler.service") == scheduler:
         return {}
     return release_of("dask-scheduler.service", scheduler, releases)
 
 
-def other_unit(unit, release, releases):
+def other_unit(unit: str, release: str, releases: Releases) -> str:
     """What is added to a service's release where systemd would start it from other settings than the release's own."""
     wanted = release_of(unit, release, releases).get("unit_digests", {}).get(kind_of(unit))
     return "" if wanted is None or same_unit(unit, unit_digests(unit_files(kind_of(unit))), wanted) else OTHER_UNIT
@@ -644,11 +648,13 @@ def described(home: str, release: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: release[key] for key in ("id", "environment", "staged", "served", "services")}, "units": units}
 
 
-def versions(environments, runs, current, releases):
+def versions(
+    environments: str, runs: Mapping[str, str | None], current: Mapping[str, Any], releases: Releases
+) -> list[dict[str, Any]]:
     """What services run or, where one does not, would start with: a list of environments, with releases of services."""
     services = {unit: release for kind in current.get("services", {}).values() for unit, release in kind.items()}
     services.update((unit, release.replace(OTHER_UNIT, "")) for unit, release in runs.items() if release)
-    found = {}
+    found: dict[str, set[str]] = {}
     for unit, release in services.items():
         environment = release_of(unit, release, releases).get("environment")
         if environment:
@@ -660,13 +666,13 @@ def versions(environments, runs, current, releases):
     ]
 
 
-def unfinished(current, releases):
+def unfinished(current: Mapping[str, Any], releases: Releases) -> int:
     """When the newest release was staged, if that was after the current one; else 0."""
     staged = [release["staged"] for release in releases.values()]
     return max((when for when in staged if when > current.get("staged", 0)), default=0)
 
 
-def account(name):
+def account(name: str) -> dict[str, Any]:
     """Home and comment of a user, from whatever source the host knows it."""
     try:
         entry = pwd.getpwnam(name)
@@ -675,7 +681,7 @@ def account(name):
     return {"home": entry.pw_dir, "comment": entry.pw_gecos, "at_home": os.path.isdir(entry.pw_dir)}
 
 
-def address_to_listen_at(module):
+def address_to_listen_at(module: AnsibleModule) -> str:
     """The IPv4 address that services here are to listen at; empty if this host has none such."""
     wanted, interface = module.params["bind_address"], module.params["interface"]
     try:
@@ -690,7 +696,7 @@ def address_to_listen_at(module):
         return ""
 
 
-def address_of(module, interface):
+def address_of(module: AnsibleModule, interface: str) -> str:
     """The first IPv4 address of an interface; empty if it has none."""
     found = module.run_command(["ip", "-4", "-json", "address", "show", "dev", interface])[1]
     try:
@@ -699,7 +705,7 @@ def address_of(module, interface):
         return ""
 
 
-def unresolved(name):
+def unresolved(name: str) -> str:
     """Why a name has no IPv4 address; empty if it has one."""
     try:
         socket.getaddrinfo(name, 9, family=socket.AF_INET, type=socket.SOCK_DGRAM)
@@ -708,7 +714,7 @@ def unresolved(name):
     return ""
 
 
-def refused(name, number):
+def refused(name: str, number: int) -> str:
     """Why this host cannot connect to a port; empty if it can."""
     try:
         with socket.create_connection((name, number), timeout=CONNECT_TIMEOUT):
@@ -717,7 +723,7 @@ def refused(name, number):
         return str(getattr(error, "strerror", None) or error)
 
 
-def route(other):
+def route(other: str) -> list[str]:
     """The addresses at the ends of the way to another host, the own first; empty if there is none."""
     try:
         target = socket.getaddrinfo(other, 9, family=socket.AF_INET, type=socket.SOCK_DGRAM)[0][4]
@@ -728,10 +734,10 @@ def route(other):
         return []
 
 
-def firewall(module):
+def firewall(module: AnsibleModule) -> dict[str, Any]:
     """What filters the host's ports or could; see `firewall` above."""
 
-    def works(*command):
+    def works(*command: str) -> bool:
         program = module.get_bin_path(command[0])
         return bool(program) and module.run_command([program, *command[1:]])[0] == 0
 
@@ -764,7 +770,7 @@ def firewall_peers() -> list[str]:
         return []
 
 
-def authorities(home):
+def authorities(home: str) -> list[str]:
     """SHA-256 of the certificates of the authorities that services trust; none where the file is damaged."""
     try:
         return fingerprints(read(os.path.join(home, "tls", "ca.pem")))
@@ -772,7 +778,7 @@ def authorities(home):
         return []
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "home": {"type": "path", "required": True},
@@ -809,7 +815,7 @@ def main():
         gpus=gpus(),
         memory=memory(),
         systemd=os.path.isdir(SYSTEMD),
-        python=look_at_python(module),
+        python=inspect_python(module),
         changeable=changeable(module.params["user"], home),
         file_systems={
             path: {**file_system(path), "exists": os.path.exists(path), "writable": writable(module, path)}

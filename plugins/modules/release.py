@@ -127,6 +127,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from typing import Any, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.directories import become
@@ -146,7 +147,7 @@ NO_SECRETS = ("asyncio", "auto", "false", "none", "null", "snappy", "tornado", "
 TIMEOUT = 60
 
 
-def read_tree(directory):
+def read_tree(directory: str) -> dict[str, str]:
     """Content of the files below ``directory``, by relative path; links are not followed."""
     files = {}
     for parent, directories, names in os.walk(directory):
@@ -160,7 +161,7 @@ def read_tree(directory):
     return files
 
 
-def write_tree(directory, files):
+def write_tree(directory: str, files: Mapping[str, str]) -> None:
     """Write ``files``, content by relative path."""
     for path, content in files.items():
         full = os.path.join(directory, path)
@@ -171,7 +172,7 @@ def write_tree(directory, files):
             file.write(content)
 
 
-def replace(final, partial):
+def replace(final: str, partial: str) -> None:
     """Let ``partial`` appear as ``final``, which a link may lead to."""
     removed = set_aside(final) if os.path.isdir(final) else None
     os.rename(partial, final)
@@ -183,7 +184,7 @@ def replace(final, partial):
 PUBLIC = re.compile(r"(DASKOPS_(?!SHUTDOWN_TOKEN)\w+|DASK_CONFIG|DASK_ROOT_CONFIG)=|#|\Z")
 
 
-def shown(path, text):
+def shown(path: str, text: str) -> str:
     """What may be shown of a file, and is shown nowhere else."""
     if path == "manifest.json":
         try:
@@ -204,13 +205,13 @@ def shown(path, text):
 OWN = re.compile(r"run\.sh|python/daskops_runtime/.*|.*\.release")
 
 
-def own_version(files):
+def own_version(files: Mapping[str, str]) -> str:
     """A short name of the collection's own files among ``files``; empty if there are none."""
     own = {path: text for path, text in files.items() if OWN.fullmatch(path) and path.endswith((".py", ".sh"))}
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:12] if own else ""
 
 
-def differences(before, after):
+def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[dict[str, str]]:
     """What Ansible shows for ``--diff``: the files that differ and follow from the inventory.
 
     Units are left out: the module services shows them. Of the collection's own files, one line tells that they differ from
@@ -237,7 +238,7 @@ def differences(before, after):
     ]
 
 
-def check(module, environment, files):
+def check(module: AnsibleModule, environment: str, files: Mapping[str, str]) -> None:
     """Refuse what the environment's own Dask would not do, before any service is started with it."""
     if not module.params["check"]:
         return
@@ -258,11 +259,11 @@ def check(module, environment, files):
     for warning in warnings:
         module.warn(without_secrets(warning, variables))
     if problems:
-        said = " ".join(["This host's Dask would not do what is asked for. Nothing was restarted.", *problems])
-        module.fail_json(msg=without_secrets(said, variables))
+        sentences = ["This host's Dask would not do what is asked for. Nothing was restarted.", *problems]
+        module.fail_json(msg=without_secrets(" ".join(sentences), variables))
 
 
-def without_secrets(said, variables):
+def without_secrets(said: str, variables: Mapping[str, Mapping[str, Any]]) -> str:
     """A text without the values of environment variables, which a module may have put into what it complains of."""
     values = [
         str(value)
@@ -275,7 +276,7 @@ def without_secrets(said, variables):
     return said
 
 
-def is_answer(answer):
+def is_answer(answer: Any) -> bool:
     """Whether what the check has written, as another user, is two lists of texts."""
     return isinstance(answer, dict) and all(
         isinstance(answer.get(name), list) and all(isinstance(said, str) for said in answer[name])
@@ -283,7 +284,7 @@ def is_answer(answer):
     )
 
 
-def start(command, **how):
+def start(command: list[str], **how: Any) -> subprocess.Popen[str]:
     """Start a program as another user. A process of that user's may stop this one before the program runs.
 
     Raises
@@ -292,7 +293,7 @@ def start(command, **how):
         If the program does not run within `TIMEOUT` seconds.
     """
 
-    def give_up(*_dummy):
+    def give_up(*_dummy: Any) -> None:
         raise subprocess.TimeoutExpired(command, TIMEOUT)
 
     before = signal.signal(signal.SIGALRM, give_up)
@@ -310,7 +311,9 @@ def start(command, **how):
         signal.signal(signal.SIGALRM, before)
 
 
-def ask(module, user, environment, release, about):
+def ask(
+    module: AnsibleModule, user: pwd.struct_passwd, environment: str, release: str, about: Mapping[str, Any]
+) -> dict[str, list[str]]:
     """The problems and warnings of ``daskops_runtime.validate_config``, which runs as the user that the services run as."""
     general = about["variables"].get("dask_environment_variables", {})
     variables = {name: str(value) for name, value in general.items() if not name.startswith("DASK_")}
@@ -330,7 +333,7 @@ def ask(module, user, environment, release, about):
     }
     configuration = os.path.join(release, about["kind"], "dask_configuration.yaml")
 
-    def enter():
+    def enter() -> None:
         become(user.pw_name)
         with contextlib.suppress(OSError):  # a home that is not there, or that somebody has closed
             os.chdir(user.pw_dir)
@@ -372,10 +375,10 @@ def ask(module, user, environment, release, about):
     except ValueError:
         pass
     said = printable(without_secrets(" ".join(said.strip().splitlines()[-3:]), about["variables"])).rstrip(".")
-    module.fail_json(msg=f"The configuration could not be checked on this host; nothing was restarted: {said}.")
+    return module.fail_json(msg=f"The configuration could not be checked on this host; nothing was restarted: {said}.")
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "home": {"type": "path", "required": True},
@@ -408,7 +411,7 @@ def main():
         stage(module)
 
 
-def stage(module):
+def stage(module: AnsibleModule) -> None:
     """Do what the module is for."""
     home, manifest = module.params["home"], module.params["manifest"]
     final = os.path.join(home, "releases", manifest["id"])

@@ -58,7 +58,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.directories import
 CONTENT = "dask-scratch-space"
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "directories": {"type": "list", "elements": "path", "required": True},
@@ -68,7 +68,7 @@ def main():
     )
     directories = module.params["directories"]
 
-    def existing():
+    def existing() -> list[str]:
         paths = [path for directory in directories for path in (directory, os.path.join(directory, CONTENT))]
         return [path for path in paths if os.path.lexists(path)]
 

@@ -118,7 +118,7 @@ pruned:
 import glob
 import os
 import time
-from typing import Any, Iterable, Mapping
+from typing import Any, Iterable, List, Mapping, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.history import note_switch, note_use
@@ -145,8 +145,11 @@ KEPT = "/run/systemd/system"
 
 TEMPLATE = "dask-worker@.service"
 
+#: Units that are stopped, and units that are started after that, at the same time.
+Part = Tuple[List[str], List[str]]
 
-def kept_units():
+
+def kept_units() -> dict[str, str]:
     """Content of the units that are kept as they were, by name."""
     paths = glob.glob(os.path.join(KEPT, TEMPLATE.replace("@", "@*")))
     return {os.path.basename(path): read(path) for path in paths}
@@ -155,32 +158,32 @@ def kept_units():
 class Host:
     """What systemd and the file system of this host say."""
 
-    def __init__(self, module):
+    def __init__(self, module: AnsibleModule) -> None:
         self.module = module
         self.home = module.params["home"]
         self.hint = module.params["hint"]
         self.current = os.path.join(self.home, "current")
 
-    def systemctl(self, *arguments, check=True):
+    def systemctl(self, *arguments: str, check: bool = True) -> str:
         status, output, errors = self.module.run_command(["systemctl", *arguments])
         if check and status != 0:
             raise SystemctlError(f"systemctl {' '.join(arguments)} failed: {errors.strip()}")
         return output
 
-    def show(self, units):
+    def show(self, units: list[str]) -> dict[str, dict[str, str]]:
         """Properties by unit."""
         if not units:
             return {}
         names = ["ActiveState", "SubState", "MainPID", "NRestarts", "Result", "UnitFileState"]
         return show_units(self.module, names, units)
 
-    def services(self, kind):
+    def services(self, kind: str) -> list[str]:
         """The services of a kind that systemd has loaded, running or not."""
         pattern = "dask-scheduler.service" if kind == "scheduler" else "dask-worker@*.service"
         output = self.systemctl("list-units", "--all", "--plain", "--no-legend", "--full", pattern)
         return [line.split()[0] for line in output.splitlines() if UNIT.fullmatch(line.split()[0])]
 
-    def prune(self, keep):
+    def prune(self, keep: int) -> list[str]:
         """Remove the releases and environments that neither a service nor a way back needs.
 
         The services run by now. What keeps this from being done does not fail the change.
@@ -197,7 +200,7 @@ class Host:
             )
             return []
 
-    def journal(self, unit):
+    def journal(self, unit: str) -> str:
         """The last lines of a unit's journal."""
         command = ["journalctl", "--no-pager", "--output=cat", "--lines=15", f"--unit={unit}"]
         return printable(self.module.run_command(command)[1].strip())
@@ -216,7 +219,7 @@ class NotSwitched(Exception):
     """The host could not be switched; the message says why, and what runs now."""
 
 
-def wait_until_ready(host, units, timeout):
+def wait_until_ready(host: Host, units: list[str], timeout: float) -> None:
     """Wait until every service has told systemd that it serves.
 
     Raises
@@ -225,7 +228,7 @@ def wait_until_ready(host, units, timeout):
         If one fails again and again, or not all serve in time.
     """
     deadline = time.monotonic() + timeout
-    restarts = {}
+    restarts: dict[str, int] = {}
     while True:
         states = host.show(units)
         waiting = [unit for unit in units if states[unit]["ActiveState"] != "active"]
@@ -250,7 +253,7 @@ def wait_until_ready(host, units, timeout):
 class Activation:
     """The difference between what a host runs and what it should run, and the way from one to the other."""
 
-    def __init__(self, host):
+    def __init__(self, host: Host) -> None:
         parameters = host.module.params
         self.host = host
         self.kind, self.boot, self.state = parameters["kind"], parameters["boot"], parameters["state"]
@@ -290,7 +293,7 @@ class Activation:
         return not same_unit(unit, {**digests, **kept}, planned)
 
     @property
-    def changed(self):
+    def changed(self) -> bool:
         links = self.linked != self.target or self.enabled != self.at_boot
         return bool(
             links
@@ -301,10 +304,10 @@ class Activation:
             or self.restarted
         )
 
-    def diff(self):
+    def diff(self) -> list[dict[str, str]]:
         """The changes as ``--diff`` shows them."""
 
-        def seen(runs, link, at_boot):
+        def seen(runs: Mapping[str, str | None], link: str, at_boot: bool) -> str:
             links = {self.host.current: link, "starts at boot": str(at_boot)}
             return "".join(f"{name}: {value}\n" for name, value in sorted({**links, **runs}.items()))
 
@@ -317,7 +320,7 @@ class Activation:
         before, after = seen(self.running, self.linked, self.enabled), seen(self.wanted, self.target, self.at_boot)
         return [*diff, {"before": before, "after": after}] if self.changed else []
 
-    def parts(self):
+    def parts(self) -> list[Part]:
         """What is stopped, and what is started after that, at the same time.
 
         Half of a host's workers stay while the others change, so that there is always one to take their data, even where
@@ -330,7 +333,7 @@ class Activation:
             return [(self.removed, self.restarted)]
         return [part for part in (first, second) if any(part)]
 
-    def carry_out(self):
+    def carry_out(self) -> None:
         """Write, then for each part stop, switch and start. Interrupted at any point, it goes on when carried out again.
 
         Raises
@@ -357,7 +360,7 @@ class Activation:
             for replacement in replacements:
                 replacement.discard()
 
-    def replacement(self, number, parts):
+    def replacement(self, number: int, parts: list[Part]) -> Replacement:
         """The files and links that one of the ``parts`` changes.
 
         What is a unit's own comes with the unit: a new memory limit must not meet the old process.
@@ -382,11 +385,11 @@ class Activation:
             replacement.link(self.host.current, self.target)
         return replacement
 
-    def still_running(self, number, parts):
+    def still_running(self, number: int, parts: list[Part]) -> set[str]:
         """The services of later parts, which run on meanwhile."""
         return {unit for leaving, units in parts[number + 1 :] for unit in [*leaving, *units] if unit in self.running}
 
-    def prepare(self, replacements):
+    def prepare(self, replacements: list[Replacement]) -> None:
         """Write everything to the disk, before any service is stopped."""
         try:
             for replacement in replacements:
@@ -399,7 +402,7 @@ class Activation:
                 f"On this host {what} failed, so no service was stopped or changed: {explain(error)}"
             ) from error
 
-    def switch(self, units, replacement, running):
+    def switch(self, units: list[str], replacement: Replacement, running: set[str]) -> None:
         """Stop ``units`` while others are ``running``, and let what was prepared take its place.
 
         Where that fails, ``units`` are started again.
@@ -419,7 +422,7 @@ class Activation:
             state = "" if self.stopping else self.start_again(units, replacement)
             raise NotSwitched(f"On this host switching the services failed: {why}{state}") from error
 
-    def start_again(self, units, replacement):
+    def start_again(self, units: list[str], replacement: Replacement) -> str:
         """Let the services run again that ran before. Returns what came of it, a sentence."""
         host = self.host
         before = [unit for unit in units if unit in self.running]
@@ -449,14 +452,14 @@ class Activation:
             return ""
         return before
 
-    def stop(self, units, others=()):
+    def stop(self, units: Iterable[str], others: Iterable[str] = ()) -> None:
         """Stop those of the services that run, and ``others``."""
         running = [unit for unit in units if unit in self.running]
         if running or others:
             self.host.systemctl("stop", *running, *others)
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "home": {"type": "path", "required": True},
@@ -483,7 +486,7 @@ def main():
         run(module)
 
 
-def run(module):
+def run(module: AnsibleModule) -> None:
     """Do what the module is for."""
     if not module.check_mode:
         # A run that was cut off may still be draining here. What there is to do is known when it has finished.

@@ -197,24 +197,24 @@ def test_root_runs_no_interpreter_of_the_services_user(tmp_path):
         home.mkdir()
         (home / "python").write_text(f'#!/bin/sh\ntouch {tmp_path}/run\nexec {sys.executable} "$@"\n')
         (home / "python").chmod(0o755)
-        found = host_info.look_at_python(Module(python=str(home / "python")))
+        found = host_info.inspect_python(Module(python=str(home / "python")))
         assert found["version"] and (tmp_path / "run").exists()
         (tmp_path / "run").unlink()
         os.chown(home, 65534, 65534)
-        found = host_info.look_at_python(Module(python=str(home / "python")))
+        found = host_info.inspect_python(Module(python=str(home / "python")))
         assert found == {"executable": str(home / "python"), "changeable": str(home)}
         assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="acts as another user")
 def test_interpreter_in_a_closed_home_is_told():
-    assert host_info.look_at_python(Module(python="/usr/bin/python3"))["usable"]
+    assert host_info.inspect_python(Module(python="/usr/bin/python3"))["usable"]
     with tempfile.TemporaryDirectory(dir="/run") as directory:  # mode 0700
         (Path(directory) / "python").symlink_to("/usr/bin/python3")
         shutil.copy("/usr/bin/python3", f"{directory}/copy")
         # A link to an open one serves; environments are built with what it leads to.
-        assert host_info.look_at_python(Module(python=f"{directory}/python"))["usable"]
-        assert not host_info.look_at_python(Module(python=f"{directory}/copy"))["usable"]
+        assert host_info.inspect_python(Module(python=f"{directory}/python"))["usable"]
+        assert not host_info.inspect_python(Module(python=f"{directory}/copy"))["usable"]
 
 
 @pytest.mark.parametrize("output", ["", "no JSON", "[]", "{}", '{"version": 1}'])
@@ -222,7 +222,7 @@ def test_program_that_is_no_python_is_none(tmp_path, output):
     program = tmp_path / "python"
     program.write_text(f"#!/bin/sh\necho '{output}'\n")
     program.chmod(0o755)
-    assert host_info.look_at_python(Module(python=str(program), user="not-there")) == {}
+    assert host_info.inspect_python(Module(python=str(program), user="not-there")) == {}
 
 
 def test_modules_beside_the_login_shell_are_not_imported(tmp_path, monkeypatch):
@@ -230,7 +230,7 @@ def test_modules_beside_the_login_shell_are_not_imported(tmp_path, monkeypatch):
         (tmp_path / f"{name}.py").write_text("raise SystemExit")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    assert host_info.look_at_python(Module(python="/usr/bin/python3"))["version"]
+    assert host_info.inspect_python(Module(python="/usr/bin/python3"))["version"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="acts as another user")
