@@ -126,6 +126,7 @@ benchmark: testbed ## what runs cost, as ratios
 	@benchmarks/converge
 	@.venv/bin/python benchmarks/tls
 	@PYTHONPATH=roles/config/files/runtime .venv/bin/python benchmarks/task_errors
+	@PYTHONPATH=.collections .venv/bin/python benchmarks/plan
 
 .PHONY: build
 build: .venv/complete ## the collection's archive

@@ -9,8 +9,8 @@ import pytest
 from ansible_collections.daskops.cluster.plugins.action import (
     compare_environments,
     plan_cluster,
-    plan_host,
 )
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import plan
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
 from wheels import PYTHON
 
@@ -102,7 +102,7 @@ def unfit(change=None, **settings):
     info = copy.deepcopy(INFO)
     if change:
         change(info)
-    return list(plan_host.fitness("w1", info, {**SETTINGS, **settings}))
+    return list(plan.fitness("w1", info, {**SETTINGS, **settings}))
 
 
 def with_python(**about):
@@ -213,9 +213,9 @@ def test_scratch_that_is_somebody_elses():
 def test_what_workers_are_to_use_and_is_not_there(name, variable):
     info = {"file_systems": {"/dev/nvidia0": {"exists": False}, "/dev/nvidia1": {"exists": True}}}
     settings = {"worker": True, "paths": [], "devices": [], "scheduler_file": "", name: list(info["file_systems"])}
-    sentence = only(plan_host.missing("w1", info, settings))
+    sentence = only(plan.missing("w1", info, settings))
     assert says(sentence, f"w1: {variable} names /dev/nvidia0, which is not there", "Make or mount it, or take it out")
-    assert list(plan_host.missing("w1", info, {**settings, "worker": False})) == []
+    assert list(plan.missing("w1", info, {**settings, "worker": False})) == []
 
 
 @pytest.mark.parametrize("about", [{"exists": False, "writable": True}, {"exists": True, "writable": False}])
@@ -226,15 +226,13 @@ def test_scheduler_file_that_could_not_be_written(about):
         "scheduler_file": "/shared/dask/scheduler.json",
         "user_home": "/home",
     }
-    sentence = only(plan_host.missing("s", {"file_systems": {"/shared/dask": about}}, settings))
+    sentence = only(plan.missing("s", {"file_systems": {"/shared/dask": about}}, settings))
     assert says(
         sentence, "s: dask_scheduler_file (/shared/dask/scheduler.json) lies in no directory", "Make it, or give it"
     )
     info = {"file_systems": {"/shared/dask": {"exists": True, "writable": True}}}
-    assert list(plan_host.missing("s", info, settings)) == []
-    assert (
-        list(plan_host.missing("s", info, {**settings, "scheduler_file": "/home/scheduler.json"})) == []
-    )  # made later
+    assert list(plan.missing("s", info, settings)) == []
+    assert list(plan.missing("s", info, {**settings, "scheduler_file": "/home/scheduler.json"})) == []  # made later
 
 
 def test_user_without_a_home():
@@ -261,30 +259,28 @@ LISTENING = {"alone": False, "scheduler_host": "head", "interface": "", "bind_ad
     ],
 )
 def test_services_that_would_listen_where_nobody_reaches_them(address, settings, parts):
-    assert says(
-        only(plan_host.unreachable("w1", {"address": address, "unresolved": ""}, {**LISTENING, **settings})), *parts
-    )
+    assert says(only(plan.unreachable("w1", {"address": address, "unresolved": ""}, {**LISTENING, **settings})), *parts)
 
 
 @pytest.mark.parametrize("address, alone", [("127.0.0.1", True), ("10.0.0.1", False), ("0.0.0.0", False)])
 def test_services_that_listen_where_others_reach_them_pass(address, alone):
-    assert list(plan_host.unreachable("w1", {"address": address}, {**LISTENING, "alone": alone})) == []
+    assert list(plan.unreachable("w1", {"address": address}, {**LISTENING, "alone": alone})) == []
 
 
 def test_a_scheduler_host_that_does_not_resolve():
     info = {"address": "", "unresolved": "Name or service not known", "refused": ""}
-    assert list(plan_host.unreachable("w1", info, {**LISTENING, "scheduler_host": "scheduler.invalid"})) == [
+    assert list(plan.unreachable("w1", info, {**LISTENING, "scheduler_host": "scheduler.invalid"})) == [
         "w1 cannot resolve scheduler.invalid, the scheduler's host, to an IPv4 address (Name or service not known). Set "
         "dask_scheduler_host (for a scheduler that somebody else runs, dask_scheduler_address) to an address or to a name "
         "that every host can resolve."
     ]
     sentence = only(
-        plan_host.unreachable("w1", {**info, "unresolved": ""}, {**LISTENING, "scheduler_host": "scheduler.invalid"})
+        plan.unreachable("w1", {**info, "unresolved": ""}, {**LISTENING, "scheduler_host": "scheduler.invalid"})
     )
     assert says(sentence, "w1 knows no way over IPv4")
     assert (
         list(
-            plan_host.unreachable(
+            plan.unreachable(
                 "w1", {**info, "address": "10.0.0.1"}, {**LISTENING, "scheduler_host": "scheduler.invalid"}
             )
         )
@@ -301,13 +297,13 @@ def test_everything_that_is_wrong_is_told_at_once():
 
 
 def test_ports_held_by_nobody_or_by_our_own_services_pass():
-    assert list(plan_host.taken_ports("w1", INFO, {8800: "dask_worker_port", 8900: "dask_worker_dashboard_port"})) == []
+    assert list(plan.taken_ports("w1", INFO, {8800: "dask_worker_port", 8900: "dask_worker_dashboard_port"})) == []
 
 
 @pytest.mark.parametrize("unit, whose", [("nginx.service", " of nginx.service"), ("", "")])
 def test_a_taken_port(unit, whose):
     info = {**INFO, "listeners": [{"port": 8800, "process": "nginx (process 3)", "unit": unit}]}
-    sentence = only(plan_host.taken_ports("w1", info, {8800: "dask_worker_port"}))
+    sentence = only(plan.taken_ports("w1", info, {8800: "dask_worker_port"}))
     assert says(
         sentence,
         f"w1: port 8800 (dask_worker_port) is held by nginx (process 3){whose}.",
@@ -316,7 +312,7 @@ def test_a_taken_port(unit, whose):
 
 
 def test_the_port_of_a_proxy_of_ours_passes():
-    assert list(plan_host.taken_ports("s1", INFO, {8443: "dask_dashboard_proxy_port"})) == []
+    assert list(plan.taken_ports("s1", INFO, {8443: "dask_dashboard_proxy_port"})) == []
 
 
 @pytest.mark.parametrize(
@@ -331,7 +327,7 @@ def test_the_port_of_a_proxy_of_ours_passes():
     ],
 )
 def test_a_port_that_a_proxy_of_ours_would_not_get_or_does_not_give(about, variable):
-    sentence = only(plan_host.taken_ports("s1", {**INFO, **about}, {8443: variable}))
+    sentence = only(plan.taken_ports("s1", {**INFO, **about}, {8443: variable}))
     assert says(sentence, f"s1: port 8443 ({variable}) is held by", "Stop that, or choose another")
 
 
@@ -345,18 +341,18 @@ def test_a_port_that_a_proxy_of_ours_would_not_get_or_does_not_give(about, varia
 def test_a_service_that_nobody_would_drain_any_more(kind, unit, group, stop):
     both = {"scheduler": True, "worker": True}
     info = {"running": {unit: "r"}}
-    assert list(plan_host.left_over("w1", info, both)) == []
-    sentence = only(plan_host.left_over("w1", info, {**both, kind: False}))
+    assert list(plan.left_over("w1", info, both)) == []
+    sentence = only(plan.left_over("w1", info, {**both, kind: False}))
     assert says(sentence, f"w1 runs {unit}", f"not in the group {group}", f"systemctl disable --now {stop}")
 
 
 @pytest.mark.parametrize("tls", [True, False])
 def test_services_that_would_not_understand_each_other(tls):
     running = {"running": {"dask-worker@1.service": "r"}}
-    assert list(plan_host.other_protocol("w1", {**running, "encrypted": tls}, tls)) == []
-    assert list(plan_host.other_protocol("w1", {**running, "encrypted": None}, tls)) == []
-    assert list(plan_host.other_protocol("w1", {"running": {}, "encrypted": not tls}, tls)) == []
-    sentence = only(plan_host.other_protocol("w1", {**running, "encrypted": not tls}, tls))
+    assert list(plan.other_protocol("w1", {**running, "encrypted": tls}, tls)) == []
+    assert list(plan.other_protocol("w1", {**running, "encrypted": None}, tls)) == []
+    assert list(plan.other_protocol("w1", {"running": {}, "encrypted": not tls}, tls)) == []
+    sentence = only(plan.other_protocol("w1", {**running, "encrypted": not tls}, tls))
     assert says(sentence, "w1 runs services", f"dask_tls is {str(tls).lower()}", "Run stop.yml first")
 
 
@@ -390,13 +386,13 @@ def test_good_settings_pass(tmp_path):
     file = tmp_path / "monitor.py"
     file.touch()
     preloads = {"dask_scheduler_preloads": [str(file), "some.module"], "dask_worker_preloads": []}
-    assert list(plan_host.bad_settings("w1", {**GOOD_SETTINGS, "modules": preloads})) == []
+    assert list(plan.bad_settings("w1", {**GOOD_SETTINGS, "modules": preloads})) == []
 
 
 def test_a_preload_that_the_controller_does_not_have(tmp_path):
     missing = str(tmp_path / "monitor.py")
     settings = {**GOOD_SETTINGS, "modules": {"dask_worker_preloads": [missing]}}
-    sentence = only(plan_host.bad_settings("w1", settings))
+    sentence = only(plan.bad_settings("w1", settings))
     assert says(sentence, f"w1: dask_worker_preloads names {missing}", "does not exist", "Correct the path")
 
 
@@ -412,7 +408,7 @@ def test_a_preload_that_the_controller_does_not_have(tmp_path):
     ],
 )
 def test_a_module_that_is_none(variable, entry, said):
-    sentence = only(plan_host.bad_settings("w1", {**GOOD_SETTINGS, "modules": {variable: [entry]}}))
+    sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "modules": {variable: [entry]}}))
     assert says(sentence, f"w1: {variable}", said)
 
 
@@ -430,7 +426,7 @@ def test_a_module_that_is_none(variable, entry, said):
 )
 def test_a_path_that_units_cannot_hold(path, name, variable):
     value = [*GOOD_SETTINGS[name], path] if name in ("paths", "devices") else path
-    sentence = only(plan_host.bad_settings("w1", {**GOOD_SETTINGS, name: value}))
+    sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, name: value}))
     assert says(sentence, f"w1: {variable} is '{path}'", "Give an absolute path")
 
 
@@ -438,30 +434,30 @@ def test_preloads_of_nannies_that_there_are_not():
     settings = {**GOOD_SETTINGS, "modules": {"dask_nanny_preloads": ["my.nanny"]}}
     (pool,) = GOOD_SETTINGS["pools"].values()
     some = {"a": pool, "b": {**pool, "nanny": True}}
-    assert list(plan_host.bad_settings("w1", {**settings, "pools": some})) == []
-    sentence = only(plan_host.bad_settings("w1", settings))
+    assert list(plan.bad_settings("w1", {**settings, "pools": some})) == []
+    sentence = only(plan.bad_settings("w1", settings))
     assert says(sentence, "w1: dask_nanny_preloads is set", "Set dask_worker_nanny to true, or leave it out")
 
 
 def test_scheduler_file_that_units_cannot_hold():
-    sentence = only(plan_host.bad_settings("s", {**GOOD_SETTINGS, "scheduler_file": "~/scheduler.json"}))
+    sentence = only(plan.bad_settings("s", {**GOOD_SETTINGS, "scheduler_file": "~/scheduler.json"}))
     assert says(sentence, "s: dask_scheduler_file is '~/scheduler.json'", "Give an absolute path")
 
 
 @pytest.mark.parametrize("name", ["a-b", "1A", ""])
 def test_an_environment_variable_that_a_file_cannot_hold(name):
-    sentence = only(plan_host.bad_settings("w1", {**GOOD_SETTINGS, "environment_variables": {name: "x"}}))
+    sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "environment_variables": {name: "x"}}))
     assert says(sentence, "w1: dask_environment_variables", f"'{name}' is no name of a variable. Take letters")
 
 
 @pytest.mark.parametrize("resources", [{"GPU": "one"}, {"GPU": None}, {"G PU": 1}, {"A=B": 1}, {"A,B": 1}, {"GPU": -1}])
 def test_a_resource_that_a_command_line_cannot_hold(resources):
-    sentence = only(plan_host.bad_pool("w1", "", {**GOOD_POOL, "resources": resources}))
+    sentence = only(plan.bad_pool("w1", "", {**GOOD_POOL, "resources": resources}))
     assert says(sentence, "w1: dask_worker_resources:", "is no resource. Give")
 
 
 def test_good_pools_pass():
-    assert list(plan_host.bad_pool("w1", "big", GOOD_POOL)) == []
+    assert list(plan.bad_pool("w1", "big", GOOD_POOL)) == []
 
 
 @pytest.mark.parametrize(
@@ -501,12 +497,12 @@ def test_good_pools_pass():
     ],
 )
 def test_a_pool_that_no_host_could_follow(changes, parts):
-    sentence = only(plan_host.bad_pool("w1", "big", {**GOOD_POOL, **changes}))
+    sentence = only(plan.bad_pool("w1", "big", {**GOOD_POOL, **changes}))
     assert says(sentence, "w1: dask_worker_pools.big.", *parts)
 
 
 def test_a_token_that_could_be_guessed():
-    sentence = only(plan_host.bad_settings("w1", {**GOOD_SETTINGS, "shutdown_token": "bad"}))
+    sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "shutdown_token": "bad"}))
     assert says(sentence, "w1: dask_shutdown_token is too short", "openssl rand -hex 16")
 
 
@@ -514,9 +510,9 @@ def test_arguments_of_preloads_that_are_not_handed_over():
     modules = {"dask_worker_preloads": [{"name": "my.module", "arguments": ["--x"]}]}
     (pool,) = GOOD_SETTINGS["pools"].values()
     settings = {**GOOD_SETTINGS, "modules": modules}
-    assert list(plan_host.bad_settings("w1", settings)) == []
+    assert list(plan.bad_settings("w1", settings)) == []
     pools = {"a": {**pool, "command": "dask cuda worker"}}
-    sentence = only(plan_host.bad_settings("w1", {**settings, "pools": pools}))
+    sentence = only(plan.bad_settings("w1", {**settings, "pools": pools}))
     assert says(
         sentence, "w1: dask_worker_preloads has a module with arguments", "dask_worker_command to 'dask worker'"
     )
@@ -526,13 +522,13 @@ def test_workers_listen_at_their_interface():
     pools = {"a": {"interface": ""}, "b": {"interface": "eth1"}, "c": {"interface": ["eth1", "eth2"]}}
     workers = [{"pool": name, "unit": f"{name}-{number}"} for name in pools for number in (1, 2)]
     info = {"address": "10.0.0.1", "worker_addresses": {"eth1": "10.1.0.1", "eth2": "10.2.0.1"}}
-    found, problems = plan_host.addresses("w1", info, pools, workers)
+    found, problems = plan.addresses("w1", info, pools, workers)
     assert problems == []
     assert list(found.values()) == ["10.0.0.1"] * 2 + ["10.1.0.1"] * 3 + ["10.2.0.1"]
     info["worker_addresses"]["eth2"] = ""
-    sentence = only(plan_host.addresses("w1", info, pools, workers)[1])
+    sentence = only(plan.addresses("w1", info, pools, workers)[1])
     assert says(sentence, "w1 has no interface eth2 with an IPv4 address, which dask_worker_pools.c.interface names")
-    sentence = only(plan_host.addresses("w1", info, pools, [*workers, {"pool": "c", "unit": "c-3"}])[1][1:])
+    sentence = only(plan.addresses("w1", info, pools, [*workers, {"pool": "c", "unit": "c-3"}])[1][1:])
     assert says(sentence, "dask_worker_pools.c.interface names 2 interface(s) for more workers", "one for each GPU")
 
 
@@ -544,13 +540,13 @@ def test_two_hosts_with_a_worker_of_the_same_name():
 
 @pytest.mark.parametrize("value", [[1, 2], {"a": 1}, None, "two\nlines", "two\rlines"])
 def test_an_environment_variable_that_is_no_text(value):
-    sentence = only(plan_host.bad_settings("w1", {**GOOD_SETTINGS, "environment_variables": {"WORD": value}}))
+    sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "environment_variables": {"WORD": value}}))
     assert says(sentence, "w1: dask_environment_variables: the value of WORD is no text of one line")
 
 
 @pytest.mark.parametrize("name", ["PYTHONPATH", "DASK_CONFIG", "DASK_ROOT_CONFIG", "DASKOPS_ARGUMENTS"])
 def test_an_environment_variable_that_is_ours(name):
-    sentence = only(plan_host.bad_settings("w1", {**GOOD_SETTINGS, "environment_variables": {name: "x"}}))
+    sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "environment_variables": {name: "x"}}))
     assert says(sentence, f"w1: dask_environment_variables: {name} is set by daskops.cluster itself", "Remove it")
 
 
@@ -560,7 +556,7 @@ OWN_FILES = {"certificate": "/etc/ssl/dask.pem", "key": "/etc/ssl/dask.key"}
 
 def bad_proxy(tls=True, missing=(), confined=False, **proxy):
     info = {"missing": list(missing), "proxy": {"confined": confined}}
-    return list(plan_host.bad_proxy("s1", info, {**PROXY, **proxy}, tls))
+    return list(plan.bad_proxy("s1", info, {**PROXY, **proxy}, tls))
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ import dask
 import distributed
 import pytest
 import yaml
-from ansible_collections.daskops.cluster.plugins.action.plan_host import addresses
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import DEFAULTS
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import addresses
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.pools import worker_pools
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import plan_workers
 from daskops_runtime.shutdown import STAY_DOWN
