@@ -15,6 +15,10 @@ description:
   - Has services that run with other certificates read them again. They go on with their work meanwhile.
 author:
   - The daskops.cluster authors
+extends_documentation_fragment:
+  - daskops.cluster.internal
+  - daskops.cluster.attributes.linux
+  - daskops.cluster.home
 attributes:
   check_mode:
     support: full
@@ -23,10 +27,6 @@ attributes:
     support: full
     description: Names the files and their SHA-256; no content is shown.
 options:
-  home:
-    description: Directory of the collection on the host.
-    type: path
-    required: true
   user:
     description: User that the services run as.
     type: str

@@ -17,13 +17,9 @@ description:
   - Runs on the controller and asks no host anything, so one host of the play is enough (C(run_once)).
 author:
   - The daskops.cluster authors
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing in either mode.
-  diff_mode:
-    support: none
-    description: There is no change to show.
+extends_documentation_fragment:
+  - daskops.cluster.internal
+  - daskops.cluster.attributes.read_only
 options:
   scheduler_address:
     description: Address of a scheduler that somebody else runs; empty where the group C(dask_scheduler) has it.

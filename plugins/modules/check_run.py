@@ -20,19 +20,15 @@ description:
   - Runs on the controller and asks no host anything, so one host of the play is enough (C(run_once)).
 author:
   - The daskops.cluster authors
+extends_documentation_fragment:
+  - daskops.cluster.internal
+  - daskops.cluster.attributes.read_only
 options:
   groups:
     description: The groups that the playbook works on, or V(localhost).
     type: list
     elements: str
     default: [dask_scheduler, dask_workers]
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing in either mode.
-  diff_mode:
-    support: none
-    description: There is no change to show.
 """
 
 EXAMPLES = r"""

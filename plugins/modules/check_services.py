@@ -20,6 +20,9 @@ description:
     play is enough (C(run_once)).
 author:
   - The daskops.cluster authors
+extends_documentation_fragment:
+  - daskops.cluster.internal
+  - daskops.cluster.attributes.read_only
 options:
   hosts:
     description: What M(daskops.cluster.host_info) returned, by host.
@@ -37,13 +40,6 @@ options:
     description: Whether the run is about to start services.
     type: bool
     default: false
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing in either mode.
-  diff_mode:
-    support: none
-    description: There is no change to show.
 """
 
 EXAMPLES = r"""

@@ -16,6 +16,8 @@ description:
   - As root, rejects a directory that another user can change.
 author:
   - The daskops.cluster authors
+extends_documentation_fragment:
+  - daskops.cluster.attributes.linux
 attributes:
   check_mode:
     support: full

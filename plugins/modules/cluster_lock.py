@@ -19,9 +19,11 @@ description:
     the host was rebooted, the process takes the lock again.
   - Warns, and takes no lock, where the host cannot be reached.
   - Does nothing in check mode, with C(--tags health), and for a playbook that only looks.
-  - Internal to this collection.
 author:
   - The daskops.cluster authors
+extends_documentation_fragment:
+  - daskops.cluster.internal
+  - daskops.cluster.attributes.linux
 attributes:
   check_mode:
     support: full

@@ -14,13 +14,9 @@ description:
     services' user's alone.
 author:
   - The daskops.cluster authors
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing in either mode.
-  diff_mode:
-    support: none
-    description: There is no change to show.
+extends_documentation_fragment:
+  - daskops.cluster.attributes.linux
+  - daskops.cluster.attributes.read_only
 options:
   timeout:
     description: Seconds that a service may take until its whole answer is there.

@@ -19,6 +19,9 @@ description:
     requirements allowed just one; and with the licence, where the package declares an SPDX expression.
 author:
   - The daskops.cluster authors
+extends_documentation_fragment:
+  - daskops.cluster.internal
+  - daskops.cluster.attributes.linux
 attributes:
   check_mode:
     support: full

@@ -15,13 +15,10 @@ description:
   - The controller checks the type and the form of each value. It fails, and names the values, where one cannot be true.
 author:
   - The daskops.cluster authors
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing in either mode.
-  diff_mode:
-    support: none
-    description: There is no change to show.
+extends_documentation_fragment:
+  - daskops.cluster.internal
+  - daskops.cluster.attributes.linux
+  - daskops.cluster.attributes.read_only
 options:
   optional:
     description: Whether to warn and return nothing of the host where it cannot be reached, instead of failing.

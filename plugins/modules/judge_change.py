@@ -21,6 +21,8 @@ description:
     its own host that the new release changes.
 author:
   - The daskops.cluster authors
+extends_documentation_fragment:
+  - daskops.cluster.internal
 attributes:
   check_mode:
     support: full

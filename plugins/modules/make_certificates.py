@@ -24,6 +24,8 @@ description:
     newer, on the controller.
 author:
   - The daskops.cluster authors
+extends_documentation_fragment:
+  - daskops.cluster.internal
 attributes:
   check_mode:
     support: full

@@ -17,6 +17,8 @@ description:
   - Runs on the controller, which needs C(pip), and asks no host anything, so one host of the play is enough (C(run_once)).
 author:
   - The daskops.cluster authors
+extends_documentation_fragment:
+  - daskops.cluster.internal
 attributes:
   check_mode:
     support: full

@@ -18,13 +18,9 @@ description:
     addresses (NAT) between hosts; what connections come from then is said with O(peers).
 author:
   - The daskops.cluster authors
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing in either mode.
-  diff_mode:
-    support: none
-    description: There is no change to show.
+extends_documentation_fragment:
+  - daskops.cluster.internal
+  - daskops.cluster.attributes.read_only
 options:
   hosts:
     description: What M(daskops.cluster.host_info) returned, by host, for the hosts of the run.

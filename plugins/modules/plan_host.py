@@ -17,13 +17,9 @@ description:
   - Runs on the controller; what M(daskops.cluster.host_info) reported is all that it knows of the host.
 author:
   - The daskops.cluster authors
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing in either mode.
-  diff_mode:
-    support: none
-    description: There is no change to show.
+extends_documentation_fragment:
+  - daskops.cluster.internal
+  - daskops.cluster.attributes.read_only
 options:
   info:
     description: What M(daskops.cluster.host_info) returned for the host, asked for O(settings.home), the scratch directories

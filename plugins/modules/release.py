@@ -14,6 +14,9 @@ description:
   - A release is immutable and named by its content. Staging it activates nothing; M(daskops.cluster.services) does.
 author:
   - The daskops.cluster authors
+extends_documentation_fragment:
+  - daskops.cluster.internal
+  - daskops.cluster.attributes.linux
 attributes:
   check_mode:
     support: full

@@ -15,6 +15,9 @@ description:
   - What that user may not remove stays, and so does a scratch directory that is a mount point or a link.
 author:
   - The daskops.cluster authors
+extends_documentation_fragment:
+  - daskops.cluster.internal
+  - daskops.cluster.attributes.linux
 attributes:
   check_mode:
     support: full

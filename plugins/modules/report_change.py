@@ -16,6 +16,8 @@ description:
     journal, what was put back and what was not, and what runs now.
 author:
   - The daskops.cluster authors
+extends_documentation_fragment:
+  - daskops.cluster.internal
 attributes:
   check_mode:
     support: full

@@ -19,6 +19,10 @@ description:
   - Then the releases and environments that the host no longer needs are removed, never one that a process uses.
 author:
   - The daskops.cluster authors
+extends_documentation_fragment:
+  - daskops.cluster.internal
+  - daskops.cluster.attributes.linux
+  - daskops.cluster.home
 attributes:
   check_mode:
     support: full
@@ -27,10 +31,6 @@ attributes:
     support: full
     description: Shows the changes of units, links and running releases.
 options:
-  home:
-    description: Directory of the collection on the host.
-    type: path
-    required: true
   state:
     description:
       - With V(started) the services run the release; those that do already are left alone.

@@ -19,6 +19,10 @@ description:
   - Roles of this collection use it; it needs a release that M(daskops.cluster.release) staged.
 author:
   - The daskops.cluster authors
+extends_documentation_fragment:
+  - daskops.cluster.internal
+  - daskops.cluster.attributes.linux
+  - daskops.cluster.home
 attributes:
   check_mode:
     support: full
@@ -27,10 +31,6 @@ attributes:
     support: none
     description: Nothing changes.
 options:
-  home:
-    description: Directory of the collection on the host.
-    type: path
-    required: true
   release:
     description: Id of the release.
     type: str

@@ -27,15 +27,18 @@ def _loaded(text: str) -> dict[str, Any]:
     return loaded
 
 
-def documented_options(module: str) -> dict[str, Any]:
-    """The options in the documentation of a module of this collection, with those of its documentation fragments."""
+def documentation(module: str) -> dict[str, Any]:
+    """The documentation of a module of this collection, with the options and attributes of the collection's fragments."""
     about = _loaded(importlib.import_module(f"{_PLUGINS}.modules.{module}").DOCUMENTATION)
-    options: dict[str, Any] = {}
     for fragment in about.get("extends_documentation_fragment", []):
+        if not fragment.startswith(f"{COLLECTION}."):
+            continue
         name, dummy, part = fragment.removeprefix(f"{COLLECTION}.").partition(".")
         source = importlib.import_module(f"{_PLUGINS}.doc_fragments.{name}").ModuleDocFragment
-        options.update(_loaded(getattr(source, part.upper() or "DOCUMENTATION")).get("options", {}))
-    return {**options, **about.get("options", {})}
+        added = _loaded(getattr(source, part.upper() or "DOCUMENTATION"))
+        for key in ("options", "attributes"):
+            about[key] = {**added.get(key, {}), **about.get(key, {})}
+    return about
 
 
 def spec_of(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,7 +60,7 @@ def spec_of(options: Mapping[str, Any]) -> dict[str, Any]:
 @functools.cache
 def argument_spec(module: str) -> dict[str, Any]:
     """The argument spec of a module, from its documentation."""
-    return spec_of(documented_options(module))
+    return spec_of(documentation(module).get("options", {}))
 
 
 def validate(spec: Mapping[str, Any], arguments: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

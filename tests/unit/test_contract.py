@@ -13,6 +13,7 @@ from pathlib import Path
 import jinja2
 import pytest
 import yaml
+from ansible_collections.daskops.cluster.plugins.plugin_utils._action import documentation
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import POOL_SETTINGS
 
 ROOT = Path(__file__).parents[2]
@@ -118,10 +119,6 @@ def test_action_makes_no_temporary_directory_before_it_knows_that_it_needs_one(n
 
 def load(module):
     return importlib.import_module(f"ansible_collections.daskops.cluster.plugins.modules.{module}")
-
-
-def documentation(module):
-    return yaml.safe_load(load(module).DOCUMENTATION)
 
 
 def argument_spec(module, monkeypatch):
