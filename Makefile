@@ -102,9 +102,10 @@ test: .venv/complete ## every test
 	$(MAKE) --no-print-directory unit molecule
 
 .PHONY: lint
-lint: .venv/complete ## formatting and style
+lint: .venv/complete ## formatting, style and types
 	ruff format --check .
 	ruff check .
+	mypy
 	yamllint --strict .
 	ansible-lint --offline
 

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 import dask
-from distributed import Nanny, Scheduler
+from distributed import Nanny, Scheduler, Worker
 from distributed.core import Server
 
 logger = logging.getLogger("distributed.daskops.certificates")
@@ -41,7 +41,7 @@ _loaded: dict[Server, Loaded] = {}
 class Loaded:
     """What a server has loaded"""
 
-    def __init__(self, server: Server, tell: Callable[[Server], None]):
+    def __init__(self, server: Scheduler | Worker | Nanny, tell: Callable[[Server], None]):
         self.server = server
         self.tell = tell
         self.role = "scheduler" if isinstance(server, Scheduler) else "worker"
@@ -52,7 +52,8 @@ class Loaded:
     def load(self) -> None:
         """Read the files and use them from here on; raises OSError, and changes nothing, if that does not work"""
         security = self.server.security
-        paths = [security.tls_ca_file, getattr(security, f"tls_{self.role}_cert")]
+        files = security.get_tls_config_for_role(self.role)
+        paths = [files["ca_file"], files["cert"]]
         texts = []
         for path in paths:
             with open(path, encoding="utf-8") as file:
@@ -62,7 +63,8 @@ class Loaded:
         asked = get_http_context()
 
         self.server.connection_args["ssl_context"] = calling
-        for listener in self.server.listeners:
+        listeners: list[Any] = self.server.listeners  # Dask does not annotate `tcp_server`
+        for listener in listeners:
             listener.tcp_server.ssl_options = called
         if asked and getattr(self.server, "http_server", None):
             self.server.http_server.ssl_options = asked
@@ -96,7 +98,7 @@ def get_http_context() -> ssl.SSLContext | None:
     return context
 
 
-def start(server: Server, tell: Callable[[Server], None]) -> None:
+def start(server: Scheduler | Worker | Nanny, tell: Callable[[Server], None]) -> None:
     """Be ready to read the certificates again, if this server has any, and call ``tell`` when that was done"""
     if server.connection_args.get("ssl_context"):
         _loaded[server] = Loaded(server, tell)

@@ -15,7 +15,6 @@ from itertools import islice
 from typing import Any
 
 from distributed import Scheduler
-from distributed.core import Server
 from distributed.scheduler import ClientState
 
 from daskops_runtime.summary import plain
@@ -63,7 +62,7 @@ def describe_clients(scheduler: Scheduler) -> dict[str, Any]:
 class Command:
     """The command for `daskops_runtime.control`"""
 
-    def __init__(self, scheduler: Server):
+    def __init__(self, scheduler: Scheduler):
         self.scheduler = scheduler
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -86,7 +86,7 @@ class Origins:
         Keys that the release's file says something else of than it did at the start.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         release = os.environ.get("DASK_CONFIG", "")
         # Where it lies, whatever release is the current one later.
         self.file = os.path.realpath(release)
@@ -135,7 +135,7 @@ class Origins:
             return
         self.file_time = time
         before = next((values for name, values in self.sources if name == FILE), {})
-        now = {}
+        now: dict[str, Any] = {}
         for tree in dask.config.collect_yaml([self.file]):
             now.update(walk(with_todays_names(tree)))
         paths = before.keys() | now.keys()

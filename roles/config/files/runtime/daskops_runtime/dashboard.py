@@ -10,9 +10,11 @@ They are a third of what it costs to start a worker, in time and in memory, and 
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from distributed import Worker
 from tornado import web
+from tornado.httputil import HTTPServerRequest
 
 logger = logging.getLogger("distributed.daskops.dashboard")
 
@@ -24,7 +26,7 @@ class Pages(web.Application):
         super().__init__()
         self.worker = worker
 
-    def find_handler(self, request, **kwargs):
+    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> web._HandlerDelegate:
         application = self.worker.http_application
         application.applications.remove(self)
         try:

@@ -17,7 +17,7 @@ import threading
 import uuid
 from collections.abc import Awaitable
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dask.utils import format_bytes
 from distributed import Worker, WorkerPlugin
@@ -25,6 +25,10 @@ from distributed.core import Status
 
 from daskops_runtime import control, systemd
 from daskops_runtime.stop import DRAINING, NOTHING, parse_timeout
+
+if TYPE_CHECKING:  # older versions of Dask do not have `Key`
+    from dask.typing import Key
+    from distributed.worker_state_machine import TaskState
 
 logger = logging.getLogger("distributed.daskops.drain")
 
@@ -76,10 +80,10 @@ class Results(WorkerPlugin):
     retired, and has the worker forget it as soon as a peer has it.
     """
 
-    def __init__(self, keys: set[str]):
+    def __init__(self, keys: set[Key]):
         self.keys = keys
 
-    def transition(self, key: str, start: str, finish: str, **kwargs: Any) -> None:
+    def transition(self, key: Key, start: str, finish: str, **kwargs: Any) -> None:
         if finish == "memory" and start in ("executing", "long-running"):
             self.keys.add(key)
 
@@ -95,8 +99,8 @@ class Drain:
         self.data_until = self.begin + seconds - closing
         self.tasks_until = self.begin + seconds - max(closing, min(seconds * DATA[0], DATA[1]))
         self.executed = worker.state.executed_count  # when the drain began
-        self.given_back: set[str] = set()
-        self.unique: set[str] = set()  # keys that were, at some time, on this worker only
+        self.given_back: set[Key] = set()
+        self.unique: set[Key] = set()  # keys that were, at some time, on this worker only
         self.given_up: list[str] = []  # keys of the tasks that still ran when the time was over
         self.lost: dict[str, int] | None = {}  # keys and bytes that go with the worker; None if nobody can tell
         self.actors = 0
@@ -217,7 +221,7 @@ class Drain:
     # Draining
 
     @property
-    def tasks(self):
+    def tasks(self) -> dict[Key, TaskState]:
         return self.worker.state.tasks
 
     def running(self) -> list[str]:

@@ -14,6 +14,7 @@ import contextlib
 import os
 import runpy
 import sys
+from collections.abc import Iterator, Sequence
 
 #: Directory in a scratch directory, for all workers. Dask puts it in front of a nanny's `sys.path` and so of its worker's.
 SCRATCH = "dask-scratch-space"
@@ -40,7 +41,7 @@ def find_nothing_in_scratch(path: str) -> Nothing:
 
 
 @contextlib.contextmanager
-def elsewhere():
+def elsewhere() -> Iterator[None]:
     """Be in the root directory for a moment, in which nobody but root can write."""
     before = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
     os.chdir("/")
@@ -57,17 +58,17 @@ def protect_children() -> None:
 
     prepare, start = spawn.get_preparation_data, util.spawnv_passfds
 
-    def get_preparation_data(name):
+    def get_preparation_data(name: str) -> dict[str, object]:
         data = prepare(name)
         # The scratch directory goes last: a worker may import from there what a client has uploaded (`UploadDirectory`), but
         # nothing that the environment has.
         data["sys_path"] = sorted(data.get("sys_path", []), key=is_scratch)
         return data
 
-    def spawnv_passfds(*arguments):
+    def spawnv_passfds(path: bytes, args: Sequence, passfds: Sequence[int]) -> int:
         # The child's first import is from its working directory. Then it goes where `get_preparation_data` says.
         with elsewhere():
-            return start(*arguments)
+            return start(path, args, passfds)
 
     spawn.get_preparation_data = get_preparation_data
     if not getattr(sys.flags, "safe_path", False):  # children have -P where their parent has it

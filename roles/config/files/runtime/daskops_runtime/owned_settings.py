@@ -65,8 +65,8 @@ NOTHING = object()
 def get_name(path: str) -> str:
     """The name that a key has today, with hyphens: Dask takes underscores for them, and knows names of the past."""
     name = path.replace("_", "-")
-    while name in dask.config.deprecations and dask.config.deprecations[name]:
-        name = dask.config.deprecations[name]
+    while newer := dask.config.deprecations.get(name):
+        name = newer
     return name
 
 

@@ -14,6 +14,7 @@ import contextlib
 import copy
 import errno
 import importlib
+import io
 import json
 import logging
 import os
@@ -42,7 +43,7 @@ NOTHING = object()
 #: Sections that are read when Dask is imported. Files may be written then.
 LOGS = ("logging", "logging-file-config")
 #: What an attempt goes without: it listens on loopback addresses, and other checks are about certificates and modules.
-NEUTRAL = {
+NEUTRAL: dict[str, Any] = {
     "scheduler-address": None,
     "distributed.diagnostics.cudf": False,  # its import takes seconds
     "distributed.comm.default-scheme": "tcp",
@@ -59,8 +60,8 @@ NEUTRAL = {
 def set_up_logging(writable: list[str]) -> None:
     """Set up logging as Dask does when it is imported, but write no file; raises OSError for one that cannot be opened."""
 
-    def open_nothing(handler: logging.FileHandler) -> Any:
-        path = handler.baseFilename
+    def open_nothing(self: logging.FileHandler) -> io.TextIOWrapper:
+        path = self.baseFilename
         if writable and not any(os.path.realpath(path).startswith(f"{os.path.realpath(one)}/") for one in writable):
             raise PermissionError(
                 f"services may write to {', '.join(writable)} and, on workers, to dask_worker_paths, but not to {path}"
@@ -183,7 +184,8 @@ def without(config: dict, keys: Iterable[tuple[str, ...]], defaults: dict) -> di
     """A configuration with some keys, as tuples, as they are by default."""
     config = copy.deepcopy(config)
     for key in keys:
-        inner, default = config, defaults
+        inner: Any = config
+        default: Any = defaults
         for part in key[:-1]:
             inner = inner.get(part) if isinstance(inner, dict) else None
             default = default.get(part, {}) if isinstance(default, dict) else {}

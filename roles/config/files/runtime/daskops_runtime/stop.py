@@ -60,8 +60,8 @@ def get_timeout() -> float:
 class MainProcess:
     """The unit's main process: the worker, or its nanny"""
 
-    def __init__(self):
-        self.fd = None
+    def __init__(self) -> None:
+        self.fd: int | None = None
         try:
             self.fd = os.pidfd_open(int(os.environ["MAINPID"]))
         except (KeyError, ValueError, OSError, AttributeError):

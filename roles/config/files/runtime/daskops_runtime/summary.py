@@ -64,7 +64,7 @@ class Versions:
     Hundreds of workers with the same software make one entry, and each of them the number of it.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.numbers: dict[tuple, int] = {}
 
     def number(self, packages: dict[str, str | None] | None) -> int | None:
@@ -152,7 +152,7 @@ def summarize(scheduler: Scheduler) -> dict[str, Any]:
 
 
 class Summary(RequestHandler):
-    def get(self):
+    def get(self) -> None:
         self.set_header("Content-Type", "application/json; charset=UTF-8")
         self.write(json.dumps(summarize(self.server), default=str))
 

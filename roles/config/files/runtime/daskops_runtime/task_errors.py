@@ -154,7 +154,8 @@ def send_to_sentry(client: Any, task: Any, fields: dict[str, str]) -> None:
         for name in ("DASK_FUNCTION", "DASK_WORKER", "DASK_RELEASE"):
             scope.set_tag(name.lower(), fields[name])
         scope.set_context("dask", {"key": fields["DASK_KEY"], "arguments": fields["DASK_ARGUMENTS"]})
-        scope.capture_exception(exception.with_traceback(traceback))
+        if exception is not None:
+            scope.capture_exception(exception.with_traceback(traceback))
 
 
 async def start(worker: Worker) -> None:

@@ -137,7 +137,7 @@ def read_schema() -> dict:
     """The schemas of Dask and distributed as one."""
     properties = {}
     for package in (dask, distributed):
-        path = Path(package.__file__).with_name(f"{package.__name__}-schema.yaml")
+        path = Path(package.__path__[0], f"{package.__name__}-schema.yaml")
         properties.update(yaml.safe_load(path.read_text())["properties"])
     return {"properties": properties}
 
@@ -262,8 +262,8 @@ def unknown(path: str) -> str:
 
 def judge(path: str, value: Any) -> str | None:
     """What is wrong with one key, apart from those below it."""
-    name = path
-    while name in dask.config.deprecations:
+    name: str | None = path
+    while name is not None and name in dask.config.deprecations:
         name = dask.config.deprecations[name]
     if path != name:
         return f"is called {name} now" if name in KNOWN else "is gone from Dask: leave it out"

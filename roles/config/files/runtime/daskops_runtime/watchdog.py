@@ -20,13 +20,16 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask
 from dask.utils import parse_timedelta
 from distributed import Worker, WorkerPlugin
 from distributed.core import Server
 from distributed.protocol import pickle
+
+if TYPE_CHECKING:
+    from dask.typing import Key
 
 logger = logging.getLogger("distributed.daskops.watchdog")
 
@@ -100,7 +103,7 @@ class Work(WorkerPlugin):
     def __init__(self, watchdog: WorkerWatchdog):
         self.watchdog = watchdog
 
-    def transition(self, key: str, start: str, finish: str, **kwargs: object) -> None:
+    def transition(self, key: Key, start: str, finish: str, **kwargs: object) -> None:
         if finish in ("executing", "flight"):
             self.watchdog.extend()
 

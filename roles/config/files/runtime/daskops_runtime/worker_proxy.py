@@ -37,7 +37,7 @@ def find_page(scheduler: Scheduler, port: str, host: str, page: str, query: str,
     context = None
     if scheduler.address.startswith("tls"):
         # Workers share a certificate, which has no host's name in it; that the cluster's authority signed it is enough.
-        context = ssl.create_default_context(cafile=scheduler.security.tls_ca_file)
+        context = ssl.create_default_context(cafile=scheduler.security.get_tls_config_for_role("scheduler")["ca_file"])
         context.check_hostname = False
         scheme += "s"
     address = f"[{host}]" if ":" in host else host
