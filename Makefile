@@ -125,6 +125,7 @@ molecule: testbed ## scenarios on real hosts, two at a time; SCENARIO=name for o
 .PHONY: benchmark
 benchmark: testbed ## what runs cost, as ratios
 	@benchmarks/converge
+	@.venv/bin/python benchmarks/variables
 	@.venv/bin/python benchmarks/tls
 	@PYTHONPATH=roles/config/files/runtime .venv/bin/python benchmarks/task_errors
 	@PYTHONPATH=.collections .venv/bin/python benchmarks/plan
