@@ -78,28 +78,29 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_user",
             "str",
             "dask",
-            "User that the services run as; made where it does not exist, else left as it is.",
+            "User that the services run as. A missing user is created; an existing one is not changed.",
             summary="user that services run as",
         ),
         Setting(
             "dask_user_home",
             "path",
             "/var/lib/dask",
-            "Home directory of O(dask_user) where that is made. Services run in their user's home directory.",
+            "Home directory of O(dask_user) if the run creates that user. Services run in the home directory of "
+            "their user.",
         ),
         Setting(
             "dask_cache",
             "path",
             "{{ lookup('ansible.builtin.env', 'XDG_CACHE_HOME') "
             "or (lookup('ansible.builtin.env', 'HOME') ~ '/.cache') }}/daskops",
-            "Directory on the controller that keeps the packages it has fetched.",
+            "Directory on the controller for fetched packages.",
             shown_default="~/.cache/daskops",
         ),
         Setting(
             "dask_free_disk",
             "str",
             "2GiB",
-            "Free space wanted where O(dask_home) and O(dask_worker_scratch_directory) lie.",
+            "Free space that the file systems of O(dask_home) and O(dask_worker_scratch_directory) must have.",
         ),
     ),
     "The environment": (
@@ -107,8 +108,11 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_python",
             "str",
             "python3",
-            "Interpreter that environments are built with, a path or a name; the same minor version on every host.",
-            details=("O(dask_user) must be able to run it, and not to replace it, because root runs it, too.",),
+            "Interpreter that environments are built with, as a path or a name. All hosts need the same minor version.",
+            details=(
+                "O(dask_user) must be able to run the interpreter, and must not be able to replace it, because root "
+                "runs it, too.",
+            ),
             summary="interpreter on the hosts, a name or path",
         ),
         Setting(
@@ -116,9 +120,9 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "path",
             "default",
             "Lock file on the controller, in requirements form with hashes, as C(uv pip compile --universal "
-            "--generate-hashes) writes it. It must hold C(distributed). A relative path starts where "
-            "C(ansible-playbook) is called.",
-            details=("V(default) is the one that the collection ships.",),
+            "--generate-hashes) writes it. It must contain C(distributed). A relative path starts in the directory "
+            "in which C(ansible-playbook) is called.",
+            details=("V(default) is the lock file of the collection.",),
             scope="cluster",
             summary="lock file on the controller",
         ),
@@ -126,9 +130,9 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_environment_source",
             "str",
             "controller",
-            "Where hosts get packages from. With V(controller) it fetches and installs them once and ships the "
-            "files over SSH, to hosts of x86_64 and aarch64; with V(index) every host fetches and installs for "
-            "itself.",
+            "Source of the hosts' packages. With V(controller), the controller fetches and installs them once and "
+            "copies the files over SSH, to hosts of x86_64 and aarch64. With V(index), every host fetches and "
+            "installs them itself.",
             choices=("controller", "index"),
             scope="cluster",
             summary="who fetches: `controller`, or hosts (`index`)",
@@ -137,7 +141,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_environment_index_url",
             "str",
             "",
-            "Package index or mirror to fetch from; empty for the one that pip (or, on hosts, uv) is set up with.",
+            "URL of the package index or mirror. If empty, pip's setting is used (on hosts, that of uv).",
             secret=True,
             summary="package index or mirror, if not that of pip",
         ),
@@ -147,14 +151,14 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_config",
             "dict",
             {},
-            "Dask configuration, merged over the collection's defaults; lists replace lists.",
+            "Dask configuration, merged over the collection's defaults. Lists replace lists.",
             details=(
-                "Like all settings of Dask, checked by the Dask that it is for, before anything is restarted. It "
-                "has to know every key and be able to read every value.",
+                "Before anything is restarted, each host's own Dask checks the configuration, and rejects unknown "
+                "keys and wrong values.",
                 "Settings that follow from variables of the collection, such as encryption, preload modules and "
                 "directories, are rejected with the name of the variable, unless they have Dask's own default.",
-                "Every service that reads it is restarted when it changes. What concerns one kind of them is "
-                "better set in O(dask_scheduler_config) or O(dask_worker_config).",
+                "A change restarts every service that reads the configuration. For one kind of service, use "
+                "O(dask_scheduler_config) or O(dask_worker_config).",
             ),
             summary="Dask configuration",
         ),
@@ -162,9 +166,9 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_config_extra_namespaces",
             "list",
             [],
-            "Keys of the configuration that other packages than Dask and distributed read, like V(my-company). "
-            "What is below them is not checked. Those of well-known packages, like V(jobqueue) or V(rmm), need "
-            "not be named.",
+            "Top-level keys of the configuration that belong to packages other than Dask and distributed, such as "
+            "V(my-company). The settings below them are not checked. Keys of well-known packages, such as "
+            "V(jobqueue) and V(rmm), are accepted without this.",
             elements="str",
             summary="keys in it of packages other than Dask",
         ),
@@ -185,8 +189,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_environment_variables",
             "dict",
             {},
-            "Environment variables of the services. Those that begin with C(DASK_) override the configuration, in "
-            "Dask's own notation, like C(DASK_DISTRIBUTED__WORKER__MEMORY__TARGET).",
+            "Environment variables of the services. Variables that begin with C(DASK_) override the configuration "
+            "and are written in Dask's own notation, such as C(DASK_DISTRIBUTED__WORKER__MEMORY__TARGET).",
             secret=True,
             summary="environment variables of the services",
         ),
@@ -194,11 +198,12 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_scheduler_preloads",
             "list",
             [],
-            "The user's preload modules of the scheduler, after those of the collection. Files on the controller "
-            "(C(.py)), a relative path starting where C(ansible-playbook) is called, or importable modules.",
+            "Preload modules of the scheduler, which run after those of the collection. Each is a file on the "
+            "controller (C(.py)) or an importable module. A relative path starts in the directory in which "
+            "C(ansible-playbook) is called.",
             details=(
-                "One whose C(dask_setup) is a command of C(click) gets arguments as a dictionary of C(name) and "
-                "C(arguments).",
+                "A module whose C(dask_setup) is a C(click) command gets its arguments from a dictionary with "
+                "C(name) and C(arguments).",
             ),
             elements="raw",
         ),
@@ -206,7 +211,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_preloads",
             "list",
             [],
-            "The user's preload modules of the workers, given like O(dask_scheduler_preloads).",
+            "Preload modules of the workers, in the form of O(dask_scheduler_preloads).",
             elements="raw",
             summary="preload modules; also `dask_scheduler_preloads`",
         ),
@@ -214,23 +219,23 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_nanny_preloads",
             "list",
             [],
-            "The user's preload modules of the workers' nannies, given like O(dask_scheduler_preloads).",
+            "Preload modules of the workers' nannies, in the form of O(dask_scheduler_preloads).",
             elements="raw",
         ),
         Setting(
             "dask_scheduler_routes",
             "list",
             [],
-            "The user's own HTTP routes of the scheduler, before those of Dask. Files or importable modules, each "
-            "with a list C(routes) as Dask has them.",
-            details=("Whoever reaches the dashboard's port reaches them.",),
+            "Additional HTTP routes of the scheduler, which come before those of Dask. Each is a file on the "
+            "controller or an importable module with a list C(routes), as in Dask.",
+            details=("Everybody who can connect to the dashboard's port can use these routes.",),
             elements="str",
         ),
         Setting(
             "dask_worker_routes",
             "list",
             [],
-            "The user's own HTTP routes of the workers, given like O(dask_scheduler_routes).",
+            "Additional HTTP routes of the workers, in the form of O(dask_scheduler_routes).",
             elements="str",
         ),
     ),
@@ -239,17 +244,16 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_interface",
             "str",
             "",
-            "Network interface, such as V(eth1) or V(ib0), at whose IPv4 address a host's services listen. By "
-            "host or group.",
-            details=(
-                "By default they listen at the address from which the host reaches the scheduler, and at no other.",
-            ),
+            "Network interface, such as V(eth1) or V(ib0), at whose IPv4 address the services of a host listen. Set "
+            "it for a host or a group.",
+            details=("By default, services listen only at the address from which the host connects to the scheduler.",),
         ),
         Setting(
             "dask_bind_address",
             "str",
             "",
-            "IPv4 address at which a host's services listen, instead of O(dask_interface). V(0.0.0.0) is every one.",
+            "IPv4 address at which the services of a host listen, instead of the address of O(dask_interface). "
+            "V(0.0.0.0) means all addresses.",
         ),
     ),
     "The scheduler": (
@@ -285,12 +289,12 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_scheduler_file",
             "str",
             "",
-            "File in which the scheduler says where it is while it runs, for tools that take a "
-            "C(--scheduler-file); none by default. Its directory has to be there, and may be shared with hosts "
-            "that join the cluster by it, such as those of batch jobs.",
+            "File on the scheduler's host to which the scheduler writes its address while it runs, for tools with "
+            "an option C(--scheduler-file). Its directory must exist. It may be on a file system shared with hosts "
+            "that join the cluster from outside, such as those of batch jobs. No file is written by default.",
             details=(
-                "They need the cluster's packages and, with O(dask_tls), the certificate of a worker, as "
-                "C(/opt/dask/tls) has it. A client certificate is not accepted.",
+                "Such hosts need the cluster's packages and, with O(dask_tls), the worker certificate in "
+                "C(/opt/dask/tls). A client certificate is not accepted.",
             ),
             summary="file with the scheduler's address",
         ),
@@ -300,25 +304,30 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_summary_route",
             "bool",
             True,
-            "Whether the scheduler tells at C(daskops/summary.json) what M(daskops.cluster.cluster_health) wants "
-            "to know. Without, that asks Dask's own routes, which tell neither packages nor releases of the "
-            "scheduler.",
+            "Whether the scheduler has the route C(daskops/summary.json), which M(daskops.cluster.cluster_health) "
+            "reads. Without the route, the module uses Dask's own routes, which report neither packages nor "
+            "releases of the scheduler.",
         ),
         Setting(
             "dask_worker_pages_route",
             "bool",
             True,
-            "Whether whoever may open the scheduler's pages may open those of its workers through it, and no "
-            "others, at C(proxy/PORT/HOST/PAGE), as the dashboard links to them.",
+            "Whether the scheduler has the route C(proxy/PORT/HOST/PAGE), which shows the pages of its workers to "
+            "everybody who can open the scheduler's. The links of the dashboard lead there. Pages of other hosts "
+            "are not shown.",
         ),
         Setting(
             "dask_shutdown_token",
             "str",
             "",
-            "The token with which orchestrators may send C(POST daskops/shutdown), with C(Authorization) set to "
-            "C(Bearer) and it, to a worker's or the scheduler's HTTP port. A worker drains, a scheduler closes, "
-            "and either stays down until it is started again, as by C(start.yml) or C(site.yml).",
-            details=("Empty for no such route. At least 16 characters, all of them printable ASCII without spaces.",),
+            "Token for the route C(POST daskops/shutdown) of workers and the scheduler, with which other programs "
+            "can stop a service. The request's C(Authorization) header is C(Bearer) and the token. The worker "
+            "drains, or the scheduler closes, and the service stays stopped until it is started again, for example "
+            "by C(start.yml) or C(site.yml).",
+            details=(
+                "The token must have at least 16 characters of printable ASCII without spaces. If it is empty, the "
+                "route does not exist.",
+            ),
             secret=True,
         ),
     ),
@@ -327,18 +336,18 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_client_directory",
             "str",
             "~/.config/dask",
-            "Where C(client.yml) puts what a user needs to connect. Dask reads the default by itself, any other "
-            "where the environment variable E(DASK_CONFIG) names it.",
+            "Directory to which C(client.yml) writes the files that a user needs to connect. Dask reads the default "
+            "directory by itself, and another one if the environment variable E(DASK_CONFIG) names it.",
         ),
         Setting(
             "dask_client_state",
             "str",
             "present",
-            "With V(absent), C(client.yml) takes away what it has given to an account. Files for a cluster at "
-            "another address stay.",
+            "Whether the files exist. With V(absent), C(client.yml) removes the files that it wrote for an account. "
+            "Files for a cluster at another address are not removed.",
             details=(
-                "The account can connect until its copies of the key are gone, too, as all users share one "
-                "certificate.",
+                "All users share one client certificate, so an account can connect until its own copies of the key "
+                "are gone, too.",
             ),
             choices=("present", "absent"),
         ),
@@ -348,20 +357,19 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_tls",
             "bool",
             True,
-            "Whether everything that goes over the network is encrypted, and only who has a certificate is "
-            "listened to.",
+            "Whether all connections are encrypted. Only programs with a certificate of the cluster's CA can connect.",
             scope="cluster",
         ),
         Setting(
             "dask_tls_certificates",
             "str",
             "made",
-            "With V(made) the collection makes a CA and certificates on the controller, in O(dask_tls_directory).",
+            "With V(made), the collection makes a CA and certificates on the controller, in O(dask_tls_directory).",
             details=(
-                "With V(own) they are there already, in PEM form. C(ca.pem) is the CA, and C(scheduler), "
-                "C(worker) and C(client) each have a C(.pem), which may hold a chain, and a C(.key) without a "
+                "With V(own), that directory already contains them in PEM form. C(ca.pem) is the CA. C(scheduler), "
+                "C(worker) and C(client) each have a C(.pem), which may contain a chain, and a C(.key) without a "
                 "passphrase. A worker host can have its own C(workers/HOST) instead.",
-                "Each run tries them before anything is changed.",
+                "Each run tests the certificates before it changes anything.",
             ),
             choices=("made", "own"),
             scope="cluster",
@@ -370,9 +378,10 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_tls_directory",
             "path",
             "{{ hostvars[__dask_asked_host].inventory_dir | default(playbook_dir, true) }}/dask-tls",
-            "Directory on the controller for the CA and the certificates; beside the inventory unless set.",
+            "Directory on the controller for the CA and the certificates. By default, it is beside the inventory.",
             details=(
-                "Whoever has its C(ca.key) can enter the cluster. It never leaves the controller, so keep a copy.",
+                "Whoever has its C(ca.key) can connect to the cluster. The key never leaves the controller, so keep "
+                "a backup.",
             ),
             scope="cluster",
             shown_default="dask-tls",
@@ -381,7 +390,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_tls_days",
             "int",
             365,
-            "Days that new certificates are valid, more than O(dask_tls_warn_days), at most 3650. A CA is valid "
+            "Days that new certificates are valid, at most 3650, and more than O(dask_tls_warn_days). A CA is valid "
             "for 3650 days.",
             minimum=1,
             maximum=3650,
@@ -390,8 +399,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_tls_warn_days",
             "int",
             30,
-            "Days, at most 900, before a certificate expires from which on C(site.yml) renews it, or warns if it "
-            "is your own, and the report calls the cluster degraded.",
+            "Days before expiry, at most 900, from which C(site.yml) renews a certificate, or warns if it is your "
+            "own. From then on, the report calls the cluster degraded.",
             minimum=0,
             maximum=900,
         ),
@@ -399,9 +408,9 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_tls_rotation",
             "str",
             "certificates",
-            "What C(rotate_certificates.yml) renews. V(certificates), or V(authority) for a new CA and "
-            "certificates; then the previous CA stays trusted, so that clients have time to get a new "
-            "certificate, until a run with V(finish).",
+            "What C(rotate_certificates.yml) renews. V(certificates) renews the certificates. V(authority) makes a "
+            "new CA and certificates, and keeps trusting the previous CA, so that clients have time to get a new "
+            "certificate. V(finish) ends the trust in the previous CA.",
             choices=("certificates", "authority", "finish"),
         ),
     ),
@@ -410,11 +419,11 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_dashboard_proxy",
             "bool",
             False,
-            "Whether nginx stands in front of the scheduler's dashboard and asks people for a password. The "
-            "dashboard itself can be reached from the scheduler's host alone then.",
+            "Whether nginx runs in front of the scheduler's dashboard and asks for a password. The dashboard itself "
+            "then listens only on the scheduler's host.",
             details=(
-                "nginx comes from the host's distribution. Whoever turns this off again keeps it, without the "
-                "collection's site.",
+                "nginx is installed from the host's distribution. If you set this to false again, nginx stays "
+                "installed, without the collection's site.",
             ),
             scope="cluster",
         ),
@@ -422,7 +431,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_dashboard_proxy_port",
             "int",
             8443,
-            "Port of the proxy, which speaks HTTPS. nginx may use one below 1024, too.",
+            "Port of the proxy, which uses HTTPS. Ports below 1024 are possible, too.",
             minimum=1,
             maximum=65535,
             scope="cluster",
@@ -431,23 +440,23 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_dashboard_proxy_prefix",
             "str",
             "/",
-            "Path that the dashboard has behind the proxy, like V(/dask).",
+            "Path of the dashboard behind the proxy, such as V(/dask).",
             scope="cluster",
         ),
         Setting(
             "dask_dashboard_proxy_users",
             "dict",
             {},
-            "Password of everybody who may see the dashboard, by user name. Keep it in a vault.",
+            "Passwords of the dashboard's users, by user name. Keep them in a vault.",
             secret=True,
         ),
         Setting(
             "dask_dashboard_proxy_certificate",
             "path",
             "",
-            "File on the scheduler's host with the proxy's certificate, and the chain up to its CA, that browsers "
-            "trust. Reload nginx after you renew it.",
-            details=("Empty for the scheduler's own certificate.",),
+            "File on the scheduler's host with the proxy's certificate and its chain, for a CA that browsers trust. "
+            "Reload nginx after you renew it.",
+            details=("If empty, the proxy uses the scheduler's certificate.",),
         ),
         Setting(
             "dask_dashboard_proxy_key",
@@ -459,7 +468,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_dashboard_proxy_group",
             "str",
             "www-data",
-            "Group that nginx's processes run as, who read the password file; C(nginx) on Red Hat's distributions.",
+            "Group of nginx's processes, which must be able to read the password file. It is C(nginx) on Red Hat's "
+            "distributions.",
         ),
     ),
     "The firewall": (
@@ -467,12 +477,12 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_firewall",
             "str",
             "none",
-            "What keeps strangers from Dask's ports on a host. With V(nftables) a table of its own, which no "
-            "other table notices; with V(firewalld) a policy of its own, on a host where firewalld 0.9 or newer "
-            "runs. With V(none) the host is left as it is.",
+            "Firewall for Dask's ports on a host. V(nftables) adds a separate table that does not affect other "
+            "tables. V(firewalld) adds a separate policy, on a host where firewalld 0.9 or newer runs. V(none) "
+            "leaves the host as it is.",
             details=(
-                "Hosts of the cluster may connect to all of Dask's ports, O(dask_firewall_clients) to some; new "
-                "connections of anybody else are dropped. Other ports are none of its business.",
+                "Hosts of the cluster may connect to all of Dask's ports, and O(dask_firewall_clients) to some of "
+                "them. New connections from other addresses are dropped. Other ports are not affected.",
             ),
             choices=("none", "nftables", "firewalld"),
             summary="or `nftables`, `firewalld`: see Security",
@@ -481,8 +491,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_firewall_clients",
             "list",
             [],
-            "Addresses and networks, like V(10.1.0.0/16), of users, browsers and monitoring. They may connect to "
-            "the scheduler and to the dashboards and metrics; V(0.0.0.0/0) and V(::/0) are everybody.",
+            "Addresses and networks, such as V(10.1.0.0/16), of users, browsers and monitoring. They may connect to "
+            "the scheduler, the dashboards and the metrics. V(0.0.0.0/0) and V(::/0) mean everybody.",
             elements="str",
             scope="cluster",
             summary="networks of users, browsers and monitoring",
@@ -491,9 +501,9 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_firewall_peers",
             "list",
             [],
-            "Addresses and networks that count as hosts of the cluster, beside those that a run finds out. Needed "
-            "where connections between hosts come from other addresses (NAT, a second network), and for clients "
-            "with C(direct_to_workers).",
+            "Addresses and networks that count as hosts of the cluster, in addition to those that a run detects. "
+            "They are needed if connections between hosts come from other addresses (NAT, a second network), and "
+            "for clients with C(direct_to_workers).",
             elements="str",
             scope="cluster",
         ),
@@ -503,8 +513,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_scheduler_address",
             "str",
             "",
-            "Address of a scheduler that somebody else runs, like C(tcp://10.0.0.5:8786), to join the workers to.",
-            details=("The group C(dask_scheduler) is empty then.",),
+            "Address of a scheduler outside of this inventory, such as C(tcp://10.0.0.5:8786), which the workers join.",
+            details=("The group C(dask_scheduler) must then be empty.",),
             scope="cluster",
             summary="a scheduler that somebody else runs",
         ),
@@ -512,14 +522,15 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_scheduler_dashboard_url",
             "str",
             "",
-            "URL of the HTTP routes of the scheduler at O(dask_scheduler_address); empty for port 8787 of its host.",
+            "URL of the HTTP routes of the scheduler at O(dask_scheduler_address). If empty, port 8787 of its host "
+            "is used.",
             scope="cluster",
         ),
         Setting(
             "dask_scheduler_platform",
             "str",
             "linux",
-            "What the scheduler at O(dask_scheduler_address) runs on.",
+            "Operating system of the scheduler at O(dask_scheduler_address).",
             choices=("linux", "windows"),
             scope="cluster",
         ),
@@ -527,7 +538,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_windows_scheduler_max_workers",
             "int",
             100,
-            "The most worker processes that may be planned for a scheduler on Windows.",
+            "Largest number of worker processes that may be planned for a scheduler on Windows.",
             minimum=1,
         ),
     ),
@@ -536,15 +547,14 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_pools",
             "dict",
             {},
-            "Kinds of workers of a host, by a name of up to 20 small letters, digits and C(_). Each is a "
-            "dictionary of the settings that it has for itself, called as the variables that begin with "
-            "C(dask_worker_), without that - from O(dask_worker_profile) to O(dask_worker_nanny_port). What a "
-            "pool does not say, these variables say for the host.",
+            "Kinds of workers of a host, by name. A name has up to 20 small letters, digits and C(_). A pool "
+            "accepts every setting from O(dask_worker_profile) to O(dask_worker_nanny_port), without the "
+            "C(dask_worker_) prefix. Settings that it leaves out come from the variables of the host.",
             details=(
-                "A pool's workers are called C(HOST-POOL-N), their units C(dask-worker@POOL-N.service). Without "
-                "pools a host has one, whose workers are C(HOST-N) and C(dask-worker@N.service).",
-                "What is C(auto) in several pools is shared out among them in equal parts, less what the others "
-                "take; an automatic pool of profile C(io) takes one core beside others.",
+                "The workers of a pool are named C(HOST-POOL-N), and their units C(dask-worker@POOL-N.service). A "
+                "host without pools has workers C(HOST-N) with units C(dask-worker@N.service).",
+                "Pools share equally what is V(auto) in several of them, after the fixed numbers of other pools are "
+                "subtracted. An automatic pool of profile V(io) beside other pools takes one core.",
             ),
             secret=True,
             summary="several kinds of workers on a host: see Workers",
@@ -553,15 +563,15 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_pool_overrides",
             "dict",
             {},
-            "What single hosts have differently from the pools of their group. Merged over O(dask_worker_pools), "
-            "pool by pool.",
+            "Settings of single hosts that differ from the pools of their group. They are merged over "
+            "O(dask_worker_pools), pool by pool.",
             secret=True,
         ),
         Setting(
             "dask_worker_cores_reserve",
             "int",
             0,
-            "Cores left to the system, or to what else runs on the host.",
+            "Cores that are left to the system and to other programs on the host.",
             minimum=0,
             summary="cores left to the system",
         ),
@@ -569,7 +579,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_memory_reserve",
             "str",
             "auto",
-            "Memory left to the system, a size or V(auto), a tenth of it between 256 MiB and 4 GiB.",
+            "Memory that is left to the system, as a size or V(auto), which is a tenth of the memory, between 256 "
+            "MiB and 4 GiB.",
             summary="left to the system: a tenth, 256 MiB to 4 GiB",
         ),
         Setting(
@@ -584,8 +595,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             [],
             "More directories that tasks may write to, such as a shared file system. They must exist on the host.",
             details=(
-                "Tasks write to these, to the scratch directory, to the home of O(dask_user) and to a C(/tmp) of "
-                "their worker's own. They read what that user may read, but see of C(/home) only what is named "
+                "Tasks may write to these, to the scratch directory, to the home of O(dask_user) and to a private "
+                "C(/tmp). They may read what O(dask_user) may read, but below C(/home) only the directories listed "
                 "here.",
             ),
             elements="str",
@@ -596,7 +607,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "list",
             [],
             "Devices that tasks may use, such as C(/dev/fpga0). They must exist.",
-            details=("Workers of profile C(gpu) may use NVIDIA's without that.",),
+            details=("Workers of profile V(gpu) may use NVIDIA's devices in any case.",),
             elements="str",
             summary="devices that tasks may use",
         ),
@@ -604,26 +615,27 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_release_resources",
             "bool",
             True,
-            "Whether workers carry their release as a resource, C(release:) and the first part of its name, one "
-            "for each thread.",
-            details=("With it a client can send tasks to workers of one release while a cluster changes.",),
+            "Whether workers have their release as a resource, named C(release:) and the first characters of the "
+            "release's name, one for each thread.",
+            details=("With this resource, a client can send tasks to workers of one release while a cluster changes.",),
         ),
         Setting(
             "dask_error_monitor",
             "bool",
             True,
-            "Whether every task that fails is reported, once, to the journal of its worker (C(journalctl "
-            "DASK_EVENT=task-error)) and as the metric C(dask_worker_task_errors_total), and to Sentry, where "
-            "O(dask_environment_variables) has C(SENTRY_DSN).",
+            "Whether each worker reports every failed task once, to the journal (C(journalctl "
+            "DASK_EVENT=task-error)), as the metric C(dask_worker_task_errors_total) and, if "
+            "O(dask_environment_variables) has C(SENTRY_DSN), to Sentry.",
             details=(
-                "It tells the task's key, function, exception and traceback, and the types and sizes of its arguments.",
+                "A report has the task's key, function, exception and traceback, and the types and sizes of its "
+                "arguments.",
             ),
         ),
         Setting(
             "dask_error_monitor_values",
             "bool",
             False,
-            "Whether the arguments themselves are told, too. Many people read journals.",
+            "Whether a report also has the values of the arguments. Journals are often readable by many people.",
         ),
     ),
     "The workers of a host, and of its pools, which may each have their own": (
@@ -631,15 +643,15 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_profile",
             "str",
             "numeric",
-            "The work that workers are for, which says into how many processes V(auto) cuts a host's cores.",
+            "Kind of work, which decides into how many processes V(auto) divides a host's cores.",
             details=(
-                "V(numeric) is for NumPy, pandas and the like, whose tasks release Python's lock - one process "
-                "for each NUMA node, a thread for each core.",
-                "V(python) is for pure Python - a process with one thread for each core, as far as memory has 512 "
-                "MiB for each.",
-                "V(mixed) has about as many processes as threads in each, as C(LocalCluster) does.",
-                "V(io) is for tasks that wait for networks and disks - four threads for each core, 32 in a "
-                "process at most.",
+                "V(numeric) is for NumPy, pandas and similar libraries, whose tasks release Python's global lock "
+                "(GIL) - one process for each NUMA node, and a thread for each core.",
+                "V(python) is for pure Python - a process with one thread for each core, if each has 512 MiB of "
+                "memory.",
+                "V(mixed) has about as many processes as threads in each process, as C(LocalCluster) does.",
+                "V(io) is for tasks that wait for networks and disks - four threads for each core, and at most 32 "
+                "in a process.",
                 "V(gpu) has one worker with one thread for each GPU.",
             ),
             choices=("numeric", "python", "mixed", "io", "gpu"),
@@ -650,7 +662,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_count",
             "str",
             "auto",
-            "Worker processes, a number or V(auto), which follows from the profile.",
+            "Number of worker processes, or V(auto) for the number of the profile.",
             scope="pool",
             summary="worker processes on a host, by the profile",
         ),
@@ -658,7 +670,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_threads",
             "str",
             "auto",
-            "Threads of a worker, a number or V(auto), which shares out the cores.",
+            "Number of threads of a worker, or V(auto) to divide the cores among the workers.",
             scope="pool",
             summary="threads of each; `auto` shares out the cores",
         ),
@@ -666,9 +678,9 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_memory",
             "str",
             "auto",
-            "Memory limit of a worker, a size like V(4GiB) or V(auto), which shares out the host's memory less "
-            "the reserve.",
-            details=("The unit's C(MemoryMax) is a tenth above it.",),
+            "Memory limit of a worker, as a size like V(4GiB), or V(auto) to divide the host's memory, less the "
+            "reserve.",
+            details=("The unit's C(MemoryMax) is a tenth above this limit.",),
             scope="pool",
             summary="limit of each; `auto` shares out the memory",
         ),
@@ -676,7 +688,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_resources",
             "dict",
             {},
-            "Abstract resources of a worker, by name. With them a client can send tasks to workers that have them.",
+            "Abstract resources of a worker, by name. A client can send tasks to workers that have a resource.",
             scope="pool",
             summary="abstract resources, like `{LICENSE: 1}`",
         ),
@@ -684,7 +696,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_environment_variables",
             "dict",
             {},
-            "Environment variables of workers alone, which win over O(dask_environment_variables).",
+            "Environment variables of workers alone, which override O(dask_environment_variables).",
             secret=True,
             scope="pool",
         ),
@@ -692,8 +704,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_arguments",
             "list",
             [],
-            "More arguments of C(dask worker), or of O(dask_worker_command). The host's own Dask is asked whether "
-            "it knows them before anything is restarted.",
+            "More arguments of C(dask worker), or of O(dask_worker_command). Before anything is restarted, the "
+            "host's own Dask checks that it knows them.",
             details=(
                 "Arguments that follow from other variables, such as C(--contact-address) or C(--nanny), are rejected.",
             ),
@@ -704,8 +716,9 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_nanny",
             "bool",
             False,
-            "Whether a nanny process watches over each worker. Without one systemd does it, faster and with less "
-            "memory, and the watchdog looks at the worker itself. Plugins that need a nanny are rejected then.",
+            "Whether a nanny process supervises each worker. Without a nanny, systemd restarts the worker, faster "
+            "and with less memory, and the watchdog checks the worker itself. Plugins that need a nanny are then "
+            "rejected.",
             scope="pool",
             summary="a nanny process beside each worker",
         ),
@@ -713,11 +726,10 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_lifetime",
             "str",
             "",
-            "A duration, such as V(12 hours), after which a worker is drained and started anew; empty for never. "
-            "It helps against memory that libraries do not give back.",
+            "Duration, such as V(12 hours), after which a worker is drained and restarted; empty for never. It "
+            "helps against memory that libraries do not free.",
             details=(
-                "Unlike C(dask worker --lifetime) it lets running tasks finish, for O(dask_worker_drain_timeout) "
-                "at most.",
+                "Unlike with C(dask worker --lifetime), running tasks can finish within O(dask_worker_drain_timeout).",
             ),
             scope="pool",
         ),
@@ -725,40 +737,40 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_lifetime_stagger",
             "str",
             "",
-            "A duration by which lifetimes differ at random, so that workers do not all start anew at once. It "
-            "must be shorter than O(dask_worker_lifetime).",
+            "Duration by which lifetimes differ at random, so that workers do not all restart at once. It must be "
+            "shorter than O(dask_worker_lifetime).",
             scope="pool",
         ),
         Setting(
             "dask_worker_cpus",
             "str",
             "",
-            "The CPUs that workers are kept to, such as V(0-3,8); empty for all.",
+            "CPUs that workers may use, such as V(0-3,8); empty for all.",
             scope="pool",
         ),
         Setting(
             "dask_worker_numa_node",
             "str",
             "",
-            "The NUMA node to whose CPUs workers are kept, and whose memory they prefer, or V(auto), which "
-            "spreads them over all nodes; empty for none.",
+            "NUMA node whose CPUs workers use, and whose memory they prefer. V(auto) spreads workers over all "
+            "nodes; empty for no restriction.",
             scope="pool",
         ),
         Setting(
             "dask_worker_gpus",
             "raw",
             "auto",
-            "The GPUs of profile C(gpu) - V(auto) for those that the host shows, their number, or a list of what "
-            "C(CUDA_VISIBLE_DEVICES) calls them.",
-            details=("On hosts with several NUMA nodes a worker is kept to the CPUs of its GPU's.",),
+            "GPUs of profile V(gpu) - V(auto) for those that the host has, their number, or a list of their names "
+            "for C(CUDA_VISIBLE_DEVICES).",
+            details=("On hosts with several NUMA nodes, a worker uses the CPUs beside its GPU.",),
             scope="pool",
         ),
         Setting(
             "dask_worker_command",
             "str",
             "dask worker",
-            "What a worker is started by. V(dask cuda worker) is for profile C(gpu) and wants dask-cuda in the "
-            "lock; it always has a nanny.",
+            "Command that starts a worker. V(dask cuda worker) is for profile V(gpu), needs dask-cuda in the lock "
+            "file, and always has a nanny.",
             choices=("dask worker", "dask cuda worker"),
             scope="pool",
         ),
@@ -766,15 +778,15 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_interface",
             "raw",
             "",
-            "Network interface at whose IPv4 address workers listen; empty for where all services of the host do. "
-            "In a pool of profile C(gpu), it may be a list with one for each GPU.",
+            "Network interface at whose IPv4 address workers listen. If empty, they listen where the other services "
+            "of the host do. In a pool of profile V(gpu), it may be a list with one interface for each GPU.",
             scope="pool",
         ),
         Setting(
             "dask_worker_scratch_directory",
             "path",
             "/var/lib/dask/scratch",
-            "Directory that workers spill to.",
+            "Directory to which workers spill data.",
             scope="pool",
             summary="where workers spill to; made where it is missing",
         ),
@@ -782,7 +794,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_port",
             "int",
             8800,
-            "Port of the first worker; the others follow, also those of other pools with the same first port.",
+            "Port of the first worker. The next workers have the next ports, also those of other pools with the "
+            "same first port.",
             minimum=1,
             maximum=65535,
             scope="pool",
@@ -791,7 +804,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_dashboard_port",
             "int",
             8900,
-            "Port of the first worker's dashboard and HTTP routes; the others follow.",
+            "Port of the first worker's dashboard and HTTP routes. The next workers have the next ports.",
             minimum=1,
             maximum=65535,
             scope="pool",
@@ -800,7 +813,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_nanny_port",
             "int",
             9000,
-            "Port of the first worker's nanny, if there is one; the others follow.",
+            "Port of the first worker's nanny, if there is one. The next nannies have the next ports.",
             minimum=1,
             maximum=65535,
             scope="pool",
@@ -811,8 +824,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_drain_timeout",
             "int",
             300,
-            "Seconds that a worker that is stopped, by whomever, may take to finish its tasks and to hand over "
-            "its data. Then it stops anyway, and its journal says what it gave up.",
+            "Seconds that a stopping worker has to finish its tasks and to hand over its data. Then it stops "
+            "anyway, and its journal lists what was lost.",
             minimum=0,
             summary="seconds that a stopping worker may take",
         ),
@@ -820,8 +833,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_serial",
             "raw",
             1,
-            "Worker hosts that are restarted at a time - a number, a percentage, or a list of them, as C(serial) "
-            "of a play takes.",
+            "Worker hosts that are restarted at the same time - a number, a percentage, or a list of them, as in "
+            "C(serial) of a play.",
             details=("Set it for all hosts, or with C(-e).",),
             summary="worker hosts restarted at a time, like `20%`",
         ),
@@ -829,29 +842,30 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_trial",
             "bool",
             True,
-            "Whether the scheduler of a changed release, and one worker of each pool without GPUs, are started "
-            "once beside what runs, with other ports, before anything is stopped. If one does not come up, the "
-            "run fails and what runs is left as it is.",
-            details=("They have C(DASKOPS_TRIAL=1) in their environment, by which a preload module can tell.",),
+            "Whether a trial precedes the change of a release. The scheduler of the new release, and one worker of "
+            "each pool without GPUs, are started once on other ports, beside the running services. If one of them "
+            "fails to start, the run fails and the running services are not changed.",
+            details=(
+                "They have C(DASKOPS_TRIAL=1) in their environment, so that a preload module can detect a trial.",
+            ),
             summary="a changed release is started beside what runs first",
         ),
         Setting(
             "dask_rollback_on_failure",
             "bool",
             True,
-            "Whether a scheduler, or a batch of worker hosts, that fails is put back on the release that it ran "
-            "before.",
+            "Whether a failed scheduler, or a failed batch of worker hosts, is put back on its previous release.",
             summary="a failed change is put back",
         ),
         Setting(
             "dask_keep_releases",
             "int",
             3,
-            "Releases that stay on a host, the current one included, and their environments; C(rollback.yml) goes "
-            "back through them. One that a process uses stays in any case.",
+            "Number of releases that stay on a host, with their environments and including the current release. "
+            "C(rollback.yml) can return to them. A release that a process uses always stays.",
             details=(
-                "So many environments that were built ahead, with C(--tags environment), stay as well until a "
-                "release runs them.",
+                "The same number of environments that were built ahead, with C(--tags environment), stay until a "
+                "release uses them.",
             ),
             minimum=1,
             summary="releases that stay on a host, with environments",
@@ -860,9 +874,9 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_scheduler_restart",
             "str",
             "idle",
-            "When a scheduler that runs another release than it should is restarted. With V(idle) once it has no "
-            "work; if it has some until O(dask_scheduler_idle_timeout) is over, it is left to the next run. With "
-            "V(now) at once, which loses whatever clients compute.",
+            "When to restart a scheduler whose release changed. With V(idle), the run waits up to "
+            "O(dask_scheduler_idle_timeout) until the scheduler has no work, and otherwise leaves the restart to "
+            "the next run. With V(now), it restarts the scheduler at once, which loses the work of clients.",
             choices=("idle", "now"),
             summary="or `now`, which loses what clients compute",
         ),
@@ -870,7 +884,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_scheduler_idle_timeout",
             "int",
             300,
-            "Seconds to wait for a scheduler without work.",
+            "Seconds to wait until the scheduler has no work.",
             minimum=0,
             summary="seconds to wait for a scheduler without work",
         ),
@@ -880,14 +894,14 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_open_files",
             "int",
             65536,
-            "Open files that a service may have.",
+            "Largest number of open files of a service.",
             minimum=256,
         ),
         Setting(
             "dask_process_limit",
             "int",
             4096,
-            "Processes and threads that a service may have, those of its tasks included.",
+            "Largest number of processes and threads of a service, including those of its tasks.",
             minimum=64,
         ),
         Setting(
@@ -896,9 +910,9 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             60,
             "Seconds after which systemd restarts a service that hangs.",
             details=(
-                "A worker without a nanny that is busy may be silent for C(distributed.scheduler.worker-ttl) "
-                "longer, because a task may hold Python's global lock (GIL). It is restarted in time where its "
-                "event loop does not run although the lock is free.",
+                "A busy worker without a nanny may be silent for C(distributed.scheduler.worker-ttl) longer, "
+                "because a task may hold Python's global lock (GIL). If the lock is free but the event loop does "
+                "not run, the worker is restarted after this time alone.",
             ),
             minimum=1,
         ),
@@ -906,14 +920,14 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_start_timeout",
             "int",
             120,
-            "Seconds that a host's services may take until they serve.",
+            "Seconds that a host's services have to start.",
             minimum=1,
         ),
         Setting(
             "dask_health_timeout",
             "int",
             60,
-            "Seconds that the cluster may take to become healthy at the end of a run.",
+            "Seconds that the cluster has to become healthy at the end of a run.",
             minimum=0,
         ),
     ),
@@ -922,10 +936,10 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_lock_timeout",
             "int",
             120,
-            "Seconds that a run waits for the end of another run that changes the same cluster, also from another "
-            "controller. Then it fails, names the user, controller, command and start of the other run, and has "
-            "changed nothing.",
-            details=("Runs that only look, such as C(status.yml) and C(--check), wait for no other run.",),
+            "Seconds to wait for another run that changes the same cluster, also from another controller. After "
+            "this time, the run fails without changes, and names the user, controller, command and start of the "
+            "other run.",
+            details=("Runs that only look, such as C(status.yml) and C(--check), do not wait.",),
             minimum=0,
             summary="seconds to wait for another run on the same cluster",
         ),
