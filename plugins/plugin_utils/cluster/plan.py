@@ -136,7 +136,7 @@ def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
 
 def scratch_directories(pools: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
     """The scratch directories by the names of the settings, each once."""
-    found = {}
+    found: dict[str, list[str]] = {}
     for pool, about in pools.items():
         if [about["scratch_directory"]] not in found.values():
             found[where(pool, "scratch_directory")] = [about["scratch_directory"]]
