@@ -5,32 +5,24 @@
 
 from __future__ import annotations
 
-from ansible.plugins.action import ActionBase
+from typing import Any
+
+from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.inventory import is_needed, problems
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import evaluation_of, variables_of
 
 
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """See the documentation of the module of the same name."""
 
     _requires_connection = False
-    _supports_check_mode = True
 
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
-        dummy, arguments = self.validate_argument_spec(
-            {
-                "scheduler_address": {"type": "str", "default": ""},
-                "scheduler_platform": {"type": "str", "default": "linux"},
-                "tls": {"type": "bool", "default": True},
-                "dashboard_proxy": {"type": "bool", "default": False},
-            }
-        )
+    def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         groups = task_vars["groups"]
         hosts = [host for group in ("dask_scheduler", "dask_workers") for host in groups.get(group, [])]
         evaluation = evaluation_of(self._templar)
-        read = {}
+        read: dict[str, dict[str, Any]] = {}
         for host, variables in variables_of(hosts, task_vars["hostvars"]).items():
             values, errors = evaluation.values([name for name in variables if is_needed(str(name))], variables)
             # A host that Ansible cannot connect to is like no other; Ansible reports the error when it connects.
@@ -43,4 +35,4 @@ class ActionModule(ActionBase):
             arguments["tls"],
             arguments["dashboard_proxy"],
         )
-        return refuse(result, found)
+        return refuse({}, found)

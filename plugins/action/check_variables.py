@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from ansible.plugins.action import ActionBase
+from typing import Any
+
+from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import GROUPS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.names import PREFIX
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
@@ -14,20 +16,18 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import re
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import evaluation_of, variables_of
 
 
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """See the documentation of the module of the same name."""
 
     _requires_connection = False
-    _supports_check_mode = True
 
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
+    def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         hosts = [host for group in GROUPS for host in task_vars["groups"].get(group, [])]
         evaluation = evaluation_of(self._templar)
-        read = {}
+        read: dict[str, tuple[dict[str, Any], dict[str, str]]] = {}
         for host, variables in variables_of(hosts, task_vars["hostvars"]).items():
             names = [name for name in variables if str(name).startswith(PREFIX)]
             values, errors = evaluation.values([name for name in names if name in SETTINGS], variables)
             unknown = dict.fromkeys(name for name in names if name not in SETTINGS)
             read[host] = ({**values, **unknown}, {name: str(error) for name, error in errors.items()})
-        return refuse(result, problems(read, task_vars["ansible_play_hosts_all"]))
+        return refuse({}, problems(read, task_vars["ansible_play_hosts_all"]))

@@ -8,10 +8,10 @@ from __future__ import annotations
 import functools
 import ipaddress
 import socket
+from typing import Any
 
-from ansible.plugins.action import ActionBase
+from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import plain
 
 FAMILIES = {"ipv4": 4, "ipv6": 6}
 
@@ -113,19 +113,16 @@ def plan(hosts, others, closed, peers, clients):
     return {"cluster": networks, "clients": by_family(clients)}, problems
 
 
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """See the documentation of the module of the same name."""
 
     _requires_connection = False
-    _supports_check_mode = True
 
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
-        arguments, hostvars = self._task.args, task_vars["hostvars"]
+    def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        hostvars = task_vars["hostvars"]
         names = {host: hostvars[host].get("ansible_host", host) for host in arguments["others"]}
         others = {host: functools.partial(resolve, name) for host, name in names.items()}
         networks, problems = plan(
-            arguments["hosts"], others, arguments["closed"], plain(arguments["peers"]), plain(arguments["clients"])
+            arguments["hosts"], others, arguments["closed"], arguments["peers"], arguments["clients"]
         )
-        result.update(networks)
-        return refuse(result, problems)
+        return refuse(dict(networks), problems)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Iterator, Mapping
 
-from ansible.plugins.action import ActionBase
+from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
 
@@ -89,15 +89,12 @@ def told(hosts: Mapping[str, Mapping[str, Any]], targets: Mapping[str, Mapping[s
     yield "Set the variables back, too: with those of now, site.yml makes the change again."
 
 
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """See the documentation of the module of the same name."""
 
     _requires_connection = False
-    _supports_check_mode = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result = super().run(tmp, task_vars)
-        targets, problems = way_back(self._task.args["hosts"])
-        result["releases"] = targets
-        result["told"] = [] if problems else list(told(self._task.args["hosts"], targets))
-        return refuse(result, problems)
+    def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        targets, problems = way_back(arguments["hosts"])
+        lines = [] if problems else list(told(arguments["hosts"], targets))
+        return refuse({"releases": targets, "told": lines}, problems)

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from ansible.plugins.action import ActionBase
+from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.blame import condensed, sentence
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import set_by_user
@@ -54,22 +55,17 @@ def explain(host, release, failure, settings):
     )
 
 
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """See the documentation of the module of the same name."""
 
-    _supports_check_mode = True
-
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
-        arguments = plain(self._task.args)
-        settings = set_by_user(Settings.of(arguments.pop("settings")), arguments.pop("kinds"))
-        tried = (["dask-scheduler.service"] if arguments.get("scheduler") else []) + arguments.get("workers", [])
-        result["msg"] = f"Tried: {', '.join(tried)} of release {arguments['release']}."
+    def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        settings = set_by_user(Settings.of(plain(arguments.pop("settings"))), arguments.pop("kinds"))
+        tried = ["dask-scheduler.service"] * arguments["scheduler"] + arguments["workers"]
         if self._task.check_mode:
-            return {**result, "changed": False, "msg": f"Would be tried beside what runs: {', '.join(tried)}."}
-        answer = self._execute_module("daskops.cluster.trial", module_args=arguments, task_vars=task_vars)
+            return {"changed": False, "msg": f"Would be tried beside what runs: {', '.join(tried)}."}
+        answer = self.execute(arguments, task_vars)
         failure = answer.pop("failure", None)
         if failure:
             said = explain(task_vars["inventory_hostname"], arguments["release"], failure, settings)
-            return {**result, "changed": False, "failed": True, "unit": failure["unit"], "msg": said}
-        return {**result, **answer}
+            return {"changed": False, "failed": True, "unit": failure["unit"], "msg": said}
+        return {"msg": f"Tried: {', '.join(tried)} of release {arguments['release']}.", **answer}
