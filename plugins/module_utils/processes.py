@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 #: Bytes of a process's environment that are read. Linux allows more than one can have by its start, not by its own doing.
 ENVIRONMENT = 8 * 1024**2
@@ -14,7 +15,7 @@ ENVIRONMENT = 8 * 1024**2
 RELEASE = re.compile(r"[0-9A-Za-z_.-]{1,64}")
 
 
-def running_release(pid):
+def running_release(pid: int | str) -> str | None:
     """The release that a process was started from.
 
     Parameters
@@ -39,7 +40,7 @@ def running_release(pid):
     return None
 
 
-def running_services(states):
+def running_services(states: Mapping[str, Mapping[str, str]]) -> dict[str, str | None]:
     """The services that run, or that fail and are started again and again.
 
     Parameters

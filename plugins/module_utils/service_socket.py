@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import socket
 import time
+from typing import Any
 
 from .scheduler_answers import parse_json
 
@@ -21,7 +22,7 @@ SOCKET = "control.sock"
 MAX_BYTES = 4 * 2**20
 
 
-def ask(path, command, timeout):
+def ask(path: str, command: str, timeout: float) -> Any:
     """The JSON that a service answers to a command.
 
     Parameters
@@ -47,6 +48,7 @@ def ask(path, command, timeout):
         sock.connect(path)
         sock.sendall(f"{command}\n".encode())
         while True:
+            piece: bytes | None
             try:
                 sock.settimeout(max(0.001, deadline - time.monotonic()))  # 0 would mean not to wait at all
                 piece = sock.recv(65536)

@@ -72,7 +72,7 @@ def connection(host: str, variables: Mapping[str, Any]) -> tuple[str, ...]:
 def is_address(text: str) -> bool:
     """Whether a text is the address of a scheduler."""
     found = re.fullmatch(r"[a-z]+://(?:[\w.-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", text)
-    return bool(found) and 0 < int(found.group(1)) < 65536
+    return found is not None and 0 < int(found.group(1)) < 65536
 
 
 def _wrong_address(address: str, tls: bool, dashboard_proxy: bool) -> Iterator[Problem]:

@@ -167,8 +167,8 @@ def meant(name: str, known: Iterable[str]) -> str:
         if _words(ours) == _words(name):
             return ours
     bare = re.sub(r"\W", "_", name.lower()).removeprefix(PREFIX)
-    if ours := _BY_NAME.get(bare) or _BY_NAME.get(bare.removeprefix("worker_")):
-        return ours
+    if by_meaning := _BY_NAME.get(bare) or _BY_NAME.get(bare.removeprefix("worker_")):
+        return by_meaning
     for whose in ("worker_", "scheduler_", "environment_"):
         if f"{PREFIX}{whose}{bare}" in known:
             return f"{PREFIX}{whose}{bare}"
