@@ -204,10 +204,8 @@ class Run:
         self.changed = {
             host: int(number) for host, number in re.findall(r"^(\S+)\s+: ok=.*changed=(\d+)", output, re.MULTILINE)
         }
-        counted = output.partition("MODULE EXECUTIONS")[2]
-        self.executions = {
-            host: int(number) for host, number in re.findall(r"^(\S+)\s+: (\d+)$", counted, re.MULTILINE)
-        }
+        counted = output.partition("REMOTE COMMANDS")[2]
+        self.commands = {host: int(number) for host, number in re.findall(r"^(\S+)\s+: (\d+)$", counted, re.MULTILINE)}
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,12 @@ import os
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
-from ansible_collections.daskops.cluster.plugins.module_utils.releases import is_secret
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
+    is_secret,
+    manifest_text,
+    tree_digest,
+)
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide import is_staged
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import (
     ROOT,
@@ -33,7 +38,9 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        arguments = plain(self._task.args)
+        # What was seen is much, and has no vaulted texts in it.
+        arguments = plain({name: value for name, value in self._task.args.items() if name != "seen"})
+        seen = self._task.args.get("seen", {})
         settings, kinds, plan = Settings.of(arguments["settings"]), arguments["kinds"], arguments["plan"]
         variables = user_environment_variables(settings, kinds)
         files = _merged(file for entry in release_files(settings, kinds, plan) for file in self._read(entry, task_vars))
@@ -56,9 +63,18 @@ class ActionModule(ActionBase):
             # Apart, so that Ansible shows them at no verbosity.
             "secret_files": {file["path"]: file["content"] for file in files if is_secret(file["path"])},
         }
-        result.update(
-            self._execute_module("daskops.cluster.release", module_args=module_arguments, task_vars=task_vars)
-        )
+        shipped = {
+            **module_arguments["files"],
+            **module_arguments["secret_files"],
+            "manifest.json": manifest_text(manifest),
+        }
+        environment = os.path.join(arguments["home"], "environments", arguments["environment"])
+        if is_staged(seen, tree_digest(shipped, environment)):
+            result.update(changed=False, untried=[])
+        else:
+            result.update(
+                self._execute_module("daskops.cluster.release", module_args=module_arguments, task_vars=task_vars)
+            )
         if result.get("failed"):
             return result
         present = arguments.get("present", {})

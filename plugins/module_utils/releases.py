@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import glob
+import hashlib
 import json
 import os
 import re
@@ -88,6 +89,30 @@ def read_units(home: str, release: Mapping[str, Any]) -> dict[str, dict[str, str
         kind: {path: read(os.path.join(root, path)) for path in paths}
         for kind, paths in release["unit_digests"].items()
     }
+
+
+def read_tree(directory: str) -> dict[str, str]:
+    """Content of the files below ``directory``, by relative path; links are not followed."""
+    files = {}
+    for parent, directories, names in os.walk(directory):
+        directories[:] = [name for name in directories if name != "__pycache__"]  # of a module that root has run
+        for name in names:
+            path = os.path.join(parent, name)
+            if os.path.islink(path):
+                continue
+            with open(path, encoding="utf-8", errors="replace") as file:
+                files[os.path.relpath(path, directory)] = file.read()
+    return files
+
+
+def manifest_text(manifest: Mapping[str, Any]) -> str:
+    """The content of the file ``manifest.json``."""
+    return json.dumps(manifest, indent=1, sort_keys=True) + "\n"
+
+
+def tree_digest(files: Mapping[str, str], environment: str) -> str:
+    """A short name of a release's files (content by relative path) and of the directory that its environment leads to."""
+    return hashlib.sha256(json.dumps([environment, files], sort_keys=True).encode()).hexdigest()[:32]
 
 
 def text(value: Any) -> str:

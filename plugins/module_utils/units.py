@@ -15,6 +15,12 @@ from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import l
 
 SYSTEMD = "/etc/systemd/system"
 
+#: Where a unit is kept as it was until it stops. Its files come before those of a template; they go with a reboot.
+KEPT = "/run/systemd/system"
+
+#: The unit that the system starts at boot, and that starts the others, by kind.
+BOOT = {"scheduler": "dask-scheduler.service", "worker": "dask-workers.target"}
+
 #: Where a unit's own directory is while it runs, ``dask-scheduler`` or ``dask-worker-INSTANCE``.
 RUNTIME_DIRECTORIES = "/run"
 

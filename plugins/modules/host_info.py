@@ -272,6 +272,8 @@ current:
   description:
     - The release that the host was last told to run, with its C(id), C(environment), C(services) and C(units), and when it
       was C(staged).
+    - C(content) is a digest of its files and its environment's path. C(settled) lists the kinds of service that have served
+      with it, whose files for systemd are its own, and which start at boot.
     - Empty if there is none.
   type: dict
   returned: always
@@ -383,14 +385,20 @@ from ansible_collections.daskops.cluster.plugins.module_utils.processes import r
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     read_environment,
     read_releases,
+    read_tree,
     read_units,
     read_usable_environment,
+    tree_digest,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.restarts import OTHER_UNIT
 from ansible_collections.daskops.cluster.plugins.module_utils.takeover import old_peers
 from ansible_collections.daskops.cluster.plugins.module_utils.units import (
+    BOOT,
+    KEPT,
+    SystemctlError,
     kind_of,
     same_unit,
+    show_units,
     shown_services,
     unit_digests,
     unit_files,
@@ -645,6 +653,29 @@ def described(home: str, release: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: release[key] for key in ("id", "environment", "staged", "served", "services")}, "units": units}
 
 
+def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells the controller that there is nothing to stage or switch: ``content`` and ``settled``, see `current`."""
+    if not release:
+        return {}
+    path = os.path.join(home, "releases", release["id"])
+    try:
+        content = tree_digest(read_tree(path), os.readlink(os.path.join(path, "environment")))
+        shown = show_units(module, ["ActiveState", "UnitFileState"], sorted(BOOT.values()))
+    except (OSError, SystemctlError):
+        return {"content": "", "settled": []}
+    starts = {unit: (about["ActiveState"], about["UnitFileState"]) for unit, about in shown.items()}
+    kept = glob.glob(os.path.join(KEPT, "dask-worker@*"))
+    settled = [
+        kind
+        for kind, units in release["units"].items()
+        if kind in release["served"]
+        and starts.get(BOOT[kind]) == ("active", "enabled")
+        and unit_files(kind) == units
+        and not (kind == "worker" and kept)
+    ]
+    return {"content": content, "settled": settled}
+
+
 def versions(
     environments: str, runs: Mapping[str, str | None], current: Mapping[str, Any], releases: Releases
 ) -> list[dict[str, Any]]:
@@ -798,6 +829,7 @@ def main() -> None:
     home = module.params["home"]
     releases = read_releases(home)
     current = releases.get(current_release(home), {})
+    about_current = described(home, current)
     states = shown_services(module) if os.path.isdir(SYSTEMD) else {}
     runs = running(states, releases)
     scheduler = (runs.get("dask-scheduler.service") or "").replace(OTHER_UNIT, "")
@@ -831,7 +863,7 @@ def main() -> None:
         running=runs,
         scheduler_environment=release_of("dask-scheduler.service", scheduler, releases).get("environment", ""),
         serving=described(home, serving(scheduler, current, releases)),
-        current=described(home, current),
+        current={**about_current, **current_state(module, home, about_current)},
         previous=described(home, releases.get(current.get("previous", ""), {})),
         unfinished=unfinished(current, releases),
         account=account(module.params["user"]),

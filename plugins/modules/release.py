@@ -33,6 +33,12 @@ options:
     description: Id of the environment that the release runs.
     type: str
     required: true
+  seen:
+    description:
+      - What M(daskops.cluster.host_info) returned for the host. Nothing is sent to a host that already has this release.
+      - Read on the controller alone.
+    type: dict
+    default: {}
   environment_built:
     description: Whether the same run builds the environment, so that check mode does not miss it.
     type: bool
@@ -138,6 +144,8 @@ from ansible_collections.daskops.cluster.plugins.module_utils.history import not
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     VALIDATOR,
     is_secret,
+    manifest_text,
+    read_tree,
     set_aside,
     untried,
 )
@@ -148,20 +156,6 @@ from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import p
 NO_SECRETS = ("asyncio", "auto", "false", "none", "null", "snappy", "tornado", "true", "uvloop", "zlib", "zstd")
 #: Seconds for what should only define something.
 TIMEOUT = 60
-
-
-def read_tree(directory: str) -> dict[str, str]:
-    """Content of the files below ``directory``, by relative path; links are not followed."""
-    files = {}
-    for parent, directories, names in os.walk(directory):
-        directories[:] = [name for name in directories if name != "__pycache__"]  # of a module that root has run
-        for name in names:
-            path = os.path.join(parent, name)
-            if os.path.islink(path):
-                continue
-            with open(path, encoding="utf-8", errors="replace") as file:
-                files[os.path.relpath(path, directory)] = file.read()
-    return files
 
 
 def write_tree(directory: str, files: Mapping[str, str]) -> None:
@@ -421,7 +415,7 @@ def stage(module: AnsibleModule) -> None:
     files = {
         **module.params["files"],
         **module.params["secret_files"],
-        "manifest.json": json.dumps(manifest, indent=1, sort_keys=True) + "\n",
+        "manifest.json": manifest_text(manifest),
     }
     environment = os.path.join(home, "environments", manifest["environment"])
     link = os.path.join(final, "environment")

@@ -69,6 +69,12 @@ options:
     description: Whether this is a way back. Then the release that is left is not noted as the one before.
     type: bool
     default: false
+  seen:
+    description:
+      - What M(daskops.cluster.host_info) returned for the host. Nothing is sent to a host whose services run the release.
+      - Read on the controller alone.
+    type: dict
+    default: {}
   hint:
     description: What to look at, besides the journal, if a service does not come up.
     type: str
@@ -129,6 +135,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.replacement import
 from ansible_collections.daskops.cluster.plugins.module_utils.restarts import OTHER_UNIT, changes
 from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import explain, reported
 from ansible_collections.daskops.cluster.plugins.module_utils.units import (
+    KEPT,
     SYSTEMD,
     UNIT,
     SystemctlError,
@@ -139,9 +146,6 @@ from ansible_collections.daskops.cluster.plugins.module_utils.units import (
     unit_files,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable
-
-#: Where a unit is kept as it was until it stops. Its files come before those of a template; they go with a reboot.
-KEPT = "/run/systemd/system"
 
 TEMPLATE = "dask-worker@.service"
 

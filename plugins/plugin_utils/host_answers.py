@@ -78,13 +78,15 @@ def having(**checks):
 
 
 NAME = text(r"[\w.@:+-]*")
-RELEASE = having(
-    id=NAME,
-    environment=NAME,
-    staged=number,
-    services=mapping(mapping(NAME)),
-    units=mapping(mapping(text())),
-)
+_OF_RELEASES = {
+    "id": NAME,
+    "environment": NAME,
+    "staged": number,
+    "services": mapping(mapping(NAME)),
+    "units": mapping(mapping(text())),
+}
+RELEASE = having(**_OF_RELEASES)
+CURRENT = having(**_OF_RELEASES, content=NAME, settled=listed(NAME))
 ENVIRONMENT = having(python=text(r"[\w.+]*"), packages=mapping(text(r"[\w.+!-]*")))
 
 
@@ -118,7 +120,7 @@ CHECKS = {
     "worker_addresses": mapping(address),
     "route": listed(address),
     "firewall": having(usable=listed(NAME), installed=listed(NAME), loaded=flag, cluster=listed(network)),
-    "current": RELEASE,
+    "current": CURRENT,
     "previous": RELEASE,
     "unfinished": number,
     "running": mapping(optional(text(r"[\w.-]+( \(another unit\))?"))),

@@ -83,6 +83,8 @@ def main():
                 print(unit)
     elif command == "enable":
         state["enabled"].extend(units)
+    elif command == "disable":
+        state["enabled"] = [unit for unit in state["enabled"] if unit not in units]
     elif command in ("start", "stop"):
         for unit in units:
             {"start": start, "stop": stop}[command](state, unit)

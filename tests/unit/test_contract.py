@@ -169,6 +169,7 @@ def test_documentation_parses_and_is_complete(module):
 OF_THE_ACTION = {
     "environment": {"current", "packages", "present"},
     "host_info": {"optional"},
+    "services": {"seen"},
     "trial": {"kinds", "settings"},
 }
 

@@ -10,6 +10,8 @@ from ansible_collections.daskops.cluster.plugins.filter.by_host import by_host
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide import (
     SCHEDULER,
     expected_workers,
+    is_staged,
+    runs_release,
     scheduler_is_older,
     scheduler_is_pending,
     services_to_try,
@@ -27,6 +29,41 @@ def test_units_that_run_something_else_are_restarted():
     assert units_to_restart(running, {ONE: "w", TWO: "w"}, "worker") == [TWO]
     assert units_to_restart(running, {TWO: ""}, "worker") == [ONE]
     assert units_to_restart({}, {ONE: "w"}, "worker") == []
+
+
+# One look
+
+
+def settled(**changed):
+    """What is seen of a host that runs release ``r`` with content ``c``."""
+    current = {"id": "r", "content": "c", "settled": ["worker"], "services": {"worker": {ONE: "w", TWO: "w"}}}
+    current.update({name: value for name, value in changed.items() if name in current})
+    running = changed.get("running", {SCHEDULER: "s", ONE: "w", TWO: "w"})
+    return {"current": current, "running": running, "unfinished": changed.get("unfinished", 0)}
+
+
+def test_release_is_staged():
+    assert is_staged(settled(), "c")
+    assert not is_staged({}, "c")
+    assert not is_staged({**settled(), "current": {}}, "c")
+    assert not is_staged(settled(), "d")
+    assert not is_staged(settled(content=""), "c")
+    assert not is_staged(settled(settled=[]), "c")
+    assert not is_staged(settled(unfinished=1_800_000_000), "c")
+
+
+def test_services_that_run_the_release_are_left_alone():
+    wanted = {ONE: "w", TWO: "w"}
+    assert runs_release(settled(), "r", "worker", wanted)
+    assert not runs_release({}, "r", "worker", wanted)
+    assert not runs_release({**settled(), "current": {}}, "r", "worker", wanted)
+    assert not runs_release(settled(), "q", "worker", wanted)
+    assert not runs_release(settled(settled=["scheduler"]), "r", "worker", wanted)
+    assert not runs_release(settled(), "r", "worker", {ONE: "w"})
+    assert not runs_release(settled(), "r", "worker", {**wanted, "dask-worker@3.service": "w"})
+    assert not runs_release(settled(running={ONE: "w", TWO: None}), "r", "worker", wanted)
+    assert not runs_release(settled(running={ONE: "w", TWO: "w (another unit)"}), "r", "worker", wanted)
+    assert not runs_release(settled(running={}), "r", "worker", wanted)
 
 
 # The scheduler

@@ -47,7 +47,7 @@ ANSWER = {
     "worker_addresses": {"eth1": "10.1.0.2", "eth2": ""},
     "route": ["10.0.0.2", "10.0.0.1"],
     "firewall": {"usable": ["nftables"], "installed": [], "loaded": False, "cluster": ["10.0.0.0/31", "fd00::1/128"]},
-    "current": RELEASE,
+    "current": {**RELEASE, "content": "3f2a91c04d5e", "settled": ["worker"]},
     "previous": {},
     "unfinished": 0,
     "running": {"dask-worker@1.service": "3f2a91c04d5e.7b21 (another unit)", "dask-scheduler.service": None},

@@ -4,13 +4,23 @@
 """In which order a host's services change, and what becomes of them when something fails."""
 
 import json
+import subprocess
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.module_utils.history import current_release
-from ansible_collections.daskops.cluster.plugins.module_utils.releases import read_releases
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import read_releases, read_tree, tree_digest
+from ansible_collections.daskops.cluster.plugins.modules import host_info
 from ansible_collections.daskops.cluster.plugins.modules.services import Activation
 from killed import killed_at
 from machine import WORKERS, Machine
+
+
+class Commands:
+    """Runs commands as modules do."""
+
+    def run_command(self, command):
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        return run.returncode, run.stdout, run.stderr
 
 
 @pytest.fixture
@@ -221,3 +231,33 @@ def test_workers_whose_turn_does_not_come_are_left_alone(machine):
     assert json.loads((machine.root / "state.json").read_text())["services"][second] == pids[second]
     assert list((machine.root / "kept").iterdir()) == []
     assert not run_workers(machine, "one")["changed"]
+
+
+def test_host_that_the_module_would_change_is_not_settled(machine, monkeypatch):
+    """The controller leaves a host alone if its state is settled; so the module must find nothing to do there."""
+    release, text = machine.home / "releases/one", machine.unit("one")
+    (release / "systemd").mkdir()
+    (release / "systemd/dask-scheduler.service").write_text(text)
+    (release / "environment").symlink_to("/nowhere")
+    monkeypatch.setattr(host_info, "KEPT", str(machine.root / "kept"))
+
+    def settled():
+        units = {"scheduler": {"dask-scheduler.service": text}}
+        state = host_info.current_state(
+            Commands(), str(machine.home), {"id": "one", "units": units, "served": ["scheduler"]}
+        )
+        assert state["content"] == tree_digest(read_tree(str(release)), "/nowhere")
+        return bool(state["settled"])
+
+    assert settled() and not machine.run("one")["changed"]
+    unit = machine.systemd / "dask-scheduler.service"
+    for change in (
+        lambda: unit.write_text(text + "# edited\n"),
+        unit.unlink,
+        lambda: machine.systemctl("disable", unit.name),
+        lambda: machine.systemctl("stop", unit.name),
+    ):
+        change()
+        assert not settled()
+        assert machine.run("one")["changed"]
+        assert settled() and not machine.run("one")["changed"]

@@ -117,8 +117,8 @@ def test_upgrade_without_news_changes_nothing(cluster, play):
     run = play("upgrade", *change)
     assert run.returncode == 0, run.output
     assert not any(run.changed.values())
-    assert set(run.executions) == {cluster.scheduler, *cluster.workers}
-    assert all(run.executions[name] <= 6 for name in cluster.workers)
+    assert set(run.commands) == {cluster.scheduler, *cluster.workers}
+    assert all(run.commands[name] <= 6 for name in cluster.workers)
     assert cluster.pids() == pids
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.daskops.cluster.plugins.module_utils.restarts import interrupted
+from ansible_collections.daskops.cluster.plugins.module_utils.restarts import changes, interrupted
 from ansible_collections.daskops.cluster.plugins.module_utils.units import kind_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import where
 
@@ -26,6 +26,29 @@ ByHost = Mapping[str, Result]
 def units_to_restart(running: Mapping[str, str | None], wanted: Mapping[str, str], kind: str) -> list[str]:
     """The running units of a kind that a change to ``wanted`` stops or restarts. Both arguments hold releases by unit."""
     return interrupted({unit: release for unit, release in running.items() if kind_of(unit) == kind}, wanted)
+
+
+def is_staged(seen: Result, content: str) -> bool:
+    """Whether a host's current release has this content (see `tree_digest`), served, and no later one was staged."""
+    current = seen.get("current") or {}
+    return bool(
+        current
+        and current["content"] == content
+        and set(current["services"]) <= set(current["settled"])
+        and not seen["unfinished"]
+    )
+
+
+def runs_release(seen: Result, release: str, kind: str, services: Mapping[str, str]) -> bool:
+    """Whether nothing has to be switched, started or stopped so that a host's services of a kind run a release.
+
+    ``services`` holds the release by unit.
+    """
+    current = seen.get("current") or {}
+    running = {unit: runs for unit, runs in (seen.get("running") or {}).items() if kind_of(unit) == kind}
+    return bool(
+        current and current["id"] == release and kind in current["settled"] and not any(changes(running, services))
+    )
 
 
 def scheduler_is_pending(work: Result) -> bool:
