@@ -5,24 +5,20 @@
 
 from __future__ import annotations
 
-from ansible.plugins.action import ActionBase
+from typing import Any
+
+from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import package_differences
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import plain
 
 
-class ActionModule(ActionBase):
+class ActionModule(Action):
     """See the documentation of the module of the same name."""
 
-    _supports_check_mode = True
-
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
-        arguments = plain(self._task.args)
-        present = arguments.pop("present", {})
-        current, packages = arguments.pop("current", ""), arguments.pop("packages", {})
+    def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        present, current, packages = (arguments.pop(name) for name in ("present", "current", "packages"))
         if arguments["id"] in present:
-            return dict(result, changed=False, environment=present[arguments["id"]])
-        archive = arguments.pop("archive", "")
+            return {"changed": False, "environment": present[arguments["id"]]}
+        archive = arguments.pop("archive")
         # The archive is there only where preflight saw that the host lacks the environment.
         if archive and not self._task.check_mode:
             if not self._connection._shell.tmpdir:
@@ -30,7 +26,7 @@ class ActionModule(ActionBase):
             arguments["archive"] = self._transfer_file(
                 archive, self._connection._shell.join_path(self._connection._shell.tmpdir, "environment.tar")
             )
-        result.update(self._execute_module("daskops.cluster.environment", module_args=arguments, task_vars=task_vars))
+        result = self.execute(arguments, task_vars)
         result.pop("diff", None)
         if packages and not result.get("failed"):
             result["diff"] = package_differences(present.get(current, {}).get("packages", {}), packages)

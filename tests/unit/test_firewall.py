@@ -15,10 +15,11 @@ from pathlib import Path
 import jinja2
 import pytest
 from ansible.plugins.filter.core import FilterModule as AnsibleFilters
-from ansible_collections.daskops.cluster.plugins.action import plan_firewall, plan_host
+from ansible_collections.daskops.cluster.plugins.action import plan_firewall
 from ansible_collections.daskops.cluster.plugins.module_utils import firewalls
 from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import foreign_firewalls
 from ansible_collections.daskops.cluster.plugins.modules import host_info
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import firewall
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
 from hypothesis import given
 from hypothesis import strategies as st
@@ -175,7 +176,7 @@ def test_a_new_host_that_the_others_would_not_let_in():
     [("none", []), ("nftables", ["nftables"]), ("firewalld", ["firewalld"]), ("firewalld", ["nftables", "firewalld"])],
 )
 def test_a_firewall_that_the_host_has(wanted, usable):
-    assert list(plan_host.firewall("w1", {"firewall": {"usable": usable}}, wanted)) == []
+    assert list(firewall("w1", {"firewall": {"usable": usable}}, wanted)) == []
 
 
 @pytest.mark.parametrize(
@@ -188,7 +189,7 @@ def test_a_firewall_that_the_host_has(wanted, usable):
     ],
 )
 def test_a_firewall_that_the_host_has_not(wanted, usable, remedy):
-    sentence = only(plan_host.firewall("w1", {"firewall": {"usable": usable}}, wanted))
+    sentence = only(firewall("w1", {"firewall": {"usable": usable}}, wanted))
     assert says(sentence, f"w1: dask_firewall is {wanted}, but", remedy)
 
 
