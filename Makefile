@@ -111,7 +111,9 @@ lint: .venv/complete ## formatting, style and types
 
 .PHONY: unit
 unit: .venv/complete ## unit tests, with real schedulers and workers
-	python -m pytest --numprocesses 2 --dist loadscope --max-worker-restart 1
+	@# A test that hangs shows where, and fails.
+	python -m pytest --numprocesses 2 --dist loadscope --max-worker-restart 1 \
+	    -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 
 .PHONY: health-matrix
 health-matrix: .venv/complete ## cluster_health with older versions of Dask; RECORD=1 keeps their answers for the unit tests
