@@ -104,7 +104,7 @@ def test_modules_of_users_follow_the_collections():
     assert worker["nanny"]["preload"] == ["daskops_runtime.nanny", "n"]
     assert worker["worker"]["http"]["routes"][:2] == ["daskops_runtime.shutdown", "r"]
     scheduler = scheduler_configuration(wanted)["distributed"]["scheduler"]
-    ours = [f"daskops_runtime.{name}" for name in ("summary", "pages", "shutdown")]
+    ours = [f"daskops_runtime.{name}" for name in ("summary", "worker_proxy", "shutdown")]
     assert scheduler["http"]["routes"] == [*ours, "s", *DEFAULTS["distributed"]["scheduler"]["http"]["routes"]]
 
 
