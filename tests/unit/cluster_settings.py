@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Settings of a host's services for the tests of what follows from them."""
+"""Build the settings of a host and of its pools for tests of the cluster model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
 
-#: A pool without a name, as the variables for all workers of a host make it.
+#: The unnamed pool of a host that does not set `dask_worker_pools`.
 POOL = {
     "command": "dask worker",
     "arguments": [],
@@ -51,10 +51,10 @@ DEFAULTS: dict[str, Any] = {
 
 
 def settings(**changes: Any) -> Settings:
-    """The defaults with changes, by the names of the fields."""
+    """Return the default settings with the given fields replaced."""
     return Settings.of({**DEFAULTS, **changes})
 
 
 def pool(**changes: Any) -> dict[str, Any]:
-    """A pool with the defaults and changes."""
+    """Return a pool of default settings with the given fields replaced."""
     return {**POOL, **changes}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Real Dask processes for the tests: started on free loopback ports, and killed however a test ends."""
+"""Start real Dask processes on free loopback ports, and kill them when the test ends."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ STOCK_ROUTES = [
     "distributed.http.statics",
 ]
 
-# Machines that also run the processes below are slow at times; that is no failure.
+# The Dask processes below slow the machine down, so a slow example must not fail a property test.
 hypothesis_settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("patient")
 
 
 def wait_until(condition, timeout=20.0, interval=0.05):
-    """Return the first true value of a condition, or fail when the time is over."""
+    """Return the first true value of a condition, or fail after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     while True:
         value = condition()
@@ -58,7 +58,7 @@ def free_port():
 
 
 def environment(settings, variables):
-    """The variables of a Dask process: ours, and settings of Dask such as ``{"scheduler.preload": [...]}``."""
+    """Return a process's environment with these variables and with Dask settings such as ``{"scheduler.preload": [...]}``."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(("DASK_", "DASKOPS_"))}
     env.pop("NOTIFY_SOCKET", None)
     env.update({"PYTHONPATH": str(RUNTIME), "DASK_CONFIG": os.devnull, **variables})
@@ -69,7 +69,7 @@ def environment(settings, variables):
 
 @contextlib.contextmanager
 def running(module, *args, settings=None, python=sys.executable, **variables):
-    """Run ``python -m module`` and kill it at the end; a process that was stopped dies of that too."""
+    """Run ``python -m module`` and kill it at the end, even if it was stopped with SIGSTOP."""
     command = [python, "-m", module, *map(str, args)]
     process = subprocess.Popen(
         command, env=environment(settings or {}, variables), stderr=subprocess.DEVNULL, start_new_session=True
@@ -83,7 +83,7 @@ def running(module, *args, settings=None, python=sys.executable, **variables):
 
 
 class NotifySocket:
-    """Stands where systemd listens: keeps what arrives, and from whom."""
+    """A notification socket in place of systemd's, which records each message and the pid of its sender."""
 
     def __init__(self, directory):
         self.path = str(directory / "notify.sock")
@@ -94,7 +94,7 @@ class NotifySocket:
         self.messages = []
 
     def read(self):
-        """Return all messages so far as (pid, lines)."""
+        """Return all messages received so far as (pid, lines)."""
         with contextlib.suppress(BlockingIOError):
             while True:
                 data, ancillary, _, _ = self.sock.recvmsg(4096, socket.CMSG_SPACE(12))
@@ -111,7 +111,7 @@ class NotifySocket:
 
 @pytest.fixture
 def notify():
-    directory = Path(tempfile.mkdtemp())  # the path of a Unix socket must be short
+    directory = Path(tempfile.mkdtemp())  # tmp_path is too long for a Unix socket
     listener = NotifySocket(directory)
     yield listener
     listener.sock.close()
@@ -152,7 +152,7 @@ def scheduler(directory, *args, runtime=False, settings=None, **variables):
 @contextlib.contextmanager
 def worker(scheduler, name, *args, nanny=False, runtime=False, settings=None, **variables):
     settings = dict(settings or {})
-    settings.setdefault("worker.memory.pause", False)  # tests pause workers, the memory manager must not undo that
+    settings.setdefault("worker.memory.pause", False)  # or the memory manager resumes workers that a test paused
     if runtime:
         settings.setdefault("worker.preload", ["daskops_runtime.worker"])
     command = ["distributed.cli.dask_worker", scheduler if isinstance(scheduler, str) else scheduler.address]
@@ -163,9 +163,9 @@ def worker(scheduler, name, *args, nanny=False, runtime=False, settings=None, **
 
 
 def workers_of(client):
-    """The workers by address, as the scheduler knows them.
+    """Return the scheduler's workers by address.
 
-    What ``scheduler_info`` returns the client keeps, and every two seconds it is one without workers.
+    ``Client.scheduler_info`` does not serve: its cache is refreshed every two seconds, without workers.
     """
     return client.sync(client.scheduler.identity, n_workers=-1)["workers"]
 
@@ -184,7 +184,7 @@ class Cluster:
 
     @contextlib.contextmanager
     def status(self, name, status):
-        """Hold a worker in another status."""
+        """Give a worker this status until the context ends."""
 
         def change(status, dask_worker):
             from distributed.core import Status
@@ -200,7 +200,7 @@ class Cluster:
 
     @contextlib.contextmanager
     def stopped(self, name):
-        """Stop a worker's process as SIGSTOP does."""
+        """Stop a worker's process with SIGSTOP until the context ends."""
         self.workers[name].send_signal(signal.SIGSTOP)
         try:
             yield
@@ -235,13 +235,13 @@ def cluster(directory, **options):
 
 @pytest.fixture(scope="session")
 def ours(tmp_path_factory):
-    """A cluster that runs this collection's runtime."""
+    """Return a cluster with this collection's runtime."""
     with cluster(tmp_path_factory.mktemp("ours"), runtime=True) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def stock(tmp_path_factory):
-    """A cluster that knows nothing of this collection."""
+    """Return a cluster of plain Dask, without this collection's runtime."""
     with cluster(tmp_path_factory.mktemp("stock")) as running:
         yield running

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kill a function just before one of its writes, as a power cut or ``kill -9`` does: nothing of it runs after that."""
+"""Kill a function just before one of its writes, as a power cut or ``kill -9`` does."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import os
 from pathlib import Path
 from typing import Any, Callable
 
-#: What changes files, directories and links. A kill before fsync() leaves the same as one after it.
+#: Functions of `os` that change files, directories or links. fsync() is not one: a kill beside it leaves the same files.
 WRITES = ["ftruncate", "link", "mkdir", "rename", "replace", "rmdir", "symlink", "unlink", "write"]
 
 KILLED = 9
 
 
 def killed_at(number: int, root: Path, function: Callable[[], Any]) -> bool:
-    """Run ``function`` in a process that ends just before its write ``number`` below ``root``; whether it came to that.
+    """Run ``function`` in a process that ends just before write ``number`` below ``root``; return whether it got that far.
 
-    A write to an open file counts, too, whichever file it is.
+    A write to an open file always counts, because its path is not known.
     """
     process = os.fork()
     if process == 0:

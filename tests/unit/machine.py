@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host for tests of modules: real files, links and processes below a temporary directory, and a stub for systemd."""
+"""Build a host for tests of modules: real files, links and processes below a temporary directory, and a stub for systemd."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STUB = Path(__file__).parent / "stub_systemctl.py"
 
 
 class Machine:
-    """A host with releases, by default ``one`` and ``two``; a test closes it in the end."""
+    """A host with the releases ``one`` and ``two``, or others. The test must call `close`."""
 
     def __init__(self, root, monkeypatch, releases=("one", "two")):
         self.root, self.home, self.systemd = root, root / "home", root / "systemd"
@@ -43,7 +43,7 @@ class Machine:
         monkeypatch.setattr(services, "SYSTEMD", str(self.systemd))
         (root / "kept").mkdir()
         monkeypatch.setattr(services, "KEPT", str(root / "kept"))
-        monkeypatch.setattr(services, "take_lock", lambda name: None)  # a process holds it until it ends
+        monkeypatch.setattr(services, "take_lock", lambda name: None)  # this process would hold the lock until it ends
         for name in releases:
             self.add_release(name)
 
@@ -61,7 +61,7 @@ class Machine:
         return f"[Service]\nExecStart=/bin/sleep {name}\n"
 
     def run(self, release, **options):
-        """Run the module and return its answer."""
+        """Run the module `services` and return its result."""
         arguments = {
             "home": str(self.home),
             "release": release,
@@ -78,11 +78,11 @@ class Machine:
         return json.loads(output.getvalue())
 
     def systemctl(self, *arguments):
-        """Tell systemd something."""
+        """Run a command of the stub."""
         subprocess.run([str(self.root / "bin/systemctl"), *arguments], check=True)
 
     def state(self):
-        """What the host runs and would run, all that lies about included."""
+        """Return the current release, the scheduler's unit, the running processes and files left by a replacement."""
         services = json.loads((self.root / "state.json").read_text())["services"]
         return {
             "current": os.readlink(self.home / "current"),
@@ -96,7 +96,7 @@ class Machine:
         }
 
     def asked(self):
-        """The commands that systemd was given since it was last asked for them, but for questions."""
+        """Return the commands given to systemd since the last call, without queries."""
         path = self.root / "asked"
         lines = path.read_text().splitlines() if path.exists() else []
         path.write_text("")

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The states of a cluster that `make health-matrix` tries with several versions of distributed, and what was recorded then.
+"""The cluster states that `make health-matrix` creates with several versions of distributed, and recordings of them.
 
-A recording has the answers of a real scheduler by route, as they were but for parts that nobody reads: lines of ``metrics``
-about other things, and what surrounds the table in the page of workers. `make health-matrix RECORD=1` makes them again.
+A recording holds the responses of a real scheduler by route. Unused parts are removed: other lines of ``metrics``, and
+everything around the table of the workers page. `make health-matrix RECORD=1` writes the recordings again.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from ansible_collections.daskops.cluster.plugins.modules import cluster_health
 RECORDINGS = Path(__file__).parent / "recordings"
 ROUTES = ["json/counts.json", "json/identity.json", "info/main/workers.html", "metrics"]
 
-#: Of each state: the verdict, the key of the result that names the worker w2 (None where nothing is wrong with it), and
-#: whether the scheduler has no work.
+#: By state: the verdict, the key of the result that names the worker w2 (None if w2 has no problem), and whether the
+#: scheduler is idle.
 STATES = {
     "idle": ("healthy", None, True),
     "idle-paused": ("degraded", "paused", True),
@@ -42,7 +42,7 @@ STATES = {
 
 
 def health(url, **options):
-    """Run the module and return what it answers; it never changes anything."""
+    """Run the module `cluster_health`, check that it changed nothing, and return its result."""
     options = {"url": url, "_ansible_check_mode": True, "fail_when_unhealthy": False, **options}
     output = io.StringIO()
     with patch_module_args(options), contextlib.redirect_stdout(output), pytest.raises(SystemExit):
@@ -53,12 +53,12 @@ def health(url, **options):
 
 
 def ask(url):
-    """What the module says of the workers w1 and w2, of which one is silent after three seconds."""
+    """Return the module's result for the workers w1 and w2. A worker counts as silent after three seconds."""
     return health(url, workers=[{"name": "w1"}, {"name": "w2"}], silent_after=3)
 
 
 def check(result, state):
-    """Make sure that the verdict on a state is right, or "unknown" where the scheduler does not tell enough."""
+    """Assert that the verdict for a state is right, or "unknown" if the scheduler's responses are incomplete."""
     verdict, key, idle = STATES[state]
     said = json.dumps(result, indent=1)
     assert result["verdict"] in (verdict, "unknown"), said
@@ -71,7 +71,7 @@ def check(result, state):
 
 
 def trim(route, body):
-    """The part of an answer that is kept."""
+    """Return the part of a response that the recording keeps."""
     if route == "metrics":
         lines = [line for line in body.splitlines() if re.match(r"dask_scheduler_(workers|tasks)\{", line)]
         return "\n".join(lines) + "\n"
@@ -81,7 +81,7 @@ def trim(route, body):
 
 @contextlib.contextmanager
 def serving(answers):
-    """Serve ``answers``: status, headers and body by route. Others are not found."""
+    """Serve ``answers`` (status, headers and body by route), and 404 for other routes."""
 
     class Answer(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -90,7 +90,7 @@ def serving(answers):
             for key, value in headers.items():
                 self.send_header(key, value)
             self.end_headers()
-            with contextlib.suppress(OSError):  # who asked has heard enough
+            with contextlib.suppress(OSError):  # the client closed the connection
                 self.wfile.write(body if isinstance(body, bytes) else body.encode("utf-8", "surrogatepass"))
 
         def log_message(self, *args):
@@ -107,5 +107,5 @@ def serving(answers):
 
 
 def read(version):
-    """The recordings of a version: answers by state."""
+    """Return the recordings of a version: responses by state."""
     return json.loads((RECORDINGS / f"distributed-{version}.json").read_text())

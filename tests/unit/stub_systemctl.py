@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stands for systemd in the tests of the module `services`: the only part of it that is not real.
+"""A stub for systemctl in tests of the module `services`.
 
-It keeps services as real processes, which have their release in their environment like those that systemd starts, and writes
-down what it was asked for. ``STUB_ROOT/fail`` holds the commands that it refuses, a line each.
+It starts each service as a real process whose environment names its release, as systemd does, and records each command.
+``STUB_ROOT/fail`` lists the commands that must fail, one a line.
 """
 
 import json

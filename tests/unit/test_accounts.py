@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is done with the rights of another user, and what that user could change under root's feet."""
+"""Functions run with another user's rights, and paths that such a user can change."""
 
 import os
 import pwd
@@ -20,7 +20,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="acts as root and as anot
 
 @pytest.fixture
 def place():
-    """A directory in which nobody but root can change anything."""
+    """Return a directory that only root can change."""
     directory = tempfile.mkdtemp(prefix="daskops-test-", dir="/run")
     os.chmod(directory, 0o755)
     yield Path(directory)
@@ -36,7 +36,7 @@ def directory(path, owner=0, mode=0o755):
 
 @as_root
 @pytest.mark.parametrize("user", ["nobody", NOBODY.pw_uid, "not-there", 4_000_000])
-def test_function_has_the_rights_of_the_user_alone(user, place):
+def test_function_runs_with_the_rights_of_the_user_only(user, place):
     closed = directory(place / "closed", mode=0o700)
     uid, groups, access = as_user(user, lambda: [os.getresuid(), os.getgroups(), os.access(closed, os.R_OK)])
     assert len(set(uid)) == 1 and uid[0] != 0
@@ -46,7 +46,7 @@ def test_function_has_the_rights_of_the_user_alone(user, place):
     assert os.geteuid() == 0
 
 
-def test_function_has_a_limit(monkeypatch):
+def test_function_is_limited_in_time_and_output(monkeypatch):
     start = time.monotonic()
     with pytest.raises(TimeoutError, match="no answer within 0.2 s"):
         as_user("nobody", lambda: time.sleep(60), timeout=0.2)
@@ -57,21 +57,21 @@ def test_function_has_a_limit(monkeypatch):
 
 
 @pytest.mark.parametrize("function", [lambda: 1 / 0, lambda: object(), lambda: os._exit(0)])
-def test_function_that_breaks_is_told(function):
+def test_function_without_an_answer_raises_value_error(function):
     with pytest.raises(ValueError, match="without an answer"):
         as_user("nobody", function)
 
 
-def test_value_that_is_wrong_is_told():
+def test_value_error_of_the_function_is_passed_on():
     with pytest.raises(ValueError, match="invalid literal"):
         as_user("nobody", lambda: int("a"))
 
 
-# What a user can change
+# Paths that a user can change
 
 
 @as_root
-def test_paths_of_root_are_safe(place):
+def test_paths_of_root_are_not_changeable(place):
     directory(place / "a")
     (place / "a/python").touch()
     (place / "link").symlink_to("a")
@@ -82,25 +82,25 @@ def test_paths_of_root_are_safe(place):
 
 @as_root
 @pytest.mark.parametrize("mode", [0o755, 0o555])
-def test_directory_of_the_user_is_found(place, mode):
+def test_directory_owned_by_the_user_is_changeable(place, mode):
     home = directory(place / "home", NOBODY.pw_uid, mode)
     directory(home / "python")
     assert changeable("nobody", str(home / "python/bin")) == str(home)
     (place / "link").symlink_to(home / "python")
     assert changeable("nobody", str(place / "link")) == str(home)
-    # Others may not.
+    # Another user cannot change it.
     assert changeable("daemon", str(home / "python/bin")) == ""
     assert changeable("root", str(home / "python/bin")) == ""
 
 
 @as_root
-def test_what_everybody_may_write_to_is_found(place):
+def test_world_writable_paths_are_changeable(place):
     shared = directory(place / "shared", mode=0o777)
     assert changeable("nobody", str(shared / "dask")) == changeable("not-there", str(shared / "dask")) == str(shared)
     sticky = directory(place / "sticky", mode=0o1777)
     directory(sticky / "roots")
     assert changeable("nobody", str(sticky / "roots/python")) == ""
-    assert changeable("nobody", str(sticky / "missing/python")) == str(sticky)  # the user could be first
+    assert changeable("nobody", str(sticky / "missing/python")) == str(sticky)  # the user could create it first
     mine = directory(sticky / "mine", NOBODY.pw_uid)
     assert changeable("nobody", str(mine / "python")) == str(mine)
     file = place / "python"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a cluster is reached."""
+"""Addresses of a cluster's scheduler and dashboard."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PROXY = {"proxy": {"port": 8443}}
             CA,
             "https://[fd00::1]:8787",
         ),
-        # As texts, which variables of an INI inventory are.
+        # An INI inventory gives numbers as text.
         (
             {"scheduler_port": "1", "scheduler_dashboard_port": "2"},
             {"proxy": {"port": 0}},
@@ -46,7 +46,7 @@ PROXY = {"proxy": {"port": 8443}}
             CA,
             "https://head:2",
         ),
-        # A proxy, one that is to come, and one that is to go.
+        # A proxy that exists, two that this run adds, and one that this run removes.
         (
             {"dashboard_proxy": True, "dashboard_proxy_prefix": "/dask/"},
             PROXY,
@@ -58,7 +58,7 @@ PROXY = {"proxy": {"port": 8443}}
         ({"dashboard_proxy": True}, {}, "tls://head:8786", "https://localhost:8787", CA, "https://head:8443"),
         ({}, PROXY, "tls://head:8786", "https://localhost:8787", CA, "https://head:8787"),
         ({}, {"unreachable": True}, "tls://head:8786", "https://head:8787", CA, "https://head:8787"),
-        # A scheduler that somebody else runs has Dask's own port for its pages, or a URL, which may be plain HTTP.
+        # An external scheduler has Dask's default dashboard port, or a dashboard URL, which may be plain HTTP.
         (
             {"scheduler_address": "tls://[fd00::1]:9786", "scheduler_dashboard_port": 1},
             PROXY,

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which variable is to blame for a service that does not come up."""
+"""Find the variable that made a service fail to start."""
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.action.trial import explain, settings_of
@@ -95,21 +95,21 @@ LOOP = nested("distributed.admin.event-loop", "uvloop")
         ("", {}, ""),
     ],
 )  # fmt: skip
-def test_variable_is_found(said, settings, variable):
+def test_blame_names_the_variable(said, settings, variable):
     assert blame(said, settings) == variable
 
 
-def test_sentence_without_a_culprit_names_what_is_set():
+def test_sentence_lists_the_set_variables_if_the_cause_is_unknown():
     assert sentence(
         "Killed", {"dask_config": LOOP, "dask_worker_paths": [], "dask_worker_config": {"a": 1}}, late=False
     ) == ("One of these is probably to blame: dask_config, dask_worker_config. Change it.")
     assert sentence("Killed", {}, late=False) == "No variable that could be to blame is set; look at the journal."
 
 
-def test_busy_host_is_no_fault_of_a_variable():
+def test_timeout_on_a_busy_host_suggests_a_longer_timeout():
     said = sentence("uvloop", {"dask_config": LOOP}, late=True)
     assert said == "A host that is busy may be to blame: set dask_start_timeout higher."
-    # A preload that waits looks the same.
+    # A preload that blocks also runs into the timeout, so the sentence names it as well.
     said = sentence(PRELOAD, {"dask_scheduler_preloads": ["monitor"]}, late=True)
     assert "busy" in said and MONITOR in said
 
@@ -142,12 +142,12 @@ ValueError: x"""
     ]
 
 
-def test_port_that_is_taken_is_explained():
+def test_port_in_use_is_explained():
     said = sentence(TRACEBACK, {"dask_worker_preloads": ["monitor"]}, late=False)
     assert "dask_worker_preloads (monitor)" in said and "DASKOPS_TRIAL" in said
 
 
-def test_settings_of_other_services_are_not_to_blame():
+def test_settings_of_other_services_are_left_out():
     settings = {
         "dask_config": 1,
         "dask_scheduler_config": 2,

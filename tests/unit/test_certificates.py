@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Certificates as the role makes and renews them, what is rejected, and real servers that read them again while they run."""
+"""Making, renewing and validating certificates, and real servers that reload them while they run."""
 
 import copy as copies
 import fcntl
@@ -52,7 +52,7 @@ from distributed import Client
 from distributed.security import Security
 
 ROOT = Path(__file__).parents[2]
-# What a run does, in a process of its own.
+# Makes certificates in a separate process, as a run does.
 MAKE = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -107,19 +107,19 @@ def run(
 
 
 def changes(done):
-    """How many tasks changed something."""
+    """Return the number of changed tasks of a successful run."""
     assert done.returncode == 0, done.stdout + done.stderr
     return sum(int(line.split("changed=")[1].split()[0]) for line in done.stdout.splitlines() if "changed=" in line)
 
 
 def needed(*hosts, reached=()):
-    """What `plan` is told of a cluster with a scheduler and these worker hosts."""
+    """Return the names and addresses that `plan` gets for a cluster with a scheduler and these worker hosts."""
     names = {"client": ["client"], "scheduler": ["head", "127.0.0.1", "localhost", *reached]}
     return {**names, **{worker_name(host): [host, "localhost"] for host in hosts or ["worker1", "worker2"]}}
 
 
 def make(path, rotation="", names=None, days=365, warn_days=30, now=None, **arguments):
-    """Make what `plan` wants, and return that, as the action plugin does."""
+    """Make the certificates that `plan` returns, as the action plugin does; return the plan and its warnings."""
     directory = Directory(str(path))
     with directory.locked(write=True):
         wanted, problems, warnings = plan(
@@ -133,12 +133,12 @@ def make(path, rotation="", names=None, days=365, warn_days=30, now=None, **argu
 
 
 def look(path, rotation="", names=None, **arguments):
-    """What `plan` says of a directory."""
+    """Return the result of `plan` for a directory."""
     return plan(Directory(str(path)), names or needed(), rotation=rotation, **arguments)
 
 
 def nothing(path, names=None, **arguments):
-    """The problems, where there is nothing to make."""
+    """Assert that no certificate is planned, and return the problems."""
     wanted, problems, dummy = look(path, names=names, **arguments)
     assert wanted == making.nothing()
     return problems
@@ -150,7 +150,7 @@ def only(sentences):
 
 
 def tree(path):
-    """Contents by path of all files below one, other than the lock."""
+    """Return the contents of all files below a directory by path, without the lock file."""
     return {
         str(one.relative_to(path)): one.read_text() for one in path.rglob("*") if one.is_file() and one.name != ".lock"
     }
@@ -165,12 +165,12 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def copy(made, tmp_path):
-    """The certificates, to do with what a test likes."""
+    """Return a copy of the certificates that a test may change."""
     return Path(shutil.copytree(made, tmp_path / "tls"))
 
 
 def stage(directory, tmp_path_factory, *arguments, **variables):
-    """A copy of the directory after one more run."""
+    """Return a copy of the directory after one more run."""
     where = tmp_path_factory.mktemp("certificates") / "tls"
     shutil.copytree(directory, where)
     make(where, *arguments, **variables)
@@ -179,25 +179,25 @@ def stage(directory, tmp_path_factory, *arguments, **variables):
 
 @pytest.fixture(scope="module")
 def begun(made, tmp_path_factory):
-    """There is a new CA, and no certificate of it yet."""
+    """Return a directory with a new CA that has signed no certificate yet."""
     return stage(made, tmp_path_factory, "authority")
 
 
 @pytest.fixture(scope="module")
 def renewed(begun, tmp_path_factory):
-    """The certificates are of the new CA, and the old one is trusted still."""
+    """Return a directory whose certificates are signed by the new CA while the old CA is still trusted."""
     return stage(begun, tmp_path_factory, "certificates", days=40)
 
 
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory):
-    """Another cluster's."""
+    """Return the certificates of another cluster."""
     directory = tmp_path_factory.mktemp("stranger") / "tls"
     make(directory, names=needed("worker1"))
     return directory
 
 
-# What is made
+# Making certificates
 
 
 def test_certificates_are_made_once(tmp_path):
@@ -214,15 +214,15 @@ def test_certificates_are_made_once(tmp_path):
     assert changes(again) == 0 and tree(tmp_path / "tls") == before
 
 
-def test_check_mode_names_what_would_be_made_and_makes_nothing(tmp_path):
+def test_check_mode_lists_new_certificates_and_makes_none(tmp_path):
     done = run(tmp_path / "tls", "--check", "--diff")
     assert changes(done) == 1 and not (tmp_path / "tls").exists()
     assert "+scheduler.pem" in done.stdout and "New certificates: client, scheduler" in done.stdout
 
 
 @pytest.mark.parametrize("strategy", ["free", "host_pinned"])
-def test_every_host_makes_certificates_at_once(tmp_path, strategy):
-    """As with a strategy that does not honour `run_once`, in somebody's own playbook: there is still one CA."""
+def test_concurrent_hosts_share_one_ca(tmp_path, strategy):
+    """A strategy that ignores `run_once` runs the task for each host in parallel."""
     (play,) = copies.deepcopy(PLAYBOOK)
     looking, making = {**play, "tasks": play["tasks"][:1]}, {**play, "tasks": play["tasks"][1:]}
     making["strategy"] = f"ansible.builtin.{strategy}"
@@ -234,7 +234,7 @@ def test_every_host_makes_certificates_at_once(tmp_path, strategy):
     assert [directory.check(worker_name(host)) for host in hosts] == [""] * 8
 
 
-def test_two_controllers_make_certificates_at_once(tmp_path):
+def test_concurrent_controllers_share_one_ca(tmp_path):
     program = MAKE + "print(wanted['authority'])\n"
     arguments = [sys.executable, "-c", program, str(ROOT / ".collections"), str(tmp_path / "tls")]
     started = [subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) for dummy in range(3)]
@@ -242,7 +242,7 @@ def test_two_controllers_make_certificates_at_once(tmp_path):
     assert nothing(tmp_path / "tls") == []
 
 
-def test_lock_that_is_held_is_waited_for_within_a_limit(copy):
+def test_waiting_for_the_lock_has_a_limit(copy):
     with open(copy / ".lock", "r+") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(Unusable) as error, Directory(str(copy)).locked(write=True, patience=0.3):
@@ -251,7 +251,7 @@ def test_lock_that_is_held_is_waited_for_within_a_limit(copy):
         assert "another run that makes certificates" in str(error.value)
 
 
-def test_nobody_else_reads_them(made):
+def test_certificates_are_readable_by_the_owner_only(made):
     assert {path.stat().st_mode & 0o777 for path in [made, made / "workers"]} == {0o700}
     assert {path.stat().st_mode & 0o777 for path in made.rglob("*") if path.is_file()} == {0o600}
 
@@ -266,7 +266,7 @@ def test_certificates_name_their_hosts(tmp_path):
     assert 364 < (directory.expires(WORKERS[0]) - time.time()) / DAY < 366
 
 
-def test_names_that_no_certificate_can_have_are_left_out(tmp_path):
+def test_names_not_allowed_in_certificates_are_left_out(tmp_path):
     strange = ["my host", "a/b", "..", "x" * 300, "b\u00fccher.example", "fe80::1%eth0", "10.0.0.1"]
     names = {"client": ["client"], **{worker_name(name): [name] for name in strange if len(name) < 200}}
     make(tmp_path / "tls", names=names)
@@ -276,20 +276,20 @@ def test_names_that_no_certificate_can_have_are_left_out(tmp_path):
     assert {path.parent.name for path in (tmp_path / "tls").rglob("*.pem")} == {"tls", "workers"}
 
 
-def test_certificates_and_ca_are_valid_from_a_day_before(made, begun):
+def test_validity_begins_one_day_before_creation(made, begun):
     for path, names in ((made, ["ca", "scheduler", "client", *WORKERS]), (begun, ["ca", "cross-ca"])):
         for name in names:
             assert abs(time.time() - DAY - Directory(str(path)).begins(name)) < 300
 
 
 def test_certificate_of_a_worker_stays_small_with_3000_hosts(tmp_path):
-    """One that names every host has 156 kB, and OpenSSL takes no chain above 100 kB."""
+    """A certificate that names all hosts has 156 kB, and OpenSSL accepts no chain above 100 kB."""
     hosts = [f"node{number:04}.cluster.example.org" for number in range(3000)]
     names, tried = needed(*hosts), ["scheduler", "client", worker_name(hosts[0]), worker_name(hosts[-1])]
     directory = Directory(str(tmp_path / "tls"))
     wanted, dummy, dummy = plan(directory, names)
     assert set(wanted["certificates"]) == set(names)
-    # The others are made in the same way, at 0.6 ms each on an idle machine.
+    # Four of them are enough here: each takes 0.6 ms on an idle machine.
     wanted["certificates"] = {name: wanted["certificates"][name] for name in tried}
     making.make(directory, wanted, names, 365)
     assert max(len(directory.bundle(name)) for name in tried) < 2000
@@ -297,28 +297,28 @@ def test_certificate_of_a_worker_stays_small_with_3000_hosts(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["scheduler", "client", *WORKERS])
-def test_what_is_missing_is_made(copy, name):
+def test_missing_certificate_is_made(copy, name):
     (copy / f"{name}.key").unlink()
     assert look(copy)[0]["certificates"] == {name: "missing"}
 
 
-def test_key_of_another_certificate_is_made_again(copy):
+def test_certificate_with_another_key_is_made_again(copy):
     shutil.copy(copy / "client.key", copy / "scheduler.key")
     assert look(copy)[0]["certificates"] == {"scheduler": "not of the same key as its .key"}
 
 
-def test_certificate_that_another_ca_signed_is_made_again(copy, stranger):
+def test_certificate_signed_by_another_ca_is_made_again(copy, stranger):
     for kind in ("pem", "key"):
         shutil.copy(stranger / f"client.{kind}", copy / f"client.{kind}")
     assert look(copy)[0]["certificates"] == {"client": "not signed by the CA in ca.pem"}
 
 
-def test_host_at_another_address_gets_another_certificate(copy):
+def test_host_with_a_new_address_gets_a_new_certificate(copy):
     assert look(copy, names=needed(reached=["10.1.1.1"]))[0]["certificates"] == {"scheduler": "not for 10.1.1.1"}
     assert nothing(copy, names=needed(reached=["HEAD", "127.0.0.1"])) == []
 
 
-def test_run_for_some_hosts_leaves_the_certificates_of_the_others(copy):
+def test_limited_run_keeps_certificates_of_other_hosts(copy):
     before = tree(copy)
     make(copy, "certificates", names=needed("worker1"))
     after = tree(copy)
@@ -328,8 +328,8 @@ def test_run_for_some_hosts_leaves_the_certificates_of_the_others(copy):
     assert rejected(Directory(str(copy)), ["scheduler", "client", *WORKERS]) == []
 
 
-def test_ca_of_another_program_signs_too(tmp_path):
-    """Its key identifier may be counted in another way."""
+def test_ca_made_by_another_program_can_sign(tmp_path):
+    """Other programs may compute the key identifier differently."""
     own = Own(tmp_path / "tls")
     for path in [*(tmp_path / "tls").iterdir()]:
         if path.stem != "ca":
@@ -357,7 +357,7 @@ def test_certificates_that_expire_soon_are_renewed(tmp_path):
     assert changes(run(tmp_path / "tls")) == 0
 
 
-def test_days_before_the_end_are_the_users_choice(copy):
+def test_renewal_follows_dask_tls_warn_days(copy):
     assert set(look(copy, days=400, warn_days=366)[0]["certificates"]) == set(needed())
     assert nothing(copy, days=400, warn_days=360) == []
 
@@ -370,8 +370,8 @@ def test_expired_certificate_is_renewed(tmp_path):
     assert rejected(Directory(str(tmp_path / "tls")), list(needed()), "head") == []
 
 
-def test_certificate_that_is_not_valid_yet_is_renewed(tmp_path):
-    """It was made while the controller's clock was ahead."""
+def test_certificate_not_yet_valid_is_renewed(tmp_path):
+    """This happens if the controller's clock was ahead when it made the certificate."""
     make(tmp_path / "tls")
     make(tmp_path / "tls", "certificates", now=time.time() + 3 * DAY)
     assert make(tmp_path / "tls")["certificates"]["client"].startswith("not valid before")
@@ -381,23 +381,23 @@ def test_ca_that_expires_soon_is_replaced_and_trusted_until_its_end(tmp_path):
     now = time.time()
     made = tmp_path / "tls"
     make(made, now=now - 3600 * DAY)
-    make(made, now=now - 30 * DAY)  # certificates end with the CA at the latest
+    make(made, now=now - 30 * DAY)  # no certificate outlives the CA
     old = shutil.copytree(made, tmp_path / "old")
     assert Directory(str(made)).expires("client") <= Directory(str(made)).expires("ca")
     wanted = make(made, now=now)
     assert wanted["authority"] and "so there is a new CA" in only(wanted["warnings"])
-    # Members with the old files and with the new ones accept each other.
+    # Services with the old files and services with the new files accept each other.
     for server, client in ((made, old), (old, made)):
         assert accepts(server, client) == ""
     assert make(made, now=now)["certificates"] == {}
-    # After its end it is forgotten.
+    # The previous CA is removed after it expired.
     later = now + 100 * DAY
     make(made, now=later)
     assert make(made, now=later)["finish"] and not (made / "previous-ca.pem").exists()
     assert make(made, now=later) == {**making.nothing(), "warnings": []}
 
 
-def test_ca_that_somebody_else_made_is_not_replaced(tmp_path):
+def test_ca_made_by_another_program_is_not_replaced(tmp_path):
     own = Own(tmp_path / "tls", ca={"days": 40})
     own.write("ca", own.key_of_ca, own.ca)
     wanted, problems, warnings = look(tmp_path / "tls")
@@ -405,15 +405,15 @@ def test_ca_that_somebody_else_made_is_not_replaced(tmp_path):
     assert "was not made by the collection: replace it, or have a new CA made" in only(warnings)
 
 
-def test_longest_times_do_not_renew_at_every_run(tmp_path):
-    """Those that the check of variables accepts, also when the CA is old."""
+def test_longest_allowed_periods_do_not_renew_at_every_run(tmp_path):
+    """3650 and 900 days are the maximum values of the variables. Test them with CAs of several ages."""
     now, longest = time.time(), {"days": 3650, "warn_days": 900}
     for age in (3600, 1900, 1801, 1799, 1000, 0):
         make(tmp_path / "tls", now=now - age * DAY, **longest)
         assert make(tmp_path / "tls", now=now - age * DAY, **longest) == {**making.nothing(), "warnings": []}
 
 
-def test_every_run_would_renew(copy):
+def test_days_not_above_warn_days_are_rejected(copy):
     problem = only(nothing(copy, days=30, warn_days=30))
     assert "dask_tls_days is 30, and dask_tls_warn_days is 30: every run would renew" in problem
 
@@ -425,7 +425,7 @@ def test_every_run_would_renew(copy):
     ("rotation", "step"),
     [("authority", "open"), ("authority", "rename"), ("authority", "replace"), ("certificates", "replace")],
 )
-def test_interrupted_run_leaves_all_or_nothing(copy, monkeypatch, rotation, step):
+def test_interrupted_run_leaves_a_consistent_directory(copy, monkeypatch, rotation, step):
     before = tree(copy)
     for count in range(1, 40):
         calls, real = [], getattr(os, step)
@@ -447,18 +447,18 @@ def test_interrupted_run_leaves_all_or_nothing(copy, monkeypatch, rotation, step
                     break
         directory = Directory(str(copy))
         assert directory.matches("ca") and rejected(directory, list(needed()), "head") == []
-        # The next run finishes what was begun, and is content.
+        # The next run completes the interrupted one and finds nothing to make.
         assert make(copy) == {**making.nothing(), "warnings": []}
         directory = Directory(str(copy))
         assert rejected(directory, list(needed()), "head") == []
         assert not {".new", ".ready"} & set(os.listdir(copy))
     else:
-        pytest.fail("it was never carried out")
+        pytest.fail("every attempt was interrupted")
     assert tree(copy) != before
 
 
-def test_next_run_puts_files_of_an_interrupted_one_into_their_places(copy, monkeypatch):
-    """Other tools, and client.yml, read the files where they should be."""
+def test_next_run_moves_files_of_an_interrupted_run_into_place(copy, monkeypatch):
+    """client.yml and other tools read only the final paths."""
 
     def fail(*arguments):
         raise KeyboardInterrupt
@@ -475,15 +475,15 @@ def test_next_run_puts_files_of_an_interrupted_one_into_their_places(copy, monke
     assert (copy / "client.pem").read_text() == wanted and not (copy / ".ready").exists()
 
 
-def test_directory_that_cannot_be_written_to(copy, tmp_path):
-    """A file stands where it should be; as root, a missing right would not do."""
+def test_unwritable_directory_is_rejected(copy, tmp_path):
+    """A file in place of the parent directory makes it unwritable for root, too."""
     (tmp_path / "file").write_text("")
     with pytest.raises(Unusable) as error, Directory(str(tmp_path / "file/tls")).locked(write=True):
         pass
     assert f"{tmp_path}/file/tls cannot be written to: Not a directory. Let the account" in str(error.value)
 
 
-def test_directory_without_a_lock_is_read(copy):
+def test_directory_without_a_lock_file_is_read(copy):
     (copy / ".lock").unlink()
     with Directory(str(copy)).locked(write=False):
         assert nothing(copy) == []
@@ -491,7 +491,7 @@ def test_directory_without_a_lock_is_read(copy):
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777])
-def test_directory_that_everybody_may_write_to_is_rejected(copy, mode):
+def test_world_writable_directory_is_rejected(copy, mode):
     copy.chmod(mode)
     if mode == 0o777:
         problem = only(nothing(copy))
@@ -507,7 +507,7 @@ def test_directory_that_everybody_may_write_to_is_rejected(copy, mode):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
-def test_directory_of_another_user_in_a_shared_place_is_rejected(copy):
+def test_directory_of_another_user_in_a_shared_directory_is_rejected(copy):
     (copy.parent / "open").mkdir()
     (copy.parent / "open").chmod(0o1777)
     inside = copy.rename(copy.parent / "open/tls")
@@ -515,14 +515,14 @@ def test_directory_of_another_user_in_a_shared_place_is_rejected(copy):
     assert f"{inside} belongs to another user" in only(nothing(inside))
 
 
-def test_keys_that_everybody_can_read_are_warned_of(made):
-    """In a place that everybody can enter; pytest's directories are not."""
+def test_world_readable_keys_cause_a_warning(made):
+    """The test needs a directory that other users can enter, which tmp_path is not."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as place:
         os.chmod(place, 0o755)
         copy = Path(shutil.copytree(made, Path(place) / "tls"))
         (copy / "ca.key").chmod(0o644)
         (copy / "client.key").chmod(0o644)
-        assert look(copy)[1:] == ([], [])  # for the directory is nobody else's
+        assert look(copy)[1:] == ([], [])  # the directory itself is closed to others
         copy.chmod(0o755)
         problems, warnings = look(copy)[1:]
         assert problems == [] and only(warnings).endswith(
@@ -544,18 +544,18 @@ def test_ca_with_another_key_is_rejected(copy, stranger):
     assert "ca.key is not the key of ca.pem. Restore both" in only(nothing(copy))
 
 
-def test_ca_that_is_none_is_rejected(copy):
+def test_leaf_certificate_as_ca_is_rejected(copy):
     for kind in ("pem", "key"):
         shutil.copy(copy / f"client.{kind}", copy / f"ca.{kind}")
     assert "ca.pem is not the certificate of a CA (basic constraints without CA:TRUE)" in only(nothing(copy))
 
 
-def test_ca_of_the_future_is_rejected(tmp_path):
+def test_ca_not_yet_valid_is_rejected(tmp_path):
     make(tmp_path / "tls", now=time.time() + 2 * DAY)
     assert "ca.pem is not valid before" in only(nothing(tmp_path / "tls"))
 
 
-def test_another_ca_than_a_hosts_is_rejected(copy):
+def test_ca_that_differs_from_a_hosts_ca_is_rejected(copy):
     known = fingerprints((copy / "ca.pem").read_text())
     hosts = {"host1": {"authorities": known}, "host2": {"authorities": []}}
     assert nothing(copy, hosts=hosts) == []
@@ -575,20 +575,20 @@ def test_another_ca_than_a_hosts_is_rejected(copy):
     ids=["no certificate", "broken certificate", "DER", "no key", "directory"],
 )
 @pytest.mark.parametrize("whose", ["made", "own"])
-def test_file_that_cannot_be_used_is_rejected_without_a_traceback(copy, name, content, said, whose):
-    for kind in ("pem", "key"):  # what one's own are called
+def test_unusable_file_is_one_problem(copy, name, content, said, whose):
+    for kind in ("pem", "key"):  # the file name of your own worker certificate
         shutil.copy(copy / f"{WORKERS[0]}.{kind}", copy / f"worker.{kind}")
     (copy / name).unlink()
     (copy / name).write_bytes(content) if content else (copy / name).mkdir()
     problems = []
-    try:  # the action plugin reports it
+    try:  # the action plugin catches Unusable as well
         problems = look(copy)[1] if whose == "made" else own_problems(Directory(str(copy)), False, {}, "head")[0]
     except Unusable as error:
         problems.append(str(error))
     assert said in only(problems)
 
 
-def test_file_that_cannot_be_used_fails_the_run(copy):
+def test_unusable_file_fails_the_run_without_a_traceback(copy):
     (copy / "ca.pem").write_bytes(b"\x30\x82\xff\xfe")
     for whose in ("made", "own"):
         done = run(copy, dask_tls_certificates=whose)
@@ -597,7 +597,7 @@ def test_file_that_cannot_be_used_fails_the_run(copy):
         assert f"{copy}/ca.pem is not a text. Convert it to PEM" in said and "Traceback" not in said
 
 
-def test_cryptography_is_missing(tmp_path):
+def test_missing_cryptography_fails_the_run(tmp_path):
     (tmp_path / "cryptography.py").write_text("raise ImportError('it is broken')\n")
     done = run(tmp_path / "tls", environment={"PYTHONPATH": str(tmp_path)})
     assert done.returncode != 0
@@ -628,8 +628,8 @@ print(sorted(directory.hosts("scheduler")), own_problems(Directory(sys.argv[3]),
 
 
 @pytest.mark.parametrize("version", ["3.4.8", "38.0.4", "41.0.7"])
-def test_old_cryptography_on_the_controller(tmp_path, version):
-    """Ubuntu 22.04, Debian 12 and Ubuntu 24.04 have these. From 42 on, names that they know are deprecated."""
+def test_old_cryptography_is_supported(tmp_path, version):
+    """Ubuntu 22.04, Debian 12 and Ubuntu 24.04 have these versions. cryptography 42 deprecates names that they need."""
     own = Own(tmp_path / "own")
     command = ["uv", "run", "--isolated", "--no-project", "--quiet", "--with", f"cryptography=={version}", "python"]
     arguments = [str(ROOT / ".collections"), str(tmp_path / "tls"), str(own.path)]
@@ -643,9 +643,9 @@ def test_old_cryptography_on_the_controller(tmp_path, version):
 @pytest.mark.parametrize(
     ("seconds", "fine"), [(0, True), (-600, True), (-86000, True), (-90000, False), (366 * DAY, False), (90000, True)]
 )
-def test_certificate_that_is_not_valid_by_a_hosts_clock(copy, seconds, fine):
+def test_certificate_not_valid_at_a_hosts_clock_is_rejected(copy, seconds, fine):
     hosts = {"worker1": {"clock": [seconds - 1, seconds + 1], "certificates": [WORKERS[0]]}}
-    for path in (copy, copy.parent / "new"):  # for certificates that are there, and for those that would be made
+    for path in (copy, copy.parent / "new"):  # existing certificates, and certificates that the run would make
         problems = look(path, hosts=hosts)[1]
         assert bool(problems) is not fine
         if problems:
@@ -653,14 +653,14 @@ def test_certificate_that_is_not_valid_by_a_hosts_clock(copy, seconds, fine):
             assert problem.startswith("worker1: its clock is") and "Set the clock of the host" in problem
 
 
-# A new CA
+# CA rotation
 
 
-def test_new_ca_step_by_step(made, begun, renewed):
+def test_ca_rotation_steps(made, begun, renewed):
     old = fingerprints((made / "ca.pem").read_text())
     both = fingerprints(Directory(str(begun)).trusted())
     assert len(both) == 2 and old[0] in both
-    # Cut off here, nothing is to be done by site.yml, no third one is made, and it is too early to end it.
+    # After the first step: site.yml makes nothing, no third CA is made, and the rotation cannot be finished yet.
     assert nothing(begun, hosts={"host1": {"authorities": old}}) == []
     assert look(begun, "authority")[0]["authority"] is False
     assert "signed by the previous CA" in look(begun, "finish")[1][0]
@@ -677,7 +677,7 @@ def test_previous_ca_is_kept_for_hosts_outside_the_run(begun, tmp_path):
 
 
 def accepts(server, client):
-    """Why a handshake between the scheduler of one directory and a worker of another fails; empty if it does not."""
+    """Return why a handshake between a directory's scheduler and another directory's worker fails, or an empty string."""
     sides = []
     for path, name, purpose in ((server, "scheduler", "CLIENT_AUTH"), (client, WORKERS[0], "SERVER_AUTH")):
         directory = Directory(str(path))
@@ -691,19 +691,19 @@ def accepts(server, client):
     return ""
 
 
-def test_members_before_and_after_a_step_accept_each_other(made, begun, renewed, tmp_path):
+def test_services_before_and_after_a_rotation_step_accept_each_other(made, begun, renewed, tmp_path):
     steps = [Path(shutil.copytree(step, tmp_path / str(number))) for number, step in enumerate((made, begun, renewed))]
     assert {accepts(server, client) for server in steps for client in steps} == {""}
 
 
-# Certificates of one's own
+# Your own certificates
 
 
 PLAIN = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
 
 
 class Own:
-    """A directory with somebody's own CA and certificates; keyword arguments say what is unusual about one of them."""
+    """A directory with a user's own CA and certificates. Keyword arguments change the properties of single certificates."""
 
     def __init__(self, path, **unusual):
         self.path = path
@@ -786,7 +786,7 @@ GOOD = {
 
 
 @pytest.mark.parametrize("which", GOOD)
-def test_own_certificates_that_work_are_accepted(tmp_path, which):
+def test_usable_own_certificates_are_accepted(tmp_path, which):
     assert Own(tmp_path / "tls", **GOOD[which]).problems() == []
 
 
@@ -830,19 +830,19 @@ BAD = {
 
 
 @pytest.mark.parametrize("which", BAD)
-def test_own_certificates_that_cannot_work_are_rejected(tmp_path, which):
+def test_unusable_own_certificates_are_rejected(tmp_path, which):
     unusual, said = BAD[which]
     own = Own(tmp_path / "tls", **unusual)
-    if which == "weak digest":  # which cryptography does not make
+    if which == "weak digest":  # cryptography cannot sign with SHA-1
         own.sign_with_sha1("client")
     problems = own.problems()
     assert problems and all(problem.startswith(str(tmp_path / "tls")) for problem in problems)
     assert any(said in problem for problem in problems), problems
-    # What is wrong with one certificate is said once, and not of another one.
+    # One wrong certificate causes one problem. A wrong CA causes up to one for each certificate.
     assert len(problems) == 1 or (which in ("CA that must not sign", "short key of the CA") and len(problems) < 4)
 
 
-def test_place_for_the_trial_that_cannot_be_used(made, monkeypatch, tmp_path):
+def test_unusable_temporary_directory_is_a_problem(made, monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
     problem = only(rejected(Directory(str(made)), ["scheduler", "client"]))
     assert f"Certificates cannot be tried in {tmp_path}/none: No such file or directory. Set TMPDIR" in problem
@@ -859,7 +859,7 @@ def test_own_files_that_are_missing_or_do_not_match_are_rejected(tmp_path):
     assert f"{own.path}/ca.pem does not exist. Replace it, or leave dask_tls_certificates" in only(own.problems())
 
 
-def test_own_key_with_a_passphrase_is_rejected_and_nobody_is_asked(tmp_path):
+def test_own_key_with_a_passphrase_is_rejected_without_a_prompt(tmp_path):
     own = Own(tmp_path / "tls")
     key = own.key("worker")
     own.write("worker", key, own.certificate("worker", key, own.ca, own.key_of_ca), password=b"secret")
@@ -889,7 +889,7 @@ def test_own_chain_of_intermediate_cas(tmp_path):
     assert "worker.pem is rejected" in only(own.problems()) and "the chain in the file does not lead to one" in only(
         own.problems()
     )
-    # The intermediate CA alone in ca.pem is enough for Python 3.13, but not for older ones.
+    # Python 3.13 accepts an intermediate CA alone in ca.pem; older versions need the root CA as well.
     for name in ("scheduler", "worker", "client"):
         key = own.key(name)
         own.write(name, key, own.certificate(name, key, intermediate, between))
@@ -915,33 +915,33 @@ def test_own_certificates_of_single_worker_hosts(tmp_path):
     assert "workers/node2.pem is rejected as the certificate of a client" in problems[1] and len(problems) == 2
 
 
-def test_own_certificates_for_somebody_elses_scheduler(tmp_path):
+def test_external_scheduler_needs_no_scheduler_certificate(tmp_path):
     own = Own(tmp_path / "tls")
     (own.path / "scheduler.pem").unlink()
     assert own.problems(joins=True, dashboard="") == []
     assert "scheduler.pem does not exist" in only(own.problems())
 
 
-def test_own_certificate_that_a_proxy_cannot_verify(tmp_path):
+def test_own_certificate_without_the_proxys_host_name_is_rejected(tmp_path):
     own = Own(tmp_path / "tls", scheduler={"hosts": ["head"]})
     assert own.problems() == []
     problem = only(own.problems(dashboard="localhost"))
     assert "Add that name to it, or set dask_dashboard_proxy to false" in problem
 
 
-def test_own_certificates_that_python_3_13_would_not_take_for_the_dashboard(tmp_path):
+def test_own_dashboard_certificate_is_checked_as_python_3_13_does(tmp_path):
     own = Own(tmp_path / "tls", scheduler={"loose": True})
     assert own.problems(strict=False) == []
     assert "rejected as the certificate of the dashboard" in only(own.problems(strict=True))
 
 
-def test_own_certificates_that_expire_soon_are_warned_of(tmp_path):
+def test_own_certificates_that_expire_soon_cause_a_warning(tmp_path):
     own = Own(tmp_path / "tls", worker={"days": 20})
     problems, warnings = own_problems(Directory(str(own.path)), False, {}, "head")
     assert problems == [] and "worker.pem expires on" in only(warnings)
 
 
-def test_own_certificates_are_checked_by_hosts_clocks(tmp_path):
+def test_own_certificates_are_checked_against_hosts_clocks(tmp_path):
     own = Own(tmp_path / "tls")
     hosts = {"node1": {"clock": [-3 * DAY - 1, -3 * DAY + 1], "certificates": ["worker"]}}
     assert only(own.problems(hosts=hosts)).startswith(
@@ -950,7 +950,7 @@ def test_own_certificates_are_checked_by_hosts_clocks(tmp_path):
 
 
 @pytest.mark.parametrize("rotation", ["authority", "finish"])
-def test_ca_of_ones_own_is_not_rotated(tmp_path, rotation):
+def test_own_ca_is_not_rotated(tmp_path, rotation):
     own = Own(tmp_path / "tls")
     before = tree(own.path)
     inventory = copies.deepcopy(INVENTORY)
@@ -960,7 +960,7 @@ def test_ca_of_ones_own_is_not_rotated(tmp_path, rotation):
     assert f"dask_tls_rotation is {rotation}, but the certificates are your own" in said
 
 
-def test_workers_of_somebody_elses_scheduler_need_own_certificates(tmp_path):
+def test_workers_of_an_external_scheduler_need_own_certificates(tmp_path):
     variables = {
         "dask_scheduler_address": "tls://10.0.0.5:8786",
         "inventory": {"dask_workers": INVENTORY["dask_workers"]},
@@ -978,7 +978,7 @@ def test_workers_of_somebody_elses_scheduler_need_own_certificates(tmp_path):
 
 
 def install(directory, where):
-    """Lay the files as the module `certificates` does on a host."""
+    """Write the files as the module `certificates` does on a host."""
     source = Directory(str(directory))
     where.mkdir(exist_ok=True)
     texts = {"ca": source.trusted(), "scheduler": source.bundle("scheduler"), "worker": source.bundle(WORKERS[0])}
@@ -1010,7 +1010,7 @@ def security(directory):
 
 
 def computes(address, directory):
-    """Whether a client with the directory's certificate may compute."""
+    """Return whether a client with the directory's certificate can compute."""
     try:
         with Client(address, security=security(directory), set_as_default=False, timeout=5) as client:
             return client.submit(sum, (1, 2), pure=False).result(60) == 3
@@ -1026,7 +1026,7 @@ def summary(url, directory):
 
 @pytest.fixture
 def seen(made, tmp_path):
-    """A host's certificates as `host_info` sees them, and what is to be installed there."""
+    """Return a host's certificates as `host_info` reports them, and the certificates to install."""
     directory = Directory(str(made))
     texts = {"authorities": directory.trusted(), "certificates": {"worker": directory.bundle(WORKERS[0])}}
     tls = tmp_path / "tls"
@@ -1035,20 +1035,20 @@ def seen(made, tmp_path):
     (tls / "worker.pem").write_text(texts["certificates"]["worker"])
     (tls / "ca.pem").chmod(0o644)
     (tls / "worker.pem").chmod(0o400)
-    # What the worker's systemd says of it.
+    # The worker's status in systemd.
     status = f"tcp://x (certificates {digest(texts['authorities'], texts['certificates']['worker'])})"
     states = {"dask-worker@1.service": {"ActiveState": "active", "StatusText": status}}
     found = {"installed": installed_files(str(tls)), "loaded": loaded_certificates(states)}
     return tls, states, found, {"user": getpass.getuser(), **texts}
 
 
-def test_a_host_that_has_its_certificates_is_not_asked_again(seen):
+def test_host_with_current_certificates_runs_no_module(seen):
     dummy, dummy, found, wanted = seen
     assert found["loaded"] and certificates_action.nothing_to_do(found, wanted)
 
 
 @pytest.mark.parametrize("fault", ["content", "mode", "owner", "missing", "left over", "not read yet"])
-def test_a_host_whose_certificates_differ_is_asked(seen, fault):
+def test_host_with_other_certificates_runs_the_module(seen, fault):
     tls, states, found, wanted = seen
     if fault == "content":
         (tls / "ca.pem").write_text("another")
@@ -1067,9 +1067,9 @@ def test_a_host_whose_certificates_differ_is_asked(seen, fault):
 
 
 @pytest.mark.parametrize("nanny", [False, True])
-def test_servers_read_new_certificates_while_they_run(made, begun, renewed, tmp_path, nanny):
+def test_servers_reload_certificates_while_they_run(made, begun, renewed, tmp_path, nanny):
     def columns(dask_scheduler):
-        """The columns of ours on the dashboard's page of the workers"""
+        """Return the runtime's columns in the dashboard's workers table."""
         from distributed.dashboard.components.scheduler import WorkerTable
 
         return [name for name in WorkerTable(dask_scheduler).extra_names if name.startswith("daskops")]
@@ -1086,7 +1086,7 @@ def test_servers_read_new_certificates_while_they_run(made, begun, renewed, tmp_
             assert told["scheduler"]["certificate_expires"] == Directory(str(made)).expires("scheduler")
             pids = started.process.pid, told["workers"][0]["pid"]
             with Client(started.address, security=security(made), set_as_default=False, timeout=10) as client:
-                assert client.run_on_scheduler(columns) == []  # their totals would have no meaning
+                assert client.run_on_scheduler(columns) == []  # the table would show meaningless totals of them
 
             def switch(directory):
                 install(directory, where)
@@ -1098,7 +1098,7 @@ def test_servers_read_new_certificates_while_they_run(made, begun, renewed, tmp_
                 kept = client.scatter([b"kept"])
                 switch(begun)
                 switch(renewed)
-                # Old and new are both accepted.
+                # Old and new certificates are both accepted.
                 wait_until(lambda: computes(started.address, renewed), interval=0.5)
                 assert computes(started.address, begun) and computes(started.address, made)
                 finished = Path(shutil.copytree(renewed, tmp_path / "finished"))
@@ -1135,7 +1135,7 @@ def test_server_with_an_expired_certificate_works_again_after_its_renewal(tmp_pa
         wait_until(connects)
 
 
-def test_files_that_cannot_be_read_change_nothing(copy, tmp_path):
+def test_unreadable_files_keep_the_loaded_certificates(copy, tmp_path):
     where = tmp_path / "installed"
     install(copy, where)
     with scheduler(tmp_path, runtime=True, settings=settings(where, "scheduler")) as started:
@@ -1149,7 +1149,7 @@ def test_files_that_cannot_be_read_change_nothing(copy, tmp_path):
             pass
 
 
-def test_status_names_what_was_loaded(copy, tmp_path, notify):
+def test_status_contains_the_digest_of_the_loaded_certificates(copy, tmp_path, notify):
     where = tmp_path / "installed"
     texts = install(copy, where)
     variables = {"NOTIFY_SOCKET": notify.path}
@@ -1159,8 +1159,8 @@ def test_status_names_what_was_loaded(copy, tmp_path, notify):
         assert f"STATUS=Scheduler {started.address} running, certificates {loaded}" in ready[1]
 
 
-def test_what_was_read_again_is_told_at_once(copy, renewed, tmp_path, notify):
-    """An operator's run waits for it, however seldom the watchdog is fed."""
+def test_status_is_updated_at_once_after_a_reload(copy, renewed, tmp_path, notify):
+    """A run waits for the new status, so it must not wait for the next watchdog message."""
     where = tmp_path / "installed"
     install(copy, where)
     variables = {"NOTIFY_SOCKET": notify.path, "WATCHDOG_USEC": str(300 * 1_000_000)}
@@ -1172,7 +1172,7 @@ def test_what_was_read_again_is_told_at_once(copy, renewed, tmp_path, notify):
         notify.wait_for(f"STATUS=Scheduler {started.address} running, certificates {loaded}")
 
 
-def test_who_has_no_certificate_of_the_cluster_is_refused(copy, stranger, tmp_path):
+def test_client_without_a_certificate_of_the_cluster_is_rejected(copy, stranger, tmp_path):
     where = tmp_path / "installed"
     install(copy, where)
     with scheduler(tmp_path, runtime=True, settings=settings(where, "scheduler")) as started:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An account that can connect to a cluster: what its own Dask does then, and how the files come and go."""
+"""Client accounts: how Dask connects there, and how the files are installed and removed."""
 
 import datetime
 import json
@@ -28,7 +28,7 @@ EARLIER = f"{client_bundle.HEADER} Who can read the key below can enter it.\nsch
 
 
 def make_certificate(directory, name, issuer=None):
-    """Write a certificate and its key, and return both."""
+    """Write a certificate and its key, and return their paths."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -61,7 +61,7 @@ def certificates(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def encrypted(certificates, tmp_path_factory):
-    """The address of a scheduler with a worker that both speak TLS alone"""
+    """Return the address of a scheduler with a worker, both with TLS only."""
 
     def settings(role):
         return {
@@ -101,7 +101,7 @@ def get_options(certificates, address):
     return {
         "address": address,
         "dashboard": "https://pages.example.org/status",
-        "authorities": [(certificates / "ca.pem").read_text().rstrip("\n")] * 2,  # during a rotation there are two
+        "authorities": [(certificates / "ca.pem").read_text().rstrip("\n")] * 2,  # two CAs, as during a rotation
         "certificate": (certificates / "client.pem").read_text(),
         "key": (certificates / "client.key").read_text(),
         "preload": PRELOAD.read_text(),
@@ -111,11 +111,11 @@ def get_options(certificates, address):
 
 @pytest.fixture(scope="module")
 def home(certificates, encrypted, tmp_path_factory):
-    """The home of an account that has been let in, to the scheduler of `encrypted`"""
+    """Return the home of an account that can connect to the scheduler of `encrypted`."""
     home = tmp_path_factory.mktemp("home")
     directory = home / ".config/dask"
     directory.mkdir(parents=True)
-    (directory / "daskops.yaml").write_text(EARLIER.format(address=encrypted))  # what an earlier version has written
+    (directory / "daskops.yaml").write_text(EARLIER.format(address=encrypted))  # a file written by an earlier version
     code, output = run_module(directory, **get_options(certificates, encrypted))
     assert code == 0, output
     key = (certificates / "client.key").read_text().splitlines()[1]
@@ -127,9 +127,9 @@ def home(certificates, encrypted, tmp_path_factory):
 
 
 def run(program, home, **variables):
-    """What a program prints, in the account or, without one, in an empty home."""
+    """Return the output of a program run in the account, or in an empty home if none is given."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DASK")}
-    # What is a file of its own can be imported by the processes that it starts.
+    # A program in a file can be imported by the processes that it starts.
     file = home / "program.py"
     file.write_text(
         "from distributed import *\nif __name__ == '__main__':\n" + "".join(f"    {line}\n" for line in program)
@@ -143,7 +143,7 @@ def run(program, home, **variables):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("daskops_client") <= 3  # the lines before it is imported for the first time
+    assert done.stderr.count("daskops_client") <= 3  # only from the lines before its first import
     return done.stdout
 
 
@@ -152,7 +152,7 @@ def test_client_reaches_the_cluster(home, encrypted):
         "client = Client(timeout=20)",
         "print(client.scheduler.address, client.submit(sum, [1, 2]).result())",
         "print(client.security.require_encryption, client.dashboard_link, type(client).__name__)",
-        "print(Client().scheduler.address)",  # once more in the same process
+        "print(Client().scheduler.address)",  # a second client in the same process
         f"print(Client({encrypted!r}).submit(sum, [3]).result())",
     ]
     assert run(program, home).splitlines() == [
@@ -210,7 +210,7 @@ OTHERS = {
 
 @pytest.fixture(scope="module")
 def told(home, stock, tmp_path_factory):
-    """What `OTHERS` print, in the account and in one that cannot connect to the cluster"""
+    """Return the output of `OTHERS` in the account and in an account without access to the cluster."""
     program = [line for what, lines in OTHERS.items() for line in (f"print({'## ' + what!r})", *lines)]
     answers = []
     for account in (home, tmp_path_factory.mktemp("empty")):
@@ -220,12 +220,12 @@ def told(home, stock, tmp_path_factory):
 
 
 @pytest.mark.parametrize("what", OTHERS)
-def test_nothing_else_changes(told, what):
+def test_other_programs_of_the_account_are_unchanged(told, what):
     inside, outside = told
     assert outside[what] and inside[what] == outside[what]
 
 
-def test_client_without_the_preload_connects_when_asked_to(home, encrypted):
+def test_client_without_the_preload_connects_by_address(home, encrypted):
     program = [
         "import dask",
         "print(Client(**dask.config.get('daskops.client'), timeout=20).submit(sum, [1, 2]).result())",
@@ -233,7 +233,7 @@ def test_client_without_the_preload_connects_when_asked_to(home, encrypted):
     assert run(program, home, DASK_DISTRIBUTED__CLIENT__PRELOAD="[]") == "3\n"
 
 
-def test_second_run_changes_nothing_and_check_mode_neither(home, certificates, encrypted):
+def test_second_run_and_check_mode_change_nothing(home, certificates, encrypted):
     directory = home / ".config/dask"
     options = get_options(certificates, encrypted)
     code, output = run_module(directory, **options)
@@ -246,7 +246,7 @@ def test_second_run_changes_nothing_and_check_mode_neither(home, certificates, e
     assert before == {path.name: path.read_text() for path in directory.glob("daskops*")}
 
 
-def test_everything_can_be_taken_away(home, encrypted, tmp_path):
+def test_all_files_are_removed(home, encrypted, tmp_path):
     directory = Path(shutil.copytree(home / ".config/dask", tmp_path / "dask"))
     (directory / "__pycache__").mkdir(exist_ok=True)
     (directory / "__pycache__/daskops_client.cpython-311.pyc").touch()
@@ -261,7 +261,7 @@ def test_everything_can_be_taken_away(home, encrypted, tmp_path):
     assert code == 0 and "SUCCESS" in output
 
 
-def test_files_of_an_earlier_version_are_taken_away(tmp_path):
+def test_files_of_an_earlier_version_are_removed(tmp_path):
     (tmp_path / "daskops.yaml").write_text(EARLIER.format(address="tls://10.0.0.1:8786"))
     (tmp_path / "daskops-environment.txt").write_text(LOCK)
     code, output = run_module(tmp_path, state="absent", address="tls://10.0.0.1:8786")
@@ -272,14 +272,14 @@ def test_files_of_an_earlier_version_are_taken_away(tmp_path):
 @pytest.mark.parametrize(
     "text", ["own: file\n", client_bundle.HEADER, f"{client_bundle.HEADER}\n  client: {{}}\n", "\0"]
 )
-def test_files_of_somebody_else_are_not_taken_away(tmp_path, text):
+def test_files_of_other_programs_are_kept(tmp_path, text):
     (tmp_path / "daskops.yaml").write_text(text)
     code, output = run_module(tmp_path, state="absent", address="tls://10.0.0.1:8786")
     assert code == 0 and "SUCCESS" in output
     assert (tmp_path / "daskops.yaml").read_text() == text
 
 
-def test_a_link_is_replaced_and_not_followed(tmp_path):
+def test_link_is_replaced_and_not_followed(tmp_path):
     target = tmp_path / "target"
     target.write_text("untouched")
     directory = tmp_path / "dask"
@@ -293,10 +293,10 @@ def test_a_link_is_replaced_and_not_followed(tmp_path):
     assert yaml.safe_load((directory / "daskops.yaml").read_text())["daskops"]["client"]["security"] is None
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act in somebody else's place")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can write to another user's directory")
 @pytest.mark.parametrize("state", ["present", "absent"])
 @pytest.mark.parametrize("whose", ["another user's", "everybody's", "linked"])
-def test_root_does_not_write_where_others_could_put_a_link(tmp_path, whose, state):
+def test_root_does_not_write_to_directories_that_others_can_change(tmp_path, whose, state):
     tmp_path.chmod(0o755)
     directory = tmp_path / "home/.config/dask"
     directory.mkdir(parents=True)
@@ -315,7 +315,7 @@ def test_root_does_not_write_where_others_could_put_a_link(tmp_path, whose, stat
     assert [path.name for path in directory.iterdir()] == ["daskops.yaml"]
 
 
-def test_a_directory_that_cannot_be_made(tmp_path):
+def test_directory_that_cannot_be_created_is_an_error(tmp_path):
     (tmp_path / "file").touch()
     options = {"address": "tcp://10.0.0.1:8786", "dashboard": "http://10.0.0.1:8787", "preload": "", "lock": LOCK}
     code, output = run_module(tmp_path / "file/dask", **options)
@@ -323,7 +323,7 @@ def test_a_directory_that_cannot_be_made(tmp_path):
     assert "Not a directory" in output and "Traceback" not in output
 
 
-def test_wheels_that_the_lock_names_come_and_go_with_it(certificates, tmp_path):
+def test_wheels_of_the_lock_are_installed_and_removed_with_it(certificates, tmp_path):
     wheel = build_wheel(tmp_path, "mycode")
     lock = tmp_path / "lock.txt"
     lock.write_text(f"./{wheel.name} {lock_line(wheel).split(' ', 1)[1]}")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Clocks that differ are reported, with the hosts and by how much, and slow answers are no difference."""
+"""Clock differences between hosts, with a slow response not counted as a difference."""
 
 import json
 import os
@@ -31,17 +31,17 @@ def only(sentences):
         (100, 101, 100.2, 100.8, 0),
         (100, 101, 130.2, 130.8, 29.8),
         (100, 101, 70.2, 70.8, -29.8),
-        # A host that answers late: a difference of less than that cannot be told.
+        # The response took up to 60 s, so a difference below that is not certain.
         (100, 160, 101, 110, 0),
         (100, 160, 155, 159, 0),
         (100, 160, 40, 50, -60),
     ],
 )
-def test_difference_that_is_certain(before, after, started, ended, difference):
+def test_certain_difference_excludes_response_time(before, after, started, ended, difference):
     assert certain_difference(bounds(before, after, started, ended)) == pytest.approx(difference, abs=0.5)
 
 
-def test_no_clock_is_no_difference():
+def test_unknown_clock_gives_no_difference():
     assert certain_difference(None) == 0
 
 
@@ -49,16 +49,16 @@ def test_no_clock_is_no_difference():
     ("seconds", "text"),
     [(-12.4, "12 s behind"), (125, "125 s ahead of"), (-7200, "120 min behind"), (200000, "56 h ahead of")],
 )
-def test_difference_in_words(seconds, text):
+def test_difference_is_readable(seconds, text):
     assert readable(seconds) == text
 
 
-def test_clocks_that_agree_are_not_mentioned():
+def test_equal_clocks_give_no_warning():
     assert list(differing({})) == []
     assert list(differing({"a": [-0.5, 0.5], "b": [-4.9, -4], "c": [-30, 40]})) == []
 
 
-def test_hosts_whose_clocks_differ_from_the_controllers_are_named():
+def test_differences_from_the_controller_name_the_hosts():
     sentence = only(differing({"a": [-0.5, 0.5], "b": [-126, -125], "c": [8, 9]}))
     assert sentence.startswith(
         "Clocks differ: b is 125 s behind the controller; c is 8 s ahead of the controller. Synch"
@@ -67,18 +67,18 @@ def test_hosts_whose_clocks_differ_from_the_controllers_are_named():
     assert sentence.count(" s ahead of") == 10 and "and 30 more hosts" in sentence
 
 
-def test_hosts_whose_clocks_differ_from_each_other_are_named():
+def test_difference_between_hosts_names_both():
     assert "c is 8 s ahead of b" in only(differing({"a": [-0.5, 0.5], "b": [-4.9, -4], "c": [4, 4.9]}))
 
 
-def test_controller_whose_clock_is_wrong():
+def test_equal_difference_on_all_hosts_points_to_the_controller():
     sentence = only(differing({"a": [-3601, -3600], "b": [-3602, -3601]}))
     assert "All hosts agree, so the controller's clock is probably wrong" in sentence
 
 
 @pytest.mark.parametrize("seconds", [0, -3600, 90])
-def test_clock_of_a_host_as_the_module_tells(tmp_path, seconds):
-    """The module runs in a Python whose clock is wrong."""
+def test_host_info_reports_the_clock(tmp_path, seconds):
+    """The module runs in a Python whose clock is shifted by ``seconds``."""
     (tmp_path / "sitecustomize.py").write_text(
         f"import time\nreal = time.time\ntime.time = lambda: real() + {seconds}\n"
     )

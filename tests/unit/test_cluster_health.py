@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module cluster_health against real schedulers, and against what is none."""
+"""The module cluster_health against real schedulers and against other servers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ W1, W2, W3 = {"name": "w1"}, {"name": "w2"}, {"name": "w3"}
 
 
 def failure(url, **options):
-    """The one problem of a scheduler that cannot be asked."""
+    """Return the only problem of a scheduler that gives no usable response."""
     result = health(url, **options)
     assert (result["verdict"], result["detail"]) == ("unhealthy", "none")
     (problem,) = result["problems"]
@@ -42,7 +42,7 @@ def failure(url, **options):
 
 @pytest.fixture(autouse=True)
 def settled(request):
-    """Each test begins with a cluster of two workers that run."""
+    """Wait until both workers of the shared clusters are registered."""
     for name in {"ours", "stock"} & set(request.fixturenames):
         cluster = request.getfixturevalue(name)
         wait_until(lambda cluster=cluster: sorted(cluster.addresses()) == ["w1", "w2"])
@@ -82,7 +82,7 @@ def test_other_releases(ours):
     assert health(ours.url, workers=[W2], complete=False)["verdict"] == "healthy"
 
 
-def test_fails_only_if_it_should(ours):
+def test_module_fails_only_if_unhealthy_and_fail_when_unhealthy(ours):
     result = health(ours.url, workers=[W3], fail_when_unhealthy=True)
     assert result["failed"] and result["verdict"] == "unhealthy"
     assert result["msg"].startswith(f"The Dask cluster at {ours.url} is unhealthy. Missing: w3.")
@@ -90,7 +90,7 @@ def test_fails_only_if_it_should(ours):
     assert "failed" not in health(ours.url, workers=[W1], fail_when_unhealthy=True)  # degraded
 
 
-def test_waits_for_a_worker_and_finds_that_it_runs_another_release(ours):
+def test_waits_for_a_worker_and_reports_its_release(ours):
     with worker(ours.scheduler, "w3", runtime=True, DASKOPS_RELEASE="next.w3"):
         result = health(ours.url, workers=[W1, W2, W3], timeout=20, interval=0.1)
     assert 0.1 < result["elapsed"] < 20
@@ -121,13 +121,13 @@ async def dask_setup(worker):
 """
 
 
-def test_worker_that_tells_odd_things_does_no_harm_to_others(ours, tmp_path):
-    """Its own tasks, plugins and preloads decide what it sends."""
+def test_invalid_worker_data_does_not_affect_other_workers(ours, tmp_path):
+    """User code in a worker can put any value into its metrics and its startup information."""
     (tmp_path / "rogue.py").write_text(ROGUE)
     preloads = {"worker.preload": [str(tmp_path / "rogue.py")]}
     with worker(ours.scheduler, "\x1b[31mrogue", settings=preloads):
         result = wait_until(lambda: (said := health(ours.url))["workers_present"] == 3 and said)
-        time.sleep(1)  # some heartbeats
+        time.sleep(1)  # wait for some heartbeats
         result = health(ours.url, workers=[W1, W2])
         text = get_text(f"{ours.url}/daskops/summary.json")
     assert result["detail"] == "full" and result["unexpected"] == ["\\x1b[31mrogue"]
@@ -142,12 +142,12 @@ def get_text(url):
         return answer.read().decode()
 
 
-# Whose work
+# Clients of a pending scheduler
 
 
 @pytest.fixture
 def working(tmp_path):
-    """A scheduler with a runtime directory, and a client of it that is called alice."""
+    """Return a scheduler with a runtime directory, its client named alice, and the path of its control socket."""
     with contextlib.ExitStack() as stack:
         started = stack.enter_context(scheduler(tmp_path, runtime=True, RUNTIME_DIRECTORY=str(tmp_path)))
         stack.enter_context(worker(started, "w1", runtime=True))
@@ -156,7 +156,7 @@ def working(tmp_path):
         yield started, client, str(tmp_path / "control.sock")
 
 
-def test_pending_scheduler_says_whose_work_it_has(working):
+def test_pending_scheduler_names_clients_with_work(working):
     started, client, control_socket = working
     pending = {"scheduler_pending": True, "control_socket": control_socket}
     (said,) = health(started.url, **pending)["problems"]
@@ -173,10 +173,10 @@ def test_pending_scheduler_says_whose_work_it_has(working):
         assert re.search(rf"wanted by alice at {address} \([^)]*1 result\(s\) of 3\.0 MiB\)", said), said
         assert re.search(rf"a client at {address} \(1 no-worker\)", said), said
         assert [one["wanted"] for one in result["clients"]] == [4, 1] and not result["idle"]
-        # Who may open the pages is not told who computes, and from where.
+        # The pages must not show names and addresses of clients.
         page = get_text(f"{started.url}/daskops/summary.json")
         assert "alice" not in page and client.id not in page
-        # Without the socket, or with one of another program, the numbers are told.
+        # Without a usable control socket, only the counts are reported.
         for path in (None, "/nowhere", "/dev/null"):
             (said,) = health(started.url, scheduler_pending=True, control_socket=path)["problems"]
             assert "5 task(s)" in said and "2 client(s) are connected" in said
@@ -186,7 +186,7 @@ def test_pending_scheduler_says_whose_work_it_has(working):
     del data
 
 
-def test_pending_scheduler_that_does_not_answer(tmp_path):
+def test_pending_scheduler_that_is_down(tmp_path):
     problem = failure(f"http://127.0.0.1:{free_port()}", scheduler_pending=True, control_socket="/nowhere")
     assert "nothing listens there" in problem
 
@@ -249,7 +249,7 @@ def test_worker_with_the_runtime_tells_a_stock_scheduler_its_release(stock):
 
 
 def test_stock_scheduler_under_load(stock):
-    """identity.json answers 500 nearly always; the names come from the page of workers then."""
+    """Under load, identity.json nearly always returns 500, so the names come from the workers page."""
     results = []
     with stock.load():
         wait_until(lambda: results.append(health(stock.url, workers=[W1, W2, W3])) or results[-1]["detail"] == "names")
@@ -268,7 +268,7 @@ def test_stock_scheduler_counts_paused_workers_under_load(stock):
     assert result["problems"] == ["1 worker is paused; this scheduler does not tell which under load."]
 
 
-def test_page_of_workers_agrees_with_identity(stock):
+def test_workers_page_agrees_with_identity(stock):
     report = wait_until(lambda: (report := SchedulerHTTP(stock.url).report())["detail"] == "identity" and report)
     page = from_workers_page(SchedulerHTTP(stock.url).get("info/main/workers.html")[0])
     told = {worker["name"]: worker for worker in report["workers"]}
@@ -281,7 +281,7 @@ def test_page_of_workers_agrees_with_identity(stock):
 
 
 def test_only_counts(tmp_path):
-    """Without the page of workers nothing is left but their number, until identity.json answers again."""
+    """Without the workers page, only the number of workers is known until identity.json works again."""
     routes = [route for route in STOCK_ROUTES if not route.endswith((".info", ".prometheus"))]
     with scheduler(tmp_path, settings={"scheduler.http.routes": routes}) as started, worker(started, "w1"):
         assert health(started.url, workers=[W1], timeout=20)["detail"] == "identity"
@@ -304,7 +304,7 @@ def test_prefix(tmp_path):
         assert "--dashboard-prefix" in failure(started.url)
 
 
-# What goes wrong
+# Errors
 
 
 def test_nothing_listens():
@@ -333,7 +333,7 @@ def test_waits_for_a_scheduler_that_starts(tmp_path):
     assert result["verdict"] == "healthy" and result["elapsed"] > 0.4
 
 
-def test_name_is_not_resolved():
+def test_unresolvable_name():
     problem = failure("http://no-such-host.invalid:8787")
     assert "the name no-such-host.invalid cannot be resolved" in problem and "/etc/hosts" in problem
 
@@ -358,7 +358,7 @@ def test_port_of_a_worker(ours):
     assert "no JSON routes" in problem and "If this is a worker's port" in problem
 
 
-def test_routes_that_were_left_out(tmp_path):
+def test_scheduler_without_json_routes(tmp_path):
     routes = [route for route in STOCK_ROUTES if not route.endswith(".json")]
     with scheduler(tmp_path, settings={"scheduler.http.routes": routes}) as started:
         assert "list distributed.http.scheduler.json in distributed.scheduler.http.routes" in failure(started.url)
@@ -381,7 +381,7 @@ def serving(handler, wrap=None, server=http.server.ThreadingHTTPServer):
 
 
 def speaking(greeting):
-    """A service that says something by itself and hangs up, as SSH, SMTP or FTP do."""
+    """Return a handler that sends a greeting without a request and closes, as SSH, SMTP and FTP servers do."""
 
     class Greeter(socketserver.BaseRequestHandler):
         def handle(self):
@@ -392,7 +392,7 @@ def speaking(greeting):
 
 
 def answering(status=200, body="", kind="application/json", pause=0):
-    """A web server that answers everything alike; with a pause it goes on for ever, bit by bit."""
+    """Return a handler that sends the same response to every request; with a pause it sends single bytes without an end."""
 
     class Answer(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -417,7 +417,7 @@ def test_not_http():
     assert "the answer is not HTTP, it begins 'SSH-2.0-OpenSSH_9.2p1" in problem and "Another service" in problem
 
 
-def test_hangs_up():
+def test_server_closes_without_a_response():
     with serving(speaking(b""), server=socketserver.TCPServer) as url:
         problem = failure(url)
     assert "closed without an answer" in problem and "https://" in problem
@@ -465,7 +465,7 @@ def test_no_connection_in_time():
         full.bind(("127.0.0.1", 0))
         full.listen(0)
         with contextlib.ExitStack() as stack:
-            for _ in range(2):  # fills the queue of a listener that accepts nobody
+            for _ in range(2):  # fill the queue of a listener that never accepts
                 waiting = stack.enter_context(socket.socket())
                 waiting.setblocking(False)
                 waiting.connect_ex(full.getsockname())
@@ -473,7 +473,7 @@ def test_no_connection_in_time():
     assert "no connection within 0.5 s" in problem and "firewall" in problem
 
 
-def test_arguments_that_cannot_work():
+def test_invalid_arguments_are_rejected():
     for url in ("10.0.0.1:8787", "http://10.0.0..1:8787"):
         assert "is not a URL of a scheduler" in health(url)["msg"]
     for option, value in (("request_timeout", 0), ("interval", -1), ("timeout", "nan"), ("silent_after", "inf")):
@@ -488,7 +488,7 @@ def test_arguments_that_cannot_work():
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    """A certificate for 127.0.0.1 that is its own authority, as (certificate, key)."""
+    """Return a self-signed certificate for 127.0.0.1 as (certificate, key)."""
     directory = tmp_path_factory.mktemp("tls")
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
@@ -517,13 +517,13 @@ def test_https(tmp_path, certificate):
         assert health(url, validate_certs=False)["verdict"] == "healthy"
         started_at = time.monotonic()
         assert "certificate is not trusted" in failure(url, timeout=30) and "ca_path" in failure(url)
-        assert time.monotonic() - started_at < 10  # not asked again
+        assert time.monotonic() - started_at < 10  # no further attempt
         other_name = failure(f"https://localhost:{started.port}", ca_path=certificate[0])
         assert "Hostname mismatch" in other_name
         assert "If it speaks https, write https://" in failure(started.url)
 
 
-def test_authorities_that_are_none(tmp_path):
+def test_unusable_ca_file_is_rejected(tmp_path):
     (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
     result = health("https://127.0.0.1:8787", ca_path=str(tmp_path / "ca.pem"), timeout=60)
     assert result["failed"] and "which cannot be used" in result["msg"] and result["verdict"] == "unknown"
@@ -537,7 +537,7 @@ def test_http_port_of_another_https_server(certificate):
 
 
 def test_https_of_an_http_port(ours):
-    # Tornado takes the beginning of the handshake for a request, and waits for the rest of it.
+    # Tornado reads the TLS handshake as the start of an HTTP request and waits for the rest.
     problem = failure(ours.url.replace("http:", "https:"), request_timeout=0.5)
     assert "no https handshake within 0.5 s" in problem and "write http://" in problem
 

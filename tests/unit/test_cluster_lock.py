@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs of ansible-playbook that want to change the same cluster at the same time."""
+"""Concurrent runs of ansible-playbook that change the same cluster."""
 
 import json
 import os
@@ -32,7 +32,7 @@ PLAYBOOK = """
 
 @pytest.fixture
 def run(tmp_path):
-    """Start a run of a playbook that takes the lock and sleeps; what still runs is ended with the test."""
+    """Return a function that starts a playbook that takes the lock and sleeps. Remaining runs are killed after the test."""
     (tmp_path / "change.yml").write_text(PLAYBOOK % (tmp_path / "daskops", tmp_path / "changing"))
     started = []
 
@@ -58,13 +58,13 @@ def run(tmp_path):
 
 @pytest.fixture
 def changing(tmp_path):
-    """A file that is there once a run has taken the lock and changes something."""
+    """Return the path of a file that a run creates after it has taken the lock."""
     return tmp_path / "changing"
 
 
 @pytest.fixture
 def holder(tmp_path):
-    """The file that names the run that holds the lock."""
+    """Return the path of the file that names the run that holds the lock."""
     return tmp_path / "daskops/holder.json"
 
 
@@ -88,7 +88,7 @@ def test_second_run_ends_and_names_the_first(run, changing):
 
 
 def test_second_run_waits_for_the_end_of_the_first(run, changing):
-    first = run(seconds=15)  # longer than the second takes to ask for the lock
+    first = run(seconds=15)  # long enough for the second run to ask for the lock
     wait_until(changing.exists)
     second = run(timeout=60)
     output = second.communicate(timeout=60)[0]
@@ -103,15 +103,15 @@ def test_lock_is_released_however_a_run_ends(run, holder, changing, end):
     wait_until(lambda: changing.exists() or process.poll() is not None)
     if end in ("interrupted", "killed"):
         os.killpg(process.pid, signal.SIGINT if end == "interrupted" else signal.SIGKILL)
-    # The output ends with the run: nothing that stays behind holds it open.
+    # communicate() returns only if no background process keeps the output open.
     process.communicate(timeout=30)
     wait_until(lambda: not holder.exists(), 10)
 
 
-def test_lock_is_renewed_and_released_without_file_descriptors_for_processes(
+def test_lock_is_renewed_and_released_without_pidfd(
     run, holder, changing, tmp_path, monkeypatch
 ):
-    (tmp_path / "sitecustomize.py").write_text("import os\ndel os.pidfd_open\n")  # as with an old kernel
+    (tmp_path / "sitecustomize.py").write_text("import os\ndel os.pidfd_open\n")  # Linux before 5.3 has no pidfd_open
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     process = run(seconds=60, lease=4)
     wait_until(changing.exists)
@@ -123,7 +123,7 @@ def test_lock_is_renewed_and_released_without_file_descriptors_for_processes(
     wait_until(lambda: not holder.exists(), 10)
 
 
-def test_looking_is_never_blocked(run, changing):
+def test_runs_without_changes_ignore_the_lock(run, changing):
     first = run(seconds=60)
     wait_until(changing.exists)
     for arguments in (["--check"], ["--tags", "health"]):
@@ -133,7 +133,7 @@ def test_looking_is_never_blocked(run, changing):
 
 
 def take_over(holder):
-    """Take the lock over, as a run does that finds it expired."""
+    """Take the lock over, as a run does when the lock has expired."""
     for path in holder.parent.glob("*.renewed"):
         path.unlink()
     assert (
@@ -152,7 +152,7 @@ def test_run_that_lost_the_lock_is_interrupted(run, holder, changing):
     assert "Another run is changing this cluster: bob on ops2" in output
 
 
-def test_lock_that_is_gone_with_a_reboot_is_taken_again(run, holder, changing):
+def test_lock_lost_in_a_reboot_is_taken_again(run, holder, changing):
     first = run(seconds=60, lease=4)
     wait_until(changing.exists)
     for path in holder.parent.iterdir():
@@ -161,7 +161,7 @@ def test_lock_that_is_gone_with_a_reboot_is_taken_again(run, holder, changing):
     assert first.poll() is None
 
 
-def test_host_that_cannot_be_reached_is_a_warning(tmp_path):
+def test_unreachable_lock_host_causes_a_warning(tmp_path):
     inventory = {
         "all": {"hosts": {"dead": {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_connection": "ssh"}}}
     }

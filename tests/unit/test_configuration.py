@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What runs says what it has set and from where, and what nobody asked for."""
+"""Reports of a service's settings, their origins, and configuration drift."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ PRELOAD = "import dask\n\n\ndef dask_setup(server):\n    dask.config.set({'distr
 
 
 class Service:
-    """A running scheduler or worker with a release's file, somebody's own file and a variable."""
+    """A scheduler or worker with a configuration file of the release, a file of the user and an environment variable."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -46,7 +46,7 @@ class Service:
 
 @pytest.fixture(scope="module", params=[False, True], ids=["worker", "nanny"])
 def services(request, tmp_path_factory):
-    """A client, and a scheduler and a worker that may have a nanny."""
+    """Return a client, the two services, and the scheduler's process. The worker has a nanny in one variant."""
     with contextlib.ExitStack() as stack:
         ours, theirs = (Service(tmp_path_factory.mktemp(name)) for name in ("s", "w"))
         for_scheduler = {"scheduler.preload": ["daskops_runtime.scheduler", str(ours.directory / "preset.py")]}
@@ -61,16 +61,16 @@ def services(request, tmp_path_factory):
 
 
 def drift(started):
-    """What the scheduler and its worker report."""
+    """Return the drift that the scheduler and its worker report."""
     with urllib.request.urlopen(f"{started.url}/daskops/summary.json") as response:
         summary = json.load(response)
     return summary["scheduler"]["drift"], summary["workers"][0]["drift"]
 
 
-OWN = ["distributed.worker.connections.outgoing"]  # the release's file wins over the other, and 10 is the default
+OWN = ["distributed.worker.connections.outgoing"]  # set to 11 in the user's file; the default is 10
 
 
-def test_each_value_says_where_it_came_from(services):
+def test_each_setting_has_its_origin(services):
     for service in services[1:3]:
         told = service.ask()
         settings = told["settings"]
@@ -82,13 +82,13 @@ def test_each_value_says_where_it_came_from(services):
             "environment variable DASK_DISTRIBUTED__COMM__RETRY__COUNT",
         ]
         assert settings["distributed.scheduler.allowed-failures"] == [3, "default"]
-        assert settings["distributed.worker.profile.cycle"] == ["7s", "the process"]  # a preload's
+        assert settings["distributed.worker.profile.cycle"] == ["7s", "the process"]  # set by a preload
         assert told["drift"] == OWN
     assert services[2].ask()["settings"]["--nthreads"] == ["1", "command line"]
     assert services[1].ask()["settings"]["--port"] == ["0", "command line"]
 
 
-def test_what_is_set_while_it_runs_is_drift(services):
+def test_setting_changed_at_run_time_is_drift(services):
     client, _, theirs, started = services
     wait_until(lambda: drift(started) == (OWN, OWN))
 
@@ -97,7 +97,7 @@ def test_what_is_set_while_it_runs_is_drift(services):
 
         dask.config.set({"distributed.worker.memory.spill": value})
 
-    time.sleep(1)  # what is set at the very start is a preload's
+    time.sleep(1)  # a setting changed at the very start would count as set by a preload
     client.run(change, 0.79)
     wait_until(lambda: drift(started) == (OWN, [*OWN, SPILL]), 60)
     assert theirs.ask()["settings"][SPILL] == [0.79, "the process"]
@@ -110,9 +110,9 @@ def test_what_is_set_while_it_runs_is_drift(services):
     wait_until(lambda: drift(started) == (OWN, OWN), 60)
 
 
-def test_what_is_set_for_a_moment_is_none_and_odd_values_do_no_harm(monkeypatch):
+def test_temporary_settings_are_no_drift_and_any_value_is_compared(monkeypatch):
     settings = {"a": 1, "b": {"c": 2}}
-    for name in ("config", "global_config"):  # the same to Dask
+    for name in ("config", "global_config"):  # two names of one dictionary in Dask
         monkeypatch.setattr(dask.config, name, settings)
     monkeypatch.setattr(dask.config, "defaults", [{"a": 1}])
     origins = configuration.Origins()
@@ -127,9 +127,9 @@ def test_what_is_set_for_a_moment_is_none_and_odd_values_do_no_harm(monkeypatch)
     with dask.config.set({"b.c": 3}):
         assert looks(configuration.LOOKS - 1) == []
     assert looks(1) == []
-    with dask.config.set({"b.c": numpy.arange(3), "e_f": 7}):  # which cannot be compared with 2
+    with dask.config.set({"b.c": numpy.arange(3), "e_f": 7}):  # comparing an array gives no bool
         assert looks(configuration.LOOKS) == ["b.c", "e-f"]
-    # The defaults of a package that a task imports
+    # A package that a task imports may add its defaults.
     dask.config.update_defaults({"later": {"x": 1}}, config=dask.config.config, defaults=dask.config.defaults)
     assert looks(configuration.LOOKS) == []
     assert origins.find("later.x", 1, configuration.read_defaults()) == "default"
@@ -142,16 +142,16 @@ def test_old_names_in_files_are_read_as_dask_does(tmp_path, monkeypatch):
     name = str(tmp_path / "dask.yaml")
     assert origins.find("distributed.p2p.storage.disk", False, {}) == name
     origins.begin()
-    assert origins.get_drift() == []  # it is read, but not in use here
+    assert origins.get_drift() == []  # read, but not in use in this process
 
 
-def test_all_values_of_an_option_are_told():
+def test_all_values_of_an_option_are_reported():
     words = ["tcp://x:1", "--preload", "a", "--no-nanny", "--preload", "b", "--name=n"]
     assert configuration.read_arguments(words) == {"--preload": "a, b", "--no-nanny": "", "--name": "n"}
 
 
-def test_file_that_was_changed_by_hand_is_drift(services):
-    """Then, which the next run repairs, as now: what runs is not what the file says."""
+def test_manually_edited_file_is_drift(services):
+    """After an edit the service no longer runs with the settings in its file."""
     _, ours, theirs, started = services
     (theirs.directory / "release.yaml").write_text(RELEASE.replace("spill: 0.72", "spill: 0.74"))
     wait_until(lambda: drift(started) == (OWN, [*OWN, SPILL]), 30)
@@ -159,7 +159,7 @@ def test_file_that_was_changed_by_hand_is_drift(services):
     wait_until(lambda: drift(started) == (OWN, OWN), 30)
 
 
-def test_tasks_that_are_clients_are_no_drift(services):
+def test_tasks_that_use_a_client_are_no_drift(services):
     client, _, _, started = services
 
     def compute():
@@ -173,7 +173,7 @@ def test_tasks_that_are_clients_are_no_drift(services):
     assert services[2].ask()["drift"] == OWN
 
 
-def test_table_of_what_is_set():
+def test_table_of_settings():
     common = {"a.b": [1, "default"], "a.c": [0.5, "file"], "a.l": [["x" * 60], "file"], "--name": ["x", "command line"]}
     scheduler = {"a.c": [0.5, "file"], "--no-dashboard": ["", "command line"]}
 

@@ -27,7 +27,7 @@ CONFIGURATIONS = st.recursive(
 
 
 def kinds_agree(old, new):
-    """Whether no key holds a mapping on one side and something else on the other, where Dask replaces the mapping."""
+    """Return whether each common key holds a mapping on both sides or on neither. In other cases Dask drops the mapping."""
     both = old.keys() & new.keys()
     return all(
         isinstance(old[key], dict) == isinstance(new[key], dict)
@@ -40,7 +40,7 @@ def test_configurations_are_merged_as_dask_does():
     ours = {"a-b": {"c": 1, "list": [1]}, "d": {"e": 2}}
     theirs = [{"a_b": {"c": 3, "list": [2]}}, {"d": None}, None, {"d": 7, "f": None}]
     assert merge([ours, *theirs]) == {"a-b": {"c": 3, "list": [2]}, "d": {"e": 2}, "f": None}
-    assert ours == {"a-b": {"c": 1, "list": [1]}, "d": {"e": 2}}, "what is merged is not changed"
+    assert ours == {"a-b": {"c": 1, "list": [1]}, "d": {"e": 2}}, "merge() changed its argument"
 
 
 @given(CONFIGURATIONS, CONFIGURATIONS)
@@ -78,7 +78,7 @@ def test_each_kind_has_its_own_settings():
     assert "nanny" not in scheduler and scheduler["scheduler"]["preload"] == ["daskops_runtime.scheduler"]
 
 
-def test_what_the_collection_needs_wins_over_users():
+def test_required_settings_override_the_users():
     pasted = {
         "distributed": {"comm": {"require_encryption": None, "default-scheme": "tcp"}, "worker": {"preload": ["x"]}}
     }
@@ -89,7 +89,7 @@ def test_what_the_collection_needs_wins_over_users():
     assert "tls" not in worker_configuration(settings())["distributed"]["comm"]
 
 
-def test_modules_of_users_follow_the_collections():
+def test_users_modules_follow_the_collections():
     wanted = settings(
         worker_preloads=["a", {"name": "b", "arguments": ["-x"]}],
         nanny_preloads=["n"],
@@ -108,13 +108,13 @@ def test_modules_of_users_follow_the_collections():
     assert scheduler["http"]["routes"] == [*ours, "s", *DEFAULTS["distributed"]["scheduler"]["http"]["routes"]]
 
 
-def test_nannies_preload_nothing_of_users_where_there_is_none():
+def test_nanny_preloads_are_left_out_without_nannies():
     worker = worker_configuration(settings(nanny_preloads=["n"]))["distributed"]
     assert worker["nanny"]["preload"] == ["daskops_runtime.nanny"]
 
 
 @pytest.mark.parametrize("routes", ["one.route", ["one.route"], [["one.route"], None]])
-def test_routes_of_a_configuration_may_be_one_or_a_list(routes):
+def test_routes_are_a_string_or_a_list(routes):
     config = {"distributed": {"scheduler": {"http": {"routes": routes}}}}
     off = settings(summary_route=False, worker_pages_route=False, scheduler_config=config)
     assert scheduler_configuration(off)["distributed"]["scheduler"]["http"]["routes"] == ["one.route"]

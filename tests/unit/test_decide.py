@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run decides."""
+"""Decisions of a run: what to stage, restart, try and expect."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ONE, TWO = "dask-worker@1.service", "dask-worker@2.service"
 POOLS = ["dask-worker@a-1.service", "dask-worker@b-1.service"]
 
 
-def test_units_that_run_something_else_are_restarted():
+def test_units_with_another_release_are_restarted():
     running = {SCHEDULER: "s", ONE: "w", TWO: ""}
     assert units_to_restart(running, {SCHEDULER: "s"}, "scheduler") == []
     assert units_to_restart(running, {SCHEDULER: "t"}, "scheduler") == [SCHEDULER]
@@ -31,11 +31,11 @@ def test_units_that_run_something_else_are_restarted():
     assert units_to_restart({}, {ONE: "w"}, "worker") == []
 
 
-# One look
+# Hosts that need nothing
 
 
 def settled(**changed):
-    """What is seen of a host that runs release ``r`` with content ``c``."""
+    """Return what `host_info` reports for a host that runs release ``r`` with content ``c``."""
     current = {"id": "r", "content": "c", "settled": ["worker"], "services": {"worker": {ONE: "w", TWO: "w"}}}
     current.update({name: value for name, value in changed.items() if name in current})
     running = changed.get("running", {SCHEDULER: "s", ONE: "w", TWO: "w"})
@@ -70,7 +70,7 @@ def test_services_that_run_the_release_are_left_alone():
 
 
 def scheduler(runs="old", current="old", environment="e1", unfinished=0):
-    """What is seen of the scheduler's host."""
+    """Return what `host_info` reports for the scheduler's host."""
     return {
         "running": {SCHEDULER: runs},
         "current": {"services": {"scheduler": {SCHEDULER: current}}},
@@ -94,22 +94,22 @@ def test_scheduler_is_pending_while_it_has_work():
     [
         ({}, {}, {}, {}, {}, False),
         ({}, {}, scheduler(), {}, workers("e1"), False),
-        # This run has left it as it is.
+        # This run did not restart the scheduler.
         ({"idle": False}, {"skipped": True}, scheduler(), {}, workers("e1"), True),
-        # An earlier run has: it does not run the current release of its host, until it has had its turn.
+        # An earlier run did not restart it: it runs another release than its host's current one until this run restarts it.
         ({}, {}, scheduler(current="new"), {}, workers("e1"), True),
         ({"idle": True}, {"restarted": [SCHEDULER]}, scheduler(current="new"), {}, workers("e1"), False),
-        # Where it does not run, it is not older.
+        # A stopped scheduler is not older.
         ({}, {}, scheduler(runs="", current="new"), {}, workers("e1"), False),
-        # A change is unfinished, and no worker has its environment.
+        # An unfinished change: the scheduler is older if no worker has its environment.
         ({}, {}, scheduler(unfinished=7), {}, workers("e2"), True),
         ({}, {}, scheduler(unfinished=7), {}, workers("e1"), False),
         ({}, {}, scheduler(), {}, workers("e2"), False),
         ({}, {}, scheduler(unfinished=7), {}, {}, False),
         ({}, {}, scheduler(unfinished=7, environment=""), {}, workers("e2"), False),
-        # Its environment is that of the new release once it had its turn.
+        # After its part of the run, the scheduler has the environment of the new release.
         ({}, {"restarted": []}, scheduler(unfinished=7), {"environment": "e2"}, workers("e2"), False),
-        # A host without workers is no measure.
+        # Hosts without workers do not count.
         ({}, {}, scheduler(unfinished=7), {}, {"s": {"environment": "e2", "services": {"scheduler": {}}}}, False),
         ({}, {}, {"unreachable": True}, {}, workers("e1"), False),
     ],
@@ -118,12 +118,12 @@ def test_scheduler_is_older_than_its_workers(work, turn, seen, release, of_worke
     assert scheduler_is_older(work, turn, seen, release, of_workers) is older
 
 
-# Which workers a host should have
+# Expected workers
 
 CURRENT = {"services": {"scheduler": {SCHEDULER: "s"}, "worker": {ONE: "w"}}}
 
 
-def test_workers_of_the_release_to_come_are_expected():
+def test_workers_of_the_new_release_are_expected():
     seen = {"node1": {"current": CURRENT}}
     release = {"services": {"worker": {ONE: "x", "dask-worker@gpu-1.service": "y"}}}
     assert expected_workers(seen, {"node1": release}) == [
@@ -133,22 +133,22 @@ def test_workers_of_the_release_to_come_are_expected():
     assert expected_workers(seen, {}) == [{"name": "node1-1", "release": "w"}]
 
 
-def test_host_without_a_release_lacks_a_worker():
+def test_host_without_a_release_is_expected_to_have_one_worker():
     assert expected_workers({"node1": {"current": {}}, "node2": {"unreachable": True}}, {}) == [
         {"name": "node1-1"},
         {"name": "node2-1"},
     ]
 
 
-def test_host_that_the_run_does_not_know_has_none():
+def test_hosts_outside_the_run_have_no_expected_workers():
     assert expected_workers({}, {"node1": CURRENT}) == []
 
 
-# Who tries what
+# Trials
 
 
 def try_out(**hosts):
-    """`services_to_try` for hosts, each as `host` makes it."""
+    """Return `services_to_try` for hosts, each built by `host`."""
     return services_to_try(
         {name: release for name, (release, dummy) in hosts.items()},
         {name: plan for name, (dummy, plan) in hosts.items() if plan},
@@ -156,7 +156,7 @@ def try_out(**hosts):
 
 
 def host(name, units, untried, shared="a", pools=None, gpu=""):
-    """Release and plan of a host: pool of each worker by unit."""
+    """Return the release and the plan of a host; ``units`` maps the unit of each worker to its pool."""
     workers = [{"unit": unit, "pool": pool, "gpu": gpu, "nanny_port": None} for unit, pool in units.items()]
     release = {
         "untried": untried,
@@ -172,7 +172,7 @@ def test_hosts_with_the_same_settings_try_them_once():
     assert try_out(**hosts) == {"node0": {"scheduler": False, "workers": [ONE]}}
 
 
-def test_every_other_setting_is_tried():
+def test_each_different_setting_is_tried_once():
     settings = {"dask_worker_": "x"}
     found = try_out(
         node1=host("node1", {ONE: ""}, [ONE]),
@@ -186,7 +186,7 @@ def test_every_other_setting_is_tried():
     assert found["node5"]["workers"] == POOLS
 
 
-def test_scheduler_is_tried_where_it_is():
+def test_scheduler_is_tried_on_its_host():
     both = host("head", {ONE: ""}, [SCHEDULER])
     assert try_out(head=both) == {"head": {"scheduler": True, "workers": []}}
 
@@ -199,10 +199,10 @@ def test_unchanged_hosts_try_nothing():
     assert try_out(node1=host("node1", {ONE: ""}, []), node2=({"skipped": True}, None)) == {}
 
 
-# What is known of hosts
+# Variables of hosts
 
 
-def test_a_variable_by_host():
+def test_by_host_evaluates_only_the_named_variable():
     class Variables(dict):
         def __getitem__(self, name):
             assert name == "ours", "no other variable is evaluated"

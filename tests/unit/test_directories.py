@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Directories that root makes and removes for a user who does not want it to go well."""
+"""Directories that root creates and removes for the services' user, who may attack root with links."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ PROGRAM = directories.__file__
 NOBODY = pwd.getpwnam("nobody")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="acts as root and as another user")
 
-# Puts something else in the place of a path again and again: nothing, a directory, and links.
+# Replaces a path in a loop: with nothing, a directory, and links.
 SWAP = """
 import contextlib, os, random, sys, time
 path, victim = sys.argv[1:]
@@ -44,7 +44,7 @@ while True:
 
 @pytest.fixture
 def place():
-    """A directory in which nobody but root can change anything, as /srv is."""
+    """Return a directory that only root can change, as /srv is."""
     directory = tempfile.mkdtemp(prefix="daskops-test-", dir="/run")
     os.chmod(directory, 0o755)
     yield Path(directory)
@@ -82,14 +82,14 @@ def swapping(path, victim):
 
 
 @as_root
-def test_directory_in_one_of_roots_is_given_to_the_user(place):
+def test_directory_below_one_of_root_is_created_for_the_user(place):
     assert make(place / "disk/dask/scratch").returncode == 0
     assert describe(place / "disk/dask/scratch") == (NOBODY.pw_uid, NOBODY.pw_gid, 0o700)
     assert describe(place / "disk/dask") == describe(place / "disk") == (0, 0, 0o755)
 
 
 @as_root
-def test_directory_in_one_of_the_users_is_made_by_the_user(place):
+def test_directory_below_one_of_the_user_is_created_by_the_user(place):
     home = directory(place / "home", NOBODY.pw_uid)
     assert make(home / "a/scratch").returncode == 0
     assert describe(home / "a/scratch") == (NOBODY.pw_uid, NOBODY.pw_gid, 0o700)
@@ -97,7 +97,7 @@ def test_directory_in_one_of_the_users_is_made_by_the_user(place):
 
 
 @as_root
-def test_directory_that_exists_is_left_as_it_is(place):
+def test_existing_directory_is_not_changed(place):
     for owner in (0, NOBODY.pw_uid):
         existing = directory(place / f"scratch{owner}", owner, 0o2775)
         before = describe(existing)
@@ -120,7 +120,7 @@ def test_links_of_root_are_followed(place):
 
 @as_root
 @pytest.mark.parametrize("target", ["victim", "victim/missing", "/etc/daskops-test"])
-def test_link_of_the_user_leads_root_nowhere(place, target):
+def test_root_creates_nothing_through_a_users_link(place, target):
     victim = directory(place / "victim")
     home = directory(place / "home", NOBODY.pw_uid)
     (home / "scratch").symlink_to(place / target)
@@ -135,7 +135,7 @@ def test_link_of_the_user_leads_root_nowhere(place, target):
 
 @as_root
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o775])
-def test_directory_that_others_may_write_to_is_not_trusted(place, mode):
+def test_directory_writable_by_others_is_not_trusted(place, mode):
     shared = directory(place / "shared", 0, mode)
     (shared / "scratch").symlink_to(directory(place / "victim"))
     assert make(shared / "scratch/own").returncode != 0
@@ -147,7 +147,7 @@ def test_directory_that_others_may_write_to_is_not_trusted(place, mode):
 
 
 @as_root
-def test_user_who_swaps_the_directory_gets_no_other(place):
+def test_swapping_the_directory_gives_the_user_no_other_directory(place):
     victim = directory(place / "victim")
     home = directory(place / "home", NOBODY.pw_uid)
     before = describe(victim)
@@ -166,7 +166,7 @@ def test_user_who_swaps_the_directory_gets_no_other(place):
 
 @as_root
 @pytest.mark.parametrize("owner", [0, NOBODY.pw_uid])
-def test_directory_that_cannot_be_made_is_told(place, owner):
+def test_error_names_the_directory_that_cannot_be_created(place, owner):
     home = directory(place / "home", owner)
     (home / "scratch").touch()
     said = make(home / "scratch").stderr
@@ -175,7 +175,7 @@ def test_directory_that_cannot_be_made_is_told(place, owner):
     assert "There is no user not-there" in make(home / "other", "not-there").stderr
 
 
-def test_descent_ends_where_somebody_else_may_write(tmp_path):
+def test_descent_ends_at_the_first_directory_writable_by_others(tmp_path):
     here, names = descend(str(tmp_path / "a/b"))
     try:
         assert names[-2:] == ["a", "b"]
@@ -196,7 +196,7 @@ def remove(*paths):
 
 
 def spilled(path, owner):
-    """What workers have left in a scratch directory."""
+    """Create the files that workers leave in a scratch directory."""
     for made in (path, path / "dask-scratch-space", path / "dask-scratch-space/worker-1"):
         directory(made, owner)
 
@@ -215,7 +215,7 @@ def test_scratch_is_removed(place):
 
 
 @as_root
-def test_link_of_the_user_leads_removal_nowhere(place):
+def test_root_removes_nothing_through_a_users_link(place):
     other = directory(place / "other")
     spilled(other / "scratch", 0)
     home = directory(place / "home", NOBODY.pw_uid)
@@ -226,7 +226,7 @@ def test_link_of_the_user_leads_removal_nowhere(place):
     assert not result["changed"] and len(result["left"]) == 2
 
 
-# What the sandbox opens
+# Paths that the sandbox makes writable
 
 
 @pytest.mark.parametrize(
@@ -241,11 +241,11 @@ def test_link_of_the_user_leads_removal_nowhere(place):
         ("/scratch/var/lib/dask", False),
     ],
 )
-def test_path_in_an_open_directory_is_not_opened_again(path, inside):
+def test_path_below_a_writable_directory_is_left_out(path, inside):
     assert outside([path], ["/srv/data", "/var/lib/dask/"]) == ([] if inside else [path])
     assert outside([path], []) == [path]
 
 
-def test_process_of_the_user_that_stops_the_removal_does_not_stop_the_run(monkeypatch, tmp_path):
+def test_removal_stopped_by_the_user_does_not_block_the_run(monkeypatch, tmp_path):
     monkeypatch.setattr(directories, "become", lambda dummy: os.kill(os.getpid(), signal.SIGSTOP))
     directories.remove(str(tmp_path), "nobody", "dask-scratch-space")

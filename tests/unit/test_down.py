@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is said of hosts without services, and of workers without a scheduler."""
+"""Messages about hosts whose services are stopped or missing, and about workers without a scheduler."""
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.down import down, no_scheduler, starts, unjoinable
@@ -10,7 +10,7 @@ SCHEDULER, WORKERS = "dask-scheduler.service", ("dask-worker@1.service", "dask-w
 
 
 def host(scheduler=False, workers=True, running=None):
-    """What `host_info` returns for a host; all that is installed runs unless it is said what does."""
+    """Return the result of `host_info` for a host. By default all installed services run."""
     services = {
         **({"scheduler": {SCHEDULER: "a.1"}} if scheduler else {}),
         **({"worker": dict.fromkeys(WORKERS, "a.1")} if workers else {}),
@@ -36,7 +36,7 @@ SILENT = {"unreachable": True, "msg": "Connection refused", "changed": False}
     ("hosts", "says"),
     [
         ({"s1": S1, "w1": host(), "w2": host()}, []),
-        # A service that starts, or fails and is started again and again, is none that start.yml would help.
+        # A service that is starting or restarting is not stopped, so start.yml would not help.
         ({"s1": {**S1, "running": {SCHEDULER: None}}, "w1": host()}, []),
         ({"s1": STOPPED_S1, "w1": host(running=[])}, ["The cluster is stopped. Run start.yml."]),
         ({"s1": BLANK, "w1": BLANK}, ["The cluster is not installed. Run site.yml."]),
@@ -71,7 +71,7 @@ SILENT = {"unreachable": True, "msg": "Connection refused", "changed": False}
         ),
     ],
 )
-def test_what_does_not_run(hosts, says):
+def test_stopped_services_are_reported_with_the_remedy(hosts, says):
     assert list(down(hosts, "s1")) == says
 
 
@@ -89,7 +89,7 @@ def test_what_does_not_run(hosts, says):
             ],
         ),
         (
-            host(),  # it was a host with workers before
+            host(),  # a host that had only workers so far
             [
                 "s1 has no scheduler installed that the workers on w1, w2 could join. Run site.yml without --limit first, "
                 "or for s1 too."
@@ -111,11 +111,11 @@ def test_what_does_not_run(hosts, says):
         ),
     ],
 )
-def test_workers_without_a_scheduler(info, says):
+def test_missing_scheduler_is_reported_with_the_remedy(info, says):
     assert list(no_scheduler("s1", info, ["w1", "w2"])) == says
 
 
-def test_tags_that_leave_the_scheduler_out():
+def test_tags_without_the_scheduler_are_named_in_the_remedy():
     assert list(no_scheduler("s1", BLANK, ["w1"], ["worker"])) == [
         "s1 has no scheduler installed that the workers on w1 could join. Run site.yml without --tags first."
     ]
@@ -137,7 +137,7 @@ def test_tags_that_leave_the_scheduler_out():
         (["all"], ["health"], True, True),
     ],
 )
-def test_what_tags_start(tags, skipped, scheduler, worker):
+def test_tags_select_the_services_that_start(tags, skipped, scheduler, worker):
     assert starts("scheduler", tags, skipped) is scheduler
     assert starts("worker", tags, skipped) is worker
 
@@ -157,7 +157,7 @@ def test_what_tags_start(tags, skipped, scheduler, worker):
         ({"w1": BLANK}, "", {}, ["all"], False),
     ],
 )
-def test_runs_that_start_workers_without_a_scheduler(hosts, scheduler, seen, tags, refused):
+def test_runs_that_start_workers_need_a_scheduler(hosts, scheduler, seen, tags, refused):
     groups = {"dask_scheduler": ["s1"], "dask_workers": ["w1", "w2"]}
     task_vars = {"ansible_run_tags": tags, "ansible_skip_tags": [], "groups": groups}
     assert len(list(unjoinable(hosts, scheduler, seen, task_vars))) == refused

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The drain of a worker: real schedulers, workers and stops, and tasks that write down each of their executions."""
+"""The drain of a worker, with real schedulers, workers and stops. Tasks log each of their executions."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from distributed import Client
 
 
 def by_value(function):
-    """Have a function sent as a whole: the workers cannot import this module."""
+    """Make pickle send a function by value, because workers cannot import this module."""
     function.__module__ = "__main__"
     return function
 
 
 @by_value
 def mark(log, name, seconds=0.0, *_):
-    """Write down that this ran, take some time (or wait for a file), write down that it ended."""
+    """Log the start, sleep for ``seconds`` or wait for a file of that path, and log the end."""
     import os
     import time
 
@@ -78,7 +78,7 @@ async def mark_async(log, name, seconds):
 
 
 class Log:
-    """What the tasks wrote down."""
+    """The log that tasks write to."""
 
     def __init__(self, directory):
         self.path = str(directory / "executions.log")
@@ -99,7 +99,7 @@ class Log:
 
 
 class Unit:
-    """A worker as its unit runs it: with a runtime directory, and with the stop before any signal."""
+    """A worker with a runtime directory that is stopped with ``daskops_runtime.stop`` first, as its unit does."""
 
     def __init__(self, name, process, directory, log):
         self.name = name
@@ -114,7 +114,7 @@ class Unit:
         return subprocess.Popen(command, env=environment({}, variables), stdout=subprocess.PIPE, text=True)
 
     def stop(self, timeout=20):
-        """Stop as systemd does, and return what was said; the worker must be gone of itself, with 0."""
+        """Stop the worker as systemd does, and return the output. The worker must exit by itself with status 0."""
         asked = self.ask(timeout)
         output, _ = asked.communicate(timeout=timeout + 20)
         assert asked.returncode == 0
@@ -127,11 +127,11 @@ class Unit:
 
 @contextlib.contextmanager
 def unit(scheduler, name, *args, settings=None, **options):
-    directory = Path(tempfile.mkdtemp())  # the path of a Unix socket must be short
+    directory = Path(tempfile.mkdtemp())  # tmp_path is too long for a Unix socket
     log = directory / "log"
     handler = {"class": "logging.FileHandler", "filename": str(log)}
     settings = {
-        # The nanny and its worker write to the same file.
+        # The nanny and its worker log to the same file.
         "logging": {
             "version": 1,
             "disable_existing_loggers": False,
@@ -158,7 +158,7 @@ class Cluster:
         self.client = stack.enter_context(Client(self.scheduler.address, set_as_default=False, timeout=20))
 
     def start(self, *names, args=(), **options):
-        """Start units and return them once they are registered; they end with the cluster at the latest"""
+        """Start units and return them when they are registered. Remaining ones are killed with the cluster."""
         settings = {**self.settings, **options.pop("settings", {})}
         units = [
             self.stack.enter_context(unit(self.scheduler, name, *args, settings=settings, **options)) for name in names
@@ -177,16 +177,16 @@ class Cluster:
         return address
 
     def on(self, name, function, *args):
-        """Submit a task that may only run on one worker"""
+        """Submit a task that may run on this worker only."""
         return self.client.submit(function, *args, workers=[self.address(name)], pure=False)
 
     def near(self, name, function, *args):
-        """Submit a task that goes to one worker first, and elsewhere when that is gone"""
+        """Submit a task that prefers this worker and may run on others."""
         address = [self.address(name)]
         return self.client.submit(function, *args, workers=address, allow_other_workers=True, pure=False)
 
     def scatter(self, name, value):
-        """Put data on one worker, under a key that no other test uses: it may not be on two workers"""
+        """Put data on this worker only. The key is unique, or another test's copy could be on a second worker."""
         return self.client.scatter([value], workers=[self.address(name)], hash=False)
 
     def set_status(self, name, status):
@@ -212,7 +212,7 @@ def cluster(directory, **settings):
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    """A cluster with one worker, `peer`; tests add the workers that they drain."""
+    """Return a cluster with one worker, `peer`. Tests add the workers that they drain."""
     with cluster(tmp_path_factory.mktemp("shared")) as running:
         running.start("peer")
         yield running
@@ -224,7 +224,7 @@ def log(tmp_path):
 
 
 class Load:
-    """Submits tasks of all kinds as long as it runs."""
+    """A thread that submits tasks of all kinds until the context ends."""
 
     def __init__(self, client, log):
         self.client = client
@@ -240,7 +240,7 @@ class Load:
             wave += 1
             names = [f"plain-{wave}-{i}" for i in range(16)]
             plain = [self.submit(mark, name, random.uniform(0.01, 0.15)) for name in names]
-            for i, future in enumerate(plain):  # results of one worker are wanted on another
+            for i, future in enumerate(plain):  # needs results from other workers
                 self.submit(mark, f"next-{wave}-{i}", 0.02, future, plain[i - 1])
             self.submit(mark_seceded, f"seceded-{wave}", 0.3)
             self.submit(mark_async, f"async-{wave}", 0.2)
@@ -268,11 +268,11 @@ class Load:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Ordinary ends
+# Drains that succeed
 
 
 @pytest.mark.parametrize("saturation, nanny", [(1.1, False), ("inf", True)])
-def test_nothing_is_lost_or_done_twice_under_load(tmp_path, log, saturation, nanny):
+def test_drain_under_load_loses_and_repeats_no_task(tmp_path, log, saturation, nanny):
     with cluster(tmp_path, **{"scheduler.worker-saturation": saturation}) as running:
         two = {"args": ["--nthreads", 2], "nanny": nanny}
         units = running.start("a", "b", "c", **two)
@@ -280,7 +280,7 @@ def test_nothing_is_lost_or_done_twice_under_load(tmp_path, log, saturation, nan
         kept = running.client.gather(scattered)
         with Load(running.client, log) as load:
             for old in units[:2]:
-                # Whatever the load, this worker is busy, and has more to do, when it is stopped.
+                # The worker must be busy, with further tasks assigned, when it is stopped.
                 near = [f"near-{old.name}-{i}" for i in range(12)]
                 address = [running.address(old.name)]
                 for name in near:
@@ -297,7 +297,7 @@ def test_nothing_is_lost_or_done_twice_under_load(tmp_path, log, saturation, nan
         assert running.client.gather(scattered) == kept
 
 
-def test_tasks_that_did_not_start_go_elsewhere_at_once(tmp_path, log):
+def test_tasks_not_started_move_to_other_workers_at_once(tmp_path, log):
     with cluster(tmp_path, **{"scheduler.worker-saturation": "inf"}) as running:
         (old,) = running.start("old")
         first = running.client.submit(mark, log.path, "first", log.gate, pure=False)
@@ -306,7 +306,7 @@ def test_tasks_that_did_not_start_go_elsewhere_at_once(tmp_path, log):
         log.wait_for("first")
         running.start("new")
         asked = old.ask()
-        wait_until(lambda: len(log.ended()) == 200)  # they do not wait for the task that still runs
+        wait_until(lambda: len(log.ended()) == 200)  # while the first task still runs
         log.open_gate()
         assert asked.communicate(timeout=30)[0].splitlines()[-1].startswith("drained in ")
         assert first.result() == "first"
@@ -314,14 +314,14 @@ def test_tasks_that_did_not_start_go_elsewhere_at_once(tmp_path, log):
         assert set(log.runs().values()) == {1} and len(log.runs()) == 201
 
 
-def test_task_that_ends_last_is_not_done_again(shared, log):
+def test_last_task_is_not_repeated(shared, log):
     def talk_slowly(dask_worker):
         dask_worker.batched_stream.interval = 1.0
 
     (slow,) = shared.start("slow-tongue")
     running = shared.near("slow-tongue", mark, log.path, "running", log.gate)
     log.wait_for("running")
-    # What the worker tells of its tasks then reaches the scheduler later than what it asks of it.
+    # Task states go through the slow stream, so they reach the scheduler later than the worker's requests.
     shared.client.run(talk_slowly, workers=[shared.address("slow-tongue")])
     asked = slow.ask()
     assert asked.stdout.readline() == "draining: 1 task left\n"
@@ -347,7 +347,7 @@ def test_task_bound_to_the_worker_waits_for_its_return(shared, log):
     new.stop()
 
 
-def test_idle_worker_goes_at_once(shared):
+def test_idle_worker_stops_at_once(shared):
     (idle,) = shared.start("idle")
     begin = time.monotonic()
     assert "0 tasks finished, 0 keys handed over" in idle.stop(300)
@@ -357,7 +357,7 @@ def test_idle_worker_goes_at_once(shared):
     assert "drained in" in idle.errors()
 
 
-def test_nanny_goes_with_its_worker(shared, log):
+def test_nanny_stops_with_its_worker(shared, log):
     (nannied,) = shared.start("nannied", nanny=True)
     (data,) = shared.scatter("nannied", b"kept")
     running = shared.near("nannied", mark, log.path, "running", 1.5)
@@ -369,9 +369,9 @@ def test_nanny_goes_with_its_worker(shared, log):
     assert log.runs() == {"running": 1}
 
 
-def test_results_are_counted_whoever_copied_them(shared, log):
+def test_results_copied_by_the_scheduler_are_counted(shared, log):
     async def move_away(address, key, dask_scheduler):
-        """As the scheduler does when it was asked to copy what there was before, but at once."""
+        """Copy a key to another worker and drop it here, as the active memory manager does, but at once."""
         import asyncio
 
         from distributed.active_memory_manager import RetireWorker
@@ -405,7 +405,7 @@ def test_second_stop_joins_the_first(shared, log):
     log.wait_for("running")
     asked = [twice.ask(20)]
     wait_until(lambda: "draining" in twice.errors())
-    asked.append(twice.ask(10))  # its own deadline does not shorten that of the first
+    asked.append(twice.ask(10))  # the deadline of the first stop stays
     assert asked[1].stdout.readline() == "draining: 1 task left\n"
     log.open_gate()
     first, second = (stop.communicate(timeout=30)[0].splitlines() for stop in asked)
@@ -417,7 +417,7 @@ def test_second_stop_joins_the_first(shared, log):
     assert running.result() == "running" and log.runs() == {"running": 1}
 
 
-def test_systemd_is_told(shared, log, notify):
+def test_drain_notifies_systemd(shared, log, notify):
     variables = {"NOTIFY_SOCKET": notify.path, "WATCHDOG_USEC": "300000"}
     (watched,) = shared.start("watched", **variables)
     running = shared.near("watched", mark, log.path, "running", log.gate)
@@ -425,7 +425,7 @@ def test_systemd_is_told(shared, log, notify):
     fed = len(notify.having("WATCHDOG=1"))
     asked = watched.ask()
     told = notify.wait_for("STATUS=draining: 1 task left", more_than=1)
-    assert told[0][1][0] == "STATUS=draining: 1 task left"  # systemd takes the first such line
+    assert told[0][1][0] == "STATUS=draining: 1 task left"  # systemd reads the first STATUS= line
     notify.wait_for("WATCHDOG=1", more_than=fed + 10)
     log.open_gate()
     notify.wait_for("STOPPING=1")
@@ -433,7 +433,7 @@ def test_systemd_is_told(shared, log, notify):
     assert running.result() == "running"
 
 
-def test_lifetime_does_not_spoil_a_drain(shared, log):
+def test_lifetime_does_not_interrupt_a_drain(shared, log):
     (mortal,) = shared.start("mortal", args=["--lifetime", "3s", "--lifetime-restart"], nanny=True)
     running = shared.near("mortal", mark, log.path, "running", 4)
     log.wait_for("running")
@@ -443,7 +443,7 @@ def test_lifetime_does_not_spoil_a_drain(shared, log):
 
 
 @pytest.mark.parametrize("nanny", [False, True])
-def test_lifetime_that_is_over_drains(shared, log, nanny):
+def test_end_of_lifetime_drains_the_worker(shared, log, nanny):
     (mortal,) = shared.start(
         "mortal", nanny=nanny, DASKOPS_LIFETIME="2 s", DASKOPS_LIFETIME_STAGGER="1 s", DASKOPS_DRAIN_TIMEOUT="20"
     )
@@ -454,14 +454,14 @@ def test_lifetime_that_is_over_drains(shared, log, nanny):
 
         return [name for name in os.environ if name.startswith("DASKOPS_LIFETIME")]
 
-    assert nanny or shared.on("mortal", look).result() == []  # a worker that a task starts has none
-    running = shared.near("mortal", mark, log.path, "running", 5)  # Dask's own lifetime would run it twice
+    assert nanny or shared.on("mortal", look).result() == []  # child processes of a task must not inherit the lifetime
+    running = shared.near("mortal", mark, log.path, "running", 5)  # Dask's own lifetime would run the task twice
     assert mortal.process.wait(30) == 0
     assert "drained in" in mortal.errors()
     assert (running.result(), data.result(), log.runs()) == ("running", b"kept", {"running": 1})
 
 
-def test_lifetime_that_is_over_before_the_worker_is_registered_drains_it_then(shared):
+def test_lifetime_shorter_than_the_start_drains_after_registration(shared):
     variables = {"DASKOPS_LIFETIME": "1 us", "DASKOPS_LIFETIME_STAGGER": "1 us", "DASKOPS_DRAIN_TIMEOUT": "20"}
     mortal = shared.stack.enter_context(unit(shared.scheduler, "mortal", settings=shared.settings, **variables))
     assert mortal.process.wait(60) == 0
@@ -472,7 +472,7 @@ def test_lifetime_that_is_over_before_the_worker_is_registered_drains_it_then(sh
 # The deadline
 
 
-def test_tasks_that_never_end_are_given_up_and_the_data_kept(shared, log):
+def test_endless_tasks_are_given_up_and_data_is_kept(shared, log):
     (slow,) = shared.start("slow", args=["--nthreads", 12])
     (data,) = shared.scatter("slow", b"kept")
     done = shared.near("slow", mark, log.path, "done")
@@ -481,18 +481,18 @@ def test_tasks_that_never_end_are_given_up_and_the_data_kept(shared, log):
     log.wait_for(*(f"endless-{i}" for i in range(12)))
     begin = time.monotonic()
     end = slow.stop(timeout=5).splitlines()[-1]
-    assert time.monotonic() - begin < 5 + 10  # not the 30 s that Dask gives to threads when it closes
+    assert time.monotonic() - begin < 5 + 10  # without Dask's 30 s for threads to end
     assert "0 tasks finished, 2 keys handed over" in end
     assert "gave up 12 tasks still running" in end and "and 2 more" in end
     assert sum(future.key in end for future in endless) == 10
     assert end in slow.errors()
     assert shared.client.gather([data, done]) == [b"kept", "done"]
     assert set(log.runs().values()) == {1}
-    assert {shared.suspicious(future) for future in endless} == {0}  # the tasks are not to blame
+    assert {shared.suspicious(future) for future in endless} == {0}  # or the tasks would fail later
     shared.client.cancel(endless)
 
 
-def test_actor_goes_and_the_data_stays(shared):
+def test_actor_is_lost_and_data_is_kept(shared):
     class Stage:
         n = 0
         _asynchronous = False
@@ -510,10 +510,10 @@ def test_actor_goes_and_the_data_stays(shared):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Data that fits nowhere
+# Data without a destination
 
 
-def test_worker_whose_loop_hangs_is_ended_at_the_deadline(tmp_path):
+def test_worker_with_a_blocked_event_loop_is_killed_at_the_deadline(tmp_path):
     async def hang():
         import time
 
@@ -521,7 +521,7 @@ def test_worker_whose_loop_hangs_is_ended_at_the_deadline(tmp_path):
 
     with cluster(tmp_path) as running:
         (hung,) = running.start("hung")
-        running.client.run(hang, wait=False)  # on the worker's loop, which then answers nobody
+        running.client.run(hang, wait=False)  # blocks the worker's event loop
         wait_until(lambda: running.workers()[running.address("hung")]["last_seen"] < time.time() - 2)
         begin = time.monotonic()
         output, _ = hung.ask(timeout=1).communicate(timeout=40)
@@ -542,11 +542,11 @@ def test_last_worker_does_not_wait_for_others(tmp_path, log):
         assert "1 task finished, 0 keys handed over" in end
         assert "lost 4 keys" in end and "kiB" in end and "no other worker" in end
         running.start("only")
-        assert result.result(20) == "result"  # it can be computed again, scattered data can not
+        assert result.result(20) == "result"  # a result can be computed again, scattered data cannot
         assert data[0].status in ("cancelled", "lost")
 
 
-def test_worker_waits_for_peers_that_are_paused(tmp_path, log):
+def test_worker_waits_for_paused_peers(tmp_path, log):
     with cluster(tmp_path) as running:
         (full,) = running.start("full")
         data = running.client.scatter([os.urandom(1000) for _ in range(3)])
@@ -561,7 +561,7 @@ def test_worker_waits_for_peers_that_are_paused(tmp_path, log):
         assert full.process.wait(10) == 0
         assert running.client.gather(data) == kept
 
-        # And here none takes it.
+        # The only peer stays paused, so the data is lost at the deadline.
         running.start("late")
         running.set_status("late", "paused")
         endless = running.on("peer", mark, log.path, "endless", 600)
@@ -570,7 +570,7 @@ def test_worker_waits_for_peers_that_are_paused(tmp_path, log):
         end = peer.stop(timeout=3).splitlines()[-1]
         assert 2 < time.monotonic() - begin < 20
         assert "lost 3 keys" in end and "paused" in end
-        assert running.suspicious(endless) == 0  # the task is not to blame
+        assert running.suspicious(endless) == 0  # or the task would fail later
 
 
 def test_all_workers_at_once(tmp_path):
@@ -587,7 +587,7 @@ def test_all_workers_at_once(tmp_path):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Other ends
+# Interrupted drains
 
 
 def test_scheduler_is_gone(tmp_path, log):
@@ -635,8 +635,8 @@ def test_sigterm_while_draining(shared, log):
     running.cancel()
 
 
-def test_sigterm_while_draining_of_a_worker_that_does_not_close(shared, log):
-    async def start_what_does_not_end(dask_worker):
+def test_sigterm_while_draining_kills_a_worker_that_does_not_close(shared, log):
+    async def start_endless_coroutine(dask_worker):
         import asyncio
 
         async def go_on():
@@ -649,7 +649,7 @@ def test_sigterm_while_draining_of_a_worker_that_does_not_close(shared, log):
         dask_worker.does_not_end = asyncio.create_task(go_on())
 
     (stuck,) = shared.start("stuck")
-    shared.client.run(start_what_does_not_end, workers=[shared.address("stuck")])
+    shared.client.run(start_endless_coroutine, workers=[shared.address("stuck")])
     running = shared.on("stuck", mark, log.path, "running", 3)
     log.wait_for("running")
     asked = stuck.ask(timeout=300)
@@ -661,7 +661,7 @@ def test_sigterm_while_draining_of_a_worker_that_does_not_close(shared, log):
     running.cancel()
 
 
-def test_end_that_comes_with_an_answer_is_an_end():
+def test_cancellation_at_the_same_time_as_the_answer_is_kept():
     async def ask():
         answer = asyncio.get_running_loop().create_future()
         asking = asyncio.create_task(drain.Drain.ask(None, answer, time.monotonic() + 60))
@@ -689,7 +689,7 @@ def test_restart_by_a_client_while_draining(tmp_path, log):
 
 
 @pytest.mark.parametrize("nanny", [False, True])
-def test_worker_that_is_still_starting(nanny):
+def test_starting_worker_has_nothing_to_drain(nanny):
     with unit(f"tcp://127.0.0.1:{free_port()}", "starting", nanny=nanny) as starting:
         if not nanny:  # a nanny connects to the scheduler before it starts its worker
             wait_until(starting.socket.exists)
@@ -704,7 +704,7 @@ def test_worker_that_is_still_starting(nanny):
 # The socket
 
 
-def test_socket_is_the_users_own_and_bears_nonsense(shared):
+def test_socket_is_private_and_survives_invalid_requests(shared):
     (odd,) = shared.start("odd")
     assert stat.S_IMODE(odd.socket.stat().st_mode) == 0o600
     for nonsense in (b"", b"\n", b"drain soon\n", b"drain -1\n", b"drain nan\n", b"x" * 100_000, b"\xff\n"):
@@ -752,25 +752,25 @@ def stop(**variables):
 
 
 def test_stop_without_a_worker(tmp_path):
-    # systemd runs it, too, when the main process has ended by itself
+    # systemd also runs ExecStop= after the main process has exited by itself.
     assert stop(RUNTIME_DIRECTORY=str(tmp_path)) == (0, "No worker listens: nothing to drain\n")
     with socket.socket(socket.AF_UNIX) as left_behind:
         left_behind.bind(str(tmp_path / "control.sock"))
     assert stop(RUNTIME_DIRECTORY=str(tmp_path)) == (0, "No worker listens: nothing to drain\n")
 
 
-def test_stop_refuses_without_a_runtime_directory():
+def test_stop_fails_without_a_runtime_directory():
     code, output = stop()
     assert code == 1 and "RUNTIME_DIRECTORY" in output
 
 
 @pytest.mark.parametrize("timeout", ["soon", "-1", "nan", ""])
-def test_stop_with_an_odd_timeout(tmp_path, timeout):
+def test_stop_replaces_an_invalid_timeout_with_the_default(tmp_path, timeout):
     code, output = stop(RUNTIME_DIRECTORY=str(tmp_path), DASKOPS_DRAIN_TIMEOUT=timeout)
     assert code == 0 and ("300" in output) == bool(timeout)
 
 
-def test_stop_does_not_wait_for_a_worker_that_hangs(tmp_path):
+def test_stop_does_not_wait_for_a_hanging_worker(tmp_path):
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(tmp_path / "control.sock"))
         silent.listen()
@@ -778,7 +778,7 @@ def test_stop_does_not_wait_for_a_worker_that_hangs(tmp_path):
     assert code == 0 and "deadline" in output
 
 
-def test_stop_starts_quickly():
+def test_stop_imports_neither_dask_nor_slow_modules():
     code = "import sys, daskops_runtime.stop; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     done = subprocess.run([sys.executable, "-c", code], env=environment({}, {}), capture_output=True, text=True)
     assert done.returncode == 0

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Environments of tiny packages, installed by the real uv and unpacked by the module, which Ansible runs."""
+"""Environments of tiny packages, installed with the real uv and unpacked by the module under Ansible."""
 
 import json
 import os
@@ -20,14 +20,14 @@ IMPORTS = "import dask\n"
 
 @pytest.fixture(scope="session")
 def tools(tmp_path_factory):
-    """The collection's tools, as their wheels hold them."""
+    """Return the paths of wheels of the collection's tools."""
     directory = tmp_path_factory.mktemp("tools")
     return [repack(directory, name) for name in ("uv", "fastjsonschema", "backports.zstd")]
 
 
 @pytest.fixture
 def pack(tools, tmp_path):
-    """A function that packs an environment of tiny packages; the path of its archive."""
+    """Return a function that packs an environment of tiny packages and returns the path of the archive."""
 
     def packed(distributed):
         shutil.rmtree(tmp_path / "index", ignore_errors=True)
@@ -48,7 +48,7 @@ def pack(tools, tmp_path):
 
 
 def unpack(tmp_path, archive):
-    """Build an environment of an archive; status and output."""
+    """Build an environment from an archive; return the exit status and the output."""
     arguments = {
         "home": str(tmp_path / "home"),
         "id": "0f3c5e9a7b1d",
@@ -63,23 +63,23 @@ def unpack(tmp_path, archive):
 
 @pytest.fixture
 def build(pack, tmp_path):
-    """A function that builds an environment of tiny packages; its status and output."""
+    """Return a function that builds an environment of tiny packages and returns the exit status and the output."""
     return lambda distributed: unpack(tmp_path, pack(distributed))
 
 
 def names(tmp_path):
-    """What is visible in the directory of environments."""
+    """Return the names of the finished environments."""
     return [path.name for path in (tmp_path / "home/environments").iterdir() if not path.name.startswith(".")]
 
 
-def test_an_environment_that_imports_gets_its_name(build, tmp_path):
+def test_environment_is_named_after_a_successful_import(build, tmp_path):
     status, output = build(IMPORTS)
     assert status == 0, output
     assert names(tmp_path) == ["0f3c5e9a7b1d"]
     environment = tmp_path / "home/environments/0f3c5e9a7b1d"
     description = json.loads((environment / "environment.json").read_text())
     assert description["packages"] == {"dask": "1.0", "distributed": "1.0"}
-    # What stood elsewhere while it was made works where it is now.
+    # Scripts must work after the environment is moved from its build path.
     assert subprocess.check_output([environment / "bin/say-dask"], text=True) == "dask\n"
     assert not (environment / ".lock").exists()
     tools = json.loads((environment / "sbom.cdx.json").read_text())["metadata"]["tools"]["components"]
@@ -87,12 +87,12 @@ def test_an_environment_that_imports_gets_its_name(build, tmp_path):
 
 
 def compiled(environment):
-    """Flags of the bytecode of dask: 1 where Python need not compare it with the source."""
+    """Return the flags of dask's bytecode file: 1 means that Python does not compare it with the source (PEP 552)."""
     (path,) = environment.glob("lib/*/site-packages/__pycache__/dask.*.pyc")
     return path.read_bytes()[4]
 
 
-def test_hosts_compile_what_the_controller_cannot(build, tmp_path, monkeypatch):
+def test_hosts_compile_if_the_controller_cannot(build, tmp_path, monkeypatch):
     assert build(IMPORTS)[0] == 0
     assert compiled(tmp_path / "home/environments/0f3c5e9a7b1d") == 1
     shutil.rmtree(tmp_path / "home")
@@ -101,7 +101,7 @@ def test_hosts_compile_what_the_controller_cannot(build, tmp_path, monkeypatch):
     assert compiled(tmp_path / "home/environments/0f3c5e9a7b1d") == 0
 
 
-def test_an_environment_whose_interpreter_is_gone_is_built_anew(build, tmp_path):
+def test_environment_without_its_interpreter_is_rebuilt(build, tmp_path):
     assert build(IMPORTS)[0] == 0
     environment = tmp_path / "home/environments/0f3c5e9a7b1d"
     (environment / "bin/python").unlink()
@@ -113,20 +113,20 @@ def test_an_environment_whose_interpreter_is_gone_is_built_anew(build, tmp_path)
     assert not (environment / "of-the-broken-one").exists()
 
 
-def test_an_environment_whose_distributed_cannot_be_imported_gets_no_name(build, tmp_path):
+def test_environment_is_discarded_if_distributed_cannot_be_imported(build, tmp_path):
     status, output = build(IMPORTS + "import a_library_that_this_host_lacks\n")
     assert status != 0
     assert "Importing Dask failed on this host, which keeps running what it ran" in output
     assert "No module named 'a_library_that_this_host_lacks'" in output
     assert names(tmp_path) == []
-    # The host is put right, and the next run takes nothing of the one that failed for finished.
+    # After the host is repaired, the next run builds everything again.
     status, output = build(IMPORTS)
     assert status == 0, output
     assert names(tmp_path) == ["0f3c5e9a7b1d"]
 
 
 def change(archive, name):
-    """Change one bit in the middle of the member whose name is this."""
+    """Flip one bit in the middle of a member of the archive."""
     with tarfile.open(archive) as tar:
         member = tar.getmember(name)
     with open(archive, "r+b") as file:
@@ -136,7 +136,7 @@ def change(archive, name):
         file.write(bytes([byte ^ 1]))
 
 
-def test_an_archive_that_is_damaged_is_refused(pack, tmp_path):
+def test_damaged_archive_is_rejected(pack, tmp_path):
     sound = pack(IMPORTS)
     damaged = tmp_path / "damaged.tar"
     with tarfile.open(sound) as tar:
@@ -144,7 +144,7 @@ def test_an_archive_that_is_damaged_is_refused(pack, tmp_path):
     for damage in (
         lambda: change(damaged, "compiled.zst"),
         lambda: change(damaged, unpacker),
-        lambda: os.truncate(damaged, os.path.getsize(sound) // 2),  # as a power cut may leave it
+        lambda: os.truncate(damaged, os.path.getsize(sound) // 2),  # truncated, as after a power cut
     ):
         shutil.copy(sound, damaged)
         damage()

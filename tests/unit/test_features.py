@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Packages that a feature in use lacks."""
+"""Missing packages of features that are in use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def without(*names, **others):
     return {name: version for name, version in {**ALL, **others}.items() if name not in names}
 
 
-def test_default_lock_lacks_nothing():
+def test_default_lock_is_complete():
     requirements, dummy = parse_lock((ROOT / "roles/environment/files/default.txt").read_text())
     assert not list(lacking({requirement.name: "9" for requirement, dummy in requirements}))
 
@@ -33,7 +33,7 @@ def test_default_lock_lacks_nothing():
         (without(bokeh="2.4.3"), "bokeh 2.4.3", "older than 3.1: the dashboard has no pages"),
     ],
 )
-def test_package_that_is_missing(packages, package, loss):
+def test_missing_package_is_reported_with_its_effect(packages, package, loss):
     (sentence,) = lacking(packages)
     assert package in sentence and loss in sentence and "dask_environment_lock" in sentence
     assert "\n" not in sentence
@@ -49,17 +49,17 @@ def test_package_that_is_missing(packages, package, loss):
         without(bokeh="of a wheel"),
     ],
 )
-def test_packages_that_are_there(packages):
+def test_present_packages_are_not_reported(packages):
     assert not list(lacking(packages))
 
 
-def test_gpus_need_one_more_package():
+def test_gpus_need_nvidia_ml_py():
     (sentence,) = lacking(ALL, gpus=True)
     assert "nvidia-ml-py" in sentence
     assert not list(lacking({**ALL, "pynvml": "12"}, gpus=True))
 
 
-def test_least_version_is_dasks_own():
+def test_minimum_version_of_bokeh_is_dasks():
     assert f"bokeh>={BOKEH}" in str(BOKEH_REQUIREMENT)
 
 
@@ -67,7 +67,7 @@ def running(packages):
     return {"versions": [{"packages": packages}]}
 
 
-def test_hosts_that_lack_the_same_are_told_once():
+def test_equal_problems_of_hosts_are_reported_once():
     seen = {
         "a": running(without("bokeh")),
         "b": running(without("bokeh")),
@@ -75,20 +75,20 @@ def test_hosts_that_lack_the_same_are_told_once():
         "d": {"unreachable": True},
     }
     assert len(lacking_on(seen, {}, {})) == 1
-    # What the run installs counts, not what it found.
+    # The environment that the run installs counts, not the current one.
     planned = {"a": {"packages": ALL}, "b": {"packages": without("lz4")}}
     (sentence,) = lacking_on({name: seen[name] for name in "ab"}, {}, planned)
     assert "lz4" in sentence
     assert len(lacking_on({"c": running(ALL)}, {"c": {"workers": [{"gpu": "0"}]}}, {})) == 1
 
 
-def test_lock_of_a_run():
+def test_new_environments_are_checked_per_lock_and_gpu():
     environments = {"a": {"packages": ALL}, "b": {"packages": ALL}, "c": {"packages": without("lz4")}}
     assert len(lacking_in(environments, {"a": [{"gpu": ""}]})) == 1
     assert len(lacking_in(environments, {"a": [{"gpu": ""}], "b": [{"gpu": "0"}]})) == 2
 
 
-def test_report():
+def test_health_report_has_missing_packages():
     health = {"verdict": "degraded", "workers_present": 3, "releases": {"x": ["a-1"]}, "problems": ["Something."]}
     lines = health_report(
         health, {"a": running(without("bokeh"))}, {}, {}, "tls://10.0.0.1:8786", "https://10.0.0.1:8787/status"

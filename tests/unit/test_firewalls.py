@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Firewalls of other programs are noticed, and those that close nothing are not."""
+"""Detection of other programs' firewalls that close ports."""
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.module_utils import firewalls
@@ -48,7 +48,7 @@ BY_RULE = """table inet mine {
 	}
 }
 """
-# As Docker and fail2ban make them.
+# Rules of Docker and fail2ban.
 OPEN = """table ip filter {
 	chain INPUT {
 		type filter hook input priority filter; policy accept;
@@ -71,16 +71,16 @@ OPEN = """table ip filter {
 @pytest.mark.parametrize(
     "rule", ["drop", "counter drop", "counter packets 3 bytes 180 drop", "reject with icmpx admin-prohibited", "reject"]
 )
-def test_chain_that_ends_with_a_rule_for_all(rule):
+def test_chain_with_a_final_drop_rule_is_closing(rule):
     assert closing_chains(BY_RULE.replace("{rule}", rule)) == ["nftables (table inet mine, chain incoming)"]
 
 
-def test_chain_with_a_policy():
+def test_chain_with_a_drop_policy_is_closing():
     assert closing_chains(OURS + BY_POLICY) == ["nftables (table ip filter, chain INPUT)"]
 
 
 @pytest.mark.parametrize("ruleset", ["", OURS, OPEN, BY_RULE.replace("{rule}", "tcp dport 25 drop")])
-def test_rules_that_close_nothing_of_ours(ruleset):
+def test_rules_for_other_ports_are_not_closing(ruleset):
     assert closing_chains(ruleset) == []
 
 
@@ -113,7 +113,7 @@ def test_ufw(tmp_path, monkeypatch, enabled, policy, found):
     assert foreign_firewalls(lambda command: (1, "", ""), lambda program: None) == found
 
 
-def test_hosts_are_named_with_what_to_do():
+def test_message_names_hosts_and_remedy():
     assert list(unmanaged({"a": [], "b": []})) == []
     (sentence,) = unmanaged({"a": ["ufw"], "b": ["ufw"], "c": []})
     assert sentence.startswith("a, b: a firewall that the collection does not manage is active, ufw.")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files that come from the table of variables are up to date with it."""
+"""Files generated from the settings table are up to date."""
 
 import shutil
 import subprocess
@@ -16,7 +16,7 @@ GENERATED = ["roles/preflight/meta/argument_specs.yml", "roles/common/defaults/m
 
 
 def generate(root, *arguments):
-    """Run the generator of a checkout."""
+    """Run the generator in a checkout."""
     command = [sys.executable, root / "tools/generate_settings", *arguments]
     return subprocess.run(command, capture_output=True, text=True)
 
@@ -28,7 +28,7 @@ def test_generated_files_are_up_to_date():
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A copy of what the generator reads and writes."""
+    """Return a copy of the files that the generator reads and writes."""
     for path in (SOURCE, "tools/generate_settings", *GENERATED):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, tmp_path / path)
@@ -37,7 +37,7 @@ def checkout(tmp_path):
     return tmp_path
 
 
-def test_a_change_of_the_table_is_found_and_written_everywhere(checkout):
+def test_changed_table_is_detected_and_written_to_all_files(checkout):
     before = {path: (checkout / path).read_text() for path in GENERATED}
     table = checkout / SOURCE
     table.write_text(table.read_text().replace('"2GiB"', '"7GiB"').replace('"python3"', '"python3.99"'))
@@ -51,7 +51,7 @@ def test_a_change_of_the_table_is_found_and_written_everywhere(checkout):
     assert "| `python3.99`" in (checkout / "README.md").read_text()
 
 
-def test_an_edit_of_a_generated_file_is_found(checkout):
+def test_edited_generated_file_is_detected(checkout):
     readme = checkout / "README.md"
     readme.write_text(readme.read_text().replace("| `dask_python` ", "| `dask_pythons`"))
     done = generate(checkout, "--check")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Groups with a name that is nearly one of ours, and runs that are left without a host."""
+"""Misspelt group names, and runs that select no host of the cluster."""
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import problems
@@ -22,13 +22,13 @@ def wrong(wanted=SERVERS, playing=("s1", "w1", "w2"), **groups):
     "groups",
     [
         {},
-        {"web": ["x1"], "scheduler": ["x1"], "workers": ["x1"]},  # other people's, beside ours
+        {"web": ["x1"], "scheduler": ["x1"], "workers": ["x1"]},  # groups of other projects
         {"dask_workers_b": ["x1"], "dask_workers2": ["x1"], "dask_gpu_workers": ["x1"], "old_dask_workers": ["x1"]},
-        {"dask-workers": ["w1"], "dask_worker": ["w1", "w2"]},  # whose hosts are in ours
+        {"dask-workers": ["w1"], "dask_worker": ["w1", "w2"]},  # misspelt, but their hosts are in the right groups too
         {"dask_worker": []},
     ],
 )
-def test_groups_that_are_fine(groups):
+def test_valid_groups_give_no_problem(groups):
     assert wrong(**groups) == []
 
 
@@ -45,14 +45,14 @@ def test_groups_that_are_fine(groups):
         ("dask_client", "dask_clients"),
     ],
 )
-def test_a_group_that_is_nearly_one_of_ours(name, meant):
+def test_misspelt_group_is_reported_with_a_suggestion(name, meant):
     assert wrong(**{name: ["w1", "x1"]}) == [
         f"The group {name} (x1) is none of daskops.cluster. Did you mean {meant}? Rename it, or put its hosts into a group "
         "of another name if they are not to be part of the cluster."
     ]
 
 
-def test_no_host_of_ours():
+def test_inventory_without_our_groups_is_reported():
     assert list(map(str, problems({}, SERVERS, ["localhost"]))) == [NONE]
     assert list(map(str, problems({"web": ["x1"], "ungrouped": []}, SERVERS, ["x1"]))) == [NONE]
     groups = {"all": ["a", "b"], "dask-workers": ["a"], "schedulers": ["b"], "nodes": ["a"], "worker": []}
@@ -62,7 +62,7 @@ def test_no_host_of_ours():
     ]
 
 
-def test_a_limit_that_leaves_nobody():
+def test_limit_without_hosts_is_reported():
     groups = {"dask_clients": ["c1"]}
     assert wrong(playing=["c1"], **groups) == [
         "--limit leaves no host of the groups dask_scheduler and dask_workers, so there is nothing to do. Correct it."

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The history of a host's releases survives damage, other processes, and the end of a run at any point."""
+"""The history of a host's releases, with damaged files, concurrent processes and interrupted runs."""
 
 import errno
 import json
@@ -28,7 +28,7 @@ from killed import killed_at
 
 @pytest.fixture
 def home(tmp_path):
-    """A host's directory with the releases a, which it runs, and b."""
+    """Return a host's directory with the releases a and b; a is current."""
     take_over_history(str(tmp_path))
     for name in "ab":
         (tmp_path / "releases" / name).mkdir(parents=True)
@@ -47,7 +47,7 @@ def test_host_without_releases_has_no_history(tmp_path):
     assert read_history(str(tmp_path)) == History()
 
 
-def test_file_is_data_for_root_alone(home):
+def test_file_is_json_for_root_only(home):
     note_switch(str(home), "b", "a")
     path = home / "history.json"
     assert json.loads(path.read_text()) == {
@@ -61,7 +61,7 @@ def test_file_is_data_for_root_alone(home):
     assert sorted(os.listdir(home)) == ["current", "history.json", "releases"]
 
 
-def test_switch_counts_once_the_host_runs_the_release(home):
+def test_switch_is_recorded_when_the_release_is_current(home):
     note_switch(str(home), "b", "a")
     assert read_history(str(home)).releases["b"].previous == ""
     activate(home, "b")
@@ -71,7 +71,7 @@ def test_switch_counts_once_the_host_runs_the_release(home):
     assert read_history(str(home)).releases["b"].previous == "a"
 
 
-def test_way_back_keeps_what_the_release_took_over_from(home):
+def test_revert_keeps_the_previous_release(home):
     note_switch(str(home), "b", "a")
     activate(home, "b")
     note_switch(str(home), "a", "")
@@ -79,7 +79,7 @@ def test_way_back_keeps_what_the_release_took_over_from(home):
     assert read_history(str(home)) == History({"a": Entry(1), "b": Entry(2, "a")})
 
 
-def test_switch_that_was_given_up_is_forgotten_by_the_next(home):
+def test_next_switch_replaces_an_abandoned_one(home):
     note_switch(str(home), "b", "a")
     note_switch(str(home), "b", "")
     activate(home, "b")
@@ -94,17 +94,17 @@ def test_first_use_is_kept(home, use, monkeypatch):
     assert getattr(read_history(str(home)).releases["a"], use) == {"worker": 100}
 
 
-def test_what_changes_nothing_writes_nothing(home):
+def test_unchanged_history_is_not_written(home):
     before = (home / "history.json").stat()
-    note_change(str(home), "b", 3)  # it belongs to a change that was cut off
+    note_change(str(home), "b", 3)  # b belongs to an interrupted change
     take_over_history(str(home))
     assert (home / "history.json").stat() == before
 
 
-def test_releases_that_are_gone_are_forgotten_when_asked(home):
+def test_removed_releases_are_dropped_by_forget_removed_only(home):
     shutil.rmtree(home / "releases/b")
     note_use(str(home), "a", "worker", "served")
-    assert list(read_history(str(home)).releases) == ["a", "b"]  # it may be about to be written anew
+    assert list(read_history(str(home)).releases) == ["a", "b"]  # another process may be about to stage b again
     forget_removed(str(home))
     assert list(read_history(str(home)).releases) == ["a"]
 
@@ -147,13 +147,13 @@ def test_damaged_file_counts_as_empty_and_is_replaced(home, content):
     assert read_history(str(home)) == History({"b": Entry(4)})
 
 
-def test_sound_file_counts(home):
+def test_valid_file_is_read(home):
     (home / "history.json").write_text(json.dumps(SOUND))
     assert read_history(str(home)) == History({"a": Entry(1)})
 
 
-def test_two_processes_lose_nothing(home):
-    """Each adds kinds of its own, at the same time."""
+def test_concurrent_updates_are_all_kept(home):
+    """Each thread adds its own kinds."""
 
     def add(which):
         for number in range(50):
@@ -169,7 +169,7 @@ def test_two_processes_lose_nothing(home):
 
 
 @pytest.mark.parametrize("function", ["write", "fsync", "replace"])
-def test_full_disk_leaves_the_file_as_it_was(home, monkeypatch, function):
+def test_full_disk_keeps_the_old_file(home, monkeypatch, function):
     before = (home / "history.json").read_text()
 
     def refuse(*_arguments):
@@ -183,13 +183,13 @@ def test_full_disk_leaves_the_file_as_it_was(home, monkeypatch, function):
     assert sorted(os.listdir(home)) == ["current", "history.json", "releases"]
 
 
-def test_directory_in_the_way_is_told(home):
+def test_directory_in_place_of_the_file_is_an_error(home):
     (home / "history.json.new").mkdir()
     with pytest.raises(IsADirectoryError, match=r"history\.json\.new"):
         note_use(str(home), "b", "worker", "served")
 
 
-def test_update_that_is_killed_anywhere_leaves_the_old_or_the_new_history(home):
+def test_killed_update_leaves_the_old_or_the_new_history(home):
     def change(history):
         history.switch = Switch("b", "a")
         history.entry("a").served["worker"] = 5

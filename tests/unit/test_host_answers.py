@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a host says of itself is looked at before anything is planned with it."""
+"""Validation of the data that hosts report, before it is used in a plan."""
 
 import copy
 import json
@@ -66,14 +66,14 @@ ANSWER = {
 }
 
 
-def test_sound_answer_is_believed():
+def test_valid_answer_is_accepted():
     assert unbelievable(ANSWER) == []
     blank = {"python": {}, "current": {}, "account": {}, "address": "", "route": [], "machine": "", "nodes": []}
     assert unbelievable({**ANSWER, **blank}) == []
     assert unbelievable({**ANSWER, "python": {"executable": "/home/dask/python", "changeable": "/home/dask"}}) == []
 
 
-def test_this_machine_is_believed():
+def test_answer_of_this_machine_is_accepted():
     command = ["ansible", "localhost", "-m", "daskops.cluster.host_info"]
     arguments = json.dumps({"home": "/opt/dask", "user": "nobody", "paths": ["/tmp"], "scheduler_host": "localhost"})
     run = subprocess.run([*command, "-a", arguments], capture_output=True, text=True, cwd=ROOT, env=os.environ)
@@ -114,12 +114,12 @@ def test_this_machine_is_believed():
         ("file_systems", {"/opt": {"exists": True}}),
     ],
 )
-def test_answer_that_cannot_be_is_not_believed(name, value):
+def test_invalid_value_is_rejected(name, value):
     assert unbelievable({**ANSWER, name: value}) == [name]
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_answer_that_lacks_something_is_not_believed(name):
+def test_missing_value_is_rejected(name):
     answer = copy.copy(ANSWER)
     del answer[name]
     assert unbelievable(answer) == [name]
@@ -133,5 +133,5 @@ JSON = st.recursive(
 
 
 @given(name=st.sampled_from(sorted(CHECKS)), value=JSON)
-def test_no_answer_breaks_the_check(name, value):
+def test_any_json_is_accepted_or_rejected_by_name(name, value):
     assert unbelievable({**ANSWER, name: value}) in ([], [name])

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What hosts show of themselves: NUMA nodes, GPUs, SELinux, which machine they are, and whom they can reach."""
+"""The module host_info: NUMA nodes, GPUs, SELinux, machine identity, reachable hosts and more."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ from ansible_collections.daskops.cluster.plugins.modules import host_info
 
 @pytest.fixture
 def host(tmp_path, monkeypatch):
-    """Write files as Linux and NVIDIA's driver show them."""
+    """Return a function that writes files as Linux and NVIDIA's driver provide them."""
     for name in ("NODES", "GPUS", "PCI_DEVICES", "BOOT_ID", "NETWORK_DEVICES", "SELINUX_ENFORCED", "SELINUX_CONNECT"):
         monkeypatch.setattr(host_info, name, str(tmp_path / name))
 
@@ -42,25 +42,25 @@ def host(tmp_path, monkeypatch):
         ('{"cluster": ["everybody"]}', []),
     ],
 )
-def test_firewalls_peers_are_remembered(tmp_path, monkeypatch, content, peers):
+def test_firewall_peers_are_read_from_the_hosts_files(tmp_path, monkeypatch, content, peers):
     monkeypatch.setattr(host_info, "FIREWALL_PEERS", str(tmp_path / "peers.json"))
     monkeypatch.setattr(host_info, "FIREWALL_RULES", [str(tmp_path / "rules")])
     assert host_info.firewall_peers() == []
-    (tmp_path / "rules").write_text("# Hosts of the cluster: 10.0.0.9/32\n")  # of an earlier version
+    (tmp_path / "rules").write_text("# Hosts of the cluster: 10.0.0.9/32\n")  # the format of an earlier version
     assert host_info.firewall_peers() == ["10.0.0.9/32"]
     (tmp_path / "peers.json").write_text(content)
     assert host_info.firewall_peers() == peers
 
 
-def test_nodes_have_the_cpus_that_may_be_used(host):
+def test_nodes_contain_only_usable_cpus(host):
     host("NODES/node0/cpulist", "0-3,8-11\n")
     host("NODES/node1/cpulist", "4-7,12\n")
-    host("NODES/node2/cpulist", "\n")  # memory alone
+    host("NODES/node2/cpulist", "\n")  # a node without CPUs
     assert host_info.nodes([0, 1, 8, 12]) == [{"id": 0, "cpus": [0, 1, 8]}, {"id": 1, "cpus": [12]}]
     assert host_info.nodes([0]) == [{"id": 0, "cpus": [0]}]
 
 
-def test_gpus_are_in_the_order_of_the_bus(host):
+def test_gpus_are_sorted_by_bus_id(host):
     for bus, uuid, node in [("0000:d8:00.0", "GPU-b", "1"), ("0000:3B:00.0", "GPU-a", "-1")]:
         told = f"Model: \t\t NVIDIA H100\nIRQ:   \t\t 16\nGPU UUID: \t {uuid}\nBus Location: \t {bus}\n"
         host(f"GPUS/{bus}/information", told)
@@ -71,13 +71,13 @@ def test_gpus_are_in_the_order_of_the_bus(host):
     ]
 
 
-def test_a_gpu_that_the_driver_leaves_out_has_no_number(host):
+def test_excluded_gpu_is_left_out(host):
     for bus, uuid, excluded in [("0000:18:00.0", "GPU-a", "Yes"), ("0000:3b:00.0", "GPU-b", "No")]:
         host(f"GPUS/{bus}/information", f"GPU UUID: \t {uuid}\nGPU Excluded:\t {excluded}\n")
     assert [(gpu["index"], gpu["uuid"]) for gpu in host_info.gpus()] == [(0, "GPU-b")]
 
 
-def test_a_host_without_a_driver_shows_no_gpu(host):
+def test_host_without_the_driver_has_no_gpus(host):
     assert host_info.gpus() == []
 
 
@@ -91,21 +91,21 @@ def test_selinux_confines_web_servers(host, enforced, connect, confined):
     assert host_info.confined() is confined
 
 
-def test_a_host_without_selinux_confines_nothing(host):
+def test_host_without_selinux_confines_nothing(host):
     assert host_info.confined() is False
 
 
-def test_a_machine_is_the_same_whoever_asks():
+def test_machine_id_is_stable():
     first = host_info.machine()
     assert first == host_info.machine() != ""
 
 
-def test_clones_of_a_virtual_machine_are_two_machines(host, tmp_path):
+def test_clones_of_a_virtual_machine_have_different_ids(host, tmp_path):
     host("BOOT_ID", "c0ffee\n")
     (tmp_path / "NETWORK_DEVICES/eth0/device").mkdir(parents=True)
     host("NETWORK_DEVICES/eth0/address", "52:54:00:00:00:01\n")
     first = host_info.machine()
-    host("NETWORK_DEVICES/veth1/address", "52:54:00:00:00:09\n")  # a container's, which comes and goes
+    host("NETWORK_DEVICES/veth1/address", "52:54:00:00:00:09\n")  # virtual interfaces of containers change often
     assert host_info.machine() == first
     host("NETWORK_DEVICES/eth0/address", "52:54:00:00:00:02\n")
     assert host_info.machine() != first
@@ -115,7 +115,7 @@ def test_clones_of_a_virtual_machine_are_two_machines(host, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a process namespace")
-def test_containers_of_a_machine_are_machines_of_their_own():
+def test_containers_have_their_own_machine_ids():
     program = "from ansible_collections.daskops.cluster.plugins.modules import host_info; print(host_info.machine())"
     command = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", program]
     collections = str(Path(host_info.__file__).parents[5])
@@ -124,14 +124,14 @@ def test_containers_of_a_machine_are_machines_of_their_own():
     assert found not in ("", host_info.machine())
 
 
-def test_names_that_do_not_resolve_are_told_with_the_reason():
+def test_unresolvable_name_gives_a_reason():
     assert host_info.unresolved("localhost") == ""
     for name in ("scheduler.invalid", "a..b", "x" * 70):
         assert host_info.unresolved(name)
         assert host_info.route(name) == []
 
 
-def test_a_port_that_refuses_is_told_with_the_reason():
+def test_closed_port_gives_a_reason():
     with socket.create_server(("127.0.0.1", 0)) as server:
         number = server.getsockname()[1]
         assert host_info.refused("127.0.0.1", number) == ""
@@ -139,11 +139,11 @@ def test_a_port_that_refuses_is_told_with_the_reason():
     assert host_info.refused("scheduler.invalid", 1)
 
 
-# What users of the host have chosen
+# Values that users of the host control
 
 
 class Module:
-    """Runs commands as Ansible's module does."""
+    """A stand-in for AnsibleModule that runs commands."""
 
     def __init__(self, **parameters):
         self.params = {"user": "nobody", **parameters}
@@ -163,7 +163,7 @@ MOUNTS = (
 )
 
 
-def test_mount_point_of_any_name_is_one_line(tmp_path, monkeypatch):
+def test_mount_points_may_contain_any_character(tmp_path, monkeypatch):
     read = host_info.read
     monkeypatch.setattr(host_info, "read", lambda path: MOUNTS if path == "/proc/self/mountinfo" else read(path))
     assert host_info.file_system(str(tmp_path))["type"] == "ext4"
@@ -172,7 +172,7 @@ def test_mount_point_of_any_name_is_one_line(tmp_path, monkeypatch):
     assert host_info.file_system("/srv/my disk\\")["type"] == "xfs"
 
 
-def test_name_of_a_process_cannot_steer_a_terminal():
+def test_process_names_are_printable():
     program = """
 import ctypes, socket, sys
 ctypes.CDLL(None).prctl(15, b"a\\x1b[2J\\xe9", 0, 0, 0)  # PR_SET_NAME
@@ -190,7 +190,7 @@ sys.stdin.read()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="acts as another user")
-def test_root_runs_no_interpreter_of_the_services_user(tmp_path):
+def test_root_does_not_run_an_interpreter_of_the_services_user(tmp_path):
     with tempfile.TemporaryDirectory(dir="/run") as directory:
         os.chmod(directory, 0o755)
         home = Path(directory) / "home"
@@ -207,25 +207,25 @@ def test_root_runs_no_interpreter_of_the_services_user(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="acts as another user")
-def test_interpreter_in_a_closed_home_is_told():
+def test_interpreter_in_a_closed_home_is_not_usable():
     assert host_info.inspect_python(Module(python="/usr/bin/python3"))["usable"]
     with tempfile.TemporaryDirectory(dir="/run") as directory:  # mode 0700
         (Path(directory) / "python").symlink_to("/usr/bin/python3")
         shutil.copy("/usr/bin/python3", f"{directory}/copy")
-        # A link to an open one serves; environments are built with what it leads to.
+        # Environments are built with the target of a link, so a link to a readable interpreter is usable.
         assert host_info.inspect_python(Module(python=f"{directory}/python"))["usable"]
         assert not host_info.inspect_python(Module(python=f"{directory}/copy"))["usable"]
 
 
 @pytest.mark.parametrize("output", ["", "no JSON", "[]", "{}", '{"version": 1}'])
-def test_program_that_is_no_python_is_none(tmp_path, output):
+def test_program_other_than_python_is_ignored(tmp_path, output):
     program = tmp_path / "python"
     program.write_text(f"#!/bin/sh\necho '{output}'\n")
     program.chmod(0o755)
     assert host_info.inspect_python(Module(python=str(program), user="not-there")) == {}
 
 
-def test_modules_beside_the_login_shell_are_not_imported(tmp_path, monkeypatch):
+def test_modules_in_the_working_directory_are_not_imported(tmp_path, monkeypatch):
     for name in ("json", "os", "platform"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit")
     monkeypatch.chdir(tmp_path)
@@ -234,8 +234,8 @@ def test_modules_beside_the_login_shell_are_not_imported(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="acts as another user")
-def test_what_the_user_may_write_to_needs_no_other_program(monkeypatch):
-    monkeypatch.setenv("PATH", "/nowhere")  # as after `su` without a dash
+def test_writable_needs_no_programs_in_path(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")  # `su` without a dash keeps an unsuitable PATH
     with tempfile.TemporaryDirectory(dir="/run") as directory:
         for mode, owner, expected in [(0o755, 0, False), (0o700, 65534, True), (0o777, 0, True)]:
             os.chmod(directory, mode)
@@ -245,13 +245,13 @@ def test_what_the_user_may_write_to_needs_no_other_program(monkeypatch):
 
 
 @pytest.mark.parametrize("content", ["", "no PEM", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"])
-def test_damaged_authority_is_none(tmp_path, content):
+def test_damaged_ca_has_no_fingerprint(tmp_path, content):
     (tmp_path / "tls").mkdir()
     (tmp_path / "tls/ca.pem").write_text(content)
     assert host_info.authorities(str(tmp_path)) in ([], [hashlib.sha256(b"").hexdigest()])
 
 
-def test_release_that_the_scheduler_serves_is_told_where_it_is_not_the_current_one():
+def test_schedulers_release_is_reported_if_it_is_not_current():
     def release(name):
         return {"id": name, "services": {"scheduler": {"dask-scheduler.service": f"{name}.s"}}}
 
@@ -261,7 +261,7 @@ def test_release_that_the_scheduler_serves_is_told_where_it_is_not_the_current_o
     assert host_info.serving("", releases["two"], releases) == host_info.serving("gone.s", {}, releases) == {}
 
 
-def test_host_that_need_not_be_reached_is_a_warning(tmp_path):
+def test_unreachable_optional_host_causes_a_warning(tmp_path):
     (tmp_path / "hosts").write_text("here ansible_connection=local\ndead ansible_host=127.0.0.1 ansible_port=1\n")
     (tmp_path / "play.yml").write_text(
         "- hosts: here\n  gather_facts: false\n  any_errors_fatal: true\n  tasks:\n"

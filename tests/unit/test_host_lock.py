@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Locks on a host: who can hold them, and what happens to those who wait."""
+"""Locks on a host: which users can hold them, and how waiting ends."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ COLLECTIONS = Path(__file__).parents[2] / ".collections"
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="starts a process of another user")
 
-# Tries to lock everything that it is given and all that is in it, and then holds what it got.
+# Tries to lock the given directories and the files in them, and keeps the locks.
 ATTACK = """
 import fcntl, glob, os, sys, time
 got = []
@@ -43,7 +43,7 @@ print("held", flush=True)
 time.sleep(60)
 """
 
-# A module, as Ansible runs it on a host, with directories of the test in place of the host's own.
+# Runs a module as Ansible does, with the test's directories in place of the host's.
 MODULE = """
 import json, sys
 from ansible.module_utils import basic
@@ -60,8 +60,8 @@ module.main()
 
 @contextlib.contextmanager
 def running(program, *arguments, user=None):
-    """A process that has printed its first line, which is returned; it is killed at the end."""
-    # In the shared .cache the interpreter of the tests may be out of another user's reach.
+    """Start a program and return its process and the first line of its output; kill it at the end."""
+    # Another user may be unable to run the tests' own interpreter.
     command = ["/usr/bin/python3" if user else sys.executable, "-c", program, *arguments]
     with subprocess.Popen(
         command,
@@ -81,7 +81,7 @@ def running(program, *arguments, user=None):
 
 @pytest.fixture
 def host(tmp_path):
-    """A directory that every user of the host may enter, as /run is."""
+    """Return a directory that every user can enter, as /run is."""
     path = tmp_path
     while path != Path("/tmp") and path != path.parent:
         path.chmod(path.stat().st_mode | 0o055)
@@ -97,11 +97,11 @@ def host(tmp_path):
         ("environment", {"id": "e1", "python": sys.executable, "lock": "l"}),
     ],
 )
-def test_no_other_user_can_hold_up_a_run(host, name, arguments):
+def test_other_users_cannot_block_a_run(host, name, arguments):
     systemd, home = host / "systemd", host / "home"
     for directory in (systemd, home / "environments"):
         directory.mkdir(parents=True)
-    (home / "environments/.lock").touch(0o644)  # as an earlier version left it
+    (home / "environments/.lock").touch(0o644)  # a file of an earlier version
     for directory in (host / "run", home / "environments/.locks"):
         take_lock(name, directory=str(directory))
         os.close(take_lock.__globals__["_held"].pop())
@@ -112,11 +112,11 @@ def test_no_other_user_can_hold_up_a_run(host, name, arguments):
         done = subprocess.run(
             command, env={**os.environ, "PYTHONPATH": str(COLLECTIONS)}, capture_output=True, text=True, timeout=20
         )
-    # It came past the lock: what it says is about what follows.
+    # The module got past the lock: its error is about a later step.
     assert re.search("systemctl|archive is needed", done.stdout + done.stderr), done
 
 
-def test_who_waits_is_told_who_holds_the_lock(host):
+def test_timeout_names_the_holder_of_the_lock(host):
     with running(HOLD.format(directory=str(host / "run"))) as (process, said):
         assert said == "held"
         started = time.monotonic()
@@ -125,25 +125,25 @@ def test_who_waits_is_told_who_holds_the_lock(host):
         assert 0.5 <= time.monotonic() - started < 5
         assert f"locked by process {process.pid} since 2" in str(error.value)
         assert "run again" in str(error.value)
-    take_lock("services", timeout=5, directory=str(host / "run"))  # the holder is gone
+    take_lock("services", timeout=5, directory=str(host / "run"))  # the holder has ended
 
 
 def test_lock_is_root_only(host):
-    os.umask(os.umask(0))  # whatever it is
+    os.umask(os.umask(0))  # the result must not depend on the umask
     take_lock("services", directory=str(host / "run"))
     assert (host / "run").stat().st_mode & 0o777 == 0o700
     assert (host / "run/services.lock").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o777, 0o1777])
-def test_directory_that_others_may_enter_is_rejected(host, mode):
+def test_directory_open_to_others_is_rejected(host, mode):
     (host / "run").mkdir()
     (host / "run").chmod(mode)
     with pytest.raises(HostLockError, match="must belong to the account that runs this, and have mode 0700"):
         take_lock("services", directory=str(host / "run"))
 
 
-def test_link_in_the_place_of_the_directory_is_rejected(host):
+def test_link_in_place_of_the_directory_is_rejected(host):
     (host / "elsewhere").mkdir(mode=0o700)
     (host / "run").symlink_to(host / "elsewhere")
     with pytest.raises(HostLockError, match="cannot be opened"):

@@ -1,14 +1,14 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The problems of an inventory name the hosts and say what to do; a good inventory has none."""
+"""Problems of an inventory, which name the hosts and the remedy."""
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.inventory import problems
 
 
 def only(found):
-    """The one problem that is expected."""
+    """Return the only problem."""
     (problem,) = found
     return problem
 
@@ -20,7 +20,7 @@ def says(sentence, *parts):
 def inventory(
     schedulers=("s1",), workers=("w1", "w2"), address="", platform="linux", tls=True, dashboard_proxy=False, **hostvars
 ):
-    """What is wrong with an inventory. Variables of hosts are keyword arguments."""
+    """Return the problems of an inventory. Keyword arguments are the variables of hosts."""
     known = {host: hostvars.get(host, {}) for host in {*schedulers, *workers}}
     groups = {"dask_scheduler": list(schedulers), "dask_workers": list(workers)}
     return [str(problem) for problem in problems(groups, known, address, platform, tls, dashboard_proxy)]
@@ -38,11 +38,11 @@ def inventory(
         {"dashboard_proxy": True},
     ],
 )
-def test_good_inventories_pass(good):
+def test_valid_inventories_have_no_problem(good):
     assert inventory(**good) == []
 
 
-def test_groups_that_do_not_exist_are_empty():
+def test_missing_groups_count_as_empty():
     found = list(map(str, problems({}, {}, "", "linux", True)))
     assert len(found) == 2
     assert says(found[0], "dask_scheduler has no host", "Put one Linux host in it", "set dask_scheduler_address")
@@ -53,19 +53,19 @@ def test_two_schedulers():
     assert says(only(inventory(schedulers=["s1", "s2"])), "dask_scheduler has 2 hosts (s1, s2)", "Leave exactly one")
 
 
-def test_a_scheduler_of_ours_and_one_of_somebody_else():
+def test_scheduler_host_and_external_scheduler_exclude_each_other():
     sentence = only(inventory(address="tls://10.0.0.5:8786"))
     assert says(sentence, "dask_scheduler_address (tls://10.0.0.5:8786)", "has s1", "Keep one of the two")
 
 
 @pytest.mark.parametrize(("scheme", "tls", "other"), [("tcp", True, "tls"), ("tls", False, "tcp")])
-def test_an_address_that_speaks_otherwise_than_the_cluster(scheme, tls, other):
+def test_protocol_of_the_address_must_match_dask_tls(scheme, tls, other):
     sentence = only(inventory(schedulers=[], address=f"{scheme}://10.0.0.5:8786", tls=tls))
     assert says(sentence, f"dask_scheduler_address is {scheme}://10.0.0.5:8786, but dask_tls is {str(tls).lower()}")
     assert says(sentence, f"Set dask_tls to {str(not tls).lower()}", f"{other}://")
 
 
-def test_a_proxy_in_front_of_somebody_elses_dashboard():
+def test_proxy_needs_a_scheduler_host():
     sentence = only(inventory(schedulers=[], address="tls://10.0.0.5:8786", dashboard_proxy=True))
     assert says(sentence, "dask_dashboard_proxy is true", "(tls://10.0.0.5:8786)", "Set dask_dashboard_proxy to false")
 
@@ -80,21 +80,21 @@ WINDOWS = [
 
 
 @pytest.mark.parametrize("variables", WINDOWS)
-def test_a_scheduler_on_windows(variables):
+def test_scheduler_on_windows_is_rejected(variables):
     assert says(only(inventory(s1=variables)), "s1:", "not installed on Windows", "Put the scheduler on a Linux host")
 
 
-def test_a_scheduler_of_ours_that_is_said_to_be_on_windows():
+def test_scheduler_host_with_platform_windows_is_rejected():
     assert says(only(inventory(platform="windows")), "s1:", "Put the scheduler on a Linux host")
 
 
 @pytest.mark.parametrize("variables", WINDOWS)
-def test_a_worker_on_windows(variables):
+def test_worker_on_windows_is_rejected(variables):
     sentence = only(inventory(w2=variables))
     assert says(sentence, "w2:", "not managed here", "Take the host out of dask_workers", "'dask worker'")
 
 
-def test_a_windows_host_in_both_groups_is_told_once():
+def test_windows_host_in_both_groups_is_reported_once():
     assert says(only(inventory(workers=["s1"], s1=WINDOWS[0])), "Put the scheduler on a Linux host")
 
 
@@ -119,7 +119,7 @@ JUMP = {"ansible_ssh_common_args": "-J a.example.org"}
         ({"ansible_ssh_host": "10.0.0.1"}, {"ansible_host": "10.0.0.1", "ansible_connection": "paramiko"}),
     ],
 )
-def test_two_names_that_lead_to_one_machine(one, other):
+def test_two_names_of_one_machine_are_rejected(one, other):
     assert inventory(w1=one, w2=other) == [SAME]
 
 
@@ -149,11 +149,11 @@ def test_two_names_that_lead_to_one_machine(one, other):
         ),
     ],
 )
-def test_names_that_may_lead_to_two_machines(one, other):
+def test_names_of_possibly_different_machines_are_accepted(one, other):
     assert inventory(w1=one, w2=other) == []
 
 
-def test_truth_may_be_written_as_a_text():
+def test_equal_booleans_may_be_written_differently():
     assert inventory(w1={"dask_tls": True}, w2={"dask_tls": "true"}, s1={"dask_tls": "yes"}) == []
 
 
@@ -161,18 +161,18 @@ def test_truth_may_be_written_as_a_text():
     "address",
     ["10.0.0.5", "10.0.0.5:8786", "tls://10.0.0.5", "tls://10.0.0.5:0", "tls://:8786", "tls://::1:8786", "tls://a b:1"],
 )
-def test_an_address_that_is_none(address):
+def test_invalid_address_is_rejected(address):
     assert inventory(schedulers=[], address=address) == [
         f"dask_scheduler_address is '{address}'. Give a protocol, a host and a port, like tls://10.0.0.5:8786, with an IPv6 "
         "address in brackets."
     ]
 
 
-def test_an_ipv6_address_in_brackets_is_one():
+def test_ipv6_address_in_brackets_is_accepted():
     assert inventory(schedulers=[], address="tls://[fe80::1]:8786") == []
 
 
-def test_a_variable_of_the_whole_cluster_that_one_host_has_otherwise():
+def test_cluster_variable_that_differs_for_one_host_is_rejected():
     sentence = only(
         inventory(s1={"dask_scheduler_port": 9}, w1={"dask_scheduler_port": 9}, w2={"dask_scheduler_port": 8})
     )
