@@ -58,7 +58,7 @@ def free_port():
 
 
 def environment(settings, variables):
-    """Return a process's environment with these variables and with Dask settings such as ``{"scheduler.preload": [...]}``."""
+    """Return a process's environment with these variables and Dask settings such as ``{"scheduler.preload": [...]}``."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(("DASK_", "DASKOPS_"))}
     env.pop("NOTIFY_SOCKET", None)
     env.update({"PYTHONPATH": str(RUNTIME), "DASK_CONFIG": os.devnull, **variables})

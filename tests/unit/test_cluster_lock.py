@@ -108,9 +108,7 @@ def test_lock_is_released_however_a_run_ends(run, holder, changing, end):
     wait_until(lambda: not holder.exists(), 10)
 
 
-def test_lock_is_renewed_and_released_without_pidfd(
-    run, holder, changing, tmp_path, monkeypatch
-):
+def test_lock_is_renewed_and_released_without_pidfd(run, holder, changing, tmp_path, monkeypatch):
     (tmp_path / "sitecustomize.py").write_text("import os\ndel os.pidfd_open\n")  # Linux before 5.3 has no pidfd_open
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     process = run(seconds=60, lease=4)

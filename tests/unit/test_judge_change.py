@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A gate that cannot be asked says no, whatever keeps it from being asked, and says it without ending the play."""
+"""A health check that cannot run counts as failed and does not end the play."""
 
 import json
 import os
@@ -38,7 +38,7 @@ PLAY = """
         - {host: asker, gate: {url: "http://127.0.0.1:1", interval: never}}
         - {host: asker, gate: {}}
       register: judged
-    - name: Keep it
+    - name: Write the results
       ansible.builtin.copy:
         content: "{{ judged.results | map(attribute='failures') | to_json }}"
         dest: "{{ lookup('ansible.builtin.env', 'KEPT') }}"
@@ -47,7 +47,7 @@ PLAY = """
 """
 
 
-def test_gate_that_cannot_be_asked_says_no(tmp_path):
+def test_health_check_that_cannot_run_counts_as_failed(tmp_path):
     (tmp_path / "hosts.yml").write_text(HOSTS)
     (tmp_path / "play.yml").write_text(PLAY)
     kept = tmp_path / "kept.json"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Real services in a home where a task has left modules of all names that Python, Dask and the collection import."""
+"""Services in a home that contains modules with the names that Python, Dask and the collection import."""
 
 import contextlib
 import json
@@ -21,13 +21,13 @@ NAMES = [
 ]  # fmt: skip
 LAUNCH = RUNTIME / "daskops_runtime/launch.py"
 
-#: As run.sh starts Python from 3.11 on, and before.
+#: Options that run.sh gives to Python 3.11 and later, and to older versions.
 WAYS = [["-s", "-P"], ["-s"]]
 
 
 @pytest.fixture
 def home(tmp_path):
-    """A home, with modules where Python and Dask look for them, which note that they were imported."""
+    """Return a home with such modules in all import paths. A module that is imported fails the test."""
     minor = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     places = [".", "scratch/dask-scratch-space", f".local/lib/{minor}/site-packages"]
     for place in places:
@@ -65,9 +65,9 @@ def running(home, way, module, *arguments):
 
 
 def make_task():
-    """A task, defined here because services cannot import this file.
+    """Return a task as a closure, because services cannot import this file.
 
-    It notes something in its working directory, starts a program of the user's from there, and tells where it imports from.
+    The task runs a program that imports a module from the working directory, and returns the import paths of the worker.
     """
 
     def use(path):
@@ -97,17 +97,17 @@ def test_services_start_in_a_home_with_modules(home, way, nanny):
                 wait_until(lambda: process.poll() is not None or client.scheduler_info()["workers"])
                 assert process.poll() is None, process.stderr.read()
                 for name in NAMES:
-                    (home / f"{name}.py").unlink()  # a user's own program may import what is there
+                    (home / f"{name}.py").unlink()  # a user's own program may import from its directory
                 (home / "own.py").write_text("def say():\n    print('said')\n")
                 places = client.submit(make_task(), str(home)).result(timeout=20)
     assert (home / "executed.log").read_text() == "said\n"
-    # First the worker's own directory, where clients upload to, and last the one that all workers have written to.
+    # The worker's own directory, for uploaded files, comes first; the scratch directory of all workers comes last.
     assert os.path.basename(places[0]).startswith("worker-")
     assert places[1:] == ([str(home / "scratch/dask-scratch-space")] if nanny else [])
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_service_is_stopped_in_a_home_with_modules(home, way):
+def test_stop_runs_in_a_home_with_modules(home, way):
     done = subprocess.run(
         command(way, "daskops_runtime.stop"), cwd=home, env=variables(home), capture_output=True, text=True, timeout=20
     )
@@ -118,7 +118,7 @@ def test_a_service_is_stopped_in_a_home_with_modules(home, way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_module_has_its_arguments(tmp_path, way):
+def test_module_gets_its_arguments(tmp_path, way):
     (tmp_path / "own").mkdir()
     (tmp_path / "own/__main__.py").write_text("import sys\nprint(sys.argv, __name__, __spec__.name)\n")
     done = subprocess.run(

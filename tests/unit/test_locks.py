@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Locks as uv and pip-compile write them, and what no environment can be built from."""
+"""Lock files of uv and pip-compile, and lock files that are rejected."""
 
 import pytest
 from ansible.errors import AnsibleFilterError
@@ -65,7 +65,7 @@ prometheus-client @ https://packages.example/prometheus_client-0.25.0-py3-none-a
 """
 
 
-def test_the_lock_of_uv():
+def test_lock_of_uv_is_parsed():
     requirements, options = parse_lock(UV)
     assert [(str(requirement), hashes) for requirement, hashes in requirements] == [
         ('bokeh==3.9.2; python_full_version < "3.12"', [B, A]),
@@ -76,7 +76,7 @@ def test_the_lock_of_uv():
     assert options == ["--index-url https://packages.example/simple", "--find-links ./wheels"]
 
 
-def test_the_lock_of_pip_compile():
+def test_lock_of_pip_compile_is_parsed():
     requirements, options = parse_lock(PIP_COMPILE)
     assert select(requirements, python("3.11.2")) == [
         f"bokeh==3.9.2 --hash={A} --hash={B}",
@@ -86,7 +86,7 @@ def test_the_lock_of_pip_compile():
     assert options == []
 
 
-def test_lines_end_as_on_windows_too():
+def test_windows_line_ends_are_accepted():
     assert parse_lock(UV.replace("\n", "\r\n"))[1] == parse_lock(UV)[1]
     assert str(parse_lock(UV.replace("\n", "\r\n"))[0]) == str(parse_lock(UV)[0])
 
@@ -94,7 +94,7 @@ def test_lines_end_as_on_windows_too():
 @pytest.mark.parametrize(
     "version, bokeh", [("3.11.2", f"bokeh==3.9.2 --hash={A} --hash={B}"), ("3.12.0", f"bokeh==3.10.2 --hash={C}")]
 )
-def test_markers_select_what_an_interpreter_gets(version, bokeh):
+def test_markers_select_the_packages_of_an_interpreter(version, bokeh):
     requirements, dummy = parse_lock(UV)
     assert select(requirements, python(version)) == [bokeh, f"prometheus-client==0.25.0 --hash={D}"]
 
@@ -113,25 +113,25 @@ def test_markers_select_what_an_interpreter_gets(version, bokeh):
         ("./dask-1.0-py3-none-any.whl\n", "dask-1.0-py3-none-any.whl' has no sha256 hash"),
     ],
 )
-def test_a_lock_that_pins_not_everything_is_refused(lock, reason):
-    with pytest.raises(LockError) as refusal:
+def test_lock_without_versions_or_hashes_is_rejected(lock, reason):
+    with pytest.raises(LockError) as error:
         parse_lock(lock)
-    assert reason in str(refusal.value)
+    assert reason in str(error.value)
 
 
 @pytest.mark.parametrize(
     "lock, reason",
     [
-        # Names that mean the same package count as the same name.
+        # Names are compared in their normalized form (PEP 503).
         (f"a.b==1 --hash={A}\nA-B==2 --hash={B}\n", "'a-b' is pinned twice for Python 3.11.2"),
         (f"a==1 ; sys_platform == 'win32' --hash={A}\n", "no package in it is for Python 3.11.2"),
     ],
 )
-def test_a_lock_that_means_nothing_to_an_interpreter_is_refused(lock, reason):
+def test_lock_without_usable_packages_for_an_interpreter_is_rejected(lock, reason):
     requirements, dummy = parse_lock(lock)
-    with pytest.raises(LockError) as refusal:
+    with pytest.raises(LockError) as error:
         select(requirements, python("3.11.2"))
-    assert reason in str(refusal.value)
+    assert reason in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -139,17 +139,17 @@ def test_a_lock_that_means_nothing_to_an_interpreter_is_refused(lock, reason):
     [
         ("x86_64", ["glibc", "2.36"], "x86_64-manylinux_2_36"),
         ("aarch64", ["glibc", "2.17"], "aarch64-manylinux_2_17"),
-        ("x86_64", ["glibc", "2.30"], "x86_64-manylinux_2_28"),  # the newest below that uv knows
+        ("x86_64", ["glibc", "2.30"], "x86_64-manylinux_2_28"),  # the newest older name that uv knows
         ("x86_64", ["glibc", "2.99"], "x86_64-manylinux_2_40"),
         ("x86_64", ["musl", "1.2.4"], "x86_64-unknown-linux-musl"),
     ],
 )
-def test_uvs_name_of_a_platform(machine, libc, name):
+def test_platform_name_for_uv(machine, libc, name):
     assert uv_platform(machine, libc) == name
 
 
 @pytest.mark.parametrize("machine, libc", [("ppc64le", ["glibc", "2.36"]), ("x86_64", ["glibc", "2.12"])])
-def test_a_platform_that_uv_has_no_name_for_is_told(machine, libc):
+def test_platform_unknown_to_uv_is_rejected(machine, libc):
     with pytest.raises(PackagesError, match=f"for {machine} with glibc .*: set dask_environment_source to index"):
         uv_platform(machine, libc)
 
@@ -165,51 +165,51 @@ def test_platform_tags_end_with_the_hosts_own_c_library():
 
 @pytest.fixture
 def fails(tmp_path):
-    """Check wheels, written as keyword arguments of `build_wheel` by name; return the refusal, empty if there is none."""
+    """Return a function that checks wheels, given as arguments of `build_wheel` by name, and returns the error or ''."""
 
     def check(version="3.11.2", **wheels):
         paths = [str(build_wheel(tmp_path, name, **about)) for name, about in wheels.items()]
         try:
             check_wheels(paths, python(version))
-        except LockError as refusal:
-            return str(refusal)
+        except LockError as error:
+            return str(error)
         return ""
 
     return check
 
 
-def test_wheels_that_are_complete_pass(fails):
+def test_complete_wheels_are_accepted(fails):
     assert not fails(
         one={"requires": ["two>=1,<2", "typing-extensions ; python_version < '3.10'", "pytest ; extra == 'test'"]},
         two={"version": "1.5", "requires_python": ">=3.10"},
     )
 
 
-def test_names_are_compared_as_packages_are_named(fails):
+def test_names_are_compared_normalized(fails):
     assert not fails(one={"requires": ["Two_Words"]}, two_words={})
 
 
-def test_a_development_version_satisfies_what_it_is_pinned_for(fails):
+def test_development_version_satisfies_a_requirement(fails):
     assert not fails(one={"requires": ["two>=1.0"]}, two={"version": "1.1.dev3"})
 
 
-def test_a_missing_package_is_told(fails):
-    # A lock made for 3.12 does not hold what 3.11 needs besides.
+def test_missing_package_is_reported(fails):
+    # A lock made for Python 3.12 lacks packages that only 3.11 needs.
     message = fails(one={"requires": ["exceptiongroup ; python_version < '3.12'"]})
     assert message.startswith("one needs exceptiongroup, which the lock does not hold for Python 3.11.2")
     assert "the lock is for another Python, or incomplete" in message
 
 
-def test_a_package_for_another_python_is_not_missed(fails):
+def test_package_for_another_python_is_not_required(fails):
     assert not fails("3.12.1", one={"requires": ["exceptiongroup ; python_version < '3.12'"]})
 
 
-def test_another_python_is_told(fails):
+def test_wheel_for_another_python_is_reported(fails):
     message = fails(one={"requires_python": ">=3.12"})
     assert message == "one 1.0 needs Python >=3.12, not 3.11.2: the lock is for another Python"
 
 
-def test_another_version_is_told(fails):
+def test_unsuitable_version_is_reported(fails):
     assert fails(one={"requires": ["two>=2"]}, two={"version": "1.5"}) == "one needs two>=2, the lock holds 1.5"
 
 
@@ -219,7 +219,7 @@ def test_another_version_is_told(fails):
 @pytest.mark.parametrize(
     "option", ["--trusted-host packages.example", "--extra-index-url=https://b.example", "-i https://a.example"]
 )
-def test_options_that_say_where_packages_come_from_are_passed_on(option):
+def test_index_options_are_passed_on(option):
     assert parse_lock(f"{option}\n{PIP_COMPILE}")[1] == [option]
 
 
@@ -248,7 +248,7 @@ def test_options_without_effect_are_left_out(option):
         ("--index-url 'https://a.example", "does not say from where: give one address or path"),
     ],
 )
-def test_options_that_cannot_work_are_rejected_with_the_remedy(option, remedy):
+def test_unsupported_options_are_rejected_with_the_remedy(option, remedy):
     with pytest.raises(LockError, match=remedy) as error:
         parse_lock(f"{option}\n{PIP_COMPILE}")
     assert f"'{option}'" in str(error.value)
@@ -302,7 +302,7 @@ def test_files_of_other_tools_are_named(text, said):
 
 @pytest.fixture
 def own(tmp_path):
-    """A wheel of one's own, beside a lock."""
+    """Return the path of a user's wheel in a directory beside the lock."""
     (tmp_path / "wheels").mkdir()
     return build_wheel(tmp_path / "wheels", "mycode")
 
@@ -321,13 +321,13 @@ def test_wheel_is_named_by_its_path(own, tmp_path, form):
     check_local_wheels(requirements, options)
 
 
-def test_source_that_is_named_by_its_path_is_rejected(tmp_path):
+def test_path_of_a_source_directory_is_rejected(tmp_path):
     with pytest.raises(LockError, match="is no wheel: build one"):
         parse_lock(f"./mycode --hash={A}\n", str(tmp_path))
 
 
 @pytest.mark.parametrize("line", ["./wheels/{name}", "mycode @ file://{path}", "--find-links wheels\nmycode==1.0"])
-def test_wheel_that_was_built_again_is_rejected(own, tmp_path, line):
+def test_rebuilt_wheel_with_another_hash_is_rejected(own, tmp_path, line):
     lock = f"{line.format(name=own.name, path=own)} --hash={hash_of(own)}\n"
     check_local_wheels(*parse_lock(lock, str(tmp_path)))
     build_wheel(own.parent, "mycode", source="changed = True\n")
@@ -343,7 +343,7 @@ def test_url_of_a_relative_path_is_rejected(tmp_path):
         check_local_wheels(*requirements)
 
 
-def test_wheel_that_is_gone_is_rejected(own, tmp_path):
+def test_missing_wheel_is_rejected(own, tmp_path):
     lock = f"./wheels/{own.name} --hash={hash_of(own)}\n"
     own.unlink()
     with pytest.raises(LockError, match="mycode is locked as .*/mycode-1.0-py3-none-any.whl, which does not exist"):
@@ -361,7 +361,7 @@ def test_wheel_that_is_gone_is_rejected(own, tmp_path):
         "-f file://{tmp_path}/wheels",
     ],
 )
-def test_package_of_an_index_with_the_name_of_a_wheel_is_rejected(own, tmp_path, option):
+def test_package_on_an_index_with_the_name_of_a_local_wheel_is_rejected(own, tmp_path, option):
     with pytest.raises(
         LockError, match="'mycode==99.0' is not the version in .*wheels .1.0.: a package of that name on an index"
     ):
@@ -377,7 +377,7 @@ def test_other_wheels_of_the_same_version_may_be_in_the_directory(own, tmp_path)
 # Differences
 
 
-def test_packages_that_come_go_or_change_are_shown():
+def test_differences_show_added_removed_and_changed_packages():
     before = {"dask": "2026.7.0", "lz4": "4.0", "Prometheus_Client": "0.25.0"}
     (diff,) = package_differences(before, {"dask": "2026.8.0", "prometheus-client": "0.25.0", "numpy": "2.0"})
     assert (diff["before"], diff["after"]) == ("dask==2026.7.0\nlz4==4.0\n", "dask==2026.8.0\nnumpy==2.0\n")
@@ -397,7 +397,7 @@ def test_version_of_a_locked_package(line, expected):
 
 
 @pytest.mark.parametrize("line", ["./wheels/{name} ; python_version > '3'", "--find-links wheels\nmycode==1.0"])
-def test_lock_for_another_machine_brings_its_wheels(own, tmp_path, line):
+def test_portable_lock_includes_its_wheels(own, tmp_path, line):
     lock = f"--index-url https://a.example\n{line.format(name=own.name)} --hash={hash_of(own)}\ndask==2026.8.0 --hash={A}\n"
     text, wheels = portable_lock(lock, str(tmp_path))
     assert wheels == [str(own)]
@@ -413,7 +413,7 @@ def test_lock_for_another_machine_brings_its_wheels(own, tmp_path, line):
     check_local_wheels(*again)
 
 
-def test_lock_without_wheels_of_its_own_stays_as_it_is(tmp_path):
+def test_portable_lock_without_local_wheels_is_unchanged(tmp_path):
     assert portable_lock(PIP_COMPILE, str(tmp_path)) == (PIP_COMPILE, [])
 
 
@@ -423,7 +423,7 @@ def unreadable(path):
     return str(raised.value)
 
 
-def test_lock_that_cannot_be_read(tmp_path, monkeypatch):
+def test_unreadable_lock_is_an_error_with_the_remedy(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     says = "dask_environment_lock (/x/lock.txt) does not exist on the controller. Correct the path."
     assert unreadable("/x/lock.txt") == says

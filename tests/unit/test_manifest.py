@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which change restarts which service."""
+"""Release manifests, and the services that a change of a file restarts."""
 
 import copy
 
@@ -46,7 +46,7 @@ PORTS = [
 
 
 def changed(path, change):
-    """`FILES`, one of them changed."""
+    """Return `FILES` with one file changed."""
     files = copy.deepcopy(FILES)
     (one,) = (f for f in files if f["path"] == path)
     one["content"] = change(one["content"])
@@ -54,7 +54,7 @@ def changed(path, change):
 
 
 def restarted(files, environment="environment"):
-    """The services whose release another set of files changes."""
+    """Return the services whose release id differs with these files."""
     before = service_releases("environment", FILES, SERVICES)
     after = service_releases(environment, files, SERVICES)
     return {service for service in SERVICES if before[service] != after[service]}
@@ -73,12 +73,12 @@ def restarted(files, environment="environment"):
         (f"services/{WORKERS[0]}.env", {WORKERS[0]}),
     ],
 )
-def test_a_change_restarts_those_that_read_the_file(path, services):
+def test_change_restarts_the_services_that_read_the_file(path, services):
     more = "more: 1\n" if path.endswith(".yaml") else "more\n"
     assert restarted(changed(path, lambda content: content + more)) == services
 
 
-def test_another_environment_restarts_everything():
+def test_new_environment_restarts_all_services():
     assert restarted(FILES, environment="another") == set(SERVICES)
 
 
@@ -86,7 +86,7 @@ comments = st.lists(st.sampled_from(["", "   ", "# a comment", "    # an indente
 
 
 @given(path=st.sampled_from([p for p in PATHS if not p.endswith(".py")]), comments=comments, data=st.data())
-def test_comments_and_blank_lines_of_settings_restart_nothing(path, comments, data):
+def test_comments_and_blank_lines_in_settings_restart_nothing(path, comments, data):
     def comment(content):
         lines = content.splitlines()
         for line in comments:
@@ -96,12 +96,12 @@ def test_comments_and_blank_lines_of_settings_restart_nothing(path, comments, da
     assert restarted(changed(path, comment)) == set()
 
 
-def test_code_counts_to_the_letter():
-    # A line that begins with `#` may stand in a string, and line numbers in tracebacks must be those of the process.
+def test_any_change_of_code_restarts():
+    # In Python code a line with `#` may be part of a string, and tracebacks must show the line numbers of the process.
     assert restarted(changed("python/ours.py", lambda content: content + "\n")) == set(SERVICES)
 
 
-def test_indentation_that_changes_the_data_of_settings_counts():
+def test_indentation_that_changes_settings_restarts():
     before = [file("dask_configuration.yaml", "a:\n  b: 1\n  c: 2\n", BOTH)]
     after = [file("dask_configuration.yaml", "a:\n  b: 1\nc: 2\n", BOTH)]
     assert service_releases("e", before, SERVICES) != service_releases("e", after, SERVICES)
@@ -116,14 +116,14 @@ def test_indentation_that_changes_the_data_of_settings_counts():
         (f"services/{SCHEDULER}.env", 'TEXT="a \\" quoted\n# {}\n\\\\"\n'),
     ],
 )
-def test_a_line_of_a_value_is_no_comment(path, content):
+def test_hash_sign_inside_a_value_is_no_comment(path, content):
     def releases(line):
         return service_releases("e", [file(path, content.format(line), ["scheduler"])], {SCHEDULER: "scheduler"})
 
     assert releases("before") != releases("after")
 
 
-def test_comments_around_a_value_of_several_lines_restart_nothing():
+def test_comments_around_a_multiline_value_restart_nothing():
     def releases(content):
         files = [file(f"services/{SCHEDULER}.env", content, ["scheduler"], SCHEDULER)]
         return service_releases("e", files, {SCHEDULER: "scheduler"})
@@ -149,7 +149,7 @@ def test_order_does_not_matter(files, services):
     assert other == make_manifest("environment", FILES, SERVICES, PORTS, True)
 
 
-def test_one_more_worker_restarts_no_other():
+def test_additional_worker_restarts_no_other_service():
     more = "dask-worker@3.service"
     files = [*FILES, file(f"services/{more}.env", "A=3\n", ["worker"], more)]
     before = service_releases("environment", FILES, SERVICES)
@@ -157,8 +157,8 @@ def test_one_more_worker_restarts_no_other():
     assert {service: after[service] for service in SERVICES} == before
 
 
-def test_workers_that_are_set_up_alike_on_two_hosts_share_their_kinds_part():
-    # Telling a half-done upgrade from a finished one by looking at many workers needs this.
+def test_equal_workers_on_two_hosts_share_the_first_part_of_their_release():
+    # The health check compares this part across hosts to find an unfinished upgrade.
     releases = service_releases("environment", FILES, SERVICES)
     kinds = {service: release.split(".")[0] for service, release in releases.items()}
     assert kinds[WORKERS[0]] == kinds[WORKERS[1]] != kinds[SCHEDULER]
@@ -166,7 +166,7 @@ def test_workers_that_are_set_up_alike_on_two_hosts_share_their_kinds_part():
     assert alone[WORKERS[0]] == releases[WORKERS[0]]
 
 
-def test_a_manifest_says_what_it_is_made_of():
+def test_manifest_lists_its_contents():
     manifest = make_manifest("environment", FILES, SERVICES, PORTS, True)
     assert manifest["environment"] == "environment"
     assert {name: about["kind"] for name, about in manifest["services"].items()} == SERVICES
@@ -180,7 +180,7 @@ def test_a_manifest_says_what_it_is_made_of():
     assert manifest["units"]["worker"]["dask-worker@.service"] == unit_digest("# A comment.\n[Service]\n")
 
 
-def test_id_covers_what_earlier_versions_covered():
-    # With another id for the same files, every cluster would be restarted by the next version.
+def test_id_is_compatible_with_earlier_versions():
+    # A new id for the same files would make the next version of the collection restart every cluster.
     manifest = make_manifest("environment", FILES, SERVICES, PORTS, True)
     assert manifest["id"] == digest({key: manifest[key] for key in ("environment", "services", "files")})

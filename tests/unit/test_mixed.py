@@ -1,19 +1,19 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hosts that run the releases of different changes."""
+"""Detection of hosts that run the releases of different changes."""
 
 from __future__ import annotations
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.mixed import mixed_releases as mixed
 
 PYTHON = {"executable": "/usr/bin/python3", "version": "3.11.2", "machine": "x86_64", "prefix": "/usr"}
-#: Seconds since the epoch of 2026-11-28 14:00:03 UTC, and a minute later.
+#: 2026-11-28 14:00:03 UTC and one minute later, in seconds since the epoch.
 FIRST, SECOND = 1795874403, 1795874463
 
 
 def host(name, release, environment="e1", staged=FIRST, python=PYTHON, **variables):
-    """A host whose worker runs a release; the part of its name behind the dot is the host's own."""
+    """Return a host whose worker runs a release. The part of the release after the dot differs between hosts."""
     current = {
         "id": f"id-{release}-{name}",
         "environment": environment,
@@ -25,18 +25,18 @@ def host(name, release, environment="e1", staged=FIRST, python=PYTHON, **variabl
 
 
 def mixed_releases(hosts):
-    """The sentence about hosts, each as `host` makes it."""
+    """Return the warnings for hosts that `host` made."""
     by_name = {about["name"]: about for about in hosts}
     return mixed(*({name: about[part] for name, about in by_name.items()} for part in ("seen", "release", "variables")))
 
 
-def test_hosts_of_one_change():
+def test_hosts_of_one_change_give_no_warning():
     assert mixed_releases([]) == []
     assert mixed_releases([host("a", "r1"), host("b", "r1", dask_worker_count=2)]) == []
 
 
-def test_two_runs_at_once():
-    """One host was put back by the first run after the second had changed it."""
+def test_releases_of_two_changes_give_a_warning():
+    """Two concurrent runs: the first one reverted a host that the second one had changed."""
     hosts = [host("a", "r1"), host("b", "r2", staged=SECOND), host("c", "r2", staged=SECOND)]
     hosts = [{**one, "variables": {**one["variables"], "dask_config": {"x": 1}}} for one in hosts]
     (sentence,) = mixed_releases(hosts)
@@ -44,7 +44,7 @@ def test_two_runs_at_once():
     assert "Run site.yml" in sentence
 
 
-def test_hosts_with_settings_of_their_own_may_differ():
+def test_hosts_with_different_settings_may_differ():
     assert (
         mixed_releases([host("a", "r1", dask_worker_config={"x": 1}), host("b", "r2", dask_worker_config={"x": 2})])
         == []
@@ -53,18 +53,18 @@ def test_hosts_with_settings_of_their_own_may_differ():
     assert mixed_releases([host("a", "r1"), host("b", "r2", environment="e2", python=other)]) == []
 
 
-def test_an_address_of_its_own_is_no_reason_to_differ():
+def test_hosts_with_different_addresses_must_not_differ():
     hosts = [host("a", "r1", dask_bind_address="10.0.0.1"), host("b", "r2", dask_bind_address="10.0.0.2")]
     assert len(mixed_releases(hosts)) == 1
 
 
-def test_the_lock_is_the_same_for_all_hosts_whatever_else_they_have():
+def test_hosts_with_different_settings_must_share_the_environment():
     hosts = [host("a", "r1", dask_worker_config={"x": 1}), host("b", "r2", environment="e2", staged=SECOND)]
     (sentence,) = mixed_releases(hosts)
     assert "in environment e1 on a" in sentence and "in environment e2 on b" in sentence
 
 
-def test_a_run_that_changes_hosts_is_judged_by_what_they_are_to_run():
+def test_planned_releases_are_compared():
     hosts = [host("a", "r1"), host("b", "r1")]
     new = host("a", "r2")["release"]
     (sentence,) = mixed_releases([dict(hosts[0], release=new), hosts[1]])
@@ -72,7 +72,7 @@ def test_a_run_that_changes_hosts_is_judged_by_what_they_are_to_run():
     assert mixed_releases([dict(one, release=new) for one in hosts]) == []
 
 
-def test_hosts_that_were_not_looked_at_or_have_no_workers():
+def test_unreachable_hosts_and_hosts_without_workers_are_ignored():
     lost = {"name": "b", "seen": {"unreachable": True}, "release": {}, "variables": {}}
     blank = {"name": "c", "seen": {"python": PYTHON, "current": {}}, "release": {}, "variables": {}}
     scheduler = host("d", "r2")

@@ -1,14 +1,14 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The variable that an unknown name stands for."""
+"""Suggestions for unknown variable names."""
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.names import MEANINGS, hint, meant
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
 
 
-def test_hints_name_variables_that_exist():
+def test_suggested_variables_exist():
     assert {name for name in MEANINGS if not name.startswith("ansible_")} <= set(SETTINGS)
     names = [name for names in MEANINGS.values() for name in names]
     assert len(names) == len(set(names))
@@ -43,7 +43,7 @@ def test_hints_name_variables_that_exist():
         ("dask_worker_extra_args", "dask_worker_arguments"),
         ("dask_worker_class", "dask_worker_command"),
         ("dask_ssh_username", "ansible_user"),
-        # The same words in another form or order, or without whose they are.
+        # The same words in another form or order, or without `worker`.
         ("dask_worker_preload", "dask_worker_preloads"),
         ("dask_worker_path", "dask_worker_paths"),
         ("dask_threads_worker", "dask_worker_threads"),
@@ -51,17 +51,17 @@ def test_hints_name_variables_that_exist():
         ("dask_nanny", "dask_worker_nanny"),
         ("dask_resources", "dask_worker_resources"),
         ("dask_Worker_Memory", "dask_worker_memory"),
-        # By spelling alone.
+        # A similar spelling.
         ("dask_worker_treads", "dask_worker_threads"),
         ("dask_enviroment_lock", "dask_environment_lock"),
         ("dask_xyzzy_quux", ""),
     ],
 )
-def test_a_name_of_others(written, hint):
+def test_unknown_name_gives_a_suggestion(written, hint):
     assert meant(written, SETTINGS) == hint
 
 
-def test_hints():
+def test_hint_names_one_name_or_lists_all():
     assert hint("treads", ["threads", "count"]) == "Did you mean threads?"
     assert hint("nprocs", ["threads", "count"], "count") == "Did you mean count?"
     assert hint("x", ["threads", "count"]) == "There are threads, count."

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Environments' ids, and fetching their packages from a real index on this machine."""
+"""Ids of environments, and fetching packages from a real index on this machine."""
 
 import contextlib
 import functools
@@ -49,7 +49,7 @@ def id_of(lock=LOCK, tools_lock=TOOLS_LOCK, python=PYTHON, source="controller"):
         {"python": {**PYTHON, "libc": ["glibc", "2.41"]}},
     ],
 )
-def test_what_makes_no_other_environment_makes_no_other_id(same):
+def test_id_ignores_details_without_effect_on_the_environment(same):
     assert id_of(**same) == id_of()
 
 
@@ -64,15 +64,15 @@ def test_what_makes_no_other_environment_makes_no_other_id(same):
         {"python": python("3.12.2")},
         {"python": {**PYTHON, "machine": "aarch64"}},
         {"python": {**PYTHON, "libc": ["musl", "1.2.4"]}},
-        # Another interpreter of the same version.
+        # A different interpreter of the same version.
         {"python": {**PYTHON, "prefix": "/opt/python", "executable": "/opt/python/bin/python3"}},
     ],
 )
-def test_what_makes_another_environment_makes_another_id(other):
+def test_id_depends_on_everything_that_changes_the_environment(other):
     assert id_of(**other) != id_of()
 
 
-def test_directory_of_a_wheel_is_no_part_of_the_id(tmp_path):
+def test_id_ignores_the_directory_of_a_wheel(tmp_path):
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     lines = [lock_line(build_wheel(tmp_path / name, "mycode")).split(" ", 1)[1] for name in ("one", "two")]
@@ -82,7 +82,7 @@ def test_directory_of_a_wheel_is_no_part_of_the_id(tmp_path):
     assert len(ids) == 1
 
 
-def test_hosts_cannot_fetch_a_wheel_that_is_on_the_controller(tmp_path):
+def test_local_wheel_needs_the_controller_as_source(tmp_path):
     wheel = build_wheel(tmp_path, "mycode")
     with pytest.raises(
         LockError, match="mycode is a wheel on the controller.*set dask_environment_source to controller"
@@ -97,7 +97,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 @contextlib.contextmanager
 def served(directory):
-    """The URL of a directory as a web server shows it."""
+    """Serve a directory over HTTP and return its URL."""
     handler = functools.partial(Handler, directory=directory)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -108,7 +108,7 @@ def served(directory):
 
 
 class Index:
-    """A package index (PEP 503) of two packages, and the tools that are installed here."""
+    """A package index (PEP 503) with two packages and the tools that are installed here."""
 
     def __init__(self, directory, requires=("lz4",)):
         self.directory = directory
@@ -131,7 +131,7 @@ class Index:
 
 @pytest.fixture(scope="module", autouse=True)
 def pip_settings():
-    """Pip without the settings of this machine."""
+    """Run pip without the settings of this machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIP_CONFIG_FILE", "/dev/null")
         for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"):
@@ -164,18 +164,18 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def archive(index, cache):
-    """The archive of the index's lock."""
+    """Return the archive that is fetched for the index's lock."""
     return fetched(index, cache)
 
 
 def contents(archive):
-    """Content by name in an archive."""
+    """Return the contents of the files in an archive by name."""
     with tarfile.open(archive) as tar:
         return {member.name: tar.extractfile(member).read() for member in tar.getmembers() if member.isfile()}
 
 
 def files(held, directory):
-    """Content by name of the environment's files in an archive, and the name of what holds them."""
+    """Return the name of the compressed member in an archive, and the contents of the environment's files by path."""
     (name,) = (name for name in held if name.endswith(".zst"))
     packed = directory / name
     packed.write_bytes(held[name])
@@ -188,51 +188,51 @@ def pinned(*wheels):
     return "".join(lock_line(wheel).replace(" \\\n    ", " ") for wheel in wheels)
 
 
-def test_the_archive_holds_all_that_a_host_needs(index, archive, tmp_path):
+def test_archive_contains_everything_a_host_needs(index, archive, tmp_path):
     held = contents(archive)
     dummy, tree = files(held, tmp_path)
     assert held["requirements.txt"].decode() == pinned(index.dask, index.lz4)
     assert held["tools.txt"].decode() == pinned(index.zstd, index.uv).replace("_", "-")
     assert held["tree.py"] == Path(packages_module.TREE).read_bytes()
-    # Hosts run no uv.
+    # Hosts do not run uv.
     assert {name for name in held if "/" in name} == {f"tools/{index.zstd.name}"}
     library = "lib/python3.11/site-packages"
     assert tree[f"{library}/dask.py"] == b"version = '2026.8.0'\n" and f"{library}/lz4.py" in tree
-    # What follows from an interpreter is not the controller's.
+    # Files that depend on the interpreter are created on the host.
     assert not [name for name in tree if name.startswith(("bin/python", "lib64")) or name == "pyvenv.cfg"]
     assert {name.split("/")[1] for name in tree if name.startswith("lib/")} == {"python3.11"}
 
 
-def test_an_environment_for_another_python_than_the_controllers(tmp_path):
+def test_environment_for_another_python_than_the_controllers(tmp_path):
     index = Index(tmp_path, requires=())
     dummy, tree = files(contents(fetched(index, tmp_path, lock_line(index.dask), version="3.12.1")), tmp_path)
     assert "lib/python3.12/site-packages/dask.py" in tree
 
 
-def test_the_same_packages_are_packed_the_same(index, archive, tmp_path):
+def test_archives_of_the_same_packages_are_equal(index, archive, tmp_path):
     again = fetched(index, tmp_path)
     assert Path(again).name == Path(archive).name
-    # Bytecode names the file that it was made from, which Python puts right when it is loaded; uv notes the time of a wheel.
+    # Bytecode contains the path of its source, and uv records the time of a wheel; RECORD has the hashes of both.
     apart = (".pyc", "uv_cache.json", "RECORD")
     trees = [files(contents(path), tmp_path)[1] for path in (archive, again)]
     one, other = ({name: tree[name] for name in tree if not name.endswith(apart)} for tree in trees)
     assert one == other and len(one) > 5
 
 
-def test_bytecode_is_made_where_the_controllers_python_is_the_hosts(tmp_path):
+def test_bytecode_is_compiled_if_controller_and_host_have_the_same_python(tmp_path):
     index = Index(tmp_path, requires=())
     own, other = (f"3.{sys.version_info.minor + step}.0" for step in (0, 1))
     name, tree = files(contents(fetched(index, tmp_path, lock_line(index.dask), version=own)), tmp_path)
     (compiled,) = (path for path in tree if path.endswith(f"dask.{sys.implementation.cache_tag}.pyc"))
-    # Not compared with the source's time, nor its hash.
+    # PEP 552 flags: hash-based, and never compared with the source.
     assert tree[compiled][:8] == importlib.util.MAGIC_NUMBER + b"\1\0\0\0"
     assert name == "compiled.zst"
     name, tree = files(contents(fetched(index, tmp_path, lock_line(index.dask), version=other)), tmp_path)
     assert name == "packages.zst" and not [path for path in tree if path.endswith(".pyc")]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])  # as editors on Windows write it
-def test_paths_may_begin_with_the_users_home(index, cache, archive, monkeypatch, encoding):
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])  # editors on Windows write a BOM
+def test_paths_may_start_with_a_tilde(index, cache, archive, monkeypatch, encoding):
     monkeypatch.setenv("HOME", str(cache))
     (cache / "lock.txt").write_text(index.lock, encoding=encoding)
     (cache / "tools.txt").write_text(index.tools_lock)
@@ -247,32 +247,32 @@ def test_paths_may_begin_with_the_users_home(index, cache, archive, monkeypatch,
     assert plan_cluster.ActionModule._environments(None, arguments)["a"]["archive"] == archive
 
 
-def test_a_second_run_needs_no_index(index, archive, cache):
+def test_second_run_uses_the_cache(index, archive, cache):
     packages = Packages(index.lock, index.tools_lock, python("3.11.2"), "controller")
     assert packages.fetch(str(cache), "http://127.0.0.1:9/simple") == archive
 
 
-def test_an_archive_that_was_written_in_another_way_is_not_taken(index, cache, archive, monkeypatch):
+def test_archive_of_another_format_is_not_used(index, cache, archive, monkeypatch):
     monkeypatch.setattr(packages_module, "ARCHIVE", packages_module.ARCHIVE + 1)
-    # Without an index there is no other.
+    # No index answers, so no new archive can be made.
     monkeypatch.setenv("PIP_RETRIES", "0")
     packages = Packages(index.lock, index.tools_lock, python("3.11.2"), "controller")
     with pytest.raises(PackagesError, match="the package index does not answer|has no wheel"):
         packages.fetch(str(cache), "http://127.0.0.1:9/simple")
 
 
-def test_the_cache_holds_nothing_but_archives(archive, cache):
+def test_cache_contains_only_archives(archive, cache):
     assert {str(path) for path in cache.iterdir() if path.suffix != ".txt"} == {archive, str(cache / "locks")}
 
 
-def test_hosts_that_fetch_for_themselves_get_uv_and_where_to_fetch_from(index, fetch):
+def test_archive_for_source_index_contains_uv_and_index_options(index, fetch):
     archive = contents(fetch("--extra-index-url https://more.example/simple\n" + index.lock, source="index"))
     assert set(archive) == {"requirements.txt", "tools.txt", f"tools/{index.uv.name}"}
     assert archive["tools.txt"].decode() == pinned(index.uv)
     assert archive["requirements.txt"].decode().startswith("--extra-index-url https://more.example/simple\ndask==")
 
 
-def test_an_indexs_password_is_in_no_list_of_processes(index, tmp_path, monkeypatch):
+def test_password_of_the_index_is_in_no_command_line(index, tmp_path, monkeypatch):
     commands = []
     run = subprocess.run
     monkeypatch.setattr(
@@ -285,26 +285,26 @@ def test_an_indexs_password_is_in_no_list_of_processes(index, tmp_path, monkeypa
     assert "canary" not in str(commands)
 
 
-def test_a_package_that_differs_from_its_hash_is_not_taken(index, fetch, tmp_path):
+def test_package_with_another_hash_is_rejected(index, fetch, tmp_path):
     with pytest.raises(PackagesError, match=r"lz4==4\.0 differs from its hash in the lock: do not use it"):
         fetch(lock_line(index.dask) + f"lz4==4.0 --hash={A}\n")
     assert not list(tmp_path.glob("*.tar"))
 
 
-def test_uv_is_checked_like_any_other_package(index, fetch):
+def test_uv_with_another_hash_is_rejected(index, fetch):
     version = index.uv.name.split("-")[1]
     with pytest.raises(PackagesError, match=rf"uv=={re.escape(version)} differs from its hash in the lock"):
         fetch(tools_lock=f"uv=={version} --hash={A}\n")
 
 
-def test_a_package_that_the_index_lacks_is_told(index, fetch):
+def test_package_missing_on_the_index_is_reported(index, fetch):
     with pytest.raises(
         PackagesError, match=r"the index has no wheel of numpy==2\.0 for Python 3\.11\.2 on x86_64 with glibc 2\.36"
     ):
         fetch(index.lock + f"numpy==2.0 --hash={A}\n")
 
 
-def test_package_that_exists_only_as_source_is_told(index, fetch):
+def test_package_without_wheels_is_reported(index, fetch):
     directory = index.directory / "simple" / "sourceonly"
     directory.mkdir()
     with tarfile.open(directory / "sourceonly-1.0.tar.gz", "w:gz") as tar:
@@ -331,23 +331,23 @@ def test_directory_of_wheels_may_have_a_space_in_its_path(index, fetch, tmp_path
     assert b"mycode==1.0" in contents(fetch(lock, directory=str(directory.parent)))["requirements.txt"]
 
 
-def test_an_index_that_does_not_answer_is_told(index, tmp_path, monkeypatch):
+def test_unreachable_index_is_reported(index, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_RETRIES", "1")
     packages = Packages(index.lock, index.tools_lock, python("3.11.2"), "controller")
     with pytest.raises(PackagesError, match=r"the package index does not answer .*: set dask_environment_index_url"):
         packages.fetch(str(tmp_path), "http://127.0.0.1:9/simple")
 
 
-def test_a_wheel_for_another_python_is_told(fetch):
+def test_missing_wheel_for_a_python_is_reported(fetch):
     with pytest.raises(PackagesError, match=r"the index has no wheel of lz4==4\.0 for Python 3\.12\.1"):
         fetch(version="3.12.1")
 
 
-def test_a_lock_that_lacks_a_package_is_told(index, fetch):
+def test_incomplete_lock_is_reported(index, fetch):
     with pytest.raises(LockError, match=r"dask needs lz4, which the lock does not hold"):
         fetch(lock_line(index.dask))
 
 
-def test_the_index_that_is_asked_for_goes_before_the_locks(index, fetch):
-    # A mirror is set for hosts (or controllers) that cannot reach what the lock was made with.
+def test_index_url_overrides_the_locks_index(index, fetch):
+    # A mirror is used if hosts or the controller cannot reach the index of the lock.
     assert fetch("--index-url http://127.0.0.1:9/simple\n" + index.lock)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A plan never asks for more than the host has, and a refusal says which variable to change."""
+"""Plans of a host's workers, which fit the host, and errors, which name the variable to change."""
 
 import re
 from collections import Counter
@@ -59,7 +59,7 @@ settings = st.fixed_dictionaries(
 
 
 def machine(cores=8, memory=16 * GIB, nodes=1, gpus=()):
-    """What is known of a host, its cores spread evenly over its NUMA nodes."""
+    """Return the facts of a host whose cores are spread evenly over its NUMA nodes."""
     cpus = list(range(cores))
     return {
         "cpus": cpus,
@@ -70,32 +70,32 @@ def machine(cores=8, memory=16 * GIB, nodes=1, gpus=()):
 
 
 def plan(on=None, **changes):
-    """The plan of a host without pools."""
+    """Return the plan of a host without pools."""
     reserves = {**RESERVES, **{name: changes.pop(name) for name in RESERVES if name in changes}}
     return plan_workers("node1", on or machine(), {**reserves, "pools": {"": {**POOL, **changes}}})
 
 
 def plan_pools(on=None, reserves=None, **pools):
-    """The workers of a host's pools, by the name of the pool."""
+    """Return the planned workers of a host by pool."""
     settings = {**RESERVES, **(reserves or {}), "pools": {name: {**POOL, **about} for name, about in pools.items()}}
     workers = plan_workers("node1", on or machine(), settings)
     return {name: [worker for worker in workers if worker["pool"] == name] for name in pools}
 
 
 def sizes_of(workers):
-    """Number of workers and threads of each."""
+    """Return the number of workers and the threads of each."""
     (threads,) = {worker["threads"] for worker in workers}
     return len(workers), threads
 
 
 def check(workers, cores, memory, settings):
-    """All that must hold of any plan."""
+    """Assert the invariants of a plan."""
     reserve = settings["memory_reserve"]
     reserve = system_reserve(memory) if reserve == "auto" else parse_size(reserve)
     assert workers
     threads = sum(worker["threads"] for worker in workers)
     assert threads <= (4 * cores if settings["profile"] == "io" else cores)
-    # MemoryMax is what the kernel lets workers have, so it is what must fit.
+    # The kernel enforces MemoryMax, so the sum of these limits must fit.
     assert sum(worker["memory_max"] for worker in workers) <= memory - reserve
     for index, worker in enumerate(workers):
         assert worker["name"] == f"node1-{index + 1}"
@@ -111,36 +111,38 @@ def check(workers, cores, memory, settings):
 
 
 @given(cores=cores, memory=memory, settings=settings)
-def test_any_plan_fits_the_host_and_any_refusal_names_a_variable(cores, memory, settings):
+def test_every_plan_fits_the_host_and_every_error_names_a_variable(cores, memory, settings):
     try:
         workers = plan(machine(cores, memory), **settings)
-    except PlanError as refusal:
+    except PlanError as error:
         assert re.search(
-            r"\bdask_worker_(count|threads|memory|memory_reserve|port|dashboard_port|nanny_port)\b", str(refusal)
+            r"\bdask_worker_(count|threads|memory|memory_reserve|port|dashboard_port|nanny_port)\b", str(error)
         )
     else:
         check(workers, cores, memory, settings)
 
 
-# More processes than lie between the ports of the defaults are refused, and so are a hundred cores in a prime number.
+# The default port ranges leave room for 100 processes of each kind.
 few_processes = cores.filter(lambda cores: processes_for(cores) <= 100)
 
 
 @given(cores=few_processes, memory=st.integers(64 * GIB, 2048 * GIB), profile=st.sampled_from(["numeric", "mixed"]))
-def test_automatic_settings_plan_every_host_of_some_size(cores, memory, profile):
+def test_automatic_settings_use_all_cores(cores, memory, profile):
     workers = plan(machine(cores, memory), profile=profile)
     check(workers, cores, memory, {**POOL, **RESERVES, "profile": profile})
-    assert sum(worker["threads"] for worker in workers) == cores  # `auto` counts divide the cores without a rest
+    assert (
+        sum(worker["threads"] for worker in workers) == cores
+    )  # automatic counts divide the cores without a remainder
 
 
-def test_a_plain_host_gets_one_worker_with_all_its_cores():
+def test_default_is_one_worker_with_all_cores():
     (worker,) = plan()
     assert worker["threads"] == 8
-    # 16 GiB less a tenth for the system; a tenth above the limit is room for what Dask sees too late.
+    # 16 GiB less a tenth for the system. MemoryMax is a tenth above the limit, because Dask measures memory with a delay.
     assert worker["memory_limit"] == int((16 - 1.6) / 1.1 * 1024) * MIB
 
 
-def test_numbers_may_be_text_as_in_an_ini_inventory():
+def test_numbers_may_be_text():
     assert plan(count="2", threads="4", port="8800", memory="4GiB") == plan(count=2, threads=4, memory=4 * GIB)
 
 
@@ -152,7 +154,7 @@ def test_automatic_processes_divide_the_cores_and_are_no_fewer_than_threads(core
 
 
 @given(memory)
-def test_the_system_keeps_a_tenth_within_bounds(memory):
+def test_system_reserve_is_within_bounds(memory):
     assert 256 * MIB <= system_reserve(memory) <= 4 * GIB
 
 
@@ -199,11 +201,11 @@ def test_the_system_keeps_a_tenth_within_bounds(memory):
         ({"port": 8999, "count": 2, "nanny": True}, "dask_worker_nanny_port", "Set them at least 2 apart"),
     ],
 )
-def test_each_refusal_names_the_variable_and_the_remedy(changes, variable, remedy):
-    with pytest.raises(PlanError) as refusal:
+def test_each_error_names_the_variable_and_the_remedy(changes, variable, remedy):
+    with pytest.raises(PlanError) as error:
         plan(**changes)
-    assert re.search(rf"\b{variable}\b", str(refusal.value))
-    assert remedy in str(refusal.value)
+    assert re.search(rf"\b{variable}\b", str(error.value))
+    assert remedy in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -213,18 +215,18 @@ def test_each_refusal_names_the_variable_and_the_remedy(changes, variable, remed
         ("numeric", machine(16, nodes=2), (2, 8)),
         ("numeric", machine(1, nodes=2), (1, 1)),
         ("python", machine(16), (16, 1)),
-        ("python", machine(16, 4 * GIB), (6, 1)),  # 512 MiB for each, and what lies between that and MemoryMax
+        ("python", machine(16, 4 * GIB), (6, 1)),  # 512 MiB for each, and a tenth more for MemoryMax
         ("mixed", machine(16), (4, 4)),
         ("io", machine(4), (1, 16)),
         ("io", machine(16), (2, 32)),
         ("gpu", machine(16, gpus=(0, 0)), (2, 1)),
     ],
 )
-def test_a_profile_cuts_a_host_for_its_work(profile, on, size):
+def test_profile_sets_the_number_of_processes_and_threads(profile, on, size):
     assert sizes_of(plan(on, profile=profile)) == size
 
 
-def test_python_takes_as_many_processes_as_have_memory():
+def test_profile_python_is_limited_by_memory():
     small = machine(8, 8 * GIB)
     pools = plan_pools(small, given={"count": 1, "threads": 1, "memory": "6GiB"}, python={"profile": "python"})
     assert len(pools["python"]) == 1 and pools["python"][0]["memory_limit"] > 400 * MIB
@@ -233,14 +235,14 @@ def test_python_takes_as_many_processes_as_have_memory():
     assert sizes_of(pools["python"]) == (3, 1) and pools["python"][0]["memory_limit"] >= 512 * MIB
 
 
-def test_numeric_goes_by_the_nodes_that_it_is_kept_to():
+def test_profile_numeric_uses_one_process_per_allowed_numa_node():
     two = machine(16, nodes=2)
     assert sizes_of(plan(two, numa_node=0)) == (1, 8)
     assert sizes_of(plan(two, cpus="0,2,4,6")) == (1, 4)
     assert sizes_of(plan(two, cpus="0-3")) == (2, 2)
 
 
-def test_automatic_threads_leave_room_for_others_on_a_node():
+def test_automatic_threads_leave_room_for_other_pools_on_a_node():
     two = machine(16, nodes=2, gpus=(0, 0))
     pools = plan_pools(two, numeric={"numa_node": "auto"}, gpu={"profile": "gpu"})
     assert sizes_of(pools["numeric"]) == (2, 6)
@@ -249,7 +251,7 @@ def test_automatic_threads_leave_room_for_others_on_a_node():
     assert sizes_of(plan(uneven, numa_node="auto")) == (2, 2)
 
 
-def test_hosts_with_many_nodes_are_planned_at_once():
+def test_host_with_many_numa_nodes_is_planned_quickly():
     assert sizes_of(plan(machine(128, 256 * GIB, nodes=32), numa_node="auto", port=9500)) == (32, 4)
 
 
@@ -258,7 +260,7 @@ def test_automatic_io_pools_share_a_host():
     assert [sizes_of(workers) for workers in pools.values()] == [(1, 16), (1, 16)]
 
 
-def test_what_is_said_wins_over_the_profile():
+def test_settings_override_the_profile():
     assert sizes_of(plan(profile="python", threads=2)) == (4, 2)
     assert sizes_of(plan(profile="mixed", count=2)) == (2, 4)
     assert sizes_of(plan(profile="numeric", threads=2)) == (1, 2)
@@ -267,9 +269,9 @@ def test_what_is_said_wins_over_the_profile():
     assert sizes_of(plan(cores_reserve=2)) == (1, 6)
 
 
-def test_pools_share_what_others_leave():
+def test_pools_share_the_remaining_cores_and_memory():
     pools = plan_pools(given={"count": 1, "threads": 2}, one={}, two={"profile": "python"}, waits={"profile": "io"})
-    # 8 cores less 2 and, for what waits, 1: the other two share 5.
+    # Of 8 cores, `given` takes 2 and the I/O pool 1. The other two pools share 5.
     assert {name: sizes_of(workers) for name, workers in pools.items()} == {
         "given": (1, 2), "one": (1, 3), "two": (2, 1), "waits": (1, 4),
     }  # fmt: skip
@@ -279,13 +281,13 @@ def test_pools_share_what_others_leave():
     assert [worker["unit"] for worker in pools["two"]] == ["dask-worker@two-1.service", "dask-worker@two-2.service"]
 
 
-def test_memory_that_one_pool_is_given_is_not_shared():
+def test_memory_of_a_pool_is_not_shared():
     pools = plan_pools(big={"count": 1, "threads": 1, "memory": "8GiB"}, rest={})
     assert pools["big"][0]["memory_limit"] == 8 * GIB
     assert pools["rest"][0]["memory_limit"] == pytest.approx((16 - 1.6 - 8.8) / 1.1 * GIB, rel=0.01)
 
 
-def test_ports_of_pools_follow_one_another_unless_they_say_otherwise():
+def test_ports_of_pools_are_consecutive_by_default():
     pools = plan_pools(a={"count": 2}, b={"count": 1, "nanny": True}, c={"count": 1, "port": 9500})
     assert [worker["port"] for pool in pools.values() for worker in pool] == [8800, 8801, 8802, 9500]
     assert [worker["dashboard_port"] for pool in pools.values() for worker in pool] == [8900, 8901, 8902, 8903]
@@ -301,7 +303,7 @@ def test_default_ports_suffice_for_any_number_of_workers(count, nanny):
     kinds = ["port", "dashboard_port", *(["nanny_port"] if nanny else [])]
     used = [worker[kind] for worker in workers for kind in kinds]
     assert len(used) == len(set(used)) == count * len(kinds)
-    # What fits in one row stays there.
+    # The first 100 workers use the default ranges; further ones use the next free ranges.
     row = [(8800 + index, 8900 + index, 9000 + index if nanny else None) for index in range(min(count, 100))]
     assert [(worker["port"], worker["dashboard_port"], worker["nanny_port"]) for worker in workers[:100]] == row
     if count > 100:
@@ -318,7 +320,7 @@ def test_default_ports_of_pools_suffice_together():
     assert len(used) == len(set(used)) > 512
 
 
-def test_ports_in_one_row_stay_there_however_close_their_kinds_are():
+def test_port_ranges_stay_contiguous():
     machine = {"cpus": list(range(120)), "memory": 240 * GIB, "nodes": [], "gpus": []}
     some = {**POOL, "profile": "python", "count": 60, "threads": 1}
     workers = plan_workers("n", machine, {**RESERVES, "pools": {"c": {**some, "port": 9500}, "a": some}})
@@ -350,13 +352,13 @@ def test_ports_in_one_row_stay_there_however_close_their_kinds_are():
         ({"a": {"port": 8900}, "b": {}}, r"a\.dashboard_port overlap|a\.port.* overlap"),
     ],
 )
-def test_pools_that_do_not_fit_are_refused(pools, said):
+def test_pools_that_do_not_fit_are_rejected(pools, said):
     with pytest.raises(PlanError, match=said):
         plan_pools(**pools)
 
 
-def test_workers_are_kept_to_their_cpus_and_nodes():
-    two = machine(8, nodes=2)  # even ones here, odd ones there
+def test_workers_are_bound_to_their_cpus_and_numa_nodes():
+    two = machine(8, nodes=2)  # node 0 has the even CPUs, node 1 the odd ones
     assert [worker["cpus"] for worker in plan(two, cpus="0-2,5")] == ["0-2,5", "0-2,5"]
     spread = plan(two, numa_node="auto")
     assert [(worker["numa_node"], worker["cpus"]) for worker in spread] == [(0, "0,2,4,6"), (1, "1,3,5,7")]
@@ -364,12 +366,12 @@ def test_workers_are_kept_to_their_cpus_and_nodes():
     assert (one["numa_node"], one["cpus"], one["threads"]) == (1, "1,3,5,7", 4)
     with pytest.raises(PlanError, match="want 8 of these 4"):
         plan(two, numa_node="auto", count=1, threads=8)
-    # There is nothing to choose on a host with one.
+    # With a single NUMA node, workers are not bound.
     (one,) = plan(numa_node="auto")
     assert (one["numa_node"], one["cpus"]) == (None, "")
 
 
-def test_each_gpu_has_a_worker_near_it():
+def test_each_gpu_has_a_worker_on_its_numa_node():
     on = machine(8, nodes=2, gpus=(1, 0, None))
     workers = plan(on, profile="gpu", threads=2)
     assert [(worker["gpu"], worker["numa_node"], worker["threads"]) for worker in workers] == [
@@ -378,14 +380,14 @@ def test_each_gpu_has_a_worker_near_it():
     assert [worker["cpus"] for worker in workers] == ["1,3,5,7", "0,2,4,6", ""]
     assert [worker["gpu"] for worker in plan(on, profile="gpu", gpus=[2, "GPU-0"])] == ["2", "0"]
     assert [worker["gpu"] for worker in plan(on, profile="gpu", gpus=["MIG-7"])] == ["MIG-7"]
-    assert [worker["gpu"] for worker in plan(profile="gpu", gpus="2")] == ["0", "1"]  # declared, and not seen
+    assert [worker["gpu"] for worker in plan(profile="gpu", gpus="2")] == ["0", "1"]  # declared, but not detected
     with pytest.raises(PlanError, match="dask_worker_gpus names 3; node1 has 0, 1, 2"):
         plan(on, profile="gpu", gpus=4)
     cuda = plan(on, profile="gpu", command="dask cuda worker", nanny=True)
-    assert {worker["nanny_port"] for worker in cuda} == {None}  # any
+    assert {worker["nanny_port"] for worker in cuda} == {None}  # dask cuda worker chooses the port of each nanny
 
 
-def test_a_plan_is_shown_with_what_hosts_have():
+def test_plan_table_shows_hosts_and_workers():
     on = machine(4, 8 * GIB, nodes=2, gpus=(1,))
     pools = plan_pools(on, a={"count": 1, "threads": 2, "memory": "1GiB"}, g={"profile": "gpu", "memory": "2GiB"})
     workers = [*pools["a"], *pools["g"]]
@@ -406,36 +408,36 @@ def test_a_plan_is_shown_with_what_hosts_have():
 
 
 @given(st.sets(st.integers(0, 300), min_size=1))
-def test_lists_of_cpus_are_read_as_they_are_written(cpus):
+def test_cpu_lists_are_parsed_as_written(cpus):
     assert parse_cpus(ranges(cpus)) == cpus
 
 
-def test_the_memory_that_a_refusal_offers_is_accepted():
+def test_memory_suggested_by_an_error_is_accepted():
     for count in (1, 2, 3, 7):
-        with pytest.raises(PlanError) as refusal:
+        with pytest.raises(PlanError) as error:
             plan(count=count, memory="100GiB")
-        offered = re.search(r"to (\S+) or less", str(refusal.value)).group(1)
+        offered = re.search(r"to (\S+) or less", str(error.value)).group(1)
         assert plan(count=count, memory=offered)
 
 
-def test_a_nannys_port_is_free_for_others_where_there_is_none():
+def test_nanny_port_is_free_without_nannies():
     assert plan(nanny_port=8800, nanny=False)
     with pytest.raises(PlanError):
         plan(nanny_port=8800, nanny=True)
 
 
 @given(st.integers(1024, 65535))
-def test_ports_are_numbers_or_their_text(number):
+def test_ports_are_numbers_or_text(number):
     assert port(number, "dask_scheduler_port") == port(str(number), "dask_scheduler_port") == number
 
 
-def test_odd_ones_out_are_those_that_differ_from_most():
+def test_odd_ones_out_differ_from_the_most_common_value():
     values = {"a": "3.11", "b": "3.12", "c": "3.11", "d": "3.9"}
     assert odd_ones_out(values) == ("3.11", {"b": "3.12", "d": "3.9"})
 
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(0, 3)))
-def test_odd_ones_out_are_as_few_as_can_be(values):
+def test_odd_ones_out_are_minimal(values):
     common, odd = odd_ones_out(values)
     assert len(odd) == len(values) - max(Counter(values.values()).values(), default=0)
     assert common not in odd.values()

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The settings of pools, completed with those of the host."""
+"""Settings of pools, completed with the host's."""
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.pools import worker_pools
@@ -10,7 +10,7 @@ POOLS = {"numeric": {"threads": 2}, "io": {}}
 DEFAULTS = {"threads": 1, "nanny": False, "profile": "numeric", "command": "dask worker", "resources": {}}
 
 
-def test_the_nearest_value_wins():
+def test_override_then_pool_then_host_sets_the_value():
     found = worker_pools(POOLS, {"io": {"threads": 3}}, DEFAULTS)
     assert {name: about["threads"] for name, about in found.items()} == {"numeric": 2, "io": 3}
     assert worker_pools({"a": {}}, {}, {**DEFAULTS, "nanny": "yes"})["a"] == {**DEFAULTS, "nanny": True}
@@ -45,11 +45,11 @@ def test_the_nearest_value_wins():
         ({"a": {}}, {"a": {"x": 1}}, r"dask_worker_pool_overrides\.a\.x is no setting of a pool"),
     ],
 )
-def test_pools_that_are_none(pools, overrides, said):
+def test_invalid_pools_are_rejected(pools, overrides, said):
     with pytest.raises(ValueError, match=said):
         worker_pools(pools, overrides, DEFAULTS)
 
 
-def test_settings_of_a_host_that_are_none():
+def test_empty_settings_of_a_host_are_rejected():
     with pytest.raises(ValueError, match="dask_worker_resources is empty"):
         worker_pools({}, {}, {**DEFAULTS, "resources": None})

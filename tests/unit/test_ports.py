@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The table of ports holds every port of the plan once, and says of each who connects."""
+"""The table of ports, which lists each port of the plan once and names the clients of each."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ POOL = {
 
 
 def worker_ports(count, nanny=False):
-    """The ports of a host with workers, as `plan_host` describes them."""
+    """Return the ports of a host with workers, as `plan_host` describes them."""
     pools = {"": {**POOL, "count": count, "nanny": nanny}}
     workers = plan_workers("w1", MACHINE, {"pools": pools, "cores_reserve": 0, "memory_reserve": "auto"})
     kinds = ["port", "dashboard_port", *(["nanny_port"] if nanny else [])]
@@ -30,17 +30,17 @@ def worker_ports(count, nanny=False):
 
 
 def numbers(text):
-    """The numbers that `ranges` wrote."""
+    """Return the numbers in a text that `ranges` made."""
     parts = [part.split("-") for part in text.split(",") if part]
     return {number for part in parts for number in range(int(part[0]), int(part[-1]) + 1)}
 
 
 @given(st.sets(st.integers(1, 65535)))
-def test_ranges_name_the_same_numbers(wanted):
+def test_ranges_contain_the_same_numbers(wanted):
     assert numbers(ranges(wanted)) == wanted
 
 
-def test_ranges_are_as_few_as_can_be():
+def test_ranges_are_minimal():
     assert ranges([8803, 8786, 8801, 8802, 8786]) == "8786,8801-8803"
 
 
@@ -52,13 +52,13 @@ def test_every_port_of_the_plan_is_in_the_table_once(count, nanny):
     assert set().union(*listed) == {22} | {port["port"] for port in ports}
 
 
-def test_only_where_there_are_nannies_are_there_ports_of_theirs():
+def test_nanny_ports_are_listed_only_with_nannies():
     assert len(list(rows("w1", 22, worker_ports(2), "none"))) == 3
     nannies = list(rows("w1", 22, worker_ports(2, nanny=True), "none"))[-1]
     assert nannies[:3] == ("w1", "9000-9001", "dask-worker@1 to 2")
 
 
-def test_a_table_of_a_cluster():
+def test_table_of_a_cluster():
     scheduler = [
         describe(8786, "dask_scheduler_port", "dask-scheduler.service"),
         describe(8787, "dask_scheduler_dashboard_port", "dask-scheduler.service"),
@@ -95,11 +95,11 @@ def test_a_table_of_a_cluster():
     ]
 
 
-def test_a_dashboard_behind_a_proxy_is_for_its_own_host():
+def test_dashboard_behind_a_proxy_is_local():
     behind = describe(8787, "dask_scheduler_dashboard_port", "dask-scheduler.service", local=True)
     assert (behind["connects"], behind["clients"]) == ("the host itself", False)
 
 
-def test_the_readme_has_the_same_ports():
+def test_readme_lists_the_same_ports():
     listed = re.findall(r"^\| \d+\+? +\| `(dask_\w+)` ", README.read_text(), re.MULTILINE)
     assert listed == list(PORTS)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The services of a host, their command lines, and what users have set of them."""
+"""Services of a host, their command lines and files, and the settings of users."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_services_of_a_host():
         (False, "0.0.0.0", ["0.0.0.0:8787"]),
     ],
 )
-def test_pages_of_the_scheduler(proxy, address, listens):
+def test_dashboard_addresses(proxy, address, listens):
     assert dashboard_addresses(settings(dashboard_proxy=proxy), address) == listens
 
 
@@ -88,12 +88,12 @@ def test_command_line_of_a_worker(changes, own):
 # Files
 
 
-def test_each_kind_reads_its_own_files():
+def test_each_service_has_its_own_files():
     found = {file.path: file for file in files(settings(), ["scheduler", "worker"], PLAN)}
     assert found["run.sh"].kinds == ("scheduler", "worker")
     assert found["services/dask-scheduler.service.env"].service == SCHEDULER
     assert found["services/dask-worker@1.service.env"].kinds == ("worker",)
-    # A worker that comes or goes restarts no other.
+    # No service reads the target, so an added or removed worker restarts no other.
     assert found["systemd/dask-workers.target"].kinds == () and found["systemd/dask-workers.target"].kind == "worker"
     assert not any("scheduler" in file.path for file in files(settings(), ["worker"], PLAN))
 
@@ -114,7 +114,7 @@ def test_module_of_several_lists_is_shipped_once(tmp_path):
     assert [file.path for file in found if file.source == str(module)] == ["python"]
 
 
-def test_paths_that_are_open_already_are_not_opened_again():
+def test_paths_below_writable_ones_are_left_out():
     def binds(**changes):
         found = {file.path: file for file in files(settings(**changes), ["scheduler", "worker"], PLAN)}
         names = (f"systemd/{SCHEDULER}", "systemd/dask-worker@.service", "systemd/dask-worker@1.service.d/daskops.conf")
@@ -133,12 +133,12 @@ def test_paths_that_are_open_already_are_not_opened_again():
     assert binds(pools=elsewhere, worker_paths=["/data"])[2] == []
 
 
-# What users have set
+# Settings of users
 
 POOLS = {"a": pool(environment_variables={"X": 1}, arguments=["--x"]), "b": pool(lifetime="1 hour")}
 
 
-def test_settings_are_called_as_users_call_them():
+def test_settings_have_the_names_of_variables():
     wanted = settings(environment_variables={"Y": 2}, pools=POOLS)
     assert user_environment_variables(wanted, ["scheduler"]) == {"dask_environment_variables": {"Y": 2}}
     assert user_environment_variables(wanted, ["worker"]) == {
@@ -152,7 +152,7 @@ def test_settings_are_called_as_users_call_them():
     assert list(pool_settings(wanted)) == ["dask_worker_pools.a.", "dask_worker_pools.b."]
 
 
-def test_only_what_users_have_set_is_checked():
+def test_only_settings_of_users_are_checked():
     everything = ["scheduler", "worker"]
     assert checks(settings(), everything) == []
     assert [about["kind"] for about in checks(settings(config={"x": 1}), everything)] == everything

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which releases and environments stay on a host, and which release each host goes back to."""
+"""Pruning releases and environments on a host, and the release that a rollback selects."""
 
 import errno
 import json
@@ -39,39 +39,39 @@ from hypothesis import strategies as st
 
 
 def release(name, staged, environment="e1", worker="w"):
-    """What `read_release` tells of a release; its worker's own release is ``worker``."""
+    """Return a release as `read_release` does. The release of its worker is ``worker``."""
     services = {"worker": {"dask-worker@1.service": worker}}
     told = {"id": name, "environment": environment, "staged": staged, "previous": ""}
     return {**told, "services": services, "units": {"worker": {}}}
 
 
-# What to keep
+# Releases to keep
 
 RELEASES = {name: release(name, staged, worker=f"service-{name}") for staged, name in enumerate("abcdef")}
-CHAIN = {"f": "e", "e": "c", "c": "a"}  # b and d were left by runs that failed
+CHAIN = {"f": "e", "e": "c", "c": "a"}  # b and d are from failed runs
 
 
 def chained(previous):
-    """`RELEASES`, with the release before some of them."""
+    """Return `RELEASES` with the previous release of some of them."""
     return {name: {**about, "previous": previous.get(name, "")} for name, about in RELEASES.items()}
 
 
 @pytest.mark.parametrize(
     ("keep", "kept"), [(0, "fe"), (1, "fe"), (2, "fe"), (3, "fec"), (4, "feca"), (5, "fecad"), (9, "fecadb")]
 )
-def test_the_way_back_is_kept_first(keep, kept):
+def test_previous_releases_are_kept_first(keep, kept):
     assert releases_to_keep(chained(CHAIN), "f", set(), keep) == set(kept)
 
 
-def test_what_runs_is_kept():
+def test_running_releases_are_kept():
     assert releases_to_keep(chained(CHAIN), "f", {"service-b", None}, 1) == {"f", "e", "b"}
 
 
-def test_what_is_still_to_come_is_kept():
+def test_newer_releases_are_kept():
     assert releases_to_keep(chained(CHAIN), "d", set(), 1) == {"d", "e", "f"}
 
 
-def test_releases_that_took_turns_are_no_endless_way():
+def test_cycle_of_previous_releases_ends():
     assert releases_to_keep(chained({"f": "e", "e": "f"}), "f", set(), 2) == {"f", "e"}
 
 
@@ -81,7 +81,7 @@ def test_releases_that_took_turns_are_no_endless_way():
     running=st.sets(st.sampled_from([f"service-{name}" for name in "abcdefgh"])),
     keep=st.integers(0, 8),
 )
-def test_one_in_use_is_never_given_up(current, previous, running, keep):
+def test_releases_in_use_are_always_kept(current, previous, running, keep):
     kept = releases_to_keep(chained(previous), current, running, keep)
     assert current in kept
     assert {name for name in RELEASES if f"service-{name}" in running} <= kept
@@ -90,7 +90,7 @@ def test_one_in_use_is_never_given_up(current, previous, running, keep):
 
 @pytest.fixture
 def home(tmp_path):
-    """A host's directory with releases a, b and c, the current one, of which each has its environment."""
+    """Return a host's directory with the releases a, b and c and an environment for each; c is current."""
     take_over_history(str(tmp_path))
     for staged, name in enumerate("abc"):
         environment = tmp_path / "environments" / f"e-{name}"
@@ -114,18 +114,18 @@ def names(home):
     return {kind: sorted(path.name for path in (home / kind).iterdir()) for kind in ("releases", "environments")}
 
 
-def test_release_and_environment_go_together(home):
+def test_release_and_its_environment_are_removed_together(home):
     assert prune(str(home), set(), 2) == [str(home / "environments/e-a"), str(home / "releases/a")]
     assert names(home) == {"releases": ["b", "c"], "environments": ["e-b", "e-c"]}
     assert prune(str(home), set(), 2) == []
 
 
-def test_environment_of_a_service_that_runs_stays(home):
+def test_environment_of_a_running_service_is_kept(home):
     assert prune(str(home), {"service-a"}, 2) == []
     assert names(home) == {"releases": ["a", "b", "c"], "environments": ["e-a", "e-b", "e-c"]}
 
 
-def test_environment_that_a_process_has_loaded_from_stays(home):
+def test_environment_mapped_by_a_process_is_kept(home):
     library = home / "environments/e-a/library.so"
     library.write_bytes(b"\0" * 4096)
     program = f"""
@@ -153,21 +153,21 @@ def build_ahead(home, name, when):
     os.utime(description, (when, when))
 
 
-def test_environment_that_was_built_ahead_stays(home):
-    build_ahead(home, "ahead", 0)  # before the switch to the current release, which is another change
+def test_environment_built_ahead_is_kept(home):
+    build_ahead(home, "ahead", 0)  # older than the switch to the current release, which belongs to another change
     (home / "environments/.partial-other").mkdir()
     prune(str(home), set(), 2)
     assert names(home) == {"releases": ["b", "c"], "environments": [".partial-other", "ahead", "e-b", "e-c"]}
 
 
-def test_environments_that_were_built_ahead_and_forgotten_go(home):
+def test_only_the_latest_environments_built_ahead_are_kept(home):
     for when, name in enumerate("klm"):
         build_ahead(home, name, when)
     prune(str(home), set(), 2)
     assert names(home)["environments"] == ["e-b", "e-c", "l", "m"]
 
 
-def test_removal_that_was_cut_off_is_finished(home):
+def test_interrupted_removal_is_completed(home):
     for name in ("z", "a"):
         (home / f"releases/.removed-{name}/systemd").mkdir(parents=True)
     prune(str(home), set(), 2)
@@ -175,8 +175,8 @@ def test_removal_that_was_cut_off_is_finished(home):
 
 
 @pytest.mark.parametrize("what", ["releases/a", "environments/e-a"])
-def test_what_cannot_be_renamed_goes_too(home, monkeypatch, what):
-    # As on an overlay, where it is part of the image that the host was made from.
+def test_directories_are_removed_if_rename_crosses_devices(home, monkeypatch, what):
+    # overlayfs returns EXDEV for directories of a lower layer, such as the image of a container.
     rename = os.rename
 
     def refuse(source, target):
@@ -189,7 +189,7 @@ def test_what_cannot_be_renamed_goes_too(home, monkeypatch, what):
     assert names(home) == {"releases": ["b", "c"], "environments": ["e-b", "e-c"]}
 
 
-def test_what_may_not_be_renamed_stays(home, monkeypatch):
+def test_directories_are_kept_if_rename_is_not_permitted(home, monkeypatch):
     def refuse(source, target):
         raise PermissionError(errno.EPERM, "Operation not permitted", source)
 
@@ -200,12 +200,12 @@ def test_what_may_not_be_renamed_stays(home, monkeypatch):
     assert names(home) == before
 
 
-def test_as_many_are_kept_as_were_asked_for(home):
+def test_requested_number_of_releases_is_kept(home):
     prune(str(home), set(), 3)
     assert names(home)["releases"] == ["a", "b", "c"]
 
 
-def test_release_tells_what_its_manifest_and_the_history_say(home):
+def test_release_combines_manifest_and_history(home):
     releases = read_releases(str(home))
     assert [releases[name]["staged"] for name in "abc"] == [0, 1, 2]
     assert [releases[name]["previous"] for name in "abc"] == ["", "a", "b"]
@@ -215,7 +215,7 @@ def test_release_tells_what_its_manifest_and_the_history_say(home):
     assert current_release(str(home)) == ""
 
 
-def test_units_of_a_release_are_read_by_its_manifest(home):
+def test_only_units_in_the_manifest_are_read(home):
     path = home / "releases/c/systemd/dask-worker@.service"
     path.parent.mkdir()
     path.write_text("[Service]\n")
@@ -226,7 +226,7 @@ def test_units_of_a_release_are_read_by_its_manifest(home):
     assert read_units(str(home), read_releases(str(home))["c"]) == {"worker": {path.name: "[Service]\n"}}
 
 
-# Which change a release belongs to
+# The change that a release belongs to
 
 
 def test_release_of_a_new_change_belongs_to_it(home):
@@ -235,23 +235,23 @@ def test_release_of_a_new_change_belongs_to_it(home):
     assert read_history(str(home)).releases["d"].staged == 7
 
 
-def test_release_that_is_wanted_once_more_belongs_to_the_new_change(home):
+def test_release_staged_again_belongs_to_the_new_change(home):
     note_change(str(home), "a", 7)
     assert read_releases(str(home))["a"]["staged"] == 7
 
 
-def test_release_of_a_run_that_was_cut_off_still_belongs_to_its_change(home):
+def test_release_of_an_interrupted_run_keeps_its_change(home):
     for began in (7, 8):
         note_change(str(home), "b", began)
     assert read_releases(str(home))["b"]["staged"] == 7
 
 
-def test_current_release_is_left_as_it_is(home):
+def test_current_release_keeps_its_change(home):
     note_change(str(home), "c", 7)
     assert read_releases(str(home))["c"]["staged"] == 2
 
 
-def test_release_that_was_changed_by_hand_keeps_its_way_back(home):
+def test_repaired_release_keeps_its_history(home):
     final, partial = home / "releases/c", home / "releases/.partial-c"
     note_use(str(home), "c", "worker", "served")
     before = read_releases(str(home))["c"]
@@ -270,12 +270,12 @@ def test_services_are_untried_until_they_served_or_were_tried(home, use):
     assert untried(str(home), services) == ["dask-scheduler.service", "dask-worker@1.service"]
     note_use(str(home), "a", "worker", use)
     assert untried(str(home), services) == ["dask-scheduler.service", "dask-worker@1.service"]
-    # Another release of the host, in which this service is the same.
+    # Release b contains the same release of this service.
     note_use(str(home), "b", "worker", use)
     assert untried(str(home), services) == ["dask-scheduler.service"]
 
 
-def test_change_that_was_given_up_lends_its_time_to_no_other(home):
+def test_abandoned_change_does_not_affect_other_releases(home):
     note_change(str(home), "b", 7)
     note_change(str(home), "c", 8)
     assert [read_releases(str(home))[name]["staged"] for name in "abc"] == [0, 2, 2]
@@ -284,7 +284,7 @@ def test_change_that_was_given_up_lends_its_time_to_no_other(home):
 # Units
 
 
-def test_release_of_a_service_that_does_not_run_is_none():
+def test_service_that_does_not_run_has_no_release():
     worker = {"a": release("a", 1, worker="w")}
     assert release_of("dask-worker@1.service", "w", worker)["id"] == "a"
     assert release_of("dask-worker@1.service", "x", worker) == {}
@@ -292,7 +292,7 @@ def test_release_of_a_service_that_does_not_run_is_none():
     assert release_of("dask-scheduler.service", "", worker) == {}
 
 
-def test_unit_with_another_setting_is_another():
+def test_units_differ_by_settings_and_not_by_comments():
     unit = unit_digests({"dask-worker@.service": "[Service]\nLimitNOFILE=1\n"})
     comment = unit_digests({"dask-worker@.service": "# Read this\n[Service]\n\nLimitNOFILE=1\n"})
     other = unit_digests({"dask-worker@.service": "[Service]\nLimitNOFILE=2\n"})
@@ -304,7 +304,7 @@ def test_unit_with_another_setting_is_another():
     assert same_unit("dask-scheduler.service", unit, {})
 
 
-# Going back
+# Rollback
 
 
 def host(current, previous=None, unfinished=0, running=None):
@@ -318,13 +318,13 @@ def ids(targets):
 OLD, NEW, NEWER = release("old", 1), release("new", 2), release("newer", 3)
 
 
-def test_every_host_of_the_latest_change_goes_back():
+def test_all_hosts_of_the_latest_change_are_rolled_back():
     targets, problems = way_back({name: host(NEW, OLD) for name in ("scheduler", "worker1", "worker2")})
     assert not problems
     assert set(ids(targets).values()) == {"old"}
 
 
-def test_host_that_changed_earlier_stays():
+def test_host_of_an_earlier_change_is_kept():
     targets, problems = way_back({"scheduler": host(NEW, OLD), "worker1": host(NEWER, NEW)})
     assert not problems
     assert ids(targets) == {"scheduler": "new", "worker1": "new"}
@@ -345,24 +345,24 @@ def test_environments_of_the_same_packages_may_have_different_names():
     assert "different environments: worker2 (elsewhere); the others" in problem
 
 
-def test_way_back_that_was_cut_off_is_continued():
+def test_interrupted_rollback_is_continued():
     targets, problems = way_back({"worker1": host(OLD), "worker2": host(NEW, OLD)})
     assert not problems
     assert ids(targets) == {"worker1": "old", "worker2": "old"}
 
 
-def test_way_back_that_was_cut_off_on_its_last_host_is_finished():
+def test_rollback_interrupted_on_its_last_host_is_completed():
     older = release("older", 0)
     done = host(OLD, older, 2, {"dask-worker@1.service": "w"})
-    # Its second half of workers still drains.
+    # The second half of the workers on worker2 still drains.
     halfway = host(OLD, older, 2, {"dask-worker@1.service": "w", "dask-worker@2.service": "x"})
     halfway["current"] = {**OLD, "services": {"worker": {"dask-worker@1.service": "w", "dask-worker@2.service": "w"}}}
     assert ids(way_back({"worker1": done, "worker2": halfway})[0]) == {"worker1": "old", "worker2": "old"}
-    # Once it has finished, the next one takes back the change before.
+    # After it is complete, the next rollback reverts the change before.
     assert ids(way_back({"worker1": done, "worker2": done})[0]) == {"worker1": "older", "worker2": "older"}
 
 
-def test_what_goes_back_is_told():
+def test_rollback_is_described():
     hosts = {"worker1": host({**NEW, "environment": "e2"}, OLD), "worker2": host(NEW, OLD), "worker3": host(OLD)}
     assert list(told(hosts, dict.fromkeys(hosts, OLD))) == [
         "The latest change is taken back:",
@@ -373,7 +373,7 @@ def test_what_goes_back_is_told():
     assert "is finished" in next(told(hosts, {name: about["current"] for name, about in hosts.items()}))
 
 
-# What is shown of a change
+# Differences shown with --diff
 
 ENVIRONMENT = """# Threads
 OMP_NUM_THREADS=1
@@ -384,7 +384,7 @@ DASKOPS_ARGUMENTS=tls://10.0.0.1:8786 --nthreads {threads}
 
 
 def changed(**changes):
-    """The differences between two releases, by path."""
+    """Return the differences between two releases by path."""
     texts = {"password": "hunter2", "threads": 2, "id": "a", "hand": ""}
 
     def files(password, threads, id, hand):
@@ -399,34 +399,34 @@ def changed(**changes):
     return {one["before_header"]: one for one in differences(files(**texts), files(**{**texts, **changes}))}
 
 
-def test_arguments_of_a_worker_are_shown_and_no_secret():
+def test_differences_show_arguments_and_no_secrets():
     (found,) = changed(threads=4, password="hunter3").values()
     assert "--nthreads 2\n" in found["before"] and "--nthreads 4\n" in found["after"]
     assert "PASSWORD=(not shown)\nDASKOPS_SHUTDOWN_TOKEN=(not shown)\n" in found["after"]
     assert "hunter" not in str(found)
 
 
-def test_that_a_secret_differs_is_shown():
+def test_differences_show_that_a_secret_changed():
     (found,) = changed(password="hunter3").values()
     assert found["before"] != found["after"] and "hunter" not in str(found)
 
 
-# What Python takes for the end of a line, and systemd does not.
+# str.splitlines() splits at these characters, systemd does not.
 @pytest.mark.parametrize("character", ["\r", "\f", "\v", "\x1c", "\x85", "\u2028"])
 @pytest.mark.parametrize("rest", ["hunter", "#hunter", "DASK_CONFIG=hunter"])
-def test_no_part_of_a_secret_is_shown_as_a_line_of_its_own(character, rest):
+def test_secrets_with_unusual_line_ends_are_not_shown(character, rest):
     (found,) = changed(password=f"a{character}{rest}").values()
     assert "hunter" not in found["after"]
 
 
-def test_names_of_releases_are_shown_once():
+def test_new_release_name_is_shown_once():
     found = changed(id="b")
     assert list(found) == ["manifest.json", "worker/dask_configuration.yaml"]
     assert '"id": "b"' in found["manifest.json"]["after"] and "run.sh" not in found["manifest.json"]["after"]
     assert list(changed(hand="by hand")) == ["manifest.json"]
 
 
-def test_own_files_of_the_collection_are_not_shown_on_a_host_that_has_none():
+def test_files_of_the_collection_are_summarized():
     own = {"run.sh": "#!/bin/sh\n", "python/daskops_runtime/drain.py": "pass\n"}
     files = {**own, "python/greeting.py": "pass\n", "worker/dask_configuration.yaml": "distributed: {}\n"}
     assert [one["after_header"] for one in differences({}, files)] == [
@@ -441,37 +441,37 @@ def test_own_files_of_the_collection_are_not_shown_on_a_host_that_has_none():
     )
 
 
-def test_hosts_with_different_environments_are_refused():
+def test_rollback_to_different_environments_is_rejected():
     new = release("new", 2, "e2")
     targets, (problem,) = way_back({"worker1": host(new, OLD), "worker2": host(new, OLD), "worker3": host(new)})
     assert targets == {}
     assert "different environments: worker3 (e2); the others e1" in problem and "--limit" in problem
 
 
-def test_nothing_to_go_back_to_is_refused():
+def test_rollback_without_a_previous_release_is_rejected():
     targets, (problem,) = way_back({"worker1": host(OLD)})
     assert targets == {}
     assert "No host has kept a release" in problem
 
 
-def test_host_without_a_release_is_refused():
+def test_rollback_of_a_host_without_a_release_is_rejected():
     targets, (problem,) = way_back({"worker1": host(NEW, OLD), "worker2": host({})})
     assert targets == {}
     assert problem.startswith("worker2: no release is installed")
 
 
-def test_host_whose_part_was_another_is_refused():
+def test_rollback_to_other_kinds_of_services_is_rejected():
     before = {**OLD, "services": {"scheduler": {"dask-scheduler.service": "s"}}}
     targets, (problem,) = way_back({"both": host(NEW, before)})
     assert targets == {}
     assert problem.startswith("both: before the latest change there was no scheduler, or no worker")
 
 
-# What cannot be read
+# Unreadable data
 
 
 @pytest.mark.parametrize("name", ["café.bin".encode("latin-1"), b"\xff/environments/e-a/\x0b.bin", b"a\nb"])
-def test_file_of_any_name_that_a_process_has_mapped_keeps_nothing_from_being_pruned(home, tmp_path, name):
+def test_mapped_files_with_unusual_names_do_not_prevent_pruning(home, tmp_path, name):
     path = os.fsencode(tmp_path) + b"/files/" + name
     os.makedirs(os.path.dirname(path))
     with open(path, "wb") as file:
@@ -486,7 +486,7 @@ def test_file_of_any_name_that_a_process_has_mapped_keeps_nothing_from_being_pru
         process.communicate("\n")
 
 
-def test_looking_for_what_is_in_use_has_a_limit(home, monkeypatch):
+def test_search_for_environments_in_use_has_a_time_limit(home, monkeypatch):
     monkeypatch.setattr(releases_module, "PATIENCE", -1)
     before = names(home)
     with pytest.raises(TimeoutError, match="which environments are in use"):
@@ -512,7 +512,7 @@ MANIFEST = {"id": "a", "environment": "e-a", "services": {"dask-worker@1.service
         json.dumps(MANIFEST).encode("utf-16"),
     ],
 )
-def test_damaged_release_counts_as_none(home, content):
+def test_damaged_release_is_ignored(home, content):
     (home / "releases/a/manifest.json").write_bytes(content)
     assert read_release(str(home / "releases/a")) == {}
     (home / "environments/e-a/environment.json").write_bytes(content)
@@ -521,13 +521,13 @@ def test_damaged_release_counts_as_none(home, content):
     assert "b" in names(home)["releases"]
 
 
-def test_sound_release_counts(home):
+def test_valid_release_is_read(home):
     (home / "releases/a/manifest.json").write_text(json.dumps(MANIFEST))
     assert read_release(str(home / "releases/a"))["services"] == {"worker": {"dask-worker@1.service": "r"}}
 
 
 class Module:
-    """Stands in for Ansible's module where a host's systemd says something that a service chose."""
+    """A stand-in for AnsibleModule with a fixed result of each command."""
 
     def __init__(self, output="", status=0, errors=""):
         self.answer = status, output, errors
@@ -540,7 +540,7 @@ class Module:
         self.warnings.append(message)
 
 
-def test_failure_to_prune_is_a_warning(home, monkeypatch):
+def test_failure_to_prune_causes_a_warning(home, monkeypatch):
     host = object.__new__(Host)
     host.home = str(home)
     host.module = Module(status=1, errors="Failed to connect to bus")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When a change has failed, what its hosts go back to, and what is said about it."""
+"""Reverting a failed change: the release of each host, and the messages."""
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.reverting import (
@@ -56,7 +56,7 @@ def test_problem_names_the_host(result, said):
         ("scheduler", {"verdict": "unknown", "detail": "counts", "msg": "untold"}, False),
         ("scheduler", {"verdict": "unknown", "detail": "none", "msg": "silent"}, True),
         ("scheduler", {"verdict": "unhealthy", "detail": "full", "msg": "Missing"}, True),
-        # It cannot be asked: bad arguments, no Python, a host that is gone, a task that was skipped, nothing at all.
+        # No result: invalid arguments, no Python, an unreachable host, a skipped task, an empty result.
         ("worker", {"failed": True, "msg": "CA", "verdict": "unknown"}, True),
         ("worker", {"failed": True, "msg": "The module interpreter was not found.", "rc": 127}, True),
         ("worker", {"unreachable": True, "msg": "timed out"}, True),
@@ -65,7 +65,7 @@ def test_problem_names_the_host(result, said):
         ("worker", {}, True),
     ],
 )
-def test_gate_says_yes_only_when_it_was_asked_and_answered(kind, answer, says_no):
+def test_health_check_passes_only_with_a_result(kind, answer, says_no):
     assert bool(gate_problem(kind, answer)) == says_no
 
 
@@ -88,10 +88,10 @@ WANTED = {"services": {"worker": {"dask-worker@1.service": "same", "dask-worker@
         (answer(), answer(), ["node1-1", "node2-1"]),
         (answer(silent=["node2-1"]), answer(), ["node1-1"]),
         (answer(retiring=["node1-1"]), answer(), ["node2-1"]),
-        # The workers must change first.
+        # Workers with the old address or version cannot register before they change, too.
         (answer(), answer(address="tls://10.0.0.1:9786"), []),
         (answer(), answer(distributed="2025.2"), []),
-        # It was not asked before, or could not be.
+        # The health check before the change was skipped or failed.
         ({"skipped": True}, answer(), []),
         ({"failed": True, "msg": "CA"}, answer(), []),
         ({"scheduler": {}, "workers": [], "detail": "none"}, answer(), []),
@@ -106,11 +106,11 @@ def test_workers_that_must_register_again(before, after, expected):
     [
         ({"current": OLD, "previous": {}, "running": {SCHEDULER: "old.scheduler"}}, NEW, "scheduler", "old"),
         ({"current": OLD, "previous": {}, "running": {}}, NEW, "worker", "old"),
-        # A first run; one that is repeated; a restart.
+        # A first run, a repeated first run, and a restart.
         ({"current": {}, "previous": {}, "running": {}}, NEW, "scheduler", None),
         ({"current": NEW, "previous": {}, "running": {SCHEDULER: None}}, NEW, "scheduler", None),
         ({"current": OLD, "previous": {}, "running": {SCHEDULER: "old.scheduler"}}, OLD, "scheduler", None),
-        # A failed change was left as it is, and is repeated.
+        # A failed change was not reverted, and is repeated.
         ({"current": NEW, "previous": OLD, "running": {SCHEDULER: None}}, NEW, "scheduler", "old"),
         # The workers of the scheduler's host changed twice while it had work.
         (
@@ -124,7 +124,7 @@ def test_workers_that_must_register_again(before, after, expected):
             "scheduler",
             "old",
         ),
-        # The host was none of the kind before.
+        # The host had no service of this kind before.
         (
             {"current": release("w", served=["worker"], kinds=["worker"]), "previous": {}, "running": {}},
             NEW,
@@ -133,11 +133,11 @@ def test_workers_that_must_register_again(before, after, expected):
         ),
     ],
 )
-def test_release_to_go_back_to(seen, wanted, kind, found):
+def test_served_before_selects_the_release_to_revert_to(seen, wanted, kind, found):
     assert served_before(seen, wanted, kind).get("id") == found
 
 
-def test_batch_says_which_hosts_were_put_back():
+def test_message_lists_the_reverted_hosts_of_a_batch():
     ways = {"a": OLD, "b": OLD, "c": {}}
     ok, lost = {"changed": True}, {"unreachable": True, "msg": "gone"}
     said = " ".join(went_back({"a": ok, "b": lost, "c": {"skipped": True}}, ways, True))
@@ -157,7 +157,7 @@ def test_batch_says_which_hosts_were_put_back():
     [
         ("old.s", {"restarted": [SCHEDULER]}, "new.s", False, "was changed to the new release"),
         ("old.s", {"restarted": [SCHEDULER]}, "new.s", True, "went back already"),
-        # It was restarted, or started, on what it ran; had work; failed.
+        # The scheduler was restarted or started with the same release, had work, or failed.
         ("new.s", {"restarted": [SCHEDULER]}, "new.s", False, ""),
         (None, {"restarted": [SCHEDULER]}, "new.s", False, ""),
         ("old.s", {"skipped": True}, "new.s", False, ""),
@@ -165,7 +165,7 @@ def test_batch_says_which_hosts_were_put_back():
         ("old.s", {"restarted": [SCHEDULER], "failed": True}, "new.s", False, ""),
     ],
 )
-def test_what_is_said_of_the_scheduler_when_workers_fail_is_true(runs, turn, wanted, back, said):
+def test_message_about_the_scheduler_if_workers_fail(runs, turn, wanted, back, said):
     found = about_scheduler({"running": {SCHEDULER: runs}}, turn, wanted, back)
     assert said in found and bool(said) == bool(found)
 
@@ -206,12 +206,12 @@ FAILED = {"failed": True, "msg": "no space"}
         ),
     ],
 )
-def test_state_of_the_scheduler_is_told(way, put_back, again, served, enabled, stopped, workers, said):
+def test_message_about_the_state_of_the_scheduler(way, put_back, again, served, enabled, stopped, workers, said):
     told = " ".join(scheduler_state(way, put_back, again, [{"name": "a-1"}], served, enabled, stopped, workers))
     assert all(text in told for text in said), told
 
 
-def test_last_words_are_those_that_were_read():
+def test_last_journal_lines_are_shown_by_host():
     assert last_words({"a": {"stdout": "one\n"}, "b": SKIPPED, "c": {"unreachable": True}}) == [
         "a, last lines of the journal:\none"
     ]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the command line of ansible-playbook says about a run."""
+"""The command line of ansible-playbook."""
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.run_command import command_line, only_looks
@@ -31,5 +31,5 @@ def test_tags_that_select_everything_are_not_named():
     "tags, looks",
     [(["all"], False), (["health"], True), (["health", "config"], False), (["health,worker"], False), ([], False)],
 )
-def test_only_health_looks(tags, looks):
+def test_only_tag_health_makes_no_changes(tags, looks):
     assert only_looks({"tags": tags}) is looks
