@@ -311,7 +311,7 @@ def test_default_ports_suffice_for_any_number_of_workers(count, nanny):
         assert (workers[100]["port"], workers[100]["dashboard_port"], workers[100]["nanny_port"]) == behind
 
 
-def test_default_ports_of_pools_suffice_together():
+def test_default_ports_suffice_for_several_pools():
     machine = {"cpus": list(range(256)), "memory": 512 * GIB, "nodes": [], "gpus": []}
     some = {**POOL, "profile": "python"}
     pools = {"a": some, "b": {**some, "nanny": True}, "c": {**some, "port": 20000}}

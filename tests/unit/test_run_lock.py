@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files of the lock that lets one run at a time change a cluster."""
+"""The lock that lets only one run at a time change a cluster."""
 
 import json
 import os
@@ -23,7 +23,7 @@ LEASE = 60
 
 @pytest.fixture
 def locks(tmp_path):
-    """The locks of two runs on one host."""
+    """Return the locks of two runs on one host."""
     return tuple(RunLock(run, str(tmp_path / "daskops")) for run in ("ops1.100.7", "ops2.100.7"))
 
 
@@ -31,7 +31,7 @@ def on_host(command):
     return subprocess.run(["/bin/sh", "-c", command], check=False).returncode
 
 
-def test_second_run_is_told_who_runs_what(locks):
+def test_second_run_gets_the_holder_of_the_lock(locks):
     ada, bob = locks
     assert ada.acquire(ADA, LEASE) is None
     holder = bob.acquire(BOB, LEASE)
@@ -63,7 +63,7 @@ def test_run_cannot_release_the_lock_of_another(locks):
     assert bob.acquire(BOB, LEASE)["user"] == "ada"
 
 
-def test_lock_that_is_renewed_does_not_expire(locks):
+def test_renewed_lock_does_not_expire(locks):
     ada, bob = locks
     ada.acquire(ADA, 1)
     for _ in range(4):
@@ -72,7 +72,7 @@ def test_lock_that_is_renewed_does_not_expire(locks):
         assert bob.acquire(BOB, 1)["user"] == "ada"
 
 
-def test_expired_lock_is_taken_over_and_the_run_that_lost_it_learns_so(locks):
+def test_expired_lock_is_taken_over_and_cannot_be_renewed(locks):
     ada, bob = locks
     ada.acquire(ADA, 1)
     time.sleep(1.2)
@@ -82,7 +82,7 @@ def test_expired_lock_is_taken_over_and_the_run_that_lost_it_learns_so(locks):
     assert ada.acquire(ADA, LEASE)["user"] == "bob"
 
 
-def test_file_that_was_cut_off_is_no_lock(locks):
+def test_truncated_lock_file_is_ignored(locks):
     ada, bob = locks
     ada.acquire(ADA, LEASE)
     Path(ada.path).write_text('{"run": "ops1.100.7", "upt')
@@ -90,7 +90,7 @@ def test_file_that_was_cut_off_is_no_lock(locks):
 
 
 @pytest.mark.parametrize("uptime", [float("nan"), float("inf"), 1e300, -1e300, "text", None, [1]])
-def test_time_that_makes_no_sense_holds_no_lock(locks, uptime):
+def test_lock_with_an_invalid_time_is_ignored(locks, uptime):
     ada, bob = locks
     ada.acquire(ADA, LEASE)
     os.remove(ada.renewed)
@@ -98,7 +98,7 @@ def test_time_that_makes_no_sense_holds_no_lock(locks, uptime):
     assert bob.acquire(BOB, LEASE) is None
 
 
-def test_what_a_holder_says_is_shown_without_control_characters(locks):
+def test_holder_is_shown_without_control_characters(locks):
     ada, bob = locks
     ada.acquire({**ADA, "command": "\x1b[2J\u2028" + "x" * 1000, "user": ["ada"]}, LEASE)
     holder = bob.acquire(BOB, LEASE)
@@ -114,7 +114,7 @@ def test_other_users_cannot_read_the_lock(locks):
 
 
 @pytest.mark.parametrize("kind", ["link", "open"])
-def test_directory_that_others_can_write_to_is_not_used(locks, tmp_path, kind):
+def test_directory_writable_by_others_is_rejected(locks, tmp_path, kind):
     ada, _ = locks
     if kind == "link":
         (tmp_path / "elsewhere").mkdir()
@@ -126,7 +126,7 @@ def test_directory_that_others_can_write_to_is_not_used(locks, tmp_path, kind):
         ada.acquire(ADA, LEASE)
 
 
-def test_process_that_keeps_the_files_to_itself_does_not_block_for_ever(locks, monkeypatch):
+def test_process_that_locks_the_guard_file_does_not_block_forever(locks, monkeypatch):
     ada, _ = locks
     ada.acquire(ADA, LEASE)
     program = f"import fcntl; f = open('{ada.directory}/guard'); fcntl.flock(f, 2); print(1, flush=True); input()"
@@ -138,7 +138,7 @@ def test_process_that_keeps_the_files_to_itself_does_not_block_for_ever(locks, m
         holder.stdin.close()
 
 
-def test_of_many_runs_at_once_one_gets_the_lock(tmp_path):
+def test_only_one_of_many_concurrent_runs_gets_the_lock(tmp_path):
     program = (
         "import sys; from ansible_collections.daskops.cluster.plugins.module_utils.run_lock import RunLock;"
         f"print(RunLock(sys.argv[1], {str(tmp_path / 'daskops')!r}).acquire({{}}, 60) is None)"
@@ -154,7 +154,7 @@ def test_of_many_runs_at_once_one_gets_the_lock(tmp_path):
 
 
 @pytest.mark.parametrize("controller", ["ops1", "my_laptop", "büro", "Ada's laptop", "x" * 64, "../../etc"])
-def test_run_has_a_usable_name_on_every_controller(tmp_path, controller):
+def test_run_name_is_usable_for_every_controller_name(tmp_path, controller):
     assert RunLock(cluster_lock.run_name(controller, 4194304, 10**15), str(tmp_path / "lock")).acquire({}, 60) is None
 
 
@@ -165,7 +165,7 @@ def test_user_without_an_account_is_named_by_number(monkeypatch):
     assert as_user(54321, cluster_lock.user_name) == "user 54321"
 
 
-def test_run_that_ignores_interrupts_is_ended(monkeypatch):
+def test_run_that_ignores_sigint_is_terminated(monkeypatch):
     monkeypatch.setattr(cluster_lock, "GRACE", 1)
     ignoring = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print(flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", ignoring], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:

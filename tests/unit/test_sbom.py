@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bills of materials, against the schema of CycloneDX, and what is said of the versions that hosts run."""
+"""Bills of materials, validated against the CycloneDX schema, and the report of versions on hosts."""
 
 import json
 
@@ -36,17 +36,17 @@ def errors(document):
     return JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(document))
 
 
-def test_it_is_valid_by_its_schema():
+def test_bill_is_valid_by_the_schema():
     assert errors(bill()) is None
 
 
-def test_the_schema_says_no():
+def test_schema_rejects_an_invalid_hash():
     document = bill()
     document["components"][1]["hashes"] = [{"alg": "SHA-256", "content": "none"}]
     assert errors(document) is not None
 
 
-def test_every_package_and_the_interpreter_are_in_it():
+def test_bill_lists_all_packages_and_the_interpreter():
     found = {component["name"]: component for component in bill()["components"]}
     assert {name: about["version"] for name, about in found.items()} == {"python": "3.11.2", **DESCRIPTION["packages"]}
     urls = {name: PackageURL.from_string(about["purl"]) for name, about in found.items()}
@@ -57,7 +57,7 @@ def test_every_package_and_the_interpreter_are_in_it():
     } == LICENCES
 
 
-def test_it_says_what_built_it_and_from_what():
+def test_bill_names_the_tools_and_the_lock():
     metadata = bill()["metadata"]
     assert metadata["component"]["version"] == DESCRIPTION["id"]
     assert metadata["component"]["properties"] == [{"name": "daskops:lock:sha256", "value": C}]
@@ -65,7 +65,7 @@ def test_it_says_what_built_it_and_from_what():
     assert (uv["version"], uv["hashes"][0]["content"]) == ("0.13.8", C)
 
 
-def test_a_hash_is_told_only_where_no_other_file_was_allowed():
+def test_hash_is_listed_only_if_the_lock_allows_a_single_file():
     hashes = {c["name"]: c["hashes"][0]["content"] for c in bill()["components"] if "hashes" in c}
     assert hashes == {"dask": A, "prometheus_client": B}
 
@@ -73,12 +73,12 @@ def test_a_hash_is_told_only_where_no_other_file_was_allowed():
 @pytest.mark.parametrize(
     "change", [{"id": "6b440ab4e608"}, {"lock": A}, {"python": "3.11.9"}, {"packages": {"dask": "1"}}]
 )
-def test_the_same_content_and_no_other_gives_the_same_serial_number(change):
+def test_serial_number_depends_on_the_content(change):
     assert bill() == bill()
     assert bill(**change)["serialNumber"] != bill()["serialNumber"]
 
 
-# What hosts run
+# Versions on hosts
 
 
 def looked_at(*environments):
@@ -89,7 +89,7 @@ def environment(release, **changes):
     return {**DESCRIPTION, "packages": {"dask": "2026.8.0"}, "releases": [release], **changes}
 
 
-def test_hosts_that_run_the_same_are_named_together():
+def test_hosts_with_equal_versions_are_listed_together():
     worker = looked_at(environment("bb"))
     hosts = {"scheduler": looked_at(environment("aa")), "worker1": worker, "worker2": worker}
     assert versions(hosts) == [
@@ -101,24 +101,24 @@ def test_hosts_that_run_the_same_are_named_together():
 
 
 @pytest.mark.parametrize("change", [{"id": "1"}, {"lock": A}, {"python": "3.11.9"}, {"packages": {"dask": "2026.8.1"}}])
-def test_hosts_that_differ_stand_apart(change):
+def test_hosts_with_different_versions_are_listed_separately(change):
     lines = versions({"worker1": looked_at(environment("bb")), "worker2": looked_at(environment("bb", **change))})
     assert sum(line.startswith("Environment ") for line in lines) == 2
     assert {"Release bb on worker1.", "Release bb on worker2."} <= set(lines)
 
 
-def test_many_hosts_are_named_only_where_everything_is_asked_for():
+def test_long_host_lists_are_shortened_without_packages():
     hosts = {f"worker{number}": looked_at(environment("bb")) for number in range(30)}
     assert versions(hosts)[1].endswith("worker19 and 10 more.")
     assert versions(hosts, packages=True)[1].endswith("worker28, worker29.")
 
 
-def test_what_is_not_known_is_said_to_be_unknown_and_a_host_that_is_not_reached_says_nothing():
+def test_unknown_lock_is_reported_and_unreachable_host_is_left_out():
     assert versions({"lost": {"unreachable": True}}) == []
     assert versions({"old": looked_at(environment("bb", lock=""))})[0].endswith("lock unknown.")
 
 
-def test_a_service_counts_by_what_it_runs_and_one_that_is_stopped_by_what_it_would_start_with(tmp_path):
+def test_running_services_report_their_release_and_stopped_ones_the_current_release(tmp_path):
     for name, about in {"new": DESCRIPTION, "old": {"id": "old", "python": "3.11.2", "packages": {}}}.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "environment.json").write_text(json.dumps({**about, "id": name}))
@@ -129,7 +129,7 @@ def test_a_service_counts_by_what_it_runs_and_one_that_is_stopped_by_what_it_wou
         return {"environment": environment, "services": services}
 
     releases = {name: release(name) for name in ("new", "old")}
-    # A scheduler that is pending, under another unit, beside a worker that does not run.
+    # A pending scheduler that runs with another unit, and a stopped worker.
     runs = {scheduler: f"s-old.1{host_info.OTHER_UNIT}", worker: None}
     assert host_info.versions(str(tmp_path), runs, releases["new"], releases) == [
         {**DESCRIPTION, "id": "new", "releases": ["w-new"]},

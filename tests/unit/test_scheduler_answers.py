@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What schedulers of several versions answered, the same with parts that are odd, and answers of no scheduler."""
+"""Recorded responses of several versions of the scheduler, invalid responses, and responses of other servers."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from hypothesis import strategies as st
 from recorded import RECORDINGS, STATES, ask, check, health, read, serving
 
 VERSIONS = sorted(file.stem.partition("-")[2] for file in RECORDINGS.glob("distributed-*.json"))
-#: The same for all tests, which do not change it.
+#: Shared by all tests, which must not change it.
 RECORDED = {version: read(version) for version in VERSIONS}
 IDENTITY, PAGE, METRICS = "json/identity.json", "info/main/workers.html", "metrics"
 
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch):
-    """A recording does not change while one waits."""
+    """Do not pause between requests: a recording does not change."""
     monkeypatch.setattr(SchedulerHTTP, "pause", 0)
 
 
 def strings(value):
-    """All texts in a value."""
+    """Return all strings in a value."""
     if isinstance(value, dict):
         return [text for item in value.items() for text in strings(item)]
     if isinstance(value, (list, tuple)):
@@ -46,7 +46,7 @@ def strings(value):
 
 
 def assert_can_be_shown(result):
-    """Nothing in a result can do harm to a terminal, to JSON or to who reads it."""
+    """Assert that a result is valid JSON and contains only short printable text."""
     json.dumps(result, allow_nan=False)
     for text in strings(result):
         assert text.isprintable() and len(text) < 20000, ascii(text[:200])
@@ -56,11 +56,11 @@ def assert_can_be_shown(result):
 # Recordings
 
 
-def test_versions_that_were_recorded():
+def test_recordings_cover_all_versions_and_states():
     assert VERSIONS == ["2022.12.1", "2023.7.1", "2024.1.1", "2025.1.0", "current"]
     assert all(RECORDED[version].keys() == STATES.keys() for version in VERSIONS)
     failing = [version for version in VERSIONS if RECORDED[version]["busy"][IDENTITY][0] == 500]
-    assert failing == VERSIONS[1:]  # otherwise the page of workers is not tried
+    assert failing == VERSIONS[1:]  # in these versions the names come from the workers page
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -69,13 +69,13 @@ def test_verdict(version, state):
     with serving(RECORDED[version][state]) as url:
         result = ask(url)
     check(result, state)
-    # None of these versions leaves the verdict open, as long as it has all routes and prometheus-client.
+    # With all routes and prometheus-client, each version gives a definite verdict.
     assert result["verdict"] == STATES[state][0], result["problems"]
 
 
 @pytest.mark.parametrize("missing", [[IDENTITY], [IDENTITY, METRICS], [IDENTITY, PAGE], [IDENTITY, PAGE, METRICS]])
 @pytest.mark.parametrize("version", VERSIONS)
-def test_fewer_answers_leave_the_verdict_open_and_never_make_it_wrong(version, missing):
+def test_missing_responses_give_the_right_verdict_or_unknown(version, missing):
     unknown = 0
     for state, (verdict, dummy, idle) in STATES.items():
         answers = {**RECORDED[version][state], **dict.fromkeys(missing, (500, {}, ""))}
@@ -89,7 +89,7 @@ def test_fewer_answers_leave_the_verdict_open_and_never_make_it_wrong(version, m
     assert unknown or missing == [IDENTITY]
 
 
-def test_states_by_the_names_that_versions_have():
+def test_worker_states_of_all_versions():
     known = {
         version: scheduler_answers.from_metrics(RECORDED[version]["busy-paused"][METRICS][2]) for version in VERSIONS
     }
@@ -110,14 +110,14 @@ def test_states_by_the_names_that_versions_have():
     ]
     + [("soon", None), ("", None), ("5 parsecs", None), ("1 s or 2 s", None)],
 )
-def test_times_that_pages_show(shown, seconds):
+def test_times_in_the_workers_page(shown, seconds):
     page = RECORDED["2023.7.1"]["idle"][PAGE][2]
     changed = re.sub(r"<td> [^<]*</td>\s*</tr>", f"<td> {shown} </td></tr>", page, count=1)
     (worker, *_) = scheduler_answers.from_workers_page(changed)
     assert worker["heartbeat_age"] == (seconds if seconds is None else pytest.approx(seconds, abs=1e-3))
 
 
-def test_pages_of_another_form():
+def test_unknown_workers_page_is_not_parsed():
     page = RECORDED["current"]["idle"][PAGE][2]
     assert scheduler_answers.from_workers_page(page)
     for other in (page.replace("Last seen", "Seen"), page.replace("../worker/", "/worker/"), page[: len(page) // 2]):
@@ -125,7 +125,7 @@ def test_pages_of_another_form():
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Odd parts
+# Invalid values
 
 ODD = [
     None,
@@ -150,7 +150,7 @@ ODD = [
 
 
 def paths(document, above=()):
-    """The path of each part of a document."""
+    """Generate the paths of all parts of a document."""
     yield above
     items = (
         document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
@@ -160,7 +160,7 @@ def paths(document, above=()):
 
 
 def put(document, path, value):
-    """A document with another part at a path."""
+    """Return a document with the part at a path replaced."""
     if not path:
         return value
     changed = copy.deepcopy(document)
@@ -172,7 +172,7 @@ def put(document, path, value):
 
 
 def judged(reader, document, *others, **more):
-    """The judgement on a document that came as JSON; None if it cannot be read."""
+    """Return the judgement on a document, or None if it cannot be read."""
     try:
         report = reader(scheduler_answers.parse_json(json.dumps(document)), *others)
     except scheduler_answers.Unreadable as e:
@@ -193,10 +193,10 @@ WITHOUT_COUNTS = {"tasks": {}, "known_tasks": 0, "states": None}
 
 
 @pytest.mark.parametrize("version", [VERSIONS[0], VERSIONS[-1]])
-def test_any_part_of_identity_may_be_odd(version):
+def test_identity_with_one_invalid_value(version):
     document, headers = identity_of(version, "idle")
     assert judged(scheduler_answers.from_identity, document, headers, **WITHOUT_COUNTS)["verdict"] == "healthy"
-    # All workers have the same parts, so one of them is enough.
+    # Both workers have the same keys, so one of them is enough.
     for path in [path for path in paths(document) if path[:2] != ("workers", list(document["workers"])[1])]:
         for value in ODD:
             result = judged(scheduler_answers.from_identity, put(document, path, value), headers, **WITHOUT_COUNTS)
@@ -205,7 +205,7 @@ def test_any_part_of_identity_may_be_odd(version):
 
 
 @given(st.data())
-def test_many_parts_may_be_odd(data):
+def test_identity_with_several_invalid_values(data):
     version, state = (
         data.draw(st.sampled_from(VERSIONS)),
         data.draw(st.sampled_from(["idle", "idle-stopped", "lacking"])),
@@ -213,12 +213,12 @@ def test_many_parts_may_be_odd(data):
     document, headers = identity_of(version, state)
     everywhere = list(paths(document))
     for _ in range(data.draw(st.integers(1, 5))):
-        with contextlib.suppress(LookupError, TypeError):  # below a part that is another one already
+        with contextlib.suppress(LookupError, TypeError):  # the path was replaced already
             document = put(document, data.draw(st.sampled_from(everywhere)), data.draw(st.sampled_from(ODD)))
     judged(scheduler_answers.from_identity, document, headers, **WITHOUT_COUNTS)
 
 
-def test_any_count_may_be_odd():
+def test_counts_with_one_invalid_value():
     document = json.loads(RECORDED["current"]["lacking"]["json/counts.json"][2])
     for key in document:
         for value in ODD:
@@ -228,7 +228,7 @@ def test_any_count_may_be_odd():
 
 
 @given(st.sampled_from(VERSIONS), st.integers(0, 3000), st.text(max_size=5), st.integers(0, 5))
-def test_any_part_of_the_page_may_be_odd(version, position, inserted, removed):
+def test_changed_workers_page_gives_printable_results(version, position, inserted, removed):
     page = RECORDED[version]["busy"][PAGE][2]
     workers = scheduler_answers.from_workers_page(page[:position] + inserted + page[position + removed :])
     assert_can_be_shown(workers)
@@ -237,7 +237,7 @@ def test_any_part_of_the_page_may_be_odd(version, position, inserted, removed):
 @pytest.mark.parametrize(
     "piece", ['<a href="../worker/', "<td ", "<td", '<td data-sort="', "&#", " " * 9, "<tr", "<th ", "1hr "]
 )
-def test_pages_that_repeat_a_piece_are_read_in_time(piece):
+def test_long_workers_page_is_parsed_in_time(piece):
     page = RECORDED["current"]["busy"][PAGE][2].replace(" w1 ", piece * (2**20 // len(piece)))
     started = time.monotonic()
     scheduler_answers.from_workers_page(page)
@@ -264,7 +264,7 @@ SETTINGS = {"settings": {"a.b": [{"c": [1, "x"]}, "file"]}, "drift": ["a.b"]}
 @pytest.mark.parametrize(
     ("reader", "document"), [(scheduler_answers.from_clients, CLIENTS), (scheduler_answers.from_settings, SETTINGS)]
 )
-def test_any_part_of_what_a_service_tells_at_its_socket_may_be_odd(reader, document):
+def test_response_of_the_control_socket_with_one_invalid_value(reader, document):
     assert reader(document)
     for path in paths(document):
         for value in ODD:
@@ -290,7 +290,7 @@ def test_names_of_clients(called, name):
 
 @contextlib.contextmanager
 def answering_at_a_socket(directory, piece, pause):
-    """A service that sends the same again and again."""
+    """Serve a Unix socket that sends a piece repeatedly, and return its path."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self):
@@ -310,14 +310,14 @@ def answering_at_a_socket(directory, piece, pause):
 @pytest.mark.parametrize(
     ("piece", "pause", "words"), [(b" ", 0.05, "no full answer within 0.5 s"), (b" " * 2**20, 0, "longer than")]
 )
-def test_services_that_never_end_are_not_waited_for(tmp_path, piece, pause, words):
+def test_endless_response_of_the_control_socket_is_cut_off(tmp_path, piece, pause, words):
     started = time.monotonic()
     with answering_at_a_socket(tmp_path, piece, pause) as path, pytest.raises(OSError, match=words):
         service_socket.ask(path, "clients", 0.5 if pause else 20)
     assert time.monotonic() - started < 10
 
 
-def test_json_that_takes_long_or_is_deep():
+def test_invalid_or_deep_json_is_rejected_in_time():
     started = time.monotonic()
     for text in ("[" * 200_000, '{"a":' * 200_000, "", "\x00", "{", "nan"):
         with pytest.raises(scheduler_answers.Unreadable):
@@ -327,7 +327,7 @@ def test_json_that_takes_long_or_is_deep():
     assert time.monotonic() - started < 5
 
 
-def test_a_name_that_is_escaped_is_not_another_workers_name():
+def test_escaped_name_does_not_match_another_worker():
     document, headers = identity_of("current", "idle")
     for address, name in zip(document["workers"], ("w1", "w2\x00")):
         document["workers"][address]["name"] = name
@@ -336,11 +336,11 @@ def test_a_name_that_is_escaped_is_not_another_workers_name():
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Answers of no scheduler
+# Responses of other servers
 
 
 def problems(url, **options):
-    """What is said of an answer within the time that a question may take."""
+    """Return the problems of a response, and assert that the request ended in time."""
     started = time.monotonic()
     result = health(url, request_timeout=0.4, **options)
     assert time.monotonic() - started < 9
@@ -351,7 +351,7 @@ def problems(url, **options):
 
 @contextlib.contextmanager
 def saying(*pieces, pause=0.0, endless=False):
-    """A server that reads a request and sends ``pieces``, with a pause between them."""
+    """Run a server that reads a request and sends ``pieces`` with pauses between them; return its URL."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self):
@@ -406,7 +406,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
         b"HTTP/1.1 302 Found\r\nLocation: \x1b[31m\r\n\r\n",
     ],
 )
-def test_answers_that_are_no_http_or_no_scheduler(answer):
+def test_invalid_http_responses_are_problems(answer):
     with saying(answer) as url:
         assert problems(url)
 
@@ -414,24 +414,24 @@ def test_answers_that_are_no_http_or_no_scheduler(answer):
 @pytest.mark.parametrize(
     ("pieces", "words"),
     [
-        ([OK, *[b"X: y\r\n"] * 90], "no full answer within 0.4 s"),  # the headers arrive one by one
+        ([OK, *[b"X: y\r\n"] * 90], "no full answer within 0.4 s"),  # slow headers
         ([OK + b"\r\n", *[b" "] * 90], "no full answer within 0.4 s"),
         ([b"H"], "no full answer within 0.4 s"),
     ],
 )
-def test_answers_that_drip(pieces, words):
+def test_slow_responses_are_cut_off(pieces, words):
     with saying(*pieces, pause=0.1, endless=True) as url:
         assert words in problems(url)
 
 
-def test_answer_that_is_too_long():
+def test_long_response_is_cut_off():
     with saying(OK + b"\r\n", b" " * 2**20, endless=True) as url, pytest.MonkeyPatch.context() as patch:
         patch.setattr(SchedulerHTTP, "_read", with_time(SchedulerHTTP._read))
         assert f"longer than {MAX_BYTES} bytes" in problems(url)
 
 
 def with_time(read):
-    """Read with so much time that the size alone ends it, whatever the speed of the machine."""
+    """Raise the time limit, so that a slow machine reaches the size limit first."""
 
     def reading(self, response):
         self.timeout, timeout = 8, self.timeout
@@ -445,7 +445,7 @@ def with_time(read):
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirections_are_not_followed(status):
-    """What answers at the port must not choose whom the host asks next."""
+    """A server must not be able to direct the host's requests to other servers."""
     asked = []
 
     class Other(http.server.BaseHTTPRequestHandler):
@@ -461,12 +461,12 @@ def test_redirections_are_not_followed(status):
         with serving({"daskops/summary.json": (status, {"Location": target}, "")}) as url:
             started = time.monotonic()
             said = problems(url, timeout=30)
-            assert time.monotonic() - started < 5  # not asked again
+            assert time.monotonic() - started < 5  # no further attempt
         other.shutdown()
     assert not asked and f"HTTP {status}" in said and target in said
 
 
-def test_threads_that_are_left_behind_end():
+def test_threads_of_cut_off_requests_end():
     before = threading.active_count()
     with saying(OK, *[b"X: y\r\n"] * 3, pause=0.3, endless=False) as url:
         problems(url)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""In which order a host's services change, and what becomes of them when something fails."""
+"""Changes of a host's services: their order, and recovery from failures."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ from machine import WORKERS, Machine
 
 
 class Commands:
-    """Runs commands as modules do."""
+    """A stand-in for AnsibleModule that runs commands."""
 
     def run_command(self, command):
         run = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -25,7 +25,7 @@ class Commands:
 
 @pytest.fixture
 def change():
-    """The parts of a change, from and to the ports of workers by unit."""
+    """Return a function that splits a change into steps, given the ports of workers by unit before and after."""
 
     def parts(before, after, stays=()):
         activation = object.__new__(Activation)
@@ -42,12 +42,12 @@ def change():
     return parts
 
 
-def test_half_of_the_workers_stay_while_the_others_change(change):
+def test_workers_are_restarted_in_two_halves(change):
     same = {"w1": 8800, "w2": 8801, "w3": 8802}
     assert change(same, same) == [([], ["w1", "w3"]), ([], ["w2"])]
 
 
-def test_workers_that_take_over_do_so_by_halves_too(change):
+def test_workers_of_new_units_replace_old_ones_in_two_halves(change):
     parts = change({"w1": 8800, "w2": 8801}, {"numeric-1": 8800, "numeric-2": 8801})
     assert parts == [(["w1"], ["numeric-1"]), (["w2"], ["numeric-2"])]
 
@@ -59,17 +59,17 @@ def test_workers_that_take_over_do_so_by_halves_too(change):
         ({"numeric-1": 8800, "numeric-2": 8801}, {"fast-1": 8800, "numeric-1": 8801, "numeric-2": 8802}, set()),
     ],
 )
-def test_all_change_at_once_where_ports_move_on(change, before, after, stays):
+def test_workers_with_shifted_ports_are_restarted_together(change, before, after, stays):
     assert change(before, after, stays) == [([], sorted(after.keys() - stays))]
 
 
-def test_workers_that_only_go_do_so_at_once(change):
+def test_removed_workers_stop_together(change):
     assert change({"w1": 8800, "w2": 8801}, {"w1": 8800}, stays=["w1"]) == [(["w2"], [])]
 
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """A host that runs release ``one``, and has ``two``."""
+    """Return a host that runs release ``one`` and also has ``two``."""
     machine = Machine(tmp_path, monkeypatch)
     try:
         answer = machine.run("one")
@@ -89,7 +89,7 @@ def running(name, machine):
     }
 
 
-def test_release_takes_over_and_leads_back(machine):
+def test_switch_restarts_the_service_and_records_the_previous_release(machine):
     answer = machine.run("two")
     assert answer["restarted"] == ["dask-scheduler.service"] and answer["changed"]
     assert machine.state() == running("two", machine)
@@ -107,7 +107,7 @@ def test_release_takes_over_and_leads_back(machine):
     "obstacle",
     ["systemd/dask-scheduler.service.new", "home/current.new", "home/history.json.new"],
 )
-def test_nothing_is_stopped_where_something_cannot_be_written(machine, obstacle):
+def test_no_service_stops_if_a_file_cannot_be_written(machine, obstacle):
     (machine.root / obstacle).mkdir()
     before = machine.state()
     answer = machine.run("two")
@@ -124,7 +124,7 @@ def test_nothing_is_stopped_where_something_cannot_be_written(machine, obstacle)
 
 
 @pytest.mark.parametrize("command", ["stop", "daemon-reload"])
-def test_what_ran_is_started_again_where_the_switch_fails(machine, command):
+def test_stopped_services_are_started_again_if_the_switch_fails(machine, command):
     before = machine.state()
     (machine.root / "fail").write_text(command)
     answer = machine.run("two")
@@ -136,7 +136,7 @@ def test_what_ran_is_started_again_where_the_switch_fails(machine, command):
     assert machine.state() == running("two", machine)
 
 
-def test_what_cannot_be_started_again_is_told(machine):
+def test_failure_to_start_again_is_reported(machine):
     (machine.root / "fail").write_text("daemon-reload")
     (machine.home / "releases/one/services/dask-scheduler.service.broken").touch()
     answer = machine.run("two")
@@ -144,23 +144,23 @@ def test_what_cannot_be_started_again_is_told(machine):
     assert "the last words" in answer["msg"]
 
 
-def test_release_that_does_not_start_is_not_noted_as_one_that_served(machine):
+def test_release_that_fails_to_start_is_not_recorded_as_served(machine):
     (machine.home / "releases/two/services/dask-scheduler.service.broken").touch()
     answer = machine.run("two")
     assert "dask-scheduler.service does not come up" in answer["msg"]
     assert read_releases(str(machine.home))["two"]["served"] == []
     assert machine.state()["files"] == []
-    # The way back.
+    # Reverting works.
     assert not machine.run("one", back=True).get("failed")
     assert machine.state() == running("one", machine)
 
 
-def test_switch_that_is_killed_anywhere_is_finished_by_the_next_run(machine):
+def test_killed_switch_is_completed_by_the_next_run(machine):
     home, number, old, new = str(machine.home), 0, "one", "two"
     while True:
         before = read_releases(home)[new]["previous"]
         killed = killed_at(number, machine.home, lambda release=new: machine.run(release))
-        # Until the host runs the release, the history is as it was.
+        # The history changes together with the link to the current release.
         assert read_releases(home)[new]["previous"] == (old if current_release(home) == new else before)
         assert not machine.run(new).get("failed")
         assert {**machine.state(), "files": []} == running(new, machine)
@@ -172,14 +172,14 @@ def test_switch_that_is_killed_anywhere_is_finished_by_the_next_run(machine):
     assert number > 8
 
 
-def test_service_that_does_not_start_is_told_with_a_hint(machine):
+def test_hint_is_added_if_a_service_fails_to_start(machine):
     (machine.home / "releases/two/services/dask-scheduler.service.broken").write_text("")
     answer = machine.run("two", hint="scheduler: a firewall is active")
     assert answer["failed"] and answer["msg"].endswith("the last words\nscheduler: a firewall is active")
     assert machine.run("two")["msg"].endswith("the last words")
 
 
-def test_unchanged_host_is_left_alone(machine):
+def test_unchanged_host_is_not_changed(machine):
     before = machine.state()
     answer = machine.run("one")
     assert not answer["changed"] and machine.asked() == [] and machine.state() == before
@@ -196,7 +196,7 @@ def run_workers(machine, name, **options):
     return machine.run(name, kind="worker", services=wanted, boot="dask-workers.target", **options)
 
 
-def test_workers_stop_as_they_were_started(machine):
+def test_running_worker_keeps_its_unit_until_it_stops(machine):
     assert not run_workers(machine, "one").get("failed")
     assert [line for line in machine.asked() if line.startswith("start")] == [
         "start dask-workers.target dask-worker@1.service dask-worker@2.service"
@@ -204,7 +204,7 @@ def test_workers_stop_as_they_were_started(machine):
     assert not run_workers(machine, "two", units=worker_units(machine, "two", "2G")).get("failed")
     assert machine.asked() == [
         "stop dask-worker@1.service",
-        # The other still runs: for it systemd keeps the unit, and the memory limit, that it was started with.
+        # Worker 2 still runs, so a kept copy of its old unit, with its memory limit, hides the new one.
         "daemon-reload  (dask-worker@2.service is kept)",
         "reset-failed dask-worker@1.service (dask-worker@2.service is kept)",
         "start dask-worker@1.service (dask-worker@2.service is kept)",
@@ -216,7 +216,7 @@ def test_workers_stop_as_they_were_started(machine):
     assert list((machine.root / "kept").iterdir()) == []
 
 
-def test_workers_whose_turn_does_not_come_are_left_alone(machine):
+def test_second_half_is_unchanged_if_the_first_fails(machine):
     run_workers(machine, "one")
     first, second = WORKERS
     (machine.home / f"releases/two/services/{first}.broken").touch()
@@ -225,7 +225,7 @@ def test_workers_whose_turn_does_not_come_are_left_alone(machine):
     assert f"{first} does not come up" in answer["msg"]
     assert (machine.systemd / f"{second}.d/daskops.conf").read_text() == "[Service]\nMemoryMax=1G\n"
     assert (machine.root / f"kept/{second}").read_text() == machine.unit("one")
-    # The way back leaves it alone, too.
+    # Reverting does not restart the second half either.
     answer = run_workers(machine, "one", back=True)
     assert answer["restarted"] == [first]
     assert json.loads((machine.root / "state.json").read_text())["services"][second] == pids[second]
@@ -233,8 +233,8 @@ def test_workers_whose_turn_does_not_come_are_left_alone(machine):
     assert not run_workers(machine, "one")["changed"]
 
 
-def test_host_that_the_module_would_change_is_not_settled(machine, monkeypatch):
-    """The controller leaves a host alone if its state is settled; so the module must find nothing to do there."""
+def test_settled_host_needs_no_change(machine, monkeypatch):
+    """The controller skips a settled host, so the module must have nothing to change there."""
     release, text = machine.home / "releases/one", machine.unit("one")
     (release / "systemd").mkdir()
     (release / "systemd/dask-scheduler.service").write_text(text)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The table of variables is complete and agrees with itself."""
+"""Consistency of the settings table."""
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import (
@@ -13,12 +13,12 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings i
 TYPES = {"bool": bool, "dict": dict, "int": int, "list": list, "path": str, "str": str}
 
 
-def test_every_name_is_there_once():
+def test_names_are_unique():
     assert sum(map(len, SECTIONS.values())) == len(SETTINGS)
 
 
 @pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
-def test_setting(setting):
+def test_setting_is_consistent(setting):
     assert setting.name.startswith("dask_")
     assert setting.meaning.endswith(".") and all(detail.endswith(".") for detail in setting.details)
     assert setting.type == "raw" or type(setting.default) is TYPES[setting.type]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sizes mean here what they mean to Dask."""
+"""Sizes are parsed as Dask parses them."""
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import format_size, parse_size
@@ -18,30 +18,30 @@ UNITS = [prefix + end for prefix in ("", *"kMGTP", *(f"{p}i" for p in "KMGTP")) 
     unit=st.sampled_from(UNITS),
     case=st.sampled_from([str, str.lower, str.upper]),
 )
-def test_agrees_with_dask(number, space, unit, case):
+def test_sizes_are_parsed_as_dask_does(number, space, unit, case):
     text = f"{number}{space}{case(unit)}"
     assert parse_size(text) == parse_bytes(text)
 
 
 @given(st.integers(2, 2**60))
-def test_a_number_is_bytes(size):
-    assert parse_size(size) == size or size > 2**53  # Dask reads sizes as floats too
+def test_number_is_in_bytes(size):
+    assert parse_size(size) == size or size > 2**53  # like Dask, parse_size() uses floats
     assert parse_size(size) == parse_bytes(str(size))
 
 
 @given(st.integers(2, 2**50))
-def test_what_people_read_parses_back_but_for_rounding(size):
+def test_formatted_size_parses_back_except_for_rounding(size):
     assert parse_size(format_size(size)) == pytest.approx(size, rel=0.05)
 
 
 @pytest.mark.parametrize("size, text", [(2, "2 B"), (1024, "1.0 KiB"), (3 * 2**29, "1.5 GiB"), (2**51, "2048.0 TiB")])
-def test_sizes_for_people_are_in_binary_units(size, text):
+def test_formatted_sizes_have_binary_units(size, text):
     assert format_size(size) == text
 
 
-# Dask takes a memory limit of 1 or less for a share of the machine's memory, which is never what a user of sizes means.
+# Dask reads a memory limit of 1 or less as a fraction of the host's memory. That is no size, so it is rejected.
 @pytest.mark.parametrize("text", ["", "auto", "four GiB", "4 Gigs", "-4GiB", "0", "1", "0.5", "1.0", "4GiB 5", None])
-def test_what_is_no_size_is_refused_with_an_example(text):
-    with pytest.raises(ValueError, match=r"is not a size; write it like 4GiB or 500MB") as refusal:
+def test_invalid_sizes_are_rejected_with_an_example(text):
+    with pytest.raises(ValueError, match=r"is not a size; write it like 4GiB or 500MB") as error:
         parse_size(text)
-    assert f"'{text}'" in str(refusal.value)
+    assert f"'{text}'" in str(error.value)

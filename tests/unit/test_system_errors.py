@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Errors of the operating system reach the user as sentences, and the modules leave nothing half-written behind."""
+"""Errors of the operating system are explained to users, and modules leave no partly written files."""
 
 import contextlib
 import errno
@@ -64,7 +64,7 @@ def release_of(home):
 
 @contextlib.contextmanager
 def files_limited(size):
-    """Let the system refuse to write files that are larger, as a full disk does, with another number of error."""
+    """Limit the size of files. Larger ones fail as on a full disk, but with EFBIG."""
     before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -74,7 +74,7 @@ def files_limited(size):
         signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_release_that_cannot_be_written_is_told_and_removed(tmp_path):
+def test_unwritable_release_is_reported_and_removed(tmp_path):
     arguments = release_of(str(tmp_path))
     with files_limited(5_000):
         answer = answer_of(release, **arguments)
@@ -84,7 +84,7 @@ def test_release_that_cannot_be_written_is_told_and_removed(tmp_path):
     assert not answer_of(release, **arguments).get("failed")
 
 
-def test_certificates_that_cannot_be_written_leave_no_key_behind(tmp_path):
+def test_unwritable_certificates_leave_no_key_behind(tmp_path):
     arguments = certificates_of(str(tmp_path))
     arguments["certificates"]["worker"] = "key\n" * 5_000
     with files_limited(5_000):
@@ -102,14 +102,14 @@ def test_certificates_that_cannot_be_written_leave_no_key_behind(tmp_path):
     ],
     ids=["certificates", "release", "environment"],
 )
-def test_file_in_place_of_a_directory_is_told(tmp_path, module, arguments, obstacle):
+def test_file_in_place_of_a_directory_is_reported(tmp_path, module, arguments, obstacle):
     arguments = arguments(str(tmp_path))
     (tmp_path / obstacle).touch()
     answer = answer_of(module, **arguments)
     assert answer["failed"] and f"{tmp_path / obstacle}" in answer["msg"] and "move it away" in answer["msg"]
 
 
-def test_replacement_takes_place_and_can_be_taken_back(tmp_path):
+def test_replacement_can_be_committed_and_undone(tmp_path):
     old, new, gone, link = (tmp_path / name for name in ("old", "d/new.conf", "e.d/gone.conf", "link"))
     old.write_text("1")
     gone.parent.mkdir()

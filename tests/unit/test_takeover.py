@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host that an earlier version has provisioned is taken over without a restart, with its history.
+"""Taking over a host that an earlier version provisioned, without a restart and with its history.
 
-``recordings/earlier-host.json`` is what the modules of that version have written: a change that the host runs, the one
-before it, and one that was staged and tried but not activated. Under ``answers`` is what that version told of the host.
+``recordings/earlier-host.json`` holds the files that the modules of that version wrote: the current change, the previous
+one, and one that was staged and tried but not activated. ``answers`` holds what that version reported about the host.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ BOOT = {"scheduler": "dask-scheduler.service", "worker": "dask-workers.target"}
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """The recorded host, whose services run."""
+    """Return the recorded host with running services."""
     machine = Machine(tmp_path, monkeypatch, releases=())
     for part, files in {"home": RECORDING["home"], "systemd": RECORDING["systemd"]}.items():
         for name, about in files.items():
@@ -60,7 +60,7 @@ def machine(tmp_path, monkeypatch):
 
 
 def kinds_of(path):
-    """Kinds of service that read a file of the recorded releases, and the one service that it belongs to."""
+    """Return the kinds of services that read a file of the recorded releases, and the single service it belongs to."""
     name = path.split("/")[1].partition(".d")[0].removesuffix(".env") if "/" in path else ""
     if path == "run.sh":
         return ["scheduler", "worker"], None
@@ -73,14 +73,14 @@ def kinds_of(path):
 
 
 def tree_of(name):
-    """Content of the files of a recorded release, but for its manifest."""
+    """Return the contents of the files of a recorded release, without its manifest."""
     prefix = f"releases/{name}/"
     files = {path[len(prefix) :]: about for path, about in RECORDING["home"].items() if path.startswith(prefix)}
     return {path: about["content"] for path, about in files.items() if "content" in about and path != "manifest.json"}
 
 
 def manifest_of(name):
-    """What the present version makes of the same files, for the same ports."""
+    """Return the manifest that the present version makes for the same files and ports."""
     files = []
     for path, content in tree_of(name).items():
         if not path.endswith(".release"):
@@ -94,7 +94,7 @@ def manifest_of(name):
 
 
 def stage(machine, name):
-    """Stage a release with the content of a recorded one; the module's answer."""
+    """Stage a release with the content of a recorded one; return the module's result."""
     tree = tree_of(name)
     arguments = {
         "home": str(machine.home),
@@ -111,7 +111,7 @@ def stage(machine, name):
 
 
 def activate(machine, name, **options):
-    """Let the services of both kinds run a release; the module's answers."""
+    """Activate a release for both kinds of services; return the module's results."""
     release = described(str(machine.home), read_releases(str(machine.home))[name])
     return [
         machine.run(
@@ -122,7 +122,7 @@ def activate(machine, name, **options):
 
 
 def told(machine):
-    """What `host_info` tells of the host's releases now."""
+    """Return what `host_info` reports about the host's releases."""
     home = str(machine.home)
     releases = read_releases(home)
     current = releases[current_release(home)]
@@ -134,7 +134,7 @@ def told(machine):
     }
 
 
-def test_host_is_told_as_by_the_version_that_provisioned_it(machine):
+def test_host_is_reported_as_by_the_earlier_version(machine):
     home = str(machine.home)
     services = {unit: release for kind in CURRENT["services"].values() for unit, release in kind.items()}
     assert told(machine) == {key: {**ANSWERS, "running": services}[key] for key in told(machine)}
@@ -150,7 +150,7 @@ def test_host_is_told_as_by_the_version_that_provisioned_it(machine):
     assert untried(home, services) == ANSWERS["untried_c"]
 
 
-def test_same_files_have_the_same_names():
+def test_same_files_give_the_same_release_ids():
     for change in RECORDING["changes"]:
         manifest = manifest_of(change["id"])
         assert manifest["id"] == change["id"]
@@ -158,7 +158,7 @@ def test_same_files_have_the_same_names():
         assert {unit: about["release"] for unit, about in manifest["services"].items()} == releases
 
 
-def test_what_rendered_files_tell_is_what_the_plan_tells(machine):
+def test_completed_manifest_equals_a_new_one(machine):
     for change in RECORDING["changes"]:
         path = machine.home / "releases" / change["id"]
         old = json.loads((path / "manifest.json").read_text())
@@ -166,18 +166,18 @@ def test_what_rendered_files_tell_is_what_the_plan_tells(machine):
         assert takeover.completed_manifest(str(path), old) == manifest_of(change["id"])
 
 
-def test_next_run_takes_the_host_over_without_a_restart(machine):
+def test_next_run_takes_over_the_host_without_a_restart(machine):
     before, processes = told(machine), machine.state()["processes"]
     assert not stage(machine, CURRENT["id"]).get("failed")
     for answer in activate(machine, CURRENT["id"]):
         assert not answer["changed"] and answer["restarted"] == answer["removed"] == []
     assert machine.asked() == []
     assert machine.state()["processes"] == processes and machine.state()["files"] == []
-    # The change that was not activated is given up by a run that wants the current one.
+    # A run that wants the current release abandons the change that was not activated.
     assert told(machine) == {**before, "unfinished": 0}
     assert (machine.home / "history.json").exists()
     assert not stage(machine, CURRENT["id"])["changed"]
-    # Nothing is read from links or times any more.
+    # After the takeover, links and modification times are not used.
     for link in [
         path for path in machine.home.rglob("releases/*/*") if path.is_symlink() and path.name != "environment"
     ]:
@@ -187,7 +187,7 @@ def test_next_run_takes_the_host_over_without_a_restart(machine):
     assert told(machine) == {**before, "unfinished": 0}
 
 
-def test_host_that_was_taken_over_goes_back(machine):
+def test_host_that_was_taken_over_is_rolled_back(machine):
     previous = ANSWERS["previous"]
     stage(machine, CURRENT["id"])
     targets, problems = way_back({"host": told(machine)})
@@ -198,20 +198,20 @@ def test_host_that_was_taken_over_goes_back(machine):
     assert way_back({"host": told(machine)})[1]
 
 
-def test_rollback_needs_no_other_run_first(machine):
+def test_rollback_works_without_an_earlier_run(machine):
     previous = ANSWERS["previous"]
     activate(machine, previous["id"], back=True)
     assert told(machine)["current"] == previous
     assert read_history(str(machine.home)).releases[CURRENT["id"]].previous == previous["id"]
 
 
-def test_takeover_that_is_killed_anywhere_is_finished_by_the_next_run(machine):
+def test_killed_takeover_is_completed_by_the_next_run(machine):
     kept = machine.root / "kept-home"
     shutil.copytree(machine.home, kept, symlinks=True)
     before, number = told(machine), 0
     while killed_at(number, machine.home, lambda: stage(machine, CURRENT["id"])):
         now = told(machine) if (machine.home / "releases" / CURRENT["id"]).exists() else None
-        # Between two renames the release is away; nothing else is lost at any point.
+        # Between two renames the release does not exist. No other data may be missing at any point.
         assert now is None or {**now, "unfinished": before["unfinished"]} == before
         assert not stage(machine, CURRENT["id"]).get("failed")
         assert not stage(machine, CURRENT["id"])["changed"]

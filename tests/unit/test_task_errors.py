@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Failed tasks are reported once, whatever becomes of the report."""
+"""The error monitor: each failed task is reported once, and a failing report does not affect the task."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def divide(number, by, note=None):
 
 
 class Journal:
-    """Reads what arrives as the journal does."""
+    """A socket in place of journald's, which parses the native protocol."""
 
     def __init__(self, directory):
         self.path = str(directory / "journal.sock")
@@ -81,7 +81,7 @@ def fail(client, *arguments, **options):
     return future
 
 
-def test_a_failed_task_is_reported_once(client, journal):
+def test_failed_task_is_reported_once(client, journal):
     fine = client.submit(divide, 1, 1)
     assert fine.result() == 1
     future = fail(client, fine, 0, note="a secret word")
@@ -97,7 +97,7 @@ def test_a_failed_task_is_reported_once(client, journal):
 
 
 class Homebody:
-    """An object that no other process can unpack."""
+    """An object that no other process can unpickle."""
 
     def __reduce__(self):
         return unpack, (os.getpid(),)
@@ -113,7 +113,7 @@ def state_of(key, dask_worker):
     return getattr(dask_worker.state.tasks.get(key), "state", None)
 
 
-def test_a_result_that_a_peer_cannot_unpack_is_no_failed_task(journal):
+def test_result_that_a_peer_cannot_unpickle_is_not_reported(journal):
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0") as cluster:
         with Client(cluster) as client:
             client.register_plugin(ErrorMonitor(journal.path))
@@ -128,7 +128,7 @@ def test_a_result_that_a_peer_cannot_unpack_is_no_failed_task(journal):
             assert [entry["DASK_KEY"] for entry in journal.read()] == [future.key]
 
 
-def test_arguments_are_told_by_their_size_alone(client, journal):
+def test_arguments_are_reported_by_type_and_size(client, journal):
     fine = client.submit(divide, 1, 1)
     fail(client, fine, 0, note="a secret word")
     (entry,) = journal.read()
@@ -139,7 +139,7 @@ def test_arguments_are_told_by_their_size_alone(client, journal):
     assert "secret" not in "".join(entry.values())
 
 
-def test_arguments_are_shown_where_that_is_asked_for(client, journal, monkeypatch):
+def test_argument_values_are_reported_on_request(client, journal, monkeypatch):
     monkeypatch.setenv("DASKOPS_ERROR_VALUES", "1")
     fail(client, 1, 0, note="x" * 1000)
     (entry,) = journal.read()
@@ -166,8 +166,8 @@ def test_every_attempt_is_reported(client, journal):
     assert len(journal.read()) == 3
 
 
-def test_a_task_that_was_cancelled_did_not_fail(client, journal, tmp_path):
-    """Its code goes on, and what comes of that is nobody's."""
+def test_cancelled_task_is_not_reported(client, journal, tmp_path):
+    """The thread of a cancelled task keeps running, so its exception comes later."""
     begun, go_on, ended = tmp_path / "begun", tmp_path / "go-on", tmp_path / "ended"
 
     def wait_and_fail():
@@ -188,16 +188,16 @@ def test_a_task_that_was_cancelled_did_not_fail(client, journal, tmp_path):
     assert journal.read() == []
 
 
-def test_arguments_that_cannot_be_measured(client, journal):
+def test_arguments_without_a_size_are_reported(client, journal):
     class Odd:
         def __sizeof__(self):
-            raise RuntimeError("nobody knows")
+            raise RuntimeError("no size")
 
     fail(client, 1, 0, note=Odd())
     assert len(journal.read()) == 1
 
 
-def test_a_report_that_fails_changes_nothing(client, journal, monkeypatch):
+def test_failing_report_does_not_affect_tasks(client, journal, monkeypatch):
     def broken(*arguments):
         raise RuntimeError("the reporter is broken")
 
@@ -206,14 +206,14 @@ def test_a_report_that_fails_changes_nothing(client, journal, monkeypatch):
     assert client.submit(divide, 4, 2).result() == 2
 
 
-def test_without_a_journal_it_is_a_line_of_json(client, journal, capfd):
+def test_report_is_a_json_line_without_a_journal(client, journal, capfd):
     os.unlink(journal.path)
     future = fail(client, 1, 0)
     (line,) = [line for line in capfd.readouterr().err.splitlines() if "task-error" in line]
     assert json.loads(line)["DASK_KEY"] == future.key
 
 
-def test_an_exception_that_cannot_be_pickled(client, journal):
+def test_exception_that_cannot_be_pickled_is_reported(client, journal):
     def bad():
         raise ValueError(threading.Lock())
 
@@ -224,7 +224,7 @@ def test_an_exception_that_cannot_be_pickled(client, journal):
 
 
 class Sentry(http.server.BaseHTTPRequestHandler):
-    """Takes what Sentry's library sends."""
+    """A handler that stores events sent by Sentry's library."""
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -235,12 +235,12 @@ class Sentry(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *arguments):
-        """Say nothing."""
+        """Do not log requests."""
 
 
 @pytest.fixture
 def sentry(monkeypatch):
-    """What arrives at Sentry."""
+    """Return the list of received events."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Sentry) as server:
         server.received = []
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -249,7 +249,7 @@ def sentry(monkeypatch):
         server.shutdown()
 
 
-def test_sentry_is_told_too(sentry, client, journal):
+def test_failed_task_is_sent_to_sentry(sentry, client, journal):
     future = fail(client, 1.0, 0, note="a secret word")
     (event,) = wait_until(
         lambda: [json.loads(line) for body in sentry for line in body.splitlines() if "exception" in line]

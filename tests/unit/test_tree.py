@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files of an environment as one stream: what is unpacked is what was packed."""
+"""Packing and unpacking the files of an environment as one compressed stream."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ try:
 except ImportError:
     from backports import zstd
 
-# More than is read at once, and nothing that it could be packed into.
+# Longer than one chunk, and random, so that it cannot be compressed.
 LARGE = os.urandom(3 * tree.CHUNK + 1)
 FILES = {"LICENCE": b"none", "bin/dask": b"#!python\n", "lib/a/__init__.py": b"", "lib/a/b/large.so": LARGE, "z": b"\n"}
 
@@ -29,7 +29,7 @@ def run(*arguments):
 
 @pytest.fixture
 def stream(tmp_path):
-    """A stream with the files above, one of which may be executed."""
+    """Return the path of a stream with the files above, of which bin/dask is executable."""
     for name, content in FILES.items():
         path = tmp_path / "tree" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,41 +48,43 @@ def unpack(stream, tmp_path):
     return run("unpack", archive, stream.name, tmp_path / "environment")
 
 
-def test_what_is_unpacked_is_what_was_packed(stream, tmp_path):
+def test_unpacked_files_equal_the_packed_ones(stream, tmp_path):
     done = unpack(stream, tmp_path)
     assert done.returncode == 0, done.stderr
     environment = tmp_path / "environment"
     for name, content in FILES.items():
         assert (environment / name).read_bytes() == content
         assert (environment / name).stat().st_mode & 0o777 == (0o755 if name == "bin/dask" else 0o644)
-    # And it is a virtual environment.
+    # The result is a virtual environment.
     prefix = subprocess.run(
         [environment / "bin/python", "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True, check=True
     )
     assert prefix.stdout.strip() == str(environment)
 
 
-def assert_refused(stream, tmp_path, why):
+def assert_rejected(stream, tmp_path, why):
     done = unpack(stream, tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith(f"the archive is damaged ({why}")
     assert done.stderr.endswith("). Remove it from dask_cache on the controller, and run again.\n")
 
 
-@pytest.mark.parametrize("missing", [1, 4, tree.CHUNK])  # of its checksum, all of that, and of its files
-def test_a_stream_that_was_cut_off_is_refused(stream, tmp_path, missing):
+@pytest.mark.parametrize(
+    "missing", [1, 4, tree.CHUNK]
+)  # bytes: part of the checksum, the whole checksum, a chunk of files
+def test_truncated_stream_is_rejected(stream, tmp_path, missing):
     stream.write_bytes(stream.read_bytes()[:-missing])
-    assert_refused(stream, tmp_path, "Compressed file ended before the end-of-stream marker was reached")
+    assert_rejected(stream, tmp_path, "Compressed file ended before the end-of-stream marker was reached")
 
 
-@pytest.mark.parametrize("where", [0.5, 1])  # in its files, in its checksum
-def test_a_stream_of_which_a_bit_has_changed_is_refused(stream, tmp_path, where):
+@pytest.mark.parametrize("where", [0.5, 1])  # relative position: within the files, within the checksum
+def test_stream_with_a_flipped_bit_is_rejected(stream, tmp_path, where):
     content = bytearray(stream.read_bytes())
     content[int(where * (len(content) - 1))] ^= 1
     stream.write_bytes(content)
-    assert_refused(stream, tmp_path, "Unable to decompress Zstandard data")
+    assert_rejected(stream, tmp_path, "Unable to decompress Zstandard data")
 
 
-def test_a_stream_that_holds_less_than_its_table_says_is_refused(stream, tmp_path):
+def test_stream_shorter_than_its_table_is_rejected(stream, tmp_path):
     stream.write_bytes(zstd.compress(zstd.decompress(stream.read_bytes())[:-1]))
-    assert_refused(stream, tmp_path, "it ends before z does")
+    assert_rejected(stream, tmp_path, "it ends before z does")

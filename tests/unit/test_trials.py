@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a release is tried with: the units of a trial, and which hosts try what."""
+"""Units and environments of trials, and the check of the trial's dashboard."""
 
 import json
 import ssl
@@ -56,7 +56,7 @@ DASKOPS_ARGUMENTS=tls://10.0.0.1:8786 --name w-1 --host 10.0.0.2 --worker-port 8
 
 
 def assigned(text, name):
-    """What systemd takes a setting for that may be given several times: an empty one drops those before it."""
+    """Return the values of a setting as systemd.syntax(7) says: an empty value removes the previous ones."""
     found = []
     for line in service_section(text):
         key, _, value = line.partition("=")
@@ -65,7 +65,7 @@ def assigned(text, name):
     return found
 
 
-def test_unit_of_a_trial_is_that_of_the_service_elsewhere():
+def test_unit_of_a_trial_is_derived_from_the_services_unit():
     drop_in = "[Unit]\nAfter=data.mount\n[Service]\nExecStartPre=+/bin/true\nMemoryMax=%%1G\n"
     text = make_unit(
         [UNIT, drop_in],
@@ -84,7 +84,7 @@ def test_unit_of_a_trial_is_that_of_the_service_elsewhere():
     assert assigned(text, "Restart")[-1] == "no" and assigned(text, "WatchdogSec") == ["0"]
     assert assigned(text, "ExecStartPre") == [] and assigned(text, "ExecStop") == []
     assert assigned(text, "MemoryMax") == ["%%1G"]
-    # Also that of a run that was killed ends.
+    # systemd ends the trial even if the run was killed.
     assert assigned(text, "TimeoutStartSec") == assigned(text, "RuntimeMaxSec") == ["150"]
     assert "PartOf" not in text and "WantedBy" not in text and "data.mount" not in text
 
@@ -94,7 +94,7 @@ def test_trial_may_have_another_command():
     assert assigned(text, "ExecStart") == ["/bin/other"]
 
 
-def test_only_the_link_to_the_current_release_is_replaced():
+def test_only_paths_below_the_current_link_are_replaced():
     text = "/opt/dask/current /opt/dask/current/a /opt/dask/current.d /opt/dask/currently /opt/dask/tls"
     assert at_release(text, "/opt/dask/", "R") == "R R/a /opt/dask/current.d /opt/dask/currently /opt/dask/tls"
 
@@ -104,7 +104,7 @@ def test_only_the_link_to_the_current_release_is_replaced():
     [("dask-scheduler.service", "dask-scheduler.service, , dask-scheduler, %N, %%i"),
      ("dask-worker@a-1.service", "dask-worker@a-1.service, a-1, dask-worker, %N, %%i")],
 )  # fmt: skip
-def test_specifiers_mean_the_service(unit, text):
+def test_specifiers_are_expanded_for_the_service(unit, text):
     assert with_specifiers("%n, %i, %p, %N, %%i", unit) == text
 
 
@@ -132,9 +132,9 @@ def test_worker_of_a_trial_joins_the_trials_scheduler_at_free_ports():
     assert last("--scheduler-file") == "/run/s/scheduler.json" and last("--local-directory") == "/run/w"
     assert last("--host") == "127.0.0.1" and last("--worker-port") == "0" and last("--nanny-port") == "0"
     assert last("--dashboard-address") == "127.0.0.1:0"
-    # An option that is not for this worker is not given to it.
+    # Without a nanny the option is not added.
     assert "--nanny-port" not in worker_arguments("tls://10.0.0.1:8786 --no-nanny", "/run/w", "/run/s")
-    # The worker that runs has the file.
+    # The running worker uses the PID file.
     assert worker_arguments("tls://a:1 --pid-file /x", "/run/w", "/run/s").endswith("--pid-file=")
 
 
@@ -149,7 +149,7 @@ def test_scheduler_of_a_trial_listens_at_free_ports():
     }
 
 
-def test_values_that_may_be_secret():
+def test_secret_values_of_an_environment_file():
     assert secret_values(ENVIRONMENT) == {'a "quoted" one', "0123456789abcdef"}
 
 
@@ -169,7 +169,7 @@ def test_scheduler_that_was_tried_is_not_tried_again(tmp_path):
     assert untried(str(tmp_path), wanted) == [ONE]
 
 
-# Pages
+# The dashboard
 
 
 class Pages(BaseHTTPRequestHandler):
@@ -186,7 +186,7 @@ class Pages(BaseHTTPRequestHandler):
 def pages(request, tmp_path):
     server = HTTPServer(("127.0.0.1", 0), Pages)
     if request.param:
-        # For another name, and of a CA that nobody knows.
+        # A self-signed certificate for another name must be accepted.
         pem = tmp_path / "server.pem"
         command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
         command += ["-subj", "/CN=elsewhere", "-keyout", str(pem), "-out", str(tmp_path / "cert")]
@@ -202,14 +202,14 @@ def pages(request, tmp_path):
     thread.join()
 
 
-def test_pages_have_to_answer(pages):
+def test_http_errors_of_pages_are_reported(pages):
     port, tls = pages
     assert ask(port, "status", tls) is None
     assert ask(port, "health", tls) == "HTTP 500 Internal Server Error"
     assert ask(port, "other", tls) == "HTTP 404 Not Found"
 
 
-def test_pages_that_nobody_serves():
+def test_closed_dashboard_port_is_reported():
     server = HTTPServer(("127.0.0.1", 0), Pages)
     port = server.server_port
     server.server_close()
@@ -221,13 +221,13 @@ def test_pages_that_nobody_serves():
     ["", "[]", "null", "[" * 100_000, '{"services": {}}', '{"services": {"dashboard": "8787"}}',
      '{"services": {"dashboard": 0}}', '{"services": {"dashboard": 65536}}', '{"services": 1}', "\udc80"],
 )  # fmt: skip
-def test_file_of_a_scheduler_that_tells_no_port(tmp_path, text):
+def test_scheduler_file_without_a_port(tmp_path, text):
     path = tmp_path / "scheduler.json"
     path.write_bytes(text.encode(errors="surrogateescape"))
     assert dashboard_port(str(path)) is None
 
 
-def test_file_of_a_scheduler(tmp_path):
+def test_port_is_read_from_the_scheduler_file(tmp_path):
     path = tmp_path / "scheduler.json"
     path.write_text('{"services": {"dashboard": 8787}}')
     assert dashboard_port(str(path)) == 8787

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What systemd and Linux tell of services, parts of which the services choose themselves."""
+"""Data about services from systemd and Linux, of which the services control a part."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ BLOCK = "Id={id}\nMainPID={pid}\nActiveState=active\nStatusText={status}\n"
 
 
 class Module:
-    """Answers as systemctl does."""
+    """A stand-in for AnsibleModule with a fixed output of systemctl."""
 
     def __init__(self, output):
         self.output = output
@@ -26,10 +26,10 @@ class Module:
         return 0, self.output, ""
 
 
-# What Python takes for the end of a line, and systemd does not.
+# str.splitlines() splits at these characters, systemd does not.
 @pytest.mark.parametrize("end", ["\r", "\f", "\v", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"])
 @pytest.mark.parametrize("text", ["", "MainPID=1", "Id=dask-worker@2.service", "no property", "="])
-def test_status_of_a_service_is_one_property(end, text):
+def test_status_text_stays_one_property(end, text):
     status = f"Worker{end}{text}{end}{end}{text}"
     blocks = [
         BLOCK.format(id="dask-scheduler.service", pid=10, status="Scheduler"),
@@ -42,7 +42,7 @@ def test_status_of_a_service_is_one_property(end, text):
     assert (worker["MainPID"], worker["ActiveState"], worker["StatusText"]) == ("11", "active", status)
 
 
-def test_property_that_systemd_leaves_out_is_empty():
+def test_missing_property_is_empty():
     shown = shown_services(Module("Id=dask-worker@1.service\nMainPID=1\n"))
     assert shown["dask-worker@1.service"] == {
         "Id": "dask-worker@1.service",
@@ -65,7 +65,7 @@ def test_property_that_systemd_leaves_out_is_empty():
         ("a\u2028b".encode(), None),
     ],
 )
-def test_release_that_a_process_tells_is_a_name(release, read):
+def test_release_of_a_process_is_validated(release, read):
     command = [sys.executable, "-c", "print('ready', flush=True); input()"]
     variables = {b"A": b"\xff", b"DASKOPS_RELEASE": release}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables) as process:
@@ -76,7 +76,7 @@ def test_release_that_a_process_tells_is_a_name(release, read):
             process.kill()
 
 
-def test_environment_of_a_process_that_is_endless_is_not_read_to_its_end():
+def test_reading_a_large_process_environment_is_limited():
     program = """
 import ctypes, mmap, sys
 size = 64 * 1024**2
@@ -100,7 +100,7 @@ sys.stdin.read()
             process.kill()
 
 
-def test_unit_file_that_is_not_utf8_is_read(tmp_path, monkeypatch):
+def test_unit_file_in_another_encoding_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(units, "SYSTEMD", str(tmp_path))
     (tmp_path / "dask-scheduler.service").write_bytes("[Unit]\nDescription=café\n".encode("latin-1"))
     assert unit_files("scheduler")["dask-scheduler.service"].startswith("[Unit]\nDescription=caf")
@@ -109,17 +109,17 @@ def test_unit_file_that_is_not_utf8_is_read(tmp_path, monkeypatch):
     assert unit_files("scheduler") == {"dask-scheduler.service": ""}
 
 
-def test_file_of_the_kernel_is_read_with_a_large_limit():
+def test_proc_file_is_read_with_a_large_limit():
     assert len(read_text("/proc/sys/kernel/random/boot_id", 64 * 1024**2)) == 37
 
 
-def test_file_that_is_too_long_is_rejected(tmp_path):
+def test_file_above_the_limit_is_rejected(tmp_path):
     (tmp_path / "file").write_bytes(b"a\rb")
     assert read_text(tmp_path / "file", 3) == "a\rb"
     with pytest.raises(ValueError, match="longer than 2 bytes"):
         read_text(tmp_path / "file", 2)
 
 
-def test_text_of_a_service_cannot_steer_a_terminal():
+def test_control_characters_are_replaced():
     assert printable("a\x1b[2Jb\r\udce9\n\tc") == "a?[2Jb??\n\tc"
     assert printable("a" * 5000 + "b") == "a" * 3999 + "b"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Validation errors name the variable and say what to do; good values have none."""
+"""Validation errors of variables, which name the variable, the hosts and the remedy."""
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
@@ -9,7 +9,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate i
 
 
 def only(found):
-    """The one problem that is expected."""
+    """Return the only problem."""
     (problem,) = found
     return problem
 
@@ -19,26 +19,26 @@ def says(sentence, *parts):
 
 
 def variables(playing=None, **hosts):
-    """The problems of the variables of hosts."""
+    """Return the problems of the variables of hosts."""
     return problems({host: (values, {}) for host, values in hosts.items()}, hosts if playing is None else playing)
 
 
-def test_defaults_are_fine():
+def test_defaults_are_valid():
     assert variables(w1={name: setting.default for name, setting in SETTINGS.items()}) == []
 
 
 @pytest.mark.parametrize("value", [True, "yes", "True", " on", 1, 1.0, "t"])
-def test_true(value):
+def test_values_that_mean_true(value):
     assert to_bool(value) is True
 
 
 @pytest.mark.parametrize("value", [False, "no", "FALSE", "off", 0, "f"])
-def test_false(value):
+def test_values_that_mean_false(value):
     assert to_bool(value) is False
 
 
 @pytest.mark.parametrize("value", ["", "perhaps", 2, None, [True], {}, "1.0"])
-def test_no_flag(value):
+def test_values_that_are_no_boolean(value):
     assert to_bool(value) is None
 
 
@@ -56,7 +56,7 @@ def test_no_flag(value):
         *[("dask_serial", serial) for serial in (1, "3", "20%", "100%", [1, "50%"])],
     ],
 )
-def test_good_values_pass(name, value):
+def test_valid_values_are_accepted(name, value):
     assert variables(w1={name: value}) == []
 
 
@@ -88,12 +88,12 @@ def test_good_values_pass(name, value):
         ],
     ],
 )
-def test_values_that_cannot_be(name, value, instead):
+def test_invalid_values_are_rejected(name, value, instead):
     assert says(only(variables(w1={name: value}, w2={})), f"{name}, set for w1, ", instead)
 
 
 @pytest.mark.parametrize("name", sorted(name for name, setting in SETTINGS.items() if setting.secret))
-def test_values_that_are_secret_are_in_no_message(name):
+def test_secret_values_are_in_no_message(name):
     wrong = ["hunter2"] if SETTINGS[name].type == "str" else "hunter2"
     assert "hunter2" not in only(variables(w1={name: wrong}))
 
@@ -103,7 +103,7 @@ def test_secrets_of_pools_are_in_no_message():
         assert "hunter2" not in only(variables(w1={"dask_worker_pools": wrong}))
 
 
-def test_a_template_that_cannot_be_evaluated():
+def test_failing_template_is_reported():
     error = "'x' is  undefined."
     assert problems({"w1": ({}, {"dask_home": error}), "w2": ({}, {})}, []) == [
         "dask_home, set for w1, cannot be evaluated: 'x' is undefined. Correct the template, or give the password of its "
@@ -117,7 +117,7 @@ def test_templates_of_secrets_are_in_no_message():
     assert "hunter2" not in only(problems({"w1": ({}, {"dask_shutdown_token": "in 'hunter2{{'"})}, []))
 
 
-def test_a_pool_that_is_none_is_told_with_its_hosts():
+def test_invalid_pool_is_reported_with_its_hosts():
     wrong = {"dask_worker_pools": {"Big Pool": {}}}
     sentence = only(variables(w1=wrong, w2=wrong))
     assert says(sentence, "dask_worker_pools, set for all hosts, has 'Big Pool', which is no name of a pool")
@@ -127,7 +127,7 @@ def test_a_pool_that_is_none_is_told_with_its_hosts():
     assert says(sentence, "dask_worker_pools, set for w1, is no dictionary")
 
 
-def test_pools_of_hosts_that_are_left_out_are_not_looked_at():
+def test_pools_of_hosts_outside_the_run_are_not_checked():
     given = {"dask_worker_pools": {"a": {}}}
     others = {**given, "dask_worker_pool_overrides": {"b": {"threads": 2}}}
     assert variables(playing=["w1"], w1=given, w2=others) == []
@@ -137,11 +137,11 @@ def test_pools_of_hosts_that_are_left_out_are_not_looked_at():
     )
 
 
-def test_a_misspelt_variable_is_told_once_with_its_hosts():
+def test_misspelt_variable_is_reported_once_with_its_hosts():
     wrong = {"dask_worker_thread": 4}
     sentence = only(variables(w1=wrong, w2=wrong, w3={}))
     assert says(sentence, "dask_worker_thread, set for w1, w2, is no variable", "Did you mean dask_worker_threads?")
 
 
-def test_a_variable_that_is_like_none():
+def test_unknown_variable_without_a_suggestion():
     assert says(only(variables(w1={"dask_xyzzy_quux": 1})), "dask_xyzzy_quux, set for w1", "Remove it")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Wrong configurations, each refused by the installed Dask with the words that help."""
+"""Validation of configurations with the installed Dask: wrong ones are rejected with the remedy, valid ones pass."""
 
 import json
 import os
@@ -19,7 +19,7 @@ NO_DURATION = 'is no duration: write it like "30s", "5 minutes" or "500ms"'
 NO_SIZE = 'is no size: write it like "64MiB" or "1 GB"'
 FRACTION = "must be a number, more than 0 and at most 1, or false"
 
-# What is asked for, and what is said of it.
+# Wrong settings, and parts of the message for each.
 WRONG = [
     # Names
     (
@@ -73,7 +73,7 @@ WRONG = [
         "name distributed.mine in dask_config_extra_namespaces.",
     ),
     ("nonsense: {}", "nonsense is not known to Dask"),
-    # Names of the past
+    # Deprecated names
     ("worker-memory-target: 0.5", "worker-memory-target is called distributed.worker.memory.target now."),
     ("tick-time: 20ms", "tick-time is called distributed.admin.tick.interval now."),
     ("distributed.scheduler.transition-log-length: 9", "is called distributed.admin.low-level-log-length now."),
@@ -116,7 +116,7 @@ WRONG = [
     ("distributed.worker.memory.max-spill: a lot", NO_SIZE),
     ("distributed.worker.memory.max-spill: .inf", NO_SIZE),
     ("array.chunk-size: 1 elephant", NO_SIZE),
-    # Settings that take the cluster down
+    # Settings that stop the cluster
     ("distributed.scheduler.dashboard.bokeh-application: {use_index: true}", "use_index: the scheduler does not start"),
     (
         "distributed.scheduler.dashboard.bokeh-application: {keep_alive_milliseconds: soon}",
@@ -215,7 +215,7 @@ WRONG = [
     # Keys with which Dask cannot be imported
     ("logging: {1: info}", "logging.1: '1' is no text, which a key must be. Put it into quotes."),
     ("distributed.scheduler.default-task-durations: {off: 1s}", "durations.False: 'False' is no text"),
-    # Sections of which nothing is left but the name
+    # Empty sections
     ("distributed: null", "distributed has nothing below it: leave it out."),
     ("distributed.comm.timeouts: null", "distributed.comm.timeouts has nothing below it: leave it out."),
     # Modules
@@ -223,14 +223,14 @@ WRONG = [
 ]
 
 
-# Keys that follow from variables of the collection, and the variable that is named.
+# Settings that the collection manages, and the variable that the message names.
 OWNED = [
     ("distributed.comm.require-encryption: true", "dask_tls"),
     ("distributed.comm.require-encryption: false", "dask_tls"),  # Dask's default is null
     ("distributed.comm.require_encryption: true", "dask_tls"),
     ("distributed.comm.default-scheme: tls", "dask_tls"),
     ("distributed.comm.default-scheme: ucx", "dask_tls"),
-    ("default-scheme: tls", "dask_tls"),  # Dask takes it for today's name
+    ("default-scheme: tls", "dask_tls"),  # an old name that Dask still reads
     ("distributed.comm.tls.ca-file: /etc/ssl/ca.pem", "dask_tls_certificates"),
     ("distributed.comm.tls.worker: {cert: /a.pem}", "dask_tls_certificates"),
     ("distributed.comm.tls.client.key: /a.key", "dask_tls_certificates"),
@@ -259,7 +259,7 @@ OWNED = [
 
 
 def settings(text):
-    """Nested mappings from YAML whose keys may be dotted paths."""
+    """Return nested mappings from YAML with a dotted path as its key."""
     (path, value), *_ = yaml.safe_load(text).items()
     for name in reversed(path.split(".")):
         value = {name: value}
@@ -278,7 +278,7 @@ def find(
     writable=(),
     effective=None,
 ):
-    """The problems of a configuration; ``effective`` is what the rendered file has, where that is more."""
+    """Return the problems of a configuration. ``effective`` is the rendered configuration, if it differs."""
     asked = {f"dask_{kind}_config": config}
     variables = {"dask_environment_variables": variables or {}, **(of_pools or {})}
     effective = config if effective is None else effective
@@ -292,12 +292,12 @@ def warn(config, variables=None, nanny=False, kind="worker"):
     return validate_config.find_warnings(kind, {"dask_config": config}, variables, nanny, pools={})
 
 
-def test_there_are_enough_of_them():
+def test_number_of_wrong_settings():
     assert len(WRONG) >= 40
 
 
 @pytest.mark.parametrize(("text", "said"), [(text, said) for text, *said in WRONG], ids=[case[0] for case in WRONG])
-def test_wrong_configuration_is_refused_with_words_that_help(text, said):
+def test_wrong_configuration_is_rejected_with_the_remedy(text, said):
     kind = "scheduler" if any("the scheduler" in words for words in said) else "worker"
     (problem,) = find(settings(text), kind=kind)
     assert all(words in problem for words in said), problem
@@ -305,12 +305,14 @@ def test_wrong_configuration_is_refused_with_words_that_help(text, said):
 
 
 @pytest.mark.parametrize(("text", "variable"), OWNED, ids=[text for text, _ in OWNED])
-def test_what_the_collection_decides_is_refused_with_the_variable_for_it(text, variable):
+def test_managed_settings_are_rejected_with_the_variable_to_use(text, variable):
     (problem,) = find(settings(text))
     assert problem.startswith("dask_worker_config: ")
     assert f" is set by daskops.cluster itself. Leave it out, and use {variable} instead." in problem
     (key,) = settings(text)
-    assert find(settings(text), namespaces=[key]) == [problem]  # a namespace of another package hides nothing
+    assert find(settings(text), namespaces=[key]) == [
+        problem
+    ]  # a namespace of another package does not hide the problem
 
 
 @pytest.mark.parametrize(
@@ -328,12 +330,12 @@ def test_what_the_collection_decides_is_refused_with_the_variable_for_it(text, v
         ("DASK_SCHEDULER_ADDRESS", "tcp://10.0.0.1:8786", "dask_scheduler_host or dask_scheduler_address"),
     ],
 )
-def test_what_the_collection_decides_is_refused_in_environment_variables_too(name, value, variable):
+def test_managed_settings_are_rejected_in_environment_variables(name, value, variable):
     (problem,) = find({}, {name: value})
     assert problem.startswith("dask_environment_variables: ") and f"Leave it out, and use {variable} instead" in problem
 
 
-def test_an_environment_variable_with_a_default_of_dask_must_change_nothing():
+def test_environment_variable_with_a_default_of_dask_is_rejected_if_it_has_an_effect():
     variables = {"DASK_DISTRIBUTED__COMM__DEFAULT_SCHEME": "tcp"}
     encrypted = {"distributed": {"comm": {"default-scheme": "tls", "require-encryption": True}}}
     assert find({}, variables) == []
@@ -343,7 +345,7 @@ def test_an_environment_variable_with_a_default_of_dask_must_change_nothing():
     )
 
 
-def test_variables_that_contradict_each_other():
+def test_contradictory_environment_variables_are_rejected():
     (problem,) = find({}, {"DASK_ARRAY": "1", "DASK_ARRAY__CHUNK_SIZE": "1MiB"})
     assert problem.startswith("dask_environment_variables: DASK_ARRAY is a value, and others set what is below it")
     (problem,) = find({}, {"DASK_INTERNAL_INHERIT_CONFIG": "e30="})
@@ -389,12 +391,12 @@ def test_variables_that_contradict_each_other():
         "array.chunk-size: 64 MiB",
     ],
 )
-def test_right_configuration_is_not_refused(text):
+def test_valid_configuration_is_accepted(text):
     assert find(settings(text)) == []
 
 
 @pytest.mark.parametrize("kind", ["scheduler", "worker"])
-def test_defaults_of_dask_are_not_refused(kind):
+def test_defaults_of_dask_are_accepted_with_a_warning(kind):
     assert find(validate_config.DEFAULTS, kind=kind) == []
     (warning,) = warn(validate_config.DEFAULTS)
     assert (
@@ -402,7 +404,7 @@ def test_defaults_of_dask_are_not_refused(kind):
     )
 
 
-def test_what_dask_cuda_reads_is_not_refused_in_environment_variables():
+def test_settings_of_dask_cuda_are_accepted_in_environment_variables():
     variables = {
         "DASK_DISTRIBUTED__RMM__POOL_SIZE": "1GB",
         "DASK_RMM__POOL_SIZE": "0.8",
@@ -419,16 +421,16 @@ def test_what_dask_cuda_reads_is_not_refused_in_environment_variables():
 @pytest.mark.parametrize(
     "tree", [{"distributed.worker.memory.target": 0.9}, {"distributed": {"worker.memory.target": 0.9}}]
 )
-def test_keys_in_one_are_refused_as_dask_would_not_find_them(tree):
+def test_dotted_keys_are_rejected(tree):
     (problem,) = find(tree)
     assert "target: Dask does not take" in problem and "each part below the one before it" in problem
 
 
-def test_every_problem_is_told_at_once():
+def test_all_problems_are_reported_together():
     assert len(find({"distributed": {"comm": {"shard": "x", "offload": "x"}, "worker": {"x": 1}}})) == 3
 
 
-def test_a_nanny_allows_what_needs_one():
+def test_settings_for_nannies_are_accepted_with_a_nanny():
     assert find(settings(f"{MEMORY}.terminate: 0.95"), nanny=True) == []
     (problem,) = find(settings(f"{MEMORY}.terminate: 0.75"), nanny=True)
     assert "distributed.worker.memory.pause is 0.8, more than terminate (0.75)" in problem
@@ -448,14 +450,14 @@ def test_a_nanny_allows_what_needs_one():
         ("distributed.worker.multiprocessing-method: fork", "distributed.worker.multiprocessing-method needs a nanny"),
     ],
 )
-def test_what_needs_a_nanny_changes_nothing_without_one(text, said):
+def test_settings_for_nannies_cause_a_warning_without_a_nanny(text, said):
     assert find(settings(text)) == []
     (warning,) = warn(settings(text))
     assert warning.startswith("dask_config: ") and said in warning
     assert warn(settings(text), nanny=True) == []
 
 
-def test_defaults_of_dask_for_nannies_are_not_worth_a_warning():
+def test_defaults_of_dask_for_nannies_cause_no_warning():
     assert find(settings(f"{MEMORY}.terminate: 0.95")) == warn(settings(f"{MEMORY}.terminate: 0.95")) == []
     assert warn(settings(f"{MEMORY}.terminate: false")) == []
     variables = {"DASK_DISTRIBUTED__NANNY__PRE_SPAWN_ENVIRON": "{'OMP_NUM_THREADS': 1}"}
@@ -481,13 +483,13 @@ def test_defaults_of_dask_for_nannies_are_not_worth_a_warning():
         ("distributed.dashboard.prometheus.namespace: mine", "renames Dask's metrics: the health check"),
     ],
 )
-def test_what_no_service_reads_is_worth_a_warning(text, said):
+def test_settings_without_effect_cause_a_warning(text, said):
     assert find(settings(text)) == []
     (warning,) = warn(settings(text))
     assert warning.startswith("dask_config: ") and said in warning
 
 
-def test_a_log_that_the_sandbox_does_not_let_services_write(tmp_path):
+def test_log_file_outside_writable_paths_is_rejected(tmp_path):
     path = tmp_path / "dask.log"
     path.write_text("kept\n")
     handlers = {"file": {"class": "logging.FileHandler", "filename": str(path), "mode": "w", "delay": True}}
@@ -497,15 +499,15 @@ def test_a_log_that_the_sandbox_does_not_let_services_write(tmp_path):
     (problem,) = find(config, writable=["/var/lib/dask"])
     assert f"services may write to /var/lib/dask and, on workers, to dask_worker_paths, but not to {path}" in problem
     path.unlink()
-    assert find(config) == [] and not path.exists()  # it is not made by the check
+    assert find(config) == [] and not path.exists()  # the check must not create the file
 
 
-def test_what_the_scheduler_cannot_do_is_told_by_its_own_host():
+def test_scheduler_settings_are_checked_on_the_schedulers_host_only():
     config = settings("distributed.scheduler.dashboard.bokeh-application: {use_index: true}")
     assert find(config, kind="worker") == [] != find(config, kind="scheduler")
 
 
-def test_settings_that_fail_together_are_told_together():
+def test_settings_that_fail_together_are_one_problem():
     both = {"use_index": True, "keep_alive_milliseconds": "soon"}
     (problem,) = find({"distributed": {"scheduler": {"dashboard": {"bokeh-application": both}}}}, kind="scheduler")
     assert problem.startswith(
@@ -514,13 +516,13 @@ def test_settings_that_fail_together_are_told_together():
 
 
 @pytest.mark.parametrize("namespace", ["job-queue", "job_queue"])
-def test_keys_of_other_packages_are_not_looked_at(namespace):
+def test_keys_of_other_packages_are_not_checked(namespace):
     assert find(settings("job-queue.slurm.cores: 1"), namespaces=[namespace]) == []
     assert find({}, {"DASK_JOB_QUEUE__CORES": "1"}, namespaces=[namespace]) == []
 
 
-def test_thresholds_are_the_workers():
-    assert find(settings(f"{MEMORY}.pause: 0.97")) == []  # what Dask has for a nanny does not count
+def test_memory_thresholds_are_checked_for_workers_only():
+    assert find(settings(f"{MEMORY}.pause: 0.97")) == []  # the nanny's default for terminate (0.95) does not count
     assert find(settings(f"{MEMORY}.target: 0.9"), kind="scheduler") == []
 
 
@@ -530,11 +532,11 @@ def test_thresholds_are_the_workers():
         ("DASK_DISTRIBUTED__WORKER__MEMORY__TARGET", "2", f"{MEMORY}.target {FRACTION}."),
         ("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "lots", "allowed-failures must be a whole number"),
         ("DASK_DISTRIBUTED__SCHEDULER__WORKER_TLL", "5s", "; distributed.scheduler.worker-ttl is."),
-        ("DASK_WORKER_MEMORY_TARGET", "high", f"{MEMORY}.target {FRACTION}."),  # Dask takes it for today's name
+        ("DASK_WORKER_MEMORY_TARGET", "high", f"{MEMORY}.target {FRACTION}."),  # an old name that Dask still reads
         ("DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE", "0.65", "spill is 0.7, more than pause (0.65)"),
     ],
 )
-def test_settings_in_environment_variables_are_checked_too(name, value, said):
+def test_settings_in_environment_variables_are_checked(name, value, said):
     (problem,) = find({}, {name: value, "DASK_CONFIG": "/somewhere", "OMP_NUM_THREADS": 1})
     assert problem.startswith("dask_environment_variables: ") and said in problem
 
@@ -544,7 +546,7 @@ def test_environment_variables_do_not_replace_the_runtime():
     assert "distributed.worker.http.routes would replace the collection's own modules" in problem
 
 
-def test_values_of_environment_variables_are_not_told():
+def test_values_of_environment_variables_are_masked():
     variables = {"a": {"SHORT": 1, "TOKEN": "canary"}, "b": {"LONGER": "canary and more"}}
     assert without_secrets("int('canary and more') 1: canary", variables) == "int('********') 1: ********"
     assert (
@@ -567,7 +569,7 @@ def test_sentry_needs_its_library(monkeypatch):
 VARIABLES = "dask_worker_pools.big.environment_variables"
 
 
-def test_variables_of_a_pool_are_checked_with_those_of_all():
+def test_variables_of_a_pool_are_checked_together_with_common_ones():
     spill = {"DASK_DISTRIBUTED__WORKER__MEMORY__SPILL": "0.75"}
     pause = {"DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE": "0.72"}
     assert find({}, spill, of_pools={VARIABLES: {}}) == find({}, of_pools={VARIABLES: pause}) == []
@@ -608,7 +610,7 @@ def test_variables_of_a_pool_are_checked_with_those_of_all():
         ({"command": "dask cuda worker"}, "big.command is 'dask cuda worker', which cannot be imported"),
     ],
 )
-def test_a_pool_that_dask_would_not_start(changes, said):
+def test_pool_that_dask_cannot_start_is_rejected(changes, said):
     pool = {"arguments": [], "lifetime": "", "lifetime_stagger": "", "command": "dask worker"}
     good = {**pool, "arguments": ["--death-timeout", "30"], "lifetime": "12 hours"}
     assert find({}, pools={"dask_worker_pools.big.": good}) == []
@@ -623,7 +625,7 @@ import click
 @click.argument("worker", required=False)
 @click.option("--level", type=int, default=1)
 def dask_setup(worker, level):
-    raise RuntimeError("nobody calls it here")
+    raise RuntimeError("the check must not call this")
 """
 
 
@@ -655,8 +657,8 @@ def dask_setup(worker, level):
         ("import threading, time; threading.Thread(target=time.sleep, args=[600]).start()", [], None),
     ],
 )
-def test_what_a_preload_does_when_it_is_imported(text, arguments, said, tmp_path):
-    """In a process of its own, as on a host."""
+def test_preload_is_imported_and_its_arguments_are_parsed(text, arguments, said, tmp_path):
+    """The check runs in a separate process, as on a host."""
     (tmp_path / "greeting.py").write_text(text)
     worker = {"preload": ["daskops_runtime.worker", "greeting"], "preload-argv": [[], arguments]}
     configuration = {"distributed": {"worker": worker, "comm": {"retry": {"count": 7}}}}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Evaluation of an inventory's variables, and values without Ansible's own types."""
+"""Evaluation of inventory variables, and conversion of Ansible's own types to plain values."""
 
 import pytest
 from ansible.errors import AnsibleUndefinedVariable
@@ -22,7 +22,7 @@ except ImportError:  # before ansible-core 2.19
 
 
 class Counting(Evaluation):
-    """Evaluates with Ansible, and counts how often."""
+    """An evaluation with Ansible that counts the calls."""
 
     def __init__(self):
         self.count = 0
@@ -46,20 +46,20 @@ def test_values_without_templates_are_not_evaluated(evaluation):
     assert evaluation.count == 0
 
 
-def test_a_template_of_a_group_is_evaluated_once(evaluation):
+def test_template_of_a_group_is_evaluated_once(evaluation):
     group = {"a": [trust_as_template("{{ b }}/x")], "b": trust_as_template("{{ c }}"), "c": "y"}
     values = [evaluation.value("a", {**group, "inventory_hostname": host}) for host in ("w1", "w2", "w3")]
     assert values == [["y/x"]] * 3 and evaluation.count == 1
 
 
-def test_a_template_that_follows_from_the_host_is_evaluated_for_each(evaluation):
+def test_template_that_depends_on_the_host_is_evaluated_for_each(evaluation):
     group = {"a": trust_as_template("{{ b }}"), "b": trust_as_template("{{ inventory_hostname }}-x")}
     assert [evaluation.value("a", {**group, "inventory_hostname": f"w{number}"}) for number in range(20)] == [
         f"w{number}-x" for number in range(20)
     ]
 
 
-def test_a_template_with_another_value_below_it_is_another(evaluation):
+def test_template_is_evaluated_again_for_other_inputs(evaluation):
     template = trust_as_template("{{ b | default('none') }}")
     assert [evaluation.value("a", {"a": template, **host}) for host in ({}, {"b": 1}, {"b": 2}, {}, {"b": 2})] == [
         "none",
@@ -71,12 +71,12 @@ def test_a_template_with_another_value_below_it_is_another(evaluation):
     assert evaluation.count == 3
 
 
-def test_a_template_that_reads_a_variable_by_its_name_is_evaluated_for_each(evaluation):
+def test_template_with_a_lookup_of_variables_is_evaluated_for_each(evaluation):
     template = trust_as_template("{{ lookup('vars', 'b' ~ 'c') }}")
     assert [evaluation.value("a", {"a": template, "bc": number}) for number in (1, 2)] == [1, 2]
 
 
-def test_variables_that_follow_from_each_other():
+def test_circular_variables_have_finite_inputs():
     variables = {"a": "{{ b }}", "b": "{{ a }}", "c": "x"}
     assert inputs("{{ a }} c", variables) == {"a": "{{ b }}", "b": "{{ a }}", "c": "x"}
 
@@ -89,7 +89,7 @@ def test_only_the_named_variables_are_evaluated(evaluation):
 
 
 class Vaulted:
-    """An inline ``!vault`` as ansible-core older than 2.19 has it: no text, but an object that is decrypted as one."""
+    """An inline ``!vault`` as in ansible-core before 2.19: an object that ``str`` decrypts."""
 
     __ENCRYPTED__ = True
 
@@ -97,11 +97,11 @@ class Vaulted:
         return "a text"
 
 
-def test_a_vaulted_text_is_a_text():
+def test_vaulted_values_become_strings():
     value = {"a": [Vaulted(), ("b",), 1, 0.5, None, True], "c": {"d": Vaulted()}}
     assert plain(value) == {"a": ["a text", ["b"], 1, 0.5, None, True], "c": {"d": "a text"}}
 
 
-def test_a_vaulted_text_is_evaluated():
+def test_vaulted_values_are_evaluated():
     vaulted = Vaulted()
     assert templates({"a": [vaulted, "b"]}) == [vaulted]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The watchdog in real workers, with a stand-in for systemd that ends a process as systemd does."""
+"""The watchdog in real workers, with a stand-in for systemd that aborts processes as systemd does."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from conftest import RUNTIME, scheduler, wait_until, worker
 WATCHDOG = 3.0
 TTL = 8.0
 LONG = 1.5 * WATCHDOG
-IMPORTS = {"PYTHONPATH": f"{RUNTIME}:{Path(__file__).parent}"}  # tasks are functions of this file
+IMPORTS = {"PYTHONPATH": f"{RUNTIME}:{Path(__file__).parent}"}  # workers import this file for its tasks
 
 
 class Systemd:
-    """Listens at NOTIFY_SOCKET, and aborts the sender when it is silent for as long as its watchdog allows"""
+    """A notification socket that aborts the sender when its watchdog interval has passed without a message."""
 
     def __init__(self):
-        self.directory = Path(tempfile.mkdtemp())  # the path of a Unix socket must be short
+        self.directory = Path(tempfile.mkdtemp())  # tmp_path is too long for a Unix socket
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.sock.bind(str(self.directory / "notify.sock"))
@@ -85,7 +85,7 @@ class Systemd:
 
 
 class Watched:
-    """A worker that systemd watches, and a client."""
+    """A worker with a watchdog, and a client."""
 
     def __init__(self, systemd, process, client, name):
         self.systemd = systemd
@@ -94,20 +94,20 @@ class Watched:
         self.name = name
 
     def submit(self, function, *args):
-        """Start a task, and return when it runs or has run."""
+        """Start a task and return its future when the task is running or done."""
         self.is_idle()
         future = self.client.submit(function, *args, workers=[self.name], pure=False)
         wait_until(lambda: self.systemd.limits[-1] != WATCHDOG or future.done())
         return future
 
     def is_idle(self):
-        """Wait until it is watched as before a task ran."""
+        """Wait until the watchdog has the interval of an idle worker."""
         wait_until(lambda: self.systemd.limits[-1] == WATCHDOG)
 
 
 @contextlib.contextmanager
 def watched(started, name, settings=None, **variables):
-    """A worker of a scheduler, watched by a systemd of its own."""
+    """Run a worker with its own stand-in for systemd."""
     systemd = Systemd()
     variables.update(systemd.variables)
     variables["DASKOPS_RELEASE"] = "r.1"
@@ -121,7 +121,7 @@ def watched(started, name, settings=None, **variables):
 
 @pytest.fixture(scope="module")
 def lasting(tmp_path_factory):
-    """A worker for the tests after which it still runs"""
+    """Return a worker for tests that must not end it."""
     settings = {"scheduler.worker-ttl": "60s"}
     with contextlib.ExitStack() as stack:
         directory = tmp_path_factory.mktemp("lasting")
@@ -134,7 +134,7 @@ def lasting(tmp_path_factory):
 
 
 def hold(seconds):
-    """Hold Python's lock in native code."""
+    """Hold the GIL in native code."""
     ctypes.PyDLL(None).usleep(int(seconds * 1e6))
     return os.getpid()
 
@@ -146,7 +146,7 @@ def hold_again_and_again(seconds):
 
 
 async def block_the_loop(seconds):
-    """A task that is a coroutine runs on the event loop."""
+    """Block the event loop, on which a coroutine runs as a task."""
     time.sleep(seconds)
     return os.getpid()
 
@@ -157,13 +157,13 @@ class Holder:
 
 
 @pytest.mark.parametrize("task", [hold, hold_again_and_again, block_the_loop])
-def test_task_may_hold_the_lock(lasting, task):
+def test_task_may_hold_the_gil(lasting, task):
     assert lasting.submit(task, LONG).result(60) == lasting.process.pid
     lasting.is_idle()
 
 
-def test_task_may_import_for_long(lasting, tmp_path):
-    """A task's module is imported on the event loop, before the task runs."""
+def test_task_may_import_slowly(lasting, tmp_path):
+    """Dask imports a task's module on the event loop before it runs the task."""
     directory = tmp_path / "modules"
     directory.mkdir()
     (directory / "slow_module.py").write_text(
@@ -178,41 +178,41 @@ def test_task_may_import_for_long(lasting, tmp_path):
     lasting.is_idle()
 
 
-def test_actor_may_hold_the_lock(lasting):
+def test_actor_may_hold_the_gil(lasting):
     with lasting.client.as_current():
         actor = lasting.client.submit(Holder, actor=True).result(20)
         time.sleep(WATCHDOG)
         assert actor.hold(LONG).result(60) == lasting.process.pid
     del actor
-    gc.collect()  # the client keeps an actor in a cycle
+    gc.collect()  # the client's reference to an actor is in a cycle
     lasting.is_idle()
 
 
-def test_short_tasks_cost_no_message_each(lasting):
+def test_short_tasks_cause_few_messages(lasting):
     lasting.is_idle()
     before = len(lasting.systemd.lines)
     lasting.client.gather(lasting.client.map(str, range(2000), pure=False))
     assert len(lasting.systemd.lines) - before < 100
 
 
-def test_worker_ttl_is_the_schedulers(lasting):
-    """Also where it is set for the scheduler alone: the worker's own configuration says 5 minutes."""
+def test_worker_ttl_comes_from_the_scheduler(lasting):
+    """The worker's own configuration has the default of 5 minutes."""
     assert lasting.submit(hold, 0).result(20)
     lasting.is_idle()
     assert set(lasting.systemd.limits[2:]) == {60 + WATCHDOG, WATCHDOG}
 
 
-def test_worker_ttl_of_a_stock_scheduler_is_the_workers_own(stock):
+def test_worker_ttl_comes_from_the_worker_with_a_stock_scheduler(stock):
     with watched(stock.scheduler, "w3", {"scheduler.worker-ttl": "40s"}) as running:
         assert running.submit(str, 0).result(20)
         assert running.systemd.limits[1] == 40 + WATCHDOG
 
 
-def test_without_worker_ttl_a_task_may_take_for_ever(tmp_path):
+def test_watchdog_is_off_during_tasks_without_worker_ttl(tmp_path):
     settings = {"scheduler.worker-ttl": None}
     with scheduler(tmp_path, runtime=True, settings=settings, **IMPORTS) as started, watched(started, "w1") as running:
         assert running.submit(hold, LONG).result(20) == running.process.pid
-        assert 0 in running.systemd.limits  # this switches the watchdog off
+        assert 0 in running.systemd.limits  # 0 disables the watchdog
         running.is_idle()
 
 
@@ -230,7 +230,7 @@ def hang(watched):
 
 
 def block(watched):
-    """A function that a client has run out of band must not block the loop."""
+    """Block the event loop with ``Client.run``."""
     with contextlib.suppress(TimeoutError):
         watched.client.sync(watched.client._run, time.sleep, 60, workers=[address_of(watched)], callback_timeout=0.1)
 
@@ -240,11 +240,11 @@ def address_of(watched):
     return next(address for address, told in workers.items() if told["name"] == watched.name)
 
 
-#: What is done to a worker, and the least and the most seconds until systemd ends it, and what makes it do so.
+#: By case: the task, the action on the worker, the minimum and maximum seconds until it is aborted, and the reason.
 HANGING = {
     "stopped while idle": (None, stop, 0, WATCHDOG, "silence"),
     "stopped while a task runs": (time.sleep, stop, TTL - WATCHDOG, TTL + WATCHDOG, "silence"),
-    "holds the lock for longer than Dask waits": (hold, None, TTL, TTL + WATCHDOG, "silence"),
+    "holds the GIL for longer than worker-ttl": (hold, None, TTL, TTL + WATCHDOG, "silence"),
     "hangs while idle": (None, hang, 0, WATCHDOG, None),
     "hangs while a task runs": (time.sleep, hang, 0, WATCHDOG, "trigger"),
     "blocked by a client": (None, block, 0, WATCHDOG, None),
@@ -253,7 +253,7 @@ HANGING = {
 
 @pytest.fixture(scope="module")
 def hanging(tmp_path_factory):
-    """Workers that all hang at the same time, each in its way; when they began to, and when they were ended"""
+    """Run all cases at once; return the start and end time and the reason of each."""
     times = {}
     with contextlib.ExitStack() as stack:
         settings = {"scheduler.worker-ttl": f"{TTL}s"}
@@ -280,15 +280,15 @@ def hanging(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", HANGING)
-def test_worker_that_hangs_is_ended(hanging, name):
+def test_hanging_worker_is_aborted(hanging, name):
     _, _, least, most, why = HANGING[name]
     times, ended_by = hanging[name]
     begun, ended = times
-    assert least < ended - begun < most + WATCHDOG  # machines that run tests are slow at times
+    assert least < ended - begun < most + WATCHDOG  # leaves time for a slow machine
     assert ended_by == why or (why is None and ended_by)
 
 
-def test_worker_that_hangs_ends_itself_where_systemd_is_too_old_to_be_asked(lasting, monkeypatch):
+def test_hanging_worker_aborts_itself_with_an_old_systemd(lasting, monkeypatch):
     monkeypatch.setattr(Systemd, "abort", lambda self, pid, why: None)
     with watched(lasting.scheduler, "w2") as running:
         running.submit(time.sleep, 60)
@@ -296,8 +296,8 @@ def test_worker_that_hangs_ends_itself_where_systemd_is_too_old_to_be_asked(last
         assert running.process.wait(2 * WATCHDOG + 8) == -signal.SIGABRT
 
 
-def test_drain_waits_for_a_task_that_holds_the_lock(lasting):
-    directory = Path(tempfile.mkdtemp())  # the path of a Unix socket must be short
+def test_drain_waits_for_a_task_that_holds_the_gil(lasting):
+    directory = Path(tempfile.mkdtemp())  # tmp_path is too long for a Unix socket
     try:
         with watched(lasting.scheduler, "w2", RUNTIME_DIRECTORY=str(directory)) as running:
             future = running.submit(hold, LONG)

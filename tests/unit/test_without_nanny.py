@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Workers without a nanny, which something else starts again, and with: what a user's Dask client can do to them."""
+"""Restarts and plugins from a user's client, for workers without a nanny that a supervisor starts again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SETTINGS = {"worker.preload": ["daskops_runtime.worker"]}
 
 @contextlib.contextmanager
 def supervised(scheduler, name):
-    """A worker that is started again whenever it ends, as systemd does."""
+    """Run a worker and start it again whenever it exits, as systemd does."""
     command = [sys.executable, "-m", "distributed.cli.dask_worker", scheduler.address, "--name", name, "--no-nanny"]
     command += ["--nthreads", "1", "--memory-limit", "1GiB", "--host", "127.0.0.1", "--no-dashboard"]
     process = subprocess.Popen(
@@ -47,7 +47,7 @@ def started(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(started):
-    """A client of two workers without nannies, `w1` and `w2`"""
+    """Return a client of two workers without nannies, `w1` and `w2`."""
     with supervised(started, "w1"), supervised(started, "w2"), started.client() as client:
         client.wait_for_workers(2, timeout=30)
         yield client
@@ -61,7 +61,7 @@ def pids(client):
 
 @pytest.mark.parametrize("busy", [False, True])
 def test_restart_workers(client, busy):
-    """As with a nanny, nothing is waited for that a worker does."""
+    """As with a nanny, a restart does not wait for running tasks."""
     before = pids(client)
     future = client.submit(time.sleep, 100, workers=["w1"], pure=False) if busy else None
     if busy:
@@ -82,10 +82,10 @@ def test_restart_workers_by_address(client):
     assert not set(before.values()) & set(pids(client).values())
 
 
-def test_restart_workers_says_when_one_does_not_come_back(started, client):
+def test_restart_workers_reports_a_worker_that_does_not_return(started, client):
     variables = {"DASKOPS_RELEASE": "shared.w3"}
     for options, outcome in (({}, TimeoutError), ({"raise_for_error": False}, {"w3": "timed out"})):
-        with worker(started, "w3", runtime=True, **variables):  # nothing starts this one again
+        with worker(started, "w3", runtime=True, **variables):  # this worker has no supervisor
             client.wait_for_workers(3, timeout=30)
             if outcome is TimeoutError:
                 with pytest.raises(TimeoutError, match="w3|not returned"):
@@ -94,7 +94,7 @@ def test_restart_workers_says_when_one_does_not_come_back(started, client):
                 assert client.restart_workers(["w3"], timeout=2, **options) == outcome
 
 
-def test_restart_workers_that_nobody_starts_again_is_refused_as_by_dask(started, client):
+def test_restart_workers_without_the_runtime_is_rejected_as_by_dask(started, client):
     with worker(started, "somebodys"):
         client.wait_for_workers(3, timeout=30)
         with pytest.raises(ValueError, match="nanny"):
@@ -110,7 +110,7 @@ def test_restart(client):
 
 
 def greeting():
-    """A plugin whose class the services need not import"""
+    """Return a nanny plugin of a local class, which is pickled by value."""
 
     class Greeting(NannyPlugin):
         def setup(self, nanny):
@@ -119,24 +119,24 @@ def greeting():
     return Greeting()
 
 
-def test_plugin_that_needs_a_nanny_is_refused(client, tmp_path):
+def test_nanny_plugin_is_rejected_without_nannies(client, tmp_path):
     (tmp_path / "module.py").touch()
     for plugin in (greeting(), Environ({"GREETING": "hello"}), UploadDirectory(str(tmp_path))):
         with pytest.raises(RuntimeError, match=r"no worker of this cluster has one.*dask_worker_nanny"):
             client.register_plugin(plugin)
-        with pytest.raises(ValueError, match="does not exist"):  # nothing is left of it
+        with pytest.raises(ValueError, match="does not exist"):  # the plugin is not registered
             client.unregister_worker_plugin(plugin.name if hasattr(plugin, "name") else "Environ", nanny=True)
 
 
 @pytest.mark.parametrize(
     "plugin", [PipInstall(["scikit-learn"]), PipInstall(["a"], restart_workers=True), CondaInstall(["a"])]
 )
-def test_plugin_that_installs_packages_is_refused(client, plugin):
+def test_plugin_that_installs_packages_is_rejected(client, plugin):
     with pytest.raises(RuntimeError, match=r"read-only.*dask_environment_lock"):
         client.register_plugin(plugin, name="anything")
 
 
-def test_plugin_of_older_clients_that_installs_packages_is_refused(client):
+def test_older_plugin_that_installs_packages_is_rejected(client):
     with pytest.raises(RuntimeError, match="dask_environment_lock"):
         client.register_plugin(WorkerPlugin(), name="pip-install-0123")
 
@@ -146,7 +146,7 @@ def test_other_plugins_still_work(client):
     client.unregister_worker_plugin("mine")
 
 
-def test_plugin_that_needs_a_nanny_where_some_have_one(started, client):
+def test_nanny_plugin_warns_about_workers_without_a_nanny(started, client):
     nannied = worker(started, "nannied", nanny=True, runtime=True, DASKOPS_RELEASE="shared.n")
     with warnings.catch_warnings(record=True) as caught, nannied:
         warnings.simplefilter("always")
@@ -159,7 +159,7 @@ def test_plugin_that_needs_a_nanny_where_some_have_one(started, client):
     wait_until(lambda: len(workers_of(client)) == 2)
 
 
-def test_plugin_that_needs_a_nanny_where_no_worker_is_yet(tmp_path):
+def test_nanny_plugin_warns_when_a_worker_without_a_nanny_joins(tmp_path):
     with scheduler(tmp_path, runtime=True) as started, started.client() as client:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Real, tiny wheels, and the Python of a host that they are for."""
+"""Build tiny wheels and describe the Python of a host."""
 
 import hashlib
 import importlib.metadata
@@ -18,14 +18,14 @@ PYTHON = {
 
 
 def python(version):
-    """`PYTHON` in another version."""
+    """Return `PYTHON` with another version."""
     return {**PYTHON, "version": version}
 
 
 def build_wheel(
     directory, name, version="1.0", requires=(), requires_python=None, tag="py3-none-any", source=None, more=None
 ):
-    """Write a wheel that pip takes for one; return its path."""
+    """Write a valid wheel and return its path."""
     info = f"{name}-{version}.dist-info"
     metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}"]
     metadata += [f"Requires-Python: {requires_python}"] if requires_python else []
@@ -42,7 +42,7 @@ def build_wheel(
 
 
 def repack(directory, name):
-    """Write the wheel of a package that is installed here; return its path."""
+    """Write a wheel of a package that is installed here, and return its path."""
     distribution = importlib.metadata.distribution(name)
     stem = f"{name.replace('.', '_')}-{distribution.version}"
     path = directory / f"{stem}-py3-none-any.whl"
@@ -55,7 +55,7 @@ def repack(directory, name):
 
 
 def lock_line(wheel, marker=""):
-    """The line of a lock that stands for a wheel."""
+    """Return the line of a lock for a wheel."""
     name, version, *dummy = wheel.name.split("-")
     sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
     return f"{name}=={version}{' ; ' + marker if marker else ''} \\\n    --hash=sha256:{sha256}\n"
