@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Do something with the rights of another user of the host."""
+"""Call functions with the rights of another user of the host."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ import select
 import signal
 import stat
 import time
+from collections.abc import Callable
+from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.directories import become
 
 #: Bytes that a function may return as JSON.
 LIMIT = 16 * 1024**2
 
-#: A user who owns nothing, and has the rights that everybody has.
+#: Number of the user and group ``nobody``, which own no files.
 NOBODY = 65534
 
 
-def act_as(user):
-    """Give up root's rights for good and act as a user, or as nobody where there is no such user yet.
+def act_as(user: str | int) -> None:
+    """Give up root's rights for good and act as a user, or as ``nobody`` if the user does not exist yet.
 
     Parameters
     ----------
@@ -40,26 +42,26 @@ def act_as(user):
         os.setuid(user if isinstance(user, int) else NOBODY)
 
 
-def as_user(user, function, timeout=10.0):
-    """What a function returns in a child process that has the rights of a user.
+def as_user(user: str | int, function: Callable[[], Any], timeout: float = 10.0) -> Any:
+    """Return what a function returns in a child process that has the rights of a user.
 
     Parameters
     ----------
     user : str or int
         Name or number of the user.
     function : callable
-        Takes nothing and returns what JSON can hold.
+        Takes no arguments. Its result must be serialisable as JSON.
     timeout : float
-        Seconds that it may take.
+        Seconds that the function may take.
 
     Raises
     ------
     OSError
-        If the function raises one.
+        If the function raises an OSError.
     TimeoutError
-        If it takes too long.
+        If the function takes longer than ``timeout``.
     ValueError
-        If it raises one, or its answer is longer than `LIMIT`.
+        If the function raises a ValueError, or its result is longer than `LIMIT`.
     """
     reading, writing = os.pipe()
     child = os.fork()
@@ -78,7 +80,8 @@ def as_user(user, function, timeout=10.0):
         finally:
             os._exit(0)
     os.close(writing)
-    parts, size, deadline = [], 0, time.monotonic() + timeout
+    parts: list[bytes] = []
+    size, deadline = 0, time.monotonic() + timeout
     try:
         while parts[-1:] != [b""]:
             if not select.select([reading], [], [], max(0.0, deadline - time.monotonic()))[0]:
@@ -101,13 +104,13 @@ def as_user(user, function, timeout=10.0):
     return answer["returned"]
 
 
-def changeable(user, path):
-    """The first directory or file on the way to a path that a user could replace or write to.
+def changeable(user: str, path: str) -> str:
+    """Return the first directory or file on the way to a path that a user could replace or write to.
 
     Parameters
     ----------
     user : str
-        Name of the user; one that does not exist yet has the rights of nobody.
+        Name of the user. A user that does not exist yet counts as ``nobody``.
     path : str
         An absolute path, existing or not.
 
@@ -117,16 +120,16 @@ def changeable(user, path):
         Its path; empty if there is none.
     """
 
-    def look():
+    def look() -> str:
         for way in (os.path.abspath(path), os.path.realpath(path)):
             parts = way.split("/")
             for number in range(1, len(parts) + 1):
                 here = "/".join(parts[:number]) or "/"
                 try:
                     about = os.stat(here)
-                except OSError:  # not there, or out of this user's reach
+                except OSError:  # the path does not exist, or this user cannot reach it
                     break
-                # In a directory like /tmp, users can replace nothing but what is their own.
+                # In a directory with the sticky bit, such as /tmp, users can only replace their own files.
                 sticky = about.st_mode & stat.S_ISVTX and os.path.lexists("/".join(parts[: number + 1]))
                 if about.st_uid == os.geteuid() or (os.access(here, os.W_OK) and not (sticky and number < len(parts))):
                     return here

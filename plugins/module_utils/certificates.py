@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The certificates on a host, and those that its services have loaded."""
+"""The certificates that are installed on a host, and the certificates that its services have loaded."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import os
 import pwd
 import re
 import ssl
+from collections.abc import Mapping
+from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.units import kind_of
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import read_text
@@ -20,23 +22,23 @@ LIMIT = 4 * 1024**2
 CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
-def fingerprints(bundle):
-    """SHA-256 of each certificate in a text, such as that of ``ca.pem``."""
+def fingerprints(bundle: str) -> list[str]:
+    """Return the SHA-256 of each certificate in a PEM text, such as the content of ``ca.pem``."""
     return [hashlib.sha256(ssl.PEM_cert_to_DER_cert(block)).hexdigest() for block in CERTIFICATE.findall(bundle)]
 
 
-def digest(*texts):
-    """What a service that has loaded these texts says of them; ``daskops_runtime.certificates`` counts the same."""
+def digest(*texts: str) -> str:
+    """Return the digest that a service reports for these texts; `daskops_runtime.certificates` computes the same one."""
     return hashlib.sha256("".join(texts).encode()).hexdigest()[:12]
 
 
-def installed_files(directory):
-    """Digest, mode and owner of each file in a directory of certificates, by name."""
+def installed_files(directory: str) -> dict[str, list[Any]]:
+    """Return digest, mode and owner of each file in a directory of certificates, by name."""
     files = {}
     for name in os.listdir(directory) if os.path.isdir(directory) else []:
         path = os.path.join(directory, name)
         about = os.stat(path)
-        try:  # the services' user owns keys, and could write anything to them
+        try:  # the services' user owns these files and could write anything into them
             content = digest(read_text(path, LIMIT))
         except (OSError, ValueError):
             content = ""
@@ -44,37 +46,38 @@ def installed_files(directory):
     return files
 
 
-def owner(uid):
-    """The name of a user, or the number of one that is gone."""
+def owner(uid: int) -> str:
+    """Return the name of a user; the number if the user no longer exists."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
 
 
-def wanted_files(authorities, certificates, user):
-    """What `installed_files` tells once ``authorities`` and ``certificates``, texts by kind, are installed."""
+def wanted_files(authorities: str, certificates: Mapping[str, str], user: str) -> dict[str, list[Any]]:
+    """Return what `installed_files` returns once ``authorities`` and ``certificates`` (text by kind) are installed."""
     files = {f"{kind}.pem": [digest(content), 0o400, user] for kind, content in certificates.items()}
     return {"ca.pem": [digest(authorities), 0o644, "root"], **files}
 
 
-def stale_services(loaded, authorities, certificates):
-    """The services that have other certificates than these, as `loaded_certificates` tells, and what they are to have.
+def stale_services(loaded: Mapping[str, str], authorities: str, certificates: Mapping[str, str]) -> dict[str, str]:
+    """Return the services that must reload, with the digest of the certificates that they should load.
 
-    One of a kind that the host is no longer to have is stopped later, and left out.
+    ``loaded`` is what `loaded_certificates` returned, ``certificates`` has a text by kind. Services of another kind are left
+    out: the run stops them later.
     """
     current = {kind: digest(authorities, content) for kind, content in certificates.items()}
     wanted = {unit: current[kind_of(unit)] for unit in loaded if kind_of(unit) in current}
     return {unit: wanted[unit] for unit in wanted if loaded[unit] != wanted[unit]}
 
 
-def loaded_certificates(states):
-    """What the services that run have loaded, of those that have certificates and say so in their status.
+def loaded_certificates(states: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return the digest of the certificates that each active service has loaded, if its status reports one.
 
     Parameters
     ----------
     states : dict of dict
-        What `shown_services` tells.
+        What `shown_services` returned.
 
     Returns
     -------

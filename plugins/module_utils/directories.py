@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Create and remove directories of an unprivileged user as root, without acting on anything that this user can replace.
 
-Root goes down a path step by step, from the root directory and by file descriptors, for as long as only root can change the
-directory that it is in. From the first directory that somebody else can write to, the rest is done as the unprivileged user:
-whatever a symbolic link there leads to, that user could have done the same.
+Root goes down a path step by step, from the root directory and by file descriptors, as long as only root can change the
+current directory. From the first directory that another user can write to, the unprivileged user does the rest: wherever a
+symbolic link there leads, that user could have followed it as well.
 
 A worker's unit runs this file as a program, so it imports nothing but the standard library:
 ``directories.py USER DIRECTORY`` creates the directory where it is missing.
@@ -26,8 +26,8 @@ import sys
 LINKS = 40
 
 
-def become(user):
-    """Give up root's rights for good and act as a user from now on. The same user does not change."""
+def become(user: str) -> None:
+    """Give up root's rights for good and act as a user. Does nothing if the process does not run as root."""
     if os.geteuid() == 0:
         account = pwd.getpwnam(user)
         os.setgroups(os.getgrouplist(account.pw_name, account.pw_gid))
@@ -35,12 +35,12 @@ def become(user):
         os.setuid(account.pw_uid)
 
 
-def belongs_to_root(about):
-    """Whether only root can change a directory. An access control list shows in the group's bits."""
+def belongs_to_root(about: os.stat_result) -> bool:
+    """Return whether only root can change a directory. The group bits include what an access control list grants."""
     return about.st_uid == 0 and not about.st_mode & 0o022
 
 
-def descend(path):
+def descend(path: str) -> tuple[int, list[str]]:
     """Go down a path as far as only root can change it.
 
     Parameters
@@ -51,8 +51,9 @@ def descend(path):
     Returns
     -------
     tuple of (int, list of str)
-        A file descriptor of the last directory reached, for the caller to close, and the names that remain. No name remains
-        if the path is a directory. Otherwise the first one does not exist, or the directory is not root's alone.
+        A file descriptor of the last directory reached, which the caller closes, and the names that remain. No name remains
+        if the path is a directory that only root can change the way to. Otherwise the first name does not exist, or other
+        users can change the directory.
 
     Raises
     ------
@@ -92,15 +93,15 @@ def descend(path):
     return here, names
 
 
-def make(path, user):
-    """Create a directory of a user, and those above it, where it is missing. One that exists is left as it is.
+def make(path: str, user: str) -> None:
+    """Create a directory of a user and its parents if they are missing. An existing directory is not modified.
 
-    The process has the user's rights afterwards, if it needed them.
+    Afterwards the process has the user's rights if it needed them.
 
     Raises
     ------
     OSError
-        If that is not possible.
+        If the directory cannot be created.
     """
     os.umask(0o022)
     here, names = descend(path)
@@ -115,7 +116,7 @@ def make(path, user):
     elif names:
         account = pwd.getpwnam(user)
         for number, name in enumerate(names, 1):
-            with contextlib.suppress(FileExistsError):  # another worker's start has been faster
+            with contextlib.suppress(FileExistsError):  # another worker starts at the same time
                 os.mkdir(name, 0o755 if number < len(names) else 0o700, dir_fd=here)
             above, here = here, os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY, dir_fd=here)
             os.close(above)
@@ -123,17 +124,17 @@ def make(path, user):
     os.close(here)
 
 
-def remove(path, user, content):
-    """Remove what a user's processes have left in a directory, and the directory itself if nothing else is in it.
+def remove(path: str, user: str, content: str) -> None:
+    """Remove what a user's processes left in a directory, and the directory itself if it is then empty.
 
     Parameters
     ----------
     path : str
         The directory.
     user : str
-        The user. What only root may remove stays.
+        The user. Files that only root may remove stay.
     content : str
-        Name of what is removed from it.
+        Name of the file or directory that is removed from ``path``.
     """
     child = os.fork()
     if not child:
@@ -144,18 +145,19 @@ def remove(path, user, content):
                 os.rmdir(path)
         finally:
             os._exit(0)
-    # A process of the user's may stop it, and it would never end.
+    # Another process of the user can stop the child, which would then never end.
     while os.WIFSTOPPED(os.waitpid(child, os.WUNTRACED)[1]):
         os.kill(child, signal.SIGKILL)
     above, name = os.path.split(path.rstrip("/"))
     here, names = descend(above)
     if not names and belongs_to_root(os.fstat(here)):
-        with contextlib.suppress(OSError):  # it is gone, not empty, a mount point or a link
+        with contextlib.suppress(OSError):  # it no longer exists, is not empty, or is a mount point or a link
             os.rmdir(name, dir_fd=here)
     os.close(here)
 
 
-def main():
+def main() -> None:
+    """Create the directory that the command line names."""
     user, path = sys.argv[1:]
     try:
         make(path, user)

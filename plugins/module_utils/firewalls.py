@@ -1,23 +1,24 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Firewalls of a host that the collection does not manage."""
+"""Find firewalls of a host that the collection does not manage."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 UFW, UFW_DEFAULTS = "/etc/ufw/ufw.conf", "/etc/default/ufw"
 
-#: There where iptables has tables that nftables does not show.
+#: These files exist if iptables has tables that ``nft`` does not show.
 LEGACY_TABLES = ("/proc/net/ip_tables_names", "/proc/net/ip6_tables_names")
 
-#: A rule of nftables for all packets, as those at the end of a list that lets others through.
+#: An nftables rule that drops or rejects every packet, as the last rule of a chain of accepted packets.
 CLOSES = re.compile(r"(counter( packets \d+ bytes \d+)? )?(drop|reject( with .*)?)")
 
 
-def closing_chains(ruleset):
-    """The base chains for incoming packets that drop what no rule accepts, other than the collection's own.
+def closing_chains(ruleset: str) -> list[str]:
+    """Return the base chains for incoming packets that drop what no rule accepts, without the collection's own.
 
     Parameters
     ----------
@@ -41,12 +42,13 @@ def closing_chains(ruleset):
     return found
 
 
-def closing_policy(rules):
-    """Whether ``iptables -S INPUT`` drops or rejects what no rule accepts."""
+def closing_policy(rules: str) -> bool:
+    """Return whether ``rules``, the output of ``iptables -S INPUT``, drop or reject what no rule accepts."""
     return bool(re.search(r"^-P INPUT DROP|^-A INPUT -j (DROP|REJECT)", rules, re.MULTILINE))
 
 
-def read(path):
+def read(path: str) -> str:
+    """Return the text of a file; empty if it cannot be read."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
@@ -54,27 +56,28 @@ def read(path):
         return ""
 
 
-def setting(name, text):
-    """The value of a shell variable in a file of settings, in lower case; empty if it is not set."""
+def setting(name: str, text: str) -> str:
+    """Return the value of a shell variable in a file of settings, in lower case; empty if it is not set."""
     found = re.search(rf"^{name}=[\"']?(\w+)", text, re.MULTILINE)
     return found.group(1).lower() if found else ""
 
 
-def foreign_firewalls(run, find):
-    """The firewalls that filter incoming connections on this host, as people call them.
+def foreign_firewalls(run: Callable[[list[str]], tuple[int, str, str]], find: Callable[[str], str | None]) -> list[str]:
+    """Return the names of the firewalls that filter incoming connections on this host.
 
     Parameters
     ----------
     run : callable
-        Takes a command as a list; returns its status, output and errors, as ``AnsibleModule.run_command`` does.
+        Takes a command as a list; returns its exit status, output and errors, as ``AnsibleModule.run_command`` does.
     find : callable
-        Takes the name of a program, and returns its path; None if there is none.
+        Takes the name of a program; returns its path, or None if the program is not installed.
     """
     if setting("ENABLED", read(UFW)) == "yes" and setting("DEFAULT_INPUT_POLICY", read(UFW_DEFAULTS)) != "accept":
         return ["ufw"]
     if find("firewall-cmd") and run(["systemctl", "is-active", "--quiet", "firewalld.service"])[0] == 0:
         return ["firewalld"]
-    found = closing_chains(run([find("nft"), "--terse", "list", "ruleset"])[1]) if find("nft") else []
+    nft = find("nft")
+    found = closing_chains(run([nft, "--terse", "list", "ruleset"])[1]) if nft else []
     if not found and any("filter" in read(path).split() for path in LEGACY_TABLES):
         program = find("iptables-legacy") or find("iptables")
         if program and closing_policy(run([program, "-S", "INPUT"])[1]):
@@ -82,15 +85,15 @@ def foreign_firewalls(run, find):
     return found
 
 
-def unmanaged(hosts):
-    """Sentences about firewalls that the collection does not manage: by host, those of other programs.
+def unmanaged(hosts: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    """Yield a sentence for each firewall that the collection does not manage.
 
     Parameters
     ----------
     hosts : dict of list of str
-        What `foreign_firewalls` found, by host.
+        What `foreign_firewalls` returned, by host.
     """
-    by_name = {}
+    by_name: dict[str, list[str]] = {}
     for host, names in hosts.items():
         for name in names:
             by_name.setdefault(name, []).append(host)

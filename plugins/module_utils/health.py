@@ -7,20 +7,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 HEALTHY = "healthy"
 DEGRADED = "degraded"
 UNKNOWN = "unknown"
 UNHEALTHY = "unhealthy"
-VERDICTS = (HEALTHY, DEGRADED, UNKNOWN, UNHEALTHY)  # from good to bad
+VERDICTS = (HEALTHY, DEGRADED, UNKNOWN, UNHEALTHY)  # from best to worst
 
-#: The verdicts of a cluster that works. A gate says yes to these and no to all others.
+#: The verdicts of a cluster that works. A gate passes with these and fails with the others.
 WORKING = (HEALTHY, DEGRADED)
 
-#: What Dask calls the status of a worker that computes, takes no tasks, or leaves.
+#: Dask's names of the status of a worker that computes, takes no tasks, or leaves.
 RUNNING, PAUSED, RETIRING = ("running",), ("paused",), ("closing_gracefully", "closing")
 
-#: How many workers one sentence names; the lists that are returned beside it name all.
+#: Number of workers that one sentence names. The returned lists name all workers.
 NAMED = 20
 
 SEE_UNITS = "Look at the units on their hosts: systemctl status 'dask-worker*', journalctl -u 'dask-worker*'."
@@ -33,10 +35,10 @@ class Expected:
     Parameters
     ----------
     workers : dict, optional
-        Names of workers and the release that each should run, or None where that does not matter.
+        Expected release by name of worker; None for a worker whose release is not compared.
     complete : bool
-        Whether these are all workers there should be. If not, only these are judged, so that the gate of one batch
-        says nothing about the hosts whose turn has not come.
+        Whether ``workers`` lists all workers of the cluster. If not, only these are judged, so that the gate of one batch
+        ignores the hosts of later batches.
     count : int, optional
         The least number of workers.
     scheduler_release : str, optional
@@ -44,30 +46,30 @@ class Expected:
     silent_after : float
         Seconds without a heartbeat after which a worker counts as silent.
     certificate_warn_days : float
-        Days before a certificate expires from which on that counts.
+        Report a certificate that expires within this number of days.
     now : float, optional
         Seconds since the epoch.
     known_problems : list of str
-        What else is known to be wrong, in sentences.
+        Sentences about other problems of the cluster.
     scheduler_pending : bool
-        Whether the scheduler runs something older than its workers on purpose, because it has work.
+        Whether the scheduler runs an older release than its workers on purpose, because it has work.
     registered_only : bool
-        Whether it is enough that the scheduler serves and the workers are registered, in whatever state they are.
+        Whether to check only that the scheduler answers and the workers are registered, whatever their state is.
     """
 
     def __init__(
         self,
-        workers=None,
-        complete=True,
-        count=None,
-        scheduler_release=None,
-        silent_after=30.0,
-        scheduler_pending=False,
-        registered_only=False,
-        certificate_warn_days=30.0,
-        now=None,
-        known_problems=(),
-    ):
+        workers: Mapping[str, str | None] | None = None,
+        complete: bool = True,
+        count: int | None = None,
+        scheduler_release: str | None = None,
+        silent_after: float = 30.0,
+        scheduler_pending: bool = False,
+        registered_only: bool = False,
+        certificate_warn_days: float = 30.0,
+        now: float | None = None,
+        known_problems: Iterable[str] = (),
+    ) -> None:
         self.workers = dict(workers or {})
         self.complete = complete
         self.count = count
@@ -79,25 +81,27 @@ class Expected:
         self.now = time.time() if now is None else now
         self.known_problems = list(known_problems)
 
-    def concerns(self, worker):
+    def concerns(self, worker: Mapping[str, Any]) -> bool:
+        """Return whether a worker is judged."""
         if self.registered_only:
             return False
         return self.complete or not self.workers or worker["name"] in self.workers
 
 
 class Findings:
-    """Problems, and the verdict that follows from the worst of them."""
+    """The problems that were found, and the verdict of the worst one."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.verdict = HEALTHY
-        self.problems = []
+        self.problems: list[str] = []
 
-    def add(self, verdict, problem):
+    def add(self, verdict: str, problem: str) -> None:
+        """Add a problem; the verdict becomes at least this bad."""
         self.verdict = max(self.verdict, verdict, key=VERDICTS.index)
         self.problems.append(problem)
 
 
-def judge(report, expected):
+def judge(report: Mapping[str, Any], expected: Expected) -> dict[str, Any]:
     """Judge what a scheduler reports.
 
     Parameters
@@ -105,11 +109,12 @@ def judge(report, expected):
     report : dict
         As :meth:`SchedulerHTTP.report` returns it.
     expected : Expected
+        What the cluster should be.
 
     Returns
     -------
     dict
-        ``verdict``, ``problems`` and what they follow from.
+        ``verdict``, ``problems`` and the values that they are based on.
     """
     findings = Findings()
     workers = sorted(report["workers"] or [], key=lambda worker: worker["name"])
@@ -119,9 +124,9 @@ def judge(report, expected):
         "scheduler": report["scheduler"],
         "tasks": report["tasks"],
         "clients": report.get("clients") or [],
-        # Results that clients hold count as work: a scheduler that stops loses them like any other.
+        # Results that clients hold count as work: a restart of the scheduler loses them, too.
         "idle": report["known_tasks"] == 0,
-        # hundreds of workers with the same versions tell nothing; those that differ are in "versions"
+        # Leave the versions of each worker out: there can be hundreds of workers, and "versions" has the differences.
         "workers": [{key: worker[key] for key in worker if key != "versions"} for worker in workers],
         "workers_present": report["count"],
         "workers_expected": len(expected.workers) or expected.count,
@@ -151,8 +156,8 @@ def judge(report, expected):
     return dict(result, verdict=findings.verdict, problems=sorted(findings.problems))
 
 
-def unreachable(reason, expected):
-    """The judgement on a scheduler that does not answer, for this reason: whatever is expected is missing."""
+def unreachable(reason: str, expected: Expected) -> dict[str, Any]:
+    """Return the judgement on a scheduler that does not answer: all expected workers are missing."""
     nothing = {"detail": "none", "scheduler": {}, "count": 0, "workers": [], "tasks": {}, "states": None}
     nothing["known_tasks"] = None
     result = judge(nothing, expected)
@@ -161,7 +166,10 @@ def unreachable(reason, expected):
     return dict(result, verdict=UNHEALTHY, problems=[reason])
 
 
-def judge_presence(report, workers, expected, findings):
+def judge_presence(
+    report: Mapping[str, Any], workers: list[dict[str, Any]], expected: Expected, findings: Findings
+) -> dict[str, Any]:
+    """Find expected workers that are missing, and workers that are not expected."""
     count = report["count"]
     if expected.count is not None and count < expected.count:
         findings.add(UNHEALTHY, f"{workers_are(count)} registered instead of at least {expected.count}. {SEE_UNITS}")
@@ -193,8 +201,10 @@ def judge_presence(report, workers, expected, findings):
     return {"missing": missing, "unexpected": names_of(unexpected)}
 
 
-def judge_states(report, workers, expected, findings):
-    """Find the workers that are paused, leave or are silent, and those of which that is not known."""
+def judge_states(
+    report: Mapping[str, Any], workers: list[dict[str, Any]], expected: Expected, findings: Findings
+) -> dict[str, Any]:
+    """Find workers that are paused, retiring or silent, and workers whose state is unknown."""
     paused = [worker for worker in workers if worker.get("status") in PAUSED]
     retiring = [worker for worker in workers if worker.get("status") in RETIRING]
     other = [worker for worker in workers if worker.get("status") not in (None, *RUNNING, *PAUSED, *RETIRING)]
@@ -217,8 +227,10 @@ def judge_states(report, workers, expected, findings):
     return {"paused": names_of(paused), "retiring": names_of(retiring), "silent": names_of(silent)}
 
 
-def judge_untold_states(report, workers, expected, findings):
-    """Say what the scheduler does not tell of its workers: a worker that may be stopped is not a healthy one."""
+def judge_untold_states(
+    report: Mapping[str, Any], workers: list[dict[str, Any]], expected: Expected, findings: Findings
+) -> None:
+    """Report states that the scheduler does not tell: a worker of unknown state does not count as healthy."""
     if report["workers"] is None:
         if report["count"]:
             findings.add(
@@ -242,17 +254,17 @@ def judge_untold_states(report, workers, expected, findings):
     everyone = expected.complete or not expected.workers
     for state, amount in report["states"].items():
         if amount:
-            # Of an incomplete list it may be another worker, which is not to be judged.
+            # If only some workers are judged, the count may be of others.
             findings.add(
                 DEGRADED if everyone else UNKNOWN,
                 f"{workers_are(amount)} {state}; this scheduler does not tell which under load.",
             )
 
 
-def judge_versions(scheduler, workers, findings):
-    """Find the packages that differ: ``{package: {version: [who, ...]}}`` where the scheduler is one of those.
+def judge_versions(scheduler: Mapping[str, Any], workers: list[dict[str, Any]], findings: Findings) -> dict[str, Any]:
+    """Find packages whose versions differ: ``{package: {version: [name, ...]}}``, with ``scheduler`` among the names.
 
-    What the scheduler has not installed is compared among the workers: Dask needs no numpy on the scheduler.
+    A package that the scheduler lacks is compared among the workers only: Dask needs no numpy on the scheduler.
     """
     installed = {package: version for package, version in (scheduler.get("versions") or {}).items() if version}
     everyone = [("scheduler", installed)]
@@ -260,13 +272,13 @@ def judge_versions(scheduler, workers, findings):
     untold = [worker for worker in workers if not worker.get("versions")]
     if untold and any(packages for dummy, packages in everyone):
         findings.add(UNKNOWN, f"The versions of their packages are not known: {describe(untold)}. {SEE_UNITS}")
-    found = {}
+    found: dict[str, dict[str, list[str]]] = {}
     for who, packages in everyone:
         for package, version in packages.items():
             found.setdefault(package, {}).setdefault(version or "missing", []).append(who)
     differing = {package: versions for package, versions in sorted(found.items()) if len(versions) > 1}
     for package, versions in differing.items():
-        # Dask moves code as bytecode, which a Python of another minor version cannot read; a patch release can.
+        # Dask sends functions as bytecode, which Python reads if only the patch release differs, not the minor version.
         harmless = package == "python" and len({tuple(version.split(".")[:2]) for version in versions}) == 1
         listing = "; ".join(f"{version} on {join(who)}" for version, who in sorted(versions.items()))
         findings.add(
@@ -276,14 +288,18 @@ def judge_versions(scheduler, workers, findings):
     return differing
 
 
-def judge_releases(scheduler, workers, expected, findings):
+def judge_releases(
+    scheduler: Mapping[str, Any], workers: list[dict[str, Any]], expected: Expected, findings: Findings
+) -> dict[str, Any]:
+    """Find services that do not run the expected release."""
     actual = scheduler.get("release")
     if expected.scheduler_release and actual != expected.scheduler_release:
         findings.add(
             UNHEALTHY,
             f"The scheduler runs release {actual or 'unknown'} instead of {expected.scheduler_release}. Restart it.",
         )
-    groups, unasked = {}, set()
+    groups: dict[str, list[str]] = {}
+    unasked = set()
     for worker in workers:
         if worker.get("release"):
             prefix = worker["release"].split(".")[0]
@@ -313,15 +329,17 @@ def judge_releases(scheduler, workers, expected, findings):
     }
 
 
-def judge_certificates(scheduler, workers, expected, findings):
-    """Find the certificates that expire soon, of the scheduler and the workers that tell when theirs do."""
+def judge_certificates(
+    scheduler: Mapping[str, Any], workers: list[dict[str, Any]], expected: Expected, findings: Findings
+) -> dict[str, Any]:
+    """Find certificates of the scheduler and the workers that expire soon."""
     everyone = [dict(scheduler, name="scheduler"), *workers]
     days = {
         one["name"]: (one["certificate_expires"] - expected.now) / 86400
         for one in everyone
         if one.get("certificate_expires") is not None
     }
-    soon = sorted((name for name in days if days[name] < expected.certificate_warn_days), key=days.get)
+    soon = sorted((name for name in days if days[name] < expected.certificate_warn_days), key=lambda name: days[name])
     if soon:
         first = int(days[soon[0]])
         findings.add(
@@ -332,8 +350,10 @@ def judge_certificates(scheduler, workers, expected, findings):
     return {"certificate_days": int(min(days.values())) if days else None}
 
 
-def judge_configuration(scheduler, workers, findings):
-    """Find the services with settings that nobody asked for."""
+def judge_configuration(
+    scheduler: Mapping[str, Any], workers: list[dict[str, Any]], findings: Findings
+) -> dict[str, Any]:
+    """Find services with settings that differ from those of their release."""
     everyone = [dict(scheduler, name="scheduler"), *workers]
     drift = {one["name"]: one["drift"] for one in everyone if one.get("drift")}
     if drift:
@@ -346,8 +366,8 @@ def judge_configuration(scheduler, workers, findings):
     return {"drift": drift}
 
 
-def describe_pending(report, workers):
-    """Why the scheduler was not restarted: how much work it has, whose, and what it runs meanwhile."""
+def describe_pending(report: Mapping[str, Any], workers: list[dict[str, Any]]) -> str:
+    """Return why the scheduler was not restarted: how much work it has, for which clients, and what versions it runs."""
     known, tasks = report["known_tasks"], report["tasks"]
     if known is None:
         work = "How much work it has is not known."
@@ -370,8 +390,8 @@ def describe_pending(report, workers):
     return " ".join(sentences)
 
 
-def describe_client(client):
-    """``alice at tls://10.0.0.9:41000 (3 processing, 7 results of 2.0 GiB)``."""
+def describe_client(client: Mapping[str, Any]) -> str:
+    """Return a client as text: ``alice at tls://10.0.0.9:41000 (3 processing, 7 result(s) of 2.0 GiB)``."""
     who = client["name"] or "a client"
     where = f" at {client['address']}" if client["address"] else ""
     states = [f"{amount} {state}" for state, amount in sorted(client["tasks"].items()) if amount and state != "memory"]
@@ -382,31 +402,32 @@ def describe_client(client):
     return f"{who}{where} ({least}{', '.join(states)})"
 
 
-def describe_other_versions(scheduler, workers):
-    """A sentence with the packages of which the scheduler has another version than all workers, if there are any."""
+def describe_other_versions(scheduler: Mapping[str, Any], workers: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield a sentence with the packages of which the scheduler has another version than all workers, if there are any."""
     differing = []
     for package, version in sorted((scheduler.get("versions") or {}).items()):
-        others = {(worker.get("versions") or {}).get(package) for worker in workers} - {None}
+        others = {found for worker in workers if (found := (worker.get("versions") or {}).get(package))}
         if version and others and version not in others:
             differing.append(f"{package} {version} instead of {', '.join(sorted(others)[:3])}")
     if differing:
         yield f"Until then it runs other versions than the workers: {join(differing)}."
 
 
-def format_bytes(size):
-    """``2.0 GiB``."""
+def format_bytes(size: float) -> str:
+    """Return a size in bytes as text, such as ``2.0 GiB``."""
     units = ["bytes", "KiB", "MiB", "GiB", "TiB"]
     while size >= 1024 and len(units) > 1:
         size, units = size / 1024, units[1:]
     return f"{size:.0f} bytes" if units[0] == "bytes" else f"{size:.1f} {units[0]}"
 
 
-def names_of(workers):
+def names_of(workers: list[dict[str, Any]]) -> list[str]:
+    """Return the names of workers."""
     return [worker["name"] for worker in workers]
 
 
-def describe(workers, note=None):
-    """Names, with the hosts they are on and a note to each."""
+def describe(workers: list[dict[str, Any]], note: Callable[[dict[str, Any]], str] | None = None) -> str:
+    """Return the names of workers with their hosts, and a note on each."""
     listing = []
     for worker in workers:
         text = f"{worker['name']} on {worker['host']}" if worker.get("host") else worker["name"]
@@ -414,11 +435,12 @@ def describe(workers, note=None):
     return join(listing)
 
 
-def join(names):
-    """``a, b, c``, cut where nobody reads on."""
+def join(names: Sequence[str]) -> str:
+    """Return at most `NAMED` names as text: ``a, b, c and 4 more``."""
     more = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def workers_are(number):
+def workers_are(number: int) -> str:
+    """Return ``1 worker is`` or ``2 workers are``."""
     return "1 worker is" if number == 1 else f"{number} workers are"

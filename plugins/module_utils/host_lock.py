@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Locks on a host, so that two modules do not change the same things there at the same time.
+"""Locks on a host: two modules must not change the same things there at the same time.
 
-Anybody who may open a file, even for reading, may lock it with ``flock``. So the files lie in a directory that only root may
-enter, and waiting for a lock has a limit.
+A user who can open a file, even only for reading, can lock it with ``flock``. So the files are in a directory that only root
+can enter, and the wait for a lock has a limit.
 """
 
 from __future__ import annotations
@@ -14,31 +14,33 @@ import errno
 import fcntl
 import os
 import time
+from collections.abc import Iterator
 
-#: Directory of the locks. Only root can write to /run.
+#: Directory of the locks. Only root can write to ``/run``.
 DIRECTORY = "/run/daskops"
 
-#: Seconds to wait for a lock. A run that was cut off may still be draining workers.
+#: Seconds to wait for a lock. The module of an interrupted run may still be draining workers.
 TIMEOUT = 900.0
 
-_held = []
+# Descriptors of the locks that this process holds.
+_held: list[int] = []
 
 
 class HostLockError(Exception):
-    """A lock is not available; the message says who holds it and what to do."""
+    """A lock is not available; the message names the process that holds it and says what to do."""
 
 
-def take_lock(name, timeout=TIMEOUT, directory=DIRECTORY):
-    """Take a lock, which this process then holds until it ends.
+def take_lock(name: str, timeout: float = TIMEOUT, directory: str = DIRECTORY) -> None:
+    """Take a lock, which this process holds until it ends.
 
     Parameters
     ----------
     name : str
-        Name of what is locked, such as ``services``.
+        Name of the lock, such as ``services``.
     timeout : float
         Seconds to wait while another process holds it.
     directory : str
-        Directory of the locks; it is created with mode 0700 where it does not exist.
+        Directory of the locks. It is created with mode 0700 if it does not exist.
 
     Raises
     ------
@@ -84,7 +86,7 @@ def take_lock(name, timeout=TIMEOUT, directory=DIRECTORY):
 
 
 @contextlib.contextmanager
-def locked(name, timeout=TIMEOUT, directory=DIRECTORY):
+def locked(name: str, timeout: float = TIMEOUT, directory: str = DIRECTORY) -> Iterator[None]:
     """Hold a lock for a while. Parameters and errors are those of `take_lock`."""
     take_lock(name, timeout, directory)
     lock = _held[-1]

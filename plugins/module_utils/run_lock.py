@@ -14,10 +14,12 @@ import re
 import shlex
 import stat
 import time
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-#: The directory belongs to root alone: nobody else can read, hold or remove a lock. It is gone after a reboot.
+#: Only root can read, hold or remove a lock in this directory. A reboot removes it.
 DIRECTORY = "/run/daskops"
-#: Seconds to wait for another process that reads or writes the lock at this moment.
+#: Seconds to wait while another process reads or writes the lock.
 GUARD_TIMEOUT = 10
 #: Longest text that is taken from a lock file, in characters.
 LONGEST = 300
@@ -27,15 +29,15 @@ class LockError(Exception):
     """The lock cannot be read or written; the message says why and what to do."""
 
 
-def uptime():
-    """Seconds since the host booted, suspended time included. Changes of the clock do not affect it."""
-    # The same source as that of the shell command below: some containers have an uptime of their own there.
+def uptime() -> float:
+    """Return the seconds since the host booted, suspended time included. Changes of the clock do not affect it."""
+    # Read the same file as the shell command in `renew_command`: some containers have an uptime of their own there.
     with open("/proc/uptime", encoding="ascii") as file:
         return float(file.read().split()[0])
 
 
-def printable(value):
-    """A text from a file, for a message: bounded, and without control characters."""
+def printable(value: object) -> str:
+    """Return a value from a file as text for a message: at most `LONGEST` characters, without control characters."""
     return re.sub(r"[^\x20-\x7e\xa0-\u2027\u202f-\uffff]", "?", str(value))[:LONGEST]
 
 
@@ -50,10 +52,10 @@ class RunLock:
     run : str
         Name of the run: letters, digits, dots and hyphens.
     directory : str
-        Where the files are.
+        Directory of the files.
     """
 
-    def __init__(self, run, directory=DIRECTORY):
+    def __init__(self, run: str, directory: str = DIRECTORY) -> None:
         if not re.fullmatch(r"[A-Za-z0-9.-]{1,100}", run):
             raise ValueError(f"not a name of a run: {run!r}")
         self.run = run
@@ -61,20 +63,20 @@ class RunLock:
         self.path = os.path.join(directory, "holder.json")
         self.renewed = os.path.join(directory, f"{run}.renewed")
 
-    def acquire(self, holder, lease):
+    def acquire(self, holder: Mapping[str, str], lease: float) -> dict[str, Any] | None:
         """Take the lock if it is free, expired or held by this run.
 
         Parameters
         ----------
         holder : dict of str
-            Who runs what, for the messages of other runs: ``user``, ``controller``, ``command``.
+            ``user``, ``controller`` and ``command`` of this run, which other runs show in their messages.
         lease : float
-            Seconds after which a lock that was not renewed is expired.
+            Seconds after which a lock expires if it is not renewed.
 
         Returns
         -------
         dict or None
-            The run that holds the lock, with ``since`` and ``seconds``; None if this run has it now.
+            The run that holds the lock, with ``since`` and ``seconds``; None if this run now holds it.
 
         Raises
         ------
@@ -95,7 +97,7 @@ class RunLock:
         return None
 
     @contextlib.contextmanager
-    def guard(self):
+    def guard(self) -> Iterator[None]:
         """Keep other processes away from the files for a moment."""
         with contextlib.suppress(FileExistsError):
             os.mkdir(self.directory, 0o700)
@@ -121,14 +123,14 @@ class RunLock:
         finally:
             os.close(guard)
 
-    def read(self, lease):
-        """The other run that holds the lock; None if there is none, or if its lock is expired."""
+    def read(self, lease: float) -> dict[str, Any] | None:
+        """Return the other run that holds the lock; None if no other run does, or if its lock has expired."""
         try:
             with open(self.path, encoding="utf-8", errors="replace") as file:
                 about = json.loads(file.read(10000))
             run, taken = about["run"], float(about["uptime"])
         except (FileNotFoundError, ValueError, TypeError, KeyError):
-            return None  # no lock, or a file that was cut off
+            return None  # no lock, or an incomplete file
         if run == self.run:
             return None
         now = uptime()
@@ -137,8 +139,8 @@ class RunLock:
         told = {name: printable(about.get(name, "unknown")) for name in ("user", "controller", "command", "since")}
         return {**told, "seconds": max(0, int(now - taken))}
 
-    def write(self, holder):
-        """Make this run the holder, and forget the one before."""
+    def write(self, holder: Mapping[str, str]) -> None:
+        """Write this run as the holder, and remove the files of the previous holder."""
         taken = {"run": self.run, "uptime": uptime(), "since": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())}
         with contextlib.suppress(FileNotFoundError, ValueError, TypeError, KeyError):
             with open(self.path, encoding="utf-8", errors="replace") as file:
@@ -155,21 +157,21 @@ class RunLock:
             os.replace(path + ".new", path)
 
     @property
-    def renew_command(self):
-        """Shell command that renews the lock; exit status 3 if the lock is lost: taken over, or gone with a reboot."""
-        # The file of this run is there until another run takes the lock over, or the host reboots.
+    def renew_command(self) -> str:
+        """Shell command that renews the lock; exit status 3 if another run took the lock over, or the host rebooted."""
+        # The file of this run exists until another run takes the lock over, or the host reboots.
         renewed = shlex.quote(self.renewed)
         return f"test -f {renewed} || exit 3; read -r up rest </proc/uptime && echo $up >{renewed}"
 
     @property
-    def release_command(self):
-        """Shell command that releases the lock if this run still has it."""
+    def release_command(self) -> str:
+        """Shell command that releases the lock if this run still holds it."""
         renewed, path = shlex.quote(self.renewed), shlex.quote(self.path)
         return f"test -f {renewed} && rm -f {path} {renewed}; exit 0"
 
 
-def renewal(directory, run):
-    """Uptime in seconds at which a run renewed its lock last; minus infinity if it never did."""
+def renewal(directory: str, run: object) -> float:
+    """Return the uptime in seconds at which a run last renewed its lock; minus infinity if it never did."""
     if not isinstance(run, str) or not re.fullmatch(r"[A-Za-z0-9.-]{1,100}", run):
         return float("-inf")
     try:

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An environment's bill of materials, in the form of CycloneDX 1.6. Pure functions.
+"""The bill of materials of an environment, in the format CycloneDX 1.6. Pure functions.
 
-Hosts have no library for it, and the form is plain JSON.
+The format is plain JSON, so no library is needed on hosts.
 """
 
 from __future__ import annotations
@@ -11,45 +11,53 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
 from urllib.parse import quote
 
 
-def canonical(name):
-    """The name of a package as an index knows it."""
+def canonical(name: str) -> str:
+    """Return the normalized name of a package (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def known_hashes(requirements):
-    """SHA-256 of the installed wheel by package, from the text of the requirements that it was installed from.
+def known_hashes(requirements: str) -> dict[str, str]:
+    """Return the SHA-256 of the installed wheel by package, from the requirements that were installed.
 
-    Where several files are allowed, nobody knows afterwards which of them it was, and none is told.
+    A package with several allowed hashes is left out: the installed file could be any of them.
     """
     hashes = {}
     for line in requirements.splitlines():
         allowed = re.findall(r"--hash=sha256:([0-9a-f]{64})", line)
         if len(allowed) == 1:
-            hashes[canonical(re.match(r"[\w.-]+", line).group())] = allowed[0]
+            hashes[canonical(re.sub(r"[^\w.-].*", "", line))] = allowed[0]
     return hashes
 
 
-def bill_of_materials(description, licences, hashes, tools):
-    """What an environment is made of.
+def bill_of_materials(
+    description: Mapping[str, Any],
+    licences: Mapping[str, str],
+    hashes: Mapping[str, str],
+    tools: Iterable[tuple[str, str, str]],
+) -> dict[str, Any]:
+    """Return the bill of materials of an environment.
 
     Parameters
     ----------
     description : dict
         ``id``, ``lock``, ``python`` and ``packages``, as in ``environment.json``.
     licences : dict
-        SPDX expression by package, of those that declare one.
+        SPDX expression by package, for packages that declare one.
     hashes : dict
-        SHA-256 of the wheel by package, of those for which it is known.
+        SHA-256 of the wheel by package, for packages whose hash is known.
     tools : list of (str, str, str)
-        Name and version of what built the environment and checks configuration in it, and SHA-256 of its wheel.
+        Name, version and SHA-256 of the wheel of each tool that built the environment or validates configuration in it.
 
     Returns
     -------
     dict
-        The document. It has no time, and its serial number follows from its content: the same environment gives the same.
+        The document. It has no timestamp, and its serial number is derived from its content, so that the same environment
+        has the same document.
     """
     document = {
         "bomFormat": "CycloneDX",
@@ -86,7 +94,9 @@ def bill_of_materials(description, licences, hashes, tools):
     return {**document, "serialNumber": uuid.uuid5(uuid.NAMESPACE_URL, f"urn:daskops:{content}").urn}
 
 
-def _package(kind, name, version, sha256=None, licence=None):
+def _package(
+    kind: str, name: str, version: str, sha256: str | None = None, licence: str | None = None
+) -> dict[str, Any]:
     return {
         "type": kind,
         "name": name,

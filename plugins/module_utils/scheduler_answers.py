@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read what a Dask scheduler answers. Pure functions.
+"""Read the answers of a Dask scheduler. Pure functions.
 
-Most of an answer repeats what workers and clients told the scheduler, so nothing in it has a type that can be relied on.
-Every value that a reader returns was checked: a number is finite, a text is short and has no control characters. A value
-of another type becomes None, which means unknown. A document that is not of a scheduler raises :class:`Unreadable`.
+Most of an answer repeats what workers and clients sent to the scheduler, so no value has a guaranteed type. The readers
+check every value that they return: a number is finite, a text is short and has no control characters. A value of another
+type becomes None, which means unknown. A document that no scheduler writes raises :class:`Unreadable`.
 """
 
 from __future__ import annotations
@@ -15,33 +15,35 @@ import html
 import json
 import math
 import re
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 #: The version of summary.json that this file reads.
 SCHEMA = 1
 
-#: Characters of a text that are kept. A worker's name is its host's, which has 253 at most, and a number.
+#: Characters of a text that are kept. A worker's name is a host name of at most 253 characters and a number.
 LENGTH = 300
-#: Items of a list or dictionary inside a worker's entry that are kept.
+#: Items of a list or dictionary in a worker's entry that are kept.
 ITEMS = 200
 
-#: The page of workers: characters of a row that are looked at. A real row has about 1,200.
+#: Characters of a row of the page of workers that are read. A real row has about 1,200.
 ROW = 20000
 
 
 class Unreadable(ValueError):
-    """A document that is not what a scheduler answers; the message says what is wrong with it."""
+    """A document that no scheduler writes; the message says what is wrong with it."""
 
 
-def printable(value, length=LENGTH):
-    """``value`` as a text of one line without control characters, which are shown as escapes, and not too long."""
+def printable(value: object, length: int = LENGTH) -> str:
+    """Return ``value`` as one line of at most ``length`` characters; control characters become escape sequences."""
     value = str(value)
     more = "..." if len(value) > length else ""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value[:length]) + more
 
 
-def parse_json(text):
+def parse_json(text: str) -> Any:
     """Decode JSON whose numbers are numbers: NaN, infinity and numbers of more than 40 digits become None.
 
     Raises
@@ -50,10 +52,10 @@ def parse_json(text):
         If it is not JSON, or is nested too deeply.
     """
 
-    def whole(digits):
+    def whole(digits: str) -> int | None:
         return int(digits) if len(digits) <= 40 else None  # int() of many digits takes minutes before Python 3.11
 
-    def fraction(digits):
+    def fraction(digits: str) -> float | None:
         return number(float(digits))
 
     try:
@@ -62,8 +64,8 @@ def parse_json(text):
         raise Unreadable("it is not JSON") from None
 
 
-def number(value):
-    """``value`` if it is a finite number, else None."""
+def number(value: object) -> float | None:
+    """Return ``value`` if it is a finite number, else None."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
@@ -72,65 +74,65 @@ def number(value):
         return None
 
 
-def whole(value):
-    """``value`` as a whole number of at least 0, else None."""
+def whole(value: object) -> int | None:
+    """Return ``value`` as a whole number of at least 0, else None."""
     value = number(value)
     return int(value) if value is not None and value >= 0 else None
 
 
-def text(value):
-    """``value`` as a printable text if it is one, and not empty, else None."""
+def text(value: object) -> str | None:
+    """Return ``value`` as a printable text if it is a text that is not empty, else None."""
     return printable(value) if isinstance(value, str) and value else None
 
 
-def name(value):
-    """``value`` as a name, which Dask lets be a text or a number, else None."""
+def name(value: object) -> str | None:
+    """Return ``value`` as a name, which Dask allows to be a text or a number, else None."""
     return text(str(value)) if isinstance(value, (int, float)) and not isinstance(value, bool) else text(value)
 
 
-def numbers(value):
-    """The texts and finite numbers of a dictionary; empty if it is none."""
+def numbers(value: object) -> dict[str, float]:
+    """Return the items of a dictionary whose values are finite numbers; empty if ``value`` is no dictionary."""
     if not isinstance(value, dict):
         return {}
     found = {printable(key): number(item) for key, item in list(value.items())[:ITEMS]}
     return {key: item for key, item in found.items() if item is not None}
 
 
-def texts(value):
-    """The texts of a list; empty if it is none."""
+def texts(value: object) -> list[str]:
+    """Return the texts in a list; empty if ``value`` is no list."""
     return [printable(item) for item in value[:ITEMS] if isinstance(item, str)] if isinstance(value, list) else []
 
 
-def packages(value):
-    """Version by package, None for a package that is not installed. None if nothing is known."""
+def packages(value: object) -> dict[str, str | None] | None:
+    """Return the version by package, None for a package that is not installed; None if nothing is known."""
     if not isinstance(value, dict) or not value:
         return None
     return {printable(key): None if item is None else printable(item) for key, item in list(value.items())[:ITEMS]}
 
 
-def a_dict(value, what):
-    """``value``, which has to be a dictionary; raises :class:`Unreadable` otherwise."""
+def a_dict(value: object, what: str) -> dict[str, Any]:
+    """Return ``value`` if it is a dictionary, else raise :class:`Unreadable`."""
     if not isinstance(value, dict):
         raise Unreadable(f"{what} is not an object")
     return value
 
 
-def a_count(document, key):
-    """A whole number that a document has to have; raises :class:`Unreadable` otherwise."""
+def a_count(document: Mapping[str, Any], key: str) -> int:
+    """Return a required whole number of a document, else raise :class:`Unreadable`."""
     value = whole(document.get(key))
     if value is None:
         raise Unreadable(f"{key} is not a number")
     return value
 
 
-def an_age(value):
-    """Seconds since a heartbeat, never negative; None if unknown."""
+def an_age(value: object) -> float | None:
+    """Return the seconds since a heartbeat, at least 0; None if unknown."""
     value = number(value)
     return None if value is None else round(max(0.0, value), 3)
 
 
-def clean(value, depth=5):
-    """``value`` with texts that can be shown and finite numbers alone; what is nested deeper is left out."""
+def clean(value: object, depth: int = 5) -> Any:
+    """Return ``value`` with printable texts and finite numbers only; what is nested deeper than ``depth`` becomes None."""
     if isinstance(value, dict) and depth:
         return {printable(key): clean(item, depth - 1) for key, item in value.items()}
     if isinstance(value, list) and depth:
@@ -138,8 +140,8 @@ def clean(value, depth=5):
     return printable(value, 2000) if isinstance(value, str) else value if isinstance(value, bool) else number(value)
 
 
-def from_settings(document):
-    """Read what a service answers to the command ``configuration``."""
+def from_settings(document: object) -> dict[str, Any]:
+    """Read the answer of a service to the command ``configuration``."""
     document = a_dict(document, "the answer")
     settings = a_dict(document.get("settings"), "settings")
     for key, pair in settings.items():
@@ -148,8 +150,8 @@ def from_settings(document):
     return {"settings": clean(settings), "drift": texts(document.get("drift"))}
 
 
-def from_clients(document):
-    """Read what a scheduler answers to the command ``clients``: those that want tasks, and how many more there are."""
+def from_clients(document: object) -> tuple[list[dict[str, Any]], int]:
+    """Read the answer to the command ``clients``: the clients that want tasks, and the number of clients left out."""
     document = a_dict(document, "the answer")
     listed = document.get("clients")
     if not isinstance(listed, list):
@@ -173,8 +175,8 @@ def from_clients(document):
     return clients, a_count(document, "more")
 
 
-def from_summary(document):
-    """Read the document of this collection's runtime."""
+def from_summary(document: object) -> dict[str, Any]:
+    """Read ``summary.json``, the document of this collection's runtime."""
     document = a_dict(document, "the answer")
     if document.get("schema") != SCHEMA:
         raise Unreadable(f"schema {printable(document.get('schema'), 20)} instead of {SCHEMA}")
@@ -182,17 +184,18 @@ def from_summary(document):
     if not isinstance(versions, list) or not isinstance(listed, list):
         raise Unreadable("workers or versions is not a list")
 
-    def versions_of(item):
+    def versions_of(item: Mapping[str, Any]) -> dict[str, str | None] | None:
         index = item.get("versions")
-        known = isinstance(index, int) and not isinstance(index, bool) and 0 <= index < len(versions)
-        return packages(versions[index]) if known else None
+        if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < len(versions):
+            return packages(versions[index])
+        return None
 
     scheduler = a_dict(document.get("scheduler"), "scheduler")
     status = text(scheduler.get("status"))
     if status is None:
         raise Unreadable("the scheduler's status is not a text")
-    tasks = a_dict(scheduler.get("tasks"), "tasks")
-    tasks = {printable(state): a_count(tasks, state) for state in list(tasks)[:ITEMS]}
+    counted = a_dict(scheduler.get("tasks"), "tasks")
+    tasks = {printable(state): a_count(counted, state) for state in list(counted)[:ITEMS]}
     workers = []
     for worker in listed:
         worker = a_dict(worker, "a worker")
@@ -243,11 +246,11 @@ def from_summary(document):
     }
 
 
-def from_counts(document):
+def from_counts(document: object) -> dict[str, Any]:
     """Read ``json/counts.json``.
 
-    Only ``tasks`` counts every task once. ``waiting`` are those that wait for another task; those that wait for a worker are
-    ``unrunnable``, and those that the scheduler holds back (``queued``) have no count of their own.
+    Only ``tasks`` counts every task once. ``waiting`` counts tasks that wait for another task, ``unrunnable`` tasks that
+    wait for a worker. Tasks that the scheduler holds back (``queued``) have no count of their own.
     """
     document = a_dict(document, "the answer")
     states = {state: state for state in ("erred", "memory", "processing", "released", "waiting")}
@@ -263,8 +266,8 @@ def from_counts(document):
     }
 
 
-def from_identity(document, headers):
-    """Read ``json/identity.json``; the clock that ``last_seen`` was read from is the scheduler's, and so is ``Date``."""
+def from_identity(document: object, headers: Mapping[str, str]) -> dict[str, Any]:
+    """Read ``json/identity.json``. Both ``last_seen`` and the header ``Date`` are of the scheduler's clock."""
     document = a_dict(document, "the answer")
     listed = a_dict(document.get("workers"), "workers")
     if text(document.get("address")) is None or text(document.get("id")) is None:
@@ -284,7 +287,7 @@ def from_identity(document, headers):
                 "address": printable(address),
                 "host": text(worker.get("host")),
                 "status": text(worker.get("status")),
-                # told by workers that run this collection's runtime, even to a stock scheduler
+                # Workers with this collection's runtime send it to any scheduler.
                 "release": text(worker.get("daskops_release")),
                 "nthreads": whole(worker.get("nthreads")),
                 "resources": numbers(worker.get("resources")),
@@ -306,13 +309,13 @@ def from_identity(document, headers):
     }
 
 
-def from_workers_page(page):
-    """Read the table of ``info/main/workers.html``, whose columns are found by their headings.
+def from_workers_page(page: str) -> list[dict[str, Any]] | None:
+    """Read the table of ``info/main/workers.html``. The headings tell which column is which.
 
     Returns
     -------
     list of dict or None
-        The workers. None if the page has another form than those of distributed 2022.12 to 2026.8.
+        The workers. None if the page differs from those of distributed 2022.12 to 2026.8.
     """
     rows = [row[:ROW] for row in page.split("<tr")[1:]]
     if not rows:
@@ -337,7 +340,7 @@ def from_workers_page(page):
                 "address": printable(address),
                 "host": _host_of(address),
                 "nthreads": whole(_number_of(_cell(cells, columns, "cores")[1])),
-                # as Dask writes it for people where the page has no number to sort by, then it is unknown here
+                # None if the page has no number to sort by: then Dask only writes a rounded size.
                 "memory_limit": whole(_number_of(limit[0])) or None,
                 "memory": int(used.group(1)) if used else None,
                 "heartbeat_age": an_age(_age_of(*_cell(cells, columns, "last seen"))),
@@ -346,8 +349,8 @@ def from_workers_page(page):
     return workers
 
 
-def _cell(cells, columns, key):
-    """What the cell of a column says to sort by, and its text; both empty if there is no such column."""
+def _cell(cells: Sequence[str], columns: Mapping[str, int], key: str) -> tuple[str, str]:
+    """Return the sort value and the text of a column's cell; both empty if there is no such column."""
     if key not in columns:
         return "", ""
     cell = cells[columns[key]]
@@ -356,7 +359,8 @@ def _cell(cells, columns, key):
     return sort.group(1) if sort else "", html.unescape(shown.partition("</td>")[0].strip(" >\t\r\n"))
 
 
-def _number_of(words):
+def _number_of(words: str) -> float | None:
+    """Return the number in a text; None if it is none."""
     try:
         return number(float(words))
     except ValueError:
@@ -367,8 +371,8 @@ def _number_of(words):
 SECONDS = {"d": 86400, "hr": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6}
 
 
-def _age_of(sort, shown):
-    """Seconds of a cell; None if it cannot be read. Before distributed 2024.4 it only has ``3.21 s`` or ``12m 3s``."""
+def _age_of(sort: str, shown: str) -> float | None:
+    """Return the seconds in a cell; None if unreadable. Before distributed 2024.4 it only has ``3.21 s`` or ``12m 3s``."""
     if sort:
         return _number_of(sort)
     parts = re.findall(r"(-?\d+(?:\.\d+)?) ?(d|hr|ms|us|m|s)(?![a-z])", shown)
@@ -377,18 +381,19 @@ def _age_of(sort, shown):
     return sum(float(amount) * SECONDS[unit] for amount, unit in parts)
 
 
-def _host_of(address):
+def _host_of(address: str) -> str | None:
+    """Return the host of an address; None if it has none."""
     try:
         return text(urlsplit(address).hostname)
     except ValueError:
         return None
 
 
-#: The names of states in ``/metrics``, which distributed 2023.7 counts together.
+#: Name by state in ``/metrics``. Distributed 2023.7 counts paused and retiring workers together.
 STATES = {"paused": "paused", "retiring": "retiring", "paused_or_retiring": "paused or retiring"}
 
 
-def from_metrics(page):
+def from_metrics(page: str) -> dict[str, int] | None:
     """Count paused and retiring workers; None if the scheduler does not.
 
     Distributed 2022.12 does not count them, and no version has metrics without ``prometheus-client``.

@@ -2,19 +2,19 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The HTTP routes of a Dask scheduler as one client.
+"""A client of the HTTP routes of a Dask scheduler.
 
-Every failure is a :class:`SchedulerError` which says what was asked, what came back and what to do about it.
-:meth:`SchedulerHTTP.report` asks the best route that the scheduler has, so that it works against any scheduler:
+Every failure is a :class:`SchedulerError` that names the URL, says what the answer was, and what to do about it.
+:meth:`SchedulerHTTP.report` requests the most detailed route that the scheduler has, so it works with any scheduler:
 
 ``full``
-    ``daskops/summary.json``, which schedulers have that run this collection's runtime.
+    ``daskops/summary.json`` of schedulers that run this collection's runtime.
 ``identity``
-    ``json/identity.json`` of a stock scheduler. It tells no versions, and since 2023.7 answers 500 while tasks run.
+    ``json/identity.json`` of a stock scheduler. It has no versions, and since 2023.7 it answers 500 while tasks run.
 ``names``
-    The page ``info/main/workers.html``, which Dask renders under load too. It tells no worker's status.
+    The page ``info/main/workers.html``, which Dask renders under load as well. It has no status of workers.
 ``counts``
-    ``json/counts.json``, which only tells how many workers there are.
+    ``json/counts.json``, which only has the number of workers.
 """
 
 from __future__ import annotations
@@ -27,9 +27,12 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import (
+    BaseHandler,
     HTTPDefaultErrorHandler,
     HTTPErrorProcessor,
     HTTPHandler,
@@ -53,10 +56,10 @@ IDENTITY = "json/identity.json"
 COUNTS = "json/counts.json"
 WORKERS_PAGE = "info/main/workers.html"
 
-#: Bytes of an answer that are read. 3,000 workers take about 8 MB in the largest one, identity.json.
+#: Largest answer that is read, in bytes. The largest one, identity.json, has about 8 MB with 3,000 workers.
 MAX_BYTES = 16 * 2**20
 
-#: Seconds that a request may take beyond its time-out, so that the socket's own time-out says which step took so long.
+#: Seconds that a request may take beyond its time-out. The socket's own time-out comes first, and its error names the step.
 GRACE = 0.5
 
 CHECK_PORT = (
@@ -66,24 +69,24 @@ CHECK_PORT = (
 
 
 class SchedulerError(Exception):
-    """A question to the scheduler that failed.
+    """A request to the scheduler that failed.
 
     Parameters
     ----------
     url : str
-        What was asked.
+        The URL of the request.
     reason : str
         What happened, without a full stop.
     remedy : str
         What to do about it, without a full stop.
     status : int, optional
-        The HTTP status, where there was one.
+        The HTTP status, if there was an HTTP answer.
     lasting : bool
-        Whether the same question has the same answer until somebody changes something, so that waiting does not help.
+        Whether the same request fails until the configuration changes, so that waiting does not help.
     """
 
-    def __init__(self, url, reason, remedy, status=None, lasting=False):
-        # Parts of it come from the network, and the text goes to a terminal.
+    def __init__(self, url: str, reason: str, remedy: str, status: int | None = None, lasting: bool = False) -> None:
+        # Parts of the message come from the network, and it is shown on a terminal.
         super().__init__(printable(f"{url}: {reason}. {remedy}.", 2000))
         self.url = url
         self.reason = reason
@@ -92,8 +95,8 @@ class SchedulerError(Exception):
         self.lasting = lasting
 
 
-def normalize_url(url):
-    """The root of the scheduler's routes: without a slash at the end, nor the page that ``dashboard_link`` names."""
+def normalize_url(url: str) -> str:
+    """Return the root of the scheduler's routes: without a final slash and without the page ``/status``."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -104,11 +107,13 @@ def normalize_url(url):
     return urlunsplit((parts.scheme, parts.netloc, re.sub(r"(/status)?/*$", "", parts.path), "", ""))
 
 
-def explain(error, url, timeout):
-    """Turn whatever a request raised into a :class:`SchedulerError`."""
-    connecting = isinstance(error, URLError) and not isinstance(error, HTTPError)
-    if connecting and isinstance(error.reason, Exception):
-        error = error.reason
+def explain(error: Exception, url: str, timeout: float) -> SchedulerError:
+    """Return the :class:`SchedulerError` for an exception that a request raised."""
+    connecting = False
+    if isinstance(error, URLError) and not isinstance(error, HTTPError):
+        connecting = True
+        if isinstance(error.reason, Exception):
+            error = error.reason
     parts = urlsplit(url)
     status = None
     lasting = False
@@ -160,11 +165,11 @@ def explain(error, url, timeout):
         reason = "the connection was closed without an answer"
         hint = "If it speaks https, write https://. " if parts.scheme == "http" else ""
         remedy = f"{hint}{CHECK_PORT}"
-    elif isinstance(error, http.client.BadStatusLine) and "pickle-protocol" in error.line:
+    elif isinstance(error, http.client.BadStatusLine) and "pickle-protocol" in status_line(error):
         reason = "this port speaks Dask's own protocol, not HTTP"
         remedy = "Give the port of the scheduler's dashboard, 8787 unless set otherwise"
     elif isinstance(error, http.client.BadStatusLine):
-        reason = f"the answer is not HTTP, it begins {shorten(error.line)}"
+        reason = f"the answer is not HTTP, it begins {shorten(status_line(error))}"
         remedy = f"Another service uses this port. {CHECK_PORT}"
     elif isinstance(error, http.client.HTTPException):
         reason = f"the answer cannot be read ({type(error).__name__}: {error})"
@@ -178,23 +183,29 @@ def explain(error, url, timeout):
     return SchedulerError(url, reason, remedy, status, lasting)
 
 
-def shorten(text, length=60):
-    """The beginning of something, in quotes and on one line."""
+def status_line(error: http.client.BadStatusLine) -> str:
+    """Return the first line of an answer that is not HTTP."""
+    line: str = getattr(error, "line", "")
+    return line
+
+
+def shorten(text: str, length: int = 60) -> str:
+    """Return the beginning of a text, in quotes and on one line."""
     return repr(text if len(text) <= length else text[:length] + "...")
 
 
-def within(seconds, function):
-    """Return what ``function`` returns, or raise what it raises; raise socket.timeout after so many seconds.
+def within(seconds: float, function: Callable[[], Any]) -> Any:
+    """Return what ``function`` returns, or raise what it raises; raise socket.timeout after ``seconds``.
 
-    A socket's time-out bounds one operation alone: a name that is not resolved, or headers that arrive one by one, take
-    longer. The thread that is left behind ends with the process.
+    A socket's time-out only limits a single operation: the resolution of a name, or headers that arrive one by one, can
+    take longer. The thread that is left behind ends with the process.
     """
-    outcome = queue.Queue()
+    outcome: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue()
 
-    def run():
+    def run() -> None:
         try:
             outcome.put((function(), None))
-        except BaseException as e:  # also a MemoryError: whoever waits has to know
+        except BaseException as e:  # raised again in the thread that waits
             outcome.put((None, e))
 
     threading.Thread(target=run, daemon=True).start()
@@ -207,8 +218,8 @@ def within(seconds, function):
     return value
 
 
-def make_context(url, validate_certs, ca_path):
-    """The settings of TLS for asking at ``url``."""
+def make_context(url: str, validate_certs: bool, ca_path: str | None) -> ssl.SSLContext:
+    """Return the TLS context for requests to ``url``."""
     try:
         context = ssl.create_default_context(cafile=ca_path)
     except (OSError, ValueError) as e:  # an ssl.SSLError is an OSError
@@ -224,12 +235,12 @@ def make_context(url, validate_certs, ca_path):
 
 
 class SchedulerHTTP:
-    """Ask a scheduler over HTTP.
+    """Request the routes of a scheduler over HTTP.
 
     Parameters
     ----------
     url : str
-        Where its dashboard is, such as ``http://10.0.0.1:8787``, with the prefix if it has one.
+        URL of the scheduler's dashboard, such as ``http://10.0.0.1:8787``, with its prefix if it has one.
     timeout : float
         Seconds that one request may take. A report takes at most nine requests.
     validate_certs : bool
@@ -238,42 +249,43 @@ class SchedulerHTTP:
         File with the certificate authorities to trust.
     """
 
-    #: How often identity.json is asked for before the page of workers is read instead, and the seconds in between.
+    #: Number of requests of identity.json before the page of workers is read instead, and the seconds between them.
     attempts, pause = 4, 0.2
 
-    def __init__(self, url, timeout=5.0, validate_certs=True, ca_path=None):
+    def __init__(self, url: str, timeout: float = 5.0, validate_certs: bool = True, ca_path: str | None = None) -> None:
         self.root = normalize_url(url)
         self.timeout = timeout
         if ca_path and not os.path.isfile(ca_path):
             raise SchedulerError(url, f"ca_path is {ca_path}, which is no file here", "Copy the CA there first")
-        # The scheduler is part of the cluster: neither a proxy nor a login stands between it and its hosts. There is no
-        # handler of redirections, since what answers must not choose whom a host asks next.
+        # The scheduler is part of the cluster, so there is no proxy and no login between it and its hosts. There is no
+        # handler of redirections: a server that answers must not choose which URL a host requests next.
         self.opener = OpenerDirector()
-        handlers = [HTTPHandler(), HTTPDefaultErrorHandler(), HTTPErrorProcessor()]
+        handlers: list[BaseHandler] = [HTTPHandler(), HTTPDefaultErrorHandler(), HTTPErrorProcessor()]
         if self.root.startswith("https:"):
             handlers.append(HTTPSHandler(context=make_context(url, validate_certs, ca_path)))
         for handler in handlers:
             self.opener.add_handler(handler)
 
-    def url(self, route):
+    def url(self, route: str) -> str:
+        """Return the URL of a route."""
         return f"{self.root}/{route}"
 
-    def get(self, route):
+    def get(self, route: str) -> tuple[str, Mapping[str, str]]:
         """Return the text of a route and the headers that came with it."""
         url = self.url(route)
         try:
             return within(self.timeout + GRACE, lambda: self._get(url))
         except UnicodeError as e:
             raise SchedulerError(url, "this is not a URL of a scheduler", "Write it like http://10.0.0.1:8787") from e
-        except Exception as e:  # another server's answer can make the library raise anything
+        except Exception as e:  # the library raises many kinds of exceptions if another server answers
             raise explain(e, url, self.timeout) from e
 
-    def _get(self, url):
+    def _get(self, url: str) -> tuple[str, Mapping[str, str]]:
         with self.opener.open(url, timeout=self.timeout) as response:
             return self._read(response).decode("utf-8", "replace"), response.headers
 
-    def _read(self, response):
-        # The socket's own time-out only bounds the wait for the next piece.
+    def _read(self, response: Any) -> bytearray:
+        # The socket's own time-out only limits the wait for the next piece.
         deadline = time.monotonic() + self.timeout
         body = bytearray()
         while True:
@@ -286,7 +298,7 @@ class SchedulerHTTP:
             if time.monotonic() > deadline:
                 raise socket.timeout
 
-    def get_json(self, route):
+    def get_json(self, route: str) -> tuple[Any, Mapping[str, str]]:
         """Return the decoded JSON of a route and the headers that came with it."""
         text, headers = self.get(route)
         try:
@@ -300,16 +312,16 @@ class SchedulerHTTP:
             ) from None
         return document, headers
 
-    def report(self):
-        """Return what the scheduler tells about the cluster, in one shape whichever route told it.
+    def report(self) -> dict[str, Any]:
+        """Return what the scheduler reports about the cluster, in the same form for every route.
 
         Returns
         -------
         dict
-            ``detail`` names the route. ``scheduler`` has what is known of it. ``count`` is the number of workers and
-            ``workers`` a list of them, or None where only the number is known. ``known_tasks`` is the number of all tasks
-            and ``tasks`` that by state. ``states`` counts paused and retiring workers where the workers' own status is
-            unknown. In all of these None means unknown.
+            ``detail`` names the route. ``scheduler`` has what is known of the scheduler. ``count`` is the number of
+            workers and ``workers`` their list, or None if only the number is known. ``known_tasks`` is the number of all
+            tasks and ``tasks`` the number by state. ``states`` counts paused and retiring workers if the status of each
+            worker is unknown. In all of these None means unknown.
         """
         try:
             document, headers = self.get_json(SUMMARY)
@@ -319,7 +331,7 @@ class SchedulerHTTP:
             return self._stock_report()
         return self._shaped(SUMMARY, from_summary, document)
 
-    def _shaped(self, route, read, *documents):
+    def _shaped(self, route: str, read: Callable[..., dict[str, Any]], *documents: Any) -> dict[str, Any]:
         try:
             return read(*documents)
         except Unreadable as e:
@@ -330,7 +342,7 @@ class SchedulerHTTP:
                 f"{CHECK_PORT}",
             ) from e
 
-    def _stock_report(self):
+    def _stock_report(self) -> dict[str, Any]:
         try:
             counts, dummy = self.get_json(COUNTS)
         except SchedulerError as e:
@@ -343,8 +355,8 @@ class SchedulerHTTP:
         better["scheduler"].update(report["scheduler"])
         return dict(report, **better)
 
-    def _get_identity(self):
-        """Return identity.json, or None where it answers 500, which it does until a worker's next idle heartbeat."""
+    def _get_identity(self) -> tuple[Any, Mapping[str, str]] | None:
+        """Return identity.json; None if it answers 500, as it does until a worker's next heartbeat without tasks."""
         for attempt in range(self.attempts):
             if attempt:
                 time.sleep(self.pause)
@@ -355,8 +367,8 @@ class SchedulerHTTP:
                     raise
         return None
 
-    def _fill_without_identity(self, report):
-        # An administrator may leave any of these routes out, and Dask's page fails where a worker's metrics are odd.
+    def _fill_without_identity(self, report: dict[str, Any]) -> dict[str, Any]:
+        # An administrator may disable any of these routes, and Dask's page fails if a worker has unusual metrics.
         left_out = (404, 500)
         try:
             workers = from_workers_page(self.get(WORKERS_PAGE)[0])
@@ -372,8 +384,8 @@ class SchedulerHTTP:
                 raise
         return report
 
-    def _explain_missing_json(self, error):
-        """Tell a Dask server without JSON routes from something that is not Dask at all."""
+    def _explain_missing_json(self, error: SchedulerError) -> SchedulerError:
+        """Return the error for a Dask server without JSON routes, or for a server that is not Dask at all."""
         try:
             dask = self.get("health")[0] == "ok"
         except SchedulerError:

@@ -1,15 +1,17 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Errors of the operating system, in words for an administrator."""
+"""Explain errors of the operating system to an administrator."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+from collections.abc import Iterator
+from typing import Any
 
-#: What to do about an error, by its number.
+#: Remedy by error number.
 REMEDIES = {
     errno.ENOSPC: "Free space or inodes there (df -h, df -i)",
     errno.EDQUOT: "Raise the disk quota, or free space",
@@ -31,24 +33,24 @@ REMEDIES = {
 }
 
 
-def explain(error):
-    """Say which path an `OSError` is about, what is wrong with it, and what to do; two sentences."""
+def explain(error: OSError) -> str:
+    """Return two sentences: the path and the reason of an `OSError`, and what to do."""
     path = error.filename2 or error.filename
     path = os.fsdecode(path) if isinstance(path, (str, bytes)) else ""
     reason = error.strerror or str(error) or type(error).__name__
-    remedy = REMEDIES.get(error.errno, "Look at dmesg and at the host's journal")
+    remedy = REMEDIES.get(error.errno or 0, "Look at dmesg and at the host's journal")
     return f"{path + ': ' if path else ''}{reason}. {remedy}, then run again."
 
 
 @contextlib.contextmanager
-def reported(module, doing):
-    """Fail the module with a sentence instead of a traceback when the operating system refuses something.
+def reported(module: Any, doing: str) -> Iterator[None]:
+    """Fail the module with a message instead of a traceback when the operating system reports an error.
 
     Parameters
     ----------
     module : AnsibleModule
     doing : str
-        What is done, such as ``"writing the certificates"``, and after a semicolon what that leaves behind.
+        The operation, such as ``"writing the certificates"``; after a semicolon, the state that a failure leaves behind.
     """
     try:
         yield

@@ -1,20 +1,21 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The units of a trial: a release's own units under other names, with other ports. Pure functions."""
+"""The units of a trial: the units of a release under other names, with other ports. Pure functions."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-#: How the names of a trial's units, files and directories begin.
+#: Prefix of the names of a trial's units, files and directories.
 PREFIX = "daskops-trial-"
-#: Seconds that a service has beyond the time for a trial; then systemd ends it, for its run was killed.
+#: Seconds beyond the time-out of a trial after which systemd ends the service, because its run was killed.
 GRACE = 30
-#: What the trial of a worker, and the scheduler that it joins, are told of each other.
+#: Scheduler file through which the trial of a worker finds the trial of its scheduler.
 SCHEDULER_FILE = "scheduler.json"
 
-# The last assignment wins, and an empty one drops what the unit and its drop-ins say.
+# The last assignment wins, and an empty one resets what the unit and its drop-ins set.
 OVERRIDES = """
 [Service]
 EnvironmentFile={environment}
@@ -31,16 +32,16 @@ ExecStartPost=
 ExecReload=
 ExecStop=
 ExecStopPost=
-# Removes the unit of a run that was killed. Root alone may write to these directories.
+# Removes the unit of a run that was killed. Only root may write to these directories.
 ExecStopPost=+/bin/rm -f {unit} {environment}
 """
 
-# Environment variables of the collection's own that are no secrets.
+# Environment variables that the collection sets and that hold no secrets.
 OWN = re.compile(r"(DASKOPS_(?!SHUTDOWN_TOKEN)|DASK_(ROOT_)?CONFIG$|(OMP|MKL|OPENBLAS)_NUM_|MALLOC_TRIM_|PYTHON|CUDA_)")
 
 
-def service_section(text):
-    """The lines of the section ``[Service]`` of a unit's file or a drop-in."""
+def service_section(text: str) -> list[str]:
+    """Return the lines of the section ``[Service]`` of a unit file or a drop-in."""
     lines, inside = [], False
     for line in text.splitlines():
         if re.match(r"\s*\[", line):
@@ -50,20 +51,30 @@ def service_section(text):
     return lines
 
 
-def with_specifiers(text, unit):
-    """``text`` with the names that systemd would put in for the unit that is tried, not for the trial's own."""
+def with_specifiers(text: str, unit: str) -> str:
+    """Return ``text`` with the specifiers ``%n``, ``%i`` and ``%p`` replaced as for the unit that is tried."""
     prefix, _, instance = unit.rsplit(".", 1)[0].partition("@")
     known = {"n": unit, "i": instance, "p": prefix}
     return re.sub(r"%(.)", lambda match: known.get(match[1], match[0]), text)
 
 
-def at_release(text, home, release):
-    """``text`` with the path of a release in the place of the link to the current one."""
+def at_release(text: str, home: str, release: str) -> str:
+    """Return ``text`` with the path of a release instead of the link to the current one."""
     return re.sub(rf"{re.escape(home.rstrip('/'))}/current(?![\w.-])", lambda match: release, text)
 
 
-def make_unit(texts, unit, home, release, name, environment, path, timeout, command=""):
-    """The unit of a trial.
+def make_unit(
+    texts: Iterable[str],
+    unit: str,
+    home: str,
+    release: str,
+    name: str,
+    environment: str,
+    path: str,
+    timeout: int,
+    command: str = "",
+) -> str:
+    """Return the unit of a trial.
 
     Parameters
     ----------
@@ -80,12 +91,12 @@ def make_unit(texts, unit, home, release, name, environment, path, timeout, comm
     timeout : int
         Seconds that the trial may take.
     command : str, optional
-        What is started instead of what the unit says.
+        Command to start instead of the unit's own.
 
     Returns
     -------
     str
-        Same user, sandbox and environment; no restart, no watchdog, nothing of what belongs to a service that lasts.
+        The unit: the same user, sandbox and environment, without restart, watchdog and other settings of a lasting service.
     """
     lines = ["[Unit]", f"Description=Trial of {unit}", "CollectMode=inactive-or-failed", "", "[Service]"]
     for text in texts:
@@ -95,8 +106,8 @@ def make_unit(texts, unit, home, release, name, environment, path, timeout, comm
     return "\n".join(lines) + overrides + started
 
 
-def make_environment(text, home, release, arguments):
-    """What a trial has in its environment besides what the service has.
+def make_environment(text: str, home: str, release: str, arguments: str) -> str:
+    """Return the environment file of a trial, which adds to the environment of the service.
 
     Parameters
     ----------
@@ -108,18 +119,18 @@ def make_environment(text, home, release, arguments):
         The arguments of its command.
     """
     paths = re.findall(r"^(?:DASK_CONFIG|DASK_ROOT_CONFIG)=.*$", at_release(text, home, release), re.MULTILINE)
-    # Its own end is the trial's: a worker's lifetime could be over before it is registered.
+    # No lifetime: a worker's lifetime could end before the worker is registered.
     return "\n".join([*paths, "DASKOPS_TRIAL=1", "DASKOPS_LIFETIME=", f"DASKOPS_ARGUMENTS={arguments}", ""])
 
 
-def given_arguments(text):
-    """The arguments in the environment file of a service."""
+def given_arguments(text: str) -> str:
+    """Return the arguments in the environment file of a service."""
     found = re.search(r"^DASKOPS_ARGUMENTS=(.*)$", text, re.MULTILINE)
     return found[1] if found else ""
 
 
-def secret_values(text):
-    """The values in the environment file of a service that may be secret: those that the user has set."""
+def secret_values(text: str) -> set[str]:
+    """Return the values in the environment file of a service that may be secret: the values that the user set."""
     values = set()
     for name, value in re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE):
         if not OWN.match(name):
@@ -128,13 +139,13 @@ def secret_values(text):
     return {value for value in values if len(value) > 3}
 
 
-def scheduler_arguments(given, directory):
-    """The arguments of a trial's scheduler; of an option that comes twice, Dask takes the last one.
+def scheduler_arguments(given: str, directory: str) -> str:
+    """Return the arguments of a trial's scheduler. Dask takes the last one of repeated options.
 
     Parameters
     ----------
     given : str
-        Those of the service, or others.
+        The arguments of the service, or others.
     directory : str
         Its runtime directory.
     """
@@ -142,13 +153,13 @@ def scheduler_arguments(given, directory):
     return f"{given} {own}".strip()
 
 
-def worker_arguments(given, directory, scheduler):
-    """The arguments of a trial's worker.
+def worker_arguments(given: str, directory: str, scheduler: str) -> str:
+    """Return the arguments of a trial's worker.
 
     Parameters
     ----------
     given : str
-        Those of the service, the address of its scheduler first.
+        The arguments of the service, with the address of its scheduler first.
     directory : str
         Its runtime directory.
     scheduler : str

@@ -8,29 +8,29 @@ from __future__ import annotations
 import functools
 
 
-def lines(text):
-    """The lines of a text, which end with a line feed alone.
+def lines(text: str) -> list[str]:
+    """Return the lines of a text. Only a line feed ends a line.
 
     Python's ``splitlines`` also ends a line at a carriage return, a form feed, U+2028 and others. Linux and systemd do not,
-    so a process could put them into a name and so begin a line of its own.
+    so a process could put such a character into a name and begin a line of its own.
     """
     return text.rstrip("\n").split("\n") if text else []
 
 
-def read_text(path, limit):
-    """The text of a file, of at most ``limit`` bytes.
+def read_text(path: str, limit: int) -> str:
+    """Return the text of a file of at most ``limit`` bytes.
 
-    Bytes that are not UTF-8 are replaced. The file is read as it is: a carriage return stays one.
+    Bytes that are not UTF-8 are replaced. Line ends are not translated: a carriage return stays one.
 
     Raises
     ------
     OSError
         If the file cannot be read.
     ValueError
-        If it is longer.
+        If the file is longer than ``limit``.
     """
     content = b""
-    # In pieces: Linux refuses to fill a buffer of 4 MiB from a file below /proc/sys.
+    # Read in pieces: a read of 4 MiB from a file below /proc/sys fails.
     with open(path, "rb") as file:
         for piece in iter(functools.partial(file.read, 65536), b""):
             content += piece
@@ -39,6 +39,6 @@ def read_text(path, limit):
     return content.decode("utf-8", "replace")
 
 
-def printable(text, limit=4000):
-    """A text that can be shown on a terminal: the last ``limit`` characters, without control characters."""
+def printable(text: str, limit: int = 4000) -> str:
+    """Return the last ``limit`` characters of a text, without the control characters that a terminal would act on."""
     return "".join(one if one.isprintable() or one in "\n\t" else "?" for one in text[-limit:])

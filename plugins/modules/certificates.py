@@ -10,9 +10,9 @@ module: certificates
 short_description: Install the certificates of a host's Dask services
 version_added: "0.1.0"
 description:
-  - Reads a CA and certificates on the controller, and writes what the host's services need of them below
-    C(tls) in O(home). Private keys are readable by O(user) alone.
-  - Has services that run with other certificates read them again. They go on with their work meanwhile.
+  - Reads a CA and certificates on the controller, and writes those that the host's services need below
+    C(tls) in O(home). Only O(user) can read private keys.
+  - Reloads running services that have loaded other certificates. They continue with their work meanwhile.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -22,13 +22,13 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    description: Tells which files would be written and which services would read them again.
+    description: Reports which files would be written and which services would be reloaded.
   diff_mode:
     support: full
-    description: Names the files and their SHA-256; no content is shown.
+    description: Shows the names and the SHA-256 of the files, not their content.
 options:
   user:
-    description: User that the services run as.
+    description: Account that the services run as.
     type: str
     required: true
   directory:
@@ -41,18 +41,20 @@ options:
     elements: str
     required: true
   made:
-    description: Whether the collection made them. A worker host has a certificate of its own then, and may have one if not.
+    description:
+      - Whether the collection made the certificates. Then every worker host has a certificate of its own.
+      - Otherwise a worker host may have its own certificate, or share one with the others.
     type: bool
     required: true
   planned:
-    description: In check mode, names of certificates that would be made before, C(ca) among them.
+    description: In check mode, the names of certificates that an earlier task would make, such as C(ca).
     type: list
     elements: str
     default: []
   seen:
     description:
-      - What was seen of them on the host, RV(daskops.cluster.host_info#module:certificates).
-      - Where that is what is wanted, the host is not asked again.
+      - The certificates of the host as RV(daskops.cluster.host_info#module:certificates) returned them.
+      - If nothing has to change, the module is not executed on the host.
     type: dict
 """
 
@@ -68,12 +70,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 written:
-  description: The files that were (in check mode - would be) written or removed.
+  description: The files that were written or removed, or in check mode would be.
   type: list
   elements: str
   returned: success
 reloaded:
-  description: The services that read (in check mode - would read) them again.
+  description: The services that were reloaded, or in check mode would be.
   type: list
   elements: str
   returned: success
@@ -83,6 +85,8 @@ import contextlib
 import os
 import pwd
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.certificates import (
@@ -98,8 +102,8 @@ from ansible_collections.daskops.cluster.plugins.module_utils.units import shown
 PATIENCE = 20
 
 
-def write(path, content, mode, uid):
-    """Replace a file; at no moment may anybody else read it."""
+def write(path: str, content: str, mode: int, uid: int) -> None:
+    """Replace a file. Until it has its owner and mode, only root can read it."""
     try:
         with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             file.write(content)
@@ -110,11 +114,11 @@ def write(path, content, mode, uid):
         os.replace(path + ".new", path)
     except OSError:
         with contextlib.suppress(OSError):
-            os.unlink(path + ".new")  # a key may be in it
+            os.unlink(path + ".new")  # it may contain a key
         raise
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "home": {"type": "path", "required": True},
@@ -128,15 +132,15 @@ def main():
         install(module)
 
 
-def install(module):
-    """Do what the module is for."""
+def install(module: AnsibleModule) -> None:
+    """Install the certificates, and have the services read them."""
     authorities, certificates = module.params["authorities"], module.params["certificates"]
     user, directory = module.params["user"], os.path.join(module.params["home"], "tls")
     before, after = installed_files(directory), wanted_files(authorities, certificates, user)
     written = sorted(name for name in {**before, **after} if before.get(name) != after.get(name))
     stale = stale_services(loaded_certificates(shown_services(module)), authorities, certificates)
 
-    def shown(files):
+    def shown(files: Mapping[str, list[Any]]) -> str:
         return "".join(f"{name}: {files[name][0]}\n" for name in sorted(files))
 
     result = {
@@ -163,8 +167,8 @@ def install(module):
     module.exit_json(**result)
 
 
-def reload(module, stale):
-    """Have services read their certificates again, and wait until they say that they have."""
+def reload(module: AnsibleModule, stale: Mapping[str, str]) -> None:
+    """Reload services, and wait until their status reports the new certificates."""
     module.run_command(["systemctl", "reload", *stale], check_rc=True)
     deadline = time.monotonic() + PATIENCE
     while True:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: client_bundle
-short_description: Give an account what it needs to connect to a cluster, or take it away
+short_description: Configure an account to connect to a cluster, or undo that
 version_added: "0.1.0"
 description:
-  - Writes files for Dask's configuration into a directory of the account that it runs as. C(Client()) then connects to the
-    cluster. Nothing else that the account does with Dask changes.
+  - Writes files into a configuration directory of Dask of the account that it runs as. C(Client()) then connects to the
+    cluster. Other uses of Dask by the account do not change.
   - Replaces the files of another cluster, and those of an earlier version of this collection.
   - As root, rejects a directory that another user can change.
 author:
@@ -27,13 +27,13 @@ attributes:
     description: Shows the configuration, and the names of the other files.
 options:
   directory:
-    description: Where the files are. Dask reads C(~/.config/dask) by itself.
+    description: Directory of the files. Dask reads C(~/.config/dask) by default.
     type: path
     default: ~/.config/dask
   state:
     description:
-      - With V(present) the files are written.
-      - With V(absent) they are removed, unless they are of a cluster at another address.
+      - V(present) writes the files.
+      - V(absent) removes them, unless they are for a cluster at another address.
     type: str
     choices: [present, absent]
     default: present
@@ -45,7 +45,7 @@ options:
     description: URL of the cluster's dashboard. Required with O(state=present).
     type: str
   authorities:
-    description: Certificates of the CAs that are trusted, in PEM. Without them the connection is not encrypted.
+    description: Certificates of the trusted CAs, in PEM. Without them the connection is not encrypted.
     type: list
     elements: str
     default: []
@@ -79,7 +79,7 @@ EXAMPLES = r"""
     preload: "{{ lookup('ansible.builtin.file', 'daskops_client.py') }}"
     lock: "{{ lookup('ansible.builtin.file', 'lock.txt') }}"
 
-- name: Take it away from ada
+- name: Remove it from ada's account
   daskops.cluster.client_bundle:
     state: absent
     address: tcp://10.0.0.1:8786
@@ -87,7 +87,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 directory:
-  description: Where the files are, as an absolute path.
+  description: Directory of the files, as an absolute path.
   type: str
   returned: success
 files:
@@ -98,7 +98,7 @@ files:
 other:
   description: Address of another cluster, whose files were not removed.
   type: str
-  returned: with O(state=absent), where there is one
+  returned: with O(state=absent), if there is one
 """
 
 import base64
@@ -108,6 +108,7 @@ import json
 import os
 import re
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -118,22 +119,23 @@ AUTHORITIES = "daskops-ca.pem"
 CERTIFICATE = "daskops-client.pem"
 PRELOAD = "daskops_client.py"
 LOCK = "daskops-environment.txt"
-#: All files of a bundle, with their modes. The configuration comes last, so that what it names is there before it.
+#: Mode of each file of a bundle. The configuration is written last, because it names the others.
 FILES = {AUTHORITIES: 0o644, CERTIFICATE: 0o600, PRELOAD: 0o644, LOCK: 0o644, CONFIGURATION: 0o600}
 #: Directory of the wheels that the lock names.
 WHEELS = "daskops-wheels"
-#: What Python makes of the preload.
+#: Bytecode of the preload.
 BYTECODE = "__pycache__/daskops_client.*.pyc"
 
 
 class Rejected(Exception):
-    """The directory is none that this module may write to."""
+    """The module must not write to the directory; the message says why and what to do."""
 
 
-def write_configuration(directory, address, dashboard, encrypted):
+def write_configuration(directory: str, address: str, dashboard: str, encrypted: bool) -> str:
     """Return the text of the configuration file.
 
-    Certificates are named, not contained: Dask hands its configuration on to other processes, for some on a command line.
+    It contains the paths of certificates, not their text: Dask passes its configuration to other processes, to some of them
+    on the command line.
     """
     security = None
     if encrypted:
@@ -157,8 +159,8 @@ def write_configuration(directory, address, dashboard, encrypted):
     )
 
 
-def read_address(text):
-    """Return the address of the cluster in a configuration file of any version; None where the file is not ours."""
+def read_address(text: str) -> str | None:
+    """Return the cluster's address in a configuration file of any version of this collection; None for other files."""
     if not text.startswith(HEADER):
         return None
     earlier = re.search(r"^scheduler-address: (\S+)$", text, re.MULTILINE)
@@ -171,7 +173,7 @@ def read_address(text):
         return None
 
 
-def list_parents(path):
+def list_parents(path: str) -> list[str]:
     """Return a path and all directories above it."""
     parents = [path]
     while os.path.dirname(parents[-1]) != parents[-1]:
@@ -179,8 +181,8 @@ def list_parents(path):
     return parents
 
 
-def check_owner(directory):
-    """Raise Rejected if this runs as root and somebody else could put a symbolic link in the directory's place."""
+def check_owner(directory: str) -> None:
+    """Raise Rejected if this runs as root and another user could replace the directory with a symbolic link."""
     if os.geteuid() != 0:
         return
     for path in list_parents(directory) + list_parents(os.path.realpath(directory)):
@@ -196,8 +198,8 @@ def check_owner(directory):
             )
 
 
-def read(path):
-    """Return the content and the mode of a file, or None and None; a symbolic link counts as no file of ours."""
+def read(path: str) -> tuple[str, int] | tuple[None, None]:
+    """Return the content and the mode of a file; None and None if it does not exist or is a symbolic link."""
     try:
         if os.path.islink(path):
             return None, None
@@ -207,8 +209,8 @@ def read(path):
         return None, None
 
 
-def write(path, content, mode):
-    """Write a file that appears complete, with its mode; replaces a symbolic link, and does not follow it."""
+def write(path: str, content: bytes, mode: int) -> None:
+    """Replace a file in one step, with its mode. A symbolic link is replaced, not followed."""
     new = f"{path}.{os.getpid()}.new"
     try:
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -221,16 +223,16 @@ def write(path, content, mode):
         raise
 
 
-def remove(path):
-    """Remove a file, if there is one."""
+def remove(path: str) -> None:
+    """Remove a file if it exists."""
     try:
         os.unlink(path)
     except FileNotFoundError:
         pass
 
 
-def compare(directory, wanted):
-    """Return the names of the files that are not as wanted, in the order of `FILES`; text None stands for no file."""
+def compare(directory: str, wanted: Mapping[str, str | None]) -> list[str]:
+    """Return the names of files that differ from ``wanted`` (None: no file), in the order of `FILES`."""
     differing = []
     for name, mode in FILES.items():
         path = os.path.join(directory, name)
@@ -240,11 +242,13 @@ def compare(directory, wanted):
     return differing
 
 
-def compare_wheels(directory, given):
-    """Return the wheels that are not as given, their content by file name; None stands for one that is no longer given."""
+def compare_wheels(directory: str, given: Mapping[str, str]) -> dict[str, bytes | None]:
+    """Return the content of new or changed wheels by file name, None for wheels that are no longer given."""
     contents = {os.path.basename(name): base64.b64decode(content) for name, content in given.items()}
     present = [] if os.path.islink(directory) or not os.path.isdir(directory) else os.listdir(directory)
-    differing = {name: None for name in present if name.endswith(".whl") and name not in contents}
+    differing: dict[str, bytes | None] = {
+        name: None for name in present if name.endswith(".whl") and name not in contents
+    }
     for name, content in contents.items():
         path = os.path.join(directory, name)
         if name not in present or os.path.islink(path) or hash_of(path) != hashlib.sha256(content).hexdigest():
@@ -252,13 +256,13 @@ def compare_wheels(directory, given):
     return differing
 
 
-def hash_of(path):
+def hash_of(path: str) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.sha256(file.read()).hexdigest()
 
 
-def replace_wheels(directory, differing):
+def replace_wheels(directory: str, differing: Mapping[str, bytes | None]) -> None:
     """Write and remove wheels; removes the directory when it is empty."""
     if not differing:
         return
@@ -275,12 +279,12 @@ def replace_wheels(directory, differing):
         os.rmdir(directory)
 
 
-def show(text):
-    """Return a configuration as a difference shows it: an earlier version held the private key."""
+def show(text: str | None) -> str:
+    """Return a configuration without certificates and keys, for a diff. An earlier version held the private key."""
     return re.sub(r"-----BEGIN.*?-----END[^\n]*", "(a certificate or key)", text or "", flags=re.DOTALL)
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "directory": {"type": "path", "default": "~/.config/dask"},
@@ -300,7 +304,7 @@ def main():
     given = module.params
     directory = os.path.abspath(given["directory"])
     result = {"directory": directory}
-    wanted = dict.fromkeys(FILES)
+    wanted: dict[str, str | None] = dict.fromkeys(FILES)
     try:
         check_owner(directory)
         before = read(os.path.join(directory, CONFIGURATION))[0]
@@ -324,13 +328,14 @@ def main():
         if (names or wheels) and not module.check_mode:
             os.makedirs(directory, exist_ok=True)
             replace_wheels(os.path.join(directory, WHEELS), wheels)
-            # Removed in the opposite order: the configuration first.
+            # Remove in the opposite order: the configuration first.
             for name in names if given["state"] == "present" else reversed(names):
                 path = os.path.join(directory, name)
-                if wanted[name] is None:
+                text = wanted[name]
+                if text is None:
                     remove(path)
                 else:
-                    write(path, wanted[name].encode(), FILES[name])
+                    write(path, text.encode(), FILES[name])
         if given["state"] == "absent" and not module.check_mode:
             for path in glob.glob(os.path.join(glob.escape(directory), BYTECODE)):
                 remove(path)

@@ -7,32 +7,32 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cluster_health
-short_description: Ask a Dask scheduler whether its cluster is whole
+short_description: Check the health of a Dask cluster
 version_added: "0.1.0"
 description:
   - Asks the scheduler over HTTP which workers it has, and judges that against what is expected.
-  - Waits for up to O(timeout) seconds until the cluster is healthy or degraded. A scheduler that does not answer is
-    asked again too, since it may be starting. One whose certificate is not trusted, that redirects or wants a login is
-    not asked again, because waiting does not change that.
-  - V(unhealthy) is a cluster whose scheduler does not answer or is closing, that lacks workers, or has workers that are
-    silent, or that run other package versions than the scheduler or another release than expected.
-  - V(unknown) is one of which the scheduler does not tell enough to say that it works. Treat it as V(unhealthy) where the
-    answer decides what happens next.
-  - V(degraded) is one that works, but has paused, retiring or unexpected workers, workers of different releases where
-    none was expected, or Python versions that differ in their patch number alone. V(healthy) is any other.
-  - Works against schedulers of distributed 2022.12 and newer. One that was set up by this collection answers all of it in
-    one request. A stock scheduler tells neither versions nor releases, and while tasks run it does not tell which workers
-    are paused or retiring. RV(detail) says how much could be learned.
-  - An answer may be 16 MiB long, and a question takes at most nine requests of O(request_timeout) each.
+  - Waits for up to O(timeout) seconds until the cluster is healthy or degraded. The module repeats its requests if the
+    scheduler does not answer, since it may be starting. It stops early if the certificate is not trusted, or the server
+    redirects or requires a login, because waiting does not change that.
+  - V(unhealthy) means that the scheduler does not answer or is closing, that workers are missing or silent, or that workers
+    run other package versions than the scheduler or another release than expected.
+  - V(unknown) means that the scheduler does not report enough to confirm that the cluster works. Treat it as V(unhealthy)
+    if the result decides what happens next.
+  - V(degraded) means that the cluster works, but has paused, retiring or unexpected workers, workers of different releases
+    if no release is expected, or Python versions that differ only in the patch number. V(healthy) is any other cluster.
+  - Works with schedulers of distributed 2022.12 and newer. A scheduler that was set up by this collection reports everything
+    in one request. A stock scheduler reports neither versions nor releases, and while tasks run it does not report which
+    workers are paused or retiring. RV(detail) tells how much is known.
+  - An answer may be 16 MiB long, and a report takes at most nine requests of O(request_timeout) each.
 options:
   url:
     description:
-      - Where the scheduler's dashboard is, such as V(http://10.0.0.1:8787), with its prefix if it has one.
-      - The scheduler is asked directly, never through a proxy.
+      - URL of the scheduler's dashboard, such as V(http://10.0.0.1:8787), with its prefix if it has one.
+      - Requests go to the scheduler directly, never through a proxy.
     type: str
     required: true
   workers:
-    description: The workers there should be.
+    description: The expected workers.
     type: list
     elements: dict
     suboptions:
@@ -46,7 +46,7 @@ options:
   complete:
     description:
       - Whether O(workers) lists all workers of the cluster.
-      - If V(false), only the listed workers are judged, and no other is unexpected. So a batch of hosts can be checked
+      - If V(false), only the listed workers are judged, and other workers are ignored. Use it to check a batch of hosts
         while others still run the previous release.
     type: bool
     default: true
@@ -64,23 +64,23 @@ options:
     default: false
   control_socket:
     description:
-      - The socket of the scheduler's service on the host that the module runs on, such as
-        V(/run/dask-scheduler/control.sock). There the scheduler tells root whose work it has.
-      - Asked only if the scheduler has work and O(scheduler_pending) or O(until_idle) is set. One that does not answer is
-        ignored.
+      - The control socket of the scheduler's service on the host that the module runs on, such as
+        V(/run/dask-scheduler/control.sock). Root can read there which clients the scheduler has work of.
+      - Used only if the scheduler has work and O(scheduler_pending) or O(until_idle) is set. A socket that does not answer
+        is ignored.
     type: path
   known_problems:
     description:
-      - What else is known to be wrong with the cluster, in sentences. With any, it is V(degraded) at best, and they are
-        among RV(problems).
+      - Sentences about other problems of the cluster. With any, the cluster is V(degraded) at best. They are added to
+        RV(problems).
     type: list
     elements: str
     default: []
   registered_only:
     description:
-      - Whether it is enough that the scheduler serves and that O(workers) are registered. Their state, their releases and
-        their package versions are not judged then.
-      - For the time after a restart of the scheduler, while workers still run what they ran before.
+      - Whether to check only that the scheduler answers and that O(workers) are registered. The state, release and package
+        versions of workers are not judged then.
+      - Use it after a restart of the scheduler, while workers still run the previous release.
     type: bool
     default: false
   until_idle:
@@ -92,12 +92,12 @@ options:
     default: false
   timeout:
     description:
-      - How many seconds to wait until the cluster is healthy or degraded. V(0) asks once.
-      - The last question is asked when they are over.
+      - How many seconds to wait until the cluster is healthy or degraded. With V(0) the module checks once.
+      - The last check is made at the end of this time.
     type: float
     default: 0
   interval:
-    description: Seconds between two questions.
+    description: Seconds between two checks.
     type: float
     default: 1
   request_timeout:
@@ -111,7 +111,7 @@ options:
     type: float
     default: 30
   certificate_warn_days:
-    description: Days before a certificate of a service expires from which on the cluster counts as degraded.
+    description: The cluster is V(degraded) if a certificate of a service expires within this number of days.
     type: float
     default: 30
   fail_when_unhealthy:
@@ -119,7 +119,7 @@ options:
     type: bool
     default: true
   validate_certs:
-    description: Whether the certificate of a scheduler that is asked over https must be trusted.
+    description: Whether the certificate of an https server must be trusted.
     type: bool
     default: true
   ca_path:
@@ -137,11 +137,11 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Ask once, and fail if the scheduler does not answer or a worker is silent
+- name: Check once, and fail if the scheduler does not answer or a worker is silent
   daskops.cluster.cluster_health:
     url: http://10.0.0.1:8787
 
-- name: Wait until every worker of the inventory is there
+- name: Wait until every worker of the inventory is registered
   daskops.cluster.cluster_health:
     url: http://10.0.0.1:8787
     workers:
@@ -149,7 +149,7 @@ EXAMPLES = r"""
       - name: node2-1
     timeout: 60
 
-- name: Let an upgrade go on only when this host's workers run the new release
+- name: Continue an upgrade only when this host's workers run the new release
   daskops.cluster.cluster_health:
     url: http://10.0.0.1:8787
     workers:
@@ -167,7 +167,7 @@ EXAMPLES = r"""
     count: 20
     timeout: 120
 
-- name: Only look
+- name: Check without failing
   daskops.cluster.cluster_health:
     url: http://10.0.0.1:8787
     fail_when_unhealthy: false
@@ -181,14 +181,14 @@ EXAMPLES = r"""
 RETURN = r"""
 verdict:
   description:
-    - V(healthy), V(degraded), V(unknown) or V(unhealthy). A cluster works if it is V(healthy) or V(degraded); whoever
-      decides by this goes on with these two and with nothing else.
-    - V(unknown) also where the arguments are wrong, so that nobody could be asked.
+    - V(healthy), V(degraded), V(unknown) or V(unhealthy). A cluster works if it is V(healthy) or V(degraded). Continue
+      only with these two.
+    - V(unknown) also if the arguments are wrong, so that no request was made.
   returned: always
   type: str
   sample: healthy
 problems:
-  description: What is wrong, each with what to look at, sorted. Empty if and only if the verdict is V(healthy).
+  description: Sentences that name each problem and what to do, sorted. Empty if and only if the verdict is V(healthy).
   returned: always
   type: list
   elements: str
@@ -198,26 +198,26 @@ problems:
       journalctl -u 'dask-worker*'.
 detail:
   description:
-    - How much the scheduler told. V(full) is everything.
+    - How much the scheduler reported. V(full) is everything.
     - V(identity) lacks versions, and releases of workers that do not run this collection's runtime.
-    - V(names) also lacks the workers' status, and says only how many are paused or leave, if at all. V(counts) only has
-      the number of workers.
+    - V(names) also lacks the status of each worker, and at most has the number of paused and retiring workers. V(counts)
+      only has the number of workers.
     - V(none) if the scheduler did not answer.
   returned: always
   type: str
   sample: full
 idle:
   description:
-    - Whether the scheduler knows of no task at all. False if it did not answer or did not tell.
+    - Whether the scheduler has no task at all. False if it did not answer or did not report the number of tasks.
   returned: always
   type: bool
 elapsed:
-  description: Seconds that were spent asking and waiting.
+  description: Seconds that the module spent on requests and waiting.
   returned: always
   type: float
   sample: 3.2
 workers_expected:
-  description: How many workers were expected; null if nothing was.
+  description: How many workers were expected; null if no number was given.
   returned: always
   type: int
   sample: 2
@@ -238,12 +238,12 @@ unexpected:
   type: list
   elements: str
 paused:
-  description: Workers that take no new tasks, mostly because they are short of memory.
+  description: Workers that take no new tasks, usually because they are short of memory.
   returned: always
   type: list
   elements: str
 retiring:
-  description: Workers that finish their tasks and hand over their data to leave.
+  description: Workers that finish their tasks, hand over their data and then leave.
   returned: always
   type: list
   elements: str
@@ -254,7 +254,7 @@ silent:
   elements: str
 versions:
   description:
-    - Packages whose versions differ, by package and version the names of who has it, V(scheduler) among them.
+    - Packages whose versions differ. By package and version, the names of the workers that have it, or V(scheduler).
     - Python counts as a package. Optional packages that the scheduler lacks are compared among the workers.
   returned: always
   type: dict
@@ -263,13 +263,13 @@ versions:
       "2.3.1": [scheduler, node1-1]
       "2.4.0": [node2-1]
 releases:
-  description: Names of workers by the part of their release before the dot, which is what all workers share.
+  description: Names of workers by the part of their release before the dot, which all workers of one release share.
   returned: always
   type: dict
   sample:
     3f2a91c04d5e: [node1-1, node2-1]
 release_differences:
-  description: By name of worker the expected and the actual release, where they differ.
+  description: Expected and actual release by name of worker, if they differ.
   returned: always
   type: dict
   sample:
@@ -279,21 +279,21 @@ release_differences:
 certificate_days:
   description:
     - Days until the first certificate of a service expires, negative if one has expired.
-    - Null where nothing is encrypted, or the services do not run this collection's runtime.
+    - Null if connections are not encrypted, or the services do not run this collection's runtime.
   returned: always
   type: int
   sample: 364
 drift:
   description:
-    - By name of worker, or V(scheduler), the settings of Dask that are not as they were asked for - set while the service
-      ran, by a file that is not its release's, or by hand in that which is.
-    - Empty where the services do not run this collection's runtime.
+    - Settings of Dask that differ from the release's configuration, by name of worker or V(scheduler). They were set while
+      the service ran, in another file, or by an edit of the release's file.
+    - Empty if the services do not run this collection's runtime.
   returned: always
   type: dict
   sample:
     node1-1: [distributed.worker.memory.spill]
 memory:
-  description: Bytes used by all workers, and the sum of their limits.
+  description: Bytes that all workers use, and the sum of their limits.
   returned: always
   type: dict
   sample:
@@ -301,8 +301,8 @@ memory:
     limit: 2000000000
 tasks:
   description:
-    - Number of tasks by state. A stock scheduler does not count those that are queued, and counts a result once for each
-      worker that holds it.
+    - Number of tasks by state. A stock scheduler does not count queued tasks, and counts a result once for each worker
+      that holds it.
   returned: always
   type: dict
   sample:
@@ -310,10 +310,10 @@ tasks:
     processing: 4
 clients:
   description:
-    - Those whose work the scheduler has, the ones with most tasks first, at most ten. Empty if O(control_socket) was not
-      asked.
-    - C(name), C(address), C(wanted) for the number of tasks, C(tasks) by state, and C(bytes) of the results. The latter
-      two count the first C(looked_at) of the tasks.
+    - The clients that the scheduler has work of, at most ten, the one with most tasks first. Empty if O(control_socket)
+      was not used.
+    - C(name), C(address), C(wanted) for the number of tasks, C(tasks) by state, and C(bytes) of the results. C(tasks) and
+      C(bytes) count the first C(looked_at) of the tasks.
   returned: always
   type: list
   elements: dict
@@ -354,6 +354,8 @@ workers:
 import math
 import os
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -364,15 +366,15 @@ from ..module_utils.scheduler_http import SchedulerError, SchedulerHTTP
 from ..module_utils.service_socket import ask as ask_service
 
 
-def ask_clients(path, timeout):
-    """The clients that want tasks, and how many more there are, as the scheduler tells at its socket."""
-    # The directory is the services' user's, who could put a link to another socket there.
+def ask_clients(path: str, timeout: float) -> Any:
+    """Return the clients that want tasks, and the number of clients left out, from the scheduler's control socket."""
+    # The services' account owns the directory and could put a link to another socket there.
     owner = os.stat(os.path.dirname(path)).st_uid
     return as_user(owner, lambda: from_clients(ask_service(path, "clients", timeout)), timeout + 1)
 
 
-def ask(scheduler, expected, control_socket):
-    """Ask once; also return whether asking again can have another answer."""
+def ask(scheduler: SchedulerHTTP, expected: Expected, control_socket: str | None) -> tuple[dict[str, Any], bool]:
+    """Return the judgement on one report, and whether another request can have another result."""
     try:
         report = scheduler.report()
     except SchedulerError as e:
@@ -385,8 +387,15 @@ def ask(scheduler, expected, control_socket):
     return judge(report, expected), True
 
 
-def wait(scheduler, expected, timeout, interval, until_idle, control_socket=None):
-    """Ask until the cluster is as wanted, nothing can change that, or the time is over."""
+def wait(
+    scheduler: SchedulerHTTP,
+    expected: Expected,
+    timeout: float,
+    interval: float,
+    until_idle: bool,
+    control_socket: str | None = None,
+) -> dict[str, Any]:
+    """Repeat `ask` until the cluster works or is idle, waiting cannot help, or ``timeout`` seconds have passed."""
     started = time.monotonic()
     while True:
         result, again = ask(scheduler, expected, control_socket)
@@ -397,8 +406,8 @@ def wait(scheduler, expected, timeout, interval, until_idle, control_socket=None
         time.sleep(min(interval, timeout - elapsed))
 
 
-def summarize(url, result, timeout):
-    """The whole result as one message."""
+def summarize(url: str, result: Mapping[str, Any], timeout: float) -> str:
+    """Return the result as one message."""
     if result["verdict"] == HEALTHY:
         return f"The Dask cluster at {url} is healthy, {workers_are(result['workers_present'])} registered."
     waited = f" after {result['elapsed']:.1f} s of waiting" if timeout else ""
@@ -406,12 +415,12 @@ def summarize(url, result, timeout):
     return f"The Dask cluster at {url} is {said}{waited}. {' '.join(result['problems'])}"
 
 
-def stop(module, problem):
-    """Fail because of the arguments. No verdict would be taken for none of the bad ones."""
+def stop(module: AnsibleModule, problem: str) -> None:
+    """Fail because of wrong arguments, with a verdict: a result without one could pass for a good one."""
     module.fail_json(msg=problem, verdict=UNKNOWN, problems=[problem], idle=False)
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "url": {"type": "str", "required": True},
@@ -447,7 +456,7 @@ def main():
             stop(module, f"{name} is {params[name]:g}: give a number {least}.")
     try:
         scheduler = SchedulerHTTP(params["url"], params["request_timeout"], params["validate_certs"], params["ca_path"])
-    except SchedulerError as e:  # the arguments are wrong, which no waiting cures
+    except SchedulerError as e:  # the arguments are wrong
         stop(module, str(e))
     expected = Expected(
         {worker["name"]: worker["release"] for worker in params["workers"] or []},

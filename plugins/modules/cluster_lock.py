@@ -11,14 +11,14 @@ short_description: Let one run at a time change a cluster
 version_added: "0.1.0"
 description:
   - Takes the lock of the cluster on one of its hosts, the same one for every run. It waits while another run holds the lock,
-    and fails with the user, the controller, the command and the start time of that run when the time is up.
+    and fails after O(timeout) seconds. The message names the user, controller, command and start time of the other run.
   - While C(ansible-playbook) runs, a process on the controller renews the lock over the same connection. It releases the
     lock when C(ansible-playbook) ends, for whatever reason. If the controller is lost, the lock expires after O(lease)
     seconds.
   - If the host cannot be reached for so long that another run has taken the lock over, the process interrupts this run. If
     the host was rebooted, the process takes the lock again.
-  - Warns, and takes no lock, where the host cannot be reached.
-  - Does nothing in check mode, with C(--tags health), and for a playbook that only looks.
+  - Warns, and takes no lock, if the host cannot be reached.
+  - Does nothing in check mode, and with C(--tags health).
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -27,28 +27,28 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    description: Takes no lock and is not stopped by one.
+    description: Takes no lock, and ignores the lock of another run.
   diff_mode:
     support: none
-    description: The lock is no part of the host's configuration.
+    description: The lock is not part of the host's configuration.
 options:
   timeout:
     description: Seconds to wait for the end of another run.
     type: int
     default: 120
   lease:
-    description: Seconds after which a lock that is not renewed is taken over.
+    description: Seconds after which another run takes over a lock that is not renewed.
     type: int
     default: 60
   directory:
-    description: Directory on the host that holds the lock; made where it is missing, and writable by root alone.
+    description: Directory on the host that holds the lock. It is created if missing, and only root can write to it.
     type: path
     default: /run/daskops
   id:
     description: Name of this run. The action plugin sets it.
     type: str
   holder:
-    description: The user, controller and command of this run, for others to read. The action plugin sets it.
+    description: The user, controller and command of this run, which other runs show. The action plugin sets it.
     type: dict
 """
 
@@ -74,7 +74,7 @@ holder:
     controller: {description: Host name of its controller., type: str, sample: ops1}
     command: {description: "Its playbooks, tags and limits.", type: str, sample: ansible-playbook site.yml --limit worker1}
     since: {description: "When it took the lock, in UTC by the host's clock.", type: str, sample: "2026-11-28 14:03:12"}
-    seconds: {description: For how many seconds it has held the lock., type: int, sample: 95}
+    seconds: {description: Seconds since it took the lock., type: int, sample: 95}
 renew:
   description: Shell command that renews the lock. It fails if another run has the lock.
   type: str
@@ -89,7 +89,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.run_lock import DIRECTORY, LockError, RunLock
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "timeout": {"type": "int", "default": 120},

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: configuration_info
-short_description: Ask a host's Dask services for their settings
+short_description: Return the settings of a host's running Dask services
 version_added: "0.1.0"
 description:
-  - Asks every running service for its configuration and where each value came from, at the socket that is root's and the
-    services' user's alone.
+  - Reads the configuration of every running service, and the origin of each value, from the service's control socket.
+    Only root and the services' account can use that socket.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -19,13 +19,13 @@ extends_documentation_fragment:
   - daskops.cluster.attributes.read_only
 options:
   timeout:
-    description: Seconds that a service may take until its whole answer is there.
+    description: Seconds to wait for the complete answer of a service.
     type: float
     default: 5
 """
 
 EXAMPLES = r"""
-- name: Ask the services for their configuration
+- name: Read the configuration of the services
   daskops.cluster.configuration_info:
   register: configuration
 
@@ -36,18 +36,18 @@ EXAMPLES = r"""
 
 RETURN = r"""
 services:
-  description: What each service that runs told, by its unit.
+  description: The answer of each running service, by unit.
   type: dict
   returned: always
   contains:
     settings:
       description:
         - Value and origin by key of Dask's configuration, and by option of the command line.
-        - The origin is V(default), V(file) for that of the service's release, the path of another file, an environment
-          variable, whose value is not told, V(command line), or V(the process), which has set it itself.
+        - The origin is V(default), V(file) for the file of the service's release, the path of another file, the name of
+          an environment variable, V(command line), or V(the process) for a value set at run time.
       type: dict
     drift:
-      description: Keys that are not as they were asked for.
+      description: Keys whose value differs from the release's configuration.
       type: list
       elements: str
   sample:
@@ -57,7 +57,7 @@ services:
         --nthreads: ["4", command line]
       drift: []
 silent:
-  description: Units whose services gave no answer, and why.
+  description: Error by unit, for services that did not answer.
   type: dict
   returned: always
   sample: {}
@@ -65,6 +65,7 @@ silent:
 
 import functools
 import os
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils import service_socket
@@ -73,14 +74,15 @@ from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_answers 
 from ansible_collections.daskops.cluster.plugins.module_utils.units import RUNTIME_DIRECTORIES, shown_services
 
 
-def ask(path, timeout):
-    """What a service answers at its socket, checked."""
+def ask(path: str, timeout: float) -> dict[str, Any]:
+    """Return the validated answer of a service at its socket."""
     return from_settings(service_socket.ask(path, "configuration", timeout))
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(argument_spec={"timeout": {"type": "float", "default": 5}}, supports_check_mode=True)
-    timeout, services, silent = module.params["timeout"], {}, {}
+    timeout = module.params["timeout"]
+    services, silent = {}, {}
     for unit, shown in shown_services(module).items():
         if shown["ActiveState"] == "active":
             name = unit.replace(".service", "").replace("@", "-")

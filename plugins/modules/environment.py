@@ -10,13 +10,13 @@ module: environment
 short_description: Build an immutable Python environment
 version_added: "0.1.0"
 description:
-  - Builds a virtual environment in a directory that is named by all that went into it, of packages that C(uv) has installed
-    on the controller, or that it fetches and installs on the host.
-  - The directory appears only when the environment is complete, and is never changed afterwards. A build that is cut off
-    leaves nothing that looks finished; the next one starts anew.
-  - Two files in it say what it holds. C(environment.json) is what this module returns. C(sbom.cdx.json) is a bill of
-    materials in the form of CycloneDX 1.6, with the interpreter and every package; with the SHA-256 of the wheel, where the
-    requirements allowed just one; and with the licence, where the package declares an SPDX expression.
+  - Builds a virtual environment in a directory whose name is derived from its content. C(uv) installs the packages on the
+    controller, or fetches and installs them on the host.
+  - The directory appears only when the environment is complete, and is never changed afterwards. An interrupted build
+    leaves no directory of that name; the next build starts again.
+  - Two files in it describe the content. C(environment.json) is what this module returns. C(sbom.cdx.json) is a bill of
+    materials in the format CycloneDX 1.6 with the interpreter and every package. It has the SHA-256 of a wheel if the
+    requirements allow only one, and the licence if the package declares an SPDX expression.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -25,10 +25,10 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    description: Tells whether the environment would be built.
+    description: Reports whether the environment would be built.
   diff_mode:
     support: full
-    description: Shows the packages that come, go or change.
+    description: Shows the packages that are added, removed or changed.
 options:
   home:
     description: Directory of the collection on the host; the environment becomes C(environments/ID) below it.
@@ -45,32 +45,32 @@ options:
   archive:
     description:
       - The archive that M(daskops.cluster.plan_cluster) made, on the controller; it is copied to the host.
-      - Needed where the environment does not exist yet.
+      - Required if the environment does not exist yet.
     type: path
   lock:
     description:
-      - SHA-256 of the lock that the packages are from, in hexadecimal. It is written down with them.
-      - An environment that exists keeps the one that it was built from, also where another lock now means the same packages.
+      - SHA-256 of the lock that the packages are from, in hexadecimal. It is recorded in the environment.
+      - An existing environment keeps its recorded value, even if another lock now means the same packages.
     type: str
     required: true
   index_url:
     description:
-      - Index that the host fetches from, where the archive holds no packages.
-      - Empty for the one that the host is set up with.
+      - Index that the host fetches from if the archive contains no packages.
+      - Empty for the index that the host is configured with.
     type: str
     default: ""
   present:
     description:
-      - The environments that the host was seen to have, RV(daskops.cluster.host_info#module:environments).
-      - Where O(id) is among them, the host is not asked again.
+      - The environments of the host as RV(daskops.cluster.host_info#module:environments) returned them.
+      - If O(id) is one of them, the module is not executed on the host.
     type: dict
     default: {}
   current:
-    description: Id of the environment that the host runs now. Differences show which packages change from it.
+    description: Id of the environment that the host runs now. The diff shows which packages change from it.
     type: str
     default: ""
   packages:
-    description: Version by package of the environment to build, for differences.
+    description: Version by package of the environment to build, for the diff.
     type: dict
     default: {}
 """
@@ -87,7 +87,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 environment:
-  description: What the environment holds; empty where it would be built but for check mode.
+  description: The content of the environment; empty in check mode if it would be built.
   type: dict
   returned: success
   contains:
@@ -95,7 +95,7 @@ environment:
       description: Its id.
       type: str
     lock:
-      description: SHA-256 of the lock that it was built from; missing where it was built before that was written down.
+      description: SHA-256 of the lock that it was built from; missing if an early version of this collection built it.
       type: str
     python:
       description: Full version of its interpreter.
@@ -120,6 +120,8 @@ import tempfile
 import threading
 import zipfile
 import zlib
+from collections.abc import Mapping
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.host_lock import HostLockError, take_lock
@@ -146,16 +148,16 @@ print(json.dumps({
 
 
 class Builder:
-    """Builds an environment in ``partial``, a directory that nobody takes for an environment."""
+    """Builds an environment in ``partial``, a directory whose name is not that of an environment."""
 
-    def __init__(self, module, partial):
+    def __init__(self, module: AnsibleModule, partial: str) -> None:
         self.module = module
         self.partial = partial
         self.python = os.path.join(partial, "bin", "python")
         self.flush = threading.Thread(target=os.sync)
 
-    def appear(self, final, texts):
-        """Add the last files, and let the environment appear as ``final`` once all of it is on the disk."""
+    def appear(self, final: str, texts: Mapping[str, str]) -> None:
+        """Add the last files, and rename the environment to ``final`` once all of it is on the disk."""
         for name, text in texts.items():
             with open(os.path.join(self.partial, name), "w", encoding="utf-8") as file:
                 file.write(text)
@@ -165,31 +167,32 @@ class Builder:
         os.fsync(directory)
         os.close(directory)
         self.flush.join()
-        if os.path.exists(final):  # one whose interpreter is gone, from which a process may still import
+        if os.path.exists(final):  # its interpreter no longer exists, but a process may still import from it
             broken = set_aside(final)
             os.rename(self.partial, final)
             shutil.rmtree(broken, ignore_errors=True)
         else:
             os.rename(self.partial, final)
 
-    def run(self, what, *command, **environment):
-        """Run a command; fail the module with its last words if it fails."""
-        # Not in the login user's home: uv reads settings from the working directory, and from those above it.
+    def run(self, what: str, *command: str, **environment: str) -> str:
+        """Run a command and return its output. If it fails, fail the module with the end of its output."""
+        # Not in the login user's home: uv reads settings from the working directory and its parents.
         here = os.path.dirname(self.partial)
         status, output, errors = self.module.run_command(list(command), environ_update=environment, cwd=here)
         if status != 0:
             last = " ".join(" ".join((errors or output).strip().splitlines()[-12:]).split())
             self.fail(what, last)
-        return output
+        return str(output)
 
-    def fail(self, what, why):
+    def fail(self, what: str, why: str) -> None:
+        """Fail the module because an operation failed."""
         self.module.fail_json(msg=f"{what} failed on this host, which keeps running what it ran: {why}")
 
-    def build(self, archive, unpacked):
-        """Install the packages, compile them, and describe the result."""
+    def build(self, archive: str, unpacked: str) -> dict[str, Any]:
+        """Install and compile the packages; return what `DESCRIBE` prints."""
         try:
             with tarfile.open(archive) as tar:
-                # Our own archive. The environment's files are read straight from it.
+                # The collection made this archive. `tree.py` reads the environment's files directly from it.
                 streams = [name for name in tar.getnames() if name.endswith(".zst")]
                 tar.extractall(unpacked, [member for member in tar if member.name not in streams])
             if streams:
@@ -201,7 +204,7 @@ class Builder:
                 "Unpacking the packages",
                 f"the archive is damaged ({error}). Remove it from dask_cache on the controller, and run again.",
             )
-        # What the release's check of configuration imports, straight from the wheel: the packages are the user's alone.
+        # The validation of a release's configuration imports this wheel. It is not one of the user's packages.
         shutil.copy(
             glob.glob(os.path.join(unpacked, "tools", "fastjsonschema-*.whl"))[0], os.path.join(self.partial, VALIDATOR)
         )
@@ -210,12 +213,13 @@ class Builder:
             self.run(
                 "Compiling the packages", self.python, "-I", "-m", "compileall", "-q", "-j", "0", "-x", TESTS, library
             )
-        # Meanwhile the disk gets the files, for a power cut must not leave a name that is there and files that are not.
+        # Write to the disk meanwhile: after a power cut the directory must not exist without its files.
         self.flush.start()
-        return json.loads(self.run("Importing Dask", self.python, "-I", "-B", "-c", DESCRIBE))
+        described: dict[str, Any] = json.loads(self.run("Importing Dask", self.python, "-I", "-B", "-c", DESCRIBE))
+        return described
 
-    def _unpack(self, archive, stream, unpacked):
-        """Make the environment of files that the controller has installed."""
+    def _unpack(self, archive: str, stream: str, unpacked: str) -> None:
+        """Create the environment from files that the controller has installed."""
         library = os.path.join(unpacked, "library")
         for wheel in glob.glob(os.path.join(unpacked, "tools", "backports_zstd-*.whl")):
             with zipfile.ZipFile(wheel) as zipped:
@@ -226,14 +230,14 @@ class Builder:
             self.partial,
         )  # fmt: skip
 
-    def _fetch(self, unpacked):
-        """Make the environment of packages from an index."""
+    def _fetch(self, unpacked: str) -> None:
+        """Create the environment from packages of an index."""
         uv = self._take_out_uv(unpacked)
         parameters = self.module.params
         settings = {"UV_CACHE_DIR": os.path.join(unpacked, "cache"), "UV_LINK_MODE": "hardlink"}
-        if parameters["index_url"]:  # it may hold a password, which nobody must see in the list of processes
+        if parameters["index_url"]:  # it may contain a password, which must not appear in the list of processes
             settings["UV_DEFAULT_INDEX"] = parameters["index_url"]
-        # Relocatable, because it is built beside the place where it will stand.
+        # Relocatable, because it is renamed when it is complete.
         self.run(
             "Making the virtual environment", uv, "venv", "--quiet", "--relocatable", "--no-python-downloads",
             "--python", parameters["python"], self.partial, **settings,
@@ -242,11 +246,11 @@ class Builder:
             "Installing the packages", uv, "pip", "install", "--quiet", "--python", self.python, "--require-hashes",
             "--only-binary", ":all:", "--requirement", os.path.join(unpacked, "requirements.txt"), **settings,
         )  # fmt: skip
-        os.remove(os.path.join(self.partial, ".lock"))  # uv leaves it for anybody to write
+        os.remove(os.path.join(self.partial, ".lock"))  # uv leaves it writable for every user
 
     @staticmethod
-    def _take_out_uv(unpacked):
-        """Take uv's executable out of its wheel."""
+    def _take_out_uv(unpacked: str) -> str:
+        """Extract uv's executable from its wheel, and return its path."""
         with zipfile.ZipFile(glob.glob(os.path.join(unpacked, "tools", "uv-*.whl"))[0]) as zipped:
             member = next(name for name in zipped.namelist() if name.endswith(".data/scripts/uv"))
             path = zipped.extract(member, unpacked)
@@ -254,7 +258,7 @@ class Builder:
         return path
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "home": {"type": "path", "required": True},
@@ -270,8 +274,8 @@ def main():
         provide(module)
 
 
-def provide(module):
-    """Do what the module is for."""
+def provide(module: AnsibleModule) -> None:
+    """Build the environment if it does not exist yet."""
     environments = os.path.join(module.params["home"], "environments")
     final = os.path.join(environments, module.params["id"])
     description = read_usable_environment(final)
@@ -281,7 +285,7 @@ def provide(module):
     os.umask(0o022)
     os.makedirs(environments, exist_ok=True)
     try:
-        # Two runs at a time build one after the other.
+        # Two runs at the same time build one after the other.
         take_lock("build", directory=os.path.join(environments, ".locks"))
     except HostLockError as error:
         module.fail_json(msg=str(error))
@@ -289,19 +293,19 @@ def provide(module):
     if not description:
         try:
             description = build(module, environments, final)
-        except (OSError, SystemExit):  # which a failure is, too: a full disk is not kept full
+        except (OSError, SystemExit):  # fail_json raises SystemExit; remove the files, since the disk may be full
             shutil.rmtree(os.path.join(environments, f".partial-{module.params['id']}"), ignore_errors=True)
             raise
     module.exit_json(changed=True, environment=description)
 
 
-def build(module, environments, final):
-    """Build the environment and, when it is complete, let it appear as ``final``."""
+def build(module: AnsibleModule, environments: str, final: str) -> dict[str, Any]:
+    """Build the environment, and rename it to ``final`` when it is complete."""
     archive = module.params["archive"]
     if not archive:
         module.fail_json(msg="The environment does not exist here yet: archive is needed to build it.")
     partial = os.path.join(environments, f".partial-{module.params['id']}")
-    # What builds that were cut off have left.
+    # Remove the files of interrupted builds.
     for leftover in [
         path for kind in ("partial", "unpacked", "check") for path in glob.glob(f"{environments}/.{kind}-*")
     ]:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: remove_scratch
-short_description: Remove what workers have left in their scratch directories
+short_description: Remove the files of workers in their scratch directories
 version_added: "0.1.0"
 description:
-  - Removes C(dask-scratch-space) from scratch directories with the rights of the services' user, and then each scratch
+  - Removes C(dask-scratch-space) from scratch directories with the rights of the services' account, then each scratch
     directory that is empty.
-  - What that user may not remove stays, and so does a scratch directory that is a mount point or a link.
+  - Files that this account may not remove stay. A scratch directory that is a mount point or a link stays, too.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -21,10 +21,10 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    description: Tells which directories there are.
+    description: Reports which directories exist.
   diff_mode:
     support: none
-    description: What tasks have written is not shown.
+    description: The content of files that tasks wrote is not shown.
 options:
   directories:
     description: The scratch directories.
@@ -32,13 +32,13 @@ options:
     elements: path
     required: true
   user:
-    description: User that the services ran as.
+    description: Account that the services ran as.
     type: str
     required: true
 """
 
 EXAMPLES = r"""
-- name: Remove what workers have left
+- name: Remove the files of workers
   daskops.cluster.remove_scratch:
     directories: [/var/lib/dask/scratch]
     user: dask
@@ -57,7 +57,7 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.directories import remove
 
-#: The directory that Dask makes in a scratch directory.
+#: The directory that Dask creates in a scratch directory.
 CONTENT = "dask-scratch-space"
 
 
