@@ -64,8 +64,8 @@ lock: .venv/complete ## resolve the lock files anew
 	    requirements/dev.in -o requirements/dev.txt
 
 .PHONY: generate
-generate: .venv/complete ## write what comes from the table of variables: argument specs, defaults, README
-	python tools/generate_settings
+generate: .venv/complete ## write what comes from the table of variables: argument specs, defaults, READMEs
+	python tools/generate
 
 # -- The demo ----------------------------------------------------------------------------------------------------------
 

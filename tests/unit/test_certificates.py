@@ -37,6 +37,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates impor
     plan,
     worker_name,
 )
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import (
     Rejected,
     context,
@@ -52,6 +53,8 @@ from distributed import Client
 from distributed.security import Security
 
 ROOT = Path(__file__).parents[2]
+#: The defaults of all variables, which the roles have.
+ROLE_DEFAULTS = {name: setting.default for name, setting in SETTINGS.items()}
 # Makes certificates in a separate process, as a run does.
 MAKE = """
 import sys
@@ -92,7 +95,7 @@ def run(
 ):
     """Run the role's task as site.yml does."""
     work = directory.parent
-    (work / "hosts.json").write_text(json.dumps(inventory))
+    (work / "hosts.json").write_text(json.dumps({"all": {"vars": ROLE_DEFAULTS}, **inventory}))
     (work / "playbook.yml").write_text(yaml.safe_dump(playbook))
     given = json.dumps({"dask_tls_directory": str(directory), "looked": LOOKED, **variables})
     settings = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_LOCAL_TEMP": str(work / "tmp")}

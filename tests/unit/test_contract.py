@@ -17,7 +17,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils._action import doc
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import POOL_SETTINGS
 
 ROOT = Path(__file__).parents[2]
-DEFAULTS = yaml.safe_load((ROOT / "roles/common/defaults/main.yml").read_text())
+DEFAULTS = yaml.safe_load((ROOT / "roles/preflight/defaults/main.yml").read_text())
 SPEC = yaml.safe_load((ROOT / "roles/preflight/meta/argument_specs.yml").read_text())["argument_specs"]["main"][
     "options"
 ]
@@ -57,7 +57,7 @@ def names(text):
 
 def uses():
     """Path and name of every use of one of our variables."""
-    sources = [*texts(), (ROOT / "roles/common/defaults/main.yml", DEFAULTS)]
+    sources = [*texts(), (ROOT / "roles/preflight/defaults/main.yml", DEFAULTS)]
     return {(path, name) for path, content in sources for text in expressions(content) for name in names(text)}
 
 

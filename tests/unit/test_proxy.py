@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.filter.password_file import password_file
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
+#: The defaults of all variables, which the roles have.
+ROLE_DEFAULTS = {name: setting.default for name, setting in SETTINGS.items()}
 USERS = {"bob": 12345, "ada": "s3cret $word 'ü'"}
 
 
@@ -78,7 +81,9 @@ def sites(tmp_path_factory):
     }
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     group = {"dask_scheduler": {"hosts": dict.fromkeys(hosts, {})}}
-    (directory / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": local, "children": group}}))
+    (directory / "hosts.json").write_text(
+        json.dumps({"all": {"hosts": hosts, "vars": {**ROLE_DEFAULTS, **local}, "children": group}})
+    )
     (directory / "playbook.json").write_text(json.dumps([playbook]))
     done = subprocess.run(
         [sys.executable, "-m", "ansible", "playbook", "-i", "hosts.json", "playbook.json"],

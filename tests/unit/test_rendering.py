@@ -19,11 +19,14 @@ import yaml
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import DEFAULTS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import addresses
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.pools import worker_pools
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import plan_workers
 from daskops_runtime.shutdown import STAY_DOWN
 from distributed.cli import dask_scheduler, dask_worker
 
 ROOT = Path(__file__).parents[2]
+#: The defaults of all variables, which the roles have.
+ROLE_DEFAULTS = {name: setting.default for name, setting in SETTINGS.items()}
 GIB = 1024**3
 MACHINE = {
     "cpus": list(range(8)),
@@ -146,10 +149,9 @@ PLAYBOOK = [
 
 def plan(host):
     """The workers of a host, as `plan_host` plans them."""
-    defaults = yaml.safe_load((ROOT / "roles/common/defaults/main.yml").read_text())
     expression = yaml.safe_load((ROOT / "roles/common/vars/main.yml").read_text())["__dask_worker_defaults"]
     names = re.findall(r"'(\w+)':", expression)
-    variables = {**defaults, "dask_worker_count": 2, "dask_worker_memory": "4GiB", **HOSTS[host]}
+    variables = {**ROLE_DEFAULTS, "dask_worker_count": 2, "dask_worker_memory": "4GiB", **HOSTS[host]}
     pools = worker_pools(
         variables["dask_worker_pools"],
         variables["dask_worker_pool_overrides"],
@@ -188,6 +190,7 @@ def releases(tmp_path_factory):
     inventory = {
         "all": {
             "hosts": hosts,
+            "vars": ROLE_DEFAULTS,
             "children": {group: {"hosts": dict.fromkeys(members, {})} for group, members in groups.items()},
         }
     }

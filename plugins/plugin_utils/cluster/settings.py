@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The table of all variables of the collection.
 
-`tools/generate_settings` (``make generate``) writes the argument specification, the defaults and the README's table of
-variables from this table.
+`tools/generate` (``make generate``) writes the argument specification, the defaults and the README of each role, and the
+collection's README's table of variables, from this table.
 """
 
 from __future__ import annotations

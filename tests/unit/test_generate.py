@@ -1,0 +1,114 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files generated from the settings table and from the data of the roles are up to date."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+SOURCE = "plugins/plugin_utils/cluster/settings.py"
+ROLES = "tools/roles.yml"
+
+
+def generate(root, *arguments):
+    """Run the generator in a checkout."""
+    command = [sys.executable, root / "tools/generate", *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def generated(root):
+    """Return the content of the generated files, by path."""
+    paths = [root / "README.md", *root.glob("roles/*/README.md"), *root.glob("roles/*/defaults/main.yml")]
+    paths += root.glob("roles/*/meta/argument_specs.yml")
+    return {str(path.relative_to(root)): path.read_text() for path in paths}
+
+
+def defaults(root, role):
+    """Return the defaults of a role."""
+    return yaml.safe_load((root / f"roles/{role}/defaults/main.yml").read_text())
+
+
+def test_generated_files_are_up_to_date():
+    done = generate(ROOT, "--check")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """Return a copy of the files that the generator reads and writes."""
+    (tmp_path / SOURCE).parent.mkdir(parents=True)
+    for path in (SOURCE, "README.md"):
+        shutil.copy(ROOT / path, tmp_path / path)
+    shutil.copytree(ROOT / "tools", tmp_path / "tools")
+    shutil.copytree(ROOT / "roles", tmp_path / "roles", ignore=shutil.ignore_patterns("files"))
+    (tmp_path / ".collections/ansible_collections/daskops").mkdir(parents=True)
+    (tmp_path / ".collections/ansible_collections/daskops/cluster").symlink_to(tmp_path)
+    return tmp_path
+
+
+def test_changed_table_is_detected_and_written_to_all_files_that_have_the_variable(checkout):
+    before = generated(checkout)
+    table = checkout / SOURCE
+    table.write_text(table.read_text().replace('"2GiB"', '"7GiB"').replace('"python3"', '"python3.99"'))
+    done = generate(checkout, "--check")
+    assert done.returncode == 1
+    changed = {"README.md"} | {
+        f"roles/preflight/{path}" for path in ("README.md", "defaults/main.yml", "meta/argument_specs.yml")
+    }
+    message = f": out of date with {SOURCE} or {ROLES}. Run 'make generate'.\n"
+    assert done.stderr.endswith(message)
+    assert set(done.stderr.removesuffix(message).split(", ")) == changed
+    assert generated(checkout) == before
+    assert set(generate(checkout).stdout.split()) == changed
+    assert generate(checkout, "--check").returncode == 0
+    assert {path for path, text in generated(checkout).items() if text != before[path]} == changed
+    assert defaults(checkout, "preflight")["dask_free_disk"] == "7GiB"
+    assert "| `python3.99`" in (checkout / "README.md").read_text()
+
+
+@pytest.mark.parametrize("path", ["README.md", "roles/worker/README.md"])
+def test_edited_generated_file_is_detected(checkout, path):
+    readme = checkout / path
+    readme.write_text(readme.read_text().replace("| `dask_worker_drain_timeout` ", "| `dask_worker_drain_timeouts`"))
+    done = generate(checkout, "--check")
+    assert done.returncode == 1 and done.stderr.startswith(f"{path}: out of date")
+
+
+def test_role_has_the_variables_that_its_files_name_and_those_that_they_follow_from(checkout):
+    assert not {"dask_serial", "dask_open_files"} & defaults(checkout, "environment").keys()
+    for path, text in {
+        "handlers/main.yml": "# {{ dask_serial }}, not my_dask_user, not dask_user_home_of_mine\n",
+        "templates/new.j2": "{{ __dask_limits }}\n",
+        "vars/main.yml": '__dask_limits: "{{ dask_open_files }}"\n__dask_unused: []\n',
+    }.items():
+        (checkout / "roles/environment" / path).parent.mkdir(exist_ok=True)
+        (checkout / "roles/environment" / path).write_text(text)
+    assert generate(checkout).returncode == 0
+    found = defaults(checkout, "environment")
+    assert {"dask_serial", "dask_open_files"} <= found.keys()
+    assert not {"dask_user", "dask_user_home", "__dask_limits"} & found.keys()
+    assert "| `dask_serial` |" in (checkout / "roles/environment/README.md").read_text()
+
+
+def test_role_that_renders_templates_of_other_roles_has_their_variables(checkout):
+    template = checkout / "roles/worker/templates/worker.env.j2"
+    template.write_text(template.read_text() + "{{ dask_cache }}\n")
+    assert generate(checkout).returncode == 0
+    roles = {path.parents[1].name for path in checkout.glob("roles/*/defaults/main.yml")}
+    assert {role for role in roles if "dask_cache" in defaults(checkout, role)} == {"config", "preflight", "worker"}
+
+
+def test_role_says_which_role_is_missing(checkout):
+    data = checkout / ROLES
+    data.write_text(data.read_text().replace("needs: [__dask_host]", "needs: [__dask_host, __dask_release]", 1))
+    assert generate(checkout).returncode == 0
+    assert defaults(checkout, "proxy")["__dask_release"] == (
+        "{{ undef(hint='daskops.cluster.proxy needs the release that daskops.cluster.config stages. "
+        "Add that role before it.') }}"
+    )
