@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Arguments of action plugins are validated against the documentation, and a wrong one gives one sentence."""
+"""Validation of the arguments of action plugins against the documentation of their modules."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def test_arguments_have_the_documented_types_and_defaults():
     assert arguments == {"days": 30, "made": True, "home": None, "kinds": [], "hosts": {}, "proxy": {"port": 443}}
 
 
-def test_path_of_a_host_is_not_expanded_on_the_controller():
+def test_host_paths_are_not_expanded():
     assert validate(SPEC, {"made": True, "home": "~/dask"})[0]["home"] == "~/dask"
 
 
-def test_dictionary_without_documented_keys_is_not_copied():
+def test_free_form_dictionary_is_not_copied():
     hosts = {"node1": {"memory": 2**30}}
     assert validate(SPEC, {"made": True, "hosts": hosts})[0]["hosts"] is hosts
 
@@ -62,7 +62,7 @@ def test_wrong_argument_is_one_problem(arguments, problem):
     assert found.startswith(problem) and not found.endswith(".")
 
 
-def test_every_option_of_a_pair_is_in_its_spec():
+def test_spec_contains_all_options_of_a_module():
     spec = argument_spec("make_certificates")
     assert spec["rotation"] == {
         "type": "str",
@@ -73,7 +73,7 @@ def test_every_option_of_a_pair_is_in_its_spec():
 
 
 @pytest.mark.parametrize("name", ACTIONS)
-def test_action_is_the_one_of_its_module(name):
+def test_action_names_its_module(name):
     action = importlib.import_module(f"ansible_collections.daskops.cluster.plugins.action.{name}").ActionModule
     if issubclass(action, Action):
         assert action.module == name and "run" not in vars(action)
@@ -111,7 +111,7 @@ PLAY = """
 """
 
 
-def test_task_with_wrong_arguments_fails_with_one_sentence_and_no_traceback(tmp_path):
+def test_task_with_wrong_arguments_fails_without_a_traceback(tmp_path):
     (tmp_path / "password").write_text("password")
     (tmp_path / "hosts.yml").write_text(HOSTS)
     env = {

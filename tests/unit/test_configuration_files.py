@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whole configuration files as people have them, given as dask_config: accepted, or with every sentence that helps."""
+"""Complete configuration files of other projects as dask_config: the problems and warnings of each."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ NANNY = "needs a nanny, and there is none: it changes nothing. Set dask_worker_n
 TERMINATE = f"distributed.worker.memory.terminate {NANNY} the unit's MemoryMax ends a worker that takes too much."
 OTHERS = "No service of this cluster reads it."
 
-# The problems of each file, and the warnings, as the hosts of workers tell them.
+# The problems and the warnings for each file on worker hosts.
 SAID = {
     "dask_2": (
         [
@@ -71,21 +71,21 @@ def read(name):
 
 
 def ask(name, kind):
-    """The problems and warnings of a file that stands alone, without what the collection renders around it."""
+    """Return the problems and warnings of a file, without the configuration that the collection adds."""
     about = {"asked": {"dask_config": read(name)}, "variables": {}, "nanny": kind == "scheduler"}
     problems = validate_config.find_problems(kind, read(name), **about, namespaces=[], error_monitor=False, pools={})
     return problems, validate_config.find_warnings(kind, **about)
 
 
 @pytest.mark.parametrize("name", SAID)
-def test_configuration_file(name):
+def test_problems_and_warnings_of_a_configuration_file(name):
     problems, warnings = ask(name, "worker")
     expected = [f"dask_config{' ' if said.startswith('repeats') else ': '}{said}" for said in SAID[name][1]]
     assert (problems, warnings) == ([f"dask_config: {said}" for said in SAID[name][0]], expected)
-    # The scheduler's host tells the same, but for what needs a nanny: whether workers have one, their hosts know.
+    # On the scheduler's host, the warnings about nannies are missing: only worker hosts know whether they have nannies.
     of_scheduler = [said for said in warnings if "needs a nanny" not in said]
     assert ask(name, "scheduler") == (problems, of_scheduler)
 
 
-def test_every_file_is_tried():
+def test_all_configuration_files_are_tested():
     assert {path.stem for path in FILES.iterdir()} == set(SAID)

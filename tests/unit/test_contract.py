@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is written down twice says the same: variables and their documentation, modules and theirs, and their callers."""
+"""Consistency of variables, modules and their documentation with the tasks and templates that use them."""
 
 import importlib
 import re
@@ -27,7 +27,7 @@ MODULES = sorted(path.stem for path in (ROOT / "plugins/modules").glob("*.py") i
 
 
 def texts():
-    """Path, and parsed YAML or text, of what roles and playbooks are made of; documentation of variables is none of it."""
+    """Generate the path and the parsed YAML or text of each task file, vars file, playbook and template."""
     for path in sorted([*ROOT.glob("roles/*/*/*"), *ROOT.glob("playbooks/**/*")]):
         if path.parent.name in ("tasks", "handlers", "vars", "playbooks") and path.suffix == ".yml":
             yield path, yaml.safe_load(path.read_text())
@@ -36,7 +36,7 @@ def texts():
 
 
 def expressions(value, key=None):
-    """The Jinja in a YAML value; what stands behind `when` and its like is an expression as it stands."""
+    """Generate the Jinja templates in a YAML value, including bare expressions such as `when`."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from expressions(inner, name)
@@ -49,20 +49,20 @@ def expressions(value, key=None):
 
 
 def names(text):
-    """The variables that a template uses, also by name, as in ``map('extract', hostvars, '__dask_plan')``."""
+    """Return the variables that a template uses, also those named as in ``map('extract', hostvars, '__dask_plan')``."""
     used = {name.name for name in jinja2.Environment().parse(text).find_all(jinja2.nodes.Name)}
     used |= set(re.findall(r"hostvars[^}]*?\b(_*dask_\w+)", text))
     return {name for name in used if name.lstrip("_").startswith("dask_")} - {"dask_scheduler", "dask_workers"}
 
 
 def uses():
-    """Path and name of every use of one of our variables."""
+    """Return the path and name of each use of a variable of the collection."""
     sources = [*texts(), (ROOT / "roles/preflight/defaults/main.yml", DEFAULTS)]
     return {(path, name) for path, content in sources for text in expressions(content) for name in names(text)}
 
 
 def defined(value):
-    """The variables that tasks, plays and files of variables define."""
+    """Generate the variables that tasks, plays and vars files define."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if key in ("register", "loop_var", "index_var"):
@@ -81,26 +81,26 @@ def test_every_variable_is_used():
     assert inside == set()
 
 
-def test_every_variable_that_is_used_exists():
+def test_every_used_variable_exists():
     known = {*DEFAULTS}
     for path, content in texts():
         if path.parent.name == "vars":
             known |= {*content, *defined(content)}
         elif not isinstance(content, str):
             known |= set(defined(content))
-    for plugin in (ROOT / "plugins/plugin_utils/cluster").glob("*.py"):  # which hand variables to templates
+    for plugin in (ROOT / "plugins/plugin_utils/cluster").glob("*.py"):  # these pass variables to templates
         known |= set(re.findall(r'"(__dask_\w+)":', plugin.read_text()))
     assert {(str(path.relative_to(ROOT)), name) for path, name in uses() if name not in known} == set()
 
 
-def test_settings_of_pools_are_the_ones_that_a_host_has():
+def test_pool_settings_match_the_variables_of_hosts():
     text = yaml.safe_load((ROOT / "roles/common/vars/main.yml").read_text())["__dask_worker_defaults"]
     assert dict(re.findall(r"'(\w+)': (\w+)", text)) == {name: f"dask_worker_{name}" for name in POOL_SETTINGS}
 
 
-# Whoever sets one by `-e dask_worker_nanny=false`, or in an INI inventory, sets it to a text that is true.
+# `-e dask_worker_nanny=false` and INI inventories set a non-empty string, which Jinja takes as true without `bool`.
 @pytest.mark.parametrize("name", sorted(name for name, about in SPEC.items() if about["type"] == "bool"))
-def test_flags_are_read_as_flags(name):
+def test_flags_are_used_with_the_bool_filter(name):
     sources = [text for path, content in texts() for text in expressions(content)]
     used = [match for text in sources for match in re.findall(rf"\b{name}\b( *\| *bool\b)?", text)]
     assert used and all(used)
@@ -110,9 +110,9 @@ def test_flags_are_read_as_flags(name):
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "plugins/action").glob("*.py")))
-def test_action_makes_no_temporary_directory_before_it_knows_that_it_needs_one(name):
-    # With TRANSFERS_FILES, Ansible makes and removes a directory on each host (two commands), also where an action returns
-    # at once.
+def test_action_does_not_set_transfers_files(name):
+    # With TRANSFERS_FILES, Ansible creates and removes a directory on each host (two commands), even if the action runs
+    # nothing there.
     action = importlib.import_module(f"ansible_collections.daskops.cluster.plugins.action.{name}")
     assert not action.ActionModule.TRANSFERS_FILES
 
@@ -122,7 +122,7 @@ def load(module):
 
 
 def argument_spec(module, monkeypatch):
-    """The argument specification that a module hands to Ansible; None where an action plugin does the work alone."""
+    """Return the argument specification of a module, or None if its action plugin does all the work."""
 
     class Seen(Exception):
         pass
@@ -140,7 +140,7 @@ def argument_spec(module, monkeypatch):
 
 
 def plain(options, inner):
-    """Options as both sides write them: what is left out is what Ansible takes it for."""
+    """Return options with the defaults that Ansible uses for missing keys."""
     return {
         name: {
             "type": about.get("type", "str"),
@@ -165,7 +165,7 @@ def test_documentation_parses_and_is_complete(module):
     assert [task for task in yaml.safe_load(loaded.EXAMPLES) if f"daskops.cluster.{module}" in task]
 
 
-# Options that an action plugin takes care of before the module is executed.
+# Options that the action plugin handles and does not pass to the module.
 OF_THE_ACTION = {
     "environment": {"current", "packages", "present"},
     "host_info": {"optional"},
@@ -175,7 +175,7 @@ OF_THE_ACTION = {
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module not in ("certificates", "release")])
-def test_documented_options_are_the_modules(module, monkeypatch):
+def test_documented_options_match_the_argument_spec(module, monkeypatch):
     spec = argument_spec(module, monkeypatch)
     if spec is None:
         assert (ROOT / f"plugins/action/{module}.py").exists()
@@ -186,7 +186,7 @@ def test_documented_options_are_the_modules(module, monkeypatch):
 
 
 def tasks(value):
-    """Every use of one of our modules: its name and arguments."""
+    """Generate the name and the arguments of each use of a module of the collection."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if str(key).startswith("daskops.cluster."):
@@ -198,7 +198,7 @@ def tasks(value):
 
 
 def check_arguments(where, arguments, options):
-    """Check that arguments are documented and complete, also where they hold others."""
+    """Assert that arguments are documented and complete, including suboptions."""
     assert set(arguments) <= set(options), f"{where}: not documented"
     assert {name for name, about in options.items() if about.get("required")} <= set(arguments), f"{where}: not given"
     for name, value in arguments.items():
@@ -208,7 +208,7 @@ def check_arguments(where, arguments, options):
                 check_arguments(f"{where}.{name}", one, inner)
 
 
-def test_roles_playbooks_and_examples_call_modules_as_documented():
+def test_modules_are_called_as_documented():
     called = {module: yaml.safe_load(load(module).EXAMPLES) for module in MODULES}
     called.update((str(path), content) for path, content in texts() if not isinstance(content, str))
     seen = set()
@@ -223,7 +223,7 @@ def test_roles_playbooks_and_examples_call_modules_as_documented():
 # The archive
 
 
-def test_keys_that_lie_beside_an_inventory_are_not_in_the_archive(tmp_path):
+def test_private_keys_beside_an_inventory_are_not_in_the_archive(tmp_path):
     source = tmp_path / "source"
     shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "tests", "molecule"))
     for directory in ("dask-tls", "inventories/small/dask-tls", "inventories/small/elsewhere"):

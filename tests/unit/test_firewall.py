@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who is let in is found out from what hosts told; and the rules, in a real kernel, let in those and nobody else."""
+"""The addresses that the firewall accepts, and the rendered rules in a real kernel."""
 
 import contextlib
 import ipaddress
@@ -49,7 +49,7 @@ def plan(hosts=HOSTS, others=(), closed=(), peers=(), clients=()):
 
 
 def host(name, **changes):
-    """Hosts, of which one is changed."""
+    """Return `HOSTS` with one host changed."""
     return {**HOSTS, name: {**HOSTS.get(name, HOSTS["w1"]), **changes}}
 
 
@@ -62,7 +62,7 @@ def says(sentence, *parts):
     return all(part in sentence for part in parts)
 
 
-# Who is let in
+# Accepted addresses
 
 networks = st.lists(
     st.one_of(
@@ -75,18 +75,18 @@ networks = st.lists(
 
 
 @given(networks)
-def test_networks_by_family_cover_the_same_and_do_not_overlap(given):
+def test_networks_by_family_are_complete_and_do_not_overlap(given):
     found = plan_firewall.by_family(given)
     for version, texts in ((4, found["ipv4"]), (6, found["ipv6"])):
         parsed = [ipaddress.ip_network(text) for text in texts]
         assert all(network.version == version for network in parsed)
         assert all(
             any(network.subnet_of(one) for one in parsed) for network in given if network.version == version
-        )  # a set of nftables holds no address twice
+        )  # nftables rejects a set with overlapping intervals
         assert not any(one.overlaps(other) for one in parsed for other in parsed if one is not other)
 
 
-def test_hosts_of_the_run_and_the_others_are_let_in():
+def test_all_hosts_of_the_cluster_are_accepted():
     found, problems = plan(others={"w2": ["10.9.0.3", "fd00::3"]}, peers=["10.8.0.0/16"], clients=["0.0.0.0/0"])
     assert problems == []
     networks = {"ipv4": ["10.8.0.0/16", "10.9.0.1/32", "10.9.0.2/31"], "ipv6": ["fd00::3/128"]}
@@ -96,13 +96,13 @@ def test_hosts_of_the_run_and_the_others_are_let_in():
     }
 
 
-def test_what_a_host_tells_of_itself_alone_lets_nobody_in():
-    # Debian gives a host's own name 127.0.1.1: here the scheduler's address is what the worker takes for it.
+def test_loopback_addresses_are_not_accepted():
+    # Debian maps a host's own name to 127.0.1.1. The scheduler's address then comes from the worker's route to it.
     found, problems = plan(host("s1", address="127.0.0.1", route=["127.0.0.1", "127.0.1.1"]))
     assert (found["cluster"]["s1"]["ipv4"], problems) == (["10.9.0.1/32", "10.9.0.2/32"], [])
 
 
-def test_a_host_that_listens_elsewhere_than_it_connects_from_is_let_in_with_both():
+def test_listening_and_source_addresses_of_a_host_are_accepted():
     found, problems = plan(host("w1", address="10.7.0.2", worker_addresses={"eth1": "10.8.0.2"}))
     expected = ["10.7.0.2/32", "10.8.0.2/32", "10.9.0.1/32", "10.9.0.2/32"]
     assert (found["cluster"]["s1"]["ipv4"], problems) == (expected, [])
@@ -112,28 +112,28 @@ def remembering(*networks):
     return {"usable": ["nftables"], "cluster": list(networks)}
 
 
-def test_what_a_host_remembers_of_the_others_is_better_than_what_the_controller_knows():
+def test_remembered_networks_replace_addresses_known_to_the_controller():
     hosts = {name: {**about, "firewall": remembering("10.9.0.2/31", "fd00::3/128")} for name, about in HOSTS.items()}
-    # Over its address for Ansible the other host never connects; who it is nobody has to find out.
+    # The other hosts' addresses for Ansible are not used, and a missing one is no problem.
     found, problems = plan(hosts, others={"w2": ["192.168.0.3"], "w3": []})
     assert problems == []
     assert found["cluster"]["w1"] == {"ipv4": ["10.9.0.1/32", "10.9.0.2/31"], "ipv6": ["fd00::3/128"]}
-    # A run for all hosts forgets whoever is no longer there.
+    # A run for all hosts drops hosts that left the cluster.
     assert plan(hosts)[0]["cluster"]["w1"] == {"ipv4": ["10.9.0.1/32", "10.9.0.2/32"], "ipv6": []}
 
 
 @pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0", "10.0.0.0/8", "192.0.2.1/32"])
-def test_what_a_host_remembers_opens_no_other_host(network):
+def test_remembered_networks_apply_to_their_host_only(network):
     hosts = host("w1", firewall=remembering(network))
     found, problems = plan(hosts, others={"w2": ["10.9.0.3"]})
     assert problems == []
     assert found["cluster"]["s1"] == plan(others={"w2": ["10.9.0.3"]})[0]["cluster"]["s1"]
     assert network in [*found["cluster"]["w1"]["ipv4"], *found["cluster"]["w1"]["ipv6"]]
-    # In a run for all hosts it opens not even that one.
+    # A run for all hosts ignores remembered networks.
     assert plan(hosts)[0] == plan()[0]
 
 
-def test_host_that_remembers_no_networks_is_taken_for_a_new_one():
+def test_invalid_remembered_networks_are_ignored():
     hosts = {name: {**about, "firewall": remembering("10.9.0.300/32")} for name, about in HOSTS.items()}
     assert plan(hosts, others={"w2": ["10.9.0.3"]}) == plan(others={"w2": ["10.9.0.3"]})
 
@@ -143,24 +143,24 @@ def test_host_without_a_firewall_needs_no_addresses():
     assert plan(hosts, others={"w2": []})[1] == []
 
 
-def test_address_that_stands_for_all_lets_nobody_in():
+def test_unspecified_address_is_not_accepted():
     assert plan(host("w1", address="0.0.0.0"))[0]["cluster"]["w1"]["ipv4"] == ["10.9.0.1/32", "10.9.0.2/32"]
 
 
 @pytest.mark.parametrize("variable", ["peers", "clients"])
 @pytest.mark.parametrize("value", ["laptop.example.org", "10.1.2.3/16", "10.1", "", "*"])
-def test_a_network_that_is_none(variable, value):
+def test_invalid_network_is_rejected(variable, value):
     sentence = only(plan(**{variable: [value]})[1])
     assert says(sentence, f"dask_firewall_{variable}: '{value}' is no address and no network", "write it like 10.1.2.3")
 
 
 @pytest.mark.parametrize("addresses", [[], ["127.0.1.1", "::1"]])
-def test_a_host_that_is_not_in_the_run_and_whose_address_nobody_knows(addresses):
+def test_unknown_address_of_a_host_outside_the_run_is_rejected(addresses):
     sentence = only(plan(others={"w7": addresses})[1])
     assert says(sentence, "w7 is not in this run", "Run without --limit, or set its ansible_host")
 
 
-def test_a_new_host_that_the_others_would_not_let_in():
+def test_new_host_in_a_limited_run_is_rejected():
     hosts = {"w9": {**HOSTS["w1"], "address": "10.9.0.9", "route": ["10.9.0.9", "10.9.0.1"], "current": {}}}
     assert plan(hosts)[1] == []
     assert plan(hosts, closed=["s1", "w1"], peers=["10.9.0.0/24"])[1] == []
@@ -168,14 +168,14 @@ def test_a_new_host_that_the_others_would_not_let_in():
     assert says(sentence, "w9 is new, and the firewall of s1, w1 does not know it", "Run without --limit")
 
 
-# Whether the host can do it
+# Firewalls available on a host
 
 
 @pytest.mark.parametrize(
     ("wanted", "usable"),
     [("none", []), ("nftables", ["nftables"]), ("firewalld", ["firewalld"]), ("firewalld", ["nftables", "firewalld"])],
 )
-def test_a_firewall_that_the_host_has(wanted, usable):
+def test_usable_firewall_is_accepted(wanted, usable):
     assert list(firewall("w1", {"firewall": {"usable": usable}}, wanted)) == []
 
 
@@ -188,23 +188,23 @@ def test_a_firewall_that_the_host_has(wanted, usable):
         ("firewalld", ["nftables"], "Install and start it, or set dask_firewall to nftables"),
     ],
 )
-def test_a_firewall_that_the_host_has_not(wanted, usable, remedy):
+def test_unusable_firewall_is_rejected_with_the_remedy(wanted, usable, remedy):
     sentence = only(firewall("w1", {"firewall": {"usable": usable}}, wanted))
     assert says(sentence, f"w1: dask_firewall is {wanted}, but", remedy)
 
 
-# The rules
+# Rules
 
 PORTS = [
     describe(8786, "dask_scheduler_port", "dask-scheduler.service"),
     describe(8800, "dask_worker_port", "dask-worker@1.service"),
     describe(8900, "dask_worker_dashboard_port", "dask-worker@1.service"),
 ]
-OTHER_PORT = 2222  # like sshd's: none of ours
+OTHER_PORT = 2222  # a port of another service, such as sshd
 
 
 def rendered(template, **networks):
-    """What Ansible makes of a template for a host with all these ports."""
+    """Return the template rendered for a host with all these ports."""
     found, problems = plan(**networks)
     assert problems == []
     environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
@@ -253,7 +253,9 @@ for word in (b"before", b"after"):
 
 
 class Network:
-    """A host with servers on Dask's ports and another one, and a cable to somebody with several addresses."""
+    """Two network namespaces connected by a cable: a host with servers on Dask's ports and one other port, and a client
+    machine with several addresses.
+    """
 
     def __init__(self, stack):
         self.stack = stack
@@ -276,7 +278,7 @@ class Network:
         return process
 
     def namespace(self):
-        """A process that holds a network of its own."""
+        """Return the pid of a process with its own network namespace."""
         process = self.started(["unshare", "--net", "sh", "-c", "echo made; exec sleep 600"])
         assert process.stdout.readline() == "made\n"
         return process.pid
@@ -294,7 +296,7 @@ class Network:
         self.run(self.host, "nft", "-f", "-", text=rules)
 
     def open_to(self, source, target):
-        """The ports that an address gets through to."""
+        """Return the ports that a source address can connect to."""
         ports = [str(port["port"]) for port in PORTS] + [str(OTHER_PORT)]
         namespace = self.host if source == target else self.somebody
         return set(map(int, self.run(namespace, sys.executable, "-c", CONNECT, source, target, *ports).split()))
@@ -303,7 +305,7 @@ class Network:
 @pytest.fixture
 def network():
     if os.geteuid() != 0 or not all(shutil.which(program) for program in ("nft", "ip", "unshare", "nsenter")):
-        pytest.skip("networks are made by root, with nftables, iproute2 and util-linux")
+        pytest.skip("creating networks needs root, nftables, iproute2 and util-linux")
     with contextlib.ExitStack() as stack:
         yield Network(stack)
 
@@ -311,19 +313,19 @@ def network():
 ALL = {8786, 8800, 8900, OTHER_PORT}
 
 
-def test_rules_let_in_whom_they_name_and_nobody_else(network):
+def test_rules_accept_only_the_given_addresses(network):
     assert network.open_to("10.9.0.4", "10.9.0.1") == ALL
-    # One family is named by hosts, the other by variables.
+    # The IPv4 host comes from the inventory, the IPv6 host from dask_firewall_peers.
     network.load(rendered("dask-firewall.nft.j2", peers=["fd00::2"], clients=["10.9.0.3", "fd00::3/128"]))
     for subnet in ("10.9.0.", "fd00::"):
         host = f"{subnet}1"
         assert network.open_to(f"{subnet}2", host) == ALL, "a host of the cluster"
         assert network.open_to(f"{subnet}3", host) == {8786, 8900, OTHER_PORT}, "a client"
-        assert network.open_to(f"{subnet}4", host) == {OTHER_PORT}, "somebody else"
+        assert network.open_to(f"{subnet}4", host) == {OTHER_PORT}, "another machine"
         assert network.open_to(host, host) == ALL, "the host itself"
 
 
-def test_closed_ports_of_another_firewall_are_noticed(network, monkeypatch, tmp_path):
+def test_closing_rules_of_another_firewall_are_detected(network, monkeypatch, tmp_path):
     monkeypatch.setattr(firewalls, "UFW", str(tmp_path / "none"))
     monkeypatch.setattr(firewalls, "LEGACY_TABLES", ())
 
@@ -342,20 +344,20 @@ def test_closed_ports_of_another_firewall_are_noticed(network, monkeypatch, tmp_
     assert noticed() == ["nftables (table ip theirs, chain in)"] and network.open_to("10.9.0.2", "10.9.0.1") == set()
 
 
-def test_without_clients_only_the_cluster_is_let_in(network):
+def test_rules_without_clients_accept_only_the_cluster(network):
     network.load(rendered("dask-firewall.nft.j2"))
     assert network.open_to("10.9.0.2", "10.9.0.1") == ALL
     assert network.open_to("10.9.0.3", "10.9.0.1") == {OTHER_PORT}
     assert network.open_to("fd00::2", "fd00::1") == {OTHER_PORT}
 
 
-def test_everybody_may_be_a_client(network):
+def test_rules_can_accept_clients_from_everywhere(network):
     network.load(rendered("dask-firewall.nft.j2", clients=["0.0.0.0/0", "::/0"]))
     for source, host in (("10.9.0.4", "10.9.0.1"), ("fd00::4", "fd00::1")):
         assert network.open_to(source, host) == {8786, 8900, OTHER_PORT}
 
 
-def test_connections_that_exist_go_on(network):
+def test_existing_connections_stay_open(network):
     stranger = network.start(network.somebody, sys.executable, "-c", STAY)
     assert stranger.stdout.readline() == "before\n"
     network.load(rendered("dask-firewall.nft.j2"))
@@ -365,7 +367,7 @@ def test_connections_that_exist_go_on(network):
     assert stranger.stdout.readline() == "after\n"
 
 
-def test_rules_replace_their_own_table_and_leave_others_alone(network):
+def test_rules_replace_only_their_own_table(network):
     network.load("table inet somebodys { chain input { type filter hook input priority 0; tcp dport 2222 accept; }; }")
     somebodys = network.run(network.host, "nft", "list", "table", "inet", "somebodys")
     rules = rendered("dask-firewall.nft.j2", clients=["10.9.0.3"])
@@ -377,18 +379,18 @@ def test_rules_replace_their_own_table_and_leave_others_alone(network):
     assert network.run(network.host, "nft", "list", "table", "inet", "somebodys") == somebodys
 
 
-def test_peers_that_the_role_remembers_are_those_that_are_read(tmp_path, monkeypatch):
+def test_written_peers_are_read_by_host_info(tmp_path, monkeypatch):
     path = tmp_path / "dask-firewall.json"
     path.write_text(rendered("dask-firewall.json.j2", others={"w2": ["fd00::2"]}, clients=["10.9.3.0/24"]))
     monkeypatch.setattr(host_info, "FIREWALL_PEERS", str(path))
     assert host_info.firewall_peers() == ["10.9.0.1/32", "10.9.0.2/32", "fd00::2/128"]
 
 
-def test_policy_of_firewalld_says_the_same():
+def test_firewalld_policy_has_the_same_rules():
     policy = ElementTree.fromstring(
         rendered("daskops.xml.j2", others={"w2": ["fd00::2"]}, clients=["10.9.3.0/24", "::/0"])
     )
-    assert int(policy.get("priority")) < 0  # before the zones
+    assert int(policy.get("priority")) < 0  # a negative priority is evaluated before the zones
     accepted, dropped = {}, set()
     for rule in policy.findall("rule"):
         port = int(rule.find("port").get("port"))
@@ -397,7 +399,7 @@ def test_policy_of_firewalld_says_the_same():
             assert rule.get("priority") is None
         else:
             assert rule.find("drop") is not None and rule.find("source") is None
-            assert rule.get("priority") == "1"  # after those that accept
+            assert rule.get("priority") == "1"  # after the rules that accept
             dropped.add(port)
     cluster = {("ipv4", "10.9.0.1/32"), ("ipv4", "10.9.0.2/32"), ("ipv6", "fd00::2/128")}
     everybody = cluster | {("ipv4", "10.9.3.0/24"), ("ipv6", "::/0")}

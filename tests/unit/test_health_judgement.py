@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judging a cluster and reading the scheduler's answers, as pure functions."""
+"""The functions that judge a cluster's health and parse the scheduler's responses."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_release_other_than_expected():
     assert "a on host-of-a (old.1 instead of new.1)" in only_problem(result)
 
 
-def test_release_that_nobody_tells():
+def test_unknown_release():
     result = judge(report(worker("a", release=None)), Expected({"a": "new.1"}, scheduler_release="new.s"))
     assert result["verdict"] == UNHEALTHY
     assert any("a on host-of-a (unknown instead of new.1)" in problem for problem in result["problems"])
@@ -174,7 +174,7 @@ def test_mixed_releases():
 DAY = 86400
 
 
-def test_certificates_that_last():
+def test_valid_certificates():
     dates = {"certificate_expires": 40 * DAY}
     result = judge(report(worker("a", **dates), worker("b")), expect("a", "b", now=0))
     assert (result["verdict"], result["certificate_days"]) == (HEALTHY, 40)
@@ -191,14 +191,14 @@ def test_certificates_that_expire_soon(days, told):
     assert "Run site.yml, or, where they are your own" in only_problem(result)
 
 
-def test_an_incomplete_list_says_nothing_about_the_others():
+def test_workers_outside_an_incomplete_list_are_not_judged():
     old = worker("b", release="old.b", versions=dict(PACKAGES, dask="2025.1.0"), status="paused", heartbeat_age=99)
     result = judge(report(worker("a"), old), Expected({"a": "shared.a"}, complete=False))
     assert (result["verdict"], result["unexpected"]) == (HEALTHY, [])
     assert judge(report(old), Expected({"a": None}, complete=False))["missing"] == ["a"]
 
 
-def test_names_that_are_not_told():
+def test_unknown_names():
     unknown = {"workers": None, "detail": "counts", "scheduler": {}}
     assert judge(report(count=2, **unknown), expect("a", "b"))["verdict"] == UNKNOWN
     assert judge(report(count=2, **unknown), Expected())["verdict"] == UNKNOWN
@@ -207,8 +207,8 @@ def test_names_that_are_not_told():
     assert any("1 worker is registered instead of 2" in problem for problem in result["problems"])
 
 
-def test_states_that_are_only_counted():
-    """Which worker is paused is not told; where not all workers are judged it may be another one."""
+def test_states_known_only_as_counts():
+    """If not all workers are judged, the paused one may be another one."""
     pages = [worker("a", status=None), worker("b", status=None)]
     for states, verdict in (({"paused": 1, "retiring": 0}, DEGRADED), ({"paused": 0}, HEALTHY), (None, UNKNOWN)):
         assert judge(report(*pages, states=states), expect("a", "b"))["verdict"] == verdict
@@ -220,12 +220,12 @@ def test_states_that_are_only_counted():
     "changes",
     [{"heartbeat_age": None}, {"status": None}, {"status": "init"}, {"status": "resting"}, {"versions": None}],
 )
-def test_what_is_not_known_of_a_worker_is_not_healthy(changes):
+def test_unknown_values_of_a_worker_give_the_verdict_unknown(changes):
     result = judge(report(worker("a"), worker("b", **changes)), expect("a", "b"))
     assert result["verdict"] == UNKNOWN and "b on host-of-b" in only_problem(result)
 
 
-def test_release_that_is_not_told_under_load():
+def test_unknown_release_under_load():
     page = worker("a")
     del page["release"]
     result = judge(report(page, detail="names"), Expected({"a": "new.1"}))
@@ -233,7 +233,7 @@ def test_release_that_is_not_told_under_load():
 
 
 @pytest.mark.parametrize(("known", "idle"), [(0, True), (3, False), (None, False)])
-def test_a_scheduler_has_no_work_only_where_that_is_known(known, idle):
+def test_scheduler_is_idle_only_if_its_tasks_are_known(known, idle):
     assert judge(report(known_tasks=known, tasks={"memory": 0}), Expected())["idle"] is idle
     assert unreachable("nothing listens there", Expected())["idle"] is False
 
@@ -245,7 +245,7 @@ def test_unreachable():
     assert only_problem(result).endswith("missing: a, b.")
 
 
-def test_long_lists_are_cut_in_sentences_only():
+def test_long_lists_are_shortened_in_messages_only():
     names = [f"w{i:03}" for i in range(NAMED + 280)]
     result = judge(report(), expect(*names))
     assert result["missing"] == names
@@ -299,8 +299,8 @@ def test_order_of_workers_does_not_matter(report, expected):
 
 
 @given(reports, expectations, names)
-def test_expecting_one_more_never_makes_a_missing_worker_better(report, expected, name):
-    """Asking for more of the same workers can only turn an unexpected one into an expected one."""
+def test_additional_expected_worker_that_is_missing_is_unhealthy(report, expected, name):
+    """Adding an expected worker can only turn an unexpected worker into an expected one."""
     present = {worker["name"] for worker in report["workers"]}
     if name in present or not expected.workers:
         return
@@ -320,7 +320,7 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_any_other_json_is_refused_in_one_way(document):
+def test_other_json_is_rejected(document):
     client = scheduler_http.SchedulerHTTP("http://127.0.0.1:1")
     for read, headers in (
         (scheduler_http.from_summary, ()),
@@ -332,7 +332,7 @@ def test_any_other_json_is_refused_in_one_way(document):
 
 
 @given(st.text())
-def test_any_page_is_read_without_a_failure(text):
+def test_other_text_is_ignored(text):
     assert scheduler_http.from_workers_page(text) is None
     assert scheduler_http.from_metrics(text) is None
 
@@ -352,17 +352,17 @@ def test_normalize_url(given, root):
 
 
 @pytest.mark.parametrize("url", ["", "10.0.0.1:8787", "tcp://10.0.0.1:8786", "http://", "http://a:b", "http://a:99999"])
-def test_what_is_no_url_of_a_scheduler(url):
+def test_invalid_urls_are_rejected(url):
     with pytest.raises(scheduler_http.SchedulerError, match="not a URL of a scheduler.*http://10.0.0.1:8787"):
         scheduler_http.normalize_url(url)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# A scheduler that is pending
+# A pending scheduler
 
 
 def pending(**changes):
-    """What is said of a scheduler that runs an older release."""
+    """Return the problem of a scheduler that runs an older release."""
     return only_problem(judge(report(worker("a"), **changes), Expected(scheduler_pending=True)))
 
 
@@ -398,7 +398,7 @@ def client(**changes):
         ),
     ],
 )
-def test_pending_scheduler_says_what_holds_it(changes, words):
+def test_pending_scheduler_reports_its_work(changes, words):
     assert words in pending(**changes)
 
 
@@ -406,14 +406,14 @@ def test_pending_scheduler_of_the_same_versions():
     assert "versions" not in pending()
 
 
-def test_what_is_known_to_be_wrong_from_elsewhere():
+def test_known_problems_degrade_the_verdict():
     result = judge(report(worker("a")), Expected(known_problems=["Hosts differ."]))
     assert (result["verdict"], result["problems"]) == (DEGRADED, ["Hosts differ."])
     result = judge(report(), expect("a", known_problems=["Hosts differ."]))
     assert result["verdict"] == UNHEALTHY and "Hosts differ." in result["problems"]
 
 
-def test_after_a_restart_of_the_scheduler_it_is_enough_that_workers_are_registered():
+def test_registered_only_ignores_the_state_of_workers():
     older = worker("b", versions={**PACKAGES, "dask": "2025.1.0"}, status="paused", heartbeat_age=99.0)
     seen = report(worker("a"), older)
     assert judge(seen, expect("a", "b"))["verdict"] == UNHEALTHY

@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Playbooks and roles that need no host but this one.
+"""Playbooks and roles that need no other host than this one.
 
-They run with the ansible-core that is installed. To try another one: uv venv --python 3.11 OTHER; uv pip install --python
-OTHER/bin/python "ansible-core~=2.17.0" distributed hypothesis pytest pytest-xdist requests; OTHER/bin/python -m pytest
-tests/unit/test_playbooks.py. Releases 2.17 and 2.18 have their own type for vaulted texts.
+The tests use the installed ansible-core. Also run them with 2.17 or 2.18, which have another type for vaulted values:
+uv venv --python 3.11 OTHER; uv pip install --python OTHER/bin/python "ansible-core~=2.17.0" distributed hypothesis pytest
+pytest-xdist requests; OTHER/bin/python -m pytest tests/unit/test_playbooks.py.
 """
 
 import json
@@ -24,7 +24,7 @@ PLAYBOOKS = sorted(path.stem for path in ROOT.glob("playbooks/[!_]*.yml") if pat
 
 
 def play(path, work, *arguments, timeout=None, **environment):
-    """Run a playbook, whatever inventory the user's settings name."""
+    """Run a playbook without the inventory of the user's settings."""
     settings = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_LOCAL_TEMP": str(work / "tmp")}
     return subprocess.run(
         [sys.executable, "-m", "ansible", "playbook", path, *arguments],
@@ -38,7 +38,7 @@ def play(path, work, *arguments, timeout=None, **environment):
 
 
 @pytest.mark.parametrize("name", PLAYBOOKS)
-def test_a_run_that_would_do_nothing_fails(name, tmp_path):
+def test_run_without_hosts_fails(name, tmp_path):
     run = play(f"playbooks/{name}.yml", tmp_path, "--tags", "all,xyzzy")
     assert run.returncode != 0
     assert "The inventory has no host in the groups dask_scheduler and dask_workers" in run.stdout + run.stderr
@@ -54,7 +54,7 @@ all:
       hosts: {w1: {ansible_host: 127.0.0.2, ansible_port: 1}, w2: {ansible_host: 127.0.0.3, ansible_port: 1}}
 """
 
-# What only its owner can evaluate, or what takes its time.
+# Variables of other projects that cannot be evaluated, or only slowly.
 OTHER_PEOPLES = """
   vars:
     address: "{{ ansible_default_ipv4.address }}"
@@ -75,27 +75,27 @@ OTHER_PEOPLES = """
 
 
 def inventory(work, text=HOSTS):
-    """The option that names an inventory."""
+    """Write an inventory and return the option that names it."""
     path = work / "hosts.yml"
     path.write_text(text)
     return f"--inventory={path}"
 
 
 def failure(run):
-    """The message of the task that failed."""
+    """Return the message of the only failed task."""
     assert run.returncode != 0, run.stdout
     assert "Traceback" not in run.stdout + run.stderr
     (message,) = re.findall(r'^fatal: .*FAILED! => .*?"msg": ("(?:[^"\\]|\\.)*")', run.stdout, re.MULTILINE)
     return json.loads(message)
 
 
-def test_variables_of_others_are_never_evaluated(tmp_path):
+def test_variables_of_other_projects_are_not_evaluated(tmp_path):
     run = play("playbooks/_check_inventory.yml", tmp_path, inventory(tmp_path, HOSTS + OTHER_PEOPLES), timeout=30)
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_reports_evaluate_no_variable_of_others(tmp_path):
-    """Also where they are made of the variables of all hosts, here of hosts that do not answer."""
+def test_reports_do_not_evaluate_variables_of_other_projects(tmp_path):
+    """The reports use variables of all hosts, here of unreachable ones."""
     hosts = inventory(tmp_path, HOSTS + OTHER_PEOPLES)
     output = ""
     for name in ("show_configuration", "show_plan", "show_ports", "status"):
@@ -105,7 +105,7 @@ def test_reports_evaluate_no_variable_of_others(tmp_path):
     assert not re.search("undefined|knows_this_filter|/nowhere|vault|Traceback", output), output
 
 
-def test_variables_of_ours_that_cannot_be_evaluated(tmp_path):
+def test_failing_templates_in_our_variables_are_reported(tmp_path):
     ours = """
   vars:
     dask_worker_memory: "{{ (ansible_memtotal_mb * 0.8) | int }}MiB"
@@ -134,7 +134,7 @@ VAULTED = """
 
 @pytest.fixture
 def vaulted(tmp_path):
-    """Options with an inventory whose texts are vaulted."""
+    """Return the options for an inventory with vaulted values."""
     password = tmp_path / "password"
     password.write_text("hunter2")
     vault = VaultLib([("default", VaultSecret(b"hunter2"))])
@@ -150,12 +150,12 @@ def vaulted(tmp_path):
     return [inventory(tmp_path, HOSTS + text), f"--vault-password-file={password}"]
 
 
-def test_texts_may_be_vaulted(vaulted, tmp_path):
+def test_values_may_be_vaulted(vaulted, tmp_path):
     run = play("playbooks/_check_inventory.yml", tmp_path, *vaulted)
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_a_vault_whose_password_is_not_given(vaulted, tmp_path):
+def test_missing_vault_password_is_reported(vaulted, tmp_path):
     lines = failure(play("playbooks/_check_inventory.yml", tmp_path, vaulted[0])).splitlines()
     assert {line.split(",")[0] for line in lines} > {"dask_worker_memory", "dask_shutdown_token"}
     assert all("cannot be evaluated" in line and "give the password of its vault" in line for line in lines)
@@ -192,24 +192,24 @@ def test_a_vault_whose_password_is_not_given(vaulted, tmp_path):
         ),
     ],
 )
-def test_a_tag_that_a_playbook_does_not_have(playbook, option, tag, says, tmp_path):
+def test_unknown_tag_is_rejected(playbook, option, tag, says, tmp_path):
     run = play(f"playbooks/{playbook}.yml", tmp_path, inventory(tmp_path), option, tag)
     assert failure(run) == says
 
 
-def test_tags_that_ansible_itself_knows(tmp_path):
+def test_special_tags_of_ansible_are_accepted(tmp_path):
     tags = "all,tagged,never,untagged,always"
     run = play("playbooks/_check_inventory.yml", tmp_path, inventory(tmp_path), "--tags", tags)
     assert run.returncode == 0, run.stdout
 
 
-def test_tags_that_molecule_skips_in_every_playbook(tmp_path):
+def test_tags_skipped_by_molecule_are_accepted(tmp_path):
     tags = "molecule-notest,notest,molecule-idempotence-notest"
     run = play("playbooks/_check_inventory.yml", tmp_path, inventory(tmp_path), "--skip-tags", tags)
     assert run.returncode == 0, run.stdout
 
 
-def test_tags_that_somebodys_configuration_skips_in_every_playbook(tmp_path, monkeypatch):
+def test_tags_skipped_by_the_users_configuration_are_accepted(tmp_path, monkeypatch):
     monkeypatch.setenv("ANSIBLE_SKIP_TAGS", "slow,debug")
     run = play("playbooks/_check_inventory.yml", tmp_path, inventory(tmp_path))
     assert run.returncode == 0, run.stdout
@@ -231,14 +231,14 @@ OWN_INCLUDE = """
 """
 
 
-def test_tags_of_a_playbook_that_imports_ours(tmp_path):
+def test_tags_of_an_importing_playbook_are_accepted(tmp_path):
     playbook = tmp_path / "own.yml"
     playbook.write_text(OWN_PLAYBOOK)
     run = play(playbook, tmp_path, inventory(tmp_path), "--tags", "web")
     assert run.returncode == 0, run.stdout
     run = play(playbook, tmp_path, inventory(tmp_path), "--tags", "wbe")
     assert failure(run) == "--tags: this playbook has no tag 'wbe'. Did you mean web? There are web."
-    # A tag may be in a file that is included while the playbook runs.
+    # An included task file may contain the tag, so an unknown one causes only a warning.
     playbook.write_text(OWN_PLAYBOOK + OWN_INCLUDE)
     (tmp_path / "more.yml").write_text("- ansible.builtin.debug: {msg: found}\n  tags: inner\n")
     run = play(playbook, tmp_path, inventory(tmp_path), "--tags", "inner")
@@ -263,7 +263,7 @@ def test_variables_on_the_command_line_are_checked(tmp_path):
     ]
 
 
-def test_a_limit_that_leaves_no_host_of_ours(tmp_path):
+def test_limit_without_hosts_of_the_cluster_is_rejected(tmp_path):
     others = "    web:\n      hosts: {web1: {}}\n    dask_clients:\n      hosts: {laptop: {}}\n"
     run = play("playbooks/site.yml", tmp_path, inventory(tmp_path, HOSTS + others), "--limit", "web1,laptop")
     says = (
@@ -272,8 +272,8 @@ def test_a_limit_that_leaves_no_host_of_ours(tmp_path):
     assert failure(run) == says
 
 
-def test_a_limit_that_leaves_no_account(tmp_path):
-    """Or a key that is to be removed would stay, and the run would end well."""
+def test_limit_without_client_hosts_is_rejected(tmp_path):
+    """Or a run that must remove a key would succeed without removing it."""
     arguments = ["-e", "dask_client_state=absent", "--limit", "s1"]
     run = play("playbooks/client.yml", tmp_path, inventory(tmp_path), *arguments)
     assert failure(run).startswith("--limit leaves out localhost, for whose account client.yml works")
@@ -286,8 +286,8 @@ def test_a_limit_that_leaves_no_account(tmp_path):
     assert failure(run) == "--limit leaves no host of the group dask_clients, so there is nothing to do. Correct it."
 
 
-def test_what_a_client_needs_is_in_the_home_that_dask_looks_at(tmp_path):
-    """Which need not be the one of the user's account."""
+def test_client_files_are_in_the_home_that_dask_uses(tmp_path):
+    """Dask uses HOME, which may differ from the home of the account."""
     lock = tmp_path / "lock.txt"
     lock.write_text(f"dask==2026.8.0 --hash=sha256:{0:064}\n")
     connection = {
@@ -320,14 +320,14 @@ def test_what_a_client_needs_is_in_the_home_that_dask_looks_at(tmp_path):
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("playbooks/**/*.yml")), ids=lambda path: path.stem)
-def test_plays_do_not_take_the_strategy_from_the_users_settings(path):
-    """Other strategies, such as `free`, do not honour `run_once`, and let one host run ahead of the others."""
+def test_plays_set_the_linear_strategy(path):
+    """Other strategies, such as `free`, ignore `run_once` and do not keep hosts in step."""
     plays = [play for play in yaml.safe_load(path.read_text()) if "hosts" in play]
     assert [play.get("strategy") for play in plays] == ["ansible.builtin.linear"] * len(plays)
 
 
-def test_run_once_is_honoured_whatever_the_users_strategy(tmp_path):
-    """The check of the variables says its sentence once, though the inventory has four hosts."""
+def test_users_strategy_is_not_used(tmp_path):
+    """The validation of variables runs once for four hosts, so its message appears once."""
     inventory = tmp_path / "hosts.json"
     hosts = {"ansible_connection": "local", "dask_tls_days": "many"}
     group = {"hosts": {f"host{number}": hosts for number in range(4)}}
@@ -337,4 +337,4 @@ def test_run_once_is_honoured_whatever_the_users_strategy(tmp_path):
     assert "Using run_once with the free strategy is not currently supported" not in run.stdout + run.stderr
     assert (run.stdout + run.stderr).count(
         "Give a whole number, 1 to 3650"
-    ) <= 2  # the message, and Ansible's summary of it
+    ) <= 2  # the message, and Ansible's summary of errors

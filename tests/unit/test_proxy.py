@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The dashboard's proxy: its password file, and its site as Ansible renders it."""
+"""The dashboard's proxy: its password file, and its nginx site as Ansible renders it."""
 
 import ctypes
 import ctypes.util
@@ -22,7 +22,7 @@ USERS = {"bob": 12345, "ada": "s3cret $word 'ü'"}
 
 
 def accepted(password, hashed):
-    """Whether the system takes a password for the one that was hashed, as nginx asks it."""
+    """Return whether the system's crypt(3), which nginx uses, accepts a password for a hash."""
     crypt = ctypes.CDLL(ctypes.util.find_library("crypt")).crypt
     crypt.restype = ctypes.c_char_p
     return crypt(password.encode(), hashed.encode()).decode() == hashed
@@ -37,14 +37,14 @@ def test_password_file():
         assert not accepted("wrong", lines[name])
 
 
-def test_password_file_changes_with_a_password_alone():
+def test_password_file_changes_only_with_a_password():
     assert password_file(USERS, "s1") == password_file(dict(reversed(USERS.items())), "s1")
     changed = password_file({**USERS, "bob": "other"}, "s1")
     assert changed.splitlines()[0] == password_file(USERS, "s1").splitlines()[0]
     assert changed.splitlines()[1] != password_file(USERS, "s1").splitlines()[1]
 
 
-def test_equal_passwords_cannot_be_told():
+def test_equal_passwords_have_different_hashes():
     hashes = [line.split(":")[1] for line in password_file({"ada": "same", "bob": "same"}, "s1").splitlines()]
     hashes.append(password_file({"ada": "same"}, "s2").split(":")[1].strip())
     assert len(set(hashes)) == 3
@@ -52,13 +52,13 @@ def test_equal_passwords_cannot_be_told():
 
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory):
-    """The site by host: with all at its default, below a path, and without encryption."""
+    """Return the lines of the site by host: with defaults, below a path, and without TLS in the cluster."""
     directory = tmp_path_factory.mktemp("proxy")
     hosts = {
         "plain": {},
         "below": {"dask_dashboard_proxy_prefix": "/dask/", "dask_dashboard_proxy_port": 443},
         "own": {
-            "dask_tls": "no",  # as an INI inventory has it
+            "dask_tls": "no",  # an INI inventory gives a string
             "dask_dashboard_proxy_certificate": "/etc/ssl/dask.pem",
             "dask_dashboard_proxy_key": "/etc/ssl/dask.key",
         },
@@ -70,14 +70,14 @@ def sites(tmp_path_factory):
     playbook = {
         "hosts": "all",
         "gather_facts": False,
-        "roles": ["daskops.cluster.common"],  # which has variables alone
+        "roles": ["daskops.cluster.common"],  # only for its variables
         "vars_files": [str(ROOT / "roles/proxy/vars/main.yml")],
         "vars": {
             "__dask_host": {"address": "10.0.0.1"},
             "dask_dashboard_proxy": True,
             "dask_tls_directory": str(directory / "tls"),
         },
-        "tasks": [{"name": "Write the site, in a directory of this test", "ansible.builtin.template": template}],
+        "tasks": [{"name": "Write the site to the test's directory", "ansible.builtin.template": template}],
     }
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     group = {"dask_scheduler": {"hosts": dict.fromkeys(hosts, {})}}
@@ -97,7 +97,7 @@ def sites(tmp_path_factory):
     return {host: [line.strip() for line in (directory / host).read_text().splitlines()] for host in hosts}
 
 
-def test_site(sites):
+def test_site_with_defaults(sites):
     assert {"listen 10.0.0.1:8443 ssl;", "ssl_certificate /opt/dask/tls/scheduler.pem;", "location / {"} <= set(
         sites["plain"]
     )
@@ -110,7 +110,7 @@ def test_site_below_a_path(sites):
     assert {"listen 10.0.0.1:443 ssl;", "location /dask/ {", "proxy_redirect / /dask/;"} <= set(sites["below"])
 
 
-def test_site_without_encryption_of_the_cluster(sites):
+def test_site_without_tls_in_the_cluster(sites):
     assert "ssl_certificate /etc/ssl/dask.pem;" in sites["own"]
     assert "ssl_certificate_key /etc/ssl/dask.key;" in sites["own"]
     assert "proxy_pass http://127.0.0.1:8787/;" in sites["own"]

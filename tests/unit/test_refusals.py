@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every refusal names the host or variable and says what to do; what is fine is not refused."""
+"""Validation errors of hosts and settings, which name the host or variable and the remedy."""
 
 import copy
 
@@ -18,7 +18,7 @@ GIB = 1024**3
 
 
 def only(sentences):
-    """The one sentence that is expected."""
+    """Return the only sentence."""
     (sentence,) = sentences
     return sentence
 
@@ -36,7 +36,7 @@ SAME = (
 )
 
 
-def test_hosts_that_say_that_they_are_one_machine():
+def test_two_hosts_on_one_machine_are_rejected():
     hosts = {
         "w1": {"machine": "a"},
         "s1": {"machine": "b"},
@@ -47,7 +47,7 @@ def test_hosts_that_say_that_they_are_one_machine():
     assert list(plan_cluster.one_machine_twice(hosts)) == [SAME]
 
 
-def test_a_scheduler_of_somebody_else_that_cannot_be_reached():
+def test_unreachable_external_scheduler_is_rejected():
     address = "tls://10.0.0.5:8786"
     assert list(plan_cluster.no_scheduler_to_join({"w1": {"refused": ""}}, address)) == []
     reasons = {"w1": "Connection refused", "w2": "timed out", "w3": "Connection refused", "w4": ""}
@@ -61,7 +61,7 @@ def test_a_scheduler_of_somebody_else_that_cannot_be_reached():
     ]
 
 
-def test_a_proxy_that_selinux_confines():
+def test_proxy_confined_by_selinux_is_rejected():
     assert bad_proxy(confined=True) == [
         "s1: SELinux keeps nginx from connecting to the dashboard, which dask_dashboard_proxy needs. Run this on the host: "
         "setsebool -P httpd_can_network_connect on"
@@ -98,7 +98,7 @@ INFO = {
 
 
 def unfit(change=None, **settings):
-    """What is in the way on a host; ``change`` makes `INFO` another."""
+    """Return the problems of a host; ``change`` modifies a copy of `INFO`."""
     info = copy.deepcopy(INFO)
     if change:
         change(info)
@@ -120,38 +120,38 @@ def with_file_system(path, **about):
         (with_python(version="3.10.0"), {}),
         (with_python(version="3.14.0rc1"), {}),
         (with_file_system("/scratch", type="tmpfs"), {"scratch_any_filesystem": True}),
-        # A host without workers has no use for scratch space.
+        # A host without workers needs no scratch space.
         (with_file_system("/scratch", type="nfs", free=0), {"worker": False, "scheduler": True}),
         (with_file_system("/opt/dask", type="nfs4"), {}),
         (with_file_system("/opt/dask", free=2 * GIB), {}),
     ],
 )
-def test_good_hosts_pass(change, settings):
+def test_suitable_hosts_are_accepted(change, settings):
     assert unfit(change, **settings) == []
 
 
-def test_no_systemd():
+def test_host_without_systemd_is_rejected():
     sentence = only(unfit(lambda info: info.update(systemd=False)))
     assert says(sentence, "w1 does not run systemd", "Use a host that was booted with systemd")
 
 
-def test_no_python():
+def test_host_without_python_is_rejected():
     sentence = only(unfit(lambda info: info.update(python={}), python="python3.99"))
     assert says(sentence, "w1 has no working Python 'python3.99'", "Install it, or set dask_python")
 
 
-def test_a_python_in_a_path_that_units_cannot_hold():
+def test_python_in_a_path_with_spaces_is_rejected():
     sentence = only(unfit(with_python(prefix="/srv/my python")))
     assert says(sentence, "w1: dask_python (/usr/bin/python3) is installed in '/srv/my python'", "Choose one in a path")
 
 
 @pytest.mark.parametrize("version", ["3.9.2", "2.7.18"])
-def test_an_old_python(version):
+def test_old_python_is_rejected(version):
     sentence = only(unfit(with_python(version=version)))
     assert says(sentence, f"w1 has Python {version} at /usr/bin/python3", "Install a newer one", "set dask_python")
 
 
-def test_a_python_that_the_services_user_can_change():
+def test_python_that_the_services_user_can_change_is_rejected():
     def change(info):
         info["python"] = {"executable": "/var/lib/dask/conda/bin/python3", "changeable": "/var/lib/dask"}
 
@@ -161,17 +161,17 @@ def test_a_python_that_the_services_user_can_change():
     )
 
 
-def test_a_python_that_the_services_user_may_not_run():
+def test_python_that_the_services_user_cannot_run_is_rejected():
     sentence = only(unfit(with_python(usable=False, prefix="/home/alice/python")))
     assert says(sentence, "w1: dask_user may not run dask_python", "installed in /home/alice/python", "mode 0755")
 
 
-def test_a_directory_of_the_collection_that_the_services_user_can_change():
+def test_home_that_the_services_user_can_change_is_rejected():
     sentence = only(unfit(lambda info: info.update(changeable="/opt")))
     assert says(sentence, "w1: dask_home (/opt/dask) is not safe", "dask_user can change /opt", "give that one to root")
 
 
-def test_another_implementation_of_python():
+def test_other_implementations_of_python_are_rejected():
     sentence = only(unfit(with_python(implementation="pypy", executable="/usr/bin/pypy3")))
     assert says(sentence, "w1: dask_python (/usr/bin/pypy3) is pypy", "Set it to a CPython")
 
@@ -180,7 +180,7 @@ def test_another_implementation_of_python():
     "directory, mount, variable",
     [("/opt/dask", "/", "dask_home"), ("/scratch", "/scratch", "dask_worker_scratch_directory")],
 )
-def test_a_full_disk(directory, mount, variable):
+def test_full_disk_is_rejected(directory, mount, variable):
     sentence = only(unfit(with_file_system(directory, free=GIB)))
     assert says(
         sentence, f"w1 has 1.0 GiB free at {mount}", f"{variable} ({directory})", "dask_free_disk asks for 2.0 GiB"
@@ -197,20 +197,20 @@ def test_a_full_disk(directory, mount, variable):
         ("cifs", "is on the network"),
     ],
 )
-def test_scratch_where_spilling_helps_nobody(kind, reason):
+def test_scratch_in_memory_or_on_the_network_is_rejected(kind, reason):
     sentence = only(unfit(with_file_system("/scratch", type=kind)))
     assert says(sentence, f"w1: dask_worker_scratch_directory (/scratch) is on {kind}, which {reason}")
     assert says(sentence, "Choose a directory on a local disk", "dask_worker_scratch_any_filesystem to true")
 
 
-def test_scratch_that_is_somebody_elses():
+def test_scratch_that_the_user_cannot_write_to_is_rejected():
     sentence = only(unfit(with_file_system("/scratch", writable=False)))
     assert says(sentence, "w1: dask_worker_scratch_directory (/scratch)", "dask_user may write to", "Name one below it")
     assert unfit(with_file_system("/scratch", writable=False), worker=False) == []
 
 
 @pytest.mark.parametrize(("name", "variable"), [("paths", "dask_worker_paths"), ("devices", "dask_worker_devices")])
-def test_what_workers_are_to_use_and_is_not_there(name, variable):
+def test_missing_path_or_device_is_rejected(name, variable):
     info = {"file_systems": {"/dev/nvidia0": {"exists": False}, "/dev/nvidia1": {"exists": True}}}
     settings = {"worker": True, "paths": [], "devices": [], "scheduler_file": "", name: list(info["file_systems"])}
     sentence = only(plan.missing("w1", info, settings))
@@ -219,7 +219,7 @@ def test_what_workers_are_to_use_and_is_not_there(name, variable):
 
 
 @pytest.mark.parametrize("about", [{"exists": False, "writable": True}, {"exists": True, "writable": False}])
-def test_scheduler_file_that_could_not_be_written(about):
+def test_scheduler_file_in_an_unwritable_directory_is_rejected(about):
     settings = {
         "scheduler": True,
         "worker": False,
@@ -232,10 +232,12 @@ def test_scheduler_file_that_could_not_be_written(about):
     )
     info = {"file_systems": {"/shared/dask": {"exists": True, "writable": True}}}
     assert list(plan.missing("s", info, settings)) == []
-    assert list(plan.missing("s", info, {**settings, "scheduler_file": "/home/scheduler.json"})) == []  # made later
+    assert (
+        list(plan.missing("s", info, {**settings, "scheduler_file": "/home/scheduler.json"})) == []
+    )  # the run creates this directory later
 
 
-def test_user_without_a_home():
+def test_user_without_a_home_is_rejected():
     sentence = only(unfit(lambda info: info["account"].update(at_home=False)))
     assert says(sentence, "w1: dask_user has no home directory (/var/lib/dask does not exist)", "Make it")
     assert unfit(lambda info: info.update(account={})) == []
@@ -258,16 +260,16 @@ LISTENING = {"alone": False, "scheduler_host": "head", "interface": "", "bind_ad
         ),
     ],
 )
-def test_services_that_would_listen_where_nobody_reaches_them(address, settings, parts):
+def test_unreachable_listening_address_is_rejected(address, settings, parts):
     assert says(only(plan.unreachable("w1", {"address": address, "unresolved": ""}, {**LISTENING, **settings})), *parts)
 
 
 @pytest.mark.parametrize("address, alone", [("127.0.0.1", True), ("10.0.0.1", False), ("0.0.0.0", False)])
-def test_services_that_listen_where_others_reach_them_pass(address, alone):
+def test_reachable_listening_address_is_accepted(address, alone):
     assert list(plan.unreachable("w1", {"address": address}, {**LISTENING, "alone": alone})) == []
 
 
-def test_a_scheduler_host_that_does_not_resolve():
+def test_unresolvable_scheduler_host_is_rejected():
     info = {"address": "", "unresolved": "Name or service not known", "refused": ""}
     assert list(plan.unreachable("w1", info, {**LISTENING, "scheduler_host": "scheduler.invalid"})) == [
         "w1 cannot resolve scheduler.invalid, the scheduler's host, to an IPv4 address (Name or service not known). Set "
@@ -288,7 +290,7 @@ def test_a_scheduler_host_that_does_not_resolve():
     )
 
 
-def test_everything_that_is_wrong_is_told_at_once():
+def test_all_problems_are_reported_together():
     def change(info):
         info.update(systemd=False, python={})
         info["file_systems"]["/scratch"].update(type="tmpfs", free=0)
@@ -296,12 +298,12 @@ def test_everything_that_is_wrong_is_told_at_once():
     assert len(unfit(change)) == 4
 
 
-def test_ports_held_by_nobody_or_by_our_own_services_pass():
+def test_free_ports_and_ports_of_our_services_are_accepted():
     assert list(plan.taken_ports("w1", INFO, {8800: "dask_worker_port", 8900: "dask_worker_dashboard_port"})) == []
 
 
 @pytest.mark.parametrize("unit, whose", [("nginx.service", " of nginx.service"), ("", "")])
-def test_a_taken_port(unit, whose):
+def test_port_in_use_is_rejected(unit, whose):
     info = {**INFO, "listeners": [{"port": 8800, "process": "nginx (process 3)", "unit": unit}]}
     sentence = only(plan.taken_ports("w1", info, {8800: "dask_worker_port"}))
     assert says(
@@ -311,14 +313,14 @@ def test_a_taken_port(unit, whose):
     )
 
 
-def test_the_port_of_a_proxy_of_ours_passes():
+def test_port_of_our_proxy_is_accepted():
     assert list(plan.taken_ports("s1", INFO, {8443: "dask_dashboard_proxy_port"})) == []
 
 
 @pytest.mark.parametrize(
     ("about", "variable"),
     [
-        ({"proxy": {"nginx": True, "port": 0}}, "dask_dashboard_proxy_port"),  # another site of nginx's
+        ({"proxy": {"nginx": True, "port": 0}}, "dask_dashboard_proxy_port"),  # used by another site of nginx
         (
             {"listeners": [{"port": 8443, "process": "p", "unit": "dask-scheduler.service"}]},
             "dask_dashboard_proxy_port",
@@ -326,7 +328,7 @@ def test_the_port_of_a_proxy_of_ours_passes():
         ({}, "dask_scheduler_port"),
     ],
 )
-def test_a_port_that_a_proxy_of_ours_would_not_get_or_does_not_give(about, variable):
+def test_proxy_port_in_use_is_rejected(about, variable):
     sentence = only(plan.taken_ports("s1", {**INFO, **about}, {8443: variable}))
     assert says(sentence, f"s1: port 8443 ({variable}) is held by", "Stop that, or choose another")
 
@@ -338,7 +340,7 @@ def test_a_port_that_a_proxy_of_ours_would_not_get_or_does_not_give(about, varia
         ("scheduler", "dask-scheduler.service", "dask_scheduler", "dask-scheduler.service"),
     ],
 )
-def test_a_service_that_nobody_would_drain_any_more(kind, unit, group, stop):
+def test_service_of_a_removed_group_is_rejected(kind, unit, group, stop):
     both = {"scheduler": True, "worker": True}
     info = {"running": {unit: "r"}}
     assert list(plan.left_over("w1", info, both)) == []
@@ -347,7 +349,7 @@ def test_a_service_that_nobody_would_drain_any_more(kind, unit, group, stop):
 
 
 @pytest.mark.parametrize("tls", [True, False])
-def test_services_that_would_not_understand_each_other(tls):
+def test_change_of_dask_tls_with_running_services_is_rejected(tls):
     running = {"running": {"dask-worker@1.service": "r"}}
     assert list(plan.other_protocol("w1", {**running, "encrypted": tls}, tls)) == []
     assert list(plan.other_protocol("w1", {**running, "encrypted": None}, tls)) == []
@@ -382,14 +384,14 @@ GOOD_POOL = {
 }
 
 
-def test_good_settings_pass(tmp_path):
+def test_valid_settings_are_accepted(tmp_path):
     file = tmp_path / "monitor.py"
     file.touch()
     preloads = {"dask_scheduler_preloads": [str(file), "some.module"], "dask_worker_preloads": []}
     assert list(plan.bad_settings("w1", {**GOOD_SETTINGS, "modules": preloads})) == []
 
 
-def test_a_preload_that_the_controller_does_not_have(tmp_path):
+def test_missing_preload_file_is_rejected(tmp_path):
     missing = str(tmp_path / "monitor.py")
     settings = {**GOOD_SETTINGS, "modules": {"dask_worker_preloads": [missing]}}
     sentence = only(plan.bad_settings("w1", settings))
@@ -407,7 +409,7 @@ def test_a_preload_that_the_controller_does_not_have(tmp_path):
         ("dask_scheduler_routes", {"name": "x", "arguments": []}, "is no module"),
     ],
 )
-def test_a_module_that_is_none(variable, entry, said):
+def test_invalid_module_is_rejected(variable, entry, said):
     sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "modules": {variable: [entry]}}))
     assert says(sentence, f"w1: {variable}", said)
 
@@ -424,13 +426,13 @@ def test_a_module_that_is_none(variable, entry, said):
         ("devices", "dask_worker_devices"),
     ],
 )
-def test_a_path_that_units_cannot_hold(path, name, variable):
+def test_path_that_units_cannot_contain_is_rejected(path, name, variable):
     value = [*GOOD_SETTINGS[name], path] if name in ("paths", "devices") else path
     sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, name: value}))
     assert says(sentence, f"w1: {variable} is '{path}'", "Give an absolute path")
 
 
-def test_preloads_of_nannies_that_there_are_not():
+def test_nanny_preloads_without_nannies_are_rejected():
     settings = {**GOOD_SETTINGS, "modules": {"dask_nanny_preloads": ["my.nanny"]}}
     (pool,) = GOOD_SETTINGS["pools"].values()
     some = {"a": pool, "b": {**pool, "nanny": True}}
@@ -439,24 +441,24 @@ def test_preloads_of_nannies_that_there_are_not():
     assert says(sentence, "w1: dask_nanny_preloads is set", "Set dask_worker_nanny to true, or leave it out")
 
 
-def test_scheduler_file_that_units_cannot_hold():
+def test_scheduler_file_that_units_cannot_contain_is_rejected():
     sentence = only(plan.bad_settings("s", {**GOOD_SETTINGS, "scheduler_file": "~/scheduler.json"}))
     assert says(sentence, "s: dask_scheduler_file is '~/scheduler.json'", "Give an absolute path")
 
 
 @pytest.mark.parametrize("name", ["a-b", "1A", ""])
-def test_an_environment_variable_that_a_file_cannot_hold(name):
+def test_invalid_name_of_an_environment_variable_is_rejected(name):
     sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "environment_variables": {name: "x"}}))
     assert says(sentence, "w1: dask_environment_variables", f"'{name}' is no name of a variable. Take letters")
 
 
 @pytest.mark.parametrize("resources", [{"GPU": "one"}, {"GPU": None}, {"G PU": 1}, {"A=B": 1}, {"A,B": 1}, {"GPU": -1}])
-def test_a_resource_that_a_command_line_cannot_hold(resources):
+def test_invalid_resource_is_rejected(resources):
     sentence = only(plan.bad_pool("w1", "", {**GOOD_POOL, "resources": resources}))
     assert says(sentence, "w1: dask_worker_resources:", "is no resource. Give")
 
 
-def test_good_pools_pass():
+def test_valid_pool_is_accepted():
     assert list(plan.bad_pool("w1", "big", GOOD_POOL)) == []
 
 
@@ -492,21 +494,21 @@ def test_good_pools_pass():
         (
             {"environment_variables": {"A\u00c4": 1}},
             ["environment_variables: 'A\u00c4' is no name of a variable"],
-        ),  # to systemd
+        ),  # systemd accepts ASCII letters only
         ({"interface": ["eth0"]}, ["interface is a list", "Name one interface"]),
     ],
 )
-def test_a_pool_that_no_host_could_follow(changes, parts):
+def test_invalid_pool_is_rejected(changes, parts):
     sentence = only(plan.bad_pool("w1", "big", {**GOOD_POOL, **changes}))
     assert says(sentence, "w1: dask_worker_pools.big.", *parts)
 
 
-def test_a_token_that_could_be_guessed():
+def test_short_token_is_rejected():
     sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "shutdown_token": "bad"}))
     assert says(sentence, "w1: dask_shutdown_token is too short", "openssl rand -hex 16")
 
 
-def test_arguments_of_preloads_that_are_not_handed_over():
+def test_preload_arguments_with_dask_cuda_worker_are_rejected():
     modules = {"dask_worker_preloads": [{"name": "my.module", "arguments": ["--x"]}]}
     (pool,) = GOOD_SETTINGS["pools"].values()
     settings = {**GOOD_SETTINGS, "modules": modules}
@@ -532,20 +534,20 @@ def test_workers_listen_at_their_interface():
     assert says(sentence, "dask_worker_pools.c.interface names 2 interface(s) for more workers", "one for each GPU")
 
 
-def test_two_hosts_with_a_worker_of_the_same_name():
+def test_equal_worker_names_on_two_hosts_are_rejected():
     plans = {"a": [{"name": "a-gpu-1"}], "a-gpu": [{"name": "a-gpu-1"}], "b": [{"name": "b-1"}]}
     sentence = only(plan_cluster.names_twice(plans))
     assert says(sentence, "a and a-gpu would both have a worker a-gpu-1", "Rename the host or the pool")
 
 
 @pytest.mark.parametrize("value", [[1, 2], {"a": 1}, None, "two\nlines", "two\rlines"])
-def test_an_environment_variable_that_is_no_text(value):
+def test_environment_variable_with_several_lines_is_rejected(value):
     sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "environment_variables": {"WORD": value}}))
     assert says(sentence, "w1: dask_environment_variables: the value of WORD is no text of one line")
 
 
 @pytest.mark.parametrize("name", ["PYTHONPATH", "DASK_CONFIG", "DASK_ROOT_CONFIG", "DASKOPS_ARGUMENTS"])
-def test_an_environment_variable_that_is_ours(name):
+def test_managed_environment_variable_is_rejected(name):
     sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "environment_variables": {name: "x"}}))
     assert says(sentence, f"w1: dask_environment_variables: {name} is set by daskops.cluster itself", "Remove it")
 
@@ -563,39 +565,39 @@ def bad_proxy(tls=True, missing=(), confined=False, **proxy):
     "good",
     [{}, {"prefix": "/dask"}, {"prefix": "/a/b-c.d/"}, {"users": ["ada@x.org", "b_1"]}, {**OWN_FILES, "tls": False}],
 )
-def test_good_proxies_pass(good):
+def test_valid_proxy_is_accepted(good):
     assert bad_proxy(**good) == []
 
 
-def test_a_proxy_that_lets_nobody_in():
+def test_proxy_without_users_is_rejected():
     assert says(
         only(bad_proxy(users=[])), "s1: dask_dashboard_proxy is true", "dask_dashboard_proxy_users names nobody"
     )
 
 
 @pytest.mark.parametrize("user", ["a:b", "#ada", "", "a b", "a\nb"])
-def test_a_user_that_a_password_file_cannot_hold(user):
+def test_invalid_proxy_user_is_rejected(user):
     assert says(only(bad_proxy(users=["ada", user])), "s1: dask_dashboard_proxy_users:", f"'{user}' is no name")
 
 
-def test_a_user_without_a_password():
+def test_proxy_user_without_a_password_is_rejected():
     sentence = only(bad_proxy(without_password=["ada"]))
     assert says(sentence, "s1: dask_dashboard_proxy_users: 'ada' has no password", "Give one")
 
 
 @pytest.mark.parametrize("prefix", ["dask", "", "/a b", "//", "/dask;", "/{x}", "https://x/dask"])
-def test_a_prefix_that_is_no_path(prefix):
+def test_invalid_proxy_prefix_is_rejected(prefix):
     sentence = only(bad_proxy(prefix=prefix))
     assert says(sentence, f"s1: dask_dashboard_proxy_prefix is '{prefix}'", "Give a path like /dask")
 
 
-def test_a_proxy_without_encryption():
+def test_proxy_without_tls_is_rejected():
     sentence = only(bad_proxy(tls=False))
     assert says(sentence, "s1: dask_tls is false", "Set dask_dashboard_proxy_certificate and dask_dashboard_proxy_key")
 
 
 @pytest.mark.parametrize("name", ["certificate", "key"])
-def test_a_file_of_the_proxys_that_cannot_be_used(name):
+def test_unusable_proxy_certificate_is_rejected(name):
     variable, path = f"dask_dashboard_proxy_{name}", OWN_FILES[name]
     assert says(only(bad_proxy(**{name: path})), f"s1: {variable} is set alone", "Set both")
     assert says(
@@ -605,15 +607,15 @@ def test_a_file_of_the_proxys_that_cannot_be_used(name):
     assert says(sentence, f"s1: {variable} names {path}, which does not exist on the host", "Put it there")
 
 
-# The hosts together
+# All hosts together
 
 
-def test_hosts_of_one_minor_version_pass():
+def test_equal_minor_versions_of_python_are_accepted():
     hosts = {name: {"python": {"version": version}} for name, version in {"a": "3.11.2", "b": "3.11.9"}.items()}
     assert list(plan_cluster.differing_pythons(hosts)) == []
 
 
-def test_differing_pythons():
+def test_different_minor_versions_of_python_are_rejected():
     versions = {"a": "3.11.2", "b": "3.12.1", "c": "3.11.4", "d": "3.10.0"}
     sentence = only(plan_cluster.differing_pythons({name: {"python": {"version": v}} for name, v in versions.items()}))
     assert says(
@@ -621,7 +623,7 @@ def test_differing_pythons():
     )
 
 
-def test_a_lock_without_dask():
+def test_lock_without_distributed_is_rejected():
     for good in ("a==1\ndistributed==2026.8.0 \\\n", "distributed @ file:///x.whl", "distributed[http]==1"):
         plan_cluster.check_that_dask_is_in(good)
     for bad in ("dask==1\n", "# distributed==1\n", "distributed-plus==1\n"):
@@ -630,7 +632,7 @@ def test_a_lock_without_dask():
 
 
 @pytest.mark.parametrize("workers, refused", [(50, False), (51, True)])
-def test_too_many_workers_for_a_scheduler_on_windows(workers, refused):
+def test_number_of_workers_is_limited_for_a_scheduler_on_windows(workers, refused):
     found = list(plan_cluster.too_many_for_windows({"a": [{}] * 50, "b": [{}] * workers}, 100))
     assert bool(found) == refused
     if refused:
@@ -638,14 +640,14 @@ def test_too_many_workers_for_a_scheduler_on_windows(workers, refused):
         assert says(only(found), "Move the scheduler to Linux", "dask_worker_count")
 
 
-def test_hosts_with_the_same_packages_pass():
+def test_equal_packages_are_accepted():
     assert (
         list(compare_environments.differences({"a": {"dask": "1", "lz4": "2"}, "b": {"lz4": "2", "dask": "1"}})) == []
     )
     assert list(compare_environments.differences({})) == []
 
 
-def test_differing_packages():
+def test_different_packages_are_rejected():
     common = {"dask": "1", "lz4": "2", "numpy": "3"}
     found = compare_environments.differences({"a": common, "b": {"dask": "1", "lz4": "9", "pandas": "4"}, "c": common})
     sentence = only(found)
@@ -654,6 +656,6 @@ def test_differing_packages():
     assert "dask" not in sentence
 
 
-def test_refusing_fails_the_task_with_a_line_for_each_problem():
+def test_failed_task_has_a_line_for_each_problem():
     assert refuse({"changed": False}, iter(["One.", "Two."])) == {"changed": False, "failed": True, "msg": "One.\nTwo."}
     assert refuse({"changed": False}, iter([])) == {"changed": False}

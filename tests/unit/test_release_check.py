@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a host checks a configuration: as the services' user, from files of root's alone, within a limit."""
+"""The validation of a configuration on a host: as the services' user, from files owned by root, with a time limit."""
 
 import glob
 import json
@@ -26,7 +26,7 @@ CHECK = {
 
 
 class Failed(Exception):
-    """What the module fails with."""
+    """Raised in place of the module's failure."""
 
 
 class Module:
@@ -43,13 +43,13 @@ class Module:
 
 
 def children():
-    """Ids of this process's children, of which fixtures of other tests have some."""
+    """Return the pids of this process's children, which include those of other tests' fixtures."""
     return {pid for path in glob.glob("/proc/self/task/*/children") for pid in open(path).read().split()}
 
 
 @pytest.fixture
 def host(tmp_path, monkeypatch):
-    """A function that checks a configuration on a host whose services' user owns a home full of modules."""
+    """Return a function that validates a configuration on a host where the user's home contains modules to import."""
     account = pwd.getpwuid(os.geteuid())
     home, environment, closed = tmp_path / "home", tmp_path / "environments/e1", tmp_path / "closed"
     environment.parent.mkdir()
@@ -87,7 +87,7 @@ def test_configuration_is_checked_in_a_home_with_modules(host):
         host(asked={"dask_config": {"distributed": {"worker": {"memory": {"targt": 1}}}}})
 
 
-def test_what_changes_nothing_is_a_warning_of_the_run(host):
+def test_setting_without_effect_causes_a_warning(host):
     assert host() == []
     (warning,) = host(asked={"dask_config": {"distributed": {"nanny": {"environ": {"A": 1}}}}})
     assert "distributed.nanny.environ needs a nanny, and there is none: it changes nothing" in warning
@@ -96,7 +96,7 @@ def test_what_changes_nothing_is_a_warning_of_the_run(host):
 @pytest.mark.parametrize(
     "answer", ["{}", "[]", "[1]", "null", "nothing", "", '{"problems": [1], "warnings": []}', '{"problems": []}']
 )
-def test_answer_that_is_no_list_of_sentences_is_told(host, answer):
+def test_invalid_answer_is_an_error(host, answer):
     text = f"import sys; print({answer!r}); sys.stderr.buffer.write(b'caf\\xe9 \\x1b[2J')"
     with pytest.raises(Failed) as failed:
         host({"python/daskops_runtime/validate_config.py": text})
@@ -104,7 +104,7 @@ def test_answer_that_is_no_list_of_sentences_is_told(host, answer):
     assert "\x1b" not in str(failed.value)
 
 
-def test_check_has_a_limit_and_leaves_nothing_behind(host, monkeypatch, tmp_path):
+def test_check_has_a_time_limit_and_leaves_no_process(host, monkeypatch, tmp_path):
     monkeypatch.setattr(release, "TIMEOUT", 1)
     pid = tmp_path / "pid"
     text = (
@@ -118,9 +118,9 @@ def test_check_has_a_limit_and_leaves_nothing_behind(host, monkeypatch, tmp_path
     assert not os.path.exists(f"/proc/{pid.read_text()}") or "Z" in open(f"/proc/{pid.read_text()}/stat").read()
 
 
-def test_process_of_the_user_that_stops_the_check_does_not_stop_the_run(host, monkeypatch):
+def test_check_stopped_by_the_user_does_not_block_the_run(host, monkeypatch):
     monkeypatch.setattr(release, "TIMEOUT", 1)
-    # As any process of that user can, from the moment on at which this one is the user's.
+    # After the check changes to the user, any process of that user can send it SIGSTOP.
     monkeypatch.setattr(release, "become", lambda dummy: os.kill(os.getpid(), signal.SIGSTOP))
     before = children()
     with pytest.raises(Failed, match="did not end within 1 s"):
@@ -128,7 +128,7 @@ def test_process_of_the_user_that_stops_the_check_does_not_stop_the_run(host, mo
     assert children() == before
 
 
-def test_interpreter_that_the_user_may_not_run_is_told(host, tmp_path):
+def test_interpreter_the_user_cannot_run_is_an_error(host, tmp_path):
     (tmp_path / "environments/e1").unlink()
     (tmp_path / "environments/e1/bin").mkdir(parents=True)
     (tmp_path / "environments/e1/bin/python").write_text(json.dumps({}))

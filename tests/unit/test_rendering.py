@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What hosts would get, rendered by Ansible as in a real run, and read by those it is for: systemd, YAML and Dask's CLI."""
+"""Releases rendered by Ansible as in a real run, and read as systemd, YAML and Dask's command line do."""
 
 import json
 import os
@@ -39,7 +39,7 @@ MACHINE = {
     ],
 }
 
-# Characters that mean something to systemd, a shell, Jinja or YAML.
+# Values with special characters of systemd, shells, Jinja and YAML.
 VARIABLES = {
     "PLAIN": "value",
     "EMPTY": "",
@@ -54,7 +54,7 @@ VARIABLES = {
 }
 CONFIG = {"distributed": {"worker": {"memory": {"spill": 0.65}}, "admin": {"tick": {"limit": "5 s"}}}}
 
-# What people paste: all of Dask's own files.
+# Users may copy all of Dask's default files.
 DASK_DEFAULTS = {}
 for package in (dask, distributed):
     DASK_DEFAULTS.update(yaml.safe_load(Path(package.__file__).with_name(f"{package.__name__}.yaml").read_text()))
@@ -72,8 +72,8 @@ HOSTS = {
     },
     "both": {
         "dask_config": DASK_DEFAULTS,
-        "dask_worker_config": {"distributed": None},  # of a section, only the name is left
-        "dask_worker_nanny": "no",  # as an INI inventory has it
+        "dask_worker_config": {"distributed": None},  # an empty section
+        "dask_worker_nanny": "no",  # an INI inventory gives a string
         "dask_worker_resources": {"GPU": 1, "LICENSE": 2.5},
         "dask_worker_paths": ["/data", "/home/alice/results"],
         "dask_worker_devices": ["/dev/nvidia0", "/dev/nvidiactl"],
@@ -126,12 +126,12 @@ PLAYBOOK = [
     {
         "hosts": "all",
         "gather_facts": False,
-        "roles": ["daskops.cluster.common"],  # which has variables alone
+        "roles": ["daskops.cluster.common"],  # only for its variables
         "vars_files": [str(ROOT / "roles/config/vars/main.yml")],
         "vars": {"role_path": str(ROOT / "roles/config")},
         "tasks": [
             {
-                "name": "Stage the release, in a directory of this test",
+                "name": "Stage the release in the test's directory",
                 "daskops.cluster.release": {
                     "home": "{{ home }}",
                     "environment": ENVIRONMENT,
@@ -148,7 +148,7 @@ PLAYBOOK = [
 
 
 def plan(host):
-    """The workers of a host, as `plan_host` plans them."""
+    """Return the workers of a host as `plan_host` plans them."""
     expression = yaml.safe_load((ROOT / "roles/common/vars/main.yml").read_text())["__dask_worker_defaults"]
     names = re.findall(r"'(\w+)':", expression)
     variables = {**ROLE_DEFAULTS, "dask_worker_count": 2, "dask_worker_memory": "4GiB", **HOSTS[host]}
@@ -166,7 +166,7 @@ def plan(host):
 
 @pytest.fixture(scope="module")
 def releases(tmp_path_factory):
-    """The directory of each host's release."""
+    """Return the directory of each host's release."""
     directory = tmp_path_factory.mktemp("rendering")
     hosts = {
         name: {
@@ -200,7 +200,7 @@ def releases(tmp_path_factory):
         environment = directory / name / "environments" / ENVIRONMENT
         environment.mkdir(parents=True)
         (environment / "environment.json").touch()
-    # Where the task looks for what the role `config` has, as if it were that role's.
+    # The task is no part of the role `config`, so it needs links to the role's files.
     for name in ("templates", "files"):
         (directory / name).symlink_to(ROOT / "roles/config" / name)
     command = [sys.executable, "-m", "ansible", "playbook", "-i", "hosts.json", "playbook.yml"]
@@ -221,12 +221,12 @@ def only(values):
     return value
 
 
-# A variable with a value, quoted or not, or a comment or an empty line.
+# An assignment with a quoted or unquoted value, a comment, or an empty line.
 LINE = re.compile(r'^([A-Za-z_]\w*)=("(?:[^"\\]|\\.)*"|[^\n"]*)\n|^([#;][^\n]*)?\n', re.MULTILINE | re.DOTALL)
 
 
 def environment_file(path):
-    """The variables of an EnvironmentFile=, read as systemd.exec(5) says; any line that it would ignore fails."""
+    """Return the variables of an EnvironmentFile= by the rules of systemd.exec(5); a line that systemd ignores fails."""
     text = path.read_text()
     found = LINE.findall(text)
     read = "".join(f"{name}={value}\n" if name else f"{comment}\n" for name, value, comment in found)
@@ -240,16 +240,16 @@ def unquoted(value):
     if not value.startswith('"'):
         assert "\\" not in value and "'" not in value
         return value
-    # A backslash before any other character stands for itself.
+    # A backslash before another character is literal.
     return re.sub(r'\\(["\\$`])', r"\1", value[1:-1])
 
 
 def arguments(release, unit):
-    """The arguments that systemd gives to a service, which splits and unquotes what `$DASKOPS_ARGUMENTS` holds."""
+    """Return the arguments of a service; systemd splits and unquotes `$DASKOPS_ARGUMENTS`."""
     return shlex.split(environment_file(release / f"services/{unit}.env")["DASKOPS_ARGUMENTS"])
 
 
-def test_a_release_holds_what_its_services_need(releases):
+def test_release_contains_the_files_of_its_services(releases):
     for name, release in releases.items():
         manifest = json.loads((release / "manifest.json").read_text())
         assert sorted(manifest["services"]) == UNITS[name]
@@ -266,13 +266,13 @@ def test_every_line_of_an_environment_file_is_one_assignment(releases):
         for path in release.glob("services/*.env"):
             variables = environment_file(path)
             arguments = variables.pop("DASKOPS_ARGUMENTS")
-            # Where two lines run into one, a value holds the next assignment.
+            # If a line end is missing, a value contains the next assignment.
             assert arguments and not any("DASKOPS_" in value for value in variables.values())
             assert variables["OMP_NUM_THREADS"] == "1"
             assert variables["DASK_CONFIG"] == f"/opt/dask/current/{kind}/dask_configuration.yaml"
 
 
-def test_values_of_environment_variables_arrive_as_they_are(releases):
+def test_values_of_environment_variables_are_unchanged(releases):
     variables = environment_file(releases["scheduler"] / "services/dask-scheduler.service.env")
     assert {name: variables[name] for name in VARIABLES} == {name: str(value) for name, value in VARIABLES.items()}
 
@@ -286,7 +286,7 @@ def test_configuration_is_merged_deeply(releases):
     assert ours["scheduler"]["idle-timeout"] is None
 
 
-def test_a_copy_of_dasks_defaults_changes_nothing_of_what_the_collection_decides(releases):
+def test_copied_defaults_of_dask_do_not_change_managed_settings(releases):
     read = {}
     for host in ("both", "pools"):
         read[host] = yaml.safe_load((releases[host] / "worker/dask_configuration.yaml").read_text())["distributed"]
@@ -302,20 +302,20 @@ def test_a_copy_of_dasks_defaults_changes_nothing_of_what_the_collection_decides
     assert pasted["nanny"]["preload"] == ["daskops_runtime.nanny"]
 
 
-def test_a_users_preloads_follow_ours(releases):
+def test_users_preloads_follow_ours(releases):
     worker = yaml.safe_load((releases["nanny"] / "worker/dask_configuration.yaml").read_text())["distributed"]
     assert worker["worker"]["preload"] == ["daskops_runtime.worker", "my.module", "my.command"]
     assert worker["worker"]["preload-argv"] == [[], [], ["--level", "3"]]
     assert worker["nanny"]["preload-argv"] == [[], [], ["--quiet"]]
     assert worker["worker"]["http"]["routes"][:2] == ["my.routes", "distributed.http.worker.prometheus"]
-    # A preload of one kind is nothing to the other, which need not restart for it.
+    # Workers must not restart for a preload of the scheduler, so their file does not contain it.
     assert "preload" not in worker["scheduler"]
     scheduler = yaml.safe_load((releases["scheduler"] / "scheduler/dask_configuration.yaml").read_text())["distributed"]
     assert scheduler["scheduler"]["preload"][0] == "daskops_runtime.scheduler"
     assert "preload" not in scheduler["worker"]
 
 
-def test_routes_of_ours_can_be_switched_off(releases):
+def test_our_routes_can_be_disabled(releases):
     def routes(host, kind):
         read = yaml.safe_load((releases[host] / f"{kind}/dask_configuration.yaml").read_text())
         return [name for name in read["distributed"][kind]["http"]["routes"] if name.startswith("daskops")]
@@ -331,7 +331,7 @@ def test_routes_of_ours_can_be_switched_off(releases):
     assert token not in environment_file(releases["both"] / "services/dask-worker@1.service.env")
 
 
-def test_the_scheduler_understands_its_arguments(releases):
+def test_arguments_of_the_scheduler_are_parsed(releases):
     given = arguments(releases["scheduler"], "dask-scheduler.service")
     parameters = dask_scheduler.main.make_context("dask scheduler", given).params
     assert parameters["host"] == "10.0.0.1"
@@ -341,9 +341,9 @@ def test_the_scheduler_understands_its_arguments(releases):
 
 @pytest.mark.parametrize("host", ["both", "nanny"])
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_worker_understands_its_arguments(releases, host, number):
+def test_arguments_of_a_worker_are_parsed(releases, host, number):
     context = dask_worker.main.make_context("dask worker", arguments(releases[host], f"dask-worker@{number}.service"))
-    assert context.args == []  # what it does not know it would hand to preload modules
+    assert context.args == []  # Dask passes unknown arguments to preload modules
     parameters = context.params
     assert parameters["scheduler"] == "tls://scheduler:8786"
     assert parameters["name"] == f"{host}-{number}"
@@ -363,12 +363,12 @@ def test_a_worker_understands_its_arguments(releases, host, number):
 
 
 def own(release, unit):
-    """The settings that a worker's drop-in gives to its unit."""
+    """Return the settings in a worker's drop-in."""
     lines = (release / f"systemd/{unit}.d/daskops.conf").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 
-def test_each_pool_has_its_own_way(releases):
+def test_each_pool_has_its_own_settings(releases):
     release = releases["pools"]
     variables = {unit: environment_file(release / f"services/{unit}.env") for unit in UNITS["pools"]}
     parameters = {
@@ -391,7 +391,7 @@ def test_each_pool_has_its_own_way(releases):
     assert parameters[other]["resources"] == "LICENSE=1" and not parameters[numeric]["resources"]
     assert parameters[other]["death_timeout"] == "30" != parameters[numeric]["death_timeout"]
     assert parameters[other]["local_directory"] == "/srv/scratch"
-    # A host's override, the pool's, the host's.
+    # From the host's override and from the host's variable.
     assert [int(parameters[unit]["memory_limit"]) / GIB for unit in (other, numeric)] == [3, 2]
     assert [parameters[unit]["host"] for unit in (gpu, second, numeric)] == ["10.1.0.1", "10.2.0.1", "10.0.0.1"]
     assert parameters[gpu]["dashboard_address"].startswith("10.1.0.1:")
@@ -410,17 +410,17 @@ def test_each_pool_has_its_own_way(releases):
     assert (places[numeric]["NUMAPolicy"], places[numeric]["NUMAMask"]) == ("preferred", "0")
     assert (places[other]["CPUAffinity"], places[other].get("NUMAMask")) == ("4-5", None)
     assert (places[gpu]["CPUAffinity"], places[gpu]["NUMAMask"]) == ("4-7", "1")
-    assert "CPUAffinity" not in places[second]  # nobody knows where that GPU is
+    assert "CPUAffinity" not in places[second]  # the NUMA node of that GPU is unknown
     assert places[gpu]["PrivateDevices"] == "no" and "PrivateDevices" not in places[numeric]
     assert places[other]["BindPaths"] == "-/srv/scratch"
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="this machine has no systemd-analyze")
 @pytest.mark.parametrize("host", sorted(HOSTS))
-def test_systemd_finds_no_fault_with_the_units(releases, host, tmp_path):
+def test_units_pass_systemd_analyze_verify(releases, host, tmp_path):
     units = tmp_path / "units"
     shutil.copytree(releases[host] / "systemd", units)
-    # It looks for programs on this machine, which has no environment of ours.
+    # systemd-analyze checks that programs exist on this machine.
     for unit in [*units.glob("*.service"), *units.glob("*/daskops.conf")]:
         unit.write_text(unit.read_text().replace("/opt/dask/current/environment/bin/python", sys.executable))
     services = [path.name.removesuffix(".release") for path in (releases[host] / "services").glob("*.release")]
@@ -436,7 +436,7 @@ def test_systemd_finds_no_fault_with_the_units(releases, host, tmp_path):
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-# As systemd-analyze counts it, ten times what it shows.
+# The exposure is ten times the value that systemd-analyze shows.
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="this machine has no systemd-analyze")
 @pytest.mark.parametrize(
     ("host", "unit", "exposure"), [("scheduler", "dask-scheduler.service", 30), ("both", "dask-worker@1.service", 40)]
@@ -457,17 +457,17 @@ def test_services_are_in_a_sandbox(releases, host, unit, exposure, tmp_path):
 
 
 def settings(unit, name):
-    """The values that a unit gives to one of its settings, in order."""
+    """Return the values of a setting in a unit, in order."""
     lines = [line.partition("=") for line in unit.read_text().splitlines()]
     return [word for setting, dummy, value in lines if setting == name for word in value.split()]
 
 
-def test_services_write_to_their_own_directories_alone(releases):
+def test_services_can_write_only_to_their_directories(releases):
     scheduler = releases["scheduler"] / "systemd/dask-scheduler.service"
     assert settings(scheduler, "BindPaths") == ["/var/lib/dask", "/shared"]
-    # The user's home is that of the account where there is one.
+    # An existing account keeps its home.
     worker = releases["both"] / "systemd/dask-worker@.service"
-    # What lies in the home is open with it, and not named: a task could put a link in its place.
+    # Paths below the home are left out: the home is writable, and a task could replace such a path by a link.
     written = ["/home/alice", "/data"]
     assert settings(releases["both"] / "systemd/dask-worker@1.service.d/daskops.conf", "BindPaths") == [
         "-/var/lib/dask/scratch"
@@ -479,10 +479,10 @@ def test_services_write_to_their_own_directories_alone(releases):
         assert settings(unit, "BindReadOnlyPaths") == ["/opt/dask", "/usr"]
 
 
-def test_scratch_directory_is_made_by_what_root_alone_can_change(releases):
+def test_scratch_directory_is_created_by_a_program_of_root(releases):
     for unit in UNITS["pools"]:
         program, *arguments = own(releases["pools"], unit)["ExecStartPre"].split()
-        # Neither variables nor packages of anybody else.
+        # -I and -S: the program must not read variables or packages of other users.
         assert [program, *arguments[:2]] == ["+/opt/dask/current/environment/bin/python", "-I", "-S"]
         assert arguments[2:4] == ["/opt/dask/current/boot/directories.py", "dask"]
         assert arguments[4:] == ["/srv/scratch" if "other" in unit else "/var/lib/dask/scratch"]
@@ -490,14 +490,14 @@ def test_scratch_directory_is_made_by_what_root_alone_can_change(releases):
     assert shipped == (ROOT / "plugins/module_utils/directories.py").read_text()
 
 
-def test_units_know_the_status_after_which_a_service_stays_down(releases):
+def test_units_have_the_exit_status_that_prevents_a_restart(releases):
     for unit in ("scheduler/systemd/dask-scheduler.service", "both/systemd/dask-worker@.service"):
         host, _, path = unit.partition("/")
         for name in ("SuccessExitStatus", "RestartPreventExitStatus"):
             assert settings(releases[host] / path, name) == [str(STAY_DOWN)]
 
 
-def test_process_stays_with_its_release_when_another_becomes_current(releases, tmp_path):
+def test_running_process_keeps_its_release(releases, tmp_path):
     for name in ("old", "new"):
         release = tmp_path / "releases" / name
         shutil.copytree(releases["both"] / "python", release / "python")

@@ -17,28 +17,28 @@ HEADER = [
 
 
 def list_files() -> list[pathlib.Path]:
-    """Return the repository's files, those that are not committed yet included."""
+    """Return the repository's files, including uncommitted ones."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return [path for path in map(ROOT.joinpath, listed.stdout.splitlines()) if path.is_file() and not path.is_symlink()]
 
 
 def read_first_lines(path: pathlib.Path) -> list[str]:
-    """Return the first lines of a text file, without a line that names the interpreter."""
+    """Return the first three lines of a text file after the interpreter line, if any."""
     with open(path, encoding="utf-8", errors="replace") as file:
         lines = [file.readline().rstrip("\n") for _ in range(4)]
     return lines[1:] if lines[0].startswith("#!") else lines[:3]
 
 
 def is_program(path: pathlib.Path) -> bool:
-    """Return whether a file is Python or shell code. A template is not: its first lines are those of the file on a host."""
+    """Return whether a file is Python or shell code. Templates are not checked, because their header belongs to the host."""
     if path.suffix == ".j2":
         return False
     with open(path, "rb") as file:
         return path.suffix in (".py", ".sh") or file.read(2) == b"#!"
 
 
-def test_programs_name_their_licence():
+def test_programs_have_a_licence_header():
     programs = [path for path in list_files() if is_program(path)]
     assert len(programs) > 100
     missing = [str(path.relative_to(ROOT)) for path in programs if read_first_lines(path) != HEADER]

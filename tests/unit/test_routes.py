@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pages of workers through the scheduler, and a graceful end for whoever has the token."""
+"""HTTP routes of the runtime: pages of workers through the scheduler, and a shutdown with a token."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ SHUTDOWN = {
 
 
 def fetch(url, method="GET", token=None):
-    """Status and text of an answer."""
+    """Return the status and the text of a response."""
     request = urllib.request.Request(url, method=method, data=b"" if method == "POST" else None)
     if token:
         request.add_header("Authorization", token)
@@ -41,18 +41,18 @@ def fetch(url, method="GET", token=None):
 
 
 def is_open(port):
-    """Whether somebody listens."""
+    """Return whether a process listens on the port."""
     with socket.socket() as sock:
         return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
 def names(client):
-    """Names of the workers that a client knows of."""
+    """Return the names of the registered workers."""
     return {worker["name"] for worker in workers_of(client).values()}
 
 
 def http_port(started, name):
-    """Port of a worker's pages."""
+    """Return the HTTP port of a worker."""
     workers = json.loads(fetch(f"{started.url}/daskops/summary.json")[1])["workers"]
     return next(worker["dashboard_port"] for worker in workers if worker["name"] == name)
 
@@ -63,26 +63,26 @@ def http_port(started, name):
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """Address of the pages of a worker, through its scheduler."""
+    """Return the URL of a worker's pages behind the scheduler's proxy."""
     with scheduler(tmp_path_factory.mktemp("pages"), runtime=True, settings=PAGES) as started:
         with worker(started, "w1", runtime=True), started.client() as client:
             client.wait_for_workers(1, 30)
             yield f"{started.url}/proxy/{http_port(started, 'w1')}/127.0.0.1"
 
 
-def test_pages_of_workers_are_seen_through_the_scheduler(pages):
+def test_proxy_serves_pages_of_workers(pages):
     assert fetch(f"{pages}/health") == (200, "ok")
     status, page = fetch(f"{pages}/status")
     assert status == 200 and "bokeh" in page.lower()
     assert fetch(f"{pages}/nothing-like-that")[0] == 404
-    # And so is what pages load, by links of their own.
+    # Relative links in a page work, too.
     (script, *_) = re.findall(r'src="((?:\.\./|\./|)static/[^"]*bokeh[^"]*)"', page)
     status, text = fetch(f"{pages}/{script}")
     assert status == 200 and len(text) > 10_000
 
 
-def test_pages_live(pages):
-    """What a page shows comes over a websocket."""
+def test_proxy_forwards_websockets(pages):
+    """Bokeh pages load their content over a websocket."""
     token = re.search(r'"token":"([^"]+)"', fetch(f"{pages}/status")[1]).group(1)
 
     async def connect(page, *protocols):
@@ -99,13 +99,13 @@ def test_pages_live(pages):
 
 
 @pytest.mark.parametrize("address", ["22/127.0.0.1", "{port}/localhost", "{port}/127.0.0.2", "{port}/x@127.0.0.1"])
-def test_nothing_but_workers_is_seen_through_the_scheduler(pages, address):
+def test_proxy_connects_to_workers_only(pages, address):
     root, port = re.fullmatch(r"(.*/proxy)/(\d+)/127\.0\.0\.1", pages).groups()
     status, said = fetch(f"{root}/{address.format(port=port)}/health")
     assert status == 404 and "No worker of this cluster has such an address" in said
 
 
-def test_websockets_that_are_none_leave_nothing_open(pages):
+def test_failed_websocket_handshakes_leave_no_open_files(pages):
     token = re.search(r'"token":"([^"]+)"', fetch(f"{pages}/status")[1]).group(1)
     port = int(re.search(r":(\d+)/proxy", pages).group(1))
     (process,) = {c.pid for c in psutil.net_connections("tcp") if c.laddr.port == port and c.status == "LISTEN"}
@@ -120,7 +120,7 @@ def test_websockets_that_are_none_leave_nothing_open(pages):
     wait_until(lambda: psutil.Process(process).num_fds() < before + 5)
 
 
-def test_worker_that_hangs_is_told_as_such(tmp_path):
+def test_hanging_worker_gives_a_gateway_timeout(tmp_path):
     with scheduler(tmp_path, runtime=True, settings=PAGES) as started:
         with worker(started, "w1", runtime=True) as process, started.client() as client:
             client.wait_for_workers(1, 30)
@@ -132,7 +132,7 @@ def test_worker_that_hangs_is_told_as_such(tmp_path):
             process.send_signal(signal.SIGCONT)
 
 
-def test_pages_are_only_read(pages):
+def test_proxy_rejects_post(pages):
     assert fetch(f"{pages}/health", "POST")[0] == 405
 
 
@@ -142,7 +142,7 @@ def test_pages_are_only_read(pages):
 
 @pytest.fixture
 def guarded(tmp_path):
-    """A scheduler with the token, how to start workers with it, and a client."""
+    """Return a scheduler with the token, a function that starts workers with it, and a client."""
     with contextlib.ExitStack() as stack:
         directory = tmp_path / "scheduler"
         directory.mkdir()
@@ -163,7 +163,7 @@ def guarded(tmp_path):
         yield started, start, client
 
 
-def test_without_the_token_nothing_happens(guarded):
+def test_shutdown_without_the_token_is_rejected(guarded):
     started, start, client = guarded
     process = start("w1")
     urls = [started.url, f"http://127.0.0.1:{http_port(started, 'w1')}"]
@@ -187,15 +187,15 @@ def test_worker_drains_and_stays_down(guarded, nanny):
     running = client.submit(lambda: time.sleep(3) or "done", workers=address, allow_other_workers=True, pure=False)
     wait_until(lambda: client.processing()[address[0]])
     assert fetch(url, "POST", f"Bearer {TOKEN}") == (202, '{"status": "draining"}')
-    assert fetch(url, "POST", f"Bearer {TOKEN}")[0] == 202  # once more does no harm
+    assert fetch(url, "POST", f"Bearer {TOKEN}")[0] == 202  # a second request is accepted
     assert process.wait(30) == 75
     assert (running.result(20), data.result(20)) == ("done", b"kept")
     seen = client.run(lambda: __import__("os").environ.get("DASKOPS_SHUTDOWN_TOKEN"))
-    assert list(seen.values()) == [None]  # nor would a child process
+    assert list(seen.values()) == [None]  # child processes do not inherit the token
 
 
-def test_worker_that_is_refused_comes_back_as_ever(tmp_path):
-    """One that waits for its scheduler has nothing to drain, and what it does later is its own matter."""
+def test_rejected_shutdown_does_not_prevent_a_restart(tmp_path):
+    """A worker that is not registered rejects the request, and later exits with a status that allows a restart."""
     port, pages = free_port(), free_port()
     variables = {"DASKOPS_SHUTDOWN_TOKEN": TOKEN, "RUNTIME_DIRECTORY": str(tmp_path)}
     settings = {**SHUTDOWN, "comm.timeouts.connect": "2s"}
@@ -218,26 +218,26 @@ def test_scheduler_closes_and_stays_down(guarded, tmp_path):
     assert fetch(f"{started.url}/daskops/shutdown", "POST", f"Bearer {TOKEN}") == (202, '{"status": "closing"}')
     assert started.process.wait(20) == 75
     assert not (tmp_path / "scheduler/scheduler.json").exists()
-    assert process.wait(30) == 0  # to be started again, and to wait for the scheduler
+    assert process.wait(30) == 0  # systemd restarts the worker, which then waits for the scheduler
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# The scheduler's stop
+# Stopping the scheduler
 
 
-def test_scheduler_that_is_stopped_tells_everybody(guarded, tmp_path):
-    """SIGTERM, while there is work: clients and workers know at once, and nothing waits for the deadline of the unit."""
+def test_stopped_scheduler_notifies_clients_and_workers(guarded, tmp_path):
+    """On SIGTERM during work, the scheduler closes at once and does not run into the unit's stop timeout."""
     started, start, client = guarded
     processes = [start("w1"), start("w2", nanny=True)]
     waiting = client.submit(time.sleep, 600)
     wait_until(lambda: any(client.processing().values()))
     begin = time.monotonic()
     started.process.send_signal(signal.SIGTERM)
-    assert started.process.wait(20) == 0  # to be started again
+    assert started.process.wait(20) == 0  # systemd restarts it
     assert time.monotonic() - begin < 10
     assert not (tmp_path / "scheduler/scheduler.json").exists()
     assert not (tmp_path / "scheduler/control.sock").exists()
     wait_until(lambda: waiting.status == "cancelled", 10)
     plain, nanny = (process.wait(45) for process in processes)
     assert plain == 0
-    assert nanny in (0, 1)  # 1 where its worker went first; its unit starts it again after either
+    assert nanny in (0, 1)  # 1 if its worker exited first; systemd restarts it in both cases

@@ -27,7 +27,7 @@ def get(scheduler, route):
         return json.load(response)
 
 
-def test_importing_does_nothing():
+def test_imports_have_no_side_effects():
     names = sorted(
         path.stem
         for path in (RUNTIME / "daskops_runtime").glob("*.py")
@@ -45,7 +45,7 @@ assert threading.active_count() == 1
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_scheduler_is_ready_fed_and_stops(tmp_path, notify):
+def test_scheduler_notifies_ready_watchdog_and_stopping(tmp_path, notify):
     with scheduler(tmp_path, runtime=True, **systemd(notify)) as started:
         (ready,) = notify.wait_for("READY=1")
         assert f"STATUS=Scheduler {started.address} running" in ready[1]
@@ -57,10 +57,10 @@ def test_scheduler_is_ready_fed_and_stops(tmp_path, notify):
     assert {pid for pid, _ in notify.read()} == {started.process.pid}
 
 
-def test_worker_is_ready_once_registered(tmp_path, notify):
+def test_worker_is_ready_after_registration(tmp_path, notify):
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
-    # Dask waits ever longer between attempts to connect, up to this; with the default of 30 s that is 10 s and more.
+    # Limits the growing pause between Dask's attempts to connect, which exceeds 10 s with the default of 30 s.
     patience = {"comm.timeouts.connect": "2s"}
     with worker(address, "late", runtime=True, settings=patience, **systemd(notify)) as process:
         wait_until(notify.read)
@@ -83,7 +83,7 @@ def test_no_watchdog_without_watchdog_usec(ours, notify):
     assert not notify.having("WATCHDOG=1")
 
 
-def test_watchdog_is_fed_as_long_as_the_worker_lives(ours, notify):
+def test_watchdog_messages_stop_when_the_worker_has_failed(ours, notify):
     with worker(ours.scheduler, "watched", runtime=True, **systemd(notify)):
         notify.wait_for("READY=1")
         address = ours.addresses()["watched"]
@@ -99,7 +99,7 @@ def test_watchdog_is_fed_as_long_as_the_worker_lives(ours, notify):
             assert len(notify.having("WATCHDOG=1")) == fed
 
 
-def test_only_the_nanny_speaks_for_its_worker(ours, notify):
+def test_only_the_nanny_notifies_systemd(ours, notify):
     options = ["--preload-nanny", "daskops_runtime.nanny"]
     with worker(ours.scheduler, "nannied", *options, nanny=True, runtime=True, **systemd(notify)) as process:
         (ready,) = notify.wait_for("READY=1")
@@ -116,7 +116,7 @@ def test_only_the_nanny_speaks_for_its_worker(ours, notify):
 
 
 def test_summary(ours):
-    wait_until(lambda: len(ours.addresses()) == 2)  # what other tests started has gone
+    wait_until(lambda: len(ours.addresses()) == 2)  # wait until workers of other tests are gone
     summary = get(ours.scheduler, "daskops/summary.json")
     assert summary["schema"] == 1
 
@@ -165,9 +165,9 @@ def test_summary_answers_under_load(ours):
             time.sleep(0.05)
 
 
-def test_summary_of_a_worker_with_other_versions_and_odd_names(ours):
+def test_summary_of_a_worker_with_a_numeric_name(ours):
     resources = ["--resources", "GPU=2"]
-    with worker(ours.scheduler, "7", *resources, runtime=False):  # Dask makes this name a number
+    with worker(ours.scheduler, "7", *resources, runtime=False):  # Dask converts this name to a number
         wait_until(lambda: len(ours.addresses()) == 3)
         (odd,) = (w for w in get(ours.scheduler, "daskops/summary.json")["workers"] if w["name"] == "7")
     assert odd["resources"] == {"GPU": 2.0}
@@ -178,12 +178,12 @@ def test_summary_of_a_worker_with_other_versions_and_odd_names(ours):
     "told, expires",
     [
         ({"daskops_certificate": {"expires": 5}}, 5),
-        ({"daskops_certificate_expires": 6}, 6),  # by a worker of an older release
+        ({"daskops_certificate_expires": 6}, 6),  # from a worker of an older release
         ({"daskops_certificate": 7}, None),
         ({"daskops_certificate": {"expires": "soon"}}, None),
     ],
 )
-def test_summary_reads_when_a_certificate_expires(ours, told, expires):
+def test_summary_contains_the_expiry_of_certificates(ours, told, expires):
     def tell(metrics, dask_worker):
         dask_worker.metrics.pop("daskops_certificate", None)
         for name, value in metrics.items():
@@ -201,7 +201,7 @@ def test_summary_reads_when_a_certificate_expires(ours, told, expires):
         wait_until(lambda: summarized() == expires)
 
 
-def test_worker_loads_its_dashboard_when_somebody_looks(ours):
+def test_worker_loads_its_dashboard_on_the_first_request(ours):
     def loaded():
         return "bokeh" in sys.modules
 
@@ -226,7 +226,7 @@ def test_other_routes_still_answer(ours):
 
 
 @pytest.mark.parametrize("nanny", [False, True])
-def test_client_addresses_the_workers_of_a_release(ours, nanny):
+def test_release_resource_selects_workers(ours, nanny):
     variables = {"DASKOPS_RELEASE": "next.w3", "DASKOPS_RELEASE_RESOURCES": "1"}
     with worker(ours.scheduler, "w3", "--nthreads", 2, nanny=nanny, runtime=True, **variables):
         wait_until(lambda: "w3" in ours.addresses(), timeout=40)
