@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Check the groups, the limit and the tags of a run, which would do nothing without a word if they were misspelt."""
+"""Check the groups, the limit and the tags of a run. Ansible ignores misspelt ones without a message."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ class ActionModule(Action):
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        found = list(problems(task_vars["groups"], arguments["groups"], task_vars["ansible_play_hosts_all"]))
-        # Ansible's configuration says what to skip in all of somebody's playbooks, those without such a tag included.
+        found: list[object] = list(
+            problems(task_vars["groups"], arguments["groups"], task_vars["ansible_play_hosts_all"])
+        )
+        # Tags that Ansible's configuration skips apply to every playbook, so a playbook need not have them.
         skipped = [tag for tag in task_vars["ansible_skip_tags"] if tag not in C.TAGS_SKIP]
         options = {"--tags": task_vars["ansible_run_tags"], "--skip-tags": skipped}
         playbooks = context.CLIARGS.get("args")
-        # Reading the playbooks once more takes a second, so it is done only where there are tags to look for.
+        # To read the playbooks again takes a second, so it is done only if there are tags to check.
         if playbooks and any(tag not in SPECIAL for tags in options.values() for tag in tags):
             known, complete = tags_of(playbooks, self._loader, self._task.get_variable_manager())
             unknown = list(unknown_tags(known, options))

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: client_lock
-short_description: A lock for other machines, with the wheels that it names
+short_description: Return a lock for other machines, with the wheels that it names
 version_added: "0.1.0"
 author:
   - The daskops.cluster authors
 description:
-  - Reads a lock on the controller. Wheels that it names by their paths, or that are in its directories of wheels, go along.
+  - Reads a lock on the controller, and the wheels that it names by their paths or that are in its directories of wheels.
 options:
   _input:
     description: Path of the lock on the controller.
@@ -38,14 +38,16 @@ _value:
 """
 
 import base64
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, portable_lock, unreadable_lock
 
 
-def client_lock(path):
-    """The lock in ``path`` for another machine; see the documentation."""
+def client_lock(path: str) -> dict[str, Any]:
+    """Return the lock in ``path`` for another machine; see the documentation."""
     lock = Path(path).expanduser().absolute()
     try:
         content = lock.read_text(encoding="utf-8-sig")
@@ -62,5 +64,5 @@ def client_lock(path):
 class FilterModule:
     """Filters about locks."""
 
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         return {"client_lock": client_lock}

@@ -6,21 +6,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: configuration_table
-short_description: A table of the settings of running services
+short_description: Return a table of the settings of running services
 version_added: "0.1.0"
 author:
   - The daskops.cluster authors
 description:
-  - Lists what M(daskops.cluster.configuration_info) told of several hosts. Services with the same value from the same origin
-    share a line. Below stands the command line of each.
+  - Lists what M(daskops.cluster.configuration_info) returned for several hosts. Services with the same value from the same
+    origin share a line. The command line of each service follows the table.
 options:
   _input:
-    description: Variables of the hosts, with what was told as C(__dask_configuration).
+    description: Variables of the hosts, with the module's result as C(__dask_configuration).
     type: list
     elements: dict
     required: true
   defaults:
-    description: Whether to list Dask's own defaults, too.
+    description: Whether to list Dask's defaults, too.
     type: bool
     default: false
 """
@@ -39,24 +39,26 @@ _value:
 """
 
 import json
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.health import join
 from ansible_collections.daskops.cluster.plugins.plugin_utils.tables import table
 
 HEADER = ("setting", "value", "from", "of")
 
-# Longer values are cut: they are lists of modules mostly, and whoever wants all of one asks the module.
+# Longer values are cut. Most of them are lists of modules; the module's result has the complete values.
 LONGEST = 50
 
 
-def shown(value):
-    """A value as YAML would have it, near enough for people."""
+def shown(value: object) -> str:
+    """Return a value as JSON, a text without quotes, at most `LONGEST` characters."""
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
-def names(services, everyone):
-    """Who has a setting, in few words."""
+def names(services: Sequence[str], everyone: Set[str]) -> str:
+    """Return the services that have a setting, in few words."""
     workers = {service for service in everyone if "dask-worker@" in service}
     if set(services) == everyone and len(everyone) > 1:
         return "all services"
@@ -65,9 +67,10 @@ def names(services, everyone):
     return join(services)
 
 
-def configuration_table(hosts, defaults=False):
-    """The lines of a table of what the services of ``hosts``, variables of hosts, have set."""
-    found, lines, silent, everyone = {}, [], [], set()
+def configuration_table(hosts: Iterable[Mapping[str, Any]], defaults: bool = False) -> list[str]:
+    """Return the lines of the table; ``hosts`` are the variables of each host."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    lines, silent, everyone = [], [], set()
     for host in hosts:
         name = host["inventory_hostname"]
         told = host.get("__dask_configuration", {})
@@ -93,5 +96,5 @@ def configuration_table(hosts, defaults=False):
 class FilterModule:
     """Filters about settings."""
 
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         return {"configuration_table": configuration_table}

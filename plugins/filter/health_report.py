@@ -6,13 +6,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: health_report
-short_description: Tell how a cluster is
+short_description: Report the health of a cluster
 version_added: "0.1.0"
 author:
   - The daskops.cluster authors
 description:
-  - Puts what M(daskops.cluster.cluster_health) returned into lines for people, with the releases that workers run and the
-    packages that a feature in use lacks.
+  - Formats the result of M(daskops.cluster.cluster_health) as lines of text, with the releases that workers run and the
+    missing packages of features in use.
 options:
   _input:
     description: What M(daskops.cluster.cluster_health) returned.
@@ -23,11 +23,11 @@ options:
     type: dict
     required: true
   plans:
-    description: What M(daskops.cluster.plan_host) returned, by host; empty in a run that only asks.
+    description: What M(daskops.cluster.plan_host) returned, by host; empty in a run that changes nothing.
     type: dict
     required: true
   environments:
-    description: Environments of M(daskops.cluster.plan_cluster), by host; empty in a run that only asks.
+    description: Environments of M(daskops.cluster.plan_cluster), by host; empty in a run that changes nothing.
     type: dict
     required: true
   address:
@@ -55,12 +55,22 @@ _value:
   elements: str
 """
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from ansible_collections.daskops.cluster.plugins.module_utils.health import join
 from ansible_collections.daskops.cluster.plugins.plugin_utils.features import lacking_on
 
 
-def health_report(health, seen, plans, environments, address, dashboard):
-    """Lines for people about a cluster."""
+def health_report(
+    health: Mapping[str, Any],
+    seen: Mapping[str, Mapping[str, Any]],
+    plans: Mapping[str, Mapping[str, Any]],
+    environments: Mapping[str, Mapping[str, Any]],
+    address: str,
+    dashboard: str,
+) -> list[str]:
+    """Return lines of text about the health of a cluster."""
     lines = [
         f"The cluster is {health['verdict']}: {health['workers_present']} worker(s) at {address}, dashboard at {dashboard}."
     ]
@@ -71,7 +81,7 @@ def health_report(health, seen, plans, environments, address, dashboard):
 
 
 class FilterModule:
-    """Filters that tell how a cluster is."""
+    """Filters about the health of a cluster."""
 
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         return {"health_report": health_report}

@@ -11,7 +11,7 @@ version_added: "0.1.0"
 author:
   - The daskops.cluster authors
 description:
-  - Compares the releases that hosts with the same settings run. They differ where two runs were mixed, or where one did not
+  - Compares the releases that hosts with the same settings run. They differ if two runs were mixed, or if one run did not
     reach all hosts.
 options:
   _input:
@@ -42,11 +42,14 @@ _value:
   elements: str
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from ansible_collections.daskops.cluster.plugins.plugin_utils.mixed import mixed_releases
 
 
 class FilterModule:
     """Filters about what hosts run."""
 
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         return {"mixed_releases": mixed_releases}

@@ -6,20 +6,20 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: password_file
-short_description: A password file for a web server
+short_description: Return the content of a password file for a web server
 version_added: "0.1.0"
 author:
   - The daskops.cluster authors
 description:
-  - Hashes passwords with SHA-512 as crypt(3) does, a line each, which nginx and others ask for in C(auth_basic_user_file).
-  - The same input makes the same output, so that a file of it changes only with the passwords.
+  - Hashes passwords with SHA-512 as crypt(3) does, one line each, in the format of nginx's C(auth_basic_user_file).
+  - The same input gives the same output, so that the file changes only with the passwords.
 options:
   _input:
     description: Password by user name.
     type: dict
     required: true
   _seed:
-    description: What makes the salts other ones than those of the same names elsewhere, like the name of a host.
+    description: Text that the salts depend on, such as the name of the host. The same user has another salt on other hosts.
     type: str
     required: true
 positional: _seed
@@ -43,14 +43,16 @@ _value:
 import ctypes
 import ctypes.util
 import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
 
-def crypted(password, salt):
-    """The hash of a password.
+def crypted(password: str, salt: str) -> str:
+    """Return the hash of a password.
 
-    By the system's own library: the filter ansible.builtin.password_hash needs a package that few controllers have.
+    It calls the system's library: the filter ansible.builtin.password_hash needs a package that few controllers have.
     """
     try:
         crypt = ctypes.CDLL(ctypes.util.find_library("crypt")).crypt
@@ -60,11 +62,11 @@ def crypted(password, salt):
     hashed = crypt(password.encode(), f"$6${salt}".encode())
     if not hashed or not hashed.startswith(b"$6$"):
         raise AnsibleFilterError("This controller's system library does not know SHA-512 passwords.")
-    return hashed.decode()
+    return str(hashed.decode())
 
 
-def password_file(users, seed):
-    """The lines of a password file, by name. The salts follow from the names, for they need not be secret."""
+def password_file(users: Mapping[str, Any], seed: str) -> str:
+    """Return the lines of a password file, sorted by name. The salts are derived from the names: they are not secret."""
     salts = {name: hashlib.sha256(f"{seed} {name}".encode()).hexdigest()[:16] for name in users}
     return "".join(f"{name}:{crypted(str(users[name]), salts[name])}\n" for name in sorted(users, key=str))
 
@@ -72,5 +74,5 @@ def password_file(users, seed):
 class FilterModule:
     """Filters about passwords."""
 
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         return {"password_file": password_file}

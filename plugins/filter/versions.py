@@ -6,25 +6,25 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: versions
-short_description: Say which versions hosts run
+short_description: List the versions that hosts run
 version_added: "0.1.0"
 author:
   - The daskops.cluster authors
 description:
-  - Says which environments and releases the Dask services of hosts run. Hosts that differ stand apart.
+  - Lists the environments and releases that the Dask services of hosts run, and the hosts of each release.
 options:
   _input:
     description: What M(daskops.cluster.host_info) returned, by host.
     type: dict
     required: true
   packages:
-    description: Whether to name every host, and the version of every package, too.
+    description: Whether to list every host and the version of every package.
     type: bool
     default: false
 """
 
 EXAMPLES = r"""
-- name: Say which versions the hosts run
+- name: List the versions that the hosts run
   ansible.builtin.debug:
     msg: "{{ seen | daskops.cluster.versions(packages=true) }}"
 """
@@ -36,12 +36,15 @@ _value:
   elements: str
 """
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from ansible_collections.daskops.cluster.plugins.module_utils.health import join
 
 
-def versions(seen, packages=False):
-    """Lines that say what hosts run: by environment, releases and, if wanted, ``packages``."""
-    found = {}
+def versions(seen: Mapping[str, Mapping[str, Any]], packages: bool = False) -> list[str]:
+    """Return a line for each environment, each release in it and, with ``packages``, each package."""
+    found: dict[tuple[Any, ...], dict[str, list[str]]] = {}
     for host, info in seen.items():
         for about in info.get("versions", []):
             held = tuple(sorted(about["packages"].items()))
@@ -56,12 +59,12 @@ def versions(seen, packages=False):
     return lines
 
 
-def _names(hosts, every):
+def _names(hosts: list[str], every: bool) -> str:
     return ", ".join(hosts) if every else join(hosts)
 
 
 class FilterModule:
     """Filters about what hosts run."""
 
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         return {"versions": versions}

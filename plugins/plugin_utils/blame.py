@@ -1,14 +1,16 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which variable is probably to blame for a service that does not come up. Pure functions."""
+"""Find the variable that probably keeps a service from starting. Pure functions."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-#: What the journal says, and the settings of Dask that it is about. The first one that is set is to blame.
+#: Patterns of the journal, and the settings of Dask that they are about. The first setting that has a value is to blame.
 SYMPTOMS = [
     (r"uvloop|event.loop", ["distributed.admin.event-loop"]),
     (
@@ -20,20 +22,20 @@ SYMPTOMS = [
     (r"ssl\.SSLError|cipher|SSLContext", ["distributed.comm.tls", "distributed.scheduler.dashboard.tls"]),
     (r"http/routing|distributed/http/", ["distributed.scheduler.http", "distributed.worker.http"]),
 ]
-#: How a command line says that it does not understand its arguments.
+#: Messages of a command line that rejects its arguments.
 ARGUMENTS = r"Failed to launch worker|^Usage: |^Error: |import_term|Not enough ports"
-#: How Dask says which module it runs: of the last one it says nothing more, if that ends the process.
+#: Messages with which Dask names the preload that it runs. If a preload ends the process, it is the last one named.
 PRELOAD = r"(?:Creating preload|Import preload module|Run preload setup): (\S+)"
 #: A module of the release in a traceback.
 FILE = r"/releases/[^/]+/python/((?:\w+/)*\w+)\.py"
-#: Where systemd cannot make the sandbox.
+#: systemd cannot set up the sandbox.
 SANDBOX = r"status=226/NAMESPACE"
-#: A port that something else holds.
+#: Another process holds the port.
 TAKEN = r"Address already in use|Errno 98"
 
 
-def leaves(tree, prefix=""):
-    """Every value of nested mappings by its dotted path."""
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted path and the value of every leaf of nested mappings."""
     for key, value in tree.items():
         path = f"{prefix}{key}".replace("_", "-")
         if isinstance(value, dict) and value:
@@ -42,8 +44,8 @@ def leaves(tree, prefix=""):
             yield path, value
 
 
-def dask_settings(settings):
-    """What the user has set of Dask: variable, path and value, those that win first."""
+def dask_settings(settings: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
+    """Return variable, path and value of each setting of Dask that the user set, those with the highest priority first."""
     found = []
     for variable, value in settings.items():
         if variable.endswith("_config") and isinstance(value, dict):
@@ -53,18 +55,18 @@ def dask_settings(settings):
                 if name.startswith("DASK_"):
                     path = name[len("DASK_") :].lower().replace("__", ".").replace("_", "-")
                     found.append((f"{variable}.{name}", path, one))
-    # Environment variables win, and what is for one kind of service wins over what is for all.
+    # Environment variables come first, and variables for one kind of service before those for all.
     return sorted(found, key=lambda one: (not one[0].partition(".")[2], one[0] == "dask_config"))
 
 
-def module_of(name):
-    """The name under which an entry of a list of modules is imported."""
-    name = name.get("name", "") if isinstance(name, dict) else str(name)
+def module_of(name: object) -> str:
+    """Return the name under which an entry of a list of modules is imported."""
+    name = str(name.get("name", "") if isinstance(name, dict) else name)
     return os.path.basename(name)[: -len(".py")] if name.endswith(".py") else name
 
 
-def user_module(said, settings):
-    """The variable that names a module that the journal ends with."""
+def user_module(said: str, settings: Mapping[str, Any]) -> str:
+    """Return the variable whose module the end of the journal names; empty if there is none."""
     modules = {
         module_of(entry): variable
         for variable, value in settings.items()
@@ -81,8 +83,8 @@ def user_module(said, settings):
     return ""
 
 
-def about_arguments(said, settings):
-    """The variable whose arguments a command line does not understand, with the one that it names."""
+def about_arguments(said: str, settings: Mapping[str, Any]) -> str:
+    """Return the variable whose arguments a command line rejects, with the option that the journal names."""
     for variable, value in settings.items():
         if variable.endswith("arguments") and isinstance(value, list) and value:
             options = [str(word).partition("=")[0] for word in value if str(word).startswith("--")]
@@ -91,8 +93,8 @@ def about_arguments(said, settings):
     return ""
 
 
-def below(prefixes, said, settings):
-    """The variable that sets something below one of these paths, with the path whose value the journal mentions, if any."""
+def below(prefixes: Iterable[str], said: str, settings: Mapping[str, Any]) -> str:
+    """Return the variable with a setting below one of ``prefixes``, and the path whose value the journal has, if any."""
     for prefix in prefixes:
         found = [one for one in dask_settings(settings) if f"{one[1]}.".startswith(f"{prefix}.")]
         if found:
@@ -104,8 +106,8 @@ def below(prefixes, said, settings):
     return ""
 
 
-def mentioned(said, settings):
-    """The variable whose key, value or name the journal mentions."""
+def mentioned(said: str, settings: Mapping[str, Any]) -> str:
+    """Return the variable whose key, value or name the journal has; empty if there is none."""
     for variable, path, value in dask_settings(settings):
         if path in said or (isinstance(value, str) and len(value) > 3 and value in said):
             return f"{variable} ({path})" if "." not in variable else variable
@@ -117,15 +119,15 @@ def mentioned(said, settings):
     return ""
 
 
-def blame(said, settings):
-    """The variable that is probably to blame for a service that did not come up.
+def blame(said: str, settings: Mapping[str, Any]) -> str:
+    """Return the variable that probably keeps a service from starting.
 
     Parameters
     ----------
     said : str
         The last lines of the service's journal.
     settings : dict
-        What the user has set, by variable. Names that end with ``_config`` are for configuration of Dask, with
+        Values that the user set, by variable. Names that end with ``_config`` are for configuration of Dask, with
         ``environment_variables`` for environment variables, with ``_preloads`` and ``_routes`` for lists of modules, with
         ``arguments`` for lists of arguments, and ``dask_..._paths``, ``..._devices`` and ``..._file`` for paths.
 
@@ -151,15 +153,16 @@ def blame(said, settings):
     return arguments or mentioned(said, settings) or module or missing_package(said)
 
 
-def missing_package(said):
-    """The variable for the lock, where a package is missing."""
+def missing_package(said: str) -> str:
+    """Return the variable of the lock with the missing package; empty if the journal reports none."""
     missing = re.findall(r"No module named '([\w.]+)'", said)
     return f"dask_environment_lock (it lacks {missing[-1]})" if missing else ""
 
 
-def condensed(said):
-    """A journal without the frames of tracebacks, but for the last one of each."""
-    kept, frames = [], []
+def condensed(said: str) -> str:
+    """Return a journal with only the last frame of each traceback."""
+    kept: list[str] = []
+    frames: list[str] = []
     for line in said.splitlines():
         if line.startswith("  File "):
             frames = [line]
@@ -172,8 +175,8 @@ def condensed(said):
     return "\n".join([*kept, *frames])
 
 
-def sentence(said, settings, late):
-    """What to say of the variable that is probably to blame, and what to do; ``late`` is whether it may only be slow."""
+def sentence(said: str, settings: Mapping[str, Any], late: bool) -> str:
+    """Return what is probably to blame and what to do. With ``late`` the service may only be slow to start."""
     variable = user_module(said, settings) if late else blame(said, settings)
     given = sorted(name for name, value in settings.items() if value)
     if late:

@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The certificates of a cluster in a directory of the controller: read, planned and made.
+"""Read, plan and make the certificates of a cluster in a directory of the controller.
 
-``ca.pem`` is the CA that signs, ``previous-ca.pem`` a CA that is still trusted, and ``cross-ca.pem`` the former's
-certificate signed by the latter. Each name has ``NAME.pem`` and ``NAME.key``. Where the collection makes them, ``ca.key``
-is there too, and each worker host has a certificate of its own below ``workers``.
+``ca.pem`` is the CA that signs, ``previous-ca.pem`` a CA that is still trusted, and ``cross-ca.pem`` the certificate of the
+CA signed by the previous one. A certificate has the files ``NAME.pem`` and ``NAME.key``. If the collection makes them, there
+is also ``ca.key``, and each worker host has a certificate of its own below ``workers``.
 
 Works with cryptography 3.4, which Ubuntu 22.04 has, and newer.
 """
@@ -23,6 +23,8 @@ import shutil
 import socket
 import stat
 import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 from urllib.parse import quote
 
 from ansible_collections.daskops.cluster.plugins.module_utils.certificates import CERTIFICATE, fingerprints
@@ -50,71 +52,74 @@ DAY = 86400
 #: Days that a CA is valid.
 CA_DAYS = 3650
 
-#: What a CA that the collection made is called.
+#: Prefixes of the common name of a CA that the collection made.
 CA_NAME = "dask CA of"
 CA_NAMES = (CA_NAME, "dask authority of")
 
-#: Seconds that a run waits for another one that makes certificates in the same directory.
+#: Seconds that a run waits for another run that makes certificates in the same directory.
 PATIENCE = 60
 
-#: What keeps other programs from what the collection writes.
+#: Names in the directory: the lock, new files, and complete files that are not in their places yet.
 LOCK, NEW, READY = ".lock", ".new", ".ready"
 
 HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?")
 
 
 class Unusable(Exception):
-    """The directory or a file in it cannot be used; the message says which, why, and what to do."""
+    """The directory or a file in it cannot be used; the message says which one, why, and what to do."""
 
 
-def worker_name(host):
-    """The name of the certificate that the collection makes for a worker host."""
+def worker_name(host: str) -> str:
+    """Return the name of the certificate that the collection makes for a worker host."""
     return f"workers/{quote(host, safe='')}"
 
 
-def described(error):
-    """An error of the operating system without its number and path, which the sentence has already."""
+def described(error: BaseException) -> str:
+    """Return the text of an error of the operating system, without number and path."""
     return getattr(error, "strerror", None) or str(error)
 
 
 class Directory:
-    """The directory, and what it holds."""
+    """The directory and its files."""
 
     replace = "Replace it, or, if the collection made it, remove it to have another one made."
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self.path = os.path.abspath(os.path.expanduser(path))
-        self.staged = {}  # texts by file that `commit` is to write, and that count as if they were there
-        self.texts = {}  # what was read, by file
-        self.parsed = {}  # certificates by text
+        #: Text by file that `commit` writes. The methods below return it as if it were on the disk.
+        self.staged: dict[str, str] = {}
+        #: Text by file that was read.
+        self.texts: dict[str, str] = {}
+        #: Certificates by text.
+        self.parsed: dict[str, list[x509.Certificate]] = {}
         if MISSING:
             raise Unusable(
                 f"The controller's Python cannot import cryptography, which certificates need ({MISSING}). Install the "
                 "package cryptography, 3.4 or newer, for the Python that runs Ansible."
             )
 
-    def file(self, name):
-        """Path of a file. One that an interrupted run had complete, but not yet in its place, counts."""
+    def file(self, name: str) -> str:
+        """Return the path of a file, or of a complete file that an interrupted run did not move into its place."""
         ready = os.path.join(self.path, READY, name)
         return ready if os.path.lexists(ready) else os.path.join(self.path, name)
 
-    def interrupted(self):
-        """Whether an interrupted run left files that are not yet in their places."""
+    def interrupted(self) -> bool:
+        """Return whether an interrupted run left complete files that are not in their places."""
         return os.path.isdir(os.path.join(self.path, READY))
 
-    def shown(self, name):
-        """Path of a file, for messages."""
+    def shown(self, name: str) -> str:
+        """Return the path of a file, for messages."""
         return os.path.join(self.path, name)
 
-    def read(self, name):
-        """The text of a file, empty where it does not exist."""
+    def read(self, name: str) -> str:
+        """Return the text of a file; empty if it does not exist."""
         if name in self.staged:
             return self.staged[name]
         if name not in self.texts:
             self.texts[name] = self._read(name)
         return self.texts[name]
 
-    def _read(self, name):
+    def _read(self, name: str) -> str:
         try:
             if not stat.S_ISREG(os.stat(self.file(name)).st_mode):
                 raise Unusable(f"{self.shown(name)} is not a file. {self.replace}")
@@ -131,11 +136,12 @@ class Directory:
                 f"{self.shown(name)} cannot be read: {described(error)}. Let the account that runs Ansible read it."
             ) from None
 
-    def has(self, name):
+    def has(self, name: str) -> bool:
+        """Return whether a file exists and is not empty."""
         return bool(self.read(name))
 
-    def certificates(self, name):
-        """The certificates in ``NAME.pem``, a chain or a bundle; none where the file does not exist."""
+    def certificates(self, name: str) -> list[x509.Certificate]:
+        """Return the certificates in ``NAME.pem``, a chain or a bundle; none if the file does not exist."""
         text = self.read(f"{name}.pem")
         if text in self.parsed:
             return self.parsed[text]
@@ -150,47 +156,48 @@ class Directory:
         self.parsed[text] = found
         return found
 
-    def key(self, name):
-        """The private key in ``NAME.key``."""
+    def key(self, name: str) -> Any:
+        """Return the private key in ``NAME.key``."""
         try:
             return load_pem_private_key(self.read(f"{name}.key").encode(), password=None)
         except (TypeError, ValueError, UnsupportedAlgorithm) as error:
             needed = "A private key in PEM form without a passphrase is needed"
             raise Unusable(f"{self.shown(name)}.key cannot be used ({error}). {needed}. {self.replace}") from None
 
-    def bundle(self, name):
-        """Text of the one file on a host with the certificate of this name, so that it never goes with another's key.
+    def bundle(self, name: str) -> str:
+        """Return the text of the file on a host with a certificate and its key.
 
-        It begins with when the certificate expires. Then come the certificate, the CA's certificate by the previous CA if
-        there is one, and the key.
+        One file has both, so that a certificate is never used with another one's key. The first line has the time at which
+        the certificate expires. The certificate, the cross-signed certificate of the CA if there is one, and the key follow.
         """
         parts = [self.read(file) for file in (f"{name}.pem", "cross-ca.pem", f"{name}.key")]
         return f"expires {self.expires(name)}\n" + "".join(part.rstrip("\n") + "\n" for part in parts if part)
 
-    def trusted(self):
-        """Text of the CAs that every member of the cluster trusts: the CA, and the previous one as long as it is there."""
+    def trusted(self) -> str:
+        """Return the CAs that every host of the cluster trusts: the CA, and the previous one if there is one."""
         return self.read("ca.pem") + self.read("previous-ca.pem")
 
-    def issuers(self):
+    def issuers(self) -> list[x509.Certificate]:
+        """Return the certificates of the trusted CAs."""
         return self.certificates("ca") + self.certificates("previous-ca")
 
-    def name_for(self, kind, host, made):
-        """The name of the certificate that a host's services of a kind have. One's own workers may share one."""
+    def name_for(self, kind: str, host: str, made: bool) -> str:
+        """Return the name of the certificate of a host's services. Without ``made``, worker hosts may share one."""
         if kind == "worker" and (made or self.has(f"{worker_name(host)}.pem")):
             return worker_name(host)
         return kind
 
-    def missing(self, name):
-        """A sentence if a file of this name does not exist; else empty."""
+    def missing(self, name: str) -> str:
+        """Return a sentence if the certificate or its key does not exist, else an empty text."""
         files = [file for file in (f"{name}.pem", f"{name}.key") if not self.has(file)]
         return f"{self.shown(files[0])} does not exist" if files else ""
 
-    def matches(self, name):
-        """Whether the key of this name is the key of its certificate."""
+    def matches(self, name: str) -> bool:
+        """Return whether ``NAME.key`` is the key of ``NAME.pem``."""
         return encoded(self.key(name).public_key()) == encoded(self.certificates(name)[0].public_key())
 
-    def check(self, name):
-        """Say what keeps a certificate that the collection made from use; empty if nothing does."""
+    def check(self, name: str) -> str:
+        """Return why a certificate that the collection made cannot be used; empty if it can."""
         if self.missing(name):
             return "missing"
         if not self.matches(name):
@@ -199,16 +206,16 @@ class Directory:
             return "not signed by the CA in ca.pem"
         return ""
 
-    def expires(self, name):
-        """When the certificate of this name expires, in seconds since the epoch."""
+    def expires(self, name: str) -> int:
+        """Return the time at which a certificate expires, in seconds since the epoch."""
         return int(moment(self.certificates(name)[0], "not_valid_after"))
 
-    def begins(self, name):
-        """From when on the certificate of this name is valid, in seconds since the epoch."""
+    def begins(self, name: str) -> int:
+        """Return the time from which a certificate is valid, in seconds since the epoch."""
         return int(moment(self.certificates(name)[0], "not_valid_before"))
 
-    def hosts(self, name):
-        """The host names and addresses that the certificate of this name is for."""
+    def hosts(self, name: str) -> set[str]:
+        """Return the host names and addresses that a certificate is for."""
         try:
             found = self.certificates(name)[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         except (x509.ExtensionNotFound, ValueError):
@@ -219,8 +226,8 @@ class Directory:
         }
 
     @contextlib.contextmanager
-    def locked(self, write, patience=PATIENCE):
-        """Keep others from writing here meanwhile. To read a directory that nobody may write to needs no lock."""
+    def locked(self, write: bool, patience: float = PATIENCE) -> Iterator[None]:
+        """Keep other runs from writing here meanwhile. Reading a read-only directory needs no lock."""
         try:
             if write:
                 os.makedirs(self.path, 0o700, exist_ok=True)
@@ -245,7 +252,7 @@ class Directory:
         finally:
             os.close(lock)
 
-    def _wait(self, lock, kind, patience):
+    def _wait(self, lock: int, kind: int, patience: float) -> None:
         deadline = time.monotonic() + patience
         while True:
             try:
@@ -265,14 +272,15 @@ class Directory:
                     "file system with locks."
                 ) from None
 
-    def not_written(self, error):
+    def not_written(self, error: OSError) -> str:
+        """Return a sentence for an error on writing."""
         return (
             f"{self.path} cannot be written to: {described(error)}. Let the account that runs Ansible write there, or set "
             "dask_tls_directory to another directory."
         )
 
-    def commit(self, removed=()):
-        """Write what is staged, all or nothing, so that an interrupted run leaves the old files or all of the new ones."""
+    def commit(self, removed: Iterable[str] = ()) -> None:
+        """Write the staged files. An interrupted run leaves all old files or all new ones."""
         new = os.path.join(self.path, NEW)
         try:
             shutil.rmtree(new, ignore_errors=True)
@@ -291,8 +299,8 @@ class Directory:
             raise Unusable(self.not_written(error)) from None
         self.staged, self.texts = {}, {}
 
-    def _complete(self):
-        """Move files that are ready into their places, also those of an interrupted run."""
+    def _complete(self) -> None:
+        """Move complete files into their places, also those of an interrupted run."""
         ready = os.path.join(self.path, READY)
         for folder, dummy, names in os.walk(ready):
             place = os.path.normpath(os.path.join(self.path, os.path.relpath(folder, ready)))
@@ -302,25 +310,30 @@ class Directory:
         shutil.rmtree(ready, ignore_errors=True)
 
 
-def moment(certificate, attribute):
-    """Seconds since the epoch of ``not_valid_before`` or ``not_valid_after``, of any version of cryptography."""
-    aware = getattr(certificate, f"{attribute}_utc", None)  # from 42 on, where the other one is deprecated
-    return (aware or getattr(certificate, attribute).replace(tzinfo=datetime.timezone.utc)).timestamp()
+def moment(certificate: x509.Certificate, attribute: str) -> float:
+    """Return ``not_valid_before`` or ``not_valid_after`` in seconds since the epoch, with any version of cryptography."""
+    aware = getattr(certificate, f"{attribute}_utc", None)  # cryptography 42 added it and deprecated the other one
+    found = aware or getattr(certificate, attribute).replace(tzinfo=datetime.timezone.utc)
+    return float(found.timestamp())
 
 
-def encoded(key):
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+def encoded(key: Any) -> bytes:
+    """Return a public key in DER form."""
+    return bytes(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
 
 
 @functools.lru_cache(maxsize=None)
-def issued(certificate, issuer):
-    """Whether one certificate is signed by the other. (`verify_directly_issued_by` came with cryptography 40.)"""
-    key, signed = issuer.public_key(), (certificate.signature, certificate.tbs_certificate_bytes)
+def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Return whether ``issuer`` signed a certificate. (`verify_directly_issued_by` came with cryptography 40.)"""
+    # The methods differ between kinds of keys. Errors for unsupported ones are caught below.
+    key: Any = issuer.public_key()
+    digest: Any = certificate.signature_hash_algorithm
+    signed = certificate.signature, certificate.tbs_certificate_bytes
     try:
         if isinstance(key, rsa.RSAPublicKey):
-            key.verify(*signed, padding.PKCS1v15(), certificate.signature_hash_algorithm)
+            key.verify(*signed, padding.PKCS1v15(), digest)
         elif isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(*signed, ec.ECDSA(certificate.signature_hash_algorithm))
+            key.verify(*signed, ec.ECDSA(digest))
         else:
             key.verify(*signed)
     except (AttributeError, InvalidSignature, TypeError, UnsupportedAlgorithm, ValueError):
@@ -328,8 +341,8 @@ def issued(certificate, issuer):
     return certificate.issuer == issuer.subject
 
 
-def host_names(values):
-    """What a certificate can name of names and addresses of hosts, each in one form."""
+def host_names(values: Iterable[object]) -> set[str]:
+    """Return the host names and addresses that a certificate can name, normalized; others are left out."""
     found = set()
     for value in filter(None, values):
         try:
@@ -342,13 +355,13 @@ def host_names(values):
     return found
 
 
-def exposed(path):
-    """Say which directory lets any local user replace what lies at a path; empty if none does."""
+def exposed(path: str) -> str:
+    """Return which directory lets any local user replace a path; empty if there is none."""
     path = os.path.abspath(path)
     for place in {path, os.path.realpath(path)}:
         while True:
             above = os.path.dirname(place)
-            with contextlib.suppress(OSError):  # what does not exist is made, and its parent is looked at next
+            with contextlib.suppress(OSError):  # it does not exist: check its parent next
                 about = os.lstat(place)
                 if (
                     not stat.S_ISLNK(about.st_mode)
@@ -366,8 +379,8 @@ def exposed(path):
     return ""
 
 
-def open_keys(directory, names):
-    """A sentence if every local user can read private keys of these names."""
+def open_keys(directory: Directory, names: Iterable[str]) -> Iterator[str]:
+    """Yield a sentence if every local user can read private keys of these names."""
     place, found = directory.path, []
     while os.path.isdir(place) and os.stat(place).st_mode & stat.S_IXOTH and place != "/":
         place = os.path.dirname(place)
@@ -385,34 +398,44 @@ def open_keys(directory, names):
 # What to make
 
 
-def nothing():
+def nothing() -> dict[str, Any]:
+    """Return the result of `plan` that makes nothing."""
     return {"authority": False, "certificates": {}, "finish": False}
 
 
-def plan(directory, names, hosts=None, rotation="", days=365, warn_days=30, others=(), now=None):
-    """What the collection is to make in a directory, and what speaks against it.
+def plan(
+    directory: Directory,
+    names: Mapping[str, Iterable[object]],
+    hosts: Mapping[str, Mapping[str, Any]] | None = None,
+    rotation: str = "",
+    days: int = 365,
+    warn_days: int = 30,
+    others: Iterable[str] = (),
+    now: float | None = None,
+) -> tuple[dict[str, Any], list[str], list[str]]:
+    """Return what the collection must make in a directory, and problems that prevent it.
 
     Parameters
     ----------
     directory : Directory
         The directory.
     names : dict
-        Names and addresses that a certificate must be for, by its name.
+        Host names and addresses that each certificate must be for, by name of the certificate.
     hosts : dict of dict, optional
         ``authorities``, ``clock`` and ``certificates`` (names) of each host.
     rotation : str
-        ``authority`` for a new CA, ``certificates`` for new certificates, ``finish`` for the end of trust in the
-        previous CA; empty for what is missing or expires soon.
+        ``authority`` to make a new CA, ``certificates`` to make new certificates, ``finish`` to end the trust in the
+        previous CA; empty to make only what is missing or expires soon.
     days, warn_days : int
-        Days that new certificates are valid; days before its end from which on a certificate is renewed.
+        Days that new certificates are valid; days before its expiry at which a certificate is renewed.
     others : list of str
         Names of certificates of hosts that are not in the run.
 
     Returns
     -------
     tuple of (dict, list of str, list of str)
-        ``authority`` (bool), ``certificates`` (the reason by name) and ``finish`` (bool) tell what to do. The problems.
-        What to warn of.
+        What to make: ``authority`` (bool), ``certificates`` (reason by name) and ``finish`` (bool). Then the problems and
+        the warnings.
     """
     now = time.time() if now is None else now
     hosts = hosts or {}
@@ -447,12 +470,12 @@ def plan(directory, names, hosts=None, rotation="", days=365, warn_days=30, othe
         ]
         return {**wanted, "finish": not problems and directory.has("previous-ca.pem")}, problems, []
     if rotation == "authority":
-        # A rotation that was begun is continued: the certificates of the new CA are still to be made.
+        # Continue an interrupted rotation: it made the new CA, but not yet all certificates.
         return {**wanted, "authority": not (previous and late)}, [], []
     if not ca:
         wanted["authority"] = True
     elif directory.expires("ca") - now <= 2 * warn_days * DAY:
-        # Twice as long before its end as a certificate, so that no certificate ends with its CA.
+        # Renew the CA twice as early as a certificate, so that it does not expire before its certificates.
         if made_here(ca[0]):
             wanted["authority"] = True
             warnings.append(
@@ -479,8 +502,8 @@ def plan(directory, names, hosts=None, rotation="", days=365, warn_days=30, othe
     )
 
 
-def ca_problem(directory, now):
-    """What keeps the collection from signing with the CA in the directory; empty if nothing does, or if there is no CA."""
+def ca_problem(directory: Directory, now: float) -> str:
+    """Return why the collection cannot sign with the CA in the directory; empty if it can, or if there is no CA."""
     there = [name for name in ("ca.pem", "ca.key") if directory.has(name)]
     if not there:
         return ""
@@ -505,8 +528,8 @@ def ca_problem(directory, now):
     return ""
 
 
-def unknown_authority(directory, authorities):
-    """A sentence if hosts trust other CAs than the directory has. ``authorities`` has fingerprints by host."""
+def unknown_authority(directory: Directory, authorities: Mapping[str, Iterable[str]]) -> str:
+    """Return a sentence if hosts trust other CAs than the directory has. ``authorities`` has fingerprints by host."""
     known = set(fingerprints(directory.trusted()))
     strange = sorted(host for host, trusted in authorities.items() if trusted and not known & set(trusted))
     if not strange:
@@ -517,20 +540,24 @@ def unknown_authority(directory, authorities):
     )
 
 
-def is_ca(certificate):
+def is_ca(certificate: x509.Certificate) -> bool:
+    """Return whether a certificate is that of a CA."""
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except (x509.ExtensionNotFound, ValueError):
         return False
 
 
-def made_here(certificate):
+def made_here(certificate: x509.Certificate) -> bool:
+    """Return whether the collection made a CA."""
     names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    return certificate.subject == certificate.issuer and any(name.value.startswith(CA_NAMES) for name in names)
+    return certificate.subject == certificate.issuer and any(str(name.value).startswith(CA_NAMES) for name in names)
 
 
-def renewal_reason(directory, name, needed, rotation, warn_days, now):
-    """Why a certificate is to be made; empty if it is not."""
+def renewal_reason(
+    directory: Directory, name: str, needed: Iterable[object], rotation: str, warn_days: int, now: float
+) -> str:
+    """Return the reason for which a certificate must be made; empty if there is none."""
     fault = directory.check(name)
     if fault:
         return fault
@@ -546,8 +573,13 @@ def renewal_reason(directory, name, needed, rotation, warn_days, now):
     return f"not for {', '.join(sorted(lacking))}" if lacking else ""
 
 
-def clock_problems(directory, hosts, now, made=None):
-    """Hosts whose clocks say that a certificate is not valid there, one sentence each.
+def clock_problems(
+    directory: Directory,
+    hosts: Mapping[str, Mapping[str, Any]],
+    now: float,
+    made: Mapping[str, int] | None = None,
+) -> Iterator[str]:
+    """Yield a sentence for each host whose clock makes a certificate invalid there.
 
     ``hosts`` has ``clock`` and ``certificates`` by host; ``made`` has, by name, the days that new certificates are valid.
     """
@@ -570,15 +602,22 @@ def clock_problems(directory, hosts, now, made=None):
                 break
 
 
-def date(seconds):
+def date(seconds: float) -> str:
+    """Return a time in seconds since the epoch as text in UTC."""
     return datetime.datetime.fromtimestamp(seconds, tz=datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
 
 
 # How to make it
 
 
-def make(directory, wanted, names, days, now=None):
-    """Stage what `plan` wants; `Directory.commit` writes it."""
+def make(
+    directory: Directory,
+    wanted: Mapping[str, Any],
+    names: Mapping[str, Iterable[object]],
+    days: int,
+    now: float | None = None,
+) -> None:
+    """Make and stage what `plan` returned; `Directory.commit` writes it."""
     now = time.time() if now is None else now
     if wanted["authority"]:
         make_ca(directory, now)
@@ -586,7 +625,7 @@ def make(directory, wanted, names, days, now=None):
     for name in wanted["certificates"]:
         kind = name.partition("/")[0].replace("workers", "worker")
         usages = [x509.ExtendedKeyUsageOID.CLIENT_AUTH]
-        # Dask's scheduler and workers call each other, so each is server and client. A user's machine is no server.
+        # Dask's scheduler and workers connect to each other, so each is server and client. A client never is a server.
         if kind != "client":
             usages.append(x509.ExtendedKeyUsageOID.SERVER_AUTH)
         key = ec.generate_private_key(ec.SECP256R1())
@@ -600,8 +639,8 @@ def make(directory, wanted, names, days, now=None):
         stage(directory, name, sign(f"dask {kind}", key, ca, ca_key, now, end, extensions), key)
 
 
-def make_ca(directory, now):
-    """Stage a new CA. The one before signs it too, and stays trusted."""
+def make_ca(directory: Directory, now: float) -> None:
+    """Make and stage a new CA. The previous CA also signs it, and stays trusted."""
     before = directory.certificates("ca")
     key, name = ec.generate_private_key(ec.SECP256R1()), f"{CA_NAME} {date(now)} {os.urandom(3).hex()}"
     extensions = [
@@ -610,29 +649,40 @@ def make_ca(directory, now):
     ]
     if before:
         directory.staged["previous-ca.pem"] = pem(before[0])
-        # So that those who trust the previous CA alone, as clients do until client.yml runs, accept the new certificates.
+        # Clients trust only the previous CA until client.yml runs. With the cross-signed CA they accept new certificates.
         end = max(moment(before[0], "not_valid_after"), now)
         cross = sign(name, key, before[0], directory.key("ca"), now, end, extensions)
         directory.staged["cross-ca.pem"] = pem(cross)
     stage(directory, "ca", sign(name, key, None, key, now, now + CA_DAYS * DAY, extensions), key)
 
 
-def stage(directory, name, certificate, key):
+def stage(directory: Directory, name: str, certificate: x509.Certificate, key: Any) -> None:
+    """Stage a certificate and its key."""
     form = Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     directory.staged[f"{name}.pem"] = pem(certificate)
     directory.staged[f"{name}.key"] = key.private_bytes(*form).decode()
 
 
-def pem(certificate):
+def pem(certificate: x509.Certificate) -> str:
+    """Return a certificate in PEM form."""
     return certificate.public_bytes(Encoding.PEM).decode()
 
 
-def common_name(name):
+def common_name(name: str) -> x509.Name:
+    """Return a subject with only a common name."""
     return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
 
 
-def sign(name, key, issuer, issuer_key, now, end, extensions):
-    """A certificate, valid from a day ago for hosts whose clocks are behind. Without ``issuer`` it is signed by itself."""
+def sign(
+    name: str,
+    key: Any,
+    issuer: x509.Certificate | None,
+    issuer_key: Any,
+    now: float,
+    end: float,
+    extensions: Iterable[tuple[x509.ExtensionType, bool]],
+) -> x509.Certificate:
+    """Return a certificate, self-signed without ``issuer``. It is valid from a day ago, for hosts with a clock behind."""
     builder = x509.CertificateBuilder().subject_name(common_name(name))
     builder = builder.issuer_name(issuer.subject if issuer else common_name(name))
     builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
@@ -640,18 +690,19 @@ def sign(name, key, issuer, issuer_key, now, end, extensions):
     builder = builder.not_valid_after(datetime.datetime.fromtimestamp(end, tz=datetime.timezone.utc))
     identity = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
-    with contextlib.suppress(
-        AttributeError, x509.ExtensionNotFound
-    ):  # another program's CA may count its own otherwise
-        known = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-        authority = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(known)
+    if issuer:
+        # Another program's CA may compute its subject key identifier in another way.
+        with contextlib.suppress(x509.ExtensionNotFound):
+            known = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+            authority = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(known)
     for extension, critical in [*extensions, (identity, False), (authority, False)]:
         builder = builder.add_extension(extension, critical)
     digest = hashes.SHA256() if isinstance(issuer_key, (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey)) else None
     return builder.sign(issuer_key, digest)
 
 
-def key_usage(**usages):
+def key_usage(**usages: bool) -> x509.KeyUsage:
+    """Return the extension with only these usages."""
     every = (
         "digital_signature content_commitment key_encipherment data_encipherment key_agreement key_cert_sign crl_sign "
         "encipher_only decipher_only"
@@ -659,8 +710,9 @@ def key_usage(**usages):
     return x509.KeyUsage(**{**dict.fromkeys(every.split(), False), **usages})
 
 
-def general_names(values):
-    found = []
+def general_names(values: Iterable[object]) -> list[x509.GeneralName]:
+    """Return host names and addresses as general names of a certificate."""
+    found: list[x509.GeneralName] = []
     for name in sorted(host_names(values)):
         try:
             found.append(x509.IPAddress(ipaddress.ip_address(name)))

@@ -1,35 +1,38 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far the clocks of hosts are from each other, and from the controller's."""
+"""Compare the clocks of hosts with each other and with the controller's."""
 
 from __future__ import annotations
 
-#: Seconds that clocks may differ: more than hosts without time synchronisation drift in a week, less than TLS minds.
+from collections.abc import Iterator, Mapping, Sequence
+
+#: Seconds that clocks may differ: more than a host without time synchronisation drifts in a week, and too few to make TLS
+#: reject a certificate.
 TOLERANCE = 5.0
 
 
-def bounds(before, after, started, ended):
-    """Least and greatest number of seconds that a host's clock can be ahead of the controller's.
+def bounds(before: float, after: float, started: float, ended: float) -> list[float]:
+    """Return the least and the greatest number of seconds that a host's clock can be ahead of the controller's.
 
     Parameters
     ----------
     before, after : float
-        The controller's clock before it asked the host, and after it had the answer.
+        The controller's clock before the module was executed, and after it returned.
     started, ended : float
-        The host's clock in between.
+        The host's clock at two times in between.
     """
     return [round(ended - after, 3), round(started - before, 3)]
 
 
-def certain_difference(clock):
-    """Seconds that a host's clock is certainly ahead, negative if behind. ``clock`` is from `bounds`."""
+def certain_difference(clock: Sequence[float] | None) -> float:
+    """Return the seconds that a host's clock is ahead at least, negative if behind. ``clock`` is from `bounds`."""
     least, greatest = clock or (0, 0)
     return max(least, 0) or min(greatest, 0)
 
 
-def readable(difference):
-    """A difference as part of a sentence, such as ``12 s behind``."""
+def readable(difference: float) -> str:
+    """Return a difference as part of a sentence, such as ``12 s behind``."""
     seconds = abs(difference)
     amount = (
         f"{seconds:.0f} s"
@@ -41,8 +44,8 @@ def readable(difference):
     return f"{amount} {'ahead of' if difference > 0 else 'behind'}"
 
 
-def differing(clocks):
-    """A sentence if the clocks of hosts differ from the controller's or from each other.
+def differing(clocks: Mapping[str, Sequence[float]]) -> Iterator[str]:
+    """Yield a sentence if the clocks of hosts differ from the controller's or from each other.
 
     Parameters
     ----------

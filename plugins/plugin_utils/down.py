@@ -1,9 +1,12 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which Dask services hosts lack, from what `host_info` saw on them. Pure functions."""
+"""Find the Dask services that do not run, from the results of `host_info`. Pure functions."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.health import join
 
@@ -14,23 +17,23 @@ STARTING = {
 }
 
 
-def starts(kind, tags, skipped):
-    """Whether a run with these tags, and without those that are skipped, starts services of a kind."""
+def starts(kind: str, tags: Iterable[str], skipped: Iterable[str]) -> bool:
+    """Return whether a run with ``tags`` and without the ``skipped`` tags starts services of a kind."""
     return bool(STARTING[kind] & set(tags)) and not {"all", "tagged", "config", kind} & set(skipped)
 
 
-def _installed(info):
-    """The units of the release that a host was last told to run."""
+def _installed(info: Mapping[str, Any]) -> set[str]:
+    """Return the units of the current release of a host."""
     return {unit for kind in info["current"].get("services", {}).values() for unit in kind}
 
 
-def _has_scheduler(info):
-    """Whether that release has a scheduler."""
+def _has_scheduler(info: Mapping[str, Any]) -> bool:
+    """Return whether the current release of a host has a scheduler."""
     return "scheduler" in info["current"].get("services", {})
 
 
-def state(info):
-    """What a host's services do.
+def state(info: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Return the state of a host's services.
 
     Parameters
     ----------
@@ -53,7 +56,7 @@ def state(info):
     return ("partly stopped" if installed & set(info["running"]) else "stopped"), down
 
 
-#: By state, what to say of the hosts in it.
+#: Sentence by state; ``{}`` stands for the hosts.
 SAYS = {
     "unreachable": (
         "Nothing is known of the services on {}, which could not be looked at. Correct how Ansible reaches these hosts."
@@ -63,8 +66,8 @@ SAYS = {
 }
 
 
-def down(hosts, scheduler=""):
-    """What does not run on hosts, one sentence for each state.
+def down(hosts: Mapping[str, Mapping[str, Any]], scheduler: str = "") -> Iterator[str]:
+    """Yield a sentence for each state in which services do not run.
 
     Parameters
     ----------
@@ -87,19 +90,21 @@ def down(hosts, scheduler=""):
             yield f"{host} has no scheduler installed. Run site.yml."
 
 
-def unjoinable(hosts, scheduler, info, task_vars):
-    """A sentence if a run would start workers without a scheduler that they could join.
+def unjoinable(
+    hosts: Mapping[str, Mapping[str, Any]], scheduler: str, info: Mapping[str, Any], task_vars: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield a sentence if a run would start workers without a scheduler that they could join.
 
     Parameters
     ----------
     hosts : dict of dict
         What `host_info` returned for the hosts of the run.
     scheduler : str
-        The scheduler's host; empty for a scheduler that somebody else runs.
+        The scheduler's host; empty if the collection does not manage the scheduler.
     info : dict
-        What `host_info` returned for it, where it is not in the run.
+        What `host_info` returned for the scheduler's host, if the host is not in the run.
     task_vars : dict
-        Of an action plugin: the groups, and the tags of the run.
+        Variables of an action plugin, with the groups and the tags of the run.
     """
     tags, skipped = task_vars["ansible_run_tags"], task_vars["ansible_skip_tags"]
     workers = [host for host in task_vars["groups"].get("dask_workers", []) if host in hosts]
@@ -111,19 +116,21 @@ def unjoinable(hosts, scheduler, info, task_vars):
         yield from no_scheduler(scheduler, hosts[scheduler], workers, tags)
 
 
-def no_scheduler(scheduler, info, workers, tags=None):
-    """A sentence if workers would be started without a scheduler that they could join.
+def no_scheduler(
+    scheduler: str, info: Mapping[str, Any], workers: Sequence[str], tags: Sequence[str] | None = None
+) -> Iterator[str]:
+    """Yield a sentence if workers would be started while their scheduler does not run.
 
     Parameters
     ----------
     scheduler : str
         The scheduler's host.
     info : dict
-        What `host_info` returned for it, or the result of a host that could not be reached.
+        What `host_info` returned for that host, or the result of a host that could not be reached.
     workers : list of str
         The hosts whose workers the run starts.
     tags : list of str, optional
-        The tags of the run, if they are why the scheduler is not started with them.
+        The tags of the run, if the scheduler is not started because of them.
     """
     without = "--tags" if tags else "--limit"
     their = f"the workers on {join(workers)}"

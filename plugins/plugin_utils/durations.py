@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Durations, written as Dask's users write them (``dask.utils.parse_timedelta``)."""
+"""Read durations in the notation of Dask (``dask.utils.parse_timedelta``)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ for _name, _letter, _seconds in (
     _UNITS.update({_name: _seconds, f"{_name}s": _seconds, _letter: _seconds})
 
 
-def parse_duration(text):
-    """Seconds in ``text``.
+def parse_duration(text: str | float) -> float:
+    """Return the seconds in ``text``.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def parse_duration(text):
     Raises
     ------
     ValueError
-        If the text is no duration.
+        If ``text`` is not a duration.
     """
     match = re.fullmatch(r"(\d*\.?\d*)([a-z]*)", str(text).replace(" ", "").lower())
     number, unit = match.groups() if match else ("", "")

@@ -1,21 +1,24 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a cluster does only with certain packages in its environment. Pure functions.
+"""Features of a cluster that need certain packages in its environment. Pure functions.
 
-Dask goes on without these packages and tells nobody: without `prometheus-client`, for example, ``/metrics`` answers 200
+Dask runs without these packages and reports nothing: without `prometheus-client`, for example, ``/metrics`` answers 200
 with a comment.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-#: The least version that the dashboard works with, as ``distributed.versions.BOKEH_REQUIREMENT`` has it.
+#: The oldest version of bokeh that the dashboard works with (``distributed.versions.BOKEH_REQUIREMENT``).
 BOKEH = "3.1"
 
-#: Packages of which one is needed, the first being the usual one, and what does not work without them.
+#: Alternative packages of a feature, the usual one first, and what does not work without them.
 ALWAYS = [
     (("prometheus-client",), "/metrics of the scheduler and the workers is empty, so there is nothing to monitor"),
     (("bokeh",), "the dashboard has no pages"),
@@ -24,17 +27,17 @@ ALWAYS = [
 GPU = (("nvidia-ml-py", "pynvml"), "the dashboard and /metrics tell nothing of GPUs")
 
 
-def lacking(packages, gpus=False):
-    """A sentence for each feature in use whose package is missing.
+def lacking(packages: Mapping[str, str | None], gpus: bool = False) -> Iterator[str]:
+    """Yield a sentence for each feature in use whose package is missing.
 
     Parameters
     ----------
     packages : dict
-        Version by package of an environment; the version may be empty where it is not known.
+        Version by package of an environment; the version may be empty if it is not known.
     gpus : bool
         Whether workers have GPUs.
     """
-    versions = {canonicalize_name(name): version for name, version in packages.items()}
+    versions: dict[str, str | None] = {canonicalize_name(name): version for name, version in packages.items()}
     for needed, loss in [*ALWAYS, *([GPU] if gpus else [])]:
         if not any(name in versions for name in needed):
             yield f"The environment has no {' or '.join(needed)}: {loss}. Add {needed[0]} to dask_environment_lock."
@@ -45,32 +48,39 @@ def lacking(packages, gpus=False):
             )
 
 
-def _is_older(version, least):
+def _is_older(version: str | None, least: str) -> bool:
+    """Return whether a version is older than another; False if it cannot be read."""
     try:
-        return Version(version) < Version(least)
-    except (InvalidVersion, TypeError):
+        return Version(version or "") < Version(least)
+    except InvalidVersion:
         return False
 
 
-def lacking_in(environments, plans):
-    """The sentences of `lacking`, each once, for environments and the workers that are planned for them, both by host."""
-    found = {}
+def lacking_in(
+    environments: Mapping[str, Mapping[str, Any]], plans: Mapping[str, Iterable[Mapping[str, Any]]]
+) -> list[str]:
+    """Return the sentences of `lacking`, each once, for environments and planned workers by host."""
+    found: dict[str, None] = {}
     for host, environment in environments.items():
         gpus = any(worker.get("gpu") for worker in plans.get(host, []))
         found.update(dict.fromkeys(lacking(environment["packages"], gpus)))
     return list(found)
 
 
-def lacking_on(seen, plans, environments):
-    """The sentences of `lacking` for hosts, each once.
+def lacking_on(
+    seen: Mapping[str, Mapping[str, Any]],
+    plans: Mapping[str, Mapping[str, Any]],
+    environments: Mapping[str, Mapping[str, Any]],
+) -> list[str]:
+    """Return the sentences of `lacking` for hosts, each once.
 
     Parameters
     ----------
     seen, plans, environments : dict
-        What `host_info` and `plan_host` returned and the environment that is planned, by host; nothing is planned in runs
-        that only ask.
+        What `host_info` and `plan_host` returned, and the planned environment, by host. The last two are empty in runs
+        that change nothing.
     """
-    found = {}
+    found: dict[str, None] = {}
     for host, info in seen.items():
         gpus = any(worker.get("gpu") for worker in plans.get(host, {}).get("workers", []))
         planned = environments.get(host, {}).get("packages")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Try certificates before anything is touched: handshakes in memory, as Dask makes them, for every role they play."""
+"""Test certificates before anything is changed: TLS handshakes in memory, as Dask makes them, for each use."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import os
 import ssl
 import tempfile
 import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import (
     DAY,
+    Directory,
     Unusable,
     clock_problems,
     date,
@@ -23,7 +26,10 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates impor
     open_keys,
 )
 
-#: OpenSSL's codes for why a certificate is rejected (X509_V_ERR_...), and what is wrong with it then.
+if TYPE_CHECKING:
+    from cryptography import x509
+
+#: Reason by OpenSSL's code for a rejected certificate (X509_V_ERR_...).
 REASONS = {
     2: "the CA that signs the one in ca.pem is missing there, so add that too",
     7: "it is not signed by a CA in ca.pem, which has another key than the CA of that name that signed it",
@@ -44,46 +50,46 @@ REASONS = {
 }
 PURPOSE = 26
 
-#: The same, of errors that OpenSSL has before it verifies.
+#: Reason by OpenSSL's error before the verification.
 WEAK = {"EE_KEY_TOO_SMALL": REASONS[66], "CA_KEY_TOO_SMALL": REASONS[67], "CA_MD_TOO_WEAK": REASONS[68]}
 
-#: OpenSSL's security level of Debian, Ubuntu and RHEL: keys of 2048 bits (RSA) or 224 bits (ECC), no SHA-1.
+#: The security level of OpenSSL in Debian, Ubuntu and RHEL: at least 2048 bits (RSA) or 224 bits (ECC), no SHA-1.
 CIPHERS = "DEFAULT:@SECLEVEL=2"
 
-#: What to do about a certificate of one's own, and about one that the collection made.
+#: What to do about the user's own certificate, and about one that the collection made.
 REMEDY = "Replace it, or leave dask_tls_certificates at its default to have certificates made."
 REMEDY_MADE = "Run rotate_certificates.yml to have all certificates made again."
 
 
 class Rejected(Exception):
-    """A handshake failed: ``side`` has the certificate that the other side rejects, because of ``reason``."""
+    """A handshake failed: the other side rejects the certificate of ``side`` because of ``reason``."""
 
-    def __init__(self, side, reason):
+    def __init__(self, side: str, reason: str) -> None:
         super().__init__(reason)
         self.side, self.reason = side, reason
 
 
-def context(purpose, ca_file, bundle=None):
-    """A context like those of Dask, which asks for a certificate of the CA and for no name."""
+def context(purpose: ssl.Purpose, ca_file: str, bundle: str | None = None) -> ssl.SSLContext:
+    """Return a TLS context like Dask's, which requires a certificate of the CA and ignores its names."""
     made = ssl.create_default_context(purpose, cafile=ca_file)
     made.set_ciphers(CIPHERS)
-    # Python before 3.13 wants the whole chain; hosts may have one, whatever the controller has.
+    # Require the whole chain as Python before 3.13 does: hosts may have an older Python than the controller.
     made.verify_flags &= ~ssl.VERIFY_X509_PARTIAL_CHAIN
     if bundle:
-        made.load_cert_chain(bundle, password="")  # else OpenSSL would ask at the terminal
+        made.load_cert_chain(bundle, password="")  # without it, OpenSSL would prompt on the terminal
         made.check_hostname = False
         made.verify_mode = ssl.CERT_REQUIRED
         made.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return made
 
 
-def handshake(server, client, name=None):
-    """Have two contexts speak TLS with each other.
+def handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str | None = None) -> None:
+    """Make a TLS handshake between two contexts.
 
     Raises
     ------
     Rejected
-        If one does not accept the other.
+        If one side rejects the other.
     """
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     sides = {
@@ -105,7 +111,7 @@ def handshake(server, client, name=None):
                     reason = f"its extended key usage lacks {usage}, or a CA that it depends on does not allow it"
                 raise Rejected(other, reason) from None
             except ssl.SSLError as error:
-                # A client whose key TLS cannot use shows no certificate; a server has none that it could show.
+                # A client with an unusable key sends no certificate. A server with an unusable key has none to send.
                 blamed = "client" if error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE" else "server"
                 other = (
                     f"TLS cannot use it, perhaps because of the type of its key (OpenSSL says {error.reason or error})"
@@ -116,12 +122,14 @@ def handshake(server, client, name=None):
     raise Rejected("server", "the handshake does not end")
 
 
-def contexts(directory, names, folder, remedy):
-    """Contexts (for a server, for a client) by name, and what OpenSSL does not load, a sentence each."""
+def contexts(
+    directory: Directory, names: Iterable[str], folder: str, remedy: str
+) -> tuple[dict[str, list[ssl.SSLContext]], list[str]]:
+    """Return a server's and a client's context by name, and a sentence for each certificate that cannot be loaded."""
     ca_file, found, problems = os.path.join(folder, "ca.pem"), {}, []
     with open(ca_file, "w", encoding="utf-8") as file:
         file.write(directory.trusted())
-    context(ssl.Purpose.SERVER_AUTH, ca_file)  # raises ssl.SSLError, so that what follows is not about ca.pem
+    context(ssl.Purpose.SERVER_AUTH, ca_file)  # raises ssl.SSLError if ca.pem cannot be loaded
     for number, name in enumerate(names):
         bundle = os.path.join(folder, f"{number}.pem")
         with open(os.open(bundle, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
@@ -135,25 +143,32 @@ def contexts(directory, names, folder, remedy):
     return found, problems
 
 
-def kind(name):
+def kind(name: str) -> str:
+    """Return the kind of service that has the certificate of this name."""
     return "worker" if name.startswith("workers/") else name
 
 
-def rejected(directory, names, dashboard_host="", strict=False, remedy=REMEDY):
-    """Try the certificates of these names with each other.
+def rejected(
+    directory: Directory,
+    names: Sequence[str],
+    dashboard_host: str = "",
+    strict: bool = False,
+    remedy: str = REMEDY,
+) -> list[str]:
+    """Test certificates with each other.
 
     Parameters
     ----------
     directory : Directory
-        Where they are.
+        Directory of the certificates.
     names : list of str
-        ``scheduler``, ``worker`` (or the names of certificates of worker hosts) and ``client``.
+        Names of certificates: ``scheduler``, ``worker`` (or those of worker hosts) and ``client``.
     dashboard_host : str
-        Name or address as which the scheduler's dashboard is asked over HTTPS; empty if it is not.
+        Host name or address in the dashboard's HTTPS URL; empty if it is not used.
     strict : bool
-        Whether it is asked by Python 3.13 or newer, which checks what RFC 5280 demands.
+        Whether Python 3.13 or newer requests the dashboard, which enforces RFC 5280.
     remedy : str
-        What to do.
+        Sentence that says what to do.
 
     Returns
     -------
@@ -172,8 +187,10 @@ def rejected(directory, names, dashboard_host="", strict=False, remedy=REMEDY):
         ]
 
 
-def tried(directory, names, folder, dashboard_host, strict, remedy):
-    """The sentences of `rejected`, one for each pair. ``folder`` is an empty directory that nobody else can read."""
+def tried(
+    directory: Directory, names: Sequence[str], folder: str, dashboard_host: str, strict: bool, remedy: str
+) -> list[str]:
+    """Return the sentences of `rejected`, one for each pair. ``folder`` is an empty directory without access for others."""
     found, problems = contexts(directory, names, folder, remedy)
     # Scheduler and workers connect to each other and to their own kind; clients connect to both.
     for server, client in itertools.product(found, found):
@@ -189,7 +206,7 @@ def tried(directory, names, folder, dashboard_host, strict, remedy):
     if dashboard_host and "scheduler" in found and not problems:
         browser = context(ssl.Purpose.SERVER_AUTH, os.path.join(folder, "ca.pem"))
         browser.verify_flags |= ssl.VERIFY_X509_STRICT if strict else 0
-        # The dashboard asks nobody for a certificate.
+        # The dashboard does not request a certificate from browsers.
         pages = context(ssl.Purpose.CLIENT_AUTH, os.path.join(folder, "ca.pem"))
         pages.load_cert_chain(os.path.join(folder, f"{list(names).index('scheduler')}.pem"), password="")
         try:
@@ -204,44 +221,53 @@ def tried(directory, names, folder, dashboard_host, strict, remedy):
     return problems
 
 
-def without_name(host):
-    if host == "localhost":  # as which nginx asks
+def without_name(host: str) -> str:
+    """Return how to avoid that the dashboard is requested with this name."""
+    if host == "localhost":  # nginx requests it with this name
         return "set dask_dashboard_proxy to false"
     return "set dask_scheduler_host to a name or address that it has"
 
 
-def unique(problems):
-    """The first sentence of each file and reason: a certificate is rejected by everybody for the same reason."""
-    found = {}
+def unique(problems: Iterable[str]) -> list[str]:
+    """Return the first sentence for each file and reason: all peers reject a certificate for the same reason."""
+    found: dict[tuple[str, str], str] = {}
     for problem in problems:
         found.setdefault((problem.partition(" ")[0], problem.partition("): ")[2]), problem)
     return list(found.values())
 
 
-def own_problems(directory, joins, hosts, dashboard_host="", strict=False, warn_days=30, now=None):
-    """What keeps somebody's own certificates from use, and what to warn of.
+def own_problems(
+    directory: Directory,
+    joins: bool,
+    hosts: Mapping[str, Mapping[str, Any]],
+    dashboard_host: str = "",
+    strict: bool = False,
+    warn_days: int = 30,
+    now: float | None = None,
+) -> tuple[list[str], list[str]]:
+    """Return the problems with a user's own certificates, and warnings about them.
 
     Parameters
     ----------
     directory : Directory
-        Where they are.
+        Directory of the certificates.
     joins : bool
-        Whether the scheduler, and so its certificate, is somebody else's.
+        Whether workers join a scheduler that the collection does not manage, so that its certificate is not here.
     hosts : dict of dict
         ``clock`` and ``certificates`` (names) of each host.
     dashboard_host, strict
-        As `rejected` takes them.
+        As for `rejected`.
     warn_days : int
-        Days before its end from which on a certificate is warned of.
+        Warn of a certificate that expires within this number of days.
 
     Returns
     -------
     tuple of (list of str, list of str)
     """
     now = time.time() if now is None else now
-    workers = {name for about in hosts.values() for name in about["certificates"] if kind(name) == "worker"}
-    # In a run without worker hosts, the certificate that they share is checked if there is one.
-    workers = sorted(workers) or ["worker"] * directory.has("worker.pem")
+    of_workers = {name for about in hosts.values() for name in about["certificates"] if kind(name) == "worker"}
+    # In a run without worker hosts, check the certificate that they share, if there is one.
+    workers = sorted(of_workers) or ["worker"] * directory.has("worker.pem")
     names = [*([] if joins else ["scheduler"]), *workers, "client"]
     if exposed(directory.path):
         return [f"{directory.path} is no place for keys: {exposed(directory.path)}. Take that right away."], []
@@ -271,7 +297,7 @@ def own_problems(directory, joins, hosts, dashboard_host="", strict=False, warn_
             rejected(directory, [n for n in usable if n in first or n not in workers], dashboard_host, strict)
         )
         for name in set(usable) & set(workers) - first:
-            problems.extend(rejected(directory, [name]))  # with itself: 3 ms each
+            problems.extend(rejected(directory, [name]))  # with itself, 3 ms each
     if not problems:
         problems.extend(clock_problems(directory, hosts, now))
     warnings = [
@@ -282,12 +308,13 @@ def own_problems(directory, joins, hosts, dashboard_host="", strict=False, warn_
     return problems, [*warnings, *open_keys(directory, usable)]
 
 
-def lasts(certificate, now):
+def lasts(certificate: x509.Certificate, now: float) -> bool:
+    """Return whether a certificate is valid now."""
     return moment(certificate, "not_valid_before") <= now < moment(certificate, "not_valid_after")
 
 
-def not_in_time(directory, name, now):
-    """A sentence if a certificate has expired, or is not valid yet."""
+def not_in_time(directory: Directory, name: str, now: float) -> Iterator[str]:
+    """Yield a sentence if a certificate has expired, or is not valid yet."""
     if directory.expires(name) <= now:
         yield f"{directory.shown(name)}.pem expired on {date(directory.expires(name))}. {REMEDY}"
     elif directory.begins(name) > now:

@@ -1,68 +1,77 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether what a host said of itself can be true. Pure functions.
+"""Validate what a host reports about itself. Pure functions.
 
-The controller plans the whole cluster with it, calls programs with some of it, and shows it. A host that somebody has taken
-over may say anything.
+The controller plans the whole cluster with these values, passes some of them to programs, and shows them. A compromised host
+can report any value.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+#: Returns whether a value is allowed.
+Check = Callable[[Any], bool]
 
 #: Items of a list or a dictionary, and characters of a text. A host of 1,000 cores with 100 releases has fewer.
 ITEMS = 20_000
 LENGTH = 1_000_000
 
 
-def text(pattern=r"[^\x00-\x08\x0e-\x1f\x7f]*"):
-    """A text that matches a pattern, by default one without control characters."""
+def text(pattern: str = r"[^\x00-\x08\x0e-\x1f\x7f]*") -> Check:
+    """Allow a text that matches a pattern, by default any text without control characters."""
     compiled = re.compile(pattern, re.DOTALL)
     return lambda value: isinstance(value, str) and len(value) <= LENGTH and compiled.fullmatch(value) is not None
 
 
-def number(value):
-    """A whole number from 0 on."""
+#: Any text without control characters.
+TEXT = text()
+
+
+def number(value: object) -> bool:
+    """Allow a whole number from 0 to 2^63 - 1."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
-def flag(value):
-    """true or false."""
+def flag(value: object) -> bool:
+    """Allow true and false."""
     return isinstance(value, bool)
 
 
-def address(value):
-    """An IPv4 address, or nothing."""
+def address(value: object) -> bool:
+    """Allow an IPv4 address, or an empty text."""
     return value == "" or is_network(value, ipaddress.IPv4Address)
 
 
-def network(value):
-    """A network."""
+def network(value: object) -> bool:
+    """Allow an IPv4 or IPv6 network."""
     return is_network(value, ipaddress.ip_network)
 
 
-def is_network(value, parse):
+def is_network(value: object, parse: Callable[[str], object]) -> bool:
+    """Return whether a value is a text that can be parsed."""
     try:
         return isinstance(value, str) and bool(parse(value))
     except ValueError:
         return False
 
 
-def optional(check):
-    """Nothing, or what another check allows."""
+def optional(check: Check) -> Check:
+    """Allow None, or what another check allows."""
     return lambda value: value is None or check(value)
 
 
-def listed(check):
-    """A list of what another check allows."""
+def listed(check: Check) -> Check:
+    """Allow a list of what another check allows."""
     return lambda value: isinstance(value, list) and len(value) <= ITEMS and all(map(check, value))
 
 
-def mapping(check, key=None):
-    """A dictionary of what another check allows, by texts."""
-    key = key or text()
+def mapping(check: Check, key: Check = TEXT) -> Check:
+    """Allow a dictionary whose values and keys pass a check each."""
     return lambda value: (
         isinstance(value, dict)
         and len(value) <= ITEMS
@@ -70,15 +79,15 @@ def mapping(check, key=None):
     )
 
 
-def having(**checks):
-    """A dictionary that has these keys or is empty, and maybe others."""
+def having(**checks: Check) -> Check:
+    """Allow an empty dictionary, and one that has these keys with allowed values; it may have others."""
     return lambda value: (
         isinstance(value, dict) and all(name in value and check(value[name]) for name, check in checks.items() if value)
     )
 
 
 NAME = text(r"[\w.@:+-]*")
-_OF_RELEASES = {
+_OF_RELEASES: dict[str, Check] = {
     "id": NAME,
     "environment": NAME,
     "staged": number,
@@ -90,8 +99,8 @@ CURRENT = having(**_OF_RELEASES, content=NAME, settled=listed(NAME))
 ENVIRONMENT = having(python=text(r"[\w.+]*"), packages=mapping(text(r"[\w.+!-]*")))
 
 
-def python(value):
-    """What is told of an interpreter: its path alone, where it was not run."""
+def python(value: object) -> bool:
+    """Allow the description of an interpreter; only its path if other users can change it, so that it was not run."""
     if isinstance(value, dict) and value.get("changeable"):
         return having(executable=text(), changeable=text())(value)
     return having(
@@ -104,8 +113,8 @@ def python(value):
     )(value)
 
 
-#: What each value has to be.
-CHECKS = {
+#: Check by key of the result of `host_info`.
+CHECKS: dict[str, Check] = {
     "cpus": listed(number),
     "nodes": listed(having(id=number, cpus=listed(number))),
     "gpus": listed(having(index=number, uuid=text(), model=text(), node=optional(number))),
@@ -145,6 +154,6 @@ CHECKS = {
 }
 
 
-def unbelievable(info):
-    """The names of those values of `host_info` that are missing or cannot be, in order."""
+def unbelievable(info: Mapping[str, Any]) -> list[str]:
+    """Return the sorted names of values of `host_info` that are missing or not allowed."""
     return sorted(name for name, check in CHECKS.items() if name not in info or not check(info[name]))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lock files in requirements form with hashes, and the wheels that they stand for. For the controller."""
+"""Read lock files in requirements form with hashes, and check their wheels, on the controller."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ import os
 import re
 import shlex
 import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from email.message import Message
 from email.parser import Parser
 from pathlib import Path
+from typing import Any, Tuple
 from urllib.parse import unquote, urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -21,9 +24,12 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
+#: A requirement and its hashes (``sha256:…``).
+Locked = Tuple[Requirement, "list[str]"]
+
 # Options that say where packages come from. They are passed on to pip and uv.
 _ORIGIN = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--trusted-host", "--no-index")
-# Options that ask for what is done anyway, or that choose between versions, which a lock has done already.
+# Options without effect here: they are on anyway, or choose between versions, which a lock pins.
 _WITHOUT_EFFECT = (
     "--pre",
     "--prefer-binary",
@@ -38,7 +44,7 @@ _REJECTED = {
     ("--no-binary",): "remove the option: only wheels are installed. Build a wheel of a package that has none",
 }
 
-# What people may have instead of a lock in requirements form: a pattern of its text, and the way from it to a lock.
+# Files of other tools that a user could name instead of a lock: a pattern of the text, and how to get a lock from it.
 _FOREIGN = (
     (
         r"(?m)^@EXPLICIT$|^(channels|dependencies|prefix):|^(version: 1\nmetadata:|metadata:\n)|^\s*- (conda|pypi): ",
@@ -57,7 +63,7 @@ _FOREIGN = (
     (r'^\s*\{\s*"', "it is JSON, like the lock of Pipenv. Make a requirements.in of its packages"),
 )
 
-# The versions of glibc 2 that uv knows platforms for.
+# The minor versions of glibc 2 for which uv has platforms.
 _UV_MANYLINUX = (17, 28, *range(31, 41))
 
 
@@ -66,20 +72,20 @@ HOW_TO_LOCK = "Make it with: uv pip compile --universal --generate-hashes requir
 
 
 class LockError(ValueError):
-    """A lock that no environment can be built from; the message names the line or the package."""
+    """No environment can be built from the lock; the message names the line or the package."""
 
 
 class PackagesError(ValueError):
-    """Packages that cannot be had or installed, whatever their lock is like; the message says why."""
+    """Packages of a valid lock cannot be fetched or installed; the message says why."""
 
 
-def unreadable_lock(path, error):
-    """What to say of a lock whose file raised an ``OSError`` or a ``UnicodeDecodeError``.
+def unreadable_lock(path: str, error: OSError | UnicodeDecodeError) -> str:
+    """Return the message for a lock whose file raised an ``OSError`` or a ``UnicodeDecodeError``.
 
     Parameters
     ----------
     path : str
-        The path as the user has given it.
+        The path as the user gave it.
     error : OSError or UnicodeDecodeError
     """
     where = f"dask_environment_lock ({path})"
@@ -93,8 +99,8 @@ def unreadable_lock(path, error):
     return f"{where} does not exist on the controller.{relative} Correct the path."
 
 
-def parse_lock(text, directory=None):
-    """The requirements and index options of a lock.
+def parse_lock(text: str, directory: str | None = None) -> tuple[list[Locked], list[str]]:
+    """Return the requirements and the index options of a lock.
 
     Parameters
     ----------
@@ -102,18 +108,18 @@ def parse_lock(text, directory=None):
         A requirements file whose every line pins one version and gives its hashes, as written by
         ``uv pip compile --generate-hashes`` or ``pip-compile --generate-hashes``.
     directory : str, optional
-        Where the lock is. Relative paths in it start there; without it they are left as they are.
+        Directory of the lock, where relative paths in it start. Without it they are not changed.
 
     Returns
     -------
     tuple of (list of (packaging.requirements.Requirement, list of str), list of str)
-        Requirements with their hashes (``sha256:…``), and the lines that say where packages come from. Wheels that are named
-        by a path are requirements with a URL (``file:///…``).
+        Requirements with their hashes (``sha256:…``), and the options that say where packages come from. A wheel that is
+        named by its path becomes a requirement with a URL (``file:///…``).
 
     Raises
     ------
     LockError
-        If a line is no requirement, pins no single version, or has no hash.
+        If a line is not a requirement, does not pin one version, or has no hash.
     """
     for pattern, remedy in _FOREIGN:
         if re.search(pattern, text):
@@ -144,8 +150,8 @@ def parse_lock(text, directory=None):
     return requirements, options
 
 
-def _option(line, directory):
-    """The option of a lock as a list of the line that is passed on, or an empty list."""
+def _option(line: str, directory: str | None) -> list[str]:
+    """Return an option of a lock as it is passed on, in a list; an empty list if it has no effect."""
     found = re.fullmatch(r"(-\w|--[\w-]+)([= ]\s*|(?<=^-\w))?(.*)", line)
     name, dummy, value = found.groups() if found else (line, "", "")
     if name in _WITHOUT_EFFECT:
@@ -169,8 +175,8 @@ def _option(line, directory):
     return [line]
 
 
-def _unquoted(text):
-    """A word as pip reads it in a lock, without its quotes; empty if it is none, or several."""
+def _unquoted(text: str) -> str:
+    """Return a word without its quotes, as pip reads it in a lock; empty if the text is not one word."""
     try:
         words = shlex.split(text)
     except ValueError:
@@ -178,8 +184,8 @@ def _unquoted(text):
     return words[0] if len(words) == 1 else ""
 
 
-def _named_by_path(line, directory):
-    """A requirement that is the path of a wheel, as uv writes it, in the standard's form; others as they are."""
+def _named_by_path(line: str, directory: str | None) -> str:
+    """Return a requirement that is the path of a wheel, as uv writes it, as ``NAME @ URL``; others unchanged."""
     path, *marker = re.split(r"\s+;\s*", line.strip(), maxsplit=1)
     if not re.match(r"[./~]|file:", path):
         return line
@@ -191,16 +197,16 @@ def _named_by_path(line, directory):
     return " ; ".join([f"{name} @ {url}", *marker])
 
 
-def local_path(requirement):
-    """The path of the wheel on the controller that a requirement names; None if it names none."""
+def local_path(requirement: Requirement) -> str | None:
+    """Return the path of the wheel on the controller that a requirement names; None if it names none."""
     parts = urlsplit(requirement.url or "")
     return unquote(parts.path) if parts.scheme == "file" else None
 
 
-def _kept_wheels(options):
-    """Paths of the wheels in the directories on the controller that options name, by name and version."""
+def _kept_wheels(options: Iterable[str]) -> dict[str, dict[Version, list[str]]]:
+    """Return the paths of the wheels in the local directories that options name, by name and version."""
     places = [shlex.split(line)[1] for line in options if _is_find_links(line)]
-    kept = {}
+    kept: dict[str, dict[Version, list[str]]] = {}
     for directory in [unquote(urlsplit(place).path) if place.startswith("file:") else place for place in places]:
         for path in sorted(glob.glob(os.path.join(glob.escape(directory), "*.whl"))):
             with contextlib.suppress(InvalidWheelFilename):
@@ -209,12 +215,13 @@ def _kept_wheels(options):
     return kept
 
 
-def _is_find_links(line):
+def _is_find_links(line: str) -> bool:
+    """Return whether an option names a directory of wheels."""
     return line.startswith("--find-links ")
 
 
-def portable_lock(text, directory):
-    """A lock that can be used on another machine, and the wheels that have to go along.
+def portable_lock(text: str, directory: str) -> tuple[str, list[str]]:
+    """Return a lock that can be used on another machine, and the wheels that must be copied with it.
 
     Parameters
     ----------
@@ -224,31 +231,32 @@ def portable_lock(text, directory):
     Returns
     -------
     tuple of (str, list of str)
-        The lock, in which ``file:daskops-wheels`` stands for the directory of the wheels, and their paths here. A lock
-        without wheels on the controller stays as it is.
+        The lock, in which ``file:daskops-wheels`` stands for the directory of the wheels, and the paths of the wheels on the
+        controller. A lock without such wheels is not changed.
     """
     requirements, options = parse_lock(text, directory)
     kept = _kept_wheels(options)
     lines, wheels = [], []
     for requirement, hashes in requirements:
+        pin = str(requirement)
         path = local_path(requirement)
         versions = kept.get(canonicalize_name(requirement.name), {})
         paths = [path] if path else [one for found in versions.values() for one in found]
         wheels += [one for one in paths if f"sha256:{sha256_of(one)}" in hashes]
         if path:
             marker = f" ; {requirement.marker}" if requirement.marker else ""
-            requirement = f"{requirement.name} @ file:daskops-wheels/{os.path.basename(path)}{marker}"
-        lines.append(" \\\n    ".join([str(requirement), *(f"--hash={one}" for one in hashes)]))
+            pin = f"{requirement.name} @ file:daskops-wheels/{os.path.basename(path)}{marker}"
+        lines.append(" \\\n    ".join([pin, *(f"--hash={one}" for one in hashes)]))
     if not wheels:
         return text, []
     passed_on = [line for line in options if not _is_find_links(line) or re.search(r"(?<!file)://", line)]
     return "\n".join([*passed_on, "--find-links file:daskops-wheels", *lines, ""]), sorted(set(wheels))
 
 
-def check_local_wheels(requirements, options):
+def check_local_wheels(requirements: Iterable[Locked], options: Iterable[str]) -> None:
     """Check the wheels on the controller that a lock names, by their paths or in its directories of wheels.
 
-    A wheel that was built again, or whose name a package on an index has, too, would else go unnoticed.
+    It finds wheels that were built again after they were locked, and wheels with the name of a package on an index.
 
     Parameters
     ----------
@@ -258,7 +266,7 @@ def check_local_wheels(requirements, options):
     Raises
     ------
     LockError
-        If a wheel is missing, is not the one that was locked, or was passed over for one of an index.
+        If a wheel is missing or differs from the locked one, or a package of an index was locked instead.
     """
     kept = _kept_wheels(options)
     for requirement, hashes in requirements:
@@ -293,8 +301,8 @@ def check_local_wheels(requirements, options):
             )
 
 
-def sha256_of(path):
-    """The SHA-256 of a file, in hexadecimal."""
+def sha256_of(path: str) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         checksum = hashlib.sha256()
         while chunk := file.read(1 << 20):
@@ -302,8 +310,8 @@ def sha256_of(path):
     return checksum.hexdigest()
 
 
-def marker_environment(python):
-    """The environment that markers see on a host, from the ``python`` that `host_info` returned."""
+def marker_environment(python: Mapping[str, Any]) -> dict[str, str]:
+    """Return the values of environment markers on a host, from the ``python`` that `host_info` returned."""
     return {
         "implementation_name": python["implementation"],
         "implementation_version": python["version"],
@@ -320,18 +328,18 @@ def marker_environment(python):
     }
 
 
-def minor(version):
-    """``3.11`` of ``3.11.2``."""
+def minor(version: str) -> str:
+    """Return the minor version: ``3.11`` for ``3.11.2``."""
     return ".".join(version.split(".")[:2])
 
 
-def select(requirements, python):
-    """The lock's lines that apply to an interpreter, without markers, sorted.
+def select(requirements: Iterable[Locked], python: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a lock that apply to an interpreter, without markers, sorted.
 
     Raises
     ------
     LockError
-        If none applies, or one package is pinned twice.
+        If no line applies, or a package is pinned twice.
     """
     environment = marker_environment(python)
     lines = {}
@@ -348,8 +356,8 @@ def select(requirements, python):
     return [lines[name] for name in sorted(lines)]
 
 
-def name_and_version(line):
-    """Name and version that a line of `select` stands for; the version of a URL that tells none is the URL."""
+def name_and_version(line: str) -> tuple[str, str]:
+    """Return name and version of a line of `select`. The version of a URL without one is the URL."""
     requirement = Requirement(line.partition(" --hash=")[0])
     if not requirement.url:
         return requirement.name, next(iter(requirement.specifier)).version
@@ -358,24 +366,24 @@ def name_and_version(line):
     return requirement.name, requirement.url
 
 
-def package_differences(before, after):
-    """What Ansible shows for ``--diff``: the packages that come, go or change, a line each.
+def package_differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the diff of the packages of an environment for Ansible, a line for each changed package.
 
     Parameters
     ----------
     before, after : dict of str
         Version by package; ``before`` is empty on a host without an environment.
     """
-    before, after = ({canonicalize_name(name): version for name, version in side.items()} for side in (before, after))
-    changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    old, new = ({str(canonicalize_name(name)): version for name, version in side.items()} for side in (before, after))
+    changed = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
     if not changed:
         return []
-    sides = ("".join(f"{name}=={side[name]}\n" for name in changed if name in side) for side in (before, after))
+    sides = ("".join(f"{name}=={side[name]}\n" for name in changed if name in side) for side in (old, new))
     return [dict(zip(("before", "after"), sides), before_header="packages", after_header="packages")]
 
 
-def platform_tags(machine, libc):
-    """The platform tags of wheels that a host can run, from its architecture and its C library's name and version."""
+def platform_tags(machine: str, libc: Sequence[str]) -> list[str]:
+    """Return the platform tags of wheels for a host, from its architecture and its C library's name and version."""
     name, version = libc
     if name != "glibc":
         return [f"musllinux_1_{number}_{machine}" for number in range(5, -1, -1)]
@@ -385,13 +393,13 @@ def platform_tags(machine, libc):
     return [*tags, *(f"{alias}_{machine}" for number, alias in aliases.items() if newest >= number), f"linux_{machine}"]
 
 
-def uv_platform(machine, libc):
-    """What uv calls the platform of a host, from its architecture and its C library's name and version.
+def uv_platform(machine: str, libc: Sequence[str]) -> str:
+    """Return uv's name of the platform of a host, from its architecture and its C library's name and version.
 
     Raises
     ------
     PackagesError
-        If uv has no name for it.
+        If uv has no name for the platform.
     """
     name, version = libc
     known = [number for number in _UV_MANYLINUX if name == "glibc" and number <= int(version.split(".")[1])]
@@ -403,20 +411,20 @@ def uv_platform(machine, libc):
     return f"{machine}-manylinux_2_{known[-1]}" if known else f"{machine}-unknown-linux-musl"
 
 
-def check_wheels(paths, python):
+def check_wheels(paths: Iterable[str], python: Mapping[str, Any]) -> None:
     """Check that wheels are complete and fit an interpreter.
 
     Parameters
     ----------
     paths : list of str
-        The wheels that are to be one environment.
+        The wheels of one environment.
     python : dict
         As `host_info` returned it.
 
     Raises
     ------
     LockError
-        If a wheel wants another Python, or a package that is not among them.
+        If a wheel needs another Python, or a package that is not among them.
     """
     environment = marker_environment(python)
     metadata = [_metadata(path) for path in paths]
@@ -431,7 +439,7 @@ def check_wheels(paths, python):
         for text in wheel.get_all("Requires-Dist", []):
             try:
                 requirement = Requirement(text)
-            except InvalidRequirement:  # of a form from before the standard; uv looks at it on the host
+            except InvalidRequirement:  # a form older than PEP 508, which uv checks when it installs the wheel
                 continue
             if requirement.marker and not requirement.marker.evaluate(environment):
                 continue
@@ -445,21 +453,23 @@ def check_wheels(paths, python):
                 raise LockError(f"{wheel['Name']} needs {requirement}, the lock holds {version}")
 
 
-def pins(paths):
-    """What a lock says of each wheel, and its path."""
+def pins(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield ``NAME==VERSION`` and the path of each wheel."""
     for path in paths:
         metadata = _metadata(path)
         yield f"{canonicalize_name(metadata['Name'])}=={metadata['Version']}", path
 
 
-def _fits(wanted, version):
+def _fits(wanted: str, version: str) -> bool:
+    """Return whether a version of Python is one that a wheel needs."""
     try:
         return SpecifierSet(wanted).contains(version, prereleases=True)
-    except InvalidSpecifier:  # of a form from before the standard
+    except InvalidSpecifier:  # a form older than PEP 440
         return True
 
 
-def _metadata(path):
+def _metadata(path: str) -> Message:
+    """Return the metadata of a wheel."""
     with zipfile.ZipFile(path) as wheel:
         names = [name for name in wheel.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)]
         if not names:

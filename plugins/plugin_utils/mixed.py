@@ -7,48 +7,48 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.health import join
 
 ByHost = Mapping[str, Mapping[str, Any]]
 
-#: Settings that each host may have its own value of, and that are no part of what all workers share.
+#: Settings that may differ from host to host, and that are not part of what all workers share.
 OWN = {"dask_bind_address", "dask_interface", "dask_python"}
 
 
 def mixed_releases(seen: ByHost, releases: ByHost, variables: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """A sentence that names which hosts run which release, where they should run the same one.
+    """Return a sentence that names the hosts of each release, if they should all run the same one.
 
-    The name of a worker's release begins with what all workers of hosts with the same settings share. Two runs at once, or
-    one that did not reach all hosts, leave such hosts with several names.
+    The name of a worker's release begins with a digest that all workers of hosts with the same settings share. The digests
+    differ after two runs at the same time, or after a run that did not reach all hosts.
 
     Parameters
     ----------
     seen : dict
         What `host_info` returned, by host.
     releases : dict
-        The releases that hosts are to run, by host; the others keep their current one.
+        The new release by host; other hosts keep their current one.
     variables : dict
-        Variables by host, of which only those that begin with ``dask_`` are read.
+        Variables by host. Only those that begin with ``dask_`` are read.
 
     Returns
     -------
     list of str
-        One sentence, or none.
+        One sentence, or no sentence.
     """
-    running = {host: _release_of(info, releases.get(host)) for host, info in seen.items()}
-    running = {host: found for host, found in running.items() if found}
-    # Reading variables takes long where there are many hosts, so it is done only if there is something to compare.
-    if len({release for release, dummy, dummy in running.values()}) < 2:
+    running = {host: found for host, info in seen.items() if (found := _release_of(info, releases.get(host)))}
+    # Reading the variables of many hosts is slow, so do it only if there are several releases.
+    if len({found[0] for found in running.values()}) < 2:
         return []
-    by_settings, by_python = {}, {}
+    by_settings: dict[Any, dict[str, list[tuple[str, float | None]]]] = {}
+    by_python: dict[Any, dict[str, list[tuple[str, float | None]]]] = {}
     for host, (release, environment, changed) in running.items():
         python = _python_of(seen[host])
         about = (host, changed)
         by_settings.setdefault((python, _settings_of(variables[host])), {}).setdefault(release, []).append(about)
-        # The lock is the same for the whole cluster, whatever else the hosts have of their own.
+        # The lock is the same for the whole cluster, even if other settings differ.
         by_python.setdefault(python, {}).setdefault(f"in environment {environment}", []).append(about)
     for groups in (by_settings, by_python):
         for group in groups.values():
@@ -61,8 +61,11 @@ def mixed_releases(seen: ByHost, releases: ByHost, variables: Mapping[str, Mappi
     return []
 
 
-def _release_of(info, release):
-    """What a host's workers share with others, their environment and when the change began; None without workers."""
+def _release_of(info: Mapping[str, Any], release: Mapping[str, Any] | None) -> tuple[str, str, float | None] | None:
+    """Return the shared part of the release of a host's workers, their environment and the start time of the change.
+
+    None if the host has no workers.
+    """
     release = release or info.get("current") or {}
     services = sorted(release.get("services", {}).get("worker", {}).values())
     if not services or "python" not in info:
@@ -71,19 +74,20 @@ def _release_of(info, release):
     return services[0].split(".")[0], release["environment"], info["current"].get("staged") if same else None
 
 
-def _python_of(info):
-    """What of a host's interpreter decides which environment it gets."""
+def _python_of(info: Mapping[str, Any]) -> str:
+    """Return the properties of a host's interpreter that its environment depends on, as text."""
     python = {key: value for key, value in info["python"].items() if key != "executable"}
     return json.dumps(python, sort_keys=True)
 
 
-def _settings_of(variables):
+def _settings_of(variables: Mapping[str, Any]) -> str:
+    """Return the settings that hosts of one release share, as text."""
     names = sorted(name for name in variables if name.startswith("dask_") and name not in OWN)
     return json.dumps({name: variables[name] for name in names}, sort_keys=True, default=str)
 
 
-def _describe(release, on):
-    """``3f2a91c04d5e on node1, node2 (change of 2026-11-28 14:00 UTC)``."""
+def _describe(release: str, on: Sequence[tuple[str, float | None]]) -> str:
+    """Return text such as ``3f2a91c04d5e on node1, node2 (change of 2026-11-28 14:00:00 UTC)``."""
     changes = {changed for dummy, changed in on if changed}
     began = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(max(changes))) if changes else ""
     return f"{release} on {join([name for name, dummy in on])}{f' (change of {began} UTC)' if began else ''}"

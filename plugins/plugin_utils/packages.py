@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fetching an environment's packages and installing them, once, on the controller, into one archive that hosts unpack."""
+"""Fetch and install the packages of an environment on the controller, and pack them into an archive for the hosts."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from ansible_collections.daskops.cluster.plugins.module_utils.host_lock import HostLockError, locked
@@ -35,15 +37,15 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.manifest import digest
 
-# Part of every environment's id: raise it when environments are built in another way.
+# Part of the id of every environment. Increase it when the way environments are built changes.
 RECIPE = 3
-# Part of every archive's name: raise it when archives are written in another way, so that none from before is taken.
+# Part of the name of every archive. Increase it when the content of archives changes, so that no older one is used.
 ARCHIVE = 3
 
 # Seconds to wait while another run fetches packages.
 PATIENCE = 1800
 
-# The script that packs an environment's files here and unpacks them on hosts, which get it with them.
+# The script that packs the files of an environment. The archive contains it, and hosts unpack the files with it.
 TREE = os.path.join(os.path.dirname(__file__), "tree.py")
 
 
@@ -57,17 +59,19 @@ class Packages:
     python : dict
         The host's interpreter, as `host_info` returned it.
     source : str
-        ``controller``: the archive holds every wheel; ``index``: it holds the tools alone, hosts fetch for themselves.
+        ``controller``: the archive contains the packages; ``index``: it contains only the tools, and hosts fetch packages.
     directory : str, optional
-        Where the lock is: relative paths in it start there.
+        Directory of the lock, where relative paths in it start.
 
     Raises
     ------
     LockError
-        If the lock cannot serve that interpreter.
+        If the lock is not for that interpreter.
     """
 
-    def __init__(self, lock, tools_lock, python, source, directory=None):
+    def __init__(
+        self, lock: str, tools_lock: str, python: Mapping[str, Any], source: str, directory: str | None = None
+    ) -> None:
         requirements, self.options = parse_lock(lock, directory)
         check_local_wheels(requirements, self.options)
         local = [requirement.name for requirement, dummy in requirements if local_path(requirement)]
@@ -79,50 +83,50 @@ class Packages:
         self.python = python
         self.source = source
         self.lines = select(requirements, python)
-        #: Version by package, as far as the lock tells: a wheel's own version is in its name.
+        #: Version by package. The version of a wheel that is named by its path is in its file name.
         self.versions = dict(map(name_and_version, self.lines))
         self.tools = parse_lock(tools_lock)[0]
         self.tools_lines = select(self.tools, python)
-        # Where packages come from is no part of the id: the hashes make sure that they are the same.
+        # The origin of packages is not part of the id: the hashes identify them.
         *kind, libc = _kind(python)
         lines = [re.sub(r" @ file:\S*/", " @ ", line) for line in self.lines]
-        # Nor is the interpreter of the distribution, whose prefix is the same on every host.
+        # Nor is the prefix of the distribution's interpreter, which is the same on every host.
         own = [python["prefix"]] if python.get("prefix", "/usr") not in ("/usr", "/") else []
         self.id = digest([RECIPE, [*kind, libc[0], *own], lines, self.tools_lines])
 
-    def fetch(self, cache, index_url):
-        """Make the archive, unless ``cache`` has it.
+    def fetch(self, cache: str, index_url: str) -> str:
+        """Return the path of the archive; create it if ``cache`` does not have it.
 
         Parameters
         ----------
         cache : str
             Directory on the controller.
         index_url : str
-            Package index; empty for the one that pip is configured with.
+            Package index; empty for the index that pip is configured with.
 
         Returns
         -------
         str
             Path of the archive: ``requirements.txt``, ``tools.txt``, the wheels of ``tools/`` and, with source
-            ``controller``, ``tree.py`` and the files of the environment, ``packages.zst``, or ``compiled.zst`` where
-            the controller's Python could compile them.
+            ``controller``, ``tree.py`` and the files of the environment: ``packages.zst``, or ``compiled.zst`` if the
+            controller's Python could compile them.
 
         Raises
         ------
         PackagesError
-            If a package cannot be had or installed, or differs from its hash.
+            If a package cannot be fetched or installed, or differs from its hash.
         LockError
-            If what the lock holds is not for the interpreter.
+            If the packages are not for the interpreter.
         """
         os.makedirs(cache, exist_ok=True)
-        # Hosts that fetch for themselves read in the archive where from.
+        # The archive has the index options for hosts that fetch packages themselves.
         origin = [index_url, self.options] if self.source == "index" else None
         name = digest(
             [ARCHIVE, sha256_of(TREE), self.id, self.source, self.python["libc"], origin, self._compiles_here()]
         )
         archive = os.path.join(cache, f"environment-{name}.tar")
         try:
-            # Two runs at a time fetch one after the other; the second finds the first one's archive.
+            # Two runs at the same time fetch one after the other. The second one finds the archive of the first.
             with locked("packages", PATIENCE, os.path.join(cache, "locks")):
                 if not os.path.exists(archive):
                     with tempfile.TemporaryDirectory(dir=cache) as directory:
@@ -131,18 +135,18 @@ class Packages:
             raise PackagesError(str(error)) from None
         return archive
 
-    def _compiles_here(self):
-        """Whether the controller's Python makes the bytecode that the host's reads, so that hosts need not."""
+    def _compiles_here(self) -> bool:
+        """Return whether the host's Python reads the bytecode of the controller's, so that hosts need not compile."""
         return self.source == "controller" and _kind(own_python())[:2] == _kind(self.python)[:2]
 
-    def _make_archive(self, archive, directory, index_url):
-        # Options in a file of requirements go before those of pip's command line; here the caller's index does.
+    def _make_archive(self, archive: str, directory: str, index_url: str) -> None:
+        # Options in a requirements file override those of pip's command line, but here the caller's index must win.
         options = [line for line in self.options if not (index_url and line.startswith(("--index-url", "-i ")))]
         requirements = os.path.join(directory, "requirements.txt")
         with open(requirements, "w", encoding="utf-8") as file:
             file.write("\n".join([*(options if self.source == "index" else []), *self.lines, ""]))
         members = [(requirements, "requirements.txt")]
-        # What hosts unpack with, those that install for themselves do not need.
+        # Hosts that install packages themselves do not need the package for unpacking.
         lines = [
             line for line in self.tools_lines if self.source == "controller" or not line.startswith("backports-zstd=")
         ]
@@ -150,7 +154,7 @@ class Packages:
         if self.source == "controller":
             wheels = self._download([*options, *self.lines], directory, "wheels", index_url)
             check_wheels(wheels, self.python)
-            # Just these: whatever the lock says of where they come from, they are taken from here.
+            # Pin the fetched wheels without their origin: they are installed from the controller's directory.
             _write_pins(requirements, wheels)
             own = tools
             if _kind(own_python()) != _kind(self.python):
@@ -161,7 +165,7 @@ class Packages:
             used = [*shipped, *filter(_is_uv, own)]
         else:
             used = shipped = tools
-        # What the environment is made with, for its bill of materials.
+        # The tools that build the environment, for its bill of materials.
         _write_pins(os.path.join(directory, "tools.txt"), used)
         members += [(os.path.join(directory, "tools.txt"), "tools.txt")]
         members += [(path, f"tools/{os.path.basename(path)}") for path in shipped]
@@ -171,8 +175,8 @@ class Packages:
                 tar.add(path, name)
         os.replace(partial, archive)
 
-    def _install(self, tools, directory):
-        """Install the wheels as the host would, and pack the files that come of it; the path of the packed ones."""
+    def _install(self, tools: Iterable[str], directory: str) -> str:
+        """Install the wheels as a host would, pack the installed files, and return the path of the packed files."""
         for wheel in tools:
             with zipfile.ZipFile(wheel) as zipped:
                 zipped.extractall(os.path.join(directory, "library"))
@@ -183,9 +187,9 @@ class Packages:
             **os.environ,
             "UV_CACHE_DIR": os.path.join(directory, "cache"),
             "UV_LINK_MODE": "hardlink",
-            "UV_NO_CONFIG": "1",  # whatever the controller is set up with, nothing but the wheels is taken
+            "UV_NO_CONFIG": "1",  # ignore the controller's configuration: install only the fetched wheels
         }
-        # Relocatable, because it is to stand elsewhere.
+        # Relocatable, because it is unpacked in another directory.
         _run(
             [uv, "venv", "--quiet", "--relocatable", "--no-python-downloads", "--python", sys.executable, tree],
             settings,
@@ -199,7 +203,7 @@ class Packages:
             "--requirement", os.path.join(directory, "requirements.txt"),
         ], settings)
         # fmt: on
-        # What follows from the interpreter, the host makes of its own.
+        # Files that depend on the interpreter: the host creates its own.
         leftovers = [".lock", "lib64", "pyvenv.cfg", *glob.glob("bin/python*", root_dir=tree)]
         for name in leftovers:
             path = os.path.join(tree, name)
@@ -214,10 +218,17 @@ class Packages:
         _run([sys.executable, "-I", TREE, os.path.join(directory, "library"), "pack", tree, packed], os.environ)
         return packed
 
-    def _download(self, lines, directory, name, index_url, python=None):
-        """The wheels that ``lines`` stand for, fetched into ``directory/name`` and checked against their hashes.
+    def _download(
+        self,
+        lines: Sequence[str],
+        directory: str,
+        name: str,
+        index_url: str,
+        python: Mapping[str, Any] | None = None,
+    ) -> list[str]:
+        """Fetch the wheels of ``lines`` into ``directory/name``, check their hashes, and return their paths.
 
-        They are for the host's interpreter, or for ``python``.
+        They are for ``python``, or for the host's interpreter.
         """
         python = python or self.python
         wanted = os.path.join(directory, f"{name}.txt")
@@ -235,16 +246,16 @@ class Packages:
         # fmt: on
         environment = dict(os.environ)
         if index_url:
-            # It may hold a password, which nobody must see in the list of processes.
+            # It may contain a password, which must not appear in the list of processes.
             environment["PIP_INDEX_URL"] = index_url
             if index_url.startswith("http:"):
-                # pip passes over an index without TLS unless told; the hashes vouch for what comes from it.
+                # pip ignores an index without TLS unless it is trusted. The hashes verify the packages.
                 command.append(f"--trusted-host={urlsplit(index_url).hostname}")
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         if done.returncode != 0:
             missing = re.search(r"No matching distribution found for (\S+)", done.stderr)
             if missing:
-                # Asked again for that package alone, pip says what it passed over.
+                # Repeat the command for that package alone: with -vv, pip reports the files that it ignored.
                 lines = [line for line in lines if line.startswith(("-", missing.group(1)))]
                 with open(wanted, "w", encoding="utf-8") as file:
                     file.write("\n".join([*lines, ""]))
@@ -253,8 +264,8 @@ class Packages:
             raise PackagesError(self._reason(done.stderr + done.stdout))
         return sorted(glob.glob(f"{directory}/{name}/*.whl"))
 
-    def _reason(self, errors):
-        """What pip complains of, in the words of somebody who has a lock and hosts."""
+    def _reason(self, errors: str) -> str:
+        """Return the reason for an error of pip, in terms of the lock and the hosts."""
         if "No module named pip" in errors:
             return f"the controller's Python ({sys.executable}) has no pip to fetch packages with: install pip there"
         if "DO NOT MATCH THE HASHES" in errors:
@@ -263,13 +274,17 @@ class Packages:
                 f"{package.group(1) if package else 'a package'} differs from its hash in the lock: do not use it "
                 "before you know why; make the lock again if the index is right"
             )
-        # To pip, an index that does not answer is one without packages.
+        # pip treats an index that does not answer like one without packages.
         broken = re.search(r"Retrying .* after connection broken by (.+?): /", errors)
         if broken:
             return f"the package index does not answer ({broken.group(1)}): set dask_environment_index_url to one that does"
         missing = re.search(r"No matching distribution found for (\S+)", errors)
         version = missing.group(1).rpartition("==")[2] if missing else ""
-        if version and re.search(rf"No sources permitted for \S+: \S+-{re.escape(version)}\.(tar\.\w+|zip)\b", errors):
+        if (
+            missing
+            and version
+            and re.search(rf"No sources permitted for \S+: \S+-{re.escape(version)}\.(tar\.\w+|zip)\b", errors)
+        ):
             return (
                 f"{missing.group(1)} exists only as source, and hosts install wheels alone: build its wheel "
                 f"('pip wheel --no-deps {missing.group(1)}'), name the wheel's path in requirements.in, and make the lock "
@@ -285,8 +300,8 @@ class Packages:
         return "pip could not fetch the packages: " + " ".join(lines[-3:])
 
 
-def own_python():
-    """The controller's interpreter, as `host_info` returns a host's."""
+def own_python() -> dict[str, Any]:
+    """Return the controller's interpreter in the form of `host_info`."""
     return {
         "implementation": sys.implementation.name,
         "version": platform.python_version(),
@@ -295,36 +310,38 @@ def own_python():
     }
 
 
-def _kind(python):
-    """What tells interpreters apart that need other wheels."""
+def _kind(python: Mapping[str, Any]) -> list[Any]:
+    """Return the properties of an interpreter that decide which wheels it needs."""
     return [python["implementation"], minor(python["version"]), python["machine"], list(python["libc"])]
 
 
-def _is_uv(wheel):
+def _is_uv(wheel: str) -> bool:
+    """Return whether a wheel is that of uv."""
     return os.path.basename(wheel).startswith("uv-")
 
 
-def _write_pins(path, wheels):
-    """Write what a lock says of wheels."""
+def _write_pins(path: str, wheels: Iterable[str]) -> None:
+    """Write the pins and hashes of wheels."""
     with open(path, "w", encoding="utf-8") as file:
         file.writelines(f"{pin} --hash=sha256:{sha256_of(wheel)}\n" for pin, wheel in pins(wheels))
 
 
-def _compile(tree):
-    """Make bytecode, which Python need not compare with its source: files of an environment never change."""
+def _compile(tree: str) -> None:
+    """Compile to bytecode that Python does not compare with its source: the files of an environment never change."""
     # fmt: off
     subprocess.run(
         [
             sys.executable, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash",
             "-x", TESTS, os.path.join(tree, "lib"),
         ],
-        # A module that does not compile, such as a template, is not imported either.
+        # Ignore errors: modules that do not compile, such as templates, are not imported.
         capture_output=True, check=False,
     )
     # fmt: on
 
 
-def _run(command, environment):
+def _run(command: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Run a command; raise PackagesError if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode != 0:
         raise PackagesError(f"its packages could not be installed on the controller: {' '.join(done.stderr.split())}")

@@ -1,17 +1,20 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What ports are for and who connects to them: what reports show, and what firewalls let in. Pure functions."""
+"""Purpose and clients of each port, for reports and for firewall rules. Pure functions."""
 
 from __future__ import annotations
 
-#: By variable: what a port is for, who connects to it, and whether these are clients (browsers, monitoring) too. Hosts of
-#: the cluster may connect to any of them.
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+#: By variable: the purpose of a port, what connects to it, and whether clients (browsers, monitoring) are among these. Hosts
+#: of the cluster may connect to every port.
 PORTS = {
     "dask_scheduler_port": ("Dask", "workers, clients", True),
     "dask_scheduler_dashboard_port": ("dashboard, metrics", "browsers, monitoring, the scheduler's host", True),
     "dask_dashboard_proxy_port": ("dashboard, metrics", "browsers, monitoring", True),
-    # And clients with `direct_to_workers`, which few are: where there is a firewall, these have to be among its peers.
+    # The few clients with `direct_to_workers` connect, too. With a firewall they must be among its peers.
     "dask_worker_port": ("Dask", "the scheduler, other workers", False),
     "dask_worker_dashboard_port": ("dashboard, metrics", "browsers, monitoring", True),
     "dask_worker_nanny_port": ("Dask", "the scheduler", False),
@@ -20,8 +23,8 @@ PORTS = {
 HEADER = ("host", "port", "service", "what for", "who connects", "firewall")
 
 
-def describe(port, variable, unit, local=False):
-    """All there is to know of a port that a unit listens on, ``local`` if for its own host alone."""
+def describe(port: int, variable: str, unit: str, local: bool = False) -> dict[str, Any]:
+    """Return the description of a port that a unit listens on; ``local`` if only its own host connects."""
     purpose, connects, clients = PORTS[variable]
     if local:
         connects, clients = "the host itself", False
@@ -35,9 +38,9 @@ def describe(port, variable, unit, local=False):
     }
 
 
-def ranges(numbers):
-    """Numbers as ranges, like ``8786,8800-8803``."""
-    found = []
+def ranges(numbers: Iterable[int]) -> str:
+    """Return numbers as ranges, such as ``8786,8800-8803``."""
+    found: list[list[int]] = []
     for number in sorted(set(numbers)):
         if found and number == found[-1][1] + 1:
             found[-1][1] = number
@@ -46,8 +49,10 @@ def ranges(numbers):
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in found)
 
 
-def rows(host, ssh, ports, firewall):
-    """The rows of a host: a variable's ports are one.
+def rows(
+    host: str, ssh: int | str, ports: Sequence[Mapping[str, Any]], firewall: str
+) -> Iterator[tuple[str, str, str, str, str, str]]:
+    """Yield the rows of a host, one for all ports of a variable.
 
     Parameters
     ----------
@@ -56,9 +61,9 @@ def rows(host, ssh, ports, firewall):
     ssh : int or str
         Port that Ansible connects to.
     ports : list of dict
-        Its ports, as `describe` returns them.
+        The ports of the host, as `describe` returns them.
     firewall : str
-        What filters them, ``none`` for nothing.
+        Name of the firewall, ``none`` if there is none.
     """
     yield (host, str(ssh), "ssh", "Ansible", "the controller", "")
     for variable in PORTS:

@@ -10,8 +10,8 @@ from typing import Any
 
 
 def refuse(result: dict[str, Any], problems: Iterable[object]) -> dict[str, Any]:
-    """``result``, failed if there are ``problems``, which become its message: a line each."""
-    problems = list(map(str, problems))
-    if problems:
-        result.update(failed=True, msg="\n".join(problems))
+    """Return ``result``. If there are ``problems``, it has failed, and they are the lines of its message."""
+    lines = list(map(str, problems))
+    if lines:
+        result.update(failed=True, msg="\n".join(lines))
     return result

@@ -1,16 +1,18 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the command line of ``ansible-playbook`` says about a run."""
+"""Read the command line of ``ansible-playbook``."""
 
 from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Mapping
+from typing import Any
 
 
-def command_line(options):
-    """The command as others may read it: playbooks, tags and limit, but no extra variables, which may be secret.
+def command_line(options: Mapping[str, Any]) -> str:
+    """Return the command for other users: playbooks, tags and limit, without extra variables, which may be secret.
 
     Parameters
     ----------
@@ -32,7 +34,7 @@ def command_line(options):
     return shlex.join(words)
 
 
-def only_looks(options):
-    """Whether the tags of a run select nothing that changes the cluster."""
+def only_looks(options: Mapping[str, Any]) -> bool:
+    """Return whether the tags of a run select only tasks that change nothing."""
     tags = {part for tag in options.get("tags") or () for part in str(tag).split(",")}
     return bool(tags) and tags <= {"health", "always"}

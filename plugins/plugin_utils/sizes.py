@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sizes in bytes, written as Dask's users write them (``dask.utils.parse_bytes``)."""
+"""Read sizes in the notation of Dask (``dask.utils.parse_bytes``)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ MIB = 1024**2
 GIB = 1024**3
 
 
-def parse_size(text):
-    """Bytes in ``text``.
+def parse_size(text: str | int) -> int:
+    """Return the number of bytes in ``text``.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def parse_size(text):
     Raises
     ------
     ValueError
-        If the text is no size, or one that Dask would read as a fraction (1 or less).
+        If ``text`` is not a size, or is 1 or less, which Dask reads as a fraction of the memory.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgtp]i?|)b?\s*", str(text), re.IGNORECASE)
     size = int(float(match.group(1)) * _UNITS[match.group(2).lower()]) if match else 0
@@ -41,8 +41,8 @@ def parse_size(text):
     return size
 
 
-def format_size(size):
-    """``size`` bytes for people, in binary units: ``"3.5 GiB"``."""
+def format_size(size: float) -> str:
+    """Return ``size`` bytes as text in binary units: ``"3.5 GiB"``."""
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if size < 1024 or unit == "TiB":
             break

@@ -1,12 +1,14 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tags that playbooks have, and those of a run that no playbook has."""
+"""Find the tags of playbooks, and tags of a run that no playbook has."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path
+from typing import Any
 
 from ansible.playbook import Playbook
 from ansible.playbook.block import Block
@@ -14,18 +16,18 @@ from ansible.utils.collection_loader._collection_finder import _get_collection_p
 
 COLLECTION = Path(__file__).resolve().parents[2]
 
-#: Tags that mean something to Ansible itself.
+#: Tags with a special meaning in Ansible.
 SPECIAL = ("all", "always", "never", "tagged", "untagged")
 
 #: Tags that Molecule skips in every playbook, whether it has them or not; the last one in its step ``idempotence``.
 MOLECULE = ("notest", "molecule-notest", "molecule-idempotence-notest")
 
-# The tags in what these include are not known before they run.
+# The tags of included tasks are unknown until these run.
 INCLUDES = ("include_role", "include_tasks")
 
 
-def _tasks(blocks):
-    """The tasks of blocks and of the blocks in them."""
+def _tasks(blocks: Iterable[Block]) -> Iterator[Any]:
+    """Yield the tasks of blocks and of nested blocks."""
     for block in blocks:
         for task in [*block.block, *block.rescue, *block.always]:
             if isinstance(task, Block):
@@ -34,13 +36,13 @@ def _tasks(blocks):
                 yield task
 
 
-def _is_ours(task):
-    """Whether a task is one of this collection's."""
+def _is_ours(task: Any) -> bool:
+    """Return whether a task is in a file of this collection."""
     return COLLECTION in Path(task.get_path().rpartition(":")[0] or "/").resolve().parents
 
 
-def tags_of(paths, loader, variable_manager):
-    """The tags of playbooks.
+def tags_of(paths: Iterable[str], loader: Any, variable_manager: Any) -> tuple[set[str], bool]:
+    """Return the tags of playbooks.
 
     Parameters
     ----------
@@ -52,9 +54,10 @@ def tags_of(paths, loader, variable_manager):
     Returns
     -------
     tuple of (set of str, bool)
-        The tags, and whether these are all. Tags in what a user's own task includes while it runs are unknown.
+        The tags, and whether the set is complete. Tags of tasks that a user's own task includes at run time are unknown.
     """
-    found, complete = set(), True
+    found: set[str] = set()
+    complete = True
     for path in paths:
         resource = _get_collection_playbook_path(path)
         playbook = Playbook.load(resource[1] if resource else path, variable_manager=variable_manager, loader=loader)
@@ -67,15 +70,15 @@ def tags_of(paths, loader, variable_manager):
     return found.difference(SPECIAL), complete
 
 
-def unknown_tags(known, options):
-    """A sentence for each tag that was asked for and that no playbook of the run has.
+def unknown_tags(known: Set[str], options: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    """Yield a sentence for each requested tag that no playbook of the run has.
 
     Parameters
     ----------
     known : set of str
-        The tags that there are.
+        The tags of the playbooks.
     options : dict of list of str
-        The tags asked for, by the option that they were given with.
+        The requested tags, by command-line option.
     """
     for option, tags in options.items():
         allowed = {*known, *SPECIAL, *(MOLECULE if option == "--skip-tags" else ())}

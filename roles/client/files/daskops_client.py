@@ -3,23 +3,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Preload of a Dask client: ``Client()`` connects to the cluster that the configuration names in ``daskops.client``.
 
-Dask's own settings for this, ``scheduler-address``, ``require-encryption`` and ``default-scheme``, hold for all that an
-account does with Dask: with them LocalCluster(), Client(processes=False) and Client("tcp://other") fail.
+Dask's own settings for this, ``scheduler-address``, ``require-encryption`` and ``default-scheme``, apply to every use of Dask
+by an account: with them LocalCluster(), Client(processes=False) and Client("tcp://other") fail.
 
-Dask imports a client's preloads while it makes the client, before the client connects. It hands the client to
-``dask_setup`` only once it is connected, so the client is looked for on the stack. Tried with 2024.1 to 2026.8.
+Dask imports the preloads of a client while it creates the client, before the client connects. It passes the client to
+``dask_setup`` only after the client has connected, so this module finds the client on the stack. Tested with distributed
+2024.1 to 2026.8.
 """
+
+from __future__ import annotations
 
 import logging
 import sys
+from types import FrameType
+from typing import Any
 
 import dask
 from distributed import Client, Security
 
 
-def find_client():
-    """Return the client that is being made; None where this is imported for another reason."""
-    frame = sys._getframe()
+def find_client() -> Client | None:
+    """Return the client that is being created; None if no client imports this module."""
+    frame: FrameType | None = sys._getframe()
     while frame is not None:
         candidate = frame.f_locals.get("self")
         if isinstance(candidate, Client):
@@ -28,9 +33,9 @@ def find_client():
     return None
 
 
-def direct(client, cluster, dashboard):
-    """Direct a client to the cluster if it was given no address, and let it in if it goes there."""
-    # What is given here beside the address, such as n_workers or processes, is for a LocalCluster.
+def direct(client: Client, cluster: dict[str, Any], dashboard: str) -> None:
+    """Give a client without an address the cluster's address, and the certificates if it connects to the cluster."""
+    # Arguments beside the address, such as n_workers or processes, are for a LocalCluster.
     given = (client._start_arg, client.cluster, client.scheduler, client.scheduler_file, client._startup_kwargs or None)
     if given == (None,) * len(given):
         client._start_arg = cluster["address"]
@@ -39,26 +44,28 @@ def direct(client, cluster, dashboard):
     if cluster.get("security") and client.security.tls_client_cert is None:
         client.security = Security(**cluster["security"])
         client.connection_args = client.rpc.connection_args = client.security.get_connection_args("client")
-    # The setting for it, distributed.dashboard.link, would hold for every cluster.
+    # The setting distributed.dashboard.link would apply to every cluster.
     kind = type(client)
     client.__class__ = type(kind.__name__, (kind,), {"__module__": kind.__module__, "dashboard_link": dashboard})
 
 
-def is_of_others(record):
-    """Return whether a line of a log is not about this file."""
+def is_of_others(record: logging.LogRecord) -> bool:
+    """Return whether a log record is not about this file."""
     return "daskops_client" not in record.getMessage()
 
 
-def be_quiet():
-    """Keep Dask from logging that it imports this file, for each client but the first, whose lines come before this."""
+def be_quiet() -> None:
+    """Keep Dask from logging the import of this file. The first client has logged it before this is called."""
     for name in ("distributed.preloading", "distributed.utils"):
         logger = logging.getLogger(name)
-        if not any(getattr(one, "__module__", None) == __name__ for one in logger.filters):  # Dask imports this again
+        if not any(
+            getattr(one, "__module__", None) == __name__ for one in logger.filters
+        ):  # Dask imports this file for each client
             logger.addFilter(is_of_others)
 
 
-def start():
-    """Direct the client that is being made."""
+def start() -> None:
+    """Connect the client that is being created to the cluster."""
     settings = dask.config.get("daskops", {})
     client = find_client()
     if client is not None and client.status == "newly-created" and settings.get("client"):
