@@ -280,11 +280,8 @@ class Packages:
             return f"the package index does not answer ({broken.group(1)}): set dask_environment_index_url to one that does"
         missing = re.search(r"No matching distribution found for (\S+)", errors)
         version = missing.group(1).rpartition("==")[2] if missing else ""
-        if (
-            missing
-            and version
-            and re.search(rf"No sources permitted for \S+: \S+-{re.escape(version)}\.(tar\.\w+|zip)\b", errors)
-        ):
+        source = rf"No sources permitted for \S+: \S+-{re.escape(version)}\.(tar\.\w+|zip)\b"
+        if missing and version and re.search(source, errors):
             return (
                 f"{missing.group(1)} exists only as source, and hosts install wheels alone: build its wheel "
                 f"('pip wheel --no-deps {missing.group(1)}'), name the wheel's path in requirements.in, and make the lock "

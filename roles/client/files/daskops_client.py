@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Preload of a Dask client: ``Client()`` connects to the cluster that the configuration names in ``daskops.client``.
 
-Dask's own settings for this, ``scheduler-address``, ``require-encryption`` and ``default-scheme``, apply to every use of Dask
-by an account: with them LocalCluster(), Client(processes=False) and Client("tcp://other") fail.
+Dask's own settings for this, ``scheduler-address``, ``require-encryption`` and ``default-scheme``, apply to every use of
+Dask by an account: with them LocalCluster(), Client(processes=False) and Client("tcp://other") fail.
 
 Dask imports the preloads of a client while it creates the client, before the client connects. It passes the client to
 ``dask_setup`` only after the client has connected, so this module finds the client on the stack. Tested with distributed
