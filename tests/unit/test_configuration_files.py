@@ -27,10 +27,10 @@ SAID = {
             f"distributed.comm.tls.ca-file {OWN} dask_tls_certificates instead.",
             f"distributed.comm.tls.scheduler.cert {OWN} dask_tls_certificates instead.",
             "distributed.logging gives distributed the level chatty: take one of debug, info, warning, error, critical.",
-            "distributed.scheduler.transition-log-length is called distributed.admin.low-level-log-length now.",
+            "distributed.scheduler.transition-log-length was renamed to distributed.admin.low-level-log-length.",
             f"distributed.scheduler.pickle is not known to Dask {dask.__version__}; distributed.scheduler.locks is. If "
             "it is another package's, name distributed.scheduler.pickle in dask_config_extra_namespaces.",
-            "distributed.comm.recent-messages-log-length is called distributed.admin.low-level-log-length now.",
+            "distributed.comm.recent-messages-log-length was renamed to distributed.admin.low-level-log-length.",
         ],
         [
             "repeats Dask's defaults for 11 settings that daskops.cluster makes, such as distributed.comm.tls.client.cert: "
@@ -41,8 +41,8 @@ SAID = {
     "gateway": ([], [f"gateway is for dask-gateway. {OTHERS}", f"labextension is for dask-labextension. {OTHERS}"]),
     "jobqueue": (
         [
-            f"distributed.worker.lifetime.duration {OWN} dask_worker_lifetime instead. Dask's own lifetime gives running "
-            "tasks up.",
+            f"distributed.worker.lifetime.duration {OWN} dask_worker_lifetime instead. Dask's own lifetime does not "
+            "wait for running tasks.",
             f"distributed.worker.lifetime.stagger {OWN} dask_worker_lifetime_stagger instead.",
             f"distributed.worker.lifetime.restart {OWN} dask_worker_lifetime instead.",
             f"temporary-directory {OWN} dask_worker_scratch_directory instead. For the temporary files of tasks, set "
@@ -54,8 +54,8 @@ SAID = {
         [],
         [
             f"kubernetes is for dask-kubernetes. {OTHERS}",
-            "distributed.scheduler.idle-timeout ends the scheduler when nobody uses it. systemd starts it again, and all "
-            "workers start anew. Leave it out to keep the cluster as it is.",
+            "distributed.scheduler.idle-timeout closes an idle scheduler. systemd starts it again, and all workers restart. "
+            "Leave it out to keep the cluster running.",
         ],
     ),
     "laptop": (

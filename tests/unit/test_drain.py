@@ -527,7 +527,7 @@ def test_worker_with_a_blocked_event_loop_is_killed_at_the_deadline(tmp_path):
         output, _ = hung.ask(timeout=1).communicate(timeout=40)
         assert hung.process.wait(5) == -signal.SIGABRT
         assert time.monotonic() - begin < 20
-        assert "what it ran and held is lost" in output
+        assert "its tasks and data are lost" in output
 
 
 def test_last_worker_does_not_wait_for_others(tmp_path, log):

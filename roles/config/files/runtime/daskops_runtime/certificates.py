@@ -1,10 +1,9 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Certificates that change while a server runs: ``systemctl reload`` (SIGHUP) has them read again.
+"""Reload certificates while a server runs, on ``systemctl reload`` (SIGHUP).
 
-Connections that are open stay; whoever connects from then on is met with the new ones, and trusts those of whom the new
-authorities say so.
+Open connections stay. New connections use the new certificate, and peers are verified against the new CA certificates.
 """
 
 from __future__ import annotations
@@ -25,21 +24,21 @@ from distributed.core import Server
 
 logger = logging.getLogger("distributed.daskops.certificates")
 
-#: The certificate's file begins with this line, and the number of seconds since the epoch.
+#: First line of the certificate file, which gives the expiry in seconds since the epoch.
 EXPIRES = re.compile(r"expires (\d+)\n")
 
-#: What a worker tells of its certificate with each heartbeat, among its metrics: a mapping with `EXPIRES_KEY`. A metric that
-#: is a number becomes a column with a total on the dashboard's page of the workers.
+#: Metric that a worker sends with each heartbeat: a mapping with `EXPIRES_KEY`. It is not a number, because the dashboard
+#: shows each numeric metric as a column with a total.
 KEY = "daskops_certificate"
 EXPIRES_KEY = "expires"
-#: What a worker of an older release tells: the number alone.
+#: Metric of workers of an older release: the number itself.
 OLD_KEY = "daskops_certificate_expires"
 
 _loaded: dict[Server, Loaded] = {}
 
 
 class Loaded:
-    """What a server has loaded"""
+    """The certificates that a server has loaded."""
 
     def __init__(self, server: Scheduler | Worker | Nanny, tell: Callable[[Server], None]):
         self.server = server
@@ -50,7 +49,10 @@ class Loaded:
         self.load()
 
     def load(self) -> None:
-        """Read the files and use them from here on; raises OSError, and changes nothing, if that does not work"""
+        """Load the files and use them for new connections.
+
+        Raises OSError if a file cannot be used; the server then keeps the certificates it has.
+        """
         security = self.server.security
         files = security.get_tls_config_for_role(self.role)
         paths = [files["ca_file"], files["cert"]]
@@ -68,7 +70,7 @@ class Loaded:
             listener.tcp_server.ssl_options = called
         if asked and getattr(self.server, "http_server", None):
             self.server.http_server.ssl_options = asked
-        # Taken first: if the files were changed between, this is what makes others ask for one more reload.
+        # The texts were read before the contexts: if a file changed in between, the old digest causes another reload.
         self.digest = hashlib.sha256("".join(texts).encode()).hexdigest()[:12]
         expires = EXPIRES.match(texts[1])
         self.expires = int(expires[1]) if expires else None
@@ -79,15 +81,15 @@ class Loaded:
             os.kill(process.pid, signal.SIGHUP)
         try:
             self.load()
-        except OSError as e:  # an ssl.SSLError is one
-            logger.error("The certificates stay as they were: %s", e)
+        except OSError as e:  # includes ssl.SSLError
+            logger.error("The certificates could not be reloaded, the server keeps those it has: %s", e)
         else:
-            logger.info("The certificates were read again")
+            logger.info("The certificates were reloaded")
             self.tell(self.server)
 
 
 def get_http_context() -> ssl.SSLContext | None:
-    """What Dask makes of the settings for its HTTP server; None where that speaks no TLS"""
+    """Return the TLS context of Dask's HTTP server, created as Dask does, or None without TLS."""
     cert = dask.config.get("distributed.scheduler.dashboard.tls.cert")
     if not cert:
         return None
@@ -99,33 +101,33 @@ def get_http_context() -> ssl.SSLContext | None:
 
 
 def start(server: Scheduler | Worker | Nanny, tell: Callable[[Server], None]) -> None:
-    """Be ready to read the certificates again, if this server has any, and call ``tell`` when that was done"""
+    """Reload the certificates on SIGHUP, if this server has any, and call ``tell`` after each reload."""
     if server.connection_args.get("ssl_context"):
         _loaded[server] = Loaded(server, tell)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _loaded[server].reload)
 
 
 def get_digest(server: Server) -> str | None:
-    """Name of what the server has loaded"""
+    """Return the digest of the server's certificates, or None if it has none."""
     return _loaded[server].digest if server in _loaded else None
 
 
 def get_expiry(server: Server) -> int | None:
-    """When the server's certificate expires, in seconds since the epoch; None where it has none, or does not know"""
+    """Return the expiry of the server's certificate in seconds since the epoch, or None if it is unknown."""
     return _loaded[server].expires if server in _loaded else None
 
 
 def describe(server: Server) -> dict[str, int | None]:
-    """What a worker tells of its certificate"""
+    """Return the metric `KEY` of a worker."""
     return {EXPIRES_KEY: get_expiry(server)}
 
 
 def read_expiry(metrics: dict[str, Any]) -> int | None:
-    """When a worker's certificate expires, by its metrics; None where they do not say so"""
+    """Return the expiry in a worker's metrics in seconds since the epoch, or None."""
     told = metrics.get(KEY)
     expires = told.get(EXPIRES_KEY) if isinstance(told, dict) else metrics.get(OLD_KEY)
     return expires if isinstance(expires, int) else None
 
 
 def stop(server: Server) -> None:
-    _loaded.pop(server, None)  # the signal stays caught: it must not end a process that is about to end in order
+    _loaded.pop(server, None)  # keep the handler: without it, SIGHUP would kill a process that is closing

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whose work the scheduler has: a command at its socket, which is root's and the services' user's alone.
+"""The clients whose tasks the scheduler has: a command of its control socket, for root and the services' user only.
 
-It names people and their machines, so it is not part of a page that everybody may open who may see the dashboard.
+The response names people and their machines, so it is not an HTTP route for everyone who can open the dashboard.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from distributed.scheduler import ClientState
 
 from daskops_runtime.summary import plain
 
-#: Clients that are described, and tasks of each that are looked at: all take 50 ms, in which nothing else runs.
+#: Number of clients in the response, and of tasks examined for each. Together they block the event loop for 50 ms.
 CLIENTS, TASKS = 10, 10_000
 
 
 def describe_client(scheduler: Scheduler, client: ClientState) -> dict[str, Any]:
-    """The work of one client
+    """Describe the tasks of one client.
 
     Returns
     -------
     dict
-        ``client`` is its id. ``address`` is where it is connected from, None for one that is not. ``wanted`` is the number
-        of tasks that it waits for or holds the results of. ``looked_at`` of them are counted by state in ``tasks``, and
-        the bytes of their results are in ``bytes``.
+        ``client``, its id. ``address``, the address it is connected from, or None. ``wanted``, the number of tasks that it
+        waits for or holds results of. ``tasks``, the number of tasks by state among the first ``looked_at`` of these.
+        ``bytes``, the size of their results in bytes.
     """
     tasks: Counter[str] = Counter()
     size = 0
     for ts in islice(client.wants_what, TASKS):
         tasks[ts.state] += 1
         if ts.state == "memory":
-            size += max(0, ts.nbytes)  # -1 where it is unknown
+            size += max(0, ts.nbytes)  # -1 means unknown
     comm = getattr(scheduler.client_comms.get(client.client_key), "comm", None)
     return {
         "client": plain(client.client_key),
@@ -51,7 +51,7 @@ def describe_client(scheduler: Scheduler, client: ClientState) -> dict[str, Any]
 
 
 def describe_clients(scheduler: Scheduler) -> dict[str, Any]:
-    """The clients that want tasks, those with most tasks first, and the number of those beyond `CLIENTS`"""
+    """Return the `CLIENTS` clients with the most tasks, and the number of further ones as ``more``."""
     wanting = sorted((c for c in scheduler.clients.values() if c.wants_what), key=lambda c: -len(c.wants_what))
     return {
         "clients": [describe_client(scheduler, client) for client in wanting[:CLIENTS]],
@@ -60,7 +60,7 @@ def describe_clients(scheduler: Scheduler) -> dict[str, Any]:
 
 
 class Command:
-    """The command for `daskops_runtime.control`"""
+    """The command ``clients`` of `daskops_runtime.control`."""
 
     def __init__(self, scheduler: Scheduler):
         self.scheduler = scheduler

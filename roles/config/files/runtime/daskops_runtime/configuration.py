@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The configuration that this process really has, where each value came from, and what is not as it was asked for.
+"""The configuration that this process uses, the origin of each value, and configuration drift.
 
-Asked for is what the release's file, the unit's environment and its command line say; the rest are Dask's defaults. Other
-files that Dask reads, what somebody sets while the process runs, and a release's file that is no longer what the process has
-read, because somebody changed it, then or now, make a difference that is reported: a drift.
+The wanted configuration consists of the release's file, the unit's environment, its command line and Dask's defaults. Drift
+is every other value: from another file that Dask reads, set while the process runs, or different from the release's file
+because that file was edited.
 """
 
 from __future__ import annotations
@@ -25,19 +25,20 @@ from distributed.core import Server, Status
 
 logger = logging.getLogger("distributed.daskops.configuration")
 
-#: What the differences are called among the things that a worker tells the scheduler with each heartbeat.
+#: Metric with the drift that a worker sends with each heartbeat.
 KEY = "daskops_drift"
-#: What Dask sets itself while it runs: a task that is a client computes on its own cluster by default.
+#: Keys that Dask sets while it runs: inside a task with a client, ``scheduler`` is that client's cluster.
 SET_BY_DASK = {"scheduler"}
-#: What Dask makes of the variables that say where configuration is.
+#: Keys that Dask derives from the variables DASK_CONFIG and DASK_ROOT_CONFIG.
 NO_SETTINGS = {"config", "root-config"}
-#: Seconds between two looks, and how many of these a difference has to last: a task may set something for itself.
+#: Seconds between two checks, and number of checks that a difference must last, because a task may change a setting
+#: temporarily.
 INTERVAL = 5.0
 LOOKS = 4
 
 DEFAULT = "default"
 FILE = "file"
-PROCESS = "the process"  # what runs has set it
+PROCESS = "the process"  # set while the process runs
 
 _origins: Origins | None = None
 _drift: list[str] = []
@@ -45,7 +46,7 @@ _watching: asyncio.Task | None = None
 
 
 def walk(tree: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of nested mappings by dotted path; Dask takes hyphens and underscores for the same"""
+    """Generate the dotted path and the value of each leaf; underscores become hyphens, which mean the same to Dask."""
     for key, value in list(tree.items()):
         path = f"{prefix}{key}".replace("_", "-")
         if isinstance(value, dict) and value:
@@ -55,15 +56,15 @@ def walk(tree: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values are equal; anything may have been set"""
+    """Return whether two values are equal; objects that cannot be compared are equal if they are identical."""
     try:
         return bool(one == other)
     except Exception:
         return one is other
 
 
-def with_todays_names(tree: dict) -> dict:
-    """A tree with the names that keys have today, as Dask renames them when it starts"""
+def with_current_names(tree: dict) -> dict:
+    """Return a tree with deprecated keys renamed, as Dask does when it starts."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tree = copy.deepcopy(tree)
@@ -72,50 +73,50 @@ def with_todays_names(tree: dict) -> dict:
 
 
 class Origins:
-    """Where the configuration came from, as it was when this was made
+    """The origins of the configuration at the start of the process.
 
     Attributes
     ----------
     sources : list of tuple
-        Names and values by path of what was read, the weakest first.
+        Name and values by path of each source, in order of increasing precedence.
     begun_with : dict, optional
-        The whole configuration by path, once the process has started.
+        The complete configuration by path at the end of the start.
     lasting : dict
-        For how many looks a key has been other than it was at the start.
+        By key, the number of checks for which it has differed from the start.
     rewritten : set of str
-        Keys that the release's file says something else of than it did at the start.
+        Keys whose values in the release's file have changed since the start.
     """
 
     def __init__(self) -> None:
         release = os.environ.get("DASK_CONFIG", "")
-        # Where it lies, whatever release is the current one later.
+        # Resolve the link now: `current` may point to another release later.
         self.file = os.path.realpath(release)
         self.file_time = read_time(self.file)
         self.rewritten: set[str] = set()
         self.sources: list[tuple[str, dict[str, Any]]] = []
         for path, tree in dask.config.collect_yaml(dask.config.paths, return_paths=True):
             name = FILE if str(path) == release else str(path)
-            self.sources.append((name, dict(walk(with_todays_names(tree)))))
+            self.sources.append((name, dict(walk(with_current_names(tree)))))
         for name, value in os.environ.items():
             if name.startswith("DASK_") and name not in ("DASK_CONFIG", "DASK_ROOT_CONFIG"):
-                tree = with_todays_names(dask.config.collect_env({name: value}))
+                tree = with_current_names(dask.config.collect_env({name: value}))
                 self.sources.append((f"environment variable {name}", dict(walk(tree))))
         self.begun_with: dict[str, Any] | None = None
         self.lasting: dict[str, int] = {}
 
     def begin(self) -> None:
-        """Take what is set now for what this process begins with"""
+        """Store the present configuration as that of the start."""
         self.begun_with = {path: copy.deepcopy(value) for path, value in walk(dask.config.config)}
 
     def find(self, path: str, value: Any, defaults: dict[str, Any]) -> str:
-        """Where the value of a key came from"""
+        """Return the origin of a key's value."""
         for name, values in reversed(self.sources):
             if path in values:
                 return name if same(values[path], value) else PROCESS
         return DEFAULT if path in defaults and same(defaults[path], value) else PROCESS
 
     def look(self) -> None:
-        """Compare what is set now with what was at the start"""
+        """Compare the present configuration with that of the start."""
         if self.begun_with is None:
             return
         now, defaults = dict(walk(dask.config.config)), read_defaults()
@@ -123,26 +124,26 @@ class Origins:
             path
             for path in self.begun_with.keys() | now.keys()
             if not same(self.begun_with.get(path), now.get(path))
-            # A package that is imported later brings its defaults.
+            # A package that is imported later adds its defaults.
             and not (path not in self.begun_with and path in defaults and same(defaults[path], now[path]))
         }
         self.lasting = {path: self.lasting.get(path, 0) + 1 for path in other - SET_BY_DASK}
 
     def look_at_file(self) -> None:
-        """Compare the release's file with what it was at the start, if it was written since"""
+        """Compare the release's file with its content at the start, if its modification time has changed."""
         time = read_time(self.file)
-        if time in (self.file_time, None):  # a release that is gone is one that is not asked for any more
+        if time in (self.file_time, None):  # a missing file belongs to a removed release
             return
         self.file_time = time
         before = next((values for name, values in self.sources if name == FILE), {})
         now: dict[str, Any] = {}
         for tree in dask.config.collect_yaml([self.file]):
-            now.update(walk(with_todays_names(tree)))
+            now.update(walk(with_current_names(tree)))
         paths = before.keys() | now.keys()
         self.rewritten = {path for path in paths if not same(before.get(path), now.get(path))}
 
     def get_drift(self) -> list[str]:
-        """Keys whose values nobody asked for, sorted: set while the process runs, or by somebody's own file"""
+        """Return the sorted keys that were set while the process runs, by another file, or edited in the release's file."""
         now, defaults = dict(walk(dask.config.config)), read_defaults()
         found = {path for path, looks in self.lasting.items() if looks >= LOOKS} | self.rewritten
         for path in {path for name, values in self.sources if name.startswith("/") for path in values}:
@@ -152,7 +153,7 @@ class Origins:
 
 
 def read_time(path: str) -> int | None:
-    """When a file was written last; None where there is none"""
+    """Return the modification time of a file in nanoseconds, or None if it does not exist."""
     try:
         return os.stat(path).st_mtime_ns
     except OSError:
@@ -174,7 +175,7 @@ def start(server: Server) -> None:
 
 async def watch(server: Server, origins: Origins) -> None:
     global _drift
-    # What preload modules set at the start is asked for, too.
+    # Settings of preload modules count as wanted.
     while server.status == Status.init:
         await asyncio.sleep(0.05)
     origins.begin()
@@ -183,18 +184,18 @@ async def watch(server: Server, origins: Origins) -> None:
             origins.look()
             origins.look_at_file()
             _drift = origins.get_drift()
-        except Exception:  # a setting that nobody has thought of is no reason to look no more
+        except Exception:  # an unexpected value must not end the checks
             logger.exception("The configuration could not be compared")
         await asyncio.sleep(INTERVAL)
 
 
 def get_drift(server: Server | None = None) -> list[str]:
-    """Keys whose values nobody asked for, as of the latest look"""
+    """Return the drift found by the latest check."""
     return _drift
 
 
 def read_arguments(arguments: list[str]) -> dict[str, str]:
-    """Options of a command line with their values"""
+    """Return the options of a command line with their values."""
     found: dict[str, str] = {}
     option = None
     for word in arguments:
@@ -208,14 +209,14 @@ def read_arguments(arguments: list[str]) -> dict[str, str]:
 
 
 def describe(origins: Origins) -> dict[str, Any]:
-    """All settings of this process
+    """Return all settings of this process.
 
     Returns
     -------
     dict
         ``settings``, a dict of ``[value, origin]`` by key, and ``drift``, a list of keys. The origin is `DEFAULT`, `FILE`
-        for the release's own, another file's path, the name of an environment variable, whose value may be a secret and
-        is not told, ``command line`` or `PROCESS`.
+        (the release's file), the path of another file, the name of an environment variable, ``command line`` or `PROCESS`.
+        Values of environment variables are masked, because they may be secrets.
     """
     settings, defaults = {}, read_defaults()
     for path, value in walk(dask.config.config):
@@ -228,7 +229,7 @@ def describe(origins: Origins) -> dict[str, Any]:
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Tell all settings, as JSON; a command for `daskops_runtime.control`"""
+    """Send all settings as JSON: the command ``configuration`` of `daskops_runtime.control`."""
     if _origins:
         writer.write(json.dumps(describe(_origins), default=str).encode())
         await writer.drain()

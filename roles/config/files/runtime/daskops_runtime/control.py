@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The socket of a service: at ``control.sock`` in its unit's runtime directory it does what root or its own user asks for.
+"""The control socket of a service: ``control.sock`` in its unit's runtime directory, for root and the service's user.
 
-A line is a command and its arguments; what the answer looks like is the command's own matter.
+A request is one line with a command and its arguments. Each command defines the format of its response.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from daskops_runtime.stop import socket_path
 
 logger = logging.getLogger("distributed.daskops.control")
 
-#: Takes the reader, the writer and the words that follow the command; raises NotUnderstood if it cannot use these.
+#: Takes the reader, the writer and the arguments as strings; raises NotUnderstood if the arguments are invalid.
 Command = Callable[..., Awaitable[None]]
 
 
 class NotUnderstood(Exception):
-    """What was asked for is nothing that this service does."""
+    """The command is unknown, or its arguments are invalid."""
 
 
 _sockets: dict[Server, Socket] = {}
@@ -42,13 +42,13 @@ class Socket:
         sock = socket.socket(socket.AF_UNIX)
         try:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.path)  # of a worker that the nanny replaces
+                os.unlink(self.path)  # left by a worker that the nanny replaced
             sock.bind(self.path)
             os.chmod(self.path, 0o600)  # nobody can connect before it listens
             self.server = await asyncio.start_unix_server(self.serve, sock=sock, limit=1000)
         except OSError as e:
             sock.close()
-            logger.warning("Nobody can ask for anything: could not listen on %s: %s", self.path, e)
+            logger.warning("The control socket is not available: could not listen on %s: %s", self.path, e)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -65,8 +65,8 @@ class Socket:
         except ConnectionError:
             pass
         except Exception:
-            logger.exception("What was asked for at the socket failed")
-        # Not when this is cancelled, as all is on SIGTERM: a drain has its last line to say then.
+            logger.exception("A command of the control socket failed")
+        # Not in a `finally`: SIGTERM cancels this task, and a drain still has its last line to send.
         writer.close()
 
     def close(self) -> None:
@@ -77,22 +77,22 @@ class Socket:
 
 
 async def start(server: Server, commands: dict[str, Command]) -> None:
-    """Open the socket, in a unit that has a runtime directory
+    """Open the socket, if the unit has a runtime directory.
 
-    The variable is taken out of the environment: a worker that a task starts, in this process or in a child, is not
-    the one that the unit's stop means.
+    RUNTIME_DIRECTORY is removed from the environment: a worker that a task starts, in this process or a child process, must
+    not replace the socket of the unit's worker.
     """
     path = socket_path()
     os.environ.pop("RUNTIME_DIRECTORY", None)
     if not path:
-        logger.info("RUNTIME_DIRECTORY is not set, so this is no unit that could be asked for anything")
+        logger.info("RUNTIME_DIRECTORY is not set: no control socket is opened")
         return
     _sockets[server] = Socket(path, commands)
     await _sockets[server].open()
 
 
 def get_directory(server: Server) -> str | None:
-    """The unit's runtime directory, where there is one"""
+    """Return the unit's runtime directory, or None."""
     return os.path.dirname(_sockets[server].path) if server in _sockets else None
 
 

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Drain a worker: it takes no new task, finishes those it runs, hands its data to its peers, then goes.
+"""Drain a worker: it takes no new tasks, finishes the running ones, hands its data to other workers, and exits.
 
-A unit's stop asks for it over the worker's socket (see `daskops_runtime.stop`). The deadline covers everything, and its last
-parts are kept for the data and for closing: results that are there shall not be lost for a task that never ends.
+A stop of the unit requests it through the control socket (see `daskops_runtime.stop`). One deadline covers the whole drain.
+Its last parts are reserved for the data and for closing, so that a task that never ends does not cost existing results.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ if TYPE_CHECKING:  # older versions of Dask do not have `Key`
 
 logger = logging.getLogger("distributed.daskops.drain")
 
-#: Of a deadline, what is kept for the data: this share, but no more than so many seconds.
+#: Part of the timeout that is reserved for the data: this fraction, but at most so many seconds.
 DATA = (1 / 3, 60.0)
-#: And of that, what is kept for closing.
+#: Part of the timeout that is reserved for closing: this fraction, but at most so many seconds.
 CLOSING = (1 / 6, 5.0)
-#: Seconds that Dask may take to close after the drain, after its deadline, or once it was cut short.
+#: Seconds that Dask may take to close after the drain, after its deadline, or after an interruption.
 LAST = 5.0
-#: Why a drain ends, whether a question to the scheduler fails first or Dask notices first that the connection is lost.
+#: Reason of a drain that lost the scheduler, noticed either by a failed request or by Dask.
 UNREACHABLE = "the scheduler cannot be reached"
-#: The states of a worker, as the scheduler knows it, that may take data, now or later.
+#: States of other workers that can take data now or later.
 TAKERS = {"init", "running", "paused"}
 
-#: With what a process ends that does not end by itself.
+#: Exit status of a process that does not exit by itself.
 exit_status = 0
 
-_doors: dict[Worker, Door] = {}
+_commands: dict[Worker, Command] = {}
 
 
 class SchedulerGone(Exception):
@@ -54,7 +54,7 @@ class SchedulerGone(Exception):
 
 
 class OutOfTime(Exception):
-    """The scheduler did not do in time what it was asked."""
+    """The scheduler did not answer before the deadline."""
 
 
 def count(number: int, noun: str) -> str:
@@ -62,7 +62,7 @@ def count(number: int, noun: str) -> str:
 
 
 def end_process_in(seconds: float) -> None:
-    """End this process when the time is over, from a thread that no stuck event loop can hold up"""
+    """End this process after ``seconds``, from a thread, which works even if the event loop hangs."""
 
     def end() -> None:
         logger.warning("The worker did not close in time: ending its process")
@@ -74,10 +74,10 @@ def end_process_in(seconds: float) -> None:
 
 
 class Results(WorkerPlugin):
-    """Notes the results of tasks as they come
+    """A plugin that records the keys of results when they are stored.
 
-    Not the keys that there are now and then: the scheduler copies for a while longer what comes to a worker that is being
-    retired, and has the worker forget it as soon as a peer has it.
+    Listing the keys at intervals would miss some: while a worker retires, the scheduler copies each new result and makes
+    the worker drop it at once.
     """
 
     def __init__(self, keys: set[Key]):
@@ -89,7 +89,7 @@ class Results(WorkerPlugin):
 
 
 class Drain:
-    """One drain of one worker, from the ask to the end of the process"""
+    """One drain of a worker, from the request to the end of the process."""
 
     def __init__(self, worker: Worker, seconds: float):
         self.worker = worker
@@ -98,24 +98,24 @@ class Drain:
         closing = min(seconds * CLOSING[0], CLOSING[1])
         self.data_until = self.begin + seconds - closing
         self.tasks_until = self.begin + seconds - max(closing, min(seconds * DATA[0], DATA[1]))
-        self.executed = worker.state.executed_count  # when the drain began
+        self.executed = worker.state.executed_count  # number at the start of the drain
         self.given_back: set[Key] = set()
-        self.unique: set[Key] = set()  # keys that were, at some time, on this worker only
-        self.given_up: list[str] = []  # keys of the tasks that still ran when the time was over
-        self.lost: dict[str, int] | None = {}  # keys and bytes that go with the worker; None if nobody can tell
+        self.unique: set[Key] = set()  # keys that have been on this worker only, at any time
+        self.given_up: list[str] = []  # keys of the tasks that were running at the deadline
+        self.lost: dict[str, int] | None = {}  # keys and bytes that are lost; None if unknown
         self.actors = 0
         self.reason = ""
         self.stage = "tasks"
-        self.last = ""  # what was said last
+        self.last = ""  # the last line sent
         self.ended = False
         self.writers: set[asyncio.StreamWriter] = set()
         self.task = asyncio.create_task(self.run())
-        end_process_in(seconds + LAST)  # whatever becomes of the task
+        end_process_in(seconds + LAST)  # independent of the task above
 
-    # Talking
+    # Messages
 
     def join(self, writer: asyncio.StreamWriter) -> None:
-        """Tell one more what is going on, from here on to the end"""
+        """Send all further lines to this connection, too."""
         self.writers.add(writer)
         self.write(writer, self.last)
 
@@ -128,7 +128,7 @@ class Drain:
             self.last = text
             for writer in self.writers:
                 self.write(writer, text)
-        systemd.notify(self.worker, f"STATUS={text}")  # also when it is nothing new: the watchdog's line replaces it
+        systemd.notify(self.worker, f"STATUS={text}")  # repeat it: the watchdog replaces the status
 
     async def report(self) -> None:
         while True:
@@ -139,7 +139,7 @@ class Drain:
             await asyncio.sleep(1)
 
     def end(self, how: str = "drained in") -> None:
-        """Say the last line, once: what was done, and what was given up"""
+        """Send the last line, only once: the finished tasks, and what was given up or lost."""
         if self.ended:
             return
         self.ended = True
@@ -151,7 +151,7 @@ class Drain:
             text += f"; gave up {count(len(self.given_up), 'task')} still running: {', '.join(self.given_up[:10])}"
             text += f" and {len(self.given_up) - 10} more" if len(self.given_up) > 10 else ""
         if self.lost is None:
-            text += f"; lost what this worker held alone of {count(len(self.worker.data), 'key')}"
+            text += f"; lost those of {count(len(self.worker.data), 'key')} that only this worker held"
         elif self.lost:
             text += f"; lost {count(len(self.lost), 'key')}, {format_bytes(sum(self.lost.values()))}"
         if self.actors:
@@ -161,10 +161,10 @@ class Drain:
         logger.log(logging.WARNING if self.reason or self.given_up or self.actors else logging.INFO, text)
         self.say(text)
 
-    # Asking the scheduler
+    # Requests to the scheduler
 
     async def ask(self, answer: Awaitable[Any], until: float) -> Any:
-        # Not wait_for: before Python 3.12 it does not end with the process when the answer comes in the same moment.
+        # Not asyncio.wait_for: before Python 3.12 it ignores a cancellation that comes together with the answer.
         asking = asyncio.ensure_future(answer)
         try:
             await asyncio.wait({asking}, timeout=max(0.0, until - monotonic()))
@@ -177,11 +177,11 @@ class Drain:
             asking.cancel()
 
     async def reach(self, until: float) -> None:
-        """Wait until the scheduler has read all that this worker has told it so far
+        """Wait until the scheduler has read all messages of this worker so far.
 
-        The worker tells it of its status and of finished tasks on a stream that nobody answers on, while requests take
-        another connection and may overtake it: then the scheduler would have a task that is done be done again, or
-        would put a worker that could not retire back to work.
+        The worker sends its status and finished tasks on a stream without responses. Requests use another connection and
+        can overtake the stream. The scheduler would then repeat a finished task, or would return a worker that could not
+        retire to running.
         """
         token = uuid.uuid4().hex
         self.worker.log_event(self.worker.address, {"action": "drain", "token": token})
@@ -192,7 +192,7 @@ class Drain:
             await asyncio.sleep(0.05)
 
     async def retire(self, until: float, remove: bool) -> bool:
-        """Have the data copied to peers; False if there is something that none can take"""
+        """Copy the data to other workers; return whether all of it was copied."""
         retired = await self.ask(
             self.worker.scheduler.retire_workers(
                 workers=[self.worker.address],
@@ -205,13 +205,13 @@ class Drain:
         return self.worker.address in retired
 
     async def peers(self, until: float) -> dict[str, str] | None:
-        """Addresses of the other workers and their status; None if the scheduler no longer knows this one"""
+        """Return the status of the other workers by address, or None if the scheduler no longer knows this worker."""
         workers = (await self.ask(self.worker.scheduler.identity(n_workers=-1), until))["workers"]
         statuses = {address: worker["status"] for address, worker in workers.items()}
         return statuses if statuses.pop(self.worker.address, None) else None
 
     async def get_unique(self, until: float) -> dict[str, int]:
-        """Keys that only this worker holds, with their sizes"""
+        """Return the keys that only this worker holds, with their sizes in bytes."""
         sizes = {key: self.worker.state.tasks[key].nbytes or 0 for key in self.worker.data if key in self.tasks}
         holders = await self.ask(self.worker.scheduler.who_has(keys=list(sizes)), until) if sizes else {}
         unique = {key: sizes[key] for key, workers in holders.items() if list(workers) == [self.worker.address]}
@@ -225,13 +225,13 @@ class Drain:
         return self.worker.state.tasks
 
     def running(self) -> list[str]:
-        """Keys of the tasks that occupy a thread or the loop, those that have seceded included"""
+        """Return the keys of running tasks, including those that have seceded."""
         return sorted(str(ts.key) for ts in self.worker.state.all_running_tasks)
 
     def give_back(self) -> None:
-        """Let the scheduler place the tasks that have not begun elsewhere, rather than after those that run here
+        """Give the tasks that have not started back to the scheduler, so that other workers run them at once.
 
-        They cannot begin any more, so they are not done twice; the scheduler in turn tells this worker to forget them.
+        They can no longer start here, so they do not run twice. The scheduler then makes this worker forget them.
         """
         for key, ts in self.tasks.items():
             if ts.state in ("ready", "constrained", "waiting") and key not in self.given_back:
@@ -240,31 +240,31 @@ class Drain:
 
     async def finish_tasks(self) -> None:
         while monotonic() < self.tasks_until:
-            self.give_back()  # again and again: some may still have been on their way
+            self.give_back()  # in each iteration: tasks may still arrive
             if not self.worker.state.all_running_tasks:
                 return
             await asyncio.sleep(0.05)
         self.given_up = self.running()
 
     async def copy_early(self) -> None:
-        """Copy what there is while tasks still run, so that less is left to do, or to lose, when they end"""
+        """Copy existing data while tasks still run, so that less is left to copy, or to lose, at the end."""
         with contextlib.suppress(SchedulerGone, OutOfTime):
             await self.get_unique(self.tasks_until)
             await self.retire(self.tasks_until, remove=False)
 
     async def hand_over(self) -> None:
-        """Move the data and leave the scheduler, which then gives away the tasks that are left"""
+        """Move the data and unregister from the scheduler, which then assigns the remaining tasks to other workers."""
         until = self.data_until
         self.unique.update(await self.get_unique(until))
         while not await self.retire(until, remove=True):
             peers = await self.peers(until)
             if peers is None:
-                return  # removed by someone else
+                return  # already removed
             takers = {address: status for address, status in peers.items() if status in TAKERS}
             running = [address for address, status in takers.items() if status == "running"]
             self.lost = await self.get_unique(until)
             if self.actors and running and self.lost:
-                # A worker with an actor is not retired at all.
+                # Dask does not retire a worker with an actor, so replicate the keys.
                 await self.ask(
                     self.worker.scheduler.replicate(keys=list(self.lost), workers=running, n=1, delete=False), until
                 )
@@ -285,7 +285,7 @@ class Drain:
         await self.leave(until)
 
     async def leave(self, until: float) -> None:
-        """Leave without retiring; a worker that merely goes away casts suspicion on the tasks that it ran"""
+        """Unregister without retiring. If a worker just disconnects, Dask counts its running tasks as suspicious."""
         address = self.worker.address
         await self.ask(
             self.worker.scheduler.unregister(
@@ -296,7 +296,7 @@ class Drain:
 
     async def work(self) -> None:
         self.worker.status = Status.closing_gracefully
-        self.worker.lifetime_restart = False  # else a lifetime that ends now would have the nanny start it again
+        self.worker.lifetime_restart = False  # or the nanny restarts it if Dask's lifetime ends now
         await self.worker.plugin_add(plugin=Results(self.unique), name="daskops-drain")
         await self.reach(self.tasks_until)
         early = asyncio.create_task(self.copy_early()) if self.worker.state.all_running_tasks else None
@@ -318,7 +318,7 @@ class Drain:
         except SchedulerGone:
             self.reason, self.lost = UNREACHABLE, None
         except asyncio.CancelledError:
-            self.interrupt()  # Dask ends with all its tasks cancelled on SIGTERM
+            self.interrupt()  # on SIGTERM Dask cancels all tasks
             raise
         except Exception:
             logger.exception("The drain failed")
@@ -327,13 +327,13 @@ class Drain:
             report.cancel()
         self.given_up = self.running()
         self.end()
-        end_process_in(LAST)  # Dask may hang on its way out, on a peer that does not answer
-        # A thread that has not come to its end by now is not waited for: its result would have nowhere to go.
+        end_process_in(LAST)  # Dask may hang while closing if another worker does not answer
+        # Do not wait for running threads: their results cannot be sent any more.
         await self.worker.close(timeout=2, executor_wait=False, nanny=True, reason="daskops-drain")
 
     async def count_lost(self) -> None:
-        """What is lost when the time was not enough"""
-        self.reason = self.reason or "the time was over"
+        """Record what is lost at the deadline."""
+        self.reason = self.reason or "the deadline was reached"
         half = (self.begin + self.seconds + monotonic()) / 2
         try:
             self.lost = await self.get_unique(half)
@@ -342,7 +342,7 @@ class Drain:
             self.reason, self.lost = "the scheduler did not answer in time", None
 
     def interrupt(self) -> None:
-        """The worker closes for another reason before the drain has come to its end"""
+        """Send the last line of a drain that is interrupted because the worker closes for another reason."""
         if self.ended:
             return
         self.given_up = self.running()
@@ -350,36 +350,36 @@ class Drain:
         stream = self.worker.batched_stream
         if stream is None or stream.closed():
             self.reason = UNREACHABLE
-            # Dask is about to wait 30 s for threads whose results nobody will take.
+            # Or Dask waits 30 s for threads whose results cannot be sent any more.
             self.worker.executors.clear()
         else:
             self.reason = "the worker was closed meanwhile"
         self.end("drain cut short after")
-        end_process_in(LAST)  # on SIGTERM, Dask waits for all its tasks, of which one may not notice
+        end_process_in(LAST)  # on SIGTERM Dask waits for its tasks, of which one may ignore the cancellation
 
 
-class Door:
-    """Where a worker is asked to drain"""
+class Command:
+    """The command ``drain`` of `daskops_runtime.control`."""
 
     def __init__(self, worker: Worker):
         self.worker = worker
         self.drain: Drain | None = None
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: str) -> None:
-        """Drain within so many seconds, and tell how it goes; a command for `daskops_runtime.control`"""
+        """Drain within ``seconds``, and send progress lines until the end."""
         try:
             timeout = parse_timeout(seconds)
         except ValueError as e:
             raise control.NotUnderstood from e
-        refusal = self.begin(timeout)
-        if refusal:
-            writer.write(f"{refusal}\n".encode())
+        problem = self.begin(timeout)
+        if problem:
+            writer.write(f"{problem}\n".encode())
         elif self.drain:
             self.drain.join(writer)
-            await reader.read()  # until the one who asked hangs up, or this process ends
+            await reader.read()  # until the client disconnects, or this process ends
 
     def begin(self, seconds: float) -> str | None:
-        """Begin to drain, unless that has begun; return why not"""
+        """Start to drain, unless a drain runs already; return why it is not possible, or None."""
         if self.drain:
             return None
         if self.worker.status == Status.init:
@@ -390,19 +390,19 @@ class Door:
         return None
 
 
-def start(worker: Worker) -> Door:
-    """Be ready to drain"""
-    _doors[worker] = Door(worker)
-    return _doors[worker]
+def start(worker: Worker) -> Command:
+    """Return the command ``drain`` of a worker."""
+    _commands[worker] = Command(worker)
+    return _commands[worker]
 
 
 def begin(worker: Worker, seconds: float) -> str | None:
-    """Drain a worker within so many seconds; return why not, where that cannot be"""
-    return _doors[worker].begin(seconds) if worker in _doors else f"the worker is closing already: {NOTHING}"
+    """Start to drain a worker within ``seconds``; return why it is not possible, or None."""
+    return _commands[worker].begin(seconds) if worker in _commands else f"the worker is closing already: {NOTHING}"
 
 
 def stop(worker: Worker) -> None:
-    """A drain that has not come to its end says so"""
-    door = _doors.pop(worker, None)
-    if door and door.drain:
-        door.drain.interrupt()
+    """Remove the command, and interrupt a running drain."""
+    command = _commands.pop(worker, None)
+    if command and command.drain:
+        command.drain.interrupt()

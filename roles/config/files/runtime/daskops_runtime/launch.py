@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run a module as ``python -m`` does, but import nothing that a task may have written.
+"""Run a module as ``python -m`` does, but do not import files that a task may have written.
 
-``run.sh`` starts everything as ``python launch.py MODULE ARGUMENTS``. The working directory is the home of the services'
-user, where tasks write. ``python -m`` and ``python -c`` import from it first: a ``click.py`` there, as in a project that a
-task has unpacked, would keep every service from starting. Python 3.11 has the option ``-P`` for that.
+``run.sh`` starts all programs as ``python launch.py MODULE ARGUMENTS``. The working directory is the home of the services'
+user, where tasks can write. ``python -m`` and ``python -c`` import from the working directory first, so a ``click.py``
+there would prevent every service from starting. Python 3.11 and later have the option ``-P`` against this.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import runpy
 import sys
 from collections.abc import Iterator, Sequence
 
-#: Directory in a scratch directory, for all workers. Dask puts it in front of a nanny's `sys.path` and so of its worker's.
+#: Directory that Dask creates in the scratch directory for all workers, and puts first in the `sys.path` of nannies and
+#: their workers.
 SCRATCH = "dask-scratch-space"
 
 
 def is_scratch(path: str) -> bool:
-    """Whether a directory is the one that all workers with the same scratch directory share."""
+    """Return whether a path is the directory that workers with the same scratch directory share."""
     return os.path.basename(path.rstrip("/")) == SCRATCH
 
 
@@ -34,7 +35,10 @@ class Nothing:
 
 
 def find_nothing_in_scratch(path: str) -> Nothing:
-    """Handle the scratch directory as a hook of `sys.path_hooks`; raises ImportError for any other."""
+    """Return a finder of no modules for the scratch directory: a hook of `sys.path_hooks`.
+
+    Raises ImportError for any other path.
+    """
     if is_scratch(path):
         return Nothing()
     raise ImportError
@@ -42,7 +46,7 @@ def find_nothing_in_scratch(path: str) -> Nothing:
 
 @contextlib.contextmanager
 def elsewhere() -> Iterator[None]:
-    """Be in the root directory for a moment, in which nobody but root can write."""
+    """Change the working directory to / for this context: only root can write there."""
     before = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
     os.chdir("/")
     try:
@@ -53,25 +57,25 @@ def elsewhere() -> Iterator[None]:
 
 
 def protect_children() -> None:
-    """Keep processes that `multiprocessing` spawns, such as a nanny's worker, to the same."""
+    """Apply the same rules to processes that `multiprocessing` spawns, such as a nanny's worker."""
     from multiprocessing import spawn, util
 
     prepare, start = spawn.get_preparation_data, util.spawnv_passfds
 
     def get_preparation_data(name: str) -> dict[str, object]:
         data = prepare(name)
-        # The scratch directory goes last: a worker may import from there what a client has uploaded (`UploadDirectory`), but
-        # nothing that the environment has.
+        # Put the scratch directory last: a worker can import what a client has uploaded (`UploadDirectory`), but the
+        # environment's modules come first.
         data["sys_path"] = sorted(data.get("sys_path", []), key=is_scratch)
         return data
 
     def spawnv_passfds(path: bytes, args: Sequence, passfds: Sequence[int]) -> int:
-        # The child's first import is from its working directory. Then it goes where `get_preparation_data` says.
+        # The child imports from its working directory once, then changes to the directory of `get_preparation_data`.
         with elsewhere():
             return start(path, args, passfds)
 
     spawn.get_preparation_data = get_preparation_data
-    if not getattr(sys.flags, "safe_path", False):  # children have -P where their parent has it
+    if not getattr(sys.flags, "safe_path", False):  # with -P, children get the option as well
         util.spawnv_passfds = spawnv_passfds
 
 
@@ -80,7 +84,7 @@ def main() -> None:
     sys.path[:] = [path for path in sys.path if path not in ("", here)]
     del sys.argv[0]
     sys.path_hooks.insert(0, find_nothing_in_scratch)
-    if not sys.argv[0].startswith("daskops_runtime."):  # what stops a service has no children
+    if not sys.argv[0].startswith("daskops_runtime."):  # `stop` starts no children
         protect_children()
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Settings of Dask that follow from variables of the collection, and the variable to set instead of each."""
+"""Dask settings that the collection manages, and the variable to use instead of each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import dask
 
-#: Variable that decides, by key. A key stands for all that is below it, too.
+#: Variable to use by key. A key includes all keys below it.
 OWNED = {
     "distributed.comm.default-scheme": "dask_tls",
     "distributed.comm.require-encryption": "dask_tls",
@@ -32,7 +32,7 @@ OWNED = {
     "distributed.nanny.preload-argv": "dask_nanny_preloads",
     "scheduler-address": "dask_scheduler_host or dask_scheduler_address",
     "temporary-directory": "dask_worker_scratch_directory",
-    # Dask has no such keys: what people expect of them is said in variables.
+    # Dask does not have these keys. Users expect them, so name the variable that has the effect.
     "distributed.scheduler.address": "dask_scheduler_host or dask_scheduler_address",
     "distributed.scheduler.host": "dask_bind_address",
     "distributed.scheduler.interface": "dask_interface",
@@ -54,16 +54,16 @@ OWNED = {
     "distributed.nanny.port": "dask_worker_nanny_port",
     "local-directory": "dask_worker_scratch_directory",
 }
-#: What to know besides.
+#: Additional sentences for the message, by key.
 REMARKS = {
     "temporary-directory": "For the temporary files of tasks, set TMPDIR in dask_environment_variables.",
-    "distributed.worker.lifetime.duration": "Dask's own lifetime gives running tasks up.",
+    "distributed.worker.lifetime.duration": "Dask's own lifetime does not wait for running tasks.",
 }
 NOTHING = object()
 
 
 def get_name(path: str) -> str:
-    """The name that a key has today, with hyphens: Dask takes underscores for them, and knows names of the past."""
+    """Return the current name of a key with hyphens: Dask also accepts underscores and deprecated names."""
     name = path.replace("_", "-")
     while newer := dask.config.deprecations.get(name):
         name = newer
@@ -71,7 +71,7 @@ def get_name(path: str) -> str:
 
 
 def find_owner(path: str) -> tuple[str, str] | None:
-    """The key of `OWNED` that a key is, or is below, and the variable; None for a key that is the user's."""
+    """Return the key of `OWNED` that equals or contains a key, and its variable; None if the key is not managed."""
     parts = get_name(path).split(".")
     for length in range(len(parts), 0, -1):
         key = ".".join(parts[:length])
@@ -81,7 +81,7 @@ def find_owner(path: str) -> tuple[str, str] | None:
 
 
 def walk_values(tree: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value of nested mappings that is no mapping, by dotted path."""
+    """Generate the dotted path and the value of each leaf of nested mappings."""
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from walk_values(value, f"{prefix}{key}.")
@@ -90,7 +90,7 @@ def walk_values(tree: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def find_owned(tree: dict, defaults: dict) -> Iterator[tuple[str, Any, bool]]:
-    """The owned keys in a tree: path, value, and whether that is Dask's default."""
+    """Generate the managed keys in a tree: path, value, and whether the value is Dask's default."""
     for path, value in walk_values(tree):
         if find_owner(path):
             default = dask.config.get(get_name(path), NOTHING, config=defaults)
@@ -98,19 +98,19 @@ def find_owned(tree: dict, defaults: dict) -> Iterator[tuple[str, Any, bool]]:
 
 
 def find_problems(variable: str, tree: dict, defaults: dict, effective: dict | None = None) -> Iterator[str]:
-    """A sentence for every owned key that a variable of the user's sets to another value than Dask's default.
+    """Generate a message for each managed key that a user's variable sets to another value than Dask's default.
 
     Parameters
     ----------
     variable : str
         Name of the user's variable.
     tree : dict
-        The settings in it.
+        The settings in the variable.
     defaults : dict
-        Dask's own.
+        Dask's default configuration.
     effective : dict, optional
-        For settings that win over the configuration file, what stands there: they must change nothing in it. Those of the
-        file itself lose against the collection's.
+        The configuration file, for settings with a higher precedence such as environment variables: a default value must
+        then equal the file's value, too.
     """
     for path, value, is_default in find_owned(tree, defaults):
         if is_default and (effective is None or value == dask.config.get(get_name(path), value, config=effective)):

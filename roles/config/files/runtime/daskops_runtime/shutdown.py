@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A graceful end for whoever asks over HTTP with the token: a route of schedulers and workers.
+"""Shut a scheduler or a worker down over HTTP with a token: the route ``POST daskops/shutdown``.
 
-For orchestrators that take machines away without systemd's help, such as those of spot instances: ``POST daskops/shutdown``
-has a worker drain as its unit's stop would, or a scheduler close in order, and systemd not start it again. It is answered
-at once; who wants to know the end waits until nobody answers any more.
+It is for orchestrators that remove machines without stopping units, such as those of spot instances. A worker drains as on
+a stop of its unit, a scheduler closes, and systemd does not start either again. The response comes at once. To wait for the
+shutdown, poll the URL until the connection is refused.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from daskops_runtime import control, drain, stop
 
 logger = logging.getLogger("distributed.daskops.shutdown")
 
-#: Exit status after which units do not start a service again.
+#: Exit status that prevents systemd from restarting a service (RestartPreventExitStatus=).
 STAY_DOWN = 75
-#: File in the unit's runtime directory by which a worker tells its nanny.
+#: File in the unit's runtime directory that passes the request from a worker to its nanny.
 MARK = "stay-down"
 
 _token = ""
@@ -38,9 +38,9 @@ _closing: set[asyncio.Task] = set()
 
 
 def start(directory: str | None) -> None:
-    """Take the token out of the environment, so that no child process inherits it
+    """Remove the token from the environment, so that no child process inherits it.
 
-    A worker that a nanny has put in the place of one that was asked to go and died on the way is not meant any more.
+    Also remove an old mark: it was for a worker that died during its shutdown and that the nanny has replaced.
     """
     global _token
     _token = os.environ.pop("DASKOPS_SHUTDOWN_TOKEN", "") or _token
@@ -49,7 +49,7 @@ def start(directory: str | None) -> None:
 
 
 def exit_with_status() -> None:
-    """End with the status, after everything else that is to be done at the end: it cannot be set otherwise"""
+    """Run the remaining exit functions and exit with `STAY_DOWN`: Dask's command line allows no other status."""
     atexit.unregister(exit_with_status)
     atexit._run_exitfuncs()
     sys.stdout.flush()
@@ -58,7 +58,7 @@ def exit_with_status() -> None:
 
 
 def stay_down_if_marked(directory: str | None) -> None:
-    """Have this process end with the status that keeps systemd from starting it again, if it was asked to"""
+    """Make this process exit with `STAY_DOWN`, if a shutdown was requested."""
     if directory and Path(directory, MARK).exists():
         atexit.register(exit_with_status)
 
@@ -68,18 +68,18 @@ class Shutdown(RequestHandler):
         scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not _token or not hmac.compare_digest(token.encode(), _token.encode()):
             self.set_header("WWW-Authenticate", "Bearer")
-            self.answer(401, "this asks for the token: Authorization: Bearer TOKEN")
+            self.answer(401, "send the token: Authorization: Bearer TOKEN")
             return
         if isinstance(self.server, Worker):
-            refusal = drain.begin(self.server, stop.get_timeout())
-            if refusal:
-                self.answer(409, refusal)
+            problem = drain.begin(self.server, stop.get_timeout())
+            if problem:
+                self.answer(409, problem)
                 return
         else:
             closing = asyncio.create_task(close(self.server))
             _closing.add(closing)
             closing.add_done_callback(_closing.discard)
-        logger.warning("Shutting down, as %s has asked for", self.request.remote_ip)
+        logger.warning("Shutting down, as requested by %s", self.request.remote_ip)
         drain.exit_status = STAY_DOWN
         directory = control.get_directory(self.server)
         if directory:
@@ -93,7 +93,7 @@ class Shutdown(RequestHandler):
 
 
 async def close(scheduler: Server) -> None:
-    await asyncio.sleep(0.1)  # for the answer to leave
+    await asyncio.sleep(0.1)  # let the response be sent first
     await scheduler.close(reason="daskops-shutdown")
 
 

@@ -1,10 +1,11 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Do what services do when they start, with the settings that they would have, and tell which setting keeps them from it.
+"""Try to start services with their settings, and find the setting that prevents it.
 
-Each attempt runs in a process of its own, which leaves nothing behind: logging is set up, and a scheduler, a worker and a
-client serve one task on loopback addresses. What fails with Dask's defaults too is not the settings' fault, and not told.
+Each attempt runs in a separate process and leaves no files: it sets up logging, or starts a scheduler, a worker and a client
+that compute one task on loopback addresses. An attempt that also fails with Dask's defaults is not reported, because no
+setting causes it.
 """
 
 from __future__ import annotations
@@ -32,20 +33,20 @@ from typing import Any
 import dask
 from dask.utils import parse_bytes
 
-#: Not ``distributed.config``, which is a dictionary.
+#: The module. The attribute ``distributed.config`` is a dictionary.
 distributed_config = importlib.import_module("distributed.config")
 
-#: Seconds that an attempt may take, and all attempts to find the setting that is to blame.
+#: Seconds for one attempt, and for all attempts to find the setting that fails.
 TIMEOUT = 10.0
 SEARCH = 20.0
 LATE = f"it did not end within {TIMEOUT:g} s"
 NOTHING = object()
-#: Sections that are read when Dask is imported. Files may be written then.
+#: Sections that Dask reads on import, and for which it may write files.
 LOGS = ("logging", "logging-file-config")
-#: What an attempt goes without: it listens on loopback addresses, and other checks are about certificates and modules.
+#: Settings that attempts replace: they use loopback addresses, and other checks validate certificates and modules.
 NEUTRAL: dict[str, Any] = {
     "scheduler-address": None,
-    "distributed.diagnostics.cudf": False,  # its import takes seconds
+    "distributed.diagnostics.cudf": False,  # importing cuDF takes seconds
     "distributed.comm.default-scheme": "tcp",
     "distributed.comm.require-encryption": None,
     "distributed.comm.tls.ca-file": None,
@@ -58,7 +59,7 @@ NEUTRAL: dict[str, Any] = {
 
 
 def set_up_logging(writable: list[str]) -> None:
-    """Set up logging as Dask does when it is imported, but write no file; raises OSError for one that cannot be opened."""
+    """Set up logging as Dask does on import, but write no file; raises OSError if a log file cannot be opened."""
 
     def open_nothing(self: logging.FileHandler) -> io.TextIOWrapper:
         path = self.baseFilename
@@ -79,17 +80,17 @@ def set_up_logging(writable: list[str]) -> None:
     distributed_config.initialize_logging(dask.config.config)
     for handler in find_handlers() - before:
         if isinstance(handler, logging.FileHandler) and handler.stream is None:
-            handler._open()  # one that opens its file late
+            handler._open()  # a handler with delay=True
 
 
 def find_handlers() -> set[logging.Handler]:
-    """The handlers of all loggers."""
+    """Return the handlers of all loggers."""
     loggers = [logging.getLogger(), *map(logging.getLogger, logging.root.manager.loggerDict)]
     return {handler for logger in loggers for handler in logger.handlers}
 
 
 def exchange() -> None:
-    """Take a large message apart, compressed, and put it together again, as between two hosts."""
+    """Split and compress a large message and join it again, as between two hosts."""
     from distributed.comm.utils import from_frames, to_frames
     from distributed.protocol import to_serialize
 
@@ -109,7 +110,7 @@ def exchange() -> None:
 
 
 def serve(kind: str) -> None:
-    """Import Dask anew, which reads settings then, start a scheduler, a worker and a client, and have them compute."""
+    """Import Dask again, so that it reads the settings, and compute a task with a scheduler, a worker and a client."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "distributed"]:
         del sys.modules[name]
     importlib.import_module("distributed")
@@ -138,7 +139,7 @@ async def compute(kind: str, directory: str) -> None:
 
 
 def get_reason(error: BaseException) -> str:
-    """What an error says, and the error that was its cause."""
+    """Return the message of an error's first cause."""
     seen: set[int] = set()
     while error.__cause__ is not None and id(error) not in seen:
         seen.add(id(error))
@@ -148,7 +149,7 @@ def get_reason(error: BaseException) -> str:
 
 
 def attempt(function: Callable[..., None], config: dict, *arguments: Any) -> str | None:
-    """Run a function with a configuration in a process of its own; return what kept it from its end, or None."""
+    """Run a function with a configuration in a separate process; return the reason of its failure, or None."""
     reading, writing = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -181,7 +182,7 @@ def attempt(function: Callable[..., None], config: dict, *arguments: Any) -> str
 
 
 def without(config: dict, keys: Iterable[tuple[str, ...]], defaults: dict) -> dict:
-    """A configuration with some keys, as tuples, as they are by default."""
+    """Return a configuration in which some keys, given as tuples, have their default values."""
     config = copy.deepcopy(config)
     for key in keys:
         inner: Any = config
@@ -197,7 +198,7 @@ def without(config: dict, keys: Iterable[tuple[str, ...]], defaults: dict) -> di
 
 
 def walk_keys(tree: dict, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every key of nested mappings as a tuple, with its value."""
+    """Generate each key of nested mappings as a tuple, with its value."""
     for key, value in tree.items():
         yield (*prefix, key), value
         if isinstance(value, dict):
@@ -205,7 +206,7 @@ def walk_keys(tree: dict, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[
 
 
 def get_value(tree: Any, key: tuple[str, ...]) -> Any:
-    """The value of a key in nested mappings; `NOTHING` where there is none."""
+    """Return the value of a key in nested mappings, or `NOTHING`."""
     for part in key:
         tree = tree.get(part, NOTHING) if isinstance(tree, dict) else NOTHING
     return tree
@@ -219,9 +220,9 @@ def find_culprits(
     arguments: tuple,
     reason: str,
 ) -> list[tuple[str, str]]:
-    """The variable and the key without which an attempt succeeds; several variables without a key if it takes all.
+    """Return the variable and the key without which an attempt succeeds, or all variables without a key.
 
-    None for an attempt that took too long, on a host that is so busy that one without the settings takes long, too.
+    The result is empty if the attempt also fails without the settings, or if a busy host made it time out.
     """
     keys = [
         (variable, key)
@@ -246,25 +247,25 @@ def find_culprits(
 def find_problems(
     kind: str, config: dict, settings: dict[str, dict], defaults: dict, writable: list[str]
 ) -> Iterator[str]:
-    """A sentence for each thing that services could not do with a configuration.
+    """Generate a message for the first step that fails with a configuration.
 
     Parameters
     ----------
     kind : str
         ``scheduler`` or ``worker``.
     config : dict
-        The whole configuration of the service.
+        The complete configuration of the service.
     settings : dict
-        What the user asked for in it, by name of the variable.
+        The user's settings in it by variable.
     defaults : dict
-        Dask's own configuration.
+        Dask's default configuration.
     writable : list of str
-        Directories that services may write to; empty if that is not known.
+        Directories that services may write to; empty if unknown.
     """
     config = copy.deepcopy(config)
     for path, value in NEUTRAL.items():
         dask.config.set({path: value}, config=config)
-    if kind == "worker":  # what the scheduler does with its settings, its own host tells
+    if kind == "worker":  # the scheduler's host checks these settings
         for section in ("scheduler", "dashboard"):
             config["distributed"][section] = copy.deepcopy(defaults["distributed"][section])
     for server in ("scheduler", "worker"):
@@ -272,7 +273,7 @@ def find_problems(
         if isinstance(http.get("routes"), list):
             http["routes"] = [name for name in http["routes"] if not str(name).startswith("daskops_runtime.")]
     if kind == "scheduler":
-        with contextlib.suppress(ImportError):  # what it needs, once
+        with contextlib.suppress(ImportError):  # import it before the attempts, not in each
             importlib.import_module("distributed.dashboard.scheduler")
     silent = without(config, [(*section, name) for section in ((), ("distributed",)) for name in LOGS], defaults)
     for what, function, tried, arguments in (
@@ -280,7 +281,9 @@ def find_problems(
         ("no message reaches another host with", exchange, config, ()),
         (f"the {kind} does not start with", serve, silent, (kind,)),
     ):
-        reason = attempt(function, tried, *arguments) and attempt(function, tried, *arguments)  # not for a busy moment
+        reason = attempt(function, tried, *arguments) and attempt(
+            function, tried, *arguments
+        )  # try twice: a host may be busy for a moment
         culprits = find_culprits(function, tried, settings, defaults, arguments, reason) if reason else []
         if culprits:
             path = culprits[0][1]

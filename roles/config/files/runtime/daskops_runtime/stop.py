@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Drain the worker of this unit and wait until it has gone: ``ExecStop=.../python -m daskops_runtime.stop``
+"""Drain the worker of this unit and wait for its end: ``ExecStop=.../python -m daskops_runtime.stop``.
 
-systemd runs it before it sends any signal, and also when the main process has ended by itself. Whatever becomes of the
-drain, systemd then ends what is left of the unit, so this exits with 0: a failure here would mark a unit as failed that
-did as it was told. It imports next to nothing, for it runs once for each worker of a host that shuts down.
+systemd runs this program before it sends a signal, and also when the main process has exited by itself. Afterwards systemd
+ends the remaining processes of the unit. The exit status is 0 even if the drain fails: another status would mark the unit
+as failed. Few modules are imported, because a host that shuts down runs this program once for each worker.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ import socket
 import sys
 import time
 
-#: Of the worker's socket, in the unit's runtime directory.
+#: Name of the control socket in the unit's runtime directory.
 NAME = "control.sock"
-#: Seconds, where ``DASKOPS_DRAIN_TIMEOUT`` does not tell.
+#: Drain timeout in seconds, if ``DASKOPS_DRAIN_TIMEOUT`` is not set.
 TIMEOUT = 300.0
-#: How a worker's lines begin as long as it drains.
+#: Start of a worker's lines while it drains.
 DRAINING = "draining"
-#: How they end if it does not, and will not go by itself either.
+#: End of a worker's line if it does not drain and does not exit by itself.
 NOTHING = "nothing to drain"
-#: Seconds that a process may take to end once its worker is closed; a nanny notices that of its worker late.
+#: Seconds from the end of the drain to the end of the process. A nanny notices the end of its worker with a delay.
 GRACE = 5.0
 
 
 def say(text: str) -> None:
-    print(text, flush=True)  # each line goes to the journal when it is said
+    print(text, flush=True)  # flush, so that each line reaches the journal at once
 
 
 def socket_path() -> str | None:
-    """Path of the worker's socket; None outside of a unit that has a runtime directory"""
-    directory = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]  # systemd lists several with colons
+    """Return the path of the control socket, or None without a runtime directory."""
+    directory = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]  # several directories are separated by colons
     return os.path.join(directory, NAME) if directory else None
 
 
 def parse_timeout(text: str) -> float:
-    """Number of seconds in a text; raises ValueError if it is none"""
+    """Return the number of seconds in a text; raises ValueError if it is not a finite number of 0 or more."""
     seconds = float(text)
     if not 0 <= seconds < float("inf"):
         raise ValueError(f"not a time: {text}")
@@ -48,45 +48,45 @@ def parse_timeout(text: str) -> float:
 
 
 def get_timeout() -> float:
-    """Seconds from the environment that a drain may take"""
+    """Return the drain timeout from the environment in seconds."""
     text = os.environ.get("DASKOPS_DRAIN_TIMEOUT") or str(TIMEOUT)
     try:
         return parse_timeout(text)
     except ValueError:
-        say(f"DASKOPS_DRAIN_TIMEOUT is {text!r}, which is no number of seconds: taking {TIMEOUT:g}")
+        say(f"DASKOPS_DRAIN_TIMEOUT is {text!r}, which is not a number of seconds: using {TIMEOUT:g}")
         return TIMEOUT
 
 
 class MainProcess:
-    """The unit's main process: the worker, or its nanny"""
+    """The unit's main process: the worker, or its nanny."""
 
     def __init__(self) -> None:
         self.fd: int | None = None
         try:
             self.fd = os.pidfd_open(int(os.environ["MAINPID"]))
         except (KeyError, ValueError, OSError, AttributeError):
-            pass  # it has gone, or the kernel or Python is too old to wait for it: then systemd does
+            pass  # it has exited, or Linux is older than 5.3 or Python older than 3.9: systemd waits in that case
 
     def abort(self) -> None:
-        """End it where its event loop hangs and no signal would be handled; faulthandler writes the stacks to the journal"""
+        """Abort the process, whose event loop may hang and ignore SIGTERM; faulthandler writes the stacks to stderr."""
         if self.fd is not None:
             try:
                 signal.pidfd_send_signal(self.fd, signal.SIGABRT)
             except ProcessLookupError:
-                pass  # it has gone in this moment
+                pass  # it has just exited
 
     def ended(self, seconds: float) -> bool:
-        """Wait for its end; True also where there is nothing to wait for"""
+        """Wait up to ``seconds`` for the end of the process; return whether it ended or is unknown."""
         return self.fd is None or bool(select.select([self.fd], [], [], max(0.0, seconds))[0])
 
 
 def listen(path: str, timeout: float, deadline: float) -> str | None:
-    """Ask the worker to drain and pass on what it says until it hangs up
+    """Send the command to drain, and print the worker's lines until it closes the connection.
 
     Returns
     -------
     str, optional
-        What it said last; None if no worker was there. Raises TimeoutError when it still is there at the deadline.
+        The last line, or None if no worker listens. Raises TimeoutError at the deadline.
     """
     last = ""
     with socket.socket(socket.AF_UNIX) as sock:
@@ -116,7 +116,7 @@ def listen(path: str, timeout: float, deadline: float) -> str | None:
 def main() -> int:
     path = socket_path()
     if not path:
-        say("RUNTIME_DIRECTORY is not set: this is to be run by the unit of a worker")
+        say("RUNTIME_DIRECTORY is not set: run this program from ExecStop= of a worker's unit")
         return 1
     timeout = get_timeout()
     deadline = time.monotonic() + timeout + GRACE
@@ -131,12 +131,12 @@ def main() -> int:
                 return 0
             if not last.startswith(DRAINING):
                 return 0
-            # Cut off, and a nanny is still there: a client's restart() may have it put a new worker in the old one's place.
+            # The connection closed during the drain and the nanny still runs: a client's restart() may replace the worker.
     except PermissionError:
-        say(f"May not open {path}: only the worker's user and root may")
+        say(f"{path}: permission denied. Only root and the worker's user can open it")
         return 1
     except (TimeoutError, socket.timeout):
-        say("The deadline is over and the worker still there: ending it; what it ran and held is lost")
+        say("The worker still runs at the deadline: aborting it; its tasks and data are lost")
         process.abort()
         return 0
 

@@ -1,9 +1,10 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The scheduler's read-only HTTP routes of our own: a module of ``distributed.scheduler.http.routes``.
+"""The collection's read-only HTTP route of the scheduler: a module of ``distributed.scheduler.http.routes``.
 
-Dask's ``json/identity.json`` answers 500 while tasks run, and no route of Dask's tells versions or releases.
+It is needed because Dask's ``json/identity.json`` returns 500 while tasks run, and no route of Dask has versions or
+releases.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from distributed.versions import get_versions
 
 from daskops_runtime import certificates, configuration, release
 
-#: Raised by one when a reader of an older document would misread a newer one. Keys may be added without it.
+#: Version of the document. Increase it if an older reader would misread a newer document. New keys do not need this.
 SCHEMA = 1
 
-#: Characters of a text and items of a list or dictionary that are told of what a worker or client has sent.
+#: Limits for values that workers and clients send: characters of a text, items of a collection, levels of nesting.
 LENGTH, ITEMS, DEPTH = 300, 200, 3
 
 
 def plain(value: Any, depth: int = DEPTH) -> Any:
-    """What JSON can hold of a value that a worker or client has sent, cut where it is long
+    """Return a value from a worker or client as JSON types, shortened to the limits.
 
-    Workers send their metrics, versions and names as whatever types they like. One of them must not make the document
-    of all of them too long or impossible to write.
+    Workers can send metrics, versions and names of any type. A single worker must not make the document too long or
+    impossible to serialize.
     """
     if value is None or isinstance(value, (bool, float)):
         return value
@@ -51,7 +52,7 @@ def plain(value: Any, depth: int = DEPTH) -> Any:
 
 
 def tell(question: Callable[[WorkerState], Any], ws: WorkerState) -> Any:
-    """The answer to a question about a worker; None where what the worker has sent makes it fail"""
+    """Return the plain result of a function of a worker's state, or None if the worker's data makes it fail."""
     try:
         return plain(question(ws))
     except Exception:
@@ -59,16 +60,16 @@ def tell(question: Callable[[WorkerState], Any], ws: WorkerState) -> Any:
 
 
 class Versions:
-    """The distinct package versions of a cluster, each held once
+    """The distinct package versions of a cluster.
 
-    Hundreds of workers with the same software make one entry, and each of them the number of it.
+    Workers with the same packages share one entry and refer to its number.
     """
 
     def __init__(self) -> None:
         self.numbers: dict[tuple, int] = {}
 
     def number(self, packages: dict[str, str | None] | None) -> int | None:
-        """Number of the entry for these packages; None where they are unknown"""
+        """Return the number of the entry for these packages, or None if they are unknown."""
         if not packages or not isinstance(packages, dict):
             return None
         texts = {package: None if version is None else str(version) for package, version in packages.items()}
@@ -78,7 +79,7 @@ class Versions:
         return [dict(packages) for packages in self.numbers]
 
 
-#: What a health check wants to know of one worker; sizes in bytes.
+#: Values of a worker that the health check needs; sizes are in bytes.
 QUESTIONS: dict[str, Callable[[WorkerState], Any]] = {
     "name": lambda ws: str(ws.name),
     "address": lambda ws: ws.address,
@@ -101,7 +102,7 @@ QUESTIONS: dict[str, Callable[[WorkerState], Any]] = {
 
 
 def describe_worker(ws: WorkerState, versions: Versions, now: float) -> dict[str, Any]:
-    """What a health check wants to know of one worker; None where the worker has sent something that cannot be used"""
+    """Return the values of a worker that the health check needs; a value is None if the worker's data is invalid."""
     told = {key: tell(question, ws) for key, question in QUESTIONS.items()}
     packages = tell(lambda ws: ws.versions.get("packages"), ws)
     return {
@@ -113,19 +114,19 @@ def describe_worker(ws: WorkerState, versions: Versions, now: float) -> dict[str
 
 
 def summarize(scheduler: Scheduler) -> dict[str, Any]:
-    """The cluster as the scheduler sees it
+    """Describe the cluster as the scheduler sees it.
 
     Returns
     -------
     dict
         ``schema``, ``scheduler``, ``workers`` (a list sorted by name) and ``versions``. ``versions`` is a list of
-        distinct ``{package: version or None}``, and the key of that name in the scheduler and in every worker is an
-        index into it, or None where it is unknown.
+        distinct ``{package: version or None}``. The key ``versions`` of the scheduler and of each worker is an index into
+        it, or None if unknown.
     """
     now = time()
     versions = Versions()
     tasks: Counter[str] = Counter()
-    for group in scheduler.task_groups.values():  # counted by Dask already; to walk all tasks could take seconds
+    for group in scheduler.task_groups.values():  # Dask keeps these counts; iterating over all tasks could take seconds
         tasks.update(group.states)
     del tasks["forgotten"]
     return {
@@ -141,7 +142,7 @@ def summarize(scheduler: Scheduler) -> dict[str, Any]:
             "drift": configuration.get_drift(),
             "workers": len(scheduler.workers),
             "tasks": dict(tasks),
-            # "fire-and-forget" is a client of the scheduler's own making
+            # "fire-and-forget" is an internal client of the scheduler
             "clients": len(scheduler.clients.keys() - {"fire-and-forget"}),
         },
         "workers": sorted(

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tell systemd when this process is ready, that it is alive, and that it is stopping."""
+"""Notify systemd when this process is ready, alive and stopping (sd_notify(3))."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from daskops_runtime import certificates, watchdog
 
 logger = logging.getLogger("distributed.daskops.systemd")
 
-#: The states that a server does not leave again. A process that sits in one is not alive, whatever its loop does.
+#: Final states of a server. A process in such a state is not alive, even if its event loop runs.
 ENDED = {Status.closed, Status.failed, Status.stopped}
 
 _reports: dict[Server, Report] = {}
 
 
 class Report:
-    """What one server tells systemd
+    """The notifications of one server.
 
-    Its task runs on the server's own event loop, so that a loop which is stuck feeds no watchdog. What counts as alive
-    is any state but an ended one: a worker that is paused or drains, or a nanny that restarts its worker, is well.
+    The task runs on the server's event loop, so a hanging loop sends no watchdog messages. All states except the final ones
+    count as alive: a paused or draining worker is healthy, and so is a nanny that restarts its worker.
     """
 
     def __init__(self, server: Server, path: str):
         self.server = server
-        self.path = "\0" + path[1:] if path.startswith("@") else path  # "@" is for the abstract namespace
+        self.path = "\0" + path[1:] if path.startswith("@") else path  # "@" means the abstract namespace
         self.watchdog = watchdog.make(server, self.send)
         self.task = asyncio.create_task(self.run())
 
     def send(self, *lines: str) -> bool:
-        """Send lines to systemd with the line that `systemctl status` shows; return whether that worked"""
+        """Send lines and the status for `systemctl status`; return whether that succeeded."""
         server = self.server
         status = f"STATUS={type(server).__name__} {server.address} {server.status.name}"
         if certificates.get_digest(server):
             status += f", certificates {certificates.get_digest(server)}"
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-                sock.setblocking(False)  # a systemd that does not read must not stop the loop
+                sock.setblocking(False)  # must not block the loop if systemd does not read
                 sock.connect(self.path)
                 sock.sendall("\n".join([*lines, status]).encode())
         except OSError as e:
@@ -53,7 +53,7 @@ class Report:
 
     async def run(self) -> None:
         self.send()
-        # A scheduler is running when it serves, a worker when it is registered, a nanny when its worker is.
+        # The status is `running` when a scheduler serves, a worker is registered, or a nanny's worker is registered.
         while self.server.status != Status.running:
             if self.server.status in ENDED:
                 return
@@ -68,7 +68,7 @@ class Report:
             self.watchdog.end()
 
     def stop(self) -> None:
-        """Report no more"""
+        """Notify that the server is stopping, and end the watchdog messages."""
         self.task.cancel()
         if self.watchdog:
             self.watchdog.end()
@@ -76,10 +76,10 @@ class Report:
 
 
 async def start(server: Server) -> None:
-    """Begin to report, if systemd started this process and this server is what the unit is for
+    """Start to notify systemd, if systemd started this process and the server is the unit's main one.
 
-    The socket is taken out of the environment: neither a server that a task starts in this process nor a child process
-    may speak for the unit. A worker that has a nanny leaves all to the nanny, which is the unit's main process.
+    NOTIFY_SOCKET is removed from the environment: servers that a task starts and child processes must not notify for this
+    unit. A worker with a nanny does not notify, because the nanny is the unit's main process.
     """
     path = os.environ.pop("NOTIFY_SOCKET", None)
     if path and not getattr(server, "nanny", None):
@@ -89,13 +89,13 @@ async def start(server: Server) -> None:
 
 
 def notify(server: Server, *lines: str) -> None:
-    """Send more lines to systemd, such as ``EXTEND_TIMEOUT_USEC=1000000``, if this server reports to it"""
+    """Send more lines to systemd, such as ``EXTEND_TIMEOUT_USEC=1000000``, if this server notifies it."""
     if server in _reports:
         _reports[server].send(*lines)
 
 
 def stop(server: Server) -> None:
-    """Say that the server is stopping; from here on systemd's own time-out for stopping counts"""
+    """Notify that the server is stopping. From now on systemd's stop timeout applies."""
     report = _reports.pop(server, None)
     if report:
         report.stop()

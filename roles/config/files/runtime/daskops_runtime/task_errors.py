@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Report every task that fails on this worker: to the journal, as a metric, and to Sentry where it is set up.
+"""Report each failed task of this worker to the journal, as a metric, and to Sentry if it is configured.
 
-The journal gets fields of their own (``journalctl DASK_EVENT=task-error --output json``), Prometheus the counter
-``dask_worker_task_errors_total``. Settings come from the environment: ``DASKOPS_ERROR_VALUES=1`` also reports the arguments
-themselves, and ``SENTRY_DSN`` says where Sentry is.
+The journal entries have their own fields (``journalctl DASK_EVENT=task-error --output json``). The Prometheus counter is
+``dask_worker_task_errors_total``. The environment configures the reports: ``DASKOPS_ERROR_VALUES=1`` includes the values of
+arguments, and ``SENTRY_DSN`` is the address of Sentry.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from daskops_runtime import release
 
 logger = logging.getLogger("distributed.daskops.task_errors")
 
-#: Where the journal listens; its own protocol is described in systemd's "Native Journal Protocol".
+#: Socket of journald; the format is systemd's "Native Journal Protocol".
 JOURNAL = "/run/systemd/journal/socket"
-#: Characters of a traceback, and of an argument, that are reported at most.
+#: Maximum number of characters of a traceback and of an argument's value.
 LIMITS = {"traceback": 20_000, "argument": 200}
 
 
 class ErrorMonitor(WorkerPlugin):
-    """Sees the transitions of a worker's tasks, and has each one that fails reported once."""
+    """A worker plugin that reports each failed task once."""
 
     def __init__(self, journal: str = JOURNAL):
         self.journal = journal
@@ -45,8 +45,8 @@ class ErrorMonitor(WorkerPlugin):
         self.sentry = start_sentry()
 
     def transition(self, key: Any, start: str, finish: str, **kwargs: Any) -> None:
-        # Every task comes here several times, and those that do well must not pay for those that do not. A result that
-        # cannot be fetched from a peer, or not be unpacked here, is no task that failed.
+        # This runs several times for each task, so it must be cheap. A result that cannot be fetched from another worker
+        # or unpickled here is not a failed task.
         if finish != "error" or start in ("error", "flight", "missing"):
             return
         try:
@@ -57,7 +57,7 @@ class ErrorMonitor(WorkerPlugin):
     def report(self, key: Any) -> None:
         task = self.worker.state.tasks.get(key)
         if not task or task.state != "error":
-            return  # somebody has cancelled it before it failed
+            return  # it was cancelled before it failed
         if self.counter:
             self.counter.labels(task.prefix).inc()
         fields = describe(task, self.worker)
@@ -66,9 +66,9 @@ class ErrorMonitor(WorkerPlugin):
             send_to_sentry(self.sentry, task, fields)
 
 
-@functools.cache  # a process may have several workers, and the registry one counter of a name
+@functools.cache  # a process can have several workers, but the registry only one counter of a name
 def make_counter() -> Any:
-    """The counter of failed tasks by their prefix, that Dask shows at ``/metrics``; None without Prometheus"""
+    """Return the counter of failed tasks by prefix, which Dask serves at ``/metrics``; None without prometheus-client."""
     try:
         import prometheus_client
     except ImportError:
@@ -77,7 +77,7 @@ def make_counter() -> Any:
 
 
 def start_sentry() -> Any:
-    """A client of Sentry's of our own, where an address is given; it sends in a thread of its own"""
+    """Return a separate Sentry client, which sends in its own thread, or None if ``SENTRY_DSN`` is not set."""
     if not os.environ.get("SENTRY_DSN"):
         return None
     try:
@@ -85,12 +85,12 @@ def start_sentry() -> Any:
     except ImportError:
         logger.warning("SENTRY_DSN is set, and the environment has no sentry-sdk: errors are not sent there")
         return None
-    # What it would find out by itself, such as local variables and logs, may hold what tasks compute.
+    # The default integrations add local variables and logs, which may contain users' data.
     return sentry_sdk.Client(default_integrations=False, include_local_variables=False)
 
 
 def describe(task: Any, worker: Worker) -> dict[str, str]:
-    """What is reported of a failed task, as fields of the journal"""
+    """Return the report of a failed task as journal fields."""
     spec = task.run_spec
     return {
         "MESSAGE": f"Task {task.key} failed: {task.exception_text}",
@@ -108,9 +108,9 @@ def describe(task: Any, worker: Worker) -> dict[str, str]:
 
 
 def describe_arguments(task: Any) -> list[dict[str, Any]]:
-    """Type and size of every argument, and the value only where that is wanted
+    """Return the type and the size in bytes of each argument, and its value if that is enabled.
 
-    Of one that is another task's result, its key and size.
+    For an argument that is another task's result, return its key and size.
     """
     spec = task.run_spec
     given = [*enumerate(getattr(spec, "args", ())), *getattr(spec, "kwargs", {}).items()]
@@ -126,25 +126,25 @@ def describe_arguments(task: Any) -> list[dict[str, Any]]:
 
 
 def send_to_journal(fields: dict[str, str], path: str) -> None:
-    """Write one entry; without a journal, as on somebody's laptop, a line of JSON"""
+    """Write one journal entry, or a line of JSON to standard error if there is no journal."""
     entry = b"".join(encode_field(name, value.encode(errors="replace")) for name, value in fields.items())
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-            sock.setblocking(False)  # a journal that does not read must not stop the loop
+            sock.setblocking(False)  # must not block the loop if journald does not read
             sock.sendto(entry, path)
     except OSError:
         print(json.dumps(fields), file=sys.stderr, flush=True)
 
 
 def encode_field(name: str, value: bytes) -> bytes:
-    """A field as the journal reads it: one that has line breaks comes with its length"""
+    """Encode a field for the journal: a value with line breaks is preceded by its length."""
     if b"\n" not in value:
         return name.encode() + b"=" + value + b"\n"
     return name.encode() + b"\n" + len(value).to_bytes(8, "little") + value + b"\n"
 
 
 def send_to_sentry(client: Any, task: Any, fields: dict[str, str]) -> None:
-    """Send the exception with the fields that say what failed"""
+    """Send the exception and the fields that identify the task."""
     import sentry_sdk
 
     traceback = task.traceback.data if task.traceback is not None else None
@@ -159,6 +159,6 @@ def send_to_sentry(client: Any, task: Any, fields: dict[str, str]) -> None:
 
 
 async def start(worker: Worker) -> None:
-    """Begin to report, unless it is switched off"""
+    """Start to report, if the error monitor is enabled."""
     if os.environ.get("DASKOPS_ERROR_MONITOR") == "1":
         await worker.plugin_add(plugin=ErrorMonitor(), name="daskops-task-errors")

@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Check settings against the Dask that is installed on this host, before a service starts with them.
+"""Validate settings with the Dask that is installed on this host, before a service starts with them.
 
 ``python -m daskops_runtime.validate_config`` reads the arguments of `find_problems` as JSON from standard input, with the
-path of the configuration file in place of its content. It writes ``problems`` and ``warnings``, two lists of sentences, as
-JSON. Dask itself starts with nearly all of these settings and reports nothing.
+path of the configuration file in place of its content. It writes two lists of messages as JSON, ``problems`` and
+``warnings``. Dask itself starts with nearly all wrong settings and reports nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from distributed.utils import import_term
 
 from daskops_runtime import owned_settings, start_attempts
 
-#: Read by Dask and distributed, and described by no schema. What is below them is free.
+#: Keys that Dask and distributed read but no schema describes. Any key below them is allowed.
 UNDESCRIBED = {
     "annotations",
     "distributed.logging",
@@ -48,14 +48,14 @@ UNDESCRIBED = {
     "scheduler",
     "scheduler-address",
 }
-#: What a nanny does; nobody does it where there is none.
+#: Keys that have no effect without a nanny, and the remedy.
 OF_THE_NANNY = {
     "distributed.worker.memory.terminate": "the unit's MemoryMax ends a worker that takes too much",
     "distributed.worker.multiprocessing-method": "a worker is the unit's own process",
     "distributed.nanny.environ": "environment variables belong in dask_environment_variables",
     "distributed.nanny.pre-spawn-environ": "environment variables belong in dask_environment_variables",
 }
-#: Settings of other packages, by key, and whose they are. Tasks may use them.
+#: Keys of other packages, which tasks may use, and the name of the package.
 OF_OTHERS = {
     "cudf": "cuDF",
     "cupy": "CuPy",
@@ -65,7 +65,7 @@ OF_OTHERS = {
     "distributed-ucxx": "distributed-ucxx",
     "distributed.comm.ucx": "RAPIDS",
     "distributed.rmm": "RMM",
-    "distributed.ucx": "RAPIDS",  # what Dask makes of DASK_UCX__...
+    "distributed.ucx": "RAPIDS",  # DASK_UCX__... sets this key
     "explicit-comms": "dask-cuda",
     "explicit-comms-batchsize": "dask-cuda",
     "rmm": "RMM",
@@ -73,7 +73,7 @@ OF_OTHERS = {
     "ucx": "RAPIDS",
     "ucxx": "distributed-ucxx",
 }
-#: Those of packages that start clusters of their own, which no service here reads.
+#: Keys of packages that start clusters, which no service of this cluster reads.
 OF_STARTERS = {
     "cloudprovider": "dask-cloudprovider",
     "coiled": "Coiled",
@@ -84,24 +84,24 @@ OF_STARTERS = {
     "labextension": "dask-labextension",
     "yarn": "dask-yarn",
 }
-#: Packages for which `distributed.comm.compression` has another name.
+#: Package by the name that `distributed.comm.compression` uses, if they differ.
 LIBRARIES = {"snappy": "python-snappy", "zstd": "zstandard"}
-#: Numbers that have to be larger than Dask's schema says.
+#: Minimum values that Dask's schema does not contain.
 MINIMA = {
     "distributed.p2p.comm.concurrency": 1,
     "distributed.p2p.threads": 1,
     "distributed.worker.connections.incoming": 1,
     "distributed.worker.connections.outgoing": 1,
 }
-#: Pairs of durations of which the first has to be the shorter one.
+#: Pairs of durations of which the first must not be longer.
 SHORTER = [
     ("distributed.scheduler.locks.lease-validation-interval", "distributed.scheduler.locks.lease-timeout"),
     ("distributed.comm.retry.delay.min", "distributed.comm.retry.delay.max"),
     ("distributed.p2p.comm.retry.delay.min", "distributed.p2p.comm.retry.delay.max"),
 ]
-#: Environment variables that say where configuration is. They are rejected before a host is asked.
+#: Environment variables with the location of the configuration. The controller has already rejected them.
 NO_SETTINGS = {"DASK_CONFIG", "DASK_ROOT_CONFIG", "DASK_INTERNAL_INHERIT_CONFIG"}
-#: What a schema calls them, and what people do.
+#: Types of JSON schemas in words.
 KINDS = {
     "array": "a list",
     "boolean": "true or false",
@@ -111,11 +111,11 @@ KINDS = {
     "object": "a mapping",
     "string": "a string",
 }
-#: Name of a module that can be imported.
+#: Importable name of a module.
 MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-#: Module and function that run a command line.
+#: Module and function of each worker command.
 COMMANDS = {"dask worker": ("distributed.cli.dask_worker", "main"), "dask cuda worker": ("dask_cuda.cli", "worker")}
-#: Handlers without which there is no cluster, or none whose workers drain.
+#: Handlers that the cluster needs to work or to drain workers.
 HANDLERS = {
     "distributed.scheduler.blocked-handlers": {
         "connection_stream", "events", "heartbeat_worker", "identity", "register-client", "register-worker",
@@ -125,16 +125,16 @@ HANDLERS = {
 }  # fmt: skip
 #: Mappings for which Dask has no default.
 SECTIONS = {"annotations", "distributed.logging", "logging", "multiprocessing"}
-#: Options of a worker that contradict what the collection passes, and the variable that decides.
+#: Options of a worker that contradict those of the collection, and the variable to use instead.
 ELSEWHERE = {"--contact-address": "dask_worker_interface", "--listen-address": "dask_worker_interface"}
-#: What a logger is usually set to. Python has more names, such as ``warn`` and ``notset``.
+#: Log levels that messages suggest. Python accepts more, such as ``warn`` and ``notset``.
 LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
-#: Shares of the memory limit, in the order in which they have to be reached.
+#: Fractions of the memory limit, in increasing order.
 THRESHOLDS = ["target", "spill", "pause", "terminate"]
 
 
 def read_schema() -> dict:
-    """The schemas of Dask and distributed as one."""
+    """Return the merged schemas of Dask and distributed."""
     properties = {}
     for package in (dask, distributed):
         path = Path(package.__path__[0], f"{package.__name__}-schema.yaml")
@@ -147,7 +147,7 @@ DEFAULTS = dask.config.merge(*dask.config.defaults)
 
 
 def walk(tree: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every key of nested mappings as a dotted path, with its value; a mapping comes before what is in it."""
+    """Generate the dotted path and the value of each key of nested mappings; a mapping comes before its keys."""
     for key, value in tree.items():
         path = f"{prefix}{key}"
         yield path, value
@@ -156,7 +156,7 @@ def walk(tree: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def get_schema(path: str) -> dict | None:
-    """What the schema says of a key; None where it does not know it."""
+    """Return the schema of a key, or None if there is none."""
     schema = SCHEMA
     for key in path.split("."):
         schema = schema.get("properties", {}).get(key)
@@ -166,7 +166,7 @@ def get_schema(path: str) -> dict | None:
 
 
 def is_free(path: str) -> bool:
-    """Whether what is below a key is for the user to name."""
+    """Return whether any key is allowed below this one."""
     schema = get_schema(path)
     return path in UNDESCRIBED or (
         schema is not None and schema.get("type") == "object" and not schema.get("properties")
@@ -174,7 +174,7 @@ def is_free(path: str) -> bool:
 
 
 def known_paths() -> set[str]:
-    """Every key that Dask has a default or a description for."""
+    """Return all keys that have a default or a schema."""
 
     def described(schema: dict, prefix: str = "") -> Iterator[str]:
         for key, inner in schema.get("properties", {}).items():
@@ -188,7 +188,7 @@ KNOWN = known_paths()
 
 
 def find_nearest(path: str) -> str | None:
-    """The known key that was probably meant."""
+    """Return the known key that is most similar to an unknown one, or None."""
     below = [known for known in KNOWN if known.endswith(f".{path}")]
     if below:
         return min(below, key=len)
@@ -201,7 +201,7 @@ def find_nearest(path: str) -> str | None:
 
 
 def parses(parse: Callable[[Any], float], value: Any) -> bool:
-    """Whether one of Dask's functions for durations and sizes can read a value."""
+    """Return whether Dask's function for durations or sizes can parse a value."""
     try:
         return parse(value) >= 0
     except (IndexError, KeyError, OverflowError, TypeError, ValueError):
@@ -209,20 +209,20 @@ def parses(parse: Callable[[Any], float], value: Any) -> bool:
 
 
 def get_kind(path: str) -> str | None:
-    """Whether the value of a key is a ``duration``, a ``size``, or neither, as its default shows."""
+    """Return ``duration``, ``size`` or None for a key, derived from its default value."""
     default = dask.config.get(path, None, config=DEFAULTS)
     if isinstance(default, str) and default[:1].isdigit() and not default.isdigit():
         return "duration" if parses(parse_timedelta, default) else "size" if parses(parse_bytes, default) else None
     if type(default) is int and set((get_schema(path) or {}).get("type", [])) == {"integer", "string"}:
         return "size"
-    # Those that are off unless they are set.
+    # Keys whose default is "off".
     if default is None and path.endswith(("timeout", "duration", "interval", "-ttl", "-delay")):
         return "duration"
     return "size" if default is False and path.endswith("max-spill") else None
 
 
 def describe(schema: dict) -> str:
-    """What a value has to be, in words."""
+    """Describe the values that a schema allows."""
     if "oneOf" in schema:
         return ", or ".join(describe(one) for one in schema["oneOf"])
     if "enum" in schema:
@@ -239,7 +239,7 @@ def describe(schema: dict) -> str:
 
 
 def fits(schema: dict, value: Any) -> bool:
-    """Whether a schema allows a value; Dask takes 0 and 1 for false and true"""
+    """Return whether a schema allows a value; Dask accepts 0 and 1 as booleans."""
     if schema.get("type") == "boolean" and value in (0, 1):
         return True
     try:
@@ -250,9 +250,9 @@ def fits(schema: dict, value: Any) -> bool:
 
 
 def unknown(path: str) -> str:
-    """What to say of a key that Dask does not know."""
+    """Return the message for a key that Dask does not know."""
     if path.replace("_", "-") in KNOWN:
-        return f"is to be written with hyphens: {path.replace('_', '-')}"
+        return f"must be written with hyphens: {path.replace('_', '-')}"
     nearest = find_nearest(path)
     return (
         f"is not known to Dask {dask.__version__}{f'; {nearest} is' if nearest else ''}. If it is another package's, name "
@@ -261,21 +261,21 @@ def unknown(path: str) -> str:
 
 
 def judge(path: str, value: Any) -> str | None:
-    """What is wrong with one key, apart from those below it."""
+    """Return the problem of one key, without the keys below it, or None."""
     name: str | None = path
     while name is not None and name in dask.config.deprecations:
         name = dask.config.deprecations[name]
     if path != name:
-        return f"is called {name} now" if name in KNOWN else "is gone from Dask: leave it out"
+        return f"was renamed to {name}" if name in KNOWN else "was removed from Dask: leave it out"
     if path not in KNOWN:
         return unknown(path)
     schema = get_schema(path)
     if schema and "properties" in schema and isinstance(value, dict):
         return judge_value(path, value)
     if value is None and (path in SECTIONS or isinstance(dask.config.get(path, None, config=DEFAULTS), dict)):
-        return "has nothing below it: leave it out"
+        return "is empty: leave it out"
     kind = get_kind(path)
-    number = isinstance(value, int | float) and not isinstance(value, bool)  # Dask reads them as well as strings
+    number = isinstance(value, int | float) and not isinstance(value, bool)  # Dask also accepts numbers
     if schema and not (kind and number) and not fits(schema, value):
         like = {"duration": ', like "30s"', "size": ', like "64MiB"'}.get(kind or "", "")
         return f"must be {describe(schema)}{like}"
@@ -286,19 +286,19 @@ def judge(path: str, value: Any) -> str | None:
     if path in MINIMA and value is not None and value < MINIMA[path]:
         return f"must be at least {MINIMA[path]}"
     if path == "distributed.comm.timeouts.tcp" and parse_timedelta(value) < 11:
-        return 'must be at least "11s": with less, Dask makes no connection at all'
+        return 'must be at least "11s": with less, Dask cannot connect at all'
     if path == "distributed.comm.timeouts.connect" and parse_timedelta(value) < 1:
-        return 'must be at least "1s": with less, Dask gives connections up that are being made'
+        return 'must be at least "1s": with less, Dask gives up connections too early'
     seconds = parse_timedelta(value) if kind == "duration" and value is not None else None
     if path == "distributed.scheduler.idle-timeout" and seconds is not None and seconds < 60:
-        return 'must be at least "1 minute": the scheduler would end before anybody uses it'
+        return 'must be at least "1 minute": the scheduler would close before a client connects'
     if path.endswith(("interval", "cycle")) and seconds is not None and 0 < seconds < 0.001:
-        return 'must be at least "1ms": with less, a process does nothing else'
+        return 'must be at least "1ms": with less, a process uses all its time for this'
     return judge_value(path, value)
 
 
 def judge_value(path: str, value: Any) -> str | None:
-    """What is wrong with the value of a key that has the right type."""
+    """Return the problem of a value that has the right type, or None."""
     if path in ("distributed.comm.compression", "distributed.worker.memory.spill-compression"):
         if isinstance(value, str) and value != "auto" and value not in compressions:
             return (
@@ -335,19 +335,19 @@ def judge_value(path: str, value: Any) -> str | None:
 
 
 def is_of_others(path: str, namespaces: set[str]) -> bool:
-    """Whether a key is read by other packages than Dask and distributed."""
+    """Return whether a key belongs to another package than Dask and distributed."""
     name = path.replace("_", "-")
     return name in namespaces or name in OF_OTHERS or name in OF_STARTERS
 
 
 def find_wrong_settings(variable: str, config: dict, namespaces: set[str], prefix: str = "") -> Iterator[str]:
-    """Everything that is wrong with what one variable asks for, apart from `OWNED` keys."""
+    """Generate the problems of the settings in one variable, without managed keys."""
     for key, value in config.items():
         path = f"{prefix}{key}"
         if is_of_others(path, namespaces) or owned_settings.find_owner(path):
             continue
         if "." in str(key):
-            yield f"{variable}: {path}: Dask does not take '{key}' apart. Write each part below the one before it."
+            yield f"{variable}: {path}: Dask does not split '{key}' at its dots. Write it as nested mappings."
             continue
         problem = judge(path, value)
         if problem:
@@ -357,7 +357,7 @@ def find_wrong_settings(variable: str, config: dict, namespaces: set[str], prefi
 
 
 def find_idle_settings(variable: str, config: dict, nanny: bool) -> Iterator[str]:
-    """What one variable asks for and nobody does, or does otherwise."""
+    """Generate warnings about settings in one variable that have no effect, or an unexpected one."""
     values = {path: value for path, value in walk(config) if not isinstance(value, dict)}
     repeated = sorted(path for path, _, is_default in owned_settings.find_owned(config, DEFAULTS) if is_default)
     if len(repeated) > 2:
@@ -385,8 +385,8 @@ def find_idle_settings(variable: str, config: dict, nanny: bool) -> Iterator[str
         )
     if values.get("distributed.scheduler.idle-timeout") is not None:
         yield (
-            f"{variable}: distributed.scheduler.idle-timeout ends the scheduler when nobody uses it. systemd starts it "
-            "again, and all workers start anew. Leave it out to keep the cluster as it is."
+            f"{variable}: distributed.scheduler.idle-timeout closes an idle scheduler. systemd starts it again, and all "
+            "workers restart. Leave it out to keep the cluster running."
         )
     for server in ("scheduler", "worker"):
         routes = values.get(f"distributed.{server}.http.routes")
@@ -395,7 +395,7 @@ def find_idle_settings(variable: str, config: dict, nanny: bool) -> Iterator[str
         if missing:
             yield (
                 f"{variable}: distributed.{server}.http.routes leaves out {' and '.join(missing)}, which health checks and "
-                f"monitoring ask. Add what is missing, or name your own modules alone, in dask_{server}_routes."
+                f"monitoring use. Add what is missing, or name only your own modules, in dask_{server}_routes."
             )
     if values.get("distributed.dashboard.prometheus.namespace") not in (None, "dask"):
         yield (
@@ -405,9 +405,9 @@ def find_idle_settings(variable: str, config: dict, nanny: bool) -> Iterator[str
 
 
 def find_wrong_thresholds(settings: dict[str, dict], config: dict, nanny: bool) -> Iterator[str]:
-    """Thresholds of a worker that would never be reached, because the one after them comes first."""
+    """Generate the problems of memory thresholds that are not in increasing order."""
     memory = dask.config.get("distributed.worker.memory", config=config)
-    # One that is off has the value False. The last one is the nanny's.
+    # False disables a threshold. Only a nanny uses the last one.
     given = [name for name in THRESHOLDS[: 4 if nanny else 3] if memory[name] is not False]
     culprits = [
         name for name, tree in settings.items() if dask.config.get("distributed.worker.memory", None, config=tree)
@@ -416,23 +416,26 @@ def find_wrong_thresholds(settings: dict[str, dict], config: dict, nanny: bool) 
         if memory[lower] > memory[upper]:
             yield (
                 f"{', '.join(culprits)}: distributed.worker.memory.{lower} is {memory[lower]}, more than {upper} "
-                f"({memory[upper]}): they must grow in the order target, spill, pause, terminate, the defaults included."
+                f"({memory[upper]}): they must increase in the order target, spill, pause, terminate, including defaults."
             )
 
 
 def find_wrong_keys(settings: dict[str, dict], config: dict, prefix: str = "") -> Iterator[str]:
-    """Keys that are no texts, with which Dask cannot be imported; a configuration file shows them, JSON does not."""
+    """Generate the problems of keys that are not strings, with which Dask cannot be imported.
+
+    Only the configuration file shows them: in JSON every key is a string.
+    """
     for key, value in config.items():
         path = f"{prefix}{key}"
         if not isinstance(key, str):
             names = [name for name, tree in settings.items() if path.lower() in {one.lower() for one, _ in walk(tree)}]
-            yield f"{', '.join(names or settings)}: {path}: '{key}' is no text, which a key must be. Put it into quotes."
+            yield f"{', '.join(names or settings)}: {path}: the key '{key}' is not a string. Put it into quotes."
         elif isinstance(value, dict):
             yield from find_wrong_keys(settings, value, f"{path}.")
 
 
 def find_wrong_order(settings: dict[str, dict], config: dict) -> Iterator[str]:
-    """Settings that contradict each other."""
+    """Generate the problems of settings that contradict each other."""
 
     def culprits(*paths: str) -> str:
         names = [
@@ -458,7 +461,7 @@ def find_wrong_order(settings: dict[str, dict], config: dict) -> Iterator[str]:
 
 
 def find_replaced_routes(variable: str, config: dict) -> Iterator[str]:
-    """Routes that environment variables would put in the place of the collection's own."""
+    """Generate the problems of environment variables that would replace the collection's routes."""
     for path, _ in walk(config):
         if path.startswith("distributed.") and path.endswith(".http.routes"):
             yield (
@@ -468,7 +471,7 @@ def find_replaced_routes(variable: str, config: dict) -> Iterator[str]:
 
 
 def find_broken_imports(kind: str, config: dict, nanny: bool) -> Iterator[str]:
-    """Modules that a service is to load and that cannot be imported, or are not what Dask takes them for"""
+    """Generate the problems of preload and route modules that cannot be imported or lack what Dask needs."""
     for server in [kind, "nanny"] if nanny and kind == "worker" else [kind]:
         about = dask.config.get(f"distributed.{server}", config=config)
         for name, arguments in zip(about["preload"], about["preload-argv"] or itertools.repeat([])):
@@ -478,18 +481,18 @@ def find_broken_imports(kind: str, config: dict, nanny: bool) -> Iterator[str]:
 
 
 def find_broken_module(what: str, name: str, arguments: list[str] | None = None) -> Iterator[str]:
-    """What is wrong with one module: a preload has arguments, be there none, and another has routes"""
+    """Generate the problems of one module: of a preload if ``arguments`` is given, or else of a route module."""
     if not MODULE.fullmatch(name) or name.endswith(".py"):
-        return  # Dask also takes a URL, a path and a program's text
+        return  # Dask also accepts a URL, a path or Python code
     try:
         module = importlib.import_module(name)
-    except BaseException as error:  # even SystemExit: it should only define something
+    except BaseException as error:  # including SystemExit
         said = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
         yield f"{what} cannot be imported: {said.rstrip('.')}."
         return
     if arguments is None:
         if not hasattr(module, "routes"):
-            yield f"{what} has no list called routes, in which Dask looks for them."
+            yield f"{what} has no list called routes, which Dask needs."
         return
     setup = getattr(module, "dask_setup", None)
     if isinstance(setup, click.Command):
@@ -498,13 +501,13 @@ def find_broken_module(what: str, name: str, arguments: list[str] | None = None)
         except click.ClickException as error:
             yield f"{what} does not understand its arguments: {error.format_message()}"
         except click.exceptions.Exit:
-            yield f"{what} would print a text and end, with these arguments."
+            yield f"{what} only prints text with these arguments."
     elif arguments:
-        yield f"{what} takes no arguments: its dask_setup is no command of click."
+        yield f"{what} takes no arguments: its dask_setup is not a click command."
 
 
 def find_wrong_pool(prefix: str, pool: dict, encrypted: bool) -> Iterator[str]:
-    """What is wrong with the arguments and durations of a pool of workers, whose settings' names begin with ``prefix``."""
+    """Generate the problems of the arguments and durations of a pool; the names of its settings start with ``prefix``."""
     seconds = {}
     for name in ("lifetime", "lifetime_stagger"):
         if pool[name] and not parses(parse_timedelta, pool[name]):
@@ -529,13 +532,13 @@ def find_wrong_pool(prefix: str, pool: dict, encrypted: bool) -> Iterator[str]:
     except click.ClickException as error:
         yield f"{prefix}arguments: {error.format_message()}"
     except click.exceptions.Exit:
-        yield f"{prefix}arguments: with these '{command}' would print a text and end."
+        yield f"{prefix}arguments: with these '{command}' only prints text."
     else:
         yield from (f"{prefix}arguments: {problem}" for problem in find_wrong_parameters(parameters, encrypted))
 
 
 def find_wrong_parameters(parameters: dict, encrypted: bool) -> Iterator[str]:
-    """Arguments of a worker's command line that it understands, and with which it does not start."""
+    """Generate the problems of valid arguments with which a worker does not start."""
     protocol = "tls" if encrypted else "tcp"
     if parameters.get("protocol") not in (None, protocol):
         yield f"--protocol is {parameters['protocol']}, and the scheduler's is {protocol}. Leave it out, and use dask_tls."
@@ -546,20 +549,20 @@ def find_wrong_parameters(parameters: dict, encrypted: bool) -> Iterator[str]:
     if patience and not parses(parse_timedelta, patience):
         yield f"--death-timeout is {patience}, which is no duration: write it like '30 s'."
     elif patience and 0 < parse_timedelta(patience) < 5:
-        yield f"--death-timeout is {patience}, in which a worker may not come up. Give 5 s or more."
+        yield f"--death-timeout is {patience}, which may be too short for a worker to start. Give 5 s or more."
     name = parameters.get("worker_class")
     if name:
         try:
             is_worker = issubclass(import_term(name), distributed.Worker)
-        except BaseException as error:  # of a module, on import
+        except BaseException as error:  # the import of a module may raise anything
             yield f"--worker-class {name} cannot be imported: {start_attempts.get_reason(error)}."
         else:
             if not is_worker:
-                yield f"--worker-class {name} is no distributed.Worker. Name a class that is made from it."
+                yield f"--worker-class {name} is not a subclass of distributed.Worker. Name such a class."
 
 
 def read_variables(variable: str, variables: dict) -> tuple[dict, list[str]]:
-    """The configuration that environment variables stand for, and what is wrong with them as such."""
+    """Return the configuration in environment variables, and the problems of the variables."""
     settings = {name: str(value) for name, value in variables.items() if name.startswith("DASK_")}
     problems = []
     if "DASK_INTERNAL_INHERIT_CONFIG" in settings:
@@ -575,12 +578,12 @@ def read_variables(variable: str, variables: dict) -> tuple[dict, list[str]]:
             for name in sorted(settings)
             if any(other.startswith(f"{name}__") for other in settings if other != name)
         )
-        said = f"{variable}: {names or 'DASK_...'} is a value, and others set what is below it. Leave one of them out."
+        said = f"{variable}: {names or 'DASK_...'} is a value, but other variables set keys below it. Leave one of them out."
         return {}, [*problems, said]
 
 
 def canonical(tree: dict, prefix: str = "") -> dict:
-    """A tree with its keys as Dask writes them: environment variables have no hyphens."""
+    """Return a tree with its keys as Dask writes them: names of environment variables cannot contain hyphens."""
     names = {path.replace("-", "_"): path for path in KNOWN}
     found = {}
     for key, value in tree.items():
@@ -600,33 +603,33 @@ def find_problems(
     pools: dict,
     writable: list[str] | None = None,
 ) -> list[str]:
-    """Everything that is wrong with what was asked for.
+    """Return the problems of a user's settings.
 
     Parameters
     ----------
     kind : str
         ``scheduler`` or ``worker``.
     configuration : dict
-        All that stands in the configuration file of that kind of service.
+        The complete configuration file of that kind of service.
     asked : dict
-        Configuration by the name of the user's variable.
+        The user's configuration by variable.
     variables : dict
-        The user's environment variables of the services by the name of the setting that holds them: first those of all,
-        then those of pools of workers. Those that begin with ``DASK_`` win over the configuration.
+        The user's environment variables by the setting that contains them: first those of all services, then those of
+        pools of workers. Variables that start with ``DASK_`` override the configuration.
     namespaces : list of str
-        Keys of packages other than Dask and distributed, which are not looked at.
+        Keys of other packages than Dask and distributed, which are not checked.
     nanny, error_monitor : bool
         Whether workers have a nanny, and whether they report failed tasks.
     pools : dict
-        ``arguments``, ``command``, ``lifetime`` and ``lifetime_stagger`` of pools of workers, by what the names of the
-        user's settings begin with.
+        ``arguments``, ``command``, ``lifetime`` and ``lifetime_stagger`` of pools of workers, by the prefix of the user's
+        settings.
     writable : list of str, optional
         Directories that services may write to.
 
     Returns
     -------
     list of str
-        A sentence for each.
+        A message for each problem.
     """
     variables = of_kind(kind, variables)
     read = {variable: read_variables(variable, some) for variable, some in variables.items()}
@@ -662,21 +665,21 @@ def find_problems(
         own = {name: tree for name, tree in settings.items() if name not in of_pools or name == variable}
         found = [*find_wrong_order(own, config)]
         found += find_wrong_thresholds(own, config, nanny) if kind == "worker" else []
-        # Before the user's modules are imported: what these start does not survive in other processes.
+        # Before the user's modules are imported: threads that they start would be missing in the forked attempts.
         failed = [] if found else [*start_attempts.find_problems(kind, config, own, DEFAULTS, writable or [])]
-        with dask.config.set(config):  # a module may look at it when it is imported
+        with dask.config.set(config):  # a module may read it on import
             found += [*find_broken_imports(kind, config, nanny)] or failed
         problems += [problem for problem in found if problem not in problems]
     return problems
 
 
 def of_kind(kind: str, variables: dict) -> dict:
-    """The environment variables that services of a kind have."""
+    """Return the environment variables that apply to services of a kind."""
     return {name: some for name, some in variables.items() if kind == "worker" or name == "dask_environment_variables"}
 
 
 def find_warnings(kind: str, asked: dict, variables: dict, nanny: bool, **about: Any) -> list[str]:
-    """What was asked for and changes nothing; arguments are those of `find_problems`."""
+    """Return warnings about settings without the expected effect; the arguments are those of `find_problems`."""
     in_variables = {variable: read_variables(variable, some)[0] for variable, some in of_kind(kind, variables).items()}
     return [
         warning
@@ -687,12 +690,12 @@ def find_warnings(kind: str, asked: dict, variables: dict, nanny: bool, **about:
 
 def main() -> None:
     answer = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # where modules print to
+    os.dup2(2, 1)  # output of imported modules goes to standard error
     arguments = json.load(sys.stdin)
     arguments["configuration"] = yaml.safe_load(Path(arguments["configuration"]).read_text())
     json.dump({"problems": find_problems(**arguments), "warnings": find_warnings(**arguments)}, answer)
     answer.flush()
-    os._exit(0)  # whatever modules have started
+    os._exit(0)  # do not wait for threads that modules have started
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Feed systemd's watchdog, and tell a worker that works from one that hangs.
+"""Send systemd's watchdog messages, and distinguish a busy worker from a hanging one.
 
-The event loop feeds the watchdog. A task that holds Python's lock (GIL) stops the loop as well, though it does honest work:
-Dask waits for such a worker as long as ``distributed.scheduler.worker-ttl``. So a worker tells systemd that it may be silent
-for that long before it runs or unpickles what a user has sent, and takes this back when it is idle.
+The event loop sends the messages. A task that holds the GIL blocks the loop although it makes progress. Dask waits for such
+a worker for ``distributed.scheduler.worker-ttl``. So before a worker runs or unpickles user code, it extends its watchdog
+interval to that time, and it restores the interval when it is idle.
 
-A thread of its own watches the loop meanwhile. The thread cannot run either while a task holds the lock. So a loop that is
-silent while the thread runs has hung, unless it runs a user's code itself.
+Meanwhile a thread watches the loop. A task that holds the GIL blocks this thread, too. So if the thread runs and the loop
+does not, the loop hangs, unless it runs user code itself.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("distributed.daskops.watchdog")
 
-#: Share of the watchdog's time that the thread sleeps. Only sleeps that it wakes from count, each for no more than this, so
-#: that it has to get Python's lock many times, and the loop never, before the loop counts as hung.
+#: Length of the thread's sleeps as a fraction of the watchdog interval. Each completed sleep counts for this length only,
+#: so the thread must get the GIL 30 times, and the loop never, before the loop counts as hanging.
 STEP = 1 / 30
-#: Seconds that systemd gets to end the process before the process ends itself: ``WATCHDOG=trigger`` came with systemd 243.
+#: Seconds until the process aborts itself if systemd does not: versions before 243 ignore ``WATCHDOG=trigger``.
 GRACE = 5.0
-#: Key in the scheduler's identity by which it tells workers its ``worker-ttl``, in seconds or None.
+#: Key of the scheduler's ``worker-ttl`` in its identity, in seconds or None.
 TTL = "daskops_worker_ttl"
-#: What Dask does on the event loop for a task or a plugin, however long it takes: run coroutines, unpickle, which imports
-#: modules, and read and write results on disk. Functions of ``client.run`` are not among it: they must not block the loop.
+#: Functions of Dask that run user code on the event loop without a time limit: coroutines, unpickling, which imports
+#: modules, and spilling to disk. ``client.run`` is not included: its functions must not block the loop.
 USER_CODE = {
     ("distributed/worker.py", "execute"),
     ("distributed/worker.py", "actor_execute"),
@@ -52,12 +52,12 @@ USER_CODE = {
 
 
 def get_timeout() -> float:
-    """Return the seconds of silence after which systemd ends this process; 0 where there is no watchdog."""
+    """Return the watchdog interval of the unit in seconds; 0 without a watchdog."""
     return int(os.environ.get("WATCHDOG_USEC") or 0) / 1e6
 
 
 def runs_user_code(frame: FrameType | None) -> bool:
-    """Return whether a thread's stack shows something for which Dask lets a user take as long as it takes."""
+    """Return whether a thread's stack contains one of the functions in `USER_CODE`."""
     while frame:
         code = frame.f_code
         for path, name in USER_CODE:
@@ -68,14 +68,14 @@ def runs_user_code(frame: FrameType | None) -> bool:
 
 
 class Watchdog:
-    """The watchdog of a server whose event loop is all that has to be watched, such as the scheduler
+    """The watchdog of a server that does not run tasks, such as the scheduler.
 
     Attributes
     ----------
     timeout : float
-        Seconds of silence after which systemd ends the process.
+        Seconds without a message after which systemd aborts the process.
     interval : float
-        Seconds between two signs of life.
+        Seconds between two messages.
     """
 
     def __init__(self, send: Callable[..., bool], timeout: float):
@@ -84,13 +84,13 @@ class Watchdog:
         self.interval = timeout / 3
 
     async def begin(self) -> None:
-        """Watch from here on; called before the server serves."""
+        """Start to watch; called before the server serves."""
 
     async def serve(self) -> None:
-        """Learn what only a server that serves can know."""
+        """Complete the start; called when the server serves."""
 
     def feed(self) -> None:
-        """Send a sign of life; called on the event loop."""
+        """Send a watchdog message; called on the event loop."""
         self.send("WATCHDOG=1")
 
     def end(self) -> None:
@@ -98,7 +98,7 @@ class Watchdog:
 
 
 class Work(WorkerPlugin):
-    """Tells the watchdog of a task before the task's thread starts."""
+    """A worker plugin that extends the watchdog interval before a task starts."""
 
     def __init__(self, watchdog: WorkerWatchdog):
         self.watchdog = watchdog
@@ -109,14 +109,14 @@ class Work(WorkerPlugin):
 
 
 class WorkerWatchdog(Watchdog):
-    """The watchdog of a worker without a nanny, which runs tasks in its own process"""
+    """The watchdog of a worker without a nanny, which runs tasks in its own process."""
 
     def __init__(self, worker: Worker, send: Callable[..., bool], timeout: float):
         super().__init__(send, timeout)
         self.worker = worker
         self.extended = False
         self.ttl = parse_timedelta(dask.config.get("distributed.scheduler.worker-ttl"))
-        self.silence = 0.0  # seconds for which the thread has run, and the loop has not
+        self.silence = 0.0  # seconds in which the thread has run and the loop has not
         self.loop_thread = threading.get_ident()
         self.ended = threading.Event()
         self.dask_loads = pickle.loads
@@ -124,21 +124,21 @@ class WorkerWatchdog(Watchdog):
 
     @property
     def limit(self) -> float:
-        """Seconds that a busy worker may be silent; 0 for ever
+        """The watchdog interval of a busy worker in seconds; 0 means unlimited.
 
-        The last sign of life may be almost `timeout` old when a task takes Python's lock.
+        `timeout` is added because the last message may be that old when a task takes the GIL.
         """
         return self.ttl + self.timeout if self.ttl else 0
 
     @property
     def busy(self) -> bool:
-        """Whether something may take Python's lock: a running task, a result on its way, or an actor's method"""
+        """Whether user code may take the GIL: a running task, an incoming result, or an actor's method."""
         state = self.worker.state
         return bool(state.all_running_tasks or state.in_flight_tasks or state.actors)
 
     async def begin(self) -> None:
         await self.worker.plugin_add(plugin=Work(self), name="daskops-watchdog")
-        # There is no hook before Dask unpickles what a user has sent, and that may import a package for a minute.
+        # Dask has no hook before it unpickles user code, which can import packages for a minute.
         pickle.loads = self.loads
 
     async def serve(self) -> None:
@@ -146,22 +146,22 @@ class WorkerWatchdog(Watchdog):
         self.thread.start()
         try:
             identity = await self.worker.scheduler.identity(n_workers=0)
-        except Exception as e:  # a scheduler of another version; what it raises comes here
-            logger.info("The scheduler does not tell its worker-ttl, taking %g s: %s", self.ttl or 0, e)
+        except Exception as e:  # e.g. an exception raised in a scheduler of another version
+            logger.info("The scheduler does not report its worker-ttl, using %g s: %s", self.ttl or 0, e)
             return
-        self.ttl = identity.get(TTL, self.ttl)  # it may be set for the scheduler alone
+        self.ttl = identity.get(TTL, self.ttl)  # it may be set for the scheduler only
         if self.extended:
             self.extended = False
             self.extend()
 
     def loads(self, *args: Any, **options: Any) -> Any:
-        """Unpickle as Dask does, and let systemd know before."""
+        """Extend the watchdog interval, then unpickle as Dask does."""
         self.extend()
         return self.dask_loads(*args, **options)
 
     def extend(self) -> None:
-        """Let systemd wait for as long as a task may take."""
-        if not self.extended:  # or it is said again with the next task
+        """Set the watchdog interval of a busy worker."""
+        if not self.extended:  # if sending fails, the next task tries again
             self.extended = self.send(f"WATCHDOG_USEC={int(self.limit * 1e6)}")
 
     def feed(self) -> None:
@@ -173,7 +173,7 @@ class WorkerWatchdog(Watchdog):
         super().feed()
 
     def reset(self) -> None:
-        """Have systemd wait for no longer than it is configured to."""
+        """Restore the watchdog interval of the unit."""
         self.extended = not self.send(f"WATCHDOG_USEC={int(self.timeout * 1e6)}")
 
     def end(self) -> None:
@@ -183,7 +183,7 @@ class WorkerWatchdog(Watchdog):
             self.reset()
 
     def watch(self) -> None:
-        """Abort the process when the loop does not run although it could; runs in the thread."""
+        """Abort the process if the loop does not run although the GIL is free; runs in the thread."""
         step = self.timeout * STEP
         while not self.ended.wait(step):
             self.silence += step
@@ -195,14 +195,14 @@ class WorkerWatchdog(Watchdog):
                 self.abort()
 
     def abort(self) -> None:
-        logger.critical("The event loop has not run for %.0f s, while Python's lock was free: it hangs", self.silence)
-        self.send("WATCHDOG=trigger")  # systemd aborts, and faulthandler writes all stacks to the journal
+        logger.critical("The event loop has not run for %.0f s although the GIL was free: it hangs", self.silence)
+        self.send("WATCHDOG=trigger")  # systemd sends SIGABRT, and faulthandler writes all stacks to the journal
         time.sleep(GRACE)
         os.abort()
 
 
 def make(server: Server, send: Callable[..., bool]) -> Watchdog | None:
-    """Return the watchdog of a server; None where systemd does not watch it."""
+    """Return the watchdog of a server, or None if its unit has no watchdog."""
     timeout = get_timeout()
     if not timeout:
         return None

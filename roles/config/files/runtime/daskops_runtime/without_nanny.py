@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the scheduler does for workers without a nanny, whose part systemd plays.
+"""Support for workers without a nanny, which systemd restarts.
 
-Dask sends plugins that need a nanny to the nannies that there are, and says nothing where there are none. Its clients refuse
-to restart a worker that has no nanny. Both are mended on the scheduler, as users bring a Dask of their own.
+Dask sends nanny plugins to the existing nannies and does not report that there are none. Its clients reject the restart of
+a worker without a nanny. The scheduler corrects both, because users bring their own version of Dask.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from daskops_runtime import release, watchdog
 
 logger = logging.getLogger("distributed.daskops.without_nanny")
 
-#: What a worker's nanny is called, among what clients are told, where systemd starts the worker again.
+#: Name that clients see as the nanny of a worker that systemd restarts.
 SYSTEMD = "systemd"
-#: Dask's plugins that install packages, by the names of their classes, and by what the names of older ones begin with.
+#: Dask's plugins that install packages: names of their classes, and prefixes of the names of older ones.
 PACKAGE_PLUGINS = {"InstallPlugin", "PackageInstall"}
 PACKAGE_PREFIXES = ("pip-install-", "conda-install-")
 
@@ -36,16 +36,16 @@ INSTEAD = (
 
 
 def has_systemd(ws: WorkerState) -> bool:
-    """Return whether systemd starts a worker again when it ends: it runs a release, and has no nanny."""
+    """Return whether systemd restarts a worker: it runs a release and has no nanny."""
     return not ws.nanny and bool(ws.extra.get(release.KEY))
 
 
 class WithoutNanny(SchedulerPlugin):
-    """Takes the place of some of the scheduler's methods, and of the handlers that call them"""
+    """A scheduler plugin that replaces some methods of the scheduler and their handlers."""
 
     def __init__(self, scheduler: Scheduler):
         self.scheduler = scheduler
-        self.told: set[str] = set()  # nanny plugins of which clients were told that a worker has no nanny
+        self.told: set[str] = set()  # nanny plugins about which clients were warned
         self.dask = {}
         for method in (
             self.identity,
@@ -57,7 +57,7 @@ class WithoutNanny(SchedulerPlugin):
             name = method.__name__
             self.dask[name] = getattr(scheduler, name)
             scheduler.handlers[name] = method
-            if name != "identity":  # the scheduler's own answer goes into files and pages as well, and stays as it is
+            if name != "identity":  # the method's result is also written to files and pages, where it must not change
                 setattr(scheduler, name, method)
 
     # Plugins
@@ -66,7 +66,7 @@ class WithoutNanny(SchedulerPlugin):
         return [ws for ws in self.scheduler.workers.values() if not ws.nanny]
 
     def warn(self, text: str) -> None:
-        """Show a warning to all clients, by the event that Dask's clients subscribe to"""
+        """Show a warning to all clients, with the event "warn", to which Dask's clients subscribe."""
         logger.warning(text)
         self.scheduler.log_event("warn", text)
 
@@ -97,15 +97,15 @@ class WithoutNanny(SchedulerPlugin):
         if not isinstance(plugin, SchedulerPlugin):
             plugin = loads(plugin)
         if PACKAGE_PLUGINS & {one.__name__ for one in type(plugin).__mro__}:
-            self.refuse_packages(type(plugin).__name__)
+            self.reject_packages(type(plugin).__name__)
         return await self.dask["register_scheduler_plugin"](plugin, name=name, **options)
 
     async def register_worker_plugin(self, comm: Any, plugin: bytes, name: str, **options: Any) -> Any:
         if str(name).startswith(PACKAGE_PREFIXES):
-            self.refuse_packages(name)
+            self.reject_packages(name)
         return await self.dask["register_worker_plugin"](comm, plugin=plugin, name=name, **options)
 
-    def refuse_packages(self, name: str) -> None:
+    def reject_packages(self, name: str) -> None:
         raise RuntimeError(
             f"{name} cannot install packages: the environment of this cluster is read-only, and the same on all hosts."
             " Ask the administrator to add the packages to the lock that dask_environment_lock names, and to run upgrade.yml"
@@ -115,7 +115,7 @@ class WithoutNanny(SchedulerPlugin):
     # Restarts
 
     def identity(self, *args: Any, **options: Any) -> dict[str, Any]:
-        """Tell clients that systemd is the nanny of workers without one, and workers how long they may be silent"""
+        """Return the identity with systemd as the nanny of workers without one, and with the scheduler's worker-ttl."""
         identity = self.dask["identity"](*args, **options)
         workers = {}
         for address, worker in identity["workers"].items():
@@ -126,7 +126,7 @@ class WithoutNanny(SchedulerPlugin):
     async def restart_workers(
         self, workers: list[str] | None = None, *, timeout: float = 30, wait_for_workers: bool = True, **options: Any
     ) -> dict[str, str]:
-        """Restart workers as Dask does, and those without a nanny in the same way: "OK" is one that came back in time"""
+        """Restart workers as Dask does, including those without a nanny; "OK" means that a worker returned in time."""
         chosen = self.scheduler.workers.keys() if workers is None else self.scheduler.workers.keys() & set(workers)
         names = {
             address: self.scheduler.workers[address].name
@@ -135,7 +135,7 @@ class WithoutNanny(SchedulerPlugin):
         }
         deadline = Deadline.after(timeout)
         for address in names:
-            # A nanny would kill the worker, so no task is waited for. Dask's own request to close comes too late to matter.
+            # Do not wait for tasks: a nanny would kill the worker, too. Dask's own later request to close has no effect.
             self.scheduler.worker_send(
                 address, {"op": "close", "reason": "restart", "executor_wait": False, "timeout": 2}
             )
@@ -156,5 +156,5 @@ class WithoutNanny(SchedulerPlugin):
 
 
 def start(scheduler: Scheduler) -> None:
-    """Begin to stand in for nannies"""
+    """Install the plugin."""
     scheduler.add_plugin(WithoutNanny(scheduler), name="daskops-without-nanny")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Preload of a worker, with a nanny or without: ``distributed.worker.preload: [daskops_runtime.worker]``."""
+"""Preload of a worker with or without a nanny: ``distributed.worker.preload: [daskops_runtime.worker]``."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from daskops_runtime import (
 
 
 async def dask_setup(worker: Worker) -> None:
-    # A preload runs before the worker registers, which is when the scheduler is told of all this.
+    # A preload runs before the worker registers, and registering sends all of this to the scheduler.
     worker.name = os.environ.pop("DASKOPS_WORKER_NAME", None) or worker.name
     worker.startup_information[release.KEY] = lambda worker: release.get_release()
     resource = release.get_resource()
     if resource:
-        # One for each thread: it tells where a task may run, not how many may run at a time.
+        # One unit for each thread: the resource selects workers and must not limit the number of tasks.
         worker.state.total_resources[resource] = worker.state.nthreads
         worker.state.available_resources[resource] = worker.state.nthreads
     certificates.start(worker, systemd.notify)
@@ -38,8 +38,8 @@ async def dask_setup(worker: Worker) -> None:
     dashboard.start(worker)
     await task_errors.start(worker)
     await systemd.start(worker)
-    door = drain.start(worker)
-    await control.start(worker, {"drain": door.serve, "configuration": configuration.serve})
+    drain_command = drain.start(worker)
+    await control.start(worker, {"drain": drain_command.serve, "configuration": configuration.serve})
     shutdown.start(control.get_directory(worker))
     lifetime.start(worker)
     configuration.start(worker)

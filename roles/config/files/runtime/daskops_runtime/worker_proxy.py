@@ -1,11 +1,10 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The pages of the cluster's own workers, seen through the scheduler: a route of its HTTP server.
+"""A proxy for the pages of the cluster's workers: the route ``proxy/PORT/HOST/PAGE`` of the scheduler's HTTP server.
 
-Who may open the scheduler's pages need not reach every worker's host. Dask's own proxy does the same where
-``jupyter-server-proxy`` is installed, and takes the same address, which the list of workers links to:
-``proxy/PORT/HOST/PAGE``. This one only reads, and only from workers that are registered.
+Browsers then need to reach the scheduler's host only. The list of workers in Dask's dashboard links to this route, which
+Dask itself provides only with ``jupyter-server-proxy``. This proxy accepts GET only, and only for registered workers.
 """
 
 from __future__ import annotations
@@ -24,19 +23,19 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import HTTPTimeoutError
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, WebSocketHandler, websocket_connect
 
-#: Seconds that a worker may take to answer. It loads Bokeh for its first page, which took 10 s on a busy host.
+#: Seconds to wait for a worker. Its first page loads Bokeh, which took 10 s on a busy host.
 TIMEOUT = 20.0
-#: Headers of an answer that are handed on.
+#: Headers of a response that are forwarded.
 HEADERS = ("Content-Type", "Cache-Control", "Etag", "Location")
 
 
 def find_page(scheduler: Scheduler, port: str, host: str, page: str, query: str, scheme: str) -> HTTPRequest:
-    """The request for a page of a worker; raises HTTPError where there is no such worker"""
+    """Return the request for a page of a worker; raises HTTPError if there is no such worker."""
     if not any(ws.host == host and str(ws.services.get("dashboard")) == port for ws in scheduler.workers.values()):
         raise web.HTTPError(404, reason="No worker of this cluster has such an address")
     context = None
     if scheduler.address.startswith("tls"):
-        # Workers share a certificate, which has no host's name in it; that the cluster's authority signed it is enough.
+        # Do not check the host name: several hosts may share a user's own worker certificate. The CA's signature is enough.
         context = ssl.create_default_context(cafile=scheduler.security.get_tls_config_for_role("scheduler")["ca_file"])
         context.check_hostname = False
         scheme += "s"
@@ -46,14 +45,14 @@ def find_page(scheduler: Scheduler, port: str, host: str, page: str, query: str,
 
 
 def no_answer(error: Exception) -> web.HTTPError:
-    """What to say where a worker does not answer"""
+    """Return the HTTP error for a worker that does not answer."""
     if isinstance(error, HTTPTimeoutError):
         return web.HTTPError(504, reason="The worker did not answer in time")
     return web.HTTPError(502, reason=f"The worker gave no answer: {type(error).__name__}")
 
 
 class Page(WebSocketHandler, RequestHandler):
-    """Hands on what a worker answers, be it a page or a websocket"""
+    """A handler that forwards a worker's pages and websockets."""
 
     worker: WebSocketClientConnection | None = None
     reading: asyncio.Task | None = None
@@ -69,11 +68,11 @@ class Page(WebSocketHandler, RequestHandler):
             try:
                 await super().get()
             finally:
-                if self.ws_connection is None:  # what was asked for was no proper websocket
+                if self.ws_connection is None:  # the browser's handshake failed
                     self.worker.close()
             return
         request = find_page(self.server, port, host, page, self.request.query, "http")
-        # One of its own: others are not to wait for a worker that hangs.
+        # A separate client: other requests must not wait for a hanging worker.
         client = AsyncHTTPClient(force_instance=True)
         try:
             answer = await client.fetch(request, raise_error=False)
@@ -90,7 +89,7 @@ class Page(WebSocketHandler, RequestHandler):
     # The websocket
 
     def check_origin(self, origin: str) -> bool:
-        return True  # as Dask's own pages; they only show something
+        return True  # like Dask's own pages, which are read-only
 
     def select_subprotocol(self, subprotocols: list[str]) -> str | None:
         return self.worker.selected_subprotocol if self.worker else None
@@ -99,7 +98,7 @@ class Page(WebSocketHandler, RequestHandler):
         self.reading = asyncio.create_task(self.read())
 
     async def read(self) -> None:
-        """Hand on what the worker says until it hangs up"""
+        """Forward the worker's messages until it closes the connection."""
         assert self.worker
         with contextlib.suppress(WebSocketClosedError, OSError):
             while (message := await self.worker.read_message()) is not None:
