@@ -1,17 +1,17 @@
-# The front door: `make demo` shows a cluster, `make test` passes every test. Everything they need they set up.
+# `make demo` shows a cluster, `make test` runs all tests. Both install what they need.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
-# The distribution's own Python where it will do, for it is built to be fast, which others often are not: with it, Ansible
-# takes a sixth less of a processor's time.
+# Prefer the distribution's Python, which is compiled with optimizations: Ansible then uses a sixth less CPU time than with
+# many other builds.
 PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
     $$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 SCENARIOS := $(notdir $(patsubst %/,%,$(dir $(wildcard molecule/*/molecule.yml))))
-# What has the same hosts, one after the other on them, then the longest first: both lanes shall end at about the same time.
-# The hosts of default are plain nodes, which are there while others wait for the image that has the environment.
+# Two scenarios run at a time. First the group that shares its hosts, then the longest ones, so that both lanes end at about the
+# same time. `default` uses plain nodes, so it can start while the environment image is built.
 SHARED := rollback upgrade scale
 LONGEST := default security firewall config_only pools chaos
 ifdef SCENARIO
@@ -22,14 +22,14 @@ RUN_SCENARIOS := printf '%s\n' '$(SHARED)' $(LONGEST) $(filter-out $(SHARED) $(L
 endif
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-# Fetched packages stay in the checkout, beside the test bed's key.
+# Keep downloaded packages in the checkout.
 export XDG_CACHE_HOME := $(CURDIR)/.cache
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
-# Molecule breaks lines at what it takes for the terminal's width.
+# Molecule wraps lines at the terminal's width.
 export COLUMNS := 160
-# The user's own settings must not leak into the demo and the tests.
+# The user's own settings must not affect the demo and the tests.
 unexport ANSIBLE_INVENTORY ANSIBLE_ROLES_PATH ANSIBLE_COLLECTIONS_PATH
-# Without bytecode every start of Ansible or Dask compiles hundreds of modules anew.
+# Without bytecode, each start of Ansible or Dask compiles hundreds of modules.
 unexport PYTHONDONTWRITEBYTECODE
 
 DEMO := -i testbed/inventory.py -i inventories/demo
@@ -39,7 +39,7 @@ QUIET := ANSIBLE_DISPLAY_OK_HOSTS=false ANSIBLE_DISPLAY_SKIPPED_HOSTS=false
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# -- What everything needs ---------------------------------------------------------------------------------------------
+# -- Requirements of all targets ---------------------------------------------------------------------------------------
 
 .venv/complete: requirements/dev.txt roles/environment/files/tools.txt
 	@$(or $(PYTHON),false) -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' \
@@ -55,7 +55,7 @@ testbed: .venv/complete
 	@testbed/image >/dev/null
 
 .PHONY: lock
-lock: .venv/complete ## resolve the lock files anew
+lock: .venv/complete ## resolve the lock files again
 	cd roles/environment/files && for name in tools default; do \
 	    uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-annotate \
 	        --custom-compile-command 'make lock' $$name.in -o $$name.txt; done
@@ -70,7 +70,7 @@ generate: .venv/complete ## write what comes from the table of variables: argume
 # -- The demo ----------------------------------------------------------------------------------------------------------
 
 .PHONY: demo
-demo: testbed ## a cluster of one scheduler and three workers in containers, and a computation on it
+demo: testbed ## start a scheduler and three workers in containers, and compute on them
 	@$(QUIET) ansible-playbook $(DEMO) testbed/create.yml
 	@ansible-playbook $(DEMO) playbooks/site.yml
 	@$(QUIET) ansible-playbook $(DEMO) playbooks/client.yml
@@ -95,14 +95,14 @@ clean: ## remove the demo, the images, the caches and .venv
 # -- Tests -------------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: .venv/complete ## every test
-	@# To make the node image is mostly to wait for the network.
+test: .venv/complete ## run all tests
+	@# Building the node image mostly waits for the network, so lint meanwhile.
 	@trap 'testbed/engine stop' EXIT; \
 	printf '%s\n' lint testbed | xargs --max-procs=2 --max-args=1 $(MAKE) --no-print-directory; \
 	$(MAKE) --no-print-directory unit molecule
 
 .PHONY: lint
-lint: .venv/complete ## formatting, style and types
+lint: .venv/complete ## check formatting, style and types
 	ruff format --check .
 	ruff check .
 	mypy
@@ -110,22 +110,22 @@ lint: .venv/complete ## formatting, style and types
 	ansible-lint --offline
 
 .PHONY: unit
-unit: .venv/complete ## unit tests, with real schedulers and workers
-	@# A test that hangs shows where, and fails.
+unit: .venv/complete ## run the unit tests, with real schedulers and workers
+	@# A hanging test fails and shows its stack.
 	python -m pytest --numprocesses 2 --dist loadscope --max-worker-restart 1 \
 	    -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 
 .PHONY: health-matrix
-health-matrix: .venv/complete ## cluster_health with older versions of Dask; RECORD=1 keeps their answers for the unit tests
+health-matrix: .venv/complete ## cluster_health with older versions of Dask; RECORD=1 records their responses for the unit tests
 	PYTHONPATH=tests/unit python -m pytest --capture no tests/health_matrix
 
 .PHONY: molecule
-molecule: testbed ## scenarios on real hosts, two at a time; SCENARIO=name for one
+molecule: testbed ## run the scenarios on containers, two at a time; SCENARIO=name for one
 	@rm -f .cache/failures.txt
 	@trap 'testbed/engine stop' EXIT; $(RUN_SCENARIOS) || { cat .cache/failures.txt 2>/dev/null; exit 1; }
 
 .PHONY: benchmark
-benchmark: testbed ## what runs cost, as ratios
+benchmark: testbed ## measure what runs cost, as ratios
 	@benchmarks/converge
 	@.venv/bin/python benchmarks/variables
 	@.venv/bin/python benchmarks/tls
@@ -133,5 +133,5 @@ benchmark: testbed ## what runs cost, as ratios
 	@PYTHONPATH=.collections .venv/bin/python benchmarks/plan
 
 .PHONY: build
-build: .venv/complete ## the collection's archive
+build: .venv/complete ## build the collection's archive
 	ansible-galaxy collection build --force

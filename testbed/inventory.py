@@ -2,10 +2,10 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How Ansible reaches the hosts of the group testbed; given with -i beside the inventory that names them.
+"""Connection variables of the group testbed: an inventory to add with -i to the one that lists the hosts.
 
-A script, for it knows where the checkout is whatever the working directory and the playbook are, and gives every
-reader of the inventory (Ansible, Molecule, testinfra) plain values.
+It is a script because it needs the path of the checkout, independent of the working directory and the playbook, and because
+all readers of the inventory (Ansible, Molecule, testinfra) need plain values.
 """
 
 import json
