@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tests of all scenarios share: the hosts over SSH, the client, and runs of the playbooks."""
+"""Fixtures of all scenarios: the hosts over SSH, clients, and runs of playbooks."""
 
 import collections
 import json
@@ -22,14 +22,14 @@ FAILURES = PROJECT / ".cache/failures.txt"
 
 
 def pytest_runtest_logreport(report):
-    """Keep what failed for the end: Molecule prints it before it removes the hosts, and `make molecule` once more."""
+    """Append failures to a file, which `make molecule` prints at the end: Molecule prints much output after them."""
     if report.failed:
         with FAILURES.open("a") as file:
             file.write(f"\n{SCENARIO.name}: {report.nodeid} ({report.when})\n{report.longreprtext[-3000:]}\n")
 
 
 class Cluster:
-    """The scenario's hosts, as an administrator and a user see them."""
+    """The scenario's hosts, for tests as an administrator and as a user."""
 
     def __init__(self):
         listed = subprocess.run(["ansible-inventory", *INVENTORY, "--list"], check=True, capture_output=True, text=True)
@@ -42,7 +42,7 @@ class Cluster:
         self.certificates = PROJECT / ".cache/testbed" / f"tls-{self.variables[self.scheduler]['testbed_name']}"
 
     def host(self, name):
-        """A host over SSH, by testinfra's paramiko backend, with a connection of its own."""
+        """Return a host over SSH, with testinfra's paramiko backend and its own connection."""
         variables = self.variables[name]
         return testinfra.get_host(
             f"paramiko://{variables['ansible_user']}@{variables['ansible_host']}",
@@ -52,14 +52,14 @@ class Cluster:
         )
 
     def container(self, name):
-        """The name of a host's container."""
+        """Return the name of a host's container."""
         return f"{self.variables[name]['testbed_name']}-{name}"
 
     def start(self, program, mixed=False):
-        """Start a Python program in the cluster's own environment, on the scheduler host, as an ordinary user.
+        """Start a Python program with the cluster's environment on the scheduler host, as an ordinary user.
 
-        The program finds a connected ``client``. A warning ends it, unless the cluster is ``mixed``: then Dask warns, and is
-        right to, that versions differ.
+        The program has a connected ``client``. Warnings are errors, unless ``mixed`` is set: then Dask rightly warns about
+        different versions.
         """
         preamble = "from distributed import Client\nclient = Client(timeout=60)\n"
         variables = self.variables[self.scheduler]
@@ -80,11 +80,11 @@ class Cluster:
         process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
         process.stdin.write(preamble + program)
         process.stdin.close()
-        process.stdin = None  # communicate() need not close it again
+        process.stdin = None  # so that communicate() does not close it again
         return process
 
     def compute(self, program, timeout=120, **options):
-        """What such a program prints."""
+        """Run such a program and return its output."""
         process = self.start(program, **options)
         try:
             output, errors = process.communicate(timeout=timeout)
@@ -94,7 +94,7 @@ class Cluster:
         return output
 
     def wait_until(self, condition, timeout):
-        """Seconds until ``condition()`` is true; fails after ``timeout``."""
+        """Wait until ``condition()`` is true and return the seconds; fail after ``timeout`` seconds."""
         start = time.monotonic()
         while not condition():
             assert time.monotonic() - start < timeout, f"not within {timeout} s"
@@ -102,12 +102,12 @@ class Cluster:
         return time.monotonic() - start
 
     def summary(self):
-        """What the scheduler says of the cluster; None while it does not answer."""
+        """Return the scheduler's summary of the cluster, or None while it does not answer."""
         asked = self.get("daskops/summary.json", 5)
         return json.loads(asked.stdout) if asked.returncode == 0 else None
 
     def get(self, route, seconds=30, url=None):
-        """Ask the scheduler, or another service, over HTTPS, as a browser does that trusts the cluster's authority."""
+        """Send a request to the scheduler, or another service, over HTTPS, with the cluster's CA as trusted."""
         command = [
             "curl",
             "-sf",
@@ -120,7 +120,7 @@ class Cluster:
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     def is_whole(self):
-        """Whether every worker of every worker host runs."""
+        """Return whether all workers of all worker hosts run."""
         summary = self.summary()
         names = {
             f"{name}-{number + 1}"
@@ -130,17 +130,17 @@ class Cluster:
         return bool(summary) and {w["name"] for w in summary["workers"] if w["status"] == "running"} == names
 
     def pids(self, summary=None):
-        """Host and process number of each worker, by name."""
+        """Return the host and pid of each worker by name."""
         workers = (summary or self.summary())["workers"]
         return {worker["name"]: (worker["host"], worker["pid"]) for worker in workers}
 
     def releases(self):
-        """What all workers share of their releases, by the worker's name."""
+        """Return the first part of each worker's release, which hosts share, by the worker's name."""
         return {worker["name"]: worker["release"].split(".")[0] for worker in self.summary()["workers"]}
 
 
 EXECUTED, KEPT = "/var/lib/dask/executed.log", "/var/tmp/executed.log"
-# A task notes its execution on the host where it runs, in the home of its user. The client computes until told to stop.
+# Each task logs its execution to a file in the services' home on its host. The client computes until it is stopped.
 LOAD = """
 import os
 
@@ -165,11 +165,11 @@ print(done)
 
 @pytest.fixture
 def load(cluster):
-    """A client that computes for as long as the test runs, and is then asked what it has lost."""
+    """Compute during a test, and fail afterwards if a result was lost or a task ran twice."""
     scheduler = cluster.host(cluster.scheduler)
     scheduler.check_output("rm -f /tmp/stop-load")
     for name in cluster.workers:
-        # By its second name it is there when the first has gone with the user's home.
+        # Read the log by its second link: removing the user's home removes the first.
         cluster.host(name).check_output(f"install --owner=dask /dev/null {EXECUTED} && ln --force {EXECUTED} {KEPT}")
     client = cluster.start(LOAD)
     assert client.stdout.readline() == "computing\n", client.stderr.read()
@@ -190,7 +190,7 @@ def load(cluster):
 
 
 def without_checkout(collections):
-    """The environment of somebody who has the collection in a directory of collections, and no checkout"""
+    """Return the environment of a user who has the installed collection and no checkout."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     return {**environment, "ANSIBLE_COLLECTIONS_PATH": str(collections)}
 
@@ -210,7 +210,7 @@ class Run:
 
 @pytest.fixture(scope="session")
 def cluster(request):
-    """The scenario's cluster, and a user on the scheduler's host who may connect, where there is a cluster yet."""
+    """Return the scenario's cluster. If it exists, an account on the scheduler's host can connect."""
     cluster = Cluster()
     if cluster.summary():
         run = request.getfixturevalue("play")("client")
@@ -219,7 +219,7 @@ def cluster(request):
 
 
 def start_play(playbook, *arguments, inventory=INVENTORY):
-    """Start a playbook of the collection, in a process group of its own."""
+    """Start a playbook of the collection, in its own process group."""
     command = ["ansible-playbook", *inventory, str(PROJECT / "playbooks" / f"{playbook}.yml"), *arguments]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"}
     return subprocess.Popen(
@@ -229,7 +229,7 @@ def start_play(playbook, *arguments, inventory=INVENTORY):
 
 @pytest.fixture(scope="session")
 def play():
-    """Run a playbook of the collection: ``play("site", "--check")``; ``play.start`` does not wait for its end."""
+    """Return a function that runs a playbook: ``play("site", "--check")``. ``play.start`` does not wait for its end."""
 
     def run(*arguments, **options):
         return finish(start_play(*arguments, **options))
@@ -240,14 +240,14 @@ def play():
 
 
 def finish(process):
-    """The finished run of a playbook that was started."""
+    """Wait for a started playbook and return its run."""
     output, errors = process.communicate()
     return Run(process.returncode, output, errors)
 
 
 @pytest.fixture(scope="session")
 def lock(tmp_path_factory):
-    """The default lock with another version of one package: another environment."""
+    """Return the path of the default lock with another version of one package, which needs a new environment."""
     older = subprocess.run(
         ["uv", "pip", "compile", "--quiet", "--no-deps", "--no-header", "--no-annotate", "--universal",
          "--python-version", "3.10", "--generate-hashes", "-"],

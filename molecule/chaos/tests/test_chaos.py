@@ -1,21 +1,21 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whatever happens to a host or a process, the cluster is whole again by itself, and computes."""
+"""Faults of hosts and processes, after which the cluster must recover without help."""
 
 import subprocess
 import time
 
 import pytest
 
-# Longer than a fault is noticed: systemd's watchdog, set to 10 s here, and Dask's own timeouts.
+# Longer than the detection of a fault by systemd's watchdog, 10 s here, and by Dask's timeouts.
 WHOLE = 90
 WATCHDOG = 10
-# Within this time, what was killed or hangs has been started again.
+# Time limit for the restart of a killed or hanging service.
 RESTARTED = 3 * WATCHDOG
-# How long a worker may be silent while it runs a task.
+# Dask's worker-ttl: the time that a worker may be silent during a task.
 TTL = 30
-# When systemd misses the watchdog's signs, or is asked to end a process that hangs, it says so in the journal.
+# systemd logs a missed watchdog message, or a request to abort a hanging process, to the journal.
 MISSED = "journalctl --unit={unit} --since=@{since:.6f} --output=short-unix --grep='Watchdog (timeout|request)' -n 1 -q"
 
 COMPUTE = """
@@ -32,7 +32,7 @@ def computes_afterwards(cluster):
 
 @pytest.fixture
 def victim(cluster):
-    """The host whose first worker, or which itself, suffers."""
+    """Return the host that gets the fault, or whose first worker gets it."""
     return cluster.workers[0]
 
 
@@ -41,13 +41,13 @@ def main_pid(cluster, name, unit):
 
 
 def restarted(cluster, name, unit, pid):
-    """Whether a unit's service is another process than it was, and serves."""
+    """Return whether a unit has another main process than ``pid`` and is active."""
     states = cluster.host(name).check_output(f"systemctl show --property=MainPID,ActiveState {unit}")
     return f"MainPID={pid}" not in states and "ActiveState=active" in states
 
 
 def missed(cluster, name, unit, since):
-    """Seconds from the time ``since`` until systemd noticed that a service hangs."""
+    """Return the seconds from ``since`` until systemd noticed that a service hangs."""
     return float(cluster.host(name).check_output(MISSED.format(unit=unit, since=since)).split()[0]) - since
 
 
@@ -73,7 +73,8 @@ def test_scheduler_is_killed(cluster):
 @pytest.mark.parametrize("signal", ["KILL", "STOP", "SEGV"])
 def test_worker_is_killed_or_stopped(cluster, victim, signal):
     pid = main_pid(cluster, victim, "dask-worker@1")
-    time.sleep(WATCHDOG / 2)  # after the computation before, a worker counts as busy for a third of it
+    # After the last computation, the worker counts as busy for a third of the watchdog interval.
+    time.sleep(WATCHDOG / 2)
     since = time.time()
     cluster.host(victim).check_output(f"kill -{signal} {pid}")
     seconds = cluster.wait_until(lambda: restarted(cluster, victim, "dask-worker@1", pid), RESTARTED)
@@ -112,13 +113,13 @@ print(time.time(), flush=True)
         client.kill()
         client.communicate()
     assert missed(cluster, name, unit, since) < 1.5 * WATCHDOG
-    # The stacks in the journal say where it hung.
+    # The journal contains the stack of the hanging function.
     assert "in block" in cluster.host(name).check_output(f"journalctl --unit={unit} --output=cat --lines=300")
     cluster.wait_until(cluster.is_whole, WHOLE)
 
 
 def test_worker_is_silent_while_it_runs_a_task(cluster):
-    """Three at once: a task holds Python's lock, a worker with such a task is restarted, and a worker is stopped."""
+    """Three cases at once: a task holds the GIL, a worker with such a task restarts, and a busy worker is stopped."""
     holding, draining, stopped = cluster.workers[:3]
     pids = {name: main_pid(cluster, name, "dask-worker@1") for name in (holding, draining, stopped)}
     client = cluster.start(f"""
@@ -154,7 +155,7 @@ stopped.cancel()
 
 
 def test_client_restarts_a_worker(cluster, victim):
-    """As with a nanny, by systemd; and what really needs a nanny is told so."""
+    """systemd restarts the worker instead of a nanny. Nanny plugins are rejected with a message."""
     pid = main_pid(cluster, victim, "dask-worker@1")
     output = cluster.compute(f"""
 from distributed import Environ
@@ -184,11 +185,11 @@ time.sleep(2)
 """)
     cluster.wait_until(lambda: restarted(cluster, victim, "dask-worker@1", pid), WHOLE)
     client.communicate(timeout=60)
-    # By its unit's MemoryMax; systemd only tells that from another SIGKILL where it has control groups of version 2.
+    # MemoryMax kills the worker. Only with cgroup v2 systemd distinguishes this from another SIGKILL.
     assert "status=9/KILL" in cluster.host(victim).check_output(
         "journalctl --unit=dask-worker@1 --output=cat --lines=100"
     )
-    # The host's other worker, and its system, have not suffered.
+    # The host's other worker and other services are unaffected.
     assert restarted(cluster, victim, "dask-worker@2", 0)
     cluster.wait_until(cluster.is_whole, WHOLE)
 
@@ -202,7 +203,7 @@ def test_network_is_cut(cluster, victim):
 
 
 @pytest.mark.parametrize("whose", ["worker", "scheduler"])
-def test_host_goes_without_a_word(cluster, victim, whose):
+def test_host_is_lost(cluster, victim, whose):
     name = victim if whose == "worker" else cluster.scheduler
     docker("kill", cluster.container(name))
     time.sleep(3)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A run of the configuration alone restarts what reads it, in the same safe batches, and leaves the environment alone."""
+"""Changes of the configuration only: they restart the affected services in batches and keep the environment."""
 
 import json
 import shutil
@@ -19,14 +19,14 @@ WORKERS_ONLY = change(dask_worker_config={"distributed": {"worker": {"memory": {
 
 
 def environments(cluster):
-    """What lies among a host's environments, and when each was made."""
+    """Return the environments of each host with their creation times."""
     return {
         name: cluster.host(name).check_output("ls -l --time-style=full-iso /opt/dask/environments")
         for name in [cluster.scheduler, *cluster.workers]
     }
 
 
-def test_workers_setting_restarts_workers_alone(cluster, play, load):
+def test_worker_setting_restarts_only_workers(cluster, play, load):
     scheduler, before = cluster.summary()["scheduler"]["id"], environments(cluster)
     pids = cluster.pids()
     run = play("site", *WORKERS_ONLY)
@@ -42,7 +42,7 @@ def test_workers_setting_restarts_workers_alone(cluster, play, load):
     assert target.count("0.55") == len(cluster.workers)
 
 
-def test_same_again_changes_nothing(cluster, play):
+def test_second_run_changes_nothing(cluster, play):
     pids = cluster.pids()
     run = play("site", *WORKERS_ONLY)
     assert run.returncode == 0, run.output
@@ -50,8 +50,8 @@ def test_same_again_changes_nothing(cluster, play):
     assert cluster.pids() == pids
 
 
-def refused(cluster, play, *arguments):
-    """What a refused run says, once it is sure that nothing came of it."""
+def rejected(cluster, play, *arguments):
+    """Run site.yml, assert that it fails without a change, and return its output."""
     listed = "readlink /opt/dask/current; ls /opt/dask/releases"
     hosts = [cluster.scheduler, *cluster.workers]
     before = {name: cluster.host(name).check_output(listed) for name in hosts}
@@ -64,27 +64,27 @@ def refused(cluster, play, *arguments):
     return run.output
 
 
-def test_what_dask_would_not_do_is_refused(cluster, play):
+def test_invalid_configuration_is_rejected(cluster, play):
     wrong = {
         "dask_config": {"distributed": {"comm": {"timeout": {"connect": "5s"}}}},
         "dask_worker_config": {"distributed": {"worker": {"memory": {"target": 0.9}}}},
         "dask_environment_variables": {"DASK_DISTRIBUTED__COMM__SHARD": "canary"},
     }
     for arguments in (change(**wrong), [*change(**wrong), "--check"]):
-        said = refused(cluster, play, *arguments)
+        said = rejected(cluster, play, *arguments)
         assert "dask_config: distributed.comm.timeout is not known to Dask" in said
         assert "distributed.comm.timeouts is." in said
         assert "dask_environment_variables: distributed.comm.shard is no size" in said and "canary" not in said
-    said = refused(cluster, play, *change(dask_worker_config=wrong["dask_worker_config"]))
+    said = rejected(cluster, play, *change(dask_worker_config=wrong["dask_worker_config"]))
     assert "dask_worker_config: distributed.worker.memory.target is 0.9, more than spill (0.7)" in said
 
 
-def test_settings_that_would_take_the_cluster_down_are_refused(cluster, play):
+def test_settings_that_stop_the_cluster_are_rejected(cluster, play):
     wrong = {
         "dask_config": {"distributed": {"comm": {"default-scheme": "tcp", "require-encryption": False}}},
         "dask_scheduler_config": {"distributed": {"admin": {"event-loop": "uvloop"}}},
     }
-    said = refused(cluster, play, *change(**wrong))
+    said = rejected(cluster, play, *change(**wrong))
     own = "is set by daskops.cluster itself. Leave it out, and use dask_tls instead."
     assert f"dask_config: distributed.comm.require-encryption {own}" in said
     assert (
@@ -94,14 +94,14 @@ def test_settings_that_would_take_the_cluster_down_are_refused(cluster, play):
     file = {"class": "logging.FileHandler", "filename": "/var/log/dask.log"}
     log = {"version": 1, "handlers": {"file": file}, "root": {"handlers": ["file"]}}
     bokeh = {"scheduler": {"dashboard": {"bokeh-application": {"use_index": True}}}}
-    said = refused(
+    said = rejected(
         cluster, play, *change(dask_worker_config={"logging": log}, dask_scheduler_config={"distributed": bokeh})
     )
     assert "dask_worker_config: logging: the worker cannot set up its log with it: PermissionError" in said
     assert "bokeh-application.use_index: the scheduler does not start with it: TypeError" in said
 
 
-def test_copy_of_dasks_defaults_leaves_encryption_as_it_is(cluster, play):
+def test_copied_defaults_of_dask_keep_encryption(cluster, play):
     site_packages = "/opt/dask/current/environment/lib/python3*/site-packages"
     pasted = {}
     for name in ("dask", "distributed"):
@@ -114,15 +114,15 @@ def test_copy_of_dasks_defaults_leaves_encryption_as_it_is(cluster, play):
     assert "require-encryption: null" not in run.output and "default-scheme: tcp" not in run.output
 
 
-def test_preload_that_cannot_be_imported_reaches_no_service(cluster, play, tmp_path):
+def test_preload_that_cannot_be_imported_is_rejected(cluster, play, tmp_path):
     preload = tmp_path / "greeting.py"
-    # It is imported as what it will run as.
+    # The check imports it as the services' user.
     preload.write_text("import getpass\nraise RuntimeError(f'{getpass.getuser()} misses a library')\n")
-    said = refused(cluster, play, *change(dask_worker_preloads=[str(preload)]))
+    said = rejected(cluster, play, *change(dask_worker_preloads=[str(preload)]))
     assert "The worker's preload module greeting cannot be imported: RuntimeError: dask misses a library." in said
 
 
-def test_schedulers_setting_restarts_the_scheduler_alone(cluster, play):
+def test_scheduler_setting_restarts_only_the_scheduler(cluster, play):
     scheduler = cluster.summary()["scheduler"]["id"]
     variables = json.loads(WORKERS_ONLY[-1])
     run = play(
@@ -134,7 +134,7 @@ def test_schedulers_setting_restarts_the_scheduler_alone(cluster, play):
 
 
 def test_comment_restarts_nothing(cluster, tmp_path):
-    # A later version of the collection, which differs in a comment.
+    # A later version of the collection that differs only in a comment.
     later = tmp_path / "ansible_collections/daskops/cluster"
     for name in ("roles", "plugins", "playbooks", "meta"):
         shutil.copytree(PROJECT / name, later / name)
@@ -156,7 +156,7 @@ def test_comment_restarts_nothing(cluster, tmp_path):
     assert cluster.pids() == pids
 
 
-def test_worker_that_was_started_by_another_unit_is_restarted(cluster, play):
+def test_worker_started_with_another_unit_is_restarted(cluster, play):
     name = cluster.workers[0]
     host = cluster.host(name)
     host.check_output("sed -i 's/^LimitNOFILE=.*/LimitNOFILE=1000/' '/etc/systemd/system/dask-worker@.service'")
@@ -170,7 +170,7 @@ def test_worker_that_was_started_by_another_unit_is_restarted(cluster, play):
     assert host.check_output("systemctl show --property=LimitNOFILE --value dask-worker@1") == "65536"
 
 
-def test_environment_that_is_not_there_is_refused(cluster, play, lock):
+def test_missing_environment_is_rejected(cluster, play, lock):
     before, pids = environments(cluster), cluster.pids()
     for mode in (["--check"], []):
         run = play("site", "--tags", "config", "-e", f"dask_environment_lock={lock}", *mode)
@@ -184,7 +184,7 @@ def history(host):
     return json.loads(host.check_output("cat /opt/dask/history.json"))
 
 
-def test_old_releases_go_and_those_in_use_stay(cluster, play):
+def test_old_releases_are_removed_and_those_in_use_kept(cluster, play):
     host = cluster.host(cluster.workers[0])
     for allowed in (21, 22, 23):
         config = {"distributed": {"scheduler": {"allowed-failures": allowed}}}
@@ -198,7 +198,7 @@ def test_old_releases_go_and_those_in_use_stay(cluster, play):
     assert host.check_output("ls /opt/dask/environments") == environment.rsplit("/", 1)[1]
 
 
-# Turns the state of a host into that of an earlier version, which kept it in times, links and rendered files.
+# Converts a host to the state of an earlier version, which stored it in times, links and rendered files.
 EARLIER = """
 import json, os, pathlib
 home = pathlib.Path("/opt/dask")
@@ -241,7 +241,7 @@ def test_hosts_of_an_earlier_version_are_taken_over_without_a_restart(cluster, p
     assert not any(run.changed.values())
 
 
-def test_environment_that_nobody_needs_goes(cluster, play, lock):
+def test_unused_environment_is_removed(cluster, play, lock):
     scheduler, host = cluster.host(cluster.scheduler), cluster.host(cluster.workers[0])
     old = host.check_output("readlink -f /opt/dask/current/environment")
     session = cluster.start("import time\nprint('there', flush=True)\ntime.sleep(600)")
@@ -254,10 +254,10 @@ def test_environment_that_nobody_needs_goes(cluster, play, lock):
     try:
         assert session.stdout.readline() == "there\n"
         change(60000)
-        assert host.file(old).exists  # the way back, if the cluster had said no
+        assert host.file(old).exists  # needed to revert, if the health check had failed
         change(60001)
         assert not host.file(old).exists
-        # The session is on the scheduler's host.
+        # A user's session on the scheduler's host still uses it.
         assert scheduler.file(old).exists
     finally:
         scheduler.run("pkill -9 -f 'python -W error -'")

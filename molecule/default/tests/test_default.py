@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The cluster that site.yml made, seen from its hosts and from a client."""
+"""The cluster that site.yml created, checked on its hosts and from a client."""
 
 import json
 import os
@@ -33,12 +33,12 @@ print(json.dumps({d.metadata["Name"].lower(): d.version for d in importlib.metad
 """
 
 
-def test_unchanged_run_looks_at_each_host_once(cluster, play):
+def test_unchanged_run_executes_one_command_on_each_worker_host(cluster, play):
     run = play("site")
     assert run.returncode == 0 and not any(run.changed.values()), run.output
     print("remote commands of a run that changes nothing:", run.commands)
     assert all(run.commands[host] == 1 for host in cluster.workers)
-    # The lock (renewed in a run that takes longer), the look, and the health report.
+    # The lock, its renewal in a long run, host_info, and the health report.
     assert run.commands[cluster.scheduler] <= 4
 
 
@@ -48,7 +48,7 @@ def test_check_mode_of_a_converged_cluster_predicts_no_change(play):
     assert set(run.changed.values()) == {0}, run.output
 
 
-def test_run_limited_to_a_host_touches_that_host_alone(cluster, play):
+def test_limited_run_runs_on_that_host_only(cluster, play):
     name = cluster.workers[-1]
     run = play("site", "--limit", name)
     assert run.returncode == 0, run.output
@@ -64,11 +64,11 @@ def test_services(cluster):
         for unit in wanted:
             assert host.check_output(f"systemctl is-active {unit}") == "active"
         assert host.service(wanted[-1]).is_enabled
-        # systemd prints nothing about units that it finds nothing wrong with.
+        # systemd-analyze verify prints nothing about correct units.
         assert host.run(f"systemd-analyze verify {' '.join(wanted)}").stderr == ""
 
 
-def test_worker_unit_holds_what_was_planned(cluster):
+def test_worker_unit_has_the_planned_settings(cluster):
     host = cluster.host(cluster.workers[0])
     names = "User,Type,Restart,WatchdogUSec,MemoryMax,LimitNOFILE,StartLimitIntervalUSec,Slice"
     shown = host.check_output(f"systemctl show --property={names} dask-worker@1.service")
@@ -91,7 +91,7 @@ def test_user_and_files(cluster):
         kind = "scheduler" if name == cluster.scheduler else "worker"
         configuration = host.file(f"/opt/dask/current/{kind}/dask_configuration.yaml")
         assert configuration.contains("daskops_runtime")
-        # Nothing that a service runs may be changed by the service, or by anybody else but root.
+        # Only root may change the files that services run.
         assert (
             host.check_output("find -L /opt/dask/current '(' ! -user root -o -perm /022 ')' ! -type l -print -quit")
             == ""
@@ -103,7 +103,7 @@ def test_user_and_files(cluster):
 
 
 def test_ports(cluster):
-    """Each service listens at its host's own address and nowhere else, but for the dashboard on its host itself."""
+    """Each service listens only at its host's address. The dashboard also listens on the loopback address."""
     ports = {cluster.scheduler: [8786, 8787], **dict.fromkeys(cluster.workers, [8800, 8900])}
     for name in ports:
         sockets = cluster.host(name).check_output("ss --listening --tcp --numeric --no-header --processes")
@@ -131,7 +131,7 @@ def test_dashboard_and_metrics_answer(cluster):
         assert text in cluster.get(route).stdout
 
 
-def test_users_own_configuration_preload_and_environment_variables(cluster, play, tmp_path):
+def test_users_configuration_preloads_and_environment_variables(cluster, play, tmp_path):
     preload = tmp_path / "greeting.py"
     preload.write_text("def dask_setup(worker):\n    worker.greeting = 'hello'\n")
     variables = {
@@ -149,8 +149,8 @@ def look(dask_worker):
     return [memory, os.environ["GREETING"], dask_worker.greeting, dask_worker.state.total_resources]
 print(json.dumps(list(client.run(look).values())))
 """
-    # The variable wins over the file, which wins over the collection's default, which wins over Dask's. The release is a
-    # resource too, one for each thread.
+    # An environment variable overrides the file, the file the collection's default, and that Dask's. The release is a
+    # resource with one unit for each thread.
     worker = cluster.summary()["workers"][0]
     resources = {"GPU": 2.0, "FOO": 0.5, f"release:{worker['release'].split('.')[0]}": worker["nthreads"]}
     expected = [[0.5, 0.65, 0.8], 'a "b" \\ $c', "hello", resources]
@@ -164,7 +164,7 @@ def test_workers_with_a_nanny(cluster, play):
     assert all(worker["nanny"] for worker in cluster.summary()["workers"])
     assert len(cluster.summary()["workers"]) == 2 * len(cluster.workers)
     assert int(cluster.compute(COMPUTE)) > 300
-    # Back to one worker a host: the second unit goes, with all that was written for it.
+    # With one worker on each host again, the second unit and its files are removed.
     run = play("site", "-e", json.dumps({"dask_serial": "100%"}))
     assert run.returncode == 0, run.output
     assert cluster.is_whole()
@@ -174,14 +174,14 @@ def test_workers_with_a_nanny(cluster, play):
 
 def test_run_fails_when_the_cluster_is_not_whole(cluster, play):
     host = cluster.host(cluster.workers[0])
-    # An administrator's own drop-in gives the run the time to see the worker before systemd ends it.
+    # A drop-in with a long watchdog interval, so that the run sees the worker before systemd restarts it.
     drop_in = "/etc/systemd/system/dask-worker@1.service.d/patient.conf"
     host.check_output(f"mkdir -p $(dirname {drop_in}) && printf '[Service]\\nWatchdogSec=600\\n' > {drop_in}")
     host.check_output("systemctl daemon-reload && systemctl restart dask-worker@1")
     cluster.wait_until(cluster.is_whole, 60)
     host.check_output("systemctl kill --kill-whom=main --signal=STOP dask-worker@1")
     try:
-        # Its unit is active, and no task of the run has anything to change: only the scheduler knows that it hangs.
+        # The unit is active and the run has nothing to change: only the scheduler notices that the worker hangs.
         cluster.wait_until(lambda: max(w["heartbeat_age"] for w in cluster.summary()["workers"]) > 30, 45)
         run = play("site", "-e", "dask_health_timeout=1")
         assert run.returncode != 0
@@ -193,8 +193,8 @@ def test_run_fails_when_the_cluster_is_not_whole(cluster, play):
     cluster.wait_until(cluster.is_whole, 60)
 
 
-def test_workers_join_a_scheduler_that_somebody_else_runs(cluster, play, tmp_path):
-    # To an inventory without its host, the cluster's own scheduler is somebody else's.
+def test_workers_join_an_external_scheduler(cluster, play, tmp_path):
+    # For an inventory without its host, the cluster's scheduler is an external one.
     inventory = yaml.safe_load((SCENARIO / "hosts.yml").read_text())
     groups = inventory["all"]["children"]
     del groups["dask_scheduler"], groups["dask_clients"], groups["testbed"]["children"]["dask_scheduler"]
@@ -213,7 +213,7 @@ def test_workers_join_a_scheduler_that_somebody_else_runs(cluster, play, tmp_pat
 
 
 def test_user_with_uv_gets_the_same_packages_and_connects(cluster, play, tmp_path):
-    """On a machine that is none of the cluster's: the one that runs this, where nobody is in the group dask_clients."""
+    """The user works on this machine, which is not part of the cluster; the group dask_clients is empty."""
     inventory = yaml.safe_load((SCENARIO / "hosts.yml").read_text())
     del inventory["all"]["children"]["dask_clients"]
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory))
@@ -237,8 +237,8 @@ def test_user_with_uv_gets_the_same_packages_and_connects(cluster, play, tmp_pat
     assert json.loads(packages) == json.loads(cluster.host(cluster.scheduler).check_output(description))["packages"]
 
 
-def test_run_from_the_installed_archive_is_the_same(cluster, tmp_path):
-    # As for somebody who has no checkout: nothing of it may be found.
+def test_run_with_the_installed_collection_changes_nothing(cluster, tmp_path):
+    # The run must not find files of the checkout.
     environment = without_checkout(tmp_path / "collections")
 
     def run(*command):
@@ -246,14 +246,14 @@ def test_run_from_the_installed_archive_is_the_same(cluster, tmp_path):
 
     run("ansible-galaxy", "collection", "build", str(PROJECT), "--output-path", str(tmp_path))
     archive = str(next(tmp_path.glob("daskops-cluster-*.tar.gz")))
-    # What it depends on is there, and no Galaxy server may be at hand.
+    # The dependencies are installed, and a Galaxy server may be unreachable.
     run("ansible-galaxy", "collection", "install", "--no-deps", archive, "-p", environment["ANSIBLE_COLLECTIONS_PATH"])
     output = run("ansible-playbook", *INVENTORY, "daskops.cluster.site", "--check")
     assert "changed=0" in output and not re.search(r"changed=[1-9]", output), output
 
 
 @pytest.mark.parametrize("role", ["worker", "scheduler"])
-def test_cluster_heals_after_a_reboot(cluster, role):
+def test_cluster_recovers_after_a_reboot(cluster, role):
     name = cluster.workers[0] if role == "worker" else cluster.scheduler
     before = cluster.summary()["scheduler"]["id"]
     subprocess.run(["docker", "restart", "--time", "60", cluster.container(name)], check=True, capture_output=True)

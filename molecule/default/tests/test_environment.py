@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Environments: built whole or not at all, from the controller's packages or from an index."""
+"""Environments from the controller's packages or from an index, and interrupted builds."""
 
 import contextlib
 import functools
@@ -24,20 +24,20 @@ LISTED = "find /opt/dask/environments -mindepth 1 -maxdepth 1 -printf '%f\n' | s
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    """Serves files without a line for each."""
+    """A handler that serves files without logging."""
 
     def log_message(self, *arguments):
-        """Say nothing."""
+        """Do not log requests."""
 
     def copyfile(self, source, outputfile):
-        """Send a file to hosts that hang up when they have seen enough."""
+        """Send a file, and ignore a connection that the host closes early."""
         with contextlib.suppress(ConnectionError):
             super().copyfile(source, outputfile)
 
 
 @pytest.fixture
 def index(cluster, lock, tmp_path):
-    """URL of a package index, as hosts and the controller reach it, with the packages of the lock and the tools."""
+    """Return the URL of a package index for hosts and the controller, with the packages of the lock and the tools."""
     host = cluster.host(cluster.scheduler).check_output("%s -c %s", f"{ENVIRONMENT}/bin/python", PROBE)
     python = json.loads(host)
     wanted = tmp_path / "wanted.txt"
@@ -61,8 +61,8 @@ def index(cluster, lock, tmp_path):
         server.shutdown()
 
 
-def test_every_module_is_compiled(cluster):
-    """A service need not compile what it imports at each start; only the packages' own tests are left out."""
+def test_all_modules_are_compiled(cluster):
+    """Or services compile modules at each start. Test packages are not compiled."""
     missing = """
 import glob, importlib.util, os, re, sysconfig
 for source in glob.glob(sysconfig.get_path("purelib") + "/**/*.py", recursive=True):
@@ -76,7 +76,7 @@ for source in glob.glob(sysconfig.get_path("purelib") + "/**/*.py", recursive=Tr
     assert cluster.compute(missing) == ""
 
 
-def test_bill_of_materials_is_what_python_finds(cluster):
+def test_bill_of_materials_lists_the_installed_packages(cluster):
     listed = """
 import importlib.metadata, json, platform
 print(json.dumps({
@@ -89,13 +89,13 @@ print(json.dumps({
         bill = json.loads(host.file(f"{ENVIRONMENT}/sbom.cdx.json").content_string)
         found = {component["name"]: component["version"] for component in bill["components"]}
         assert found == json.loads(host.check_output("%s -I -c %s", f"{ENVIRONMENT}/bin/python", listed))
-        # The controller has shipped one wheel of each package.
+        # The controller has installed one wheel of each package.
         assert [c["name"] for c in bill["components"] if "hashes" not in c] == ["python"]
         description = json.loads(host.file(f"{ENVIRONMENT}/environment.json").content_string)
         assert description["lock"] == hashlib.sha256(DEFAULT_LOCK.read_bytes()).hexdigest()
 
 
-def test_status_says_what_hosts_run(cluster, play):
+def test_status_reports_the_versions_on_hosts(cluster, play):
     packages = json.loads(cluster.host(cluster.scheduler).file(f"{ENVIRONMENT}/environment.json").content_string)[
         "packages"
     ]
@@ -111,7 +111,7 @@ def test_status_says_what_hosts_run(cluster, play):
     assert "The cluster is healthy" in short.output and "The cluster is" not in long.output
 
 
-def test_build_that_is_cut_off_leaves_nothing_that_looks_finished(cluster, play, lock, index):
+def test_interrupted_build_leaves_no_finished_environment(cluster, play, lock, index):
     name = cluster.workers[0]
     before = cluster.host(name).check_output(LISTED).split()
     arguments = ["--limit", name, "--tags", "environment", "-e", f"dask_environment_lock={lock}"]
@@ -119,12 +119,12 @@ def test_build_that_is_cut_off_leaves_nothing_that_looks_finished(cluster, play,
     with subprocess.Popen(site, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
 
         def builds():
-            assert run.poll() is None, "the run ended before the host built anything"
+            assert run.poll() is None, "the run ended before the host started to build"
             return "partial" in cluster.host(name).check_output(LISTED)
 
-        # The controller fetches and packs the packages first.
+        # The controller fetches and packs the packages before the hosts build.
         cluster.wait_until(builds, 180)
-        # As a power cut does; in a container's terms.
+        # Kill the container, which has the effect of a power cut.
         subprocess.run(["docker", "kill", cluster.container(name)], check=True, capture_output=True)
         assert run.wait(timeout=120) != 0
     subprocess.run(["docker", "start", cluster.container(name)], check=True, capture_output=True)
@@ -134,7 +134,7 @@ def test_build_that_is_cut_off_leaves_nothing_that_looks_finished(cluster, play,
     assert [entry for entry in cut_off if not entry.startswith(".")] == [e for e in before if not e.startswith(".")]
     assert any(entry.startswith(".partial-") for entry in cut_off)
 
-    # The next run builds it, this time from an index, and leaves nothing of the first.
+    # The next run builds the environment, now from an index, and removes the remains.
     index_arguments = ["-e", "dask_environment_source=index", "-e", f"dask_environment_index_url={index}"]
     done = play("site", *arguments, *index_arguments)
     assert done.returncode == 0, done.output
@@ -149,7 +149,7 @@ def test_build_that_is_cut_off_leaves_nothing_that_looks_finished(cluster, play,
     assert [c["version"] for c in bill["components"] if c["name"] == "lz4"] == ["4.4.4"]
 
 
-def test_package_whose_hash_differs_is_refused_by_a_host_that_fetches_for_itself(cluster, play, lock, index, tmp_path):
+def test_host_rejects_a_package_with_another_hash(cluster, play, lock, index, tmp_path):
     text = lock.read_text()
     wrong = tmp_path / "lock.txt"
     wrong.write_text(

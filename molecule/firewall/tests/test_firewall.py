@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who gets through to which port, whatever happens to the rules; and that they go with the cluster."""
+"""The firewall's effect on each port, its persistence, and its removal."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ for address, port in {targets!r}:
 
 
 def open_to(cluster, name):
-    """The ports of Dask, and SSH's, that a host gets through to."""
+    """Return the ports of Dask and SSH that a host can connect to."""
     targets = [("worker1", 22), *((host, port) for host, ports in PORTS.items() for port in ports)]
     program = CONNECT.format(targets=[(cluster.variables[host]["ansible_host"], port) for host, port in targets])
     return set(map(int, cluster.host(name).check_output(f"python3 - <<'EOF'{program}EOF").split()))
@@ -30,7 +30,7 @@ def is_filtered(cluster, name="scheduler"):
     return cluster.host(name).run("nft list table inet daskops").succeeded
 
 
-def test_hosts_of_the_cluster_get_through_and_nobody_else(cluster):
+def test_only_hosts_of_the_cluster_can_connect(cluster):
     for name in [cluster.scheduler, *cluster.workers]:
         assert open_to(cluster, name) == {22, 8786, 8787, 8800, 8900}
     assert open_to(cluster, "stranger") == {22}
@@ -40,7 +40,7 @@ def test_computation(cluster):
     assert cluster.compute("print(client.submit(sum, client.map(abs, range(-100, 0))).result())") == "5050\n"
 
 
-def test_run_limited_to_a_host_finds_out_the_same_rules(cluster, play):
+def test_limited_run_renders_the_same_rules(cluster, play):
     for name in ("worker1", "scheduler"):
         run = play("site", "--limit", name)
         assert run.returncode == 0, run.output
@@ -48,7 +48,7 @@ def test_run_limited_to_a_host_finds_out_the_same_rules(cluster, play):
 
 
 def test_rules_of_an_earlier_version_are_taken_over(cluster, play):
-    """That version named the hosts of the cluster in a comment of the rules, and nowhere else."""
+    """That version stored the addresses of the cluster's hosts only in a comment of the rules."""
     host, path = cluster.host("worker1"), "/etc/dask-firewall.json"
     peers = json.loads(host.check_output(f"cat {path}"))
     comment = f"        # Hosts of the cluster: {' '.join(peers['cluster'])}"
@@ -71,7 +71,7 @@ def test_table_of_ports(cluster, play):
     assert "The cluster is" not in run.output
 
 
-def test_clients_get_through_to_the_scheduler_and_the_dashboards(cluster, play):
+def test_clients_can_connect_to_the_scheduler_and_the_dashboards(cluster, play):
     networks = [cluster.variables[cluster.scheduler]["testbed_subnet"]]
     clients = ["-e", json.dumps({"dask_firewall_clients": networks})]
     pids = cluster.pids()
@@ -80,13 +80,13 @@ def test_clients_get_through_to_the_scheduler_and_the_dashboards(cluster, play):
     assert open_to(cluster, "stranger") == {22, 8786, 8787, 8900}
     run = play("site", *clients)
     assert not any(run.changed.values())
-    # That restarts nothing.
+    # The change restarts no service.
     assert play("site").returncode == 0
     assert open_to(cluster, "stranger") == {22}
     assert cluster.pids() == pids
 
 
-def test_rules_that_somebody_has_flushed_come_back(cluster, play):
+def test_flushed_rules_are_loaded_again(cluster, play):
     host = cluster.host("worker1")
     host.check_output("nft flush ruleset")
     assert 8800 in open_to(cluster, "stranger")
@@ -94,15 +94,15 @@ def test_rules_that_somebody_has_flushed_come_back(cluster, play):
     assert run.returncode == 0, run.output
     assert run.changed["worker1"] == 1 and run.changed["worker2"] == 0
     assert open_to(cluster, "stranger") == {22}
-    # The host's own rules begin with a flush.
+    # The host's own rules start with "flush ruleset".
     host.check_output("systemctl start nftables && systemctl restart dask-firewall")
     for action in ("reload", "restart"):
         host.check_output(f"systemctl {action} nftables")
         assert is_filtered(cluster, "worker1")
 
 
-# And the container gets its network's own rules back.
-def test_rules_outlive_a_reboot(cluster):
+# The reboot also restores Docker's rules in the container.
+def test_rules_are_loaded_after_a_reboot(cluster):
     container = cluster.container("worker1")
     subprocess.run(["docker", "restart", "--time=30", container], check=True, capture_output=True)
     cluster.wait_until(cluster.is_whole, 120)
@@ -110,7 +110,7 @@ def test_rules_outlive_a_reboot(cluster):
     assert open_to(cluster, "stranger") == {22}
 
 
-def test_firewall_is_taken_away_and_put_back(cluster, play):
+def test_firewall_is_removed_and_installed_again(cluster, play):
     run = play("site", "-e", "dask_firewall=none", "--check", "--diff")
     assert run.returncode == 0 and is_filtered(cluster), run.output
     assert min(run.changed.values()) > 0
@@ -122,8 +122,8 @@ def test_firewall_is_taken_away_and_put_back(cluster, play):
     assert is_filtered(cluster)
 
 
-def test_new_host_that_the_others_would_keep_out_is_refused(cluster, play):
-    # It is new once its installation is gone.
+def test_new_host_in_a_limited_run_is_rejected(cluster, play):
+    # A host without an installation counts as new.
     assert play("remove", "--limit", "worker2").returncode == 0
     run = play("site", "--limit", "worker2")
     assert run.returncode != 0
@@ -133,7 +133,7 @@ def test_new_host_that_the_others_would_keep_out_is_refused(cluster, play):
     assert cluster.is_whole()
 
 
-def test_removed_with_the_cluster(cluster, play):
+def test_rules_are_removed_with_the_cluster(cluster, play):
     assert play("remove").returncode == 0
     for name in [cluster.scheduler, *cluster.workers]:
         assert not is_filtered(cluster, name)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Several kinds of workers on one host: each has its own place, limits and ways, and none disturbs another."""
+"""Several pools of workers on one host, each with its own placement, limits and settings."""
 
 import json
 import re
@@ -17,13 +17,13 @@ PLANNED = {
 
 @pytest.fixture
 def workers(cluster):
-    """What the scheduler says of each worker, by name, once all are there."""
+    """Wait for all workers and return the scheduler's data about each by name."""
     cluster.wait_until(lambda: {worker["name"] for worker in cluster.summary()["workers"]} == PLANNED, 60)
     return {worker["name"]: worker for worker in cluster.summary()["workers"]}
 
 
 def units(host):
-    """Main process by unit of the workers that run."""
+    """Return the main pid of each running worker by unit."""
     shown = host.check_output("systemctl show --property=Id,MainPID,ActiveState 'dask-worker@*'")
     blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in shown.split("\n\n")]
     return {block["Id"]: block["MainPID"] for block in blocks if block["ActiveState"] == "active"}
@@ -39,18 +39,18 @@ def test_each_pool_has_its_workers(cluster, workers):
     assert {worker["memory_limit"] for name, worker in workers.items() if "gpu" not in name} == {400 * 2**20}
 
 
-def test_the_nearest_value_wins(workers):
+def test_pool_settings_override_host_settings(workers):
     resources = {
         name: {key: number for key, number in worker["resources"].items() if not key.startswith("release:")}
         for name, worker in workers.items()
     }
-    # The pool's own, the host's, and nobody's.
+    # From the pool, from the host, and not set.
     assert resources["worker2-waiting-1"] == {"NETWORK": 2}
     assert resources["worker2-numeric-1"] == {"LICENSE": 1}
     assert resources["worker1-numeric-1"] == {}
 
 
-def test_tasks_go_where_the_resources_are(cluster):
+def test_resources_select_workers(cluster):
     program = """
 import os, time
 from distributed import get_worker
@@ -65,7 +65,7 @@ print(sorted(set(client.gather(waiting))), set(client.gather(licensed)))
     assert cluster.compute(program).strip() == f"{expected} { ({('worker2-numeric-1', None)}) }"
 
 
-def test_workers_keep_to_their_cpus_and_scratch_directories(cluster):
+def test_workers_use_their_cpus_and_scratch_directories(cluster):
     program = """
 import os, json
 def look(dask_worker):
@@ -82,7 +82,7 @@ print(json.dumps(list(client.run(look).values())))
     assert found["worker1-numeric-1"][2] is None
 
 
-def test_a_task_that_takes_all_memory_stays_inside_its_unit(cluster, workers):
+def test_memory_of_a_task_is_limited_by_its_unit(cluster, workers):
     host = cluster.host("worker1")
     before, others = (
         units(host),
@@ -125,8 +125,8 @@ print(repr(client.submit(lambda: 1 / 0, key="boom", resources={"NETWORK": 1}, wo
     assert 'dask_worker_task_errors_total{task_prefix_name="boom"} 1.0' in metrics
 
 
-def test_a_worker_of_somebody_elses_joins_by_the_schedulers_file(cluster, workers):
-    """As a batch job does that sees a shared file system, with the scheduler's file and a worker's certificate on it."""
+def test_external_worker_joins_with_the_scheduler_file(cluster, workers):
+    """A batch job joins like this, with the scheduler's file and a worker certificate on a shared file system."""
     host = cluster.host(cluster.scheduler)
     assert json.loads(host.check_output("cat /srv/shared/scheduler.json"))["address"] == cluster.address
     for name in ("ca.pem", "worker.pem"):
@@ -147,7 +147,7 @@ def test_a_worker_of_somebody_elses_joins_by_the_schedulers_file(cluster, worker
     cluster.wait_until(lambda: {worker["name"] for worker in cluster.summary()["workers"]} == PLANNED, 60)
 
 
-def test_what_runs_tells_its_settings_and_what_nobody_asked_for(cluster, play, workers):
+def test_running_services_report_settings_and_drift(cluster, play, workers):
     def table():
         shown, status = play("show_configuration"), play("status", "--tags", "health")
         assert (shown.returncode, status.returncode) == (0, 0), shown.output + status.output
@@ -172,13 +172,13 @@ def test_what_runs_tells_its_settings_and_what_nobody_asked_for(cluster, play, w
         cluster.compute(change % (0.7, address))
 
 
-def test_pages_of_workers_are_seen_through_the_scheduler(cluster):
+def test_scheduler_serves_pages_of_workers(cluster):
     address = cluster.variables["worker1"]["ansible_host"]
     assert "bokeh" in cluster.get(f"proxy/8901/{address}/status").stdout.lower()
     assert cluster.get(f"proxy/22/{address}/status").returncode != 0
 
 
-def test_worker_that_an_orchestrator_takes_away_stays_down(cluster, play, workers):
+def test_worker_stays_down_after_a_shutdown_request(cluster, play, workers):
     url = f"https://{cluster.variables['worker1']['ansible_host']}:8901/daskops/shutdown"
     authority = ["--cacert", str(cluster.certificates / "ca.pem")]
     command = ["curl", "-sf", *authority, "-X", "POST", "-H", "Authorization: Bearer a-token-of-the-tests", url]
@@ -191,8 +191,8 @@ def test_worker_that_an_orchestrator_takes_away_stays_down(cluster, play, worker
     assert "worker1-waiting-1" in {worker["name"] for worker in cluster.summary()["workers"]}
 
 
-def test_the_plan_is_shown_before_it_is_applied(cluster, play):
-    # What NVIDIA's driver would show, so that what is declared need not be.
+def test_plan_is_shown_before_it_is_applied(cluster, play):
+    # Simulate the files of NVIDIA's driver, so that the GPU is found and need not be declared.
     about = "Model: NVIDIA H100\nGPU UUID: GPU-simulated\n"
     directory = "/proc/driver/nvidia/gpus/0000:3b:00.0"
     host = cluster.host("gpus")
@@ -210,7 +210,7 @@ def test_the_plan_is_shown_before_it_is_applied(cluster, play):
         host.check_output("umount /proc/driver")
 
 
-def test_pools_that_over_commit_are_refused_and_nothing_changes(cluster, play, workers):
+def test_pools_that_exceed_the_host_are_rejected_without_a_change(cluster, play, workers):
     new = {"a": {"count": 1, "threads": 4096}, "b": {"count": 1, "threads": 1}}
     run = play("site", "-e", json.dumps({"dask_worker_pools": new, "dask_worker_pool_overrides": {}}))
     assert run.returncode != 0
@@ -222,7 +222,7 @@ def test_pools_that_over_commit_are_refused_and_nothing_changes(cluster, play, w
     assert now == {name: worker["pid"] for name, worker in workers.items()}
 
 
-def test_a_cluster_without_routes_of_ours_is_looked_after_all_the_same(cluster, play, workers):
+def test_cluster_without_our_routes_is_managed(cluster, play, workers):
     off = {"dask_summary_route": False, "dask_worker_pages_route": False, "dask_shutdown_token": ""}
     run = play("site", "-e", json.dumps(off))
     assert run.returncode == 0 and "is healthy" in run.output, run.output
@@ -234,8 +234,8 @@ def test_a_cluster_without_routes_of_ours_is_looked_after_all_the_same(cluster, 
     assert run.returncode == 0, run.output
 
 
-def test_a_pool_that_changes_restarts_its_own_workers_alone(cluster, play, workers):
-    """And one that goes is drained and leaves nothing behind."""
+def test_changed_pool_restarts_only_its_workers(cluster, play, workers):
+    """Also, a removed pool is drained and its files are removed."""
     host = cluster.host("worker1")
     before = units(host)
     hosts = ["--limit", "worker1"]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Everything that site.yml refuses: with a message that names the thing and the remedy, before any host is changed."""
+"""Validation errors of site.yml: the message names the cause and the remedy, and no host is changed."""
 
 import re
 from pathlib import Path
@@ -15,8 +15,8 @@ CASES = yaml.safe_load((Path(__file__).parent / "cases.yml").read_text())
 
 
 @pytest.fixture
-def refused(cluster, play, tmp_path):
-    """Run site.yml on an inventory that it refuses: right message, no host touched."""
+def rejected(cluster, play, tmp_path):
+    """Return a function that runs site.yml and asserts that it fails with a message and without a change."""
 
     def run(inventory, message, *arguments):
         hosts = tmp_path / "hosts.yml"
@@ -35,13 +35,13 @@ def refused(cluster, play, tmp_path):
 
 
 def with_variables(variables):
-    """The scenario's inventory, with more variables by host."""
+    """Return the scenario's inventory with additional variables by host."""
     inventory = yaml.safe_load(yaml.safe_dump(HOSTS))
     groups = inventory["all"]["children"]
     for host, values in variables.items():
         if host == "all":
             inventory["all"]["vars"] = values
-            for group in groups.values():  # the scenario's own must not be nearer than the wrong ones
+            for group in groups.values():  # group variables of the scenario must not override the wrong values
                 for name in values:
                     group.get("vars", {}).pop(name, None)
         else:
@@ -51,7 +51,7 @@ def with_variables(variables):
 
 
 def with_groups(groups):
-    """The scenario's hosts, in other groups."""
+    """Return the scenario's hosts in other groups."""
     addresses = {
         **HOSTS["all"]["children"]["dask_scheduler"]["hosts"],
         **HOSTS["all"]["children"]["dask_workers"]["hosts"],
@@ -62,23 +62,23 @@ def with_groups(groups):
 
 
 @pytest.mark.parametrize("case", CASES["variables"])
-def test_variables(refused, case):
+def test_variables(rejected, case):
     about = CASES["variables"][case]
-    refused(with_variables(about["variables"]), about["says"])
+    rejected(with_variables(about["variables"]), about["says"])
 
 
 @pytest.mark.parametrize("case", CASES["groups"])
-def test_groups(refused, case):
+def test_groups(rejected, case):
     about = CASES["groups"][case]
-    refused(with_groups(about["groups"]), about["says"])
+    rejected(with_groups(about["groups"]), about["says"])
 
 
 @pytest.mark.parametrize("case", CASES["locks"])
-def test_locks(refused, tmp_path, case):
+def test_locks(rejected, tmp_path, case):
     about = CASES["locks"][case]
     lock = tmp_path / "lock.txt"
     lock.write_text(about["lock"])
-    refused(with_variables({"all": {"dask_environment_lock": str(lock)}}), about["says"])
+    rejected(with_variables({"all": {"dask_environment_lock": str(lock)}}), about["says"])
 
 
 @pytest.mark.parametrize(
@@ -88,39 +88,39 @@ def test_locks(refused, tmp_path, case):
         ("3.12.4", r"Python differs: worker2 \(3\.12\); the other hosts have 3\.\d+.*Set dask_python to one"),
     ],
 )
-def test_pythons(cluster, refused, version, message):
-    # Debian has one Python; this one answers as another would.
+def test_pythons(cluster, rejected, version, message):
+    # Debian has only one Python, so this stand-in reports another version.
     numbers = tuple(map(int, version.split(".")))
     program = f"#!/usr/bin/python3\nimport sys\nsys.version_info = {numbers}\nexec(sys.argv[-1])\n"
     host = cluster.host("worker2")
     host.check_output(f"install -m 755 /dev/stdin /usr/local/bin/another-python <<'EOF'\n{program}EOF")
-    refused(with_variables({"worker2": {"dask_python": "/usr/local/bin/another-python"}}), message)
+    rejected(with_variables({"worker2": {"dask_python": "/usr/local/bin/another-python"}}), message)
 
 
-def test_python_of_a_host_that_joins_alone(refused, cluster):
+def test_other_python_on_a_new_host_is_rejected_in_a_limited_run(rejected, cluster):
     host = cluster.host("worker2")
     program = "#!/usr/bin/python3\nimport sys\nsys.version_info = (3, 12, 4)\nexec(sys.argv[-1])\n"
     host.check_output(f"install -m 755 /dev/stdin /usr/local/bin/another-python <<'EOF'\n{program}EOF")
-    # The scheduler's host is not in the run, and still it is one to go with.
+    # The scheduler's host is not in the run, but its version must match, too.
     inventory = with_variables({"worker2": {"dask_python": "/usr/local/bin/another-python"}})
-    refused(inventory, r"Python differs: .*the other hosts have", "--limit", "worker2")
+    rejected(inventory, r"Python differs: .*the other hosts have", "--limit", "worker2")
 
 
-def test_scratch_that_is_somebody_elses(cluster, refused):
+def test_scratch_of_another_user(cluster, rejected):
     cluster.host("worker1").check_output("install --directory --mode=755 /srv/scratch")
-    refused(
+    rejected(
         with_variables({"all": {"dask_worker_scratch_directory": "/srv/scratch"}}),
         r"worker1: dask_worker_scratch_directory \(/srv/scratch\) is no directory that dask_user may write to. Name one",
     )
 
 
 @pytest.mark.parametrize(("port", "variable"), [(8786, "dask_scheduler_port"), (8787, "dask_scheduler_dashboard_port")])
-def test_taken_port(cluster, refused, port, variable):
+def test_port_in_use(cluster, rejected, port, variable):
     host = cluster.host("scheduler")
     host.check_output(f"systemd-run --quiet --unit=squatter python3 -m http.server {port}")
     try:
         cluster.wait_until(lambda: host.socket(f"tcp://0.0.0.0:{port}").is_listening, 10)
-        refused(
+        rejected(
             HOSTS,
             rf"scheduler: port {port} \({variable}\) is held by python3 \(process \d+\) of squatter.service. Stop",
         )
@@ -128,7 +128,7 @@ def test_taken_port(cluster, refused, port, variable):
         host.check_output("systemctl stop squatter")
 
 
-def test_too_many_workers_for_a_scheduler_on_windows(refused):
+def test_too_many_workers_for_a_scheduler_on_windows(rejected):
     inventory = with_groups({"dask_workers": ["worker1", "worker2"]})
     inventory["all"]["vars"] = {
         "dask_scheduler_address": "tcp://172.31.242.10:8786",
@@ -137,12 +137,12 @@ def test_too_many_workers_for_a_scheduler_on_windows(refused):
         "dask_windows_scheduler_max_workers": 1,
         "dask_worker_memory": "1GiB",
     }
-    refused(
+    rejected(
         inventory, r"2 worker processes are planned for a scheduler on Windows.*dask_windows_scheduler_max_workers is 1"
     )
 
 
-def test_refusals_hold_in_check_mode(refused):
-    refused(
+def test_check_mode_reports_the_same_errors(rejected):
+    rejected(
         with_variables({"all": {"dask_worker_memory": "lots"}}), r"dask_worker_memory: 'lots' is not a size", "--check"
     )

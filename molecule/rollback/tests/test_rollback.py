@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What does not work is put back, hosts whose turn had not come stay as they are, and a change can be taken back."""
+"""Failed changes are reverted, later batches stay unchanged, and rollback.yml reverts a complete change."""
 
 import json
 import re
@@ -19,7 +19,7 @@ def dask_setup(worker):
         sys.exit("this preload is broken")
 """
 
-# It starts, serves and registers, but not under the name that it should have.
+# The worker starts and registers, but with a wrong name.
 IMPOSTOR = """
 def dask_setup(worker):
     worker.name = "impostor"
@@ -28,7 +28,7 @@ def dask_setup(worker):
 
 @pytest.fixture
 def preload(tmp_path):
-    """Arguments of a run that gives the workers a preload module."""
+    """Return a function that builds the arguments of a run with a preload module for workers."""
 
     def arguments(text):
         path = tmp_path / "surprise.py"
@@ -38,7 +38,7 @@ def preload(tmp_path):
     return arguments
 
 
-def test_nothing_to_go_back_to(cluster, play):
+def test_rollback_without_a_previous_release_is_rejected(cluster, play):
     pids = cluster.pids()
     run = play("rollback")
     assert run.returncode != 0
@@ -46,7 +46,7 @@ def test_nothing_to_go_back_to(cluster, play):
     assert cluster.pids() == pids
 
 
-def test_batch_whose_workers_do_not_start_is_put_back(cluster, play, preload, load):
+def test_batch_whose_workers_do_not_start_is_reverted(cluster, play, preload, load):
     first, second, third = (f"{name}-1" for name in cluster.workers)
     before, pids = cluster.releases(), cluster.pids()
     run = play("upgrade", *preload(BROKEN.format(host=cluster.workers[1])))
@@ -58,9 +58,9 @@ def test_batch_whose_workers_do_not_start_is_put_back(cluster, play, preload, lo
     after = cluster.releases()
     assert after[first] != before[first]
     assert after[second] == before[second]
-    # The host after it was not touched: its process is the same.
+    # The next host still has the same process.
     assert cluster.pids()[third] == pids[third]
-    # The first host goes back too, and it alone.
+    # Only the first host is reverted.
     pids = cluster.pids()
     run = play("rollback")
     assert run.returncode == 0, run.output
@@ -69,7 +69,7 @@ def test_batch_whose_workers_do_not_start_is_put_back(cluster, play, preload, lo
     assert play("status").returncode == 0
 
 
-def test_batch_that_the_cluster_does_not_know_is_put_back(cluster, play, preload):
+def test_batch_whose_workers_do_not_register_is_reverted(cluster, play, preload):
     before, pids = cluster.releases(), cluster.pids()
     run = play("upgrade", *preload(IMPOSTOR), "-e", "dask_health_timeout=5")
     assert run.returncode != 0
@@ -81,7 +81,7 @@ def test_batch_that_the_cluster_does_not_know_is_put_back(cluster, play, preload
     assert {name for name, pid in cluster.pids().items() if pid != pids[name]} == {f"{cluster.workers[0]}-1"}
 
 
-def test_batch_that_loses_a_host_is_put_back(cluster, play, preload):
+def test_batch_that_loses_a_host_is_reverted(cluster, play, preload):
     before, pids = cluster.releases(), cluster.pids()
     first, second, third = cluster.workers
     process = play.start("upgrade", *preload(BROKEN.format(host="nobody")), "-e", "dask_serial=2")
@@ -106,22 +106,22 @@ def test_batch_that_loses_a_host_is_put_back(cluster, play, preload):
     assert cluster.releases() == before
 
 
-def test_batch_is_left_as_it_is_when_the_user_says_so(cluster, play, preload):
+def test_failed_batch_is_kept_without_dask_rollback_on_failure(cluster, play, preload):
     before = cluster.releases()
-    # Without a trial, which would stop the run before the batch.
+    # Disable the trial, which would end the run before the batch.
     change = [*preload(BROKEN.format(host=cluster.workers[0])), "-e", "dask_trial=false"]
     run = play("upgrade", *change, "-e", "dask_rollback_on_failure=false")
     assert run.returncode != 0
     assert f"This batch ({cluster.workers[0]}) was left as it is" in run.output, run.output
     assert not cluster.is_whole()
-    # The same once more, but with a way back: to what ran before it was broken.
+    # The same change with dask_rollback_on_failure reverts the host to the last working release.
     run = play("upgrade", *change)
     assert run.returncode != 0
     cluster.wait_until(cluster.is_whole, 30)
     assert cluster.releases() == before
 
 
-def test_way_back_leads_past_what_never_ran(cluster, play, preload):
+def test_rollback_skips_releases_that_never_ran(cluster, play, preload):
     before = cluster.releases()
     options = ["-e", "dask_rollback_on_failure=false", "-e", "dask_trial=false"]
     run = play("upgrade", *preload(BROKEN.format(host=cluster.workers[0])), *options)
@@ -138,12 +138,12 @@ def test_way_back_leads_past_what_never_ran(cluster, play, preload):
     "code, said",
     [
         ("sys.exit('this preload is broken')", "dask-scheduler.service does not come up"),
-        # It serves, but no worker can register.
+        # The scheduler serves, but workers cannot register.
         ("del scheduler.handlers['register-worker']", "unhealthy after"),
     ],
     ids=["does not start", "workers stay away"],
 )
-def test_scheduler_that_fails_is_put_back(cluster, play, tmp_path, code, said):
+def test_failed_scheduler_is_reverted(cluster, play, tmp_path, code, said):
     before, release = cluster.releases(), cluster.summary()["scheduler"]["release"]
     broken = tmp_path / "broken.py"
     broken.write_text(f"import sys\n\n\ndef dask_setup(scheduler):\n    {code}\n")
@@ -161,7 +161,7 @@ def test_scheduler_that_fails_is_put_back(cluster, play, tmp_path, code, said):
     assert run.returncode == 0 and not any(run.changed.values()), run.output
 
 
-def test_files_that_cannot_be_written_stop_nothing(cluster, play, preload):
+def test_unwritable_files_stop_no_service(cluster, play, preload):
     host, units = cluster.host(cluster.workers[0]), "/etc/systemd/system"
     pids = cluster.pids()
     host.check_output(f"mount --bind {units} {units} && mount -o remount,bind,ro {units}")
@@ -181,7 +181,7 @@ def test_files_that_cannot_be_written_stop_nothing(cluster, play, preload):
     assert run.returncode == 0 and not any(run.changed.values()), run.output
 
 
-def test_batch_whose_gate_cannot_be_asked_is_put_back(cluster, play, preload):
+def test_batch_without_a_health_check_result_is_reverted(cluster, play, preload):
     before, scheduler, name = cluster.releases(), cluster.host(cluster.scheduler), f"{cluster.workers[0]}-1"
     pids = cluster.pids()
     process = play.start("upgrade", *preload(BROKEN.format(host="nobody")), "-e", "dask_trial=false")
@@ -193,7 +193,7 @@ def test_batch_whose_gate_cannot_be_asked_is_put_back(cluster, play, preload):
 
     try:
         cluster.wait_until(begun, 120)
-        # The module that asks loses what it needs, after everything was checked.
+        # Remove the CA certificate that the health check needs, after the validation.
         scheduler.check_output(f"mv {ca} {ca}.away")
     finally:
         run = play.finish(process)
@@ -206,7 +206,7 @@ def test_batch_whose_gate_cannot_be_asked_is_put_back(cluster, play, preload):
     assert {worker for worker, pid in cluster.pids().items() if pid != pids[worker]} == {name}
 
 
-def test_whole_cluster_goes_back(cluster, play, lock):
+def test_rollback_reverts_the_whole_cluster(cluster, play, lock):
     before, scheduler = cluster.releases(), cluster.summary()["scheduler"]["release"]
     run = play("upgrade", "-e", f"dask_environment_lock={lock}", "-e", "dask_serial=100%")
     assert run.returncode == 0, run.output

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A release that cannot start is tried beside what runs, which goes on as if nothing had happened."""
+"""Trials of releases that cannot start, which do not affect the running services."""
 
 import json
 import os
@@ -9,9 +9,9 @@ import signal
 
 import pytest
 
-# Nothing finds it without starting it.
+# Only starting the service shows this error.
 BROKEN = "import sys\n\n\ndef dask_setup(server):\n    sys.exit('this preload is broken')\n"
-# It only takes long in a trial.
+# Only the trial takes long.
 SLOW = """
 import os
 import time
@@ -24,7 +24,7 @@ def dask_setup(scheduler):
 
 
 def traces(cluster, name):
-    """What is there of a trial on a host."""
+    """Return the files, units and ports of trials on a host."""
     command = (
         "ls -d /run/daskops-trial* /run/systemd/system/daskops-trial* 2>/dev/null; "
         "systemctl list-units --all --plain --no-legend 'daskops-trial-*'; "
@@ -35,7 +35,7 @@ def traces(cluster, name):
 
 @pytest.fixture
 def untouched(cluster):
-    """Fails if what runs is not what ran before, or something of a trial is left."""
+    """Fail if a running process has changed, or if files or units of a trial are left."""
 
     def state():
         show = cluster.host(cluster.scheduler).check_output(
@@ -51,7 +51,7 @@ def untouched(cluster):
 
 @pytest.fixture
 def preload(tmp_path):
-    """Arguments of a run with a preload module of one kind of service."""
+    """Return a function that builds the arguments of a run with a preload module for one kind of service."""
 
     def arguments(kind, text):
         path = tmp_path / "surprise.py"
@@ -61,23 +61,23 @@ def preload(tmp_path):
     return arguments
 
 
-def test_scheduler_that_cannot_start_is_not_switched_to(cluster, play, load, untouched, preload):
+def test_scheduler_that_cannot_start_is_not_activated(cluster, play, load, untouched, preload):
     change = preload("scheduler", BROKEN)
     run = play("upgrade", *change)
     assert run.returncode != 0
     assert f"{cluster.scheduler}: dask-scheduler.service of the new release" in run.output, run.output
     assert "probably to blame: dask_scheduler_preloads (surprise)" in run.output
     assert "this preload is broken" in run.output
-    # The second run finds the release staged, and tries it again.
+    # The second run finds the release staged and tries it again.
     run = play("upgrade", *change)
     assert run.returncode != 0 and "does not come up. It was tried" in run.output, run.output
 
 
-def test_worker_that_cannot_start_is_not_switched_to(cluster, play, untouched, preload):
+def test_worker_that_cannot_start_is_not_activated(cluster, play, untouched, preload):
     change = preload("worker", BROKEN)
     run = play("upgrade", *change, "--check")
     assert run.returncode == 0, run.output
-    # Of hosts with the same settings, the first.
+    # Only the first host with the same settings tries the release.
     assert run.output.count("Would be tried beside what runs: dask-worker@1.service") == 1
     run = play("upgrade", *change)
     assert run.returncode != 0
@@ -85,7 +85,7 @@ def test_worker_that_cannot_start_is_not_switched_to(cluster, play, untouched, p
     assert "probably to blame: dask_worker_preloads (surprise)" in run.output
 
 
-def test_run_that_is_killed_leaves_nothing_of_its_trial(cluster, play, untouched, preload):
+def test_killed_run_leaves_no_trial(cluster, play, untouched, preload):
     process = play.start("upgrade", *preload("scheduler", SLOW))
     try:
         cluster.wait_until(lambda: "daskops-trial" in traces(cluster, cluster.scheduler), 120)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hosts are drained away and come back; services stop and start; at last nothing is left."""
+"""Removing and adding hosts, stopping and starting services, and removing the cluster."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 import yaml
 from conftest import INVENTORY, SCENARIO
 
-# Everything that could be there, by path; what the node image itself has is in none of these places.
+# All paths of the installation. The node image has no files there.
 TRACES = "ls -d /opt/dask /var/lib/dask /etc/systemd/system/dask* /etc/systemd/system/*/dask* /run/dask* 2>/dev/null"
 
 
@@ -24,18 +24,18 @@ def traces(host):
 
 @pytest.fixture
 def gone(cluster):
-    """The last of the worker hosts, which the test removes."""
+    """Return the last worker host, which the tests remove."""
     return cluster.workers[-1]
 
 
-def test_scheduler_is_not_taken_from_its_workers(cluster, play):
+def test_removing_only_the_scheduler_is_rejected(cluster, play):
     run = play("remove", "--limit", cluster.scheduler)
     assert run.returncode != 0
     assert f"{cluster.scheduler} is the scheduler of {', '.join(cluster.workers)}" in run.output
     assert cluster.is_whole()
 
 
-def test_host_is_drained_away_and_comes_back(cluster, play, load, gone):
+def test_host_is_removed_and_added_again(cluster, play, load, gone):
     pids = cluster.pids()
     predicted = play("remove", "--limit", gone, "--check")
     assert predicted.returncode == 0, predicted.output
@@ -46,7 +46,7 @@ def test_host_is_drained_away_and_comes_back(cluster, play, load, gone):
     rest = {name: pid for name, pid in pids.items() if name != f"{gone}-1"}
     assert cluster.pids() == rest
     assert traces(cluster.host(gone)) == []
-    # While it is in the inventory, it is missed.
+    # The inventory still has the host, so its workers count as missing.
     run = play("status")
     assert run.returncode != 0 and f"Missing: {gone}-1" in run.output
     assert play("status", "--limit", f"!{gone}").returncode == 0
@@ -109,11 +109,11 @@ def test_status_when_a_host_is_lost(cluster, play, gone):
         subprocess.run(["docker", "start", cluster.container(gone)], check=True, capture_output=True)
     assert run.returncode != 0
     assert f"Missing: {gone}-1" in run.output, run.output
-    # What was stopped starts with its host.
+    # Stopped services start with their host.
     cluster.wait_until(cluster.is_whole, 90)
 
 
-# One task, which ends when it is told to, and data, both on a worker that is to go.
+# A task that runs until a file exists, and data, both on a worker that will be removed.
 ON_A_WORKER_THAT_GOES = """
 import os
 workers = client.sync(client.scheduler.identity, n_workers=-1)["workers"]
@@ -135,7 +135,7 @@ print(future.result(), client.gather(data)[0].decode())
 
 
 def test_workers_beside_the_scheduler(cluster, play, tmp_path):
-    """A host may be in both groups; what becomes of its workers is then no business of its scheduler's."""
+    """On a host in both groups, a change of the workers does not affect the scheduler."""
     inventory = yaml.safe_load((SCENARIO / "hosts.yml").read_text())
     workers = inventory["all"]["children"]["dask_workers"]["hosts"]
 
@@ -169,7 +169,7 @@ def test_workers_beside_the_scheduler(cluster, play, tmp_path):
     assert cluster.summary()["scheduler"]["id"] == scheduler
     assert cluster.pids() == {name: pid for name, pid in pids.items() if name != goes}
 
-    # Taken out of its group, its workers would be nobody's.
+    # Removing the host from dask_workers is rejected while its workers run.
     run = play("site")
     assert run.returncode != 0
     assert f"{cluster.scheduler} runs dask-worker@1.service, but is not in" in run.output

@@ -1,16 +1,16 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the services' user does to root, by all that it can write to."""
+"""Attacks of the services' user on root, through everything that this user can write to."""
 
 import pytest
 
-# Modules in the home, which Python must not import when services start and stop and when a configuration is checked.
+# Modules in the home, which must not be imported when services start or stop, or when a configuration is validated.
 HOME = "/var/lib/dask"
 MODULES = ["click", "daskops_runtime", "difflib", "distributed", "json", "multiprocessing", "re", "socket", "yaml"]
 MODULE = "open('/var/lib/dask/imported', 'a').write(__name__); raise SystemExit(1)"
 
-# Locks what it may open, and maps a file whose name is not UTF-8.
+# Locks all files that the user can open, and maps a file whose name is not UTF-8.
 ATTACK = """
 import fcntl, glob, mmap, os, time
 directories = ["/etc/systemd/system", "/run", "/run/daskops", "/opt/dask"]
@@ -26,7 +26,7 @@ with open(b"/var/tmp/caf\\xe9.bin", "rb") as file:
 time.sleep(3600)
 """
 
-# A worker without a nanny may talk to systemd for its unit.
+# A worker without a nanny can notify systemd for its unit.
 SAY = r"""
 def say():
     import socket, threading, time
@@ -46,14 +46,14 @@ client.run(say)
 
 
 def start(host, unit, program):
-    """Run a program as the services' user, outside of every sandbox."""
+    """Run a program as the services' user outside the sandbox."""
     host.check_output(f"cat > /srv/{unit}.py <<'END'\n{program}\nEND")
     host.check_output(f"systemd-run --quiet --collect --unit={unit} --uid=dask python3 /srv/{unit}.py")
 
 
 @pytest.fixture
 def attack(cluster):
-    """An attack on whatever root does next; a function that fails if it had an effect on a run or on the services."""
+    """Start the attacks, and return a function that fails if they had an effect on a run or on the services."""
     hosts = [cluster.host(name) for name in [cluster.scheduler, *cluster.workers]]
 
     def check(run):
@@ -79,5 +79,5 @@ def attack(cluster):
 
 @pytest.fixture
 def start_as_user():
-    """Start a program on a host as the services' user, by the name of a unit."""
+    """Return a function that starts a program on a host as the services' user, in a unit of the given name."""
     return start

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hosts listen on the ports that `show_ports.yml` reports, and on no other."""
+"""Hosts listen only on the ports that `show_ports.yml` reports."""
 
 import re
 import socket
@@ -14,7 +14,7 @@ def is_open(address, port):
 
 
 def told(output):
-    """Ports by host, of the table."""
+    """Return the ports in the table by host."""
     found = {}
     for host, numbers in re.findall(r'^\s*"(\S+) +(\d[\d,-]*) ', output, re.MULTILINE):
         for first, last in (part.split("-") if "-" in part else (part, part) for part in numbers.split(",")):
@@ -22,7 +22,7 @@ def told(output):
     return found
 
 
-def test_open_ports_are_those_that_are_told(cluster, play):
+def test_open_ports_equal_the_reported_ones(cluster, play):
     run = play("show_ports")
     assert run.returncode == 0, run.output
     ports = told(run.output)

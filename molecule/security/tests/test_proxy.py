@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A proxy in front of the dashboard: who is let in, what works behind it, and how it comes and goes."""
+"""The proxy in front of the dashboard: authentication, pages, installation and removal."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ PASSWORDS = "/etc/nginx/daskops.htpasswd"
 
 
 class Proxy:
-    """The proxy, as a browser on another machine sees it."""
+    """A browser's access to the proxy from another machine."""
 
     def __init__(self, cluster, variables):
         self.origin = f"https://{cluster.variables[cluster.scheduler]['ansible_host']}:8443"
@@ -35,7 +35,7 @@ class Proxy:
         self.variables = f"@{variables}"
 
     def get(self, url, *arguments, password=PASSWORD):
-        """Status and content of a page."""
+        """Return the status and the content of a page."""
         user = ["--user", f"ada:{password}"] if password else []
         command = ["curl", "-s", "-m", "30", "--cacert", self.authority, "-w", "\n%{http_code}", *user, *arguments, url]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=True)
@@ -43,7 +43,7 @@ class Proxy:
         return int(status), content
 
     async def open(self, token, origin, password=PASSWORD):
-        """The first message that Bokeh sends on a page's websocket."""
+        """Open a page's websocket and return Bokeh's first message."""
         request = HTTPRequest(
             self.url.replace("https", "wss") + "/status/ws",
             auth_username="ada",
@@ -58,7 +58,7 @@ class Proxy:
             connection.close()
 
     def token(self):
-        """What the page gives a browser to open its websocket with."""
+        """Return the token in a page, which its websocket needs."""
         return re.search(r'"token":"([^"]+)"', self.get(f"{self.url}/status")[1])[1]
 
 
@@ -73,11 +73,11 @@ def proxy(cluster, play, tmp_path_factory):
     assert "s3cret" not in run.output and "$6$" not in run.output
     yield proxy
     assert play("site").returncode == 0
-    # There is a new authority, and users are given certificates of it.
+    # The tests have made a new CA, so run client.yml for the new client certificate.
     assert play("client").returncode == 0
 
 
-def test_nobody_is_let_in_without_the_right_password(proxy):
+def test_access_needs_the_right_password(proxy):
     for path in ("", "/dask/status", "/dask/daskops/summary.json", "/status"):
         assert proxy.get(proxy.origin + path, password=None)[0] == 401
     assert proxy.get(f"{proxy.url}/status", password="wrong")[0] == 401
@@ -94,24 +94,24 @@ def test_pages_work_below_the_path(proxy):
     assert proxy.get(f"{proxy.origin}/status")[0] == 404
 
 
-def test_pages_follow_what_happens(proxy):
+def test_pages_are_updated_over_a_websocket(proxy):
     assert json.loads(asyncio.run(proxy.open(proxy.token(), proxy.origin)))["msgtype"] == "ACK"
 
 
 @pytest.mark.parametrize(("about", "status"), [({"origin": "https://evil.example"}, 403), ({"password": "wrong"}, 401)])
-def test_websockets_are_for_our_pages_alone(proxy, about, status):
+def test_websockets_of_other_sites_are_rejected(proxy, about, status):
     with pytest.raises(HTTPClientError) as refused:
         asyncio.run(proxy.open(proxy.token(), **{"origin": proxy.origin, **about}))
     assert refused.value.code == status
 
 
-def test_nothing_leads_past_the_proxy(proxy, cluster):
+def test_dashboard_is_reachable_only_through_the_proxy(proxy, cluster):
     asked = subprocess.run(["curl", "-sk", "-m", "10", f"{cluster.url}/status"], capture_output=True, check=False)
-    assert asked.returncode == 7  # nobody listens there
+    assert asked.returncode == 7  # connection refused
     assert cluster.host(cluster.scheduler).socket("tcp://127.0.0.1:8787").is_listening
 
 
-def test_only_nginx_reads_the_passwords(proxy, cluster):
+def test_only_nginx_can_read_the_passwords(proxy, cluster):
     host = cluster.host(cluster.scheduler)
     passwords = host.file(PASSWORDS)
     assert (passwords.user, passwords.group, passwords.mode) == ("root", "www-data", 0o640)
@@ -120,7 +120,7 @@ def test_only_nginx_reads_the_passwords(proxy, cluster):
         assert host.run(f"runuser -u {user} -- cat {PASSWORDS}").rc != 0
 
 
-def test_users_are_told_the_proxys_address(proxy, play):
+def test_client_files_contain_the_proxys_address(proxy, play):
     run = play("client", "-e", proxy.variables)
     assert run.returncode == 0, run.output
     assert f"dashboard at {proxy.url}/status." in run.output
@@ -133,7 +133,7 @@ def test_second_run_changes_nothing(proxy, play):
         assert not any(run.changed.values()), run.output
 
 
-def test_proxy_takes_new_certificates(proxy, play):
+def test_proxy_loads_new_certificates(proxy, play):
     run = play("rotate_certificates", "-e", proxy.variables, "-e", "dask_tls_rotation=authority")
     assert run.returncode == 0, run.output
     assert proxy.get(f"{proxy.url}/status")[0] == 200
@@ -142,7 +142,7 @@ def test_proxy_takes_new_certificates(proxy, play):
     assert proxy.get(f"{proxy.url}/status")[0] == 200
 
 
-def test_site_that_nginx_does_not_accept_is_not_left_behind(proxy, cluster, play):
+def test_invalid_site_is_removed(proxy, cluster, play):
     host = cluster.host(cluster.scheduler)
     before = host.file(SITE).content_string
     host.check_output("install -m 644 /dev/null /etc/nginx/no-certificate.pem")
@@ -156,7 +156,7 @@ def test_site_that_nginx_does_not_accept_is_not_left_behind(proxy, cluster, play
     assert proxy.get(f"{proxy.url}/status")[0] == 200
 
 
-def test_proxy_goes_when_it_is_not_wanted(proxy, cluster, play):
+def test_disabled_proxy_is_removed(proxy, cluster, play):
     host = cluster.host(cluster.scheduler)
     host.check_output(
         "printf 'server { listen 8081; location / { return 200 other; } }' >/etc/nginx/conf.d/other.conf && nginx -s reload"
@@ -167,7 +167,7 @@ def test_proxy_goes_when_it_is_not_wanted(proxy, cluster, play):
         assert f"dashboard at {cluster.url}/status." in run.output
         assert not host.file(SITE).exists and not host.file(PASSWORDS).exists
         assert cluster.is_whole()
-        # nginx and what else it serves stay.
+        # nginx and its other sites are kept.
         assert not host.socket("tcp://0.0.0.0:8443").is_listening
         assert host.socket("tcp://0.0.0.0:8081").is_listening
         assert not any(play("site").changed.values())

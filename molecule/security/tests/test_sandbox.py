@@ -1,13 +1,13 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What services may do on their hosts: compute, write to their own directories, and little else."""
+"""The sandbox: services can compute, write to their own directories, and do little else."""
 
 import json
 
 import pytest
 
-# What a function says of itself on each worker, and on the scheduler. `tried` has the name of the error, if there is one.
+# Runs on each worker and on the scheduler. `tried` contains the name of the error of each attempt, if any.
 PROBE = """
 import json
 
@@ -76,7 +76,7 @@ EXPECTED = {
 
 @pytest.fixture(scope="module", autouse=True)
 def hosts(cluster):
-    """What a host may have and services are to be kept from, although file modes let everybody in."""
+    """Create world-readable files and directories on the hosts that services must not reach."""
     for name in [cluster.scheduler, *cluster.workers]:
         host = cluster.host(name)
         host.check_output("install --mode=4755 /usr/bin/whoami /usr/local/bin/whoami-root")
@@ -91,15 +91,15 @@ def probe(cluster, program, expected):
     return json.loads(cluster.compute(program % paths))
 
 
-def test_the_hosts_would_let_anybody(cluster):
-    """What the sandbox alone keeps services from."""
+def test_hosts_allow_everything_without_the_sandbox(cluster):
+    """Make sure that only the sandbox prevents the access, not file modes."""
     host = cluster.host(cluster.workers[0])
     for allowed in ("touch /srv/everybody/probe", "ls /home/ops", "head -c 1 /dev/other", "unshare --user true"):
         assert host.run(f"runuser -u dask -- {allowed}").rc == 0, allowed
     assert host.check_output("runuser -u dask -- /usr/local/bin/whoami-root") == "root"
 
 
-def test_systemd_finds_little_exposed(cluster):
+def test_exposure_by_systemd_analyze_is_low(cluster):
     look = "systemd-analyze security --no-pager --threshold=%d %s"
     cluster.host(cluster.scheduler).check_output(look % (30, "dask-scheduler.service"))
     for name in cluster.workers:
@@ -112,7 +112,7 @@ def test_tasks_stay_in_the_sandbox(cluster):
     assert probe(cluster, ON_WORKERS, EXPECTED) == [EXPECTED] * len(cluster.workers)
 
 
-def test_the_scheduler_stays_in_the_sandbox(cluster):
+def test_scheduler_stays_in_the_sandbox(cluster):
     expected = {**EXPECTED, "compiled code": "EPERM"}
     assert probe(cluster, ON_THE_SCHEDULER, expected) == expected
 
@@ -128,9 +128,9 @@ print(sum(client.run(lambda dask_worker: dask_worker.data.spilled_total.disk).va
     assert int(cluster.compute(program)) > 100 * 1024**2
 
 
-def test_tasks_reach_what_they_are_given_whatever_they_attack(cluster, play, attack):
+def test_tasks_can_use_their_paths_during_attacks(cluster, play, attack):
     given = {
-        # The configuration of all services: it is checked, and all of them stop and start.
+        # A change of all services' configuration, which is validated and restarts all of them.
         "dask_config": {"distributed": {"admin": {"tick": {"limit": "4 s"}}}},
         "dask_worker_paths": ["/srv/everybody", "/home/ops/results"],
         "dask_worker_devices": ["/dev/extra"],
@@ -152,7 +152,7 @@ def test_tasks_reach_what_they_are_given_whatever_they_attack(cluster, play, att
     assert run.returncode == 0, run.output
 
 
-# Puts nothing, a link and a directory in the place of a path, again and again.
+# Replaces a path in a loop: with nothing, a link and a directory.
 SWAP = """
 import contextlib, os, random, time
 path, victim = "/var/lib/dask/scratch", "/srv/victim"
@@ -170,7 +170,7 @@ while True:
 """
 
 
-def test_root_gives_no_directory_away_for_a_swapped_scratch_directory(cluster, start_as_user):
+def test_swapping_the_scratch_directory_gives_the_user_no_other_directory(cluster, start_as_user):
     host = cluster.host(cluster.workers[0])
     unit, scratch = "dask-worker@1.service", "/var/lib/dask/scratch"
     command = host.check_output(f"sed -n 's/^ExecStartPre=+//p' /etc/systemd/system/{unit}.d/daskops.conf")
@@ -180,7 +180,7 @@ def test_root_gives_no_directory_away_for_a_swapped_scratch_directory(cluster, s
         start_as_user(host, "swap", SWAP)
         host.run(f"for try in $(seq 40); do {command}; done")
         assert host.check_output("systemctl stop swap.service; stat --format='%U %a' /srv/victim") == "root 755"
-        # A link does not open another directory to the worker either.
+        # A link does not make another directory writable for the worker either.
         host.check_output(f"rm -rf {scratch} && ln -s /srv/open {scratch}")
         host.check_output(f"systemctl start --no-block {unit} && sleep 5")
         assert host.check_output("ls /srv/open") == ""

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""No secret is seen by anybody who may not: not in what a run prints, nor in lists of processes, nor in files on hosts."""
+"""Secrets must not appear in the output of runs, in command lines, or in files that other users can read."""
 
 import glob
 import threading
@@ -15,7 +15,7 @@ CANARY = "canary-7f3a9c51e2d0"
 SPECS = Path(__file__).resolve().parents[3] / "roles/preflight/meta/argument_specs.yml"
 SECRETS = {
     "dask_environment_variables": {"REPORT_TOKEN": CANARY},
-    # What hosts run is there already, so nothing is fetched from it.
+    # The packages are installed already, so nothing is fetched from this index.
     "dask_environment_index_url": f"https://somebody:{CANARY}@index.invalid/simple",
     "dask_dashboard_proxy_users": {"ada": CANARY},
     "dask_shutdown_token": CANARY,
@@ -30,7 +30,7 @@ SECRETS = {
 
 @pytest.fixture(scope="module")
 def arguments(tmp_path_factory, play):
-    """Arguments that give every secret variable, from a vault, and show as much as can be shown."""
+    """Return arguments that set all secret variables from a vault, with maximum verbosity."""
     directory = tmp_path_factory.mktemp("vault")
     (directory / "password").write_text("open sesame")
     vault = VaultLib([("default", VaultSecret(b"open sesame"))])
@@ -42,12 +42,12 @@ def arguments(tmp_path_factory, play):
 
 @pytest.fixture(scope="module")
 def keys(cluster):
-    """A line of each private key."""
+    """Return one line of each private key."""
     return [path.read_text().splitlines()[1] for path in cluster.certificates.rglob("*.key")]
 
 
 class Watch(threading.Thread):
-    """Looks at the command lines of all processes, also those in the hosts, which are containers here."""
+    """A thread that records the command lines of all processes, including those in the containers."""
 
     def __init__(self):
         super().__init__()
@@ -71,7 +71,7 @@ class Watch(threading.Thread):
         self.join()
 
 
-def test_every_secret_variable_is_looked_for():
+def test_all_secret_variables_are_covered():
     options = yaml.safe_load(SPECS.read_text())["argument_specs"]["main"]["options"]
     assert {name for name, about in options.items() if about.get("no_log")} == set(SECRETS)
 
@@ -98,18 +98,18 @@ def test_runs_show_no_secret(cluster, play, arguments, keys, monkeypatch, tmp_pa
         assert [line for line in watch.lines if secret.encode() in line] == []
         cached = [path for path in tmp_path.glob("facts/*") if secret in path.read_text()]
         assert cached == []
-    # They arrived all the same.
+    # The hosts did get the secrets.
     program = "import os\nprint(set(client.run(lambda: os.environ['REPORT_TOKEN']).values()))"
     assert cluster.compute(program) == f"{{'{CANARY}'}}\n"
 
 
-def test_files_that_others_may_read_hold_no_secret(cluster, keys):
+def test_files_readable_by_others_contain_no_secrets(cluster, keys):
     for name in (cluster.scheduler, *cluster.workers):
         host = cluster.host(name)
         for secret in (CANARY, *keys):
             search = "grep --recursive --files-with-matches --devices=skip"
             searched = host.run(f"runuser -u nobody -- {search} -e '{secret}' /etc /opt /var /home /run /tmp /srv")
             assert searched.stdout == ""
-        # Root finds it where it belongs.
+        # Root finds the secret in its file.
         found = host.run(f"{search} -e '{CANARY}' /opt").stdout
         assert "/services/dask-" in found

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who has a certificate of the cluster is listened to, and nobody else; certificates change while the cluster works."""
+"""Access with and without certificates of the cluster, and certificate changes while the cluster works."""
 
 import datetime
 import re
@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-# What somebody does who wants a server to run a function: where that works, there is a file afterwards.
+# Sends a function to a server, which creates a file if the server runs it.
 INTRUDER = """
 import asyncio, ssl, sys
 import cloudpickle
@@ -47,7 +47,7 @@ TARGETS = {
 
 @pytest.fixture(scope="module")
 def certificates(cluster, tmp_path_factory):
-    """The files that a client shows, by what is wrong with them."""
+    """Return the files of a client by the kind of certificate."""
     directory = tmp_path_factory.mktemp("certificates")
     authority = str(cluster.certificates / "ca.pem")
     own_key = serialization.load_pem_private_key((cluster.certificates / "ca.key").read_bytes(), None)
@@ -77,7 +77,7 @@ def certificates(cluster, tmp_path_factory):
 
 
 def attempt(cluster, target, files):
-    """Whether a server runs somebody's function, and what that somebody is told."""
+    """Return whether a server ran the intruder's function, and the intruder's output."""
     host, port, operation = TARGETS[target]
     scheme = "tls" if files else "tcp"
     address = f"{scheme}://{cluster.variables[host]['ansible_host']}:{port}"
@@ -91,14 +91,14 @@ def attempt(cluster, target, files):
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("which", ["right", "also right"])
-def test_who_has_a_certificate_of_the_cluster_is_listened_to(cluster, certificates, target, which):
+def test_client_with_a_certificate_of_the_cluster_is_accepted(cluster, certificates, target, which):
     executed, output = attempt(cluster, target, certificates[which])
     assert executed, output
 
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("which", ["none", "another authority's", "expired", "plain text"])
-def test_anybody_else_is_refused_and_nothing_is_executed(cluster, certificates, target, which):
+def test_other_clients_are_rejected_and_run_nothing(cluster, certificates, target, which):
     executed, output = attempt(cluster, target, certificates[which])
     assert not executed
     assert "OSError" in output or "CommClosedError" in output or "SSLError" in output, output
@@ -106,7 +106,7 @@ def test_anybody_else_is_refused_and_nothing_is_executed(cluster, certificates, 
 
 @pytest.mark.parametrize(("version", "accepted"), [("TLSv1_1", False), ("TLSv1_2", True), ("TLSv1_3", True)])
 @pytest.mark.parametrize("port", [8786, 8787])
-def test_nothing_older_than_tls_1_2(cluster, port, version, accepted):
+def test_tls_before_1_2_is_rejected(cluster, port, version, accepted):
     context = ssl.create_default_context(cafile=cluster.certificates / "ca.pem")
     context.load_cert_chain(cluster.certificates / "client.pem", cluster.certificates / "client.key")
     context.set_ciphers("ALL:@SECLEVEL=0")
@@ -122,7 +122,7 @@ def test_nothing_older_than_tls_1_2(cluster, port, version, accepted):
                 context.wrap_socket(plain, server_hostname=address)
 
 
-def test_other_users_read_no_key_and_open_no_socket(cluster):
+def test_other_users_cannot_read_keys_or_open_sockets(cluster):
     for name in ("scheduler", "worker1"):
         host = cluster.host(name)
         keys = host.check_output("find /opt/dask/tls -type f -name '*.pem' ! -name ca.pem").split()
@@ -150,9 +150,9 @@ def test_certificates_change_under_load(cluster, play, load):
         assert run.returncode == 0, run.output
         if rotation == "authority":
             assert "The cluster is healthy" in run.output
-            # In the time between, old certificates are good still.
+            # During the rotation, old certificates are still accepted.
             assert cluster.compute("print(client.submit(sum, (1, 2), pure=False).result())") == "3\n"
-    # site.yml renews what expires soon, and says so.
+    # site.yml renews certificates that expire soon and reports it.
     predicted = play("site", "--check")
     assert predicted.returncode == 0, predicted.output
     assert re.search(
@@ -165,7 +165,7 @@ def test_certificates_change_under_load(cluster, play, load):
     after = cluster.summary()
     assert after["scheduler"]["id"] == before["scheduler"]["id"] and cluster.pids(after) == pids
     assert after["scheduler"]["certificate_expires"] > before["scheduler"]["certificate_expires"]
-    # The old one is good no more, and one command gives the user another.
+    # The old certificate is rejected, and client.yml gives the user a new one.
     refused = cluster.start("print(client.submit(sum, (1, 2)).result())")
     assert refused.wait(120) != 0
     run = play("client")
@@ -176,8 +176,8 @@ def test_certificates_change_under_load(cluster, play, load):
     assert not any(again.changed.values())
 
 
-def test_each_worker_host_has_a_certificate_of_its_own(cluster):
-    """Its pages are asked by its name or address, as monitoring does."""
+def test_each_worker_host_has_its_own_certificate(cluster):
+    """Monitoring can request the pages of a worker by its name or address."""
     texts = set()
     for name, port in (("worker1", 8900), ("worker2", 8900)):
         address = cluster.variables[name]["ansible_host"]
@@ -189,7 +189,7 @@ def test_each_worker_host_has_a_certificate_of_its_own(cluster):
     assert len(texts) == 2
 
 
-def test_certificates_that_expire_soon_are_told(cluster, play):
+def test_certificates_that_expire_soon_are_reported(cluster, play):
     run = play("status", "-e", "dask_tls_warn_days=900")
     assert re.search(r"Certificates expire in 36[45] days", run.output), run.output
     assert "degraded" in run.output

@@ -1,14 +1,14 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Nothing is lost while the cluster changes: no result, no scattered data, no error, and no task is executed twice."""
+"""Changes during a computation, which must not lose results or data, cause errors, or repeat tasks."""
 
 import json
 import os
 import signal
 import subprocess
 
-# Where a task of each release runs, and which version of a package it finds there.
+# Runs a task on each release and prints the worker and the version of a package there.
 WHERE = """
 def where():
     import lz4
@@ -38,7 +38,7 @@ def test_rolling_change_of_packages(cluster, play, load, lock):
         return len(cluster.releases()) == len(before) and len(set(cluster.releases().values())) == 2
 
     try:
-        # Another run with other settings ends and names this one; looking is not blocked.
+        # A second run fails and names the first one. Runs without changes are not blocked.
         locked = cluster.host(cluster.scheduler).file("/run/daskops/holder.json")
         cluster.wait_until(lambda: locked.exists, 60)
         other = play(
@@ -50,7 +50,7 @@ def test_rolling_change_of_packages(cluster, play, load, lock):
         assert not any(other.changed.values())
         look = play("site", "--check")
         assert look.returncode == 0, look.output
-        # Old and new workers side by side, and a client that tells them apart.
+        # While old and new workers run, a client selects workers by release.
         cluster.wait_until(side_by_side, 180)
         first = cluster.releases()[f"{cluster.workers[0]}-1"]
         assert first not in before.values()
@@ -60,14 +60,14 @@ def test_rolling_change_of_packages(cluster, play, load, lock):
     assert run.returncode == 0, run.output
     release, name, version = lines[0].split()
     assert release == first and name.split("-")[0] in cluster.workers and version == "4.4.4"
-    # The scheduler has work, so it is left alone, and the run says so.
+    # The scheduler has work, so it is not restarted and reported as pending.
     assert cluster.summary()["scheduler"]["id"] == scheduler
     assert "The scheduler is pending" in run.output
     assert cluster.is_whole()
     assert set(cluster.releases().values()) == {first}
 
 
-def test_other_playbooks_know_that_the_scheduler_is_pending(cluster, play):
+def test_other_playbooks_report_the_pending_scheduler(cluster, play):
     scheduler, pids = cluster.summary()["scheduler"]["id"], cluster.pids()
     for playbook in ("status", "start"):
         run = play(playbook)
@@ -80,14 +80,14 @@ def test_other_playbooks_know_that_the_scheduler_is_pending(cluster, play):
 
 def test_workers_change_while_the_scheduler_is_pending(cluster, play, lock):
     scheduler, pids = cluster.summary()["scheduler"]["id"], cluster.pids()
-    # Neither run gives the scheduler a turn, and the second does not even know its host.
+    # Neither run restarts the scheduler. The second one does not include its host.
     for target, limit in ((0.55, ["--tags", "worker"]), (0.56, ["--limit", cluster.workers[0]])):
         change = {"dask_worker_config": {"distributed": {"worker": {"memory": {"target": target}}}}}
         variables = {**change, "dask_environment_lock": str(lock), "dask_serial": "100%"}
         run = play("site", *limit, "-e", json.dumps(variables))
         assert run.returncode == 0, run.output
         assert "The scheduler is pending" in run.output
-        # Hosts of different changes are told apart, those of one change are not.
+        # The report warns only about hosts of different changes.
         look = play("status")
         assert look.returncode == 0 and ("releases of different changes: " in look.output) == ("--limit" in limit)
         changed = {name for name, pid in cluster.pids().items() if pid != pids[name]}
@@ -96,8 +96,8 @@ def test_workers_change_while_the_scheduler_is_pending(cluster, play, lock):
     assert cluster.summary()["scheduler"]["id"] == scheduler
 
 
-def test_next_run_picks_the_scheduler_up_as_check_mode_said(cluster, play):
-    # Nobody computes; back to the default lock.
+def test_next_run_restarts_the_pending_scheduler_as_predicted(cluster, play):
+    # The cluster is idle. Return to the default lock.
     scheduler = cluster.summary()["scheduler"]["id"]
     config = {"distributed": {"scheduler": {"allowed-failures": 11}}}
     change = ["-e", json.dumps({"dask_config": config, "dask_serial": "100%"})]
@@ -111,7 +111,7 @@ def test_next_run_picks_the_scheduler_up_as_check_mode_said(cluster, play):
     assert "pending" not in run.output.split("Ask the cluster how it is")[1]
 
 
-def test_upgrade_without_news_changes_nothing(cluster, play):
+def test_upgrade_without_changes_changes_nothing(cluster, play):
     change = ["-e", json.dumps({"dask_config": {"distributed": {"scheduler": {"allowed-failures": 11}}}})]
     pids = cluster.pids()
     run = play("upgrade", *change)
@@ -122,14 +122,14 @@ def test_upgrade_without_news_changes_nothing(cluster, play):
     assert cluster.pids() == pids
 
 
-def test_run_that_is_cut_off_is_continued(cluster, play, load, lock):
+def test_interrupted_run_is_continued(cluster, play, load, lock):
     change = ["-e", f"dask_environment_lock={lock}", "-e", "dask_scheduler_idle_timeout=1"]
     before = cluster.releases()
     process = play.start("upgrade", *change)
     cluster.wait_until(lambda: len(set(cluster.releases().values())) == 2, 180)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    # And the host whose turn it was is rebooted.
+    # Also reboot the host that was changing.
     subprocess.run(["docker", "restart", "--time", "60", cluster.container(cluster.workers[1])], check=True)
     cluster.wait_until(cluster.is_whole, 90)
     pids, between = cluster.pids(), cluster.releases()
