@@ -127,6 +127,8 @@ molecule: testbed ## run the scenarios on containers, two at a time; SCENARIO=na
 .PHONY: benchmark
 benchmark: testbed ## measure what runs cost, as ratios
 	@benchmarks/converge
+	@benchmarks/start
+	@benchmarks/recovery
 	@.venv/bin/python benchmarks/variables
 	@.venv/bin/python benchmarks/tls
 	@PYTHONPATH=roles/config/files/runtime .venv/bin/python benchmarks/task_errors

@@ -38,7 +38,11 @@ def start(state, unit):
     if not any(file.exists() for file in files) or not release.exists() or (release.parent / f"{unit}.broken").exists():
         return
     environment = dict([release.read_text().strip().split("=", 1)])
-    sleeping = subprocess.Popen(["/bin/sleep", "300"], env=environment, start_new_session=True)
+    # It has none of the caller's files, so that whoever reads the output of this command comes to an end.
+    null = subprocess.DEVNULL
+    sleeping = subprocess.Popen(
+        ["/bin/sleep", "300"], env=environment, start_new_session=True, stdin=null, stdout=null, stderr=null
+    )
     state["services"][unit] = sleeping.pid
 
 
@@ -48,6 +52,11 @@ def stop(state, unit):
         os.kill(pid, signal.SIGKILL)
         while runs(pid):
             time.sleep(0.01)
+
+
+def not_read():
+    """The units whose files systemd has not read since they were changed, of ``STUB_ROOT/not-read``."""
+    return (ROOT / "not-read").read_text().split() if (ROOT / "not-read").exists() else []
 
 
 def show(state, unit):
@@ -62,6 +71,7 @@ def show(state, unit):
             "NRestarts=0",
             "Result=success",
             f"UnitFileState={'enabled' if unit in state['enabled'] else 'disabled'}",
+            f"NeedDaemonReload={'yes' if unit in not_read() else 'no'}",
         ]
     )
 

@@ -117,6 +117,16 @@ def test_stop_runs_in_a_home_with_modules(home, way):
     )
 
 
+def test_service_looks_for_garbage_only_in_what_came_after_dask(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "import gc, sys\nprint(gc.isenabled(), gc.get_freeze_count() > 10_000, 'distributed' in sys.modules)\n"
+    )
+    done = subprocess.run(
+        command(WAYS[0], "own"), env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "True True True\n", done.stderr
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_module_gets_its_arguments(tmp_path, way):
     (tmp_path / "own").mkdir()

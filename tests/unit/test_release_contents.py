@@ -57,7 +57,8 @@ def test_dashboard_addresses(proxy, address, listens):
 def test_command_line_of_the_scheduler():
     given = scheduler_arguments(settings(scheduler_file="/x/s.json", scheduler_port="8786"), "10.0.0.1")
     assert " ".join(given) == (
-        "--host 10.0.0.1 --port 8786 --dashboard-address 127.0.0.1:8787,10.0.0.1:8787 --scheduler-file /x/s.json"
+        "--host 10.0.0.1 --port 8786 --dashboard-address 127.0.0.1:8787,10.0.0.1:8787 --scheduler-file /x/s.json "
+        "--no-dashboard"
     )
 
 

@@ -14,7 +14,9 @@ import urllib.error
 import urllib.request
 
 import pytest
-from conftest import RUNTIME, environment, free_port, scheduler, wait_until, worker
+from conftest import RUNTIME, environment, free_port, scheduler, wait_until, worker, workers_of
+from daskops_runtime import registration
+from distributed.core import Status
 
 
 def systemd(notify, watchdog=0.3):
@@ -74,6 +76,42 @@ def test_worker_is_ready_after_registration(tmp_path, notify):
             process.terminate()
             assert process.wait(20) == 0
     assert "STOPPING=1" in notify.read()[-1][1]
+
+
+def test_worker_registers_soon_after_a_late_scheduler(tmp_path, notify):
+    port = free_port()
+    with worker(f"tcp://127.0.0.1:{port}", "late", runtime=True, **systemd(notify)):
+        wait_until(notify.read)
+        # By now Dask alone would sleep for up to ten seconds, and five on average.
+        time.sleep(6)
+        with scheduler(tmp_path, "--port", port, runtime=True) as started, started.client() as client:
+            begin = time.monotonic()
+            notify.wait_for("READY=1")
+            assert time.monotonic() - begin < 3
+
+            def sleeps_as_dask_does():
+                from distributed.comm import core
+
+                core.random.uniform(0, 0)  # as when it connects again
+                return core.random is sys.modules["random"]
+
+            (address,) = workers_of(client)
+            assert client.run(sleeps_as_dask_does, workers=[address]) == {address: True}
+
+
+def test_sleeps_between_attempts_are_a_share_of_the_time_so_far(monkeypatch):
+    class Waiting:
+        status = Status.init
+
+    now = 100.0
+    monkeypatch.setattr(registration, "monotonic", lambda: now)
+    patience = registration.Patience(Waiting())
+    assert max(patience.uniform(0, 30) for dummy in range(200)) <= 0.1
+    now = 160.0
+    assert 3 < max(patience.uniform(0, 30) for dummy in range(200)) <= 6.1
+    assert max(patience.uniform(0, 0.01) for dummy in range(200)) <= 0.01
+    Waiting.status = Status.running
+    assert max(patience.uniform(0, 30) for dummy in range(200)) > 10
 
 
 def test_no_watchdog_without_watchdog_usec(ours, notify):
@@ -201,10 +239,16 @@ def test_summary_contains_the_expiry_of_certificates(ours, told, expires):
         wait_until(lambda: summarized() == expires)
 
 
-def test_worker_loads_its_dashboard_on_the_first_request(ours):
-    def loaded():
+def bokeh_question():
+    """A function that tells whether a service has loaded bokeh; made here, because services cannot import this file."""
+
+    def has_bokeh():
         return "bokeh" in sys.modules
 
+    return has_bokeh
+
+
+def test_worker_loads_its_dashboard_on_the_first_request(ours):
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with worker(ours.scheduler, "w3", "--dashboard-address", f"127.0.0.1:{port}", runtime=True):
@@ -212,13 +256,43 @@ def test_worker_loads_its_dashboard_on_the_first_request(ours):
         address = ours.addresses()["w3"]
         with urllib.request.urlopen(f"{url}/metrics", timeout=10) as response:
             assert b"dask_worker" in response.read()
-        assert ours.client.run(loaded, workers=[address]) == {address: False}
+        assert ours.client.run(bokeh_question(), workers=[address]) == {address: False}
         for dummy in range(2):
             with urllib.request.urlopen(f"{url}/status", timeout=20) as response:
                 assert b"bokeh" in response.read()
-        assert ours.client.run(loaded, workers=[address]) == {address: True}
+        assert ours.client.run(bokeh_question(), workers=[address]) == {address: True}
         with pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(f"{url}/nowhere", timeout=10)
+
+
+def test_scheduler_loads_its_dashboard_on_the_first_request(tmp_path):
+    with scheduler(tmp_path, runtime=True) as started, started.client() as client:
+        assert get(started, "daskops/summary.json")["workers"] == []
+        assert not client.run_on_scheduler(bokeh_question())
+        # Several look at the same time, and none of them before the pages are there.
+        looks = [
+            subprocess.Popen(["curl", "-s", "-w", "%{http_code}", f"{started.url}/{path}"], stdout=subprocess.PIPE)
+            for path in ("individual-plots.json", "status", "status", "nowhere")
+        ]
+        answers = [look.communicate(timeout=60)[0] for look in looks]
+        assert [answer[-3:] for answer in answers] == [b"200", b"200", b"200", b"404"]
+        assert b"Individual Task Stream" in answers[0]
+        assert b"Dask Diagnostic UI" in answers[1] and b"Dask Diagnostic UI" in answers[2]
+        assert client.run_on_scheduler(bokeh_question())
+        with urllib.request.urlopen(f"{started.url}/", timeout=20) as response:
+            assert response.url == f"{started.url}/status"
+
+
+def test_scheduler_without_bokeh_says_so(tmp_path):
+    (tmp_path / "bokeh").mkdir()
+    (tmp_path / "bokeh/__init__.py").write_text("raise ImportError('not here')")
+    path = f"{tmp_path}:{RUNTIME}"
+    with scheduler(tmp_path, runtime=True, PYTHONPATH=path) as started:
+        for dummy in range(2):
+            with urllib.request.urlopen(f"{started.url}/status", timeout=20) as response:
+                assert b"Dask needs bokeh" in response.read()
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"{started.url}/nowhere", timeout=10)
 
 
 def test_other_routes_still_answer(ours):

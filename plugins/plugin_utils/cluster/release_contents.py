@@ -76,6 +76,8 @@ def scheduler_arguments(settings: Settings, address: str) -> list[str]:
         *("--port", str(settings.scheduler_port)),
         *("--dashboard-address", ",".join(dashboard_addresses(settings, address))),
         *(["--scheduler-file", settings.scheduler_file] if settings.scheduler_file else []),
+        # daskops_runtime.dashboard loads its pages when somebody asks for them.
+        "--no-dashboard",
     ]
 
 

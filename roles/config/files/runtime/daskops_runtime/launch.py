@@ -11,6 +11,8 @@ there would prevent every service from starting. Python 3.11 and later have the 
 from __future__ import annotations
 
 import contextlib
+import gc
+import importlib
 import os
 import runpy
 import sys
@@ -79,6 +81,19 @@ def protect_children() -> None:
         util.spawnv_passfds = spawnv_passfds
 
 
+def import_dask() -> None:
+    """Import most of what a service is made of, without looking for garbage meanwhile, nor ever again in what is there then.
+
+    To look takes a tenth of the time that the import takes, and finds nothing.
+    """
+    gc.disable()
+    try:
+        importlib.import_module("distributed")
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def main() -> None:
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [path for path in sys.path if path not in ("", here)]
@@ -86,6 +101,7 @@ def main() -> None:
     sys.path_hooks.insert(0, find_nothing_in_scratch)
     if not sys.argv[0].startswith("daskops_runtime."):  # `stop` starts no children
         protect_children()
+        import_dask()
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 

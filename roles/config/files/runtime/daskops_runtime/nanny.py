@@ -9,12 +9,13 @@ import os
 
 from distributed import Nanny
 
-from daskops_runtime import certificates, shutdown, systemd
+from daskops_runtime import certificates, registration, shutdown, systemd
 
 
 async def dask_setup(nanny: Nanny) -> None:
     certificates.start(nanny, systemd.notify)
     await systemd.start(nanny)
+    registration.start(nanny)
 
 
 async def dask_teardown(nanny: Nanny) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from distributed import Scheduler
 
-from daskops_runtime import certificates, clients, configuration, control, shutdown, systemd, without_nanny
+from daskops_runtime import certificates, clients, configuration, control, dashboard, shutdown, systemd, without_nanny
 
 
 async def dask_setup(scheduler: Scheduler) -> None:
     without_nanny.start(scheduler)
     certificates.start(scheduler, systemd.notify)
+    dashboard.start(scheduler)
     await control.start(scheduler, {"configuration": configuration.serve, "clients": clients.Command(scheduler)})
     shutdown.start(control.get_directory(scheduler))
     await systemd.start(scheduler)

@@ -16,6 +16,7 @@ from daskops_runtime import (
     dashboard,
     drain,
     lifetime,
+    registration,
     release,
     shutdown,
     systemd,
@@ -43,6 +44,7 @@ async def dask_setup(worker: Worker) -> None:
     shutdown.start(control.get_directory(worker))
     lifetime.start(worker)
     configuration.start(worker)
+    registration.start(worker)
 
 
 async def dask_teardown(worker: Worker) -> None:

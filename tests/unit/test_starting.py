@@ -1,0 +1,165 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which stopped services are started at once, and that a host starts nothing else."""
+
+import subprocess
+
+import pytest
+from ansible_collections.daskops.cluster.plugins.plugin_utils.starting import command, parse, startable
+from machine import WORKERS, Machine
+
+SCHEDULER = "dask-scheduler.service"
+
+
+@pytest.fixture
+def machine(tmp_path, monkeypatch):
+    """A host that has a scheduler and two workers of release ``one``, all of them stopped."""
+    machine = Machine(tmp_path, monkeypatch, releases=("one",))
+    drop_ins = {f"{unit}.d/daskops.conf": "[Service]\nMemoryMax=1G\n" for unit in WORKERS}
+    machine.files = {
+        SCHEDULER: machine.unit("one"),
+        "dask-worker@.service": machine.unit("one"),
+        "dask-workers.target": "[Unit]\n",
+        **drop_ins,
+    }
+    for name, text in machine.files.items():
+        for path in (machine.systemd / name, machine.home / "releases/one/systemd" / name):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    (machine.home / "current").symlink_to(machine.home / "releases/one")
+    try:
+        yield machine
+    finally:
+        machine.close()
+
+
+def look(machine, *kinds):
+    shell = command(str(machine.home), str(machine.systemd), str(machine.root / "kept"), kinds)
+    run = subprocess.run(["/bin/sh", "-c", shell], capture_output=True, text=True, check=False)
+    assert not run.stderr
+    return parse(run.stdout)
+
+
+def test_stopped_services_are_started_all_at_once(machine):
+    stopped = {"scheduler": "stopped", "worker": "stopped"}
+    assert look(machine) == (stopped, []) and machine.asked() == []
+    assert look(machine, "scheduler", "worker") == (stopped, ["scheduler", "worker"])
+    assert machine.asked() == [f"start {SCHEDULER} {SCHEDULER}", f"start dask-workers.target {' '.join(WORKERS)}"]
+    assert look(machine, "scheduler", "worker") == ({"scheduler": "running", "worker": "running"}, [])
+    assert machine.asked() == []
+
+
+def test_only_the_kinds_that_are_named_are_started(machine):
+    assert look(machine, "worker")[1] == ["worker"]
+    assert machine.asked() == [f"start dask-workers.target {' '.join(WORKERS)}"]
+
+
+def test_workers_are_left_alone_where_one_of_them_runs(machine):
+    machine.systemctl("start", WORKERS[1])
+    machine.asked()
+    assert look(machine, "scheduler", "worker") == ({"scheduler": "stopped", "worker": "running"}, ["scheduler"])
+    assert machine.asked() == [f"start {SCHEDULER} {SCHEDULER}"]
+
+
+@pytest.mark.parametrize("kind, change", [
+    ("scheduler", lambda machine: (machine.systemd / SCHEDULER).write_text("[Service]\n")),
+    ("scheduler", lambda machine: (machine.systemd / SCHEDULER).unlink()),
+    ("scheduler", lambda machine: (machine.root / "not-read").write_text(SCHEDULER)),
+    ("worker", lambda machine: (machine.systemd / "dask-worker@.service").write_text("[Service]\n")),
+    ("worker", lambda machine: (machine.systemd / "dask-workers.target").unlink()),
+    ("worker", lambda machine: (machine.systemd / f"{WORKERS[1]}.d/daskops.conf").unlink()),
+    ("worker", lambda machine: (machine.root / "kept" / WORKERS[0]).touch()),
+    ("worker", lambda machine: (machine.root / "not-read").write_text(WORKERS[0])),
+])  # fmt: skip
+def test_services_that_systemd_would_start_in_another_way_are_left_alone(machine, kind, change):
+    change(machine)
+    states, started = look(machine, kind)
+    assert states[kind] in ("differs", "running") and started == []
+    assert machine.asked() == []
+
+
+@pytest.mark.parametrize("missing", ["current", "releases/one/manifest.json", "releases/one/services"])
+def test_host_without_a_release_has_nothing_to_start(machine, missing):
+    (machine.home / missing).rename(machine.root / "away")
+    assert look(machine, "scheduler", "worker") == ({}, [])
+    assert machine.asked() == []
+
+
+def test_kind_that_is_not_installed_has_no_state(machine):
+    (machine.home / f"releases/one/services/{SCHEDULER}.release").unlink()
+    assert look(machine, "scheduler", "worker") == ({"worker": "stopped"}, ["worker"])
+
+
+def test_systemd_that_refuses_has_started_nothing(machine):
+    (machine.root / "fail").write_text("start")
+    run = subprocess.run(
+        ["/bin/sh", "-c", command(str(machine.home), str(machine.systemd), str(machine.root / "kept"), ["scheduler"])],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert parse(run.stdout) == ({"scheduler": "stopped", "worker": "stopped"}, [])
+    assert "refuses start" in run.stderr
+
+
+def test_names_with_spaces_and_quotes_are_names(machine):
+    home = machine.root / "it's a home; exit 1"
+    machine.home.rename(home)
+    (home / "current").unlink()
+    (home / "current").symlink_to(home / "releases/one")
+    run = subprocess.run(
+        ["/bin/sh", "-c", command(str(home), str(machine.systemd), "/nowhere", [])],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert parse(run.stdout) == ({"scheduler": "stopped", "worker": "stopped"}, [])
+
+
+def test_only_what_the_script_prints_is_understood():
+    assert parse("Welcome\nscheduler stopped\nworker gone\nworker running now\nscheduler started\n") == (
+        {"scheduler": "stopped"},
+        ["scheduler"],
+    )
+
+
+STATES = {"s": {"scheduler": "stopped"}, "w1": {"worker": "stopped"}, "w2": {"worker": "stopped"}}
+KINDS = {"s": ["scheduler"], "w1": ["worker"], "w2": ["worker"]}
+
+
+def test_stopped_cluster_starts_at_once():
+    assert startable(STATES, KINDS, "s") == {"s": ["scheduler"], "w1": ["worker"], "w2": ["worker"]}
+    both = {"h": {"scheduler": "stopped", "worker": "stopped"}}
+    assert startable(both, {"h": ["scheduler", "worker"]}, "h") == {"h": ["scheduler", "worker"]}
+
+
+@pytest.mark.parametrize("scheduler, workers, expected", [
+    ({"scheduler": "running"}, "stopped", {"w1": ["worker"]}),
+    ({"scheduler": "stopped"}, "running", {"s": ["scheduler"]}),
+    ({"scheduler": "stopped"}, "differs", {"s": ["scheduler"]}),
+    ({"scheduler": "running"}, "running", {}),
+    # Installed on the scheduler's host from earlier, but not wanted there.
+    ({"scheduler": "running", "worker": "stopped"}, "running", {}),
+])  # fmt: skip
+def test_what_runs_or_differs_is_left_alone(scheduler, workers, expected):
+    assert (
+        startable({"s": scheduler, "w1": {"worker": workers}}, {"s": ["scheduler"], "w1": ["worker"]}, "s") == expected
+    )
+
+
+@pytest.mark.parametrize("states", [
+    {**STATES, "w2": {}},  # nothing installed
+    {**STATES, "w2": {"scheduler": "stopped"}},  # no worker
+    {**STATES, "s": {}},
+    {**STATES, "s": {"worker": "stopped"}},
+    {**STATES, "s": {"scheduler": "differs"}},
+])  # fmt: skip
+def test_nothing_starts_where_something_is_missing_or_workers_have_no_scheduler(states):
+    assert startable(states, KINDS, "s") == {}
+
+
+def test_nothing_starts_without_the_host_of_the_scheduler():
+    limited = {"w1": STATES["w1"]}
+    assert startable(limited, {"w1": ["worker"]}, "s") == {}
+    assert startable(limited, {"w1": ["worker"]}, "") == {}
