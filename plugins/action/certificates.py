@@ -7,18 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.daskops.cluster.plugins.module_utils.certificates import stale_services, wanted_files
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
-from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import Directory, Unusable
+from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import (
+    Directory,
+    Unusable,
+    has_certificates,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
-
-
-def nothing_to_do(seen: dict[str, Any], arguments: dict[str, Any]) -> bool:
-    """Whether a host has what the module would install, and its services have read it."""
-    texts = arguments["authorities"], arguments["certificates"]
-    if seen["installed"] != wanted_files(*texts, arguments["user"]):
-        return False
-    return not stale_services(seen["loaded"], *texts)
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks
 
 
 class ActionModule(Action):
@@ -45,6 +41,7 @@ class ActionModule(Action):
             "authorities": authorities,
             "certificates": certificates,
         }
-        if arguments["seen"] and nothing_to_do(arguments["seen"], module_arguments):
+        seen = looks([host], task_vars["hostvars"]).get(host, {}).get("certificates")
+        if seen and has_certificates(seen, authorities, certificates, arguments["user"]):
             return {"changed": False, "written": [], "reloaded": []}
         return self.execute(module_arguments, task_vars)

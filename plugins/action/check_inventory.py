@@ -10,7 +10,7 @@ from typing import Any
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.inventory import is_needed, problems
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import evaluation_of, variables_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import evaluation_of, values_of, variables_of
 
 
 class ActionModule(Action):
@@ -27,12 +27,17 @@ class ActionModule(Action):
             values, errors = evaluation.values([name for name in variables if is_needed(str(name))], variables)
             # A host that Ansible cannot connect to is like no other; Ansible reports the error when it connects.
             read[host] = {**values, **dict.fromkeys(errors, host)}
+        try:
+            # These variables hold for the whole cluster. A value that differs between hosts is one of the problems.
+            common = next(iter(values_of(self._templar, task_vars, hosts[:1]).values()), {})
+        except ValueError as error:
+            return refuse({}, [str(error)])
         found = problems(
             groups,
             read,
-            arguments["scheduler_address"],
-            arguments["scheduler_platform"],
-            arguments["tls"],
-            arguments["dashboard_proxy"],
+            common.get("dask_scheduler_address", ""),
+            common.get("dask_scheduler_platform", "linux"),
+            common.get("dask_tls", True),
+            common.get("dask_dashboard_proxy", False),
         )
         return refuse({}, found)

@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
-from ansible_collections.daskops.cluster.plugins.plugin_utils.down import down, unjoinable
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import scheduler_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.down import down
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks
 
 
 class ActionModule(Action):
@@ -18,11 +20,10 @@ class ActionModule(Action):
     _requires_connection = False
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        hosts, scheduler = arguments["hosts"], arguments["scheduler"]
-        seen = hosts.get(scheduler) or arguments["scheduler_info"]
-        if arguments["before_start"]:
-            return refuse({}, unjoinable(hosts, scheduler, seen, task_vars))
+        scheduler = scheduler_of(task_vars["groups"])
+        hosts = looks(task_vars["ansible_play_hosts_all"], task_vars["hostvars"])
         found = list(down(hosts, scheduler))
+        seen = hosts.get(scheduler) or arguments["scheduler_info"]
         if scheduler and scheduler not in hosts:
             found += down({scheduler: seen}, scheduler)
         silent = scheduler and "dask-scheduler.service" not in seen.get("running", {})

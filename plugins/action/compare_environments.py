@@ -5,27 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
-from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts import differing_packages
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
-
-
-def differences(environments: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """A sentence for each host whose packages differ from those of most. ``environments`` has packages by host."""
-    common, odd = odd_ones_out({host: tuple(sorted(packages.items())) for host, packages in environments.items()})
-    for host, packages in sorted(odd.items()):
-        names = sorted({name for name, dummy in set(packages) ^ set(common)})
-        versions = [
-            f"{name} {dict(packages).get(name, 'missing')} (others: {dict(common).get(name, 'missing')})"
-            for name in names
-        ]
-        yield (
-            f"{host} has other packages than the other hosts: {', '.join(versions)}. Give every host the same architecture "
-            "and Python, or a lock without markers that tell them apart."
-        )
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks
 
 
 class ActionModule(Action):
@@ -34,6 +19,11 @@ class ActionModule(Action):
     _requires_connection = False
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        # In check mode an environment that is not there yet has no packages to compare.
-        packages = {host: about["packages"] for host, about in arguments["environments"].items() if about}
-        return refuse({}, differences(packages))
+        packages = {}
+        for host, seen in looks(arguments["plan"]["hosts"], task_vars["hostvars"]).items():
+            planned = arguments["plan"]["hosts"][host]["environment"]["id"]
+            # In check mode, an environment that is not there yet has no packages to compare.
+            about = arguments["built"].get(host) or seen["environments"].get(planned)
+            if about:
+                packages[host] = about["packages"]
+        return refuse({}, differing_packages(packages))

@@ -9,16 +9,18 @@ from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import package_differences
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks
 
 
 class ActionModule(Action):
     """See the documentation of the module of the same name."""
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        present, current, packages = (arguments.pop(name) for name in ("present", "current", "packages"))
-        if arguments["id"] in present:
-            return {"changed": False, "environment": present[arguments["id"]]}
-        archive = arguments.pop("archive")
+        host, plan = task_vars["inventory_hostname"], arguments.pop("plan")
+        environment = plan["hosts"][host]["environment"]
+        seen = looks([host], task_vars["hostvars"])[host]
+        arguments.update({name: environment[name] for name in ("id", "python", "lock")})
+        archive, packages = environment["archive"], environment["packages"]
         # The archive is there only where preflight saw that the host lacks the environment.
         if archive and not self._task.check_mode:
             if not self._connection._shell.tmpdir:
@@ -29,7 +31,8 @@ class ActionModule(Action):
         result = self.execute(arguments, task_vars)
         result.pop("diff", None)
         if packages and not result.get("failed"):
-            result["diff"] = package_differences(present.get(current, {}).get("packages", {}), packages)
+            current = seen["environments"].get(seen["current"].get("environment", ""), {})
+            result["diff"] = package_differences(current.get("packages", {}), packages)
         if archive:
             self._remove_tmp_path(self._connection._shell.tmpdir)
         return result

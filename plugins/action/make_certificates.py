@@ -12,6 +12,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Act
 from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import (
     Directory,
     Unusable,
+    has_certificates,
     make,
     nothing,
     plan,
@@ -19,6 +20,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates impor
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import REMEDY_MADE, own_problems, rejected
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks
 
 #: Where a host asks itself.
 LOCAL = ["localhost", "127.0.0.1"]
@@ -90,6 +92,42 @@ def report(wanted: Mapping[str, Any], directory: Directory) -> str:
     return "\n".join(lines)
 
 
+def outdated(
+    directory: Directory,
+    seen: Mapping[str, Mapping[str, Any]],
+    hosts: Mapping[str, Mapping[str, Any]],
+    plan: Mapping[str, Any],
+    changing: set[str],
+) -> list[str]:
+    """The hosts that do not have these certificates, or whose services have not read them.
+
+    Parameters
+    ----------
+    directory : Directory
+        The certificates.
+    seen : dict of dict
+        What `host_info` returned, by host.
+    hosts : dict of dict
+        What `described` returned.
+    plan : dict
+        What the module `plan` returned.
+    changing : set of str
+        The names of certificates that are made, of which ``ca`` concerns every host.
+    """
+    found = []
+    with directory.locked(write=False):
+        for host, about in hosts.items():
+            names = dict(zip(about["kinds"], about["certificates"]))
+            if changing & {"ca", *names.values()} or not has_certificates(
+                seen[host]["certificates"],
+                directory.trusted(),
+                {kind: directory.bundle(name) for kind, name in names.items()},
+                plan["hosts"][host].get("user", ""),
+            ):
+                found.append(host)
+    return found
+
+
 class ActionModule(Action):
     """See the documentation of the module of the same name."""
 
@@ -97,7 +135,10 @@ class ActionModule(Action):
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         result: dict[str, Any] = {"needed": False}
-        groups, made = task_vars["groups"], arguments["made"]
+        groups, made, plan = task_vars["groups"], arguments["made"], arguments.pop("plan")
+        arguments.update(plan["certificates"])
+        found = looks(task_vars["ansible_play_hosts_all"], task_vars["hostvars"])
+        arguments["hosts"] = {host: look for host, look in found.items() if "running" in look}
         arguments["others"] = [
             "scheduler",
             *(worker_name(host) for host in groups.get("dask_workers", []) if host not in arguments["hosts"]),
@@ -119,6 +160,9 @@ class ActionModule(Action):
                 result["report"] = (
                     f"Files of an interrupted run were put into their places.\n{result['report']}".rstrip()
                 )
+            changing = {"ca"} if wanted["authority"] or wanted["finish"] else set(wanted["certificates"])
+            if not problems:
+                result["outdated"] = outdated(directory, arguments["hosts"], hosts, plan, changing)
         except Unusable as error:
             return refuse(result, [str(error)])
         files = ["ca"] * wanted["authority"] + list(wanted["certificates"])

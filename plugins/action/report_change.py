@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fail with what went wrong, what was put back, and what runs now."""
+"""Fail with what was wrong with a batch of worker hosts, what was put back, and what runs now."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils import reverting
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide import SCHEDULER
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks
 
 
 class ActionModule(Action):
@@ -17,22 +19,16 @@ class ActionModule(Action):
     _requires_connection = False
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        about = arguments["scheduler"]
-        said = [*arguments["failures"], *reverting.last_words(arguments["journals"])]
-        if arguments["kind"] == "worker":
-            said += reverting.went_back(arguments["results"], arguments["ways"], arguments["enabled"])
-            said.append("Hosts whose turn had not come were not touched.")
-            said.append(reverting.about_scheduler(about["seen"], about["turn"], about["wanted"], about["back"]))
-        else:
-            (host,) = arguments["ways"]
-            said += reverting.scheduler_state(
-                arguments["ways"][host],
-                arguments["results"][host],
-                about["again"],
-                about["expected"],
-                about["served"],
-                arguments["enabled"],
-                about["stopped"],
-                about["workers"],
-            )
+        plan, reverted = arguments["plan"], arguments["reverted"]
+        scheduler = plan["asked_host"]
+        seen = looks([scheduler], task_vars["hostvars"]).get(scheduler, {})
+        release = plan["hosts"].get(scheduler, {}).get("release") or {}
+        wanted = release.get("services", {}).get("scheduler", {}).get(SCHEDULER, "")
+        said = [
+            *arguments["failures"],
+            *reverting.last_words({host: result.get("journal", "") for host, result in reverted.items()}),
+            *reverting.went_back(reverted, arguments["rollback_on_failure"]),
+            "Hosts whose turn had not come were not touched.",
+            reverting.about_scheduler(seen, arguments["scheduler_change"], wanted, plan["back"]),
+        ]
         return {"failed": True, "msg": "\n".join(filter(None, said))}

@@ -8,11 +8,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ansible.utils.display import Display
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.blame import condensed, sentence
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import host_settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import set_by_user
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import plain
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks, values_of
+
+display = Display()
 
 OF_SCHEDULERS = ("dask_scheduler_",)
 OF_WORKERS = ("dask_worker_", "dask_nanny_")
@@ -59,13 +62,21 @@ class ActionModule(Action):
     """See the documentation of the module of the same name."""
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        settings = set_by_user(Settings.of(plain(arguments.pop("settings"))), arguments.pop("kinds"))
-        tried = ["dask-scheduler.service"] * arguments["scheduler"] + arguments["workers"]
+        host, plan = task_vars["inventory_hostname"], arguments.pop("plan")
+        release = plan["hosts"][host]["release"]
+        chosen = release["trial"]
+        tried = ["dask-scheduler.service"] * chosen["scheduler"] + chosen["workers"]
         if self._task.check_mode:
-            return {"changed": False, "msg": f"Would be tried beside what runs: {', '.join(tried)}."}
-        answer = self.execute(arguments, task_vars)
+            display.display(f"{host}: would be tried beside what runs: {', '.join(tried)}.")
+            return {"changed": False}
+        values = values_of(self._templar, task_vars, [host])[host]
+        settings = host_settings(values, looks([host], task_vars["hostvars"])[host], plan["addresses"])
+        answer = self.execute(
+            {**arguments, **chosen, "home": settings.home, "release": release["id"], "tls": settings.tls}, task_vars
+        )
         failure = answer.pop("failure", None)
         if failure:
-            said = explain(task_vars["inventory_hostname"], arguments["release"], failure, settings)
+            users = set_by_user(settings, plan["hosts"][host]["kinds"])
+            said = explain(host, release["id"], failure, users)
             return {"changed": False, "failed": True, "unit": failure["unit"], "msg": said}
-        return {"msg": f"Tried: {', '.join(tried)} of release {arguments['release']}.", **answer}
+        return {"msg": f"Tried: {', '.join(tried)} of release {release['id']}.", **answer}

@@ -15,20 +15,27 @@ description:
     origin share a line. The command line of each service follows the table.
 options:
   _input:
-    description: Variables of the hosts, with the module's result as C(__dask_configuration).
+    description: What M(daskops.cluster.configuration_info) returned, by host.
+    type: dict
+    required: true
+  _hosts:
+    description: Names of the hosts. One that returned nothing gets a line that says so.
     type: list
-    elements: dict
+    elements: str
     required: true
   defaults:
     description: Whether to list Dask's defaults, too.
     type: bool
     default: false
+positional: _hosts
 """
 
 EXAMPLES = r"""
 - name: Show the configuration
   ansible.builtin.debug:
-    msg: "{{ ansible_play_hosts | map('extract', hostvars) | daskops.cluster.configuration_table }}"
+    msg: >-
+      {{ ansible_play_hosts | daskops.cluster.by_host(hostvars, 'configuration')
+         | daskops.cluster.configuration_table(ansible_play_hosts) }}
 """
 
 RETURN = r"""
@@ -67,13 +74,14 @@ def names(services: Sequence[str], everyone: Set[str]) -> str:
     return join(services)
 
 
-def configuration_table(hosts: Iterable[Mapping[str, Any]], defaults: bool = False) -> list[str]:
-    """Return the lines of the table; ``hosts`` are the variables of each host."""
+def configuration_table(
+    answers: Mapping[str, Mapping[str, Any]], hosts: Iterable[str], defaults: bool = False
+) -> list[str]:
+    """Return the lines of the table; ``answers`` has the results of the module, by host."""
     found: dict[tuple[str, str, str], list[str]] = {}
     lines, silent, everyone = [], [], set()
-    for host in hosts:
-        name = host["inventory_hostname"]
-        told = host.get("__dask_configuration", {})
+    for name in hosts:
+        told = answers.get(name, {})
         if "services" not in told:
             silent.append(f"{name}: not known, for the host could not be asked")
             continue

@@ -18,34 +18,17 @@ options:
     description: What M(daskops.cluster.cluster_health) returned.
     type: dict
     required: true
-  seen:
-    description: What M(daskops.cluster.host_info) returned, by host.
+  _plan:
+    description: What M(daskops.cluster.plan) returned.
     type: dict
     required: true
-  plans:
-    description: What M(daskops.cluster.plan_host) returned, by host; empty in a run that changes nothing.
-    type: dict
-    required: true
-  environments:
-    description: Environments of M(daskops.cluster.plan_cluster), by host; empty in a run that changes nothing.
-    type: dict
-    required: true
-  address:
-    description: Address of the scheduler.
-    type: str
-    required: true
-  dashboard:
-    description: Address of the dashboard's page.
-    type: str
-    required: true
+positional: _plan
 """
 
 EXAMPLES = r"""
 - name: Report
   ansible.builtin.debug:
-    msg: >-
-      {{ health | daskops.cluster.health_report(seen, plans, cluster.environments, 'tls://10.0.0.1:8786',
-      'https://10.0.0.1:8787/status') }}
+    msg: "{{ health | daskops.cluster.health_report(plan) }}"
 """
 
 RETURN = r"""
@@ -59,25 +42,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.health import join
-from ansible_collections.daskops.cluster.plugins.plugin_utils.features import lacking_on
 
 
-def health_report(
-    health: Mapping[str, Any],
-    seen: Mapping[str, Mapping[str, Any]],
-    plans: Mapping[str, Mapping[str, Any]],
-    environments: Mapping[str, Mapping[str, Any]],
-    address: str,
-    dashboard: str,
-) -> list[str]:
+def health_report(health: Mapping[str, Any], plan: Mapping[str, Any]) -> list[str]:
     """Return lines of text about the health of a cluster."""
+    addresses = plan["addresses"]
     lines = [
-        f"The cluster is {health['verdict']}: {health['workers_present']} worker(s) at {address}, dashboard at {dashboard}."
+        f"The cluster is {health['verdict']}: {health['workers_present']} worker(s) at {addresses['scheduler']}, dashboard "
+        f"at {addresses['dashboard']}/status."
     ]
     several = len(health["releases"]) > 1
     for release, names in sorted(health["releases"].items()):
         lines.append(f"Release {release} on {len(names)} worker(s){f': {join(sorted(names))}' if several else ''}.")
-    return [*lines, *health["problems"], *lacking_on(seen, plans, environments)]
+    return [*lines, *health["problems"], *plan["missing_packages"]]
 
 
 class FilterModule:

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import ranges
 from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import format_size
 from ansible_collections.daskops.cluster.plugins.plugin_utils.tables import table
@@ -15,21 +18,24 @@ version_added: "0.1.0"
 author:
   - The daskops.cluster authors
 description:
-  - Lists what hosts have, and the workers that M(daskops.cluster.plan_host) planned on them.
+  - Lists what hosts have, and the workers that M(daskops.cluster.plan) planned on them.
 options:
   _input:
-    description:
-      - Variables of the hosts, with what was seen as C(__dask_host) and what was planned as C(__dask_plan). A host without a
-        plan gets a line that says so.
-    type: list
-    elements: dict
+    description: What M(daskops.cluster.plan) returned for the purpose V(show).
+    type: dict
     required: true
+  _hosts:
+    description: Names of the hosts. One without a plan gets a line that says so.
+    type: list
+    elements: str
+    required: true
+positional: _hosts
 """
 
 EXAMPLES = r"""
 - name: Show the plan
   ansible.builtin.debug:
-    msg: "{{ groups['dask_workers'] | map('extract', hostvars) | daskops.cluster.plan_table }}"
+    msg: "{{ plan | daskops.cluster.plan_table(groups['dask_workers']) }}"
 """
 
 RETURN = r"""
@@ -42,10 +48,11 @@ _value:
 HEADER = ("host, workers", "threads", "memory", "CPUs", "NUMA node", "GPU", "listens at")
 
 
-def rows(name, info, plan):
+def rows(name: str, plan: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """The rows of a host: what it has, and each of its workers."""
-    nodes, gpus = len(info["nodes"]), len(info["gpus"])
-    has = (f"{len(info['cpus'])} cores", format_size(info["memory"]), ranges(info["cpus"]))
+    machine = plan["machine"]
+    nodes, gpus = len(machine["nodes"]), len(machine["gpus"])
+    has = (f"{len(machine['cpus'])} cores", format_size(machine["memory"]), ranges(machine["cpus"]))
     yield (name, *has, f"{nodes} node{'s' * (nodes != 1)}", str(gpus or ""), "")
     for worker in plan["workers"]:
         node = "" if worker["numa_node"] is None else str(worker["numa_node"])
@@ -53,16 +60,16 @@ def rows(name, info, plan):
         yield (f"  {worker['name']}", str(worker["threads"]), format_size(worker["memory_limit"]), *place)
 
 
-def plan_table(hosts):
-    """The lines of a table of the workers of ``hosts``, variables of hosts."""
-    lines, unknown = [], []
+def plan_table(plan: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
+    """The lines of a table of the workers of hosts."""
+    lines: list[tuple[str, ...]] = []
+    others = []
     for host in hosts:
-        name, plan = host["inventory_hostname"], host.get("__dask_plan", {})
-        if "workers" in plan:
-            lines.extend(rows(name, host["__dask_host"], plan))
-        else:
-            unknown.append(f"{name}: not known, for the host could not be looked at")
-    return table(HEADER, lines) + unknown
+        about = plan["hosts"].get(host, {})
+        others += about.get("problems", [] if about else [f"{host}: not known, for the host could not be looked at"])
+        if "workers" in about and not about["problems"]:
+            lines.extend(rows(host, about))
+    return [*table(HEADER, lines), *others]
 
 
 class FilterModule:

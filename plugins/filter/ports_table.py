@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import HEADER, rows
 from ansible_collections.daskops.cluster.plugins.plugin_utils.tables import table
 
@@ -14,20 +17,24 @@ version_added: "0.1.0"
 author:
   - The daskops.cluster authors
 description:
-  - Lists the ports of hosts, as M(daskops.cluster.plan_host) planned them, and the one that Ansible itself uses.
+  - Lists the ports of hosts, as M(daskops.cluster.plan) planned them, and the one that Ansible itself uses.
 options:
   _input:
-    description:
-      - Variables of the hosts, with what was planned as C(__dask_plan). A host without a plan gets a line that says so.
-    type: list
-    elements: dict
+    description: What M(daskops.cluster.plan) returned for the purpose V(show).
+    type: dict
     required: true
+  _hosts:
+    description: Names of the hosts. One without a plan gets a line that says so.
+    type: list
+    elements: str
+    required: true
+positional: _hosts
 """
 
 EXAMPLES = r"""
 - name: Show the ports
   ansible.builtin.debug:
-    msg: "{{ ansible_play_hosts_all | map('extract', hostvars) | daskops.cluster.ports_table }}"
+    msg: "{{ plan | daskops.cluster.ports_table(ansible_play_hosts_all) }}"
 """
 
 RETURN = r"""
@@ -38,16 +45,16 @@ _value:
 """
 
 
-def ports_table(hosts):
-    """The lines of a table of the ports of ``hosts``, variables of hosts."""
-    lines, unknown = [], []
+def ports_table(plan: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
+    """The lines of a table of the ports of hosts."""
+    lines: list[tuple[str, ...]] = []
+    others = []
     for host in hosts:
-        name, plan = host["inventory_hostname"], host.get("__dask_plan", {})
-        if "ports" in plan:
-            lines.extend(rows(name, host.get("ansible_port", 22), plan["ports"], plan["firewall"]))
-        else:
-            unknown.append(f"{name}: not known, for the host could not be looked at")
-    return table(HEADER, lines) + unknown
+        about = plan["hosts"].get(host, {})
+        others += about.get("problems", [] if about else [f"{host}: not known, for the host could not be looked at"])
+        if "ports" in about and not about["problems"]:
+            lines.extend(rows(host, about["ssh_port"], about["ports"], about["firewall"]))
+    return [*table(HEADER, lines), *others]
 
 
 class FilterModule:

@@ -163,29 +163,23 @@ def read_releases(home: str) -> dict[str, dict[str, Any]]:
     return releases
 
 
-def untried(home: str, services: Mapping[str, str]) -> list[str]:
-    """The services whose release has not been started on the host so far, or never came up.
+def started_services(releases: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The releases of services that have served on the host or were tried there, sorted.
 
     Parameters
     ----------
-    home : str
-        The collection's directory on the host.
-    services : dict
-        The release that each is to run, by unit.
-
-    Returns
-    -------
-    list of str
-        Their units, sorted.
+    releases : dict of dict
+        What `read_releases` returned.
     """
-    started = {
-        service
-        for release in read_releases(home).values()
-        for kind, wanted in release["services"].items()
-        if kind in release["served"] or kind in release["tried"]
-        for service in wanted.values()
-    }
-    return sorted(unit for unit, release in services.items() if release not in started)
+    return sorted(
+        {
+            service
+            for release in releases.values()
+            for kind, wanted in release["services"].items()
+            if kind in release["served"] or kind in release["tried"]
+            for service in wanted.values()
+        }
+    )
 
 
 def releases_to_keep(

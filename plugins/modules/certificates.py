@@ -12,6 +12,7 @@ version_added: "0.1.0"
 description:
   - Reads a CA and certificates on the controller, and writes those that the host's services need below
     C(tls) in O(home). Only O(user) can read private keys.
+  - Sends nothing to a host that was seen to have these certificates.
   - Reloads running services that have loaded other certificates. They continue with their work meanwhile.
 author:
   - The daskops.cluster authors
@@ -51,11 +52,6 @@ options:
     type: list
     elements: str
     default: []
-  seen:
-    description:
-      - The certificates of the host as RV(daskops.cluster.host_info#module:certificates) returned them.
-      - If nothing has to change, the module is not executed on the host.
-    type: dict
 """
 
 EXAMPLES = r"""

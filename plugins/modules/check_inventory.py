@@ -20,34 +20,12 @@ author:
 extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.read_only
-options:
-  scheduler_address:
-    description: Address of a scheduler that somebody else runs; empty where the group C(dask_scheduler) has it.
-    type: str
-    default: ""
-  scheduler_platform:
-    description: What the scheduler runs on.
-    type: str
-    choices: [linux, windows]
-    default: linux
-  tls:
-    description: Whether everything that goes over the network is to be encrypted.
-    type: bool
-    default: true
-  dashboard_proxy:
-    description: Whether there is to be a proxy in front of the dashboard.
-    type: bool
-    default: false
+options: {}
 """
 
 EXAMPLES = r"""
 - name: Check the inventory as a whole
   daskops.cluster.check_inventory:
-  run_once: true
-
-- name: Check an inventory of workers alone
-  daskops.cluster.check_inventory:
-    scheduler_address: tls://10.0.0.5:8786
   run_once: true
 """
 

@@ -24,29 +24,15 @@ extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.read_only
 options:
-  hosts:
-    description: What M(daskops.cluster.host_info) returned, by host.
-    type: dict
-    required: true
-  scheduler:
-    description: The scheduler's host; empty for a scheduler that somebody else runs.
-    type: str
-    default: ""
   scheduler_info:
-    description: What M(daskops.cluster.host_info) returned for O(scheduler), where it is none of O(hosts).
+    description: What M(daskops.cluster.host_info) returned for the scheduler's host, where it is not in the run.
     type: dict
     default: {}
-  before_start:
-    description: Whether the run is about to start services.
-    type: bool
-    default: false
 """
 
 EXAMPLES = r"""
 - name: Tell what does not run
   daskops.cluster.check_services:
-    hosts: "{{ dict(ansible_play_hosts | zip(ansible_play_hosts | map('extract', hostvars, 'host'))) }}"
-    scheduler: node1
   run_once: true
 """
 
@@ -55,7 +41,7 @@ down:
   description: What does not run, a sentence for each state.
   type: list
   elements: str
-  returned: when not before_start
+  returned: success
   sample: ["All services are stopped on node2. Run start.yml."]
 msg:
   description: What is in the way and what to do, a line each.

@@ -26,18 +26,22 @@ attributes:
     support: none
     description: There is no change to show.
 options:
-  environments:
-    description: What M(daskops.cluster.environment) returned as C(environment), by host.
+  plan:
+    description: What M(daskops.cluster.plan) returned.
     type: dict
     required: true
+  built:
+    description: What M(daskops.cluster.environment) returned as C(environment) in this run, by host.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
-- name: Compare what the hosts have got
+- name: Compare the packages of all hosts
   daskops.cluster.compare_environments:
-    environments:
+    plan: "{{ plan }}"
+    built:
       node1: "{{ hostvars.node1.built.environment }}"
-      node2: "{{ hostvars.node2.built.environment }}"
   run_once: true
 """
 

@@ -34,24 +34,12 @@ options:
     description: Directory of the collection on the host; the environment becomes C(environments/ID) below it.
     type: path
     required: true
-  id:
-    description: Name of the environment, as M(daskops.cluster.plan_cluster) gave it.
-    type: str
-    required: true
-  python:
-    description: Interpreter to build with.
-    type: path
-    required: true
-  archive:
+  plan:
     description:
-      - The archive that M(daskops.cluster.plan_cluster) made, on the controller; it is copied to the host.
-      - Required if the environment does not exist yet.
-    type: path
-  lock:
-    description:
-      - SHA-256 of the lock that the packages are from, in hexadecimal. It is recorded in the environment.
-      - An existing environment keeps its recorded value, even if another lock now means the same packages.
-    type: str
+      - What M(daskops.cluster.plan) returned, with the id of the environment, its interpreter, its lock and the archive with
+        the packages, which is copied to the host.
+      - An existing environment keeps its recorded lock, even if another lock now means the same packages.
+    type: dict
     required: true
   index_url:
     description:
@@ -59,30 +47,13 @@ options:
       - Empty for the index that the host is configured with.
     type: str
     default: ""
-  present:
-    description:
-      - The environments of the host as RV(daskops.cluster.host_info#module:environments) returned them.
-      - If O(id) is one of them, the module is not executed on the host.
-    type: dict
-    default: {}
-  current:
-    description: Id of the environment that the host runs now. The diff shows which packages change from it.
-    type: str
-    default: ""
-  packages:
-    description: Version by package of the environment to build, for the diff.
-    type: dict
-    default: {}
 """
 
 EXAMPLES = r"""
 - name: Build the environment
   daskops.cluster.environment:
     home: /opt/dask
-    id: 0f3c5e9a7b1d
-    python: /usr/bin/python3
-    archive: /home/admin/.cache/daskops/environment-0f3c5e9a7b1d.tar
-    lock: 1b4f0e9851971998e732078544c96b36c3d01cedf7caa332359d6f1d83567014
+    plan: "{{ plan }}"
 """
 
 RETURN = r"""

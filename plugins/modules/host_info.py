@@ -12,6 +12,7 @@ version_added: "0.1.0"
 description:
   - Reports in one execution all that planning a host's Dask services needs to know. Changes nothing.
   - Takes the place of fact gathering, which costs more and knows less of what is asked here.
+  - The controller fills in the options that a task leaves out, from the variables of the collection.
   - The controller checks the type and the form of each value. It fails, and names the values, where one cannot be true.
 author:
   - The daskops.cluster authors
@@ -27,7 +28,6 @@ options:
   home:
     description: Directory of the collection on the host, with its environments and releases.
     type: path
-    required: true
   python:
     description: Interpreter that environments are built with, a path or a name on the search path.
     type: str
@@ -35,7 +35,6 @@ options:
   user:
     description: User that the services are to run as.
     type: str
-    required: true
   paths:
     description: Directories and devices, existing or not, that are described.
     type: list
@@ -291,6 +290,12 @@ unfinished:
     - They belong to a change that was begun and not finished, or was taken back.
   type: int
   returned: always
+known:
+  description: The releases of services that have served on the host or were tried there.
+  type: list
+  elements: str
+  returned: always
+  sample: [3f2a91c04d5e.7b21]
 running:
   description:
     - Release by systemd unit, of the Dask services that run; null for one that does not serve (yet).
@@ -388,6 +393,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     read_tree,
     read_units,
     read_usable_environment,
+    started_services,
     tree_digest,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.restarts import OTHER_UNIT
@@ -860,6 +866,7 @@ def main() -> None:
         refused=refused(scheduler_host, scheduler_port) if scheduler_port else "",
         machine=machine(),
         firewall=firewall(module),
+        known=started_services(releases),
         running=runs,
         scheduler_environment=release_of("dask-scheduler.service", scheduler, releases).get("environment", ""),
         serving=described(home, serving(scheduler, current, releases)),

@@ -34,27 +34,14 @@ attributes:
     support: full
     description: Names the files that are made. No content is shown.
 options:
-  directory:
-    description: Where the certificates are.
-    type: path
+  plan:
+    description: What M(daskops.cluster.plan) returned, with the directory and the names that certificates must be for.
+    type: dict
     required: true
   made:
     description: Whether they are made. If not they are your own, and all must be there.
     type: bool
     required: true
-  hosts:
-    description: The hosts of the run, and what M(daskops.cluster.host_info) returned of each.
-    type: dict
-    required: true
-  scheduler_hosts:
-    description: Names and addresses that the scheduler's certificate must be for, besides those of its host.
-    type: list
-    elements: str
-    default: []
-  dashboard_host:
-    description: Name or address as which the scheduler's dashboard is asked over HTTPS; empty if it is not.
-    type: str
-    default: ""
   joins:
     description: Whether the scheduler is one that somebody else runs, who then has the CA.
     type: bool
@@ -79,10 +66,8 @@ options:
 EXAMPLES = r"""
 - name: Make the certificates of a cluster
   daskops.cluster.make_certificates:
-    directory: dask-tls
+    plan: "{{ plan }}"
     made: true
-    hosts: "{{ dict(ansible_play_hosts | zip(ansible_play_hosts | map('extract', hostvars, 'looked'))) }}"
-    scheduler_hosts: [10.0.0.1, scheduler.example.org]
   run_once: true
   register: made
 
@@ -106,6 +91,11 @@ certificates:
   elements: str
   returned: success
   sample: [client, scheduler, workers/node1]
+outdated:
+  description: The hosts that do not have these certificates, or whose services have not read them.
+  type: list
+  elements: str
+  returned: success
 report:
   description: What was made and why, a line each reason.
   type: str

@@ -25,105 +25,30 @@ attributes:
     support: full
     description: Shows what differs from the current release, file by file.
 options:
-  home:
-    description: Directory of the collection on the host; the release becomes C(releases/ID) below it.
-    type: path
-    required: true
-  environment:
-    description: Id of the environment that the release runs.
-    type: str
-    required: true
-  seen:
+  plan:
     description:
-      - What M(daskops.cluster.host_info) returned for the host. Nothing is sent to a host that already has this release.
-      - Read on the controller alone.
+      - What M(daskops.cluster.plan) returned. The release is rendered from the variables of the collection, and rejected if
+        it is not the planned one.
+      - The environment's own Dask is asked about the user's settings before the release is staged. Nothing is staged if Dask
+        rejects one of them, or if a preload module or a module with routes cannot be imported. Settings that change nothing,
+        such as those of nannies where there are none, give a warning.
+      - In check mode nothing is validated while the environment is not built.
     type: dict
-    default: {}
+    required: true
   environment_built:
     description: Whether the same run builds the environment, so that check mode does not miss it.
     type: bool
     default: false
-  staged:
-    description:
-      - When, in seconds since the epoch and by the controller's clock, the change began that the release belongs to.
-      - It tells which hosts changed together; M(daskops.cluster.plan_rollback) goes by it.
-    type: int
-    required: true
-  kinds:
-    description: Kinds of the services of the host.
-    type: list
-    elements: str
-    choices: [scheduler, worker]
-    required: true
-  plan:
-    description: What M(daskops.cluster.plan_host) returned for the host.
-    type: dict
-    required: true
-  settings:
-    description:
-      - What is set for the services, by the name of the variable without C(dask_). The release is made of it.
-      - What the user has asked for there, the environment's own Dask is asked about before the release is staged. Nothing is
-        staged where it would not do it, or where a preload module or a module with routes cannot be imported.
-      - What would change nothing, such as a setting for nannies where there are none, is a warning.
-      - In check mode nothing is checked while the environment is not built.
-    type: dict
-    required: true
-  user:
-    description: User that the services run as, and the check.
-    type: str
-    required: true
-  trial:
-    description: Whether what is staged is to be tried before it is activated. Without it RV(untried) is empty.
-    type: bool
-    default: false
-  present:
-    description: The environments that the host was seen to have, RV(daskops.cluster.host_info#module:environments).
-    type: dict
-    default: {}
-  current:
-    description: Id of the environment that the host runs now. Differences show which packages change from it.
-    type: str
-    default: ""
 """
 
 EXAMPLES = r"""
 - name: Stage the release
   daskops.cluster.release:
-    home: /opt/dask
-    environment: 0f3c5e9a7b1d
-    staged: "{{ now().timestamp() | int }}"
-    kinds: [worker]
     plan: "{{ plan }}"
-    settings: "{{ settings }}"
-    user: dask
 """
 
 RETURN = r"""
-id:
-  description: The release's name.
-  type: str
-  returned: success
-environment:
-  description: Id of the environment that it runs.
-  type: str
-  returned: success
-services:
-  description: Release by name of the unit, by kind.
-  type: dict
-  returned: success
-settings:
-  description: Digest of what the user has set of each pool of workers, by what the names of its settings begin with.
-  type: dict
-  returned: when a worker is untried
-untried:
-  description: Units of the services whose release has neither served on this host nor been tried.
-  type: list
-  elements: str
-  returned: success
-units:
-  description: Content of the files for systemd, by kind and path below C(/etc/systemd/system).
-  type: dict
-  returned: success
+{}
 """
 
 import contextlib
@@ -147,7 +72,6 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     manifest_text,
     read_tree,
     set_aside,
-    untried,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import reported
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable
@@ -399,7 +323,6 @@ def main() -> None:
                     "pools": {"type": "dict", "default": {}},
                 },
             },
-            "trial": {"type": "bool", "default": False},
             "variables": {"type": "str", "default": "", "no_log": True},
         },
         supports_check_mode=True,
@@ -420,19 +343,17 @@ def stage(module: AnsibleModule) -> None:
     environment = os.path.join(home, "environments", manifest["environment"])
     link = os.path.join(final, "environment")
     current = os.path.join(home, "current")
-    services = {unit: about["release"] for unit, about in manifest["services"].items()}
-    new = untried(home, services) if module.params["trial"] else []
     if read_tree(final) == files and os.path.islink(link) and os.readlink(link) == environment:
         if not module.check_mode:
             note_change(home, manifest["id"], module.params["staged"])
-        module.exit_json(changed=False, untried=new)
+        module.exit_json(changed=False)
     if not os.path.exists(os.path.join(environment, "environment.json")):
         if not (module.check_mode and module.params["environment_built"]):
             module.fail_json(
                 msg=f"The environment {manifest['environment']}, which this release is to run, is not on this host. Run "
                 "site.yml without --tags, or with --tags environment first."
             )
-        module.exit_json(changed=True, untried=new, diff=differences(read_tree(current), files))
+        module.exit_json(changed=True, diff=differences(read_tree(current), files))
     os.umask(0o022)
     check(module, environment, files)
     if not module.check_mode:
@@ -450,7 +371,7 @@ def stage(module: AnsibleModule) -> None:
             raise
         # A run that is cut off before this is repeated: a release without a history belongs to no change yet.
         note_change(home, manifest["id"], module.params["staged"])
-    module.exit_json(changed=True, untried=new, diff=differences(read_tree(current), files))
+    module.exit_json(changed=True, diff=differences(read_tree(current), files))
 
 
 if __name__ == "__main__":

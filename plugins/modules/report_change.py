@@ -9,71 +9,47 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: report_change
-short_description: Fail with what went wrong and what runs now
+short_description: Fail with what was put back
 version_added: "0.1.0"
 description:
-  - Fails with a message about a change that M(daskops.cluster.judge_change) found wrong - why, the last lines of the
-    journal, what was put back and what was not, and what runs now.
+  - Fails, always, with what was wrong with a batch of worker hosts, the last lines of their journals, what was put back, and
+    what runs now.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
   - daskops.cluster.internal
-attributes:
-  check_mode:
-    support: full
-    description: Fails in either mode.
-  diff_mode:
-    support: none
-    description: There is no change to show.
+  - daskops.cluster.attributes.read_only
 options:
-  kind:
-    description: Kind of the services that were changed.
-    type: str
-    choices: [scheduler, worker]
-    required: true
   failures:
     description: What was wrong, as M(daskops.cluster.judge_change) returned it.
     type: list
     elements: str
     required: true
-  journals:
-    description: Result, by host, of the task that read the journal.
+  plan:
+    description: What M(daskops.cluster.plan) returned.
     type: dict
     required: true
-  ways:
-    description: The release that each host goes back to, as P(daskops.cluster.way_back#filter) returned it.
+  reverted:
+    description: Result of M(daskops.cluster.revert_workers), by host of the batch.
     type: dict
     required: true
-  results:
-    description: Result, by host, of the task that put it back; skipped where there was nothing to go back to.
-    type: dict
-    required: true
-  enabled:
+  rollback_on_failure:
     description: Whether hosts are put back at all.
     type: bool
     required: true
-  scheduler:
-    description:
-      - What is to be said of the scheduler.
-      - After a change of workers C(seen), what M(daskops.cluster.host_info) returned of its host, C(turn), the result of
-        its own change, C(wanted), the release of its service, and C(back), whether this is a way back.
-      - After its own change C(served) and C(expected), as M(daskops.cluster.judge_change) returned them, C(again), the
-        answer of M(daskops.cluster.cluster_health) since, and the results C(stopped) and C(workers) of stopping it and of
-        putting back the workers of its host.
+  scheduler_change:
+    description: What M(daskops.cluster.change_scheduler) returned in this run; empty if it did not change.
     type: dict
-    required: true
+    default: {}
 """
 
 EXAMPLES = r"""
 - name: Say what failed and what runs now
   daskops.cluster.report_change:
-    kind: worker
     failures: "{{ judged.failures }}"
-    journals: "{{ dict(ansible_play_batch | zip(ansible_play_batch | map('extract', hostvars, 'journal'))) }}"
-    ways: "{{ dict(ansible_play_batch | zip(ansible_play_batch | map('extract', hostvars, 'way'))) }}"
-    results: "{{ dict(ansible_play_batch | zip(ansible_play_batch | map('extract', hostvars, 'put_back'))) }}"
-    enabled: true
-    scheduler: {seen: {}, turn: {}, wanted: "", back: false}
+    plan: "{{ plan }}"
+    reverted: "{{ ansible_play_batch | daskops.cluster.by_host(hostvars, 'reverted') }}"
+    rollback_on_failure: true
   run_once: true
 """
 

@@ -41,25 +41,16 @@ options:
     choices: [started, restarted, stopped, absent]
     default: started
   release:
-    description: Id of the release, staged by M(daskops.cluster.release). Needed for V(started) and V(restarted).
-    type: str
+    description:
+      - The release, staged by M(daskops.cluster.release), with its C(id), its C(services) - release by name of the unit, by
+        kind - and its C(units) - content of the files for systemd, by kind and path below C(/etc/systemd/system). Needed for
+        V(started) and V(restarted).
+    type: dict
+    default: {}
   kind:
     description: Kind of the services in question; those of the other kind are left alone.
     type: str
     choices: [scheduler, worker]
-    required: true
-  services:
-    description:
-      - Release by name of the unit, for all services of the kind that the host is to run. Needed for V(started) and
-        V(restarted).
-    type: dict
-  units:
-    description:
-      - Content of the files for systemd, by path below C(/etc/systemd/system). Needed for V(started) and V(restarted).
-    type: dict
-  boot:
-    description: The unit that the system starts at boot, and that starts the others.
-    type: str
     required: true
   start_timeout:
     description: Seconds that the services may take until they serve.
@@ -69,12 +60,6 @@ options:
     description: Whether this is a way back. Then the release that is left is not noted as the one before.
     type: bool
     default: false
-  seen:
-    description:
-      - What M(daskops.cluster.host_info) returned for the host. Nothing is sent to a host whose services run the release.
-      - Read on the controller alone.
-    type: dict
-    default: {}
   hint:
     description: What to look at, besides the journal, if a service does not come up.
     type: str
@@ -89,18 +74,14 @@ EXAMPLES = r"""
 - name: Run the release
   daskops.cluster.services:
     home: /opt/dask
-    release: "{{ release.id }}"
+    release: "{{ plan.hosts[inventory_hostname].release }}"
     kind: scheduler
-    services: "{{ release.services.scheduler }}"
-    units: "{{ release.units.scheduler }}"
-    boot: dask-scheduler.service
 
 - name: Drain and stop the workers
   daskops.cluster.services:
     home: /opt/dask
     state: stopped
     kind: worker
-    boot: dask-workers.target
 """
 
 RETURN = r"""

@@ -31,52 +31,22 @@ attributes:
     support: none
     description: Nothing changes.
 options:
-  release:
-    description: Id of the release.
-    type: str
-    required: true
-  scheduler:
+  plan:
     description:
-      - Whether the release's scheduler is tried. Otherwise workers join a scheduler without a configuration, which is
-        started in the sandbox of the first of them.
-    type: bool
-    default: false
-  workers:
-    description: Units of the workers that are tried.
-    type: list
-    elements: str
-    default: []
-  tls:
-    description: Whether services work with TLS. The certificates have to be installed.
-    type: bool
-    default: true
+      - What M(daskops.cluster.plan) returned. The release says which services are tried. Without the scheduler, workers join
+        a scheduler without a configuration, which is started in the sandbox of the first of them.
+    type: dict
+    required: true
   timeout:
     description: Seconds that the services may take until all serve.
     type: int
     default: 120
-  kinds:
-    description: Kinds of the services of the host.
-    type: list
-    elements: str
-    choices: [scheduler, worker]
-    required: true
-  settings:
-    description:
-      - What is set for the services, as for M(daskops.cluster.release). The variable that is probably to blame is one of
-        these.
-    type: dict
-    required: true
 """
 
 EXAMPLES = r"""
 - name: Try the release beside what runs
   daskops.cluster.trial:
-    home: /opt/dask
-    release: "{{ release.id }}"
-    scheduler: true
-    workers: [dask-worker@1.service]
-    kinds: [scheduler, worker]
-    settings: "{{ settings }}"
+    plan: "{{ plan }}"
 """
 
 RETURN = r"""

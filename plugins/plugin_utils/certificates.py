@@ -27,7 +27,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from ansible_collections.daskops.cluster.plugins.module_utils.certificates import CERTIFICATE, fingerprints
+from ansible_collections.daskops.cluster.plugins.module_utils.certificates import (
+    CERTIFICATE,
+    fingerprints,
+    stale_services,
+    wanted_files,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import certain_difference, readable
 
 try:
@@ -67,6 +72,25 @@ HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_
 
 class Unusable(Exception):
     """The directory or a file in it cannot be used; the message says which one, why, and what to do."""
+
+
+def has_certificates(seen: Mapping[str, Any], authorities: str, certificates: Mapping[str, str], user: str) -> bool:
+    """Whether a host has these certificates, and its services have read them.
+
+    Parameters
+    ----------
+    seen : dict
+        What `host_info` returned as ``certificates``.
+    authorities : str
+        The certificates of the CA.
+    certificates : dict of str
+        Certificate and key by kind of service.
+    user : str
+        The user that its services run as.
+    """
+    if seen["installed"] != wanted_files(authorities, certificates, user):
+        return False
+    return not stale_services(seen["loaded"], authorities, certificates)
 
 
 def worker_name(host: str) -> str:

@@ -132,6 +132,7 @@ CHECKS: dict[str, Check] = {
     "current": CURRENT,
     "previous": RELEASE,
     "unfinished": number,
+    "known": listed(NAME),
     "running": mapping(optional(text(r"[\w.-]+( \(another unit\))?"))),
     "scheduler_environment": NAME,
     "account": having(home=text(), comment=text(), at_home=flag),

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.daskops.cluster.plugins.module_utils.host_lock import HostLockError, locked
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import TESTS
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.manifest import digest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     LockError,
     PackagesError,
@@ -35,7 +36,6 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     sha256_of,
     uv_platform,
 )
-from ansible_collections.daskops.cluster.plugins.plugin_utils.manifest import digest
 
 # Part of the id of every environment. Increase it when the way environments are built changes.
 RECIPE = 3

@@ -119,25 +119,25 @@ def has_served(seen: Result, kind: str) -> bool:
     return any(kind in (seen.get(name) or {}).get("served", []) for name in ("current", "previous"))
 
 
-def last_words(results: Mapping[str, Result]) -> list[str]:
+def last_words(journals: Mapping[str, str]) -> list[str]:
     """The journals that were read, by host, in lines."""
-    read = {host: str((result or {}).get("stdout") or "").strip() for host, result in results.items()}
-    return [f"{host}, last lines of the journal:\n{text}" for host, text in read.items() if text]
+    return [f"{host}, last lines of the journal:\n{text}" for host, text in journals.items() if text]
 
 
-def went_back(results: Mapping[str, Result], ways: Mapping[str, Result], enabled: bool) -> list[str]:
+def went_back(results: Mapping[str, Result], enabled: bool) -> list[str]:
     """What a batch of worker hosts runs now, in sentences.
 
     Parameters
     ----------
     results : dict
-        Result of putting back by host, skipped where there was nothing to go back to.
-    ways : dict
-        The release to go back to, by host.
+        Result of `revert_workers` by host; its ``way`` is empty where there was no release to go back to.
     enabled : bool
         Whether hosts are put back at all.
     """
-    failed = {host: problem_of(host, results.get(host)) for host in ways if ways[host] and enabled}
+    ways = {host: result.get("way", "") for host, result in results.items()}
+    # A host that was lost before its release was found has no way.
+    lost = {host for host, result in results.items() if result.get("unreachable") or result.get("failed")}
+    failed = {host: problem_of(host, results[host]) for host in ways if (ways[host] or host in lost) and enabled}
     bad = [problem for problem in failed.values() if problem]
     back = [host for host, problem in failed.items() if not problem]
     left = [host for host in ways if host not in failed]

@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleError
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import members, scheduler_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import complete
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import cannot_be_evaluated
 
 # Text without any of these is no template.
 MARKS = ("{{", "{%", "{#", "#jinja2:")
@@ -137,3 +142,73 @@ def evaluation_of(templar: Any) -> Evaluation:
 def variables_of(hosts: Iterable[str], hostvars: Any) -> dict[str, dict[str, Any]]:
     """Variables by host, not evaluated, and with ``hostvars``, which Ansible leaves out there."""
     return {host: {**hostvars.raw_get(host), "hostvars": hostvars} for host in dict.fromkeys(hosts)}
+
+
+def play_variables(task_vars: Mapping[str, Any], own: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables that a play, a role or a task sets, not evaluated: they win over those of every host.
+
+    Variables of another host do not have them. Ansible does not say where a variable of a task comes from, so they are
+    those that differ from the variables of the task's host and from the defaults of the roles.
+
+    Parameters
+    ----------
+    task_vars : dict
+        Variables of the task, for one host.
+    own : dict
+        Variables of that host alone.
+    defaults : dict
+        Default by name, of the variables in question.
+    """
+    return {
+        name: task_vars[name]
+        for name, default in defaults.items()
+        if name in task_vars and task_vars[name] != own.get(name, default)
+    }
+
+
+def looks(hosts: Iterable[str], hostvars: Any) -> dict[str, dict[str, Any]]:
+    """What this run has seen on hosts, by host: the results that the role preflight registers as ``__dask_host``."""
+    found = {host: hostvars.raw_get(host).get("__dask_host") for host in hosts}
+    return {host: look for host, look in found.items() if look}
+
+
+def values_of(templar: Any, task_vars: Mapping[str, Any], hosts: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The variables of the collection of each host, complete and with their types.
+
+    Raises
+    ------
+    ValueError
+        If a variable cannot be evaluated or has a wrong value. The message names the variable and the host.
+    """
+    evaluation, found = evaluation_of(templar), {}
+    defaults = {name: setting.default for name, setting in SETTINGS.items()}
+    hostvars, this = task_vars["hostvars"], task_vars["inventory_hostname"]
+    of_play = play_variables(task_vars, hostvars.raw_get(this), defaults)
+    computed = computed_defaults(evaluation, task_vars)
+    for host, variables in variables_of(hosts, hostvars).items():
+        variables.update(of_play)
+        values, errors = evaluation.values([name for name in SETTINGS if name in variables], variables)
+        for name, error in errors.items():
+            raise ValueError(str(cannot_be_evaluated(f"{host}: {name}", name, str(error))))
+        try:
+            found[host] = complete(values)
+        except ValueError as error:
+            raise ValueError(f"{host}: {error}") from None
+        found[host].update({name: value for name, value in computed.items() if found[host][name] == ""})
+    return found
+
+
+def computed_defaults(evaluation: Evaluation, task_vars: Mapping[str, Any]) -> dict[str, str]:
+    """The defaults that follow from the inventory and the controller, by name; the table of variables has "" for them."""
+    groups, hostvars = task_vars["groups"], task_vars["hostvars"]
+    scheduler = scheduler_of(groups)
+    (first, *dummy) = [*members(groups), task_vars["inventory_hostname"]]
+    about = variables_of([first], hostvars)[first]
+    directory = about.get("inventory_dir") or about.get("playbook_dir") or os.getcwd()
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    address = evaluation.value("ansible_host", about) if scheduler and about.get("ansible_host") else scheduler
+    return {
+        "dask_scheduler_host": str(address),
+        "dask_tls_directory": os.path.join(directory, "dask-tls"),
+        "dask_cache": os.path.join(cache, "daskops"),
+    }

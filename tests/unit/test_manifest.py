@@ -7,7 +7,7 @@ import copy
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.module_utils.units import unit_digest
-from ansible_collections.daskops.cluster.plugins.plugin_utils.manifest import (
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.manifest import (
     digest,
     make_manifest,
     service_releases,

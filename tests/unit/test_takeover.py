@@ -28,7 +28,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.units import kind_
 from ansible_collections.daskops.cluster.plugins.modules import release as release_module
 from ansible_collections.daskops.cluster.plugins.modules.host_info import described, unfinished
 from ansible_collections.daskops.cluster.plugins.modules.services import ports_of
-from ansible_collections.daskops.cluster.plugins.plugin_utils.manifest import make_manifest
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.manifest import make_manifest
 from killed import killed_at
 from machine import WORKERS, Machine
 

@@ -12,6 +12,14 @@ from typing import Any
 #: Port of the pages of a scheduler that somebody else runs, where nothing else is said: Dask's own.
 PAGES_PORT = 8787
 
+#: The collection's site in nginx, on the scheduler's host.
+PROXY_SITE = "/etc/nginx/conf.d/daskops.conf"
+
+
+def host_of(url: str) -> str:
+    """The host in the address of a scheduler or a page, without the brackets of an IPv6 address."""
+    return url.partition("//")[2].partition("/")[0].rpartition(":")[0].strip("[]")
+
 
 def addresses(settings: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, str]:
     """The addresses of a cluster.

@@ -10,7 +10,7 @@ then its result has none of the keys of its module.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.restarts import changes, interrupted
@@ -28,6 +28,13 @@ def units_to_restart(running: Mapping[str, str | None], wanted: Mapping[str, str
     return interrupted({unit: release for unit, release in running.items() if kind_of(unit) == kind}, wanted)
 
 
+def interrupts_scheduler(state: str, seen: Result, release: Result) -> bool:
+    """Whether a run stops a scheduler that serves, which then loses all tasks and results that it knows of."""
+    wanted = {} if state == "restarted" else release.get("services", {}).get("scheduler", {})
+    running = seen.get("running") or {}
+    return bool(running.get(SCHEDULER)) and bool(units_to_restart(running, wanted, "scheduler"))
+
+
 def is_staged(seen: Result, content: str) -> bool:
     """Whether a host's current release has this content (see `tree_digest`), served, and no later one was staged."""
     current = seen.get("current") or {}
@@ -36,6 +43,21 @@ def is_staged(seen: Result, content: str) -> bool:
         and current["content"] == content
         and set(current["services"]) <= set(current["settled"])
         and not seen["unfinished"]
+    )
+
+
+def untried(known: Iterable[str], services: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """The units whose release has neither served on the host nor been tried there.
+
+    Parameters
+    ----------
+    known : iterable of str
+        The releases of services that have.
+    services : dict of dict
+        The release to run by unit, by kind.
+    """
+    return sorted(
+        unit for by_unit in services.values() for unit, release in by_unit.items() if release not in set(known)
     )
 
 
@@ -125,7 +147,7 @@ def services_to_try(releases: ByHost, plans: ByHost) -> dict[str, dict[str, Any]
             if unit not in untried or pool in gpus:
                 continue
             shared = release["services"]["worker"][unit].partition(".")[0]
-            key = (shared, pool, release["settings"].get(where(pool, "")), worker["nanny_port"] is not None)
+            key = (shared, pool, release["pools"].get(where(pool, "")), worker["nanny_port"] is not None)
             if key not in known:
                 known.add(key)
                 chosen.append(unit)

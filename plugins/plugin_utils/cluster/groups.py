@@ -22,6 +22,25 @@ WORDS = {
 }
 
 
+Groups = Mapping[str, list[str]]
+
+
+def scheduler_of(groups: Groups) -> str:
+    """The scheduler's host; empty if another system runs the scheduler."""
+    return next(iter(groups.get("dask_scheduler", [])), "")
+
+
+def members(groups: Groups) -> list[str]:
+    """All hosts of the cluster, the scheduler's first."""
+    return list(dict.fromkeys([*groups.get("dask_scheduler", []), *groups.get("dask_workers", [])]))
+
+
+def asked_host(groups: Groups, playing: Collection[str]) -> str:
+    """The host from which the scheduler is asked: its own or, if another system runs it, a worker host of the run."""
+    workers = groups.get("dask_workers", [])
+    return scheduler_of(groups) or next(host for host in [*(w for w in workers if w in playing), *workers])
+
+
 def _plain(name: str) -> str:
     """The name of a group in small letters, with ``_`` for other signs."""
     return re.sub(r"\W+", "_", str(name)).lower()

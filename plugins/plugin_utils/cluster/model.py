@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 
@@ -15,11 +15,12 @@ class Settings:
     """What is set for the services of a host.
 
     A field has the name of its variable without ``dask_``. These differ: ``user_home`` is the home that the services' user
-    really has, ``shutdown_token`` is whether there is one, ``scheduler_address`` is never empty, and ``pools`` are the
-    complete settings of each pool of workers, by its name.
+    really has, ``scheduler_address`` is never empty, and ``pools`` are the complete settings of each pool of workers, by
+    its name.
     """
 
     home: str
+    user: str
     user_home: str
     tls: bool
     dashboard_proxy: bool
@@ -27,7 +28,7 @@ class Settings:
     config_extra_namespaces: list[str]
     scheduler_config: Mapping[str, Any]
     worker_config: Mapping[str, Any]
-    environment_variables: Mapping[str, Any]
+    environment_variables: Mapping[str, Any] = field(repr=False)
     scheduler_preloads: list[Any]
     worker_preloads: list[Any]
     nanny_preloads: list[Any]
@@ -35,20 +36,26 @@ class Settings:
     worker_routes: list[Any]
     summary_route: bool
     worker_pages_route: bool
-    shutdown_token: bool
+    shutdown_token: str = field(repr=False)
     error_monitor: bool
+    error_monitor_values: bool
+    release_resources: bool
     scheduler_address: str
     scheduler_port: int | str
     scheduler_dashboard_port: int | str
     scheduler_file: str
     worker_paths: list[str]
     worker_devices: list[str]
-    pools: Mapping[str, Mapping[str, Any]]
+    worker_drain_timeout: int
+    watchdog_timeout: int
+    open_files: int
+    process_limit: int
+    pools: Mapping[str, Mapping[str, Any]] = field(repr=False)
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Settings:
         """The settings in a mapping, which may hold others."""
-        return cls(**{field.name: values[field.name] for field in fields(cls)})
+        return cls(**{one.name: values[one.name] for one in fields(cls)})
 
     @property
     def has_nannies(self) -> bool:

@@ -1,532 +1,209 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plan of a host's services, and whether the host can run them.
+"""The plan of a run: what each host is to run, and what has to be done for that.
 
-``info`` is what `host_info` returned for the host, and ``settings`` are those of the module `plan_host`.
+It is made once, on the controller, of the variables of all hosts and of what was seen on them.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.daskops.cluster.plugins.module_utils.units import UNIT
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import modules
-from ansible_collections.daskops.cluster.plugins.plugin_utils.durations import parse_duration
-from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import PlanError, plan_workers, port, where
-from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
-from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import format_size, parse_size
-
-# What dask and distributed of today need.
-OLDEST_PYTHON = (3, 10)
-
-# Spilling to these is slower than not spilling, or takes the very memory that it is to free.
-UNFIT_FOR_SCRATCH = {
-    "tmpfs": "lives in memory",
-    "ramfs": "lives in memory",
-    "nfs": "is on the network",
-    "nfs4": "is on the network",
-    "cifs": "is on the network",
-    "smb3": "is on the network",
-    "9p": "is on the network",
-    "beegfs": "is on the network",
-    "ceph": "is on the network",
-    "lustre": "is on the network",
-    "fuse.glusterfs": "is on the network",
-    "fuse.sshfs": "is on the network",
-}
-
-
-# What stands in unit files, environment files and command lines without quotes.
-PLAIN_PATH = re.compile(r"(?!.*/\.\.?(/|$))/[\w.+@/-]+")
-
-# Variables that the collection or systemd sets for a service: a user's value would be lost, or would stop the service.
-RESERVED = (
-    "DASK_CONFIG",
-    "DASK_ROOT_CONFIG",
-    "NOTIFY_SOCKET",
-    "PYTHONHOME",
-    "PYTHONPATH",
-    "RUNTIME_DIRECTORY",
-    "WATCHDOG_PID",
-    "WATCHDOG_USEC",
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import decide
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import addresses, host_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall import networks
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import (
+    Groups,
+    asked_host,
+    members,
+    scheduler_of,
 )
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import plan_host
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import (
+    kinds_of,
+    planning_settings,
+    pools_of,
+    release_settings,
+    user_home,
+)
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.releases import Release, release_of
 
-# Options of `dask worker` that follow from variables, and from which.
-OPTIONS = {
-    "--contact-address": "dask_worker_interface",
-    "--dashboard": "dask_worker_dashboard_port",
-    "--dashboard-address": "dask_worker_dashboard_port",
-    "--host": "dask_worker_interface",
-    "--interface": "dask_worker_interface",
-    "--lifetime": "dask_worker_lifetime",
-    "--lifetime-restart": "dask_worker_lifetime",
-    "--lifetime-stagger": "dask_worker_lifetime_stagger",
-    "--listen-address": "dask_worker_interface",
-    "--local-directory": "dask_worker_scratch_directory",
-    "--memory-limit": "dask_worker_memory",
-    "--name": "dask_worker_pools",
-    "--nanny": "dask_worker_nanny",
-    "--nanny-port": "dask_worker_nanny_port",
-    "--no-dashboard": "dask_worker_dashboard_port",
-    "--no-lifetime-restart": "dask_worker_lifetime",
-    "--no-nanny": "dask_worker_nanny",
-    "--nthreads": "dask_worker_threads",
-    "--nworkers": "dask_worker_count",
-    "--preload": "dask_worker_preloads",
-    "--preload-nanny": "dask_nanny_preloads",
-    "--resources": "dask_worker_resources",
-    "--scheduler-file": "dask_scheduler_host",
-    "--tls-ca-file": "dask_tls",
-    "--tls-cert": "dask_tls",
-    "--tls-key": "dask_tls",
-    "--worker-port": "dask_worker_port",
-}
+#: What a purpose of a run has services do.
+STATES = {"restart": "restarted", "stop": "stopped", "remove": "absent"}
+
+ByHost = Mapping[str, Mapping[str, Any]]
 
 
-def is_number(value: Any) -> bool:
-    if isinstance(value, bool):
-        return False
-    try:
-        return float(value) >= 0
-    except (TypeError, ValueError):
-        return False
+@dataclass(frozen=True)
+class Cluster:
+    """What a plan follows from.
+
+    Parameters
+    ----------
+    groups : dict of list of str
+        The inventory's groups.
+    playing : list of str
+        The hosts of the run, which ``--limit`` may have left.
+    values : dict of dict
+        The variables of the hosts of the run, complete, by host.
+    seen : dict of dict
+        What `host_info` returned, by host of the run that it could look at.
+    scheduler_seen : dict
+        The same of the scheduler's host, which may not be in the run; empty if it was not looked at.
+    """
+
+    groups: Groups
+    playing: list[str]
+    values: ByHost = field(repr=False)
+    seen: ByHost = field(repr=False)
+    scheduler_seen: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def scheduler(self) -> str:
+        """The scheduler's host; empty if another system runs the scheduler."""
+        return scheduler_of(self.groups)
+
+    @property
+    def asked_host(self) -> str:
+        """The host from which the scheduler is asked."""
+        return asked_host(self.groups, self.playing)
+
+    @property
+    def members(self) -> list[str]:
+        """All hosts of the cluster."""
+        return members(self.groups)
+
+    @property
+    def common(self) -> Mapping[str, Any]:
+        """Variables of a host of the run, for those that all hosts share."""
+        return self.values.get(self.asked_host) or next(iter(self.values.values()))
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where the scheduler and its pages are reached."""
+        settings = {name.removeprefix("dask_"): value for name, value in self.common.items()}
+        return addresses(settings, self.scheduler_seen)
+
+    @property
+    def scheduler_host(self) -> str:
+        """Name or address under which hosts reach the scheduler."""
+        return host_of(self.addresses["scheduler"])
 
 
-def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
-    """Settings that no host could follow, one sentence each."""
-    given = {
-        "dask_home": [settings["home"]],
-        "dask_user_home": [settings["user_home"]],
-        **scratch_directories(settings["pools"]),
-        "dask_worker_paths": settings["paths"],
-        "dask_worker_devices": settings["devices"],
-        "dask_scheduler_file": [settings["scheduler_file"]] if settings["scheduler_file"] else [],
-    }
-    for variable, path in ((variable, path) for variable, paths in given.items() for path in paths):
-        if not PLAIN_PATH.fullmatch(str(path)):
-            yield (
-                f"{host}: {variable} is '{path}'. Give an absolute path of letters, digits and the characters . _ - + @, "
-                "without . and .. between slashes."
-            )
-    yield from bad_variables(host, "dask_environment_variables", settings["environment_variables"])
-    if settings["shutdown_token"] == "bad":
-        yield (
-            f"{host}: dask_shutdown_token is too short, or has other characters than printable ASCII. Take 16 or more, like "
-            "those that `openssl rand -hex 16` prints."
+def plan_hosts(cluster: Cluster, hosts: Iterable[str]) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
+    """The plan of each host's services, as `plan_host` returns it, and what is wrong, by host."""
+    plans, problems = {}, {}
+    scheduler_host = cluster.scheduler_host
+    for host in hosts:
+        values, info = cluster.values[host], cluster.seen[host]
+        kinds = kinds_of(host, cluster.groups)
+        try:
+            pools = pools_of(values)
+        except ValueError as error:
+            problems[host] = [f"{host}: {line}" for line in str(error).splitlines()]
+            continue
+        settings = planning_settings(
+            values, pools, kinds, len(cluster.members) == 1, scheduler_host, user_home(values, info)
         )
-    nannies = any(about["nanny"] for about in settings["pools"].values())
-    if settings["modules"].get("dask_nanny_preloads") and settings["worker"] and not nannies:
-        yield f"{host}: dask_nanny_preloads is set, and there is no nanny. Set dask_worker_nanny to true, or leave it out."
-    cuda = any(about["command"] == "dask cuda worker" for about in settings["pools"].values())
-    if cuda and any(
-        module.arguments for module in modules(proper_modules(settings["modules"], "dask_worker_preloads"))
-    ):
-        yield (
-            f"{host}: dask_worker_preloads has a module with arguments, which 'dask cuda worker' does not hand over. Leave "
-            "them out, or set dask_worker_command to 'dask worker'."
-        )
-    for variable, entries in settings["modules"].items():
-        yield from (f"{host}: {sentence}" for sentence in bad_modules(variable, entries))
+        plans[host], found = plan_host(host, info, settings)
+        if found:
+            problems[host] = found
+    return plans, problems
 
 
-def scratch_directories(pools: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
-    """The scratch directories by the names of the settings, each once."""
-    found: dict[str, list[str]] = {}
-    for pool, about in pools.items():
-        if [about["scratch_directory"]] not in found.values():
-            found[where(pool, "scratch_directory")] = [about["scratch_directory"]]
+def host_settings(values: Mapping[str, Any], info: Mapping[str, Any], known_addresses: Mapping[str, str]) -> Settings:
+    """What the release of a host is made of, from its variables and what was seen on it."""
+    return release_settings(values, pools_of(values), known_addresses["scheduler"], user_home(values, info))
+
+
+def host_release(
+    settings: Settings, kinds: list[str], plan: Mapping[str, Any], environment: str, info: Mapping[str, Any]
+) -> Release:
+    """The release of a host; raises ValueError as `release_of` does."""
+    return release_of(settings, kinds, plan, environment, info["python"]["prefix"])
+
+
+def releases(
+    cluster: Cluster, plans: ByHost, environments: ByHost
+) -> tuple[dict[str, dict[str, Any]], list[str], list[str]]:
+    """The release of each host, what is wrong, and the hosts that do not have their release yet.
+
+    A release is as `host_info` describes one, with ``untried`` and ``pools``; see `decide.services_to_try`.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    problems: dict[str, None] = {}
+    lacking = []
+    known_addresses = cluster.addresses
+    for host, plan in plans.items():
+        seen = cluster.seen[host]
+        settings = host_settings(cluster.values[host], seen, known_addresses)
+        try:
+            release = host_release(settings, kinds_of(host, cluster.groups), plan, environments[host]["id"], seen)
+        except ValueError as error:
+            problems[str(error)] = None
+            continue
+        found[host] = {
+            **release.described(),
+            "untried": decide.untried(seen.get("known", []), release.services),
+            "pools": release.pools,
+        }
+        if not decide.is_staged(seen, release.content(cluster.values[host]["dask_home"])):
+            lacking.append(host)
+    return found, list(problems), lacking
+
+
+def firewalls(
+    cluster: Cluster, look_up: Callable[[str], Callable[[], list[str]]], filtered: list[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Who may connect to the ports, as `firewall.networks` returns it; nothing if no host has a firewall of ours.
+
+    Parameters
+    ----------
+    look_up : callable
+        By name of a host, a function that finds out its addresses.
+    filtered : list of str
+        All hosts of the cluster with a firewall of ours.
+    """
+    if not filtered:
+        return {"cluster": {}, "clients": {}}, []
+    workers = cluster.groups.get("dask_workers", [])
+    # The scheduler's address is what hosts take for it.
+    others = [host for host in workers if host not in [*cluster.playing, cluster.scheduler]]
+    common = cluster.common
+    return networks(
+        cluster.seen,
+        {host: look_up(host) for host in others},
+        [host for host in filtered if host not in cluster.playing],
+        common["dask_firewall_peers"],
+        common["dask_firewall_clients"],
+    )
+
+
+def activation(state: str, seen: ByHost, chosen: ByHost) -> dict[str, list[str]]:
+    """The hosts whose services have to change, so that they run the chosen releases.
+
+    Parameters
+    ----------
+    state : str
+        What services are to do; see `STATES`.
+    seen, chosen : dict of dict
+        What was seen, and the release to run, by host.
+
+    Returns
+    -------
+    dict of list of str
+        ``scheduler``; ``starting``, hosts with no worker to restart; and ``rolling``, hosts whose workers are restarted.
+    """
+    found: dict[str, list[str]] = {"scheduler": [], "starting": [], "rolling": []}
+    for host, release in chosen.items():
+        for kind, services in release.get("services", {}).items():
+            wanted = {} if state == "restarted" else services
+            restarts = decide.units_to_restart(seen[host]["running"], wanted, kind)
+            if state == "started" and decide.runs_release(seen[host], release["id"], kind, services):
+                continue
+            found["scheduler" if kind == "scheduler" else "rolling" if restarts else "starting"].append(host)
     return found
-
-
-def bad_variables(host: str, variable: str, values: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with environment variables, one sentence each."""
-    for name, value in values.items():
-        is_text = not isinstance(value, (dict, list, type(None))) and not re.search(r"[\r\n]", str(value))
-        if not re.fullmatch(r"[A-Za-z_]\w*", str(name), re.ASCII):
-            yield f"{host}: {variable}: '{name}' is no name of a variable. Take letters, digits and _, a letter first."
-        elif not is_text:
-            yield f"{host}: {variable}: the value of {name} is no text of one line. Give one line of text, or a number."
-        elif name in RESERVED or str(name).startswith("DASKOPS_"):
-            yield f"{host}: {variable}: {name} is set by daskops.cluster itself. Remove it."
-        elif name == "DASK_INTERNAL_INHERIT_CONFIG":
-            yield f"{host}: {variable}: {name} replaces settings that daskops.cluster makes. Remove it, and use dask_config."
-
-
-def bad_pool(host: str, pool: str, about: Mapping[str, Any]) -> Iterator[str]:
-    """Settings of a pool that no host could follow, one sentence each."""
-    yield from bad_variables(host, where(pool, "environment_variables"), about["environment_variables"])
-    for name, number in about["resources"].items():
-        if not re.fullmatch(r"[^\s=,\"'\\]+", str(name)) or not is_number(number):
-            yield (
-                f"{host}: {where(pool, 'resources')}: '{name}: {number}' is no resource. Give a name without spaces, "
-                "quotes, = and commas, and a number."
-            )
-    for argument in about["arguments"]:
-        option = str(argument).partition("=")[0]
-        if not re.fullmatch(r"[^\s\"'\\$%]+", str(argument)):
-            yield (
-                f"{host}: {where(pool, 'arguments')}: '{argument}' has spaces or characters that mean something to systemd. "
-                "Give an option and its value one by one."
-            )
-        elif option in OPTIONS:
-            yield (
-                f"{host}: {where(pool, 'arguments')}: {option} is set by daskops.cluster itself. Use {OPTIONS[option]}."
-            )
-        elif option == "--pid-file":
-            yield f"{host}: {where(pool, 'arguments')}: {option} is of no use under systemd. Remove it."
-    yield from (f"{host}: {sentence}" for sentence in bad_lifetime(pool, about))
-    if about["command"] == "dask cuda worker" and about["profile"] != "gpu":
-        yield f"{host}: {where(pool, 'command')} is 'dask cuda worker'. Set {where(pool, 'profile')} to gpu for that."
-    for setting in ("cpus", "numa_node") if about["command"] == "dask cuda worker" else ():
-        if str(about[setting]).strip():
-            yield (
-                f"{host}: {where(pool, setting)} is set, and 'dask cuda worker' keeps its workers to the CPUs beside their "
-                f"GPU itself. Leave it out, or set {where(pool, 'command')} to 'dask worker'."
-            )
-    if isinstance(about["interface"], list) and about["profile"] != "gpu":
-        yield f"{host}: {where(pool, 'interface')} is a list, which is for pools of profile gpu. Name one interface."
-
-
-def bad_lifetime(pool: str, about: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with the lifetime of a pool's workers and its stagger, one sentence each."""
-    seconds = {}
-    for setting in ("lifetime", "lifetime_stagger"):
-        if not re.fullmatch(r"[\w. ]*", str(about[setting])):
-            yield f"{where(pool, setting)} is '{about[setting]}'. Give a duration like 12 hours."
-        # The host's Dask rejects what it cannot read.
-        with contextlib.suppress(ValueError):
-            seconds[setting] = parse_duration(about[setting] or 0)
-    if about["lifetime_stagger"] and not about["lifetime"]:
-        yield f"{where(pool, 'lifetime_stagger')} is set, and there is no {where(pool, 'lifetime')}. Set that, too."
-    elif about["lifetime"] and seconds.get("lifetime") == 0:
-        yield f"{where(pool, 'lifetime')} is '{about['lifetime']}'. Give a duration like 12 hours, or leave it out."
-    elif about["lifetime"] and len(seconds) == 2 and seconds["lifetime_stagger"] >= seconds["lifetime"]:
-        yield (
-            f"{where(pool, 'lifetime_stagger')} is '{about['lifetime_stagger']}', and {where(pool, 'lifetime')} is "
-            f"'{about['lifetime']}': some workers would end at once. Give a stagger that is shorter than the lifetime."
-        )
-
-
-def addresses(
-    host: str, info: Mapping[str, Any], pools: Mapping[str, Mapping[str, Any]], workers: Sequence[Mapping[str, Any]]
-) -> tuple[dict[str, str], list[str]]:
-    """The address of each worker by its unit, and a sentence for each interface that has none."""
-    found, problems = {}, {}
-    counts = dict.fromkeys(pools, 0)
-    for worker in workers:
-        pool, interface = worker["pool"], pools[worker["pool"]]["interface"]
-        if isinstance(interface, list):
-            given = len(interface)
-            interface = interface[counts[pool]] if counts[pool] < given else ""
-            counts[pool] += 1
-            if not interface:
-                problems[pool] = (
-                    f"{host}: {where(pool, 'interface')} names {given} interface(s) for more workers. Name one for each GPU."
-                )
-        found[worker["unit"]] = info["worker_addresses"][interface] if interface else info["address"]
-        if interface and not found[worker["unit"]]:
-            problems[pool, interface] = (
-                f"{host} has no interface {interface} with an IPv4 address, which {where(pool, 'interface')} names; `ip -4 "
-                "address` shows what it has."
-            )
-    return found, list(problems.values())
-
-
-def proper_modules(by_variable: Mapping[str, Any], variable: str) -> list[Any]:
-    """The entries of a list of modules that are well formed."""
-    return [entry for entry in by_variable.get(variable, []) if not list(bad_modules(variable, [entry]))]
-
-
-def bad_modules(variable: str, entries: Iterable[Any]) -> Iterator[str]:
-    """What is wrong with a list of preload modules or modules with routes, one sentence each."""
-    takes_arguments = not variable.endswith("_routes")
-    for entry in entries:
-        about = {"name": entry} if isinstance(entry, str) else entry
-        known = {"name", "arguments"} if takes_arguments else {"name"}
-        if not isinstance(about, dict) or not isinstance(about.get("name"), str) or set(about) - known:
-            also = ", or a dictionary with name and arguments" if takes_arguments else ""
-            yield f"{variable}: '{entry}' is no module. Give a file on the controller (.py), a module's name{also}."
-        elif not isinstance(about.get("arguments", []), list):
-            yield f"{variable}: the arguments of {about['name']} are no list. Put them into one."
-        elif any(module.file and not os.path.isfile(module.file) for module in modules([entry])):
-            yield (
-                f"{variable} names {about['name']}, which does not exist on the controller. Correct the path; a relative "
-                "one starts where ansible-playbook was called."
-            )
-
-
-def bad_proxy(host: str, info: Mapping[str, Any], proxy: Mapping[str, Any], tls: bool) -> Iterator[str]:
-    """What is wrong with the settings of a proxy in front of the dashboard, one sentence each."""
-    if not proxy["users"]:
-        yield (
-            f"{host}: dask_dashboard_proxy is true, but dask_dashboard_proxy_users names nobody. Give those who may see the "
-            "dashboard a password each."
-        )
-    if info["proxy"]["confined"]:
-        yield (
-            f"{host}: SELinux keeps nginx from connecting to the dashboard, which dask_dashboard_proxy needs. Run this on "
-            "the host: setsebool -P httpd_can_network_connect on"
-        )
-    for user in proxy["users"]:
-        if not re.fullmatch(r"[\w.@-]+", str(user)):
-            yield f"{host}: dask_dashboard_proxy_users: '{user}' is no name of letters, digits and the characters . _ - @"
-    for user in proxy["without_password"]:
-        yield f"{host}: dask_dashboard_proxy_users: '{user}' has no password. Give one, or leave the user out."
-    if not re.fullmatch(r"/|(/[\w.~-]+)+/?", proxy["prefix"]):
-        yield (
-            f"{host}: dask_dashboard_proxy_prefix is '{proxy['prefix']}'. Give a path like /dask, which begins with a slash "
-            "and is made of letters, digits and the characters . _ ~ -"
-        )
-    files = {f"dask_dashboard_proxy_{name}": proxy[name] for name in ("certificate", "key")}
-    given = {variable: path for variable, path in files.items() if path}
-    if len(given) == 1:
-        yield f"{host}: {''.join(given)} is set alone. Set both {' and '.join(files)}, or neither."
-    elif not given and not tls:
-        yield (
-            f"{host}: dask_tls is false, so there is no certificate for dask_dashboard_proxy, and passwords could be read "
-            f"on their way. Set {' and '.join(files)}."
-        )
-    for variable, path in given.items():
-        if not PLAIN_PATH.fullmatch(path):
-            yield f"{host}: {variable} is '{path}'. Give an absolute path of letters, digits and the characters . _ - + @"
-        elif path in info["missing"]:
-            yield f"{host}: {variable} names {path}, which does not exist on the host. Put it there, or correct the path."
-
-
-def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
-    """What keeps a host from running Dask's services, one sentence each. Parameters as in the module's documentation."""
-    if not info["systemd"]:
-        yield f"{host} does not run systemd, which Dask's services need. Use a host that was booted with systemd."
-    python = info["python"]
-    if not python:
-        yield f"{host} has no working Python '{settings['python']}'. Install it, or set dask_python to one that is there."
-    elif python.get("changeable"):
-        yield (
-            f"{host}: dask_python ({python['executable']}) is not safe: dask_user can change {python['changeable']}, and "
-            "root would run what that user has put there. Choose one in directories of root's, such as /usr/bin/python3."
-        )
-    elif tuple(map(int, python["version"].split(".")[:2])) < OLDEST_PYTHON:
-        yield (
-            f"{host} has Python {python['version']} at {python['executable']}; Dask needs 3.10 or newer. Install a newer "
-            "one and set dask_python to it."
-        )
-    elif python["implementation"] != "cpython":
-        yield f"{host}: dask_python ({python['executable']}) is {python['implementation']}. Set it to a CPython."
-    elif not python.get("usable", True):
-        yield (
-            f"{host}: dask_user may not run dask_python ({python['executable']}), installed in {python['prefix']}. Open the "
-            "directories above it to everybody (mode 0755), or choose another one, such as /usr/bin/python3."
-        )
-    elif not PLAIN_PATH.fullmatch(python["prefix"]):
-        yield (
-            f"{host}: dask_python ({python['executable']}) is installed in '{python['prefix']}'. Choose one in a path of "
-            "letters, digits and the characters . _ - + @"
-        )
-
-    if info.get("changeable"):
-        yield (
-            f"{host}: dask_home ({settings['home']}) is not safe: dask_user can change {info['changeable']}, and root would "
-            "run what that user has put there. Choose a path in directories of root's, or give that one to root."
-        )
-    if info["account"] and not info["account"]["at_home"]:
-        yield (
-            f"{host}: dask_user has no home directory ({info['account']['home']} does not exist), where the services run. "
-            "Make it, or choose another user."
-        )
-    try:
-        wanted = parse_size(settings["free_disk"])
-    except ValueError as error:
-        yield f"{host}: dask_free_disk: {error}."
-        return
-    directories = {"dask_home": settings["home"]}
-    scratch = {variable: path for variable, (path,) in scratch_directories(settings["pools"]).items()}
-    if settings["worker"]:
-        directories.update(scratch)
-    for variable, directory in directories.items():
-        system = info["file_systems"][directory]
-        if system["free"] < wanted:
-            yield (
-                f"{host} has {format_size(system['free'])} free at {system['mount']}, where {variable} ({directory}) lies; "
-                f"dask_free_disk asks for {format_size(wanted)}. Free some, choose another directory, or lower it."
-            )
-    for variable, directory in scratch.items() if settings["worker"] else []:
-        system = info["file_systems"][directory]
-        if not system["writable"]:
-            yield (
-                f"{host}: {variable} ({directory}) is no directory that dask_user may write to. Name one below it, which is "
-                "made then, or give it to that user."
-            )
-        if system["type"] in UNFIT_FOR_SCRATCH and not settings["scratch_any_filesystem"]:
-            yield (
-                f"{host}: {variable} ({directory}) is on {system['type']}, which {UNFIT_FOR_SCRATCH[system['type']]}. "
-                "Choose a directory on a local disk, or set dask_worker_scratch_any_filesystem to true."
-            )
-
-
-def missing(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
-    """What services are to write to or to use and is not there, one sentence each: systemd would not start them."""
-    path = settings["scheduler_file"]
-    # The home of the services' user is made where it is missing.
-    elsewhere = path and settings["scheduler"] and os.path.dirname(path) != settings["user_home"]
-    directory = info["file_systems"][os.path.dirname(path)] if elsewhere else None
-    if directory and not (directory["exists"] and directory["writable"]):
-        yield (
-            f"{host}: dask_scheduler_file ({path}) lies in no directory that dask_user may write to. Make it, or give it to "
-            "that user."
-        )
-    for variable, name in {"dask_worker_paths": "paths", "dask_worker_devices": "devices"}.items():
-        for path in settings[name] if settings["worker"] else []:
-            if not info["file_systems"][path]["exists"]:
-                yield f"{host}: {variable} names {path}, which is not there. Make or mount it, or take it out of the list."
-
-
-#: By kind, the group, and what systemd calls all services of a host.
-LEFT_OVER = {
-    "scheduler": ("dask_scheduler", "dask-scheduler.service"),
-    "worker": ("dask_workers", "dask-workers.target"),
-}
-
-
-def left_over(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
-    """Services of a kind that the host is no longer to have, one sentence each kind: nothing would drain or stop them."""
-    for kind in ("scheduler", "worker"):
-        units = sorted(unit for unit in info["running"] if unit.startswith(f"dask-{kind}"))
-        if units and not settings[kind]:
-            group, all_of_them = LEFT_OVER[kind]
-            yield (
-                f"{host} runs {', '.join(units)}, but is not in the group {group}. Put it back, or stop them for good, "
-                f"which drains workers, by this on the host: systemctl disable --now {all_of_them}"
-            )
-
-
-def unreachable(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
-    """A sentence if services here cannot listen where others reach them."""
-    address = info["address"]
-    if settings["interface"] and settings["bind_address"]:
-        yield f"{host}: dask_interface and dask_bind_address both say where services listen. Keep one of the two."
-    elif not address and settings["bind_address"]:
-        yield (
-            f"{host} has no IPv4 address {settings['bind_address']}. Correct dask_bind_address; `ip -4 address` shows what "
-            "it has."
-        )
-    elif not address and settings["interface"]:
-        yield (
-            f"{host} has no interface {settings['interface']} with an IPv4 address. Correct dask_interface; `ip -4 address` "
-            "shows what it has."
-        )
-    elif not address and info["unresolved"]:
-        yield (
-            f"{host} cannot resolve {settings['scheduler_host']}, the scheduler's host, to an IPv4 address "
-            f"({info['unresolved']}). Set dask_scheduler_host (for a scheduler that somebody else runs, "
-            "dask_scheduler_address) to an address or to a name that every host can resolve."
-        )
-    elif not address:
-        yield (
-            f"{host} knows no way over IPv4, which Dask's pages need, to the scheduler's host "
-            f"({settings['scheduler_host']}). Correct dask_scheduler_host, ansible_host of the scheduler, or "
-            "dask_scheduler_address."
-        )
-    elif address.startswith("127.") and not settings["alone"]:
-        yield (
-            f"{host} would listen at {address}, where other hosts could not reach it. Set dask_scheduler_host to the "
-            "scheduler's address on the network. (Debian's /etc/hosts has 127.0.1.1 for a host's own name.)"
-        )
-
-
-def other_protocol(host: str, info: Mapping[str, Any], tls: bool) -> Iterator[str]:
-    """A sentence if the services that run would not understand those that are planned."""
-    if info["running"] and info["encrypted"] is not None and info["encrypted"] != tls:
-        yield (
-            f"{host} runs services {'with' if info['encrypted'] else 'without'} encryption, and dask_tls is "
-            f"{str(tls).lower()}: old and new would not understand each other while the cluster changes. Run stop.yml "
-            "first, and then site.yml."
-        )
-
-
-def firewall(host: str, info: Mapping[str, Any], wanted: str) -> Iterator[str]:
-    """A sentence if the host has no firewall like the one that is wanted, or another that would have the last word."""
-    usable = info["firewall"]["usable"]
-    if wanted == "firewalld" and "firewalld" not in usable:
-        yield (
-            f"{host}: dask_firewall is firewalld, but no firewalld of 0.9 or newer runs. Install and start it, or set "
-            "dask_firewall to nftables or none."
-        )
-    elif wanted == "nftables" and "firewalld" in usable:
-        yield (
-            f"{host}: dask_firewall is nftables, but firewalld runs, and would go on closing ports. Set dask_firewall to "
-            "firewalld, or stop and disable that."
-        )
-    elif wanted == "nftables" and "nftables" not in usable:
-        yield (
-            f"{host}: dask_firewall is nftables, but 'nft list tables' does not work. Install the package nftables, or set "
-            "dask_firewall to none."
-        )
-
-
-def taken_ports(host: str, info: Mapping[str, Any], ports: Mapping[int, str]) -> Iterator[str]:
-    """Ports of the plan that something else holds, one sentence each. ``ports`` has the variable by port."""
-    for listener in info["listeners"]:
-        variable = ports.get(listener["port"])
-        if variable == "dask_dashboard_proxy_port":
-            ours = listener["unit"] == "nginx.service" and listener["port"] == info["proxy"]["port"]
-        else:
-            ours = UNIT.fullmatch(listener["unit"])
-        if variable and not ours:
-            yield (
-                f"{host}: port {listener['port']} ({variable}) is held by {listener['process']}"
-                f"{' of ' + listener['unit'] if listener['unit'] else ''}. Stop that, or choose another port."
-            )
-
-
-def plan_host(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The plan of a host, as the module `plan_host` returns it, and what is wrong, one sentence each."""
-    problems = list(bad_settings(host, settings))
-    ports: dict[int, str] = {}
-    rows, workers = [], []
-
-    def claim(number: int, variable: str, unit: str, local: bool = False) -> None:
-        if number in ports:
-            problems.append(f"{host}: {variable} ({number}) is also {ports[number]}. Choose another port.")
-        ports[number] = variable
-        rows.append(describe(number, variable, unit, local))
-
-    try:
-        if settings["scheduler"]:
-            for name in ("dask_scheduler_port", "dask_scheduler_dashboard_port"):
-                local = name == "dask_scheduler_dashboard_port" and bool(settings["proxy"])
-                claim(port(settings[name], name), name, "dask-scheduler.service", local)
-        if settings["proxy"]:
-            problems.extend(bad_proxy(host, info, settings["proxy"], settings["tls"]))
-            name = "dask_dashboard_proxy_port"
-            claim(port(settings["proxy"]["port"], name, lowest=1), name, "nginx.service")
-        if settings["worker"]:
-            for pool, about in settings["pools"].items():
-                problems.extend(bad_pool(host, pool, about))
-            workers = plan_workers(host, info, settings)
-    except PlanError as error:
-        problems.append(f"{host}: {error}")
-    for worker in workers:
-        for kind in ("port", "dashboard_port", "nanny_port"):
-            if worker[kind]:
-                claim(worker[kind], f"dask_worker_{kind}", worker["unit"])
-    listen_at, without_address = addresses(host, info, settings["pools"], workers)
-    problems.extend(without_address)
-    for worker in workers:
-        worker["address"] = listen_at[worker["unit"]]
-    if not problems:
-        problems = [
-            *fitness(host, info, settings),
-            *missing(host, info, settings),
-            *left_over(host, info, settings),
-            *unreachable(host, info, settings),
-            *other_protocol(host, info, settings["tls"]),
-            *firewall(host, info, settings["firewall"]),
-            *taken_ports(host, info, ports),
-        ]
-    plan = {"workers": workers, "ports": rows, "address": info["address"], "firewall": settings["firewall"]}
-    return plan, problems

@@ -3,15 +3,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The services of a host: their command lines, the files of their release, and what of it users have set.
 
-``plan`` is what `plan_host` returned for the host, and ``kinds`` are those of its services, ``scheduler`` and ``worker``.
+``plan`` is what `host_plan.plan_host` returned for the host, and ``kinds`` are those of its services, ``scheduler`` and
+``worker``.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import (
@@ -21,12 +23,10 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_confi
     worker_configuration,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rendering import ROOT, configuration_text, render
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import where
 
 SCHEDULER = "dask-scheduler.service"
-
-#: The collection's own directory.
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 Plan = Mapping[str, Any]
 Worker = Mapping[str, Any]
@@ -120,86 +120,97 @@ def _options(option: str, ours: str, users: Iterable[Any]) -> list[str]:
 
 @dataclass(frozen=True)
 class File:
-    """A file of a release, or a directory of Python modules.
+    """A file of a release.
 
     Parameters
     ----------
     path : str
-        Path in the release of what the template renders, or directory in it for the source. Files below ``systemd`` are read
-        by systemd.
+        Path in the release. Files below ``systemd`` are read by systemd.
+    content : str
+        Its text.
     kinds : tuple of str
         Kinds of the services that read it, and are restarted when it changes.
-    template : str
-        A template, by path below the collection's directory ``roles``.
-    source : str
-        A file or a directory of Python modules on the controller.
     kind : str
         The kind that a file for systemd belongs to.
     service : str, optional
         The one service that reads it, where not all of its kind do.
-    variables : dict
-        For the template.
     """
 
     path: str
+    content: str = field(repr=False)
     kinds: tuple[str, ...]
-    template: str = ""
-    source: str = ""
-    kind: str = ""
+    kind: str
     service: str | None = None
-    variables: Mapping[str, Any] = field(default_factory=dict)
 
 
-def files(settings: Settings, kinds: Iterable[str], plan: Plan) -> Iterator[File]:
-    """What the release of a host is made of."""
+def files(settings: Settings, kinds: Iterable[str], plan: Plan, python_prefix: str) -> list[File]:
+    """The files of a host's release, each path once: the kinds of all that name a file read it.
+
+    Parameters
+    ----------
+    python_prefix : str
+        Where the interpreter of the environment is installed, which the sandbox of services shows them.
+
+    Raises
+    ------
+    ValueError
+        If two different files would have the same path, or a file does not exist on the controller.
+    """
     kinds = tuple(kinds)
-    yield File("python", kinds, source=os.path.join(ROOT, "roles/config/files/runtime"), kind=kinds[0])
-    yield File("run.sh", kinds, template="config/templates/run.sh.j2", kind=kinds[0])
+    merged: dict[str, File] = {}
+    for file in _all_files(settings, kinds, plan, python_prefix):
+        known = merged.setdefault(file.path, file)
+        if known.content != file.content:
+            raise ValueError(f"Two files of the release are called {file.path}. Rename one of them.")
+        merged[file.path] = replace(known, kinds=tuple(sorted({*known.kinds, *file.kinds})))
+    return list(merged.values())
+
+
+def _all_files(settings: Settings, kinds: tuple[str, ...], plan: Plan, python_prefix: str) -> Iterator[File]:
+    yield from _source("python", os.path.join(ROOT, "roles/config/files/runtime"), kinds, kinds[0])
+    yield File("run.sh", _text(os.path.join(ROOT, "roles/config/files/run.sh")), kinds, kinds[0])
     if "scheduler" in kinds:
-        yield from _scheduler_files(settings, plan)
+        yield from _scheduler_files(settings, plan, python_prefix)
     if "worker" in kinds:
-        yield from _worker_files(settings, plan)
+        yield from _worker_files(settings, plan, python_prefix)
 
 
-def _scheduler_files(settings: Settings, plan: Plan) -> Iterator[File]:
-    def template(path: str, name: str, variables: Mapping[str, Any], service: str | None = None) -> File:
-        return File(path, ("scheduler",), template=name, kind="scheduler", service=service, variables=variables)
+def _scheduler_files(settings: Settings, plan: Plan, python_prefix: str) -> Iterator[File]:
+    def file(path: str, content: str, service: str | None = None) -> File:
+        return File(path, content, ("scheduler",), "scheduler", service)
 
-    config = {"__dask_config": scheduler_configuration(settings)}
-    yield template("scheduler/dask_configuration.yaml", "config/templates/dask_configuration.yaml.j2", config)
+    yield file("scheduler/dask_configuration.yaml", configuration_text(scheduler_configuration(settings)))
     yield from _sources("scheduler", settings.scheduler_preloads, settings.scheduler_routes)
     directories = [os.path.dirname(settings.scheduler_file)] if settings.scheduler_file else []
     about = {
-        "__dask_service": {
-            "binds": outside(directories, [settings.user_home]),
-            "environment_variables": settings.environment_variables,
-            "arguments": scheduler_arguments(settings, plan["address"]),
-        }
+        "settings": settings,
+        "python_prefix": python_prefix,
+        "binds": outside(directories, [settings.user_home]),
+        "environment_variables": settings.environment_variables,
+        "arguments": scheduler_arguments(settings, plan["address"]),
     }
-    yield template(f"systemd/{SCHEDULER}", "scheduler/templates/dask-scheduler.service.j2", about)
-    yield template(f"services/{SCHEDULER}.env", "scheduler/templates/scheduler.env.j2", about, SCHEDULER)
+    yield file(f"systemd/{SCHEDULER}", render("dask-scheduler.service.j2", **about))
+    yield file(f"services/{SCHEDULER}.env", render("scheduler.env.j2", **about), SCHEDULER)
 
 
-def _worker_files(settings: Settings, plan: Plan) -> Iterator[File]:
-    def template(path: str, name: str, variables: Mapping[str, Any], service: str | None = None) -> File:
-        return File(path, ("worker",), template=name, kind="worker", service=service, variables=variables)
+def _worker_files(settings: Settings, plan: Plan, python_prefix: str) -> Iterator[File]:
+    def file(path: str, content: str, service: str | None = None) -> File:
+        return File(path, content, ("worker",), "worker", service)
 
-    yield File("boot", ("worker",), source=os.path.join(ROOT, "plugins/module_utils/directories.py"), kind="worker")
-    config = {"__dask_config": worker_configuration(settings)}
-    yield template("worker/dask_configuration.yaml", "config/templates/dask_configuration.yaml.j2", config)
+    yield from _source("boot", os.path.join(ROOT, "plugins/module_utils/directories.py"), ("worker",), "worker")
+    yield file("worker/dask_configuration.yaml", configuration_text(worker_configuration(settings)))
     nannies = settings.nanny_preloads if settings.has_nannies else []
     yield from _sources("worker", settings.worker_preloads, settings.worker_routes, nannies)
     binds = [*outside(settings.worker_paths, [settings.user_home]), *settings.worker_devices]
-    shared = {"__dask_service": {"binds": binds}}
-    yield template("systemd/dask-worker@.service", "worker/templates/dask-worker@.service.j2", shared)
+    shared = {"settings": settings, "python_prefix": python_prefix, "binds": binds}
+    yield file("systemd/dask-worker@.service", render("dask-worker@.service.j2", **shared))
     # No kind of service reads it: which workers there are is no reason to restart one that stays.
-    units = {"__dask_service": {"units": [worker["unit"] for worker in plan["workers"]]}}
-    target = "worker/templates/dask-workers.target.j2"
-    yield File("systemd/dask-workers.target", (), template=target, kind="worker", variables=units)
+    target = render("dask-workers.target.j2", units=[worker["unit"] for worker in plan["workers"]])
+    yield File("systemd/dask-workers.target", target, (), "worker")
     for worker in plan["workers"]:
-        unit, about = worker["unit"], {"__dask_service": _about_worker(settings, worker)}
-        yield template(f"systemd/{unit}.d/daskops.conf", "worker/templates/daskops.conf.j2", about, unit)
-        yield template(f"services/{unit}.env", "worker/templates/worker.env.j2", about, unit)
+        unit, about = worker["unit"], {"settings": settings, **_about_worker(settings, worker)}
+        yield file(f"systemd/{unit}.d/daskops.conf", render("daskops.conf.j2", **about), unit)
+        yield file(f"services/{unit}.env", render("worker.env.j2", **about), unit)
 
 
 def _about_worker(settings: Settings, worker: Worker) -> dict[str, Any]:
@@ -218,7 +229,33 @@ def _about_worker(settings: Settings, worker: Worker) -> dict[str, Any]:
 def _sources(kind: str, *lists: Iterable[Any]) -> Iterator[File]:
     """The files of users' modules, each once."""
     for source in dict.fromkeys(module.file for entries in lists for module in modules(entries) if module.file):
-        yield File("python", (kind,), source=source, kind=kind)
+        yield from _source("python", source, (kind,), kind)
+
+
+def _source(directory: str, source: str, kinds: tuple[str, ...], kind: str) -> Iterator[File]:
+    """The Python files in ``source``, a file or a directory on the controller, as files of ``directory``."""
+    for path, content in _python_files(source):
+        yield File(os.path.join(directory, path), content, kinds, kind)
+
+
+@functools.cache
+def _python_files(source: str) -> tuple[tuple[str, str], ...]:
+    """Relative paths and texts of the Python files in a directory, or of one file; read once a run."""
+    if not os.path.exists(source):
+        raise ValueError(f"{source} does not exist on the controller.")
+    if os.path.isfile(source):
+        return ((os.path.basename(source), _text(source)),)
+    found = []
+    for directory, directories, names in os.walk(source):
+        directories[:] = sorted(set(directories) - {"__pycache__"})
+        paths = [os.path.join(directory, name) for name in sorted(names) if name.endswith(".py")]
+        found += [(os.path.relpath(path, source), _text(path)) for path in paths]
+    return tuple(found)
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
 
 
 # What users have set

@@ -91,8 +91,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         Setting(
             "dask_cache",
             "path",
-            "{{ lookup('ansible.builtin.env', 'XDG_CACHE_HOME') "
-            "or (lookup('ansible.builtin.env', 'HOME') ~ '/.cache') }}/daskops",
+            "",
             "Directory on the controller for fetched packages.",
             shown_default="~/.cache/daskops",
         ),
@@ -260,8 +259,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         Setting(
             "dask_scheduler_host",
             "str",
-            "{{ __dask_scheduler_name "
-            "and (hostvars[__dask_scheduler_name].ansible_host | default(__dask_scheduler_name, true)) }}",
+            "",
             "Name or address under which workers and clients reach the scheduler.",
             scope="cluster",
             shown_default="the scheduler's address",
@@ -377,7 +375,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         Setting(
             "dask_tls_directory",
             "path",
-            "{{ hostvars[__dask_asked_host].inventory_dir | default(playbook_dir, true) }}/dask-tls",
+            "",
             "Directory on the controller for the CA and the certificates. By default, it is beside the inventory.",
             details=(
                 "Whoever has its C(ca.key) can connect to the cluster. The key never leaves the controller, so keep "

@@ -132,13 +132,13 @@ def wrong_defaults(defaults: Mapping[str, Any]) -> list[Problem]:
     ]
 
 
-def _cannot_be_evaluated(name: str, error: str) -> Problem:
+def cannot_be_evaluated(where: str, name: str, error: str) -> Problem:
     """The problem of a variable that Ansible cannot evaluate."""
     # The message shows the template, which may hold a secret.
     why = "" if SETTINGS[name].secret else f": {' '.join(error.split())}".rstrip(".")
     facts = "Facts (ansible_...) are not gathered by these playbooks. " if "ansible_" in why else ""
     remedy = f"{facts}Correct the template, or give the password of its vault."
-    return Problem(name, f"cannot be evaluated{why}", remedy)
+    return Problem(where, f"cannot be evaluated{why}", remedy)
 
 
 def _wrong_variable(name: str, value: Any) -> Iterator[Problem]:
@@ -164,7 +164,7 @@ def wrong_variables(values: Mapping[str, Any], errors: Mapping[str, str], with_p
         Whether to check the pools, too.
     """
     for name, error in errors.items():
-        yield _cannot_be_evaluated(name, error)
+        yield cannot_be_evaluated(name, name, error)
     for name, value in values.items():
         yield from _wrong_variable(name, value)
     if with_pools:

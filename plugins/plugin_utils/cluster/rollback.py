@@ -1,15 +1,14 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tell, on the controller, which release each host ran before the latest change."""
+"""The release that each host ran before the latest change, to which a rollback returns."""
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
-from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
 
 
 def is_halfway(info: Mapping[str, Any]) -> bool:
@@ -87,14 +86,3 @@ def told(hosts: Mapping[str, Mapping[str, Any]], targets: Mapping[str, Mapping[s
         other = f", environment {' to '.join(environments)}" if len(set(environments)) > 1 else ""
         yield f"{host}: release {current['id']} to {target['id']}{other}"
     yield "Set the variables back, too: with those of now, site.yml makes the change again."
-
-
-class ActionModule(Action):
-    """See the documentation of the module of the same name."""
-
-    _requires_connection = False
-
-    def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        targets, problems = way_back(arguments["hosts"])
-        lines = [] if problems else list(told(arguments["hosts"], targets))
-        return refuse({"releases": targets, "told": lines}, problems)

@@ -1,24 +1,25 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find out who may connect to the ports of a cluster, on the controller."""
+"""Who may connect to the ports of a cluster."""
 
 from __future__ import annotations
 
-import functools
 import ipaddress
 import socket
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Union
 
-from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
-from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
+Hosts = Mapping[str, Mapping[str, Any]]
 
 FAMILIES = {"ipv4": 4, "ipv6": 6}
 
 
-def parse(variable, values, problems):
+def parse(variable: str, values: Iterable[str], problems: list[str]) -> list[Network]:
     """The networks in a variable; ``problems`` gets a sentence for each value that is none."""
-    networks = []
+    networks: list[Network] = []
     for value in values:
         try:
             networks.append(ipaddress.ip_network(value))
@@ -29,13 +30,13 @@ def parse(variable, values, problems):
     return networks
 
 
-def on_network(addresses):
+def on_network(addresses: Iterable[str]) -> list[Address]:
     """Those of addresses that lead other hosts anywhere."""
     found = [ipaddress.ip_address(address) for address in addresses if address]
     return [address for address in found if not (address.is_loopback or address.is_unspecified)]
 
 
-def remembered(info):
+def remembered(info: Mapping[str, Any]) -> list[Network]:
     """The networks that a host's own rules take for the cluster; none if one of them is no network."""
     try:
         return [ipaddress.ip_network(network) for network in info["firewall"]["cluster"]]
@@ -43,15 +44,15 @@ def remembered(info):
         return []
 
 
-def resolve(name):
+def resolve(name: str) -> list[str]:
     """The addresses that the controller takes for a name; none if it knows none."""
     try:
-        return sorted({entry[4][0] for entry in socket.getaddrinfo(name, None)})
+        return sorted({str(entry[4][0]) for entry in socket.getaddrinfo(name, None)})
     except OSError:
         return []
 
 
-def newcomers(hosts, closed, peers):
+def newcomers(hosts: Hosts, closed: list[str], peers: list[Network]) -> Iterator[str]:
     """Hosts that the others' firewalls do not let in yet, one sentence each."""
     for host, info in hosts.items():
         known = any(ipaddress.ip_address(address) in network for address in info["route"][:1] for network in peers)
@@ -62,16 +63,22 @@ def newcomers(hosts, closed, peers):
             )
 
 
-def by_family(networks):
+def by_family(networks: Iterable[Any]) -> dict[str, list[str]]:
     """Networks by family, each address in one of them at most, as texts."""
-    networks = [ipaddress.ip_network(network) for network in networks]
+    parsed = [ipaddress.ip_network(network) for network in networks]
     return {
-        family: [str(one) for one in ipaddress.collapse_addresses(n for n in networks if n.version == version)]
+        family: [str(one) for one in ipaddress.collapse_addresses(n for n in parsed if n.version == version)]  # type: ignore[type-var]
         for family, version in FAMILIES.items()
     }
 
 
-def plan(hosts, others, closed, peers, clients):
+def networks(
+    hosts: Hosts,
+    others: Mapping[str, Callable[[], list[str]]],
+    closed: list[str],
+    peers: Iterable[str],
+    clients: Iterable[str],
+) -> tuple[dict[str, Any], list[str]]:
     """Who may connect, and what is in the way.
 
     Parameters
@@ -90,13 +97,14 @@ def plan(hosts, others, closed, peers, clients):
     tuple of (dict, list of str)
         Networks of the ``cluster``, by host and family, and of ``clients``, by family; and the problems, one sentence each.
     """
-    problems = []
-    peers, clients = parse("dask_firewall_peers", peers, problems), parse("dask_firewall_clients", clients, problems)
-    cluster = [*peers]
+    problems: list[str] = []
+    known_peers = parse("dask_firewall_peers", peers, problems)
+    known_clients = parse("dask_firewall_clients", clients, problems)
+    cluster: list[Any] = [*known_peers]
     for info in hosts.values():
         cluster.extend(on_network([info["address"], *info["route"], *info["worker_addresses"].values()]))
     known = {host: remembered(info) if others else [] for host, info in hosts.items()}
-    looked_up = []
+    looked_up: list[Any] = []
     # A host's rules name the addresses from which the others really come, where the controller can only look up a name. They
     # open that host alone: a host that somebody has taken over could name any network.
     if any(info["firewall"]["usable"] and not known[host] for host, info in hosts.items()):
@@ -108,21 +116,6 @@ def plan(hosts, others, closed, peers, clients):
                     "Run without --limit, or set its ansible_host to an address."
                 )
             looked_up.extend(addresses)
-    problems.extend(newcomers(hosts, closed, peers))
-    networks = {host: by_family([*cluster, *(known[host] or looked_up)]) for host in hosts}
-    return {"cluster": networks, "clients": by_family(clients)}, problems
-
-
-class ActionModule(Action):
-    """See the documentation of the module of the same name."""
-
-    _requires_connection = False
-
-    def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        hostvars = task_vars["hostvars"]
-        names = {host: hostvars[host].get("ansible_host", host) for host in arguments["others"]}
-        others = {host: functools.partial(resolve, name) for host, name in names.items()}
-        networks, problems = plan(
-            arguments["hosts"], others, arguments["closed"], arguments["peers"], arguments["clients"]
-        )
-        return refuse(dict(networks), problems)
+    problems.extend(newcomers(hosts, closed, known_peers))
+    by_host = {host: by_family([*cluster, *(known[host] or looked_up)]) for host in hosts}
+    return {"cluster": by_host, "clients": by_family(known_clients)}, problems

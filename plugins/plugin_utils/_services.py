@@ -1,0 +1,89 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The base class of action plugins that change what services run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible_collections.daskops.cluster.plugins.module_utils.units import BOOT
+from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide import runs_release
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks
+
+
+class ServicesAction(Action):
+    """An action plugin that executes the modules `services` and `cluster_health`."""
+
+    def change(
+        self,
+        kind: str,
+        state: str,
+        release: Mapping[str, Any],
+        arguments: Mapping[str, Any],
+        task_vars: dict[str, Any],
+        changed_before: bool = False,
+    ) -> dict[str, Any]:
+        """Bring the services of a kind to a state, and return the result of the module `services`.
+
+        A host that was seen to run the release is left alone, without a connection.
+
+        Parameters
+        ----------
+        kind, state : str
+            As in the module's documentation.
+        release : dict
+            The release to run, as `host_info` describes one; empty to stop services.
+        arguments : dict
+            Other arguments of the module; those that it does not have are left out.
+        changed_before : bool
+            Whether this run has changed the services since it looked at the host.
+        """
+        options = ("home", "start_timeout", "hint", "back", "keep")
+        given = {
+            **{name: arguments[name] for name in options if name in arguments},
+            "kind": kind,
+            "state": state,
+            "boot": BOOT[kind],
+        }
+        seen = looks([task_vars["inventory_hostname"]], task_vars["hostvars"])
+        if state == "started" and not changed_before:
+            for about in seen.values():
+                if runs_release(about, release.get("id", ""), kind, release.get("services", {}).get(kind, {})):
+                    return {"changed": False, "restarted": [], "removed": []}
+        if release:
+            given.update(release=release["id"], services=release["services"][kind], units=release["units"][kind])
+        return self.execute(given, task_vars, "services")
+
+    def try_to_change(
+        self,
+        kind: str,
+        state: str,
+        release: Mapping[str, Any],
+        arguments: Mapping[str, Any],
+        task_vars: dict[str, Any],
+        changed_before: bool = False,
+    ) -> dict[str, Any]:
+        """The same, with a lost connection as a result, because what fails is judged and put back."""
+        try:
+            return self.change(kind, state, release, arguments, task_vars, changed_before)
+        except AnsibleConnectionFailure as error:
+            return {"unreachable": True, "msg": str(error)}
+
+    def ask(self, question: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """The answer of `cluster_health`. That it cannot be asked, for whatever reason, is an answer too."""
+        try:
+            return self.execute({**question, "fail_when_unhealthy": False}, task_vars, "cluster_health")
+        except Exception as error:  # AnsibleConnectionFailure, AnsibleError, and what connection plugins raise
+            return {"failed": True, "msg": str(error)}
+
+    def journal(self, unit: str) -> str:
+        """The last lines of a unit's journal; empty if the host cannot be reached."""
+        command = f"journalctl --no-pager --output=cat --lines=15 --unit='{unit}'"
+        try:
+            return str(self._low_level_execute_command(command, executable="/bin/sh").get("stdout", "")).strip()
+        except AnsibleConnectionFailure:
+            return ""

@@ -1,0 +1,188 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is set for a host: every variable with its type, and what follows from the variables and from other hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.pools import worker_pools
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import (
+    POOL_SETTINGS,
+    SETTINGS,
+    Setting,
+)
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import to_bool, wrong_value
+
+#: Lists of modules, some of which are files on the controller.
+MODULES = (
+    "dask_scheduler_preloads",
+    "dask_worker_preloads",
+    "dask_nanny_preloads",
+    "dask_scheduler_routes",
+    "dask_worker_routes",
+)
+
+Values = Mapping[str, Any]
+
+
+def _typed(setting: Setting, value: Any) -> Any:
+    """A value with the type of its variable. An INI inventory gives texts for all of them."""
+    if setting.type not in ("bool", "int") or setting.scope == "pool":
+        return value
+    for problem in wrong_value(setting.name, setting, value):
+        raise ValueError(str(problem))
+    return to_bool(value) if setting.type == "bool" else int(value)
+
+
+def complete(values: Values) -> dict[str, Any]:
+    """Every variable by name, with its type; a variable that is not in ``values`` has its default.
+
+    Raises
+    ------
+    ValueError
+        If a flag or number has another value.
+    """
+    return {
+        name: _typed(setting, values[name]) if name in values else setting.default for name, setting in SETTINGS.items()
+    }
+
+
+def pools_of(values: Values) -> dict[str, dict[str, Any]]:
+    """All settings of each pool of workers, by its name.
+
+    Raises
+    ------
+    ValueError
+        If a setting has a wrong value.
+    """
+    defaults = {name: values[setting.name] for name, setting in POOL_SETTINGS.items()}
+    return worker_pools(values["dask_worker_pools"], values["dask_worker_pool_overrides"], defaults)
+
+
+def kinds_of(host: str, groups: Mapping[str, list[str]]) -> list[str]:
+    """The kinds of service of a host."""
+    by_kind = {"scheduler": "dask_scheduler", "worker": "dask_workers"}
+    return [kind for kind, group in by_kind.items() if host in groups.get(group, [])]
+
+
+def user_home(values: Values, info: Values) -> str:
+    """The home of the services' user: an existing account keeps its own."""
+    return str((info.get("account") or {}).get("home") or values["dask_user_home"])
+
+
+def questions(values: Values, pools: Mapping[str, Values], scheduler_host: str, proxy_site: str) -> dict[str, Any]:
+    """The arguments of the module `host_info` for a host.
+
+    Parameters
+    ----------
+    values : dict
+        The host's variables, complete.
+    pools : dict of dict
+        The host's pools of workers.
+    scheduler_host : str
+        Name or address under which the host reaches the scheduler.
+    proxy_site : str
+        File with the collection's site in nginx.
+    """
+    scratch = [pool["scratch_directory"] for pool in pools.values()]
+    interfaces = [pool["interface"] for pool in pools.values()]
+    flat = [name for one in interfaces for name in (one if isinstance(one, list) else [one])]
+    address, file = values["dask_scheduler_address"], values["dask_scheduler_file"]
+    paths = [values["dask_home"], *scratch, *values["dask_worker_paths"], *values["dask_worker_devices"]]
+    return {
+        "home": values["dask_home"],
+        "python": values["dask_python"],
+        "user": values["dask_user"],
+        "scheduler_host": scheduler_host,
+        "scheduler_port": int(address.rpartition(":")[2]) if address else 0,
+        "interface": values["dask_interface"],
+        "bind_address": values["dask_bind_address"],
+        "worker_interfaces": [name for name in dict.fromkeys(flat) if name],
+        "paths": [*dict.fromkeys(paths), *([file.rpartition("/")[0]] if file else [])],
+        "files": [
+            values[name] for name in ("dask_dashboard_proxy_certificate", "dask_dashboard_proxy_key") if values[name]
+        ],
+        "proxy_site": proxy_site,
+        "firewall": values["dask_firewall"],
+    }
+
+
+def _shutdown_token(token: str) -> str:
+    """What is known of the token where it must not be shown: ``none``, ``good`` or ``bad``."""
+    if not token:
+        return "none"
+    return "good" if len(token) >= 16 and all("!" <= character <= "~" for character in token) else "bad"
+
+
+def planning_settings(
+    values: Values, pools: Mapping[str, Values], kinds: list[str], alone: bool, scheduler_host: str, home: str
+) -> dict[str, Any]:
+    """What `host_plan.plan_host` has to know of a host's variables.
+
+    Parameters
+    ----------
+    values, pools : dict
+        The host's variables, complete, and its pools of workers.
+    kinds : list of str
+        The kinds of the host's services.
+    alone : bool
+        Whether it is the cluster's only host.
+    scheduler_host : str
+        Name or address under which hosts reach the scheduler.
+    home : str
+        Home directory of the services' user.
+    """
+    users = values["dask_dashboard_proxy_users"]
+    # Passwords are not part of what is checked.
+    proxy = {
+        "port": values["dask_dashboard_proxy_port"],
+        "prefix": values["dask_dashboard_proxy_prefix"],
+        "users": list(users),
+        "without_password": [user for user, password in users.items() if not password],
+        "certificate": values["dask_dashboard_proxy_certificate"],
+        "key": values["dask_dashboard_proxy_key"],
+    }
+    return {
+        "scheduler": "scheduler" in kinds,
+        "worker": "worker" in kinds,
+        "alone": alone,
+        "scheduler_host": scheduler_host,
+        "interface": values["dask_interface"],
+        "bind_address": values["dask_bind_address"],
+        "home": values["dask_home"],
+        "user_home": home,
+        "python": values["dask_python"],
+        "free_disk": values["dask_free_disk"],
+        "tls": values["dask_tls"],
+        "firewall": values["dask_firewall"],
+        "scratch_any_filesystem": values["dask_worker_scratch_any_filesystem"],
+        "paths": values["dask_worker_paths"],
+        "devices": values["dask_worker_devices"],
+        "shutdown_token": _shutdown_token(str(values["dask_shutdown_token"])),
+        "scheduler_file": values["dask_scheduler_file"],
+        "environment_variables": values["dask_environment_variables"],
+        "modules": {name: values[name] for name in MODULES},
+        "proxy": proxy if values["dask_dashboard_proxy"] and "scheduler" in kinds else {},
+        "dask_scheduler_port": values["dask_scheduler_port"],
+        "dask_scheduler_dashboard_port": values["dask_scheduler_dashboard_port"],
+        "pools": pools,
+        "cores_reserve": values["dask_worker_cores_reserve"],
+        "memory_reserve": values["dask_worker_memory_reserve"],
+    }
+
+
+def release_settings(values: Values, pools: Mapping[str, Values], scheduler_address: str, home: str) -> Settings:
+    """What the release of a host is made of."""
+    return Settings.of(
+        {
+            **{name.removeprefix("dask_"): value for name, value in values.items()},
+            "shutdown_token": str(values["dask_shutdown_token"]),
+            "scheduler_address": scheduler_address,
+            "user_home": home,
+            "pools": pools,
+        }
+    )

@@ -1,0 +1,111 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of all hosts together, after each host was looked at. ``hosts`` has what `host_info` returned, by host."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from ansible_collections.daskops.cluster.plugins.module_utils.health import join
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.inventory import same_machine
+from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import minor
+from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
+
+Hosts = Mapping[str, Mapping[str, Any]]
+
+
+def differing_pythons(hosts: Hosts) -> Iterator[str]:
+    """A sentence that names the hosts whose Python differs, if any."""
+    common, odd = odd_ones_out({host: minor(info["python"]["version"]) for host, info in hosts.items()})
+    if odd:
+        names = ", ".join(f"{host} ({version})" for host, version in sorted(odd.items()))
+        yield (
+            f"Python differs: {names}; the other hosts have {common}. Tasks travel between hosts as pickles and bytecode, "
+            "so all need the same minor version. Set dask_python to one that every host has."
+        )
+
+
+def no_scheduler_to_join(hosts: Hosts, address: str) -> Iterator[str]:
+    """A sentence for each reason why hosts cannot connect to the scheduler that somebody else runs at an address."""
+    reasons: dict[str, list[str]] = {}
+    for host, info in hosts.items():
+        if info["refused"]:
+            reasons.setdefault(info["refused"], []).append(host)
+    for reason, names in reasons.items():
+        yield (
+            f"{join(names)} cannot connect to dask_scheduler_address ({address}): {reason}. Start that scheduler, correct "
+            "the address, or open its port."
+        )
+
+
+def too_many_for_windows(plans: Mapping[str, list[Any]], limit: int) -> Iterator[str]:
+    """A sentence if a scheduler on Windows would get more than ``limit`` workers. ``plans`` has the workers by host."""
+    planned = sum(len(workers) for workers in plans.values())
+    if planned > limit:
+        yield (
+            f"{planned} worker processes are planned for a scheduler on Windows, whose TCP server takes about 100: "
+            f"dask_windows_scheduler_max_workers is {limit}. Move the scheduler to Linux, or plan fewer processes "
+            "(dask_worker_count) with more threads."
+        )
+
+
+def one_machine_twice(hosts: Hosts) -> Iterator[str]:
+    """A sentence for each machine that has several names in the inventory."""
+    names: dict[str, list[str]] = {}
+    for host, info in hosts.items():
+        if info["machine"]:
+            names.setdefault(info["machine"], []).append(host)
+    for several in names.values():
+        if len(several) > 1:
+            yield str(same_machine(several))
+
+
+def names_twice(plans: Mapping[str, list[Any]]) -> Iterator[str]:
+    """A sentence for each worker's name that two hosts give, as a pool and the name of another host may make it."""
+    holders: dict[str, str] = {}
+    for host, workers in plans.items():
+        for worker in workers:
+            other = holders.setdefault(worker["name"], host)
+            if other != host:
+                yield f"{other} and {host} would both have a worker {worker['name']}. Rename the host or the pool."
+
+
+def not_installed(hosts: Mapping[str, tuple[Mapping[str, Any], list[str]]]) -> Iterator[str]:
+    """A sentence for each host that has no release with services of its kinds.
+
+    Parameters
+    ----------
+    hosts : dict of tuple
+        What `host_info` returned, and the kinds of the host's services, by host.
+    """
+    for host, (info, kinds) in hosts.items():
+        if set(kinds) - set(info["current"].get("services", {})):
+            yield (
+                f"{host} has no release with a {' and a '.join(kinds)}: run site.yml first, or leave the host out with "
+                "--limit."
+            )
+
+
+def workers_left(groups: Mapping[str, list[str]], playing: Collection[str]) -> Iterator[str]:
+    """A sentence if a run removes the scheduler and leaves workers of it."""
+    left = [host for host in groups.get("dask_workers", []) if host not in playing]
+    scheduler = next(iter(groups.get("dask_scheduler", [])), "")
+    if scheduler in playing and left:
+        yield f"{scheduler} is the scheduler of {', '.join(left)}: remove all of them together, without --limit."
+
+
+def differing_packages(environments: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """A sentence for each host whose packages differ from those of most. ``environments`` has packages by host."""
+    common, odd = odd_ones_out({host: tuple(sorted(packages.items())) for host, packages in environments.items()})
+    for host, packages in sorted(odd.items()):
+        names = sorted({name for name, dummy in set(packages) ^ set(common)})
+        versions = [
+            f"{name} {dict(packages).get(name, 'missing')} (others: {dict(common).get(name, 'missing')})"
+            for name in names
+        ]
+        yield (
+            f"{host} has other packages than the other hosts: {', '.join(versions)}. Give every host the same architecture "
+            "and Python, or a lock without markers that tell them apart."
+        )

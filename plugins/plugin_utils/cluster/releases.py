@@ -1,0 +1,116 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The release that a host is to run: its files, its manifest, and the names that follow from both."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import is_secret, manifest_text, tree_digest
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.manifest import digest, make_manifest, units_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import (
+    Plan,
+    files,
+    pool_settings,
+    services,
+)
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release of a host.
+
+    Parameters
+    ----------
+    manifest : dict
+        See `make_manifest`.
+    files : dict of str
+        Content by relative path, without the manifest's own file.
+    units : dict of dict
+        Content of the files for systemd, by kind and path below systemd's directory.
+    pools : dict of str
+        A digest of each pool's settings, by what the names of its settings begin with. Workers of equal pools need one
+        trial.
+    """
+
+    manifest: dict[str, Any]
+    files: dict[str, str] = field(repr=False)
+    units: dict[str, dict[str, str]]
+    pools: dict[str, str]
+
+    @property
+    def id(self) -> str:
+        """The release's name."""
+        return str(self.manifest["id"])
+
+    @property
+    def services(self) -> dict[str, dict[str, str]]:
+        """Release by name of the unit, by kind."""
+        about = self.manifest["services"]
+        return {
+            kind: {unit: one["release"] for unit, one in about.items() if one["kind"] == kind} for kind in self.units
+        }
+
+    def content(self, home: str) -> str:
+        """A digest of all that a host has of the release; see `tree_digest`."""
+        shipped = {**self.files, "manifest.json": manifest_text(self.manifest)}
+        return tree_digest(shipped, os.path.join(home, "environments", self.manifest["environment"]))
+
+    def described(self) -> dict[str, Any]:
+        """What tasks need that run the release, in the form in which `host_info` describes a release."""
+        return {
+            "id": self.id,
+            "environment": self.manifest["environment"],
+            "services": self.services,
+            "units": self.units,
+        }
+
+
+def release_of(settings: Settings, kinds: Iterable[str], plan: Plan, environment: str, python_prefix: str) -> Release:
+    """The release of a host.
+
+    Parameters
+    ----------
+    settings : Settings
+        What is set for the host.
+    kinds : iterable of str
+        Kinds of its services.
+    plan : dict
+        What `host_plan.plan_host` returned for it.
+    environment : str
+        Id of its environment.
+    python_prefix : str
+        Where the interpreter of the environment is installed.
+
+    Raises
+    ------
+    ValueError
+        If two files would have the same path, or a file does not exist on the controller.
+    """
+    kinds = list(kinds)
+    made = [vars(file) for file in files(settings, kinds, plan, python_prefix)]
+    by_unit = services(kinds, plan)
+    manifest = make_manifest(environment, made, by_unit, plan["ports"], settings.tls)
+    content = {file["path"]: file["content"] for file in made}
+    for unit, about in manifest["services"].items():
+        # Systemd reads it when the service starts, so a process reports what it was started from.
+        content[f"services/{unit}.release"] = f"DASKOPS_RELEASE={about['release']}\n"
+    variables = {name: pool["environment_variables"] for name, pool in settings.pools.items()}
+    pools = {
+        prefix: digest([repr(about), repr(variables[name])])
+        for name, (prefix, about) in zip(settings.pools, pool_settings(settings).items())
+    }
+    return Release(manifest, content, {kind: units_of(made, kind) for kind in sorted(set(by_unit.values()))}, pools)
+
+
+def shipped(release: Release) -> dict[str, dict[str, str]]:
+    """The files for the module `release`: ``files``, and ``secret_files``, which Ansible shows at no verbosity."""
+    return {
+        "files": {path: content for path, content in release.files.items() if not is_secret(path)},
+        "secret_files": {path: content for path, content in release.files.items() if is_secret(path)},
+    }
