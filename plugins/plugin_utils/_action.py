@@ -100,8 +100,9 @@ class Action(ActionBase):
         Ansible loads the class before it starts a process for each host, so this is done once a run.
         """
         super().__init_subclass__(**kwargs)
-        cls.module = cls.__module__.rpartition(".")[2]
-        argument_spec(cls.module)
+        if cls.__name__ == "ActionModule":  # not a base class of several plugins
+            cls.module = cls.__module__.rpartition(".")[2]
+            argument_spec(cls.module)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Validate the arguments and act on them; called by Ansible."""
