@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -24,15 +25,25 @@ INDIRECT = re.compile(r"\b(vars|varnames|lookup|query|q)\b")
 
 
 def plain(value: Any) -> Any:
-    """A value without the types that Ansible has for texts, lists and dictionaries.
+    """A value without the types that Ansible has for texts, numbers, dates, lists and dictionaries.
 
-    An inline ``!vault`` is an object of its own, which is no text, with ansible-core older than 2.19.
+    YAML and JSON cannot write some of these types. An inline ``!vault`` is an object of its own, which is no text, with
+    ansible-core older than 2.19.
     """
     if isinstance(value, Mapping):
         return {plain(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(inner) for inner in value]
-    return str(value) if isinstance(value, str) or getattr(value, "__ENCRYPTED__", False) else value
+    if isinstance(value, str) or getattr(value, "__ENCRYPTED__", False):
+        return str(value)
+    for kind in (bool, int, float):  # bool is an int
+        if isinstance(value, kind):
+            return value if type(value) is kind else kind(value)
+    if isinstance(value, datetime.datetime):
+        return datetime.datetime.combine(datetime.date(value.year, value.month, value.day), value.timetz())
+    if isinstance(value, datetime.date):
+        return datetime.date(value.year, value.month, value.day)
+    return value
 
 
 def templates(value: Any) -> list[Any]:
