@@ -17,7 +17,7 @@ class ActionModule(ServicesAction):
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         problems = [problem_of(host, result) for host, result in sorted(arguments["results"].items())]
         failures = [problem for problem in problems if problem]
-        if not failures and not self._task.check_mode:
+        if not failures and arguments["gate"] and not self._task.check_mode:
             problem = gate_problem("worker", self.ask(arguments["gate"], task_vars))
             failures = [problem] if problem else []
         return {"failures": failures}

@@ -115,7 +115,7 @@ class ActionModule(Action):
             else:
                 chosen = self._keep(cluster, purpose, result, task_vars)
         except Rejected as rejected:
-            return refuse(result, rejected.problems)
+            return refuse({}, rejected.problems)
         state = result["state"]
         for host, info in cluster.seen.items():
             release = chosen.get(host, {})

@@ -815,9 +815,9 @@ def authorities(home: str) -> list[str]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "home": {"type": "path", "required": True},
+            "home": {"type": "path"},
             "python": {"type": "str", "default": "python3"},
-            "user": {"type": "str", "required": True},
+            "user": {"type": "str"},
             "paths": {"type": "list", "elements": "str", "default": []},
             "files": {"type": "list", "elements": "str", "default": []},
             "proxy_site": {"type": "path", "default": ""},

@@ -48,7 +48,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-{}
+msg:
+  description: What the environment's own Dask rejects, and why nothing was staged.
+  type: str
+  returned: failure
 """
 
 import contextlib

@@ -22,7 +22,6 @@ author:
 extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.linux
-  - daskops.cluster.home
 attributes:
   check_mode:
     support: full

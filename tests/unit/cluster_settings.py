@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import complete
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
 
 #: The unnamed pool of a host that does not set `dask_worker_pools`.
@@ -22,30 +23,9 @@ POOL = {
 }
 
 DEFAULTS: dict[str, Any] = {
-    "home": "/opt/dask",
-    "user_home": "/var/lib/dask",
+    **{name.removeprefix("dask_"): value for name, value in complete({}).items()},
     "tls": False,
-    "dashboard_proxy": False,
-    "config": {},
-    "config_extra_namespaces": [],
-    "scheduler_config": {},
-    "worker_config": {},
-    "environment_variables": {},
-    "scheduler_preloads": [],
-    "worker_preloads": [],
-    "nanny_preloads": [],
-    "scheduler_routes": [],
-    "worker_routes": [],
-    "summary_route": True,
-    "worker_pages_route": True,
-    "shutdown_token": False,
-    "error_monitor": True,
     "scheduler_address": "tcp://10.0.0.1:8786",
-    "scheduler_port": 8786,
-    "scheduler_dashboard_port": 8787,
-    "scheduler_file": "",
-    "worker_paths": [],
-    "worker_devices": [],
     "pools": {"": POOL},
 }
 

@@ -69,7 +69,7 @@ def test_spec_contains_all_options_of_a_module():
         "choices": ["", "certificates", "authority", "finish"],
         "default": "",
     }
-    assert spec["directory"] == {"type": "str", "required": True}
+    assert argument_spec("cluster_lock")["lease"]["type"] == "int"
 
 
 @pytest.mark.parametrize("name", ACTIONS)
@@ -88,18 +88,15 @@ PLAY = """
   gather_facts: false
   tasks:
     - daskops.cluster.compare_environments:
-        environments: [node1]
-        enviroments: {}
+        plan: [node1]
+        bilt: {}
       ignore_errors: true
       register: wrong
     - daskops.cluster.report_change:
-        kind: worker
         failures: ["node1: {{ secret }}"]
-        journals: {}
-        ways: {}
-        results: {}
-        enabled: "no"
-        scheduler: {seen: {}, turn: {}, wanted: "", back: false}
+        plan: {asked_host: localhost, hosts: {}, back: false}
+        reverted: {}
+        rollback_on_failure: "no"
       vars:
         secret: SECRET
       ignore_errors: true
@@ -134,9 +131,7 @@ def test_task_with_wrong_arguments_fails_without_a_traceback(tmp_path):
     assert "Traceback" not in done.stdout + done.stderr
     kept = json.loads((tmp_path / "kept.json").read_text())
     assert kept["wrong"].startswith("daskops.cluster.compare_environments: ")
-    assert (
-        "argument 'environments' is of type" in kept["wrong"] and "unsupported arguments: enviroments" in kept["wrong"]
-    )
+    assert "argument 'plan' is of type" in kept["wrong"] and "unsupported arguments: bilt" in kept["wrong"]
     remedy = "Correct the task; 'ansible-doc daskops.cluster.compare_environments' describes the arguments."
     assert kept["wrong"].endswith(remedy)
     assert "node1: vaulted text" in kept["reported"]

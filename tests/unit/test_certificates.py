@@ -21,7 +21,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.daskops.cluster.plugins.action import certificates as certificates_action
 from ansible_collections.daskops.cluster.plugins.module_utils.certificates import (
     digest,
     fingerprints,
@@ -69,16 +68,26 @@ with directory.locked(write=True):
         make(directory, wanted, names, 365)
         directory.commit()
 """
-LOOKED = {"authorities": [], "clock": [-0.1, 0.1], "worker_addresses": {}, "python": {"version": "3.13.0"}}
+LOOKED = {
+    "authorities": [],
+    "certificates": {"installed": {}, "loaded": {}},
+    "clock": [-0.1, 0.1],
+    "current": {},
+    "environments": {},
+    "python": {"version": "3.13.0"},
+    "running": {},
+    "versions": [],
+    "worker_addresses": {},
+}
 PLAYBOOK = [
     {
         "hosts": "dask_scheduler:dask_workers",
         "gather_facts": False,
         "strategy": "ansible.builtin.linear",
-        "roles": ["daskops.cluster.common"],
         "tasks": [
             {"ansible.builtin.set_fact": {"__dask_host": "{{ looked }}"}},
-            {"ansible.builtin.import_tasks": str(ROOT / "roles/tls/tasks/make.yml")},
+            {"daskops.cluster.plan": {"purpose": "look"}, "run_once": True, "register": "__dask_plan"},
+            {"ansible.builtin.import_role": {"name": "daskops.cluster.tls", "tasks_from": "make"}},
         ],
     }
 ]
@@ -227,7 +236,7 @@ def test_check_mode_lists_new_certificates_and_makes_none(tmp_path):
 def test_concurrent_hosts_share_one_ca(tmp_path, strategy):
     """A strategy that ignores `run_once` runs the task for each host in parallel."""
     (play,) = copies.deepcopy(PLAYBOOK)
-    looking, making = {**play, "tasks": play["tasks"][:1]}, {**play, "tasks": play["tasks"][1:]}
+    looking, making = {**play, "tasks": play["tasks"][:2]}, {**play, "tasks": play["tasks"][2:]}
     making["strategy"] = f"ansible.builtin.{strategy}"
     hosts = {f"worker{number}": {} for number in range(8)}
     done = run(tmp_path / "tls", playbook=[looking, making], inventory={"dask_workers": {"hosts": hosts}})
@@ -1047,7 +1056,7 @@ def seen(made, tmp_path):
 
 def test_host_with_current_certificates_runs_no_module(seen):
     dummy, dummy, found, wanted = seen
-    assert found["loaded"] and certificates_action.nothing_to_do(found, wanted)
+    assert found["loaded"] and making.has_certificates(found, **wanted)
 
 
 @pytest.mark.parametrize("fault", ["content", "mode", "owner", "missing", "left over", "not read yet"])
@@ -1066,7 +1075,7 @@ def test_host_with_other_certificates_runs_the_module(seen, fault):
     else:
         states["dask-worker@1.service"]["StatusText"] = "tcp://x (certificates 000000000000)"
     found = {"installed": installed_files(str(tls)), "loaded": loaded_certificates(states)}
-    assert not certificates_action.nothing_to_do(found, wanted)
+    assert not making.has_certificates(found, **wanted)
 
 
 @pytest.mark.parametrize("nanny", [False, True])

@@ -15,11 +15,10 @@ from pathlib import Path
 import jinja2
 import pytest
 from ansible.plugins.filter.core import FilterModule as AnsibleFilters
-from ansible_collections.daskops.cluster.plugins.action import plan_firewall
 from ansible_collections.daskops.cluster.plugins.module_utils import firewalls
 from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import foreign_firewalls
 from ansible_collections.daskops.cluster.plugins.modules import host_info
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import firewall
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import firewall
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,7 +44,7 @@ HOSTS = {
 
 def plan(hosts=HOSTS, others=(), closed=(), peers=(), clients=()):
     found = {host: lambda addresses=addresses: addresses for host, addresses in dict(others).items()}
-    return plan_firewall.plan(hosts, found, list(closed), list(peers), list(clients))
+    return firewall.networks(hosts, found, list(closed), list(peers), list(clients))
 
 
 def host(name, **changes):
@@ -76,7 +75,7 @@ networks = st.lists(
 
 @given(networks)
 def test_networks_by_family_are_complete_and_do_not_overlap(given):
-    found = plan_firewall.by_family(given)
+    found = firewall.by_family(given)
     for version, texts in ((4, found["ipv4"]), (6, found["ipv6"])):
         parsed = [ipaddress.ip_network(text) for text in texts]
         assert all(network.version == version for network in parsed)

@@ -13,6 +13,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 SOURCE = "plugins/plugin_utils/cluster/settings.py"
+MODEL = "plugins/plugin_utils/cluster/model.py"
 ROLES = "tools/roles.yml"
 
 
@@ -43,7 +44,7 @@ def test_generated_files_are_up_to_date():
 def checkout(tmp_path):
     """Return a copy of the files that the generator reads and writes."""
     (tmp_path / SOURCE).parent.mkdir(parents=True)
-    for path in (SOURCE, "README.md"):
+    for path in (SOURCE, MODEL, "README.md"):
         shutil.copy(ROOT / path, tmp_path / path)
     shutil.copytree(ROOT / "tools", tmp_path / "tools")
     shutil.copytree(ROOT / "roles", tmp_path / "roles", ignore=shutil.ignore_patterns("files"))
@@ -106,9 +107,15 @@ def test_role_that_renders_templates_of_other_roles_has_their_variables(checkout
 
 def test_role_says_which_role_is_missing(checkout):
     data = checkout / ROLES
-    data.write_text(data.read_text().replace("needs: [__dask_host]", "needs: [__dask_host, __dask_release]", 1))
+    data.write_text(
+        data.read_text().replace(
+            "after: [preflight, environment, config, tls]\n    needs: [__dask_host, __dask_plan]",
+            "after: [preflight, environment, config, tls]\n    needs: [__dask_host, __dask_certificates]",
+            1,
+        )
+    )
     assert generate(checkout).returncode == 0
-    assert defaults(checkout, "proxy")["__dask_release"] == (
-        "{{ undef(hint='daskops.cluster.proxy needs the release that daskops.cluster.config stages. "
+    assert defaults(checkout, "proxy")["__dask_certificates"] == (
+        "{{ undef(hint='daskops.cluster.proxy needs what daskops.cluster.preflight finds out. "
         "Add that role before it.') }}"
     )

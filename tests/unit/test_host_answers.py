@@ -50,6 +50,7 @@ ANSWER = {
     "current": {**RELEASE, "content": "3f2a91c04d5e", "settled": ["worker"]},
     "previous": {},
     "unfinished": 0,
+    "known": ["3f2a91c04d5e.7b21"],
     "running": {"dask-worker@1.service": "3f2a91c04d5e.7b21 (another unit)", "dask-scheduler.service": None},
     "scheduler_environment": "",
     "account": {"home": "/var/lib/dask", "comment": "Dask (daskops.cluster)", "at_home": True},

@@ -26,7 +26,6 @@ PLAY = """
   tasks:
     - name: Ask
       daskops.cluster.judge_change:
-        kind: worker
         results: {asker: {changed: true}}
         gate: "{{ item.gate }}"
       delegate_to: "{{ item.host }}"

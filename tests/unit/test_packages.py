@@ -16,7 +16,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.action import plan_cluster
+from ansible_collections.daskops.cluster.plugins.plugin_utils import environments
 from ansible_collections.daskops.cluster.plugins.plugin_utils import packages as packages_module
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, PackagesError
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages
@@ -236,15 +236,10 @@ def test_paths_may_start_with_a_tilde(index, cache, archive, monkeypatch, encodi
     monkeypatch.setenv("HOME", str(cache))
     (cache / "lock.txt").write_text(index.lock, encoding=encoding)
     (cache / "tools.txt").write_text(index.tools_lock)
-    arguments = {
-        "lock": "~/lock.txt",
-        "tools_lock": "~/tools.txt",
-        "cache": "~",
-        "source": "controller",
-        "index_url": "",
-    }
-    arguments["hosts"] = {"a": {"python": python("3.11.2"), "environments": {}}}
-    assert plan_cluster.ActionModule._environments(None, arguments)["a"]["archive"] == archive
+    monkeypatch.setattr(environments, "TOOLS_LOCK", str(cache / "tools.txt"))
+    hosts = {"a": {"python": python("3.11.2"), "environments": {}}}
+    found = environments._environments(hosts, environments.lock_file("~/lock.txt"), "controller", "", str(cache))
+    assert found["a"]["archive"] == archive
 
 
 def test_second_run_uses_the_cache(index, archive, cache):

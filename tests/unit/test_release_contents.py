@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import (
-    ROOT,
     SCHEDULER,
     checks,
     dashboard_addresses,
@@ -27,6 +26,10 @@ WORKER = {
     "pool": "",
     "threads": 4,
     "memory_limit": 1024,
+    "memory_max": 1126,
+    "cpus": "",
+    "numa_node": None,
+    "gpu": "",
     "address": "10.0.0.2",
     "port": 8800,
     "dashboard_port": 8900,
@@ -90,36 +93,48 @@ def test_command_line_of_a_worker(changes, own):
 
 
 def test_each_service_has_its_own_files():
-    found = {file.path: file for file in files(settings(), ["scheduler", "worker"], PLAN)}
+    found = {file.path: file for file in files(settings(), ["scheduler", "worker"], PLAN, "/usr")}
     assert found["run.sh"].kinds == ("scheduler", "worker")
     assert found["services/dask-scheduler.service.env"].service == SCHEDULER
     assert found["services/dask-worker@1.service.env"].kinds == ("worker",)
     # No service reads the target, so an added or removed worker restarts no other.
     assert found["systemd/dask-workers.target"].kinds == () and found["systemd/dask-workers.target"].kind == "worker"
-    assert not any("scheduler" in file.path for file in files(settings(), ["worker"], PLAN))
-
-
-def test_templates_and_sources_exist():
-    for file in files(settings(), ["scheduler", "worker"], PLAN):
-        with open(
-            f"{ROOT}/roles/{file.template}"
-            if file.template
-            else file.source.replace("runtime", "runtime/daskops_runtime/__init__.py")
-        ):
-            pass
+    of_workers = files(settings(), ["worker"], PLAN, "/usr")
+    assert not any(file.path.startswith(("scheduler/", "services/dask-scheduler")) for file in of_workers)
 
 
 def test_module_of_several_lists_is_shipped_once(tmp_path):
     module = tmp_path / "both.py"
-    found = list(files(settings(worker_preloads=[str(module)], worker_routes=[str(module)]), ["worker"], PLAN))
-    assert [file.path for file in found if file.source == str(module)] == ["python"]
+    module.write_text("routes = []\n")
+    wanted = settings(worker_preloads=[str(module)], worker_routes=[str(module)])
+    (file,) = (file for file in files(wanted, ["worker"], PLAN, "/usr") if file.path == "python/both.py")
+    assert file.content == "routes = []\n" and file.kinds == ("worker",)
+
+
+def test_two_modules_of_one_name_are_rejected(tmp_path):
+    for directory in ("a", "b"):
+        (tmp_path / directory).mkdir()
+        (tmp_path / directory / "same.py").write_text(f"# {directory}\n")
+    paths = [str(tmp_path / directory / "same.py") for directory in ("a", "b")]
+    with pytest.raises(ValueError, match="Two files of the release are called python/same.py. Rename one of them."):
+        files(settings(worker_preloads=paths), ["worker"], PLAN, "/usr")
+
+
+def test_module_that_does_not_exist_is_rejected(tmp_path):
+    with pytest.raises(ValueError, match="missing.py does not exist on the controller"):
+        files(settings(worker_preloads=[str(tmp_path / "missing.py")]), ["worker"], PLAN, "/usr")
 
 
 def test_paths_below_writable_ones_are_left_out():
     def binds(**changes):
-        found = {file.path: file for file in files(settings(**changes), ["scheduler", "worker"], PLAN)}
+        found = {file.path: file for file in files(settings(**changes), ["scheduler", "worker"], PLAN, "/usr")}
         names = (f"systemd/{SCHEDULER}", "systemd/dask-worker@.service", "systemd/dask-worker@1.service.d/daskops.conf")
-        return [found[name].variables["__dask_service"]["binds"] for name in names]
+        lines = [found[name].content.splitlines() for name in names]
+        opened = [
+            [line.split("=-" if "=-" in line else "=")[1] for line in text if line.startswith("BindPaths=")]
+            for text in lines
+        ]
+        return [[path for path in paths if path != "/var/lib/dask"] for paths in opened]
 
     assert binds() == [[], [], []]
     assert binds(

@@ -11,7 +11,6 @@ import subprocess
 import sys
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.action.plan_rollback import told, way_back
 from ansible_collections.daskops.cluster.plugins.module_utils import releases as releases_module
 from ansible_collections.daskops.cluster.plugins.module_utils.history import (
     current_release,
@@ -28,12 +27,14 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     read_releases,
     read_units,
     releases_to_keep,
-    untried,
+    started_services,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.units import same_unit, unit_digest, unit_digests
 from ansible_collections.daskops.cluster.plugins.modules.host_info import release_of
 from ansible_collections.daskops.cluster.plugins.modules.release import differences, replace
 from ansible_collections.daskops.cluster.plugins.modules.services import Host
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide import untried
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback import told, way_back
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -266,13 +267,17 @@ def test_repaired_release_keeps_its_history(home):
 
 @pytest.mark.parametrize("use", ["served", "tried"])
 def test_services_are_untried_until_they_served_or_were_tried(home, use):
-    services = {"dask-worker@1.service": "service-b", "dask-scheduler.service": "other"}
-    assert untried(str(home), services) == ["dask-scheduler.service", "dask-worker@1.service"]
+    services = {"worker": {"dask-worker@1.service": "service-b"}, "scheduler": {"dask-scheduler.service": "other"}}
+
+    def left():
+        return untried(started_services(read_releases(str(home))), services)
+
+    assert left() == ["dask-scheduler.service", "dask-worker@1.service"]
     note_use(str(home), "a", "worker", use)
-    assert untried(str(home), services) == ["dask-scheduler.service", "dask-worker@1.service"]
+    assert left() == ["dask-scheduler.service", "dask-worker@1.service"]
     # Release b contains the same release of this service.
     note_use(str(home), "b", "worker", use)
-    assert untried(str(home), services) == ["dask-scheduler.service"]
+    assert left() == ["dask-scheduler.service"]
 
 
 def test_abandoned_change_does_not_affect_other_releases(home):

@@ -17,7 +17,7 @@ import distributed
 import pytest
 import yaml
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import DEFAULTS
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import addresses
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import addresses
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.pools import worker_pools
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import plan_workers

@@ -144,7 +144,7 @@ def test_internal_names_that_are_declared_are_used(role):
     assert {*ROLES[role]["needs"], *ROLES[role]["reads"]} - used == set()
 
 
-@pytest.mark.parametrize("name", ["__dask_host", "__dask_cluster"])
+@pytest.mark.parametrize("name", ["__dask_plan"])
 def test_internal_name_that_is_not_declared_is_found(name, monkeypatch):
     needs = [one for one in ROLES["environment"]["needs"] if one != name]
     monkeypatch.setitem(ROLES["environment"], "needs", needs)

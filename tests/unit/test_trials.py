@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.module_utils.history import note_use
-from ansible_collections.daskops.cluster.plugins.module_utils.releases import untried
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import read_releases, started_services
 from ansible_collections.daskops.cluster.plugins.module_utils.trials import (
     at_release,
     given_arguments,
@@ -25,6 +25,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.trials import (
     worker_arguments,
 )
 from ansible_collections.daskops.cluster.plugins.modules.trial import ask, dashboard_port
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide import untried
 
 RELEASE = "/opt/dask/releases/0123456789ab"
 UNIT = """[Unit]
@@ -162,11 +163,11 @@ def test_scheduler_that_was_tried_is_not_tried_again(tmp_path):
     services = {SCHEDULER: {"kind": "scheduler", "release": "s"}, ONE: {"kind": "worker", "release": "w"}}
     manifest = {"id": "a", "environment": "e", "services": services, "files": {}}
     (release / "manifest.json").write_text(json.dumps(manifest))
-    wanted = {SCHEDULER: "s", ONE: "w"}
-    assert untried(str(tmp_path), wanted) == [SCHEDULER, ONE]
+    wanted = {"scheduler": {SCHEDULER: "s"}, "worker": {ONE: "w"}}
+    assert untried(started_services(read_releases(str(tmp_path))), wanted) == [SCHEDULER, ONE]
     for _run in range(2):
         note_use(str(tmp_path), "a", "scheduler", "tried")
-    assert untried(str(tmp_path), wanted) == [ONE]
+    assert untried(started_services(read_releases(str(tmp_path))), wanted) == [ONE]
 
 
 # The dashboard
