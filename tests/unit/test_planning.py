@@ -391,19 +391,17 @@ def test_plan_table_shows_hosts_and_workers():
     on = machine(4, 8 * GIB, nodes=2, gpus=(1,))
     pools = plan_pools(on, a={"count": 1, "threads": 2, "memory": "1GiB"}, g={"profile": "gpu", "memory": "2GiB"})
     workers = [*pools["a"], *pools["g"]]
-    hosts = [
-        {
-            "inventory_hostname": "node1",
-            "__dask_host": on,
-            "__dask_plan": {"workers": [{**worker, "address": "10.0.0.1"} for worker in workers]},
-        },
-        {"inventory_hostname": "node2"},
-    ]
-    assert [line.split() for line in plan_table(hosts)][1:] == [
+    planned = [{**worker, "address": "10.0.0.1"} for worker in workers]
+    hosts = {
+        "node1": {"machine": on, "workers": planned, "problems": []},
+        "node3": {"machine": on, "workers": [], "problems": ["node3: no."]},
+    }
+    assert [line.split() for line in plan_table({"hosts": hosts}, ["node1", "node2", "node3"])][1:] == [
         ["node1", "4", "cores", "8.0", "GiB", "0-3", "2", "nodes", "1"],
         ["node1-a-1", "2", "1.0", "GiB", "10.0.0.1:8800"],
         ["node1-g-1", "1", "2.0", "GiB", "1,3", "1", "0", "10.0.0.1:8801"],
         ["node2:", "not", "known,", "for", "the", "host", "could", "not", "be", "looked", "at"],
+        ["node3:", "no."],
     ]
 
 

@@ -63,18 +63,12 @@ def test_table_of_a_cluster():
         describe(8786, "dask_scheduler_port", "dask-scheduler.service"),
         describe(8787, "dask_scheduler_dashboard_port", "dask-scheduler.service"),
     ]
-    lines = ports_table(
-        [
-            {"inventory_hostname": "s1", "__dask_plan": {"ports": scheduler, "firewall": "nftables"}},
-            {
-                "inventory_hostname": "w1",
-                "ansible_port": 2222,
-                "__dask_plan": {"ports": worker_ports(1), "firewall": "none"},
-            },
-            {"inventory_hostname": "w2", "__dask_plan": {"skipped": True}},
-            {"inventory_hostname": "w3"},
-        ]
-    )
+    hosts = {
+        "s1": {"ports": scheduler, "firewall": "nftables", "ssh_port": 22, "problems": []},
+        "w1": {"ports": worker_ports(1), "firewall": "none", "ssh_port": 2222, "problems": []},
+        "w2": {"problems": ["w2: no."]},
+    }
+    lines = ports_table({"hosts": hosts}, ["s1", "w1", "w2", "w3"])
     assert [re.split(r" {2,}", line) for line in lines] == [
         ["host", "port", "service", "what for", "who connects", "firewall"],
         ["s1", "22", "ssh", "Ansible", "the controller"],
@@ -90,7 +84,7 @@ def test_table_of_a_cluster():
         ["w1", "2222", "ssh", "Ansible", "the controller"],
         ["w1", "8800", "dask-worker@1", "Dask", "the scheduler, other workers", "none"],
         ["w1", "8900", "dask-worker@1", "dashboard, metrics", "browsers, monitoring", "none"],
-        ["w2: not known, for the host could not be looked at"],
+        ["w2: no."],
         ["w3: not known, for the host could not be looked at"],
     ]
 

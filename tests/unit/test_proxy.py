@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.filter.password_file import password_file
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import addresses
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
@@ -70,17 +71,18 @@ def sites(tmp_path_factory):
     playbook = {
         "hosts": "all",
         "gather_facts": False,
-        "roles": ["daskops.cluster.common"],  # only for its variables
-        "vars_files": [str(ROOT / "roles/proxy/vars/main.yml")],
         "vars": {
             "__dask_host": {"address": "10.0.0.1"},
             "dask_dashboard_proxy": True,
-            "dask_tls_directory": str(directory / "tls"),
         },
         "tasks": [{"name": "Write the site to the test's directory", "ansible.builtin.template": template}],
     }
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     group = {"dask_scheduler": {"hosts": dict.fromkeys(hosts, {})}}
+    for about in hosts.values():
+        values = {**ROLE_DEFAULTS, "dask_dashboard_proxy": True, "dask_scheduler_host": "10.0.0.1", **about}
+        reached = addresses({name.removeprefix("dask_"): value for name, value in values.items()}, {})
+        about["__dask_plan"] = {"addresses": reached, "certificates": {"directory": str(directory / "tls")}}
     (directory / "hosts.json").write_text(
         json.dumps({"all": {"hosts": hosts, "vars": {**ROLE_DEFAULTS, **local}, "children": group}})
     )

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Releases rendered by Ansible as in a real run, and read as systemd, YAML and Dask's command line do."""
+"""The releases of hosts, read by the programs that use them: systemd, YAML and Dask's CLI."""
 
 import json
 import os
@@ -16,17 +16,16 @@ import dask
 import distributed
 import pytest
 import yaml
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import manifest_text
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import DEFAULTS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import addresses
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.pools import worker_pools
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import complete, pools_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import host_release, host_settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import plan_workers
 from daskops_runtime.shutdown import STAY_DOWN
 from distributed.cli import dask_scheduler, dask_worker
 
 ROOT = Path(__file__).parents[2]
-#: The defaults of all variables, which the roles have.
-ROLE_DEFAULTS = {name: setting.default for name, setting in SETTINGS.items()}
 GIB = 1024**3
 MACHINE = {
     "cpus": list(range(8)),
@@ -122,98 +121,35 @@ UNITS = {
     "pools": [f"dask-worker@{name}.service" for name in ("cuda-1", "gpu-1", "gpu-2", "numeric-1", "other-1")],
 }
 ENVIRONMENT = "0f3c5e9a7b1d"
-PLAYBOOK = [
-    {
-        "hosts": "all",
-        "gather_facts": False,
-        "roles": ["daskops.cluster.common"],  # only for its variables
-        "vars_files": [str(ROOT / "roles/config/vars/main.yml")],
-        "vars": {"role_path": str(ROOT / "roles/config")},
-        "tasks": [
-            {
-                "name": "Stage the release in the test's directory",
-                "daskops.cluster.release": {
-                    "home": "{{ home }}",
-                    "environment": ENVIRONMENT,
-                    "staged": 1,
-                    "user": "{{ dask_user }}",
-                    "kinds": "{{ __dask_kinds }}",
-                    "plan": "{{ __dask_plan }}",
-                    "settings": "{{ __dask_settings }}",
-                },
-            }
-        ],
-    }
-]
-
-
-def plan(host):
-    """Return the workers of a host as `plan_host` plans them."""
-    expression = yaml.safe_load((ROOT / "roles/common/vars/main.yml").read_text())["__dask_worker_defaults"]
-    names = re.findall(r"'(\w+)':", expression)
-    variables = {**ROLE_DEFAULTS, "dask_worker_count": 2, "dask_worker_memory": "4GiB", **HOSTS[host]}
-    pools = worker_pools(
-        variables["dask_worker_pools"],
-        variables["dask_worker_pool_overrides"],
-        {name: variables[f"dask_worker_{name}"] for name in names},
-    )
-    workers = plan_workers(host, MACHINE, {"pools": pools, "cores_reserve": 0, "memory_reserve": "auto"})
-    info = {"address": "10.0.0.1", "worker_addresses": {"eth1": "10.1.0.1", "eth2": "10.2.0.1"}}
-    listen_at, problems = addresses(host, info, pools, workers)
-    assert problems == []
-    return [{**worker, "address": listen_at[worker["unit"]]} for worker in workers]
+INFO = {
+    "address": "10.0.0.1",
+    "worker_addresses": {"eth1": "10.1.0.1", "eth2": "10.2.0.1"},
+    "python": {"prefix": "/usr"},
+}
 
 
 @pytest.fixture(scope="module")
 def releases(tmp_path_factory):
     """Return the directory of each host's release."""
     directory = tmp_path_factory.mktemp("rendering")
-    hosts = {
-        name: {
-            **variables,
-            "home": str(directory / name),
-            "__dask_plan": {
-                "address": "10.0.0.1",
-                "ports": [],
-                "workers": [] if name in SCHEDULERS else plan(name),
-            },
-            "__dask_host": {
-                "account": {"home": "/home/alice"} if name == "both" else {},
-                "python": {"prefix": "/usr"},
-            },
-            "ansible_connection": "local",
-            "ansible_python_interpreter": sys.executable,
-        }
-        for name, variables in HOSTS.items()
-    }
-    groups = {"dask_scheduler": SCHEDULERS, "dask_workers": ["both", "nanny", "pools"]}
-    inventory = {
-        "all": {
-            "hosts": hosts,
-            "vars": ROLE_DEFAULTS,
-            "children": {group: {"hosts": dict.fromkeys(members, {})} for group, members in groups.items()},
-        }
-    }
-    (directory / "hosts.json").write_text(json.dumps(inventory))
-    (directory / "playbook.yml").write_text(yaml.safe_dump(PLAYBOOK))
-    for name in HOSTS:
-        environment = directory / name / "environments" / ENVIRONMENT
-        environment.mkdir(parents=True)
-        (environment / "environment.json").touch()
-    # The task is no part of the role `config`, so it needs links to the role's files.
-    for name in ("templates", "files"):
-        (directory / name).symlink_to(ROOT / "roles/config" / name)
-    command = [sys.executable, "-m", "ansible", "playbook", "-i", "hosts.json", "playbook.yml"]
-    done = subprocess.run(
-        command,
-        cwd=directory,
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_LOCAL_TEMP": str(directory / "tmp")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return {name: only(directory.glob(f"{name}/releases/*")) for name in HOSTS}
+    for host, variables in HOSTS.items():
+        kinds = ["scheduler"] if host in SCHEDULERS else ["worker"]
+        values = complete({"dask_worker_count": 2, "dask_worker_memory": "4GiB", **variables})
+        info = {**INFO, "account": {"home": "/home/alice"} if host == "both" else {}}
+        workers = []
+        if kinds == ["worker"]:
+            pools = pools_of(values)
+            workers = plan_workers(host, MACHINE, {"pools": pools, "cores_reserve": 0, "memory_reserve": "auto"})
+            listen_at, problems = addresses(host, info, pools, workers)
+            assert problems == []
+            workers = [{**worker, "address": listen_at[worker["unit"]]} for worker in workers]
+        plan = {"address": "10.0.0.1", "ports": [], "workers": workers}
+        settings = host_settings(values, info, {"scheduler": "tls://scheduler:8786"})
+        release = host_release(settings, kinds, plan, ENVIRONMENT, info)
+        for path, content in {**release.files, "manifest.json": manifest_text(release.manifest)}.items():
+            (directory / host / path).parent.mkdir(parents=True, exist_ok=True)
+            (directory / host / path).write_text(content)
+    return {host: directory / host for host in HOSTS}
 
 
 def only(values):
