@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from ansible.utils.display import Display
@@ -23,12 +24,13 @@ OF_WORKERS = ("dask_worker_", "dask_nanny_")
 LINES = 15
 
 
-def settings_of(unit, settings):
+def settings_of(unit: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the settings that a service reads."""
     if unit.startswith("dask-scheduler"):
         return {variable: value for variable, value in settings.items() if not variable.startswith(OF_WORKERS)}
     # Of pools, its own.
-    pool = re.search(r"@(?:([a-z][a-z0-9_]*)-)?\d+\.service", unit)[1]
+    found = re.search(r"@(?:([a-z][a-z0-9_]*)-)?\d+\.service", unit)
+    pool = found[1] if found else None
     return {
         variable: value
         for variable, value in settings.items()
@@ -37,7 +39,7 @@ def settings_of(unit, settings):
     }
 
 
-def explain(host, release, failure, settings):
+def explain(host: str, release: str, failure: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     """The message about a service that did not come up.
 
     Parameters

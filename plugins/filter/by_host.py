@@ -41,8 +41,11 @@ _value:
   type: dict
 """
 
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-def by_host(hosts, hostvars, name):
+
+def by_host(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, Any]:
     """The values of a variable by host, of those ``hosts`` that have it."""
     variables = {host: hostvars[host] for host in hosts}
     return {host: known[name] for host, known in variables.items() if name in known}
@@ -51,5 +54,5 @@ def by_host(hosts, hostvars, name):
 class FilterModule:
     """Ansible looks here for the filter."""
 
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         return {"by_host": by_host}

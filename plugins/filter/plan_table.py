@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import ranges
@@ -75,5 +75,5 @@ def plan_table(plan: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
 class FilterModule:
     """Filters about plans."""
 
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         return {"plan_table": plan_table}

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import HEADER, rows
@@ -60,5 +60,5 @@ def ports_table(plan: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
 class FilterModule:
     """Filters about ports."""
 
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         return {"ports_table": ports_table}
