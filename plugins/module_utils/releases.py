@@ -10,6 +10,7 @@ the release that the host runs. Releases do not change. What happened to them is
 from __future__ import annotations
 
 import errno
+import functools
 import glob
 import hashlib
 import json
@@ -110,9 +111,16 @@ def manifest_text(manifest: Mapping[str, Any]) -> str:
     return json.dumps(manifest, indent=1, sort_keys=True) + "\n"
 
 
+@functools.lru_cache(maxsize=4096)
+def sha256_of(text: str) -> str:
+    """Return the SHA-256 of a text in hexadecimal. Most hosts share most files of a release."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def tree_digest(files: Mapping[str, str], environment: str) -> str:
-    """A short name of a release's files (content by relative path) and of the directory that its environment leads to."""
-    return hashlib.sha256(json.dumps([environment, files], sort_keys=True).encode()).hexdigest()[:32]
+    """Return a short name of a release's files (content by relative path) and of the directory of its environment."""
+    digests = {path: sha256_of(content) for path, content in files.items()}
+    return sha256_of(json.dumps([environment, digests], sort_keys=True))[:32]
 
 
 def text(value: Any) -> str:

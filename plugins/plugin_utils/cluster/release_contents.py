@@ -162,7 +162,8 @@ def files(settings: Settings, kinds: Iterable[str], plan: Plan, python_prefix: s
         known = merged.setdefault(file.path, file)
         if known.content != file.content:
             raise ValueError(f"Two files of the release are called {file.path}. Rename one of them.")
-        merged[file.path] = replace(known, kinds=tuple(sorted({*known.kinds, *file.kinds})))
+        if known is not file:
+            merged[file.path] = replace(known, kinds=tuple(sorted({*known.kinds, *file.kinds})))
     return list(merged.values())
 
 
