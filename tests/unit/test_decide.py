@@ -160,7 +160,7 @@ def host(name, units, untried, shared="a", pools=None, gpu=""):
     workers = [{"unit": unit, "pool": pool, "gpu": gpu, "nanny_port": None} for unit, pool in units.items()]
     release = {
         "untried": untried,
-        "settings": pools or {},
+        "pools": pools or {},
         "services": {"worker": {unit: f"{shared}.{name}" for unit in units}},
     }
     return release, {"workers": workers}

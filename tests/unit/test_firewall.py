@@ -175,7 +175,7 @@ def test_new_host_in_a_limited_run_is_rejected():
     [("none", []), ("nftables", ["nftables"]), ("firewalld", ["firewalld"]), ("firewalld", ["nftables", "firewalld"])],
 )
 def test_usable_firewall_is_accepted(wanted, usable):
-    assert list(firewall("w1", {"firewall": {"usable": usable}}, wanted)) == []
+    assert list(bad_firewall("w1", {"firewall": {"usable": usable}}, wanted)) == []
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_usable_firewall_is_accepted(wanted, usable):
     ],
 )
 def test_unusable_firewall_is_rejected_with_the_remedy(wanted, usable, remedy):
-    sentence = only(firewall("w1", {"firewall": {"usable": usable}}, wanted))
+    sentence = only(bad_firewall("w1", {"firewall": {"usable": usable}}, wanted))
     assert says(sentence, f"w1: dask_firewall is {wanted}, but", remedy)
 
 
@@ -209,7 +209,8 @@ def rendered(template, **networks):
     environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
     environment.filters.update(AnsibleFilters().filters())
     text = environment.from_string((TEMPLATES / template).read_text())
-    return text.render(inventory_hostname="w1", __dask_plan={"ports": PORTS}, __dask_firewall=found)
+    about = {"ports": PORTS, "networks": {"cluster": found["cluster"]["w1"], "clients": found["clients"]}}
+    return text.render(inventory_hostname="w1", __dask_plan={"hosts": {"w1": about}})
 
 
 SERVER = """
