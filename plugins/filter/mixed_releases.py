@@ -45,7 +45,7 @@ _value:
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.daskops.cluster.plugins.plugin_utils.mixed import mixed_releases
+from ansible_collections.daskops.cluster.plugins.plugin_utils.mixed_releases import mixed_releases
 
 
 class FilterModule:

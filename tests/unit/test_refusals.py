@@ -7,7 +7,6 @@ import copy
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.action import (
-    compare_environments,
     plan_cluster,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import plan
@@ -638,22 +637,6 @@ def test_number_of_workers_is_limited_for_a_scheduler_on_windows(workers, refuse
     if refused:
         assert says(only(found), "101 worker processes", "dask_windows_scheduler_max_workers is 100")
         assert says(only(found), "Move the scheduler to Linux", "dask_worker_count")
-
-
-def test_equal_packages_are_accepted():
-    assert (
-        list(compare_environments.differences({"a": {"dask": "1", "lz4": "2"}, "b": {"lz4": "2", "dask": "1"}})) == []
-    )
-    assert list(compare_environments.differences({})) == []
-
-
-def test_different_packages_are_rejected():
-    common = {"dask": "1", "lz4": "2", "numpy": "3"}
-    found = compare_environments.differences({"a": common, "b": {"dask": "1", "lz4": "9", "pandas": "4"}, "c": common})
-    sentence = only(found)
-    assert says(sentence, "b has other packages", "Give every host the same architecture and Python")
-    assert says(sentence, "lz4 9 (others: 2)", "numpy missing (others: 3)", "pandas 4 (others: missing)")
-    assert "dask" not in sentence
 
 
 def test_failed_task_has_a_line_for_each_problem():
