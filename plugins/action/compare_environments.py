@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make sure that all hosts of a play have got the same packages, on the controller."""
+"""Check that all hosts of a play have the same packages, on the controller."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import re
 
 
 def differences(environments: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """A sentence for each host whose packages differ from those of most. ``environments`` has packages by host."""
+    """Yield a sentence for each host whose packages differ from those of most. ``environments`` has packages by host."""
     common, odd = odd_ones_out({host: tuple(sorted(packages.items())) for host, packages in environments.items()})
     for host, packages in sorted(odd.items()):
         names = sorted({name for name, dummy in set(packages) ^ set(common)})
@@ -34,6 +34,6 @@ class ActionModule(Action):
     _requires_connection = False
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        # In check mode an environment that is not there yet has no packages to compare.
+        # In check mode an environment that does not exist yet has no packages to compare.
         packages = {host: about["packages"] for host, about in arguments["environments"].items() if about}
         return refuse({}, differences(packages))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ship an environment's packages to a host that lacks the environment, and have it built there."""
+"""Copy the packages of an environment to a host that lacks the environment, and build it there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ActionModule(Action):
         if arguments["id"] in present:
             return {"changed": False, "environment": present[arguments["id"]]}
         archive = arguments.pop("archive")
-        # The archive is there only where preflight saw that the host lacks the environment.
+        # The archive is given only if `host_info` found that the host lacks the environment.
         if archive and not self._task.check_mode:
             if not self._connection._shell.tmpdir:
                 self._make_tmp_path()

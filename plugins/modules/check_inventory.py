@@ -12,9 +12,9 @@ module: check_inventory
 short_description: Check an inventory as a whole
 version_added: "0.1.0"
 description:
-  - Checks that the groups C(dask_scheduler) and C(dask_workers) make a cluster, that none of their hosts runs Windows, and
-    that hosts agree on what holds for the whole cluster. Fails with all that is wrong, each with its remedy.
-  - Runs on the controller and asks no host anything, so one host of the play is enough (C(run_once)).
+  - Checks that the groups C(dask_scheduler) and C(dask_workers) form a cluster, that none of their hosts runs Windows, and
+    that variables of the whole cluster have the same value on all hosts. Fails with all problems and their remedies.
+  - Runs on the controller and connects to no host, so one host of the play is enough (C(run_once)).
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -22,20 +22,20 @@ extends_documentation_fragment:
   - daskops.cluster.attributes.read_only
 options:
   scheduler_address:
-    description: Address of a scheduler that somebody else runs; empty where the group C(dask_scheduler) has it.
+    description: Address of a scheduler that the collection does not manage; empty if C(dask_scheduler) has a host.
     type: str
     default: ""
   scheduler_platform:
-    description: What the scheduler runs on.
+    description: Operating system of the scheduler.
     type: str
     choices: [linux, windows]
     default: linux
   tls:
-    description: Whether everything that goes over the network is to be encrypted.
+    description: Whether the cluster encrypts its connections.
     type: bool
     default: true
   dashboard_proxy:
-    description: Whether there is to be a proxy in front of the dashboard.
+    description: Whether a proxy serves the dashboard.
     type: bool
     default: false
 """
@@ -53,7 +53,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: What is wrong with the inventory and what to change, a line each.
+  description: The problems of the inventory and what to change, one line each.
   type: str
   returned: failure
   sample: The group dask_workers has no host. Put at least one in it.
