@@ -8,7 +8,10 @@ import json
 import pytest
 from playbook_runs import inventory, play
 
-LOCAL = "all: {hosts: {localhost: {ansible_connection: local}}}\n"
+LOCAL = """
+all:
+  hosts: {localhost: {ansible_connection: local, ansible_python_interpreter: "{{ ansible_playbook_python }}"}}
+"""
 STOPPED = {"current": {"services": {"scheduler": {"dask-scheduler.service": "a.1"}}}, "running": {}}
 RUNNING = {**STOPPED, "running": {"dask-scheduler.service": "a.1"}}
 WORKER = {
