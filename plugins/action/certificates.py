@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ship a host the certificates that its services need, in one module execution."""
+"""Install the certificates that a host's services need, in one module execution."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class ActionModule(Action):
             directory = Directory(arguments["directory"])
             names = {kind: directory.name_for(kind, host, arguments["made"]) for kind in arguments["kinds"]}
             if self._task.check_mode and {"ca", *names.values()} & set(arguments["planned"]):
-                return {"changed": True}  # they would be made before
+                return {"changed": True}  # an earlier task would make them
             with directory.locked(write=False):
                 certificates = {kind: directory.bundle(name) for kind, name in names.items()}
                 authorities = directory.trusted()
-        except (Unusable, IndexError) as error:  # IndexError: there is none
+        except (Unusable, IndexError) as error:  # IndexError: there is no certificate
             reason = (
                 str(error) if isinstance(error, Unusable) else f"{arguments['directory']} has no certificate for it"
             )

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Check the inventory as a whole, on the controller, before any host is asked anything."""
+"""Check the inventory as a whole, on the controller, before the first connection to a host."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ActionModule(Action):
         read: dict[str, dict[str, Any]] = {}
         for host, variables in variables_of(hosts, task_vars["hostvars"]).items():
             values, errors = evaluation.values([name for name in variables if is_needed(str(name))], variables)
-            # A host that Ansible cannot connect to is like no other; Ansible reports the error when it connects.
+            # A value that cannot be evaluated becomes unique; Ansible reports the error when it connects.
             read[host] = {**values, **dict.fromkeys(errors, host)}
         try:
             # These variables hold for the whole cluster. A value that differs between hosts is one of the problems.

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Take the lock of the cluster, and keep it for as long as ``ansible-playbook`` runs."""
+"""Take the lock of the cluster, and keep it while ``ansible-playbook`` runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ display = Display()
 
 #: Seconds between two attempts to take the lock.
 INTERVAL = 2
-#: Seconds between two looks whether a run has ended.
+#: Seconds between two checks whether a run has ended.
 LOOK = 0.5
 #: Exit status of the command that renews the lock if the lock is lost.
 LOST = 3
@@ -34,7 +34,10 @@ GRACE = 10
 
 
 def start_time(pid: int) -> str | None:
-    """When a process started, in clock ticks since boot: with its number, this names a process. None if it has ended."""
+    """Return the start time of a process in clock ticks since boot, or None if it has ended.
+
+    Number and start time together identify a process.
+    """
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             fields = file.read().rpartition(")")[2].split()
@@ -46,7 +49,7 @@ def start_time(pid: int) -> str | None:
 def wait_for_end(pid: int, started: str | None, timeout: float) -> bool:
     """Wait for the end of a process, at most ``timeout`` seconds; return whether it has ended.
 
-    File descriptors for processes would tell at once, but neither Linux 4.18 nor every container has them.
+    It polls, because Linux 4.18 and some containers have no file descriptors for processes (pidfd).
     """
     deadline = time.monotonic() + timeout
     while start_time(pid) == started:
@@ -57,12 +60,12 @@ def wait_for_end(pid: int, started: str | None, timeout: float) -> bool:
 
 
 def run_name(controller: str, pid: int, started: str | None) -> str:
-    """A name for a run, of the characters that `RunLock` allows. Names of hosts may have others, and be long."""
+    """Return a name for a run with the characters and the length that `RunLock` allows."""
     return f"{re.sub(r'[^A-Za-z0-9.-]', '-', controller)[:60]}.{pid}.{started}"
 
 
 def user_name() -> str:
-    """The user's name, or number: in a container, a user may have no entry in the table of users."""
+    """Return the user's name, or the number: in a container a user may have no entry in ``/etc/passwd``."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):
@@ -95,7 +98,7 @@ class ActionModule(Action):
             try:
                 found = acquire()
             except AnsibleConnectionFailure as error:
-                # With run_once, ignore_unreachable of the task would end the play. What needs the host says so later.
+                # With run_once, ignore_unreachable of the task would end the play. Later tasks fail if they need the host.
                 host = self._task.delegate_to or task_vars["inventory_hostname"]
                 display.warning(
                     f"{host}, which has the lock of the cluster, cannot be reached: {error}. This run goes on without the "
@@ -140,7 +143,7 @@ class ActionModule(Action):
         if child:
             os.waitpid(child, 0)
             return
-        # From here on nothing may return into Ansible.
+        # This is a forked process: it must not return into Ansible.
         try:
             os.setsid()
             if os.fork() == 0:
@@ -159,7 +162,7 @@ class ActionModule(Action):
     ) -> None:
         """Renew the lock until ``ansible-playbook`` ends, then release it."""
         while not wait_for_end(playbook, started, lease / 4):
-            # A host that cannot be reached stops no run: the gate of the next batch cannot be asked then, and says no.
+            # An unreachable host does not stop the run here: the health check of the next batch fails then.
             if self.on_host(commands["renew"]) != LOST:
                 continue
             # After a reboot of the host the lock is free.
@@ -171,7 +174,7 @@ class ActionModule(Action):
         self.on_host(commands["release"])
 
     def on_host(self, command: str) -> int | None:
-        """The exit status of a shell command on the host; None if the host cannot be reached."""
+        """Return the exit status of a shell command on the host; None if the host cannot be reached."""
         try:
             return self._low_level_execute_command(command, executable="/bin/sh")["rc"]
         except (AnsibleError, OSError):
@@ -179,7 +182,7 @@ class ActionModule(Action):
 
 
 def silence() -> None:
-    """Cut this process off from Ansible's output: who reads that must not wait for this process."""
+    """Close this process's copies of Ansible's output, so that a program that reads the output does not wait for it."""
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
         os.dup2(null, descriptor)
@@ -188,7 +191,7 @@ def silence() -> None:
 
 
 def stop(playbook: int, started: str | None, holder: dict[str, Any]) -> None:
-    """Interrupt a run that has lost the lock. One that ignores that, as in the background of a script, is ended."""
+    """Interrupt a run that has lost the lock. Terminate it if it ignores SIGINT, as in the background of a script."""
     message = (
         "ERROR! This run lost the lock of the cluster, because it could not renew the lock for too long. It is interrupted. "
         f"{waiting(holder)} Wait for its end, look at the cluster with status.yml, and run again."
@@ -197,7 +200,7 @@ def stop(playbook: int, started: str | None, holder: dict[str, Any]) -> None:
         with open(f"/proc/{playbook}/fd/2", "w", encoding="utf-8") as errors:
             print(f"\n{message}", file=errors)
     except OSError:
-        pass  # it has ended, or its output cannot be written to from here
+        pass  # the run has ended, or this process cannot write to its output
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(ProcessLookupError):
             os.kill(playbook, number)
@@ -206,7 +209,7 @@ def stop(playbook: int, started: str | None, holder: dict[str, Any]) -> None:
 
 
 def waiting(holder: dict[str, Any]) -> str:
-    """Who runs what since when."""
+    """Return a sentence with the user, the command and the start time of another run."""
     return (
         f"Another run is changing this cluster: {holder['user']} on {holder['controller']} runs '{holder['command']}' "
         f"since {holder['since']} UTC ({holder['seconds']} s ago)."
@@ -214,7 +217,7 @@ def waiting(holder: dict[str, Any]) -> str:
 
 
 def busy(holder: dict[str, Any], timeout: int) -> str:
-    """The same for a run that has waited long enough."""
+    """Return the message for a run that waited until its time-out."""
     return (
         f"{waiting(holder)} This run waited {timeout} s and changed nothing. Run it again when the other run has ended, or "
         "set dask_lock_timeout to the seconds that it may wait."

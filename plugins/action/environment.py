@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ship an environment's packages to a host that lacks the environment, and have it built there."""
+"""Copy the packages of an environment to a host that lacks the environment, and build it there."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Look at a host, check what it says of itself, and compare its clock with the controller's."""
+"""Inspect a host, validate what it reports, and compare its clock with the controller's."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks
 
-#: Where a host asks itself.
+#: Names with which a host connects to itself.
 LOCAL = ["localhost", "127.0.0.1"]
 
 GROUPS = {"scheduler": "dask_scheduler", "worker": "dask_workers"}
@@ -35,7 +35,7 @@ def described(
     hostvars: Mapping[str, Mapping[str, Any]],
     made: bool,
 ) -> dict[str, dict[str, Any]]:
-    """What matters here of each host. ``infos`` has `host_info` results by host, ``groups`` hosts by group."""
+    """Return the properties of each host that its certificates depend on. ``infos`` has `host_info` results by host."""
     found = {}
     for host, info in infos.items():
         kinds = [kind for kind, group in GROUPS.items() if host in groups.get(group, [])]
@@ -56,7 +56,7 @@ def described(
 
 
 def needed_names(hosts: Mapping[str, Mapping[str, Any]], scheduler_hosts: list[str]) -> dict[str, list[str]]:
-    """By the name of each certificate of the run, the names and addresses that it must be for."""
+    """Return the host names and addresses that each certificate of the run must have, by name of the certificate."""
     found = {"client": ["client"]}
     for about in hosts.values():
         for kind, name in zip(about["kinds"], about["certificates"]):
@@ -65,19 +65,19 @@ def needed_names(hosts: Mapping[str, Mapping[str, Any]], scheduler_hosts: list[s
 
 
 def strict(infos: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether a host has Python 3.13 or newer."""
+    """Return whether any host has Python 3.13 or newer."""
     versions = [info.get("python", {}).get("version", "0.0").split(".") for info in infos.values()]
     return any((int(version[0]), int(version[1])) >= (3, 13) for version in versions)
 
 
 def sample(names: Iterable[str]) -> list[str]:
-    """Of these names of certificates, those to try: two of workers, which are made in the same way, are enough."""
+    """Return the certificates to test. Of workers two are enough, because all are made in the same way."""
     workers = [name for name in names if name.startswith("workers/")]
     return [name for name in names if name not in workers[2:]]
 
 
 def report(wanted: Mapping[str, Any], directory: Directory) -> str:
-    """What was made and why, a line each reason."""
+    """Return the report of new certificates, one line for each reason."""
     lines = [f"A new CA: {directory.shown('ca.pem')}."] if wanted["authority"] else []
     by_reason: dict[str, list[str]] = {}
     for name, reason in wanted["certificates"].items():
@@ -152,7 +152,7 @@ class ActionModule(Action):
                     problems = self._try(directory, wanted, hosts, arguments)
                 interrupted = made and directory.interrupted()
             if (wanted != nothing() or interrupted) and not problems and not self._task.check_mode:
-                with directory.locked(write=True):  # where another run may have made them meanwhile
+                with directory.locked(write=True):  # decide again: another run may have made them meanwhile
                     wanted, problems, warnings = self._decide(directory, made, hosts, arguments)
                     problems = problems or self._make(directory, wanted, hosts, arguments)
             result["report"] = report(wanted, directory)
@@ -180,7 +180,7 @@ class ActionModule(Action):
     def _decide(
         self, directory: Directory, made: bool, hosts: dict[str, dict[str, Any]], arguments: dict[str, Any]
     ) -> tuple[dict[str, Any], list[str], list[str]]:
-        """What to make, what is wrong, and what to warn of."""
+        """Return what to make, the problems and the warnings."""
         rotation, warn_days = arguments["rotation"], arguments["warn_days"]
         if made and arguments["joins"]:
             return nothing(), [
@@ -210,7 +210,7 @@ class ActionModule(Action):
     def _try(
         self, directory: Directory, wanted: dict[str, Any], hosts: dict[str, dict[str, Any]], arguments: dict[str, Any]
     ) -> list[str]:
-        """What is wrong with the certificates that are there, or staged, and are not to be replaced."""
+        """Return the problems of existing or staged certificates that are not replaced."""
         tried = [
             name
             for name in sample(needed_names(hosts, arguments["scheduler_hosts"]))
@@ -223,7 +223,7 @@ class ActionModule(Action):
     def _make(
         self, directory: Directory, wanted: dict[str, Any], hosts: dict[str, dict[str, Any]], arguments: dict[str, Any]
     ) -> list[str]:
-        """Make what is wanted, try it, and write it; return what is wrong with it."""
+        """Make, test and write certificates; return the problems."""
         if wanted["authority"] or wanted["certificates"]:
             make(directory, wanted, needed_names(hosts, arguments["scheduler_hosts"]), arguments["days"])
         problems = self._try(directory, wanted, hosts, arguments)

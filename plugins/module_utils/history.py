@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The history of a host's releases: the file ``history.json`` in the collection's directory on the host (``home``).
 
-The link ``current`` alone says which release the host runs, because systemd starts services through it. The history says
-what the link cannot: to which change a release belongs, which release it took over from, and which kinds of service have
-served with it or were tried with it. The file looks like this::
+The link ``current`` tells which release the host runs, because systemd starts services through it. The history has what
+the link cannot tell: the change that a release belongs to, the release before it, and the kinds of service that have served
+or were tried with it. The file looks like this::
 
     {
      "releases": {
@@ -14,9 +14,9 @@ served with it or were tried with it. The file looks like this::
      "switch": {"release": "3f2a91c04d5e", "previous": "0c5e9a7b1d3f"}
     }
 
-``staged`` is the start of the change by the controller's clock; the times in ``served`` and ``tried`` are the host's. All
-are seconds since the epoch. ``switch`` is written before ``current`` is changed, and counts once ``current`` leads to its
-release: a run that is interrupted before that leaves the history as it was.
+``staged`` is the start of the change by the controller's clock. The times in ``served`` and ``tried`` are by the host's
+clock. All are seconds since the epoch. ``switch`` is written before ``current`` changes, and is valid once ``current`` leads
+to its release: a run that is interrupted before that does not change the history.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Item = TypeVar("Item")
 
 @dataclasses.dataclass
 class Entry:
-    """What is remembered of one release."""
+    """The history of one release."""
 
     staged: int = 0
     previous: str = ""
@@ -61,21 +61,21 @@ class Switch:
 
 @dataclasses.dataclass
 class History:
-    """The releases of a host by id, and the latest switch that is not part of them yet."""
+    """The releases of a host by id, and the latest switch if it is not part of them yet."""
 
     releases: dict[str, Entry] = dataclasses.field(default_factory=dict)
     switch: Switch | None = None
 
     def entry(self, release: str) -> Entry:
-        """The entry of a release; a new one is added where there is none."""
+        """Return the entry of a release; add a new one if there is none."""
         return self.releases.setdefault(release, Entry())
 
 
 def read_history(home: str) -> History:
-    """The history of a host.
+    """Return the history of a host.
 
-    A host without the file gets the history that an earlier version of the collection has kept. A damaged file counts as
-    empty: services keep running, and only what a rollback would return to is lost.
+    Without the file, the history is read from the state that an earlier version of the collection kept. A damaged file
+    counts as empty: services keep running, and only the release that a rollback would return to is unknown.
     """
     try:
         history = _parse(read_text(os.path.join(home, NAME), LIMIT))
@@ -91,18 +91,18 @@ def read_history(home: str) -> History:
 
 
 def update_history(home: str, change: Callable[[History], None]) -> None:
-    """Read the history, apply ``change`` to it, and replace the file if that makes a difference.
+    """Read the history, apply ``change`` to it, and replace the file if its content differs.
 
     Raises
     ------
     OSError
-        If the file cannot be written. Then it is as it was.
+        If the file cannot be written. Then it is not changed.
     """
     path = os.path.join(home, NAME)
     if _content(path) == _updated(home, change):
         return
     with _locked(path + ".new") as descriptor:
-        os.ftruncate(descriptor, 0)  # of a run that was cut off
+        os.ftruncate(descriptor, 0)  # left by an interrupted run
         rest = _updated(home, change).encode()
         while rest:
             rest = rest[os.write(descriptor, rest) :]
@@ -112,12 +112,12 @@ def update_history(home: str, change: Callable[[History], None]) -> None:
 
 
 def take_over_history(home: str) -> None:
-    """Write the history of a host that has none yet, before anything changes what it would be read from."""
+    """Write the history of a host without the file, before the state changes that it is read from."""
     update_history(home, lambda history: None)
 
 
 def note_change(home: str, release: str, began: int) -> None:
-    """Note that a change wants a release, which is on the host by now.
+    """Record that a change needs a release, which is on the host.
 
     Parameters
     ----------
@@ -130,10 +130,10 @@ def note_change(home: str, release: str, began: int) -> None:
 
 
 def assign_change(history: History, current: str, release: str, began: int) -> None:
-    """Change a history in place so that ``release`` belongs to a change, if it does not do so already.
+    """Modify a history so that ``release`` belongs to a change, if it does not already.
 
-    A release that was staged after the current one is left from a run that was cut off, which this change continues. When
-    the current release itself is wanted again, nobody wants those any more.
+    A release that was staged after the current one is left from an interrupted run, which this change continues. If the
+    change needs the current release, the releases that were staged after it are no longer needed.
     """
     limit = history.releases[current].staged if current in history.releases else 0
     if release == current:
@@ -144,13 +144,13 @@ def assign_change(history: History, current: str, release: str, began: int) -> N
 
 
 def current_release(home: str) -> str:
-    """The id of the release that the host was last told to run; empty where there is none."""
+    """Return the id of the release that ``current`` leads to; empty if there is none."""
     link = os.path.join(home, "current")
     return os.path.basename(os.path.realpath(link)) if os.path.islink(link) else ""
 
 
 def note_switch(home: str, release: str, previous: str) -> None:
-    """Note that ``current`` is about to lead to ``release``, which takes over from ``previous``; empty for a way back."""
+    """Record that ``current`` will lead to ``release``, which replaces ``previous``; empty for a return to it."""
 
     def change(history: History) -> None:
         history.switch = Switch(release, previous) if previous else None
@@ -159,7 +159,7 @@ def note_switch(home: str, release: str, previous: str) -> None:
 
 
 def note_use(home: str, release: str, kind: str, use: str) -> None:
-    """Note that the services of a kind have ``served`` or were ``tried`` with a release; the first time is kept."""
+    """Record that services of a kind have ``served`` or were ``tried`` with a release. Only the first time is recorded."""
 
     def change(history: History) -> None:
         getattr(history.entry(release), use).setdefault(kind, int(time.time()))
@@ -168,7 +168,7 @@ def note_use(home: str, release: str, kind: str, use: str) -> None:
 
 
 def _updated(home: str, change: Callable[[History], None]) -> str:
-    """The content of the file after a change."""
+    """Return the content of the file after a change."""
     history = read_history(home)
     change(history)
     return json.dumps(dataclasses.asdict(history), indent=1, sort_keys=True) + "\n"
@@ -186,7 +186,7 @@ def forget_removed(home: str) -> None:
 
 
 def _parse(text: str) -> History:
-    """The history in a JSON text; raises TypeError or ValueError where anything has another type."""
+    """Return the history in a JSON text; raise TypeError or ValueError if a value has another type."""
     document = _typed(json.loads(text), dict)
     history = History()
     for name, entry in _typed(document.get("releases"), dict).items():
@@ -225,10 +225,10 @@ def _content(path: str) -> str | None:
 
 @contextlib.contextmanager
 def _locked(path: str) -> Iterator[int]:
-    """Open the file that is to replace another, as the only process that does so; on an error, remove it.
+    """Open the new file with an exclusive lock; on an error, remove it.
 
-    A module that was cut off may still be draining workers and write at any time. The lock is on the new file itself: its
-    mode lets nobody but root open it, and so nobody else can hold the lock.
+    The module of an interrupted run may still be draining workers and write at any time. The lock is on the new file itself:
+    only root can open it, so no other user can hold the lock.
     """
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -238,7 +238,7 @@ def _locked(path: str) -> Iterator[int]:
                 mine = os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
             except FileNotFoundError:
                 mine = False
-            if not mine:  # another process has finished with it meanwhile
+            if not mine:  # another process has renamed it meanwhile
                 continue
             try:
                 yield descriptor

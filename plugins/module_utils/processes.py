@@ -1,22 +1,23 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a host's Dask processes run."""
+"""Find the releases that the Dask processes of a host run."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-#: Bytes of a process's environment that are read. Linux allows more than one can have by its start, not by its own doing.
+#: Bytes of a process's environment that are read. More than Linux allows at the start of a process, but a process can
+#: enlarge its own.
 ENVIRONMENT = 8 * 1024**2
 
-#: What a release of a service can be called. The process could write anything into its own environment.
+#: Allowed names of a service's release. A process can write any text into its own environment.
 RELEASE = re.compile(r"[0-9A-Za-z_.-]{1,64}")
 
 
 def running_release(pid: int | str) -> str | None:
-    """The release that a process was started from.
+    """Return the release that a process was started from.
 
     Parameters
     ----------
@@ -26,7 +27,7 @@ def running_release(pid: int | str) -> str | None:
     Returns
     -------
     str or None
-        As the unit's environment gave it to the process; None if it runs none.
+        The name in the process's environment; None if there is none.
     """
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
@@ -41,17 +42,17 @@ def running_release(pid: int | str) -> str | None:
 
 
 def running_services(states: Mapping[str, Mapping[str, str]]) -> dict[str, str | None]:
-    """The services that run, or that fail and are started again and again.
+    """Return the services that run, or that systemd keeps restarting.
 
     Parameters
     ----------
     states : dict of dict
-        ``ActiveState`` and ``MainPID``, as systemd tells them, by unit.
+        ``ActiveState`` and ``MainPID`` of systemd, by unit.
 
     Returns
     -------
     dict
-        Release by service, None where there is no process at the moment.
+        Release by unit, None for a service without a process.
     """
     return {
         unit: running_release(state["MainPID"])

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The releases and environments on a host.
 
-Below the collection's directory on the host (``home``) lie ``environments/ID`` and ``releases/ID``; ``current`` is a link to
-the release that the host runs. Releases do not change. What happened to them is in the host's history.
+The collection's directory on the host (``home``) has ``environments/ID`` and ``releases/ID``; ``current`` is a link to the
+release that the host runs. Releases never change. The host's history has the changes, switches and uses of releases.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ from ansible_collections.daskops.cluster.plugins.module_utils.history import (
 from ansible_collections.daskops.cluster.plugins.module_utils.takeover import completed_manifest
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import read_text
 
-#: Bytes of a manifest or a description of an environment. Those of large hosts have some 100 KiB.
+#: Largest manifest or description of an environment, in bytes. Those of large hosts have about 100 KiB.
 LIMIT = 16 * 1024**2
 
-#: Seconds for finding out which environments processes have loaded from.
+#: Seconds that `environments_in_use` may take.
 PATIENCE = 30
 
-#: Wheel in an environment from which the check of a configuration imports its validator.
+#: Wheel in an environment that the validation of a configuration imports.
 VALIDATOR = "fastjsonschema.whl"
 
-#: What of an environment is not compiled, as compileall is told: nobody imports the packages' own tests on a cluster, and
-#: they are almost half of all that could be.
+#: Pattern of files that compileall skips: the packages' own tests are not imported on a cluster, and they are almost half of
+#: all files.
 TESTS = "/site-packages/.*/tests?/"
 
 
 def is_secret(path: str) -> bool:
-    """Whether a file of a release is for root alone: the environment of services, which systemd reads, may hold secrets."""
+    """Return whether only root may read a file of a release: the environment files of services may contain secrets."""
     return path.startswith("services/")
 
 
 def read_release(path: str) -> dict[str, Any]:
-    """What the manifest of a release says.
+    """Return the content of the manifest of a release.
 
     Parameters
     ----------
@@ -78,13 +78,13 @@ def read_release(path: str) -> dict[str, Any]:
                 for kind in services
             },
         }
-    # A manifest that is missing, or that a power cut or an editor has damaged: the release is staged again.
+    # The manifest is missing, or a power cut or an editor damaged it: the release is staged again.
     except (AttributeError, KeyError, OSError, TypeError, ValueError):
         return {}
 
 
 def read_units(home: str, release: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Content of the files for systemd of a release, by kind and path below systemd's directory."""
+    """Return the content of the unit files of a release, by kind and path below systemd's directory."""
     root = os.path.join(home, "releases", release["id"], "systemd")
     return {
         kind: {path: read(os.path.join(root, path)) for path in paths}
@@ -93,10 +93,10 @@ def read_units(home: str, release: Mapping[str, Any]) -> dict[str, dict[str, str
 
 
 def read_tree(directory: str) -> dict[str, str]:
-    """Content of the files below ``directory``, by relative path; links are not followed."""
+    """Return the content of the files below ``directory`` by relative path. Links are not followed."""
     files = {}
     for parent, directories, names in os.walk(directory):
-        directories[:] = [name for name in directories if name != "__pycache__"]  # of a module that root has run
+        directories[:] = [name for name in directories if name != "__pycache__"]  # from a module that root imported
         for name in names:
             path = os.path.join(parent, name)
             if os.path.islink(path):
@@ -107,7 +107,7 @@ def read_tree(directory: str) -> dict[str, str]:
 
 
 def manifest_text(manifest: Mapping[str, Any]) -> str:
-    """The content of the file ``manifest.json``."""
+    """Return the content of the file ``manifest.json``."""
     return json.dumps(manifest, indent=1, sort_keys=True) + "\n"
 
 
@@ -124,37 +124,37 @@ def tree_digest(files: Mapping[str, str], environment: str) -> str:
 
 
 def text(value: Any) -> str:
-    """The value, which has to be a text; raises TypeError."""
+    """Return the value if it is a text, else raise TypeError."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
     return value
 
 
 def read_environment(path: str) -> dict[str, Any]:
-    """What was written down when an environment was built: its id, lock, Python and packages; empty if there is none."""
+    """Return the id, lock, Python and packages of an environment, as recorded by its build; empty if there is none."""
     try:
         description = json.loads(read(os.path.join(path, "environment.json")))
         packages = description["packages"]
-    except (KeyError, OSError, TypeError, ValueError):  # damaged: it is built again
+    except (KeyError, OSError, TypeError, ValueError):  # the file is damaged: build the environment again
         return {}
     return description if isinstance(packages, dict) and isinstance(description.get("python"), str) else {}
 
 
 def read_usable_environment(path: str) -> dict[str, Any]:
-    """What `read_environment` tells of an environment whose interpreter is still there; empty if it is not."""
+    """Return the result of `read_environment` if the interpreter still exists; else empty."""
     return read_environment(path) if os.access(os.path.join(path, "bin", "python"), os.X_OK) else {}
 
 
 def read(path: str) -> str:
-    """The text of a file of the collection."""
+    """Return the text of a file of the collection."""
     return read_text(path, LIMIT)
 
 
 def read_releases(home: str) -> dict[str, dict[str, Any]]:
-    """All releases on the host by id, as `read_release` returns them, with what the history says of each.
+    """Return all releases on the host by id, as from `read_release`, with their history.
 
     These keys come from the history: ``staged`` (start of the change, in seconds since the epoch), ``previous`` (id of the
-    release that it took over from, or empty), ``served`` and ``tried`` (kinds of service, sorted).
+    release before it, or empty), ``served`` and ``tried`` (kinds of service, sorted).
     """
     releases, history = {}, read_history(home)
     for path in glob.glob(os.path.join(home, "releases", "*")):  # not the hidden ones, which are incomplete
@@ -196,24 +196,24 @@ def releases_to_keep(
     running: set[str | None],
     keep: int,
 ) -> set[str]:
-    """The releases that a host still needs. A pure function.
+    """Return the releases that a host still needs. A pure function.
 
     Parameters
     ----------
     releases : dict
         As `read_releases` returns them.
     current : str
-        Id of the one that the host runs.
+        Id of the release that the host runs.
     running : set of str
         Releases of the services that run.
     keep : int
-        How many to keep, the current one and the way back from it first, then the newest; two at least, since the run that
-        switched may yet go back.
+        Number of releases to keep: first the current one and those that a rollback returns to, then the newest. At least
+        two are kept, because the current run may still return to the previous one.
 
     Returns
     -------
     set of str
-        Their ids. Those that a service runs and those that were staged after the current one are kept in any case.
+        The ids. Releases that a service runs, and releases that were staged after the current one, are always kept.
     """
     kept, before = [current], releases[current]["previous"]
     while before in releases and before not in kept:
@@ -230,14 +230,14 @@ def releases_to_keep(
 
 
 def environments_in_use(environments: str) -> set[str]:
-    """Ids of the environments that any process has loaded something from, be it a service or a user's session.
+    """Return the ids of the environments that any process has mapped files of, such as a service or a user's session.
 
-    Any process may map files of any names, in any encoding, and many of them.
+    A process can map many files with names in any encoding.
 
     Raises
     ------
     TimeoutError
-        If that takes longer than `PATIENCE` seconds.
+        If it takes longer than `PATIENCE` seconds.
     """
     used: set[str] = set()
     pattern = re.compile(re.escape(os.fsencode(os.path.realpath(environments))) + rb"/([\w.-]+)/")
@@ -249,40 +249,40 @@ def environments_in_use(environments: str) -> set[str]:
                     used.update(os.fsdecode(name) for name in pattern.findall(line))
                     if time.monotonic() > deadline:
                         raise TimeoutError(f"it took more than {PATIENCE} s to see which environments are in use")
-        except (FileNotFoundError, PermissionError, ProcessLookupError):  # the process has ended, or is a kernel's
+        except (FileNotFoundError, PermissionError, ProcessLookupError):  # the process has ended, or is a kernel thread
             continue
     return used
 
 
 def prune(home: str, running: set[str | None], keep: int) -> list[str]:
-    """Remove the releases and environments that a host does not need any more.
+    """Remove the releases and environments that a host no longer needs.
 
     Parameters are those of `releases_to_keep`.
 
     Returns
     -------
     list of str
-        Their paths.
+        The removed paths.
     """
     roots = {kind: os.path.join(home, kind) for kind in ("releases", "environments")}
     for path in [path for root in roots.values() for path in glob.glob(f"{root}/.removed-*")]:
-        shutil.rmtree(path, ignore_errors=True)  # of a run that was cut off
+        shutil.rmtree(path, ignore_errors=True)  # left by an interrupted run
     releases = read_releases(home)
     kept = releases_to_keep(releases, current_release(home), running, keep)
     needed = {releases[name]["environment"] for name in kept}
-    # One in use has a release as long as it stays, by which it goes later.
+    # Keep a release of each environment in use, so that a later run removes both.
     used = environments_in_use(roots["environments"])
     for name in sorted(releases, key=lambda name: releases[name]["staged"], reverse=True):
         if releases[name]["environment"] in used - needed:
             kept.add(name)
             needed.add(releases[name]["environment"])
-    # One without a release was built ahead, for a change that is still to come.
+    # An environment without a release was built in advance, for a later change.
     paths = glob.glob(f"{roots['environments']}/*/environment.json")
     built = {os.path.basename(os.path.dirname(path)): os.stat(path).st_mtime for path in paths}
     ahead = built.keys() - {release["environment"] for release in releases.values()}
     needed |= used | set(sorted(ahead, key=lambda name: built[name], reverse=True)[:keep])
 
-    # The environments first: those that a run which is cut off leaves behind were not built ahead.
+    # Remove environments first: if the run is interrupted, one without its release would count as built in advance.
     removed = [os.path.join(roots["environments"], name) for name in sorted(built.keys() - needed)]
     removed += [os.path.join(roots["releases"], name) for name in sorted(set(releases) - kept)]
     for path in removed:
@@ -292,12 +292,12 @@ def prune(home: str, running: set[str | None], keep: int) -> list[str]:
 
 
 def set_aside(path: str) -> str:
-    """Take a release or an environment out of the way, so that under its own name it is whole or not there at all.
+    """Rename a release or an environment, so that under its own name it never exists in part.
 
     Returns
     -------
     str
-        Where it lies now, for the caller to remove.
+        The new path, which the caller removes.
     """
     aside = os.path.join(os.path.dirname(path), f".removed-{os.path.basename(path)}")
     shutil.rmtree(aside, ignore_errors=True)
@@ -306,7 +306,8 @@ def set_aside(path: str) -> str:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        # An overlay cannot rename a directory of the image below it. Without what tells of it, nobody takes it for whole.
+        # An overlay file system cannot rename a directory of its lower layer. Remove its description first, so that an
+        # interrupted removal leaves no directory that counts as complete.
         for name in ("environment.json", "manifest.json"):
             if os.path.exists(os.path.join(path, name)):
                 os.unlink(os.path.join(path, name))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Replace files and links in two steps: what can fail for lack of space or permission comes first and changes nothing."""
+"""Replace files and links in two steps. The first step can fail for lack of space or permission, and changes nothing."""
 
 from __future__ import annotations
 
@@ -12,41 +12,42 @@ from typing import Callable
 
 
 class Replacement:
-    """Files and links that are written beside their places, take them all at once, and can be taken back.
+    """Files and links that are prepared under other names, renamed together, and can be undone.
 
-    The methods `file`, `link` and `remove` only note what is wanted. `prepare` writes ``PATH.new`` and keeps what is there
-    as ``PATH.old``: a second link to a file, which needs no space and which an immutable file does not allow. `commit` and
-    `undo` only rename and remove. `discard` removes what is left.
+    The methods `file`, `link` and `remove` only record what is wanted. `prepare` writes ``PATH.new`` and keeps the existing
+    file as ``PATH.old``, a second hard link, which needs no space and fails for an immutable file. `commit` and `undo` only
+    rename and remove. `discard` removes the remaining ``.new`` and ``.old`` files.
 
-    All of them raise OSError.
+    All of them raise OSError, except `discard`.
     """
 
     def __init__(self) -> None:
-        self.wanted: dict[str, Callable[[str], None] | None] = {}  # by path
-        self.directories: list[str] = []  # that `prepare` made
+        self.wanted: dict[str, Callable[[str], None] | None] = {}
+        #: Directories that `prepare` created.
+        self.directories: list[str] = []
         self.committed: list[str] = []
         self.prepared = False
 
     def file(self, path: str, content: str) -> None:
-        """Let ``path`` have this content, readable for all."""
+        """Record that ``path`` must have this content, readable for all."""
         self.wanted[path] = lambda new: write(new, content)
 
     def link(self, path: str, target: str) -> None:
-        """Let ``path`` be a link to ``target``."""
+        """Record that ``path`` must be a link to ``target``."""
         self.wanted[path] = lambda new: os.symlink(target, new)
 
     def remove(self, path: str) -> None:
-        """Let there be nothing at ``path``."""
+        """Record that ``path`` must not exist."""
         self.wanted[path] = None
 
     def prepare(self) -> None:
-        """Write everything to the disk, once; what is in place stays as it is. Leaves nothing behind when it fails."""
+        """Write all new files to the disk, once. Existing files are not changed. Leaves no files behind if it fails."""
         if self.prepared:
             return
         try:
             for path, make in self.wanted.items():
                 self._make_directory(os.path.dirname(path))
-                clear(path)  # of a run that was cut off
+                clear(path)  # left by an interrupted run
                 if make:
                     make(path + ".new")
                 if os.path.islink(path):
@@ -63,7 +64,7 @@ class Replacement:
         self.prepared = True
 
     def commit(self) -> None:
-        """Let what was prepared take its place."""
+        """Rename the prepared files into their places."""
         for path, make in self.wanted.items():
             self.committed.append(path)
             if make:
@@ -72,7 +73,7 @@ class Replacement:
                 unlink(path)
 
     def undo(self) -> None:
-        """Put back what was there before, whether or not `commit` came to its end."""
+        """Restore the previous files, even if `commit` did not finish."""
         for path in reversed(self.committed):
             if os.path.lexists(path + ".old"):
                 os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -83,7 +84,7 @@ class Replacement:
         self.discard()
 
     def discard(self) -> None:
-        """Remove what was prepared, and what was kept to go back. Never fails: nobody reads these files."""
+        """Remove the prepared files and the kept ones. Ignores errors, because these files are never read."""
         for path, make in self.wanted.items():
             with contextlib.suppress(OSError):
                 clear(path)
@@ -103,7 +104,7 @@ class Replacement:
 
 
 def write(path: str, content: str) -> None:
-    """Write a text file, readable for all, and wait until the disk has it."""
+    """Write a text file, readable for all, and flush it to the disk."""
     with open(path, "w", encoding="utf-8") as file:
         file.write(content)
         file.flush()
@@ -112,7 +113,7 @@ def write(path: str, content: str) -> None:
 
 
 def sync(directory: str) -> None:
-    """Wait until the disk has the names of a directory."""
+    """Flush the names in a directory to the disk."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -121,18 +122,18 @@ def sync(directory: str) -> None:
 
 
 def unlink(path: str) -> None:
-    """Remove a file or link, if it is there."""
+    """Remove a file or link if it exists."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
 
 
 def clear(path: str) -> None:
-    """Remove what `Replacement` keeps beside a path."""
+    """Remove the files that `Replacement` writes beside a path."""
     for suffix in (".new", ".old"):
         unlink(path + suffix)
 
 
 def remove_empty(directory: str) -> None:
-    """Remove a directory, if it is empty."""
+    """Remove a directory if it is empty."""
     with contextlib.suppress(OSError):
         os.rmdir(directory)

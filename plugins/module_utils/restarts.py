@@ -1,18 +1,18 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The restart decision: which services of a host run something else than they should. Pure functions."""
+"""Decide which services of a host must be restarted: those that run another release than they should. Pure functions."""
 
 from __future__ import annotations
 
 from typing import Mapping, NamedTuple
 
-#: Stands behind the release of a service that systemd would start from other settings than those of its release.
+#: Suffix of the release of a service if systemd has loaded another unit than that of the release.
 OTHER_UNIT = " (another unit)"
 
 
 class Changes(NamedTuple):
-    """Units by what happens to them, sorted."""
+    """Units by change, sorted."""
 
     removed: list[str]
     """Services that run and are stopped for good."""
@@ -21,13 +21,13 @@ class Changes(NamedTuple):
 
 
 def changes(running: Mapping[str, str | None], wanted: Mapping[str, str]) -> Changes:
-    """What has to happen so that a host runs what it should.
+    """Return the changes after which a host runs what it should.
 
     Parameters
     ----------
     running : dict
-        Release by unit, of the services that run; None for one that does not serve yet. `OTHER_UNIT` stands behind the
-        release where it applies.
+        Release by unit, of the services that run; None for a service without a process. The release may end with
+        `OTHER_UNIT`.
     wanted : dict
         Release by unit, of the services that should run.
     """
@@ -38,6 +38,6 @@ def changes(running: Mapping[str, str | None], wanted: Mapping[str, str]) -> Cha
 
 
 def interrupted(running: Mapping[str, str | None], wanted: Mapping[str, str]) -> list[str]:
-    """The services that run and that `changes` would stop, whether or not they are started again; sorted."""
+    """Return the running services that `changes` stops or restarts, sorted."""
     removed, restarted = changes(running, wanted)
     return sorted([*removed, *(unit for unit in restarted if unit in running)])

@@ -1,10 +1,9 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""Send a command to a Dask service of this host at its control socket, which only root and the services' account can use.
 
-"""Ask a Dask service of this host at the socket that is root's and the services' user's alone.
-
-Clients run code in these services, so what they answer is bounded in time and size, and checked before it is used.
+Clients run code in these services, so an answer is limited in time and size, and validated before it is used.
 """
 
 from __future__ import annotations
@@ -23,23 +22,23 @@ MAX_BYTES = 4 * 2**20
 
 
 def ask(path: str, command: str, timeout: float) -> Any:
-    """The JSON that a service answers to a command.
+    """Return the JSON that a service answers to a command.
 
     Parameters
     ----------
     path : str
-        The socket.
+        Path of the socket.
     command : str
-        One line.
+        The command, one line.
     timeout : float
-        Seconds that all of it may take.
+        Seconds until the complete answer must be there.
 
     Raises
     ------
     OSError
-        If nobody answers in time, with an answer of at most `MAX_BYTES`.
+        If there is no complete answer in time, or it is longer than `MAX_BYTES`.
     Unreadable
-        If the answer is not JSON. It is a ValueError.
+        If the answer is not JSON. This error is a ValueError.
     """
     deadline = time.monotonic() + timeout
     answer = bytearray()
@@ -50,7 +49,7 @@ def ask(path: str, command: str, timeout: float) -> Any:
         while True:
             piece: bytes | None
             try:
-                sock.settimeout(max(0.001, deadline - time.monotonic()))  # 0 would mean not to wait at all
+                sock.settimeout(max(0.001, deadline - time.monotonic()))  # 0 would disable waiting
                 piece = sock.recv(65536)
             except socket.timeout:
                 piece = None

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Read the state of a host that an earlier version of the collection has provisioned.
 
-That version kept state in modification times, in extra links of a release, and in the text of rendered files. Nothing else
-reads these: the next run writes ``history.json``, complete manifests and the file of firewall peers, and those count from
-then on.
+That version kept state in modification times, in extra links of a release, and in the text of rendered files. Only this
+module reads these. The next run writes ``history.json``, complete manifests and the file of firewall peers, which are used
+from then on.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import Any, Iterable, Mapping
 from ansible_collections.daskops.cluster.plugins.module_utils.units import unit_digests
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import read_text
 
-#: Bytes of a rendered file.
+#: Largest rendered file that is read, in bytes.
 LIMIT = 16 * 1024**2
 
 
 def old_history(home: str) -> dict[str, dict[str, Any]]:
-    """What the modification time and the links of each release tell, by id, in the form of ``history.json``."""
+    """Return the history from the modification time and the links of each release, in the form of ``history.json``."""
     found = {}
     for path in glob.glob(os.path.join(glob.escape(home), "releases", "*")):
         try:
@@ -40,7 +40,7 @@ def old_history(home: str) -> dict[str, dict[str, Any]]:
 
 
 def completed_manifest(release: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """A manifest with the keys that an earlier version did not write, from the release's rendered files.
+    """Return a manifest with the keys that an earlier version did not write, from the release's rendered files.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def completed_manifest(release: str, manifest: Mapping[str, Any]) -> dict[str, A
 
 
 def old_peers(rules: Iterable[str]) -> list[str]:
-    """The networks of the cluster's hosts that a comment in firewall rules names; empty where there is none."""
+    """Return the networks of the cluster's hosts in a comment of firewall rules; empty if there is none."""
     comment = re.search(r"Hosts of the cluster:([0-9a-f.:/ ]*)", "".join(map(_read, rules)))
     return comment.group(1).split() if comment else []
 
@@ -77,7 +77,7 @@ def _target(link: str) -> str:
 
 
 def _marks(release: str, use: str) -> dict[str, int]:
-    """When the links ``USE-KIND`` were made, by kind."""
+    """Return the time at which each link ``USE-KIND`` was made, by kind."""
     links = [link for link in glob.glob(os.path.join(glob.escape(release), f"{use}-*")) if os.path.islink(link)]
     return {os.path.basename(link).partition("-")[2]: int(os.lstat(link).st_mtime) for link in links}
 

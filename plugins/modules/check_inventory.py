@@ -12,9 +12,9 @@ module: check_inventory
 short_description: Check an inventory as a whole
 version_added: "0.1.0"
 description:
-  - Checks that the groups C(dask_scheduler) and C(dask_workers) make a cluster, that none of their hosts runs Windows, and
-    that hosts agree on what holds for the whole cluster. Fails with all that is wrong, each with its remedy.
-  - Runs on the controller and asks no host anything, so one host of the play is enough (C(run_once)).
+  - Checks that the groups C(dask_scheduler) and C(dask_workers) form a cluster, that none of their hosts runs Windows, and
+    that variables of the whole cluster have the same value on all hosts. Fails with all problems and their remedies.
+  - Runs on the controller and connects to no host, so one host of the play is enough (C(run_once)).
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -31,7 +31,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: What is wrong with the inventory and what to change, a line each.
+  description: The problems of the inventory and what to change, one line each.
   type: str
   returned: failure
   sample: The group dask_workers has no host. Put at least one in it.

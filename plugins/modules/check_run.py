@@ -12,12 +12,12 @@ module: check_run
 short_description: Check the groups, the limit and the tags of a run
 version_added: "0.1.0"
 description:
-  - Fails where a run would do nothing and end well - without a host in the groups C(dask_scheduler) and C(dask_workers),
-    with a C(--limit) that leaves no host of O(groups), or with C(--tags) or C(--skip-tags) that no playbook of the run has.
-  - Fails for a group whose name is nearly that of a group of the collection, and whose hosts are in none of these.
-  - Knows the tags of all playbooks of the run, also of those that import the collection's. If a user's own task includes a
-    role or a file while it runs, the tags in it are unknown, and an unknown tag is a warning.
-  - Runs on the controller and asks no host anything, so one host of the play is enough (C(run_once)).
+  - Fails if a run would succeed without doing anything - because the groups C(dask_scheduler) and C(dask_workers) have no
+    host, C(--limit) leaves no host of O(groups), or no playbook of the run has a tag of C(--tags) or C(--skip-tags).
+  - Fails if the name of a group resembles that of a group of the collection, and its hosts are in none of these groups.
+  - Reads the tags of all playbooks of the run, also of playbooks that import the collection's. If a user's own task includes
+    a role or a file at run time, its tags are unknown, so an unknown tag is only a warning.
+  - Runs on the controller and connects to no host, so one host of the play is enough (C(run_once)).
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -39,7 +39,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: What is wrong and what to change, a line each.
+  description: The problems and what to change, one line each.
   type: str
   returned: failure
   sample: "--tags: this playbook has no tag 'heath'. Did you mean health? There are config, health, versions."

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: check_services
-short_description: Tell which Dask services do not run
+short_description: Report the Dask services that do not run
 version_added: "0.1.0"
 description:
-  - Tells which services of hosts are stopped or were never installed, and which hosts could not be reached. Fails if the
-    scheduler does not run, for then there is nobody to ask how the cluster is.
-  - With O(before_start), fails if the run would start workers that have no scheduler to join, because O(scheduler) is not
-    installed or stopped, and the run's C(--limit) or C(--tags) leave it out.
-  - Runs on the controller; what M(daskops.cluster.host_info) reported is all that it knows of the hosts, so one host of the
-    play is enough (C(run_once)).
+  - Reports the services of hosts that are stopped or were never installed, and the hosts that could not be reached. Fails if
+    the scheduler does not run, because then the state of the cluster is unknown.
+  - With O(before_start), fails if the run would start workers while the scheduler on O(scheduler) is not installed or
+    stopped, and the run's C(--limit) or C(--tags) leave it out.
+  - Runs on the controller with the results of M(daskops.cluster.host_info), so one host of the play is enough
+    (C(run_once)).
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -31,20 +31,20 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Tell what does not run
+- name: Report the services that do not run
   daskops.cluster.check_services:
   run_once: true
 """
 
 RETURN = r"""
 down:
-  description: What does not run, a sentence for each state.
+  description: A sentence for each state in which services do not run.
   type: list
   elements: str
   returned: success
   sample: ["All services are stopped on node2. Run start.yml."]
 msg:
-  description: What is in the way and what to do, a line each.
+  description: The problems and what to do, one line each.
   type: str
   returned: failure
   sample: The cluster is stopped. Run start.yml.

@@ -12,10 +12,9 @@ module: check_variables
 short_description: Check the variables of an inventory
 version_added: "0.1.0"
 description:
-  - Checks of all hosts in the groups C(dask_scheduler), C(dask_workers) and C(dask_clients) that variables which begin with
-    C(dask_) are not misspelt, and have values that they can have. Fails with all that is wrong, each with its hosts and
-    its remedy.
-  - Runs on the controller and asks no host anything, so one host of the play is enough (C(run_once)).
+  - Checks the variables that begin with C(dask_) of all hosts in the groups C(dask_scheduler), C(dask_workers) and
+    C(dask_clients). Fails with all unknown names and invalid values, each with its hosts and its remedy.
+  - Runs on the controller and connects to no host, so one host of the play is enough (C(run_once)).
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -31,7 +30,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: What is wrong with which variable and what to change, a line each.
+  description: The invalid variables and what to change, one line each.
   type: str
   returned: failure
   sample: dask_tls_days, set for all hosts, is '0'. Give a whole number, 1 to 3650.

@@ -13,7 +13,7 @@ short_description: Make sure that all hosts have the same packages
 version_added: "0.1.0"
 description:
   - Compares the packages of hosts with those that most of them have. Fails with the hosts and packages that differ.
-  - Runs on the controller and asks no host anything, so one host of the play is enough (C(run_once)).
+  - Runs on the controller and connects to no host, so one host of the play is enough (C(run_once)).
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -47,7 +47,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: The hosts that have other packages, with the versions that differ, a line each.
+  description: The hosts that have other packages, with the versions that differ, one line each.
   type: str
   returned: failure
 """

@@ -12,15 +12,15 @@ version_added: "0.1.0"
 description:
   - Works in a directory of the controller. C(ca.pem) is the CA, C(previous-ca.pem) a CA that is still trusted. C(scheduler),
     C(client) and C(workers/HOST) each have a C(.pem) and a C(.key).
-  - Makes what is missing, what expires within O(warn_days) days, and what does not name a host's present names and
-    addresses. A CA of the collection is replaced when it expires within twice as many days; the previous one signs it, and
-    stays trusted until it has expired.
+  - Makes certificates that are missing, that expire within O(warn_days) days, or that lack a current name or address of
+    their host. A CA of the collection is replaced if it expires within twice as many days. The previous CA signs the new
+    one, and stays trusted until it has expired.
   - Writes all files or none. Only one run at a time makes certificates in a directory; a second one waits for a minute.
-  - With O(made=false), checks certificates of your own, C(scheduler), C(client) and, for worker hosts, C(workers/HOST) or
+  - With O(made=false), checks your own certificates, C(scheduler), C(client) and, for worker hosts, C(workers/HOST) or
     C(worker). Changes nothing.
-  - Tries the certificates in handshakes in memory, in every role that they have. Rejects what cannot be used, with the
-    file, the reason and what to do.
-  - Asks no host anything, so one host of the play is enough (C(run_once)). Needs the Python package cryptography, 3.4 or
+  - Tests the certificates in TLS handshakes in memory, for each of their uses. Rejects unusable ones with the file, the
+    reason and what to do.
+  - Connects to no host, so one host of the play is enough (C(run_once)). Needs the Python package cryptography, 3.4 or
     newer, on the controller.
 author:
   - The daskops.cluster authors
@@ -29,36 +29,36 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    description: Checks, and tells what would be made.
+    description: Checks the certificates, and reports which would be made.
   diff_mode:
     support: full
-    description: Names the files that are made. No content is shown.
+    description: Shows the names of the files that are made, not their content.
 options:
   plan:
     description: What M(daskops.cluster.plan) returned, with the directory and the names that certificates must be for.
     type: dict
     required: true
   made:
-    description: Whether they are made. If not they are your own, and all must be there.
+    description: Whether the collection makes the certificates. Otherwise they are your own, and all must exist.
     type: bool
     required: true
   joins:
-    description: Whether the scheduler is one that somebody else runs, who then has the CA.
+    description: Whether the workers join a scheduler that the collection does not manage, so that its owner has the CA.
     type: bool
     default: false
   rotation:
     description:
-      - Empty for what is missing or expires soon. V(authority) for a new CA, unless a rotation with one was begun.
-        V(certificates) for new certificates. V(finish) to trust the previous CA no more.
+      - Empty to make what is missing or expires soon. V(authority) to make a new CA, unless a rotation has already begun.
+        V(certificates) to make new certificates. V(finish) to end the trust in the previous CA.
     type: str
     choices: ["", certificates, authority, finish]
     default: ""
   days:
-    description: Days that new certificates are valid. They are valid from a day before they are made.
+    description: Days that new certificates are valid, beginning one day before they are made.
     type: int
     default: 365
   warn_days:
-    description: Days before its end from which on a certificate is renewed, or, if it is your own, warned of.
+    description: A certificate that expires within this number of days is renewed or, if it is your own, reported.
     type: int
     default: 30
 """
@@ -71,22 +71,22 @@ EXAMPLES = r"""
   run_once: true
   register: made
 
-- name: Say what was made
+- name: Report the new certificates
   ansible.builtin.debug:
     msg: "{{ made.report }}"
 """
 
 RETURN = r"""
 authority:
-  description: Whether a CA was (in check mode - would be) made.
+  description: Whether a CA was made, or in check mode would be.
   type: bool
   returned: success
 needed:
-  description: Whether something was (in check mode - would be) made or removed.
+  description: Whether files were made or removed, or in check mode would be.
   type: bool
   returned: always
 certificates:
-  description: Names of the certificates that were (in check mode - would be) made.
+  description: Names of the certificates that were made, or in check mode would be.
   type: list
   elements: str
   returned: success
@@ -97,12 +97,12 @@ outdated:
   elements: str
   returned: success
 report:
-  description: What was made and why, a line each reason.
+  description: The new certificates, one line for each reason.
   type: str
   returned: success
   sample: "New certificates: scheduler, client (expires on 2027-03-01 12:00 UTC)."
 msg:
-  description: What cannot be used, and what to do instead, one problem a line.
+  description: The problems and what to do, one line each.
   type: str
   returned: failure
 """

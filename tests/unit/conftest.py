@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,18 @@ def environment(settings, variables):
     for key, value in settings.items():
         env["DASK_DISTRIBUTED__" + key.upper().replace(".", "__").replace("-", "_")] = repr(value)
     return env
+
+
+def get_json(scheduler, route):
+    """Return the JSON of a route of a scheduler."""
+    with urllib.request.urlopen(f"{scheduler.url}/{route}", timeout=10) as response:
+        assert response.headers["Content-Type"].startswith("application/json")
+        return json.load(response)
+
+
+def watched(notify, watchdog=0.3):
+    """Return the variables that systemd sets for a unit with a watchdog, which times out after ``watchdog`` seconds."""
+    return {"NOTIFY_SOCKET": notify.path, "WATCHDOG_USEC": str(int(watchdog * 1e6))}
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Making, renewing and validating certificates, and real servers that reload them while they run."""
 
-import copy as copies
 import fcntl
 import getpass
 import json
@@ -36,18 +35,12 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates impor
     plan,
     worker_name,
 )
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import (
-    Rejected,
-    context,
-    handshake,
     own_problems,
     rejected,
 )
+from certificate_directories import MAKE, ROOT, WORKERS, Own, accepts, look, make, needed, nothing, only, tree
 from conftest import scheduler, wait_until, worker
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from distributed import Client
 from distributed.security import Security
 
@@ -268,16 +261,6 @@ def test_certificates_are_readable_by_the_owner_only(made):
     assert {path.stat().st_mode & 0o777 for path in made.rglob("*") if path.is_file()} == {0o600}
 
 
-def test_certificates_name_their_hosts(tmp_path):
-    assert changes(run(tmp_path / "tls")) == 1
-    directory = Directory(str(tmp_path / "tls"))
-    assert directory.hosts("scheduler") == {"head", "127.0.0.1", "localhost"}
-    assert directory.hosts(WORKERS[0]) == {"worker1", "fd00::1", "127.0.0.1", "localhost"}
-    assert directory.hosts(WORKERS[1]) == {"worker2", "127.0.0.1", "localhost"}
-    assert directory.hosts("client") == {"client"}
-    assert 364 < (directory.expires(WORKERS[0]) - time.time()) / DAY < 366
-
-
 def test_names_not_allowed_in_certificates_are_left_out(tmp_path):
     strange = ["my host", "a/b", "..", "x" * 300, "b\u00fccher.example", "fe80::1%eth0", "10.0.0.1"]
     names = {"client": ["client"], **{worker_name(name): [name] for name in strange if len(name) < 200}}
@@ -352,21 +335,6 @@ def test_ca_made_by_another_program_can_sign(tmp_path):
 
 
 # Renewal
-
-
-def test_certificates_that_expire_soon_are_renewed(tmp_path):
-    now = time.time()
-    make(tmp_path / "tls", now=now - 340 * DAY)
-    before = tree(tmp_path / "tls")
-    done = run(tmp_path / "tls", "--check")
-    assert changes(done) == 1 and tree(tmp_path / "tls") == before
-    done = run(tmp_path / "tls")
-    assert changes(done) == 1
-    until = making.date(now + 25 * DAY)
-    assert f"New certificates: client, scheduler, workers/worker1, workers/worker2 (expires on {until})." in done.stdout
-    assert "Run client.yml, so that users get the new client certificate" in done.stdout
-    assert tree(tmp_path / "tls")["ca.pem"] == before["ca.pem"]
-    assert changes(run(tmp_path / "tls")) == 0
 
 
 def test_renewal_follows_dask_tls_warn_days(copy):
@@ -467,24 +435,6 @@ def test_interrupted_run_leaves_a_consistent_directory(copy, monkeypatch, rotati
     else:
         pytest.fail("every attempt was interrupted")
     assert tree(copy) != before
-
-
-def test_next_run_moves_files_of_an_interrupted_run_into_place(copy, monkeypatch):
-    """client.yml and other tools read only the final paths."""
-
-    def fail(*arguments):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "replace", fail)
-        with pytest.raises(KeyboardInterrupt):
-            make(copy, "certificates", names={"client": ["client"]})
-    wanted = (copy / ".ready/client.pem").read_text()
-    assert (copy / "client.pem").read_text() != wanted
-    assert changes(run(copy, "--check")) == 1 and (copy / "client.pem").read_text() != wanted
-    done = run(copy)
-    assert changes(done) == 1 and "Files of an interrupted run were put into their places." in done.stdout
-    assert (copy / "client.pem").read_text() == wanted and not (copy / ".ready").exists()
 
 
 def test_unwritable_directory_is_rejected(copy, tmp_path):
@@ -600,24 +550,6 @@ def test_unusable_file_is_one_problem(copy, name, content, said, whose):
     assert said in only(problems)
 
 
-def test_unusable_file_fails_the_run_without_a_traceback(copy):
-    (copy / "ca.pem").write_bytes(b"\x30\x82\xff\xfe")
-    for whose in ("made", "own"):
-        done = run(copy, dask_tls_certificates=whose)
-        assert done.returncode != 0
-        said = " ".join((done.stdout + done.stderr).split())
-        assert f"{copy}/ca.pem is not a text. Convert it to PEM" in said and "Traceback" not in said
-
-
-def test_missing_cryptography_fails_the_run(tmp_path):
-    (tmp_path / "cryptography.py").write_text("raise ImportError('it is broken')\n")
-    done = run(tmp_path / "tls", environment={"PYTHONPATH": str(tmp_path)})
-    assert done.returncode != 0
-    said = " ".join((done.stdout + done.stderr).split())
-    assert "cannot import cryptography, which certificates need (it is broken). Install the package" in said
-    assert "Traceback" not in said and not (tmp_path / "tls").exists()
-
-
 ROTATE = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -686,304 +618,6 @@ def test_previous_ca_is_kept_for_hosts_outside_the_run(begun, tmp_path):
     make(where, "certificates", names=needed("worker1"))
     problem = only(look(where, "finish", names=needed("worker1"), others=[WORKERS[1]])[1])
     assert f"{WORKERS[1]}.pem is signed by the previous CA" in problem and "for all hosts" in problem
-
-
-def accepts(server, client):
-    """Return why a handshake between a directory's scheduler and another directory's worker fails, or an empty string."""
-    sides = []
-    for path, name, purpose in ((server, "scheduler", "CLIENT_AUTH"), (client, WORKERS[0], "SERVER_AUTH")):
-        directory = Directory(str(path))
-        (path / "trusted").write_text(directory.trusted())
-        (path / "bundle").write_text(directory.bundle(name))
-        sides.append(context(getattr(ssl.Purpose, purpose), str(path / "trusted"), str(path / "bundle")))
-    try:
-        handshake(*sides)
-    except Rejected as failure:
-        return str(failure)
-    return ""
-
-
-def test_services_before_and_after_a_rotation_step_accept_each_other(made, begun, renewed, tmp_path):
-    steps = [Path(shutil.copytree(step, tmp_path / str(number))) for number, step in enumerate((made, begun, renewed))]
-    assert {accepts(server, client) for server in steps for client in steps} == {""}
-
-
-# Your own certificates
-
-
-PLAIN = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-
-
-class Own:
-    """A directory with a user's own CA and certificates. Keyword arguments change the properties of single certificates."""
-
-    def __init__(self, path, **unusual):
-        self.path = path
-        self.path.mkdir(parents=True)
-        self.unusual = unusual
-        self.key_of_ca = self.key("ca")
-        self.ca = self.certificate("ca", self.key_of_ca, None, self.key_of_ca)
-        self.chain = []
-        (path / "ca.pem").write_bytes(self.pem(self.ca))
-        for name in ("scheduler", "worker", "client"):
-            key = self.key(name)
-            self.write(name, key, self.certificate(name, key, self.ca, self.key_of_ca))
-
-    def key(self, name):
-        kind = self.unusual.get(name, {}).get("key", "ec")
-        if kind.startswith("rsa"):
-            return rsa.generate_private_key(65537, int(kind[3:]))
-        kinds = {"ed25519": ed25519.Ed25519PrivateKey.generate, "dsa": lambda: dsa.generate_private_key(2048)}
-        return kinds.get(kind, lambda: ec.generate_private_key(ec.SECP256R1()))()
-
-    def certificate(self, name, key, issuer, issuer_key, kind=None):
-        about = self.unusual.get(name, {})
-        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"own {name}")])
-        start = time.time() + about.get("start", -2) * DAY
-        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer.subject if issuer else subject)
-        builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
-        moments = [making.datetime.datetime.fromtimestamp(at, making.datetime.timezone.utc)
-                   for at in (start, time.time() + about.get("days", 300) * DAY)]  # fmt: skip
-        builder = builder.not_valid_before(moments[0]).not_valid_after(moments[1])
-        usages = about.get("usages", ["CLIENT_AUTH"] + ["SERVER_AUTH"] * (name != "client"))
-        is_ca = about.get("ca", (kind or name) == "ca")
-        if is_ca is not None:
-            builder = builder.add_extension(x509.BasicConstraints(is_ca, None), True)
-        if (kind or name) == "ca":
-            identity = x509.SubjectKeyIdentifier(b"counted in another way")
-            builder = builder.add_extension(identity, False)
-            if "keyCertSign" in about.get("keyUsage", "keyCertSign"):
-                builder = builder.add_extension(making.key_usage(key_cert_sign=True), True)
-            else:
-                builder = builder.add_extension(making.key_usage(digital_signature=True), True)
-        else:
-            builder = builder.add_extension(
-                x509.ExtendedKeyUsage([getattr(x509.ExtendedKeyUsageOID, usage) for usage in usages]), False
-            )
-            identity = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-            identity = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identity)
-            if not about.get("loose"):
-                builder = builder.add_extension(identity, False)
-            names = [x509.DNSName(host) for host in about.get("hosts", ["head", "localhost"])]
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
-        return builder.sign(issuer_key, None if isinstance(issuer_key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
-
-    def pem(self, certificate):
-        return certificate.public_bytes(serialization.Encoding.PEM)
-
-    def write(self, name, key, *chain, password=None):
-        (self.path / f"{name}.pem").write_bytes(b"".join(map(self.pem, chain)))
-        protection = serialization.BestAvailableEncryption(password) if password else PLAIN[2]
-        form = *PLAIN[:2], protection
-        (self.path / f"{name}.key").write_bytes(key.private_bytes(*form))
-
-    def sign_with_sha1(self, name):
-        (self.path / "ca.key").write_bytes(self.key_of_ca.private_bytes(*PLAIN))
-        for command in (
-            f"req -new -subj /CN=own -key {name}.key -out request",
-            f"x509 -req -sha1 -days 9 -in request -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem",
-        ):
-            subprocess.run(["openssl", *command.split()], cwd=self.path, capture_output=True, check=True)
-
-    def problems(self, joins=False, hosts=None, dashboard="head", **arguments):
-        return own_problems(Directory(str(self.path)), joins, hosts or {}, dashboard, **arguments)[0]
-
-
-GOOD = {
-    "as they should be": {},
-    "RSA of 2048 bits": {name: {"key": "rsa2048"} for name in ("ca", "scheduler", "worker", "client")},
-    "Ed25519": {name: {"key": "ed25519"} for name in ("ca", "scheduler", "worker", "client")},
-    "no key identifier": {name: {"loose": True} for name in ("scheduler", "worker", "client")},
-}
-
-
-@pytest.mark.parametrize("which", GOOD)
-def test_usable_own_certificates_are_accepted(tmp_path, which):
-    assert Own(tmp_path / "tls", **GOOD[which]).problems() == []
-
-
-BAD = {
-    "scheduler without client usage": (
-        {"scheduler": {"usages": ["SERVER_AUTH"]}},
-        "scheduler.pem is rejected as the certificate of a client (the scheduler connects to the scheduler): its extended "
-        "key usage lacks clientAuth",
-    ),
-    "worker without client usage": (
-        {"worker": {"usages": ["SERVER_AUTH"]}},
-        "(the worker connects to the scheduler): its ext",
-    ),
-    "worker without server usage": (
-        {"worker": {"usages": ["CLIENT_AUTH"]}},
-        "worker.pem is rejected as the certificate of a server (the scheduler connects to the worker): its extended key "
-        "usage lacks serverAuth",
-    ),
-    "client for servers alone": (
-        {"client": {"usages": ["SERVER_AUTH"]}},
-        "client.pem is rejected as the certificate of a client",
-    ),
-    "expired": ({"worker": {"start": -9, "days": -1}}, "worker.pem expired on "),
-    "expired CA": ({"ca": {"start": -9, "days": -1}}, "ca.pem expired on "),
-    "not valid yet": ({"client": {"start": 2}}, "client.pem is not valid before "),
-    "CA not valid yet": ({"ca": {"start": 2}}, "ca.pem is not valid before "),
-    "CA that is none": (
-        {"ca": {"ca": False}},
-        "ca.pem is not the certificate of a CA (basic constraints without CA:TRUE)",
-    ),
-    "CA that must not sign": ({"ca": {"keyUsage": ""}}, "its key usage lacks keyCertSign"),
-    "weak digest": ({}, "weak digest, such as SHA-1"),
-    "short key": ({"worker": {"key": "rsa1024"}}, "worker.pem cannot be loaded: its key is too short"),
-    "short key of the CA": ({"ca": {"key": "rsa1024"}}, "the key of its CA is too short"),
-    "DSA": ({"client": {"key": "dsa"}}, "client.pem"),
-    "another name": (
-        {"scheduler": {"hosts": ["elsewhere"]}},
-        "which is asked as head: it does not name the host. Add that name",
-    ),
-}
-
-
-@pytest.mark.parametrize("which", BAD)
-def test_unusable_own_certificates_are_rejected(tmp_path, which):
-    unusual, said = BAD[which]
-    own = Own(tmp_path / "tls", **unusual)
-    if which == "weak digest":  # cryptography cannot sign with SHA-1
-        own.sign_with_sha1("client")
-    problems = own.problems()
-    assert problems and all(problem.startswith(str(tmp_path / "tls")) for problem in problems)
-    assert any(said in problem for problem in problems), problems
-    # One wrong certificate causes one problem. A wrong CA causes up to one for each certificate.
-    assert len(problems) == 1 or (which in ("CA that must not sign", "short key of the CA") and len(problems) < 4)
-
-
-def test_unusable_temporary_directory_is_a_problem(made, monkeypatch, tmp_path):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
-    problem = only(rejected(Directory(str(made)), ["scheduler", "client"]))
-    assert f"Certificates cannot be tried in {tmp_path}/none: No such file or directory. Set TMPDIR" in problem
-
-
-def test_own_files_that_are_missing_or_do_not_match_are_rejected(tmp_path):
-    own = Own(tmp_path / "tls")
-    (own.path / "client.key").unlink()
-    shutil.copy(own.path / "scheduler.key", own.path / "worker.key")
-    first, second = own.problems()
-    assert "worker.key is not the key of worker.pem" in first
-    assert "client.key does not exist" in second
-    (own.path / "ca.pem").unlink()
-    assert f"{own.path}/ca.pem does not exist. Replace it, or leave dask_tls_certificates" in only(own.problems())
-
-
-def test_own_key_with_a_passphrase_is_rejected_without_a_prompt(tmp_path):
-    own = Own(tmp_path / "tls")
-    key = own.key("worker")
-    own.write("worker", key, own.certificate("worker", key, own.ca, own.key_of_ca), password=b"secret")
-    assert "worker.key cannot be used (" in only(own.problems())
-    assert "without a passphrase is needed" in only(own.problems())
-
-
-def test_own_certificates_of_another_ca_are_rejected(tmp_path, made):
-    own, other = Own(tmp_path / "tls"), Own(tmp_path / "other")
-    shutil.copy(other.path / "ca.pem", own.path / "ca.pem")
-    problems = own.problems()
-    assert "scheduler.pem is rejected" in problems[0] and "worker.pem is rejected" in problems[1]
-    assert all("it is not signed by a CA in ca.pem, which has another key" in problem for problem in problems)
-    (own.path / "ca.pem").write_text(Path(made / "ca.pem").read_text())
-    assert "it is not signed by a CA in ca.pem, and the chain" in own.problems()[0]
-
-
-def test_own_chain_of_intermediate_cas(tmp_path):
-    own = Own(tmp_path / "tls")
-    between = own.key("between")
-    intermediate = own.certificate("between", between, own.ca, own.key_of_ca, kind="ca")
-    key = own.key("worker")
-    leaf = own.certificate("worker", key, intermediate, between)
-    own.write("worker", key, leaf, intermediate)
-    assert own.problems() == []
-    own.write("worker", key, leaf)
-    assert "worker.pem is rejected" in only(own.problems()) and "the chain in the file does not lead to one" in only(
-        own.problems()
-    )
-    # Python 3.13 accepts an intermediate CA alone in ca.pem; older versions need the root CA as well.
-    for name in ("scheduler", "worker", "client"):
-        key = own.key(name)
-        own.write(name, key, own.certificate(name, key, intermediate, between))
-    (own.path / "ca.pem").write_bytes(own.pem(intermediate))
-    assert all("the CA that signs the one in ca.pem is missing there" in problem for problem in own.problems())
-    (own.path / "ca.pem").write_bytes(own.pem(intermediate) + own.pem(own.ca))
-    assert own.problems() == []
-
-
-def test_own_certificates_of_single_worker_hosts(tmp_path):
-    unusual = {"workers/node2": {"usages": ["SERVER_AUTH"]}, "workers/node4": {"days": -1, "start": -9}}
-    own = Own(tmp_path / "tls", **unusual)
-    (own.path / "workers").mkdir()
-    for name in ("workers/node1", "workers/node2", "workers/node4"):
-        key = own.key(name)
-        own.write(name, key, own.certificate(name, key, own.ca, own.key_of_ca))
-    directory = Directory(str(own.path))
-    names = {f"node{number}": directory.name_for("worker", f"node{number}", False) for number in (1, 2, 3, 4)}
-    assert names == {"node1": "workers/node1", "node2": "workers/node2", "node3": "worker", "node4": "workers/node4"}
-    hosts = {host: {"clock": None, "certificates": [name]} for host, name in names.items()}
-    problems = own.problems(hosts=hosts)
-    assert "workers/node4.pem expired on" in problems[0]
-    assert "workers/node2.pem is rejected as the certificate of a client" in problems[1] and len(problems) == 2
-
-
-def test_external_scheduler_needs_no_scheduler_certificate(tmp_path):
-    own = Own(tmp_path / "tls")
-    (own.path / "scheduler.pem").unlink()
-    assert own.problems(joins=True, dashboard="") == []
-    assert "scheduler.pem does not exist" in only(own.problems())
-
-
-def test_own_certificate_without_the_proxys_host_name_is_rejected(tmp_path):
-    own = Own(tmp_path / "tls", scheduler={"hosts": ["head"]})
-    assert own.problems() == []
-    problem = only(own.problems(dashboard="localhost"))
-    assert "Add that name to it, or set dask_dashboard_proxy to false" in problem
-
-
-def test_own_dashboard_certificate_is_checked_as_python_3_13_does(tmp_path):
-    own = Own(tmp_path / "tls", scheduler={"loose": True})
-    assert own.problems(strict=False) == []
-    assert "rejected as the certificate of the dashboard" in only(own.problems(strict=True))
-
-
-def test_own_certificates_that_expire_soon_cause_a_warning(tmp_path):
-    own = Own(tmp_path / "tls", worker={"days": 20})
-    problems, warnings = own_problems(Directory(str(own.path)), False, {}, "head")
-    assert problems == [] and "worker.pem expires on" in only(warnings)
-
-
-def test_own_certificates_are_checked_against_hosts_clocks(tmp_path):
-    own = Own(tmp_path / "tls")
-    hosts = {"node1": {"clock": [-3 * DAY - 1, -3 * DAY + 1], "certificates": ["worker"]}}
-    assert only(own.problems(hosts=hosts)).startswith(
-        "node1: its clock is 72 h behind the controller's, and ca.pem is valid"
-    )
-
-
-@pytest.mark.parametrize("rotation", ["authority", "finish"])
-def test_own_ca_is_not_rotated(tmp_path, rotation):
-    own = Own(tmp_path / "tls")
-    before = tree(own.path)
-    inventory = copies.deepcopy(INVENTORY)
-    done = run(own.path, inventory=inventory, dask_tls_certificates="own", __dask_renewed=rotation)
-    assert done.returncode != 0 and tree(own.path) == before
-    said = " ".join((done.stdout + done.stderr).split())
-    assert f"dask_tls_rotation is {rotation}, but the certificates are your own" in said
-
-
-def test_workers_of_an_external_scheduler_need_own_certificates(tmp_path):
-    variables = {
-        "dask_scheduler_address": "tls://10.0.0.5:8786",
-        "inventory": {"dask_workers": INVENTORY["dask_workers"]},
-    }
-    done = run(tmp_path / "tls", **variables)
-    assert done.returncode != 0 and not (tmp_path / "tls").exists()
-    assert "The scheduler is somebody else's, and so must be the certificates" in done.stdout + done.stderr
-    own = Own(tmp_path / "own")
-    for kind in ("pem", "key"):
-        (own.path / f"scheduler.{kind}").unlink()
-    assert changes(run(own.path, dask_tls_certificates="own", **variables, __dask_renewed="certificates")) == 0
 
 
 # Servers

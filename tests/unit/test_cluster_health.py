@@ -6,15 +6,7 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
-import http.server
-import ipaddress
-import json
 import re
-import signal
-import socket
-import socketserver
-import ssl
 import threading
 import time
 import urllib.request
@@ -23,10 +15,6 @@ import pytest
 from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_answers import from_workers_page
 from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_http import SchedulerHTTP
 from conftest import STOCK_ROUTES, free_port, scheduler, wait_until, worker
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from distributed import Client
 from recorded import health
 
 W1, W2, W3 = {"name": "w1"}, {"name": "w2"}, {"name": "w3"}
@@ -140,50 +128,6 @@ def test_invalid_worker_data_does_not_affect_other_workers(ours, tmp_path):
 def get_text(url):
     with urllib.request.urlopen(url, timeout=20) as answer:
         return answer.read().decode()
-
-
-# Clients of a pending scheduler
-
-
-@pytest.fixture
-def working(tmp_path):
-    """Return a scheduler with a runtime directory, its client named alice, and the path of its control socket."""
-    with contextlib.ExitStack() as stack:
-        started = stack.enter_context(scheduler(tmp_path, runtime=True, RUNTIME_DIRECTORY=str(tmp_path)))
-        stack.enter_context(worker(started, "w1", runtime=True))
-        client = stack.enter_context(Client(started.address, name="alice", set_as_default=False, timeout=20))
-        client.wait_for_workers(1, 20)
-        yield started, client, str(tmp_path / "control.sock")
-
-
-def test_pending_scheduler_names_clients_with_work(working):
-    started, client, control_socket = working
-    pending = {"scheduler_pending": True, "control_socket": control_socket}
-    (said,) = health(started.url, **pending)["problems"]
-    assert "The scheduler is pending" in said and "It has none now: run site.yml again" in said
-
-    data = client.scatter(bytes(3 * 2**20), hash=False)
-    with started.client() as other:
-        running = [client.submit(time.sleep, 60, pure=False) for _ in range(3)]
-        waiting = other.submit(sum, [1, 2], resources={"NONE": 1})
-        result = wait_until(lambda: sum((said := health(started.url, **pending))["tasks"].values()) == 5 and said)
-        (said,) = result["problems"]
-        assert re.search(r"It knows of 5 task\(s\) \(1 memory, 1 no-worker, \d", said), said
-        address = r"tcp://127\.0\.0\.1:\d+"
-        assert re.search(rf"wanted by alice at {address} \([^)]*1 result\(s\) of 3\.0 MiB\)", said), said
-        assert re.search(rf"a client at {address} \(1 no-worker\)", said), said
-        assert [one["wanted"] for one in result["clients"]] == [4, 1] and not result["idle"]
-        # The pages must not show names and addresses of clients.
-        page = get_text(f"{started.url}/daskops/summary.json")
-        assert "alice" not in page and client.id not in page
-        # Without a usable control socket, only the counts are reported.
-        for path in (None, "/nowhere", "/dev/null"):
-            (said,) = health(started.url, scheduler_pending=True, control_socket=path)["problems"]
-            assert "5 task(s)" in said and "2 client(s) are connected" in said
-        waiting.release()
-        del waiting
-    client.cancel(running)
-    del data
 
 
 def test_pending_scheduler_that_is_down(tmp_path):
@@ -307,13 +251,6 @@ def test_prefix(tmp_path):
 # Errors
 
 
-def test_nothing_listens():
-    url = f"http://127.0.0.1:{free_port()}"
-    problem = failure(url)
-    assert problem.startswith(f"{url}/daskops/summary.json: nothing listens there (connection refused).")
-    assert "systemctl status dask-scheduler" in problem and "8787" in problem
-
-
 def test_nothing_listens_until_the_deadline():
     result = health(f"http://127.0.0.1:{free_port()}", workers=[W1], timeout=0.5, interval=0.2)
     assert result["elapsed"] >= 0.5 and result["missing"] == ["w1"]
@@ -333,146 +270,6 @@ def test_waits_for_a_scheduler_that_starts(tmp_path):
     assert result["verdict"] == "healthy" and result["elapsed"] > 0.4
 
 
-def test_unresolvable_name():
-    problem = failure("http://no-such-host.invalid:8787")
-    assert "the name no-such-host.invalid cannot be resolved" in problem and "/etc/hosts" in problem
-
-
-def test_stopped_scheduler(tmp_path):
-    with scheduler(tmp_path, runtime=True) as started:
-        started.process.send_signal(signal.SIGSTOP)
-        problem = failure(started.url, request_timeout=0.5)
-        assert "connected, but no full answer within 0.5 s" in problem and "hangs" in problem
-        started.process.send_signal(signal.SIGCONT)
-        assert health(started.url, timeout=10)["verdict"] == "healthy"
-
-
-def test_port_of_the_scheduler_itself(ours):
-    problem = failure(ours.scheduler.address.replace("tcp", "http"))
-    assert "speaks Dask's own protocol, not HTTP" in problem and "8787" in problem
-
-
-def test_port_of_a_worker(ours):
-    port = health(ours.url)["workers"][0]["dashboard_port"]
-    problem = failure(f"http://127.0.0.1:{port}")
-    assert "no JSON routes" in problem and "If this is a worker's port" in problem
-
-
-def test_scheduler_without_json_routes(tmp_path):
-    routes = [route for route in STOCK_ROUTES if not route.endswith(".json")]
-    with scheduler(tmp_path, settings={"scheduler.http.routes": routes}) as started:
-        assert "list distributed.http.scheduler.json in distributed.scheduler.http.routes" in failure(started.url)
-
-
-@contextlib.contextmanager
-def serving(handler, wrap=None, server=http.server.ThreadingHTTPServer):
-    """Run a server that is not Dask."""
-    with server(("127.0.0.1", 0), handler) as running:
-        if wrap:
-            running.socket = wrap(running.socket)
-        running.handle_error = lambda *args: None
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{running.server_address[1]}"
-        finally:
-            running.shutdown()
-            thread.join()
-
-
-def speaking(greeting):
-    """Return a handler that sends a greeting without a request and closes, as SSH, SMTP and FTP servers do."""
-
-    class Greeter(socketserver.BaseRequestHandler):
-        def handle(self):
-            self.request.sendall(greeting)
-            self.request.recv(4096)
-
-    return Greeter
-
-
-def answering(status=200, body="", kind="application/json", pause=0):
-    """Return a handler that sends the same response to every request; with a pause it sends single bytes without an end."""
-
-    class Answer(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.end_headers()
-            self.wfile.write(body.encode())
-            with contextlib.suppress(OSError):
-                while pause:
-                    time.sleep(pause)
-                    self.wfile.write(b" ")
-
-        def log_message(self, *args):
-            pass
-
-    return Answer
-
-
-def test_not_http():
-    with serving(speaking(b"SSH-2.0-OpenSSH_9.2p1\r\n"), server=socketserver.TCPServer) as url:
-        problem = failure(url)
-    assert "the answer is not HTTP, it begins 'SSH-2.0-OpenSSH_9.2p1" in problem and "Another service" in problem
-
-
-def test_server_closes_without_a_response():
-    with serving(speaking(b""), server=socketserver.TCPServer) as url:
-        problem = failure(url)
-    assert "closed without an answer" in problem and "https://" in problem
-
-
-@pytest.mark.parametrize(
-    "status, reason, remedy",
-    [
-        (404, "not as a Dask scheduler does", "--dashboard-prefix"),
-        (401, "HTTP 401", "asks for a login"),
-        (500, "HTTP 500", "journalctl -u dask-scheduler"),
-        (502, "HTTP 502", "in front of the scheduler"),
-    ],
-)
-def test_http_errors(status, reason, remedy):
-    with serving(answering(status)) as url:
-        problem = failure(url)
-    assert reason in problem and remedy in problem
-
-
-def test_no_json():
-    with serving(answering(body="<html>Welcome to nginx!", kind="text/html")) as url:
-        problem = failure(url)
-    assert "the answer is no JSON (text/html), it begins '<html>Welcome to nginx!'" in problem
-
-
-@pytest.mark.parametrize("document", [{"message": "hello"}, [], None, {"schema": 1, "versions": [], "workers": [3]}])
-def test_json_of_another_shape(document):
-    with serving(answering(body=json.dumps(document))) as url:
-        assert "the JSON has an unexpected shape" in failure(url)
-
-
-def test_newer_summary():
-    with serving(answering(body=json.dumps({"schema": 2}))) as url:
-        assert "schema 2 instead of 1" in failure(url)
-
-
-def test_answer_that_never_ends():
-    with serving(answering(pause=0.1)) as url:
-        assert "no full answer within 0.5 s" in failure(url, request_timeout=0.5)
-
-
-def test_no_connection_in_time():
-    with socket.socket() as full:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        with contextlib.ExitStack() as stack:
-            for _ in range(2):  # fill the queue of a listener that never accepts
-                waiting = stack.enter_context(socket.socket())
-                waiting.setblocking(False)
-                waiting.connect_ex(full.getsockname())
-            problem = failure(f"http://127.0.0.1:{full.getsockname()[1]}", request_timeout=0.5)
-    assert "no connection within 0.5 s" in problem and "firewall" in problem
-
-
 def test_invalid_arguments_are_rejected():
     for url in ("10.0.0.1:8787", "http://10.0.0..1:8787"):
         assert "is not a URL of a scheduler" in health(url)["msg"]
@@ -483,66 +280,7 @@ def test_invalid_arguments_are_rejected():
     assert result["failed"] and "which is no file here" in result["msg"]
 
 
-# https
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """Return a self-signed certificate for 127.0.0.1 as (certificate, key)."""
-    directory = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    files = directory / "cert.pem", directory / "key.pem"
-    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    files[1].write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return [str(file) for file in files]
-
-
-def test_https(tmp_path, certificate):
-    settings = {"scheduler.dashboard.tls.cert": certificate[0], "scheduler.dashboard.tls.key": certificate[1]}
-    with scheduler(tmp_path, runtime=True, settings=settings) as started:
-        url = f"https://127.0.0.1:{started.port}"
-        assert health(url, ca_path=certificate[0])["verdict"] == "healthy"
-        assert health(url, validate_certs=False)["verdict"] == "healthy"
-        started_at = time.monotonic()
-        assert "certificate is not trusted" in failure(url, timeout=30) and "ca_path" in failure(url)
-        assert time.monotonic() - started_at < 10  # no further attempt
-        other_name = failure(f"https://localhost:{started.port}", ca_path=certificate[0])
-        assert "Hostname mismatch" in other_name
-        assert "If it speaks https, write https://" in failure(started.url)
-
-
 def test_unusable_ca_file_is_rejected(tmp_path):
     (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
     result = health("https://127.0.0.1:8787", ca_path=str(tmp_path / "ca.pem"), timeout=60)
     assert result["failed"] and "which cannot be used" in result["msg"] and result["verdict"] == "unknown"
-
-
-def test_http_port_of_another_https_server(certificate):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
-    with serving(answering(), wrap=lambda sock: context.wrap_socket(sock, server_side=True)) as url:
-        assert "https://" in failure(url, request_timeout=1)
-
-
-def test_https_of_an_http_port(ours):
-    # Tornado reads the TLS handshake as the start of an HTTP request and waits for the rest.
-    problem = failure(ours.url.replace("http:", "https:"), request_timeout=0.5)
-    assert "no https handshake within 0.5 s" in problem and "write http://" in problem
-
-
-def test_https_of_another_service():
-    with serving(speaking(b"SSH-2.0-OpenSSH_9.2p1\r\n"), server=socketserver.TCPServer) as url:
-        problem = failure(url.replace("http:", "https:"))
-    assert "does not speak https" in problem and "Write http:// instead" in problem

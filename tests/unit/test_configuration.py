@@ -5,14 +5,12 @@
 
 import contextlib
 import json
-import re
 import time
 import urllib.request
 
 import dask
 import numpy
 import pytest
-from ansible_collections.daskops.cluster.plugins.filter.configuration_table import configuration_table
 from ansible_collections.daskops.cluster.plugins.module_utils.health import Expected, judge
 from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_http import SchedulerHTTP
 from ansible_collections.daskops.cluster.plugins.modules.configuration_info import ask

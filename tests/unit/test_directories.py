@@ -4,7 +4,6 @@
 """Directories that root creates and removes for the services' user, who may attack root with links."""
 
 import contextlib
-import json
 import os
 import pwd
 import shutil
@@ -183,47 +182,6 @@ def test_descent_ends_at_the_first_directory_writable_by_others(tmp_path):
             assert not belongs_to_root(os.fstat(here))
     finally:
         os.close(here)
-
-
-# Removing
-
-
-def remove(*paths):
-    arguments = {"directories": [str(path) for path in paths], "user": "nobody"}
-    command = ["ansible", "localhost", "-m", "daskops.cluster.remove_scratch", "-a", json.dumps(arguments)]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True)
-    return json.loads(run.stdout.partition("=>")[2])
-
-
-def spilled(path, owner):
-    """Create the files that workers leave in a scratch directory."""
-    for made in (path, path / "dask-scratch-space", path / "dask-scratch-space/worker-1"):
-        directory(made, owner)
-
-
-@as_root
-def test_scratch_is_removed(place):
-    home = directory(place / "home", NOBODY.pw_uid)
-    for scratch in (home / "scratch", place / "scratch", place / "used"):
-        spilled(scratch, NOBODY.pw_uid)
-    (place / "used/of-somebody-else").touch()
-    result = remove(home / "scratch", place / "scratch", place / "used", place / "missing")
-    assert result["changed"] and result["left"] == [str(place / "used")]
-    assert sorted(path.name for path in place.iterdir()) == ["home", "used"]
-    assert [path.name for path in (place / "used").iterdir()] == ["of-somebody-else"]
-    assert not list(home.iterdir())
-
-
-@as_root
-def test_root_removes_nothing_through_a_users_link(place):
-    other = directory(place / "other")
-    spilled(other / "scratch", 0)
-    home = directory(place / "home", NOBODY.pw_uid)
-    (home / "scratch").symlink_to(other / "scratch")
-    (home / "above").symlink_to(other)
-    result = remove(home / "scratch", home / "above/scratch")
-    assert (other / "scratch/dask-scratch-space/worker-1").exists()
-    assert not result["changed"] and len(result["left"]) == 2
 
 
 # Paths that the sandbox makes writable

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.filter.health_report import health_report
 from ansible_collections.daskops.cluster.plugins.plugin_utils.features import BOKEH, lacking, lacking_in, lacking_on
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import parse_lock
 from conftest import ROOT

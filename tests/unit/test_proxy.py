@@ -3,8 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The dashboard's proxy: its password file, and its nginx site as Ansible renders it."""
 
-import ctypes
-import ctypes.util
 import json
 import os
 import subprocess
@@ -20,35 +18,6 @@ ROOT = Path(__file__).parents[2]
 #: The defaults of all variables, which the roles have.
 ROLE_DEFAULTS = {name: setting.default for name, setting in SETTINGS.items()}
 USERS = {"bob": 12345, "ada": "s3cret $word 'ü'"}
-
-
-def accepted(password, hashed):
-    """Return whether the system's crypt(3), which nginx uses, accepts a password for a hash."""
-    crypt = ctypes.CDLL(ctypes.util.find_library("crypt")).crypt
-    crypt.restype = ctypes.c_char_p
-    return crypt(password.encode(), hashed.encode()).decode() == hashed
-
-
-def test_password_file():
-    lines = dict(line.split(":", 1) for line in password_file(USERS, "s1").splitlines())
-    assert list(lines) == ["ada", "bob"]
-    for name, password in USERS.items():
-        assert lines[name].startswith("$6$")
-        assert accepted(str(password), lines[name])
-        assert not accepted("wrong", lines[name])
-
-
-def test_password_file_changes_only_with_a_password():
-    assert password_file(USERS, "s1") == password_file(dict(reversed(USERS.items())), "s1")
-    changed = password_file({**USERS, "bob": "other"}, "s1")
-    assert changed.splitlines()[0] == password_file(USERS, "s1").splitlines()[0]
-    assert changed.splitlines()[1] != password_file(USERS, "s1").splitlines()[1]
-
-
-def test_equal_passwords_have_different_hashes():
-    hashes = [line.split(":")[1] for line in password_file({"ada": "same", "bob": "same"}, "s1").splitlines()]
-    hashes.append(password_file({"ada": "same"}, "s2").split(":")[1].strip())
-    assert len(set(hashes)) == 3
 
 
 @pytest.fixture(scope="module")

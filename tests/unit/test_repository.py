@@ -15,6 +15,43 @@ HEADER = [
     "# SPDX-License-Identifier: GPL-3.0-or-later",
 ]
 
+#: Test files of several source files: roles, templates, playbooks, tools, and rules of the repository.
+GENERAL = {
+    "action": "plugin_utils/_action.py, the base class of action plugins",
+    "configuration_files": "the validation of whole configuration files",
+    "contract": "documentation, arguments and variables agree",
+    "firewall": "the templates of the role firewall",
+    "generate": "tools",
+    "playbooks": "playbooks",
+    "proxy": "the templates of the role proxy",
+    "rendering": "the templates of the roles scheduler, worker and config",
+    "repository": "this file",
+    "roles": "roles",
+    "runtime": "what all modules of the runtime have in common",
+}
+#: Source files that have no test file yet. Remove a name when its test file is added.
+UNTESTED = {
+    "by_host",
+    "expected_workers",
+    "model",
+    "plan",
+    "plan_cluster",
+    "plan_firewall",
+    "plan_host",
+    "plan_rollback",
+    "plan_start",
+    "plan_table",
+    "ports_table",
+    "problems",
+    "report_change",
+    "scheduler_is_older",
+    "scheduler_is_pending",
+    "start_stopped",
+    "trial",
+    "way_back",
+    "worker_pools",
+}
+
 
 def list_files() -> list[pathlib.Path]:
     """Return the repository's files, including uncommitted ones."""
@@ -43,3 +80,26 @@ def test_programs_have_a_licence_header():
     assert len(programs) > 100
     missing = [str(path.relative_to(ROOT)) for path in programs if read_first_lines(path) != HEADER]
     assert not missing
+
+
+def source_names() -> set[str]:
+    """Return the names of all plugins and of the Python files that roles copy to hosts.
+
+    A module and its action plugin have the same name, and so do a filter and the function that it calls. One test file tests
+    both. Documentation fragments have no behaviour.
+    """
+    folders = [path.relative_to(ROOT).parts for path in list_files() if path.suffix == ".py"]
+    sources = [
+        parts
+        for parts in folders
+        if (parts[0] == "plugins" and parts[1] != "doc_fragments") or (parts[0] == "roles" and parts[2] == "files")
+    ]
+    return {parts[-1][:-3] for parts in sources} - {"__init__"}
+
+
+def test_every_source_file_has_a_test_file_of_its_name():
+    tests = {path.stem[len("test_") :] for path in (ROOT / "tests/unit").glob("test_*.py")}
+    sources = {name.lstrip("_") for name in source_names()}
+    assert len(sources) > 90
+    assert sources - tests == UNTESTED
+    assert tests - sources == set(GENERAL) - sources

@@ -7,22 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import http.server
 import json
 import math
 import re
-import socketserver
-import threading
 import time
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.module_utils import scheduler_answers, service_socket
+from ansible_collections.daskops.cluster.plugins.module_utils import scheduler_answers
 from ansible_collections.daskops.cluster.plugins.module_utils.health import Expected, judge
-from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_http import MAX_BYTES, SchedulerHTTP
-from conftest import wait_until
+from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_http import SchedulerError, SchedulerHTTP
 from hypothesis import given
 from hypothesis import strategies as st
-from recorded import RECORDINGS, STATES, ask, check, health, read, serving
+from recorded import RECORDINGS, STATES, ask, check, read, serving
 
 VERSIONS = sorted(file.stem.partition("-")[2] for file in RECORDINGS.glob("distributed-*.json"))
 #: Shared by all tests, which must not change it.
@@ -288,35 +284,6 @@ def test_names_of_clients(called, name):
     assert (client["name"], more) == (name, 0)
 
 
-@contextlib.contextmanager
-def answering_at_a_socket(directory, piece, pause):
-    """Serve a Unix socket that sends a piece repeatedly, and return its path."""
-
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self):
-            with contextlib.suppress(OSError):
-                while True:
-                    self.request.sendall(piece)
-                    time.sleep(pause)
-
-    path = str(directory / "control.sock")
-    with socketserver.ThreadingUnixStreamServer(path, Handler) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        yield path
-        server.shutdown()
-
-
-@pytest.mark.parametrize(
-    ("piece", "pause", "words"), [(b" ", 0.05, "no full answer within 0.5 s"), (b" " * 2**20, 0, "longer than")]
-)
-def test_endless_response_of_the_control_socket_is_cut_off(tmp_path, piece, pause, words):
-    started = time.monotonic()
-    with answering_at_a_socket(tmp_path, piece, pause) as path, pytest.raises(OSError, match=words):
-        service_socket.ask(path, "clients", 0.5 if pause else 20)
-    assert time.monotonic() - started < 10
-
-
 def test_invalid_or_deep_json_is_rejected_in_time():
     started = time.monotonic()
     for text in ("[" * 200_000, '{"a":' * 200_000, "", "\x00", "{", "nan"):
@@ -335,139 +302,30 @@ def test_escaped_name_does_not_match_another_worker():
     assert (result["missing"], result["unexpected"]) == (["w2"], ["w2\\x00"])
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Responses of other servers
-
-
-def problems(url, **options):
-    """Return the problems of a response, and assert that the request ended in time."""
-    started = time.monotonic()
-    result = health(url, request_timeout=0.4, **options)
-    assert time.monotonic() - started < 9
-    assert_can_be_shown(result)
-    assert result["verdict"] in ("unhealthy", "unknown") and result["idle"] is False
-    return " ".join(result["problems"])
-
-
-@contextlib.contextmanager
-def saying(*pieces, pause=0.0, endless=False):
-    """Run a server that reads a request and sends ``pieces`` with pauses between them; return its URL."""
-
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self):
-            self.request.recv(4096)
-            with contextlib.suppress(OSError):
-                while True:
-                    for piece in pieces:
-                        self.request.sendall(piece)
-                        time.sleep(pause)
-                    if not endless:
-                        return
-
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-OK = b"HTTP/1.1 200 OK\r\n"
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        b"",
-        b"\x00" * 1000,
-        b"HTTP/1.1 \x1b[31m200 OK\r\n\r\n{}",
-        b"HTTP/1.1 500 \x1b[2Jgone\r\n\r\n",
-        b"HTTP/1.1 404 \x9b\r\n\r\n",
-        b"HTTP/9.9 999 \xff\r\n\r\n",
-        b"HTTP/1.1 -1 OK\r\n\r\n",
-        OK + b"Content-Type: \x1b]0;title\x07\r\n\r\n<html>\x1b[31m",
-        OK + b"Content-Length: nonsense\r\n\r\n{}",
-        OK + b"Content-Length: 99999999999999999999\r\n\r\n{}",
-        OK + b"Content-Length: 10\r\n\r\n{}",
-        OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}",
-        OK + b"Transfer-Encoding: chunked\r\n\r\n-5\r\n{}\r\n0\r\n\r\n",
-        OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 70000,
-        OK + b"Content-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x00nothing",
-        OK + b"\r\n\xff\xfe\x00{",
-        OK + b'\r\n{"schema": 1, "scheduler": {"status": "\\u001b[31m"}, "workers": [], "versions": []}',
-        OK + b'\r\n{"schema": "\\u001b[31m"}',
-        OK + b"X: y\r\n" * 200 + b"\r\n{}",
-        OK + b"X: " + b"y" * 100_000,
-        b"HTTP/1.1 204 No Content\r\n\r\n",
-        b"HTTP/1.1 100 Continue\r\n\r\n" * 50,
-        b"HTTP/1.1 302 Found\r\nLocation: \x1b[31m\r\n\r\n",
-    ],
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
+    lambda values: (
+        st.lists(values, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["schema", "scheduler", "workers", "versions", "tasks", "name", "clients"]), values
+        )
+    ),
 )
-def test_invalid_http_responses_are_problems(answer):
-    with saying(answer) as url:
-        assert problems(url)
 
 
-@pytest.mark.parametrize(
-    ("pieces", "words"),
-    [
-        ([OK, *[b"X: y\r\n"] * 90], "no full answer within 0.4 s"),  # slow headers
-        ([OK + b"\r\n", *[b" "] * 90], "no full answer within 0.4 s"),
-        ([b"H"], "no full answer within 0.4 s"),
-    ],
-)
-def test_slow_responses_are_cut_off(pieces, words):
-    with saying(*pieces, pause=0.1, endless=True) as url:
-        assert words in problems(url)
+@given(json_values)
+def test_other_json_is_rejected(document):
+    client = SchedulerHTTP("http://127.0.0.1:1")
+    for reader, headers in (
+        (scheduler_answers.from_summary, ()),
+        (scheduler_answers.from_counts, ()),
+        (scheduler_answers.from_identity, ({},)),
+    ):
+        with pytest.raises(SchedulerError, match="unexpected shape"):
+            client._shaped("route", reader, document, *headers)
 
 
-def test_long_response_is_cut_off():
-    with saying(OK + b"\r\n", b" " * 2**20, endless=True) as url, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SchedulerHTTP, "_read", with_time(SchedulerHTTP._read))
-        assert f"longer than {MAX_BYTES} bytes" in problems(url)
-
-
-def with_time(read):
-    """Raise the time limit, so that a slow machine reaches the size limit first."""
-
-    def reading(self, response):
-        self.timeout, timeout = 8, self.timeout
-        try:
-            return read(self, response)
-        finally:
-            self.timeout = timeout
-
-    return reading
-
-
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirections_are_not_followed(status):
-    """A server must not be able to direct the host's requests to other servers."""
-    asked = []
-
-    class Other(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-
-        def log_message(self, *args):
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Other) as other:
-        threading.Thread(target=other.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        target = f"http://127.0.0.1:{other.server_address[1]}/secret"
-        with serving({"daskops/summary.json": (status, {"Location": target}, "")}) as url:
-            started = time.monotonic()
-            said = problems(url, timeout=30)
-            assert time.monotonic() - started < 5  # no further attempt
-        other.shutdown()
-    assert not asked and f"HTTP {status}" in said and target in said
-
-
-def test_threads_of_cut_off_requests_end():
-    before = threading.active_count()
-    with saying(OK, *[b"X: y\r\n"] * 3, pause=0.3, endless=False) as url:
-        problems(url)
-    wait_until(lambda: threading.active_count() <= before)
+@given(st.text())
+def test_other_text_is_ignored(text):
+    assert scheduler_answers.from_workers_page(text) is None
+    assert scheduler_answers.from_metrics(text) is None

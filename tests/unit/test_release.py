@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The validation of a configuration on a host: as the services' user, from files owned by root, with a time limit."""
+"""The check of a release's configuration, and the release that a process reports."""
 
 import glob
 import json
@@ -14,6 +14,7 @@ import time
 import pytest
 from ansible_collections.daskops.cluster.plugins.modules import release
 from conftest import RUNTIME
+from daskops_runtime.release import get_release, get_resource
 
 CHECK = {
     "kind": "worker",
@@ -134,3 +135,21 @@ def test_interpreter_the_user_cannot_run_is_an_error(host, tmp_path):
     (tmp_path / "environments/e1/bin/python").write_text(json.dumps({}))
     with pytest.raises(Failed, match=r"cannot run .*/python \(Permission denied\). Set dask_python to an interpreter"):
         host()
+
+
+@pytest.mark.parametrize(
+    ("variables", "name", "resource"),
+    [
+        ({}, None, None),
+        ({"DASKOPS_RELEASE": ""}, None, None),
+        ({"DASKOPS_RELEASE": "3f2a.7b21"}, "3f2a.7b21", None),
+        ({"DASKOPS_RELEASE": "3f2a.7b21", "DASKOPS_RELEASE_RESOURCES": "1"}, "3f2a.7b21", "release:3f2a"),
+        ({"DASKOPS_RELEASE_RESOURCES": "1"}, None, None),
+    ],
+)
+def test_process_has_the_release_of_its_environment(variables, name, resource, monkeypatch):
+    for variable in ("DASKOPS_RELEASE", "DASKOPS_RELEASE_RESOURCES"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    assert (get_release(), get_resource()) == (name, resource)

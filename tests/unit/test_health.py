@@ -1,12 +1,11 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The functions that judge a cluster's health and parse the scheduler's responses."""
+"""The judgement of reports about a cluster."""
 
 from __future__ import annotations
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.module_utils import scheduler_http
 from ansible_collections.daskops.cluster.plugins.module_utils.health import (
     DEGRADED,
     HEALTHY,
@@ -306,55 +305,6 @@ def test_additional_expected_worker_that_is_missing_is_unhealthy(report, expecte
         return
     more = Expected({**expected.workers, name: None}, expected.complete, expected.count)
     assert VERDICTS.index(judge(report, more)["verdict"]) == VERDICTS.index(UNHEALTHY)
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
-    lambda values: (
-        st.lists(values, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["schema", "scheduler", "workers", "versions", "tasks", "name", "clients"]), values
-        )
-    ),
-)
-
-
-@given(json_values)
-def test_other_json_is_rejected(document):
-    client = scheduler_http.SchedulerHTTP("http://127.0.0.1:1")
-    for read, headers in (
-        (scheduler_http.from_summary, ()),
-        (scheduler_http.from_counts, ()),
-        (scheduler_http.from_identity, ({},)),
-    ):
-        with pytest.raises(scheduler_http.SchedulerError, match="unexpected shape"):
-            client._shaped("route", read, document, *headers)
-
-
-@given(st.text())
-def test_other_text_is_ignored(text):
-    assert scheduler_http.from_workers_page(text) is None
-    assert scheduler_http.from_metrics(text) is None
-
-
-@pytest.mark.parametrize(
-    "given, root",
-    [
-        ("http://10.0.0.1:8787", "http://10.0.0.1:8787"),
-        ("http://10.0.0.1:8787/", "http://10.0.0.1:8787"),
-        ("http://10.0.0.1:8787/status", "http://10.0.0.1:8787"),
-        ("https://dask.example.org/cluster-a/status/?x=1", "https://dask.example.org/cluster-a"),
-        ("http://[::1]:8787", "http://[::1]:8787"),
-    ],
-)
-def test_normalize_url(given, root):
-    assert scheduler_http.normalize_url(given) == root
-
-
-@pytest.mark.parametrize("url", ["", "10.0.0.1:8787", "tcp://10.0.0.1:8786", "http://", "http://a:b", "http://a:99999"])
-def test_invalid_urls_are_rejected(url):
-    with pytest.raises(scheduler_http.SchedulerError, match="not a URL of a scheduler.*http://10.0.0.1:8787"):
-        scheduler_http.normalize_url(url)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

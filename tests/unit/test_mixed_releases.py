@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.daskops.cluster.plugins.plugin_utils.mixed import mixed_releases as mixed
+from ansible_collections.daskops.cluster.plugins.plugin_utils.mixed_releases import mixed_releases as mixed
 
 PYTHON = {"executable": "/usr/bin/python3", "version": "3.11.2", "machine": "x86_64", "prefix": "/usr"}
 #: 2026-11-28 14:00:03 UTC and one minute later, in seconds since the epoch.

@@ -1,0 +1,40 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The table of the settings of services."""
+
+import re
+
+from ansible_collections.daskops.cluster.plugins.filter.configuration_table import configuration_table
+
+
+def test_table_of_settings():
+    common = {"a.b": [1, "default"], "a.c": [0.5, "file"], "a.l": [["x" * 60], "file"], "--name": ["x", "command line"]}
+    scheduler = {"a.c": [0.5, "file"], "--no-dashboard": ["", "command line"]}
+
+    def host(name, unit, settings, drift=()):
+        services = {unit: {"settings": settings, "drift": list(drift)}}
+        return {"inventory_hostname": name, "__dask_configuration": {"services": services, "silent": {}}}
+
+    hosts = [
+        host("n0", "dask-scheduler.service", scheduler),
+        host("n1", "dask-worker@1.service", common),
+        host("n2", "dask-worker@1.service", {**common, "a.d": ["y", "/x.yaml"]}, ["a.d"]),
+        {
+            "inventory_hostname": "n3",
+            "__dask_configuration": {"services": {}, "silent": {"dask-scheduler.service": "no"}},
+        },
+        {"inventory_hostname": "n4"},
+    ]
+    rows = [re.split("  +", line) for line in configuration_table(hosts)][1:]
+    assert rows == [
+        ["a.c", "0.5", "file", "all services"],
+        ["a.d", "y", "/x.yaml, NOT ASKED FOR", "n2 dask-worker@1"],
+        ["a.l", f'["{"x" * 45}...', "file", "all workers"],
+        ["n0 dask-scheduler: --no-dashboard"],
+        ["n1 dask-worker@1: --name x"],
+        ["n2 dask-worker@1: --name x"],
+        ["n3 dask-scheduler.service: not known, no"],
+        ["n4: not known, for the host could not be asked"],
+    ]
+    assert any(line.startswith("a.b ") for line in configuration_table(hosts, defaults=True))

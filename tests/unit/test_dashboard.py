@@ -1,0 +1,70 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The dashboards of the scheduler and of workers, which are loaded on the first request."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+from conftest import RUNTIME, free_port, get_json, scheduler, wait_until, worker
+
+
+def bokeh_question():
+    """Return a function that returns whether a service has loaded bokeh. Services cannot import this file."""
+
+    def has_bokeh():
+        return "bokeh" in sys.modules
+
+    return has_bokeh
+
+
+def test_worker_loads_its_dashboard_on_the_first_request(ours):
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with worker(ours.scheduler, "w3", "--dashboard-address", f"127.0.0.1:{port}", runtime=True):
+        wait_until(lambda: "w3" in ours.addresses())
+        address = ours.addresses()["w3"]
+        with urllib.request.urlopen(f"{url}/metrics", timeout=10) as response:
+            assert b"dask_worker" in response.read()
+        assert ours.client.run(bokeh_question(), workers=[address]) == {address: False}
+        for dummy in range(2):
+            with urllib.request.urlopen(f"{url}/status", timeout=20) as response:
+                assert b"bokeh" in response.read()
+        assert ours.client.run(bokeh_question(), workers=[address]) == {address: True}
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"{url}/nowhere", timeout=10)
+
+
+def test_scheduler_loads_its_dashboard_on_the_first_request(tmp_path):
+    with scheduler(tmp_path, runtime=True) as started, started.client() as client:
+        assert get_json(started, "daskops/summary.json")["workers"] == []
+        assert not client.run_on_scheduler(bokeh_question())
+        # Several requests at the same time all wait until the pages are loaded.
+        looks = [
+            subprocess.Popen(["curl", "-s", "-w", "%{http_code}", f"{started.url}/{path}"], stdout=subprocess.PIPE)
+            for path in ("individual-plots.json", "status", "status", "nowhere")
+        ]
+        answers = [look.communicate(timeout=60)[0] for look in looks]
+        assert [answer[-3:] for answer in answers] == [b"200", b"200", b"200", b"404"]
+        assert b"Individual Task Stream" in answers[0]
+        assert b"Dask Diagnostic UI" in answers[1] and b"Dask Diagnostic UI" in answers[2]
+        assert client.run_on_scheduler(bokeh_question())
+        with urllib.request.urlopen(f"{started.url}/", timeout=20) as response:
+            assert response.url == f"{started.url}/status"
+
+
+def test_page_without_bokeh_names_the_missing_package(tmp_path):
+    (tmp_path / "bokeh").mkdir()
+    (tmp_path / "bokeh/__init__.py").write_text("raise ImportError('not here')")
+    path = f"{tmp_path}:{RUNTIME}"
+    with scheduler(tmp_path, runtime=True, PYTHONPATH=path) as started:
+        for dummy in range(2):
+            with urllib.request.urlopen(f"{started.url}/status", timeout=20) as response:
+                assert b"Dask needs bokeh" in response.read()
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"{started.url}/nowhere", timeout=10)

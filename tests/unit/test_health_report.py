@@ -1,0 +1,41 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report of a cluster's health."""
+
+from __future__ import annotations
+
+from ansible_collections.daskops.cluster.plugins.filter.health_report import health_report
+
+
+def test_report_has_problems_and_missing_packages():
+    health = {"verdict": "degraded", "workers_present": 3, "releases": {"x": ["a-1"]}, "problems": ["Something."]}
+    lines = health_report(
+        health,
+        {"a": {"versions": [{"packages": {"prometheus-client": "1", "lz4": "4"}}]}},
+        {},
+        {},
+        "tls://10.0.0.1:8786",
+        "https://10.0.0.1:8787/status",
+    )
+    assert lines[:3] == [
+        "The cluster is degraded: 3 worker(s) at tls://10.0.0.1:8786, dashboard at https://10.0.0.1:8787/status.",
+        "Release x on 1 worker(s).",
+        "Something.",
+    ]
+    assert "no bokeh" in lines[3] and len(lines) == 4
+    several = dict(health, releases={"x": ["a-1", "b-1"], "y": ["c-1"]}, problems=[])
+    assert health_report(several, {}, {}, {}, "", "")[1:] == [
+        "Release x on 2 worker(s): a-1, b-1.",
+        "Release y on 1 worker(s): c-1.",
+    ]
+
+
+def test_report_of_a_healthy_cluster_names_no_worker():
+    health = {"verdict": "healthy", "workers_present": 1, "releases": {"x": ["a-1"]}, "problems": []}
+    seen = {"a": {"versions": [{"packages": {"prometheus-client": "1", "lz4": "4", "bokeh": "3.9"}}]}}
+    lines = health_report(health, seen, {}, {}, "tcp://s:8786", "http://s:8787/status")
+    assert lines == [
+        "The cluster is healthy: 1 worker(s) at tcp://s:8786, dashboard at http://s:8787/status.",
+        "Release x on 1 worker(s).",
+    ]

@@ -1,0 +1,152 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs that make certificates on the controller."""
+
+import copy as copies
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from ansible_collections.daskops.cluster.plugins.plugin_utils import certificates as making
+from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import (
+    DAY,
+    Directory,
+    worker_name,
+)
+from certificate_directories import INVENTORY, PLAYBOOK, WORKERS, Own, changes, make, run, tree
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("certificates") / "tls"
+    make(directory)
+    return directory
+
+
+@pytest.fixture
+def copy(made, tmp_path):
+    """Return a copy of the certificates that a test may change."""
+    return Path(shutil.copytree(made, tmp_path / "tls"))
+
+
+def test_certificates_are_made_once(tmp_path):
+    first = run(tmp_path / "tls")
+    assert changes(first) == 1
+    assert f"A new CA: {tmp_path}/tls/ca.pem." in first.stdout
+    assert "New certificates: client, scheduler, workers/worker1, workers/worker2 (missing)." in first.stdout
+    before = tree(tmp_path / "tls")
+    assert set(before) == {
+        ".gitignore", "ca.pem", "ca.key",
+        *(f"{name}.{kind}" for name in ("client", "scheduler", *WORKERS) for kind in ("pem", "key")),
+    }  # fmt: skip
+    again = run(tmp_path / "tls")
+    assert changes(again) == 0 and tree(tmp_path / "tls") == before
+
+
+def test_check_mode_lists_new_certificates_and_makes_none(tmp_path):
+    done = run(tmp_path / "tls", "--check", "--diff")
+    assert changes(done) == 1 and not (tmp_path / "tls").exists()
+    assert "+scheduler.pem" in done.stdout and "New certificates: client, scheduler" in done.stdout
+
+
+@pytest.mark.parametrize("strategy", ["free", "host_pinned"])
+def test_concurrent_hosts_share_one_ca(tmp_path, strategy):
+    """A strategy that ignores `run_once` runs the task for each host in parallel."""
+    (play,) = copies.deepcopy(PLAYBOOK)
+    looking, making = {**play, "tasks": play["tasks"][:1]}, {**play, "tasks": play["tasks"][1:]}
+    making["strategy"] = f"ansible.builtin.{strategy}"
+    hosts = {f"worker{number}": {} for number in range(8)}
+    done = run(tmp_path / "tls", playbook=[looking, making], inventory={"dask_workers": {"hosts": hosts}})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("A new CA: ") == 1
+    directory = Directory(str(tmp_path / "tls"))
+    assert [directory.check(worker_name(host)) for host in hosts] == [""] * 8
+
+
+def test_certificates_name_their_hosts(tmp_path):
+    assert changes(run(tmp_path / "tls")) == 1
+    directory = Directory(str(tmp_path / "tls"))
+    assert directory.hosts("scheduler") == {"head", "127.0.0.1", "localhost"}
+    assert directory.hosts(WORKERS[0]) == {"worker1", "fd00::1", "127.0.0.1", "localhost"}
+    assert directory.hosts(WORKERS[1]) == {"worker2", "127.0.0.1", "localhost"}
+    assert directory.hosts("client") == {"client"}
+    assert 364 < (directory.expires(WORKERS[0]) - time.time()) / DAY < 366
+
+
+def test_certificates_that_expire_soon_are_renewed(tmp_path):
+    now = time.time()
+    make(tmp_path / "tls", now=now - 340 * DAY)
+    before = tree(tmp_path / "tls")
+    done = run(tmp_path / "tls", "--check")
+    assert changes(done) == 1 and tree(tmp_path / "tls") == before
+    done = run(tmp_path / "tls")
+    assert changes(done) == 1
+    until = making.date(now + 25 * DAY)
+    assert f"New certificates: client, scheduler, workers/worker1, workers/worker2 (expires on {until})." in done.stdout
+    assert "Run client.yml, so that users get the new client certificate" in done.stdout
+    assert tree(tmp_path / "tls")["ca.pem"] == before["ca.pem"]
+    assert changes(run(tmp_path / "tls")) == 0
+
+
+def test_next_run_moves_files_of_an_interrupted_run_into_place(copy, monkeypatch):
+    """client.yml and other tools read only the final paths."""
+
+    def fail(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", fail)
+        with pytest.raises(KeyboardInterrupt):
+            make(copy, "certificates", names={"client": ["client"]})
+    wanted = (copy / ".ready/client.pem").read_text()
+    assert (copy / "client.pem").read_text() != wanted
+    assert changes(run(copy, "--check")) == 1 and (copy / "client.pem").read_text() != wanted
+    done = run(copy)
+    assert changes(done) == 1 and "Files of an interrupted run were put into their places." in done.stdout
+    assert (copy / "client.pem").read_text() == wanted and not (copy / ".ready").exists()
+
+
+def test_unusable_file_fails_the_run_without_a_traceback(copy):
+    (copy / "ca.pem").write_bytes(b"\x30\x82\xff\xfe")
+    for whose in ("made", "own"):
+        done = run(copy, dask_tls_certificates=whose)
+        assert done.returncode != 0
+        said = " ".join((done.stdout + done.stderr).split())
+        assert f"{copy}/ca.pem is not a text. Convert it to PEM" in said and "Traceback" not in said
+
+
+def test_missing_cryptography_fails_the_run(tmp_path):
+    (tmp_path / "cryptography.py").write_text("raise ImportError('it is broken')\n")
+    done = run(tmp_path / "tls", environment={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode != 0
+    said = " ".join((done.stdout + done.stderr).split())
+    assert "cannot import cryptography, which certificates need (it is broken). Install the package" in said
+    assert "Traceback" not in said and not (tmp_path / "tls").exists()
+
+
+@pytest.mark.parametrize("rotation", ["authority", "finish"])
+def test_own_ca_is_not_rotated(tmp_path, rotation):
+    own = Own(tmp_path / "tls")
+    before = tree(own.path)
+    inventory = copies.deepcopy(INVENTORY)
+    done = run(own.path, inventory=inventory, dask_tls_certificates="own", __dask_renewed=rotation)
+    assert done.returncode != 0 and tree(own.path) == before
+    said = " ".join((done.stdout + done.stderr).split())
+    assert f"dask_tls_rotation is {rotation}, but the certificates are your own" in said
+
+
+def test_workers_of_an_external_scheduler_need_own_certificates(tmp_path):
+    variables = {
+        "dask_scheduler_address": "tls://10.0.0.5:8786",
+        "inventory": {"dask_workers": INVENTORY["dask_workers"]},
+    }
+    done = run(tmp_path / "tls", **variables)
+    assert done.returncode != 0 and not (tmp_path / "tls").exists()
+    assert "The scheduler is somebody else's, and so must be the certificates" in done.stdout + done.stderr
+    own = Own(tmp_path / "own")
+    for kind in ("pem", "key"):
+        (own.path / f"scheduler.{kind}").unlink()
+    assert changes(run(own.path, dask_tls_certificates="own", **variables, __dask_renewed="certificates")) == 0

@@ -1,0 +1,73 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module that removes the scratch directories of workers."""
+
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+NOBODY = pwd.getpwnam("nobody")
+
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="acts as root and as another user")
+
+
+@pytest.fixture
+def place():
+    """Return a directory that only root can change, as /srv is."""
+    directory = tempfile.mkdtemp(prefix="daskops-test-", dir="/run")
+    os.chmod(directory, 0o755)
+    yield Path(directory)
+    shutil.rmtree(directory)
+
+
+def directory(path, owner=0, mode=0o755):
+    path.mkdir()
+    path.chmod(mode)
+    os.chown(path, owner, owner)
+    return path
+
+
+def remove(*paths):
+    arguments = {"directories": [str(path) for path in paths], "user": "nobody"}
+    command = ["ansible", "localhost", "-m", "daskops.cluster.remove_scratch", "-a", json.dumps(arguments)]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True)
+    return json.loads(run.stdout.partition("=>")[2])
+
+
+def spilled(path, owner):
+    """Create the files that workers leave in a scratch directory."""
+    for made in (path, path / "dask-scratch-space", path / "dask-scratch-space/worker-1"):
+        directory(made, owner)
+
+
+@as_root
+def test_scratch_is_removed(place):
+    home = directory(place / "home", NOBODY.pw_uid)
+    for scratch in (home / "scratch", place / "scratch", place / "used"):
+        spilled(scratch, NOBODY.pw_uid)
+    (place / "used/of-somebody-else").touch()
+    result = remove(home / "scratch", place / "scratch", place / "used", place / "missing")
+    assert result["changed"] and result["left"] == [str(place / "used")]
+    assert sorted(path.name for path in place.iterdir()) == ["home", "used"]
+    assert [path.name for path in (place / "used").iterdir()] == ["of-somebody-else"]
+    assert not list(home.iterdir())
+
+
+@as_root
+def test_root_removes_nothing_through_a_users_link(place):
+    other = directory(place / "other")
+    spilled(other / "scratch", 0)
+    home = directory(place / "home", NOBODY.pw_uid)
+    (home / "scratch").symlink_to(other / "scratch")
+    (home / "above").symlink_to(other)
+    result = remove(home / "scratch", home / "above/scratch")
+    assert (other / "scratch/dask-scratch-space/worker-1").exists()
+    assert not result["changed"] and len(result["left"]) == 2

@@ -1,0 +1,73 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Attempts to start services with their settings, each in a process of its own."""
+
+import copy
+import os
+import time
+
+import dask
+import distributed  # noqa: F401  (its defaults)
+import pytest
+from daskops_runtime import start_attempts
+from daskops_runtime.start_attempts import attempt, find_problems, without
+
+DEFAULTS = {"distributed": dask.config.get("distributed"), **{"temporary-directory": None, "scheduler-address": None}}
+
+
+def fail_with_cause():
+    try:
+        raise FileNotFoundError(2, "No such file or directory", "/nowhere")
+    except OSError as error:
+        raise RuntimeError("it failed") from error
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (lambda: None, None),
+        (lambda: os.write(1, b"dropped") and os.write(2, b"dropped"), None),
+        (lambda: int("x"), "ValueError: invalid literal for int() with base 10: 'x'"),
+        (fail_with_cause, "[Errno 2] No such file or directory: '/nowhere'"),
+        (lambda: os._exit(0), "the process ended"),
+        (lambda: dask.config.set({"a": 1}), None),
+    ],
+)
+def test_attempt_returns_its_error_and_changes_nothing_here(function, reason, capfd):
+    assert attempt(function, {}) == reason
+    assert dask.config.get("a", None) is None and dask.config.get("distributed", None)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_attempt_has_a_time_limit(monkeypatch):
+    monkeypatch.setattr(start_attempts, "TIMEOUT", 0.5)
+    started = time.monotonic()
+    assert attempt(time.sleep, {}, 60) == start_attempts.LATE
+    assert time.monotonic() - started < 20
+
+
+def test_keys_return_to_their_defaults():
+    config = {"a": {"b": 1, "c": 2}, "d": 3}
+    assert without(config, [("a", "b"), ("d",), ("no", "such")], {"a": {"b": 0}}) == {"a": {"b": 0, "c": 2}}
+    assert config == {"a": {"b": 1, "c": 2}, "d": 3}
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({}, ""),
+        ({"comm": {"retry": {"count": 3}}}, ""),
+        ({"comm": {"compression": "no-such"}}, "dask_config: distributed.comm.compression: no message reaches"),
+        ({"logging": {"distributed": "loud"}}, "cannot set up its log"),
+    ],
+)
+def test_setting_that_stops_a_worker_is_named(setting, said):
+    tree = {"distributed": setting}
+    config = dask.config.merge(copy.deepcopy(dask.config.config), tree)
+    found = list(find_problems("worker", config, {"dask_config": tree}, DEFAULTS, []))
+    if said:
+        (problem,) = found
+        assert said in problem and problem.endswith("Correct it, or leave it out.")
+    else:
+        assert found == []
