@@ -40,7 +40,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback i
 from ansible_collections.daskops.cluster.plugins.plugin_utils.down import unjoinable
 from ansible_collections.daskops.cluster.plugins.plugin_utils.environments import environments, lock_file
 from ansible_collections.daskops.cluster.plugins.plugin_utils.features import lacking_in, lacking_on
-from ansible_collections.daskops.cluster.plugins.plugin_utils.mixed import mixed_releases
+from ansible_collections.daskops.cluster.plugins.plugin_utils.mixed_releases import mixed_releases
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks, values_of
 

@@ -53,7 +53,17 @@ with directory.locked(write=True):
 """
 
 
-LOOKED = {"authorities": [], "clock": [-0.1, 0.1], "worker_addresses": {}, "python": {"version": "3.13.0"}}
+LOOKED = {
+    "authorities": [],
+    "certificates": {"installed": {}, "loaded": {}},
+    "clock": [-0.1, 0.1],
+    "current": {},
+    "environments": {},
+    "python": {"version": "3.13.0"},
+    "running": {},
+    "versions": [],
+    "worker_addresses": {},
+}
 
 
 PLAYBOOK = [
@@ -61,10 +71,10 @@ PLAYBOOK = [
         "hosts": "dask_scheduler:dask_workers",
         "gather_facts": False,
         "strategy": "ansible.builtin.linear",
-        "roles": ["daskops.cluster.common"],
         "tasks": [
             {"ansible.builtin.set_fact": {"__dask_host": "{{ looked }}"}},
-            {"ansible.builtin.import_tasks": str(ROOT / "roles/tls/tasks/make.yml")},
+            {"daskops.cluster.plan": {"purpose": "look"}, "run_once": True, "register": "__dask_plan"},
+            {"ansible.builtin.import_role": {"name": "daskops.cluster.tls", "tasks_from": "make"}},
         ],
     }
 ]

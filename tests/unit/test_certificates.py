@@ -19,7 +19,6 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-import yaml
 from ansible_collections.daskops.cluster.plugins.module_utils.certificates import (
     digest,
     fingerprints,
@@ -32,6 +31,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates impor
     Directory,
     Unusable,
     exposed,
+    has_certificates,
     plan,
     worker_name,
 )
@@ -43,122 +43,6 @@ from certificate_directories import MAKE, ROOT, WORKERS, Own, accepts, look, mak
 from conftest import scheduler, wait_until, worker
 from distributed import Client
 from distributed.security import Security
-
-ROOT = Path(__file__).parents[2]
-#: The defaults of all variables, which the roles have.
-ROLE_DEFAULTS = {name: setting.default for name, setting in SETTINGS.items()}
-# Makes certificates in a separate process, as a run does.
-MAKE = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import Directory, make, plan
-directory = Directory(sys.argv[2])
-names = {"client": ["client"], "scheduler": ["head", "127.0.0.1", "localhost"]}
-names.update({f"workers/worker{number}": [f"worker{number}", "localhost"] for number in (1, 2)})
-with directory.locked(write=True):
-    wanted, problems, warnings = plan(directory, names)
-    if wanted["authority"]:
-        make(directory, wanted, names, 365)
-        directory.commit()
-"""
-LOOKED = {
-    "authorities": [],
-    "certificates": {"installed": {}, "loaded": {}},
-    "clock": [-0.1, 0.1],
-    "current": {},
-    "environments": {},
-    "python": {"version": "3.13.0"},
-    "running": {},
-    "versions": [],
-    "worker_addresses": {},
-}
-PLAYBOOK = [
-    {
-        "hosts": "dask_scheduler:dask_workers",
-        "gather_facts": False,
-        "strategy": "ansible.builtin.linear",
-        "tasks": [
-            {"ansible.builtin.set_fact": {"__dask_host": "{{ looked }}"}},
-            {"daskops.cluster.plan": {"purpose": "look"}, "run_once": True, "register": "__dask_plan"},
-            {"ansible.builtin.import_role": {"name": "daskops.cluster.tls", "tasks_from": "make"}},
-        ],
-    }
-]
-INVENTORY = {
-    "dask_scheduler": {"hosts": {"head": {"ansible_host": "127.0.0.1"}}},
-    "dask_workers": {"hosts": {"worker1": {"ansible_host": "FD00::1"}, "worker2": {}}},
-}
-GROUPS = {group: list(about["hosts"]) for group, about in INVENTORY.items()}
-WORKERS = [worker_name("worker1"), worker_name("worker2")]
-
-
-def run(
-    directory, *arguments, inventory=INVENTORY, environment=None, playbook=PLAYBOOK, python=sys.executable, **variables
-):
-    """Run the role's task as site.yml does."""
-    work = directory.parent
-    (work / "hosts.json").write_text(json.dumps({"all": {"vars": ROLE_DEFAULTS}, **inventory}))
-    (work / "playbook.yml").write_text(yaml.safe_dump(playbook))
-    given = json.dumps({"dask_tls_directory": str(directory), "looked": LOOKED, **variables})
-    settings = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_LOCAL_TEMP": str(work / "tmp")}
-    return subprocess.run(
-        [python, "-m", "ansible", "playbook", "-i", "hosts.json", "playbook.yml", "-e", given, *arguments],
-        cwd=work,
-        env={**os.environ, **settings, **(environment or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def changes(done):
-    """Return the number of changed tasks of a successful run."""
-    assert done.returncode == 0, done.stdout + done.stderr
-    return sum(int(line.split("changed=")[1].split()[0]) for line in done.stdout.splitlines() if "changed=" in line)
-
-
-def needed(*hosts, reached=()):
-    """Return the names and addresses that `plan` gets for a cluster with a scheduler and these worker hosts."""
-    names = {"client": ["client"], "scheduler": ["head", "127.0.0.1", "localhost", *reached]}
-    return {**names, **{worker_name(host): [host, "localhost"] for host in hosts or ["worker1", "worker2"]}}
-
-
-def make(path, rotation="", names=None, days=365, warn_days=30, now=None, **arguments):
-    """Make the certificates that `plan` returns, as the action plugin does; return the plan and its warnings."""
-    directory = Directory(str(path))
-    with directory.locked(write=True):
-        wanted, problems, warnings = plan(
-            directory, names or needed(), rotation=rotation, days=days, warn_days=warn_days, now=now, **arguments
-        )
-        assert problems == []
-        if wanted["authority"] or wanted["certificates"]:
-            making.make(directory, wanted, names or needed(), days, now)
-        directory.commit(["cross-ca.pem", "previous-ca.pem"] if wanted["finish"] else [])
-    return {**wanted, "warnings": warnings}
-
-
-def look(path, rotation="", names=None, **arguments):
-    """Return the result of `plan` for a directory."""
-    return plan(Directory(str(path)), names or needed(), rotation=rotation, **arguments)
-
-
-def nothing(path, names=None, **arguments):
-    """Assert that no certificate is planned, and return the problems."""
-    wanted, problems, dummy = look(path, names=names, **arguments)
-    assert wanted == making.nothing()
-    return problems
-
-
-def only(sentences):
-    (sentence,) = sentences
-    return sentence
-
-
-def tree(path):
-    """Return the contents of all files below a directory by path, without the lock file."""
-    return {
-        str(one.relative_to(path)): one.read_text() for one in path.rglob("*") if one.is_file() and one.name != ".lock"
-    }
 
 
 @pytest.fixture(scope="module")
@@ -203,40 +87,6 @@ def stranger(tmp_path_factory):
 
 
 # Making certificates
-
-
-def test_certificates_are_made_once(tmp_path):
-    first = run(tmp_path / "tls")
-    assert changes(first) == 1
-    assert f"A new CA: {tmp_path}/tls/ca.pem." in first.stdout
-    assert "New certificates: client, scheduler, workers/worker1, workers/worker2 (missing)." in first.stdout
-    before = tree(tmp_path / "tls")
-    assert set(before) == {
-        ".gitignore", "ca.pem", "ca.key",
-        *(f"{name}.{kind}" for name in ("client", "scheduler", *WORKERS) for kind in ("pem", "key")),
-    }  # fmt: skip
-    again = run(tmp_path / "tls")
-    assert changes(again) == 0 and tree(tmp_path / "tls") == before
-
-
-def test_check_mode_lists_new_certificates_and_makes_none(tmp_path):
-    done = run(tmp_path / "tls", "--check", "--diff")
-    assert changes(done) == 1 and not (tmp_path / "tls").exists()
-    assert "+scheduler.pem" in done.stdout and "New certificates: client, scheduler" in done.stdout
-
-
-@pytest.mark.parametrize("strategy", ["free", "host_pinned"])
-def test_concurrent_hosts_share_one_ca(tmp_path, strategy):
-    """A strategy that ignores `run_once` runs the task for each host in parallel."""
-    (play,) = copies.deepcopy(PLAYBOOK)
-    looking, making = {**play, "tasks": play["tasks"][:2]}, {**play, "tasks": play["tasks"][2:]}
-    making["strategy"] = f"ansible.builtin.{strategy}"
-    hosts = {f"worker{number}": {} for number in range(8)}
-    done = run(tmp_path / "tls", playbook=[looking, making], inventory={"dask_workers": {"hosts": hosts}})
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("A new CA: ") == 1
-    directory = Directory(str(tmp_path / "tls"))
-    assert [directory.check(worker_name(host)) for host in hosts] == [""] * 8
 
 
 def test_concurrent_controllers_share_one_ca(tmp_path):
@@ -690,7 +540,7 @@ def seen(made, tmp_path):
 
 def test_host_with_current_certificates_runs_no_module(seen):
     dummy, dummy, found, wanted = seen
-    assert found["loaded"] and making.has_certificates(found, **wanted)
+    assert found["loaded"] and has_certificates(found, **wanted)
 
 
 @pytest.mark.parametrize("fault", ["content", "mode", "owner", "missing", "left over", "not read yet"])
@@ -709,7 +559,7 @@ def test_host_with_other_certificates_runs_the_module(seen, fault):
     else:
         states["dask-worker@1.service"]["StatusText"] = "tcp://x (certificates 000000000000)"
     found = {"installed": installed_files(str(tls)), "loaded": loaded_certificates(states)}
-    assert not making.has_certificates(found, **wanted)
+    assert not has_certificates(found, **wanted)
 
 
 @pytest.mark.parametrize("nanny", [False, True])

@@ -3,9 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The comparison of the packages of hosts."""
 
-from ansible_collections.daskops.cluster.plugins.action import (
-    compare_environments,
-)
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts import differing_packages
 
 
 def only(sentences):
@@ -19,15 +17,13 @@ def says(sentence, *parts):
 
 
 def test_equal_packages_are_accepted():
-    assert (
-        list(compare_environments.differences({"a": {"dask": "1", "lz4": "2"}, "b": {"lz4": "2", "dask": "1"}})) == []
-    )
-    assert list(compare_environments.differences({})) == []
+    assert list(differing_packages({"a": {"dask": "1", "lz4": "2"}, "b": {"lz4": "2", "dask": "1"}})) == []
+    assert list(differing_packages({})) == []
 
 
 def test_different_packages_are_rejected():
     common = {"dask": "1", "lz4": "2", "numpy": "3"}
-    found = compare_environments.differences({"a": common, "b": {"dask": "1", "lz4": "9", "pandas": "4"}, "c": common})
+    found = differing_packages({"a": common, "b": {"dask": "1", "lz4": "9", "pandas": "4"}, "c": common})
     sentence = only(found)
     assert says(sentence, "b has other packages", "Give every host the same architecture and Python")
     assert says(sentence, "lz4 9 (others: 2)", "numpy missing (others: 3)", "pandas 4 (others: missing)")

@@ -169,31 +169,3 @@ def test_tasks_that_use_a_client_are_no_drift(services):
 
     assert client.submit(compute, pure=False).result(30) == 3
     assert services[2].ask()["drift"] == OWN
-
-
-def test_table_of_settings():
-    common = {"a.b": [1, "default"], "a.c": [0.5, "file"], "a.l": [["x" * 60], "file"], "--name": ["x", "command line"]}
-    scheduler = {"a.c": [0.5, "file"], "--no-dashboard": ["", "command line"]}
-
-    def answer(unit, settings, drift=()):
-        return {"services": {unit: {"settings": settings, "drift": list(drift)}}, "silent": {}}
-
-    answers = {
-        "n0": answer("dask-scheduler.service", scheduler),
-        "n1": answer("dask-worker@1.service", common),
-        "n2": answer("dask-worker@1.service", {**common, "a.d": ["y", "/x.yaml"]}, ["a.d"]),
-        "n3": {"services": {}, "silent": {"dask-scheduler.service": "no"}},
-    }
-    hosts = ["n0", "n1", "n2", "n3", "n4"]
-    rows = [re.split("  +", line) for line in configuration_table(answers, hosts)][1:]
-    assert rows == [
-        ["a.c", "0.5", "file", "all services"],
-        ["a.d", "y", "/x.yaml, NOT ASKED FOR", "n2 dask-worker@1"],
-        ["a.l", f'["{"x" * 45}...', "file", "all workers"],
-        ["n0 dask-scheduler: --no-dashboard"],
-        ["n1 dask-worker@1: --name x"],
-        ["n2 dask-worker@1: --name x"],
-        ["n3 dask-scheduler.service: not known, no"],
-        ["n4: not known, for the host could not be asked"],
-    ]
-    assert any(line.startswith("a.b ") for line in configuration_table(answers, hosts, defaults=True))

@@ -12,21 +12,17 @@ def test_table_of_settings():
     common = {"a.b": [1, "default"], "a.c": [0.5, "file"], "a.l": [["x" * 60], "file"], "--name": ["x", "command line"]}
     scheduler = {"a.c": [0.5, "file"], "--no-dashboard": ["", "command line"]}
 
-    def host(name, unit, settings, drift=()):
-        services = {unit: {"settings": settings, "drift": list(drift)}}
-        return {"inventory_hostname": name, "__dask_configuration": {"services": services, "silent": {}}}
+    def answer(unit, settings, drift=()):
+        return {"services": {unit: {"settings": settings, "drift": list(drift)}}, "silent": {}}
 
-    hosts = [
-        host("n0", "dask-scheduler.service", scheduler),
-        host("n1", "dask-worker@1.service", common),
-        host("n2", "dask-worker@1.service", {**common, "a.d": ["y", "/x.yaml"]}, ["a.d"]),
-        {
-            "inventory_hostname": "n3",
-            "__dask_configuration": {"services": {}, "silent": {"dask-scheduler.service": "no"}},
-        },
-        {"inventory_hostname": "n4"},
-    ]
-    rows = [re.split("  +", line) for line in configuration_table(hosts)][1:]
+    answers = {
+        "n0": answer("dask-scheduler.service", scheduler),
+        "n1": answer("dask-worker@1.service", common),
+        "n2": answer("dask-worker@1.service", {**common, "a.d": ["y", "/x.yaml"]}, ["a.d"]),
+        "n3": {"services": {}, "silent": {"dask-scheduler.service": "no"}},
+    }
+    hosts = ["n0", "n1", "n2", "n3", "n4"]
+    rows = [re.split("  +", line) for line in configuration_table(answers, hosts)][1:]
     assert rows == [
         ["a.c", "0.5", "file", "all services"],
         ["a.d", "y", "/x.yaml, NOT ASKED FOR", "n2 dask-worker@1"],
@@ -37,4 +33,4 @@ def test_table_of_settings():
         ["n3 dask-scheduler.service: not known, no"],
         ["n4: not known, for the host could not be asked"],
     ]
-    assert any(line.startswith("a.b ") for line in configuration_table(hosts, defaults=True))
+    assert any(line.startswith("a.b ") for line in configuration_table(answers, hosts, defaults=True))

@@ -85,21 +85,3 @@ def test_new_environments_are_checked_per_lock_and_gpu():
     environments = {"a": {"packages": ALL}, "b": {"packages": ALL}, "c": {"packages": without("lz4")}}
     assert len(lacking_in(environments, {"a": [{"gpu": ""}]})) == 1
     assert len(lacking_in(environments, {"a": [{"gpu": ""}], "b": [{"gpu": "0"}]})) == 2
-
-
-def test_health_report_has_missing_packages():
-    health = {"verdict": "degraded", "workers_present": 3, "releases": {"x": ["a-1"]}, "problems": ["Something."]}
-    addresses = {"scheduler": "tls://10.0.0.1:8786", "dashboard": "https://10.0.0.1:8787"}
-    missing = lacking_on({"a": running(without("bokeh"))}, {}, {})
-    lines = health_report(health, {"addresses": addresses, "missing_packages": missing})
-    assert lines[:3] == [
-        "The cluster is degraded: 3 worker(s) at tls://10.0.0.1:8786, dashboard at https://10.0.0.1:8787/status.",
-        "Release x on 1 worker(s).",
-        "Something.",
-    ]
-    assert "no bokeh" in lines[3] and len(lines) == 4
-    several = dict(health, releases={"x": ["a-1", "b-1"], "y": ["c-1"]}, problems=[])
-    assert health_report(several, {"addresses": addresses, "missing_packages": []})[1:] == [
-        "Release x on 2 worker(s): a-1, b-1.",
-        "Release y on 1 worker(s): c-1.",
-    ]

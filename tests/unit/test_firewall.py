@@ -19,6 +19,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils import firewalls
 from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import foreign_firewalls
 from ansible_collections.daskops.cluster.plugins.modules import host_info
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import firewall
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import firewall as firewall_problems
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
 from hypothesis import given
 from hypothesis import strategies as st
@@ -175,7 +176,7 @@ def test_new_host_in_a_limited_run_is_rejected():
     [("none", []), ("nftables", ["nftables"]), ("firewalld", ["firewalld"]), ("firewalld", ["nftables", "firewalld"])],
 )
 def test_usable_firewall_is_accepted(wanted, usable):
-    assert list(bad_firewall("w1", {"firewall": {"usable": usable}}, wanted)) == []
+    assert list(firewall_problems("w1", {"firewall": {"usable": usable}}, wanted)) == []
 
 
 @pytest.mark.parametrize(
@@ -188,7 +189,7 @@ def test_usable_firewall_is_accepted(wanted, usable):
     ],
 )
 def test_unusable_firewall_is_rejected_with_the_remedy(wanted, usable, remedy):
-    sentence = only(bad_firewall("w1", {"firewall": {"usable": usable}}, wanted))
+    sentence = only(firewall_problems("w1", {"firewall": {"usable": usable}}, wanted))
     assert says(sentence, f"w1: dask_firewall is {wanted}, but", remedy)
 
 

@@ -10,14 +10,8 @@ from ansible_collections.daskops.cluster.plugins.filter.health_report import hea
 
 def test_report_has_problems_and_missing_packages():
     health = {"verdict": "degraded", "workers_present": 3, "releases": {"x": ["a-1"]}, "problems": ["Something."]}
-    lines = health_report(
-        health,
-        {"a": {"versions": [{"packages": {"prometheus-client": "1", "lz4": "4"}}]}},
-        {},
-        {},
-        "tls://10.0.0.1:8786",
-        "https://10.0.0.1:8787/status",
-    )
+    addresses = {"scheduler": "tls://10.0.0.1:8786", "dashboard": "https://10.0.0.1:8787"}
+    lines = health_report(health, {"addresses": addresses, "missing_packages": ["The environment has no bokeh."]})
     assert lines[:3] == [
         "The cluster is degraded: 3 worker(s) at tls://10.0.0.1:8786, dashboard at https://10.0.0.1:8787/status.",
         "Release x on 1 worker(s).",
@@ -25,7 +19,7 @@ def test_report_has_problems_and_missing_packages():
     ]
     assert "no bokeh" in lines[3] and len(lines) == 4
     several = dict(health, releases={"x": ["a-1", "b-1"], "y": ["c-1"]}, problems=[])
-    assert health_report(several, {}, {}, {}, "", "")[1:] == [
+    assert health_report(several, {"addresses": addresses, "missing_packages": []})[1:] == [
         "Release x on 2 worker(s): a-1, b-1.",
         "Release y on 1 worker(s): c-1.",
     ]
@@ -33,8 +27,8 @@ def test_report_has_problems_and_missing_packages():
 
 def test_report_of_a_healthy_cluster_names_no_worker():
     health = {"verdict": "healthy", "workers_present": 1, "releases": {"x": ["a-1"]}, "problems": []}
-    seen = {"a": {"versions": [{"packages": {"prometheus-client": "1", "lz4": "4", "bokeh": "3.9"}}]}}
-    lines = health_report(health, seen, {}, {}, "tcp://s:8786", "http://s:8787/status")
+    addresses = {"scheduler": "tcp://s:8786", "dashboard": "http://s:8787"}
+    lines = health_report(health, {"addresses": addresses, "missing_packages": []})
     assert lines == [
         "The cluster is healthy: 1 worker(s) at tcp://s:8786, dashboard at http://s:8787/status.",
         "Release x on 1 worker(s).",

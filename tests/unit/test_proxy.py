@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.filter.password_file import password_file
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import addresses
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
 
