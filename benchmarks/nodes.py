@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The hosts of the benchmarks: a scheduler and eight workers in containers, and what is timed on them."""
+"""The hosts of the benchmarks, a scheduler and eight workers in containers, and functions that measure on them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ WORKERS = [f"172.31.254.1{number}" for number in range(1, 9)]
 USER, KEY = "ops", CHECKOUT / ".cache/testbed/id_ed25519"
 AUTHORITY = CHECKOUT / ".cache/testbed/tls-daskops-bench/ca.pem"
 SSH = ["ssh", "-F", f"{CHECKOUT}/testbed/ssh_config", "-i", str(KEY), "-l", USER]
-#: Seconds after which a cluster is not waited for any longer.
+#: Maximum seconds to wait for a cluster.
 PATIENCE = 120.0
 
 
 def play(path: str, *arguments: str) -> tuple[float, str]:
-    """Seconds that a playbook takes, and its output."""
+    """Run a playbook; return its time in seconds and its output."""
     start = time.perf_counter()
     run = subprocess.run(
         ["ansible-playbook", *INVENTORY, path, *arguments], cwd=CHECKOUT, capture_output=True, text=True
@@ -42,15 +42,15 @@ def play(path: str, *arguments: str) -> tuple[float, str]:
 
 
 def told(what: str, seconds: float) -> float:
-    """Print a number as soon as it is known: a benchmark that is cut off has still told something."""
+    """Print a result at once, so that an interrupted benchmark has printed its results so far."""
     print(f"{what:<52} {seconds:7.1f} s", flush=True)
     return seconds
 
 
 def settle() -> None:
-    """Have the disk done with what was written before."""
-    # ext4 looks at every inode that was deleted in the last minutes, as long as it is in memory, before it makes a new
-    # one: what was removed before must not slow down what is measured.
+    """Finish pending disk writes."""
+    # ext4 checks all recently deleted inodes in memory before it creates a new one, so earlier deletions would slow down the
+    # measured work.
     os.sync()
     with contextlib.suppress(PermissionError):
         Path("/proc/sys/vm/drop_caches").write_text("3")
@@ -58,7 +58,7 @@ def settle() -> None:
 
 @contextlib.contextmanager
 def nodes(*arguments: str) -> Iterator[None]:
-    """Nine nodes that nobody has used before; ``arguments`` are for the playbook that makes them."""
+    """Create nine new nodes; ``arguments`` are for the playbook that creates them."""
     settle()
     told("creating nine nodes", play("testbed/create.yml", *arguments)[0])
     try:
@@ -69,27 +69,27 @@ def nodes(*arguments: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def cluster() -> Iterator[None]:
-    """Nine such nodes with a cluster of the collection, in which everything runs and has been started once before."""
+    """Create nine nodes with a running cluster of the collection."""
     with nodes("-e", "testbed_environment=true"):
         told("site.yml", play("playbooks/site.yml")[0])
         yield
 
 
 def on_hosts(commands: dict[str, str]) -> None:
-    """Run a command on each of several hosts at the same time, by address, as `pdsh` does."""
+    """Run commands by host address in parallel, as `pdsh` does."""
     running = [subprocess.Popen([*SSH, host, command], stdin=subprocess.DEVNULL) for host, command in commands.items()]
     if any([process.wait() for process in running]):
         raise SystemExit(f"A command failed: {commands}")
 
 
 def stop() -> None:
-    """Stop all services, and wait until that is done; start and stop of a host's own boot are as before."""
+    """Stop all services and wait for the end; whether they start at boot does not change."""
     on_hosts(dict.fromkeys(WORKERS, "sudo systemctl stop dask-workers.target 'dask-worker@*'"))
     on_hosts({SCHEDULER: "sudo systemctl stop dask-scheduler"})
 
 
 def start() -> None:
-    """Start all services at once, with nothing else."""
+    """Start all services at once with systemctl only."""
     on_hosts(
         {
             SCHEDULER: "sudo systemctl start dask-scheduler",
@@ -99,17 +99,17 @@ def start() -> None:
 
 
 class Watch(threading.Thread):
-    """Asks the scheduler twenty times a second how many workers it has, from now on.
+    """A thread that polls the scheduler for its number of workers, 20 times a second.
 
     Parameters
     ----------
     encrypted : bool
-        Whether the scheduler is one of the collection, which serves HTTPS.
+        Whether the scheduler serves HTTPS, as those of the collection do.
 
     Attributes
     ----------
     registered : float or None
-        When it had all of them (`time.perf_counter`).
+        Time when all workers were registered (`time.perf_counter`).
     """
 
     def __init__(self, encrypted: bool = True) -> None:
@@ -138,7 +138,7 @@ class Watch(threading.Thread):
             time.sleep(0.05)
 
     def wait(self) -> float:
-        """When all workers were registered."""
+        """Wait until all workers are registered, and return the time."""
         self.join()
         if self.registered is None:
             raise SystemExit(f"Not all workers were registered within {PATIENCE:g} s.")
@@ -146,11 +146,11 @@ class Watch(threading.Thread):
 
 
 def seconds_until_registered(command: Sequence[str] | None = None, encrypted: bool = True) -> float:
-    """Seconds from the start of a command, or of `start`, until all workers are registered; the command has ended then.
+    """Return the seconds from the start of a command, or of `start`, until all workers are registered.
 
-    A command without the collection (``encrypted=False``) is a cluster that lives until its input is closed.
+    A command without the collection (``encrypted=False``) keeps its cluster until its input is closed.
     """
-    # Ansible keeps connections for a minute. Every command makes its own.
+    # Ansible keeps connections for a minute, so use a new directory for them: each command must connect again.
     with tempfile.TemporaryDirectory() as connections:
         environment = {**os.environ, "ANSIBLE_SSH_CONTROL_PATH_DIR": connections}
         pipe = subprocess.PIPE
@@ -171,5 +171,5 @@ def seconds_until_registered(command: Sequence[str] | None = None, encrypted: bo
 
 
 def load() -> str:
-    """What the machine does besides, for the record."""
+    """Describe the load of the machine for the output."""
     return f"load average at the start {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores"

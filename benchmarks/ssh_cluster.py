@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Dask's own way to start the same cluster on the hosts of the benchmarks; it ends when its input does."""
+"""Start the same cluster with Dask's SSHCluster, for comparison, until standard input ends."""
 
 import sys
 

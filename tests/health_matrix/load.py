@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keep a cluster in a state: run by the Python of that cluster's own environment, until standard input ends.
+"""Keep a cluster in a state until standard input ends. Runs with the Python of the cluster's environment.
 
 Usage: load.py ADDRESS STATE... where a state is one of the functions below.
 """
@@ -15,13 +15,13 @@ from distributed.core import Status
 
 
 def set_status(status, dask_worker):
-    """Run on a worker."""
+    """Set the status of a worker; runs on the worker."""
     dask_worker.status = Status[status]
 
 
 @contextlib.contextmanager
 def paused(client):
-    """The worker w2 takes no tasks."""
+    """Pause the worker w2."""
     workers = client.scheduler_info()["workers"]
     address = [address for address, worker in workers.items() if worker["name"] == "w2"]
     client.run(set_status, "paused", workers=address)
@@ -31,7 +31,7 @@ def paused(client):
 
 @contextlib.contextmanager
 def busy(client):
-    """All workers have many short tasks."""
+    """Keep all workers busy with many short tasks."""
     futures = client.map(time.sleep, [0.05] * 4000, pure=False)
     while not any(future.done() for future in futures):
         time.sleep(0.05)
@@ -41,7 +41,7 @@ def busy(client):
 
 @contextlib.contextmanager
 def holding(client):
-    """No task runs, and a client holds a result."""
+    """Hold a result in a client, without running tasks."""
     future = client.submit(sum, [1, 2])
     future.result()
     yield
@@ -50,7 +50,7 @@ def holding(client):
 
 @contextlib.contextmanager
 def lacking(client):
-    """A task waits for a resource that no worker has."""
+    """Submit a task that waits for a resource that no worker has."""
     future = client.submit(sum, [1, 2], resources={"NONE": 1})
     yield
     future.cancel()
@@ -58,7 +58,7 @@ def lacking(client):
 
 @contextlib.contextmanager
 def queueing(client):
-    """All workers are paused, and the scheduler holds the tasks back."""
+    """Pause all workers, so that the scheduler queues tasks."""
     workers = list(client.scheduler_info()["workers"])
     client.run(set_status, "paused", workers=workers)
     time.sleep(1)

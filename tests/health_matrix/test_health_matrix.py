@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module cluster_health against real schedulers of several versions of distributed, in several states.
+"""The module cluster_health with real schedulers of several versions of distributed, in several states.
 
-Run by `make health-matrix`, since it fetches these versions and takes about five minutes. With RECORD=1 it keeps what the
-schedulers answered for the tests of `make unit`.
+`make health-matrix` runs these tests. They fetch the versions and take about five minutes. With RECORD=1 they record the
+schedulers' responses for the unit tests.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from conftest import ROOT, scheduler, wait_until, worker
 from recorded import RECORDINGS, ROUTES, STATES, ask, check, health, trim
 
 LOAD = Path(__file__).with_name("load.py")
-#: A Python by version of distributed, the newest that it works with.
+#: By version of distributed, the newest Python that it supports.
 VERSIONS = {"2022.12.1": "3.8", "2023.7.1": "3.9", "2024.1.1": "3.11", "2025.1.0": "3.12", "current": ""}
 
 
 def find_python(wanted):
-    """An interpreter of this minor version, or its number for uv to look for one."""
+    """Return the path of an interpreter of this minor version, or the version for uv to find one."""
     installed = sorted(Path.home().glob(f".pyenv/versions/{wanted}.*/bin/python"))
     return shutil.which(f"python{wanted}") or str(installed[-1] if installed else wanted)
 
 
 def interpreter(version):
-    """The interpreter of an environment with this version, which is made once."""
+    """Return the interpreter of an environment with this version, which is created once."""
     if version == "current":
         return sys.executable
     directory = ROOT / ".cache/dask" / version
@@ -52,7 +52,7 @@ def interpreter(version):
 
 
 class Matrix:
-    """A cluster of the workers w1 and w2 that is brought from state to state."""
+    """A cluster with the workers w1 and w2, and the contexts for its states."""
 
     def __init__(self, python, started, workers):
         self.python, self.started, self.workers = python, started, workers
@@ -60,7 +60,7 @@ class Matrix:
 
     @contextlib.contextmanager
     def load(self, *states):
-        """Keep the cluster in the states that load.py has."""
+        """Keep the cluster in states of load.py."""
         process = subprocess.Popen(
             [self.python, LOAD, self.started.address, *states],
             stdin=subprocess.PIPE,
@@ -69,7 +69,7 @@ class Matrix:
             text=True,
         )
         try:
-            assert process.stdout.readline() == "ready\n", f"no client could make the state {states}"
+            assert process.stdout.readline() == "ready\n", f"no client could create the state {states}"
             yield
         finally:
             with contextlib.suppress(subprocess.TimeoutExpired, BrokenPipeError):
@@ -81,7 +81,7 @@ class Matrix:
     def stopped(self):
         self.workers["w2"].send_signal(signal.SIGSTOP)
         try:
-            time.sleep(4.5)  # longer than a worker may be silent, and than the scheduler's clock over HTTP is exact
+            time.sleep(4.5)  # longer than silent_after, plus the resolution of the HTTP Date header
             yield
         finally:
             self.workers["w2"].send_signal(signal.SIGCONT)
@@ -91,23 +91,23 @@ class Matrix:
         loads = [part for part in state.split("-") if part in ("paused", "busy", "holding", "lacking", "queueing")]
         with contextlib.ExitStack() as stack:
             if loads:
-                stack.enter_context(self.load(*sorted(loads, reverse=True)))  # paused before busy
+                stack.enter_context(self.load(*sorted(loads, reverse=True)))  # pause before loading
             if "stopped" in state:
                 stack.enter_context(self.stopped())
             if "missing" in state and self.workers["w2"].poll() is None:
                 self.workers["w2"].kill()
                 wait_until(lambda: health(self.url)["workers_present"] == 1)
             if "paused" in state or state == "queueing":
-                time.sleep(1.5)  # until the scheduler knows of it
+                time.sleep(1.5)  # until the next heartbeat
             yield
 
     def settle(self, count):
-        """Wait until the last state has ended."""
+        """Wait until the cluster is idle with this number of workers."""
         wait_until(lambda: (said := health(self.url))["idle"] and said["workers_present"] == count and said, 40)
 
 
 def fetch(url):
-    """Status, headers and text of an answer."""
+    """Return the status, headers and text of a response."""
     try:
         with urllib.request.urlopen(url, timeout=20) as answer:
             return answer.status, answer.headers, answer.read().decode()
@@ -116,7 +116,7 @@ def fetch(url):
 
 
 def record(url, state):
-    """The answers of a scheduler. Under load, those of a moment at which identity.json fails, where there is one."""
+    """Return the responses of a scheduler; under load, preferably from a moment when identity.json fails."""
     for _ in range(20):
         answers = {}
         for route in ROUTES:

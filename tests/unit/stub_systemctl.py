@@ -38,7 +38,7 @@ def start(state, unit):
     if not any(file.exists() for file in files) or not release.exists() or (release.parent / f"{unit}.broken").exists():
         return
     environment = dict([release.read_text().strip().split("=", 1)])
-    # It has none of the caller's files, so that whoever reads the output of this command comes to an end.
+    # The process must not inherit the output, or the caller would wait for its end.
     null = subprocess.DEVNULL
     sleeping = subprocess.Popen(
         ["/bin/sleep", "300"], env=environment, start_new_session=True, stdin=null, stdout=null, stderr=null
@@ -55,7 +55,7 @@ def stop(state, unit):
 
 
 def not_read():
-    """The units whose files systemd has not read since they were changed, of ``STUB_ROOT/not-read``."""
+    """Return the units in ``STUB_ROOT/not-read``, whose files changed after systemd read them."""
     return (ROOT / "not-read").read_text().split() if (ROOT / "not-read").exists() else []
 
 

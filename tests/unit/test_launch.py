@@ -117,7 +117,7 @@ def test_stop_runs_in_a_home_with_modules(home, way):
     )
 
 
-def test_service_looks_for_garbage_only_in_what_came_after_dask(tmp_path):
+def test_objects_of_dask_are_excluded_from_garbage_collection(tmp_path):
     (tmp_path / "own.py").write_text(
         "import gc, sys\nprint(gc.isenabled(), gc.get_freeze_count() > 10_000, 'distributed' in sys.modules)\n"
     )

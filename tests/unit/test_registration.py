@@ -27,14 +27,14 @@ def test_worker_registers_soon_after_a_late_scheduler(tmp_path, notify):
             def sleeps_as_dask_does():
                 from distributed.comm import core
 
-                core.random.uniform(0, 0)  # as when it connects again
+                core.random.uniform(0, 0)  # the call before a reconnection
                 return core.random is sys.modules["random"]
 
             (address,) = workers_of(client)
             assert client.run(sleeps_as_dask_does, workers=[address]) == {address: True}
 
 
-def test_sleeps_between_attempts_are_a_share_of_the_time_so_far(monkeypatch):
+def test_sleeps_between_attempts_are_a_fraction_of_the_waiting_time(monkeypatch):
     class Waiting:
         status = Status.init
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which stopped services are started at once, and that a host starts nothing else."""
+"""Starting the services of a stopped cluster at once, and the services that must not start this way."""
 
 import subprocess
 
@@ -14,7 +14,7 @@ SCHEDULER = "dask-scheduler.service"
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """A host that has a scheduler and two workers of release ``one``, all of them stopped."""
+    """Return a host with a stopped scheduler and two stopped workers of release ``one``."""
     machine = Machine(tmp_path, monkeypatch, releases=("one",))
     drop_ins = {f"{unit}.d/daskops.conf": "[Service]\nMemoryMax=1G\n" for unit in WORKERS}
     machine.files = {
@@ -41,7 +41,7 @@ def look(machine, *kinds):
     return parse(run.stdout)
 
 
-def test_stopped_services_are_started_all_at_once(machine):
+def test_stopped_services_are_started_together(machine):
     stopped = {"scheduler": "stopped", "worker": "stopped"}
     assert look(machine) == (stopped, []) and machine.asked() == []
     assert look(machine, "scheduler", "worker") == (stopped, ["scheduler", "worker"])
@@ -50,12 +50,12 @@ def test_stopped_services_are_started_all_at_once(machine):
     assert machine.asked() == []
 
 
-def test_only_the_kinds_that_are_named_are_started(machine):
+def test_only_the_given_kinds_are_started(machine):
     assert look(machine, "worker")[1] == ["worker"]
     assert machine.asked() == [f"start dask-workers.target {' '.join(WORKERS)}"]
 
 
-def test_workers_are_left_alone_where_one_of_them_runs(machine):
+def test_workers_are_not_started_if_one_of_them_runs(machine):
     machine.systemctl("start", WORKERS[1])
     machine.asked()
     assert look(machine, "scheduler", "worker") == ({"scheduler": "stopped", "worker": "running"}, ["scheduler"])
@@ -72,7 +72,7 @@ def test_workers_are_left_alone_where_one_of_them_runs(machine):
     ("worker", lambda machine: (machine.root / "kept" / WORKERS[0]).touch()),
     ("worker", lambda machine: (machine.root / "not-read").write_text(WORKERS[0])),
 ])  # fmt: skip
-def test_services_that_systemd_would_start_in_another_way_are_left_alone(machine, kind, change):
+def test_services_with_changed_units_are_not_started(machine, kind, change):
     change(machine)
     states, started = look(machine, kind)
     assert states[kind] in ("differs", "running") and started == []
@@ -86,12 +86,12 @@ def test_host_without_a_release_has_nothing_to_start(machine, missing):
     assert machine.asked() == []
 
 
-def test_kind_that_is_not_installed_has_no_state(machine):
+def test_missing_kind_has_no_state(machine):
     (machine.home / f"releases/one/services/{SCHEDULER}.release").unlink()
     assert look(machine, "scheduler", "worker") == ({"worker": "stopped"}, ["worker"])
 
 
-def test_systemd_that_refuses_has_started_nothing(machine):
+def test_failure_of_systemctl_reports_no_started_service(machine):
     (machine.root / "fail").write_text("start")
     run = subprocess.run(
         ["/bin/sh", "-c", command(str(machine.home), str(machine.systemd), str(machine.root / "kept"), ["scheduler"])],
@@ -103,7 +103,7 @@ def test_systemd_that_refuses_has_started_nothing(machine):
     assert "refuses start" in run.stderr
 
 
-def test_names_with_spaces_and_quotes_are_names(machine):
+def test_paths_with_spaces_and_quotes_are_quoted(machine):
     home = machine.root / "it's a home; exit 1"
     machine.home.rename(home)
     (home / "current").unlink()
@@ -117,7 +117,7 @@ def test_names_with_spaces_and_quotes_are_names(machine):
     assert parse(run.stdout) == ({"scheduler": "stopped", "worker": "stopped"}, [])
 
 
-def test_only_what_the_script_prints_is_understood():
+def test_other_output_of_the_shell_is_ignored():
     assert parse("Welcome\nscheduler stopped\nworker gone\nworker running now\nscheduler started\n") == (
         {"scheduler": "stopped"},
         ["scheduler"],
@@ -139,27 +139,27 @@ def test_stopped_cluster_starts_at_once():
     ({"scheduler": "stopped"}, "running", {"s": ["scheduler"]}),
     ({"scheduler": "stopped"}, "differs", {"s": ["scheduler"]}),
     ({"scheduler": "running"}, "running", {}),
-    # Installed on the scheduler's host from earlier, but not wanted there.
+    # The host still has workers of an earlier run, but they are not wanted.
     ({"scheduler": "running", "worker": "stopped"}, "running", {}),
 ])  # fmt: skip
-def test_what_runs_or_differs_is_left_alone(scheduler, workers, expected):
+def test_running_or_changed_services_are_not_started(scheduler, workers, expected):
     assert (
         startable({"s": scheduler, "w1": {"worker": workers}}, {"s": ["scheduler"], "w1": ["worker"]}, "s") == expected
     )
 
 
 @pytest.mark.parametrize("states", [
-    {**STATES, "w2": {}},  # nothing installed
-    {**STATES, "w2": {"scheduler": "stopped"}},  # no worker
+    {**STATES, "w2": {}},  # no installation
+    {**STATES, "w2": {"scheduler": "stopped"}},  # no workers
     {**STATES, "s": {}},
     {**STATES, "s": {"worker": "stopped"}},
     {**STATES, "s": {"scheduler": "differs"}},
 ])  # fmt: skip
-def test_nothing_starts_where_something_is_missing_or_workers_have_no_scheduler(states):
+def test_nothing_starts_in_an_incomplete_cluster(states):
     assert startable(states, KINDS, "s") == {}
 
 
-def test_nothing_starts_without_the_host_of_the_scheduler():
+def test_nothing_starts_without_the_schedulers_host():
     limited = {"w1": STATES["w1"]}
     assert startable(limited, {"w1": ["worker"]}, "s") == {}
     assert startable(limited, {"w1": ["worker"]}, "") == {}

@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The pages of a service's dashboard, which are loaded when somebody looks at one.
+"""Load the pages of a service's dashboard on the first request for one.
 
-They are a third of what it costs to start a worker, in time and in memory, and half of what a scheduler takes to start. Few
-look at a worker's, and nobody at a scheduler's in the first seconds, when all workers wait for it. Services are started with
-``--no-dashboard``; their other routes, metrics and health among them, are there from the start.
+The pages take a third of the time and memory of a worker's start, and half of the time of a scheduler's start, for which all
+workers wait. Few users open a worker's pages. So services start with ``--no-dashboard``. Other routes, such as metrics and
+health, are available from the start.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from tornado.httputil import HTTPServerRequest
 logger = logging.getLogger("distributed.daskops.dashboard")
 
 
-#: The route that lists the pages, for example for JupyterLab.
+#: Route with the list of pages, for example for JupyterLab.
 LIST = "/individual-plots.json"
 
 
 class Waiting(web._HandlerDelegate):
-    """A request that no other route answers; its answer waits for the pages"""
+    """A request that no other route answers, and that waits for the pages."""
 
     application: Pages
 
@@ -37,7 +37,7 @@ class Waiting(web._HandlerDelegate):
 
 
 class Pages(web.Application):
-    """Stands where the pages will be, until the first request for one"""
+    """A placeholder for the pages until the first request."""
 
     def __init__(self, server: Scheduler | Worker):
         super().__init__()
@@ -50,11 +50,11 @@ class Pages(web.Application):
         return Waiting(self, request, web.RequestHandler, {}, [], {})
 
     def find_handler_of_any(self, request: HTTPServerRequest, **kwargs: Any) -> web._HandlerDelegate:
-        """Stands for the same method of the application that all routes belong to"""
+        """Replace the method of the application with all routes, so that the list also loads the pages."""
         return self.find_handler(request) if request.path.endswith(LIST) else self.find(request, **kwargs)
 
     def answer(self, waiting: Waiting) -> None:
-        """Have a request answered by the pages, once they are there"""
+        """Load the pages and let them answer a request."""
         if self.loading is None:
             self.loading = asyncio.create_task(self.load())
         answer = asyncio.create_task(self.hand_over(waiting, self.loading))
@@ -63,7 +63,7 @@ class Pages(web.Application):
 
     async def hand_over(self, waiting: Waiting, loading: asyncio.Task) -> None:
         await asyncio.wait({loading})
-        if waiting.chunks is not None:  # None where the client has gone
+        if waiting.chunks is not None:  # None if the client has disconnected
             handler = self.find(waiting.request)
             handler.chunks = waiting.chunks
             handler.finish()
@@ -71,14 +71,14 @@ class Pages(web.Application):
     async def load(self) -> None:
         kind = "scheduler" if isinstance(self.server, Scheduler) else "worker"
         application = self.server.http_application
-        prefix = getattr(self.server, "_http_prefix", "")  # a scheduler of the collection has none
+        prefix = getattr(self.server, "_http_prefix", "")  # schedulers of the collection have no prefix
         try:
-            # It takes a second, in which the event loop goes on.
+            # The import takes a second, so do not block the event loop.
             pages = await asyncio.to_thread(importlib.import_module, f"distributed.dashboard.{kind}")
             pages.connect(application, self.server.http_server, self.server, prefix=prefix)
         except ImportError:
             logger.info("No dashboard: bokeh is not installed")
-            if kind == "scheduler":  # this says so to whoever looks
+            if kind == "scheduler":  # a page that says that bokeh is missing
                 routes = get_handlers(self.server, ["distributed.http.scheduler.missing_bokeh"], prefix=prefix)
                 application.add_handlers(".*$", routes)
         except Exception:
@@ -89,7 +89,7 @@ class Pages(web.Application):
 
 
 def start(server: Scheduler | Worker) -> None:
-    """Let the pages be loaded at the first request for one, or for the list of them"""
+    """Load the pages on the first request for a page or for the list of pages."""
     pages = Pages(server)
     server.http_application.add_application(pages)
     server.http_application.find_handler = pages.find_handler_of_any  # type: ignore[method-assign]
