@@ -48,8 +48,8 @@ class ActionModule(Action):
         if wrong:
             return {
                 "failed": True,
-                "msg": f"What this host says of itself cannot be true: {', '.join(wrong)}. Look at the host before you go "
-                "on: somebody else may control it. Until then, leave it out with --limit.",
+                "msg": f"This host reported invalid values: {', '.join(wrong)}. Inspect the host before you continue: it "
+                "may be compromised. Until then, exclude it with --limit.",
             }
         result["clock"] = bounds(before, time.time(), *result["clock"])
         return result

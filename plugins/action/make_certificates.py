@@ -184,9 +184,9 @@ class ActionModule(Action):
         rotation, warn_days = arguments["rotation"], arguments["warn_days"]
         if made and arguments["joins"]:
             return nothing(), [
-                f"The scheduler is somebody else's, and so must be the certificates of workers that join it: put them into "
-                f"{directory.path} and set dask_tls_certificates to own. Where that scheduler does not encrypt, set "
-                "dask_tls to false."
+                "dask_scheduler_address names a scheduler that is not managed here, so workers need certificates of its "
+                f"CA. Put them into {directory.path} and set dask_tls_certificates to own. If that scheduler does not "
+                "encrypt, set dask_tls to false."
             ], []  # fmt: skip
         if made:
             names = needed_names(hosts, arguments["scheduler_hosts"])

@@ -83,7 +83,7 @@ def configuration_table(
     for name in hosts:
         told = answers.get(name, {})
         if "services" not in told:
-            silent.append(f"{name}: not known, for the host could not be asked")
+            silent.append(f"{name}: unknown, because the host could not be reached")
             continue
         silent += [f"{name} {unit}: not known, {why}" for unit, why in sorted(told["silent"].items())]
         for unit, about in sorted(told["services"].items()):
@@ -94,7 +94,7 @@ def configuration_table(
                 if origin == "command line":
                     arguments += [setting, value]
                 elif defaults or setting in about["drift"] or origin != "default":
-                    said = f"{origin}, NOT ASKED FOR" if setting in about["drift"] else origin
+                    said = f"{origin}, DIFFERS FROM THE RELEASE" if setting in about["drift"] else origin
                     found.setdefault((setting, shown(value), said), []).append(service)
             lines.append(f"{service}: {' '.join(filter(None, arguments))}")
     rows = [(*about, names(services, everyone)) for about, services in sorted(found.items())]

@@ -195,8 +195,8 @@ def judge_presence(
     if unexpected:
         findings.add(
             DEGRADED,
-            f"Unexpected: {describe(unexpected)}. Add their hosts to the inventory and run site.yml. Where a host is to "
-            "leave, or was deleted from the inventory, put it back, run remove.yml --limit HOST, then delete it.",
+            f"Unexpected: {describe(unexpected)}. Add their hosts to the inventory and run site.yml. To remove "
+            "a host, keep it in the inventory or add it again, run remove.yml --limit HOST, then delete it.",
         )
     return {"missing": missing, "unexpected": names_of(unexpected)}
 
@@ -360,8 +360,8 @@ def judge_configuration(
         keys = sorted({key for found in drift.values() for key in found})
         findings.add(
             DEGRADED,
-            f"Configuration is not as it was asked for: {join(keys)} on {join(sorted(drift))}. "
-            "show_configuration.yml tells where it comes from; a restart of the service ends what was set while it ran.",
+            f"Settings differ from the configuration of the release: {join(keys)} on {join(sorted(drift))}. "
+            "show_configuration.yml shows their origin; a restart of the service resets what was set at run time.",
         )
     return {"drift": drift}
 

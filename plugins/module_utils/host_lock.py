@@ -75,9 +75,9 @@ def take_lock(name: str, timeout: float = TIMEOUT, directory: str = DIRECTORY) -
             holder = os.pread(lock, 200, 0).decode("ascii", "replace").strip() or "an unknown process"
             os.close(lock)
             raise HostLockError(
-                f"{path} is locked by {holder}, and was for the {timeout:.0f} s that this run waited. Another run is at "
-                "work there, or one that was cut off has not ended yet, such as one that drains workers. Wait for its end "
-                "or end that process, and run again."
+                f"{path} is locked by {holder}, which held it for all {timeout:.0f} s that this run waited. Another run "
+                "works on this host, or a module of an interrupted run still does, such as one that drains workers. Wait "
+                "for its end or end that process, and run again."
             )
         time.sleep(0.2)
     os.ftruncate(lock, 0)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: host_info
-short_description: Tell what a host has to offer to Dask
+short_description: Report what a host has for Dask
 version_added: "0.1.0"
 description:
-  - Reports in one execution all that planning a host's Dask services needs to know. Changes nothing.
-  - Takes the place of fact gathering, which costs more and knows less of what is asked here.
+  - Reports in one execution everything that the plan of a host's Dask services depends on. Changes nothing.
+  - Replaces fact gathering, which takes longer and lacks most of these values.
   - The controller fills in the options that a task leaves out, from the variables of the collection.
-  - The controller checks the type and the form of each value. It fails, and names the values, where one cannot be true.
+  - The controller validates the type and the form of each value, and fails with the names of invalid values.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -22,7 +22,7 @@ extends_documentation_fragment:
   - daskops.cluster.attributes.read_only
 options:
   optional:
-    description: Whether to warn and return nothing of the host where it cannot be reached, instead of failing.
+    description: Whether to warn and return nothing, instead of failing, if the host cannot be reached.
     type: bool
     default: false
   home:
@@ -33,10 +33,10 @@ options:
     type: str
     default: python3
   user:
-    description: User that the services are to run as.
+    description: Account that the services will run as.
     type: str
   paths:
-    description: Directories and devices, existing or not, that are described.
+    description: Directories and devices to describe, existing or not.
     type: list
     elements: str
     default: []
@@ -46,39 +46,39 @@ options:
     elements: str
     default: []
   proxy_site:
-    description: File with the collection's site in nginx, if there is one; empty for none.
+    description: Path of the collection's site in nginx; empty for none.
     type: path
     default: ""
   scheduler_host:
-    description: Name or address of the scheduler's host, to be looked up; empty for none.
+    description: Name or address of the scheduler's host, which is resolved; empty for none.
     type: str
     default: ""
   scheduler_port:
-    description: Port of a scheduler at O(scheduler_host) that must be there already; 0 for none.
+    description: Port of a running scheduler at O(scheduler_host) to connect to; 0 for none.
     type: int
     default: 0
   interface:
-    description: Interface whose address services are to listen at; empty for the one that leads to O(scheduler_host).
+    description: Interface whose address services will listen at; empty for the interface that leads to O(scheduler_host).
     type: str
     default: ""
   bind_address:
-    description: Address of this host that services are to listen at; empty for that of O(interface).
+    description: Address of this host that services will listen at; empty for the address of O(interface).
     type: str
     default: ""
   worker_interfaces:
-    description: Interfaces at whose addresses workers are to listen where that is not the address of all services.
+    description: Interfaces at whose addresses workers will listen, if they have other addresses than the scheduler.
     type: list
     elements: str
     default: []
   firewall:
-    description: What is to filter the host's ports.
+    description: Firewall that will filter the host's ports.
     type: str
     choices: [none, nftables, firewalld]
     default: none
 """
 
 EXAMPLES = r"""
-- name: Look at the host
+- name: Inspect the host
   daskops.cluster.host_info:
     home: /opt/dask
     user: dask
@@ -96,7 +96,7 @@ RETURN = r"""
 clock:
   description:
     - Least and greatest number of seconds that the host's clock can be ahead of the controller's, negative if it is behind.
-    - How exact that is depends on how long the host took to answer.
+    - The precision depends on how long the module took.
   type: list
   elements: float
   returned: always
@@ -115,14 +115,14 @@ nodes:
   sample: [{id: 0, cpus: [0, 1, 2, 3]}]
 gpus:
   description:
-    - NVIDIA's GPUs as their driver tells of them, in the order of the bus - each with C(index), C(uuid), which is not known
-      before somebody has used it, C(model) and the NUMA C(node), null where that is unknown.
+    - NVIDIA GPUs from their driver, in the order of the bus, each with C(index), C(uuid), C(model) and the NUMA C(node),
+      null if unknown. The driver does not know the UUID before the first use of a GPU.
   type: list
   elements: dict
   returned: always
   sample: [{index: 0, uuid: GPU-8f6d52a1-3f6d-4c3b-9d0f-2b7d8e0c5a11, model: NVIDIA H100, node: 0}]
 memory:
-  description: Bytes of memory, or of the container's limit where that is lower.
+  description: Bytes of memory, or of the container's limit if that is lower.
   type: int
   returned: always
   sample: 33554432000
@@ -131,7 +131,7 @@ systemd:
   type: bool
   returned: always
 python:
-  description: The interpreter asked for; empty when there is none that works.
+  description: The interpreter of O(python); empty if it does not work.
   type: dict
   returned: always
   contains:
@@ -145,7 +145,7 @@ python:
       description: Its implementation, in lower case.
       type: str
     prefix:
-      description: Directory that it is installed in, also where it is one of a virtual environment.
+      description: Directory of its installation, also for the interpreter of a virtual environment.
       type: str
     machine:
       description: The processor's architecture.
@@ -159,8 +159,8 @@ python:
       type: bool
     changeable:
       description:
-        - The directory or file on its path that O(user) could change, so that root must not run it. Then nothing else but
-          C(executable) is told.
+        - The directory or file on its path that O(user) could change, so that root must not run it. Then only
+          C(executable) is reported with it.
       type: str
   sample:
     executable: /usr/bin/python3
@@ -176,8 +176,8 @@ changeable:
   returned: always
 file_systems:
   description:
-    - By path asked for, whether it C(exists), C(type), C(mount) point and C(free) bytes of its file system, and whether it
-      is C(writable) for O(user).
+    - By path of O(paths), whether it C(exists), C(type), C(mount) point and C(free) bytes of its file system, and whether
+      it is C(writable) for O(user).
     - A directory that does not exist yet counts as writable.
   type: dict
   returned: always
@@ -187,7 +187,7 @@ missing:
   elements: str
   returned: always
 proxy:
-  description: What there is of a proxy in front of the dashboard.
+  description: The state of the proxy of the dashboard.
   type: dict
   returned: always
   contains:
@@ -195,99 +195,99 @@ proxy:
       description: Whether nginx is installed.
       type: bool
     port:
-      description: The port of the collection's site in it; 0 without a site.
+      description: The port of the collection's site; 0 without a site.
       type: int
     confined:
       description: Whether SELinux keeps web servers from connecting to other services.
       type: bool
   sample: {nginx: true, port: 8443, confined: false}
 listeners:
-  description: The sockets that listen for TCP, each with C(port), C(process) and systemd C(unit).
+  description: The listening TCP sockets, each with C(port), C(process) and systemd C(unit).
   type: list
   elements: dict
   returned: always
 address:
   description:
-    - IPv4 address where services are to listen - O(bind_address), the first one of O(interface), or the one from which
-      this host reaches O(scheduler_host).
+    - IPv4 address that services will listen at - O(bind_address), the first one of O(interface), or the one from which
+      this host connects to O(scheduler_host).
     - Empty if there is no such address.
   type: str
   returned: always
   sample: 10.0.0.2
 worker_addresses:
-  description: The first IPv4 address by interface of O(worker_interfaces); empty where it has none.
+  description: The first IPv4 address by interface of O(worker_interfaces); empty for an interface without one.
   type: dict
   returned: always
   sample: {eth1: 10.1.0.2}
 route:
   description:
-    - IPv4 addresses at the ends of the way from this host to O(scheduler_host), its own first.
-    - Empty if there is no way.
+    - IPv4 addresses at the two ends of the route from this host to O(scheduler_host), its own first.
+    - Empty if there is no route.
   type: list
   elements: str
   returned: always
   sample: [10.0.0.2, 10.0.0.1]
 unresolved:
-  description: Why O(scheduler_host) has no IPv4 address; empty if it has one or is not asked for.
+  description: Why O(scheduler_host) cannot be resolved to an IPv4 address; empty if it can, or is not given.
   type: str
   returned: always
   sample: "Name or service not known"
 refused:
-  description: Why the host cannot connect to O(scheduler_port); empty if it can or is not asked to.
+  description: Why the host cannot connect to O(scheduler_port); empty if it can, or no port is given.
   type: str
   returned: always
   sample: Connection refused
 machine:
   description:
-    - What tells this machine from any other, containers and clones of virtual machines included, as long as it is up.
-    - Empty where that cannot be read.
+    - Identifier of this machine until its next boot, which differs also between containers and clones of virtual machines.
+    - Empty if it cannot be read.
   type: str
   returned: always
 firewall:
-  description: What filters, or could filter, the host's ports.
+  description: The firewalls of the host.
   type: dict
   returned: always
   contains:
     foreign:
-      description: What filters incoming connections and is not managed by the collection, such as C(ufw).
+      description: Active firewalls that the collection does not manage, such as C(ufw).
       type: list
       elements: str
     usable:
-      description: Of C(nftables) and C(firewalld) those that work here; looked at only if one of them is wanted.
+      description: Which of C(nftables) and C(firewalld) work here; checked only if O(firewall) is not V(none).
       type: list
       elements: str
     installed:
-      description: Those for which rules of ours are on the host.
+      description: Firewalls with installed rules of the collection.
       type: list
       elements: str
     loaded:
-      description: Whether our table of nftables is in the kernel.
+      description: Whether the collection's nftables table is loaded.
       type: bool
     cluster:
-      description: The networks that the installed rules take for hosts of the cluster.
+      description: The networks of the cluster's hosts in the installed rules.
       type: list
       elements: str
 current:
   description:
-    - The release that the host was last told to run, with its C(id), C(environment), C(services) and C(units), and when it
+    - The current release of the host, with its C(id), C(environment), C(services) and C(units), and the time at which it
       was C(staged).
     - C(content) is a digest of its files and its environment's path. C(settled) lists the kinds of service that have served
-      with it, whose files for systemd are its own, and which start at boot.
+      with it, whose unit files are those of the release, and that start at boot.
     - Empty if there is none.
   type: dict
   returned: always
 previous:
-  description: The release that it ran before, likewise.
+  description: The release before RV(current), with the same keys.
   type: dict
   returned: always
 serving:
-  description: The release that its scheduler was started from, likewise, where that is not RV(current); else empty.
+  description: The release that the scheduler was started from, with the same keys, if it is not RV(current); else empty.
   type: dict
   returned: always
 unfinished:
   description:
-    - When the newest of the releases was staged that were staged after the current one; 0 if there is none.
-    - They belong to a change that was begun and not finished, or was taken back.
+    - Time at which the newest release after the current one was staged; 0 if there is none.
+    - Such releases belong to a change that was not finished, or was reverted.
   type: int
   returned: always
 known:
@@ -298,8 +298,8 @@ known:
   sample: [3f2a91c04d5e.7b21]
 running:
   description:
-    - Release by systemd unit, of the Dask services that run; null for one that does not serve (yet).
-    - C(another unit) stands behind it where the unit in C(/etc/systemd/system) is not the release's own.
+    - Release by unit of the running Dask services; null for a service without a process.
+    - It ends with C((another unit)) if the unit in C(/etc/systemd/system) is not that of the release.
   type: dict
   returned: always
   sample: {dask-worker@1.service: 3f2a91c04d5e.7b21}
@@ -308,16 +308,16 @@ scheduler_environment:
   type: str
   returned: always
 account:
-  description: The C(home) and C(comment) of O(user), and whether its home is there (C(at_home)); empty without that user.
+  description: The C(home) and C(comment) of O(user), and whether its home exists (C(at_home)); empty without that user.
   type: dict
   returned: always
   sample: {home: /var/lib/dask, comment: Dask, at_home: true}
 encrypted:
-  description: Whether the services of the current release encrypt what they send; null if there is no release.
+  description: Whether the services of the current release encrypt their connections; null if there is no release.
   type: bool
   returned: always
 authorities:
-  description: SHA-256 of the certificates of the authorities that the services of this host trust.
+  description: SHA-256 of the CA certificates that the services of this host trust.
   type: list
   elements: str
   returned: always
@@ -330,7 +330,7 @@ certificates:
       description: Digest, mode and owner of the files below C(tls) in O(home), by name.
       type: dict
     loaded:
-      description: Digest of what each service that runs has read, by unit.
+      description: Digest of the certificates that each running service has loaded, by unit.
       type: dict
   sample:
     installed: {ca.pem: [5d0a41b9c7e2, 420, root], worker.pem: [e83c1f0a9b64, 256, dask]}
@@ -341,8 +341,7 @@ environments:
   returned: always
 versions:
   description:
-    - What the Dask services of the host run and, where one does not run, what it would start with. One entry for each
-      environment.
+    - The versions that the Dask services of the host run or, if stopped, would start with. One entry for each environment.
   type: list
   elements: dict
   returned: always
@@ -351,7 +350,7 @@ versions:
       description: The environment's id.
       type: str
     lock:
-      description: SHA-256 of the lock that it was built from; empty where that is not written down.
+      description: SHA-256 of the lock that it was built from; empty if it is not recorded.
       type: str
     python:
       description: Full version of its interpreter.
@@ -360,7 +359,7 @@ versions:
       description: Version by package.
       type: dict
     releases:
-      description: Releases of the services that run in it, without what is each service's own.
+      description: Releases of the services that run in it, without the part that differs between services.
       type: list
       elements: str
 """
@@ -414,41 +413,40 @@ from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import l
 # What `read_releases` returns.
 Releases = Mapping[str, Mapping[str, Any]]
 
-# Seconds that a connection may take.
+# Time-out of a connection, in seconds.
 CONNECT_TIMEOUT = 5
 
-# There where systemd is the first process, and nowhere else.
+# This directory exists if and only if systemd is the first process.
 SYSTEMD = "/run/systemd/system"
 
-# What Linux tells of its memory's nodes and of devices, and NVIDIA's driver of GPUs.
+# NUMA nodes and PCI devices of the kernel.
 NODES = "/sys/devices/system/node"
 PCI_DEVICES = "/sys/bus/pci/devices"
 
-# What is new at every start of the kernel, and the network devices of the machine itself.
+# The boot id, which changes at every boot, and the network devices.
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 NETWORK_DEVICES = "/sys/class/net"
 
-# Where SELinux says whether it is enforced, and whether web servers may connect to other services: its present value and
-# that to come.
+# Whether SELinux is enforced, and whether it lets web servers connect to other services: the current value and the pending
+# one.
 SELINUX_ENFORCED = "/sys/fs/selinux/enforce"
 SELINUX_CONNECT = "/sys/fs/selinux/booleans/httpd_can_network_connect"
 GPUS = "/proc/driver/nvidia/gpus"
 
-# What the role `firewall` writes first and removes last.
+# Files that the role `firewall` writes first and removes last.
 FIREWALLS = {
     "nftables": "/etc/systemd/system/dask-firewall.service",
     "firewalld": "/etc/firewalld/policies/daskops.xml",
 }
 
-# Where the role remembers which networks its rules take for hosts of the cluster, and the rules of an earlier version, which
-# say so in a comment.
+# File of the role with the networks of the cluster's hosts, and rules of an earlier version, which have them in a comment.
 FIREWALL_PEERS = "/etc/dask-firewall.json"
 FIREWALL_RULES = ("/etc/dask-firewall.nft", FIREWALLS["firewalld"])
 
-# There where firewalld knows policies, which it does from 0.9 on.
+# This directory exists if firewalld has policies (0.9 and newer).
 FIREWALLD_POLICIES = "/usr/lib/firewalld/policies"
 
-# Bytes of a file that is read. Of those in /proc, the lists of connections and mounts can be long.
+# Largest file that is read, in bytes. The lists of connections and mounts in /proc can be long.
 LIMIT = 64 * 1024**2
 
 PROBE = (
@@ -459,7 +457,7 @@ PROBE = (
 
 
 def read(path: str) -> str:
-    """The text of a file, empty where it cannot be read."""
+    """Return the text of a file; empty if it cannot be read."""
     try:
         return read_text(path, LIMIT)
     except (OSError, ValueError):
@@ -467,7 +465,7 @@ def read(path: str) -> str:
 
 
 def memory() -> int:
-    """Bytes of memory, less where the control group of the whole host (a container's) says so."""
+    """Return the bytes of memory, or the limit of the root control group (of a container) if it is lower."""
     (kibibytes,) = re.findall(r"MemTotal:\s+(\d+) kB", read("/proc/meminfo"))
     total = int(kibibytes) * 1024
     limits = [read("/sys/fs/cgroup/memory.max").strip(), read("/sys/fs/cgroup/memory/memory.limit_in_bytes").strip()]
@@ -475,7 +473,7 @@ def memory() -> int:
 
 
 def nodes(cpus: list[int]) -> list[dict[str, Any]]:
-    """The NUMA nodes that have any of ``cpus``."""
+    """Return the NUMA nodes that have any of ``cpus``."""
     found = []
     for path in glob.glob(f"{NODES}/node[0-9]*"):
         listed = re.findall(r"(\d+)(?:-(\d+))?", read(f"{path}/cpulist"))
@@ -486,31 +484,31 @@ def nodes(cpus: list[int]) -> list[dict[str, Any]]:
 
 
 def gpus() -> list[dict[str, Any]]:
-    """NVIDIA's GPUs, in the order of the bus, which is that of their numbers; without a driver there are none."""
+    """Return the NVIDIA GPUs in the order of the bus, which is the order of their numbers; none without a driver."""
     found: list[dict[str, Any]] = []
     for path in sorted(glob.glob(f"{GPUS}/*/information")):
         told = dict(re.findall(r"^(.+?):\s+(.*?)\s*$", read(path), re.MULTILINE))
-        if told.get("GPU Excluded") == "Yes":  # by an option of the driver; who computes does not see it
+        if told.get("GPU Excluded") == "Yes":  # by an option of the driver, so that programs do not see it
             continue
         bus = os.path.basename(os.path.dirname(path)).lower()
         node = read(f"{PCI_DEVICES}/{bus}/numa_node").strip()
         found.append(
             {
                 "index": len(found),
-                "uuid": told.get("GPU UUID", ""),  # question marks, until somebody has used it
+                "uuid": told.get("GPU UUID", ""),  # the driver writes question marks until the first use
                 "model": told.get("Model", ""),
-                "node": int(node) if node.isdigit() else None,  # -1 where nobody knows
+                "node": int(node) if node.isdigit() else None,  # -1 if unknown
             }
         )
     return found
 
 
 def writable(module: AnsibleModule, path: str) -> bool:
-    """Whether the services' user may write to a directory, or it does not exist yet."""
+    """Return whether the services' account may write to a directory, or the directory does not exist yet."""
     if not os.path.exists(path):
         return True
     if os.geteuid() != 0:
-        return os.path.isdir(path) and os.stat(path).st_mode & 0o003 == 0o003  # what everybody may do
+        return os.path.isdir(path) and os.stat(path).st_mode & 0o003 == 0o003  # the permissions of other users
     try:
         return as_user(module.params["user"], lambda: os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK))
     except (OSError, ValueError):
@@ -518,13 +516,13 @@ def writable(module: AnsibleModule, path: str) -> bool:
 
 
 def inspect_python(module: AnsibleModule) -> dict[str, Any]:
-    """The interpreter that environments are built with, and what keeps root or the services' user from running it."""
+    """Return the interpreter for environments, and why root or the services' account must not run it."""
     interpreter, user = module.get_bin_path(module.params["python"]), module.params["user"]
     if not interpreter:
         return {}
     interpreter = os.path.abspath(interpreter)
     place = changeable(user, interpreter)
-    if place:  # root runs nothing that this user may have written
+    if place:  # root must not run a program that this user can change
         return {"executable": interpreter, "changeable": place}
     try:
         answer = json.loads(module.run_command([interpreter, "-I", "-c", PROBE], handle_exceptions=False, cwd="/")[1])
@@ -533,13 +531,13 @@ def inspect_python(module: AnsibleModule) -> dict[str, Any]:
         }
         real = os.path.realpath(interpreter)
         usable = as_user(user, lambda: os.access(real, os.X_OK) and os.access(python["prefix"], os.R_OK | os.X_OK))
-    except (KeyError, OSError, TypeError, ValueError):  # no program, or one that is no Python
+    except (KeyError, OSError, TypeError, ValueError):  # it cannot be run, or is not Python
         return {}
     return {**python, "usable": bool(usable)}
 
 
 def file_system(path: str) -> dict[str, Any]:
-    """Type, mount point and free bytes of the file system that holds ``path`` or will hold it."""
+    """Return type, mount point and free bytes of the file system of ``path``, which need not exist."""
     path = os.path.abspath(path)
     while not os.path.exists(path):
         path = os.path.dirname(path)
@@ -547,7 +545,7 @@ def file_system(path: str) -> dict[str, Any]:
     mounts = {}
     for line in lines(read("/proc/self/mountinfo")):
         fields = line.split(" ")
-        # A later line hides an earlier one of the same mount point. Numbers stand for spaces and the like.
+        # A later line hides an earlier one of the same mount point. Spaces are octal escapes, such as \040.
         mounts[re.sub(r"\\(\d{3})", lambda match: chr(int(match.group(1), 8)), fields[4])] = fields[
             fields.index("-") + 1
         ]
@@ -558,17 +556,17 @@ def file_system(path: str) -> dict[str, Any]:
 
 
 def descriptors(process: str) -> set[str]:
-    """What the open files of a process are links to."""
+    """Return the link targets of the open file descriptors of a process."""
     targets = set()
     with contextlib.suppress(OSError):  # the process has ended meanwhile
         for descriptor in os.listdir(f"/proc/{process}/fd"):
-            with contextlib.suppress(OSError):  # or has closed this one
+            with contextlib.suppress(OSError):  # the process has closed it meanwhile
                 targets.add(os.readlink(f"/proc/{process}/fd/{descriptor}"))
     return targets
 
 
 def listeners() -> list[dict[str, Any]]:
-    """Who listens on which TCP port."""
+    """Return the TCP ports that processes listen on, with process and unit."""
     ports = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in lines(read(table))[1:]:
@@ -588,7 +586,7 @@ def listeners() -> list[dict[str, Any]]:
 
 
 def proxy(module: AnsibleModule) -> dict[str, Any]:
-    """Whether nginx is installed, and the port of our site in it."""
+    """Return whether nginx is installed, and the port of the collection's site."""
     listens = re.search(r"listen [0-9.:]*?(\d+) ssl", read(module.params["proxy_site"]))
     return {
         "nginx": bool(module.get_bin_path("nginx")),
@@ -598,16 +596,16 @@ def proxy(module: AnsibleModule) -> dict[str, Any]:
 
 
 def confined() -> bool:
-    """Whether SELinux keeps web servers from connecting to other services."""
+    """Return whether SELinux keeps web servers from connecting to other services."""
     return read(SELINUX_ENFORCED).strip() == "1" and read(SELINUX_CONNECT).startswith("0")
 
 
 def machine() -> str:
-    """What tells this machine from any other while it is up; empty where it cannot be read.
+    """Return an identifier of this machine until its next boot; empty if it cannot be read.
 
     Containers on one machine have the same boot id, but process namespaces of their own. Clones of a virtual machine may
     have the same machine id and, if they were made while it ran, the same boot id, but network devices with other addresses.
-    Devices that programs make, such as those of containers, come and go, so they are not looked at.
+    Virtual devices, such as those of containers, come and go, so they are ignored.
     """
     boot = read(BOOT_ID).strip()
     try:
@@ -620,7 +618,7 @@ def machine() -> str:
 
 
 def running(states: Mapping[str, Mapping[str, str]], releases: Releases) -> dict[str, str | None]:
-    """Release by unit, of the Dask services that run; None for one that does not serve (yet)."""
+    """Return the release by unit of the running Dask services; None for one without a process."""
     return {
         unit: release + other_unit(unit, release, releases)
         if release and states[unit]["ActiveState"] == "active"
@@ -630,26 +628,26 @@ def running(states: Mapping[str, Mapping[str, str]], releases: Releases) -> dict
 
 
 def release_of(unit: str, release: str | None, releases: Releases) -> Mapping[str, Any]:
-    """The release of the host to which that of a service belongs; empty if it is none of ``releases``."""
+    """Return the release of the host that a service's release belongs to; empty if it is none of ``releases``."""
     found = (one for one in releases.values() if one["services"].get(kind_of(unit), {}).get(unit) == release)
     return next(found, {}) if release else {}
 
 
 def serving(scheduler: str, current: Mapping[str, Any], releases: Releases) -> Mapping[str, Any]:
-    """The release of the host that its scheduler was started from, where that is not the current one; else empty."""
+    """Return the release that the scheduler was started from if it is not the current one; else empty."""
     if current.get("services", {}).get("scheduler", {}).get("dask-scheduler.service") == scheduler:
         return {}
     return release_of("dask-scheduler.service", scheduler, releases)
 
 
 def other_unit(unit: str, release: str, releases: Releases) -> str:
-    """What is added to a service's release where systemd would start it from other settings than the release's own."""
+    """Return `OTHER_UNIT` if systemd would start a service with another unit than that of its release; else empty."""
     wanted = release_of(unit, release, releases).get("unit_digests", {}).get(kind_of(unit))
     return "" if wanted is None or same_unit(unit, unit_digests(unit_files(kind_of(unit))), wanted) else OTHER_UNIT
 
 
 def described(home: str, release: Mapping[str, Any]) -> dict[str, Any]:
-    """What the controller needs in order to let a host run a release again; empty if there is none."""
+    """Return the values that the controller needs to activate a release again; empty if there is no release."""
     if not release:
         return {}
     try:
@@ -660,7 +658,7 @@ def described(home: str, release: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) -> dict[str, Any]:
-    """What tells the controller that there is nothing to stage or switch: ``content`` and ``settled``, see `current`."""
+    """Return ``content`` and ``settled`` of `current`, by which the controller knows that nothing has to change."""
     if not release:
         return {}
     path = os.path.join(home, "releases", release["id"])
@@ -685,7 +683,7 @@ def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) 
 def versions(
     environments: str, runs: Mapping[str, str | None], current: Mapping[str, Any], releases: Releases
 ) -> list[dict[str, Any]]:
-    """What services run or, where one does not, would start with: a list of environments, with releases of services."""
+    """Return the environments that services run or, if stopped, would start with, and the releases of the services."""
     services = {unit: release for kind in current.get("services", {}).values() for unit, release in kind.items()}
     services.update((unit, release.replace(OTHER_UNIT, "")) for unit, release in runs.items() if release)
     found: dict[str, set[str]] = {}
@@ -701,13 +699,13 @@ def versions(
 
 
 def unfinished(current: Mapping[str, Any], releases: Releases) -> int:
-    """When the newest release was staged, if that was after the current one; else 0."""
+    """Return the time at which the newest release was staged if it is newer than the current one; else 0."""
     staged = [release["staged"] for release in releases.values()]
     return max((when for when in staged if when > current.get("staged", 0)), default=0)
 
 
 def account(name: str) -> dict[str, Any]:
-    """Home and comment of a user, from whatever source the host knows it."""
+    """Return home and comment of a user, from any source of the host's name service."""
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
@@ -716,7 +714,7 @@ def account(name: str) -> dict[str, Any]:
 
 
 def address_to_listen_at(module: AnsibleModule) -> str:
-    """The IPv4 address that services here are to listen at; empty if this host has none such."""
+    """Return the IPv4 address that services will listen at; empty if this host does not have it."""
     wanted, interface = module.params["bind_address"], module.params["interface"]
     try:
         if interface:
@@ -731,7 +729,7 @@ def address_to_listen_at(module: AnsibleModule) -> str:
 
 
 def address_of(module: AnsibleModule, interface: str) -> str:
-    """The first IPv4 address of an interface; empty if it has none."""
+    """Return the first IPv4 address of an interface; empty if it has none."""
     found = module.run_command(["ip", "-4", "-json", "address", "show", "dev", interface])[1]
     try:
         return next((address["local"] for link in json.loads(found) for address in link.get("addr_info", [])), "")
@@ -740,7 +738,7 @@ def address_of(module: AnsibleModule, interface: str) -> str:
 
 
 def unresolved(name: str) -> str:
-    """Why a name has no IPv4 address; empty if it has one."""
+    """Return why a name cannot be resolved to an IPv4 address; empty if it can."""
     try:
         socket.getaddrinfo(name, 9, family=socket.AF_INET, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError) as error:
@@ -749,7 +747,7 @@ def unresolved(name: str) -> str:
 
 
 def refused(name: str, number: int) -> str:
-    """Why this host cannot connect to a port; empty if it can."""
+    """Return why this host cannot connect to a port; empty if it can."""
     try:
         with socket.create_connection((name, number), timeout=CONNECT_TIMEOUT):
             return ""
@@ -758,18 +756,18 @@ def refused(name: str, number: int) -> str:
 
 
 def route(other: str) -> list[str]:
-    """The addresses at the ends of the way to another host, the own first; empty if there is none."""
+    """Return the addresses at the two ends of the route to another host, the own first; empty if there is none."""
     try:
         target = socket.getaddrinfo(other, 9, family=socket.AF_INET, type=socket.SOCK_DGRAM)[0][4]
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.connect(target)  # sends nothing: the system is asked for the way
+            sock.connect(target)  # sends nothing, but selects the route
             return [sock.getsockname()[0], target[0]]
     except (OSError, UnicodeError):
         return []
 
 
 def firewall(module: AnsibleModule) -> dict[str, Any]:
-    """What filters the host's ports or could; see `firewall` above."""
+    """Return the firewalls of the host; see `firewall` in `RETURN`."""
 
     def works(*command: str) -> bool:
         program = module.get_bin_path(command[0])
@@ -794,7 +792,7 @@ def firewall(module: AnsibleModule) -> dict[str, Any]:
 
 
 def firewall_peers() -> list[str]:
-    """The networks that the installed rules take for hosts of the cluster; none where the file is damaged."""
+    """Return the networks of the cluster's hosts in the installed rules; none if the file is damaged."""
     try:
         networks = json.loads(read_text(FIREWALL_PEERS, LIMIT))["cluster"]
         return [str(ipaddress.ip_network(str(network))) for network in networks]
@@ -805,7 +803,7 @@ def firewall_peers() -> list[str]:
 
 
 def authorities(home: str) -> list[str]:
-    """SHA-256 of the certificates of the authorities that services trust; none where the file is damaged."""
+    """Return the SHA-256 of the CA certificates that services trust; none if the file is damaged."""
     try:
         return fingerprints(read(os.path.join(home, "tls", "ca.pem")))
     except ValueError:
@@ -840,7 +838,7 @@ def main() -> None:
     runs = running(states, releases)
     scheduler = (runs.get("dask-scheduler.service") or "").replace(OTHER_UNIT, "")
     environments = os.path.join(home, "environments")
-    # Not the hidden ones, which are incomplete.
+    # Hidden directories are incomplete and not listed.
     usable = {os.path.basename(path): read_usable_environment(path) for path in glob.glob(f"{environments}/*")}
     cpus = sorted(os.sched_getaffinity(0))
     module.exit_json(

@@ -59,7 +59,7 @@ def state(info: Mapping[str, Any]) -> tuple[str, list[str]]:
 #: Sentence by state; ``{}`` stands for the hosts.
 SAYS = {
     "unreachable": (
-        "Nothing is known of the services on {}, which could not be looked at. Correct how Ansible reaches these hosts."
+        "Nothing is known of the services on {}, which could not be inspected. Correct how Ansible reaches these hosts."
     ),
     "not installed": "Nothing is installed on {}. Run site.yml.",
     "stopped": "All services are stopped on {}. Run start.yml.",
@@ -137,7 +137,7 @@ def no_scheduler(
     if "running" not in info:
         why = info.get("msg", "it does not answer")
         yield (
-            f"{scheduler}, the scheduler's host, could not be looked at ({why}), so nobody can tell whether {their} have a "
+            f"{scheduler}, the scheduler's host, could not be inspected ({why}), so it is unknown whether {their} have a "
             "scheduler to join. Bring it up, or correct how Ansible reaches it."
         )
     elif not _has_scheduler(info):

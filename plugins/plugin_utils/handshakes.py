@@ -215,7 +215,7 @@ def tried(
             if failure.reason in (REASONS[62], REASONS[64]):
                 remedy = f"Add that name to it, or {without_name(dashboard_host)}."
             problems.append(
-                f"{directory.shown('scheduler')}.pem is rejected as the certificate of the dashboard, which is asked as "
+                f"{directory.shown('scheduler')}.pem is rejected as the certificate of the dashboard, which is requested as "
                 f"{dashboard_host}: {failure.reason}. {remedy}"
             )
     return problems

@@ -78,7 +78,7 @@ def startable(states: Mapping[str, States], kinds: Mapping[str, list[str]], sche
     kinds : dict of list
         The kinds of service that each of these hosts should have.
     scheduler : str
-        The scheduler's host; empty for a scheduler that somebody else runs.
+        The scheduler's host; empty if the collection does not manage the scheduler.
     """
     if any(kind not in states[host] for host, wanted in kinds.items() for kind in wanted):
         return {}

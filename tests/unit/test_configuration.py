@@ -103,7 +103,10 @@ def test_setting_changed_at_run_time_is_drift(services):
     found = judge(report, Expected())
     assert found["verdict"] == "degraded"
     assert found["drift"] == {"scheduler": OWN, "w1": [*OWN, SPILL]}
-    assert f"Configuration is not as it was asked for: {OWN[0]}, {SPILL} on scheduler, w1." in found["problems"][0]
+    assert (
+        f"Settings differ from the configuration of the release: {OWN[0]}, {SPILL} on scheduler, w1."
+        in found["problems"][0]
+    )
     client.run(change, 0.72)
     wait_until(lambda: drift(started) == (OWN, OWN), 60)
 

@@ -25,12 +25,12 @@ def test_table_of_settings():
     rows = [re.split("  +", line) for line in configuration_table(answers, hosts)][1:]
     assert rows == [
         ["a.c", "0.5", "file", "all services"],
-        ["a.d", "y", "/x.yaml, NOT ASKED FOR", "n2 dask-worker@1"],
+        ["a.d", "y", "/x.yaml, DIFFERS FROM THE RELEASE", "n2 dask-worker@1"],
         ["a.l", f'["{"x" * 45}...', "file", "all workers"],
         ["n0 dask-scheduler: --no-dashboard"],
         ["n1 dask-worker@1: --name x"],
         ["n2 dask-worker@1: --name x"],
         ["n3 dask-scheduler.service: not known, no"],
-        ["n4: not known, for the host could not be asked"],
+        ["n4: unknown, because the host could not be reached"],
     ]
     assert any(line.startswith("a.b ") for line in configuration_table(answers, hosts, defaults=True))

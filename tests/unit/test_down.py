@@ -27,7 +27,7 @@ STOPPED_S1 = host(scheduler=True, workers=False, running=[])
 BLANK = host(workers=False)
 UNKNOWN = (
     "Nothing is known of the services on",
-    ", which could not be looked at. Correct how Ansible reaches these hosts.",
+    ", which could not be inspected. Correct how Ansible reaches these hosts.",
 )
 SILENT = {"unreachable": True, "msg": "Connection refused", "changed": False}
 
@@ -105,7 +105,7 @@ def test_stopped_services_are_reported_with_the_remedy(hosts, says):
         (
             SILENT,
             [
-                "s1, the scheduler's host, could not be looked at (Connection refused), so nobody can tell whether the "
+                "s1, the scheduler's host, could not be inspected (Connection refused), so it is unknown whether the "
                 "workers on w1, w2 have a scheduler to join. Bring it up, or correct how Ansible reaches it."
             ],
         ),

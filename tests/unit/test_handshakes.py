@@ -103,7 +103,7 @@ BAD = {
     "DSA": ({"client": {"key": "dsa"}}, "client.pem"),
     "another name": (
         {"scheduler": {"hosts": ["elsewhere"]}},
-        "which is asked as head: it does not name the host. Add that name",
+        "which is requested as head: it does not name the host. Add that name",
     ),
 }
 
