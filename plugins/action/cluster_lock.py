@@ -19,6 +19,7 @@ from ansible import context
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.utils.display import Display
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
+from ansible_collections.daskops.cluster.plugins.plugin_utils._inspection import arguments_for, checked
 from ansible_collections.daskops.cluster.plugins.plugin_utils.run_command import command_line, only_looks
 
 display = Display()
@@ -91,15 +92,29 @@ class ActionModule(Action):
         deadline = time.monotonic() + arguments["timeout"]
         told = False
 
+        host = self._task.delegate_to or task_vars["inventory_hostname"]
+        inspects = arguments.pop("inspect") and host in task_vars["ansible_play_hosts_all"]
+
         def acquire() -> dict[str, Any]:
             return self.execute(arguments, task_vars)
 
+        def acquire_and_inspect() -> dict[str, Any]:
+            """Take the lock and inspect the host with one remote command."""
+            lock = {name: arguments[name] for name in ("id", "holder", "lease", "directory")}
+            before = time.time()
+            info = self.execute({**arguments_for(host, self._templar, task_vars), "lock": lock}, task_vars, "host_info")
+            found: dict[str, Any] = info.pop("lock", {})
+            if not found:
+                return acquire()  # the task that inspects all hosts fails then, and says why
+            if found["held"]:
+                found.update(host=host, info=checked(info, before, time.time()))
+            return {"changed": False, **found}
+
         while True:
             try:
-                found = acquire()
+                found = acquire_and_inspect() if inspects else acquire()
             except AnsibleConnectionFailure as error:
                 # With run_once, ignore_unreachable of the task would end the play. Later tasks fail if they need the host.
-                host = self._task.delegate_to or task_vars["inventory_hostname"]
                 display.warning(
                     f"{host}, which has the lock of the cluster, cannot be reached: {error}. This run goes on without the "
                     "lock. Make sure that no other run changes the cluster at the same time."

@@ -11,12 +11,8 @@ from typing import Any
 from ansible.errors import AnsibleConnectionFailure
 from ansible.utils.display import Display
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
-from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import bounds
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import PROXY_SITE, host_of
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import pools_of, questions
-from ansible_collections.daskops.cluster.plugins.plugin_utils.host_answers import unbelievable
+from ansible_collections.daskops.cluster.plugins.plugin_utils._inspection import arguments_for, checked
 from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import values_of
 
 display = Display()
 
@@ -27,8 +23,11 @@ class ActionModule(Action):
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         optional = arguments.pop("optional")
         host = self._task.delegate_to or task_vars["inventory_hostname"]
+        inspected = task_vars.get("__dask_lock") or {}
+        if inspected.get("host") == host and inspected.get("info"):
+            return dict(inspected["info"])  # `cluster_lock` has inspected this host in the same remote command
         try:
-            asked = self._asked(host, task_vars)
+            asked = arguments_for(host, self._templar, task_vars)
         except ValueError as error:
             return refuse({}, [str(error)])
         # What a task names itself wins.
@@ -44,19 +43,4 @@ class ActionModule(Action):
             return {"changed": False}
         if result.get("failed") or result.get("unreachable") or result.get("skipped"):
             return result
-        wrong = unbelievable(result)
-        if wrong:
-            return {
-                "failed": True,
-                "msg": f"This host reported invalid values: {', '.join(wrong)}. Inspect the host before you continue: it "
-                "may be compromised. Until then, exclude it with --limit.",
-            }
-        result["clock"] = bounds(before, time.time(), *result["clock"])
-        return result
-
-    def _asked(self, host: str, task_vars: dict[str, Any]) -> dict[str, Any]:
-        """The arguments that follow from the host's variables."""
-        values = values_of(self._templar, task_vars, [host])[host]
-        address = values["dask_scheduler_address"]
-        scheduler_host = host_of(address) if address else values["dask_scheduler_host"]
-        return questions(values, pools_of(values), scheduler_host, PROXY_SITE)
+        return checked(result, before, time.time())

@@ -32,6 +32,12 @@ attributes:
     support: none
     description: The lock is not part of the host's configuration.
 options:
+  inspect:
+    description:
+      - Whether to inspect the host in the same remote command, if it is a host of the play.
+        M(daskops.cluster.host_info) returns what was found then, and executes nothing on this host.
+    type: bool
+    default: false
   timeout:
     description: Seconds to wait for the end of another run.
     type: int
@@ -61,6 +67,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+info:
+  description: What M(daskops.cluster.host_info) returns for the host.
+  type: dict
+  returned: if the lock is held and the host was inspected
 held:
   description: Whether this run holds the lock.
   type: bool

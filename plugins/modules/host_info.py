@@ -70,6 +70,11 @@ options:
     type: list
     elements: str
     default: []
+  lock:
+    description:
+      - Arguments of M(daskops.cluster.cluster_lock). The module takes this lock first, and inspects nothing if another run
+        holds it.
+    type: dict
   firewall:
     description: Firewall that will filter the host's ports.
     type: str
@@ -396,6 +401,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     tree_digest,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.restarts import OTHER_UNIT
+from ansible_collections.daskops.cluster.plugins.module_utils.run_lock import LockError, RunLock
 from ansible_collections.daskops.cluster.plugins.module_utils.takeover import old_peers
 from ansible_collections.daskops.cluster.plugins.module_utils.units import (
     BOOT,
@@ -810,6 +816,21 @@ def authorities(home: str) -> list[str]:
         return []
 
 
+def acquire(module: AnsibleModule, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the lock of the cluster, and return what the module `cluster_lock` returns.
+
+    Ends this module if another run holds the lock.
+    """
+    lock = RunLock(arguments["id"], arguments["directory"])
+    try:
+        other = lock.acquire(arguments["holder"], float(arguments["lease"]))
+    except LockError as error:
+        module.fail_json(msg=str(error))
+    if other:
+        module.exit_json(changed=False, lock={"held": False, "holder": other})
+    return {"held": True, "renew": lock.renew_command, "release": lock.release_command}
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -825,9 +846,13 @@ def main() -> None:
             "bind_address": {"type": "str", "default": ""},
             "worker_interfaces": {"type": "list", "elements": "str", "default": []},
             "firewall": {"type": "str", "choices": ["none", "nftables", "firewalld"], "default": "none"},
+            "lock": {"type": "dict"},
         },
         supports_check_mode=True,
     )
+    found: dict[str, Any] = {}
+    if module.params["lock"]:
+        found["lock"] = acquire(module, module.params["lock"])
     started = time.time()
     scheduler_host, scheduler_port = module.params["scheduler_host"], module.params["scheduler_port"]
     home = module.params["home"]
@@ -881,6 +906,7 @@ def main() -> None:
         environments={name: about for name, about in usable.items() if about},
         versions=versions(environments, runs, current, releases),
         clock=[started, time.time()],
+        **found,
     )
 
 

@@ -172,7 +172,7 @@ def test_documentation_parses_and_is_complete(module):
 
 
 # Options that the action plugin handles and does not pass to the module.
-OF_THE_ACTION = {"host_info": {"optional"}}
+OF_THE_ACTION = {"cluster_lock": {"inspect"}, "host_info": {"optional"}}
 # The action plugin makes the arguments of the module from those of the task.
 OTHER_ARGUMENTS = ("certificates", "environment", "release", "services", "trial")
 

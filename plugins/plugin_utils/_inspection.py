@@ -1,0 +1,43 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The execution of the module `host_info`: its arguments, and checks of what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import bounds
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import PROXY_SITE, host_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import pools_of, questions
+from ansible_collections.daskops.cluster.plugins.plugin_utils.host_answers import unbelievable
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import values_of
+
+
+def arguments_for(host: str, templar: Any, task_vars: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of the module that follow from a host's variables; raises ValueError if one is wrong."""
+    values = values_of(templar, task_vars, [host])[host]
+    address = values["dask_scheduler_address"]
+    scheduler_host = host_of(address) if address else values["dask_scheduler_host"]
+    return questions(values, pools_of(values), scheduler_host, PROXY_SITE)
+
+
+def checked(result: dict[str, Any], before: float, after: float) -> dict[str, Any]:
+    """Return the result of the module with the bounds of the host's clock, or a failed result if a value is invalid.
+
+    Parameters
+    ----------
+    result : dict
+        What the module returned.
+    before, after : float
+        The controller's time in seconds since the epoch, before and after the execution.
+    """
+    wrong = unbelievable(result)
+    if wrong:
+        return {
+            "failed": True,
+            "msg": f"This host reported invalid values: {', '.join(wrong)}. Inspect the host before you continue: it "
+            "may be compromised. Until then, exclude it with --limit.",
+        }
+    return {**result, "clock": bounds(before, after, *result["clock"])}
