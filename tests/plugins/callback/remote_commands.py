@@ -10,7 +10,6 @@ are counted but calls of the methods through which everything goes to a host.
 from __future__ import annotations
 
 import collections
-import contextlib
 import os
 import tempfile
 
@@ -23,7 +22,7 @@ name: remote_commands
 type: aggregate
 short_description: Count remote commands by host
 description:
-  - Prints how many commands and files a run sent to each host.
+  - Prints how many commands and files the tasks of a run sent to each host.
 options: {}
 """
 
@@ -40,7 +39,7 @@ class CallbackModule(CallbackBase):
         super().__init__()
         handle, self.path = tempfile.mkstemp(prefix="remote-commands-")
         os.close(handle)
-        run, path = TaskExecutor.run, self.path
+        run, path, playbook = TaskExecutor.run, self.path, os.getpid()
         executors = []
 
         def remembering(executor):
@@ -50,11 +49,10 @@ class CallbackModule(CallbackBase):
         def counting(method):
             def call(*args, **kwargs):
                 host = executors[0]._task.delegate_to or executors[0]._host.name
-                # A process that keeps the cluster's lock may outlive the run, and the file.
-                with contextlib.suppress(FileNotFoundError), open(
-                    os.open(path, os.O_WRONLY | os.O_APPEND), "a"
-                ) as file:
-                    file.write(f"{host}\n")
+                # The process that renews the cluster's lock every 15 s has another parent.
+                if os.getppid() == playbook:
+                    with open(os.open(path, os.O_WRONLY | os.O_APPEND), "a") as file:
+                        file.write(f"{host}\n")
                 return method(*args, **kwargs)
 
             return call
