@@ -15,7 +15,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import boun
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import PROXY_SITE, host_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import pools_of, questions
 from ansible_collections.daskops.cluster.plugins.plugin_utils.host_answers import unbelievable
-from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import values_of
 
 display = Display()
@@ -30,7 +30,7 @@ class ActionModule(Action):
         try:
             asked = self._asked(host, task_vars)
         except ValueError as error:
-            return refuse({}, [str(error)])
+            return failed_if({}, [str(error)])
         # What a task names itself wins.
         arguments = {**arguments, **{name: asked[name] for name in asked if name not in self._task.args}}
         before = time.time()
