@@ -13,7 +13,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates impor
     Unusable,
     has_certificates,
 )
-from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks
 
 
@@ -34,7 +34,7 @@ class ActionModule(Action):
             reason = (
                 str(error) if isinstance(error, Unusable) else f"{arguments['directory']} has no certificate for it"
             )
-            return refuse({}, [f"{host}: {reason}. Run site.yml without --tags."])
+            return failed_if({}, [f"{host}: {reason}. Run site.yml without --tags."])
         module_arguments = {
             "home": arguments["home"],
             "user": arguments["user"],

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.inventory import is_needed, problems
-from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import evaluation_of, values_of, variables_of
 
 
@@ -31,7 +31,7 @@ class ActionModule(Action):
             # These variables hold for the whole cluster. A value that differs between hosts is one of the problems.
             common = next(iter(values_of(self._templar, task_vars, hosts[:1]).values()), {})
         except ValueError as error:
-            return refuse({}, [str(error)])
+            return failed_if({}, [str(error)])
         found = problems(
             groups,
             read,
@@ -40,4 +40,4 @@ class ActionModule(Action):
             common.get("dask_tls", True),
             common.get("dask_dashboard_proxy", False),
         )
-        return refuse({}, found)
+        return failed_if({}, found)

@@ -11,7 +11,7 @@ from ansible import constants as C
 from ansible import context
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import problems
-from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.tags import SPECIAL, tags_of, unknown_tags
 
 
@@ -37,4 +37,4 @@ class ActionModule(Action):
                 found += unknown
             elif unknown:
                 result["warnings"] = unknown
-        return refuse(result, found)
+        return failed_if(result, found)

@@ -10,7 +10,7 @@ from typing import Any
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import scheduler_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.down import down
-from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks
 
 
@@ -27,4 +27,4 @@ class ActionModule(Action):
         if scheduler and scheduler not in hosts:
             found += down({scheduler: seen}, scheduler)
         silent = scheduler and "dask-scheduler.service" not in seen.get("running", {})
-        return refuse({"down": found}, found if silent else [])
+        return failed_if({"down": found}, found if silent else [])

@@ -12,7 +12,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups imp
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.names import PREFIX
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import problems
-from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import evaluation_of, variables_of
 
 
@@ -30,4 +30,4 @@ class ActionModule(Action):
             values, errors = evaluation.values([name for name in names if name in SETTINGS], variables)
             unknown = dict.fromkeys(name for name in names if name not in SETTINGS)
             read[host] = ({**values, **unknown}, {name: str(error) for name, error in errors.items()})
-        return refuse({}, problems(read, task_vars["ansible_play_hosts_all"]))
+        return failed_if({}, problems(read, task_vars["ansible_play_hosts_all"]))

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts import differing_packages
-from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks
 
 
@@ -26,4 +26,4 @@ class ActionModule(Action):
             about = arguments["built"].get(host) or seen["environments"].get(planned)
             if about:
                 packages[host] = about["packages"]
-        return refuse({}, differing_packages(packages))
+        return failed_if({}, differing_packages(packages))

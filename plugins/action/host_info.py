@@ -29,7 +29,7 @@ class ActionModule(Action):
         try:
             asked = arguments_for(host, self._templar, task_vars)
         except ValueError as error:
-            return refuse({}, [str(error)])
+            return failed_if({}, [str(error)])
         # What a task names itself wins.
         arguments = {**arguments, **{name: asked[name] for name in asked if name not in self._task.args}}
         before = time.time()

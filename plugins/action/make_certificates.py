@@ -19,7 +19,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates impor
     worker_name,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import REMEDY_MADE, own_problems, rejected
-from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks
 
 #: Names with which a host connects to itself.
@@ -164,7 +164,7 @@ class ActionModule(Action):
             if not problems:
                 result["outdated"] = outdated(directory, arguments["hosts"], hosts, plan, changing)
         except Unusable as error:
-            return refuse(result, [str(error)])
+            return failed_if(result, [str(error)])
         files = ["ca"] * wanted["authority"] + list(wanted["certificates"])
         result["needed"] = result["changed"] = bool(files or wanted["finish"] or interrupted)
         result.update(
@@ -175,7 +175,7 @@ class ActionModule(Action):
         if result["changed"]:
             shown = "".join(f"{name}.pem\n" for name in files)
             result["diff"] = {"before_header": "", "after_header": directory.path, "before": "", "after": shown}
-        return refuse(result, problems)
+        return failed_if(result, problems)
 
     def _decide(
         self, directory: Directory, made: bool, hosts: dict[str, dict[str, Any]], arguments: dict[str, Any]

@@ -41,7 +41,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.down import unjoin
 from ansible_collections.daskops.cluster.plugins.plugin_utils.environments import environments, lock_file
 from ansible_collections.daskops.cluster.plugins.plugin_utils.features import lacking_in, lacking_on
 from ansible_collections.daskops.cluster.plugins.plugin_utils.mixed_releases import mixed_releases
-from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks, values_of
 
 
@@ -105,7 +105,7 @@ class ActionModule(Action):
         try:
             cluster, missing = self._cluster(arguments, task_vars)
         except ValueError as error:
-            return refuse({}, [str(error)])
+            return failed_if({}, [str(error)])
         result = self._common(cluster, purpose)
         try:
             if purpose == "change":
@@ -115,7 +115,7 @@ class ActionModule(Action):
             else:
                 chosen = self._keep(cluster, purpose, result, task_vars)
         except Rejected as rejected:
-            return refuse({}, rejected.problems)
+            return failed_if({}, rejected.problems)
         state = result["state"]
         for host, info in cluster.seen.items():
             release = chosen.get(host, {})

@@ -16,7 +16,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_co
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.releases import shipped
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import package_differences
-from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks, values_of
 
 
@@ -31,7 +31,7 @@ class ActionModule(Action):
         settings = host_settings(values_of(self._templar, task_vars, [host])[host], seen, plan["addresses"])
         release = host_release(settings, about["kinds"], about, about["environment"]["id"], seen)
         if release.id != about["release"]["id"]:
-            return refuse(
+            return failed_if(
                 {},
                 [
                     f"{host}: variables of its release have another value each time they are evaluated, such as that of a "

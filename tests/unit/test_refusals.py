@@ -9,7 +9,6 @@ import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils import environments
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import host_plan as plan
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import hosts as together
-from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
 from wheels import PYTHON
 
 GIB = 1024**3
@@ -656,8 +655,3 @@ def test_different_packages_are_rejected():
     assert says(sentence, "b has other packages", "Give every host the same architecture and Python")
     assert says(sentence, "lz4 9 (others: 2)", "numpy missing (others: 3)", "pandas 4 (others: missing)")
     assert "dask" not in sentence
-
-
-def test_failed_task_has_a_line_for_each_problem():
-    assert refuse({"changed": False}, iter(["One.", "Two."])) == {"changed": False, "failed": True, "msg": "One.\nTwo."}
-    assert refuse({"changed": False}, iter([])) == {"changed": False}

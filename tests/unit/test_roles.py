@@ -77,9 +77,9 @@ def play(work: Path, plays: list[dict[str, Any]], *arguments: str) -> subprocess
 
 
 def test_each_role_has_documentation_and_defaults():
-    assert {path.name for path in (ROOT / "roles").iterdir()} - {"common"} == set(ROLES)
+    assert {path.name for path in (ROOT / "roles").iterdir()} == set(ROLES)
     for role in ROLES:
-        for path in ("README.md", "defaults/main.yml", "meta/main.yml"):
+        for path in ("README.md", "defaults/main.yml", "meta/main.yml", "meta/argument_specs.yml"):
             assert (ROOT / "roles" / role / path).exists(), f"{role} has no {path}"
     done = subprocess.run(
         [sys.executable, ROOT / "tools/generate", "--check"], capture_output=True, text=True, check=False
@@ -169,6 +169,26 @@ def test_plays_use_variables_of_which_their_roles_have_defaults(path):
     for one in yaml.safe_load(path.read_text()):
         used = generator.names(yaml.safe_dump(one)) & SETTINGS.keys()
         assert used - {name for role in roles_in(one) for name in defaults(role)} == set(), one["name"]
+
+
+def role_tasks(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the name and the arguments of each task that runs a role."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key in ("ansible.builtin.import_role", "ansible.builtin.include_role"):
+                yield inner["name"], inner
+            yield from role_tasks(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from role_tasks(inner)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("playbooks/*.yml")), ids=lambda path: path.stem)
+def test_playbooks_do_not_validate_variables_a_second_time(path):
+    """Ansible's validation takes a task for each host and role, and rejects vaulted dictionaries before ansible-core 2.19."""
+    plays = yaml.safe_load(path.read_text())
+    assert [one["name"] for one in plays if "roles" in one] == []
+    assert [name for name, arguments in role_tasks(plays) if arguments.get("rolespec_validate") is not False] == []
 
 
 # What is missing

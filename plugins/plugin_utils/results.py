@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The result of an action plugin that found problems."""
+"""Results of action plugins."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 
 
-def refuse(result: dict[str, Any], problems: Iterable[object]) -> dict[str, Any]:
-    """Return ``result``. If there are ``problems``, it has failed, and they are the lines of its message."""
+def failed_if(result: dict[str, Any], problems: Iterable[object]) -> dict[str, Any]:
+    """Return ``result``, as failed if there are ``problems``, with a line of the message for each."""
     lines = list(map(str, problems))
     if lines:
         result.update(failed=True, msg="\n".join(lines))
