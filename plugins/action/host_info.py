@@ -12,7 +12,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.utils.display import Display
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils._inspection import arguments_for, checked
-from ansible_collections.daskops.cluster.plugins.plugin_utils.refusals import refuse
+from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 
 display = Display()
 
