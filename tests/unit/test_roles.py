@@ -185,7 +185,7 @@ def role_tasks(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("playbooks/*.yml")), ids=lambda path: path.stem)
 def test_playbooks_do_not_validate_variables_a_second_time(path):
-    """Ansible's validation takes a task for each host and role, and rejects vaulted dictionaries before ansible-core 2.19."""
+    """Ansible's validation adds a task for each host and role, and before ansible-core 2.19 rejects vaulted dictionaries."""
     plays = yaml.safe_load(path.read_text())
     assert [one["name"] for one in plays if "roles" in one] == []
     assert [name for name, arguments in role_tasks(plays) if arguments.get("rolespec_validate") is not False] == []
