@@ -161,7 +161,7 @@ def test_settings_of_other_services_are_left_out():
     assert set(settings_of("dask-worker@b_c-2.service", settings).values()) == {1, 3, 4, 6}
 
 
-def test_message_says_where_what_and_what_to_do():
+def test_message_has_place_problem_and_remedy():
     failure = {"unit": "dask-scheduler.service", "problem": "does not come up", "late": False, "journal": BOKEH}
     said = explain("head", "0123456789ab", failure, {"dask_scheduler_config": PREFIX})
     assert said.startswith("head: dask-scheduler.service of the new release 0123456789ab does not come up.")

@@ -52,7 +52,7 @@ def test_release_is_staged():
     assert not is_staged(settled(unfinished=1_800_000_000), "c")
 
 
-def test_services_that_run_the_release_are_left_alone():
+def test_services_that_run_the_release_are_not_changed():
     wanted = {ONE: "w", TWO: "w"}
     assert runs_release(settled(), "r", "worker", wanted)
     assert not runs_release({}, "r", "worker", wanted)

@@ -105,7 +105,7 @@ def test_role_that_renders_templates_of_other_roles_has_their_variables(checkout
     assert {role for role in roles if "dask_cache" in defaults(checkout, role)} == {"config", "preflight", "worker"}
 
 
-def test_role_says_which_role_is_missing(checkout):
+def test_role_names_the_missing_role(checkout):
     data = checkout / ROLES
     data.write_text(
         data.read_text().replace(

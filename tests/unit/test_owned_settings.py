@@ -25,7 +25,7 @@ def test_key_has_the_variable_that_sets_it_or_none(path, owner):
     assert find_owner(path) == owner
 
 
-def test_defaults_are_told_from_other_values():
+def test_defaults_are_distinguished_from_other_values():
     tree = {"scheduler-address": None, "distributed": {"worker": {"preload": ["a"], "memory": {"spill": 0.9}}}}
     found = set((path, is_default) for path, value, is_default in find_owned(tree, DEFAULTS))
     assert found == {("scheduler-address", True), ("distributed.worker.preload", False)}

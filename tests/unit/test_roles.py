@@ -55,7 +55,7 @@ def defaults(role: str) -> dict[str, Any]:
 
 
 def play(work: Path, plays: list[dict[str, Any]], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run plays on this machine alone, as the scheduler's host and a worker host."""
+    """Run plays on this machine only, as the scheduler's host and a worker host."""
     (work / "playbook.yml").write_text(yaml.safe_dump(plays, sort_keys=False))
     variables = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     groups = {
@@ -231,6 +231,6 @@ def test_roles_that_need_another_one_are_known():
 
 
 @pytest.mark.parametrize("role", LATER)
-def test_role_says_which_role_must_run_before_it(said, role):
+def test_role_names_the_role_that_must_run_before_it(said, role):
     sentences = {f"daskops.cluster.{role} needs {RESULTS[name]['needed']}." for name in ROLES[role]["needs"]}
     assert [sentence for sentence in sentences if f"{sentence} Add that role before it." in said[role]]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Attempts to start services with their settings, each in a process of its own."""
+"""Attempts to start services with their settings, each in a separate process."""
 
 import copy
 import os

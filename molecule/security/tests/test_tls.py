@@ -70,7 +70,7 @@ def certificates(cluster, tmp_path_factory):
         "right": [authority, str(cluster.certificates / "client.pem"), str(cluster.certificates / "client.key")],
         "also right": signed("right", own_key, 1),
         "none": [authority],
-        "another authority's": signed("other", other_key, 1),
+        "another CA's": signed("other", other_key, 1),
         "expired": signed("expired", own_key, -1),
         "plain text": [],
     }
@@ -97,7 +97,7 @@ def test_client_with_a_certificate_of_the_cluster_is_accepted(cluster, certifica
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("which", ["none", "another authority's", "expired", "plain text"])
+@pytest.mark.parametrize("which", ["none", "another CA's", "expired", "plain text"])
 def test_other_clients_are_rejected_and_run_nothing(cluster, certificates, target, which):
     executed, output = attempt(cluster, target, certificates[which])
     assert not executed

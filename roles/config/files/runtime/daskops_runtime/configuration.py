@@ -161,12 +161,12 @@ def read_time(path: str) -> int | None:
 
 
 def read_defaults() -> dict[str, Any]:
-    """The defaults of Dask and of other packages, as far as these are imported"""
+    """Return the defaults of Dask and of other imported packages by path."""
     return dict(walk(dask.config.merge(*dask.config.defaults)))
 
 
 def start(server: Server) -> None:
-    """Look at where the configuration comes from, unless this server is one that a task has started"""
+    """Start to check the configuration, unless a task has started this server."""
     global _origins, _watching
     if _origins is None:
         _origins = Origins()

@@ -44,7 +44,7 @@ class Socket:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path)  # left by a worker that the nanny replaced
             sock.bind(self.path)
-            os.chmod(self.path, 0o600)  # nobody can connect before it listens
+            os.chmod(self.path, 0o600)  # before it listens, no connection is possible
             self.server = await asyncio.start_unix_server(self.serve, sock=sock, limit=1000)
         except OSError as e:
             sock.close()
