@@ -6,93 +6,17 @@
 from __future__ import annotations
 
 import functools
-import time
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import unmanaged
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
-from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import differing
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import decide
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import host_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall import resolve
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import kinds_of, pools_of
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts import (
-    differing_packages,
-    differing_pythons,
-    names_twice,
-    no_scheduler_to_join,
-    not_installed,
-    one_machine_twice,
-    too_many_for_windows,
-    workers_left,
-)
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import (
-    STATES,
-    Cluster,
-    activation,
-    firewalls,
-    plan_hosts,
-    releases,
-)
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback import told, way_back
-from ansible_collections.daskops.cluster.plugins.plugin_utils.down import unjoinable
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import scheduler_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import ByHost, Cluster
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import Outside, Rejected, make_plan
 from ansible_collections.daskops.cluster.plugins.plugin_utils.environments import environments, lock_file
-from ansible_collections.daskops.cluster.plugins.plugin_utils.features import lacking_in, lacking_on
-from ansible_collections.daskops.cluster.plugins.plugin_utils.mixed_releases import mixed_releases
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks, values_of
-
-
-class Rejected(Exception):
-    """What keeps the run from going on, a sentence each."""
-
-    def __init__(self, problems: Iterable[str]) -> None:
-        super().__init__()
-        self.problems = list(problems)
-
-
-def check(problems: Iterable[str]) -> None:
-    """Raise `Rejected` if there are problems."""
-    found = list(problems)
-    if found:
-        raise Rejected(found)
-
-
-def present(found: dict[str, dict[str, Any]], seen: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, str]]:
-    """The packages of the environments that hosts have already, by host."""
-    there = {host: seen[host]["environments"].get(about["id"]) for host, about in found.items()}
-    return {host: about["packages"] for host, about in there.items() if about}
-
-
-def by_host(lists: dict[str, list[str]]) -> list[dict[str, Any]]:
-    """Hosts in lists, each with the names of its lists: ``name`` and ``groups``."""
-    found: dict[str, list[str]] = {}
-    for name, hosts in lists.items():
-        for host in hosts:
-            found.setdefault(host, []).append(name)
-    return [{"name": host, "groups": names} for host, names in found.items()]
-
-
-def connection(cluster: Cluster, lock: str) -> dict[str, Any]:
-    """What users need to connect to the cluster."""
-    common = cluster.common
-    files: list[Path] = []
-    if common["dask_tls"]:
-        directory = Path(common["dask_tls_directory"])
-        # During a rotation, clients trust both.
-        files = [directory / "ca.pem", *directory.glob("previous-ca.pem")]
-        check(f"{file} does not exist. Run site.yml first." for file in files if not file.exists())
-    python = next((info["python"]["version"] for info in cluster.seen.values() if info["python"]), "")
-    return {
-        "address": cluster.addresses["scheduler"],
-        "dashboard": f"{cluster.addresses['dashboard']}/status",
-        "authorities": [file.read_text(encoding="utf-8") for file in files],
-        "certificates": common["dask_tls_directory"],
-        "lock": lock,
-        "python": ".".join(python.split(".")[:2]),
-    }
 
 
 class ActionModule(Action):
@@ -101,222 +25,48 @@ class ActionModule(Action):
     _requires_connection = False
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        purpose = arguments["purpose"]
         try:
-            cluster, missing = self._cluster(arguments, task_vars)
-        except ValueError as error:
-            return failed_if({}, [str(error)])
-        result = self._common(cluster, purpose)
-        try:
-            if purpose == "change":
-                chosen = self._change(cluster, result, task_vars)
-            elif purpose == "show":
-                chosen = self._show(cluster, result, task_vars["hostvars"])
-            else:
-                chosen = self._keep(cluster, purpose, result, task_vars)
+            cluster = self._cluster(arguments, task_vars)
+            outside = Outside(
+                environments=fetched,
+                addresses_of=functools.partial(addresses_of, task_vars["hostvars"]),
+                filtered_hosts=functools.partial(self._filtered_hosts, cluster, task_vars),
+            )
+            lock = lock_file(cluster.common["dask_environment_lock"])
+            return make_plan(cluster, arguments["purpose"], lock, outside)
         except Rejected as rejected:
             return failed_if({}, rejected.problems)
-        state = result["state"]
-        for host, info in cluster.seen.items():
-            release = chosen.get(host, {})
-            result["hosts"].setdefault(host, {}).update(
-                release=release,
-                kinds=kinds_of(host, cluster.groups),
-                interrupts=decide.interrupts_scheduler(state, info, release),
-            )
-        lists = result.pop("lists")
-        if purpose in ("change", "start", "restart", "rollback"):
-            lists.update({f"__dask_{name}": hosts for name, hosts in activation(state, cluster.seen, chosen).items()})
-        result["groups"] = by_host(lists)
-        result.update(self._about_health(cluster, chosen, missing))
-        return result
+        except ValueError as error:  # a variable that cannot be evaluated
+            return failed_if({}, [str(error)])
 
-    def _cluster(
-        self, arguments: dict[str, Any], task_vars: dict[str, Any]
-    ) -> tuple[Cluster, dict[str, dict[str, Any]]]:
-        """The cluster, and the results of hosts that could not be looked at."""
+    def _cluster(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> Cluster:
         groups, hostvars, playing = task_vars["groups"], task_vars["hostvars"], task_vars["ansible_play_hosts_all"]
         found = looks(playing, hostvars)
         seen = {host: look for host, look in found.items() if "running" in look}
-        values = values_of(self._templar, task_vars, playing)
-        cluster = Cluster(groups, playing, values, seen, {})
-        scheduler_seen = seen.get(cluster.asked_host) or arguments["scheduler_info"]
-        missing = {host: look for host, look in found.items() if host not in seen}
-        return Cluster(groups, playing, values, seen, scheduler_seen), missing
-
-    def _common(self, cluster: Cluster, purpose: str) -> dict[str, Any]:
-        """What every run needs."""
-        common, addresses = cluster.common, cluster.addresses
-        elsewhere = common["dask_scheduler_address"] or common["dask_scheduler_dashboard_url"]
-        return {
-            "purpose": purpose,
-            "state": STATES.get(purpose, "started"),
-            "back": purpose == "rollback",
-            "asked_host": cluster.asked_host,
-            "scheduler": cluster.scheduler,
-            "addresses": addresses,
-            "certificates": {
-                "directory": common["dask_tls_directory"],
-                "scheduler_hosts": [common["dask_scheduler_host"], host_of(addresses["url"])],
-                "dashboard_host": "" if elsewhere else host_of(addresses["url"]),
-            },
-            "lock": lock_file(common["dask_environment_lock"]),
-            "complete": not set(cluster.groups.get("dask_workers", [])) - set(cluster.playing),
-            "serial": common["dask_serial"],
-            "hosts": {},
-            "lists": {},
-            "warnings": [],
-            "hint": "",
-        }
-
-    def _change(self, cluster: Cluster, result: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        """The release of each host for a run that may change what is installed."""
-        common, seen = cluster.common, cluster.seen
-        plans, wrong = plan_hosts(cluster, seen)
-        check(problem for host in wrong for problem in wrong[host])
-        workers = {host: plan["workers"] for host, plan in plans.items()}
-        everyone = {
-            **({cluster.asked_host: cluster.scheduler_seen} if cluster.scheduler_seen.get("python") else {}),
-            **seen,
-        }
-        problems = [
-            *differing_pythons(everyone),
-            *one_machine_twice(everyone),
-            *unjoinable(seen, cluster.scheduler, cluster.scheduler_seen, task_vars),
-            *no_scheduler_to_join(seen, common["dask_scheduler_address"]),
-            *names_twice(workers),
-        ]
-        if common["dask_scheduler_platform"] == "windows":
-            problems += too_many_for_windows(workers, common["dask_windows_scheduler_max_workers"])
-        check(problems)
-        firewall, problems = firewalls(
-            cluster, functools.partial(self._look_up, task_vars), self._filtered(cluster, task_vars)
+        return Cluster(
+            groups=groups,
+            playing=playing,
+            values=values_of(self._templar, task_vars, playing),
+            seen=seen,
+            scheduler_seen=seen.get(scheduler_of(groups)) or arguments["scheduler_info"],
+            missing=[host for host in found if host not in seen],
+            ssh_ports={host: hostvars[host].get("ansible_port", 22) for host in seen if arguments["purpose"] == "show"},
+            run={name: task_vars[name] for name in ("ansible_run_tags", "ansible_skip_tags", "groups")},
         )
-        check(problems)
-        found, problems = environments(
-            seen,
-            common["dask_environment_lock"],
-            common["dask_environment_source"],
-            common["dask_environment_index_url"],
-            common["dask_cache"],
-        )
-        check([*problems, *differing_packages(present(found, seen))])
-        chosen, problems, lacking = releases(cluster, plans, found)
-        check(problems)
-        for host, plan in plans.items():
-            networks = firewall["cluster"].get(host, {})
-            result["hosts"][host] = {
-                **plan,
-                "user": cluster.values[host]["dask_user"],
-                "environment": found[host],
-                "networks": {"cluster": networks, "clients": firewall["clients"]},
-            }
-        foreign = {host: info["firewall"]["foreign"] for host, info in seen.items()}
-        # A cluster that works needs no warning at each run.
-        still = {host: names for host, names in foreign.items() if not any(seen[host]["running"].values())}
-        clocks = {host: info["clock"] for host, info in seen.items()}
-        result["warnings"] += [*differing(clocks), *unmanaged(still), *lacking_in(found, workers)]
-        result["hint"] = "\n".join(unmanaged(foreign))
-        # A change that was begun and not finished goes on, because its hosts belong together. A new one is newer than all
-        # before, also where the controller's clock is behind another controller's.
-        begun = max((info["unfinished"] for info in seen.values()), default=0)
-        newest = max((info["current"].get("staged", 0) for info in seen.values()), default=0)
-        result["change"] = begun or max(int(time.time()), newest + 1)
-        result["lists"].update(self._to_do(cluster, found, chosen, plans, lacking))
-        result["missing_packages"] = lacking_on(seen, plans, found)
-        return chosen
 
-    def _to_do(
-        self,
-        cluster: Cluster,
-        found: dict[str, dict[str, Any]],
-        chosen: dict[str, dict[str, Any]],
-        plans: dict[str, dict[str, Any]],
-        lacking: list[str],
-    ) -> dict[str, list[str]]:
-        """The hosts of each play that prepares a change."""
-        values, seen = cluster.values, cluster.seen
-        trials = decide.services_to_try({host: chosen[host] for host in lacking if values[host]["dask_trial"]}, plans)
-        for host, trial in trials.items():
-            chosen[host]["trial"] = trial
-        scheduler = [host for host in seen if "scheduler" in kinds_of(host, cluster.groups)]
-        proxied = [host for host in scheduler if values[host]["dask_dashboard_proxy"]]
-        return {
-            "__dask_proxy": proxied,
-            "__dask_proxy_unwanted": [
-                host for host in scheduler if host not in proxied and seen[host]["proxy"]["port"] > 0
-            ],
-            "__dask_build": [host for host in found if found[host]["id"] not in seen[host]["environments"]],
-            "__dask_stage": lacking,
-            "__dask_trial": list(trials),
-            "__dask_firewall": [
-                host for host in seen if values[host]["dask_firewall"] != "none" or seen[host]["firewall"]["installed"]
-            ],
-        }
-
-    def _show(self, cluster: Cluster, result: dict[str, Any], hostvars: Any) -> dict[str, Any]:
-        """The plan of each host, for people. What is wrong with one host does not keep the others from being shown."""
-        plans, wrong = plan_hosts(cluster, cluster.seen)
-        for host, info in cluster.seen.items():
-            result["hosts"][host] = {
-                "machine": {name: info[name] for name in ("cpus", "memory", "nodes", "gpus")},
-                "ssh_port": hostvars[host].get("ansible_port", 22),
-                "problems": wrong.get(host, []),
-                **plans.get(host, {}),
-            }
-        return {}
-
-    def _keep(
-        self, cluster: Cluster, purpose: str, result: dict[str, Any], task_vars: dict[str, Any]
-    ) -> dict[str, Any]:
-        """The release of each host for a run that changes nothing that is installed."""
-        seen = cluster.seen
-        if purpose in ("start", "restart", "rollback", "rotate"):
-            check(not_installed({host: (info, kinds_of(host, cluster.groups)) for host, info in seen.items()}))
-            check(unjoinable(seen, cluster.scheduler, cluster.scheduler_seen, task_vars))
-        if purpose == "connect" and cluster.common["dask_client_state"] == "present":
-            result["connection"] = connection(cluster, result["lock"])
-        if purpose == "remove":
-            check(workers_left(cluster.groups, cluster.playing))
-            for host in seen:
-                pools = pools_of(cluster.values[host]).values()
-                result["hosts"][host] = {"scratch": list(dict.fromkeys(pool["scratch_directory"] for pool in pools))}
-        result["missing_packages"] = lacking_on(seen, {}, {})
-        if purpose != "rollback":
-            return {host: info["current"] for host, info in seen.items()}
-        targets, problems = way_back(seen)
-        check(problems)
-        result["told"] = list(told(seen, targets))
-        return {host: dict(release) for host, release in targets.items()}
-
-    def _about_health(
-        self, cluster: Cluster, chosen: dict[str, dict[str, Any]], missing: dict[str, dict[str, Any]]
-    ) -> dict[str, Any]:
-        """What the cluster is compared with when it is asked how it is."""
-        workers = cluster.groups.get("dask_workers", [])
-        expected = {}
-        for host in workers:
-            if host in cluster.seen or host in missing:
-                info = cluster.seen.get(host, {})
-                expected[host] = decide.expected_workers({host: info}, {host: chosen[host]} if chosen.get(host) else {})
-        asked = cluster.asked_host
-        services = chosen.get(asked, {}).get("services", {}).get("scheduler", {})
-        return {
-            "scheduler_release": services.get(decide.SCHEDULER, ""),
-            "expected": expected,
-            "mixed": mixed_releases(cluster.seen, chosen, cluster.values),
-            "scheduler_older": decide.scheduler_is_older(
-                {}, {}, cluster.scheduler_seen, chosen.get(asked, {}), {h: r for h, r in chosen.items() if r}
-            ),
-        }
-
-    @staticmethod
-    def _look_up(task_vars: dict[str, Any], host: str) -> Any:
-        """A function that returns the addresses of a host that is not in the run."""
-        return functools.partial(resolve, task_vars["hostvars"][host].get("ansible_host", host))
-
-    def _filtered(self, cluster: Cluster, task_vars: dict[str, Any]) -> list[str]:
-        """All hosts of the cluster with a firewall of ours."""
+    def _filtered_hosts(self, cluster: Cluster, task_vars: dict[str, Any]) -> list[str]:
+        """All hosts of the cluster with a firewall of the collection, also those that are not in the run."""
         others = [host for host in cluster.members if host not in cluster.values]
         values = {**cluster.values, **(values_of(self._templar, task_vars, others) if others else {})}
         return [host for host in cluster.members if values[host]["dask_firewall"] != "none"]
+
+
+def fetched(seen: ByHost, common: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """The environment of each host, and what is wrong; see `environments`."""
+    names = ("dask_environment_lock", "dask_environment_source", "dask_environment_index_url", "dask_cache")
+    return environments(seen, *(common[name] for name in names))
+
+
+def addresses_of(hostvars: Any, host: str) -> functools.partial[list[str]]:
+    """A function that returns the addresses of a host."""
+    return functools.partial(resolve, hostvars[host].get("ansible_host", host))

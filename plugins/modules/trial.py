@@ -100,8 +100,6 @@ from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import p
 #: Units that are gone after a reboot.
 UNITS = "/run/systemd/system"
 SCHEDULER = "dask-scheduler.service"
-#: Seconds that a page may take. The first one of Bokeh takes the longest.
-PAGE_TIMEOUT = 20
 #: Seconds after which a file of a trial is no running one's.
 STALE = 24 * 3600
 #: With which a run is interrupted.
@@ -263,7 +261,8 @@ class Trial:
         if "distributed.http.health" in read(f"{self.release}/scheduler/dask_configuration.yaml"):
             pages.append("health")
         for page in pages:
-            problem = ask(port, page, self.module.params["tls"])
+            # The scheduler loads its dashboard for the first page, which takes 20 s and more on a busy host.
+            problem = ask(port, page, self.module.params["tls"], self.timeout)
             if problem:
                 raise self.failed(self.scheduler, f"comes up, but its page /{page} does not answer: {problem}")
 
@@ -324,16 +323,16 @@ def dashboard_port(path):
     return port if isinstance(port, int) and 0 < port < 65536 else None
 
 
-def ask(port, page, tls):
+def ask(port, page, tls, timeout):
     """What is wrong with the answer to a page's request; None if nothing is."""
     # Only whether it answers counts, and nothing is sent. A certificate need not be for 127.0.0.1.
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     connection = (
-        http.client.HTTPSConnection("127.0.0.1", port, timeout=PAGE_TIMEOUT, context=context)
+        http.client.HTTPSConnection("127.0.0.1", port, timeout=timeout, context=context)
         if tls
-        else http.client.HTTPConnection("127.0.0.1", port, timeout=PAGE_TIMEOUT)
+        else http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     )
     try:
         connection.request("GET", f"/{page}")

@@ -5,9 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
+
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import addresses, host_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import (
+    Groups,
+    asked_host,
+    members,
+    scheduler_of,
+)
 
 
 @dataclass(frozen=True)
@@ -61,3 +69,71 @@ class Settings:
     def has_nannies(self) -> bool:
         """Whether any worker of the host has a nanny."""
         return any(pool["nanny"] for pool in self.pools.values())
+
+
+ByHost = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a plan follows from.
+
+    Parameters
+    ----------
+    groups : dict of list of str
+        The inventory's groups.
+    playing : list of str
+        The hosts of the run, which ``--limit`` may have left.
+    values : dict of dict
+        The variables of the hosts of the run, complete, by host.
+    seen : dict of dict
+        What `host_info` returned, by host of the run that it could look at.
+    scheduler_seen : dict
+        The same of the scheduler's host, which may not be in the run; empty if it was not looked at.
+    missing : collection of str
+        The hosts of the run that could not be looked at.
+    ssh_ports : dict of int
+        The port that Ansible connects to, by host.
+    run : dict
+        The tags of the run, ``ansible_run_tags`` and ``ansible_skip_tags``, and the groups.
+    """
+
+    groups: Groups
+    playing: list[str]
+    values: ByHost = field(repr=False)
+    seen: ByHost = field(repr=False)
+    scheduler_seen: Mapping[str, Any] = field(repr=False)
+    missing: Collection[str] = ()
+    ssh_ports: Mapping[str, int] = field(default_factory=dict)
+    run: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def scheduler(self) -> str:
+        """The scheduler's host; empty if another system runs the scheduler."""
+        return scheduler_of(self.groups)
+
+    @property
+    def asked_host(self) -> str:
+        """The host from which the scheduler is asked."""
+        return asked_host(self.groups, self.playing)
+
+    @property
+    def members(self) -> list[str]:
+        """All hosts of the cluster."""
+        return members(self.groups)
+
+    @property
+    def common(self) -> Mapping[str, Any]:
+        """Variables of a host of the run, for those that all hosts share."""
+        return self.values.get(self.asked_host) or next(iter(self.values.values()))
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where the scheduler and its pages are reached."""
+        settings = {name.removeprefix("dask_"): value for name, value in self.common.items()}
+        return addresses(settings, self.scheduler_seen)
+
+    @property
+    def scheduler_host(self) -> str:
+        """Name or address under which hosts reach the scheduler."""
+        return host_of(self.addresses["scheduler"])

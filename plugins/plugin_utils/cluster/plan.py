@@ -8,19 +8,17 @@ It is made once, on the controller, of the variables of all hosts and of what wa
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import unmanaged
+from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import differing
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import decide
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import addresses, host_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import host_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall import networks
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import (
-    Groups,
-    asked_host,
-    members,
-    scheduler_of,
-)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import plan_host
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import (
     kinds_of,
@@ -29,69 +27,304 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_setti
     release_settings,
     user_home,
 )
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts import (
+    differing_packages,
+    differing_pythons,
+    names_twice,
+    no_scheduler_to_join,
+    not_installed,
+    one_machine_twice,
+    too_many_for_windows,
+    workers_left,
+)
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster, Settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.releases import Release, release_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback import told, way_back
+from ansible_collections.daskops.cluster.plugins.plugin_utils.down import unjoinable
+from ansible_collections.daskops.cluster.plugins.plugin_utils.features import lacking_in, lacking_on
+from ansible_collections.daskops.cluster.plugins.plugin_utils.mixed_releases import mixed_releases
 
 #: What a purpose of a run has services do.
 STATES = {"restart": "restarted", "stop": "stopped", "remove": "absent"}
 
+#: The purposes for which services may change.
+CHANGING = ("change", "start", "restart", "rollback")
+
 ByHost = Mapping[str, Mapping[str, Any]]
 
 
+class Rejected(Exception):
+    """What keeps the run from going on, a sentence each."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        super().__init__()
+        self.problems = list(problems)
+
+
+def check(problems: Iterable[str]) -> None:
+    """Raise `Rejected` if there are problems."""
+    found = list(problems)
+    if found:
+        raise Rejected(found)
+
+
+def present(found: dict[str, dict[str, Any]], seen: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, str]]:
+    """The packages of the environments that hosts have already, by host."""
+    there = {host: seen[host]["environments"].get(about["id"]) for host, about in found.items()}
+    return {host: about["packages"] for host, about in there.items() if about}
+
+
+def by_host(lists: dict[str, list[str]]) -> list[dict[str, Any]]:
+    """Hosts in lists, each with the names of its lists: ``name`` and ``groups``."""
+    found: dict[str, list[str]] = {}
+    for name, hosts in lists.items():
+        for host in hosts:
+            found.setdefault(host, []).append(name)
+    return [{"name": host, "groups": names} for host, names in found.items()]
+
+
+def connection(cluster: Cluster, lock: str) -> dict[str, Any]:
+    """What users need to connect to the cluster."""
+    common = cluster.common
+    files: list[Path] = []
+    if common["dask_tls"]:
+        directory = Path(common["dask_tls_directory"])
+        # During a rotation, clients trust both.
+        files = [directory / "ca.pem", *directory.glob("previous-ca.pem")]
+        check(f"{file} does not exist. Run site.yml first." for file in files if not file.exists())
+    python = next((info["python"]["version"] for info in cluster.seen.values() if info["python"]), "")
+    return {
+        "address": cluster.addresses["scheduler"],
+        "dashboard": f"{cluster.addresses['dashboard']}/status",
+        "authorities": [file.read_text(encoding="utf-8") for file in files],
+        "certificates": common["dask_tls_directory"],
+        "lock": lock,
+        "python": ".".join(python.split(".")[:2]),
+    }
+
+
 @dataclass(frozen=True)
-class Cluster:
-    """What a plan follows from.
+class Outside:
+    """What a plan takes from outside, where it cannot be known before.
 
     Parameters
     ----------
-    groups : dict of list of str
-        The inventory's groups.
-    playing : list of str
-        The hosts of the run, which ``--limit`` may have left.
-    values : dict of dict
-        The variables of the hosts of the run, complete, by host.
-    seen : dict of dict
-        What `host_info` returned, by host of the run that it could look at.
-    scheduler_seen : dict
-        The same of the scheduler's host, which may not be in the run; empty if it was not looked at.
+    environments : callable
+        Returns what `environments.environments` returns, for what was seen on hosts and variables. May fetch packages.
+    addresses_of : callable
+        Returns a function that finds out the addresses of a host which is not in the run.
+    filtered_hosts : callable
+        Returns all hosts of the cluster with a firewall of the collection.
     """
 
-    groups: Groups
-    playing: list[str]
-    values: ByHost = field(repr=False)
-    seen: ByHost = field(repr=False)
-    scheduler_seen: Mapping[str, Any] = field(repr=False)
+    environments: Callable[[ByHost, Mapping[str, Any]], tuple[dict[str, dict[str, Any]], list[str]]]
+    addresses_of: Callable[[str], Callable[[], list[str]]]
+    filtered_hosts: Callable[[], list[str]]
 
-    @property
-    def scheduler(self) -> str:
-        """The scheduler's host; empty if another system runs the scheduler."""
-        return scheduler_of(self.groups)
 
-    @property
-    def asked_host(self) -> str:
-        """The host from which the scheduler is asked."""
-        return asked_host(self.groups, self.playing)
+def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> dict[str, Any]:
+    """The plan of a run, as the module `plan` returns it.
 
-    @property
-    def members(self) -> list[str]:
-        """All hosts of the cluster."""
-        return members(self.groups)
+    Parameters
+    ----------
+    cluster : Cluster
+        What the plan follows from.
+    purpose : str
+        What the run is for, an option of the module `plan`.
+    lock : str
+        Path of the lock file.
+    outside : Outside
+        What is not known before.
 
-    @property
-    def common(self) -> Mapping[str, Any]:
-        """Variables of a host of the run, for those that all hosts share."""
-        return self.values.get(self.asked_host) or next(iter(self.values.values()))
+    Raises
+    ------
+    Rejected
+        If the hosts or the cluster cannot run what the variables say.
+    """
+    result = _common(cluster, purpose, lock)
+    if purpose == "change":
+        chosen = _change(cluster, result, outside)
+    elif purpose == "show":
+        chosen = _show(cluster, result)
+    else:
+        chosen = _keep(cluster, purpose, result)
+    lists = result.pop("lists")
+    if purpose in CHANGING:
+        changing = activation(result["state"], cluster.seen, chosen)
+        lists.update({f"__dask_{name}": hosts for name, hosts in changing.items()})
+    # Only hosts whose services change need the content of their units.
+    changed = {
+        host for name in ("__dask_scheduler", "__dask_starting", "__dask_rolling") for host in lists.get(name, [])
+    }
+    for host, info in cluster.seen.items():
+        release = chosen.get(host) or {}
+        result["hosts"].setdefault(host, {}).update(
+            release={key: value for key, value in release.items() if key != "units" or host in changed},
+            kinds=kinds_of(host, cluster.groups),
+            interrupts=decide.interrupts_scheduler(result["state"], info, release),
+        )
+    result["groups"] = by_host(lists)
+    result.update(_about_health(cluster, chosen))
+    return result
 
-    @property
-    def addresses(self) -> dict[str, str]:
-        """Where the scheduler and its pages are reached."""
-        settings = {name.removeprefix("dask_"): value for name, value in self.common.items()}
-        return addresses(settings, self.scheduler_seen)
 
-    @property
-    def scheduler_host(self) -> str:
-        """Name or address under which hosts reach the scheduler."""
-        return host_of(self.addresses["scheduler"])
+def _common(cluster: Cluster, purpose: str, lock: str) -> dict[str, Any]:
+    """What every run needs."""
+    common, addresses = cluster.common, cluster.addresses
+    elsewhere = common["dask_scheduler_address"] or common["dask_scheduler_dashboard_url"]
+    return {
+        "purpose": purpose,
+        "state": STATES.get(purpose, "started"),
+        "back": purpose == "rollback",
+        "asked_host": cluster.asked_host,
+        "scheduler": cluster.scheduler,
+        "addresses": addresses,
+        "certificates": {
+            "directory": common["dask_tls_directory"],
+            "scheduler_hosts": [common["dask_scheduler_host"], host_of(addresses["url"])],
+            "dashboard_host": "" if elsewhere else host_of(addresses["url"]),
+        },
+        "lock": lock,
+        "complete": not set(cluster.groups.get("dask_workers", [])) - set(cluster.playing),
+        "serial": common["dask_serial"],
+        "hosts": {},
+        "lists": {},
+        "warnings": [],
+        "hint": "",
+    }
+
+
+def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[str, Any]:
+    """The release of each host for a run that may change what is installed."""
+    common, seen = cluster.common, cluster.seen
+    plans, wrong = plan_hosts(cluster, seen)
+    check(problem for host in wrong for problem in wrong[host])
+    workers = {host: plan["workers"] for host, plan in plans.items()}
+    everyone = {
+        **({cluster.asked_host: cluster.scheduler_seen} if cluster.scheduler_seen.get("python") else {}),
+        **seen,
+    }
+    problems = [
+        *differing_pythons(everyone),
+        *one_machine_twice(everyone),
+        *unjoinable(seen, cluster.scheduler, cluster.scheduler_seen, cluster.run),
+        *no_scheduler_to_join(seen, common["dask_scheduler_address"]),
+        *names_twice(workers),
+    ]
+    if common["dask_scheduler_platform"] == "windows":
+        problems += too_many_for_windows(workers, common["dask_windows_scheduler_max_workers"])
+    check(problems)
+    firewall, problems = firewalls(cluster, outside.addresses_of, outside.filtered_hosts())
+    check(problems)
+    found, problems = outside.environments(seen, common)
+    check([*problems, *differing_packages(present(found, seen))])
+    chosen, problems, lacking = releases(cluster, plans, found)
+    check(problems)
+    for host, plan in plans.items():
+        networks = firewall["cluster"].get(host, {})
+        result["hosts"][host] = {
+            **plan,
+            "user": cluster.values[host]["dask_user"],
+            "environment": found[host],
+            "networks": {"cluster": networks, "clients": firewall["clients"]},
+        }
+    foreign = {host: info["firewall"]["foreign"] for host, info in seen.items()}
+    # A cluster that works needs no warning at each run.
+    still = {host: names for host, names in foreign.items() if not any(seen[host]["running"].values())}
+    clocks = {host: info["clock"] for host, info in seen.items()}
+    result["warnings"] += [*differing(clocks), *unmanaged(still), *lacking_in(found, workers)]
+    result["hint"] = "\n".join(unmanaged(foreign))
+    # A change that was begun and not finished goes on, because its hosts belong together. A new one is newer than all
+    # before, also where the controller's clock is behind another controller's.
+    begun = max((info["unfinished"] for info in seen.values()), default=0)
+    newest = max((info["current"].get("staged", 0) for info in seen.values()), default=0)
+    result["change"] = begun or max(int(time.time()), newest + 1)
+    result["lists"].update(_to_do(cluster, found, chosen, plans, lacking))
+    result["missing_packages"] = lacking_on(seen, plans, found)
+    return chosen
+
+
+def _to_do(
+    cluster: Cluster,
+    found: dict[str, dict[str, Any]],
+    chosen: dict[str, dict[str, Any]],
+    plans: dict[str, dict[str, Any]],
+    lacking: list[str],
+) -> dict[str, list[str]]:
+    """The hosts of each play that prepares a change."""
+    values, seen = cluster.values, cluster.seen
+    trials = decide.services_to_try({host: chosen[host] for host in lacking if values[host]["dask_trial"]}, plans)
+    for host, trial in trials.items():
+        chosen[host]["trial"] = trial
+    scheduler = [host for host in seen if "scheduler" in kinds_of(host, cluster.groups)]
+    proxied = [host for host in scheduler if values[host]["dask_dashboard_proxy"]]
+    return {
+        "__dask_proxy": proxied,
+        "__dask_proxy_unwanted": [
+            host for host in scheduler if host not in proxied and seen[host]["proxy"]["port"] > 0
+        ],
+        "__dask_build": [host for host in found if found[host]["id"] not in seen[host]["environments"]],
+        "__dask_stage": lacking,
+        "__dask_trial": list(trials),
+        "__dask_firewall": [
+            host for host in seen if values[host]["dask_firewall"] != "none" or seen[host]["firewall"]["installed"]
+        ],
+    }
+
+
+def _show(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
+    """The plan of each host, for people. What is wrong with one host does not keep the others from being shown."""
+    plans, wrong = plan_hosts(cluster, cluster.seen)
+    for host, info in cluster.seen.items():
+        result["hosts"][host] = {
+            "machine": {name: info[name] for name in ("cpus", "memory", "nodes", "gpus")},
+            "ssh_port": cluster.ssh_ports.get(host, 22),
+            "problems": wrong.get(host, []),
+            **plans.get(host, {}),
+        }
+    return {}
+
+
+def _keep(cluster: Cluster, purpose: str, result: dict[str, Any]) -> dict[str, Any]:
+    """The release of each host for a run that changes nothing that is installed."""
+    seen = cluster.seen
+    if purpose in ("start", "restart", "rollback", "rotate"):
+        check(not_installed({host: (info, kinds_of(host, cluster.groups)) for host, info in seen.items()}))
+        check(unjoinable(seen, cluster.scheduler, cluster.scheduler_seen, cluster.run))
+    if purpose == "connect" and cluster.common["dask_client_state"] == "present":
+        result["connection"] = connection(cluster, result["lock"])
+    if purpose == "remove":
+        check(workers_left(cluster.groups, cluster.playing))
+        for host in seen:
+            pools = pools_of(cluster.values[host]).values()
+            result["hosts"][host] = {"scratch": list(dict.fromkeys(pool["scratch_directory"] for pool in pools))}
+    result["missing_packages"] = lacking_on(seen, {}, {})
+    if purpose != "rollback":
+        return {host: info["current"] for host, info in seen.items()}
+    targets, problems = way_back(seen)
+    check(problems)
+    result["told"] = list(told(seen, targets))
+    return {host: dict(release) for host, release in targets.items()}
+
+
+def _about_health(cluster: Cluster, chosen: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """What the cluster is compared with when it is asked how it is."""
+    workers = cluster.groups.get("dask_workers", [])
+    expected = {}
+    for host in workers:
+        if host in cluster.seen or host in cluster.missing:
+            info = cluster.seen.get(host, {})
+            expected[host] = decide.expected_workers({host: info}, {host: chosen[host]} if chosen.get(host) else {})
+    asked = cluster.asked_host
+    services = chosen.get(asked, {}).get("services", {}).get("scheduler", {})
+    return {
+        "scheduler_release": services.get(decide.SCHEDULER, ""),
+        "expected": expected,
+        "mixed": mixed_releases(cluster.seen, chosen, cluster.values),
+        "scheduler_older": decide.scheduler_is_older(
+            {}, {}, cluster.scheduler_seen, chosen.get(asked, {}), {h: r for h, r in chosen.items() if r}
+        ),
+    }
 
 
 def plan_hosts(cluster: Cluster, hosts: Iterable[str]) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
