@@ -14,7 +14,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide imp
     scheduler_is_older,
     scheduler_is_pending,
 )
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos
 
 
 class ActionModule(ServicesAction):
@@ -23,7 +23,7 @@ class ActionModule(ServicesAction):
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         host = task_vars["inventory_hostname"]
         plan, before = arguments["plan"], arguments["before"]
-        seen = looks([host], task_vars["hostvars"])[host]
+        info = host_infos([host], task_vars["hostvars"])[host]
         release = plan["hosts"][host]["release"]
         others = {name: about["release"] for name, about in plan["hosts"].items()}
         if scheduler_is_pending(before):
@@ -33,17 +33,17 @@ class ActionModule(ServicesAction):
             return self.change("scheduler", state, {}, arguments, task_vars)
         result = self.try_to_change("scheduler", state, release, {**arguments, "back": back}, task_vars)
         failures = [problem for problem in [reverting.problem_of(host, result)] if problem]
-        expected = reverting.workers_to_return(before, before, host, seen, release)
+        expected = reverting.workers_to_return(before, before, host, info, release)
         if not failures and result.get("restarted") and not self._task.check_mode:
             gate = self._gate(arguments, release)
             answer = self.ask(gate, task_vars)
             if not reverting.gate_problem("scheduler", answer):
-                expected = reverting.workers_to_return(before, answer, host, seen, release)
+                expected = reverting.workers_to_return(before, answer, host, info, release)
                 answer = self.ask({**gate, "workers": named(expected)}, task_vars) if expected else answer
             failures = [problem for problem in [reverting.gate_problem("scheduler", answer)] if problem]
         if failures:
-            return self._revert(host, seen, release, result, failures, named(expected), arguments, task_vars)
-        return {**result, "pending": False, "older": scheduler_is_older({}, result, seen, release, others)}
+            return self._revert(host, info, release, result, failures, named(expected), arguments, task_vars)
+        return {**result, "pending": False, "older": scheduler_is_older({}, result, info, release, others)}
 
     @staticmethod
     def _gate(arguments: dict[str, Any], release: dict[str, Any]) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class ActionModule(ServicesAction):
     def _revert(
         self,
         host: str,
-        seen: dict[str, Any],
+        info: dict[str, Any],
         release: dict[str, Any],
         result: dict[str, Any],
         failures: list[str],
@@ -72,8 +72,8 @@ class ActionModule(ServicesAction):
         """Put the scheduler back, and return what failed and what runs now."""
         # `services` already reports the journal when the scheduler fails to start.
         journal = "" if result.get("failed") else self.journal(SCHEDULER)
-        way = reverting.served_before(seen, release, "scheduler")
-        served, enabled = reverting.has_served(seen, "scheduler"), arguments["rollback_on_failure"]
+        way = reverting.served_before(info, release, "scheduler")
+        served, enabled = reverting.has_served(info, "scheduler"), arguments["rollback_on_failure"]
         back: dict[str, Any] = {}
         stopped: dict[str, Any] = {}
         workers: dict[str, Any] = {"skipped": True}
@@ -81,7 +81,7 @@ class ActionModule(ServicesAction):
         if enabled and way:
             back = self.try_to_change("scheduler", "started", way, {**arguments, "back": True}, task_vars, True)
             # Without its scheduler a worker ends, and systemd may have started it from the release that failed.
-            if "worker" in way["services"] and any(unit.startswith("dask-worker@") for unit in seen["running"]):
+            if "worker" in way["services"] and any(unit.startswith("dask-worker@") for unit in info["running"]):
                 workers = self.try_to_change("worker", "started", way, {**arguments, "back": True}, task_vars, True)
             if not reverting.problem_of(host, back) and not self._task.check_mode:
                 gate = {**self._gate(arguments, way), "scheduler_release": None, "workers": expected}

@@ -10,7 +10,7 @@ from typing import Any
 from ansible_collections.daskops.cluster.plugins.plugin_utils import reverting
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide import SCHEDULER
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos
 
 
 class ActionModule(Action):
@@ -21,7 +21,7 @@ class ActionModule(Action):
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         plan, reverted = arguments["plan"], arguments["reverted"]
         scheduler = plan["asked_host"]
-        seen = looks([scheduler], task_vars["hostvars"]).get(scheduler, {})
+        info = host_infos([scheduler], task_vars["hostvars"]).get(scheduler, {})
         release = plan["hosts"].get(scheduler, {}).get("release") or {}
         wanted = release.get("services", {}).get("scheduler", {}).get(SCHEDULER, "")
         said = [
@@ -29,6 +29,6 @@ class ActionModule(Action):
             *reverting.last_words({host: result.get("journal", "") for host, result in reverted.items()}),
             *reverting.went_back(reverted, arguments["rollback_on_failure"]),
             "Hosts whose turn had not come were not touched.",
-            reverting.about_scheduler(seen, arguments["scheduler_change"], wanted, plan["back"]),
+            reverting.about_scheduler(info, arguments["scheduler_change"], wanted, plan["back"]),
         ]
         return {"failed": True, "msg": "\n".join(filter(None, said))}

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._services import ServicesAction
 from ansible_collections.daskops.cluster.plugins.plugin_utils.reverting import served_before
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos
 
 
 class ActionModule(ServicesAction):
@@ -18,7 +18,7 @@ class ActionModule(ServicesAction):
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         host = task_vars["inventory_hostname"]
         way = served_before(
-            looks([host], task_vars["hostvars"])[host], arguments["plan"]["hosts"][host]["release"], "worker"
+            host_infos([host], task_vars["hostvars"])[host], arguments["plan"]["hosts"][host]["release"], "worker"
         )
         # `services` already reports the journal when a worker fails to start.
         journal = "" if arguments["change"].get("failed") else self.journal("dask-worker@*")

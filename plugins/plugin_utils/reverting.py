@@ -50,7 +50,7 @@ def gate_problem(kind: str, answer: Result) -> str:
     return words_of(answer)
 
 
-def workers_to_return(before: Result, after: Result, host: str, seen: Result, release: Result) -> list[str]:
+def workers_to_return(before: Result, after: Result, host: str, info: Result, release: Result) -> list[str]:
     """The workers that must register again with a restarted scheduler, whatever else the run will change.
 
     They are those that it had and that systemd starts again, unless the change itself may keep them away until they change,
@@ -62,7 +62,7 @@ def workers_to_return(before: Result, after: Result, host: str, seen: Result, re
     before, after : dict
         Answers of `cluster_health`. ``before`` may be one of a task that failed or was skipped.
     host : str
-        Name of the scheduler's host, and ``seen`` what `host_info` tells of it.
+        Name of the scheduler's host, and ``info`` the result of `host_info` for it.
     release : dict
         The new release of that host.
 
@@ -77,7 +77,7 @@ def workers_to_return(before: Result, after: Result, host: str, seen: Result, re
         return []
     away = {*(before.get("silent") or []), *(before.get("retiring") or [])}
     wanted = release.get("services", {}).get("worker", {})
-    for unit, runs in seen.get("running", {}).items():
+    for unit, runs in info.get("running", {}).items():
         if unit.startswith("dask-worker@") and wanted.get(unit) != runs:
             away.add(f"{host}-{unit.partition('@')[2].removesuffix('.service')}")
     # Only services of the collection tell a release. Who started the others may not start them again.
@@ -85,12 +85,12 @@ def workers_to_return(before: Result, after: Result, host: str, seen: Result, re
     return sorted(worker["name"] for worker in workers if worker.get("release") and worker["name"] not in away)
 
 
-def served_before(seen: Result, release: Result, kind: str) -> dict[str, Any]:
+def served_before(info: Result, release: Result, kind: str) -> dict[str, Any]:
     """The release that a host goes back to.
 
     Parameters
     ----------
-    seen : dict
+    info : dict
         What `host_info` told of the host before the change.
     release : dict
         The release of the change.
@@ -102,21 +102,21 @@ def served_before(seen: Result, release: Result, kind: str) -> dict[str, Any]:
     dict
         As `host_info` tells it; empty if no other has served.
     """
-    current, previous = seen.get("current") or {}, seen.get("previous") or {}
+    current, previous = info.get("current") or {}, info.get("previous") or {}
     before = current if kind in current.get("served", []) else previous
     if kind == "scheduler":
-        runs = str(seen.get("running", {}).get(SCHEDULER) or "")
+        runs = str(info.get("running", {}).get(SCHEDULER) or "")
         if runs != current.get("services", {}).get(kind, {}).get(SCHEDULER):
             # It runs what an earlier change of the host's workers has left it with, because it had work.
-            before = seen.get("serving") or before
+            before = info.get("serving") or before
     if kind not in before.get("services", {}) or before["id"] == release.get("id"):
         return {}
     return dict(before)
 
 
-def has_served(seen: Result, kind: str) -> bool:
+def has_served(info: Result, kind: str) -> bool:
     """Whether any release that the host knows of has served."""
-    return any(kind in (seen.get(name) or {}).get("served", []) for name in ("current", "previous"))
+    return any(kind in (info.get(name) or {}).get("served", []) for name in ("current", "previous"))
 
 
 def last_words(journals: Mapping[str, str]) -> list[str]:
@@ -158,9 +158,9 @@ def went_back(results: Mapping[str, Result], enabled: bool) -> list[str]:
     return said
 
 
-def about_scheduler(seen: Result, turn: Result, wanted: str, back: bool) -> str:
+def about_scheduler(info: Result, turn: Result, wanted: str, back: bool) -> str:
     """What is to be known of the scheduler when workers have failed; empty if this run has not changed what it runs."""
-    before = (seen.get("running") or {}).get(SCHEDULER)
+    before = (info.get("running") or {}).get(SCHEDULER)
     changed = SCHEDULER in (turn.get("restarted") or []) and not turn.get("failed") and before not in (None, "", wanted)
     if not changed:
         return ""
