@@ -37,11 +37,11 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan impor
     releases,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback import told, way_back
-from ansible_collections.daskops.cluster.plugins.plugin_utils.down import unjoinable
 from ansible_collections.daskops.cluster.plugins.plugin_utils.environments import environments, lock_file
 from ansible_collections.daskops.cluster.plugins.plugin_utils.features import lacking_in, lacking_on
 from ansible_collections.daskops.cluster.plugins.plugin_utils.mixed_releases import mixed_releases
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
+from ansible_collections.daskops.cluster.plugins.plugin_utils.stopped_services import scheduler_not_running
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos, values_of
 
 
@@ -182,7 +182,7 @@ class ActionModule(Action):
         problems = [
             *differing_pythons(everyone),
             *one_machine_twice(everyone),
-            *unjoinable(infos, cluster.scheduler, cluster.scheduler_info, task_vars),
+            *scheduler_not_running(infos, cluster.scheduler, cluster.scheduler_info, task_vars),
             *no_scheduler_to_join(infos, common["dask_scheduler_address"]),
             *names_twice(workers),
         ]
@@ -275,7 +275,7 @@ class ActionModule(Action):
         infos = cluster.infos
         if purpose in ("start", "restart", "rollback", "rotate"):
             check(not_installed({host: (info, kinds_of(host, cluster.groups)) for host, info in infos.items()}))
-            check(unjoinable(infos, cluster.scheduler, cluster.scheduler_info, task_vars))
+            check(scheduler_not_running(infos, cluster.scheduler, cluster.scheduler_info, task_vars))
         if purpose == "connect" and cluster.common["dask_client_state"] == "present":
             result["connection"] = connection(cluster, result["lock"])
         if purpose == "remove":
