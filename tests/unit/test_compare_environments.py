@@ -1,30 +1,36 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The comparison of the packages of hosts."""
+"""The comparison of the environments of hosts, as a task of a playbook."""
 
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts import differing_packages
+import json
 
+import pytest
+from playbook_runs import inventory, play
 
-def only(sentences):
-    """Return the only sentence."""
-    (sentence,) = sentences
-    return sentence
-
-
-def says(sentence, *parts):
-    return all(part in sentence for part in parts)
+LOCAL = """
+all:
+  hosts: {localhost: {ansible_connection: local, ansible_python_interpreter: "{{ ansible_playbook_python }}"}}
+"""
 
 
-def test_equal_packages_are_accepted():
-    assert list(differing_packages({"a": {"dask": "1", "lz4": "2"}, "b": {"lz4": "2", "dask": "1"}})) == []
-    assert list(differing_packages({})) == []
+def compare(work, environments):
+    """Run the task and return the run of the playbook."""
+    tasks = [{"daskops.cluster.compare_environments": {"environments": environments}}]
+    (work / "play.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
+    return play(work / "play.yml", work, inventory(work, LOCAL))
 
 
-def test_different_packages_are_rejected():
-    common = {"dask": "1", "lz4": "2", "numpy": "3"}
-    found = differing_packages({"a": common, "b": {"dask": "1", "lz4": "9", "pandas": "4"}, "c": common})
-    sentence = only(found)
-    assert says(sentence, "b has other packages", "Give every host the same architecture and Python")
-    assert says(sentence, "lz4 9 (others: 2)", "numpy missing (others: 3)", "pandas 4 (others: missing)")
-    assert "dask" not in sentence
+def environment(**packages):
+    return {"id": "e", "python": "3.11.2", "packages": packages}
+
+
+@pytest.mark.parametrize("third", [environment(dask="1"), {}], ids=["equal", "not built in check mode"])
+def test_equal_environments_are_accepted(third, tmp_path):
+    run = compare(tmp_path, {"a": environment(dask="1"), "b": environment(dask="1"), "c": third})
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_different_environment_fails_the_task(tmp_path):
+    run = compare(tmp_path, {"a": environment(dask="1"), "b": environment(dask="1"), "c": environment(dask="2")})
+    assert run.returncode != 0 and "c has other packages than the other hosts: dask 2 (others: 1)." in run.stdout
