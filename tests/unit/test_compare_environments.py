@@ -3,34 +3,32 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The comparison of the environments of hosts, as a task of a playbook."""
 
-import json
-
 import pytest
-from playbook_runs import inventory, play
-
-LOCAL = """
-all:
-  hosts: {localhost: {ansible_connection: local, ansible_python_interpreter: "{{ ansible_playbook_python }}"}}
-"""
-
-
-def compare(work, environments):
-    """Run the task and return the run of the playbook."""
-    tasks = [{"daskops.cluster.compare_environments": {"environments": environments}}]
-    (work / "play.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
-    return play(work / "play.yml", work, inventory(work, LOCAL))
+from ansible_collections.daskops.cluster.plugins.action.compare_environments import ActionModule
 
 
 def environment(**packages):
-    return {"id": "e", "python": "3.11.2", "packages": packages}
+    return {"packages": packages}
 
 
-@pytest.mark.parametrize("third", [environment(dask="1"), {}], ids=["equal", "not built in check mode"])
-def test_equal_environments_are_accepted(third, tmp_path):
-    run = compare(tmp_path, {"a": environment(dask="1"), "b": environment(dask="1"), "c": third})
-    assert run.returncode == 0, run.stdout + run.stderr
+def compare(built, **present):
+    """Return the result of the action for three hosts: what this run built, and what they had before, by host."""
+    hosts = {host: {"environment": {"id": "e"}} for host in "abc"}
+    hostvars = {
+        host: {"__dask_look": {"environments": {"e": present[host]} if host in present else {}}} for host in hosts
+    }
+    return ActionModule.act(None, {"plan": {"hosts": hosts}, "built": built}, {"hostvars": hostvars})
 
 
-def test_different_environment_fails_the_task(tmp_path):
-    run = compare(tmp_path, {"a": environment(dask="1"), "b": environment(dask="1"), "c": environment(dask="2")})
-    assert run.returncode != 0 and "c has other packages than the other hosts: dask 2 (others: 1)." in run.stdout
+@pytest.mark.parametrize("built", [{"c": environment(dask="1")}, {}], ids=["built", "not built in check mode"])
+def test_equal_environments_are_accepted(built):
+    assert not compare(built, a=environment(dask="1"), b=environment(dask="1")).get("failed")
+
+
+@pytest.mark.parametrize("known", ["built", "present"])
+def test_different_environment_fails_the_task(known):
+    same = {"a": environment(dask="1"), "b": environment(dask="1")}
+    other = {"c": environment(dask="2")}
+    result = compare(other, **same) if known == "built" else compare({}, **same, **other)
+    assert result["failed"]
+    assert result["msg"].startswith("c has other packages than the other hosts: dask 2 (others: 1).")

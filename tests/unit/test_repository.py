@@ -30,6 +30,7 @@ GENERAL = {
 UNTESTED = {
     "change_scheduler",
     "host_settings",
+    "inspection",
     "model",
     "plan",
     "plan_start",
