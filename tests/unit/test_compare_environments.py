@@ -7,6 +7,13 @@ import pytest
 from ansible_collections.daskops.cluster.plugins.action.compare_environments import ActionModule
 
 
+class HostVars(dict):
+    """Stands for Ansible's `HostVars`, whose `raw_get` returns the variables of a host without templating."""
+
+    def raw_get(self, host):
+        return self[host]
+
+
 def environment(**packages):
     return {"packages": packages}
 
@@ -14,9 +21,10 @@ def environment(**packages):
 def compare(built, **present):
     """Return the result of the action for three hosts: what this run built, and what they had before, by host."""
     hosts = {host: {"environment": {"id": "e"}} for host in "abc"}
-    hostvars = {
-        host: {"__dask_look": {"environments": {"e": present[host]} if host in present else {}}} for host in hosts
-    }
+    hostvars = HostVars()
+    for host in hosts:
+        environments = {"e": present[host]} if host in present else {}
+        hostvars[host] = {"__dask_host": {"environments": environments}}
     return ActionModule.act(None, {"plan": {"hosts": hosts}, "built": built}, {"hostvars": hostvars})
 
 
