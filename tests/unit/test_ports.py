@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The table of ports, which lists each port of the plan once and names the clients of each."""
+"""The rows about ports, which list each port of the plan once and name the clients of each."""
 
 import re
 from pathlib import Path

@@ -103,3 +103,9 @@ def test_rollback_to_other_kinds_of_services_is_rejected():
     targets, (problem,) = way_back({"both": host(NEW, before)})
     assert targets == {}
     assert problem.startswith("both: before the latest change there was no scheduler, or no worker")
+
+
+def test_interrupted_rollback_with_stopped_services_is_continued():
+    older = release("older", 0)
+    hosts = {"worker1": host(OLD, older, 2, {"dask-worker@1.service": "w"}), "worker2": host(OLD, older, 2)}
+    assert ids(way_back(hosts)[0]) == {"worker1": "old", "worker2": "old"}
