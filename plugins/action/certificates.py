@@ -14,7 +14,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates impor
     has_certificates,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos
 
 
 class ActionModule(Action):
@@ -41,7 +41,7 @@ class ActionModule(Action):
             "authorities": authorities,
             "certificates": certificates,
         }
-        seen = looks([host], task_vars["hostvars"]).get(host, {}).get("certificates")
-        if seen and has_certificates(seen, authorities, certificates, arguments["user"]):
+        state = host_infos([host], task_vars["hostvars"]).get(host, {}).get("certificates")
+        if state and has_certificates(state, authorities, certificates, arguments["user"]):
             return {"changed": False, "written": [], "reloaded": []}
         return self.execute(module_arguments, task_vars)

@@ -1,20 +1,20 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make the scheduler run a release, and put it back to the release that served before if it does not serve."""
+"""Change the scheduler to a release, and revert the change if the scheduler does not serve."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.daskops.cluster.plugins.plugin_utils import reverting
+from ansible_collections.daskops.cluster.plugins.plugin_utils import failed_changes
 from ansible_collections.daskops.cluster.plugins.plugin_utils._services import ServicesAction
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide import (
     SCHEDULER,
     scheduler_is_older,
     scheduler_is_pending,
 )
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos
 
 
 class ActionModule(ServicesAction):
@@ -23,7 +23,7 @@ class ActionModule(ServicesAction):
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         host = task_vars["inventory_hostname"]
         plan, before = arguments["plan"], arguments["before"]
-        seen = looks([host], task_vars["hostvars"])[host]
+        info = host_infos([host], task_vars["hostvars"])[host]
         release = plan["hosts"][host]["release"]
         others = {name: about["release"] for name, about in plan["hosts"].items()}
         if scheduler_is_pending(before):
@@ -32,22 +32,22 @@ class ActionModule(ServicesAction):
         if state not in ("started", "restarted"):
             return self.change("scheduler", state, {}, arguments, task_vars)
         result = self.try_to_change("scheduler", state, release, {**arguments, "back": back}, task_vars)
-        failures = [problem for problem in [reverting.problem_of(host, result)] if problem]
-        expected = reverting.workers_to_return(before, before, host, seen, release)
+        failures = [problem for problem in [failed_changes.problem_of(host, result)] if problem]
+        expected = failed_changes.workers_to_return(before, before, host, info, release)
         if not failures and result.get("restarted") and not self._task.check_mode:
             gate = self._gate(arguments, release)
             answer = self.ask(gate, task_vars)
-            if not reverting.gate_problem("scheduler", answer):
-                expected = reverting.workers_to_return(before, answer, host, seen, release)
+            if not failed_changes.gate_problem("scheduler", answer):
+                expected = failed_changes.workers_to_return(before, answer, host, info, release)
                 answer = self.ask({**gate, "workers": named(expected)}, task_vars) if expected else answer
-            failures = [problem for problem in [reverting.gate_problem("scheduler", answer)] if problem]
+            failures = [problem for problem in [failed_changes.gate_problem("scheduler", answer)] if problem]
         if failures:
-            return self._revert(host, seen, release, result, failures, named(expected), arguments, task_vars)
-        return {**result, "pending": False, "older": scheduler_is_older({}, result, seen, release, others)}
+            return self._revert(host, info, release, result, failures, named(expected), arguments, task_vars)
+        return {**result, "pending": False, "older": scheduler_is_older({}, result, info, release, others)}
 
     @staticmethod
     def _gate(arguments: dict[str, Any], release: dict[str, Any]) -> dict[str, Any]:
-        """What the scheduler is asked."""
+        """Return the arguments of `cluster_health` for the scheduler."""
         addresses = arguments["plan"]["addresses"]
         return {
             "url": addresses["url"],
@@ -61,7 +61,7 @@ class ActionModule(ServicesAction):
     def _revert(
         self,
         host: str,
-        seen: dict[str, Any],
+        info: dict[str, Any],
         release: dict[str, Any],
         result: dict[str, Any],
         failures: list[str],
@@ -69,33 +69,33 @@ class ActionModule(ServicesAction):
         arguments: dict[str, Any],
         task_vars: dict[str, Any],
     ) -> dict[str, Any]:
-        """Put the scheduler back, and return what failed and what runs now."""
+        """Revert the scheduler, and return a failed result that reports the failure and the reverted services."""
         # `services` already reports the journal when the scheduler fails to start.
         journal = "" if result.get("failed") else self.journal(SCHEDULER)
-        way = reverting.served_before(seen, release, "scheduler")
-        served, enabled = reverting.has_served(seen, "scheduler"), arguments["rollback_on_failure"]
-        back: dict[str, Any] = {}
+        target = failed_changes.revert_target(info, release, "scheduler")
+        served, enabled = failed_changes.has_served(info, "scheduler"), arguments["rollback_on_failure"]
+        reverted: dict[str, Any] = {}
         stopped: dict[str, Any] = {}
         workers: dict[str, Any] = {"skipped": True}
-        again: dict[str, Any] = {}
-        if enabled and way:
-            back = self.try_to_change("scheduler", "started", way, {**arguments, "back": True}, task_vars, True)
-            # Without its scheduler a worker ends, and systemd may have started it from the release that failed.
-            if "worker" in way["services"] and any(unit.startswith("dask-worker@") for unit in seen["running"]):
-                workers = self.try_to_change("worker", "started", way, {**arguments, "back": True}, task_vars, True)
-            if not reverting.problem_of(host, back) and not self._task.check_mode:
-                gate = {**self._gate(arguments, way), "scheduler_release": None, "workers": expected}
-                again = self.ask(gate, task_vars)
+        health: dict[str, Any] = {}
+        if enabled and target:
+            reverted = self.try_to_change("scheduler", "started", target, {**arguments, "back": True}, task_vars, True)
+            # A worker ends without its scheduler, and systemd may already have restarted it from the failed release.
+            if "worker" in target["services"] and any(unit.startswith("dask-worker@") for unit in info["running"]):
+                workers = self.try_to_change("worker", "started", target, {**arguments, "back": True}, task_vars, True)
+            if not failed_changes.problem_of(host, reverted) and not self._task.check_mode:
+                gate = {**self._gate(arguments, target), "scheduler_release": None, "workers": expected}
+                health = self.ask(gate, task_vars)
         elif enabled and not served:
             stopped = self.try_to_change("scheduler", "stopped", {}, arguments, task_vars)
         said = [
             *failures,
-            *reverting.last_words({host: journal}),
-            *reverting.scheduler_state(way, back, again, expected, served, enabled, stopped, workers),
+            *failed_changes.journal_report({host: journal}),
+            *failed_changes.scheduler_report(target, reverted, health, expected, served, enabled, stopped, workers),
         ]
         return {"failed": True, "changed": True, "msg": "\n".join(said)}
 
 
 def named(names: list[str]) -> list[dict[str, str]]:
-    """Workers as `cluster_health` wants them."""
+    """Return workers in the form that `cluster_health` accepts."""
     return [{"name": name} for name in names]

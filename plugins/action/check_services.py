@@ -9,9 +9,9 @@ from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import scheduler_of
-from ansible_collections.daskops.cluster.plugins.plugin_utils.down import down
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks
+from ansible_collections.daskops.cluster.plugins.plugin_utils.stopped_services import stopped_services
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos
 
 
 class ActionModule(Action):
@@ -21,10 +21,10 @@ class ActionModule(Action):
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         scheduler = scheduler_of(task_vars["groups"])
-        hosts = looks(task_vars["ansible_play_hosts_all"], task_vars["hostvars"])
-        found = list(down(hosts, scheduler))
-        seen = hosts.get(scheduler) or arguments["scheduler_info"]
+        hosts = host_infos(task_vars["ansible_play_hosts_all"], task_vars["hostvars"])
+        found = list(stopped_services(hosts, scheduler))
+        info = hosts.get(scheduler) or arguments["scheduler_info"]
         if scheduler and scheduler not in hosts:
-            found += down({scheduler: seen}, scheduler)
-        silent = scheduler and "dask-scheduler.service" not in seen.get("running", {})
-        return failed_if({"down": found}, found if silent else [])
+            found += stopped_services({scheduler: info}, scheduler)
+        silent = scheduler and "dask-scheduler.service" not in info.get("running", {})
+        return failed_if({"stopped": found}, found if silent else [])

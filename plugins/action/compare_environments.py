@@ -10,7 +10,7 @@ from typing import Any
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts import differing_packages
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos
 
 
 class ActionModule(Action):
@@ -20,10 +20,10 @@ class ActionModule(Action):
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         packages = {}
-        for host, seen in looks(arguments["plan"]["hosts"], task_vars["hostvars"]).items():
+        for host, info in host_infos(arguments["plan"]["hosts"], task_vars["hostvars"]).items():
             planned = arguments["plan"]["hosts"][host]["environment"]["id"]
             # In check mode, an environment that is not there yet has no packages to compare.
-            about = arguments["built"].get(host) or seen["environments"].get(planned)
+            about = arguments["built"].get(host) or info["environments"].get(planned)
             if about:
                 packages[host] = about["packages"]
         return failed_if({}, differing_packages(packages))

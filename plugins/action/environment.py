@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import package_differences
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos
 
 
 class ActionModule(Action):
@@ -18,7 +18,7 @@ class ActionModule(Action):
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         host, plan = task_vars["inventory_hostname"], arguments.pop("plan")
         environment = plan["hosts"][host]["environment"]
-        seen = looks([host], task_vars["hostvars"])[host]
+        info = host_infos([host], task_vars["hostvars"])[host]
         arguments.update({name: environment[name] for name in ("id", "python", "lock")})
         archive, packages = environment["archive"], environment["packages"]
         # The archive is there only where preflight saw that the host lacks the environment.
@@ -31,7 +31,7 @@ class ActionModule(Action):
         result = self.execute(arguments, task_vars)
         result.pop("diff", None)
         if packages and not result.get("failed"):
-            current = seen["environments"].get(seen["current"].get("environment", ""), {})
+            current = info["environments"].get(info["current"].get("environment", ""), {})
             result["diff"] = package_differences(current.get("packages", {}), packages)
         if archive:
             self._remove_tmp_path(self._connection._shell.tmpdir)

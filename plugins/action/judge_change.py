@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._services import ServicesAction
-from ansible_collections.daskops.cluster.plugins.plugin_utils.reverting import gate_problem, problem_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.failed_changes import gate_problem, problem_of
 
 
 class ActionModule(ServicesAction):

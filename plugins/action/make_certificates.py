@@ -20,7 +20,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates impor
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import REMEDY_MADE, own_problems, rejected
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos
 
 #: Names with which a host connects to itself.
 LOCAL = ["localhost", "127.0.0.1"]
@@ -94,7 +94,7 @@ def report(wanted: Mapping[str, Any], directory: Directory) -> str:
 
 def outdated(
     directory: Directory,
-    seen: Mapping[str, Mapping[str, Any]],
+    infos: Mapping[str, Mapping[str, Any]],
     hosts: Mapping[str, Mapping[str, Any]],
     plan: Mapping[str, Any],
     changing: set[str],
@@ -105,7 +105,7 @@ def outdated(
     ----------
     directory : Directory
         The certificates.
-    seen : dict of dict
+    infos : dict of dict
         What `host_info` returned, by host.
     hosts : dict of dict
         What `described` returned.
@@ -119,7 +119,7 @@ def outdated(
         for host, about in hosts.items():
             names = dict(zip(about["kinds"], about["certificates"]))
             if changing & {"ca", *names.values()} or not has_certificates(
-                seen[host]["certificates"],
+                infos[host]["certificates"],
                 directory.trusted(),
                 {kind: directory.bundle(name) for kind, name in names.items()},
                 plan["hosts"][host].get("user", ""),
@@ -137,7 +137,7 @@ class ActionModule(Action):
         result: dict[str, Any] = {"needed": False}
         groups, made, plan = task_vars["groups"], arguments["made"], arguments.pop("plan")
         arguments.update(plan["certificates"])
-        found = looks(task_vars["ansible_play_hosts_all"], task_vars["hostvars"])
+        found = host_infos(task_vars["ansible_play_hosts_all"], task_vars["hostvars"])
         arguments["hosts"] = {host: look for host, look in found.items() if "running" in look}
         arguments["others"] = [
             "scheduler",

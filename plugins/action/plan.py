@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plan what a run does to each host, on the controller, of the variables of all hosts and of what was seen on them."""
+"""Plan what a run does to each host, from the variables of all hosts and the results of `host_info`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model impo
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import Outside, Rejected, make_plan
 from ansible_collections.daskops.cluster.plugins.plugin_utils.environments import environments, lock_file
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks, values_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.stopped_services import scheduler_not_running
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos, values_of
 
 
 class ActionModule(Action):

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
-from ansible_collections.daskops.cluster.plugins.plugin_utils.down import starts
 from ansible_collections.daskops.cluster.plugins.plugin_utils.starting import startable
+from ansible_collections.daskops.cluster.plugins.plugin_utils.stopped_services import starts
 
 
 class ActionModule(Action):

@@ -17,7 +17,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_co
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.releases import shipped
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import package_differences
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks, values_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos, values_of
 
 
 class ActionModule(Action):
@@ -26,10 +26,10 @@ class ActionModule(Action):
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         host, plan = task_vars["inventory_hostname"], arguments["plan"]
         about = plan["hosts"][host]
-        seen = looks([host], task_vars["hostvars"])[host]
+        info = host_infos([host], task_vars["hostvars"])[host]
         # The plan holds no secrets, so the release is rendered again where it is written.
-        settings = host_settings(values_of(self._templar, task_vars, [host])[host], seen, plan["addresses"])
-        release = host_release(settings, about["kinds"], about, about["environment"]["id"], seen)
+        settings = host_settings(values_of(self._templar, task_vars, [host])[host], info, plan["addresses"])
+        release = host_release(settings, about["kinds"], about, about["environment"]["id"], info)
         if release.id != about["release"]["id"]:
             return failed_if(
                 {},
@@ -52,7 +52,7 @@ class ActionModule(Action):
             },
             task_vars,
         )
-        environments, current = seen["environments"], seen["current"].get("environment", "")
+        environments, current = info["environments"], info["current"].get("environment", "")
         # Where the environment is built, the module `environment` has shown the packages.
         if not result.get("failed") and result.get("changed") and about["environment"]["id"] in environments:
             before = environments.get(current, {}).get("packages", {})

@@ -14,7 +14,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Act
 from ansible_collections.daskops.cluster.plugins.plugin_utils.blame import condensed, sentence
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import host_settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import set_by_user
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks, values_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos, values_of
 
 display = Display()
 
@@ -72,7 +72,7 @@ class ActionModule(Action):
             display.display(f"{host}: would be tried beside what runs: {', '.join(tried)}.")
             return {"changed": False}
         values = values_of(self._templar, task_vars, [host])[host]
-        settings = host_settings(values, looks([host], task_vars["hostvars"])[host], plan["addresses"])
+        settings = host_settings(values, host_infos([host], task_vars["hostvars"])[host], plan["addresses"])
         answer = self.execute(
             {**arguments, **chosen, "home": settings.home, "release": release["id"], "tls": settings.tls}, task_vars
         )

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options of modules that change what services run, and put it back."""
+"""Options of modules that change the release of services and revert failed changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class ModuleDocFragment:
 attributes:
   check_mode:
     support: full
-    description: Tells what would be changed and restarted.
+    description: Reports what would be changed and restarted.
   diff_mode:
     support: full
     description: Shows the changes of units, links and running releases.
@@ -23,19 +23,19 @@ options:
     type: path
     required: true
   plan:
-    description: What M(daskops.cluster.plan) returned.
+    description: Result of M(daskops.cluster.plan).
     type: dict
     required: true
   start_timeout:
-    description: Seconds that the services may take until they serve.
+    description: Seconds to wait until the services have started.
     type: int
     default: 120
   keep:
-    description: Releases to keep on the host, the current one included; the one before it stays in any case.
+    description: Number of releases to keep on the host, including the current one. The previous release is always kept.
     type: int
     default: 3
   rollback_on_failure:
-    description: Whether a change that fails is put back.
+    description: Whether a failed change is reverted.
     type: bool
     default: true
 """

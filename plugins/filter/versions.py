@@ -26,7 +26,7 @@ options:
 EXAMPLES = r"""
 - name: List the versions that the hosts run
   ansible.builtin.debug:
-    msg: "{{ seen | daskops.cluster.versions(packages=true) }}"
+    msg: "{{ infos | daskops.cluster.versions(packages=true) }}"
 """
 
 RETURN = r"""
@@ -42,10 +42,10 @@ from typing import Any
 from ansible_collections.daskops.cluster.plugins.module_utils.health import join
 
 
-def versions(seen: Mapping[str, Mapping[str, Any]], packages: bool = False) -> list[str]:
+def versions(infos: Mapping[str, Mapping[str, Any]], packages: bool = False) -> list[str]:
     """Return a line for each environment, each release in it and, with ``packages``, each package."""
     found: dict[tuple[Any, ...], dict[str, list[str]]] = {}
-    for host, info in seen.items():
+    for host, info in infos.items():
         for about in info.get("versions", []):
             held = tuple(sorted(about["packages"].items()))
             releases = found.setdefault((about["id"], about["python"], about["lock"], held), {})

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: change_scheduler
-short_description: Make the scheduler run its planned release
+short_description: Change the scheduler to the planned release
 version_added: "0.1.0"
 description:
-  - Executes M(daskops.cluster.services) for the scheduler, and then asks the scheduler, with
-    M(daskops.cluster.cluster_health), whether it serves and has its workers again. Leaves out the workers that may have to
-    change first - all of them if the scheduler's address or its version of distributed has changed, and those of its own
-    host that the new release changes.
-  - Puts the scheduler back to the release that served before if the answer is no, if the scheduler cannot be asked, or if
-    the connection is lost. Then it fails, and says what failed and what runs now.
-  - Leaves a scheduler alone that has work.
+  - Executes M(daskops.cluster.services) for the scheduler. Then waits, with M(daskops.cluster.cluster_health), until the
+    scheduler serves and its workers are registered again.
+  - Workers that may need the change first are not expected. If the scheduler's address or its version of distributed has
+    changed, these are all workers; otherwise, these are the workers on the scheduler's host that the new release changes.
+  - If the health check fails or the connection is lost, reverts the scheduler to the release that served before, and fails
+    with a report.
+  - Does not change a scheduler that has work.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -28,16 +28,16 @@ extends_documentation_fragment:
 options:
   before:
     description:
-      - What M(daskops.cluster.cluster_health) returned before the change; empty for a scheduler that does not serve or is
-        not restarted. The scheduler has work if C(idle) is false.
+      - Result of M(daskops.cluster.cluster_health) before the change; empty for a scheduler that does not serve or is not
+        restarted. The scheduler has work if C(idle) is false.
     type: dict
     default: {}
   summary_route:
-    description: Whether the scheduler tells its release.
+    description: Whether the scheduler reports its release, which then must be the planned one.
     type: bool
     default: true
   health_timeout:
-    description: Seconds that the scheduler and its workers may take until the answer is yes.
+    description: Seconds to wait until the scheduler and its workers are healthy.
     type: int
     default: 60
 """
@@ -60,7 +60,7 @@ older:
   type: bool
   returned: success
 restarted:
-  description: Whether the scheduler was restarted; see RV(daskops.cluster.services#module:restarted).
+  description: The units that were restarted; see RV(daskops.cluster.services#module:restarted).
   type: list
   elements: str
   returned: unless the scheduler is pending

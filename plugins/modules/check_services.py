@@ -12,10 +12,8 @@ module: check_services
 short_description: Report the Dask services that do not run
 version_added: "0.1.0"
 description:
-  - Reports the services of hosts that are stopped or were never installed, and the hosts that could not be reached. Fails if
-    the scheduler does not run, because then the state of the cluster is unknown.
-  - With O(before_start), fails if the run would start workers while the scheduler on O(scheduler) is not installed or
-    stopped, and the run's C(--limit) or C(--tags) leave it out.
+  - Reports the services that are stopped or not installed, and the hosts that could not be reached. Fails if the scheduler
+    does not run, because then the state of the cluster is unknown.
   - Runs on the controller with the results of M(daskops.cluster.host_info), so one host of the play is enough
     (C(run_once)).
 author:
@@ -25,7 +23,7 @@ extends_documentation_fragment:
   - daskops.cluster.attributes.read_only
 options:
   scheduler_info:
-    description: What M(daskops.cluster.host_info) returned for the scheduler's host, where it is not in the run.
+    description: Result of M(daskops.cluster.host_info) for the scheduler's host, if that host is not in the run.
     type: dict
     default: {}
 """
@@ -37,7 +35,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-down:
+stopped:
   description: A sentence for each state in which services do not run.
   type: list
   elements: str

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: judge_change
-short_description: Find out whether a batch of worker hosts was changed well
+short_description: Check a batch of worker hosts after a change
 version_added: "0.1.0"
 description:
-  - Looks at the results of the change and, if none failed, asks the cluster with M(daskops.cluster.cluster_health).
-  - A cluster that cannot be asked, for whatever reason, counts as one that is not healthy. So this never fails; look at
-    RV(failures).
+  - Checks the results of the change. If none failed, checks the health of the cluster with
+    M(daskops.cluster.cluster_health).
+  - Never fails; check RV(failures) instead. If the health of the cluster cannot be checked, RV(failures) says why.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -22,10 +22,10 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    description: The cluster is not asked.
+    description: The health of the cluster is not checked.
   diff_mode:
     support: none
-    description: There is no change to show.
+    description: The module changes nothing.
 options:
   results:
     description: Result of M(daskops.cluster.services) by host. It may have failed, or the host may be unreachable.
@@ -38,7 +38,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Ask the cluster about a batch of hosts
+- name: Check a batch of hosts after a change
   daskops.cluster.judge_change:
     results: "{{ ansible_play_batch | daskops.cluster.by_host(hostvars, 'change') }}"
     gate:
@@ -51,7 +51,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 failures:
-  description: What is wrong, a sentence each; empty if nothing is.
+  description: A sentence for each problem.
   type: list
   elements: str
   returned: always

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: report_change
-short_description: Fail with what was put back
+short_description: Fail with a report about a failed batch of worker hosts
 version_added: "0.1.0"
 description:
-  - Fails, always, with what was wrong with a batch of worker hosts, the last lines of their journals, what was put back, and
-    what runs now.
+  - Always fails. The message lists the problems of a batch of worker hosts, the last lines of their journals, the hosts that
+    were reverted, and the state of the scheduler.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -21,12 +21,12 @@ extends_documentation_fragment:
   - daskops.cluster.attributes.read_only
 options:
   failures:
-    description: What was wrong, as M(daskops.cluster.judge_change) returned it.
+    description: RV(daskops.cluster.judge_change#module:failures).
     type: list
     elements: str
     required: true
   plan:
-    description: What M(daskops.cluster.plan) returned.
+    description: Result of M(daskops.cluster.plan).
     type: dict
     required: true
   reverted:
@@ -34,17 +34,17 @@ options:
     type: dict
     required: true
   rollback_on_failure:
-    description: Whether hosts are put back at all.
+    description: Whether failed changes are reverted.
     type: bool
     required: true
   scheduler_change:
-    description: What M(daskops.cluster.change_scheduler) returned in this run; empty if it did not change.
+    description: Result of M(daskops.cluster.change_scheduler) in this run; empty if the scheduler did not change.
     type: dict
     default: {}
 """
 
 EXAMPLES = r"""
-- name: Say what failed and what runs now
+- name: Report the failed batch
   daskops.cluster.report_change:
     failures: "{{ judged.failures }}"
     plan: "{{ plan }}"
@@ -55,7 +55,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: All of it, in lines.
+  description: The report, in lines.
   type: str
   returned: always
 """

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: revert_workers
-short_description: Put the workers of a host back to the release that served before
+short_description: Revert the workers of a host to the previous release
 version_added: "0.1.0"
 description:
-  - Reads the journal of the workers, unless M(daskops.cluster.services) has reported it, and executes
-    M(daskops.cluster.services) for the release that served before the change. Does nothing more if no other release has
-    served.
+  - Reads the journal of the workers, unless M(daskops.cluster.services) has already reported it. Then executes
+    M(daskops.cluster.services) for the release that served before the change, if there is one.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -29,7 +28,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Run the release that served before
+- name: Revert the batch to the previous release
   daskops.cluster.revert_workers:
     home: /opt/dask
     plan: "{{ plan }}"
@@ -38,11 +37,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 journal:
-  description: The last lines of the workers' journal; empty if it was reported before, or cannot be read.
+  description: The last lines of the workers' journal; empty if it was already reported or cannot be read.
   type: str
   returned: always
-way:
-  description: Id of the release that served before; empty if there is none.
+release:
+  description: Id of the release that served before the change; empty if there is none.
   type: str
   returned: always
 """

@@ -74,6 +74,7 @@ import ssl
 import sys
 import time
 import uuid
+from collections.abc import Callable
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.history import note_use
@@ -97,35 +98,35 @@ from ansible_collections.daskops.cluster.plugins.module_utils.units import (
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable, read_text
 
-#: Units that are gone after a reboot.
+#: Directory of units that a reboot removes.
 UNITS = "/run/systemd/system"
 SCHEDULER = "dask-scheduler.service"
 #: Seconds after which a file of a trial is no running one's.
 STALE = 24 * 3600
-#: With which a run is interrupted.
+#: Signals that interrupt a run.
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-#: A scheduler's file has some hundred bytes.
+#: Largest scheduler file that is read, in bytes. A real one has some hundred.
 MAX_BYTES = 2**20
-#: Characters of the journal.
+#: Characters of the journal that are returned.
 LENGTH = 10_000
 
 
 class Failed(Exception):
-    """A service does not come up.
+    """A service does not start.
 
     Parameters
     ----------
     unit : str
-        The service that is tried.
+        The tested unit.
     name : str
-        The trial's own unit.
+        The unit of the trial.
     problem : str
-        What it does, after the name of the unit.
+        The problem, as it follows the name of the unit in a sentence.
     late : bool
-        Whether it may only take longer than it has time.
+        Whether the service may only be slow to start.
     """
 
-    def __init__(self, unit, name, problem, late):
+    def __init__(self, unit: str, name: str, problem: str, late: bool) -> None:
         super().__init__(problem)
         self.unit, self.name, self.problem, self.late = unit, name, problem, late
 
@@ -133,7 +134,7 @@ class Failed(Exception):
 class Trial:
     """The units of one trial."""
 
-    def __init__(self, module):
+    def __init__(self, module: AnsibleModule) -> None:
         self.module = module
         self.home = module.params["home"]
         self.release = os.path.join(self.home, "releases", module.params["release"])
@@ -141,11 +142,12 @@ class Trial:
         self.timeout = module.params["timeout"]
         self.id = f"{PREFIX}{uuid.uuid4().hex[:8]}"
         self.scheduler = f"{self.id}-scheduler"
-        self.units = {}  # the unit that is tried, by the trial's own
-        self.secrets = set()
+        #: The tested unit by unit of the trial.
+        self.units: dict[str, str] = {}
+        self.secrets: set[str] = set()
 
-    def texts(self, unit):
-        """The unit's file and its drop-ins: the release's, and those of an administrator."""
+    def texts(self, unit: str) -> list[str]:
+        """Return the unit file and its drop-ins: those of the release and those of an administrator."""
         template = f"{unit.partition('@')[0]}@.service" if "@" in unit else unit
         drop_ins = {}
         for directory in (f"{SYSTEMD}/{template}.d", f"{SYSTEMD}/{unit}.d", f"{self.release}/systemd/{unit}.d"):
@@ -158,27 +160,27 @@ class Trial:
             *(read_text(path, LIMIT) for _name, path in sorted(drop_ins.items())),
         ]
 
-    def write(self, name, unit, make_arguments, command=""):
-        """Write the trial's unit ``name`` for the unit that is tried, and its environment."""
+    def write(self, name: str, unit: str, make_arguments: Callable[[str], str], command: str = "") -> None:
+        """Write the unit ``name`` of the trial of ``unit``, and its environment file."""
         given = read(f"{self.release}/services/{unit}.env")
         self.secrets.update(secret_values(given))
         path, environment = f"{UNITS}/{name}.service", f"{RUNTIME_DIRECTORIES}/{name}.env"
         arguments = make_arguments(given_arguments(given))
         text = make_environment(given, self.home, self.release, arguments)
         if command:
-            # The configuration of workers is none for a scheduler.
+            # A scheduler must not read the configuration of workers.
             text = re.sub(r"^(DASK_CONFIG|DASK_ROOT_CONFIG)=.*$", r"\1=/dev/null", text, flags=re.MULTILINE)
         content = make_unit(
             self.texts(unit), unit, self.home, self.release, name, environment, path, self.timeout, command
         )
         self.units[name] = unit
         os.makedirs(UNITS, exist_ok=True)
-        # Arguments may be secret. What a unit says, systemd tells anybody, and warns of a mode that hides it.
+        # Arguments may be secret. Every user can read a unit through systemd, which warns if the file's mode hides it.
         for target, written, mode in ((environment, text, 0o600), (path, content, 0o644)):
             with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
                 file.write(written)
 
-    def prepare(self):
+    def prepare(self) -> None:
         """Write all units."""
         directory = f"{RUNTIME_DIRECTORIES}/{self.scheduler}"
         if self.module.params["scheduler"]:
@@ -195,14 +197,14 @@ class Trial:
             self.write(self.scheduler, self.workers[0], lambda given: scheduler_arguments(options, directory), command)
         for number, unit in enumerate(self.workers):
             name = f"{self.id}-worker{number + 1}"
-            self.write(
-                name,
-                unit,
-                lambda given, name=name: worker_arguments(given, f"{RUNTIME_DIRECTORIES}/{name}", directory),
-            )
 
-    def states(self):
-        """``ActiveState``, or ``waiting`` as long as systemd works on it, by the trial's unit."""
+            def arguments(given: str, name: str = name) -> str:
+                return worker_arguments(given, f"{RUNTIME_DIRECTORIES}/{name}", directory)
+
+            self.write(name, unit, arguments)
+
+    def states(self) -> dict[str, str]:
+        """Return ``ActiveState``, or ``waiting`` while systemd has a job for it, by unit of the trial."""
         shown = show_units(self.module, ["ActiveState", "Job"], [f"{name}.service" for name in self.units])
         return {
             unit[: -len(".service")]: "waiting"
@@ -211,11 +213,11 @@ class Trial:
             for unit, about in shown.items()
         }
 
-    def wait(self, names, deadline):
-        """Wait until the trial's units ``names`` serve; raises `Failed`."""
+    def wait(self, names: list[str], deadline: float) -> None:
+        """Wait until units of the trial are active; raise `Failed` if one fails."""
         while True:
             states = self.states()
-            # Workers wait for the scheduler, which comes first: where it failed, it is the reason.
+            # Workers wait for the scheduler, so check it first: its failure is the cause of theirs.
             for name in self.units:
                 if states.get(name) not in ("active", "waiting"):
                     raise self.failed(name, "does not come up")
@@ -226,20 +228,20 @@ class Trial:
                 raise self.failed(waiting[0], f"does not come up within {self.timeout} s", late=True)
             time.sleep(0.1)
 
-    def failed(self, name, problem, late=False):
-        """A failure of the trial's unit ``name``."""
+    def failed(self, name: str, problem: str, late: bool = False) -> Failed:
+        """Return a failure of a unit of the trial."""
         if name == self.scheduler and not self.module.params["scheduler"]:
             problem = f"could not be tried: a scheduler in its sandbox {problem}"
         return Failed(self.units[name], name, problem, late)
 
-    def run(self):
-        """Start everything; raises `Failed` where something does not come up."""
+    def run(self) -> None:
+        """Start all units; raise `Failed` if one does not start."""
         deadline = time.monotonic() + self.timeout
         self.prepare()
         command = ["systemctl", "start", "--no-block", *(f"{name}.service" for name in self.units)]
         status, _output, errors = self.module.run_command(command)
         if status != 0:
-            # Reading all units again can take seconds, and only an old systemd needs it for a unit that it never saw.
+            # A reload of all units can take seconds, and only old versions of systemd need it for a new unit.
             self.module.run_command(["systemctl", "daemon-reload"])
             status, _output, errors = self.module.run_command(command)
         if status != 0:
@@ -249,11 +251,11 @@ class Trial:
             self.look_at_pages()
         self.wait(list(self.units), deadline)
         if self.module.params["scheduler"]:
-            # A release that waits for a scheduler with work is not tried at every run.
+            # Record it, so that a release that waits for a scheduler with work is not tested by every run.
             note_use(self.module.params["home"], self.module.params["release"], "scheduler", "tried")
 
-    def look_at_pages(self):
-        """Ask for the scheduler's pages; raises `Failed` where one does not answer."""
+    def look_at_pages(self) -> None:
+        """Request the scheduler's pages; raise `Failed` if one does not answer."""
         port = dashboard_port(f"{RUNTIME_DIRECTORIES}/{self.scheduler}/{SCHEDULER_FILE}")
         if port is None:
             raise self.failed(self.scheduler, "serves no pages")
@@ -266,8 +268,8 @@ class Trial:
             if problem:
                 raise self.failed(self.scheduler, f"comes up, but its page /{page} does not answer: {problem}")
 
-    def journal(self, name):
-        """The last lines of a unit's journal, without secrets."""
+    def journal(self, name: str) -> str:
+        """Return the last lines of a unit's journal, without secrets."""
         self.module.run_command(["journalctl", "--sync"])
         command = ["journalctl", "--no-pager", "--output=cat", "--lines=60", f"--unit={name}.service"]
         said = self.module.run_command(command, errors="replace")[1].strip()
@@ -275,8 +277,8 @@ class Trial:
             said = said.replace(value, "********")
         return printable(said, LENGTH)
 
-    def remove(self):
-        """Stop and remove everything. What cannot be removed is a warning."""
+    def remove(self) -> None:
+        """Stop and remove all units. Warn if that fails."""
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         names = [f"{name}.service" for name in self.units]
@@ -290,14 +292,14 @@ class Trial:
                 remove_file(path)
 
 
-def remove_file(path):
-    """Remove a file, if it is there."""
+def remove_file(path: str) -> None:
+    """Remove a file if it exists."""
     with contextlib.suppress(FileNotFoundError):
         os.remove(path)
 
 
-def remove_stale(module):
-    """Remove what is left of trials whose module was killed before it started anything."""
+def remove_stale(module: AnsibleModule) -> None:
+    """Remove files of trials whose module was killed before it started a unit."""
     for path in glob.glob(f"{UNITS}/{PREFIX}*.service") + glob.glob(f"{RUNTIME_DIRECTORIES}/{PREFIX}*.env"):
         try:
             if os.stat(path).st_mtime < time.time() - STALE:
@@ -308,10 +310,10 @@ def remove_stale(module):
             module.warn(f"{path}, which an earlier trial has left, could not be removed: {error.strerror}")
 
 
-def dashboard_port(path):
-    """The port of the pages of a scheduler that has written this file; None if it tells none.
+def dashboard_port(path: str) -> int | None:
+    """Return the port of the dashboard in a scheduler file; None if there is none.
 
-    The service may write to it.
+    The service can write to the file, so it is not trusted.
     """
     try:
         with open(
@@ -344,12 +346,12 @@ def ask(port, page, tls, timeout):
     return f"HTTP {answer.status} {answer.reason}" if answer.status >= 400 else None
 
 
-def interrupted(number, _frame):
-    """End in order, which removes the trial's units."""
+def interrupted(number: int, _frame: object) -> None:
+    """Exit, so that `main` removes the trial's units."""
     sys.exit(f"interrupted by signal {number}")
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "home": {"type": "path", "required": True},
@@ -368,7 +370,7 @@ def main():
         signal.signal(number, interrupted)
     remove_stale(module)
     trial = Trial(module)
-    failure = None
+    failure: Exception | None = None
     try:
         trial.run()
     except Failed as failed:
@@ -376,10 +378,10 @@ def main():
     except (OSError, ValueError, SystemctlError) as error:
         failure = error
     finally:
-        # The journal outlives the unit.
+        # The journal of a removed unit can still be read.
         trial.remove()
     if isinstance(failure, Failed):
-        # The action plugin fails, with the variable that is to blame.
+        # The action plugin fails the task, with the variable that is to blame.
         about = {"unit": failure.unit, "problem": failure.problem, "late": failure.late}
         module.exit_json(changed=False, failure={**about, "journal": trial.journal(failure.name)})
     if failure:

@@ -12,7 +12,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.daskops.cluster.plugins.module_utils.units import BOOT
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide import runs_release
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import looks
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos
 
 
 class ServicesAction(Action):
@@ -29,7 +29,7 @@ class ServicesAction(Action):
     ) -> dict[str, Any]:
         """Bring the services of a kind to a state, and return the result of the module `services`.
 
-        A host that was seen to run the release is left alone, without a connection.
+        A host that already runs the release, by its result of `host_info`, needs no connection.
 
         Parameters
         ----------
@@ -49,9 +49,9 @@ class ServicesAction(Action):
             "state": state,
             "boot": BOOT[kind],
         }
-        seen = looks([task_vars["inventory_hostname"]], task_vars["hostvars"])
+        infos = host_infos([task_vars["inventory_hostname"]], task_vars["hostvars"])
         if state == "started" and not changed_before:
-            for about in seen.values():
+            for about in infos.values():
                 if runs_release(about, release.get("id", ""), kind, release.get("services", {}).get(kind, {})):
                     return {"changed": False, "restarted": [], "removed": []}
         if release:

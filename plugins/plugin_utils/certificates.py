@@ -74,12 +74,12 @@ class Unusable(Exception):
     """The directory or a file in it cannot be used; the message says which one, why, and what to do."""
 
 
-def has_certificates(seen: Mapping[str, Any], authorities: str, certificates: Mapping[str, str], user: str) -> bool:
+def has_certificates(state: Mapping[str, Any], authorities: str, certificates: Mapping[str, str], user: str) -> bool:
     """Whether a host has these certificates, and its services have read them.
 
     Parameters
     ----------
-    seen : dict
+    state : dict
         What `host_info` returned as ``certificates``.
     authorities : str
         The certificates of the CA.
@@ -88,9 +88,9 @@ def has_certificates(seen: Mapping[str, Any], authorities: str, certificates: Ma
     user : str
         The user that its services run as.
     """
-    if seen["installed"] != wanted_files(authorities, certificates, user):
+    if state["installed"] != wanted_files(authorities, certificates, user):
         return False
-    return not stale_services(seen["loaded"], authorities, certificates)
+    return not stale_services(state["loaded"], authorities, certificates)
 
 
 def worker_name(host: str) -> str:

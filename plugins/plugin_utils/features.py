@@ -68,7 +68,7 @@ def lacking_in(
 
 
 def lacking_on(
-    seen: Mapping[str, Mapping[str, Any]],
+    infos: Mapping[str, Mapping[str, Any]],
     plans: Mapping[str, Mapping[str, Any]],
     environments: Mapping[str, Mapping[str, Any]],
 ) -> list[str]:
@@ -76,12 +76,12 @@ def lacking_on(
 
     Parameters
     ----------
-    seen, plans, environments : dict
+    infos, plans, environments : dict
         What `host_info` and `plan_host` returned, and the planned environment, by host. The last two are empty in runs
         that change nothing.
     """
     found: dict[str, None] = {}
-    for host, info in seen.items():
+    for host, info in infos.items():
         gpus = any(worker.get("gpu") for worker in plans.get(host, {}).get("workers", []))
         planned = environments.get(host, {}).get("packages")
         running = [about["packages"] for about in info.get("versions", []) if about["packages"]]

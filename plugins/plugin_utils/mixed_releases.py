@@ -18,7 +18,7 @@ ByHost = Mapping[str, Mapping[str, Any]]
 OWN = {"dask_bind_address", "dask_interface", "dask_python"}
 
 
-def mixed_releases(seen: ByHost, releases: ByHost, variables: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def mixed_releases(infos: ByHost, releases: ByHost, variables: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return a sentence that names the hosts of each release, if they should all run the same one.
 
     The name of a worker's release begins with a digest that all workers of hosts with the same settings share. The digests
@@ -26,7 +26,7 @@ def mixed_releases(seen: ByHost, releases: ByHost, variables: Mapping[str, Mappi
 
     Parameters
     ----------
-    seen : dict
+    infos : dict
         What `host_info` returned, by host.
     releases : dict
         The new release by host; other hosts keep their current one.
@@ -38,14 +38,14 @@ def mixed_releases(seen: ByHost, releases: ByHost, variables: Mapping[str, Mappi
     list of str
         One sentence, or no sentence.
     """
-    running = {host: found for host, info in seen.items() if (found := _release_of(info, releases.get(host)))}
+    running = {host: found for host, info in infos.items() if (found := _release_of(info, releases.get(host)))}
     # Reading the variables of many hosts is slow, so do it only if there are several releases.
     if len({found[0] for found in running.values()}) < 2:
         return []
     by_settings: dict[Any, dict[str, list[tuple[str, float | None]]]] = {}
     by_python: dict[Any, dict[str, list[tuple[str, float | None]]]] = {}
     for host, (release, environment, changed) in running.items():
-        python = _python_of(seen[host])
+        python = _python_of(infos[host])
         about = (host, changed)
         by_settings.setdefault((python, _settings_of(variables[host])), {}).setdefault(release, []).append(about)
         # The lock is the same for the whole cluster, even if other settings differ.

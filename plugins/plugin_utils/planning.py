@@ -11,6 +11,8 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import ranges
 from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import GIB, MIB, format_size, parse_size
@@ -40,12 +42,14 @@ class PlanError(ValueError):
     """A setting that no plan can be made from; the message names the variable and the remedy."""
 
 
-def where(pool, setting):
+def where(pool: str, setting: str) -> str:
     """What the user calls a setting of a pool, by the name of the pool."""
     return f"dask_worker_pools.{pool}.{setting}" if pool else f"dask_worker_{setting}"
 
 
-def _number(value, variable, automatic=None, smallest=1, largest=None):
+def _number(
+    value: object, variable: str, automatic: int | None = None, smallest: int = 1, largest: int | None = None
+) -> int:
     """The whole number in ``value``, or ``automatic``, where there is one, for ``auto``."""
     if automatic is not None and _is_auto(value):
         return automatic
@@ -60,11 +64,11 @@ def _number(value, variable, automatic=None, smallest=1, largest=None):
     return number
 
 
-def _is_auto(value):
+def _is_auto(value: object) -> bool:
     return str(value).strip().lower() == "auto"
 
 
-def _size(value, variable, automatic):
+def _size(value: Any, variable: str, automatic: int) -> int:
     """The bytes in ``value``, or ``automatic`` for ``auto``."""
     if _is_auto(value):
         return automatic
@@ -74,7 +78,7 @@ def _size(value, variable, automatic):
         raise PlanError(f"{variable}: {error}, or 'auto'.") from None
 
 
-def port(value, variable, lowest=1024):
+def port(value: object, variable: str, lowest: int = 1024) -> int:
     """The port number in ``value``: 1024 to 65535, because the services run unprivileged, unless ``lowest`` is lower.
 
     Raises
@@ -88,7 +92,7 @@ def port(value, variable, lowest=1024):
     return number
 
 
-def parse_cpus(text):
+def parse_cpus(text: object) -> set[int]:
     """The numbers in a list of CPUs as Linux writes it, like ``0-3,8``.
 
     Raises
@@ -96,7 +100,7 @@ def parse_cpus(text):
     ValueError
         If it is none.
     """
-    numbers = set()
+    numbers: set[int] = set()
     for part in str(text).split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
@@ -107,19 +111,19 @@ def parse_cpus(text):
     return numbers
 
 
-def system_reserve(memory):
+def system_reserve(memory: float) -> int:
     """Bytes left to the system on a host of ``memory`` bytes: a tenth, at least 256 MiB, at most 4 GiB."""
     return int(min(max(memory / 10, 256 * MIB), 4 * GIB))
 
 
-def processes_for(cores):
+def processes_for(cores: int) -> int:
     """Processes of a pool of profile ``mixed`` on ``cores`` cores: about the square root, as in Dask's LocalCluster."""
     if cores <= 4:
         return cores
     return min(count for count in range(1, cores + 1) if cores % count == 0 and count >= math.sqrt(cores))
 
 
-def processes_and_threads(profile, cores, nodes, memory, each=0):
+def processes_and_threads(profile: str, cores: int, nodes: int, memory: float, each: int = 0) -> tuple[int, int]:
     """How a profile cuts its share of a host into processes.
 
     Parameters
@@ -159,7 +163,7 @@ class Pool:
     Parameters are those of `plan_workers`, and the pool's name and settings.
     """
 
-    def __init__(self, host, machine, name, settings):
+    def __init__(self, host: str, machine: Mapping[str, Any], name: str, settings: Mapping[str, Any]) -> None:
         self.host, self.machine, self.name, self.settings = host, machine, name, settings
         self.profile = settings["profile"]
         self.pinned = self._pinned()
@@ -178,15 +182,15 @@ class Pool:
         # What the pool takes part in sharing with: cores, and memory in proportion to them.
         self.cores = self.cost() if self.count and self.threads else len(self.pinned or ())
 
-    def where(self, key):
+    def where(self, key: str) -> str:
         """What the user calls a setting of this pool."""
         return where(self.name, key)
 
-    def __str__(self):
+    def __str__(self) -> str:
         what = f"{self.count} worker(s) of {self.threads} thread(s)"
         return f"{what} ({self.name})" if self.name else what
 
-    def _pinned(self):
+    def _pinned(self) -> set[int] | None:
         """The CPUs that its workers are kept to, where there are any: a set; None for all."""
         cpus, node = str(self.settings["cpus"]).strip(), str(self.settings["numa_node"]).strip()
         if cpus and node:
@@ -213,7 +217,7 @@ class Pool:
             )
         return numbers
 
-    def _gpus(self):
+    def _gpus(self) -> list[dict[str, Any]]:
         """The GPUs of a pool of profile ``gpu``, each with what `host_info` tells of it, as far as it does."""
         if self.profile != "gpu":
             return []
@@ -241,16 +245,16 @@ class Pool:
             )
         return [{"index": one, "node": None, **known.get(one, {})} for one in wanted]
 
-    def cost(self):
+    def cost(self) -> int:
         """The cores that its workers keep busy."""
         threads = self.count * self.threads
         return math.ceil(threads / IO_THREADS) if self.profile == "io" else threads
 
-    def follows(self):
+    def follows(self) -> bool:
         """Whether the pool's size follows from what other pools leave."""
         return not (self.count and self.threads) and self.pinned is None
 
-    def take(self, cores, memory, busy=None):
+    def take(self, cores: int, memory: float, busy: Mapping[int, int] | None = None) -> None:
         """Cut a share of cores, and of bytes in proportion, into processes and threads.
 
         ``busy`` has, by NUMA node, the cores that other workers are kept to there.
@@ -272,7 +276,7 @@ class Pool:
                 threads = max(1, min(threads, room)) if here else threads
         self.count, self.threads = self.count or count, self.threads or threads
 
-    def places(self):
+    def places(self) -> Iterator[tuple[int | None, set[int] | None, str]]:
         """Of each worker: its NUMA node (None for any), the CPUs that it is kept to (None for all), and its GPU."""
         nodes = {one["id"]: set(one["cpus"]) for one in self.machine["nodes"]}
         for index in range(self.count):
@@ -287,7 +291,7 @@ class Pool:
             yield node, self.pinned if node is None else nodes[node], str(gpu["index"]) if gpu else ""
 
 
-def _share_cores(host, machine, pools, reserve, memory):
+def _share_cores(host: str, machine: Mapping[str, Any], pools: Sequence[Pool], reserve: int, memory: float) -> None:
     """Give each pool whose size is not said its share of the cores."""
     for pool in pools:
         if pool.pinned is not None and not (pool.count and pool.threads):
@@ -317,23 +321,23 @@ def _share_cores(host, machine, pools, reserve, memory):
         pool.take(shares[id(pool)], max(0, memory) * shares[id(pool)] / (sum(shares.values()) + sharing), busy)
 
 
-def _cores_by_node(machine, pools):
+def _cores_by_node(machine: Mapping[str, Any], pools: Sequence[Pool]) -> dict[int, int]:
     """The cores that workers are kept to, by NUMA node."""
     busy = {}
     for one in machine["nodes"]:
         kept = [
             pool.cost() / pool.count
             for pool in pools
-            for dummy, cpus, dummy in pool.places()
+            for _node, cpus, _gpu in pool.places()
             if cpus and cpus <= set(one["cpus"])
         ]
         busy[one["id"]] = math.ceil(sum(kept))
     return busy
 
 
-def _components(sets):
+def _components(sets: Iterable[frozenset[int]]) -> list[list[frozenset[int]]]:
     """Sets in groups of those that overlap, directly or by way of others."""
-    groups = []
+    groups: list[list[frozenset[int]]] = []
     for one in sets:
         touching = [group for group in groups if any(one & other for other in group)]
         groups = [group for group in groups if group not in touching]
@@ -341,17 +345,17 @@ def _components(sets):
     return groups
 
 
-def _combinations(group):
+def _combinations(group: list[frozenset[int]]) -> Iterator[tuple[frozenset[int], ...]]:
     """All choices from a group of sets, or, from a large one, each alone and all together."""
     sizes = range(1, len(group) + 1) if len(group) <= 10 else (1, len(group))
     return itertools.chain.from_iterable(itertools.combinations(group, size) for size in sizes)
 
 
-def _check_gpus(pools):
+def _check_gpus(pools: Sequence[Pool]) -> None:
     """Refuse two workers on one GPU."""
-    holders = {}
+    holders: dict[str, str] = {}
     for pool in pools:
-        for gpu in [gpu for dummy, dummy, gpu in pool.places() if gpu]:
+        for gpu in [gpu for _node, _cpus, gpu in pool.places() if gpu]:
             if gpu in holders:
                 raise PlanError(
                     f"{holders[gpu]} and {pool.where('gpus')} both name the GPU {gpu}. Leave one of them out."
@@ -359,7 +363,7 @@ def _check_gpus(pools):
             holders[gpu] = pool.where("gpus")
 
 
-def _check_cores(host, machine, pools, reserve):
+def _check_cores(host: str, machine: Mapping[str, Any], pools: Sequence[Pool], reserve: int) -> None:
     """Refuse a plan whose workers would fight for cores."""
     cores = len(machine["cpus"]) - reserve
     if sum(pool.cost() for pool in pools) > cores:
@@ -378,23 +382,23 @@ def _check_cores(host, machine, pools, reserve):
     kept = [
         (pool, frozenset(cpus), pool.cost() / pool.count)
         for pool in pools
-        for dummy, cpus, dummy in pool.places()
+        for _node, cpus, _gpu in pool.places()
         if cpus
     ]
-    sets = sorted({cpus for dummy, cpus, dummy in kept}, key=sorted)
+    sets = sorted({cpus for _pool, cpus, _cost in kept}, key=sorted)
     for some in itertools.chain.from_iterable(map(_combinations, _components(sets))):
-        together = frozenset().union(*some)
+        together: frozenset[int] = frozenset().union(*some)
         inside = [(pool, cost) for pool, cpus, cost in kept if cpus <= together]
-        if sum(cost for dummy, cost in inside) > len(together):
-            names = sorted({pool.where("cpus" if pool.settings["cpus"] else "numa_node") for pool, dummy in inside})
+        if sum(cost for _pool, cost in inside) > len(together):
+            names = sorted({pool.where("cpus" if pool.settings["cpus"] else "numa_node") for pool, _cost in inside})
             raise PlanError(
                 f"{host}: workers that {', '.join(names)} {'keeps' if len(names) == 1 else 'keep'} to the CPUs "
-                f"{ranges(together)} want {math.ceil(sum(cost for dummy, cost in inside))} of these "
+                f"{ranges(together)} want {math.ceil(sum(cost for _pool, cost in inside))} of these "
                 f"{len(together)}. Give them more, or lower count or threads."
             )
 
 
-def _share_memory(host, memory, pools, reserve):
+def _share_memory(host: str, memory: int, pools: Sequence[Pool], reserve: int) -> None:
     """Give each worker its memory limit."""
     given = {id(pool): _size(pool.settings["memory"], pool.where("memory"), 0) for pool in pools}
     automatic = [pool for pool in pools if not given[id(pool)]]
@@ -432,14 +436,14 @@ def _share_memory(host, memory, pools, reserve):
         )
 
 
-def _used_ports(pool):
+def _used_ports(pool: Pool) -> dict[str, int]:
     """The first port of each kind that the workers of a pool listen on."""
     # The nanny of `dask cuda worker` takes any port.
     nanny = pool.settings["nanny"] and pool.settings["command"] == "dask worker"
     return {kind: port(pool.settings[kind], pool.where(kind)) for kind in PORTS if kind != "nanny_port" or nanny}
 
 
-def _give_ports(pools):
+def _give_ports(pools: Sequence[Pool]) -> list[dict[str, int | None]]:
     """The ports of all workers, each a dict by kind, in order; those of pools with the same first port follow another.
 
     All ports of a kind lie in one row if they fit between the first ports of the kinds. More workers than that go on behind
@@ -455,13 +459,15 @@ def _give_ports(pools):
         return _ports_in_rows(pools, row, firsts[-1] + row - firsts[0])
 
 
-def _ports_in_rows(pools, row, stride):
+def _ports_in_rows(pools: Sequence[Pool], row: int, stride: int) -> list[dict[str, int | None]]:
     """The same, with ``row`` ports of a kind in a row, and ``stride`` ports from a row to the next."""
-    following, holders, found = {}, {}, []
+    following: dict[tuple[str, int], int] = {}
+    holders: dict[int, str] = {}
+    found = []
     for pool in pools:
         used = _used_ports(pool)
         for dummy in range(pool.count):
-            mine = dict.fromkeys(PORTS)
+            mine: dict[str, int | None] = dict.fromkeys(PORTS)
             for kind, first in used.items():
                 index = following.get((kind, first), 0)
                 following[kind, first] = index + 1
@@ -479,7 +485,7 @@ def _ports_in_rows(pools, row, stride):
     return found
 
 
-def plan_workers(host, machine, settings):
+def plan_workers(host: str, machine: Mapping[str, Any], settings: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The workers that a host is to run.
 
     Parameters
@@ -535,7 +541,7 @@ def plan_workers(host, machine, settings):
     return workers
 
 
-def odd_ones_out(values):
+def odd_ones_out(values: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The hosts whose value differs from the most common one.
 
     Parameters

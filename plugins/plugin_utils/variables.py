@@ -177,10 +177,10 @@ def play_variables(task_vars: Mapping[str, Any], own: Mapping[str, Any], default
     }
 
 
-def looks(hosts: Iterable[str], hostvars: Any) -> dict[str, dict[str, Any]]:
-    """What this run has seen on hosts, by host: the results that the role preflight registers as ``__dask_host``."""
+def host_infos(hosts: Iterable[str], hostvars: Any) -> dict[str, dict[str, Any]]:
+    """Return the results of `host_info` by host, which the role preflight registers as ``__dask_host``."""
     found = {host: hostvars.raw_get(host).get("__dask_host") for host in hosts}
-    return {host: look for host, look in found.items() if look}
+    return {host: info for host, info in found.items() if info}
 
 
 def values_of(templar: Any, task_vars: Mapping[str, Any], hosts: Iterable[str]) -> dict[str, dict[str, Any]]:

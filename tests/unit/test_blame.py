@@ -4,7 +4,6 @@
 """Find the variable that made a service fail to start."""
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.action.trial import explain, settings_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.blame import blame, condensed, sentence
 
 BOKEH = """distributed.scheduler - INFO - State start
@@ -145,25 +144,3 @@ ValueError: x"""
 def test_port_in_use_is_explained():
     said = sentence(TRACEBACK, {"dask_worker_preloads": ["monitor"]}, late=False)
     assert "dask_worker_preloads (monitor)" in said and "DASKOPS_TRIAL" in said
-
-
-def test_settings_of_other_services_are_left_out():
-    settings = {
-        "dask_config": 1,
-        "dask_scheduler_config": 2,
-        "dask_worker_config": 3,
-        "dask_nanny_preloads": 4,
-        "dask_worker_pools.a.arguments": 5,
-        "dask_worker_pools.b_c.arguments": 6,
-    }
-    assert set(settings_of("dask-scheduler.service", settings).values()) == {1, 2}
-    assert set(settings_of("dask-worker@1.service", settings).values()) == {1, 3, 4}
-    assert set(settings_of("dask-worker@b_c-2.service", settings).values()) == {1, 3, 4, 6}
-
-
-def test_message_has_place_problem_and_remedy():
-    failure = {"unit": "dask-scheduler.service", "problem": "does not come up", "late": False, "journal": BOKEH}
-    said = explain("head", "0123456789ab", failure, {"dask_scheduler_config": PREFIX})
-    assert said.startswith("head: dask-scheduler.service of the new release 0123456789ab does not come up.")
-    assert "nothing was stopped" in said and "dask_scheduler_config (distributed.scheduler.dashboard" in said
-    assert "dask_trial" in said and said.endswith(condensed(BOKEH))

@@ -54,12 +54,12 @@ def check(tmp_path):
 
 def test_running_services_are_no_problem(check):
     found = check({"s1": RUNNING, "w1": WORKER})
-    assert not found["failed"] and found["down"] == []
+    assert not found["failed"] and found["stopped"] == []
 
 
 def test_stopped_worker_is_reported_without_a_failure(check):
     found = check({"s1": RUNNING, "w1": {**WORKER, "running": {}}})
-    assert not found["failed"] and found["down"] == ["All services are stopped on w1. Run start.yml."]
+    assert not found["failed"] and found["stopped"] == ["All services are stopped on w1. Run start.yml."]
 
 
 @pytest.mark.parametrize("outside", [False, True])

@@ -1,30 +1,42 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The comparison of the packages of hosts."""
+"""The comparison of the environments of hosts, as a task of a playbook."""
 
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts import differing_packages
-
-
-def only(sentences):
-    """Return the only sentence."""
-    (sentence,) = sentences
-    return sentence
+import pytest
+from ansible_collections.daskops.cluster.plugins.action.compare_environments import ActionModule
 
 
-def says(sentence, *parts):
-    return all(part in sentence for part in parts)
+class HostVars(dict):
+    """Stands for Ansible's `HostVars`, whose `raw_get` returns the variables of a host without templating."""
+
+    def raw_get(self, host):
+        return self[host]
 
 
-def test_equal_packages_are_accepted():
-    assert list(differing_packages({"a": {"dask": "1", "lz4": "2"}, "b": {"lz4": "2", "dask": "1"}})) == []
-    assert list(differing_packages({})) == []
+def environment(**packages):
+    return {"packages": packages}
 
 
-def test_different_packages_are_rejected():
-    common = {"dask": "1", "lz4": "2", "numpy": "3"}
-    found = differing_packages({"a": common, "b": {"dask": "1", "lz4": "9", "pandas": "4"}, "c": common})
-    sentence = only(found)
-    assert says(sentence, "b has other packages", "Give every host the same architecture and Python")
-    assert says(sentence, "lz4 9 (others: 2)", "numpy missing (others: 3)", "pandas 4 (others: missing)")
-    assert "dask" not in sentence
+def compare(built, **present):
+    """Return the result of the action for three hosts: what this run built, and what they had before, by host."""
+    hosts = {host: {"environment": {"id": "e"}} for host in "abc"}
+    hostvars = HostVars()
+    for host in hosts:
+        environments = {"e": present[host]} if host in present else {}
+        hostvars[host] = {"__dask_host": {"environments": environments}}
+    return ActionModule.act(None, {"plan": {"hosts": hosts}, "built": built}, {"hostvars": hostvars})
+
+
+@pytest.mark.parametrize("built", [{"c": environment(dask="1")}, {}], ids=["built", "not built in check mode"])
+def test_equal_environments_are_accepted(built):
+    assert not compare(built, a=environment(dask="1"), b=environment(dask="1")).get("failed")
+
+
+@pytest.mark.parametrize("known", ["built", "present"])
+def test_different_environment_fails_the_task(known):
+    same = {"a": environment(dask="1"), "b": environment(dask="1")}
+    other = {"c": environment(dask="2")}
+    result = compare(other, **same) if known == "built" else compare({}, **same, **other)
+    assert result["failed"]
+    assert result["msg"].startswith("c has other packages than the other hosts: dask 2 (others: 1).")

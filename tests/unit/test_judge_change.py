@@ -64,7 +64,7 @@ def test_health_check_that_cannot_run_counts_as_failed(tmp_path):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     gone, no_python, no_scheduler, no_ca, bad_argument, not_asked = json.loads(kept.read_text())
-    unasked = "The cluster could not be asked, so this change counts as failed. "
+    unasked = "The health of the cluster could not be checked, so this change counts as failed. "
     assert "127.0.0.1" in gone[0] and gone[0].startswith(unasked)
     assert no_python[0].startswith(unasked) and "/nonexistent/python3" in no_python[0]
     assert no_ca[0].startswith(unasked) and "/nonexistent/ca.pem" in no_ca[0]

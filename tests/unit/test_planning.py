@@ -7,7 +7,6 @@ import re
 from collections import Counter
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.filter.plan_table import plan_table
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import (
     PlanError,
     odd_ones_out,
@@ -385,24 +384,6 @@ def test_each_gpu_has_a_worker_on_its_numa_node():
         plan(on, profile="gpu", gpus=4)
     cuda = plan(on, profile="gpu", command="dask cuda worker", nanny=True)
     assert {worker["nanny_port"] for worker in cuda} == {None}  # dask cuda worker chooses the port of each nanny
-
-
-def test_plan_table_shows_hosts_and_workers():
-    on = machine(4, 8 * GIB, nodes=2, gpus=(1,))
-    pools = plan_pools(on, a={"count": 1, "threads": 2, "memory": "1GiB"}, g={"profile": "gpu", "memory": "2GiB"})
-    workers = [*pools["a"], *pools["g"]]
-    planned = [{**worker, "address": "10.0.0.1"} for worker in workers]
-    hosts = {
-        "node1": {"machine": on, "workers": planned, "problems": []},
-        "node3": {"machine": on, "workers": [], "problems": ["node3: no."]},
-    }
-    assert [line.split() for line in plan_table({"hosts": hosts}, ["node1", "node2", "node3"])][1:] == [
-        ["node1", "4", "cores", "8.0", "GiB", "0-3", "2", "nodes", "1"],
-        ["node1-a-1", "2", "1.0", "GiB", "10.0.0.1:8800"],
-        ["node1-g-1", "1", "2.0", "GiB", "1,3", "1", "0", "10.0.0.1:8801"],
-        ["node2:", "not", "known,", "for", "the", "host", "could", "not", "be", "looked", "at"],
-        ["node3:", "no."],
-    ]
 
 
 @given(st.sets(st.integers(0, 300), min_size=1))

@@ -1,12 +1,11 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The table of ports, which lists each port of the plan once and names the clients of each."""
+"""The rows about ports, which list each port of the plan once and name the clients of each."""
 
 import re
 from pathlib import Path
 
-from ansible_collections.daskops.cluster.plugins.filter.ports_table import ports_table
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import plan_workers
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import PORTS, describe, ranges, rows
 from hypothesis import given
@@ -56,37 +55,6 @@ def test_nanny_ports_are_listed_only_with_nannies():
     assert len(list(rows("w1", 22, worker_ports(2), "none"))) == 3
     nannies = list(rows("w1", 22, worker_ports(2, nanny=True), "none"))[-1]
     assert nannies[:3] == ("w1", "9000-9001", "dask-worker@1 to 2")
-
-
-def test_table_of_a_cluster():
-    scheduler = [
-        describe(8786, "dask_scheduler_port", "dask-scheduler.service"),
-        describe(8787, "dask_scheduler_dashboard_port", "dask-scheduler.service"),
-    ]
-    hosts = {
-        "s1": {"ports": scheduler, "firewall": "nftables", "ssh_port": 22, "problems": []},
-        "w1": {"ports": worker_ports(1), "firewall": "none", "ssh_port": 2222, "problems": []},
-        "w2": {"problems": ["w2: no."]},
-    }
-    lines = ports_table({"hosts": hosts}, ["s1", "w1", "w2", "w3"])
-    assert [re.split(r" {2,}", line) for line in lines] == [
-        ["host", "port", "service", "what for", "who connects", "firewall"],
-        ["s1", "22", "ssh", "Ansible", "the controller"],
-        ["s1", "8786", "dask-scheduler", "Dask", "workers, clients", "nftables"],
-        [
-            "s1",
-            "8787",
-            "dask-scheduler",
-            "dashboard, metrics",
-            "browsers, monitoring, the scheduler's host",
-            "nftables",
-        ],
-        ["w1", "2222", "ssh", "Ansible", "the controller"],
-        ["w1", "8800", "dask-worker@1", "Dask", "the scheduler, other workers", "none"],
-        ["w1", "8900", "dask-worker@1", "dashboard, metrics", "browsers, monitoring", "none"],
-        ["w2: no."],
-        ["w3: not known, for the host could not be looked at"],
-    ]
 
 
 def test_dashboard_behind_a_proxy_is_local():

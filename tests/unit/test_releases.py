@@ -34,7 +34,6 @@ from ansible_collections.daskops.cluster.plugins.modules.host_info import releas
 from ansible_collections.daskops.cluster.plugins.modules.release import differences, replace
 from ansible_collections.daskops.cluster.plugins.modules.services import Host
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide import untried
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback import told, way_back
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -316,68 +315,6 @@ def host(current, previous=None, unfinished=0, running=None):
     return {"current": current, "previous": previous or {}, "unfinished": unfinished, "running": running or {}}
 
 
-def ids(targets):
-    return {name: target["id"] for name, target in targets.items()}
-
-
-OLD, NEW, NEWER = release("old", 1), release("new", 2), release("newer", 3)
-
-
-def test_all_hosts_of_the_latest_change_are_rolled_back():
-    targets, problems = way_back({name: host(NEW, OLD) for name in ("scheduler", "worker1", "worker2")})
-    assert not problems
-    assert set(ids(targets).values()) == {"old"}
-
-
-def test_host_of_an_earlier_change_is_kept():
-    targets, problems = way_back({"scheduler": host(NEW, OLD), "worker1": host(NEWER, NEW)})
-    assert not problems
-    assert ids(targets) == {"scheduler": "new", "worker1": "new"}
-
-
-def test_environments_of_the_same_packages_may_have_different_names():
-    other = {**OLD, "environment": "elsewhere"}
-    names = {name: (OLD["environment"], OLD) for name in ("worker1", "worker3")}
-    names["worker2"] = ("elsewhere", other)
-    packages = {"dask": "2026.8.0"}
-    hosts = {
-        name: {**host(NEW, previous), "environments": {environment: {"packages": packages}}}
-        for name, (environment, previous) in names.items()
-    }
-    assert way_back(hosts)[1] == []
-    hosts["worker2"]["environments"]["elsewhere"]["packages"] = {"dask": "2026.7.0"}
-    (problem,) = way_back(hosts)[1]
-    assert "different environments: worker2 (elsewhere); the others" in problem
-
-
-def test_interrupted_rollback_is_continued():
-    targets, problems = way_back({"worker1": host(OLD), "worker2": host(NEW, OLD)})
-    assert not problems
-    assert ids(targets) == {"worker1": "old", "worker2": "old"}
-
-
-def test_rollback_interrupted_on_its_last_host_is_completed():
-    older = release("older", 0)
-    done = host(OLD, older, 2, {"dask-worker@1.service": "w"})
-    # The second half of the workers on worker2 still drains.
-    halfway = host(OLD, older, 2, {"dask-worker@1.service": "w", "dask-worker@2.service": "x"})
-    halfway["current"] = {**OLD, "services": {"worker": {"dask-worker@1.service": "w", "dask-worker@2.service": "w"}}}
-    assert ids(way_back({"worker1": done, "worker2": halfway})[0]) == {"worker1": "old", "worker2": "old"}
-    # After it is complete, the next rollback reverts the change before.
-    assert ids(way_back({"worker1": done, "worker2": done})[0]) == {"worker1": "older", "worker2": "older"}
-
-
-def test_rollback_is_described():
-    hosts = {"worker1": host({**NEW, "environment": "e2"}, OLD), "worker2": host(NEW, OLD), "worker3": host(OLD)}
-    assert list(told(hosts, dict.fromkeys(hosts, OLD))) == [
-        "The latest change is taken back:",
-        "worker1: release new to old, environment e2 to e1",
-        "worker2: release new to old",
-        "Set the variables back, too: with those of now, site.yml makes the change again.",
-    ]
-    assert "is finished" in next(told(hosts, {name: about["current"] for name, about in hosts.items()}))
-
-
 # Differences shown with --diff
 
 ENVIRONMENT = """# Threads
@@ -444,32 +381,6 @@ def test_files_of_the_collection_are_summarized():
     assert (
         one["before"].startswith("version ") and one["after"].startswith("version ") and one["before"] != one["after"]
     )
-
-
-def test_rollback_to_different_environments_is_rejected():
-    new = release("new", 2, "e2")
-    targets, (problem,) = way_back({"worker1": host(new, OLD), "worker2": host(new, OLD), "worker3": host(new)})
-    assert targets == {}
-    assert "different environments: worker3 (e2); the others e1" in problem and "--limit" in problem
-
-
-def test_rollback_without_a_previous_release_is_rejected():
-    targets, (problem,) = way_back({"worker1": host(OLD)})
-    assert targets == {}
-    assert "No host has kept a release" in problem
-
-
-def test_rollback_of_a_host_without_a_release_is_rejected():
-    targets, (problem,) = way_back({"worker1": host(NEW, OLD), "worker2": host({})})
-    assert targets == {}
-    assert problem.startswith("worker2: no release is installed")
-
-
-def test_rollback_to_other_kinds_of_services_is_rejected():
-    before = {**OLD, "services": {"scheduler": {"dask-scheduler.service": "s"}}}
-    targets, (problem,) = way_back({"both": host(NEW, before)})
-    assert targets == {}
-    assert problem.startswith("both: before the latest change there was no scheduler, or no worker")
 
 
 # Unreadable data

@@ -28,23 +28,11 @@ GENERAL = {
 }
 #: Source files that have no test file yet. Remove a name when its test file is added.
 UNTESTED = {
-    "by_host",
-    "change_scheduler",
-    "environments",
-    "host_plan",
     "host_settings",
-    "hosts",
+    "inspection",
     "model",
     "plan",
-    "plan_start",
-    "plan_table",
-    "ports_table",
-    "problems",
     "report_change",
-    "revert_workers",
-    "rollback",
-    "start_stopped",
-    "trial",
 }
 
 

@@ -53,7 +53,7 @@ def test_batch_whose_workers_do_not_start_is_reverted(cluster, play, preload, lo
     assert run.returncode != 0
     assert f"{cluster.workers[1]}: dask-worker@1.service does not come up" in run.output, run.output
     assert "this preload is broken" in run.output
-    assert f"This batch ({cluster.workers[1]}) runs what it ran before again" in run.output
+    assert f"This batch ({cluster.workers[1]}) was reverted to the previous release" in run.output
     cluster.wait_until(cluster.is_whole, 30)
     after = cluster.releases()
     assert after[first] != before[first]
@@ -75,7 +75,7 @@ def test_batch_whose_workers_do_not_register_is_reverted(cluster, play, preload)
     assert run.returncode != 0
     assert f"Missing: {cluster.workers[0]}-1" in run.output, run.output
     assert "Registered to" in run.output.split("last lines of the journal")[1]
-    assert f"This batch ({cluster.workers[0]}) runs what it ran before again" in run.output
+    assert f"This batch ({cluster.workers[0]}) was reverted to the previous release" in run.output
     cluster.wait_until(cluster.is_whole, 30)
     assert cluster.releases() == before
     assert {name for name, pid in cluster.pids().items() if pid != pids[name]} == {f"{cluster.workers[0]}-1"}
@@ -112,7 +112,7 @@ def test_failed_batch_is_kept_without_dask_rollback_on_failure(cluster, play, pr
     change = [*preload(BROKEN.format(host=cluster.workers[0])), "-e", "dask_trial=false"]
     run = play("upgrade", *change, "-e", "dask_rollback_on_failure=false")
     assert run.returncode != 0
-    assert f"This batch ({cluster.workers[0]}) was left as it is" in run.output, run.output
+    assert f"This batch ({cluster.workers[0]}) was not reverted" in run.output, run.output
     assert not cluster.is_whole()
     # The same change with dask_rollback_on_failure reverts the host to the last working release.
     run = play("upgrade", *change)
@@ -151,7 +151,7 @@ def test_failed_scheduler_is_reverted(cluster, play, tmp_path, code, said):
     run = play("site", "-e", json.dumps(change))
     assert run.returncode != 0
     assert said in run.output, run.output
-    assert re.search(r"The scheduler runs release \w+ again, which served before", run.output), run.output
+    assert re.search(r"The scheduler was reverted to release \w+", run.output), run.output
     assert f"All {len(cluster.workers)} worker(s) that it had are registered again" in run.output, run.output
     assert cluster.is_whole()
     assert cluster.releases() == before and cluster.summary()["scheduler"]["release"] == release
@@ -175,7 +175,7 @@ def test_unwritable_files_stop_no_service(cluster, play, preload):
         run.output
     )
     assert "Read-only file system. Mount the file system writable" in run.output
-    assert f"This batch ({cluster.workers[0]}) runs what it ran before again" in run.output
+    assert f"This batch ({cluster.workers[0]}) was reverted to the previous release" in run.output
     assert cluster.pids() == pids
     run = play("site")
     assert run.returncode == 0 and not any(run.changed.values()), run.output
@@ -199,8 +199,8 @@ def test_batch_without_a_health_check_result_is_reverted(cluster, play, preload)
         run = play.finish(process)
         scheduler.check_output(f"test ! -e {ca}.away || mv {ca}.away {ca}")
     assert run.returncode != 0
-    assert "The cluster could not be asked, so this change counts as failed" in run.output, run.output
-    assert f"This batch ({cluster.workers[0]}) runs what it ran before again" in run.output
+    assert "The health of the cluster could not be checked, so this change counts as failed" in run.output, run.output
+    assert f"This batch ({cluster.workers[0]}) was reverted to the previous release" in run.output
     cluster.wait_until(cluster.is_whole, 60)
     assert cluster.releases() == before
     assert {worker for worker, pid in cluster.pids().items() if pid != pids[worker]} == {name}

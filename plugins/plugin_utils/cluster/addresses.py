@@ -21,7 +21,7 @@ def host_of(url: str) -> str:
     return url.partition("//")[2].partition("/")[0].rpartition(":")[0].strip("[]")
 
 
-def addresses(settings: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, str]:
+def addresses(settings: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, str]:
     """The addresses of a cluster.
 
     Parameters
@@ -30,7 +30,7 @@ def addresses(settings: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str,
         ``home`` and, by the names of the variables without ``dask_``, ``tls``, ``scheduler_address``, ``scheduler_host``,
         ``scheduler_port``, ``scheduler_dashboard_port``, ``scheduler_dashboard_url``, ``dashboard_proxy``,
         ``dashboard_proxy_port`` and ``dashboard_proxy_prefix``.
-    seen : dict
+    info : dict
         What `host_info` returned for the scheduler's host; empty if it was not looked at.
 
     Returns
@@ -49,7 +49,7 @@ def addresses(settings: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str,
     network = settings["scheduler_dashboard_url"] or f"{pages}://{at}:{PAGES_PORT if joins else port}"
     # Behind a proxy the pages listen on their own host alone; where the proxy is to go, they do so until the scheduler is
     # restarted.
-    behind = settings["dashboard_proxy"] or (seen.get("proxy") or {}).get("port", 0) > 0
+    behind = settings["dashboard_proxy"] or (info.get("proxy") or {}).get("port", 0) > 0
     url = f"{pages}://localhost:{port}" if behind and not joins else network
     path = f"{settings['dashboard_proxy_prefix'].rstrip('/')}/"
     proxy = f"https://{host}:{settings['dashboard_proxy_port']}{path[:-1]}"

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a run decides from the state of the hosts and the releases that they are to run.
 
-``seen`` is what `host_info` returned for a host, ``release`` the host's release as the task `release` returned it, and
+``info`` is what `host_info` returned for a host, ``release`` the host's release as the task `release` returned it, and
 ``plan`` what `plan_host` returned. Arguments in the plural hold these by host. A task may have been skipped or have failed:
 then its result has none of the keys of its module.
 """
@@ -28,21 +28,21 @@ def units_to_restart(running: Mapping[str, str | None], wanted: Mapping[str, str
     return interrupted({unit: release for unit, release in running.items() if kind_of(unit) == kind}, wanted)
 
 
-def interrupts_scheduler(state: str, seen: Result, release: Result) -> bool:
+def interrupts_scheduler(state: str, info: Result, release: Result) -> bool:
     """Whether a run stops a scheduler that serves, which then loses all tasks and results that it knows of."""
     wanted = {} if state == "restarted" else release.get("services", {}).get("scheduler", {})
-    running = seen.get("running") or {}
+    running = info.get("running") or {}
     return bool(running.get(SCHEDULER)) and bool(units_to_restart(running, wanted, "scheduler"))
 
 
-def is_staged(seen: Result, content: str) -> bool:
+def is_staged(info: Result, content: str) -> bool:
     """Whether a host's current release has this content (see `tree_digest`), served, and no later one was staged."""
-    current = seen.get("current") or {}
+    current = info.get("current") or {}
     return bool(
         current
         and current["content"] == content
         and set(current["services"]) <= set(current["settled"])
-        and not seen["unfinished"]
+        and not info["unfinished"]
     )
 
 
@@ -61,13 +61,13 @@ def untried(known: Iterable[str], services: Mapping[str, Mapping[str, str]]) -> 
     )
 
 
-def runs_release(seen: Result, release: str, kind: str, services: Mapping[str, str]) -> bool:
+def runs_release(info: Result, release: str, kind: str, services: Mapping[str, str]) -> bool:
     """Whether nothing has to be switched, started or stopped so that a host's services of a kind run a release.
 
     ``services`` holds the release by unit.
     """
-    current = seen.get("current") or {}
-    running = {unit: runs for unit, runs in (seen.get("running") or {}).items() if kind_of(unit) == kind}
+    current = info.get("current") or {}
+    running = {unit: runs for unit, runs in (info.get("running") or {}).items() if kind_of(unit) == kind}
     return bool(
         current and current["id"] == release and kind in current["settled"] and not any(changes(running, services))
     )
@@ -82,7 +82,7 @@ def scheduler_is_pending(work: Result) -> bool:
     return not work.get("idle", True)
 
 
-def scheduler_is_older(work: Result, turn: Result, seen: Result, release: Result, releases: ByHost) -> bool:
+def scheduler_is_older(work: Result, change: Result, info: Result, release: Result, releases: ByHost) -> bool:
     """Whether the scheduler runs an older release than the workers: this run has left it so, or an earlier run has.
 
     An earlier run has left it so if the scheduler does not run its host's current release, or if a change is unfinished and
@@ -90,32 +90,32 @@ def scheduler_is_older(work: Result, turn: Result, seen: Result, release: Result
 
     Parameters
     ----------
-    work, turn : dict
+    work, change : dict
         Results of the tasks that wait until the scheduler has no work, and that change it.
-    seen, release : dict
+    info, release : dict
         Of the scheduler's host. The release is empty in a run that is limited to other hosts.
     releases : dict
         The releases of all hosts.
     """
     if scheduler_is_pending(work):
         return True
-    changed = "restarted" in turn  # the scheduler had its turn in this run
-    environment = release.get("environment", "") if changed else seen.get("scheduler_environment", "")
+    changed = "restarted" in change  # this run has changed the scheduler
+    environment = release.get("environment", "") if changed else info.get("scheduler_environment", "")
     of_workers = {one["environment"] for one in releases.values() if one.get("services", {}).get("worker")}
-    if seen.get("unfinished") and environment and of_workers and environment not in of_workers:
+    if info.get("unfinished") and environment and of_workers and environment not in of_workers:
         return True
-    runs = (seen.get("running") or {}).get(SCHEDULER)
-    current = (seen.get("current") or {}).get("services", {}).get("scheduler", {})
+    runs = (info.get("running") or {}).get(SCHEDULER)
+    current = (info.get("current") or {}).get("services", {}).get("scheduler", {})
     return not changed and bool(runs) and runs != current.get(SCHEDULER)
 
 
-def expected_workers(seen: ByHost, releases: ByHost) -> list[dict[str, str]]:
+def expected_workers(infos: ByHost, releases: ByHost) -> list[dict[str, str]]:
     """The workers that `cluster_health` has to find: ``name`` and ``release`` of each.
 
     They are those of the release to come, or else of the current one. A host that has no release lacks its first worker.
     """
     expected = []
-    for host, about in seen.items():
+    for host, about in infos.items():
         release = releases.get(host) or about.get("current")
         if not release:
             expected.append({"name": f"{host}-1"})

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The plan of a run: what each host is to run, and what has to be done for that.
 
-It is made once, on the controller, of the variables of all hosts and of what was seen on them.
+It is made once, on the controller, of the variables of all hosts and of the results of `host_info`.
 """
 
 from __future__ import annotations
@@ -332,7 +332,7 @@ def plan_hosts(cluster: Cluster, hosts: Iterable[str]) -> tuple[dict[str, dict[s
     plans, problems = {}, {}
     scheduler_host = cluster.scheduler_host
     for host in hosts:
-        values, info = cluster.values[host], cluster.seen[host]
+        values, info = cluster.values[host], cluster.infos[host]
         kinds = kinds_of(host, cluster.groups)
         try:
             pools = pools_of(values)
@@ -349,7 +349,7 @@ def plan_hosts(cluster: Cluster, hosts: Iterable[str]) -> tuple[dict[str, dict[s
 
 
 def host_settings(values: Mapping[str, Any], info: Mapping[str, Any], known_addresses: Mapping[str, str]) -> Settings:
-    """What the release of a host is made of, from its variables and what was seen on it."""
+    """What the release of a host is made of, from its variables and its result of `host_info`."""
     return release_settings(values, pools_of(values), known_addresses["scheduler"], user_home(values, info))
 
 
@@ -372,19 +372,19 @@ def releases(
     lacking = []
     known_addresses = cluster.addresses
     for host, plan in plans.items():
-        seen = cluster.seen[host]
-        settings = host_settings(cluster.values[host], seen, known_addresses)
+        info = cluster.infos[host]
+        settings = host_settings(cluster.values[host], info, known_addresses)
         try:
-            release = host_release(settings, kinds_of(host, cluster.groups), plan, environments[host]["id"], seen)
+            release = host_release(settings, kinds_of(host, cluster.groups), plan, environments[host]["id"], info)
         except ValueError as error:
             problems[str(error)] = None
             continue
         found[host] = {
             **release.described(),
-            "untried": decide.untried(seen.get("known", []), release.services),
+            "untried": decide.untried(info.get("known", []), release.services),
             "pools": release.pools,
         }
-        if not decide.is_staged(seen, release.content(cluster.values[host]["dask_home"])):
+        if not decide.is_staged(info, release.content(cluster.values[host]["dask_home"])):
             lacking.append(host)
     return found, list(problems), lacking
 
@@ -408,7 +408,7 @@ def firewalls(
     others = [host for host in workers if host not in [*cluster.playing, cluster.scheduler]]
     common = cluster.common
     return networks(
-        cluster.seen,
+        cluster.infos,
         {host: look_up(host) for host in others},
         [host for host in filtered if host not in cluster.playing],
         common["dask_firewall_peers"],
@@ -416,15 +416,15 @@ def firewalls(
     )
 
 
-def activation(state: str, seen: ByHost, chosen: ByHost) -> dict[str, list[str]]:
+def activation(state: str, infos: ByHost, chosen: ByHost) -> dict[str, list[str]]:
     """The hosts whose services have to change, so that they run the chosen releases.
 
     Parameters
     ----------
     state : str
         What services are to do; see `STATES`.
-    seen, chosen : dict of dict
-        What was seen, and the release to run, by host.
+    infos, chosen : dict of dict
+        Result of `host_info`, and the release to run, by host.
 
     Returns
     -------
@@ -435,8 +435,8 @@ def activation(state: str, seen: ByHost, chosen: ByHost) -> dict[str, list[str]]
     for host, release in chosen.items():
         for kind, services in release.get("services", {}).items():
             wanted = {} if state == "restarted" else services
-            restarts = decide.units_to_restart(seen[host]["running"], wanted, kind)
-            if state == "started" and decide.runs_release(seen[host], release["id"], kind, services):
+            restarts = decide.units_to_restart(infos[host]["running"], wanted, kind)
+            if state == "started" and decide.runs_release(infos[host], release["id"], kind, services):
                 continue
             found["scheduler" if kind == "scheduler" else "rolling" if restarts else "starting"].append(host)
     return found

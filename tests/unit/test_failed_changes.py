@@ -4,14 +4,14 @@
 """Reverting a failed change: the release of each host, and the messages."""
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.plugin_utils.reverting import (
-    about_scheduler,
+from ansible_collections.daskops.cluster.plugins.plugin_utils.failed_changes import (
+    batch_report,
     gate_problem,
-    last_words,
+    journal_report,
     problem_of,
-    scheduler_state,
-    served_before,
-    went_back,
+    revert_target,
+    scheduler_note,
+    scheduler_report,
     workers_to_return,
 )
 
@@ -38,8 +38,8 @@ OLD, NEW = release("old"), release("new", served=())
             "node1: MODULE FAILURE OSError: full",
         ),
         ({"failed": True}, "node1: it failed without a message"),
-        (None, "node1: nothing is known of it."),
-        ({}, "node1: nothing is known of it."),
+        (None, "node1: the task returned no result."),
+        ({}, "node1: the task returned no result."),
     ],
 )
 def test_problem_names_the_host(result, said):
@@ -47,7 +47,7 @@ def test_problem_names_the_host(result, said):
 
 
 @pytest.mark.parametrize(
-    "kind, answer, says_no",
+    "kind, answer, fails",
     [
         ("worker", {"verdict": "healthy"}, False),
         ("worker", {"verdict": "degraded"}, False),
@@ -65,8 +65,8 @@ def test_problem_names_the_host(result, said):
         ("worker", {}, True),
     ],
 )
-def test_health_check_passes_only_with_a_result(kind, answer, says_no):
-    assert bool(gate_problem(kind, answer)) == says_no
+def test_health_check_passes_only_with_a_result(kind, answer, fails):
+    assert bool(gate_problem(kind, answer)) == fails
 
 
 def answer(address="tls://10.0.0.1:8786", distributed="2025.1", **more):
@@ -78,7 +78,7 @@ def answer(address="tls://10.0.0.1:8786", distributed="2025.1", **more):
     }
 
 
-SEEN = {"running": {SCHEDULER: "old.s", "dask-worker@1.service": "same", "dask-worker@2.service": "old"}}
+INFO = {"running": {SCHEDULER: "old.s", "dask-worker@1.service": "same", "dask-worker@2.service": "old"}}
 WANTED = {"services": {"worker": {"dask-worker@1.service": "same", "dask-worker@2.service": "new"}}}
 
 
@@ -98,11 +98,11 @@ WANTED = {"services": {"worker": {"dask-worker@1.service": "same", "dask-worker@
     ],
 )
 def test_workers_that_must_register_again(before, after, expected):
-    assert workers_to_return(before, after, "node1", SEEN, WANTED) == expected
+    assert workers_to_return(before, after, "node1", INFO, WANTED) == expected
 
 
 @pytest.mark.parametrize(
-    "seen, wanted, kind, found",
+    "info, wanted, kind, found",
     [
         ({"current": OLD, "previous": {}, "running": {SCHEDULER: "old.scheduler"}}, NEW, "scheduler", "old"),
         ({"current": OLD, "previous": {}, "running": {}}, NEW, "worker", "old"),
@@ -133,32 +133,32 @@ def test_workers_that_must_register_again(before, after, expected):
         ),
     ],
 )
-def test_served_before_selects_the_release_to_revert_to(seen, wanted, kind, found):
-    assert served_before(seen, wanted, kind).get("id") == found
+def test_revert_target_is_a_release_that_served(info, wanted, kind, found):
+    assert revert_target(info, wanted, kind).get("id") == found
 
 
 def test_message_lists_the_reverted_hosts_of_a_batch():
-    ok, lost = {"changed": True, "way": "old"}, {"unreachable": True, "msg": "gone", "way": "old"}
-    said = " ".join(went_back({"a": ok, "b": lost, "c": {"way": ""}}, True))
-    assert "Of this batch a runs what it ran before again." in said
-    assert "These were not put back" in said and "b cannot be reached any more. gone" in said
-    assert "Of this batch c was left as it is, because nothing else has served there before." in said
-    assert went_back({"a": ok, "b": ok}, True) == ["This batch (a, b) runs what it ran before again."]
-    assert went_back({"a": {"way": "old"}}, False) == [
-        "This batch (a) was left as it is, because dask_rollback_on_failure is false."
+    ok, lost = {"changed": True, "release": "old"}, {"unreachable": True, "msg": "gone", "release": "old"}
+    said = " ".join(batch_report({"a": ok, "b": lost, "c": {"release": ""}}, True))
+    assert "Of this batch, a was reverted to the previous release." in said
+    assert "These hosts could not be reverted" in said and "b cannot be reached any more. gone" in said
+    assert "Of this batch, c was not reverted, because no other release has served there." in said
+    assert batch_report({"a": ok, "b": ok}, True) == ["This batch (a, b) was reverted to the previous release."]
+    assert batch_report({"a": {"release": "old"}}, False) == [
+        "This batch (a) was not reverted, because dask_rollback_on_failure is false."
     ]
 
 
 def test_host_that_was_lost_before_its_release_was_found_was_not_reverted():
-    (said,) = went_back({"a": {"unreachable": True, "msg": "gone"}}, True)
-    assert said.startswith("These were not put back") and "a cannot be reached any more. gone" in said
+    (said,) = batch_report({"a": {"unreachable": True, "msg": "gone"}}, True)
+    assert said.startswith("These hosts could not be reverted") and "a cannot be reached any more. gone" in said
 
 
 @pytest.mark.parametrize(
-    "runs, turn, wanted, back, said",
+    "runs, change, wanted, rollback, said",
     [
-        ("old.s", {"restarted": [SCHEDULER]}, "new.s", False, "was changed to the new release"),
-        ("old.s", {"restarted": [SCHEDULER]}, "new.s", True, "went back already"),
+        ("old.s", {"restarted": [SCHEDULER]}, "new.s", False, "already runs the new release"),
+        ("old.s", {"restarted": [SCHEDULER]}, "new.s", True, "was already rolled back"),
         # The scheduler was restarted or started with the same release, had work, or failed.
         ("new.s", {"restarted": [SCHEDULER]}, "new.s", False, ""),
         (None, {"restarted": [SCHEDULER]}, "new.s", False, ""),
@@ -167,8 +167,8 @@ def test_host_that_was_lost_before_its_release_was_found_was_not_reverted():
         ("old.s", {"restarted": [SCHEDULER], "failed": True}, "new.s", False, ""),
     ],
 )
-def test_message_about_the_scheduler_if_workers_fail(runs, turn, wanted, back, said):
-    found = about_scheduler({"running": {SCHEDULER: runs}}, turn, wanted, back)
+def test_message_about_the_scheduler_if_workers_fail(runs, change, wanted, rollback, said):
+    found = scheduler_note({"running": {SCHEDULER: runs}}, change, wanted, rollback)
     assert said in found and bool(said) == bool(found)
 
 
@@ -177,9 +177,18 @@ FAILED = {"failed": True, "msg": "no space"}
 
 
 @pytest.mark.parametrize(
-    "way, put_back, again, served, enabled, stopped, workers, said",
+    "target, reverted, health, served, enabled, stopped, workers, said",
     [
-        (OLD, OK, {"detail": "full"}, True, True, SKIPPED, SKIPPED, ["runs release old again", "All 1 worker(s) that"]),
+        (
+            OLD,
+            OK,
+            {"detail": "full"},
+            True,
+            True,
+            SKIPPED,
+            SKIPPED,
+            ["was reverted to release old", "All 1 worker(s) that"],
+        ),
         (
             OLD,
             OK,
@@ -190,12 +199,12 @@ FAILED = {"failed": True, "msg": "no space"}
             SKIPPED,
             ["Not registered again yet: a-1."],
         ),
-        (OLD, OK, FAILED, True, True, SKIPPED, SKIPPED, ["It could not be asked for its workers: no space"]),
+        (OLD, OK, FAILED, True, True, SKIPPED, SKIPPED, ["Its workers could not be checked: no space"]),
         (OLD, OK, {"detail": "full"}, True, True, SKIPPED, FAILED, ["The workers of its host: no space"]),
-        (OLD, FAILED, SKIPPED, True, True, SKIPPED, SKIPPED, ["was not put back to release old", "no space"]),
+        (OLD, FAILED, SKIPPED, True, True, SKIPPED, SKIPPED, ["could not be reverted to release old", "no space"]),
         (OLD, SKIPPED, SKIPPED, True, False, SKIPPED, SKIPPED, ["because dask_rollback_on_failure is false"]),
-        ({}, SKIPPED, SKIPPED, True, True, SKIPPED, SKIPPED, ["it has no other release to go back to"]),
-        ({}, SKIPPED, SKIPPED, False, True, OK, SKIPPED, ["none to go back to. It was stopped"]),
+        ({}, SKIPPED, SKIPPED, True, True, SKIPPED, SKIPPED, ["no other release has served on its host"]),
+        ({}, SKIPPED, SKIPPED, False, True, OK, SKIPPED, ["there is no previous one. The scheduler was stopped"]),
         (
             {},
             SKIPPED,
@@ -204,14 +213,14 @@ FAILED = {"failed": True, "msg": "no space"}
             True,
             FAILED,
             SKIPPED,
-            ["It could not be stopped: The scheduler's host: no space"],
+            ["The scheduler could not be stopped: The scheduler's host: no space"],
         ),
     ],
 )
-def test_message_about_the_state_of_the_scheduler(way, put_back, again, served, enabled, stopped, workers, said):
-    told = " ".join(scheduler_state(way, put_back, again, [{"name": "a-1"}], served, enabled, stopped, workers))
-    assert all(text in told for text in said), told
+def test_message_about_the_state_of_the_scheduler(target, reverted, health, served, enabled, stopped, workers, said):
+    found = " ".join(scheduler_report(target, reverted, health, [{"name": "a-1"}], served, enabled, stopped, workers))
+    assert all(text in found for text in said), found
 
 
 def test_last_journal_lines_are_shown_by_host():
-    assert last_words({"a": "one", "b": ""}) == ["a, last lines of the journal:\none"]
+    assert journal_report({"a": "one", "b": ""}) == ["a, last lines of the journal:\none"]

@@ -4,7 +4,12 @@
 """Messages about hosts whose services are stopped or missing, and about workers without a scheduler."""
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.plugin_utils.down import down, no_scheduler, starts, unjoinable
+from ansible_collections.daskops.cluster.plugins.plugin_utils.stopped_services import (
+    no_scheduler,
+    scheduler_not_running,
+    starts,
+    stopped_services,
+)
 
 SCHEDULER, WORKERS = "dask-scheduler.service", ("dask-worker@1.service", "dask-worker@2.service")
 
@@ -72,7 +77,7 @@ SILENT = {"unreachable": True, "msg": "Connection refused", "changed": False}
     ],
 )
 def test_stopped_services_are_reported_with_the_remedy(hosts, says):
-    assert list(down(hosts, "s1")) == says
+    assert list(stopped_services(hosts, "s1")) == says
 
 
 @pytest.mark.parametrize(
@@ -160,4 +165,4 @@ def test_tags_select_the_services_that_start(tags, skipped, scheduler, worker):
 def test_runs_that_start_workers_need_a_scheduler(hosts, scheduler, seen, tags, refused):
     groups = {"dask_scheduler": ["s1"], "dask_workers": ["w1", "w2"]}
     task_vars = {"ansible_run_tags": tags, "ansible_skip_tags": [], "groups": groups}
-    assert len(list(unjoinable(hosts, scheduler, seen, task_vars))) == refused
+    assert len(list(scheduler_not_running(hosts, scheduler, seen, task_vars))) == refused

@@ -38,7 +38,7 @@ def state(info: Mapping[str, Any]) -> tuple[str, list[str]]:
     Parameters
     ----------
     info : dict
-        What `host_info` returned, or the result of a host that could not be reached.
+        Result of `host_info`, which may have failed because the host is unreachable.
 
     Returns
     -------
@@ -48,16 +48,16 @@ def state(info: Mapping[str, Any]) -> tuple[str, list[str]]:
     if "running" not in info:
         return "unreachable", []
     installed = _installed(info)
-    down = sorted(installed - set(info["running"]))
+    stopped = sorted(installed - set(info["running"]))
     if not installed:
         return "not installed", []
-    if not down:
+    if not stopped:
         return "running", []
-    return ("partly stopped" if installed & set(info["running"]) else "stopped"), down
+    return ("partly stopped" if installed & set(info["running"]) else "stopped"), stopped
 
 
 #: Sentence by state; ``{}`` stands for the hosts.
-SAYS = {
+SENTENCES = {
     "unreachable": (
         "Nothing is known of the services on {}, which could not be inspected. Correct how Ansible reaches these hosts."
     ),
@@ -66,18 +66,18 @@ SAYS = {
 }
 
 
-def down(hosts: Mapping[str, Mapping[str, Any]], scheduler: str = "") -> Iterator[str]:
+def stopped_services(hosts: Mapping[str, Mapping[str, Any]], scheduler: str = "") -> Iterator[str]:
     """Yield a sentence for each state in which services do not run.
 
     Parameters
     ----------
     hosts : dict of dict
-        What `host_info` returned, or the result of a host that could not be reached, by host.
+        Result of `host_info`, which may have failed because the host is unreachable, by host.
     scheduler : str, optional
         The scheduler's host.
     """
     states = {host: state(info) for host, info in hosts.items()}
-    for name, sentence in SAYS.items():
+    for name, sentence in SENTENCES.items():
         these = [host for host, (what, dummy) in states.items() if what == name]
         if these and len(these) == len(hosts) > 1 and name != "unreachable":
             yield f"The cluster is {name}. Run {'start' if name == 'stopped' else 'site'}.yml."
@@ -90,7 +90,7 @@ def down(hosts: Mapping[str, Mapping[str, Any]], scheduler: str = "") -> Iterato
             yield f"{host} has no scheduler installed. Run site.yml."
 
 
-def unjoinable(
+def scheduler_not_running(
     hosts: Mapping[str, Mapping[str, Any]], scheduler: str, info: Mapping[str, Any], task_vars: Mapping[str, Any]
 ) -> Iterator[str]:
     """Yield a sentence if a run would start workers without a scheduler that they could join.

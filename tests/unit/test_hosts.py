@@ -1,0 +1,88 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Validation errors of several hosts together."""
+
+import pytest
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import hosts as together
+
+
+def only(sentences):
+    """Return the only sentence."""
+    (sentence,) = sentences
+    return sentence
+
+
+def says(sentence, *parts):
+    return all(part in sentence for part in parts)
+
+
+SAME = (
+    "w1 and w2 are one machine, and would fight over the same services. Keep one of the names; a host may be in both "
+    "groups, and dask_worker_count says how many workers it has."
+)
+
+
+def test_two_hosts_on_one_machine_are_rejected():
+    hosts = {
+        "w1": {"machine": "a"},
+        "s1": {"machine": "b"},
+        "w2": {"machine": "a"},
+        "w3": {"machine": ""},
+        "w4": {"machine": ""},
+    }
+    assert list(together.one_machine_twice(hosts)) == [SAME]
+
+
+def test_unreachable_external_scheduler_is_rejected():
+    address = "tls://10.0.0.5:8786"
+    assert list(together.no_scheduler_to_join({"w1": {"refused": ""}}, address)) == []
+    reasons = {"w1": "Connection refused", "w2": "timed out", "w3": "Connection refused", "w4": ""}
+    assert list(together.no_scheduler_to_join({host: {"refused": why} for host, why in reasons.items()}, address)) == [
+        f"w1, w3 cannot connect to dask_scheduler_address ({address}): Connection refused. Start that scheduler, correct "
+        "the address, or open its port.",
+        f"w2 cannot connect to dask_scheduler_address ({address}): timed out. Start that scheduler, correct the address, or "
+        "open its port.",
+    ]
+
+
+def test_equal_worker_names_on_two_hosts_are_rejected():
+    plans = {"a": [{"name": "a-gpu-1"}], "a-gpu": [{"name": "a-gpu-1"}], "b": [{"name": "b-1"}]}
+    sentence = only(together.names_twice(plans))
+    assert says(sentence, "a and a-gpu would both have a worker a-gpu-1", "Rename the host or the pool")
+
+
+def test_equal_minor_versions_of_python_are_accepted():
+    hosts = {name: {"python": {"version": version}} for name, version in {"a": "3.11.2", "b": "3.11.9"}.items()}
+    assert list(together.differing_pythons(hosts)) == []
+
+
+def test_different_minor_versions_of_python_are_rejected():
+    versions = {"a": "3.11.2", "b": "3.12.1", "c": "3.11.4", "d": "3.10.0"}
+    sentence = only(together.differing_pythons({name: {"python": {"version": v}} for name, v in versions.items()}))
+    assert says(
+        sentence, "b (3.12), d (3.10)", "the other hosts have 3.11", "Set dask_python to one that every host has"
+    )
+
+
+@pytest.mark.parametrize("workers, refused", [(50, False), (51, True)])
+def test_number_of_workers_is_limited_for_a_scheduler_on_windows(workers, refused):
+    found = list(together.too_many_for_windows({"a": [{}] * 50, "b": [{}] * workers}, 100))
+    assert bool(found) == refused
+    if refused:
+        assert says(only(found), "101 worker processes", "dask_windows_scheduler_max_workers is 100")
+        assert says(only(found), "Move the scheduler to Linux", "dask_worker_count")
+
+
+def test_equal_packages_are_accepted():
+    assert list(together.differing_packages({"a": {"dask": "1", "lz4": "2"}, "b": {"lz4": "2", "dask": "1"}})) == []
+    assert list(together.differing_packages({})) == []
+
+
+def test_different_packages_are_rejected():
+    common = {"dask": "1", "lz4": "2", "numpy": "3"}
+    found = together.differing_packages({"a": common, "b": {"dask": "1", "lz4": "9", "pandas": "4"}, "c": common})
+    sentence = only(found)
+    assert says(sentence, "b has other packages", "Give every host the same architecture and Python")
+    assert says(sentence, "lz4 9 (others: 2)", "numpy missing (others: 3)", "pandas 4 (others: missing)")
+    assert "dask" not in sentence

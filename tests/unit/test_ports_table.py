@@ -1,0 +1,58 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The table of the ports of hosts."""
+
+import re
+
+from ansible_collections.daskops.cluster.plugins.filter.ports_table import ports_table
+from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import plan_workers
+from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
+
+CPUS = list(range(64))
+MACHINE = {"cpus": CPUS, "memory": 512 * 1024**3, "nodes": [{"id": 0, "cpus": CPUS}], "gpus": []}
+
+
+POOL = {
+    "profile": "numeric", "threads": 1, "memory": "1GiB", "cpus": "", "numa_node": "", "command": "dask worker",
+    "port": 8800, "dashboard_port": 8900, "nanny_port": 9000,
+}  # fmt: skip
+
+
+def worker_ports(count, nanny=False):
+    """Return the ports of a host with workers, as `plan_host` describes them."""
+    pools = {"": {**POOL, "count": count, "nanny": nanny}}
+    workers = plan_workers("w1", MACHINE, {"pools": pools, "cores_reserve": 0, "memory_reserve": "auto"})
+    kinds = ["port", "dashboard_port", *(["nanny_port"] if nanny else [])]
+    return [describe(worker[kind], f"dask_worker_{kind}", worker["unit"]) for worker in workers for kind in kinds]
+
+
+def test_table_of_a_cluster():
+    scheduler = [
+        describe(8786, "dask_scheduler_port", "dask-scheduler.service"),
+        describe(8787, "dask_scheduler_dashboard_port", "dask-scheduler.service"),
+    ]
+    hosts = {
+        "s1": {"ports": scheduler, "firewall": "nftables", "ssh_port": 22, "problems": []},
+        "w1": {"ports": worker_ports(1), "firewall": "none", "ssh_port": 2222, "problems": []},
+        "w2": {"problems": ["w2: no."]},
+    }
+    lines = ports_table({"hosts": hosts}, ["s1", "w1", "w2", "w3"])
+    assert [re.split(r" {2,}", line) for line in lines] == [
+        ["host", "port", "service", "what for", "who connects", "firewall"],
+        ["s1", "22", "ssh", "Ansible", "the controller"],
+        ["s1", "8786", "dask-scheduler", "Dask", "workers, clients", "nftables"],
+        [
+            "s1",
+            "8787",
+            "dask-scheduler",
+            "dashboard, metrics",
+            "browsers, monitoring, the scheduler's host",
+            "nftables",
+        ],
+        ["w1", "2222", "ssh", "Ansible", "the controller"],
+        ["w1", "8800", "dask-worker@1", "Dask", "the scheduler, other workers", "none"],
+        ["w1", "8900", "dask-worker@1", "dashboard, metrics", "browsers, monitoring", "none"],
+        ["w2: no."],
+        ["w3: not known, for the host could not be looked at"],
+    ]
