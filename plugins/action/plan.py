@@ -16,7 +16,6 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model impo
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import Outside, Rejected, make_plan
 from ansible_collections.daskops.cluster.plugins.plugin_utils.environments import environments, lock_file
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
-from ansible_collections.daskops.cluster.plugins.plugin_utils.stopped_services import scheduler_not_running
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos, values_of
 
 
@@ -42,16 +41,18 @@ class ActionModule(Action):
 
     def _cluster(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> Cluster:
         groups, hostvars, playing = task_vars["groups"], task_vars["hostvars"], task_vars["ansible_play_hosts_all"]
-        found = looks(playing, hostvars)
-        seen = {host: look for host, look in found.items() if "running" in look}
+        found = host_infos(playing, hostvars)
+        infos = {host: info for host, info in found.items() if "running" in info}
         return Cluster(
             groups=groups,
             playing=playing,
             values=values_of(self._templar, task_vars, playing),
-            seen=seen,
-            scheduler_seen=seen.get(scheduler_of(groups)) or arguments["scheduler_info"],
-            missing=[host for host in found if host not in seen],
-            ssh_ports={host: hostvars[host].get("ansible_port", 22) for host in seen if arguments["purpose"] == "show"},
+            infos=infos,
+            scheduler_info=infos.get(scheduler_of(groups)) or arguments["scheduler_info"],
+            missing=[host for host in found if host not in infos],
+            ssh_ports={
+                host: hostvars[host].get("ansible_port", 22) for host in infos if arguments["purpose"] == "show"
+            },
             run={name: task_vars[name] for name in ("ansible_run_tags", "ansible_skip_tags", "groups")},
         )
 
@@ -62,10 +63,10 @@ class ActionModule(Action):
         return [host for host in cluster.members if values[host]["dask_firewall"] != "none"]
 
 
-def fetched(seen: ByHost, common: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+def fetched(infos: ByHost, common: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """The environment of each host, and what is wrong; see `environments`."""
     names = ("dask_environment_lock", "dask_environment_source", "dask_environment_index_url", "dask_cache")
-    return environments(seen, *(common[name] for name in names))
+    return environments(infos, *(common[name] for name in names))
 
 
 def addresses_of(hostvars: Any, host: str) -> functools.partial[list[str]]:

@@ -325,7 +325,7 @@ def dashboard_port(path: str) -> int | None:
     return port if isinstance(port, int) and 0 < port < 65536 else None
 
 
-def ask(port, page, tls, timeout):
+def ask(port: int, page: str, tls: bool, timeout: float) -> str | None:
     """What is wrong with the answer to a page's request; None if nothing is."""
     # Only whether it answers counts, and nothing is sent. A certificate need not be for 127.0.0.1.
     context = ssl.create_default_context()

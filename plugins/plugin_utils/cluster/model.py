@@ -86,9 +86,9 @@ class Cluster:
         The hosts of the run, which ``--limit`` may have left.
     values : dict of dict
         The variables of the hosts of the run, complete, by host.
-    seen : dict of dict
+    infos : dict of dict
         What `host_info` returned, by host of the run that it could look at.
-    scheduler_seen : dict
+    scheduler_info : dict
         The same of the scheduler's host, which may not be in the run; empty if it was not looked at.
     missing : collection of str
         The hosts of the run that could not be looked at.
@@ -101,8 +101,8 @@ class Cluster:
     groups: Groups
     playing: list[str]
     values: ByHost = field(repr=False)
-    seen: ByHost = field(repr=False)
-    scheduler_seen: Mapping[str, Any] = field(repr=False)
+    infos: ByHost = field(repr=False)
+    scheduler_info: Mapping[str, Any] = field(repr=False)
     missing: Collection[str] = ()
     ssh_ports: Mapping[str, int] = field(default_factory=dict)
     run: Mapping[str, Any] = field(default_factory=dict)
@@ -131,7 +131,7 @@ class Cluster:
     def addresses(self) -> dict[str, str]:
         """Where the scheduler and its pages are reached."""
         settings = {name.removeprefix("dask_"): value for name, value in self.common.items()}
-        return addresses(settings, self.scheduler_seen)
+        return addresses(settings, self.scheduler_info)
 
     @property
     def scheduler_host(self) -> str:

@@ -40,9 +40,9 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts impo
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster, Settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.releases import Release, release_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback import told, way_back
-from ansible_collections.daskops.cluster.plugins.plugin_utils.down import unjoinable
 from ansible_collections.daskops.cluster.plugins.plugin_utils.features import lacking_in, lacking_on
 from ansible_collections.daskops.cluster.plugins.plugin_utils.mixed_releases import mixed_releases
+from ansible_collections.daskops.cluster.plugins.plugin_utils.stopped_services import scheduler_not_running
 
 #: What a purpose of a run has services do.
 STATES = {"restart": "restarted", "stop": "stopped", "remove": "absent"}
@@ -68,9 +68,9 @@ def check(problems: Iterable[str]) -> None:
         raise Rejected(found)
 
 
-def present(found: dict[str, dict[str, Any]], seen: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, str]]:
+def present(found: dict[str, dict[str, Any]], infos: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, str]]:
     """The packages of the environments that hosts have already, by host."""
-    there = {host: seen[host]["environments"].get(about["id"]) for host, about in found.items()}
+    there = {host: infos[host]["environments"].get(about["id"]) for host, about in found.items()}
     return {host: about["packages"] for host, about in there.items() if about}
 
 
@@ -92,7 +92,7 @@ def connection(cluster: Cluster, lock: str) -> dict[str, Any]:
         # During a rotation, clients trust both.
         files = [directory / "ca.pem", *directory.glob("previous-ca.pem")]
         check(f"{file} does not exist. Run site.yml first." for file in files if not file.exists())
-    python = next((info["python"]["version"] for info in cluster.seen.values() if info["python"]), "")
+    python = next((info["python"]["version"] for info in cluster.infos.values() if info["python"]), "")
     return {
         "address": cluster.addresses["scheduler"],
         "dashboard": f"{cluster.addresses['dashboard']}/status",
@@ -110,7 +110,7 @@ class Outside:
     Parameters
     ----------
     environments : callable
-        Returns what `environments.environments` returns, for what was seen on hosts and variables. May fetch packages.
+        Returns what `environments.environments` returns, for results of `host_info` and variables. May fetch packages.
     addresses_of : callable
         Returns a function that finds out the addresses of a host which is not in the run.
     filtered_hosts : callable
@@ -150,13 +150,13 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
         chosen = _keep(cluster, purpose, result)
     lists = result.pop("lists")
     if purpose in CHANGING:
-        changing = activation(result["state"], cluster.seen, chosen)
+        changing = activation(result["state"], cluster.infos, chosen)
         lists.update({f"__dask_{name}": hosts for name, hosts in changing.items()})
     # Only hosts whose services change need the content of their units.
     changed = {
         host for name in ("__dask_scheduler", "__dask_starting", "__dask_rolling") for host in lists.get(name, [])
     }
-    for host, info in cluster.seen.items():
+    for host, info in cluster.infos.items():
         release = chosen.get(host) or {}
         result["hosts"].setdefault(host, {}).update(
             release={key: value for key, value in release.items() if key != "units" or host in changed},
@@ -196,19 +196,19 @@ def _common(cluster: Cluster, purpose: str, lock: str) -> dict[str, Any]:
 
 def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[str, Any]:
     """The release of each host for a run that may change what is installed."""
-    common, seen = cluster.common, cluster.seen
-    plans, wrong = plan_hosts(cluster, seen)
+    common, infos = cluster.common, cluster.infos
+    plans, wrong = plan_hosts(cluster, infos)
     check(problem for host in wrong for problem in wrong[host])
     workers = {host: plan["workers"] for host, plan in plans.items()}
     everyone = {
-        **({cluster.asked_host: cluster.scheduler_seen} if cluster.scheduler_seen.get("python") else {}),
-        **seen,
+        **({cluster.asked_host: cluster.scheduler_info} if cluster.scheduler_info.get("python") else {}),
+        **infos,
     }
     problems = [
         *differing_pythons(everyone),
         *one_machine_twice(everyone),
-        *unjoinable(seen, cluster.scheduler, cluster.scheduler_seen, cluster.run),
-        *no_scheduler_to_join(seen, common["dask_scheduler_address"]),
+        *scheduler_not_running(infos, cluster.scheduler, cluster.scheduler_info, cluster.run),
+        *no_scheduler_to_join(infos, common["dask_scheduler_address"]),
         *names_twice(workers),
     ]
     if common["dask_scheduler_platform"] == "windows":
@@ -216,8 +216,8 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
     check(problems)
     firewall, problems = firewalls(cluster, outside.addresses_of, outside.filtered_hosts())
     check(problems)
-    found, problems = outside.environments(seen, common)
-    check([*problems, *differing_packages(present(found, seen))])
+    found, problems = outside.environments(infos, common)
+    check([*problems, *differing_packages(present(found, infos))])
     chosen, problems, lacking = releases(cluster, plans, found)
     check(problems)
     for host, plan in plans.items():
@@ -228,19 +228,19 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
             "environment": found[host],
             "networks": {"cluster": networks, "clients": firewall["clients"]},
         }
-    foreign = {host: info["firewall"]["foreign"] for host, info in seen.items()}
+    foreign = {host: info["firewall"]["foreign"] for host, info in infos.items()}
     # A cluster that works needs no warning at each run.
-    still = {host: names for host, names in foreign.items() if not any(seen[host]["running"].values())}
-    clocks = {host: info["clock"] for host, info in seen.items()}
+    still = {host: names for host, names in foreign.items() if not any(infos[host]["running"].values())}
+    clocks = {host: info["clock"] for host, info in infos.items()}
     result["warnings"] += [*differing(clocks), *unmanaged(still), *lacking_in(found, workers)]
     result["hint"] = "\n".join(unmanaged(foreign))
     # A change that was begun and not finished goes on, because its hosts belong together. A new one is newer than all
     # before, also where the controller's clock is behind another controller's.
-    begun = max((info["unfinished"] for info in seen.values()), default=0)
-    newest = max((info["current"].get("staged", 0) for info in seen.values()), default=0)
+    begun = max((info["unfinished"] for info in infos.values()), default=0)
+    newest = max((info["current"].get("staged", 0) for info in infos.values()), default=0)
     result["change"] = begun or max(int(time.time()), newest + 1)
     result["lists"].update(_to_do(cluster, found, chosen, plans, lacking))
-    result["missing_packages"] = lacking_on(seen, plans, found)
+    result["missing_packages"] = lacking_on(infos, plans, found)
     return chosen
 
 
@@ -252,30 +252,30 @@ def _to_do(
     lacking: list[str],
 ) -> dict[str, list[str]]:
     """The hosts of each play that prepares a change."""
-    values, seen = cluster.values, cluster.seen
+    values, infos = cluster.values, cluster.infos
     trials = decide.services_to_try({host: chosen[host] for host in lacking if values[host]["dask_trial"]}, plans)
     for host, trial in trials.items():
         chosen[host]["trial"] = trial
-    scheduler = [host for host in seen if "scheduler" in kinds_of(host, cluster.groups)]
+    scheduler = [host for host in infos if "scheduler" in kinds_of(host, cluster.groups)]
     proxied = [host for host in scheduler if values[host]["dask_dashboard_proxy"]]
     return {
         "__dask_proxy": proxied,
         "__dask_proxy_unwanted": [
-            host for host in scheduler if host not in proxied and seen[host]["proxy"]["port"] > 0
+            host for host in scheduler if host not in proxied and infos[host]["proxy"]["port"] > 0
         ],
-        "__dask_build": [host for host in found if found[host]["id"] not in seen[host]["environments"]],
+        "__dask_build": [host for host in found if found[host]["id"] not in infos[host]["environments"]],
         "__dask_stage": lacking,
         "__dask_trial": list(trials),
         "__dask_firewall": [
-            host for host in seen if values[host]["dask_firewall"] != "none" or seen[host]["firewall"]["installed"]
+            host for host in infos if values[host]["dask_firewall"] != "none" or infos[host]["firewall"]["installed"]
         ],
     }
 
 
 def _show(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
     """The plan of each host, for people. What is wrong with one host does not keep the others from being shown."""
-    plans, wrong = plan_hosts(cluster, cluster.seen)
-    for host, info in cluster.seen.items():
+    plans, wrong = plan_hosts(cluster, cluster.infos)
+    for host, info in cluster.infos.items():
         result["hosts"][host] = {
             "machine": {name: info[name] for name in ("cpus", "memory", "nodes", "gpus")},
             "ssh_port": cluster.ssh_ports.get(host, 22),
@@ -287,23 +287,23 @@ def _show(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
 
 def _keep(cluster: Cluster, purpose: str, result: dict[str, Any]) -> dict[str, Any]:
     """The release of each host for a run that changes nothing that is installed."""
-    seen = cluster.seen
+    infos = cluster.infos
     if purpose in ("start", "restart", "rollback", "rotate"):
-        check(not_installed({host: (info, kinds_of(host, cluster.groups)) for host, info in seen.items()}))
-        check(unjoinable(seen, cluster.scheduler, cluster.scheduler_seen, cluster.run))
+        check(not_installed({host: (info, kinds_of(host, cluster.groups)) for host, info in infos.items()}))
+        check(scheduler_not_running(infos, cluster.scheduler, cluster.scheduler_info, cluster.run))
     if purpose == "connect" and cluster.common["dask_client_state"] == "present":
         result["connection"] = connection(cluster, result["lock"])
     if purpose == "remove":
         check(workers_left(cluster.groups, cluster.playing))
-        for host in seen:
+        for host in infos:
             pools = pools_of(cluster.values[host]).values()
             result["hosts"][host] = {"scratch": list(dict.fromkeys(pool["scratch_directory"] for pool in pools))}
-    result["missing_packages"] = lacking_on(seen, {}, {})
+    result["missing_packages"] = lacking_on(infos, {}, {})
     if purpose != "rollback":
-        return {host: info["current"] for host, info in seen.items()}
-    targets, problems = way_back(seen)
+        return {host: info["current"] for host, info in infos.items()}
+    targets, problems = way_back(infos)
     check(problems)
-    result["told"] = list(told(seen, targets))
+    result["told"] = list(told(infos, targets))
     return {host: dict(release) for host, release in targets.items()}
 
 
@@ -312,17 +312,17 @@ def _about_health(cluster: Cluster, chosen: dict[str, dict[str, Any]]) -> dict[s
     workers = cluster.groups.get("dask_workers", [])
     expected = {}
     for host in workers:
-        if host in cluster.seen or host in cluster.missing:
-            info = cluster.seen.get(host, {})
+        if host in cluster.infos or host in cluster.missing:
+            info = cluster.infos.get(host, {})
             expected[host] = decide.expected_workers({host: info}, {host: chosen[host]} if chosen.get(host) else {})
     asked = cluster.asked_host
     services = chosen.get(asked, {}).get("services", {}).get("scheduler", {})
     return {
         "scheduler_release": services.get(decide.SCHEDULER, ""),
         "expected": expected,
-        "mixed": mixed_releases(cluster.seen, chosen, cluster.values),
+        "mixed": mixed_releases(cluster.infos, chosen, cluster.values),
         "scheduler_older": decide.scheduler_is_older(
-            {}, {}, cluster.scheduler_seen, chosen.get(asked, {}), {h: r for h, r in chosen.items() if r}
+            {}, {}, cluster.scheduler_info, chosen.get(asked, {}), {h: r for h, r in chosen.items() if r}
         ),
     }
 
