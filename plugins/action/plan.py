@@ -65,8 +65,13 @@ class ActionModule(Action):
 
 def fetched(infos: ByHost, common: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """The environment of each host, and what is wrong; see `environments`."""
-    names = ("dask_environment_lock", "dask_environment_source", "dask_environment_index_url", "dask_cache")
-    return environments(infos, *(common[name] for name in names))
+    return environments(
+        infos,
+        common["dask_environment_lock"],
+        common["dask_environment_source"],
+        common["dask_environment_index_url"],
+        common["dask_cache"],
+    )
 
 
 def addresses_of(hostvars: Any, host: str) -> functools.partial[list[str]]:
