@@ -19,9 +19,11 @@ class ActionModule(Action):
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         tags, skipped = task_vars["ansible_run_tags"], task_vars["ansible_skip_tags"]
-        if not all(starts(kind, tags, skipped) for kind in ("scheduler", "worker")):
-            return {"hosts": {}}
-        groups, states = task_vars["groups"], arguments["states"]
+        groups, scheduler = task_vars["groups"], arguments["scheduler"]
+        held = bool(arguments["hosts"].get(scheduler, {}).get("held"))
+        if not held or not all(starts(kind, tags, skipped) for kind in ("scheduler", "worker")):
+            return {"held": held, "hosts": {}}
+        states = {host: result.get("states", {}) for host, result in arguments["hosts"].items()}
         kinds = {
             host: [
                 kind
@@ -30,4 +32,4 @@ class ActionModule(Action):
             ]
             for host in states
         }
-        return {"hosts": startable(states, kinds, arguments["scheduler"])}
+        return {"held": held, "hosts": startable(states, kinds, scheduler)}

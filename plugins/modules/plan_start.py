@@ -14,7 +14,8 @@ version_added: "0.1.0"
 description:
   - Services that are stopped have nothing to lose, so the scheduler and all workers can be started at the same time.
   - Nothing is started at once if a service is not installed where it should be, if the scheduler's host is not among the
-    hosts of the run, or if the run's tags leave out the scheduler or the workers.
+    hosts of the run, if that host has not given the lock of the cluster to this run, or if the run's tags leave out
+    the scheduler or the workers.
   - Runs on the controller, so one host of the play is enough (C(run_once)).
 author:
   - The daskops.cluster authors
@@ -22,8 +23,8 @@ extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.read_only
 options:
-  states:
-    description: The states that M(daskops.cluster.start_stopped) returned, by host.
+  hosts:
+    description: What M(daskops.cluster.start_stopped) returned, by host.
     type: dict
     required: true
   scheduler:
@@ -35,14 +36,18 @@ options:
 EXAMPLES = r"""
 - name: Decide what can be started
   daskops.cluster.plan_start:
-    states:
-      node1: {scheduler: stopped}
-      node2: {worker: stopped}
+    hosts:
+      node1: {states: {scheduler: stopped}, held: true}
+      node2: {states: {worker: stopped}, held: false}
     scheduler: node1
   run_once: true
 """
 
 RETURN = r"""
+held:
+  description: Whether the scheduler's host has given the lock of the cluster to this run.
+  type: bool
+  returned: always
 hosts:
   description: The kinds of service to start, by host.
   type: dict

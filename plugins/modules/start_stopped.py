@@ -13,7 +13,7 @@ short_description: Start the Dask services of a host that are stopped
 version_added: "0.1.0"
 description:
   - Looks at the services of the release that a host was last told to run, and starts those of O(kinds) if none of the kind
-    runs and systemd would start them as the release has it. Does not wait until they serve.
+    runs and systemd would start them as the release has it.
   - Leaves everything else to M(daskops.cluster.services).
   - Runs a shell command on the host, which takes a tenth of the time that a module takes.
 author:
@@ -36,6 +36,15 @@ options:
     elements: str
     choices: [scheduler, worker]
     default: []
+  wait:
+    description: Seconds to wait until the services serve that were started. That they do not is no failure.
+    type: int
+    default: 0
+  lock_timeout:
+    description:
+      - Seconds to wait for the lock of the cluster, which is taken on this host as M(daskops.cluster.cluster_lock) does.
+      - No lock is taken if omitted. The other hosts of the task need not wait for it to be looked at.
+    type: int
 """
 
 EXAMPLES = r"""
@@ -60,4 +69,8 @@ started:
   elements: str
   returned: always
   sample: [worker]
+held:
+  description: Whether this host has given the lock of the cluster to this run.
+  type: bool
+  returned: always
 """

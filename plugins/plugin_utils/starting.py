@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 #: Prints a line for each kind that the current release has, and starts the kinds that it is given. It looks at their state
 #: in the same moment, so that what another run has changed meanwhile is not started.
 SCRIPT = r"""
-home=$1 systemd=$2 kept=$3 kinds=" $4 "
+home=$1 systemd=$2 kept=$3 kinds=" $4 " wait=$5
 cd -P -- "$home/current" 2>/dev/null && [ -f manifest.json ] || exit 0
 look() {
     kind=$1 boot=$2 pattern=$3 units= state=stopped
@@ -39,13 +39,15 @@ look() {
     done
     echo "$kind $state"
     case $state,$kinds in
-        stopped,*" $kind "*) systemctl start --no-block $boot $units && echo "$kind started" ;;
+        stopped,*" $kind "*) systemctl start --no-block $boot $units && echo "$kind started" && wanted="$wanted $units" ;;
     esac
 }
+wanted=
 look scheduler dask-scheduler.service dask-scheduler.service dask-scheduler.service
 cd systemd && drop_ins=$(ls -d dask-worker@*.service.d/daskops.conf 2>/dev/null)
 cd ..
 look worker dask-workers.target 'dask-worker@*.service' dask-workers.target dask-worker@.service $drop_ins
+[ -z "$wanted" ] || [ "$wait" = 0 ] || timeout "$wait" systemctl start $wanted
 """
 
 LINE = re.compile(r"(scheduler|worker) (stopped|differs|running|started)")
@@ -53,9 +55,12 @@ LINE = re.compile(r"(scheduler|worker) (stopped|differs|running|started)")
 States = Mapping[str, str]
 
 
-def command(home: str, systemd: str, kept: str, kinds: Iterable[str]) -> str:
-    """The shell command that looks at the services below ``home`` and starts those of ``kinds`` that are stopped."""
-    return shlex.join(["sh", "-c", SCRIPT, "sh", home, systemd, kept, " ".join(kinds)])
+def command(home: str, systemd: str, kept: str, kinds: Iterable[str], wait: int = 0) -> str:
+    """The shell command that looks at the services below ``home`` and starts those of ``kinds`` that are stopped.
+
+    It waits up to ``wait`` seconds until these serve.
+    """
+    return shlex.join(["sh", "-c", SCRIPT, "sh", home, systemd, kept, " ".join(kinds), str(wait)])
 
 
 def parse(output: str) -> tuple[dict[str, str], list[str]]:

@@ -6,6 +6,7 @@
 import subprocess
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.action import plan_start
 from ansible_collections.daskops.cluster.plugins.plugin_utils.starting import command, parse, startable
 from machine import WORKERS, Machine
 
@@ -34,8 +35,8 @@ def machine(tmp_path, monkeypatch):
         machine.close()
 
 
-def look(machine, *kinds):
-    shell = command(str(machine.home), str(machine.systemd), str(machine.root / "kept"), kinds)
+def look(machine, *kinds, **options):
+    shell = command(str(machine.home), str(machine.systemd), str(machine.root / "kept"), kinds, **options)
     run = subprocess.run(["/bin/sh", "-c", shell], capture_output=True, text=True, check=False)
     assert not run.stderr
     return parse(run.stdout)
@@ -48,6 +49,17 @@ def test_stopped_services_are_started_together(machine):
     assert machine.asked() == [f"start {SCHEDULER} {SCHEDULER}", f"start dask-workers.target {' '.join(WORKERS)}"]
     assert look(machine, "scheduler", "worker") == ({"scheduler": "running", "worker": "running"}, [])
     assert machine.asked() == []
+
+
+def test_script_waits_for_all_services_that_it_started(machine):
+    machine.systemctl("start", *WORKERS)
+    machine.asked()
+    assert look(machine, "scheduler", "worker", wait=10)[1] == ["scheduler"]
+    assert machine.asked() == [f"start {SCHEDULER} {SCHEDULER}", f"start {SCHEDULER}"]
+    machine.systemctl("stop", *WORKERS)
+    machine.asked()
+    assert look(machine, "scheduler", "worker", wait=10)[1] == ["worker"]
+    assert machine.asked() == [f"start dask-workers.target {' '.join(WORKERS)}", f"start {' '.join(WORKERS)}"]
 
 
 def test_only_the_given_kinds_are_started(machine):
@@ -163,3 +175,38 @@ def test_nothing_starts_without_the_schedulers_host():
     limited = {"w1": STATES["w1"]}
     assert startable(limited, {"w1": ["worker"]}, "s") == {}
     assert startable(limited, {"w1": ["worker"]}, "") == {}
+
+
+def decided(hosts, tags=("all",), skipped=(), scheduler="s"):
+    """What the action plugin decides, for hosts of which ``s`` has the scheduler and the others have workers."""
+    groups = {"dask_scheduler": ["s"], "dask_workers": ["w1", "w2"]}
+    task_vars = {"groups": groups, "ansible_run_tags": list(tags), "ansible_skip_tags": list(skipped)}
+    arguments = {"hosts": hosts, "scheduler": scheduler}
+    return object.__new__(plan_start.ActionModule).act(arguments, task_vars)["hosts"]
+
+
+def results(held=True):
+    return {host: {"states": states, "held": held and host == "s"} for host, states in STATES.items()}
+
+
+def test_a_run_that_has_the_lock_starts_everything():
+    everything = {"s": ["scheduler"], "w1": ["worker"], "w2": ["worker"]}
+    assert decided(results()) == everything
+    assert decided(results(), tags=["config"]) == everything
+    assert decided(results(), tags=["scheduler", "worker"]) == everything
+
+
+def test_nothing_starts_without_the_lock():
+    assert decided(results(held=False)) == {}
+
+
+def test_nothing_starts_where_hosts_were_not_looked_at():
+    assert decided({**results(), "w2": {"skipped": True}}) == {}
+    assert decided({host: {"skipped": True} for host in STATES}) == {}
+
+
+@pytest.mark.parametrize("tags, skipped", [
+    (["worker"], []), (["scheduler"], []), (["health"], []), (["all"], ["worker"]), (["all"], ["scheduler"]),
+])  # fmt: skip
+def test_nothing_starts_at_once_where_tags_leave_a_kind_out(tags, skipped):
+    assert decided(results(), tags, skipped) == {}
