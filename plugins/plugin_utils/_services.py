@@ -54,7 +54,7 @@ class ServicesAction(Action):
             for about in infos.values():
                 if runs_release(about, release.get("id", ""), kind, release.get("services", {}).get(kind, {})):
                     return {"changed": False, "restarted": [], "removed": []}
-        if release:
+        if state in ("started", "restarted"):
             given.update(release=release["id"], services=release["services"][kind], units=release["units"][kind])
         return self.execute(given, task_vars, "services")
 
