@@ -99,7 +99,7 @@ def outdated(
     plan: Mapping[str, Any],
     changing: set[str],
 ) -> list[str]:
-    """The hosts that do not have these certificates, or whose services have not read them.
+    """Return the hosts that do not have these certificates, or whose services have not read them.
 
     Parameters
     ----------

@@ -180,6 +180,11 @@ purpose:
   description: Value of O(purpose).
   type: str
   returned: always
+rollback_report:
+  description: The current and the target release of each host, in lines.
+  type: list
+  elements: str
+  returned: for the purpose V(rollback)
 scheduler:
   description: The scheduler's host; empty if another system runs the scheduler.
   type: str
@@ -200,9 +205,4 @@ state:
   description: What services are to do, a value of O(daskops.cluster.services#module:state).
   type: str
   returned: always
-told:
-  description: What goes back to what, in lines.
-  type: list
-  elements: str
-  returned: for the purpose V(rollback)
 """

@@ -135,7 +135,7 @@ Part = Tuple[List[str], List[str]]
 
 
 def kept_units() -> dict[str, str]:
-    """Content of the units that are kept as they were, by name."""
+    """Return content of the units that are kept as they were, by name."""
     paths = glob.glob(os.path.join(KEPT, TEMPLATE.replace("@", "@*")))
     return {os.path.basename(path): read(path) for path in paths}
 
@@ -163,7 +163,7 @@ class Host:
         return show_units(self.module, names, units)
 
     def services(self, kind: str) -> list[str]:
-        """The services of a kind that systemd has loaded, running or not."""
+        """Return the services of a kind that systemd has loaded, running or not."""
         pattern = "dask-scheduler.service" if kind == "scheduler" else "dask-worker@*.service"
         output = self.systemctl("list-units", "--all", "--plain", "--no-legend", "--full", pattern)
         return [line.split()[0] for line in output.splitlines() if UNIT.fullmatch(line.split()[0])]
@@ -186,13 +186,13 @@ class Host:
             return []
 
     def journal(self, unit: str) -> str:
-        """The last lines of a unit's journal."""
+        """Return the last lines of a unit's journal."""
         command = ["journalctl", "--no-pager", "--output=cat", "--lines=15", f"--unit={unit}"]
         return printable(self.module.run_command(command)[1].strip())
 
 
 def ports_of(release: Mapping[str, Any], units: Iterable[str]) -> set[int]:
-    """The ports on which services of a release listen."""
+    """Return the ports on which services of a release listen."""
     return {port for unit in units for port in release.get("ports", {}).get(unit, [])}
 
 
@@ -269,7 +269,7 @@ class Activation:
         self.restarted = changes({} if self.state == "restarted" else running, self.wanted).restarted
 
     def is_other_unit(self, unit: str, digests: Mapping[str, str], planned: Mapping[str, str]) -> bool:
-        """Whether systemd has started a service from other settings than it should, whatever release it says it runs.
+        """Return whether systemd has started a service from other settings than it should, whatever release it says it runs.
 
         Where the scheduler is on the same host, a worker that lost it may have been started again from the new release,
         but still by the old unit.
@@ -290,7 +290,7 @@ class Activation:
         )
 
     def diff(self) -> list[dict[str, str]]:
-        """The changes as ``--diff`` shows them."""
+        """Return the changes as ``--diff`` shows them."""
 
         def seen(runs: Mapping[str, str | None], link: str, at_boot: bool) -> str:
             links = {self.host.current: link, "starts at boot": str(at_boot)}
@@ -306,7 +306,7 @@ class Activation:
         return [*diff, {"before": before, "after": after}] if self.changed else []
 
     def parts(self) -> list[Part]:
-        """What is stopped, and what is started after that, at the same time.
+        """Return what is stopped, and what is started after that, at the same time.
 
         Half of a host's workers stay while the others change, so that there is always one to take their data, even where
         there is no other host. All change at once where a new one wants a port that one of the other half holds.
@@ -346,7 +346,7 @@ class Activation:
                 replacement.discard()
 
     def replacement(self, number: int, parts: list[Part]) -> Replacement:
-        """The files and links that one of the ``parts`` changes.
+        """Return the files and links that one of the ``parts`` changes.
 
         What is a unit's own comes with the unit: a new memory limit must not meet the old process.
         """
@@ -371,7 +371,7 @@ class Activation:
         return replacement
 
     def still_running(self, number: int, parts: list[Part]) -> set[str]:
-        """The services of later parts, which run on meanwhile."""
+        """Return the services of later parts, which run on meanwhile."""
         return {unit for leaving, units in parts[number + 1 :] for unit in [*leaving, *units] if unit in self.running}
 
     def prepare(self, replacements: list[Replacement]) -> None:
@@ -424,7 +424,7 @@ class Activation:
         return f" Started again: {', '.join(before)}." if before else " No service ran before."
 
     def release_at(self, path: str) -> Mapping[str, Any]:
-        """The release in a directory; empty if there is none."""
+        """Return the release in a directory; empty if there is none."""
         return self.releases.get(os.path.basename(path), {})
 
     def taken_over_from(self) -> str:
