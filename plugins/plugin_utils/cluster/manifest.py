@@ -30,8 +30,8 @@ def digest(value: Any, length: int = 12) -> str:
 def meaning(path: str, content: str) -> str | list[str]:
     """Return the content of a file without comments and blank lines; for Python code, the whole text.
 
-    The file's format decides what a comment is: a line that begins with ``#`` inside a YAML text, or inside a quoted value of
-    an environment file, is data.
+    The file's format decides what a comment is: a line that begins with ``#`` inside a YAML text, or inside a quoted value
+    of an environment file, is data.
     """
     if path.endswith(".py"):
         return content
