@@ -28,7 +28,7 @@ options:
     type: dict
     required: true
   scheduler:
-    description: The scheduler's host; empty for a scheduler that somebody else runs.
+    description: The scheduler's host; empty for a scheduler that another system runs.
     type: str
     default: ""
 """

@@ -113,7 +113,7 @@ def shown(path: str, text: str) -> str:
     if path == "manifest.json":
         try:
             return json.dumps({**json.loads(text), "files": "(each on its own)"}, indent=1) + "\n"
-        except (TypeError, ValueError):  # somebody has changed it by hand
+        except (TypeError, ValueError):  # the file was edited by hand
             return text
     if not is_secret(path):
         return text
@@ -259,7 +259,7 @@ def ask(
 
     def enter() -> None:
         become(user.pw_name)
-        with contextlib.suppress(OSError):  # a home that is not there, or that somebody has closed
+        with contextlib.suppress(OSError):  # the home does not exist, or the user may not enter it
             os.chdir(user.pw_dir)
 
     said = ""

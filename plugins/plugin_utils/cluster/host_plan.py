@@ -264,8 +264,8 @@ def bad_proxy(host: str, info: Mapping[str, Any], proxy: Mapping[str, Any], tls:
     """Yield a sentence for each problem of the settings of a proxy in front of the dashboard."""
     if not proxy["users"]:
         yield (
-            f"{host}: dask_dashboard_proxy is true, but dask_dashboard_proxy_users names nobody. Give those who may see the "
-            "dashboard a password each."
+            f"{host}: dask_dashboard_proxy is true, but dask_dashboard_proxy_users is empty. Give each user of the "
+            "dashboard a password."
         )
     if info["proxy"]["confined"]:
         yield (
@@ -422,7 +422,7 @@ def unreachable(host: str, info: Mapping[str, Any], settings: Mapping[str, Any])
     elif not address and info["unresolved"]:
         yield (
             f"{host} cannot resolve {settings['scheduler_host']}, the scheduler's host, to an IPv4 address "
-            f"({info['unresolved']}). Set dask_scheduler_host (for a scheduler that somebody else runs, "
+            f"({info['unresolved']}). Set dask_scheduler_host (for a scheduler that another system runs, "
             "dask_scheduler_address) to an address or to a name that every host can resolve."
         )
     elif not address:

@@ -94,7 +94,7 @@ def _wrong_address(address: str, tls: bool, dashboard_proxy: bool) -> Iterator[P
     if dashboard_proxy:
         yield Problem(
             "dask_dashboard_proxy",
-            f"is true, but dask_scheduler_address ({address}) names a scheduler that somebody else runs, and so is its "
+            f"is true, but dask_scheduler_address ({address}) names a scheduler that another system runs, and so is its "
             "dashboard",
             "Set dask_dashboard_proxy to false.",
         )
@@ -106,7 +106,7 @@ def _wrong_groups(schedulers: list[str], workers: list[str], address: str) -> It
         yield Problem(
             "The group dask_scheduler",
             "has no host",
-            "Put one Linux host in it, or set dask_scheduler_address to join the workers to a scheduler that somebody else "
+            "Put one Linux host in it, or set dask_scheduler_address to join the workers to a scheduler that another system "
             "runs.",
         )
     if len(schedulers) > 1:
@@ -115,7 +115,7 @@ def _wrong_groups(schedulers: list[str], workers: list[str], address: str) -> It
     if schedulers and address:
         yield Problem(
             f"dask_scheduler_address ({address})",
-            f"names a scheduler that somebody else runs, and the group dask_scheduler has {schedulers[0]}",
+            f"names a scheduler that another system runs, and the group dask_scheduler has {schedulers[0]}",
             "Keep one of the two.",
         )
     if not workers:
