@@ -105,16 +105,16 @@ def connection(cluster: Cluster, lock: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Outside:
-    """What a plan takes from outside, where it cannot be known before.
+    """Functions that get further input of a plan: packages from the index, addresses, and other hosts' variables.
 
     Parameters
     ----------
     environments : callable
-        Returns what `environments.environments` returns, for results of `host_info` and variables. May fetch packages.
+        Takes results of `host_info` and variables; returns what `environments.environments` does. May fetch packages.
     addresses_of : callable
-        Returns a function that finds out the addresses of a host which is not in the run.
+        Takes a host outside the run; returns a function that looks up its addresses.
     filtered_hosts : callable
-        Returns all hosts of the cluster with a firewall of the collection.
+        Returns the hosts of the cluster, inside or outside the run, whose firewall the collection manages.
     """
 
     environments: Callable[[ByHost, Mapping[str, Any]], tuple[dict[str, dict[str, Any]], list[str]]]
@@ -123,23 +123,23 @@ class Outside:
 
 
 def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> dict[str, Any]:
-    """The plan of a run, as the module `plan` returns it.
+    """Return the plan of a run, as the module `plan` does.
 
     Parameters
     ----------
     cluster : Cluster
-        What the plan follows from.
+        The inventory, the variables and the state of the hosts.
     purpose : str
-        What the run is for, an option of the module `plan`.
+        Purpose of the run, an option of the module `plan`.
     lock : str
         Path of the lock file.
     outside : Outside
-        What is not known before.
+        Functions that get further input.
 
     Raises
     ------
     Rejected
-        If the hosts or the cluster cannot run what the variables say.
+        If there are problems. Its ``problems`` has a sentence for each.
     """
     result = _common(cluster, purpose, lock)
     if purpose == "change":
