@@ -171,9 +171,7 @@ def test_unwritable_files_stop_no_service(cluster, play, preload):
     finally:
         host.check_output(f"umount {units}")
     assert run.returncode != 0
-    assert f"{cluster.workers[0]}: Writing the files of the services failed" in run.output, (
-        run.output
-    )
+    assert f"{cluster.workers[0]}: Writing the files of the services failed" in run.output, run.output
     assert "Read-only file system. Mount the file system writable" in run.output
     assert f"This batch ({cluster.workers[0]}) was reverted to the previous release" in run.output
     assert cluster.pids() == pids
