@@ -134,7 +134,9 @@ hosts:
       description: The firewall that filters its ports, a value of C(dask_firewall); for the purposes V(change) and V(show).
       type: str
     interrupts:
-      description: Whether the run stops a running scheduler.
+      description:
+        - Whether the run restarts a running scheduler, and so waits until the scheduler has no work. False for the purposes
+          V(stop) and V(remove), which drain the workers first.
       type: bool
     user:
       description: The user of its services; for the purpose V(change).

@@ -189,9 +189,9 @@ def values_of(templar: Any, task_vars: Mapping[str, Any], hosts: Iterable[str]) 
     Raises
     ------
     ValueError
-        If a variable cannot be evaluated or has a wrong value. The message names the variable and the host.
+        If variables cannot be evaluated or have a wrong value. The message names each variable and its host.
     """
-    evaluation, found = evaluation_of(templar), {}
+    evaluation, found, problems = evaluation_of(templar), {}, []
     defaults = {name: setting.default for name, setting in SETTINGS.items()}
     hostvars, this = task_vars["hostvars"], task_vars["inventory_hostname"]
     of_play = play_variables(task_vars, hostvars.raw_get(this), defaults)
@@ -199,13 +199,15 @@ def values_of(templar: Any, task_vars: Mapping[str, Any], hosts: Iterable[str]) 
     for host, variables in variables_of(hosts, hostvars).items():
         variables.update(of_play)
         values, errors = evaluation.values([name for name in SETTINGS if name in variables], variables)
-        for name, error in errors.items():
-            raise ValueError(str(cannot_be_evaluated(f"{host}: {name}", name, str(error))))
+        problems += [str(cannot_be_evaluated(f"{host}: {name}", name, str(error))) for name, error in errors.items()]
         try:
             found[host] = complete(values)
         except ValueError as error:
-            raise ValueError(f"{host}: {error}") from None
+            problems += [f"{host}: {line}" for line in str(error).splitlines()]
+            continue
         found[host].update({name: value for name, value in computed.items() if found[host][name] == ""})
+    if problems:
+        raise ValueError("\n".join(problems))
     return found
 
 

@@ -31,8 +31,6 @@ UNTESTED = {
     "host_settings",
     "inspection",
     "model",
-    "plan",
-    "report_change",
 }
 
 

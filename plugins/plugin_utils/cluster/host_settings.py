@@ -44,11 +44,17 @@ def complete(values: Values) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the value of a bool or int variable has another type.
+        If the values of bool or int variables have another type; with a line for each.
     """
-    return {
-        name: _typed(setting, values[name]) if name in values else setting.default for name, setting in SETTINGS.items()
-    }
+    found, problems = {}, []
+    for name, setting in SETTINGS.items():
+        try:
+            found[name] = _typed(setting, values[name]) if name in values else setting.default
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ValueError("\n".join(problems))
+    return found
 
 
 def pools_of(values: Values) -> dict[str, dict[str, Any]]:

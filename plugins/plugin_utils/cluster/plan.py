@@ -295,9 +295,11 @@ def _keep(cluster: Cluster, purpose: str, result: dict[str, Any]) -> dict[str, A
         result["connection"] = connection(cluster, result["lock"])
     if purpose == "remove":
         check(workers_left(cluster.groups, cluster.playing))
-        for host in infos:
-            pools = pools_of(cluster.values[host]).values()
-            result["hosts"][host] = {"scratch": list(dict.fromkeys(pool["scratch_directory"] for pool in pools))}
+        pools, wrong = pools_by_host(cluster, infos)
+        check(problem for host in wrong for problem in wrong[host])
+        for host, by_name in pools.items():
+            scratch = dict.fromkeys(pool["scratch_directory"] for pool in by_name.values())
+            result["hosts"][host] = {"scratch": list(scratch)}
     result["missing_packages"] = lacking_on(infos, {}, {})
     if purpose != "rollback":
         return {host: info["current"] for host, info in infos.items()}
@@ -327,20 +329,29 @@ def _about_health(cluster: Cluster, chosen: dict[str, dict[str, Any]]) -> dict[s
     }
 
 
-def plan_hosts(cluster: Cluster, hosts: Iterable[str]) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
-    """Return the plan of each host's services, as `plan_host` returns it, and the problems by host."""
-    plans, problems = {}, {}
-    scheduler_host = cluster.scheduler_host
+def pools_by_host(
+    cluster: Cluster, hosts: Iterable[str]
+) -> tuple[dict[str, dict[str, dict[str, Any]]], dict[str, list[str]]]:
+    """Return the pools of workers of each host, as `pools_of` returns them, and the problems by host."""
+    pools, problems = {}, {}
     for host in hosts:
-        values, info = cluster.values[host], cluster.infos[host]
-        kinds = kinds_of(host, cluster.groups)
         try:
-            pools = pools_of(values)
+            pools[host] = pools_of(cluster.values[host])
         except ValueError as error:
             problems[host] = [f"{host}: {line}" for line in str(error).splitlines()]
-            continue
+    return pools, problems
+
+
+def plan_hosts(cluster: Cluster, hosts: Iterable[str]) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
+    """Return the plan of each host's services, as `plan_host` returns it, and the problems by host."""
+    plans = {}
+    scheduler_host = cluster.scheduler_host
+    pools, problems = pools_by_host(cluster, hosts)
+    for host in pools:
+        values, info = cluster.values[host], cluster.infos[host]
+        kinds = kinds_of(host, cluster.groups)
         settings = planning_settings(
-            values, pools, kinds, len(cluster.members) == 1, scheduler_host, user_home(values, info)
+            values, pools[host], kinds, len(cluster.members) == 1, scheduler_host, user_home(values, info)
         )
         plans[host], found = plan_host(host, info, settings)
         if found:
