@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import members
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import complete, kinds_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import (
-    Cluster,
     host_release,
     host_settings,
     plan_hosts,
