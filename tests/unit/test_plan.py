@@ -242,7 +242,7 @@ REJECTED = {
         "change",
         SETTLED,
         {"vars": {"dask_firewall": "nftables", "dask_firewall_clients": ["everybody"]}},
-        ["dask_firewall_clients: 'everybody' is no address"],
+        ["dask_firewall_clients: 'everybody' is not an address"],
     ),
     "no lock": ("change", SETTLED, {"vars": {"dask_environment_lock": "/nowhere.txt"}}, ["/nowhere.txt"]),
     "packages differ": (
@@ -266,7 +266,7 @@ REJECTED = {
         {"hosts": "w1", "scheduler_info": STOPPED["s1"]},
         ["The scheduler on s1 is stopped"],
     ),
-    "rollback to nothing": ("rollback", SETTLED, {}, ["No host has kept a release to go back to"]),
+    "rollback to nothing": ("rollback", SETTLED, {}, ["No host has a previous release"]),
     "remove scheduler": ("remove", SETTLED, {"hosts": "s1"}, ["s1 is the scheduler of w1, w2"]),
     "remove with bad pools": (
         "remove",
@@ -448,7 +448,7 @@ def test_connection_has_the_certificates_of_the_ca(planned):
 def test_rollback_selects_the_release_before(planned):
     result = planned["rollback"]
     assert result["back"] and {about["release"]["id"] for about in result["hosts"].values()} == {"0"}
-    assert "w1: release " in "\n".join(result["told"])
+    assert "w1: release " in "\n".join(result["rollback_report"])
 
 
 def test_removal_lists_scratch_directories(planned):
