@@ -37,9 +37,9 @@ options:
       - With V(start) and V(restart), hosts run their installed release. With V(rollback), they run the release from
         before the latest change of the cluster.
       - With V(stop), services are stopped until they are started. With V(remove), they are removed.
-      - With V(show), services are planned for display only. With V(rotate), V(connect) and V(look), nothing is planned.
+      - With V(show), services are planned for display only. With V(rotate), V(connect) and V(inspect), nothing is planned.
     type: str
-    choices: [change, start, restart, rollback, stop, remove, rotate, connect, show, look]
+    choices: [change, start, restart, rollback, stop, remove, rotate, connect, show, inspect]
     default: change
   scheduler_info:
     description: Result of M(daskops.cluster.host_info) for the scheduler's host, if that host is not in the run.
@@ -52,7 +52,7 @@ EXAMPLES = r"""
   daskops.cluster.host_info:
   register: __dask_host
 
-- name: Plan what the hosts run
+- name: Plan the services of the hosts
   daskops.cluster.plan:
   run_once: true
   register: plan

@@ -34,7 +34,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Decide what can be started
+- name: Decide which services can start
   daskops.cluster.plan_start:
     hosts:
       node1: {states: {scheduler: stopped}, held: true}
