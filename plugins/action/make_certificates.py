@@ -99,7 +99,7 @@ def outdated(
     plan: Mapping[str, Any],
     changing: set[str],
 ) -> list[str]:
-    """The hosts that do not have these certificates, or whose services have not read them.
+    """Return the hosts that do not have these certificates, or whose services have not read them.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ class ActionModule(Action):
         groups, made, plan = task_vars["groups"], arguments["made"], arguments.pop("plan")
         arguments.update(plan["certificates"])
         found = host_infos(task_vars["ansible_play_hosts_all"], task_vars["hostvars"])
-        arguments["hosts"] = {host: look for host, look in found.items() if "running" in look}
+        arguments["hosts"] = {host: info for host, info in found.items() if "running" in info}
         arguments["others"] = [
             "scheduler",
             *(worker_name(host) for host in groups.get("dask_workers", []) if host not in arguments["hosts"]),

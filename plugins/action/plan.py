@@ -57,14 +57,14 @@ class ActionModule(Action):
         )
 
     def _filtered_hosts(self, cluster: Cluster, task_vars: dict[str, Any]) -> list[str]:
-        """All hosts of the cluster with a firewall of the collection, also those that are not in the run."""
+        """Return the hosts of the cluster, inside or outside the run, whose firewall the collection manages."""
         others = [host for host in cluster.members if host not in cluster.values]
         values = {**cluster.values, **(values_of(self._templar, task_vars, others) if others else {})}
         return [host for host in cluster.members if values[host]["dask_firewall"] != "none"]
 
 
 def fetched(infos: ByHost, common: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """The environment of each host, and what is wrong; see `environments`."""
+    """Return the environment of each host, and the problems; see `environments`."""
     return environments(
         infos,
         common["dask_environment_lock"],
@@ -75,5 +75,5 @@ def fetched(infos: ByHost, common: Mapping[str, Any]) -> tuple[dict[str, dict[st
 
 
 def addresses_of(hostvars: Any, host: str) -> functools.partial[list[str]]:
-    """A function that returns the addresses of a host."""
+    """Return a function that returns the addresses of a host."""
     return functools.partial(resolve, hostvars[host].get("ansible_host", host))

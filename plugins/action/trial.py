@@ -20,15 +20,15 @@ display = Display()
 
 OF_SCHEDULERS = ("dask_scheduler_",)
 OF_WORKERS = ("dask_worker_", "dask_nanny_")
-#: Of the journal, the lines that are shown; the others are searched as well.
+#: Number of lines of the journal in the message. The cause is searched for in all lines.
 LINES = 15
 
 
 def settings_of(unit: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the settings that a service reads."""
+    """Return the settings that a service reads."""
     if unit.startswith("dask-scheduler"):
         return {variable: value for variable, value in settings.items() if not variable.startswith(OF_WORKERS)}
-    # Of pools, its own.
+    # A worker reads the settings of its own pool only.
     found = re.search(r"@(?:([a-z][a-z0-9_]*)-)?\d+\.service", unit)
     pool = found[1] if found else None
     return {
@@ -40,7 +40,7 @@ def settings_of(unit: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def explain(host: str, release: str, failure: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-    """The message about a service that did not come up.
+    """Return the message about a service that failed in a trial.
 
     Parameters
     ----------
@@ -49,14 +49,14 @@ def explain(host: str, release: str, failure: Mapping[str, Any], settings: Mappi
     failure : dict
         ``unit``, ``problem``, ``late`` and ``journal``.
     settings : dict
-        What the user has set, by variable.
+        Settings of the user, by variable.
     """
     last = "\n".join(condensed(failure["journal"]).splitlines()[-LINES:])
     variable = sentence(failure["journal"], settings_of(failure["unit"], settings), failure["late"])
     return (
-        f"{host}: {failure['unit']} of the new release {release} {failure['problem']}. It was tried beside what runs; "
-        f"nothing was stopped. {variable} Or set dask_trial to false to do without this trial. The last lines of "
-        f"its journal:\n{last}"
+        f"{host}: {failure['unit']} of the new release {release} {failure['problem']}. This was a "
+        f"trial beside the running services, and nothing was stopped. {variable} Or set dask_trial to false to skip "
+        f"the trial. The last lines of the journal:\n{last}"
     )
 
 
@@ -69,7 +69,7 @@ class ActionModule(Action):
         chosen = release["trial"]
         tried = ["dask-scheduler.service"] * chosen["scheduler"] + chosen["workers"]
         if self._task.check_mode:
-            display.display(f"{host}: would be tried beside what runs: {', '.join(tried)}.")
+            display.display(f"{host}: would be tried beside the running services: {', '.join(tried)}.")
             return {"changed": False}
         values = values_of(self._templar, task_vars, [host])[host]
         settings = host_settings(values, host_infos([host], task_vars["hostvars"])[host], plan["addresses"])

@@ -46,7 +46,7 @@ from typing import Any
 
 
 def by_host(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, Any]:
-    """The values of a variable by host, of those ``hosts`` that have it."""
+    """Return the values of a variable by host, of those ``hosts`` that have it."""
     variables = {host: hostvars[host] for host in hosts}
     return {host: known[name] for host, known in variables.items() if name in known}
 

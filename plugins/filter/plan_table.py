@@ -49,7 +49,7 @@ HEADER = ("host, workers", "threads", "memory", "CPUs", "NUMA node", "GPU", "lis
 
 
 def rows(name: str, plan: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """The rows of a host: what it has, and each of its workers."""
+    """Yield the rows of a host: what it has, and each of its workers."""
     machine = plan["machine"]
     nodes, gpus = len(machine["nodes"]), len(machine["gpus"])
     has = (f"{len(machine['cpus'])} cores", format_size(machine["memory"]), ranges(machine["cpus"]))
@@ -61,7 +61,7 @@ def rows(name: str, plan: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 
 
 def plan_table(plan: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
-    """The lines of a table of the workers of hosts."""
+    """Return the lines of a table of the workers of hosts."""
     lines: list[tuple[str, ...]] = []
     others = []
     for host in hosts:

@@ -46,7 +46,7 @@ _value:
 
 
 def ports_table(plan: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
-    """The lines of a table of the ports of hosts."""
+    """Return the lines of a table of the ports of hosts."""
     lines: list[tuple[str, ...]] = []
     others = []
     for host in hosts:

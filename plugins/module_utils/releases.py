@@ -172,7 +172,7 @@ def read_releases(home: str) -> dict[str, dict[str, Any]]:
 
 
 def started_services(releases: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The releases of services that have served on the host or were tried there, sorted.
+    """Return the releases of services that have served on the host or were tried there, sorted.
 
     Parameters
     ----------

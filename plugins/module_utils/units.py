@@ -61,7 +61,7 @@ def parse_properties(output: str) -> dict[str, dict[str, str]]:
 
 
 def show_units(module: Any, properties: list[str], names: list[str]) -> dict[str, dict[str, str]]:
-    """What systemd tells of units.
+    """Return what systemd tells of units.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def show_units(module: Any, properties: list[str], names: list[str]) -> dict[str
 
 
 def shown_services(module: Any) -> dict[str, dict[str, str]]:
-    """What systemd tells of the services that it knows: ``MainPID``, ``ActiveState`` and ``StatusText`` by unit."""
+    """Return what systemd tells of the services that it knows: ``MainPID``, ``ActiveState`` and ``StatusText`` by unit."""
     names = ["dask-scheduler.service", "dask-worker@*.service"]
     try:
         shown = show_units(module, ["MainPID", "ActiveState", "StatusText"], names)
@@ -101,7 +101,7 @@ def shown_services(module: Any) -> dict[str, dict[str, str]]:
 
 
 def unit_files(kind: str) -> dict[str, str]:
-    """Content of the files of a kind below `SYSTEMD`, by relative path."""
+    """Return content of the files of a kind below `SYSTEMD`, by relative path."""
     files = {}
     for pattern in OURS[kind]:
         for path in glob.glob(os.path.join(SYSTEMD, pattern)):
@@ -113,23 +113,23 @@ def unit_files(kind: str) -> dict[str, str]:
 
 
 def settings(text: str) -> list[str]:
-    """What systemd reads of a file: its lines without comments."""
+    """Return what systemd reads of a file: its lines without comments."""
     stripped = (line.strip() for line in lines(text))
     return [line for line in stripped if line and not line.startswith(("#", ";"))]
 
 
 def unit_digest(text: str) -> str:
-    """A short name of what systemd reads of a file, the same whatever its comments say."""
+    """Return a short name of what systemd reads of a file, the same whatever its comments say."""
     return hashlib.sha256("\n".join(settings(text)).encode()).hexdigest()[:12]
 
 
 def unit_digests(files: Mapping[str, str]) -> dict[str, str]:
-    """The digest of each of ``files``, content by relative path."""
+    """Return the digest of each of ``files``, content by relative path."""
     return {path: unit_digest(content) for path, content in files.items()}
 
 
 def same_unit(unit: str, digests: Mapping[str, str], others: Mapping[str, str]) -> bool:
-    """Whether a service is the same by two sets of files, digests by relative path."""
+    """Return whether a service is the same by two sets of files, digests by relative path."""
     nothing = unit_digest("")
     paths = [path for path in OURS[kind_of(unit)] if path.endswith(".service")] + [f"{unit}.d/daskops.conf"]
     return all(digests.get(path, nothing) == others.get(path, nothing) for path in paths)

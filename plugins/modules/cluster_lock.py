@@ -59,7 +59,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Let no other run change the cluster
+- name: Take the lock of the cluster
   daskops.cluster.cluster_lock:
     timeout: 600
   delegate_to: scheduler.example.org

@@ -12,12 +12,12 @@ module: plan
 short_description: Plan what a run does to each host
 version_added: "0.1.0"
 description:
-  - Decides, from the variables of all hosts and from what M(daskops.cluster.host_info) returned for them, what each host is
-    to run and what has to be done for that. It fails with a sentence for each reason against it.
-  - Fetches the packages that hosts lack, once, into an archive for M(daskops.cluster.environment).
-  - Runs on the controller, which needs C(pip), for all hosts at once (C(run_once)). It changes no host.
+  - Plans the release of each host and the changes that it needs, from the variables of all hosts and the results of
+    M(daskops.cluster.host_info). Fails with a sentence for each problem.
+  - Fetches the packages that hosts lack into an archive for M(daskops.cluster.environment).
+  - Runs on the controller, which needs C(pip), for all hosts at once (C(run_once)). Changes no host.
   - Reads the results that the role preflight registers as C(__dask_host), and every variable of the collection. Of other
-    variables, it reads C(ansible_host) and C(ansible_port). The result holds no secret.
+    variables, it reads C(ansible_host) and C(ansible_port). The result contains no secrets.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -25,35 +25,34 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    description: Fetches packages in either mode, into the controller's cache; changes no host.
+    description: Fetches packages into the controller's cache in check mode, too. Changes no host.
   diff_mode:
     support: none
-    description: There is no change to show.
+    description: The module changes nothing.
 options:
   purpose:
     description:
-      - What the run is for.
-      - With V(change), hosts run what the variables say.
+      - Purpose of the run.
+      - With V(change), hosts run a release that follows from the variables.
       - With V(start) and V(restart), hosts run their installed release. With V(rollback), they run the release from
-        before the latest change.
-      - With V(stop) and V(remove), services are stopped, for good or until they are started.
-      - With V(show), services are planned and nothing is compared. With V(rotate),
-        V(connect) and V(look), nothing is planned.
+        before the latest change of the cluster.
+      - With V(stop), services are stopped until they are started. With V(remove), they are removed.
+      - With V(show), services are planned for display only. With V(rotate), V(connect) and V(inspect), nothing is planned.
     type: str
-    choices: [change, start, restart, rollback, stop, remove, rotate, connect, show, look]
+    choices: [change, start, restart, rollback, stop, remove, rotate, connect, show, inspect]
     default: change
   scheduler_info:
-    description: What M(daskops.cluster.host_info) returned for the scheduler's host, where it is not in the run.
+    description: Result of M(daskops.cluster.host_info) for the scheduler's host, if that host is not in the run.
     type: dict
     default: {}
 """
 
 EXAMPLES = r"""
-- name: Look at the host
+- name: Inspect the host
   daskops.cluster.host_info:
   register: __dask_host
 
-- name: Plan what the hosts run
+- name: Plan the services of the hosts
   daskops.cluster.plan:
   run_once: true
   register: plan
@@ -66,12 +65,12 @@ EXAMPLES = r"""
 RETURN = r"""
 addresses:
   description:
-    - Where the cluster is reached - C(scheduler), C(url) where the collection asks it, C(ca_path) with the certificates that
-      are trusted there, C(dashboard) and C(proxy_path).
+    - Addresses of the cluster - C(scheduler); C(url), the base URL of the HTTP routes; C(ca_path), the CA certificates for
+      that URL; C(dashboard) and C(proxy_path).
   type: dict
   returned: always
 asked_host:
-  description: The host from which the scheduler is asked.
+  description: The host that queries the scheduler.
   type: str
   returned: always
 back:
@@ -81,28 +80,28 @@ back:
 certificates:
   description:
     - The C(directory) on the controller for the CA and the certificates; C(scheduler_hosts), names and addresses that the
-      scheduler's certificate must be for, besides those of its host; and C(dashboard_host), the name or address under which
-      the dashboard is asked over HTTPS, empty if it is not.
+      scheduler's certificate must have, besides those of its host; and C(dashboard_host), the name or address of the
+      dashboard's URL, empty without HTTPS.
   type: dict
   returned: always
 change:
-  description: When, in seconds since the epoch and by the controller's clock, the change began that the run belongs to.
+  description: Start of the change that the run belongs to, in seconds since the epoch by the controller's clock.
   type: int
   returned: for the purpose V(change)
 connection:
-  description: What users need to connect to the cluster; for the purpose V(connect).
+  description: Addresses, certificates and versions that clients need to connect.
   type: dict
-  returned: success
+  returned: for the purpose V(connect)
 complete:
   description: Whether all worker hosts are in the run.
   type: bool
   returned: always
 expected:
-  description: The workers that the cluster should have, C(name) and C(release) of each, by host.
+  description: The expected workers by host, with C(name) and C(release) of each.
   type: dict
   returned: success
 hint:
-  description: What to look at if a worker does not come up.
+  description: What to check, besides the journal, if a worker does not start.
   type: str
   returned: always
 hosts:
@@ -115,13 +114,13 @@ hosts:
       type: list
       elements: str
     release:
-      description: The release that it is to run, with C(id), C(environment), C(services) and C(units); empty for none.
+      description: The planned release, with C(id), C(environment), C(services) and C(units); empty for none.
       type: dict
     environment:
       description: Its environment, with C(id), C(python), C(lock), C(archive) and C(packages); for the purpose V(change).
       type: dict
     workers:
-      description: The workers that it is to run; for the purposes V(change) and V(show).
+      description: The planned workers; for the purposes V(change) and V(show).
       type: list
       elements: dict
     ports:
@@ -129,36 +128,38 @@ hosts:
       type: list
       elements: dict
     address:
-      description: The address that its services listen at; for the purposes V(change) and V(show).
+      description: The address that its services listen on; for the purposes V(change) and V(show).
       type: str
     firewall:
-      description: What filters its ports; for the purposes V(change) and V(show).
+      description: The firewall that filters its ports, a value of C(dask_firewall); for the purposes V(change) and V(show).
       type: str
     interrupts:
-      description: Whether a scheduler that serves is stopped.
+      description:
+        - Whether the run restarts a running scheduler, and so waits until the scheduler has no work. False for the purposes
+          V(stop) and V(remove), which drain the workers first.
       type: bool
     user:
-      description: User that its services run as; for the purpose V(change).
+      description: The user of its services; for the purpose V(change).
       type: str
     scratch:
       description: Scratch directories of its workers; for the purpose V(remove).
       type: list
       elements: str
     networks:
-      description: Who may connect, C(cluster) and C(clients), by family; for the purpose V(change).
+      description: Networks that may connect, C(cluster) and C(clients), by address family; for the purpose V(change).
       type: dict
     machine:
-      description: What it has - C(cpus), C(memory), C(nodes), C(gpus); for the purpose V(show).
+      description: Its hardware - C(cpus), C(memory), C(nodes), C(gpus); for the purpose V(show).
       type: dict
     ssh_port:
       description: Port that Ansible connects to; for the purpose V(show).
       type: int
     problems:
-      description: Why it cannot run what its variables say, a sentence each; for the purpose V(show).
+      description: A sentence for each reason why the host cannot run its planned services; for the purpose V(show).
       type: list
       elements: str
 groups:
-  description: The C(name) of each host that needs something, and the C(groups) of the later plays for it.
+  description: The C(name) of each host that must change, and the C(groups) of the plays that change it.
   type: list
   elements: dict
   returned: success
@@ -167,7 +168,7 @@ lock:
   type: str
   returned: always
 missing_packages:
-  description: A sentence for each package that a feature in use lacks.
+  description: A sentence for each feature in use whose package is missing.
   type: list
   elements: str
   returned: unless the purpose is V(show)
@@ -180,12 +181,17 @@ purpose:
   description: Value of O(purpose).
   type: str
   returned: always
+rollback_report:
+  description: The current and the target release of each host, in lines.
+  type: list
+  elements: str
+  returned: for the purpose V(rollback)
 scheduler:
   description: The scheduler's host; empty if another system runs the scheduler.
   type: str
   returned: always
 scheduler_release:
-  description: The release that the scheduler is to run; empty if its host is not in the run.
+  description: The planned release of the scheduler; empty if its host is not in the run.
   type: str
   returned: success
 scheduler_older:
@@ -197,12 +203,7 @@ serial:
   type: raw
   returned: always
 state:
-  description: What services are to do, a value of O(daskops.cluster.services#module:state).
+  description: State of the services, a value of O(daskops.cluster.services#module:state).
   type: str
   returned: always
-told:
-  description: What goes back to what, in lines.
-  type: list
-  elements: str
-  returned: for the purpose V(rollback)
 """

@@ -28,13 +28,13 @@ options:
     type: dict
     required: true
   scheduler:
-    description: The scheduler's host; empty for a scheduler that somebody else runs.
+    description: The scheduler's host; empty for a scheduler that another system runs.
     type: str
     default: ""
 """
 
 EXAMPLES = r"""
-- name: Decide what can be started
+- name: Decide which services can start
   daskops.cluster.plan_start:
     hosts:
       node1: {states: {scheduler: stopped}, held: true}

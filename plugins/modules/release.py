@@ -109,11 +109,11 @@ PUBLIC = re.compile(r"(DASKOPS_(?!SHUTDOWN_TOKEN)\w+|DASK_CONFIG|DASK_ROOT_CONFI
 
 
 def shown(path: str, text: str) -> str:
-    """What may be shown of a file, and is shown nowhere else."""
+    """Return the text of a file for ``--diff``, without secrets."""
     if path == "manifest.json":
         try:
             return json.dumps({**json.loads(text), "files": "(each on its own)"}, indent=1) + "\n"
-        except (TypeError, ValueError):  # somebody has changed it by hand
+        except (TypeError, ValueError):  # the file was edited by hand
             return text
     if not is_secret(path):
         return text
@@ -130,13 +130,13 @@ OWN = re.compile(r"run\.sh|python/daskops_runtime/.*|.*\.release")
 
 
 def own_version(files: Mapping[str, str]) -> str:
-    """A short name of the collection's own files among ``files``; empty if there are none."""
+    """Return a short name of the collection's own files among ``files``; empty if there are none."""
     own = {path: text for path, text in files.items() if OWN.fullmatch(path) and path.endswith((".py", ".sh"))}
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:12] if own else ""
 
 
 def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[dict[str, str]]:
-    """What Ansible shows for ``--diff``: the files that differ and follow from the inventory.
+    """Return the diff of the release for ``--diff``: the changed files that depend on the inventory.
 
     Units are left out: the module services shows them. Of the collection's own files, one line tells that they differ from
     those on the host.
@@ -163,7 +163,7 @@ def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[dic
 
 
 def check(module: AnsibleModule, environment: str, files: Mapping[str, str]) -> None:
-    """Refuse what the environment's own Dask would not do, before any service is started with it."""
+    """Reject settings that the environment's Dask does not accept, before a service starts with them."""
     if not module.params["check"]:
         return
     try:
@@ -188,7 +188,7 @@ def check(module: AnsibleModule, environment: str, files: Mapping[str, str]) -> 
 
 
 def without_secrets(said: str, variables: Mapping[str, Mapping[str, Any]]) -> str:
-    """A text without the values of environment variables, which a module may have put into what it complains of."""
+    """Return a text without the values of environment variables, which the error message of a module may contain."""
     values = [
         str(value)
         for some in variables.values()
@@ -201,7 +201,7 @@ def without_secrets(said: str, variables: Mapping[str, Mapping[str, Any]]) -> st
 
 
 def is_answer(answer: Any) -> bool:
-    """Whether what the check has written, as another user, is two lists of texts."""
+    """Return whether the output of the check, which runs as another user, has the expected form: two lists of texts."""
     return isinstance(answer, dict) and all(
         isinstance(answer.get(name), list) and all(isinstance(said, str) for said in answer[name])
         for name in ("problems", "warnings")
@@ -238,7 +238,7 @@ def start(command: list[str], **how: Any) -> subprocess.Popen[str]:
 def ask(
     module: AnsibleModule, user: pwd.struct_passwd, environment: str, release: str, about: Mapping[str, Any]
 ) -> dict[str, list[str]]:
-    """The problems and warnings of ``daskops_runtime.validate_config``, which runs as the user that the services run as."""
+    """Return the problems and warnings of ``daskops_runtime.validate_config``, executed as the services' user."""
     general = about["variables"].get("dask_environment_variables", {})
     variables = {name: str(value) for name, value in general.items() if not name.startswith("DASK_")}
     launcher = os.path.join(release, "python", "daskops_runtime", "launch.py")
@@ -259,7 +259,7 @@ def ask(
 
     def enter() -> None:
         become(user.pw_name)
-        with contextlib.suppress(OSError):  # a home that is not there, or that somebody has closed
+        with contextlib.suppress(OSError):  # the home does not exist, or the user may not enter it
             os.chdir(user.pw_dir)
 
     said = ""

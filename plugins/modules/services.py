@@ -7,16 +7,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: services
-short_description: Make a host's Dask services run a release
+short_description: Change a host's Dask services to a release
 version_added: "0.1.0"
 description:
-  - Compares what the host's processes run with what they should, and stops, switches and starts those that differ.
-  - What systemd reads, the host's C(current) link, and what starts at boot are brought in order on the way; units that are
-    no longer planned are stopped and removed.
-  - Writes everything before it stops anything. If the operating system refuses to write, no service is touched; if it
-    refuses to switch, the services that ran are started again.
-  - Succeeds only when every service has told systemd that it serves; fails with the last lines of its journal otherwise.
-  - Then the releases and environments that the host no longer needs are removed, never one that a process uses.
+  - Compares the releases of the host's running services with the planned release, and restarts the services that differ.
+  - Also updates the files for systemd, the host's C(current) link and the units that start at boot. Stops and removes units
+    that are no longer planned.
+  - Writes all files before it stops a service. If a file cannot be written, no service is stopped. If the switch fails, the
+    services that ran before are started again.
+  - Succeeds only when every service has reported readiness to systemd. Otherwise fails with the last lines of the journal.
+  - Finally removes the releases and environments that the host no longer needs, except those that a process uses.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -26,17 +26,17 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    description: Tells what would be changed and restarted.
+    description: Reports what would be changed and restarted.
   diff_mode:
     support: full
     description: Shows the changes of units, links and running releases.
 options:
   state:
     description:
-      - With V(started) the services run the release; those that do already are left alone.
-      - With V(restarted) all of them are restarted.
-      - With V(stopped) none runs until the host is rebooted or they are started.
-      - With V(absent) none runs, and systemd no longer knows them.
+      - With V(started), the services run the release. Services that already run it are not restarted.
+      - With V(restarted), all services are restarted.
+      - With V(stopped), the services are stopped until they are started or the host is rebooted.
+      - With V(absent), the services are stopped and their units are removed.
     type: str
     choices: [started, restarted, stopped, absent]
     default: started
@@ -48,24 +48,24 @@ options:
     type: dict
     default: {}
   kind:
-    description: Kind of the services in question; those of the other kind are left alone.
+    description: Kind of the services. Services of the other kind are not changed.
     type: str
     choices: [scheduler, worker]
     required: true
   start_timeout:
-    description: Seconds that the services may take until they serve.
+    description: Seconds to wait until the services have started.
     type: int
     default: 120
   back:
-    description: Whether this is a way back. Then the release that is left is not noted as the one before.
+    description: Whether this is a rollback or a revert. Then the current release is not recorded as the previous one.
     type: bool
     default: false
   hint:
-    description: What to look at, besides the journal, if a service does not come up.
+    description: What to check, besides the journal, if a service does not start.
     type: str
     default: ""
   keep:
-    description: Releases to keep on the host, the current one included; the one before it stays in any case.
+    description: Number of releases to keep on the host, including the current one. The previous release is always kept.
     type: int
     default: 3
 """
@@ -135,13 +135,13 @@ Part = Tuple[List[str], List[str]]
 
 
 def kept_units() -> dict[str, str]:
-    """Content of the units that are kept as they were, by name."""
+    """Return the content of the units that still have their previous version, by name."""
     paths = glob.glob(os.path.join(KEPT, TEMPLATE.replace("@", "@*")))
     return {os.path.basename(path): read(path) for path in paths}
 
 
 class Host:
-    """What systemd and the file system of this host say."""
+    """The state of this host in systemd and in the file system."""
 
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
@@ -156,22 +156,22 @@ class Host:
         return output
 
     def show(self, units: list[str]) -> dict[str, dict[str, str]]:
-        """Properties by unit."""
+        """Return properties of units, by unit."""
         if not units:
             return {}
         names = ["ActiveState", "SubState", "MainPID", "NRestarts", "Result", "UnitFileState"]
         return show_units(self.module, names, units)
 
     def services(self, kind: str) -> list[str]:
-        """The services of a kind that systemd has loaded, running or not."""
+        """Return the services of a kind that systemd has loaded, running or not."""
         pattern = "dask-scheduler.service" if kind == "scheduler" else "dask-worker@*.service"
         output = self.systemctl("list-units", "--all", "--plain", "--no-legend", "--full", pattern)
         return [line.split()[0] for line in output.splitlines() if UNIT.fullmatch(line.split()[0])]
 
     def prune(self, keep: int) -> list[str]:
-        """Remove the releases and environments that neither a service nor a way back needs.
+        """Remove the releases and environments that neither a service nor a rollback needs, and return their names.
 
-        The services run by now. What keeps this from being done does not fail the change.
+        The services already run, so an error here only causes a warning.
         """
         try:
             states = show_units(
@@ -186,31 +186,31 @@ class Host:
             return []
 
     def journal(self, unit: str) -> str:
-        """The last lines of a unit's journal."""
+        """Return the last lines of a unit's journal."""
         command = ["journalctl", "--no-pager", "--output=cat", "--lines=15", f"--unit={unit}"]
         return printable(self.module.run_command(command)[1].strip())
 
 
 def ports_of(release: Mapping[str, Any], units: Iterable[str]) -> set[int]:
-    """The ports on which services of a release listen."""
+    """Return the ports on which services of a release listen."""
     return {port for unit in units for port in release.get("ports", {}).get(unit, [])}
 
 
 class NotReady(Exception):
-    """A service does not come up; the message says which, with its last words."""
+    """A service does not come up; the message names it and has the last lines of its journal."""
 
 
 class NotSwitched(Exception):
-    """The host could not be switched; the message says why, and what runs now."""
+    """The services could not be switched; the message has the reason and the services that run now."""
 
 
 def wait_until_ready(host: Host, units: list[str], timeout: float) -> None:
-    """Wait until every service has told systemd that it serves.
+    """Wait until every service has reported readiness to systemd.
 
     Raises
     ------
     NotReady
-        If one fails again and again, or not all serve in time.
+        If a service fails five times, or not all services are ready in time.
     """
     deadline = time.monotonic() + timeout
     restarts: dict[str, int] = {}
@@ -219,7 +219,7 @@ def wait_until_ready(host: Host, units: list[str], timeout: float) -> None:
         waiting = [unit for unit in units if states[unit]["ActiveState"] != "active"]
         if not waiting:
             return
-        # A service that does not come up is started again and again (Restart=always): five times are enough to tell.
+        # systemd restarts a failing service without limit (Restart=always): after five restarts, it counts as failed.
         failing = [
             unit
             for unit in waiting
@@ -230,13 +230,14 @@ def wait_until_ready(host: Host, units: list[str], timeout: float) -> None:
             about = states[unit]
             raise NotReady(
                 f"{unit} does not come up ({about['ActiveState']}, {about['SubState']}, result {about['Result']}, "
-                f"started again {about['NRestarts']} times). Its last words:\n{host.journal(unit)}\n{host.hint}".rstrip()
+                f"started again {about['NRestarts']} times). Last lines of its journal:\n"
+                f"{host.journal(unit)}\n{host.hint}".rstrip()
             )
-        time.sleep(0.5)  # on a busy host, asking systemd all the time slows down what it starts
+        time.sleep(0.5)  # frequent requests to systemd slow down the start of services on a busy host
 
 
 class Activation:
-    """The difference between what a host runs and what it should run, and the way from one to the other."""
+    """The difference between a host's running and planned services, and the steps that change them."""
 
     def __init__(self, host: Host) -> None:
         parameters = host.module.params
@@ -264,15 +265,15 @@ class Activation:
             unit: f"{release}{OTHER_UNIT}" if self.is_other_unit(unit, digests, planned) else release
             for unit, release in self.running.items()
         }
-        # A service that has to be restarted whatever it runs counts as one that does not run.
+        # To restart a service whatever its release is, count it as not running.
         self.removed = changes(running, self.wanted).removed
         self.restarted = changes({} if self.state == "restarted" else running, self.wanted).restarted
 
     def is_other_unit(self, unit: str, digests: Mapping[str, str], planned: Mapping[str, str]) -> bool:
-        """Whether systemd has started a service from other settings than it should, whatever release it says it runs.
+        """Return whether systemd started a service from another unit than the planned one.
 
-        Where the scheduler is on the same host, a worker that lost it may have been started again from the new release,
-        but still by the old unit.
+        The reported release does not show this: on the scheduler's host, systemd may restart a worker that lost the
+        scheduler from the new release, but still with the old unit.
         """
         kept = unit_digests({TEMPLATE: self.kept[unit]}) if unit in self.kept else {}
         return not same_unit(unit, {**digests, **kept}, planned)
@@ -290,9 +291,9 @@ class Activation:
         )
 
     def diff(self) -> list[dict[str, str]]:
-        """The changes as ``--diff`` shows them."""
+        """Return the changes as ``--diff`` shows them."""
 
-        def seen(runs: Mapping[str, str | None], link: str, at_boot: bool) -> str:
+        def described(runs: Mapping[str, str | None], link: str, at_boot: bool) -> str:
             links = {self.host.current: link, "starts at boot": str(at_boot)}
             return "".join(f"{name}: {value}\n" for name, value in sorted({**links, **runs}.items()))
 
@@ -302,14 +303,17 @@ class Activation:
             for path, before, after in sorted(changes)
             if before != after
         ]
-        before, after = seen(self.running, self.linked, self.enabled), seen(self.wanted, self.target, self.at_boot)
+        before, after = (
+            described(self.running, self.linked, self.enabled),
+            described(self.wanted, self.target, self.at_boot),
+        )
         return [*diff, {"before": before, "after": after}] if self.changed else []
 
     def parts(self) -> list[Part]:
-        """What is stopped, and what is started after that, at the same time.
+        """Return the steps of the change: units to stop, and units to start after that.
 
-        Half of a host's workers stay while the others change, so that there is always one to take their data, even where
-        there is no other host. All change at once where a new one wants a port that one of the other half holds.
+        A host's workers change in two halves, so that a worker remains that can take the data of a draining one, even in a
+        cluster with one host. If a new worker needs the port of a worker in the other half, all change at once.
         """
         first, second = ((self.removed[half::2], self.restarted[half::2]) for half in (0, 1))
         staying = [unit for unit in [*second[0], *second[1]] if unit in self.running]
@@ -319,7 +323,7 @@ class Activation:
         return [part for part in (first, second) if any(part)]
 
     def carry_out(self) -> None:
-        """Write, then for each part stop, switch and start. Interrupted at any point, it goes on when carried out again.
+        """Write all files, then stop, switch and start the services of each part. Can be repeated after an interruption.
 
         Raises
         ------
@@ -346,9 +350,9 @@ class Activation:
                 replacement.discard()
 
     def replacement(self, number: int, parts: list[Part]) -> Replacement:
-        """The files and links that one of the ``parts`` changes.
+        """Return the files and links that one of the ``parts`` changes.
 
-        What is a unit's own comes with the unit: a new memory limit must not meet the old process.
+        The files of a unit change together with the unit: a new memory limit must not apply to the old process.
         """
         replacement = Replacement()
         owners = {f"{unit}.d/daskops.conf": n for n, part in enumerate(parts) for unit in [*part[0], *part[1]]}
@@ -360,8 +364,8 @@ class Activation:
                 replacement.file(full, self.units[path])
             else:
                 replacement.remove(full)
-        # systemd reads a new template for all of its units. Those that still run are to stop as they were started, with
-        # their own command and time limit for that.
+        # A new template applies to all of its units at once. Units that still run must stop with the command and the
+        # time-out that they were started with, so keep their previous unit until then.
         before, after = self.files.get(TEMPLATE, ""), self.units.get(TEMPLATE, "")
         if number == 0 and before and settings(before) != settings(after):
             for unit in self.still_running(number, parts) - self.kept.keys():
@@ -371,30 +375,29 @@ class Activation:
         return replacement
 
     def still_running(self, number: int, parts: list[Part]) -> set[str]:
-        """The services of later parts, which run on meanwhile."""
+        """Return the running services of later parts."""
         return {unit for leaving, units in parts[number + 1 :] for unit in [*leaving, *units] if unit in self.running}
 
     def prepare(self, replacements: list[Replacement]) -> None:
-        """Write everything to the disk, before any service is stopped."""
+        """Write all files to the disk, before any service is stopped."""
         try:
             for replacement in replacements:
                 replacement.prepare()
             if self.linked != self.target:
                 note_switch(self.host.home, os.path.basename(self.target), self.taken_over_from())
         except OSError as error:
-            what = "writing what systemd and the services read"
             raise NotSwitched(
-                f"On this host {what} failed, so no service was stopped or changed: {explain(error)}"
+                f"Writing the files of the services failed, so no service was stopped or changed: {explain(error)}"
             ) from error
 
     def switch(self, units: list[str], replacement: Replacement, running: set[str]) -> None:
-        """Stop ``units`` while others are ``running``, and let what was prepared take its place.
+        """Stop ``units`` while others are ``running``, and activate the prepared files.
 
-        Where that fails, ``units`` are started again.
+        If that fails, start ``units`` again.
         """
         host = self.host
         try:
-            # The target of the workers goes with them.
+            # Stop the target of the workers together with them.
             self.stop(units, [self.boot] if self.stopping and self.active else [])
             replacement.commit()
             for unit in kept_units().keys() - running if self.kind == "worker" else ():
@@ -405,10 +408,10 @@ class Activation:
         except (OSError, SystemctlError) as error:
             why = explain(error) if isinstance(error, OSError) else str(error)
             state = "" if self.stopping else self.start_again(units, replacement)
-            raise NotSwitched(f"On this host switching the services failed: {why}{state}") from error
+            raise NotSwitched(f"Switching the services failed: {why}{state}") from error
 
     def start_again(self, units: list[str], replacement: Replacement) -> str:
-        """Let the services run again that ran before. Returns what came of it, a sentence."""
+        """Start the services that ran before, and return a sentence about the result."""
         host = self.host
         before = [unit for unit in units if unit in self.running]
         try:
@@ -420,17 +423,17 @@ class Activation:
                 wait_until_ready(host, before, host.module.params["start_timeout"])
         except (OSError, SystemctlError, NotReady) as error:
             why = explain(error) if isinstance(error, OSError) else str(error)
-            return f" Starting again what ran before failed, too: {why}"
+            return f" Starting the previous services failed, too: {why}"
         return f" Started again: {', '.join(before)}." if before else " No service ran before."
 
     def release_at(self, path: str) -> Mapping[str, Any]:
-        """The release in a directory; empty if there is none."""
+        """Return the release in a directory; empty if there is none."""
         return self.releases.get(os.path.basename(path), {})
 
     def taken_over_from(self) -> str:
-        """Id of the release that the target takes over from, for a later rollback; empty if there is none to go back to."""
-        # A release that never served is nothing to go back to; the one before it is. A release that only the workers have
-        # run, because the scheduler had work, has served.
+        """Return the id of the release to which a later rollback returns; empty if there is none."""
+        # A rollback does not return to a release that never served, but to the one before it. A release that only the
+        # workers ran, because the scheduler had work, has served.
         linked = self.release_at(self.linked)
         before = linked.get("id", "") if linked.get("served") else linked.get("previous", "")
         if self.host.module.params["back"] or before == os.path.basename(self.target) or before not in self.releases:
@@ -438,7 +441,7 @@ class Activation:
         return before
 
     def stop(self, units: Iterable[str], others: Iterable[str] = ()) -> None:
-        """Stop those of the services that run, and ``others``."""
+        """Stop the running services among ``units``, and ``others``."""
         running = [unit for unit in units if unit in self.running]
         if running or others:
             self.host.systemctl("stop", *running, *others)
@@ -466,15 +469,15 @@ def main() -> None:
         required_if=[("state", state, ["release", "services", "units"]) for state in ("started", "restarted")],
         supports_check_mode=True,
     )
-    # Whatever was to be written is told with its state; this is for what is only read.
-    with reported(module, "looking at the services"):
+    # Errors of writing are reported with the state of the services. This reports errors of reading.
+    with reported(module, "reading the state of the services"):
         run(module)
 
 
 def run(module: AnsibleModule) -> None:
-    """Do what the module is for."""
+    """Change the services."""
     if not module.check_mode:
-        # A run that was cut off may still be draining here. What there is to do is known when it has finished.
+        # An interrupted run may still drain workers on this host. Wait for its end before reading the state.
         try:
             take_lock("services")
         except HostLockError as error:
@@ -485,7 +488,7 @@ def run(module: AnsibleModule) -> None:
     except SystemctlError as error:
         module.fail_json(msg=str(error))
     if not module.check_mode and not activation.stopping and not read_release(activation.target):
-        module.fail_json(msg=f"The release {module.params['release']} is not on this host any more. Run site.yml.")
+        module.fail_json(msg=f"The release {module.params['release']} is no longer on this host. Run site.yml.")
     result = {
         "changed": activation.changed,
         "restarted": activation.restarted,
@@ -497,7 +500,7 @@ def run(module: AnsibleModule) -> None:
             if activation.changed:
                 activation.carry_out()
             if not activation.stopping:
-                # Also those that were left alone: they may have been starting, or failing.
+                # Include services that did not change: they may be starting or failing.
                 wait_until_ready(host, sorted(activation.wanted), module.params["start_timeout"])
                 note_use(host.home, os.path.basename(activation.target), activation.kind, "served")
         except (NotReady, NotSwitched, SystemctlError) as error:

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: trial
-short_description: Start a staged release once, beside what runs
+short_description: Start a staged release beside the running services, as a trial
 version_added: "0.1.0"
 description:
   - Starts the scheduler of a release, and one worker of each pool that joins it, from the release's own units, as the same
     user and in the same sandbox. They listen on free ports of C(127.0.0.1), and have directories of their own.
-  - Each has to tell systemd that it serves. The scheduler's pages C(/status) and C(/health) have to answer. Then all of it
-    is stopped and removed, also when the module fails or is interrupted. A service of a module that was killed ends by
-    itself half a minute after O(timeout).
-  - Fails with the last lines of the journal and with the variable that is probably to blame. What runs is never touched.
-  - Roles of this collection use it; it needs a release that M(daskops.cluster.release) staged.
+  - Every service must report readiness to systemd, and the scheduler must answer C(/status) and C(/health). Then the
+    services are stopped and removed, even if the module fails or is interrupted. If the module is killed, its services end
+    half a minute after O(timeout).
+  - Fails with the last lines of the journal and with the variable that is the probable cause. The running services are not
+    changed.
+  - Requires a release that M(daskops.cluster.release) staged.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -25,32 +26,32 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    description: Starts nothing and says what would be started.
+    description: Starts nothing, and reports the services that would be started.
   diff_mode:
     support: none
     description: Nothing changes.
 options:
   plan:
     description:
-      - What M(daskops.cluster.plan) returned. The release says which services are tried. Without the scheduler, workers join
-        a scheduler without a configuration, which is started in the sandbox of the first of them.
+      - Result of M(daskops.cluster.plan). It contains the services of the trial. If the scheduler is not one of them,
+        workers connect to a scheduler without a configuration, which is started in the sandbox of the first worker.
     type: dict
     required: true
   timeout:
-    description: Seconds that the services may take until all serve.
+    description: Seconds to wait until all services have started.
     type: int
     default: 120
 """
 
 EXAMPLES = r"""
-- name: Try the release beside what runs
+- name: Try the release beside the running services
   daskops.cluster.trial:
     plan: "{{ plan }}"
 """
 
 RETURN = r"""
 msg:
-  description: What was tried; in check mode, what would be.
+  description: The services that were tried; in check mode, the services that would be.
   type: str
   returned: always
 seconds:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The base class of action plugins: it validates the arguments of a task against the documentation of the module."""
+"""Base class of action plugins, which validates the arguments of a task against the documentation of the module."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _loaded(text: str) -> dict[str, Any]:
 
 
 def documentation(module: str) -> dict[str, Any]:
-    """The documentation of a module of this collection, with the options and attributes of the collection's fragments."""
+    """Return the documentation of a module, with the options and attributes of the collection's fragments."""
     about = _loaded(importlib.import_module(f"{_PLUGINS}.modules.{module}").DOCUMENTATION)
     for fragment in about.get("extends_documentation_fragment", []):
         if not fragment.startswith(f"{COLLECTION}."):
@@ -42,9 +42,10 @@ def documentation(module: str) -> dict[str, Any]:
 
 
 def spec_of(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The argument spec of documented options.
+    """Return the argument spec of documented options.
 
-    Paths are texts here: most of them belong to a host, where ``~`` and variables have another value than on the controller.
+    Paths have the type str, because most of them belong to a host, where ``~`` and variables have other values than on the
+    controller.
     """
     spec = {}
     for name, about in options.items():
@@ -59,15 +60,15 @@ def spec_of(options: Mapping[str, Any]) -> dict[str, Any]:
 
 @functools.cache
 def argument_spec(module: str) -> dict[str, Any]:
-    """The argument spec of a module, from its documentation."""
+    """Return the argument spec of a module, from its documentation."""
     return spec_of(documentation(module).get("options", {}))
 
 
 def validate(spec: Mapping[str, Any], arguments: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The arguments with their documented types and defaults, and what is wrong with them.
+    """Return the arguments with their documented types and defaults, and the problems of invalid arguments.
 
-    ArgumentSpecValidator copies every argument. A dictionary without documented keys, such as what `host_info` returned for
-    each host of a large cluster, has nothing to validate but its type, so it is neither copied nor converted.
+    ArgumentSpecValidator copies every argument. A dictionary without documented keys, such as the results
+    of `host_info` for all hosts of a large cluster, has no parts to validate, so it is neither copied nor converted.
     """
     whole = {
         name: value
@@ -84,7 +85,7 @@ def validate(spec: Mapping[str, Any], arguments: Mapping[str, Any]) -> tuple[dic
 
 
 class Action(ActionBase):
-    """An action plugin whose arguments are documented in the module of the same name.
+    """Base class of action plugins whose arguments are documented in the module of the same name.
 
     Subclasses are named ``ActionModule`` and define `act`.
     """
@@ -97,7 +98,7 @@ class Action(ActionBase):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Read the documentation when the class is made.
 
-        Ansible loads the class before it starts a process for each host, so this is done once a run.
+        Ansible loads the class before it starts a process for each host, so the documentation is read once per run.
         """
         super().__init_subclass__(**kwargs)
         if cls.__name__ == "ActionModule":  # not a base class of several plugins
@@ -115,12 +116,12 @@ class Action(ActionBase):
         return {**result, **self.act(arguments, task_vars or {})}
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        """Do what the task says, and return its result.
+        """Perform the task, and return its result.
 
         Parameters
         ----------
         arguments : dict
-            All documented arguments, with the documented types; None for one that is not given and has no default.
+            All documented arguments, with the documented types; None for a missing argument without a default.
         task_vars : dict
             The variables of the host.
         """

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The base class of action plugins that change what services run."""
+"""Base class of action plugins that change services."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import h
 
 
 class ServicesAction(Action):
-    """An action plugin that executes the modules `services` and `cluster_health`."""
+    """Base class of action plugins that execute the modules `services` and `cluster_health`."""
 
     def change(
         self,
@@ -38,9 +38,9 @@ class ServicesAction(Action):
         release : dict
             The release to run, as `host_info` describes one; empty to stop services.
         arguments : dict
-            Other arguments of the module; those that it does not have are left out.
+            Other arguments of the module. Arguments that the module does not have are ignored.
         changed_before : bool
-            Whether this run has changed the services since it looked at the host.
+            Whether this run has changed the services since the host was inspected.
         """
         options = ("home", "start_timeout", "hint", "back", "keep")
         given = {
@@ -67,21 +67,21 @@ class ServicesAction(Action):
         task_vars: dict[str, Any],
         changed_before: bool = False,
     ) -> dict[str, Any]:
-        """The same, with a lost connection as a result, because what fails is judged and put back."""
+        """Call `change`, and return a failed result if the connection is lost, so that the change can be reverted."""
         try:
             return self.change(kind, state, release, arguments, task_vars, changed_before)
         except AnsibleConnectionFailure as error:
             return {"unreachable": True, "msg": str(error)}
 
     def ask(self, question: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        """The answer of `cluster_health`. That it cannot be asked, for whatever reason, is an answer too."""
+        """Return the result of `cluster_health`, a failed one if the module cannot be executed."""
         try:
             return self.execute({**question, "fail_when_unhealthy": False}, task_vars, "cluster_health")
-        except Exception as error:  # AnsibleConnectionFailure, AnsibleError, and what connection plugins raise
+        except Exception as error:  # AnsibleConnectionFailure, AnsibleError, and exceptions of connection plugins
             return {"failed": True, "msg": str(error)}
 
     def journal(self, unit: str) -> str:
-        """The last lines of a unit's journal; empty if the host cannot be reached."""
+        """Return the last 15 lines of a unit's journal; empty if the host cannot be reached."""
         command = f"journalctl --no-pager --output=cat --lines=15 --unit='{unit}'"
         try:
             return str(self._low_level_execute_command(command, executable="/bin/sh").get("stdout", "")).strip()

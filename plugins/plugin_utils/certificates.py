@@ -71,22 +71,22 @@ HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_
 
 
 class Unusable(Exception):
-    """The directory or a file in it cannot be used; the message says which one, why, and what to do."""
+    """A file of the directory cannot be used; the message names the file, the reason and the remedy."""
 
 
 def has_certificates(state: Mapping[str, Any], authorities: str, certificates: Mapping[str, str], user: str) -> bool:
-    """Whether a host has these certificates, and its services have read them.
+    """Return whether a host has these certificates and its services have loaded them.
 
     Parameters
     ----------
     state : dict
-        What `host_info` returned as ``certificates``.
+        The value ``certificates`` of the result of `host_info`.
     authorities : str
         The certificates of the CA.
     certificates : dict of str
         Certificate and key by kind of service.
     user : str
-        The user that its services run as.
+        The user of the services.
     """
     if state["installed"] != wanted_files(authorities, certificates, user):
         return False
@@ -104,7 +104,7 @@ def described(error: BaseException) -> str:
 
 
 class Directory:
-    """The directory and its files."""
+    """A directory of certificates and keys on the controller."""
 
     replace = "Replace it, or, if the collection made it, remove it to have another one made."
 

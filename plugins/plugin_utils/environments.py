@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The environment that each host is to run, and the archive from which hosts that lack it build it."""
+"""Plan the environment of each host, and the archive from which hosts build it."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ TOOLS_LOCK = os.path.join(_FILES, "tools.txt")
 
 
 def lock_file(name: str) -> str:
-    """The path of the lock file that ``dask_environment_lock`` names."""
+    """Return the path of the lock file that ``dask_environment_lock`` names."""
     return os.path.join(_FILES, "default.txt") if name == "default" else os.path.expanduser(name)
 
 
 def _text(path: str) -> str:
-    """The text of a lock file. Editors on Windows write a mark at the beginning."""
+    """Return the text of a lock file, without the byte order mark that editors on Windows write."""
     return Path(path).read_text(encoding="utf-8-sig")
 
 
 def environments(
     hosts: Mapping[str, Mapping[str, Any]], lock: str, source: str, index_url: str, cache: str
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """The environment of each host, and what is wrong.
+    """Return the environment of each host, and the problems.
 
-    Packages that hosts lack are fetched, once for all hosts with the same interpreter.
+    Fetches missing packages, once for all hosts with the same interpreter.
 
     Parameters
     ----------
     hosts : dict of dict
-        What `host_info` returned, by host.
+        Results of `host_info`, by host.
     lock, source, index_url, cache : str
         Values of ``dask_environment_lock``, ``dask_environment_source``, ``dask_environment_index_url`` and ``dask_cache``.
 
@@ -59,7 +59,7 @@ def environments(
     try:
         found = _environments(hosts, path, source, index_url, cache)
         if not re.search(r"^distributed[ =@\[]", _text(path), re.MULTILINE):
-            raise LockError("it does not hold distributed, which is what the services run")
+            raise LockError("it does not contain distributed, which the services run")
         return found, []
     except (FileNotFoundError, UnicodeDecodeError) as error:
         return {}, [unreadable_lock(path, error)]
@@ -82,7 +82,7 @@ def _environments(
     archives: dict[str, str] = {}
     found = {}
     for host, info in hosts.items():
-        # Reading a lock takes longer than comparing hosts, and most hosts are alike.
+        # Reading a lock takes longer than comparing interpreters, and most hosts have the same one.
         kind = str([value for name, value in sorted(info["python"].items()) if name != "executable"])
         if kind not in kinds:
             kinds[kind] = Packages(*texts, info["python"], source, os.path.dirname(os.path.abspath(lock)))

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The worker plan of a host: which processes, with how many threads, how much memory, where and on which ports.
+"""Plan the workers of a host: their processes, threads, memory, CPUs, GPUs and ports. Pure functions.
 
-Pure functions. A host's workers come in pools; what a pool does not say itself it takes from the host.
+A host's workers belong to pools. A pool takes missing settings from the host.
 """
 
 from __future__ import annotations
@@ -17,40 +17,40 @@ from typing import Any
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import ranges
 from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import GIB, MIB, format_size, parse_size
 
-# systemd ends a worker at MemoryMax; Dask spills and pauses below its own limit. This is the room between the two,
-# for what Dask's measurement misses between two looks (every 100 ms).
+# systemd kills a worker at MemoryMax, while Dask spills and pauses at its own, lower limit. MemoryMax is larger by this
+# factor, because Dask measures the memory only every 100 ms.
 HEADROOM = 1.1
 
-# What an idle worker takes.
+# Memory of an idle worker.
 SMALLEST_WORKER = 64 * MIB
 
-# A process for pure Python imports what its tasks need: with less memory than this it would do little else.
+# Least memory of a process for pure Python, which must hold the modules that its tasks import.
 SMALLEST_PYTHON = 512 * MIB
 
-# A thread that waits for the network or a disk takes no core: so many share one in a pool of profile `io`.
+# Threads per core in a pool of profile `io`, whose threads mostly wait for the network or a disk.
 IO_THREADS = 4
-# And so many are enough for one process, whose threads take turns when an answer has come.
+# Most threads of one process in such a pool, because they share the interpreter's lock.
 IO_PROCESS = 32
 
 PORTS = ("port", "dashboard_port", "nanny_port")
 
-# How far the default ports of two kinds are apart.
+# Distance between the default ports of two kinds.
 BLOCK = 100
 
 
 class PlanError(ValueError):
-    """A setting that no plan can be made from; the message names the variable and the remedy."""
+    """A setting is invalid or does not fit the host; the message names the variable and the remedy."""
 
 
 def where(pool: str, setting: str) -> str:
-    """What the user calls a setting of a pool, by the name of the pool."""
+    """Return the variable that holds a setting of a pool."""
     return f"dask_worker_pools.{pool}.{setting}" if pool else f"dask_worker_{setting}"
 
 
 def _number(
     value: object, variable: str, automatic: int | None = None, smallest: int = 1, largest: int | None = None
 ) -> int:
-    """The whole number in ``value``, or ``automatic``, where there is one, for ``auto``."""
+    """Return the whole number in ``value``; for ``auto``, return ``automatic`` unless it is None."""
     if automatic is not None and _is_auto(value):
         return automatic
     try:
@@ -69,7 +69,7 @@ def _is_auto(value: object) -> bool:
 
 
 def _size(value: Any, variable: str, automatic: int) -> int:
-    """The bytes in ``value``, or ``automatic`` for ``auto``."""
+    """Return the bytes in ``value``, or ``automatic`` for ``auto``."""
     if _is_auto(value):
         return automatic
     try:
@@ -79,12 +79,12 @@ def _size(value: Any, variable: str, automatic: int) -> int:
 
 
 def port(value: object, variable: str, lowest: int = 1024) -> int:
-    """The port number in ``value``: 1024 to 65535, because the services run unprivileged, unless ``lowest`` is lower.
+    """Return the port number in ``value``: ``lowest`` to 65535. Services run unprivileged, so they need 1024 or more.
 
     Raises
     ------
     PlanError
-        If it is anything else.
+        If ``value`` is not such a number.
     """
     number = _number(value, variable, largest=65535)
     if number < lowest:
@@ -93,12 +93,12 @@ def port(value: object, variable: str, lowest: int = 1024) -> int:
 
 
 def parse_cpus(text: object) -> set[int]:
-    """The numbers in a list of CPUs as Linux writes it, like ``0-3,8``.
+    """Return the numbers in a list of CPUs in the format of Linux, such as ``0-3,8``.
 
     Raises
     ------
     ValueError
-        If it is none.
+        If the text has another format.
     """
     numbers: set[int] = set()
     for part in str(text).split(","):
@@ -112,19 +112,19 @@ def parse_cpus(text: object) -> set[int]:
 
 
 def system_reserve(memory: float) -> int:
-    """Bytes left to the system on a host of ``memory`` bytes: a tenth, at least 256 MiB, at most 4 GiB."""
+    """Return the bytes to reserve for the system on a host of ``memory`` bytes: a tenth, at least 256 MiB, at most 4 GiB."""
     return int(min(max(memory / 10, 256 * MIB), 4 * GIB))
 
 
 def processes_for(cores: int) -> int:
-    """Processes of a pool of profile ``mixed`` on ``cores`` cores: about the square root, as in Dask's LocalCluster."""
+    """Return the processes of profile ``mixed`` on ``cores`` cores: about the square root, as in Dask's LocalCluster."""
     if cores <= 4:
         return cores
     return min(count for count in range(1, cores + 1) if cores % count == 0 and count >= math.sqrt(cores))
 
 
 def processes_and_threads(profile: str, cores: int, nodes: int, memory: float, each: int = 0) -> tuple[int, int]:
-    """How a profile cuts its share of a host into processes.
+    """Return the processes and threads of a profile on its share of a host.
 
     Parameters
     ----------
@@ -133,20 +133,20 @@ def processes_and_threads(profile: str, cores: int, nodes: int, memory: float, e
     cores : int
         Cores of the share.
     nodes : int
-        NUMA nodes that they lie on.
+        Number of NUMA nodes of these cores.
     memory : float
         Bytes of the share.
     each : int, optional
-        Bytes that a process is to have, where that is said.
+        Bytes of each process; 0 if the user does not set them.
 
     Returns
     -------
     tuple of (int, int)
         Number of processes and threads of each.
     """
-    if profile == "numeric":  # its tasks release the interpreter's lock, so threads share data instead of copying it
+    if profile == "numeric":  # tasks release the interpreter's lock, so threads can share data
         count = nodes if nodes <= cores else 1
-    elif profile == "python":  # its tasks hold the lock, so each has a process of its own
+    elif profile == "python":  # tasks hold the interpreter's lock, so each needs its own process
         count = max(1, min(cores, int(memory / HEADROOM // (each or SMALLEST_PYTHON))))
         return count, 1
     elif profile == "mixed":
@@ -158,9 +158,9 @@ def processes_and_threads(profile: str, cores: int, nodes: int, memory: float, e
 
 
 class Pool:
-    """Workers of a host that are alike.
+    """A pool of equal workers on a host.
 
-    Parameters are those of `plan_workers`, and the pool's name and settings.
+    Parameters are the host and the machine of `plan_workers`, and the pool's name and settings.
     """
 
     def __init__(self, host: str, machine: Mapping[str, Any], name: str, settings: Mapping[str, Any]) -> None:
@@ -177,13 +177,13 @@ class Pool:
                     "it, or set it to 'auto'."
                 )
             count, threads = count or len(self.gpus), threads or 1
-        self.count, self.threads = count, threads  # 0 as long as they follow from the share
+        self.count, self.threads = count, threads  # 0 until the share is known
         self.memory_limit = 0
-        # What the pool takes part in sharing with: cores, and memory in proportion to them.
+        # The pool's share of the cores; its share of the memory is proportional.
         self.cores = self.cost() if self.count and self.threads else len(self.pinned or ())
 
     def where(self, key: str) -> str:
-        """What the user calls a setting of this pool."""
+        """Return the variable that holds a setting of this pool."""
         return where(self.name, key)
 
     def __str__(self) -> str:
@@ -191,7 +191,7 @@ class Pool:
         return f"{what} ({self.name})" if self.name else what
 
     def _pinned(self) -> set[int] | None:
-        """The CPUs that its workers are kept to, where there are any: a set; None for all."""
+        """Return the CPUs that the pool's workers are restricted to; None for all CPUs."""
         cpus, node = str(self.settings["cpus"]).strip(), str(self.settings["numa_node"]).strip()
         if cpus and node:
             raise PlanError(f"{self.where('cpus')} and {self.where('numa_node')} are both set. Keep one of the two.")
@@ -218,7 +218,7 @@ class Pool:
         return numbers
 
     def _gpus(self) -> list[dict[str, Any]]:
-        """The GPUs of a pool of profile ``gpu``, each with what `host_info` tells of it, as far as it does."""
+        """Return the GPUs of a pool of profile ``gpu``, with their properties from `host_info` if it found them."""
         if self.profile != "gpu":
             return []
         found, wanted = self.machine["gpus"], self.settings["gpus"]
@@ -246,18 +246,18 @@ class Pool:
         return [{"index": one, "node": None, **known.get(one, {})} for one in wanted]
 
     def cost(self) -> int:
-        """The cores that its workers keep busy."""
+        """Return the number of cores that the pool's workers use."""
         threads = self.count * self.threads
         return math.ceil(threads / IO_THREADS) if self.profile == "io" else threads
 
     def follows(self) -> bool:
-        """Whether the pool's size follows from what other pools leave."""
+        """Return whether the pool gets the cores that other pools leave."""
         return not (self.count and self.threads) and self.pinned is None
 
     def take(self, cores: int, memory: float, busy: Mapping[int, int] | None = None) -> None:
-        """Cut a share of cores, and of bytes in proportion, into processes and threads.
+        """Set the processes and threads of the pool from its share of cores and memory.
 
-        ``busy`` has, by NUMA node, the cores that other workers are kept to there.
+        ``busy`` has the number of cores that other workers are restricted to, by NUMA node.
         """
         self.cores = cores
         nodes = [one for one in self.machine["nodes"] if self.pinned is None or self.pinned & set(one["cpus"])]
@@ -268,7 +268,7 @@ class Pool:
         if self.count and not self.threads:
             threads = max(1, cores * (IO_THREADS if self.profile == "io" else 1) // self.count)
         if not self.threads and _is_auto(self.settings["numa_node"]):
-            # The node with the least room says how many threads each worker has.
+            # The NUMA node with the fewest free cores limits the threads of all workers.
             count = self.count or count
             for index, one in enumerate(nodes):
                 here = len(range(index, count, len(nodes)))
@@ -277,7 +277,7 @@ class Pool:
         self.count, self.threads = self.count or count, self.threads or threads
 
     def places(self) -> Iterator[tuple[int | None, set[int] | None, str]]:
-        """Of each worker: its NUMA node (None for any), the CPUs that it is kept to (None for all), and its GPU."""
+        """Yield the NUMA node (None for any), the CPUs (None for all) and the GPU (may be empty) of each worker."""
         nodes = {one["id"]: set(one["cpus"]) for one in self.machine["nodes"]}
         for index in range(self.count):
             gpu = self.gpus[index] if self.gpus else None
@@ -292,20 +292,20 @@ class Pool:
 
 
 def _share_cores(host: str, machine: Mapping[str, Any], pools: Sequence[Pool], reserve: int, memory: float) -> None:
-    """Give each pool whose size is not said its share of the cores."""
+    """Give each pool without a fixed size its share of the cores."""
     for pool in pools:
         if pool.pinned is not None and not (pool.count and pool.threads):
             pool.take(len(pool.pinned), memory * len(pool.pinned) / len(machine["cpus"]))
     followers = [pool for pool in pools if pool.follows()]
     fixed = [pool for pool in pools if pool not in followers]
     left = len(machine["cpus"]) - reserve - sum(pool.cores for pool in fixed)
-    # Threads that wait need few cores beside others.
+    # Threads that mostly wait need few cores.
     others = [pool for pool in followers if pool.profile != "io"]
     waiting = [pool for pool in followers if pool.profile == "io"] if others else []
     others = others or followers
     shares = {id(pool): 1 for pool in waiting}
     busy = _cores_by_node(machine, fixed)
-    sharing = 0  # cores of other pools whose memory follows from what is left, too
+    sharing = 0  # cores of other pools that share the remaining memory
     for pool in fixed:
         given = _size(pool.settings["memory"], pool.where("memory"), 0)
         memory -= int(given * HEADROOM) * pool.count
@@ -322,7 +322,7 @@ def _share_cores(host: str, machine: Mapping[str, Any], pools: Sequence[Pool], r
 
 
 def _cores_by_node(machine: Mapping[str, Any], pools: Sequence[Pool]) -> dict[int, int]:
-    """The cores that workers are kept to, by NUMA node."""
+    """Return the number of cores that workers are restricted to, by NUMA node."""
     busy = {}
     for one in machine["nodes"]:
         kept = [
@@ -336,7 +336,7 @@ def _cores_by_node(machine: Mapping[str, Any], pools: Sequence[Pool]) -> dict[in
 
 
 def _components(sets: Iterable[frozenset[int]]) -> list[list[frozenset[int]]]:
-    """Sets in groups of those that overlap, directly or by way of others."""
+    """Return sets in groups, so that sets of different groups do not overlap."""
     groups: list[list[frozenset[int]]] = []
     for one in sets:
         touching = [group for group in groups if any(one & other for other in group)]
@@ -346,13 +346,13 @@ def _components(sets: Iterable[frozenset[int]]) -> list[list[frozenset[int]]]:
 
 
 def _combinations(group: list[frozenset[int]]) -> Iterator[tuple[frozenset[int], ...]]:
-    """All choices from a group of sets, or, from a large one, each alone and all together."""
+    """Return all combinations of the sets in a group; for over 10 sets, only single sets and all together."""
     sizes = range(1, len(group) + 1) if len(group) <= 10 else (1, len(group))
     return itertools.chain.from_iterable(itertools.combinations(group, size) for size in sizes)
 
 
 def _check_gpus(pools: Sequence[Pool]) -> None:
-    """Refuse two workers on one GPU."""
+    """Raise `PlanError` if two workers would use one GPU."""
     holders: dict[str, str] = {}
     for pool in pools:
         for gpu in [gpu for _node, _cpus, gpu in pool.places() if gpu]:
@@ -364,7 +364,7 @@ def _check_gpus(pools: Sequence[Pool]) -> None:
 
 
 def _check_cores(host: str, machine: Mapping[str, Any], pools: Sequence[Pool], reserve: int) -> None:
-    """Refuse a plan whose workers would fight for cores."""
+    """Raise `PlanError` if the workers would need more cores than the host has."""
     cores = len(machine["cpus"]) - reserve
     if sum(pool.cost() for pool in pools) > cores:
         wanted = " and ".join(map(str, pools))
@@ -378,7 +378,7 @@ def _check_cores(host: str, machine: Mapping[str, Any], pools: Sequence[Pool], r
             remedy = "Lower count or threads of a pool in dask_worker_pools, or set them to 'auto'."
         total = sum(pool.cost() for pool in pools)
         raise PlanError(f"{wanted} want {total} cores, {host} has {len(machine['cpus'])}{less}. {remedy}")
-    # Workers that are kept to some CPUs: any of these together must be as many as those workers need.
+    # Workers may be restricted to CPUs: each union of such sets must have enough CPUs for the workers inside.
     kept = [
         (pool, frozenset(cpus), pool.cost() / pool.count)
         for pool in pools
@@ -399,7 +399,7 @@ def _check_cores(host: str, machine: Mapping[str, Any], pools: Sequence[Pool], r
 
 
 def _share_memory(host: str, memory: int, pools: Sequence[Pool], reserve: int) -> None:
-    """Give each worker its memory limit."""
+    """Set the memory limit of the workers of each pool."""
     given = {id(pool): _size(pool.settings["memory"], pool.where("memory"), 0) for pool in pools}
     automatic = [pool for pool in pools if not given[id(pool)]]
     taken = sum(int(given[id(pool)] * HEADROOM) * pool.count for pool in pools)
@@ -437,17 +437,17 @@ def _share_memory(host: str, memory: int, pools: Sequence[Pool], reserve: int) -
 
 
 def _used_ports(pool: Pool) -> dict[str, int]:
-    """The first port of each kind that the workers of a pool listen on."""
-    # The nanny of `dask cuda worker` takes any port.
+    """Return the first port of each kind that the workers of a pool listen on."""
+    # The nanny of `dask cuda worker` listens on a random port.
     nanny = pool.settings["nanny"] and pool.settings["command"] == "dask worker"
     return {kind: port(pool.settings[kind], pool.where(kind)) for kind in PORTS if kind != "nanny_port" or nanny}
 
 
 def _give_ports(pools: Sequence[Pool]) -> list[dict[str, int | None]]:
-    """The ports of all workers, each a dict by kind, in order; those of pools with the same first port follow another.
+    """Return the ports of all workers in order, each a dict by kind. Pools with the same first port share a sequence.
 
-    All ports of a kind lie in one row if they fit between the first ports of the kinds. More workers than that go on behind
-    the last kind: with 8800, 8900 and 9000 the 101st worker has 9100, 9200 and 9300.
+    All ports of a kind are consecutive if they fit between the first ports of the kinds. The ports of further workers follow
+    those of the last kind: with 8800, 8900 and 9000 the 101st worker has 9100, 9200 and 9300.
     """
     try:
         return _ports_in_rows(pools, 65536, 65536)
@@ -460,7 +460,7 @@ def _give_ports(pools: Sequence[Pool]) -> list[dict[str, int | None]]:
 
 
 def _ports_in_rows(pools: Sequence[Pool], row: int, stride: int) -> list[dict[str, int | None]]:
-    """The same, with ``row`` ports of a kind in a row, and ``stride`` ports from a row to the next."""
+    """Return the ports, with ``row`` consecutive ports of a kind, and ``stride`` ports from one row to the next."""
     following: dict[tuple[str, int], int] = {}
     holders: dict[int, str] = {}
     found = []
@@ -486,30 +486,30 @@ def _ports_in_rows(pools: Sequence[Pool], row: int, stride: int) -> list[dict[st
 
 
 def plan_workers(host: str, machine: Mapping[str, Any], settings: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The workers that a host is to run.
+    """Return the planned workers of a host.
 
     Parameters
     ----------
     host : str
-        Name in the inventory; worker ``N`` is called ``HOST-N``, or ``HOST-POOL-N`` in a pool with a name.
+        Name in the inventory. Worker ``N`` has the name ``HOST-N``, or ``HOST-POOL-N`` in a pool with a name.
     machine : dict
         ``cpus`` (numbers of those that processes may use), ``memory`` (bytes), NUMA ``nodes`` (each with ``id`` and
         ``cpus``) and ``gpus`` (each with ``index``, ``uuid`` and ``node``).
     settings : dict
-        ``memory_reserve`` and ``cores_reserve``, and ``pools``: by name, what the variables ``dask_worker_…`` say, without
-        that prefix; the name of a host's only pool may be empty.
+        ``memory_reserve`` and ``cores_reserve``, and ``pools``: by name, the values of the variables
+        ``dask_worker_…`` without that prefix. The name of a host's only pool may be empty.
 
     Returns
     -------
     list of dict
         By worker: ``name``, ``pool``, systemd ``unit``, ``threads``, ``memory_limit`` and ``memory_max`` (bytes), ``port``,
-        ``dashboard_port``, ``nanny_port`` (None without a nanny), ``cpus`` that it is kept to (as Linux writes them, empty
-        for all), ``numa_node`` whose memory it prefers (None for any), ``gpu`` (empty for none).
+        ``dashboard_port``, ``nanny_port`` (None without a nanny), ``cpus`` (list in the format of Linux, empty for
+        all), preferred ``numa_node`` (None for any), ``gpu`` (empty for none).
 
     Raises
     ------
     PlanError
-        If a value does not parse, or the plan asks for more than the host has.
+        If a value is invalid, or the workers need more than the host has.
     """
     memory = machine["memory"]
     cores_reserve = _number(settings["cores_reserve"], "dask_worker_cores_reserve", smallest=0)
@@ -542,7 +542,7 @@ def plan_workers(host: str, machine: Mapping[str, Any], settings: Mapping[str, A
 
 
 def odd_ones_out(values: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The hosts whose value differs from the most common one.
+    """Return the most common value and the hosts that have another one.
 
     Parameters
     ----------
@@ -552,7 +552,7 @@ def odd_ones_out(values: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     Returns
     -------
     tuple of (object, dict)
-        The most common value and the hosts that have another, with theirs.
+        The most common value, and the other values by host.
     """
     if not values:
         return None, {}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The variables of an inventory, evaluated by Ansible, as plain values."""
+"""Evaluate the variables of an inventory with Ansible, and return them as plain values."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate i
 # Text without any of these is no template.
 MARKS = ("{{", "{%", "{#", "#jinja2:")
 
-# What reads variables whose names do not have to stand in the template.
+# Names through which a template can read variables that it does not name.
 INDIRECT = re.compile(r"\b(vars|varnames|lookup|query|q)\b")
 
 
 def plain(value: Any) -> Any:
-    """A value without the types that Ansible has for texts, numbers, dates, lists and dictionaries.
+    """Return a value with Python's own types instead of Ansible's types for texts, numbers, dates, lists and dictionaries.
 
     YAML and JSON cannot write some of these types. An inline ``!vault`` is an object of its own, which is no text, with
     ansible-core older than 2.19.
@@ -47,7 +47,7 @@ def plain(value: Any) -> Any:
 
 
 def templates(value: Any) -> list[Any]:
-    """What Ansible has to evaluate in a value: texts with templates, and objects such as an inline ``!vault``."""
+    """Return the parts of a value that Ansible must evaluate: texts with templates, and objects such as ``!vault``."""
     if isinstance(value, str):
         return [value] if any(mark in value for mark in MARKS) else []
     if isinstance(value, dict):
@@ -58,7 +58,7 @@ def templates(value: Any) -> list[Any]:
 
 
 def inputs(value: Any, variables: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The variables that a value follows from, by name; None if they cannot be told from its templates.
+    """Return the variables that a value depends on, by name; None if its templates do not reveal them.
 
     Parameters
     ----------
@@ -83,15 +83,15 @@ def inputs(value: Any, variables: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two values that are not evaluated surely have the same value on their hosts."""
+    """Return whether two values, not evaluated, certainly have the same value on their hosts."""
     return one is other or (isinstance(one, str) and isinstance(other, str) and one == other and not templates(one))
 
 
 class Evaluation:
     """Evaluates variables of many hosts, each template once for all hosts that have it from the same group.
 
-    Without templates a value needs no evaluation. Evaluating the same template for each of 1,000 hosts takes most of the
-    time of a check (2 to 3 ms for each, as Ansible compiles it each time).
+    A value without templates needs no evaluation. Ansible compiles a template at each evaluation, which takes 2 to 3 ms; for
+    1,000 hosts, this would be most of the time of a check.
 
     Parameters
     ----------
@@ -101,12 +101,12 @@ class Evaluation:
 
     def __init__(self, template: Callable[[Any, Mapping[str, Any]], Any]) -> None:
         self._template = template
-        # By the identity of a value: what it follows from, the value itself, and the result. The value must be kept, as
-        # another object could otherwise get its identity.
+        # By the identity of a value: the variables it depends on, the value, and the result. Keep the value, because
+        # otherwise another object could get its identity.
         self._done: dict[int, list[tuple[dict[str, Any], Any, Any]]] = {}
 
     def value(self, name: str, variables: Mapping[str, Any]) -> Any:
-        """The value of one variable of a host; raises `AnsibleError` where it cannot be evaluated."""
+        """Return the value of a variable of a host. Raises `AnsibleError` if it cannot be evaluated."""
         raw = variables[name]
         if not templates(raw):
             return plain(raw)
@@ -118,17 +118,17 @@ class Evaluation:
             if before.keys() == follows_from.keys() and all(_same(before[name], follows_from[name]) for name in before):
                 return result
         result = plain(self._template(raw, variables))
-        if len(known) < 8:  # A template that differs from host to host is not worth looking for.
+        if len(known) < 8:  # a template with more results probably differs for each host
             known.append((follows_from, raw, result))
         return result
 
     def values(
         self, names: Iterable[str], variables: Mapping[str, Any]
     ) -> tuple[dict[str, Any], dict[str, AnsibleError]]:
-        """Values of a host's variables by name, and the errors of those that cannot be evaluated.
+        """Return values of a host's variables by name, and the errors of variables that cannot be evaluated.
 
-        No other variable is evaluated. An inventory may hold templates that are only valid elsewhere, secrets of other
-        vaults, and lookups that take long.
+        Evaluates no other variable: an inventory may contain templates that are valid only elsewhere, secrets of other
+        vaults, and slow lookups.
         """
         values, errors = {}, {}
         for name in names:
@@ -140,7 +140,7 @@ class Evaluation:
 
 
 def evaluation_of(templar: Any) -> Evaluation:
-    """An `Evaluation` with the templar of an action plugin."""
+    """Return an `Evaluation` with the templar of an action plugin."""
     own = templar.copy_with_new_env(available_variables={})
 
     def template(value: Any, variables: Mapping[str, Any]) -> Any:
@@ -151,24 +151,24 @@ def evaluation_of(templar: Any) -> Evaluation:
 
 
 def variables_of(hosts: Iterable[str], hostvars: Any) -> dict[str, dict[str, Any]]:
-    """Variables by host, not evaluated, and with ``hostvars``, which Ansible leaves out there."""
+    """Return the variables of hosts, not evaluated, and with ``hostvars``, which Ansible omits there."""
     return {host: {**hostvars.raw_get(host), "hostvars": hostvars} for host in dict.fromkeys(hosts)}
 
 
 def play_variables(task_vars: Mapping[str, Any], own: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The variables that a play, a role or a task sets, not evaluated: they win over those of every host.
+    """Return the variables that a play, a role or a task sets, not evaluated. They override the variables of every host.
 
-    Variables of another host do not have them. Ansible does not say where a variable of a task comes from, so they are
-    those that differ from the variables of the task's host and from the defaults of the roles.
+    The variables of other hosts do not include them. Ansible does not report where a variable comes from, so these are the
+    variables whose values differ from the variables of the task's host and from the defaults of the roles.
 
     Parameters
     ----------
     task_vars : dict
         Variables of the task, for one host.
     own : dict
-        Variables of that host alone.
+        Variables of that host.
     defaults : dict
-        Default by name, of the variables in question.
+        Defaults of the requested variables, by name.
     """
     return {
         name: task_vars[name]
@@ -184,14 +184,14 @@ def host_infos(hosts: Iterable[str], hostvars: Any) -> dict[str, dict[str, Any]]
 
 
 def values_of(templar: Any, task_vars: Mapping[str, Any], hosts: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """The variables of the collection of each host, complete and with their types.
+    """Return the collection's variables by host, complete and with their types.
 
     Raises
     ------
     ValueError
-        If a variable cannot be evaluated or has a wrong value. The message names the variable and the host.
+        If variables cannot be evaluated or have a wrong value. The message names each variable and its host.
     """
-    evaluation, found = evaluation_of(templar), {}
+    evaluation, found, problems = evaluation_of(templar), {}, []
     defaults = {name: setting.default for name, setting in SETTINGS.items()}
     hostvars, this = task_vars["hostvars"], task_vars["inventory_hostname"]
     of_play = play_variables(task_vars, hostvars.raw_get(this), defaults)
@@ -199,18 +199,20 @@ def values_of(templar: Any, task_vars: Mapping[str, Any], hosts: Iterable[str]) 
     for host, variables in variables_of(hosts, hostvars).items():
         variables.update(of_play)
         values, errors = evaluation.values([name for name in SETTINGS if name in variables], variables)
-        for name, error in errors.items():
-            raise ValueError(str(cannot_be_evaluated(f"{host}: {name}", name, str(error))))
+        problems += [str(cannot_be_evaluated(f"{host}: {name}", name, str(error))) for name, error in errors.items()]
         try:
             found[host] = complete(values)
         except ValueError as error:
-            raise ValueError(f"{host}: {error}") from None
+            problems += [f"{host}: {line}" for line in str(error).splitlines()]
+            continue
         found[host].update({name: value for name, value in computed.items() if found[host][name] == ""})
+    if problems:
+        raise ValueError("\n".join(problems))
     return found
 
 
 def computed_defaults(evaluation: Evaluation, task_vars: Mapping[str, Any]) -> dict[str, str]:
-    """The defaults that follow from the inventory and the controller, by name; the table of variables has "" for them."""
+    """Return the defaults that depend on the inventory and the controller; the table of variables has "" for them."""
     groups, hostvars = task_vars["groups"], task_vars["hostvars"]
     scheduler = scheduler_of(groups)
     (first, *dummy) = [*members(groups), task_vars["inventory_hostname"]]

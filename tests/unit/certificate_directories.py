@@ -73,7 +73,7 @@ PLAYBOOK = [
         "strategy": "ansible.builtin.linear",
         "tasks": [
             {"ansible.builtin.set_fact": {"__dask_host": "{{ looked }}"}},
-            {"daskops.cluster.plan": {"purpose": "look"}, "run_once": True, "register": "__dask_plan"},
+            {"daskops.cluster.plan": {"purpose": "inspect"}, "run_once": True, "register": "__dask_plan"},
             {"ansible.builtin.import_role": {"name": "daskops.cluster.tls", "tasks_from": "make"}},
         ],
     }

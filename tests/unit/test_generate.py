@@ -13,7 +13,6 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 SOURCE = "plugins/plugin_utils/cluster/settings.py"
-MODEL = "plugins/plugin_utils/cluster/model.py"
 ROLES = "tools/roles.yml"
 
 
@@ -43,9 +42,8 @@ def test_generated_files_are_up_to_date():
 @pytest.fixture
 def checkout(tmp_path):
     """Return a copy of the files that the generator reads and writes."""
-    (tmp_path / SOURCE).parent.mkdir(parents=True)
-    for path in (SOURCE, MODEL, "README.md"):
-        shutil.copy(ROOT / path, tmp_path / path)
+    shutil.copytree(ROOT / "plugins", tmp_path / "plugins", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "README.md", tmp_path / "README.md")
     shutil.copytree(ROOT / "tools", tmp_path / "tools")
     shutil.copytree(ROOT / "roles", tmp_path / "roles", ignore=shutil.ignore_patterns("files"))
     (tmp_path / ".collections/ansible_collections/daskops").mkdir(parents=True)
@@ -116,6 +114,6 @@ def test_role_names_the_missing_role(checkout):
     )
     assert generate(checkout).returncode == 0
     assert defaults(checkout, "proxy")["__dask_certificates"] == (
-        "{{ undef(hint='daskops.cluster.proxy needs what daskops.cluster.preflight finds out. "
+        "{{ undef(hint='daskops.cluster.proxy needs the results of daskops.cluster.preflight. "
         "Add that role before it.') }}"
     )

@@ -15,15 +15,16 @@ all:
     dask_workers: {hosts: {both: , w1: , w2: }}
 """
 STOPPED = {
-    "both": {"scheduler": "stopped", "worker": "stopped"},
-    "w1": {"worker": "stopped"},
-    "w2": {"worker": "running"},
+    "both": {"states": {"scheduler": "stopped", "worker": "stopped"}, "held": True},
+    "w1": {"states": {"worker": "stopped"}, "held": False},
+    "w2": {"states": {"worker": "running"}, "held": False},
 }
 CASES = {
-    "stopped": {"states": STOPPED, "scheduler": "both"},
-    "not installed": {"states": {**STOPPED, "w1": {}}, "scheduler": "both"},
-    "without the scheduler's host": {"states": {"w1": STOPPED["w1"]}, "scheduler": "both"},
-    "scheduler of another system": {"states": {"w1": STOPPED["w1"]}},
+    "stopped": {"hosts": STOPPED, "scheduler": "both"},
+    "not installed": {"hosts": {**STOPPED, "w1": {"states": {}}}, "scheduler": "both"},
+    "lock is not held": {"hosts": {**STOPPED, "both": {**STOPPED["both"], "held": False}}, "scheduler": "both"},
+    "without the scheduler's host": {"hosts": {"w1": STOPPED["w1"]}, "scheduler": "both"},
+    "scheduler of another system": {"hosts": {"w1": STOPPED["w1"]}},
 }
 ALL = {"both": ["scheduler", "worker"], "w1": ["worker"]}
 
@@ -54,7 +55,7 @@ def run(tmp_path_factory):
             },
         ]
         tasks[0]["daskops.cluster.plan_start"] = {
-            "states": "{{ item.value.states }}",
+            "hosts": "{{ item.value.hosts }}",
             "scheduler": "{{ item.value.scheduler | default(omit) }}",
         }
         # No host exists: the task needs no connection.

@@ -15,6 +15,8 @@ import pytest
 from ansible_collections.daskops.cluster.plugins.modules import release
 from conftest import RUNTIME
 from daskops_runtime.release import get_release, get_resource
+from playbook_runs import failure, play
+from settled_hosts import SETTLED, write_inventory
 
 CHECK = {
     "kind": "worker",
@@ -153,3 +155,20 @@ def test_process_has_the_release_of_its_environment(variables, name, resource, m
     for variable, value in variables.items():
         monkeypatch.setenv(variable, value)
     assert (get_release(), get_resource()) == (name, resource)
+
+
+def test_release_with_variables_that_change_is_rejected(tmp_path):
+    arguments = {"plan": "{{ found }}", "environment_built": False}
+    tasks = [
+        {"ansible.builtin.set_fact": {"__dask_host": "{{ infos[inventory_hostname] }}"}, "vars": {"infos": SETTLED}},
+        {"daskops.cluster.plan": {}, "run_once": True, "register": "found"},
+        {"daskops.cluster.release": arguments, "when": "inventory_hostname == 'w1'"},
+    ]
+    # The time in nanoseconds.
+    changing = {"dask_worker_config": {"user": {"began": "{{ lookup('ansible.builtin.pipe', 'date +%s%N') }}"}}}
+    plays = [{"hosts": "dask_scheduler:dask_workers", "gather_facts": False, "vars": changing, "tasks": tasks}]
+    (tmp_path / "play.json").write_text(json.dumps(plays))
+    # The hosts cannot be reached: the task fails before it connects.
+    message = failure(play(tmp_path / "play.json", tmp_path, write_inventory(tmp_path)))
+    assert message.startswith("w1: variables of its release have another value each time they are evaluated")
+    assert message.endswith("Give them fixed values.")

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The release that a rollback selects."""
 
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback import told, way_back
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback import rollback_report, rollback_targets
 
 
 def release(name, staged, environment="e1", worker="w"):
@@ -25,13 +25,13 @@ OLD, NEW, NEWER = release("old", 1), release("new", 2), release("newer", 3)
 
 
 def test_all_hosts_of_the_latest_change_are_rolled_back():
-    targets, problems = way_back({name: host(NEW, OLD) for name in ("scheduler", "worker1", "worker2")})
+    targets, problems = rollback_targets({name: host(NEW, OLD) for name in ("scheduler", "worker1", "worker2")})
     assert not problems
     assert set(ids(targets).values()) == {"old"}
 
 
 def test_host_of_an_earlier_change_is_kept():
-    targets, problems = way_back({"scheduler": host(NEW, OLD), "worker1": host(NEWER, NEW)})
+    targets, problems = rollback_targets({"scheduler": host(NEW, OLD), "worker1": host(NEWER, NEW)})
     assert not problems
     assert ids(targets) == {"scheduler": "new", "worker1": "new"}
 
@@ -45,14 +45,14 @@ def test_environments_of_the_same_packages_may_have_different_names():
         name: {**host(NEW, previous), "environments": {environment: {"packages": packages}}}
         for name, (environment, previous) in names.items()
     }
-    assert way_back(hosts)[1] == []
+    assert rollback_targets(hosts)[1] == []
     hosts["worker2"]["environments"]["elsewhere"]["packages"] = {"dask": "2026.7.0"}
-    (problem,) = way_back(hosts)[1]
-    assert "different environments: worker2 (elsewhere); the others" in problem
+    (problem,) = rollback_targets(hosts)[1]
+    assert "a different environment: worker2 (elsewhere); the others" in problem
 
 
 def test_interrupted_rollback_is_continued():
-    targets, problems = way_back({"worker1": host(OLD), "worker2": host(NEW, OLD)})
+    targets, problems = rollback_targets({"worker1": host(OLD), "worker2": host(NEW, OLD)})
     assert not problems
     assert ids(targets) == {"worker1": "old", "worker2": "old"}
 
@@ -63,49 +63,51 @@ def test_rollback_interrupted_on_its_last_host_is_completed():
     # The second half of the workers on worker2 still drains.
     halfway = host(OLD, older, 2, {"dask-worker@1.service": "w", "dask-worker@2.service": "x"})
     halfway["current"] = {**OLD, "services": {"worker": {"dask-worker@1.service": "w", "dask-worker@2.service": "w"}}}
-    assert ids(way_back({"worker1": done, "worker2": halfway})[0]) == {"worker1": "old", "worker2": "old"}
+    assert ids(rollback_targets({"worker1": done, "worker2": halfway})[0]) == {"worker1": "old", "worker2": "old"}
     # After it is complete, the next rollback reverts the change before.
-    assert ids(way_back({"worker1": done, "worker2": done})[0]) == {"worker1": "older", "worker2": "older"}
+    assert ids(rollback_targets({"worker1": done, "worker2": done})[0]) == {"worker1": "older", "worker2": "older"}
 
 
 def test_rollback_is_described():
     hosts = {"worker1": host({**NEW, "environment": "e2"}, OLD), "worker2": host(NEW, OLD), "worker3": host(OLD)}
-    assert list(told(hosts, dict.fromkeys(hosts, OLD))) == [
-        "The latest change is taken back:",
+    assert list(rollback_report(hosts, dict.fromkeys(hosts, OLD))) == [
+        "This run reverts the latest change:",
         "worker1: release new to old, environment e2 to e1",
         "worker2: release new to old",
-        "Set the variables back, too: with those of now, site.yml makes the change again.",
+        "Revert your variables, too. Otherwise the next run of site.yml repeats the change.",
     ]
-    assert "is finished" in next(told(hosts, {name: about["current"] for name, about in hosts.items()}))
+    assert "interrupted rollback" in next(
+        rollback_report(hosts, {name: about["current"] for name, about in hosts.items()})
+    )
 
 
 def test_rollback_to_different_environments_is_rejected():
     new = release("new", 2, "e2")
-    targets, (problem,) = way_back({"worker1": host(new, OLD), "worker2": host(new, OLD), "worker3": host(new)})
+    targets, (problem,) = rollback_targets({"worker1": host(new, OLD), "worker2": host(new, OLD), "worker3": host(new)})
     assert targets == {}
-    assert "different environments: worker3 (e2); the others e1" in problem and "--limit" in problem
+    assert "a different environment: worker3 (e2); the others have e1" in problem and "--limit" in problem
 
 
 def test_rollback_without_a_previous_release_is_rejected():
-    targets, (problem,) = way_back({"worker1": host(OLD)})
+    targets, (problem,) = rollback_targets({"worker1": host(OLD)})
     assert targets == {}
-    assert "No host has kept a release" in problem
+    assert "No host has a previous release" in problem
 
 
 def test_rollback_of_a_host_without_a_release_is_rejected():
-    targets, (problem,) = way_back({"worker1": host(NEW, OLD), "worker2": host({})})
+    targets, (problem,) = rollback_targets({"worker1": host(NEW, OLD), "worker2": host({})})
     assert targets == {}
     assert problem.startswith("worker2: no release is installed")
 
 
 def test_rollback_to_other_kinds_of_services_is_rejected():
     before = {**OLD, "services": {"scheduler": {"dask-scheduler.service": "s"}}}
-    targets, (problem,) = way_back({"both": host(NEW, before)})
+    targets, (problem,) = rollback_targets({"both": host(NEW, before)})
     assert targets == {}
-    assert problem.startswith("both: before the latest change there was no scheduler, or no worker")
+    assert problem.startswith("both: the previous release has no scheduler or no worker")
 
 
 def test_interrupted_rollback_with_stopped_services_is_continued():
     older = release("older", 0)
     hosts = {"worker1": host(OLD, older, 2, {"dask-worker@1.service": "w"}), "worker2": host(OLD, older, 2)}
-    assert ids(way_back(hosts)[0]) == {"worker1": "old", "worker2": "old"}
+    assert ids(rollback_targets(hosts)[0]) == {"worker1": "old", "worker2": "old"}

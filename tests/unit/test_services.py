@@ -140,7 +140,7 @@ def test_failure_to_start_again_is_reported(machine):
     (machine.root / "fail").write_text("daemon-reload")
     (machine.home / "releases/one/services/dask-scheduler.service.broken").touch()
     answer = machine.run("two")
-    assert "Starting again what ran before failed, too: dask-scheduler.service does not come up" in answer["msg"]
+    assert "Starting the previous services failed, too: dask-scheduler.service does not come up" in answer["msg"]
     assert "the last words" in answer["msg"]
 
 

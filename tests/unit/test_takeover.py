@@ -28,7 +28,7 @@ from ansible_collections.daskops.cluster.plugins.modules import release as relea
 from ansible_collections.daskops.cluster.plugins.modules.host_info import described, unfinished
 from ansible_collections.daskops.cluster.plugins.modules.services import ports_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.manifest import make_manifest
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback import way_back
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback import rollback_targets
 from killed import killed_at
 from machine import WORKERS, Machine
 
@@ -191,12 +191,12 @@ def test_next_run_takes_over_the_host_without_a_restart(machine):
 def test_host_that_was_taken_over_is_rolled_back(machine):
     previous = ANSWERS["previous"]
     stage(machine, CURRENT["id"])
-    targets, problems = way_back({"host": told(machine)})
+    targets, problems = rollback_targets({"host": told(machine)})
     assert not problems and targets["host"] == previous
     scheduler, workers = activate(machine, previous["id"], back=True)
     assert scheduler["restarted"] == [] and workers["restarted"] == WORKERS
     assert told(machine)["current"] == previous and told(machine)["previous"] == {}
-    assert way_back({"host": told(machine)})[1]
+    assert rollback_targets({"host": told(machine)})[1]
 
 
 def test_rollback_works_without_an_earlier_run(machine):

@@ -42,7 +42,7 @@ def test_rollback_without_a_previous_release_is_rejected(cluster, play):
     pids = cluster.pids()
     run = play("rollback")
     assert run.returncode != 0
-    assert "No host has kept a release to go back to" in run.output
+    assert "No host has a previous release" in run.output
     assert cluster.pids() == pids
 
 
@@ -171,9 +171,7 @@ def test_unwritable_files_stop_no_service(cluster, play, preload):
     finally:
         host.check_output(f"umount {units}")
     assert run.returncode != 0
-    assert f"{cluster.workers[0]}: On this host writing what systemd and the services read failed" in run.output, (
-        run.output
-    )
+    assert f"{cluster.workers[0]}: Writing the files of the services failed" in run.output, run.output
     assert "Read-only file system. Mount the file system writable" in run.output
     assert f"This batch ({cluster.workers[0]}) was reverted to the previous release" in run.output
     assert cluster.pids() == pids
@@ -216,7 +214,7 @@ def test_rollback_reverts_the_whole_cluster(cluster, play, lock):
     assert run.returncode == 0, run.output
     assert run.changed == predicted.changed and all(run.changed.values())
     for said in (predicted.output, run.output):
-        assert "The latest change is taken back" in said and "Set the variables back, too" in said
+        assert "This run reverts the latest change" in said and "Revert your variables, too" in said
         assert all(re.search(rf"{host}: release \w+ to \w+, environment \w+ to \w+", said) for host in cluster.workers)
     assert cluster.releases() == before
     assert cluster.summary()["scheduler"]["release"] == scheduler

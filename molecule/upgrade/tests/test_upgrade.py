@@ -108,7 +108,7 @@ def test_next_run_restarts_the_pending_scheduler_as_predicted(cluster, play):
     assert run.returncode == 0, run.output
     assert run.changed == predicted.changed and all(run.changed.values())
     assert cluster.summary()["scheduler"]["id"] != scheduler
-    assert "pending" not in run.output.split("Ask the cluster how it is")[1]
+    assert "pending" not in run.output.split("Check the cluster's health")[1]
 
 
 def test_upgrade_without_changes_changes_nothing(cluster, play):

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the scheduler, its pages and its routes are reached."""
+"""The addresses of the scheduler, its dashboard and its HTTP routes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-#: Port of the pages of a scheduler that somebody else runs, where nothing else is said: Dask's own.
+#: Dask's default port of the dashboard, for a scheduler that another system runs.
 PAGES_PORT = 8787
 
 #: The collection's site in nginx, on the scheduler's host.
@@ -17,12 +17,12 @@ PROXY_SITE = "/etc/nginx/conf.d/daskops.conf"
 
 
 def host_of(url: str) -> str:
-    """The host in the address of a scheduler or a page, without the brackets of an IPv6 address."""
+    """Return the host in the address of a scheduler or a page, without the brackets of an IPv6 address."""
     return url.partition("//")[2].partition("/")[0].rpartition(":")[0].strip("[]")
 
 
 def addresses(settings: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, str]:
-    """The addresses of a cluster.
+    """Return the addresses of a cluster.
 
     Parameters
     ----------
@@ -31,14 +31,14 @@ def addresses(settings: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str,
         ``scheduler_port``, ``scheduler_dashboard_port``, ``scheduler_dashboard_url``, ``dashboard_proxy``,
         ``dashboard_proxy_port`` and ``dashboard_proxy_prefix``.
     info : dict
-        What `host_info` returned for the scheduler's host; empty if it was not looked at.
+        Result of `host_info` for the scheduler's host; empty if it was not inspected.
 
     Returns
     -------
     dict
-        ``scheduler``, the address of Dask; ``url``, where the collection asks the scheduler, from its own host; ``ca_path``,
-        the certificates that it trusts for that, empty for plain HTTP; ``dashboard``, what people open, without a slash at
-        the end; and ``proxy_path``, the path of the dashboard behind a proxy.
+        ``scheduler``, the address of the scheduler; ``url``, the base URL of its HTTP routes, from its own host;
+        ``ca_path``, the CA certificates for that URL, empty for plain HTTP; ``dashboard``, the URL for browsers, without a
+        slash at the end; and ``proxy_path``, the path of the dashboard behind a proxy.
     """
     protocol, pages = ("tls", "https") if settings["tls"] else ("tcp", "http")
     host = settings["scheduler_host"]
@@ -47,8 +47,8 @@ def addresses(settings: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str,
     scheduler = joins or f"{protocol}://{host}:{settings['scheduler_port']}"
     at = re.sub(r"^.*//|:[0-9]+$", "", scheduler)
     network = settings["scheduler_dashboard_url"] or f"{pages}://{at}:{PAGES_PORT if joins else port}"
-    # Behind a proxy the pages listen on their own host alone; where the proxy is to go, they do so until the scheduler is
-    # restarted.
+    # Behind a proxy, the dashboard listens on localhost only. If this run removes the proxy, this remains so until the
+    # scheduler is restarted.
     behind = settings["dashboard_proxy"] or (info.get("proxy") or {}).get("port", 0) > 0
     url = f"{pages}://localhost:{port}" if behind and not joins else network
     path = f"{settings['dashboard_proxy_prefix'].rstrip('/')}/"
@@ -56,7 +56,7 @@ def addresses(settings: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str,
     return {
         "scheduler": scheduler,
         "url": url,
-        # A scheduler that somebody else runs may have pages in plain HTTP.
+        # The dashboard of a scheduler that another system runs may use plain HTTP.
         "ca_path": f"{settings['home']}/tls/ca.pem" if settings["tls"] and url.startswith("https") else "",
         "dashboard": proxy if settings["dashboard_proxy"] else network,
         "proxy_path": path,

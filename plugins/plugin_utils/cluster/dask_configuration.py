@@ -25,7 +25,7 @@ DEFAULTS: dict[str, Any] = {
             "allowed-failures": 10,
             # A worker that has sent nothing for this long is given up, and its tasks run elsewhere.
             "worker-ttl": "5 minutes",
-            # An always-on scheduler stays when nobody uses it.
+            # An always-on scheduler must not end when it is idle.
             "idle-timeout": None,
             # Tasks wait when there is no worker, as in an upgrade of a small cluster.
             "no-workers-timeout": None,
@@ -37,7 +37,7 @@ DEFAULTS: dict[str, Any] = {
                 "lease-timeout": "2 minutes",
                 "lease-validation-interval": "10s",
             },
-            # Copies of data that nobody needs any more are dropped.
+            # Remove unneeded copies of data.
             "active-memory-manager": {"start": True},
             "http": {
                 # Dask's own, without its proxy: the collection has one that only reads.
@@ -119,10 +119,10 @@ class Module:
 
 
 def modules(entries: Iterable[Any]) -> list[Module]:
-    """The modules that a variable lists.
+    """Return the modules that a variable lists.
 
-    An entry is a file on the controller (``.py``), which is shipped and imported by its name, or the name of a module on the
-    hosts. One with arguments is a dictionary of ``name`` and ``arguments``.
+    An entry is a file on the controller (``.py``), which is copied to the hosts and imported by its name, or the name of a
+    module on the hosts. An entry with arguments is a dictionary with ``name`` and ``arguments``.
     """
     found = []
     for entry in entries:
@@ -140,7 +140,7 @@ def modules(entries: Iterable[Any]) -> list[Module]:
 
 
 def scheduler_configuration(settings: Settings) -> dict[str, Any]:
-    """The configuration of the scheduler."""
+    """Return the configuration of the scheduler."""
     chosen = _chosen(settings, "scheduler", settings.scheduler_config)
     section = {
         **_preloads("daskops_runtime.scheduler", modules(settings.scheduler_preloads)),
@@ -158,7 +158,7 @@ def scheduler_configuration(settings: Settings) -> dict[str, Any]:
 
 
 def worker_configuration(settings: Settings) -> dict[str, Any]:
-    """The configuration of workers and of their nannies."""
+    """Return the configuration of workers and of their nannies."""
     chosen = _chosen(settings, "worker", settings.worker_config)
     section = {
         **_preloads("daskops_runtime.worker", modules(settings.worker_preloads)),
@@ -170,26 +170,26 @@ def worker_configuration(settings: Settings) -> dict[str, Any]:
             ]
         },
     }
-    # The command line of a worker names these, too: Dask ignores them here, but for their arguments.
+    # The command line of a worker names these modules, too. Dask reads only their arguments from the configuration.
     nanny = _preloads("daskops_runtime.nanny", nanny_modules(settings))
     return merge([chosen, {"distributed": {"worker": section, "nanny": nanny}}])
 
 
 def nanny_modules(settings: Settings) -> list[Module]:
-    """The preload modules of nannies; none where no worker of the host has a nanny."""
+    """Return the preload modules of nannies; none if no worker of the host has a nanny."""
     return modules(settings.nanny_preloads) if settings.has_nannies else []
 
 
 def _chosen(settings: Settings, kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of a kind of service without modules."""
+    """Return the configuration of a kind of service without modules."""
     return merge([DEFAULTS, settings.config, config, _tls(settings.home, kind) if settings.tls else {}])
 
 
 def _tls(home: str, kind: str) -> dict[str, Any]:
-    """The section about certificates.
+    """Return the section about certificates.
 
-    Services call each other, and a task may be a client: a service uses its certificate for all that it does. The pages and
-    routes of the scheduler have a section of their own, which workers read too.
+    A service uses its certificate for all connections: services connect to each other, and tasks may create clients. The
+    dashboard and the HTTP routes of scheduler and workers read the section ``scheduler.dashboard``.
     """
     file = f"{home}/tls/{kind}.pem"  # which holds the key, too
     certificate = {"cert": file, "key": file}
@@ -211,7 +211,7 @@ def _tls(home: str, kind: str) -> dict[str, Any]:
 
 
 def _preloads(ours: str, users: list[Module]) -> dict[str, Any]:
-    """The settings ``preload`` and ``preload-argv``: the collection's module, which has no arguments, and those of users."""
+    """Return ``preload`` and ``preload-argv`` for the collection's module, which has no arguments, and users' modules."""
     return {
         "preload": [ours, *(module.name for module in users)],
         "preload-argv": [[], *(module.arguments for module in users)],
@@ -219,7 +219,7 @@ def _preloads(ours: str, users: list[Module]) -> dict[str, Any]:
 
 
 def _flat(value: Any) -> Iterator[Any]:
-    """The routes in a value of a configuration: a list, a list of lists, or one name."""
+    """Yield the routes in a value of a configuration: a list, a list of lists, or one name."""
     if isinstance(value, list):
         for inner in value:
             yield from _flat(inner)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run decides from the state of the hosts and the releases that they are to run.
+"""Decide what a run changes, from the state of the hosts and their planned releases.
 
 ``info`` is what `host_info` returned for a host, ``release`` the host's release as the task `release` returned it, and
 ``plan`` what `plan_host` returned. Arguments in the plural hold these by host. A task may have been skipped or have failed:
@@ -24,19 +24,19 @@ ByHost = Mapping[str, Result]
 
 
 def units_to_restart(running: Mapping[str, str | None], wanted: Mapping[str, str], kind: str) -> list[str]:
-    """The running units of a kind that a change to ``wanted`` stops or restarts. Both arguments hold releases by unit."""
+    """Return the running units of a kind that a change to ``wanted`` stops or restarts; both have releases by unit."""
     return interrupted({unit: release for unit, release in running.items() if kind_of(unit) == kind}, wanted)
 
 
 def interrupts_scheduler(state: str, info: Result, release: Result) -> bool:
-    """Whether a run stops a scheduler that serves, which then loses all tasks and results that it knows of."""
+    """Return whether a run stops a running scheduler, which then loses all of its tasks and results."""
     wanted = {} if state == "restarted" else release.get("services", {}).get("scheduler", {})
     running = info.get("running") or {}
     return bool(running.get(SCHEDULER)) and bool(units_to_restart(running, wanted, "scheduler"))
 
 
 def is_staged(info: Result, content: str) -> bool:
-    """Whether a host's current release has this content (see `tree_digest`), served, and no later one was staged."""
+    """Return whether a host's current release is the latest staged one, has served and has this content (`tree_digest`)."""
     current = info.get("current") or {}
     return bool(
         current
@@ -47,12 +47,12 @@ def is_staged(info: Result, content: str) -> bool:
 
 
 def untried(known: Iterable[str], services: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """The units whose release has neither served on the host nor been tried there.
+    """Return the units whose release has neither served on the host nor been tried there.
 
     Parameters
     ----------
     known : iterable of str
-        The releases of services that have.
+        The releases of services that have served or were tried.
     services : dict of dict
         The release to run by unit, by kind.
     """
@@ -62,7 +62,7 @@ def untried(known: Iterable[str], services: Mapping[str, Mapping[str, str]]) -> 
 
 
 def runs_release(info: Result, release: str, kind: str, services: Mapping[str, str]) -> bool:
-    """Whether nothing has to be switched, started or stopped so that a host's services of a kind run a release.
+    """Return whether a host's services of a kind already run a release, so that nothing must be started or stopped.
 
     ``services`` holds the release by unit.
     """
@@ -74,26 +74,26 @@ def runs_release(info: Result, release: str, kind: str, services: Mapping[str, s
 
 
 def scheduler_is_pending(work: Result) -> bool:
-    """Whether the scheduler keeps its release because it has work.
+    """Return whether the scheduler keeps its release because it has work.
 
-    ``work`` is the result of the task that waits until the scheduler has none. The task is skipped where nothing would be
+    ``work`` is the result of the task that waits until the scheduler has no work. The task is skipped if no work can be
     lost.
     """
     return not work.get("idle", True)
 
 
 def scheduler_is_older(work: Result, change: Result, info: Result, release: Result, releases: ByHost) -> bool:
-    """Whether the scheduler runs an older release than the workers: this run has left it so, or an earlier run has.
+    """Return whether the scheduler runs an older release than the workers, after this run or an earlier one.
 
-    An earlier run has left it so if the scheduler does not run its host's current release, or if a change is unfinished and
-    the scheduler's environment is that of no worker.
+    An earlier run left an older scheduler if the scheduler does not run the current release of its host, or if a change is
+    unfinished and no worker has the environment of the scheduler.
 
     Parameters
     ----------
     work, change : dict
         Results of the tasks that wait until the scheduler has no work, and that change it.
     info, release : dict
-        Of the scheduler's host. The release is empty in a run that is limited to other hosts.
+        State and release of the scheduler's host. The release is empty if ``--limit`` excludes the host.
     releases : dict
         The releases of all hosts.
     """
@@ -110,9 +110,10 @@ def scheduler_is_older(work: Result, change: Result, info: Result, release: Resu
 
 
 def expected_workers(infos: ByHost, releases: ByHost) -> list[dict[str, str]]:
-    """The workers that `cluster_health` has to find: ``name`` and ``release`` of each.
+    """Return the workers that `cluster_health` expects: ``name`` and ``release`` of each.
 
-    They are those of the release to come, or else of the current one. A host that has no release lacks its first worker.
+    These are the workers of the planned release or, without one, of the current release. For a host without any release, the
+    first worker is expected, so that it is reported as missing.
     """
     expected = []
     for host, about in infos.items():
@@ -127,11 +128,11 @@ def expected_workers(infos: ByHost, releases: ByHost) -> list[dict[str, str]]:
 
 
 def services_to_try(releases: ByHost, plans: ByHost) -> dict[str, dict[str, Any]]:
-    """The services that hosts try before a release is activated: ``scheduler``, a flag, and ``workers``, units, by host.
+    """Return the services to start in a trial, by host: ``scheduler``, a bool, and ``workers``, a list of units.
 
-    Of the services whose release never served, these are the scheduler and one worker of each pool with other settings;
-    hosts whose workers have the same settings do not all try them. Pools with GPUs are left out: a worker would take memory
-    of a GPU from those that run. Hosts that try nothing are left out.
+    Only services whose release never served are tried: the scheduler, and one worker for each different pool in the cluster.
+    Pools with GPUs are excluded, because the trial would take GPU memory from running workers. Hosts without services to try
+    are excluded.
     """
     found: dict[str, dict[str, Any]] = {}
     known: set[tuple[Any, ...]] = set()

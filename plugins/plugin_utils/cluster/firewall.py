@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may connect to the ports of a cluster."""
+"""The networks that may connect to the ports of a cluster."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ FAMILIES = {"ipv4": 4, "ipv6": 6}
 
 
 def parse(variable: str, values: Iterable[str], problems: list[str]) -> list[Network]:
-    """The networks in a variable; ``problems`` gets a sentence for each value that is none."""
+    """Return the networks in a variable, and append a sentence to ``problems`` for each invalid value."""
     networks: list[Network] = []
     for value in values:
         try:
             networks.append(ipaddress.ip_network(value))
         except ValueError:
             problems.append(
-                f"{variable}: '{value}' is no address and no network; write it like 10.1.2.3 or 10.1.0.0/16."
+                f"{variable}: '{value}' is not an address or a network. Write it like 10.1.2.3 or 10.1.0.0/16."
             )
     return networks
 
 
 def on_network(addresses: Iterable[str]) -> list[Address]:
-    """Those of addresses that lead other hosts anywhere."""
+    """Return the addresses that other hosts can connect to."""
     found = [ipaddress.ip_address(address) for address in addresses if address]
     return [address for address in found if not (address.is_loopback or address.is_unspecified)]
 
 
 def remembered(info: Mapping[str, Any]) -> list[Network]:
-    """The networks that a host's own rules take for the cluster; none if one of them is no network."""
+    """Return the cluster's networks in the host's firewall rules; none if one of them is invalid."""
     try:
         return [ipaddress.ip_network(network) for network in info["firewall"]["cluster"]]
     except ValueError:
@@ -45,7 +45,7 @@ def remembered(info: Mapping[str, Any]) -> list[Network]:
 
 
 def resolve(name: str) -> list[str]:
-    """The addresses that the controller takes for a name; none if it knows none."""
+    """Return the addresses to which the controller resolves a name; none if it cannot."""
     try:
         return sorted({str(entry[4][0]) for entry in socket.getaddrinfo(name, None)})
     except OSError:
@@ -53,7 +53,7 @@ def resolve(name: str) -> list[str]:
 
 
 def newcomers(hosts: Hosts, closed: list[str], peers: list[Network]) -> Iterator[str]:
-    """Hosts that the others' firewalls do not let in yet, one sentence each."""
+    """Yield a sentence for each new host that the firewalls of hosts outside the run do not accept yet."""
     for host, info in hosts.items():
         known = any(ipaddress.ip_address(address) in network for address in info["route"][:1] for network in peers)
         if closed and not info["current"] and not known:
@@ -64,7 +64,7 @@ def newcomers(hosts: Hosts, closed: list[str], peers: list[Network]) -> Iterator
 
 
 def by_family(networks: Iterable[Any]) -> dict[str, list[str]]:
-    """Networks by family, each address in one of them at most, as texts."""
+    """Return networks as texts by family, without overlaps."""
     parsed = [ipaddress.ip_network(network) for network in networks]
     return {
         family: [str(one) for one in ipaddress.collapse_addresses(n for n in parsed if n.version == version)]  # type: ignore[type-var]
@@ -79,16 +79,16 @@ def networks(
     peers: Iterable[str],
     clients: Iterable[str],
 ) -> tuple[dict[str, Any], list[str]]:
-    """Who may connect, and what is in the way.
+    """Return the networks that may connect, and the problems.
 
     Parameters
     ----------
     hosts : dict of dict
-        What `host_info` told of each host of the run.
+        Results of `host_info` for the hosts of the run.
     others : dict of callable
-        By worker host that is not in it, a function that looks its addresses up.
+        By worker host outside the run, a function that looks up its addresses.
     closed : list of str
-        Hosts not in the run that have a firewall.
+        Hosts outside the run that have a firewall.
     peers, clients : list of str
         Values of the variables of these names.
 
@@ -105,14 +105,14 @@ def networks(
         cluster.extend(on_network([info["address"], *info["route"], *info["worker_addresses"].values()]))
     known = {host: remembered(info) if others else [] for host, info in hosts.items()}
     looked_up: list[Any] = []
-    # A host's rules name the addresses from which the others really come, where the controller can only look up a name. They
-    # open that host alone: a host that somebody has taken over could name any network.
+    # A host's rules have the actual addresses of the others, while the controller can only look up a name. Use the rules of
+    # a host for that host only: a compromised host could report any network.
     if any(info["firewall"]["usable"] and not known[host] for host, info in hosts.items()):
         for host, find in others.items():
             addresses = on_network(find())
             if not addresses:
                 problems.append(
-                    f"{host} is not in this run, and the controller knows no address of it that the firewall could let in. "
+                    f"{host} is not in this run, and the controller cannot resolve an address for the firewall. "
                     "Run without --limit, or set its ansible_host to an address."
                 )
             looked_up.extend(addresses)

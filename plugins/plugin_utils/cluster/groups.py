@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The inventory's groups that this collection reads, and other groups that probably stand for one of them."""
+"""Check the inventory's groups, and find groups whose name is probably misspelt."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.problems i
 #: The groups that this collection reads.
 GROUPS = ("dask_scheduler", "dask_workers", "dask_clients")
 
-# Words that other tools and people use for the hosts of a group.
+# Names that other tools use for the groups.
 WORDS = {
     "dask_scheduler": ("scheduler", "schedulers", "master", "head"),
     "dask_workers": ("worker", "workers", "nodes", "compute"),
@@ -26,45 +26,45 @@ Groups = Mapping[str, list[str]]
 
 
 def scheduler_of(groups: Groups) -> str:
-    """The scheduler's host; empty if another system runs the scheduler."""
+    """Return the scheduler's host; empty if another system runs the scheduler."""
     return next(iter(groups.get("dask_scheduler", [])), "")
 
 
 def members(groups: Groups) -> list[str]:
-    """All hosts of the cluster, the scheduler's first."""
+    """Return all hosts of the cluster, the scheduler's host first."""
     return list(dict.fromkeys([*groups.get("dask_scheduler", []), *groups.get("dask_workers", [])]))
 
 
 def asked_host(groups: Groups, playing: Collection[str]) -> str:
-    """The host from which the scheduler is asked: its own or, if another system runs it, a worker host of the run."""
+    """Return the host that queries the scheduler: the scheduler's or, if another system runs it, a worker host."""
     workers = groups.get("dask_workers", [])
     return scheduler_of(groups) or next(host for host in [*(w for w in workers if w in playing), *workers])
 
 
 def _plain(name: str) -> str:
-    """The name of a group in small letters, with ``_`` for other signs."""
+    """Return the name of a group in lower case, with ``_`` for other characters."""
     return re.sub(r"\W+", "_", str(name)).lower()
 
 
 def misspelt(name: str) -> str:
-    """The group of this collection whose name is misspelt as ``name``; empty if there is none."""
+    """Return the group of this collection whose name is misspelt as ``name``; empty if there is none."""
     plain = _plain(name)
     for group in GROUPS:
         similar = difflib.SequenceMatcher(None, plain, group).ratio() >= 0.9
-        # A longer name is no misspelling: dask_workers_b may be the group of a second cluster.
+        # A longer name is not a misspelling: dask_workers_b may be the group of a second cluster.
         if name != group and (plain in (group, f"{group}s") or (similar and group not in plain)):
             return group
     return ""
 
 
 def synonym(name: str) -> str:
-    """The group of this collection that another group probably stands for; empty if there is none."""
+    """Return the group of this collection that another name probably means; empty if there is none."""
     words = {word: group for group, words in WORDS.items() for word in words}
     return misspelt(name) or words.get(_plain(name).removeprefix("dask_"), "")
 
 
 def _stray(groups: Mapping[str, list[str]]) -> Iterator[Problem]:
-    """The problems of groups whose name is misspelt, and that have hosts which are in no group of this collection."""
+    """Yield the problems of groups with a misspelt name whose hosts are in no group of this collection."""
     ours = {host for group in GROUPS for host in groups.get(group, [])}
     for name, hosts in groups.items():
         stray = [host for host in hosts if host not in ours]
@@ -78,16 +78,16 @@ def _stray(groups: Mapping[str, list[str]]) -> Iterator[Problem]:
 
 
 def problems(groups: Mapping[str, list[str]], wanted: list[str], playing: Collection[str]) -> list[Problem]:
-    """The problems of the groups.
+    """Return the problems of the groups.
 
     Parameters
     ----------
     groups : dict of list of str
         Hosts by group.
     wanted : list of str
-        The groups that the playbook works on, or ``localhost``, which is in no group.
+        The groups of the playbook, or ``localhost``, which is in no group.
     playing : collection of str
-        The hosts that ``--limit`` leaves.
+        The hosts of the run, after ``--limit``.
     """
     if not groups.get("dask_scheduler") and not groups.get("dask_workers"):
         meant = {name: synonym(name) for name, hosts in groups.items() if hosts and name not in GROUPS}

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plan of a host's services, and whether the host can run them.
+"""Plan the services of a host, and check that the host can run them.
 
-``info`` is what `host_info` returned for the host, and ``settings`` are those of the module `plan_host`.
+``info`` is the result of `host_info` for the host, and ``settings`` that of `host_settings.planning_settings`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import Pl
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
 from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import format_size, parse_size
 
-# What dask and distributed of today need.
+# The oldest Python version that current releases of Dask support.
 OLDEST_PYTHON = (3, 10)
 
-# Spilling to these is slower than not spilling, or takes the very memory that it is to free.
+# Spilling to these file systems is slow, or uses the memory that it should free.
 UNFIT_FOR_SCRATCH = {
     "tmpfs": "lives in memory",
     "ramfs": "lives in memory",
@@ -41,7 +41,7 @@ UNFIT_FOR_SCRATCH = {
 }
 
 
-# What stands in unit files, environment files and command lines without quotes.
+# A path that needs no quotes in unit files, environment files and command lines.
 PLAIN_PATH = re.compile(r"(?!.*/\.\.?(/|$))/[\w.+@/-]+")
 
 # Variables that the collection or systemd sets for a service: a user's value would be lost, or would stop the service.
@@ -56,7 +56,7 @@ RESERVED = (
     "WATCHDOG_USEC",
 )
 
-# Options of `dask worker` that follow from variables, and from which.
+# Options of `dask worker` that the collection sets, and the variables that determine them.
 OPTIONS = {
     "--contact-address": "dask_worker_interface",
     "--dashboard": "dask_worker_dashboard_port",
@@ -98,7 +98,7 @@ def is_number(value: Any) -> bool:
 
 
 def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
-    """Settings that no host could follow, one sentence each."""
+    """Yield a sentence for each setting that is invalid on any host."""
     given = {
         "dask_home": [settings["home"]],
         "dask_user_home": [settings["user_home"]],
@@ -135,7 +135,7 @@ def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def scratch_directories(pools: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
-    """The scratch directories by the names of the settings, each once."""
+    """Return each scratch directory once, by the name of its setting."""
     found: dict[str, list[str]] = {}
     for pool, about in pools.items():
         if [about["scratch_directory"]] not in found.values():
@@ -144,7 +144,7 @@ def scratch_directories(pools: Mapping[str, Mapping[str, Any]]) -> dict[str, lis
 
 
 def bad_variables(host: str, variable: str, values: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with environment variables, one sentence each."""
+    """Yield a sentence for each problem of environment variables."""
     for name, value in values.items():
         is_text = not isinstance(value, (dict, list, type(None))) and not re.search(r"[\r\n]", str(value))
         if not re.fullmatch(r"[A-Za-z_]\w*", str(name), re.ASCII):
@@ -158,7 +158,7 @@ def bad_variables(host: str, variable: str, values: Mapping[str, Any]) -> Iterat
 
 
 def bad_pool(host: str, pool: str, about: Mapping[str, Any]) -> Iterator[str]:
-    """Settings of a pool that no host could follow, one sentence each."""
+    """Yield a sentence for each setting of a pool that is invalid on any host."""
     yield from bad_variables(host, where(pool, "environment_variables"), about["environment_variables"])
     for name, number in about["resources"].items():
         if not re.fullmatch(r"[^\s=,\"'\\]+", str(name)) or not is_number(number):
@@ -193,7 +193,7 @@ def bad_pool(host: str, pool: str, about: Mapping[str, Any]) -> Iterator[str]:
 
 
 def bad_lifetime(pool: str, about: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with the lifetime of a pool's workers and its stagger, one sentence each."""
+    """Yield a sentence for each problem of the lifetime of a pool's workers and its stagger."""
     seconds = {}
     for setting in ("lifetime", "lifetime_stagger"):
         if not re.fullmatch(r"[\w. ]*", str(about[setting])):
@@ -215,7 +215,7 @@ def bad_lifetime(pool: str, about: Mapping[str, Any]) -> Iterator[str]:
 def addresses(
     host: str, info: Mapping[str, Any], pools: Mapping[str, Mapping[str, Any]], workers: Sequence[Mapping[str, Any]]
 ) -> tuple[dict[str, str], list[str]]:
-    """The address of each worker by its unit, and a sentence for each interface that has none."""
+    """Return the address of each worker by unit, and a sentence for each interface without an address."""
     found, problems = {}, {}
     counts = dict.fromkeys(pools, 0)
     for worker in workers:
@@ -238,12 +238,12 @@ def addresses(
 
 
 def proper_modules(by_variable: Mapping[str, Any], variable: str) -> list[Any]:
-    """The entries of a list of modules that are well formed."""
+    """Return the valid entries of a list of modules."""
     return [entry for entry in by_variable.get(variable, []) if not list(bad_modules(variable, [entry]))]
 
 
 def bad_modules(variable: str, entries: Iterable[Any]) -> Iterator[str]:
-    """What is wrong with a list of preload modules or modules with routes, one sentence each."""
+    """Yield a sentence for each problem of a list of preload modules or modules with routes."""
     takes_arguments = not variable.endswith("_routes")
     for entry in entries:
         about = {"name": entry} if isinstance(entry, str) else entry
@@ -261,11 +261,11 @@ def bad_modules(variable: str, entries: Iterable[Any]) -> Iterator[str]:
 
 
 def bad_proxy(host: str, info: Mapping[str, Any], proxy: Mapping[str, Any], tls: bool) -> Iterator[str]:
-    """What is wrong with the settings of a proxy in front of the dashboard, one sentence each."""
+    """Yield a sentence for each problem of the settings of a proxy in front of the dashboard."""
     if not proxy["users"]:
         yield (
-            f"{host}: dask_dashboard_proxy is true, but dask_dashboard_proxy_users names nobody. Give those who may see the "
-            "dashboard a password each."
+            f"{host}: dask_dashboard_proxy is true, but dask_dashboard_proxy_users is empty. Give each user of the "
+            "dashboard a password."
         )
     if info["proxy"]["confined"]:
         yield (
@@ -299,7 +299,7 @@ def bad_proxy(host: str, info: Mapping[str, Any], proxy: Mapping[str, Any], tls:
 
 
 def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
-    """What keeps a host from running Dask's services, one sentence each. Parameters as in the module's documentation."""
+    """Yield a sentence for each reason why a host cannot run Dask's services."""
     if not info["systemd"]:
         yield f"{host} does not run systemd, which Dask's services need. Use a host that was booted with systemd."
     python = info["python"]
@@ -369,9 +369,9 @@ def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
 
 
 def missing(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
-    """What services are to write to or to use and is not there, one sentence each: systemd would not start them."""
+    """Yield a sentence for each missing file or directory without which systemd would not start the services."""
     path = settings["scheduler_file"]
-    # The home of the services' user is made where it is missing.
+    # The collection creates the home of the services' user.
     elsewhere = path and settings["scheduler"] and os.path.dirname(path) != settings["user_home"]
     directory = info["file_systems"][os.path.dirname(path)] if elsewhere else None
     if directory and not (directory["exists"] and directory["writable"]):
@@ -385,7 +385,7 @@ def missing(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
                 yield f"{host}: {variable} names {path}, which is not there. Make or mount it, or take it out of the list."
 
 
-#: By kind, the group, and what systemd calls all services of a host.
+#: By kind: the group, and the unit that stops all services of the kind on a host.
 LEFT_OVER = {
     "scheduler": ("dask_scheduler", "dask-scheduler.service"),
     "worker": ("dask_workers", "dask-workers.target"),
@@ -393,7 +393,7 @@ LEFT_OVER = {
 
 
 def left_over(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
-    """Services of a kind that the host is no longer to have, one sentence each kind: nothing would drain or stop them."""
+    """Yield a sentence for each kind of running services that the inventory no longer has: no run would stop them."""
     for kind in ("scheduler", "worker"):
         units = sorted(unit for unit in info["running"] if unit.startswith(f"dask-{kind}"))
         if units and not settings[kind]:
@@ -405,7 +405,7 @@ def left_over(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -
 
 
 def unreachable(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
-    """A sentence if services here cannot listen where others reach them."""
+    """Yield a sentence if services cannot listen on an address that other hosts can connect to."""
     address = info["address"]
     if settings["interface"] and settings["bind_address"]:
         yield f"{host}: dask_interface and dask_bind_address both say where services listen. Keep one of the two."
@@ -422,7 +422,7 @@ def unreachable(host: str, info: Mapping[str, Any], settings: Mapping[str, Any])
     elif not address and info["unresolved"]:
         yield (
             f"{host} cannot resolve {settings['scheduler_host']}, the scheduler's host, to an IPv4 address "
-            f"({info['unresolved']}). Set dask_scheduler_host (for a scheduler that somebody else runs, "
+            f"({info['unresolved']}). Set dask_scheduler_host (for a scheduler that another system runs, "
             "dask_scheduler_address) to an address or to a name that every host can resolve."
         )
     elif not address:
@@ -439,7 +439,7 @@ def unreachable(host: str, info: Mapping[str, Any], settings: Mapping[str, Any])
 
 
 def other_protocol(host: str, info: Mapping[str, Any], tls: bool) -> Iterator[str]:
-    """A sentence if the services that run would not understand those that are planned."""
+    """Yield a sentence if running and planned services could not communicate, because only one of them uses TLS."""
     if info["running"] and info["encrypted"] is not None and info["encrypted"] != tls:
         yield (
             f"{host} runs services {'with' if info['encrypted'] else 'without'} encryption, and dask_tls is "
@@ -449,7 +449,7 @@ def other_protocol(host: str, info: Mapping[str, Any], tls: bool) -> Iterator[st
 
 
 def firewall(host: str, info: Mapping[str, Any], wanted: str) -> Iterator[str]:
-    """A sentence if the host has no firewall like the one that is wanted, or another that would have the last word."""
+    """Yield a sentence if the host lacks the requested firewall, or if another firewall would override it."""
     usable = info["firewall"]["usable"]
     if wanted == "firewalld" and "firewalld" not in usable:
         yield (
@@ -469,7 +469,7 @@ def firewall(host: str, info: Mapping[str, Any], wanted: str) -> Iterator[str]:
 
 
 def taken_ports(host: str, info: Mapping[str, Any], ports: Mapping[int, str]) -> Iterator[str]:
-    """Ports of the plan that something else holds, one sentence each. ``ports`` has the variable by port."""
+    """Yield a sentence for each planned port that another program uses. ``ports`` has the variable by port."""
     for listener in info["listeners"]:
         variable = ports.get(listener["port"])
         if variable == "dask_dashboard_proxy_port":
@@ -484,7 +484,7 @@ def taken_ports(host: str, info: Mapping[str, Any], ports: Mapping[int, str]) ->
 
 
 def plan_host(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The plan of a host, as the module `plan_host` returns it, and what is wrong, one sentence each."""
+    """Return the plan of a host, with its workers, ports, address and firewall, and a sentence for each problem."""
     problems = list(bad_settings(host, settings))
     ports: dict[int, str] = {}
     rows, workers = [], []

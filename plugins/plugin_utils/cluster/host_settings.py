@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is set for a host: every variable with its type, and what follows from the variables and from other hosts."""
+"""Convert a host's variables to typed settings, for the inspection, the plan and the release."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Values = Mapping[str, Any]
 
 
 def _typed(setting: Setting, value: Any) -> Any:
-    """A value with the type of its variable. An INI inventory gives texts for all of them."""
+    """Return a value with the type of its variable. In an INI inventory, all values are texts."""
     if setting.type not in ("bool", "int") or setting.scope == "pool":
         return value
     for problem in wrong_value(setting.name, setting, value):
@@ -39,20 +39,26 @@ def _typed(setting: Setting, value: Any) -> Any:
 
 
 def complete(values: Values) -> dict[str, Any]:
-    """Every variable by name, with its type; a variable that is not in ``values`` has its default.
+    """Return every variable by name, with its type; a variable that is not in ``values`` has its default.
 
     Raises
     ------
     ValueError
-        If a flag or number has another value.
+        If the values of bool or int variables have another type; with a line for each.
     """
-    return {
-        name: _typed(setting, values[name]) if name in values else setting.default for name, setting in SETTINGS.items()
-    }
+    found, problems = {}, []
+    for name, setting in SETTINGS.items():
+        try:
+            found[name] = _typed(setting, values[name]) if name in values else setting.default
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ValueError("\n".join(problems))
+    return found
 
 
 def pools_of(values: Values) -> dict[str, dict[str, Any]]:
-    """All settings of each pool of workers, by its name.
+    """Return all settings of each pool of workers, by its name.
 
     Raises
     ------
@@ -64,18 +70,18 @@ def pools_of(values: Values) -> dict[str, dict[str, Any]]:
 
 
 def kinds_of(host: str, groups: Mapping[str, list[str]]) -> list[str]:
-    """The kinds of service of a host."""
+    """Return the kinds of service of a host."""
     by_kind = {"scheduler": "dask_scheduler", "worker": "dask_workers"}
     return [kind for kind, group in by_kind.items() if host in groups.get(group, [])]
 
 
 def user_home(values: Values, info: Values) -> str:
-    """The home of the services' user: an existing account keeps its own."""
+    """Return the home of the services' user; an existing account keeps its home."""
     return str((info.get("account") or {}).get("home") or values["dask_user_home"])
 
 
 def questions(values: Values, pools: Mapping[str, Values], scheduler_host: str, proxy_site: str) -> dict[str, Any]:
-    """The arguments of the module `host_info` for a host.
+    """Return the arguments of the module `host_info` for a host.
 
     Parameters
     ----------
@@ -84,7 +90,7 @@ def questions(values: Values, pools: Mapping[str, Values], scheduler_host: str, 
     pools : dict of dict
         The host's pools of workers.
     scheduler_host : str
-        Name or address under which the host reaches the scheduler.
+        Name or address with which the host connects to the scheduler.
     proxy_site : str
         File with the collection's site in nginx.
     """
@@ -112,7 +118,7 @@ def questions(values: Values, pools: Mapping[str, Values], scheduler_host: str, 
 
 
 def _shutdown_token(token: str) -> str:
-    """What is known of the token where it must not be shown: ``none``, ``good`` or ``bad``."""
+    """Return the state of the token without its value: ``none``, ``good`` or ``bad``."""
     if not token:
         return "none"
     return "good" if len(token) >= 16 and all("!" <= character <= "~" for character in token) else "bad"
@@ -121,7 +127,7 @@ def _shutdown_token(token: str) -> str:
 def planning_settings(
     values: Values, pools: Mapping[str, Values], kinds: list[str], alone: bool, scheduler_host: str, home: str
 ) -> dict[str, Any]:
-    """What `host_plan.plan_host` has to know of a host's variables.
+    """Return the settings of a host for `host_plan.plan_host`.
 
     Parameters
     ----------
@@ -130,14 +136,14 @@ def planning_settings(
     kinds : list of str
         The kinds of the host's services.
     alone : bool
-        Whether it is the cluster's only host.
+        Whether the cluster has no other host.
     scheduler_host : str
-        Name or address under which hosts reach the scheduler.
+        Name or address with which hosts connect to the scheduler.
     home : str
         Home directory of the services' user.
     """
     users = values["dask_dashboard_proxy_users"]
-    # Passwords are not part of what is checked.
+    # The plan must not contain passwords.
     proxy = {
         "port": values["dask_dashboard_proxy_port"],
         "prefix": values["dask_dashboard_proxy_prefix"],
@@ -176,7 +182,7 @@ def planning_settings(
 
 
 def release_settings(values: Values, pools: Mapping[str, Values], scheduler_address: str, home: str) -> Settings:
-    """What the release of a host is made of."""
+    """Return the settings of a host's release."""
     return Settings.of(
         {
             **{name.removeprefix("dask_"): value for name, value in values.items()},

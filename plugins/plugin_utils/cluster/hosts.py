@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of all hosts together, after each host was looked at. ``hosts`` has what `host_info` returned, by host."""
+"""Check all hosts together. ``hosts`` has the results of `host_info` by host."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Hosts = Mapping[str, Mapping[str, Any]]
 
 
 def differing_pythons(hosts: Hosts) -> Iterator[str]:
-    """A sentence that names the hosts whose Python differs, if any."""
+    """Yield a sentence that names the hosts whose Python differs, if any."""
     common, odd = odd_ones_out({host: minor(info["python"]["version"]) for host, info in hosts.items()})
     if odd:
         names = ", ".join(f"{host} ({version})" for host, version in sorted(odd.items()))
@@ -28,7 +28,7 @@ def differing_pythons(hosts: Hosts) -> Iterator[str]:
 
 
 def no_scheduler_to_join(hosts: Hosts, address: str) -> Iterator[str]:
-    """A sentence for each reason why hosts cannot connect to the scheduler that somebody else runs at an address."""
+    """Yield a sentence for each reason why hosts cannot connect to the scheduler of another system at an address."""
     reasons: dict[str, list[str]] = {}
     for host, info in hosts.items():
         if info["refused"]:
@@ -41,7 +41,7 @@ def no_scheduler_to_join(hosts: Hosts, address: str) -> Iterator[str]:
 
 
 def too_many_for_windows(plans: Mapping[str, list[Any]], limit: int) -> Iterator[str]:
-    """A sentence if a scheduler on Windows would get more than ``limit`` workers. ``plans`` has the workers by host."""
+    """Yield a sentence if a scheduler on Windows would have over ``limit`` workers. ``plans`` has the workers by host."""
     planned = sum(len(workers) for workers in plans.values())
     if planned > limit:
         yield (
@@ -52,7 +52,7 @@ def too_many_for_windows(plans: Mapping[str, list[Any]], limit: int) -> Iterator
 
 
 def one_machine_twice(hosts: Hosts) -> Iterator[str]:
-    """A sentence for each machine that has several names in the inventory."""
+    """Yield a sentence for each machine that has several names in the inventory."""
     names: dict[str, list[str]] = {}
     for host, info in hosts.items():
         if info["machine"]:
@@ -63,7 +63,7 @@ def one_machine_twice(hosts: Hosts) -> Iterator[str]:
 
 
 def names_twice(plans: Mapping[str, list[Any]]) -> Iterator[str]:
-    """A sentence for each worker's name that two hosts give, as a pool and the name of another host may make it."""
+    """Yield a sentence for each name of a worker that two hosts would use. ``plans`` has the workers by host."""
     holders: dict[str, str] = {}
     for host, workers in plans.items():
         for worker in workers:
@@ -73,12 +73,12 @@ def names_twice(plans: Mapping[str, list[Any]]) -> Iterator[str]:
 
 
 def not_installed(hosts: Mapping[str, tuple[Mapping[str, Any], list[str]]]) -> Iterator[str]:
-    """A sentence for each host that has no release with services of its kinds.
+    """Yield a sentence for each host that has no release with services of its kinds.
 
     Parameters
     ----------
     hosts : dict of tuple
-        What `host_info` returned, and the kinds of the host's services, by host.
+        Result of `host_info`, and the kinds of the host's services, by host.
     """
     for host, (info, kinds) in hosts.items():
         if set(kinds) - set(info["current"].get("services", {})):
@@ -89,7 +89,7 @@ def not_installed(hosts: Mapping[str, tuple[Mapping[str, Any], list[str]]]) -> I
 
 
 def workers_left(groups: Mapping[str, list[str]], playing: Collection[str]) -> Iterator[str]:
-    """A sentence if a run removes the scheduler and leaves workers of it."""
+    """Yield a sentence if a run removes the scheduler but not all of its workers."""
     left = [host for host in groups.get("dask_workers", []) if host not in playing]
     scheduler = next(iter(groups.get("dask_scheduler", [])), "")
     if scheduler in playing and left:
@@ -97,7 +97,7 @@ def workers_left(groups: Mapping[str, list[str]], playing: Collection[str]) -> I
 
 
 def differing_packages(environments: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """A sentence for each host whose packages differ from those of most. ``environments`` has packages by host."""
+    """Yield a sentence for each host whose packages differ from most other hosts. ``environments`` has packages by host."""
     common, odd = odd_ones_out({host: tuple(sorted(packages.items())) for host, packages in environments.items()})
     for host, packages in sorted(odd.items()):
         names = sorted({name for name, dummy in set(packages) ^ set(common)})

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Validation of the inventory as a whole: groups, platforms, names of one machine, what holds for the whole cluster."""
+"""Validation of the inventory as a whole: groups, platforms, duplicate hosts, and variables of the whole cluster."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import od
 BY_ADDRESS = ("", "smart", "ssh", "paramiko", "paramiko_ssh", "libssh")
 # Variables with options of a connection that may lead to another machine than the address, such as a jump host.
 DETOUR = re.compile(r"ansible_(?!sftp|scp)\w*(args|proxy_\w+)")
-# The other variables that say which machine a host is, and what it runs.
+# Other variables that identify a machine and its operating system.
 CONNECTION = (
     "ansible_connection",
     "ansible_facts",
@@ -31,12 +31,12 @@ CONNECTION = (
 
 
 def is_needed(name: str) -> bool:
-    """Whether the validation of the inventory reads a variable."""
+    """Return whether the validation of the inventory reads a variable."""
     return name in CONNECTION or name in CLUSTER_SETTINGS or bool(DETOUR.fullmatch(name))
 
 
 def same_machine(names: Iterable[str]) -> Problem:
-    """The problem of inventory names that lead to the same machine."""
+    """Return the problem of inventory names that lead to the same machine."""
     return Problem(
         " and ".join(names),
         "are one machine, and would fight over the same services",
@@ -45,7 +45,7 @@ def same_machine(names: Iterable[str]) -> Problem:
 
 
 def is_windows(variables: Mapping[str, Any]) -> bool:
-    """Whether a host's variables say that it runs Windows."""
+    """Return whether a host runs Windows according to its variables."""
     return (
         variables.get("ansible_connection") in ("winrm", "psrp", "ansible.builtin.winrm", "ansible.builtin.psrp")
         or variables.get("ansible_shell_type") in ("powershell", "cmd")
@@ -54,9 +54,9 @@ def is_windows(variables: Mapping[str, Any]) -> bool:
 
 
 def connection(host: str, variables: Mapping[str, Any]) -> tuple[str, ...]:
-    """What leads Ansible to a machine; the same for two hosts only if they surely are one machine.
+    """Return the connection parameters of a host, which are equal for two hosts only if they are certainly one machine.
 
-    The user that Ansible logs in as may differ. Hosts that cannot be told apart here report their machine ID later.
+    Ignores the user of the connection. `host_info` finds other duplicates later, by machine ID.
     """
     plugin = str(variables.get("ansible_connection", "")).rpartition(".")[2]
     address = str(variables.get("ansible_host", variables.get("ansible_ssh_host", host))).lower()
@@ -64,19 +64,19 @@ def connection(host: str, variables: Mapping[str, Any]) -> tuple[str, ...]:
     detour = sorted(f"{name}={value}" for name, value in variables.items() if DETOUR.fullmatch(name))
     if plugin == "local":
         return ("localhost", port)
-    if plugin not in BY_ADDRESS:  # The same address may be another machine, such as another host's container.
+    if plugin not in BY_ADDRESS:  # the address may be that of a container's host
         return (host,)
     return ("localhost" if address in ("127.0.0.1", "::1") else address, port, *detour)
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is the address of a scheduler."""
+    """Return whether a text is the address of a scheduler."""
     found = re.fullmatch(r"[a-z]+://(?:[\w.-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", text)
     return found is not None and 0 < int(found.group(1)) < 65536
 
 
 def _wrong_address(address: str, tls: bool, dashboard_proxy: bool) -> Iterator[Problem]:
-    """The problems of the address of a scheduler that another system runs."""
+    """Yield the problems of the address of a scheduler that another system runs."""
     encrypted = address.startswith("tls://")
     if not is_address(address):
         yield Problem(
@@ -94,19 +94,19 @@ def _wrong_address(address: str, tls: bool, dashboard_proxy: bool) -> Iterator[P
     if dashboard_proxy:
         yield Problem(
             "dask_dashboard_proxy",
-            f"is true, but dask_scheduler_address ({address}) names a scheduler that somebody else runs, and so is its "
+            f"is true, but dask_scheduler_address ({address}) names a scheduler that another system runs, and so is its "
             "dashboard",
             "Set dask_dashboard_proxy to false.",
         )
 
 
 def _wrong_groups(schedulers: list[str], workers: list[str], address: str) -> Iterator[Problem]:
-    """The problems of the number of hosts."""
+    """Yield the problems of the number of hosts."""
     if not schedulers and not address:
         yield Problem(
             "The group dask_scheduler",
             "has no host",
-            "Put one Linux host in it, or set dask_scheduler_address to join the workers to a scheduler that somebody else "
+            "Put one Linux host in it, or set dask_scheduler_address to join the workers to a scheduler that another system "
             "runs.",
         )
     if len(schedulers) > 1:
@@ -115,7 +115,7 @@ def _wrong_groups(schedulers: list[str], workers: list[str], address: str) -> It
     if schedulers and address:
         yield Problem(
             f"dask_scheduler_address ({address})",
-            f"names a scheduler that somebody else runs, and the group dask_scheduler has {schedulers[0]}",
+            f"names a scheduler that another system runs, and the group dask_scheduler has {schedulers[0]}",
             "Keep one of the two.",
         )
     if not workers:
@@ -125,7 +125,7 @@ def _wrong_groups(schedulers: list[str], workers: list[str], address: str) -> It
 def _on_windows(
     schedulers: list[str], workers: list[str], hosts: Mapping[str, Mapping[str, Any]], platform: str
 ) -> Iterator[Problem]:
-    """The problems of hosts that run Windows."""
+    """Yield the problems of hosts that run Windows."""
     for host in schedulers:
         said = "" if is_windows(hosts[host]) else " (dask_scheduler_platform is windows)"
         if platform == "windows" or not said:
@@ -145,13 +145,13 @@ def _on_windows(
 
 
 def _comparable(setting: Setting, value: Any) -> str:
-    """A value as a text; equal for ``true`` of an INI inventory and true of YAML."""
+    """Return a value as text, in the same form for the text ``true`` of an INI inventory and the bool of YAML."""
     flag = to_bool(value) if setting.type == "bool" else None
     return str(value if flag is None else flag)
 
 
 def _differing(hosts: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
-    """The problems of variables that differ between hosts and hold for the whole cluster."""
+    """Yield the problems of variables that differ between hosts but must be equal in the whole cluster."""
     for name, setting in sorted(CLUSTER_SETTINGS.items()):
         common, odd = odd_ones_out(
             {host: _comparable(setting, variables.get(name, "not set")) for host, variables in hosts.items()}
@@ -173,18 +173,18 @@ def problems(
     tls: bool,
     dashboard_proxy: bool = False,
 ) -> list[Problem]:
-    """The problems of the inventory as a whole.
+    """Return the problems of the inventory as a whole.
 
     Parameters
     ----------
     groups : dict of list of str
         Hosts by group.
     hosts : dict of dict
-        Variables of the hosts of both groups: those that `is_needed` names.
+        Variables by host of both groups; only variables for which `is_needed` is true.
     address : str
         Address of a scheduler that another system runs; empty if the cluster has its own.
     platform : str
-        What that scheduler runs on, ``linux`` or ``windows``.
+        Platform of that scheduler, ``linux`` or ``windows``.
     tls : bool
         Whether connections are encrypted.
     dashboard_proxy : bool

@@ -1,12 +1,12 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a release is made of, and the names that follow from it. Pure functions.
+"""Make the manifest of a release, and the ids of its services. Pure functions.
 
 A release's id is the hash of all its files. A *service's* release, which its process reports, is finer: ``KIND.OWN``,
-where ``KIND`` is the hash of what all services of its kind (scheduler, worker) share and ``OWN`` the hash of its own
-settings on its host. A service is restarted when its release changes, and only then: a worker's setting does not
-restart the scheduler, and a comment restarts nothing.
+where ``KIND`` is the hash of the files that all services of its kind (scheduler, worker) share, and ``OWN`` the hash of the
+service's own files. A service is restarted only if its release changes: a setting of workers does not restart the
+scheduler, and a changed comment restarts nothing.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from ansible_collections.daskops.cluster.plugins.module_utils.units import unit_
 
 
 def digest(value: Any, length: int = 12) -> str:
-    """The first ``length`` hexadecimal digits of the SHA-256 of ``value``, which JSON can write."""
+    """Return the first ``length`` hexadecimal digits of the SHA-256 of ``value`` as JSON."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:length]
 
 
 def meaning(path: str, content: str) -> str | list[str]:
-    """What a service reads of a file: its data without comments and blank lines; the whole text of code.
+    """Return the content of a file without comments and blank lines; for Python code, the whole text.
 
-    Comments are told from data as the reader does: a line that begins with ``#`` inside a text of YAML, or inside a quoted
-    value of an environment file, is data.
+    The file's format decides what a comment is: a line that begins with ``#`` inside a YAML text, or inside a quoted value
+    of an environment file, is data.
     """
     if path.endswith(".py"):
         return content
@@ -45,7 +45,7 @@ def meaning(path: str, content: str) -> str | list[str]:
 
 @functools.lru_cache(maxsize=64)
 def _data(content: str) -> str:
-    """The data of a YAML text, as text again. Hosts mostly have the same one, and it takes 20 ms."""
+    """Return a YAML text without comments. Cached, because most hosts have the same text, and parsing takes 20 ms."""
     try:
         return yaml.safe_dump(yaml.safe_load(content), allow_unicode=True)
     except yaml.YAMLError:
@@ -53,7 +53,7 @@ def _data(content: str) -> str:
 
 
 def variables(content: str) -> list[str]:
-    """The assignments in an environment file of systemd, whose quoted values may have several lines."""
+    """Return the assignments in an environment file of systemd, whose quoted values may have several lines."""
     found: list[str] = []
     quoted: str | None = None
     for line in content.split("\n"):
@@ -65,7 +65,7 @@ def variables(content: str) -> list[str]:
         else:
             found[-1] += f"\n{line}"
             quoted += line
-        # A value ends with its line unless a quotation mark is open; a backslash takes away the next character's meaning.
+        # A value ends with its line unless a quotation mark is open; a backslash escapes the next character.
         if not quoted.startswith('"') or re.fullmatch(r'"(\\.|[^"\\])*"\s*', quoted):
             quoted = None
             found[-1] = found[-1].rstrip()
@@ -75,15 +75,15 @@ def variables(content: str) -> list[str]:
 def service_releases(
     environment: str, files: Sequence[Mapping[str, Any]], services: Mapping[str, str]
 ) -> dict[str, str]:
-    """The release of each service.
+    """Return the release of each service.
 
     Parameters
     ----------
     environment : str
         The environment's id.
     files : list of dict
-        ``path``, ``content``, ``kinds`` (of the services that read it) and ``service`` (the one that it belongs to;
-        None where all of the kinds share it).
+        ``path``, ``content``, ``kinds`` (of the services that read it) and ``service`` (its only
+        reader; None if all services of the kinds read the file).
     services : dict
         Kind of each service, by unit name.
 
@@ -103,7 +103,7 @@ def service_releases(
 
 @functools.lru_cache(maxsize=1024)
 def _digest_of_files(environment: str | None, files: tuple[tuple[str, str], ...], length: int) -> str:
-    """A digest of what files mean. Most hosts share most files, and reading them takes 1 ms a host."""
+    """Return a digest of files without their comments. Cached, because hosts share files, and it takes 1 ms per host."""
     return digest([environment, {path: meaning(path, content) for path, content in files}], length)
 
 
@@ -114,7 +114,7 @@ def make_manifest(
     ports: Iterable[Mapping[str, Any]],
     tls: bool,
 ) -> dict[str, Any]:
-    """The manifest of a release, with its id.
+    """Return the manifest of a release, with its id.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def make_manifest(
         "services": {name: {"kind": kind, "release": releases[name]} for name, kind in services.items()},
         "files": {f["path"]: sha256_of(f["content"]) for f in files},
     }
-    # The id covers every byte of every file, and nothing but that: the other keys follow from the files.
+    # The id depends only on the bytes of all files, because the other keys are computed from the files.
     return {
         "id": digest(content),
         **content,
@@ -148,7 +148,7 @@ def make_manifest(
 
 
 def units_of(files: Iterable[Mapping[str, Any]], kind: str) -> dict[str, str]:
-    """Content of the files for systemd that belong to a kind of service, by path below systemd's directory."""
+    """Return content of the files for systemd that belong to a kind of service, by path below systemd's directory."""
     return {
         f["path"].partition("/")[2]: f["content"]
         for f in files

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the functions of this package work on."""
+"""The settings of a host's release."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups imp
 
 @dataclass(frozen=True)
 class Settings:
-    """What is set for the services of a host.
+    """The settings of the services of a host.
 
-    A field has the name of its variable without ``dask_``. These differ: ``user_home`` is the home that the services' user
-    really has, ``scheduler_address`` is never empty, and ``pools`` are the complete settings of each pool of workers, by
-    its name.
+    A field has the name of its variable without ``dask_``, with three exceptions: ``user_home`` is the actual home of the
+    services' user, ``scheduler_address`` is never empty, and ``pools`` has the complete settings of each pool of workers by
+    name.
     """
 
     home: str
@@ -62,12 +62,12 @@ class Settings:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Settings:
-        """The settings in a mapping, which may hold others."""
+        """Return the settings in a mapping, which may contain other keys, too."""
         return cls(**{one.name: values[one.name] for one in fields(cls)})
 
     @property
     def has_nannies(self) -> bool:
-        """Whether any worker of the host has a nanny."""
+        """Return whether any worker of the host has a nanny."""
         return any(pool["nanny"] for pool in self.pools.values())
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The names that other tools have for variables of this collection, and the variable that an unknown name stands for."""
+"""Names of variables in other tools, and the collection's variable that an unknown name probably means."""
 
 from __future__ import annotations
 
@@ -143,24 +143,24 @@ _BY_NAME = {name: ours for ours, names in MEANINGS.items() for name in names}
 
 
 def _words(name: str) -> list[str]:
-    """The words of a name without the prefix, in any order, each in the singular."""
+    """Return the words of a name without the prefix, sorted, each in the singular."""
     return sorted(word.rstrip("s") for word in re.split(r"_+", name.lower().removeprefix(PREFIX)))
 
 
 def meant(name: str, known: Iterable[str]) -> str:
-    """The variable that an unknown name probably stands for, by its meaning first and then by its spelling.
+    """Return the variable that an unknown name probably means, by other tools' names first and then by spelling.
 
     Parameters
     ----------
     name : str
-        What was written, with the prefix.
+        The unknown name, with the prefix.
     known : iterable of str
         The names of the variables.
 
     Returns
     -------
     str
-        Empty if no variable is near.
+        Name of the variable; empty if none is similar.
     """
     known = list(known)
     for ours in known:
@@ -176,16 +176,16 @@ def meant(name: str, known: Iterable[str]) -> str:
 
 
 def hint(name: str, known: Iterable[str], meaning: str = "") -> str:
-    """A sentence that names what was probably meant by an unknown name, or all that there is.
+    """Return a sentence with the name that an unknown name probably means, or with all known names.
 
     Parameters
     ----------
     name : str
-        What was written.
+        The unknown name.
     known : iterable of str
-        The names that there are.
+        The known names.
     meaning : str
-        The name that `meant` found; empty to compare the spelling alone.
+        The name that `meant` found; empty to compare the spelling only.
     """
     known = list(known)
     near = meaning or next(iter(difflib.get_close_matches(str(name), known, n=1)), "")

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plan of a run: what each host is to run, and what has to be done for that.
+"""Plan a run: the release of each host, and the hosts that must change.
 
-It is made once, on the controller, of the variables of all hosts and of the results of `host_info`.
+The plan is made once, on the controller, from the variables of all hosts and the results of `host_info`.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts impo
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster, Settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.releases import Release, release_of
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback import told, way_back
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback import rollback_report, rollback_targets
 from ansible_collections.daskops.cluster.plugins.plugin_utils.features import lacking_in, lacking_on
 from ansible_collections.daskops.cluster.plugins.plugin_utils.mixed_releases import mixed_releases
 from ansible_collections.daskops.cluster.plugins.plugin_utils.stopped_services import scheduler_not_running
 
-#: What a purpose of a run has services do.
+#: State of the services by purpose of the run; ``started`` for all other purposes.
 STATES = {"restart": "restarted", "stop": "stopped", "remove": "absent"}
 
 #: The purposes for which services may change.
@@ -54,7 +54,7 @@ ByHost = Mapping[str, Mapping[str, Any]]
 
 
 class Rejected(Exception):
-    """What keeps the run from going on, a sentence each."""
+    """The run cannot continue; ``problems`` has a sentence for each reason."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         super().__init__()
@@ -69,13 +69,13 @@ def check(problems: Iterable[str]) -> None:
 
 
 def present(found: dict[str, dict[str, Any]], infos: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, str]]:
-    """The packages of the environments that hosts have already, by host."""
+    """Return the packages of planned environments that already exist, by host."""
     there = {host: infos[host]["environments"].get(about["id"]) for host, about in found.items()}
     return {host: about["packages"] for host, about in there.items() if about}
 
 
 def by_host(lists: dict[str, list[str]]) -> list[dict[str, Any]]:
-    """Hosts in lists, each with the names of its lists: ``name`` and ``groups``."""
+    """Return each host of the lists with the names of its lists: ``name`` and ``groups``."""
     found: dict[str, list[str]] = {}
     for name, hosts in lists.items():
         for host in hosts:
@@ -84,12 +84,12 @@ def by_host(lists: dict[str, list[str]]) -> list[dict[str, Any]]:
 
 
 def connection(cluster: Cluster, lock: str) -> dict[str, Any]:
-    """What users need to connect to the cluster."""
+    """Return the addresses, certificates and versions that clients need to connect to the cluster."""
     common = cluster.common
     files: list[Path] = []
     if common["dask_tls"]:
         directory = Path(common["dask_tls_directory"])
-        # During a rotation, clients trust both.
+        # During a rotation, clients trust the old and the new CA.
         files = [directory / "ca.pem", *directory.glob("previous-ca.pem")]
         check(f"{file} does not exist. Run site.yml first." for file in files if not file.exists())
     python = next((info["python"]["version"] for info in cluster.infos.values() if info["python"]), "")
@@ -105,16 +105,16 @@ def connection(cluster: Cluster, lock: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Outside:
-    """What a plan takes from outside, where it cannot be known before.
+    """Functions that get further input of a plan: packages from the index, addresses, and other hosts' variables.
 
     Parameters
     ----------
     environments : callable
-        Returns what `environments.environments` returns, for results of `host_info` and variables. May fetch packages.
+        Takes results of `host_info` and variables; returns what `environments.environments` does. May fetch packages.
     addresses_of : callable
-        Returns a function that finds out the addresses of a host which is not in the run.
+        Takes a host outside the run; returns a function that looks up its addresses.
     filtered_hosts : callable
-        Returns all hosts of the cluster with a firewall of the collection.
+        Returns the hosts of the cluster, inside or outside the run, whose firewall the collection manages.
     """
 
     environments: Callable[[ByHost, Mapping[str, Any]], tuple[dict[str, dict[str, Any]], list[str]]]
@@ -123,23 +123,23 @@ class Outside:
 
 
 def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> dict[str, Any]:
-    """The plan of a run, as the module `plan` returns it.
+    """Return the plan of a run, as the module `plan` does.
 
     Parameters
     ----------
     cluster : Cluster
-        What the plan follows from.
+        The inventory, the variables and the state of the hosts.
     purpose : str
-        What the run is for, an option of the module `plan`.
+        Purpose of the run, an option of the module `plan`.
     lock : str
         Path of the lock file.
     outside : Outside
-        What is not known before.
+        Functions that get further input.
 
     Raises
     ------
     Rejected
-        If the hosts or the cluster cannot run what the variables say.
+        If there are problems. Its ``problems`` has a sentence for each.
     """
     result = _common(cluster, purpose, lock)
     if purpose == "change":
@@ -169,7 +169,7 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
 
 
 def _common(cluster: Cluster, purpose: str, lock: str) -> dict[str, Any]:
-    """What every run needs."""
+    """Return the part of the result that every run needs."""
     common, addresses = cluster.common, cluster.addresses
     elsewhere = common["dask_scheduler_address"] or common["dask_scheduler_dashboard_url"]
     return {
@@ -195,7 +195,7 @@ def _common(cluster: Cluster, purpose: str, lock: str) -> dict[str, Any]:
 
 
 def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[str, Any]:
-    """The release of each host for a run that may change what is installed."""
+    """Return the release of each host for a run that may install something."""
     common, infos = cluster.common, cluster.infos
     plans, wrong = plan_hosts(cluster, infos)
     check(problem for host in wrong for problem in wrong[host])
@@ -251,7 +251,7 @@ def _to_do(
     plans: dict[str, dict[str, Any]],
     lacking: list[str],
 ) -> dict[str, list[str]]:
-    """The hosts of each play that prepares a change."""
+    """Return the hosts of each play that prepares a change."""
     values, infos = cluster.values, cluster.infos
     trials = decide.services_to_try({host: chosen[host] for host in lacking if values[host]["dask_trial"]}, plans)
     for host, trial in trials.items():
@@ -273,7 +273,7 @@ def _to_do(
 
 
 def _show(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
-    """The plan of each host, for people. What is wrong with one host does not keep the others from being shown."""
+    """Add the plan of each host to the result for display, with the problems of hosts that have no valid plan."""
     plans, wrong = plan_hosts(cluster, cluster.infos)
     for host, info in cluster.infos.items():
         result["hosts"][host] = {
@@ -286,7 +286,7 @@ def _show(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _keep(cluster: Cluster, purpose: str, result: dict[str, Any]) -> dict[str, Any]:
-    """The release of each host for a run that changes nothing that is installed."""
+    """Return the release of each host for a run that installs nothing."""
     infos = cluster.infos
     if purpose in ("start", "restart", "rollback", "rotate"):
         check(not_installed({host: (info, kinds_of(host, cluster.groups)) for host, info in infos.items()}))
@@ -295,20 +295,22 @@ def _keep(cluster: Cluster, purpose: str, result: dict[str, Any]) -> dict[str, A
         result["connection"] = connection(cluster, result["lock"])
     if purpose == "remove":
         check(workers_left(cluster.groups, cluster.playing))
-        for host in infos:
-            pools = pools_of(cluster.values[host]).values()
-            result["hosts"][host] = {"scratch": list(dict.fromkeys(pool["scratch_directory"] for pool in pools))}
+        pools, wrong = pools_by_host(cluster, infos)
+        check(problem for host in wrong for problem in wrong[host])
+        for host, by_name in pools.items():
+            scratch = dict.fromkeys(pool["scratch_directory"] for pool in by_name.values())
+            result["hosts"][host] = {"scratch": list(scratch)}
     result["missing_packages"] = lacking_on(infos, {}, {})
     if purpose != "rollback":
         return {host: info["current"] for host, info in infos.items()}
-    targets, problems = way_back(infos)
+    targets, problems = rollback_targets(infos)
     check(problems)
-    result["told"] = list(told(infos, targets))
+    result["rollback_report"] = list(rollback_report(infos, targets))
     return {host: dict(release) for host, release in targets.items()}
 
 
 def _about_health(cluster: Cluster, chosen: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """What the cluster is compared with when it is asked how it is."""
+    """Return the expected workers and releases, with which the health check compares the cluster."""
     workers = cluster.groups.get("dask_workers", [])
     expected = {}
     for host in workers:
@@ -327,20 +329,29 @@ def _about_health(cluster: Cluster, chosen: dict[str, dict[str, Any]]) -> dict[s
     }
 
 
-def plan_hosts(cluster: Cluster, hosts: Iterable[str]) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
-    """The plan of each host's services, as `plan_host` returns it, and what is wrong, by host."""
-    plans, problems = {}, {}
-    scheduler_host = cluster.scheduler_host
+def pools_by_host(
+    cluster: Cluster, hosts: Iterable[str]
+) -> tuple[dict[str, dict[str, dict[str, Any]]], dict[str, list[str]]]:
+    """Return the pools of workers of each host, as `pools_of` returns them, and the problems by host."""
+    pools, problems = {}, {}
     for host in hosts:
-        values, info = cluster.values[host], cluster.infos[host]
-        kinds = kinds_of(host, cluster.groups)
         try:
-            pools = pools_of(values)
+            pools[host] = pools_of(cluster.values[host])
         except ValueError as error:
             problems[host] = [f"{host}: {line}" for line in str(error).splitlines()]
-            continue
+    return pools, problems
+
+
+def plan_hosts(cluster: Cluster, hosts: Iterable[str]) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
+    """Return the plan of each host's services, as `plan_host` returns it, and the problems by host."""
+    plans = {}
+    scheduler_host = cluster.scheduler_host
+    pools, problems = pools_by_host(cluster, hosts)
+    for host in pools:
+        values, info = cluster.values[host], cluster.infos[host]
+        kinds = kinds_of(host, cluster.groups)
         settings = planning_settings(
-            values, pools, kinds, len(cluster.members) == 1, scheduler_host, user_home(values, info)
+            values, pools[host], kinds, len(cluster.members) == 1, scheduler_host, user_home(values, info)
         )
         plans[host], found = plan_host(host, info, settings)
         if found:
@@ -349,23 +360,23 @@ def plan_hosts(cluster: Cluster, hosts: Iterable[str]) -> tuple[dict[str, dict[s
 
 
 def host_settings(values: Mapping[str, Any], info: Mapping[str, Any], known_addresses: Mapping[str, str]) -> Settings:
-    """What the release of a host is made of, from its variables and its result of `host_info`."""
+    """Return the settings of a host's release, from its variables and its result of `host_info`."""
     return release_settings(values, pools_of(values), known_addresses["scheduler"], user_home(values, info))
 
 
 def host_release(
     settings: Settings, kinds: list[str], plan: Mapping[str, Any], environment: str, info: Mapping[str, Any]
 ) -> Release:
-    """The release of a host; raises ValueError as `release_of` does."""
+    """Return the release of a host. Raises ValueError as `release_of` does."""
     return release_of(settings, kinds, plan, environment, info["python"]["prefix"])
 
 
 def releases(
     cluster: Cluster, plans: ByHost, environments: ByHost
 ) -> tuple[dict[str, dict[str, Any]], list[str], list[str]]:
-    """The release of each host, what is wrong, and the hosts that do not have their release yet.
+    """Return the release of each host, the problems, and the hosts that do not have their release yet.
 
-    A release is as `host_info` describes one, with ``untried`` and ``pools``; see `decide.services_to_try`.
+    A release has the form of `host_info`, with ``untried`` and ``pools``; see `decide.services_to_try`.
     """
     found: dict[str, dict[str, Any]] = {}
     problems: dict[str, None] = {}
@@ -392,19 +403,19 @@ def releases(
 def firewalls(
     cluster: Cluster, look_up: Callable[[str], Callable[[], list[str]]], filtered: list[str]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Who may connect to the ports, as `firewall.networks` returns it; nothing if no host has a firewall of ours.
+    """Return the networks that may connect to the ports, as `firewall.networks` does; none without a managed firewall.
 
     Parameters
     ----------
     look_up : callable
-        By name of a host, a function that finds out its addresses.
+        Takes the name of a host, and returns a function that returns the addresses of the host.
     filtered : list of str
-        All hosts of the cluster with a firewall of ours.
+        Hosts of the cluster whose firewall the collection manages.
     """
     if not filtered:
         return {"cluster": {}, "clients": {}}, []
     workers = cluster.groups.get("dask_workers", [])
-    # The scheduler's address is what hosts take for it.
+    # The scheduler's address needs no look-up: the hosts report it in ``route``.
     others = [host for host in workers if host not in [*cluster.playing, cluster.scheduler]]
     common = cluster.common
     return networks(
@@ -417,12 +428,12 @@ def firewalls(
 
 
 def activation(state: str, infos: ByHost, chosen: ByHost) -> dict[str, list[str]]:
-    """The hosts whose services have to change, so that they run the chosen releases.
+    """Return the hosts whose services must change to run the chosen releases.
 
     Parameters
     ----------
     state : str
-        What services are to do; see `STATES`.
+        State of the services; see `STATES`.
     infos, chosen : dict of dict
         Result of `host_info`, and the release to run, by host.
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host's pools of workers, with all of their settings."""
+"""Complete the settings of a host's pools of workers."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate i
 
 
 def _complete(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings of one pool with ``nanny`` as a flag, which is always true with dask-cuda."""
+    """Return the settings of one pool with ``nanny`` as a bool, which is always true with dask-cuda."""
     return {**settings, "nanny": settings["command"] == "dask cuda worker" or bool(to_bool(settings["nanny"]))}
 
 
 def worker_pools(pools: Any, overrides: Any, defaults: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """All settings of each pool, by its name; a host without pools has one, whose name is empty.
+    """Return the complete settings of each pool by name. A host without pools has one with an empty name.
 
     Parameters
     ----------
@@ -29,12 +29,12 @@ def worker_pools(pools: Any, overrides: Any, defaults: dict[str, Any]) -> dict[s
     overrides : dict of dict
         ``dask_worker_pool_overrides`` of the host.
     defaults : dict
-        The settings that the host has for all pools.
+        The settings of the host for all pools.
 
     Raises
     ------
     ValueError
-        If a setting cannot have its value; with all problems, a line each.
+        If a setting has an invalid value. The message has a line for each problem.
     """
     found = [*wrong_pools(pools, overrides), *wrong_defaults(defaults)]
     if found:

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The services of a host: their command lines, the files of their release, and what of it users have set.
+"""The contents of a host's release: command lines of the services, files, and the settings of users.
 
-``plan`` is what `host_plan.plan_host` returned for the host, and ``kinds`` are those of its services, ``scheduler`` and
-``worker``.
+``plan`` is the result of `host_plan.plan_host` for the host, and ``kinds`` are the kinds of its services: ``scheduler``,
+``worker`` or both.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ Worker = Mapping[str, Any]
 
 
 def services(kinds: Iterable[str], plan: Plan) -> dict[str, str]:
-    """Kind by unit of the services of a host."""
+    """Return the kind of each service of a host, by unit."""
     found = {SCHEDULER: "scheduler"} if "scheduler" in kinds else {}
     return {**found, **{worker["unit"]: "worker" for worker in plan["workers"]}}
 
 
-# Command lines and what units open
+# Command lines, and the directories that units may write to
 
 
 def outside(paths: Iterable[str], directories: Iterable[str]) -> list[str]:
-    """The paths that are none of the directories and lie in none of them.
+    """Return the paths that are outside of the directories.
 
-    The sandbox of a unit opens directories of the host. A path in one of them is open already, and must not be opened by its
-    own name: whoever may write to the directory could replace it by a link to another place.
+    The sandbox of a unit gives access to directories of the host, including the paths in them. Do not list such a path
+    separately: a program that may write to the directory could replace the path with a link to another one.
     """
     roots = [posixpath.normpath(directory) for directory in directories]
     return [
@@ -56,9 +56,10 @@ def outside(paths: Iterable[str], directories: Iterable[str]) -> list[str]:
 
 
 def dashboard_addresses(settings: Settings, address: str) -> list[str]:
-    """Where the scheduler's pages listen.
+    """Return the addresses on which the scheduler's dashboard listens.
 
-    Behind a proxy they listen on their own host alone. Without one they do so too, so that a proxy can come and go.
+    Behind a proxy, this is localhost only. Without a proxy, localhost is one of the addresses, so that a proxy can be added
+    or removed without a restart.
     """
     if settings.dashboard_proxy:
         hosts = ["127.0.0.1"]
@@ -70,19 +71,19 @@ def dashboard_addresses(settings: Settings, address: str) -> list[str]:
 
 
 def scheduler_arguments(settings: Settings, address: str) -> list[str]:
-    """The command line of the scheduler, which listens at ``address``."""
+    """Return the command line of the scheduler, which listens at ``address``."""
     return [
         *("--host", address),
         *("--port", str(settings.scheduler_port)),
         *("--dashboard-address", ",".join(dashboard_addresses(settings, address))),
         *(["--scheduler-file", settings.scheduler_file] if settings.scheduler_file else []),
-        # daskops_runtime.dashboard loads its pages when somebody asks for them.
+        # daskops_runtime.dashboard loads the pages at the first request.
         "--no-dashboard",
     ]
 
 
 def worker_arguments(settings: Settings, worker: Worker) -> list[str]:
-    """The command line of a worker, as `plan_host` planned it."""
+    """Return the command line of a worker, as `plan_host` planned it."""
     pool = settings.pools[worker["pool"]]
     resources = sorted(pool["resources"].items(), key=lambda resource: str(resource[0]).lower())
     common = [
@@ -99,19 +100,19 @@ def worker_arguments(settings: Settings, worker: Worker) -> list[str]:
         *pool["arguments"],
     ]
     if pool["command"] == "dask cuda worker":
-        # It does not read which modules to preload from the configuration.
+        # `dask cuda worker` does not read the preload modules from the configuration.
         own = _options("--preload", "daskops_runtime.worker", modules(settings.worker_preloads))
     elif pool["nanny"]:
         nannies = _options("--preload-nanny", "daskops_runtime.nanny", nanny_modules(settings))
         own = ["--no-dashboard", "--nanny", "--nanny-port", worker["nanny_port"], *nannies]
     else:
         own = ["--no-dashboard", "--no-nanny"]
-    # Without the pages of the dashboard at first: daskops_runtime.dashboard loads them when somebody asks for them.
+    # --no-dashboard: daskops_runtime.dashboard loads the pages at the first request.
     return [str(argument) for argument in [*common, *own]]
 
 
 def _options(option: str, ours: str, users: Iterable[Any]) -> list[str]:
-    """An option for the collection's module and for each of the user's."""
+    """Return an option for the collection's module and for each module of users."""
     return [word for name in [ours, *(module.name for module in users)] for word in (option, name)]
 
 
@@ -127,13 +128,13 @@ class File:
     path : str
         Path in the release. Files below ``systemd`` are read by systemd.
     content : str
-        Its text.
+        Text of the file.
     kinds : tuple of str
-        Kinds of the services that read it, and are restarted when it changes.
+        Kinds of the services that read the file. They are restarted when it changes.
     kind : str
         The kind that a file for systemd belongs to.
     service : str, optional
-        The one service that reads it, where not all of its kind do.
+        The only service that reads the file; None if all services of the kinds do.
     """
 
     path: str
@@ -144,12 +145,12 @@ class File:
 
 
 def files(settings: Settings, kinds: Iterable[str], plan: Plan, python_prefix: str) -> list[File]:
-    """The files of a host's release, each path once: the kinds of all that name a file read it.
+    """Return the files of a host's release, each path once, with the kinds of all services that read it.
 
     Parameters
     ----------
     python_prefix : str
-        Where the interpreter of the environment is installed, which the sandbox of services shows them.
+        Prefix of the environment's interpreter, which must be visible in the sandbox of services.
 
     Raises
     ------
@@ -205,7 +206,7 @@ def _worker_files(settings: Settings, plan: Plan, python_prefix: str) -> Iterato
     binds = [*outside(settings.worker_paths, [settings.user_home]), *settings.worker_devices]
     shared = {"settings": settings, "python_prefix": python_prefix, "binds": binds}
     yield file("systemd/dask-worker@.service", render("dask-worker@.service.j2", **shared))
-    # No kind of service reads it: which workers there are is no reason to restart one that stays.
+    # No kind of service reads this file, so that a change of the number of workers does not restart the other workers.
     target = render("dask-workers.target.j2", units=[worker["unit"] for worker in plan["workers"]])
     yield File("systemd/dask-workers.target", target, (), "worker")
     for worker in plan["workers"]:
@@ -215,7 +216,7 @@ def _worker_files(settings: Settings, plan: Plan, python_prefix: str) -> Iterato
 
 
 def _about_worker(settings: Settings, worker: Worker) -> dict[str, Any]:
-    """What the templates of a worker use: its plan, the settings of its pool, and what follows from both."""
+    """Return the variables of a worker's templates: its plan, the settings of its pool, and values computed from both."""
     pool = settings.pools[worker["pool"]]
     open_already = [settings.user_home, *settings.worker_paths]
     return {
@@ -228,20 +229,20 @@ def _about_worker(settings: Settings, worker: Worker) -> dict[str, Any]:
 
 
 def _sources(kind: str, *lists: Iterable[Any]) -> Iterator[File]:
-    """The files of users' modules, each once."""
+    """Yield the files of users' modules, without duplicates."""
     for source in dict.fromkeys(module.file for entries in lists for module in modules(entries) if module.file):
         yield from _source("python", source, (kind,), kind)
 
 
 def _source(directory: str, source: str, kinds: tuple[str, ...], kind: str) -> Iterator[File]:
-    """The Python files in ``source``, a file or a directory on the controller, as files of ``directory``."""
+    """Yield the Python files in ``source``, a file or a directory on the controller, as files of ``directory``."""
     for path, content in _python_files(source):
         yield File(os.path.join(directory, path), content, kinds, kind)
 
 
 @functools.cache
 def _python_files(source: str) -> tuple[tuple[str, str], ...]:
-    """Relative paths and texts of the Python files in a directory, or of one file; read once a run."""
+    """Return relative paths and texts of the Python files in a directory, or of one file; read once a run."""
     if not os.path.exists(source):
         raise ValueError(f"{source} does not exist on the controller.")
     if os.path.isfile(source):
@@ -259,11 +260,11 @@ def _text(path: str) -> str:
         return file.read()
 
 
-# What users have set
+# Settings of users
 
 
 def user_environment_variables(settings: Settings, kinds: Iterable[str]) -> dict[str, Any]:
-    """The users' environment variables of the services, by the name of the setting that holds them."""
+    """Return the users' environment variables of the services, by the name of the setting that holds them."""
     found = {"dask_environment_variables": settings.environment_variables}
     if "worker" in kinds:
         for name, pool in settings.pools.items():
@@ -272,7 +273,7 @@ def user_environment_variables(settings: Settings, kinds: Iterable[str]) -> dict
 
 
 def set_by_user(settings: Settings, kinds: Iterable[str]) -> dict[str, Any]:
-    """What users have set that can keep a service from starting, by the name of the setting."""
+    """Return the users' settings that can prevent a service from starting, by the name of the setting."""
     found = user_environment_variables(settings, kinds)
     if "worker" in kinds:
         found.update({where(name, "arguments"): pool["arguments"] for name, pool in settings.pools.items()})
@@ -284,13 +285,13 @@ def set_by_user(settings: Settings, kinds: Iterable[str]) -> dict[str, Any]:
 
 
 def pool_settings(settings: Settings) -> dict[str, Any]:
-    """The settings of each pool that the host's Dask checks, by what the names of the pool's settings begin with."""
+    """Return the settings of pools that the host's Dask checks, by the prefix of the names of the pool's settings."""
     checked = ("arguments", "command", "lifetime", "lifetime_stagger")
     return {where(name, ""): {key: pool[key] for key in checked} for name, pool in settings.pools.items()}
 
 
 def checks(settings: Settings, kinds: Iterable[str]) -> list[dict[str, Any]]:
-    """What the host's Dask is asked about before the release is staged, by kind of service; only what users have set."""
+    """Return the users' settings that the host's Dask checks before the release is staged, for each kind of service."""
     found: list[dict[str, Any]] = []
     shared = [settings.config, settings.environment_variables]
     writable = [settings.user_home, "/tmp", "/var/tmp"]
@@ -302,7 +303,7 @@ def checks(settings: Settings, kinds: Iterable[str]) -> list[dict[str, Any]]:
                 "kind": "scheduler",
                 "asked": {"dask_config": settings.config, "dask_scheduler_config": settings.scheduler_config},
                 "namespaces": settings.config_extra_namespaces,
-                "nanny": True,  # whether workers have one, their hosts know
+                "nanny": True,  # the worker hosts check this
                 "writable": [*writable, *directories],
             }
         )
@@ -325,6 +326,6 @@ def checks(settings: Settings, kinds: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def _has_own_settings(pool: Mapping[str, Any]) -> bool:
-    """Whether users have set what the host's Dask has to check of a pool."""
+    """Return whether a pool has settings of users that the host's Dask must check."""
     asked = pool["arguments"] or pool["lifetime"] or pool["environment_variables"]
     return bool(asked) or pool["command"] != "dask worker"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The release that a host is to run: its files, its manifest, and the names that follow from both."""
+"""Make the release of a host: its files, its manifest, and its id."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Release:
     units : dict of dict
         Content of the files for systemd, by kind and path below systemd's directory.
     pools : dict of str
-        A digest of each pool's settings, by what the names of its settings begin with. Workers of equal pools need one
+        Digest of each pool's settings, by the prefix of the names of its settings. Pools with the same digest need only one
         trial.
     """
 
@@ -45,7 +45,7 @@ class Release:
 
     @property
     def id(self) -> str:
-        """The release's name."""
+        """Return the id of the release."""
         return str(self.manifest["id"])
 
     @property
@@ -57,12 +57,12 @@ class Release:
         }
 
     def content(self, home: str) -> str:
-        """A digest of all that a host has of the release; see `tree_digest`."""
+        """Return a digest of all files of the release on a host; see `tree_digest`."""
         shipped = {**self.files, "manifest.json": manifest_text(self.manifest)}
         return tree_digest(shipped, os.path.join(home, "environments", self.manifest["environment"]))
 
     def described(self) -> dict[str, Any]:
-        """What tasks need that run the release, in the form in which `host_info` describes a release."""
+        """Return the release in the form of `host_info`."""
         return {
             "id": self.id,
             "environment": self.manifest["environment"],
@@ -72,20 +72,20 @@ class Release:
 
 
 def release_of(settings: Settings, kinds: Iterable[str], plan: Plan, environment: str, python_prefix: str) -> Release:
-    """The release of a host.
+    """Return the release of a host.
 
     Parameters
     ----------
     settings : Settings
-        What is set for the host.
+        The settings of the host.
     kinds : iterable of str
         Kinds of its services.
     plan : dict
-        What `host_plan.plan_host` returned for it.
+        Result of `host_plan.plan_host` for the host.
     environment : str
         Id of its environment.
     python_prefix : str
-        Where the interpreter of the environment is installed.
+        Prefix of the environment's interpreter.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def release_of(settings: Settings, kinds: Iterable[str], plan: Plan, environment
     manifest = make_manifest(environment, made, by_unit, plan["ports"], settings.tls)
     content = {file["path"]: file["content"] for file in made}
     for unit, about in manifest["services"].items():
-        # Systemd reads it when the service starts, so a process reports what it was started from.
+        # systemd reads this file when the service starts, so each process reports the release that it was started from.
         content[f"services/{unit}.release"] = f"DASKOPS_RELEASE={about['release']}\n"
     variables = {name: pool["environment_variables"] for name, pool in settings.pools.items()}
     pools = {
@@ -109,7 +109,7 @@ def release_of(settings: Settings, kinds: Iterable[str], plan: Plan, environment
 
 
 def shipped(release: Release) -> dict[str, dict[str, str]]:
-    """The files for the module `release`: ``files``, and ``secret_files``, which Ansible shows at no verbosity."""
+    """Return the files for the module `release`: ``files``, and ``secret_files``, which Ansible never shows."""
     return {
         "files": {path: content for path, content in release.files.items() if not is_secret(path)},
         "secret_files": {path: content for path, content in release.files.items() if is_secret(path)},

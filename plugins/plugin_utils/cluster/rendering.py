@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Text of the files of a release, from the templates of the roles.
+"""Render the templates of the roles into the files of a release.
 
-Jinja alone renders them, without Ansible: a run renders every file of every host to find out whether anything changes, and
-with Ansible's templating that takes 60 ms a host instead of 2.
+Jinja renders them without Ansible: each run renders all files of all hosts to find changes, which takes 2 ms per host, and
+60 ms with Ansible's templating.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _environment() -> jinja2.Environment:
 
 
 def render(template: str, **variables: Any) -> str:
-    """The text of a template, by its name in the directories of the roles config, scheduler and worker."""
+    """Return the text of a template, by its name in the directories of the roles config, scheduler and worker."""
     return _environment().get_template(template).render(**variables)
 
 
@@ -43,10 +43,10 @@ _CONFIGURATIONS: dict[str, str] = {}
 
 
 def configuration_text(configuration: dict[str, Any]) -> str:
-    """A configuration as YAML. Hosts mostly have the same one, and YAML takes 10 ms to write."""
+    """Return a configuration as YAML. Cached, because most hosts have the same one, and writing YAML takes 10 ms."""
     key = repr(configuration)
     if key not in _CONFIGURATIONS:
         text = yaml.safe_dump(configuration, indent=2, allow_unicode=True, default_flow_style=False)
-        # The empty line has always been there; without it every host's release would get another name.
+        # Keep the empty line: without it, the release of every host would get another id.
         _CONFIGURATIONS[key] = f"{HEADER}{text}\n"
     return _CONFIGURATIONS[key]

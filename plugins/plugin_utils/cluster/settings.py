@@ -378,7 +378,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "",
             "Directory on the controller for the CA and the certificates. By default, it is beside the inventory.",
             details=(
-                "Whoever has its C(ca.key) can connect to the cluster. The key never leaves the controller, so keep "
+                "Anyone with its C(ca.key) can connect to the cluster. The key never leaves the controller, so keep "
                 "a backup.",
             ),
             scope="cluster",
@@ -514,7 +514,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "Address of a scheduler outside of this inventory, such as C(tcp://10.0.0.5:8786), which the workers join.",
             details=("The group C(dask_scheduler) must then be empty.",),
             scope="cluster",
-            summary="a scheduler that somebody else runs",
+            summary="a scheduler that another system runs",
         ),
         Setting(
             "dask_scheduler_dashboard_url",

@@ -21,18 +21,18 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings i
 POOLS = "dask_worker_pools"
 OVERRIDES = "dask_worker_pool_overrides"
 
-# What Ansible reads as true and as false.
+# Values that Ansible converts to true and to false.
 TRUE = frozenset({"y", "yes", "on", "1", "true", "t", 1})
 FALSE = frozenset({"n", "no", "off", "0", "false", "f", 0})
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a value is a number or a text."""
+    """Return whether a value is a number or a text."""
     return isinstance(value, (str, int, float))
 
 
 def to_bool(value: Any) -> bool | None:
-    """A flag as Ansible reads it; None for a value that is no flag. An INI inventory gives ``true`` as a text."""
+    """Return a value as a bool by Ansible's rules; None if it is not one. In an INI inventory, ``true`` is a text."""
     if not is_plain(value):
         return None
     word = value.strip().lower() if isinstance(value, str) else value
@@ -40,13 +40,13 @@ def to_bool(value: Any) -> bool | None:
 
 
 def is_serial(value: Any) -> bool:
-    """Whether Ansible makes batches of a value, none of which is empty."""
+    """Return whether Ansible accepts a value as ``serial`` and makes no empty batch from it."""
     values = value if isinstance(value, list) else [value]
     return bool(values) and all(re.fullmatch(r"[1-9]\d*|[1-9]\d?%|100%", str(one)) for one in values)
 
 
 def is_whole_number(setting: Setting, value: Any) -> bool:
-    """Whether a value is a whole number within the bounds of a variable."""
+    """Return whether a value is a whole number within the bounds of a variable."""
     if not re.fullmatch(r"-?\d+", str(value)):
         return False
     number = int(str(value))
@@ -56,7 +56,7 @@ def is_whole_number(setting: Setting, value: Any) -> bool:
 
 
 def expected(setting: Setting, value: Any) -> str:
-    """The values that a variable can have; empty if ``value`` is one of them."""
+    """Return a description of the valid values of a variable; empty if ``value`` is valid."""
     if setting.name == "dask_serial":
         good, kind = is_serial(value), "a number of hosts from 1 on, a percentage like 20%, or a list of these"
     elif setting.type == "int":
@@ -82,17 +82,17 @@ def expected(setting: Setting, value: Any) -> str:
 
 
 def wrong_value(where: str, setting: Setting, value: Any) -> Iterator[Problem]:
-    """The problem of a value that a variable or a setting of a pool cannot have."""
+    """Yield the problem of an invalid value of a variable or of a setting of a pool."""
     if value is None:
         yield Problem(where, "is empty", "Give it a value, or leave it out.")
     elif kind := expected(setting, value):
-        # Messages do not show secrets.
+        # Do not show secrets in messages.
         yield Problem(where, "has a wrong value" if setting.secret else f"is '{value}'", f"Give {kind}.")
 
 
 def _wrong_pools(variable: str, pools: Any) -> Iterator[Problem]:
-    """The problems of a dictionary of pools."""
-    # A pool may hold secrets: messages show no value of it, except those of settings that are no secret.
+    """Yield the problems of a dictionary of pools."""
+    # A pool may contain secrets, so messages show only the values of settings that are not secret.
     if not isinstance(pools, dict):
         yield Problem(variable, "is no dictionary", "Give the settings of each pool below its name.")
         return
@@ -114,7 +114,7 @@ def _wrong_pools(variable: str, pools: Any) -> Iterator[Problem]:
 
 
 def wrong_pools(pools: Any, overrides: Any) -> list[Problem]:
-    """The problems of a host's ``dask_worker_pools`` and ``dask_worker_pool_overrides``, each and together."""
+    """Return the problems of a host's ``dask_worker_pools`` and ``dask_worker_pool_overrides``."""
     return [*_wrong_pools(POOLS, pools), *_wrong_pools(OVERRIDES, overrides)] or [
         Problem(OVERRIDES, f"names {name}, which is no pool of this host", hint(name, pools))
         for name in overrides
@@ -123,7 +123,7 @@ def wrong_pools(pools: Any, overrides: Any) -> list[Problem]:
 
 
 def wrong_defaults(defaults: Mapping[str, Any]) -> list[Problem]:
-    """The problems of the settings that a host has for all of its pools, by their name in a pool."""
+    """Return the problems of the settings that apply to all pools of a host, by name of the setting in a pool."""
     return [
         problem
         for key, value in defaults.items()
@@ -133,8 +133,8 @@ def wrong_defaults(defaults: Mapping[str, Any]) -> list[Problem]:
 
 
 def cannot_be_evaluated(where: str, name: str, error: str) -> Problem:
-    """The problem of a variable that Ansible cannot evaluate."""
-    # The message shows the template, which may hold a secret.
+    """Return the problem of a variable that Ansible cannot evaluate."""
+    # The error may show the template, which may contain a secret.
     why = "" if SETTINGS[name].secret else f": {' '.join(error.split())}".rstrip(".")
     facts = "Facts (ansible_...) are not gathered by these playbooks. " if "ansible_" in why else ""
     remedy = f"{facts}Correct the template, or give the password of its vault."
@@ -142,7 +142,7 @@ def cannot_be_evaluated(where: str, name: str, error: str) -> Problem:
 
 
 def _wrong_variable(name: str, value: Any) -> Iterator[Problem]:
-    """The problem of one variable on its own."""
+    """Yield the problem of one variable."""
     if name not in SETTINGS:
         near = meant(name, SETTINGS)
         remedy = f"Did you mean {near}?" if near else "Remove it; the README lists the variables there are."
@@ -152,14 +152,14 @@ def _wrong_variable(name: str, value: Any) -> Iterator[Problem]:
 
 
 def wrong_variables(values: Mapping[str, Any], errors: Mapping[str, str], with_pools: bool = True) -> Iterator[Problem]:
-    """The problems of the variables of one host.
+    """Yield the problems of the variables of one host.
 
     Parameters
     ----------
     values : dict
         Values by name, of all variables with the collection's prefix.
     errors : dict of str
-        The reason by name, of the variables that cannot be evaluated.
+        The reason by name, for variables that cannot be evaluated.
     with_pools : bool
         Whether to check the pools, too.
     """
@@ -174,15 +174,15 @@ def wrong_variables(values: Mapping[str, Any], errors: Mapping[str, str], with_p
 
 
 def problems(hosts: Mapping[str, tuple[Mapping[str, Any], Mapping[str, str]]], playing: Collection[str]) -> list[str]:
-    """The problems of all hosts' variables, each of them once with the hosts that have it.
+    """Return the problems of all hosts' variables, each problem once with the names of its hosts.
 
     Parameters
     ----------
     hosts : dict of (dict, dict)
         Values and errors by host, as for `wrong_variables`.
     playing : collection of str
-        The hosts of the run. The pools of others are not checked: a run may set pools for its hosts alone, and the
-        overrides of other hosts do not match these.
+        The hosts of the run. The pools of other hosts are not checked: a run may set pools for its hosts only, to which the
+        overrides of other hosts do not apply.
     """
     found: dict[Problem, list[str]] = {}
     for host, (values, errors) in hosts.items():
@@ -192,7 +192,7 @@ def problems(hosts: Mapping[str, tuple[Mapping[str, Any], Mapping[str, str]]], p
 
 
 def _of_hosts(problem: Problem, having: Iterable[str], number: int) -> Problem:
-    """A problem with the hosts that have it."""
+    """Return a problem with the hosts that have it."""
     having = sorted(having)
     whose = "all hosts" if len(having) == number > 1 else ", ".join(having)
     return Problem(f"{problem.where}, set for {whose},", problem.wrong, problem.remedy)

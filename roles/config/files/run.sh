@@ -2,13 +2,13 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Run a module of the release that this file belongs to, which `current` may lead to. The process stays with it when `current`
-# changes: what it imports later comes from where it was started.
+# Run a module of the release that contains this file. The path may lead through the link `current`, so resolve it: the
+# process must import from the same release after `current` changes.
 release=$(dirname "$(readlink -f "$0")")
 environment=$(readlink -f "$release/environment")
 export PYTHONPATH="$release/python"
-# Do not import from the working directory (-P), where tasks write, nor from a user's own packages (-s). launch.py does the same
-# for Python 3.10, which has no -P.
+# Do not import from the working directory (-P), where tasks write, nor from the user's own packages (-s). Python 3.10 has no
+# -P; launch.py does the same there.
 safe=-P
 [ ! -d "$environment/lib/python3.10" ] || safe=
 exec "$environment/bin/python" -s $safe "$release/python/daskops_runtime/launch.py" "$@"

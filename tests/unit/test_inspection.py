@@ -1,0 +1,56 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The arguments of `host_info` for a host, and the checks of its result."""
+
+import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+from ansible_collections.daskops.cluster.plugins.plugin_utils._inspection import arguments_for, checked
+from settled_hosts import GROUPS, HOSTS
+from test_host_answers import ANSWER
+
+
+class HostVars(dict):
+    """Variables by host, as action plugins get them."""
+
+    raw_get = dict.__getitem__
+
+
+def arguments(host="w1", **variables):
+    """Return the arguments for a host of an inventory whose hosts have these variables."""
+    hostvars = HostVars({name: {"inventory_hostname": name, **variables} for name in HOSTS})
+    task_vars = {"groups": GROUPS, "hostvars": hostvars, **hostvars["s1"]}
+    return arguments_for(host, Templar(loader=DataLoader()), task_vars)
+
+
+def test_arguments_follow_from_variables_and_the_inventory():
+    found = arguments(dask_home="/srv/dask", dask_python="python3.11")
+    assert found["home"] == "/srv/dask" and found["python"] == "python3.11" and found["scheduler_host"] == "s1"
+    assert arguments(dask_scheduler_host="10.0.0.1")["scheduler_host"] == "10.0.0.1"
+
+
+def test_external_scheduler_is_the_one_to_reach():
+    found = arguments(dask_scheduler_address="tls://[fd00::1]:8786")
+    assert found["scheduler_host"] == "fd00::1" and found["scheduler_port"] == 8786
+
+
+def test_all_wrong_values_of_the_host_are_reported():
+    with pytest.raises(ValueError) as error:
+        arguments(dask_tls="perhaps", dask_keep_releases="few")
+    lines = str(error.value).splitlines()
+    assert len(lines) == 2 and all(line.startswith("w1: dask_") for line in lines)
+
+
+def test_clock_of_a_valid_result_has_bounds():
+    answer = {**ANSWER, "clock": [100.0, 100.5]}
+    found = checked(answer, 98.0, 102.0)
+    lower, upper = found.pop("clock")
+    assert lower <= upper and found == {name: value for name, value in answer.items() if name != "clock"}
+
+
+def test_invalid_result_is_a_failure_without_its_values():
+    found = checked({**ANSWER, "address": "everywhere", "cpus": "all"}, 0.0, 1.0)
+    assert found["failed"] and set(found) == {"failed", "msg"}
+    assert "invalid values: " in found["msg"] and "address" in found["msg"] and "cpus" in found["msg"]
+    assert "everywhere" not in found["msg"]
