@@ -23,7 +23,7 @@ def test_lock_without_distributed_is_rejected(tmp_path, line):
     lock.write_text(f"{line}\n")
     found, (sentence,) = environments.environments({}, str(lock), "controller", "", str(tmp_path))
     assert found == {}
-    assert says(sentence, f"dask_environment_lock ({lock}): it does not hold distributed")
+    assert says(sentence, f"dask_environment_lock ({lock}): it does not contain distributed")
 
 
 @pytest.mark.parametrize("line", ["distributed==2026.8.0", "distributed @ file:///x.whl", "distributed[http]==1"])
