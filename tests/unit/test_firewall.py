@@ -151,7 +151,9 @@ def test_unspecified_address_is_not_accepted():
 @pytest.mark.parametrize("value", ["laptop.example.org", "10.1.2.3/16", "10.1", "", "*"])
 def test_invalid_network_is_rejected(variable, value):
     sentence = only(plan(**{variable: [value]})[1])
-    assert says(sentence, f"dask_firewall_{variable}: '{value}' is not an address or a network", "Write it like 10.1.2.3")
+    assert says(
+        sentence, f"dask_firewall_{variable}: '{value}' is not an address or a network", "Write it like 10.1.2.3"
+    )
 
 
 @pytest.mark.parametrize("addresses", [[], ["127.0.1.1", "::1"]])
