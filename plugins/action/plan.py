@@ -16,7 +16,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model impo
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import Outside, Rejected, make_plan
 from ansible_collections.daskops.cluster.plugins.plugin_utils.environments import environments, lock_file
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos, values_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos_in, values_of, variables_of
 
 
 class ActionModule(Action):
@@ -41,12 +41,13 @@ class ActionModule(Action):
 
     def _cluster(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> Cluster:
         groups, hostvars, playing = task_vars["groups"], task_vars["hostvars"], task_vars["ansible_play_hosts_all"]
-        found = host_infos(playing, hostvars)
+        collected = variables_of(playing, hostvars)
+        found = host_infos_in(collected)
         infos = {host: info for host, info in found.items() if "running" in info}
         return Cluster(
             groups=groups,
             playing=playing,
-            values=values_of(self._templar, task_vars, playing),
+            values=values_of(self._templar, task_vars, playing, collected),
             infos=infos,
             scheduler_info=infos.get(scheduler_of(groups)) or arguments["scheduler_info"],
             missing=[host for host in found if host not in infos],

@@ -17,11 +17,27 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_setti
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import cannot_be_evaluated
 
+try:
+    from ansible.template import is_trusted_as_template
+except ImportError:  # before ansible-core 2.19
+
+    def is_trusted_as_template(value: str) -> bool:
+        """Return whether Ansible evaluates a text with a template."""
+        return not getattr(value, "__UNSAFE__", False)
+
+
 # Text without any of these is no template.
 MARKS = ("{{", "{%", "{#", "#jinja2:")
 
 # Names through which a template can read variables that it does not name.
 INDIRECT = re.compile(r"\b(vars|varnames|lookup|query|q)\b")
+
+# A template that is nothing but the name of a variable, and a text that every version of Ansible returns for it as it is.
+REFERENCE = re.compile(r"\{\{ *([A-Za-z_]\w*) *\}\}")
+NAME = re.compile(r"(?!(?i:true|false|none|null|yes|no|on|off|omit)$)[A-Za-z][\w.-]*")
+
+# What Ansible removes from the dictionary or list that holds it.
+OMITTED = re.compile(r"\bomit\b")
 
 
 def plain(value: Any) -> Any:
@@ -91,7 +107,8 @@ class Evaluation:
     """Evaluates variables of many hosts, each template once for all hosts that have it from the same group.
 
     A value without templates needs no evaluation. Ansible compiles a template at each evaluation, which takes 2 to 3 ms; for
-    1,000 hosts, this would be most of the time of a check.
+    1,000 hosts, this would be most of the time of a check. Templates in dictionaries and lists are evaluated one by one,
+    because most of them are the same for all hosts, even if one names the host.
 
     Parameters
     ----------
@@ -108,8 +125,30 @@ class Evaluation:
     def value(self, name: str, variables: Mapping[str, Any]) -> Any:
         """Return the value of a variable of a host. Raises `AnsibleError` if it cannot be evaluated."""
         raw = variables[name]
-        if not templates(raw):
+        found = templates(raw)
+        if not found:
             return plain(raw)
+        if isinstance(raw, (dict, list, tuple)) and not any(OMITTED.search(str(template)) for template in found):
+            try:
+                return self._container(raw, variables)
+            except AnsibleError:
+                pass  # the message for the whole value names the place in it
+        return self._evaluated(raw, variables)
+
+    def _container(self, raw: Any, variables: Mapping[str, Any]) -> Any:
+        """Return the value of a dictionary or list, item by item. Ansible does not evaluate keys."""
+        if isinstance(raw, dict):
+            return {plain(key): self._container(inner, variables) for key, inner in raw.items()}
+        if isinstance(raw, (list, tuple)):
+            return [self._container(inner, variables) for inner in raw]
+        return self._evaluated(raw, variables) if templates(raw) else plain(raw)
+
+    def _evaluated(self, raw: Any, variables: Mapping[str, Any]) -> Any:
+        """Return the value of a template, or of a value with templates, evaluated as a whole."""
+        reference = REFERENCE.fullmatch(raw) if isinstance(raw, str) and is_trusted_as_template(raw) else None
+        target = variables.get(reference.group(1)) if reference else None
+        if isinstance(target, str) and NAME.fullmatch(target):
+            return plain(target)
         follows_from = inputs(raw, variables)
         if follows_from is None:
             return plain(self._template(raw, variables))
@@ -179,12 +218,32 @@ def play_variables(task_vars: Mapping[str, Any], own: Mapping[str, Any], default
 
 def host_infos(hosts: Iterable[str], hostvars: Any) -> dict[str, dict[str, Any]]:
     """Return the results of `host_info` by host, which the role preflight registers as ``__dask_host``."""
-    found = {host: hostvars.raw_get(host).get("__dask_host") for host in hosts}
-    return {host: info for host, info in found.items() if info}
+    return host_infos_in({host: hostvars.raw_get(host) for host in hosts})
 
 
-def values_of(templar: Any, task_vars: Mapping[str, Any], hosts: Iterable[str]) -> dict[str, dict[str, Any]]:
+def host_infos_in(variables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the same from variables by host that are read already: Ansible takes 1 ms to collect those of a host."""
+    return {host: own["__dask_host"] for host, own in variables.items() if own.get("__dask_host")}
+
+
+def values_of(
+    templar: Any,
+    task_vars: Mapping[str, Any],
+    hosts: Iterable[str],
+    collected: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, dict[str, Any]]:
     """Return the collection's variables by host, complete and with their types.
+
+    Parameters
+    ----------
+    templar : object
+        The templar of an action plugin.
+    task_vars : dict
+        Variables of the task.
+    hosts : iterable of str
+        Names of the hosts.
+    collected : dict of dict, optional
+        What `variables_of` returned for these hosts.
 
     Raises
     ------
@@ -196,8 +255,8 @@ def values_of(templar: Any, task_vars: Mapping[str, Any], hosts: Iterable[str]) 
     hostvars, this = task_vars["hostvars"], task_vars["inventory_hostname"]
     of_play = play_variables(task_vars, hostvars.raw_get(this), defaults)
     computed = computed_defaults(evaluation, task_vars)
-    for host, variables in variables_of(hosts, hostvars).items():
-        variables.update(of_play)
+    for host, own in (collected or variables_of(hosts, hostvars)).items():
+        variables = {**own, **of_play}
         values, errors = evaluation.values([name for name in SETTINGS if name in variables], variables)
         problems += [str(cannot_be_evaluated(f"{host}: {name}", name, str(error))) for name, error in errors.items()]
         try:

@@ -7,6 +7,7 @@ import pytest
 from ansible.errors import AnsibleUndefinedVariable
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
+from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import (
     Evaluation,
     evaluation_of,
@@ -79,6 +80,48 @@ def test_template_with_a_lookup_of_variables_is_evaluated_for_each(evaluation):
 def test_circular_variables_have_finite_inputs():
     variables = {"a": "{{ b }}", "b": "{{ a }}", "c": "x"}
     assert inputs("{{ a }} c", variables) == {"a": "{{ b }}", "b": "{{ a }}", "c": "x"}
+
+
+def test_templates_of_a_dictionary_are_evaluated_one_by_one(evaluation):
+    """One template that names the host does not make the others be evaluated for each host."""
+    group = {
+        "a": {
+            "memory": trust_as_template("{{ 4 * 2 }}GiB"),
+            "names": [trust_as_template("x-{{ inventory_hostname }}")],
+        },
+    }
+    hosts = [f"w{number}" for number in range(5)]
+    values = [evaluation.value("a", {**group, "inventory_hostname": host}) for host in hosts]
+    assert values == [{"memory": "8GiB", "names": [f"x-{host}"]} for host in hosts]
+    assert evaluation.count == 1 + len(hosts)
+
+
+def test_reference_to_a_name_needs_no_evaluation(evaluation):
+    template = trust_as_template("{{ inventory_hostname }}")
+    assert evaluation.value("a", {"a": template, "inventory_hostname": "w1.example"}) == "w1.example"
+    assert evaluation.count == 0
+    assert evaluation.value("a", {"a": wrap_var("{{ inventory_hostname }}"), "inventory_hostname": "w1"}) == str(
+        template
+    )
+    evaluation.count = 0
+    # Ansible may return another type for these, or has to evaluate them.
+    for value in ("true", "[1]", 7, trust_as_template("{{ 1 + 1 }}")):
+        evaluation.value("a", {"a": template, "inventory_hostname": value})
+    assert evaluation.count == 4
+
+
+def test_error_inside_a_dictionary_is_that_of_the_whole_value(evaluation):
+    raw = {"b": {"c": trust_as_template("{{ nothing }}")}}
+    with pytest.raises(AnsibleUndefinedVariable) as whole:
+        evaluation._template(raw, {"a": raw})
+    dummy, errors = evaluation.values(["a"], {"a": raw})
+    assert str(errors["a"]) == str(whole.value)
+
+
+def test_omitted_items_are_evaluated_with_what_holds_them(evaluation):
+    raw = {"b": trust_as_template("{{ omit }}"), "c": 1}
+    variables = {"a": raw, "omit": "__omit_place_holder__1"}
+    assert evaluation.value("a", variables) == plain(evaluation._template(raw, variables))
 
 
 def test_only_the_named_variables_are_evaluated(evaluation):
