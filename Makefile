@@ -129,7 +129,8 @@ benchmark: testbed ## measure what runs cost, as ratios
 	@benchmarks/converge
 	@benchmarks/start
 	@benchmarks/recovery
-	@.venv/bin/python benchmarks/variables
+	@benchmarks/unchanged
+	@PYTHONPATH=.collections .venv/bin/python benchmarks/variables
 	@.venv/bin/python benchmarks/tls
 	@PYTHONPATH=roles/config/files/runtime .venv/bin/python benchmarks/task_errors
 	@PYTHONPATH=.collections .venv/bin/python benchmarks/plan
