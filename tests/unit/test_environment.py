@@ -49,14 +49,18 @@ def pack(tools, tmp_path):
 
 def unpack(tmp_path, archive):
     """Build an environment from an archive; return the exit status and the output."""
-    arguments = {
-        "home": str(tmp_path / "home"),
+    environment = {
         "id": "0f3c5e9a7b1d",
         "python": sys.executable,
         "archive": archive,
         "lock": "0" * 64,
+        "packages": {},
     }
+    plan = {"hosts": {"localhost": {"environment": environment}}}
+    arguments = {"home": str(tmp_path / "home"), "plan": plan}
+    info = {"__dask_host": {"environments": {}, "current": {}}}
     command = ["ansible", "localhost", "-m", "daskops.cluster.environment", "-a", json.dumps(arguments)]
+    command += ["-e", json.dumps(info)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     return run.returncode, run.stdout + run.stderr
 

@@ -195,7 +195,7 @@ RUNS = {
     "connect": ("connect", SETTLED, {"vars": {"dask_tls_directory": "CA"}}),
     "connect without TLS": ("connect", SETTLED, {"vars": {"dask_tls": False}}),
     "show": ("show", {**NEW, "w2": {**NEW["w2"], "systemd": False}}, {}),
-    "look": ("look", NEW, {}),
+    "inspect": ("inspect", NEW, {}),
 }
 #: Runs that fail, and what their message says.
 REJECTED = {
@@ -207,13 +207,13 @@ REJECTED = {
     ),
     "bad variable": ("change", SETTLED, {"vars": {"dask_worker_count": "many"}}, ["w1: dask_worker_count", "w2: "]),
     "bad flag": (
-        "look",
+        "inspect",
         SETTLED,
         {"vars": {"dask_tls": "perhaps", "dask_keep_releases": "few"}},
         [f"{host}: {name}" for host in HOSTS for name in ("dask_tls is 'perhaps'", "dask_keep_releases is 'few'")],
     ),
     "not evaluated": (
-        "look",
+        "inspect",
         SETTLED,
         {"vars": {"dask_home": "{{ nobody }}"}},
         ["s1: dask_home", "w2: dask_home", "nobody"],
@@ -360,7 +360,7 @@ def groups(result):
         ("rotate", {}),
         ("connect", {}),
         ("show", {}),
-        ("look", {}),
+        ("inspect", {}),
     ],
 )
 def test_hosts_are_in_the_groups_of_what_they_need(planned, name, expected):
@@ -400,7 +400,7 @@ def test_restart_of_a_serving_scheduler_interrupts_it(planned):
 def test_expected_workers_have_the_release_to_come(planned):
     workers = {host: [{"name": f"{host}-1", "release": SETTLED[host]["running"][WORKER]}] for host in ("w1", "w2")}
     assert planned["unchanged"]["expected"] == workers
-    assert planned["look"]["expected"] == {"w1": [{"name": "w1-1"}], "w2": [{"name": "w2-1"}]}
+    assert planned["inspect"]["expected"] == {"w1": [{"name": "w1-1"}], "w2": [{"name": "w2-1"}]}
     assert planned["rollback"]["expected"]["w1"] == [{"name": "w1-1", "release": "0.0"}]
     assert planned["unreachable"]["expected"] == {**workers, "w2": [{"name": "w2-1"}]}
     assert planned["unchanged"]["scheduler_release"] == SETTLED["s1"]["running"][SCHEDULER]
