@@ -70,7 +70,7 @@ def test_scheduler_that_cannot_start_is_not_activated(cluster, play, load, untou
     assert "this preload is broken" in run.output
     # The second run finds the release staged and tries it again.
     run = play("upgrade", *change)
-    assert run.returncode != 0 and "does not come up. It was tried" in run.output, run.output
+    assert run.returncode != 0 and "does not come up. This was a trial beside the running services" in run.output, run.output
 
 
 def test_worker_that_cannot_start_is_not_activated(cluster, play, untouched, preload):
@@ -78,7 +78,7 @@ def test_worker_that_cannot_start_is_not_activated(cluster, play, untouched, pre
     run = play("upgrade", *change, "--check")
     assert run.returncode == 0, run.output
     # Only the first host with the same settings tries the release.
-    assert run.output.count("Would be tried beside what runs: dask-worker@1.service") == 1
+    assert run.output.count("would be tried beside the running services: dask-worker@1.service") == 1
     run = play("upgrade", *change)
     assert run.returncode != 0
     assert f"{cluster.workers[0]}: dask-worker@1.service of the new release" in run.output, run.output
