@@ -26,7 +26,7 @@ class ActionModule(ServicesAction):
         info = host_infos([host], task_vars["hostvars"])[host]
         release = plan["hosts"][host]["release"]
         others = {name: about["release"] for name, about in plan["hosts"].items()}
-        if scheduler_is_pending(before):
+        if arguments["restart"] == "idle" and scheduler_is_pending(before):
             return {"changed": False, "pending": True, "older": True}
         state, back = plan["state"], plan["back"]
         if state not in ("started", "restarted"):

@@ -101,8 +101,12 @@ class ActionModule(Action):
         def acquire_and_inspect() -> dict[str, Any]:
             """Take the lock and inspect the host with one remote command."""
             lock = {name: arguments[name] for name in ("id", "holder", "lease", "directory")}
+            try:
+                questions = arguments_for(host, self._templar, task_vars)
+            except ValueError:
+                return acquire()  # the task that inspects all hosts reports the variable
             before = time.time()
-            info = self.execute({**arguments_for(host, self._templar, task_vars), "lock": lock}, task_vars, "host_info")
+            info = self.execute({**questions, "lock": lock}, task_vars, "host_info")
             found: dict[str, Any] = info.pop("lock", {})
             if not found:
                 return acquire()  # the task that inspects all hosts fails then, and says why

@@ -16,6 +16,9 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.results import fai
 
 display = Display()
 
+#: Keys of a failed result.
+FAILURE = ("changed", "failed", "unreachable", "msg", "exception", "module_stderr", "module_stdout", "rc")
+
 
 class ActionModule(Action):
     """See the documentation of the module of the same name."""
@@ -41,6 +44,7 @@ class ActionModule(Action):
             # With run_once, ignore_unreachable of the task would end the play.
             display.warning(f"{host} cannot be reached: {error}")
             return {"changed": False}
-        if result.get("failed") or result.get("unreachable") or result.get("skipped"):
-            return result
+        if result.get("failed") or result.get("unreachable"):
+            # Nothing else of the result was checked.
+            return {name: result[name] for name in FAILURE if name in result}
         return checked(result, before, time.time())

@@ -15,7 +15,9 @@ class ActionModule(ServicesAction):
     """See the documentation of the module of the same name."""
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        problems = [problem_of(host, result) for host, result in sorted(arguments["results"].items())]
+        results = arguments["results"]
+        hosts = arguments["hosts"] or results
+        problems = [problem_of(host, results.get(host)) for host in sorted(hosts)]
         failures = [problem for problem in problems if problem]
         if not failures and arguments["gate"] and not self._task.check_mode:
             problem = gate_problem("worker", self.ask(arguments["gate"], task_vars))

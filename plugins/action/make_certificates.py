@@ -138,7 +138,9 @@ class ActionModule(Action):
         groups, made, plan = task_vars["groups"], arguments["made"], arguments.pop("plan")
         arguments.update(plan["certificates"])
         found = host_infos(task_vars["ansible_play_hosts_all"], task_vars["hostvars"])
-        arguments["hosts"] = {host: info for host, info in found.items() if "running" in info}
+        arguments["hosts"] = {
+            host: info for host, info in found.items() if "running" in info and not info.get("failed")
+        }
         arguments["others"] = [
             "scheduler",
             *(worker_name(host) for host in groups.get("dask_workers", []) if host not in arguments["hosts"]),
@@ -167,6 +169,9 @@ class ActionModule(Action):
             return failed_if(result, [str(error)])
         files = ["ca"] * wanted["authority"] + list(wanted["certificates"])
         result["needed"] = result["changed"] = bool(files or wanted["finish"] or interrupted)
+        # A certificate of clients alone concerns no host, but the play that makes it needs one.
+        if result["needed"] and not problems:
+            result["outdated"] = result["outdated"] or list(hosts)[:1]
         result.update(
             authority=wanted["authority"],
             certificates=sorted(wanted["certificates"]),

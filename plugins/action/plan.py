@@ -43,7 +43,7 @@ class ActionModule(Action):
         groups, hostvars, playing = task_vars["groups"], task_vars["hostvars"], task_vars["ansible_play_hosts_all"]
         collected = variables_of(playing, hostvars)
         found = host_infos_in(collected)
-        infos = {host: info for host, info in found.items() if "running" in info}
+        infos = {host: info for host, info in found.items() if "running" in info and not info.get("failed")}
         return Cluster(
             groups=groups,
             playing=playing,

@@ -35,7 +35,7 @@ class ActionModule(Action):
                 {},
                 [
                     f"{host}: variables of its release have another value each time they are evaluated, such as that of a "
-                    "lookup. Give them fixed values."
+                    "lookup, or a play sets them. Give them fixed values, in the inventory."
                 ],
             )
         result = self.execute(

@@ -32,6 +32,11 @@ options:
         restarted. The scheduler has work if C(idle) is false.
     type: dict
     default: {}
+  restart:
+    description: Whether a scheduler with work is left alone, V(idle), or restarted, V(now), so that its work is lost.
+    type: str
+    choices: [idle, now]
+    default: idle
   summary_route:
     description: Whether the scheduler reports its release, which then must be the planned one.
     type: bool

@@ -31,6 +31,11 @@ options:
     description: Result of M(daskops.cluster.services) by host. It may have failed, or the host may be unreachable.
     type: dict
     required: true
+  hosts:
+    description: The hosts of the batch, of which one without a result has failed. By default, those of O(results).
+    type: list
+    elements: str
+    default: []
   gate:
     description: Arguments for M(daskops.cluster.cluster_health).
     type: dict

@@ -20,7 +20,9 @@ def arguments_for(host: str, templar: Any, task_vars: Mapping[str, Any]) -> dict
     values = values_of(templar, task_vars, [host])[host]
     address = values["dask_scheduler_address"]
     scheduler_host = host_of(address) if address else values["dask_scheduler_host"]
-    return questions(values, pools_of(values), scheduler_host, PROXY_SITE)
+    # Only worker hosts of the run have pools: `-e dask_worker_pool_overrides=...` may name pools that another host lacks.
+    has_workers = host in task_vars["groups"].get("dask_workers", []) and host in task_vars["ansible_play_hosts_all"]
+    return questions(values, pools_of(values) if has_workers else {}, scheduler_host, PROXY_SITE)
 
 
 def checked(result: dict[str, Any], before: float, after: float) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.daskops.cluster.plugins.module_utils.units import BOOT
+from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide import runs_release
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos
@@ -84,6 +85,9 @@ class ServicesAction(Action):
         """Return the last 15 lines of a unit's journal; empty if the host cannot be reached."""
         command = f"journalctl --no-pager --output=cat --lines=15 --unit='{unit}'"
         try:
-            return str(self._low_level_execute_command(command, executable="/bin/sh").get("stdout", "")).strip()
+            # The services' user writes to the journal, so its text must not reach a terminal as it is.
+            return printable(
+                str(self._low_level_execute_command(command, executable="/bin/sh").get("stdout", ""))
+            ).strip()
         except AnsibleConnectionFailure:
             return ""

@@ -22,7 +22,7 @@ ITEMS = 20_000
 LENGTH = 1_000_000
 
 
-def text(pattern: str = r"[^\x00-\x08\x0e-\x1f\x7f]*") -> Check:
+def text(pattern: str = r"[^\x00-\x08\x0e-\x1f\x7f-\x9f]*") -> Check:
     """Allow a text that matches a pattern, by default any text without control characters."""
     compiled = re.compile(pattern, re.DOTALL)
     return lambda value: isinstance(value, str) and len(value) <= LENGTH and compiled.fullmatch(value) is not None
@@ -80,10 +80,15 @@ def mapping(check: Check, key: Check = TEXT) -> Check:
 
 
 def having(**checks: Check) -> Check:
-    """Allow an empty dictionary, and one that has these keys with allowed values; it may have others."""
+    """Allow a dictionary that has these keys with allowed values; it may have others."""
     return lambda value: (
-        isinstance(value, dict) and all(name in value and check(value[name]) for name, check in checks.items() if value)
+        isinstance(value, dict) and all(name in value and check(value[name]) for name, check in checks.items())
     )
+
+
+def empty_or(check: Check) -> Check:
+    """Allow an empty dictionary, or what another check allows."""
+    return lambda value: value == {} or check(value)
 
 
 NAME = text(r"[\w.@:+-]*")
@@ -91,11 +96,12 @@ _OF_RELEASES: dict[str, Check] = {
     "id": NAME,
     "environment": NAME,
     "staged": number,
+    "served": listed(NAME),
     "services": mapping(mapping(NAME)),
     "units": mapping(mapping(text())),
 }
-RELEASE = having(**_OF_RELEASES)
-CURRENT = having(**_OF_RELEASES, content=NAME, settled=listed(NAME))
+RELEASE = empty_or(having(**_OF_RELEASES))
+CURRENT = empty_or(having(**_OF_RELEASES, content=NAME, settled=listed(NAME)))
 ENVIRONMENT = having(python=text(r"[\w.+]*"), packages=mapping(text(r"[\w.+!-]*")))
 
 
@@ -120,22 +126,25 @@ CHECKS: dict[str, Check] = {
     "gpus": listed(having(index=number, uuid=text(), model=text(), node=optional(number))),
     "memory": number,
     "systemd": flag,
-    "python": python,
+    "python": empty_or(python),
     "file_systems": mapping(having(exists=flag, type=text(), mount=text(), free=number, writable=flag)),
     "missing": listed(text()),
-    "proxy": having(nginx=flag, port=number),
+    "proxy": having(nginx=flag, port=number, confined=flag),
     "listeners": listed(having(port=number, process=text(), unit=text())),
     "address": address,
     "worker_addresses": mapping(address),
     "route": listed(address),
-    "firewall": having(usable=listed(NAME), installed=listed(NAME), loaded=flag, cluster=listed(network)),
+    "firewall": having(
+        foreign=listed(TEXT), usable=listed(NAME), installed=listed(NAME), loaded=flag, cluster=listed(network)
+    ),
     "current": CURRENT,
     "previous": RELEASE,
+    "serving": RELEASE,
     "unfinished": number,
     "known": listed(NAME),
     "running": mapping(optional(text(r"[\w.-]+( \(another unit\))?"))),
     "scheduler_environment": NAME,
-    "account": having(home=text(), comment=text(), at_home=flag),
+    "account": empty_or(having(home=text(), comment=text(), at_home=flag)),
     "encrypted": optional(flag),
     "authorities": listed(text(r"[0-9a-f]{64}")),
     "environments": mapping(ENVIRONMENT, NAME),

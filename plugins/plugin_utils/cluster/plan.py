@@ -9,7 +9,7 @@ The plan is made once, on the controller, from the variables of all hosts and th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ def connection(cluster: Cluster, lock: str) -> dict[str, Any]:
         # During a rotation, clients trust the old and the new CA.
         files = [directory / "ca.pem", *directory.glob("previous-ca.pem")]
         check(f"{file} does not exist. Run site.yml first." for file in files if not file.exists())
-    python = next((info["python"]["version"] for info in cluster.infos.values() if info["python"]), "")
+    python = next(filter(None, map(version_of, cluster.infos.values())), "")
     return {
         "address": cluster.addresses["scheduler"],
         "dashboard": f"{cluster.addresses['dashboard']}/status",
@@ -101,6 +101,17 @@ def connection(cluster: Cluster, lock: str) -> dict[str, Any]:
         "lock": lock,
         "python": ".".join(python.split(".")[:2]),
     }
+
+
+def not_inspected(cluster: Cluster) -> Iterator[str]:
+    """Yield a sentence if a host of the run was not inspected: a plan for the others alone could cut it off."""
+    names = [host for host in cluster.playing if host not in cluster.infos]
+    if names:
+        yield (
+            f"{', '.join(names)}: not inspected in this run. Run the role daskops.cluster.preflight for all hosts of the "
+            "cluster in one play, with the strategy ansible.builtin.linear. Leave out hosts that Ansible cannot reach with "
+            "--limit."
+        )
 
 
 @dataclass(frozen=True)
@@ -141,6 +152,8 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
     Rejected
         If there are problems. Its ``problems`` has a sentence for each.
     """
+    if purpose not in ("show", "inspect", "connect"):
+        check(not_inspected(cluster))
     result = _common(cluster, purpose, lock)
     if purpose == "change":
         chosen = _change(cluster, result, outside)
@@ -150,7 +163,7 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
         chosen = _keep(cluster, purpose, result)
     lists = result.pop("lists")
     if purpose in CHANGING:
-        changing = activation(result["state"], cluster.infos, chosen)
+        changing = activation(result["state"], cluster.infos, of_groups(cluster, chosen))
         lists.update({f"__dask_{name}": hosts for name, hosts in changing.items()})
     # Only hosts whose services change need the content of their units.
     changed = {
@@ -201,7 +214,7 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
     check(problem for host in wrong for problem in wrong[host])
     workers = {host: plan["workers"] for host, plan in plans.items()}
     everyone = {
-        **({cluster.asked_host: cluster.scheduler_info} if cluster.scheduler_info.get("python") else {}),
+        **({cluster.asked_host: cluster.scheduler_info} if version_of(cluster.scheduler_info) else {}),
         **infos,
     }
     problems = [
@@ -260,9 +273,7 @@ def _to_do(
     proxied = [host for host in scheduler if values[host]["dask_dashboard_proxy"]]
     return {
         "__dask_proxy": proxied,
-        "__dask_proxy_unwanted": [
-            host for host in scheduler if host not in proxied and infos[host]["proxy"]["port"] > 0
-        ],
+        "__dask_proxy_unwanted": [host for host in infos if host not in proxied and infos[host]["proxy"]["port"] > 0],
         "__dask_build": [host for host in found if found[host]["id"] not in infos[host]["environments"]],
         "__dask_stage": lacking,
         "__dask_trial": list(trials),
@@ -395,7 +406,8 @@ def releases(
             "untried": decide.untried(info.get("known", []), release.services),
             "pools": release.pools,
         }
-        if not decide.is_staged(info, release.content(cluster.values[host]["dask_home"])):
+        # Staging also creates the services' user.
+        if not info["account"] or not decide.is_staged(info, release.content(cluster.values[host]["dask_home"])):
             lacking.append(host)
     return found, list(problems), lacking
 
@@ -425,6 +437,21 @@ def firewalls(
         common["dask_firewall_peers"],
         common["dask_firewall_clients"],
     )
+
+
+def version_of(info: Mapping[str, Any]) -> str:
+    """Return the version of a host's interpreter; empty if it was not run."""
+    return str((info.get("python") or {}).get("version", ""))
+
+
+def of_groups(cluster: Cluster, chosen: ByHost) -> dict[str, dict[str, Any]]:
+    """Return the chosen releases with the services of the kinds that the inventory gives each host."""
+    found = {}
+    for host, release in chosen.items():
+        kinds = kinds_of(host, cluster.groups)
+        services = {kind: units for kind, units in release.get("services", {}).items() if kind in kinds}
+        found[host] = {**release, "services": services}
+    return found
 
 
 def activation(state: str, infos: ByHost, chosen: ByHost) -> dict[str, list[str]]:
