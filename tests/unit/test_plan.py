@@ -178,7 +178,7 @@ RUNS = {
     "firewall installed": ("change", changed("w1", firewall={"installed": ["nftables"]}), {}),
     "unfinished": ("change", changed("w1", unfinished=5), {}),
     "newer": ("change", changed("w1", current={"staged": 9_000_000_000}), {}),
-    "unreachable": ("change", {**SETTLED, "w2": {"msg": "Connection refused", "unreachable": True}}, {}),
+    "unreachable": ("inspect", {**SETTLED, "w2": {"msg": "Connection refused", "unreachable": True}}, {}),
     "play wins": (
         "change",
         SETTLED,
@@ -199,6 +199,18 @@ RUNS = {
 }
 #: Runs that fail, and what their message says.
 REJECTED = {
+    "not inspected": (
+        "change",
+        {**SETTLED, "w2": {"msg": "Connection refused", "unreachable": True}},
+        {},
+        ["w2: not inspected in this run", "--limit"],
+    ),
+    "failed with values": (
+        "change",
+        {**SETTLED, "w2": {**SETTLED["w2"], "failed": True}},
+        {},
+        ["w2: not inspected in this run"],
+    ),
     "two bad hosts": (
         "change",
         {**SETTLED, "w1": {**SETTLED["w1"], "systemd": False}, "w2": {**SETTLED["w2"], "python": {}}},
