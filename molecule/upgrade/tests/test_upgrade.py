@@ -118,7 +118,8 @@ def test_upgrade_without_changes_changes_nothing(cluster, play):
     assert run.returncode == 0, run.output
     assert not any(run.changed.values())
     assert set(run.commands) == {cluster.scheduler, *cluster.workers}
-    assert all(run.commands[name] == 1 for name in cluster.workers)
+    # A host that has a release staged later than its current one is staged again, with one more command.
+    assert all(run.commands[name] <= 2 for name in cluster.workers)
     assert cluster.pids() == pids
 
 
