@@ -34,7 +34,7 @@ def test_worker_setting_restarts_only_workers(cluster, play, load):
     assert run.changed[cluster.scheduler] == 0
     assert cluster.summary()["scheduler"]["id"] == scheduler
     assert {name for name, pid in cluster.pids().items() if pid == pids[name]} == set()
-    assert "Build the environment" not in run.output
+    assert "TASK [daskops.cluster.environment" not in run.output
     assert environments(cluster) == before
     target = cluster.compute(
         "print(client.run(lambda: __import__('dask').config.get('distributed.worker.memory.target')))"
@@ -138,9 +138,13 @@ def test_comment_restarts_nothing(cluster, tmp_path):
     later = tmp_path / "ansible_collections/daskops/cluster"
     for name in ("roles", "plugins", "playbooks", "meta"):
         shutil.copytree(PROJECT / name, later / name)
-    for template in ("dask_configuration.yaml.j2", "environment.j2"):
-        path = later / "roles/config/templates" / template
-        path.write_text("# One comment more.\n" + path.read_text())
+    path = later / "roles/config/templates/environment.j2"
+    path.write_text("# One comment more.\n" + path.read_text())
+    # The configuration begins with this comment.
+    path = later / "plugins/plugin_utils/cluster/rendering.py"
+    header = 'HEADER = "# '
+    assert header in path.read_text()
+    path.write_text(path.read_text().replace(header, 'HEADER = "# One comment more.\\n# '))
     variables = json.loads(WORKERS_ONLY[-1])
     variables["dask_scheduler_config"] = {"distributed": {"scheduler": {"allowed-failures": 12}}}
     scheduler, pids = cluster.summary()["scheduler"]["id"], cluster.pids()
