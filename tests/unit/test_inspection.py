@@ -11,6 +11,10 @@ from settled_hosts import GROUPS, HOSTS
 from test_host_answers import ANSWER
 
 
+#: The hosts of the run, which `--limit` has left.
+PLAYING = ["s1", "w1"]
+
+
 class HostVars(dict):
     """Variables by host, as action plugins get them."""
 
@@ -20,7 +24,7 @@ class HostVars(dict):
 def arguments(host="w1", **variables):
     """Return the arguments for a host of an inventory whose hosts have these variables."""
     hostvars = HostVars({name: {"inventory_hostname": name, **variables} for name in HOSTS})
-    task_vars = {"groups": GROUPS, "hostvars": hostvars, **hostvars["s1"]}
+    task_vars = {"groups": GROUPS, "hostvars": hostvars, "ansible_play_hosts_all": PLAYING, **hostvars["s1"]}
     return arguments_for(host, Templar(loader=DataLoader()), task_vars)
 
 
@@ -28,6 +32,14 @@ def test_arguments_follow_from_variables_and_the_inventory():
     found = arguments(dask_home="/srv/dask", dask_python="python3.11")
     assert found["home"] == "/srv/dask" and found["python"] == "python3.11" and found["scheduler_host"] == "s1"
     assert arguments(dask_scheduler_host="10.0.0.1")["scheduler_host"] == "10.0.0.1"
+
+
+def test_pools_matter_only_for_worker_hosts_of_the_run():
+    overrides = {"dask_worker_pool_overrides": {"waiting": {"threads": 1}}}
+    with pytest.raises(ValueError, match="names waiting, which is no pool"):
+        arguments("w1", **overrides)
+    for host in ("s1", "w2"):
+        assert arguments(host, **overrides)["worker_interfaces"] == []
 
 
 def test_external_scheduler_is_the_one_to_reach():
