@@ -10,7 +10,6 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils._inspection import
 from settled_hosts import GROUPS, HOSTS
 from test_host_answers import ANSWER
 
-
 #: The hosts of the run, which `--limit` has left.
 PLAYING = ["s1", "w1"]
 
