@@ -9,7 +9,13 @@ import time
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils import packages as packages_module
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import activation, plan_hosts, releases
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import (
+    activation,
+    of_groups,
+    plan_hosts,
+    releases,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from playbook_runs import play
@@ -487,3 +493,13 @@ def test_wrong_run_is_rejected(results, name):
 @pytest.mark.parametrize("name", [*RUNS, *REJECTED])
 def test_result_holds_no_secret(results, name):
     assert "hidden-" not in results[0][name]
+
+
+def test_release_keeps_only_the_kinds_that_the_inventory_gives_the_host():
+    cluster = Cluster({"dask_scheduler": ["s1"], "dask_workers": ["w1"]}, ["s1", "w1"], {}, {}, {})
+    both = {"id": "r", "services": {"scheduler": {SCHEDULER: "a.1"}, "worker": {"dask-worker@1.service": "b.1"}}}
+    found = of_groups(cluster, {"s1": both, "w1": both})
+    assert {host: list(release["services"]) for host, release in found.items()} == {
+        "s1": ["scheduler"],
+        "w1": ["worker"],
+    }
