@@ -37,6 +37,7 @@ CASES = {
     "good": {},
     "settled": {"wanted": "one"},
     "pending": {"before": {"idle": False}},
+    "now": {"before": {"idle": False}, "restart": "now"},
     "broken": {"broken": True},
     "other-release": {"summary_route": True},
     "not-asked": {"ca_path": "/nonexistent/ca.pem", "url": "https://127.0.0.1:1"},
@@ -86,6 +87,7 @@ def results(ours, tmp_path_factory):
                     "home": "{{ home }}",
                     "plan": "{{ plan }}",
                     "before": "{{ before }}",
+                    "restart": "{{ restart | default('idle') }}",
                     "summary_route": "{{ summary_route | default(false) }}",
                     "start_timeout": 1,
                     "health_timeout": 2,
@@ -127,6 +129,12 @@ def test_scheduler_with_work_is_not_changed(results):
     result, machine = results["pending"]
     assert not result["changed"] and not result["failed"] and result["pending"] and result["older"]
     assert machine.asked() == [] and processes(machine) == ONE
+
+
+def test_scheduler_with_work_is_changed_if_the_user_wants_it_now(results):
+    result, machine = results["now"]
+    assert not result["failed"] and result["restarted"] == [SCHEDULER] and not result["pending"]
+    assert processes(machine) == TWO
 
 
 def test_scheduler_that_does_not_start_is_reverted(results):
