@@ -410,7 +410,7 @@ def test_scheduler_file_that_units_cannot_contain_is_rejected():
 @pytest.mark.parametrize("name", ["a-b", "1A", ""])
 def test_invalid_name_of_an_environment_variable_is_rejected(name):
     sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "environment_variables": {name: "x"}}))
-    assert says(sentence, "w1: dask_environment_variables", f"'{name}' is no name of a variable. Take letters")
+    assert says(sentence, "w1: dask_environment_variables", f"'{name}' is not a valid name. Use letters")
 
 
 @pytest.mark.parametrize("resources", [{"GPU": "one"}, {"GPU": None}, {"G PU": 1}, {"A=B": 1}, {"A,B": 1}, {"GPU": -1}])
@@ -426,7 +426,7 @@ def test_valid_pool_is_accepted():
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [
-        ({"environment_variables": {"A-B": 1}}, ["environment_variables: 'A-B' is no name of a variable"]),
+        ({"environment_variables": {"A-B": 1}}, ["environment_variables: 'A-B' is not a valid name"]),
         ({"environment_variables": {"DASK_CONFIG": "/x"}}, ["DASK_CONFIG is set by daskops.cluster itself"]),
         ({"resources": {"A B": 1}}, ["resources: 'A B: 1' is no resource"]),
         ({"arguments": ["--listen-address tls://x"]}, ["has spaces", "Give an option and its value one by one"]),
@@ -451,10 +451,10 @@ def test_valid_pool_is_accepted():
         ),
         ({"command": "dask cuda worker", "profile": "gpu"}, ["cpus is set, and 'dask cuda worker' keeps its workers"]),
         ({"resources": {"GPU": True}}, ["'GPU: True' is no resource"]),
-        ({"environment_variables": {1: 1}}, ["environment_variables: '1' is no name of a variable"]),
+        ({"environment_variables": {1: 1}}, ["environment_variables: '1' is not a valid name"]),
         (
             {"environment_variables": {"A\u00c4": 1}},
-            ["environment_variables: 'A\u00c4' is no name of a variable"],
+            ["environment_variables: 'A\u00c4' is not a valid name"],
         ),  # systemd accepts ASCII letters only
         ({"interface": ["eth0"]}, ["interface is a list", "Name one interface"]),
     ],
@@ -498,7 +498,7 @@ def test_workers_listen_at_their_interface():
 @pytest.mark.parametrize("value", [[1, 2], {"a": 1}, None, "two\nlines", "two\rlines"])
 def test_environment_variable_with_several_lines_is_rejected(value):
     sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "environment_variables": {"WORD": value}}))
-    assert says(sentence, "w1: dask_environment_variables: the value of WORD is no text of one line")
+    assert says(sentence, "w1: dask_environment_variables: the value of WORD is not one line of text")
 
 
 @pytest.mark.parametrize("name", ["PYTHONPATH", "DASK_CONFIG", "DASK_ROOT_CONFIG", "DASKOPS_ARGUMENTS"])
@@ -530,7 +530,9 @@ def test_proxy_without_users_is_rejected():
 
 @pytest.mark.parametrize("user", ["a:b", "#ada", "", "a b", "a\nb"])
 def test_invalid_proxy_user_is_rejected(user):
-    assert says(only(bad_proxy(users=["ada", user])), "s1: dask_dashboard_proxy_users:", f"'{user}' is no name")
+    assert says(
+        only(bad_proxy(users=["ada", user])), "s1: dask_dashboard_proxy_users:", f"'{user}' is not a valid name"
+    )
 
 
 def test_proxy_user_without_a_password_is_rejected():

@@ -148,9 +148,9 @@ def bad_variables(host: str, variable: str, values: Mapping[str, Any]) -> Iterat
     for name, value in values.items():
         is_text = not isinstance(value, (dict, list, type(None))) and not re.search(r"[\r\n]", str(value))
         if not re.fullmatch(r"[A-Za-z_]\w*", str(name), re.ASCII):
-            yield f"{host}: {variable}: '{name}' is no name of a variable. Take letters, digits and _, a letter first."
+            yield f"{host}: {variable}: '{name}' is not a valid name. Use letters, digits and _, not a digit first."
         elif not is_text:
-            yield f"{host}: {variable}: the value of {name} is no text of one line. Give one line of text, or a number."
+            yield f"{host}: {variable}: the value of {name} is not one line of text. Use one line of text, or a number."
         elif name in RESERVED or str(name).startswith("DASKOPS_"):
             yield f"{host}: {variable}: {name} is set by daskops.cluster itself. Remove it."
         elif name == "DASK_INTERNAL_INHERIT_CONFIG":
@@ -274,7 +274,7 @@ def bad_proxy(host: str, info: Mapping[str, Any], proxy: Mapping[str, Any], tls:
         )
     for user in proxy["users"]:
         if not re.fullmatch(r"[\w.@-]+", str(user)):
-            yield f"{host}: dask_dashboard_proxy_users: '{user}' is no name of letters, digits and the characters . _ - @"
+            yield f"{host}: dask_dashboard_proxy_users: '{user}' is not a valid name. Use letters, digits and . _ - @"
     for user in proxy["without_password"]:
         yield f"{host}: dask_dashboard_proxy_users: '{user}' has no password. Give one, or leave the user out."
     if not re.fullmatch(r"/|(/[\w.~-]+)+/?", proxy["prefix"]):
