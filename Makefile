@@ -14,6 +14,7 @@ SCENARIOS := $(notdir $(patsubst %/,%,$(dir $(wildcard molecule/*/molecule.yml))
 # same time. `default` uses plain nodes, so it can start while the environment image is built.
 SHARED := rollback upgrade scale
 LONGEST := default security firewall config_only pools chaos
+BENCHMARK := converge start recovery unchanged variables tls task_errors plan
 ifdef SCENARIO
 RUN_SCENARIOS := molecule test --scenario-name $(SCENARIO)
 else
@@ -125,15 +126,9 @@ molecule: testbed ## run the scenarios on containers, two at a time; SCENARIO=na
 	@trap 'testbed/engine stop' EXIT; $(RUN_SCENARIOS) || { cat .cache/failures.txt 2>/dev/null; exit 1; }
 
 .PHONY: benchmark
-benchmark: testbed ## measure what runs cost, as ratios
-	@benchmarks/converge
-	@benchmarks/start
-	@benchmarks/recovery
-	@benchmarks/unchanged
-	@PYTHONPATH=.collections .venv/bin/python benchmarks/variables
-	@.venv/bin/python benchmarks/tls
-	@PYTHONPATH=roles/config/files/runtime .venv/bin/python benchmarks/task_errors
-	@PYTHONPATH=.collections .venv/bin/python benchmarks/plan
+benchmark: testbed ## measure what runs cost, as ratios; BENCHMARK=start runs one of them
+	@for benchmark in $(BENCHMARK); do \
+	    PYTHONPATH=.collections:roles/config/files/runtime .venv/bin/python benchmarks/$$benchmark; done
 
 .PHONY: build
 build: .venv/complete ## build the collection's archive
