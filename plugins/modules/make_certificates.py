@@ -12,9 +12,9 @@ version_added: "0.1.0"
 description:
   - Works in a directory of the controller. C(ca.pem) is the CA, C(previous-ca.pem) a CA that is still trusted. C(scheduler),
     C(client) and C(workers/HOST) each have a C(.pem) and a C(.key).
-  - Makes certificates that are missing, that expire within C(dask_tls_warn_days) days, or that lack a current name or address
-    of their host. A CA of the collection is replaced if it expires within twice as many days. The previous CA signs the
-    new one, and stays trusted until it has expired.
+  - Makes certificates that are missing, that expire within C(dask_tls_warn_days) days, or that lack a current name or
+    address of their host. A CA of the collection is replaced if it expires within twice as many days. The previous CA signs
+    the new one, and stays trusted until it has expired.
   - Writes all files or none. Only one run at a time makes certificates in a directory; a second one waits for a minute.
   - With C(dask_tls_certificates=own), checks your own certificates, C(scheduler), C(client) and, for worker hosts,
     C(workers/HOST) or C(worker). Changes nothing.
