@@ -349,11 +349,13 @@ def planned(results):
     return found
 
 
-def groups(result):
-    """Return the groups of each host, without the prefix that all have in common."""
-    return {
-        about["name"]: sorted(name.removeprefix("__dask_") for name in about["groups"]) for about in result["groups"]
-    }
+def plays(result):
+    """Return the names of the plays of each host."""
+    found = {}
+    for name, hosts in sorted(result["plays"].items()):
+        for host in hosts if name != "serial" else []:
+            found.setdefault(host, []).append(name)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -382,12 +384,12 @@ def groups(result):
     ],
 )
 def test_hosts_are_in_the_groups_of_what_they_need(planned, name, expected):
-    assert groups(planned[name]) == expected
+    assert plays(planned[name]) == expected
 
 
 def test_variables_of_hosts_put_them_into_groups(planned):
-    assert "proxy" in groups(planned["proxy"])["s1"] and "w1" not in groups(planned["proxy"])
-    assert all("firewall" in groups(planned["firewall"])[host] for host in HOSTS)
+    assert "proxy" in plays(planned["proxy"])["s1"] and "w1" not in plays(planned["proxy"])
+    assert all("firewall" in plays(planned["firewall"])[host] for host in HOSTS)
 
 
 def test_only_the_host_without_the_environment_gets_an_archive(planned, results):
@@ -437,7 +439,7 @@ def test_limited_run_is_not_complete(planned):
 
 
 def test_unreachable_host_has_no_plan(planned):
-    assert set(planned["unreachable"]["hosts"]) == {"s1", "w1"} and groups(planned["unreachable"]) == {}
+    assert set(planned["unreachable"]["hosts"]) == {"s1", "w1"} and plays(planned["unreachable"]) == {}
 
 
 def test_defaults_follow_from_the_inventory(planned, results):
@@ -449,10 +451,10 @@ def test_defaults_follow_from_the_inventory(planned, results):
 
 def test_variables_of_the_play_win(planned):
     result = planned["play wins"]
-    assert result["addresses"]["scheduler"] == "tls://10.9.9.9:8786" and result["serial"] == 3
+    assert result["addresses"]["scheduler"] == "tls://10.9.9.9:8786" and result["plays"]["serial"] == 3
     assert result["certificates"]["directory"] == "/ca"
     # The scheduler does not need its own address. One host tries what both have in common.
-    assert groups(result) == {"w1": ["rolling", "stage", "trial"], "w2": ["rolling", "stage"]}
+    assert plays(result) == {"w1": ["rolling", "stage", "trial"], "w2": ["rolling", "stage"]}
 
 
 def test_connection_has_the_certificates_of_the_ca(planned):
