@@ -53,7 +53,7 @@ def unpack(tmp_path, archive):
         "id": "0f3c5e9a7b1d",
         "python": sys.executable,
         "archive": archive,
-        "lock": "0" * 64,
+        "origin": {"lock": "0" * 64},
         "packages": {},
     }
     plan = {"hosts": {"localhost": {"environment": environment}}}

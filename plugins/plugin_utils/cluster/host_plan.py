@@ -16,6 +16,7 @@ from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.units import UNIT
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import modules
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import LOCK
 from ansible_collections.daskops.cluster.plugins.plugin_utils.durations import parse_duration
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import PlanError, plan_workers, port, where
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
@@ -301,10 +302,8 @@ def bad_proxy(host: str, info: Mapping[str, Any], proxy: Mapping[str, Any], tls:
             yield f"{host}: {variable} names {path}, which does not exist on the host. Put it there, or correct the path."
 
 
-def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a sentence for each reason why a host cannot run Dask's services."""
-    if not info["systemd"]:
-        yield f"{host} does not run systemd, which Dask's services need. Use a host that was booted with systemd."
+def unfit_python(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence if no environment can be built with the host's interpreter."""
     python = info["python"]
     if not python:
         yield f"{host} has no working Python '{settings['python']}'. Install it, or set dask_python to one that is there."
@@ -331,6 +330,13 @@ def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
             "letters, digits and the characters . _ - + @"
         )
 
+
+def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each reason why a host cannot run Dask's services."""
+    if not info["systemd"]:
+        yield f"{host} does not run systemd, which Dask's services need. Use a host that was booted with systemd."
+    if settings["kind"] == LOCK:
+        yield from unfit_python(host, info, settings)
     if info.get("changeable"):
         yield (
             f"{host}: dask_home ({settings['home']}) is not safe: dask_user can change {info['changeable']}, and root would "
