@@ -37,6 +37,7 @@ class Settings:
     scheduler_config: Mapping[str, Any]
     worker_config: Mapping[str, Any]
     environment_variables: Mapping[str, Any] = field(repr=False)
+    environment_setup: list[str]
     scheduler_preloads: list[Any]
     worker_preloads: list[Any]
     nanny_preloads: list[Any]

@@ -194,6 +194,24 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             summary="environment variables of the services",
         ),
         Setting(
+            "dask_environment_setup",
+            "list",
+            [],
+            "Lines of shell that run before the interpreter of every service, as O(dask_user), such as "
+            "C(module load gdal/3.8) or C(source /opt/intel/setvars.sh). The service has the environment variables and "
+            "limits that they set.",
+            details=(
+                "Bash runs the lines one after the other, after C(/etc/profile). Each line must end with status 0. "
+                "E(DASKOPS_ENVIRONMENT) is the directory of the environment. E(PYTHONPATH) is added after the modules of "
+                "the release.",
+                "Before anything is restarted, every host runs the lines once, and rejects a line that fails. A change "
+                "restarts the services of the host.",
+                "All users of a host can read the lines. Put secrets into O(dask_environment_variables).",
+            ),
+            elements="str",
+            summary="lines of shell before every service: `module load`",
+        ),
+        Setting(
             "dask_scheduler_preloads",
             "list",
             [],
