@@ -140,7 +140,9 @@ class ActionModule(Action):
         made = arguments["made"]
         found = host_infos(task_vars["ansible_play_hosts_all"], task_vars["hostvars"])
         arguments["hosts"] = {
-            host: info for host, info in found.items() if "running" in info and not info.get("failed")
+            host: info
+            for host, info in found.items()
+            if "running" in info and not info.get("failed") and host not in plan["maintenance"]
         }
         arguments["others"] = [
             "scheduler",

@@ -169,6 +169,11 @@ lock:
   description: Path of the lock file on the controller.
   type: str
   returned: always
+maintenance:
+  description: The hosts of the run that are in maintenance (C(dask_maintenance)).
+  type: list
+  elements: str
+  returned: success
 missing_packages:
   description: A sentence for each feature in use whose package is missing.
   type: list
@@ -182,8 +187,8 @@ mixed:
 plays:
   description:
     - The hosts of each play that changes something - C(build), C(stage), C(trial), C(firewall), C(proxy) and
-      C(proxy_unwanted) for the purpose V(change), and C(scheduler), C(starting) and C(rolling) for each purpose that starts
-      services. C(serial) is the value of C(dask_serial).
+      C(proxy_unwanted) for the purpose V(change), and C(maintenance), C(scheduler), C(starting) and C(rolling) for each
+      purpose that starts services. C(serial) is the value of C(dask_serial).
   type: dict
   returned: success
 purpose:

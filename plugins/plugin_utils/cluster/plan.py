@@ -110,6 +110,15 @@ def not_inspected(cluster: Cluster) -> Iterator[str]:
         )
 
 
+def scheduler_in_maintenance(cluster: Cluster) -> Iterator[str]:
+    """Yield a sentence if the scheduler's host is in maintenance: without its scheduler, there is no cluster."""
+    if cluster.scheduler in cluster.maintenance:
+        yield (
+            f"{cluster.scheduler}: dask_maintenance is true, but this is the scheduler's host, without which the cluster "
+            "does not work. Set dask_maintenance for worker hosts only. To stop the whole cluster, run stop.yml."
+        )
+
+
 @dataclass(frozen=True)
 class Outside:
     """Functions that get further input of a plan: packages from the index, addresses, and other hosts' variables.
@@ -148,9 +157,15 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
     Rejected
         If there are problems. Its ``problems`` has a sentence for each.
     """
+    everyone, maintenance = cluster, cluster.maintenance
+    check(scheduler_in_maintenance(cluster))
+    # `remove.yml` removes hosts in maintenance, too.
+    if purpose != "remove":
+        cluster = cluster.without(maintenance)
     if purpose not in ("show", "inspect", "connect"):
         check(not_inspected(cluster))
     result = _common(cluster, purpose, lock)
+    result["maintenance"] = maintenance
     if purpose == "change":
         chosen = _change(cluster, result, outside)
     elif purpose == "show":
@@ -159,6 +174,9 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
         chosen = _keep(cluster, purpose, result)
     plays = result["plays"]
     if purpose in CHANGING:
+        plays["maintenance"] = [
+            host for host in maintenance if decide.interrupts_maintenance(everyone.infos.get(host, {}))
+        ]
         plays.update(activation(result["state"], cluster.infos, of_groups(cluster, chosen)))
     # Only hosts whose services change need the content of their units.
     changed = {host for name in ("scheduler", "starting", "rolling") for host in plays.get(name, [])}

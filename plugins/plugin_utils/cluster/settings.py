@@ -282,6 +282,20 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             elements="str",
         ),
     ),
+    "Maintenance": (
+        Setting(
+            "dask_maintenance",
+            "bool",
+            False,
+            "Whether a worker host is in maintenance. Its workers are drained and stopped, do not start at boot, and are "
+            "not expected by the health check, until a run without this variable starts them again.",
+            details=(
+                "Set it for a host, or for a run with C(--limit) and C(-e). A host in maintenance may be unreachable. It "
+                "keeps its release, and other changes reach it when the maintenance ends.",
+            ),
+            summary="stops the workers of a host until it is unset",
+        ),
+    ),
     "Where services listen": (
         Setting(
             "dask_interface",
