@@ -79,6 +79,7 @@ class ActionModule(Action):
         failure = answer.pop("failure", None)
         if failure:
             users = set_by_user(settings, plan["hosts"][host]["kinds"])
+            users["dask_environment_archive"] = values["dask_environment_archive"]
             said = explain(host, release["id"], failure, users)
             return {"changed": False, "failed": True, "unit": failure["unit"], "msg": said}
         return {"msg": f"Tried: {', '.join(tried)} of release {release['id']}.", **answer}

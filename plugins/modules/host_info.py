@@ -175,6 +175,11 @@ python:
     machine: x86_64
     libc: [glibc, "2.36"]
     usable: true
+architecture:
+  description: Architecture of the host's processor.
+  type: str
+  returned: always
+  sample: x86_64
 changeable:
   description: The directory on the path of O(home) that O(user) could change; empty if there is none.
   type: str
@@ -356,6 +361,9 @@ versions:
       type: str
     lock:
       description: SHA-256 of the lock that it was built from; empty if it is not recorded.
+      type: str
+    archive:
+      description: SHA-256 of the archive that it was unpacked from, instead of a lock.
       type: str
     python:
       description: Full version of its interpreter.
@@ -875,6 +883,7 @@ def main() -> None:
         memory=memory(),
         systemd=os.path.isdir(SYSTEMD),
         python=inspect_python(module),
+        architecture=os.uname().machine,
         changeable=changeable(module.params["user"], home),
         file_systems={
             path: {**file_system(path), "exists": os.path.exists(path), "writable": writable(module, path)}

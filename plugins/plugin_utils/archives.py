@@ -11,7 +11,7 @@ import re
 import tarfile
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO, Type
+from typing import IO
 
 try:
     from lzma import LZMAError
@@ -32,7 +32,7 @@ _FOREIGN = {
 INTERPRETER = re.compile(r"bin/python[\d.]*")
 
 #: Errors of a file that is cut off or has wrong bytes. Those of bz2 and gzip are OSErrors without a number.
-_DAMAGED: tuple[Type[Exception], ...] = (tarfile.TarError, EOFError, zlib.error, LZMAError)
+_DAMAGED: tuple[type[Exception], ...] = (tarfile.TarError, EOFError, zlib.error, LZMAError)
 
 #: Bytes per read.
 _CHUNK = 1 << 20
@@ -73,8 +73,12 @@ def unpack(archive: str, directory: str) -> None:
     try:
         with tarfile.open(archive) as tar:
             _unpack(tar, directory)
+            while tar.fileobj is not None and tar.fileobj.read(_CHUNK):
+                pass  # reading to the end verifies the checksum
     except tarfile.CompressionError as error:
-        raise ArchiveError(f"the controller's Python cannot read its compression ({error}). Pack it as .tar.gz") from error
+        raise ArchiveError(
+            f"the controller's Python cannot read its compression ({error}). Pack it as .tar.gz"
+        ) from error
     except _DAMAGED as error:
         raise ArchiveError(_damaged(error)) from error
     except OSError as error:
@@ -84,7 +88,8 @@ def unpack(archive: str, directory: str) -> None:
 
 
 def _damaged(error: Exception) -> str:
-    return f"it is damaged, or no tar archive ({error}). Pack the environment again, or copy the archive again"
+    said = (str(error).splitlines() or [""])[0].rstrip(":")  # further lines are about each compression
+    return f"it is damaged, or no tar archive ({said}). Pack the environment again, or copy the archive again"
 
 
 def _unpack(tar: tarfile.TarFile, directory: str) -> None:
@@ -109,7 +114,9 @@ def _unpack(tar: tarfile.TarFile, directory: str) -> None:
             else:
                 raise ArchiveError(f"'{member.name}' is a device or a pipe. Leave it out of the archive")
         except (FileExistsError, IsADirectoryError, NotADirectoryError):
-            raise ArchiveError(f"'{member.name}' is a directory and something else. Pack the environment again") from None
+            raise ArchiveError(
+                f"'{member.name}' is a directory and something else. Pack the environment again"
+            ) from None
     for name, target in links.items():
         _symbolic_link(directory, name, target)
     # A link is inside only if all links on its way are.
@@ -159,7 +166,7 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
     os.utime(path, (seconds, seconds))
 
 
-def _copy(source: BinaryIO | tarfile.ExFileObject, file: BinaryIO, size: int) -> None:
+def _copy(source: IO[bytes], file: IO[bytes], size: int) -> None:
     while size > 0:
         chunk = source.read(min(size, _CHUNK))
         if not chunk:

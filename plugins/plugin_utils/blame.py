@@ -131,7 +131,8 @@ def blame(said: str, settings: Mapping[str, Any]) -> str:
     settings : dict
         Values that the user set, by variable. Names that end with ``_config`` are for configuration of Dask, with
         ``environment_variables`` for environment variables, with ``_preloads`` and ``_routes`` for lists of modules, with
-        ``arguments`` for lists of arguments, and ``dask_..._paths``, ``..._devices`` and ``..._file`` for paths.
+        ``arguments`` for lists of arguments, and ``dask_..._paths``, ``..._devices`` and ``..._file`` for paths;
+        ``dask_environment_archive`` names a packed environment.
 
     Returns
     -------
@@ -155,13 +156,14 @@ def blame(said: str, settings: Mapping[str, Any]) -> str:
             if found:
                 return found
     arguments = about_arguments(said, settings) if re.search(ARGUMENTS, said, re.MULTILINE) else ""
-    return arguments or mentioned(said, settings) or module or missing_package(said)
+    return arguments or mentioned(said, settings) or module or missing_package(said, settings)
 
 
-def missing_package(said: str) -> str:
-    """Return the variable of the lock with the missing package; empty if the journal reports none."""
+def missing_package(said: str, settings: Mapping[str, Any]) -> str:
+    """Return the variable of the environment with the missing package; empty if the journal reports none."""
     missing = re.findall(r"No module named '([\w.]+)'", said)
-    return f"dask_environment_lock (it lacks {missing[-1]})" if missing else ""
+    variable = next((name for name in ("dask_environment_archive",) if settings.get(name)), "dask_environment_lock")
+    return f"{variable} (it lacks {missing[-1]})" if missing else ""
 
 
 def condensed(said: str) -> str:

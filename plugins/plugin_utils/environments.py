@@ -86,19 +86,14 @@ def _from_lock(hosts: Hosts, values: Hosts, common: Mapping[str, Any]) -> tuple[
         return {}, [f"dask_environment_lock ({path}): {error}. {HOW_TO_LOCK}"]
 
 
-def _from_archive(hosts: Hosts, values: Hosts, common: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    where = f"dask_environment_archive ({common['dask_environment_archive']})"
+def _from_archive(
+    hosts: Hosts, values: Hosts, common: Mapping[str, Any]
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
     try:
         with packed_environment(common) as packed:
-            return _packed(hosts, values, packed, where)
-    except FileNotFoundError as error:
-        return {}, [f"{where}: {error.filename} does not exist on the controller. Correct the path."]
-    except OSError as error:
-        return {}, [f"{where} or dask_cache ({common['dask_cache']}) cannot be used on the controller: {error}."]
-    except ArchiveError as error:
-        return {}, [f"{where}: {error}."]
-    except PackagesError as error:
-        return {}, [f"{where}: the tools that hosts need could not be fetched: {error}."]
+            return _packed(hosts, values, packed, f"dask_environment_archive ({common['dask_environment_archive']})")
+    except (ArchiveError, OSError, PackagesError) as error:
+        return {}, [_archive_problem(common, error)]
 
 
 def packed_environment(common: Mapping[str, Any]) -> PackedEnvironment:
@@ -110,6 +105,39 @@ def packed_environment(common: Mapping[str, Any]) -> PackedEnvironment:
         os.path.expanduser(common["dask_cache"]),
         common["dask_environment_index_url"],
     )
+
+
+def client_packages(common: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the packages of a packed environment for clients, and the problems.
+
+    Returns
+    -------
+    tuple of (dict, list of str)
+        ``python``, its version; ``requirements``, a requirements file without hashes; and an empty ``lock``.
+    """
+    try:
+        with packed_environment(common) as packed:
+            about = packed.about
+    except (ArchiveError, OSError, PackagesError) as error:
+        return {}, [_archive_problem(common, error)]
+    lines = [
+        f"# The packages of the cluster, from the archive with the SHA-256 {packed.sha256}.",
+        "# The list has no hashes. An index may lack some of these versions, or have other builds of them than the archive.",
+        *(f"{name}=={version}" for name, version in sorted(about["packages"].items())),
+    ]
+    return {"python": about["python"], "requirements": "\n".join([*lines, ""]), "lock": ""}, []
+
+
+def _archive_problem(common: Mapping[str, Any], error: Exception) -> str:
+    """Return the sentence for an error with a packed environment."""
+    where = f"dask_environment_archive ({common['dask_environment_archive']})"
+    if isinstance(error, FileNotFoundError):
+        return f"{where}: {error.filename} does not exist on the controller. Correct the path."
+    if isinstance(error, OSError):
+        return f"{where} or dask_cache ({common['dask_cache']}) cannot be used on the controller: {error}."
+    if isinstance(error, PackagesError):
+        return f"{where}: the tools that hosts need could not be fetched: {error}."
+    return f"{where}: {str(error).rstrip('.')}."
 
 
 def _packed(

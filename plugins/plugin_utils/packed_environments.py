@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Prepare a packed environment on the controller, so that hosts only have to write its files.
 
-The user's archive is read once for each content and each directory on hosts. What hosts get is in the form of the archives of
-`packages.Packages`, which a host unpacks with `tree.py`.
+The user's archive is read once for each content and each directory on hosts. What hosts get is in the form of the archives
+of `packages.Packages`, which a host unpacks with `tree.py`.
 """
 
 from __future__ import annotations
@@ -260,4 +260,6 @@ def _check_python(version: str) -> None:
     """Raise ArchiveError if Dask does not support a version of Python."""
     if tuple(map(int, version.split(".")[:2])) < OLDEST_PYTHON:
         least = ".".join(map(str, OLDEST_PYTHON))
-        raise ArchiveError(f"it has Python {version}; Dask needs {least} or newer. Make a new environment, and pack that")
+        raise ArchiveError(
+            f"it has Python {version}; Dask needs {least} or newer. Make a new environment, and pack that"
+        )

@@ -94,9 +94,13 @@ def _check_layout(tree: str) -> None:
 
 def _library(tree: str) -> str:
     """Return the directory of Python's modules."""
-    found = [path for path in glob.glob(os.path.join(glob.escape(tree), "lib", "python3.*")) if not os.path.islink(path)]
+    found = [
+        path for path in glob.glob(os.path.join(glob.escape(tree), "lib", "python3.*")) if not os.path.islink(path)
+    ]
     if not found:
-        raise ArchiveError("it has no Python 3 (no lib/python3.*). Install Python and Dask in the environment, and pack again")
+        raise ArchiveError(
+            "it has no Python 3 (no lib/python3.*). Install Python and Dask in the environment, and pack again"
+        )
     if len(found) > 1:
         names = ", ".join(sorted(map(os.path.basename, found)))
         raise ArchiveError(f"it has several versions of Python ({names}). Make a new environment, and pack that")
@@ -155,7 +159,9 @@ def _extension_machine(site_packages: str) -> str:
             if re.search(r"\.(cpython-3\w+-.*|abi3)\.so$", name):
                 machine = _machine(os.path.join(parent, name))
                 if machine is None:
-                    raise ArchiveError(f"{name} is no library of Linux: the archive is for another platform. Pack it on Linux")
+                    raise ArchiveError(
+                        f"{name} is no library of Linux: the archive is for another platform. Pack it on Linux"
+                    )
                 return machine
     return ""
 

@@ -16,8 +16,8 @@ from the archive. If the stream has no ``bin/python``, ENVIRONMENT becomes a vir
 the script.
 
 The stream has a line with the length of a table, the table in JSON, and the contents of all files. The table has the name
-and size of each file, and whether it is executable, or the name and target of each symbolic link. The stream is not a tar: to
-read the headers of a tar, Python needs more time than to decompress and write all the files.
+and size of each file, and whether it is executable, or the name and target of each symbolic link. The stream is not a tar:
+to read the headers of a tar, Python needs more time than to decompress and write all the files.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import tarfile
 import venv
 import zlib
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 #: Packs 412 MB into 110 MB. The next levels take twice the time and save 5 %.
 LEVEL = 6
@@ -97,7 +97,7 @@ def opened_for_writing(stream: str) -> Any:
 
 def unpack(archive: str, member: str, environment: str) -> None:
     """Create an environment from the files in a stream, which is a member of an archive."""
-    opener = gzip.open if member.endswith(".gz") else zstandard().open
+    opener: Callable[[Any], Any] = gzip.open if member.endswith(".gz") else zstandard().open
     with tarfile.open(archive) as tar, opener(tar.extractfile(member)) as stream:
         table = json.loads(stream.read(int(stream.readline())))
         if not any(path == "bin/python" for path, *_about in table):
@@ -125,7 +125,7 @@ def make_virtual_environment(environment: str) -> None:
     builder.setup_python(context)
 
 
-def write(path: str, mode: int, stream: BinaryIO, size: int) -> None:
+def write(path: str, mode: int, stream: IO[bytes], size: int) -> None:
     """Write the next ``size`` bytes of a stream into a new file."""
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
         while size > 0:

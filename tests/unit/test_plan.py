@@ -48,7 +48,7 @@ def decide(infos, state="started", **variables):
     cluster = cluster_of(infos, **variables)
     plans, problems = plan_hosts(cluster, HOSTS)
     assert problems == {}
-    environments = {host: {"id": ENVIRONMENT.id} for host in HOSTS}
+    environments = {host: {"id": ENVIRONMENT.id, "prefix": "/usr"} for host in HOSTS}
     chosen, problems, lacking = releases(cluster, plans, environments)
     assert problems == []
     return lacking, activation(state, infos, chosen)

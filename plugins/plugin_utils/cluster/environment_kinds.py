@@ -14,13 +14,18 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings i
 
 LOCK, ARCHIVE = "lock", "archive"
 
-#: The variable of each kind; that of a lock has a default.
-_VARIABLES = {ARCHIVE: "dask_environment_archive"}
+#: The variable of each kind that names the environment. That of a lock has a default.
+VARIABLES = {LOCK: "dask_environment_lock", ARCHIVE: "dask_environment_archive"}
 
 
 def kind_of(values: Mapping[str, Any]) -> str:
     """Return the kind of environment that the variables of a host ask for."""
-    return next((kind for kind, name in _VARIABLES.items() if values[name]), LOCK)
+    return next((kind for kind, name in VARIABLES.items() if values[name] and kind != LOCK), LOCK)
+
+
+def variable_of(values: Mapping[str, Any]) -> str:
+    """Return the name of the variable that names the environment."""
+    return VARIABLES[kind_of(values)]
 
 
 def wrong_environment(values: Mapping[str, Any]) -> Iterator[Problem]:
@@ -31,15 +36,15 @@ def wrong_environment(values: Mapping[str, Any]) -> Iterator[Problem]:
     values : dict
         The variables of a host, complete.
     """
-    asked = [name for name in ("dask_environment_lock", *_VARIABLES.values()) if values[name] != SETTINGS[name].default]
+    asked = [name for name in VARIABLES.values() if values[name] != SETTINGS[name].default]
     if len(asked) > 1:
-        aside = " ('default' sets dask_environment_lock aside)" if "dask_environment_lock" in asked else ""
+        aside = " ('default' sets dask_environment_lock aside)" if VARIABLES[LOCK] in asked else ""
         yield Problem(" and ".join(asked), "both say where the environment comes from", f"Keep one of them{aside}.")
     kind, sha256 = kind_of(values), str(values["dask_environment_archive_sha256"])
     if kind != LOCK and values["dask_environment_source"] != SETTINGS["dask_environment_source"].default:
         yield Problem(
             "dask_environment_source",
-            f"is '{values['dask_environment_source']}', which is for a lock, and {_VARIABLES[kind]} is set",
+            f"is '{values['dask_environment_source']}', which is for a lock, and {VARIABLES[kind]} is set",
             "Remove one of them.",
         )
     if kind == ARCHIVE and not sha256:
