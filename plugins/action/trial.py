@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Try a release on its host, and say which variable is probably to blame if it does not come up."""
+"""Try a release on its host, and say which variable is probably to blame if it does not start."""
 
 from __future__ import annotations
 

@@ -10,16 +10,17 @@ module: make_certificates
 short_description: Check a cluster's certificates, and make those that are missing or expire soon
 version_added: "0.1.0"
 description:
-  - Works in a directory of the controller. C(ca.pem) is the CA, C(previous-ca.pem) a CA that is still trusted. C(scheduler),
-    C(client) and C(workers/HOST) each have a C(.pem) and a C(.key).
+  - Works in a directory of the controller, C(certificates.directory) in the result of M(daskops.cluster.plan). In it,
+    C(ca.pem) is the CA, and C(previous-ca.pem) is a previous CA that is still trusted. C(scheduler), C(client) and
+    C(workers/HOST) each have a certificate, C(.pem), and a private key, C(.key).
   - Makes certificates that are missing, that expire within O(warn_days) days, or that lack a current name or address of
-    their host. A CA of the collection is replaced if it expires within twice as many days. The previous CA signs the new
-    one, and stays trusted until it has expired.
-  - Writes all files or none. Only one run at a time makes certificates in a directory; a second one waits for a minute.
-  - With O(made=false), checks your own certificates, C(scheduler), C(client) and, for worker hosts, C(workers/HOST) or
-    C(worker). Changes nothing.
-  - Tests the certificates in TLS handshakes in memory, for each of their uses. Rejects unusable ones with the file, the
-    reason and what to do.
+    their host. Replaces the collection's CA if it expires within twice as many days. The previous CA signs the new one, and
+    stays trusted until it expires.
+  - Writes all files or none. Only one run at a time makes certificates in a directory. Other runs wait for up to a minute.
+  - With O(made=false), checks the user's own certificates and changes nothing. They are C(scheduler), C(client) and, for
+    worker hosts, C(workers/HOST) or C(worker).
+  - Tests each certificate in TLS handshakes in memory, for each of its uses. Fails with the file, the reason and the remedy
+    if a certificate is not usable.
   - Connects to no host, so one host of the play is enough (C(run_once)). Needs the Python package cryptography, 3.4 or
     newer, on the controller.
 author:
@@ -29,36 +30,37 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    description: Checks the certificates, and reports which would be made.
+    description: Checks the certificates, and reports those that would be made.
   diff_mode:
     support: full
-    description: Shows the names of the files that are made, not their content.
+    description: Shows the names of the new files, not their content.
 options:
   plan:
-    description: What M(daskops.cluster.plan) returned, with the directory and the names that certificates must be for.
+    description: Result of M(daskops.cluster.plan). It contains the directory, and the names that certificates must have.
     type: dict
     required: true
   made:
-    description: Whether the collection makes the certificates. Otherwise they are your own, and all must exist.
+    description: Whether the collection makes the certificates. If V(false), they are the user's own, and all must exist.
     type: bool
     required: true
   joins:
-    description: Whether the workers join a scheduler that the collection does not manage, so that its owner has the CA.
+    description: Whether another system runs the scheduler and has the CA.
     type: bool
     default: false
   rotation:
     description:
-      - Empty to make what is missing or expires soon. V(authority) to make a new CA, unless a rotation has already begun.
-        V(certificates) to make new certificates. V(finish) to end the trust in the previous CA.
+      - Empty to make certificates that are missing or expire soon.
+      - V(certificates) makes all certificates again. V(authority) also makes a new CA, unless a rotation has already begun.
+      - V(finish) ends the trust in the previous CA.
     type: str
     choices: ["", certificates, authority, finish]
     default: ""
   days:
-    description: Days that new certificates are valid, beginning one day before they are made.
+    description: Number of days for which new certificates are valid, starting one day before they are made.
     type: int
     default: 365
   warn_days:
-    description: A certificate that expires within this number of days is renewed or, if it is your own, reported.
+    description: A certificate that expires within this number of days is renewed or, with O(made=false), reported.
     type: int
     default: 30
 """
@@ -78,21 +80,21 @@ EXAMPLES = r"""
 
 RETURN = r"""
 authority:
-  description: Whether a CA was made, or in check mode would be.
+  description: Whether a CA was made. In check mode, whether it would be.
   type: bool
   returned: success
 needed:
-  description: Whether files were made or removed, or in check mode would be.
+  description: Whether files were made or removed. In check mode, whether they would be.
   type: bool
   returned: always
 certificates:
-  description: Names of the certificates that were made, or in check mode would be.
+  description: Names of the certificates that were made. In check mode, of those that would be.
   type: list
   elements: str
   returned: success
   sample: [client, scheduler, workers/node1]
 outdated:
-  description: The hosts that do not have these certificates, or whose services have not read them.
+  description: The hosts that do not have the current certificates, or whose services have not loaded them.
   type: list
   elements: str
   returned: success

@@ -103,7 +103,7 @@ def test_invalid_answer_is_an_error(host, answer):
     text = f"import sys; print({answer!r}); sys.stderr.buffer.write(b'caf\\xe9 \\x1b[2J')"
     with pytest.raises(Failed) as failed:
         host({"python/daskops_runtime/validate_config.py": text})
-    assert "could not be checked on this host; nothing was restarted: caf" in str(failed.value)
+    assert "could not be validated on this host. Nothing was restarted: caf" in str(failed.value)
     assert "\x1b" not in str(failed.value)
 
 

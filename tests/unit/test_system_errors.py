@@ -77,7 +77,7 @@ def test_unwritable_release_is_reported_and_removed(tmp_path):
     arguments = release_of(str(tmp_path))
     with files_limited(5_000):
         answer = answer_of(release, **arguments)
-    assert "On this host staging the release failed (services keep running what they ran): " in answer["msg"]
+    assert "On this host staging the release failed (the services were not changed): " in answer["msg"]
     assert "File too large" in answer["msg"]
     assert os.listdir(tmp_path / "releases") == []
     assert not answer_of(release, **arguments).get("failed")

@@ -70,7 +70,7 @@ def test_scheduler_that_cannot_start_is_not_activated(cluster, play, load, untou
     assert "this preload is broken" in run.output
     # The second run finds the release staged and tries it again.
     run = play("upgrade", *change)
-    assert run.returncode != 0 and "does not come up. This was a trial beside the running services" in run.output, (
+    assert run.returncode != 0 and "does not start. This was a trial beside the running services" in run.output, (
         run.output
     )
 
