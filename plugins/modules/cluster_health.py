@@ -23,7 +23,7 @@ description:
   - Works with schedulers of distributed 2022.12 and newer. A scheduler that was set up by this collection reports everything
     in one request. A stock scheduler reports neither versions nor releases, and while tasks run it does not report which
     workers are paused or retiring. RV(detail) says how much is known.
-  - A response may have up to 16 MiB. One check makes at most nine requests, of at most O(request_timeout) seconds each.
+  - An answer may have up to 16 MiB. One check makes at most nine requests, of at most O(request_timeout) seconds each.
 options:
   url:
     description:

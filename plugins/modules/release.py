@@ -291,9 +291,7 @@ def ask(
         if is_answer(answer):
             return answer
     except subprocess.TimeoutExpired:
-        said = (
-            f"the validation did not end within {TIMEOUT} s. Check what the preload modules and routes do on import"
-        )
+        said = f"the validation did not end within {TIMEOUT} s. Check what the preload modules and routes do on import"
     except OSError as error:
         said = (
             f"{user.pw_name} cannot run {os.path.realpath(python)} ({error.strerror}). Set dask_python to an interpreter "
@@ -302,7 +300,9 @@ def ask(
     except ValueError:
         pass
     said = printable(without_secrets(" ".join(said.strip().splitlines()[-3:]), about["variables"])).rstrip(".")
-    return module.fail_json(msg=f"The configuration could not be validated on this host. Nothing was restarted: {said}.")
+    return module.fail_json(
+        msg=f"The configuration could not be validated on this host. Nothing was restarted: {said}."
+    )
 
 
 def main() -> None:

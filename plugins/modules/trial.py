@@ -390,7 +390,9 @@ def main() -> None:
         about = {"unit": failure.unit, "problem": failure.problem, "late": failure.late}
         module.exit_json(changed=False, failure={**about, "journal": trial.journal(failure.name)})
     if failure:
-        module.fail_json(msg=f"The trial of the release failed: {failure}. Correct the cause, or set dask_trial to false.")
+        module.fail_json(
+            msg=f"The trial of the release failed: {failure}. Correct the cause, or set dask_trial to false."
+        )
     module.exit_json(changed=False, seconds=round(time.monotonic() - begin, 1))
 
 

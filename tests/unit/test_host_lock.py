@@ -139,7 +139,7 @@ def test_lock_is_root_only(host):
 def test_directory_open_to_others_is_rejected(host, mode):
     (host / "run").mkdir()
     (host / "run").chmod(mode)
-    with pytest.raises(HostLockError, match="must belong to the account that runs this, and have mode 0700"):
+    with pytest.raises(HostLockError, match="must belong to the account that runs this module, and have mode 0700"):
         take_lock("services", directory=str(host / "run"))
 
 

@@ -113,7 +113,7 @@ def test_no_service_stops_if_a_file_cannot_be_written(machine, obstacle):
     answer = machine.run("two")
     assert answer["failed"]
     assert (
-        f"no service was stopped or changed: {machine.root / obstacle}: Is a directory. A directory lies"
+        f"no service was stopped or changed: {machine.root / obstacle}: Is a directory. A directory is in"
         in answer["msg"]
     )
     assert machine.asked() == []

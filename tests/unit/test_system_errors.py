@@ -24,9 +24,9 @@ from ansible_collections.daskops.cluster.plugins.modules import certificates, en
         (OSError(errno.ENOSPC, "No space left on device", "/etc/x"), "/etc/x: No space left on device. Free space"),
         (OSError(errno.EROFS, "Read-only file system", b"/etc/x"), "/etc/x: Read-only file system. Mount the file"),
         (PermissionError(errno.EPERM, "Operation not permitted", "a", None, "b"), "b: Operation not permitted. Look"),
-        (OSError(errno.EFBIG, "File too large"), "File too large. Look at dmesg"),
-        (OSError("strange"), "strange. Look at dmesg"),
-        (OSError(), "OSError. Look at dmesg"),
+        (OSError(errno.EFBIG, "File too large"), "File too large. See dmesg"),
+        (OSError("strange"), "strange. See dmesg"),
+        (OSError(), "OSError. See dmesg"),
     ],
 )
 def test_explanation_has_path_reason_and_remedy(error, said):
