@@ -13,19 +13,19 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.tables import tabl
 
 DOCUMENTATION = r"""
 name: plan_table
-short_description: A table of the workers that hosts are to run
+short_description: Return a table of the planned workers of hosts
 version_added: "0.1.0"
 author:
   - The daskops.cluster authors
 description:
-  - Lists what hosts have, and the workers that M(daskops.cluster.plan) planned on them.
+  - Lists the hardware of hosts, and the workers that M(daskops.cluster.plan) planned for them.
 options:
   _input:
-    description: What M(daskops.cluster.plan) returned for the purpose V(show).
+    description: Result of M(daskops.cluster.plan) for the purpose V(show).
     type: dict
     required: true
   _hosts:
-    description: Names of the hosts. One without a plan gets a line that says so.
+    description: Names of the hosts. For a host without a plan, the table says that it could not be inspected.
     type: list
     elements: str
     required: true
@@ -49,7 +49,7 @@ HEADER = ("host, workers", "threads", "memory", "CPUs", "NUMA node", "GPU", "lis
 
 
 def rows(name: str, plan: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Yield the rows of a host: what it has, and each of its workers."""
+    """Yield the rows of a host: one for its hardware, and one for each of its workers."""
     machine = plan["machine"]
     nodes, gpus = len(machine["nodes"]), len(machine["gpus"])
     has = (f"{len(machine['cpus'])} cores", format_size(machine["memory"]), ranges(machine["cpus"]))
@@ -66,14 +66,16 @@ def plan_table(plan: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
     others = []
     for host in hosts:
         about = plan["hosts"].get(host, {})
-        others += about.get("problems", [] if about else [f"{host}: not known, for the host could not be looked at"])
+        others += about.get(
+            "problems", [] if about else [f"{host}: not known, because the host could not be inspected"]
+        )
         if "workers" in about and not about["problems"]:
             lines.extend(rows(host, about))
     return [*table(HEADER, lines), *others]
 
 
 class FilterModule:
-    """Filters about plans."""
+    """The filter of this file, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {"plan_table": plan_table}

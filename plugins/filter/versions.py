@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: versions
-short_description: List the versions that hosts run
+short_description: List the environments and releases of hosts
 version_added: "0.1.0"
 author:
   - The daskops.cluster authors
@@ -14,7 +14,7 @@ description:
   - Lists the environments and releases that the Dask services of hosts run, and the hosts of each release.
 options:
   _input:
-    description: What M(daskops.cluster.host_info) returned, by host.
+    description: Result of M(daskops.cluster.host_info), by host.
     type: dict
     required: true
   packages:
@@ -31,7 +31,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: A line for each environment, followed by one for each release in it and, if asked for, one for each package.
+  description:
+    - A line for each environment, followed by a line for each release in it.
+    - With O(packages), a line for each package follows.
   type: list
   elements: str
 """
@@ -64,7 +66,7 @@ def _names(hosts: list[str], every: bool) -> str:
 
 
 class FilterModule:
-    """Filters about what hosts run."""
+    """The filter of this file, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {"versions": versions}

@@ -105,7 +105,7 @@ def test_next_run_moves_files_of_an_interrupted_run_into_place(copy, monkeypatch
     assert (copy / "client.pem").read_text() != wanted
     assert changes(run(copy, "--check")) == 1 and (copy / "client.pem").read_text() != wanted
     done = run(copy)
-    assert changes(done) == 1 and "Files of an interrupted run were put into their places." in done.stdout
+    assert changes(done) == 1 and "The certificates of an interrupted run were installed." in done.stdout
     assert (copy / "client.pem").read_text() == wanted and not (copy / ".ready").exists()
 
 

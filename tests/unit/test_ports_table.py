@@ -54,5 +54,5 @@ def test_table_of_a_cluster():
         ["w1", "8800", "dask-worker@1", "Dask", "the scheduler, other workers", "none"],
         ["w1", "8900", "dask-worker@1", "dashboard, metrics", "browsers, monitoring", "none"],
         ["w2: no."],
-        ["w3: not known, for the host could not be looked at"],
+        ["w3: not known, because the host could not be inspected"],
     ]

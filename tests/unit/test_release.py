@@ -170,5 +170,5 @@ def test_release_with_variables_that_change_is_rejected(tmp_path):
     (tmp_path / "play.json").write_text(json.dumps(plays))
     # The hosts cannot be reached: the task fails before it connects.
     message = failure(play(tmp_path / "play.json", tmp_path, write_inventory(tmp_path)))
-    assert message.startswith("w1: variables of its release have another value each time they are evaluated")
-    assert message.endswith("Give them fixed values, in the inventory.")
+    assert message.startswith("w1: the release differs from the planned one")
+    assert message.endswith("Set fixed values in the inventory.")
