@@ -22,7 +22,7 @@ def parse_size(text: str | int) -> int:
     Parameters
     ----------
     text : str or int
-        ``"4GiB"``, ``"4 GB"``, ``"500M"``, ``4000000000``; ``G`` means 10^9 and ``Gi`` 2^30, as in Dask.
+        ``"4GiB"``, ``"4 GB"``, ``"500M"``, ``4000000000``. As in Dask, ``G`` means 10^9 and ``Gi`` means 2^30.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def parse_size(text: str | int) -> int:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgtp]i?|)b?\s*", str(text), re.IGNORECASE)
     size = int(float(match.group(1)) * _UNITS[match.group(2).lower()]) if match else 0
     if size <= 1:
-        raise ValueError(f"'{text}' is not a size; write it like 4GiB or 500MB")
+        raise ValueError(f"'{text}' is not a size. Write it like 4GiB or 500MB")
     return size
 
 

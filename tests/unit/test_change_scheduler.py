@@ -142,7 +142,7 @@ def test_scheduler_that_does_not_start_is_reverted(results):
     assert result["failed"] and result["changed"] and processes(machine) == ONE
     assert result["msg"].startswith("broken: ") and f"{SCHEDULER} does not start" in result["msg"]
     assert "The scheduler was reverted to release one." in result["msg"]
-    assert "All 2 worker(s) that it had are registered again." in result["msg"]
+    assert "All of its 2 worker(s) are registered again." in result["msg"]
     # The module `services` has the journal in its own message.
     assert result["msg"].count("the last words") == 1
 

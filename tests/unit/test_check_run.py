@@ -34,7 +34,7 @@ from playbook_runs import HOSTS, failure, inventory, play
             "stop",
             "--skip-tags",
             "all,worker",
-            "--skip-tags: this playbook has no tag 'worker'. It has none; leave --skip-tags out.",
+            "--skip-tags: this playbook has no tag 'worker'. It has no tags. Omit --skip-tags.",
         ),
     ],
 )

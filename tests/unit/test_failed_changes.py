@@ -187,7 +187,7 @@ FAILED = {"failed": True, "msg": "no space"}
             True,
             SKIPPED,
             SKIPPED,
-            ["was reverted to release old", "All 1 worker(s) that"],
+            ["was reverted to release old", "All of its 1 worker(s)"],
         ),
         (
             OLD,

@@ -160,23 +160,31 @@ def test_system_reserve_is_within_bounds(memory):
 @pytest.mark.parametrize(
     "changes, variable, remedy",
     [
-        ({"count": 0}, "dask_worker_count", "give a whole number, 1 or more, or 'auto'"),
-        ({"count": "some"}, "dask_worker_count", "give a whole number"),
-        ({"count": True}, "dask_worker_count", "give a whole number"),
-        ({"threads": 1.5}, "dask_worker_threads", "give a whole number"),
+        ({"count": 0}, "dask_worker_count", "Give a whole number, 1 or more, or 'auto'"),
+        ({"count": "some"}, "dask_worker_count", "Give a whole number"),
+        ({"count": True}, "dask_worker_count", "Give a whole number"),
+        ({"threads": 1.5}, "dask_worker_threads", "Give a whole number"),
         ({"threads": 9}, "dask_worker_threads", "set dask_worker_threads to 'auto'"),
-        ({"threads": 8, "cores_reserve": 1}, "dask_worker_threads", "want 8 cores, node1 has 8 less 1 for the system"),
+        (
+            {"threads": 8, "cores_reserve": 1},
+            "dask_worker_threads",
+            "need 8 cores, but node1 has 8 less 1 for the system",
+        ),
         ({"cores_reserve": 8}, "dask_worker_cores_reserve", "none is left"),
-        ({"cores_reserve": "-1"}, "dask_worker_cores_reserve", "give a whole number, 0 or more"),
-        ({"profile": "io", "count": 2, "threads": 17}, "dask_worker_threads", "want 9 cores"),
-        ({"cpus": "0-3", "threads": 5}, "dask_worker_cpus", "want 5 of these 4"),
-        ({"cpus": "6-9"}, "dask_worker_cpus", "node1 has 0-7, so 8-9 cannot be used"),
+        ({"cores_reserve": "-1"}, "dask_worker_cores_reserve", "Give a whole number, 0 or more"),
+        ({"profile": "io", "count": 2, "threads": 17}, "dask_worker_threads", "need 9 cores"),
+        ({"cpus": "0-3", "threads": 5}, "dask_worker_cpus", "need 5 CPUs, but these are only 4"),
+        ({"cpus": "6-9"}, "dask_worker_cpus", "node1 has 0-7. Remove 8-9"),
         ({"cpus": "one"}, "dask_worker_cpus", "write it like 0-3,8"),
         ({"cpus": "3-1"}, "dask_worker_cpus", "write it like 0-3,8"),
         ({"cpus": "0", "numa_node": 0}, "dask_worker_numa_node", "Keep one of the two"),
         ({"numa_node": 1}, "dask_worker_numa_node", "node1 has 0. Give one of these, or 'auto'"),
-        ({"profile": "gpu"}, "dask_worker_gpus", "shows no GPU: its driver is not loaded. Install it, or declare"),
-        ({"profile": "gpu", "gpus": "all"}, "dask_worker_gpus", "give a whole number"),
+        (
+            {"profile": "gpu"},
+            "dask_worker_gpus",
+            "shows no GPU, because no driver is loaded. Install the driver, or give",
+        ),
+        ({"profile": "gpu", "gpus": "all"}, "dask_worker_gpus", "Give a whole number"),
         ({"profile": "gpu", "gpus": []}, "dask_worker_gpus", "names no GPU"),
         ({"profile": "gpu", "gpus": 2, "count": 3}, "dask_worker_count", "one worker for each of 2 GPU(s)"),
         ({"count": 3, "threads": 3}, "dask_worker_count", "Lower dask_worker_count"),
@@ -192,9 +200,9 @@ def test_system_reserve_is_within_bounds(memory):
             "dask_worker_memory_reserve",
             "Lower dask_worker_count or dask_worker_memory_reserve",
         ),
-        ({"port": 80}, "dask_worker_port", "ports below 1024 need root"),
+        ({"port": 80}, "dask_worker_port", "Only root can use ports below 1024"),
         ({"port": 65536}, "dask_worker_port", "1 to 65535"),
-        ({"port": "auto"}, "dask_worker_port", "give a whole number"),
+        ({"port": "auto"}, "dask_worker_port", "Give a whole number"),
         ({"port": 65535, "count": 2}, "dask_worker_port", "Lower it"),
         ({"port": 8899, "count": 2}, "dask_worker_dashboard_port", "Set them at least 2 apart"),
         ({"port": 8999, "count": 2, "nanny": True}, "dask_worker_nanny_port", "Set them at least 2 apart"),
@@ -329,11 +337,11 @@ def test_port_ranges_stay_contiguous():
 @pytest.mark.parametrize(
     "pools, said",
     [
-        ({"a": {"threads": 6, "count": 1}, "b": {"threads": 3, "count": 1}}, r"\(a\) and 1 .*\(b\) want 9 cores"),
+        ({"a": {"threads": 6, "count": 1}, "b": {"threads": 3, "count": 1}}, r"\(a\) and 1 .*\(b\) need 9 cores"),
         ({"a": {"threads": 8, "count": 1}, "b": {}}, r"none is left for dask_worker_pools\.b\.count"),
         (
             {"a": {"cpus": "0-3"}, "b": {"cpus": "2-5"}},
-            r"dask_worker_pools\.a\.cpus.*b\.cpus keep to the CPUs 0-5 want 8 of",
+            r"dask_worker_pools\.a\.cpus.*b\.cpus restrict to the CPUs 0-5 need 8 CPUs",
         ),
         ({"a": {"memory": "9GiB"}, "b": {"memory": "9GiB"}}, r"Lower memory or count of a pool in dask_worker_pools"),
         ({"a": {"memory": "13.05GiB"}, "b": {}}, r"Lower dask_worker_pools\.b\.count.* the memory of other pools"),
@@ -346,7 +354,7 @@ def test_port_ranges_stay_contiguous():
         ({"a": {"count": "x"}}, r"dask_worker_pools\.a\.count is 'x'"),
         (
             {"a": {"port": 8898, "count": 3}},
-            r"a\.dashboard_port and .*a\.port overlap: both want port 8900. Set them at",
+            r"a\.dashboard_port and .*a\.port overlap: both need port 8900. Set them at",
         ),
         ({"a": {"port": 8900}, "b": {}}, r"a\.dashboard_port overlap|a\.port.* overlap"),
     ],
@@ -363,7 +371,7 @@ def test_workers_are_bound_to_their_cpus_and_numa_nodes():
     assert [(worker["numa_node"], worker["cpus"]) for worker in spread] == [(0, "0,2,4,6"), (1, "1,3,5,7")]
     (one,) = plan(two, numa_node=1, count=1)
     assert (one["numa_node"], one["cpus"], one["threads"]) == (1, "1,3,5,7", 4)
-    with pytest.raises(PlanError, match="want 8 of these 4"):
+    with pytest.raises(PlanError, match="need 8 CPUs, but these are only 4"):
         plan(two, numa_node="auto", count=1, threads=8)
     # With a single NUMA node, workers are not bound.
     (one,) = plan(numa_node="auto")

@@ -42,6 +42,6 @@ def test_formatted_sizes_have_binary_units(size, text):
 # Dask reads a memory limit of 1 or less as a fraction of the host's memory. That is no size, so it is rejected.
 @pytest.mark.parametrize("text", ["", "auto", "four GiB", "4 Gigs", "-4GiB", "0", "1", "0.5", "1.0", "4GiB 5", None])
 def test_invalid_sizes_are_rejected_with_an_example(text):
-    with pytest.raises(ValueError, match=r"is not a size; write it like 4GiB or 500MB") as error:
+    with pytest.raises(ValueError, match=r"is not a size. Write it like 4GiB or 500MB") as error:
         parse_size(text)
     assert f"'{text}'" in str(error.value)

@@ -23,7 +23,7 @@ from ansible_collections.daskops.cluster.plugins.modules import certificates, en
     [
         (OSError(errno.ENOSPC, "No space left on device", "/etc/x"), "/etc/x: No space left on device. Free space"),
         (OSError(errno.EROFS, "Read-only file system", b"/etc/x"), "/etc/x: Read-only file system. Mount the file"),
-        (PermissionError(errno.EPERM, "Operation not permitted", "a", None, "b"), "b: Operation not permitted. Look"),
+        (PermissionError(errno.EPERM, "Operation not permitted", "a", None, "b"), "b: Operation not permitted. Check"),
         (OSError(errno.EFBIG, "File too large"), "File too large. See dmesg"),
         (OSError("strange"), "strange. See dmesg"),
         (OSError(), "OSError. See dmesg"),

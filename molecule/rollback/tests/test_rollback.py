@@ -152,7 +152,7 @@ def test_failed_scheduler_is_reverted(cluster, play, tmp_path, code, said):
     assert run.returncode != 0
     assert said in run.output, run.output
     assert re.search(r"The scheduler was reverted to release \w+", run.output), run.output
-    assert f"All {len(cluster.workers)} worker(s) that it had are registered again" in run.output, run.output
+    assert f"All of its {len(cluster.workers)} worker(s) are registered again" in run.output, run.output
     assert cluster.is_whole()
     assert cluster.releases() == before and cluster.summary()["scheduler"]["release"] == release
     assert cluster.compute("print(client.submit(sum, [1, 2]).result())").split() == ["3"]

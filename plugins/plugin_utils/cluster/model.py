@@ -87,7 +87,7 @@ class Cluster:
     values : dict of dict
         The variables of the hosts of the run, complete, by host.
     infos : dict of dict
-        What `host_info` returned, by host of the run that it could look at.
+        Result of `host_info`, by host of the run that it could look at.
     scheduler_info : dict
         The same of the scheduler's host, which may not be in the run; empty if it was not looked at.
     missing : collection of str
