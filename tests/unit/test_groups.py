@@ -9,7 +9,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups imp
 SERVERS = ["dask_scheduler", "dask_workers"]
 OURS = {"all": ["s1", "w1", "w2", "x1"], "dask_scheduler": ["s1"], "dask_workers": ["w1", "w2"]}
 NONE = (
-    "The inventory has no host in the groups dask_scheduler and dask_workers. Put one Linux host into the first, and at "
+    "The inventory has no host in the groups dask_scheduler and dask_workers. Put one Linux host into the first group, and at "
     "least one host into the second."
 )
 
@@ -47,8 +47,8 @@ def test_valid_groups_give_no_problem(groups):
 )
 def test_misspelt_group_is_reported_with_a_suggestion(name, meant):
     assert wrong(**{name: ["w1", "x1"]}) == [
-        f"The group {name} (x1) is none of daskops.cluster. Did you mean {meant}? Rename it, or put its hosts into a group "
-        "of another name if they are not to be part of the cluster."
+        f"The group {name} (x1) is not a group of daskops.cluster. Did you mean {meant}? Rename the "
+        "group. If its hosts do not belong to the cluster, give it a name that is less similar."
     ]
 
 

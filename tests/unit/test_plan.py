@@ -237,7 +237,7 @@ REJECTED = {
         ["s1: dask_home", "w2: dask_home", "nobody"],
     ),
     "pythons differ": ("change", changed("w1", python={"version": "3.12.1"}), {}, ["Python differs: w1 (3.12)"]),
-    "one machine": ("change", changed("w2", machine="2" * 32), {}, ["w1 and w2 are one machine"]),
+    "one machine": ("change", changed("w2", machine="2" * 32), {}, ["w1 and w2 are the same machine"]),
     "windows": (
         "change",
         SETTLED,

@@ -191,7 +191,7 @@ def test_system_reserve_is_within_bounds(memory):
         ({"count": 9}, "dask_worker_count", "Lower dask_worker_count"),
         ({"memory": "lots"}, "dask_worker_memory", "write it like 4GiB or 500MB, or 'auto'"),
         ({"memory": "16GiB"}, "dask_worker_memory", "Lower dask_worker_memory to 13405MiB or less"),
-        ({"memory": "63MiB"}, "dask_worker_memory", "takes about 64MiB. Give more, with a unit"),
+        ({"memory": "63MiB"}, "dask_worker_memory", "needs about 64MiB. Give more, with a unit"),
         ({"memory": 2}, "dask_worker_memory", "is '2', which is 2 B; an idle worker"),
         ({"memory": 0.5}, "dask_worker_memory", "write it like 4GiB"),
         ({"memory_reserve": "none"}, "dask_worker_memory_reserve", "write it like 4GiB"),

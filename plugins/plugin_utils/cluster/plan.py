@@ -47,14 +47,14 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.stopped_services i
 #: State of the services by purpose of the run; ``started`` for all other purposes.
 STATES = {"restart": "restarted", "stop": "stopped", "remove": "absent"}
 
-#: The purposes for which services may change.
+#: Purposes for which services may change.
 CHANGING = ("change", "start", "restart", "rollback")
 
 ByHost = Mapping[str, Mapping[str, Any]]
 
 
 class Rejected(Exception):
-    """The run cannot continue; ``problems`` has a sentence for each reason."""
+    """The run cannot continue. ``problems`` has a sentence for each reason."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         super().__init__()
@@ -69,13 +69,13 @@ def check(problems: Iterable[str]) -> None:
 
 
 def present(found: dict[str, dict[str, Any]], infos: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, str]]:
-    """Return the packages of planned environments that already exist, by host."""
+    """Return the packages of the planned environments that already exist, by host."""
     there = {host: infos[host]["environments"].get(about["id"]) for host, about in found.items()}
     return {host: about["packages"] for host, about in there.items() if about}
 
 
 def by_host(lists: dict[str, list[str]]) -> list[dict[str, Any]]:
-    """Return each host of the lists with the names of its lists: ``name`` and ``groups``."""
+    """Return each host in the lists, with its ``name`` and the names of its lists in ``groups``."""
     found: dict[str, list[str]] = {}
     for name, hosts in lists.items():
         for host in hosts:
@@ -104,28 +104,28 @@ def connection(cluster: Cluster, lock: str) -> dict[str, Any]:
 
 
 def not_inspected(cluster: Cluster) -> Iterator[str]:
-    """Yield a sentence if a host of the run was not inspected: a plan for the others alone could cut it off."""
+    """Yield a sentence if a host of the run was not inspected. A plan without it could cut it off from the cluster."""
     names = [host for host in cluster.playing if host not in cluster.infos]
     if names:
         yield (
             f"{', '.join(names)}: not inspected in this run. Run the role daskops.cluster.preflight for all hosts of the "
-            "cluster in one play, with the strategy ansible.builtin.linear. Leave out hosts that Ansible cannot reach with "
-            "--limit."
+            "cluster in one play, with the strategy ansible.builtin.linear. Use --limit to exclude hosts that Ansible "
+            "cannot reach."
         )
 
 
 @dataclass(frozen=True)
 class Outside:
-    """Functions that get further input of a plan: packages from the index, addresses, and other hosts' variables.
+    """Functions that get more input of a plan: packages from the index, addresses, and variables of other hosts.
 
     Parameters
     ----------
     environments : callable
-        Takes results of `host_info` and variables; returns what `environments.environments` does. May fetch packages.
+        Takes results of `host_info` and variables. Returns the result of `environments.environments`. May fetch packages.
     addresses_of : callable
-        Takes a host outside the run; returns a function that looks up its addresses.
+        Takes the name of a host outside the run. Returns a function that returns the addresses of this host.
     filtered_hosts : callable
-        Returns the hosts of the cluster, inside or outside the run, whose firewall the collection manages.
+        Returns the hosts of the cluster whose firewall the collection manages, also those outside the run.
     """
 
     environments: Callable[[ByHost, Mapping[str, Any]], tuple[dict[str, dict[str, Any]], list[str]]]
@@ -134,7 +134,7 @@ class Outside:
 
 
 def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> dict[str, Any]:
-    """Return the plan of a run, as the module `plan` does.
+    """Return the plan of a run, the result of the module `plan`.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
     lock : str
         Path of the lock file.
     outside : Outside
-        Functions that get further input.
+        Functions that get more input.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
     if purpose in CHANGING:
         changing = activation(result["state"], cluster.infos, of_groups(cluster, chosen))
         lists.update({f"__dask_{name}": hosts for name, hosts in changing.items()})
-    # Only hosts whose services change need the content of their units.
+    # Only hosts whose services change need the content of their unit files.
     changed = {
         host for name in ("__dask_scheduler", "__dask_starting", "__dask_rolling") for host in lists.get(name, [])
     }
@@ -242,13 +242,13 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
             "networks": {"cluster": networks, "clients": firewall["clients"]},
         }
     foreign = {host: info["firewall"]["foreign"] for host, info in infos.items()}
-    # A cluster that works needs no warning at each run.
+    # Do not warn in every run: the firewall does not affect hosts whose services already run.
     still = {host: names for host, names in foreign.items() if not any(infos[host]["running"].values())}
     clocks = {host: info["clock"] for host, info in infos.items()}
     result["warnings"] += [*differing(clocks), *unmanaged(still), *lacking_in(found, workers)]
     result["hint"] = "\n".join(unmanaged(foreign))
-    # A change that was begun and not finished goes on, because its hosts belong together. A new one is newer than all
-    # before, also where the controller's clock is behind another controller's.
+    # Continue an unfinished change, because its hosts belong together. A new change gets a later time than all earlier ones,
+    # even if this controller's clock is behind that of another controller.
     begun = max((info["unfinished"] for info in infos.values()), default=0)
     newest = max((info["current"].get("staged", 0) for info in infos.values()), default=0)
     result["change"] = begun or max(int(time.time()), newest + 1)
@@ -284,7 +284,7 @@ def _to_do(
 
 
 def _show(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
-    """Add the plan of each host to the result for display, with the problems of hosts that have no valid plan."""
+    """Return the result with the plan of each host for display, and with the problems of hosts without a valid plan."""
     plans, wrong = plan_hosts(cluster, cluster.infos)
     for host, info in cluster.infos.items():
         result["hosts"][host] = {
@@ -343,7 +343,7 @@ def _about_health(cluster: Cluster, chosen: dict[str, dict[str, Any]]) -> dict[s
 def pools_by_host(
     cluster: Cluster, hosts: Iterable[str]
 ) -> tuple[dict[str, dict[str, dict[str, Any]]], dict[str, list[str]]]:
-    """Return the pools of workers of each host, as `pools_of` returns them, and the problems by host."""
+    """Return the result of `pools_of` for each host, and the problems, both by host."""
     pools, problems = {}, {}
     for host in hosts:
         try:
@@ -354,7 +354,7 @@ def pools_by_host(
 
 
 def plan_hosts(cluster: Cluster, hosts: Iterable[str]) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
-    """Return the plan of each host's services, as `plan_host` returns it, and the problems by host."""
+    """Return the result of `plan_host` for each host, and the problems, both by host."""
     plans = {}
     scheduler_host = cluster.scheduler_host
     pools, problems = pools_by_host(cluster, hosts)
@@ -378,7 +378,7 @@ def host_settings(values: Mapping[str, Any], info: Mapping[str, Any], known_addr
 def host_release(
     settings: Settings, kinds: list[str], plan: Mapping[str, Any], environment: str, info: Mapping[str, Any]
 ) -> Release:
-    """Return the release of a host. Raises ValueError as `release_of` does."""
+    """Return the release of a host; raises ValueError like `release_of`."""
     return release_of(settings, kinds, plan, environment, info["python"]["prefix"])
 
 
@@ -387,7 +387,7 @@ def releases(
 ) -> tuple[dict[str, dict[str, Any]], list[str], list[str]]:
     """Return the release of each host, the problems, and the hosts that do not have their release yet.
 
-    A release has the form of `host_info`, with ``untried`` and ``pools``; see `decide.services_to_try`.
+    A release has the form of `host_info`, and also ``untried`` and ``pools``; see `decide.services_to_try`.
     """
     found: dict[str, dict[str, Any]] = {}
     problems: dict[str, None] = {}
@@ -406,7 +406,7 @@ def releases(
             "untried": decide.untried(info.get("known", []), release.services),
             "pools": release.pools,
         }
-        # Staging also creates the services' user.
+        # Staging also creates the services' account.
         if not info["account"] or not decide.is_staged(info, release.content(cluster.values[host]["dask_home"])):
             lacking.append(host)
     return found, list(problems), lacking
@@ -415,19 +415,19 @@ def releases(
 def firewalls(
     cluster: Cluster, look_up: Callable[[str], Callable[[], list[str]]], filtered: list[str]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return the networks that may connect to the ports, as `firewall.networks` does; none without a managed firewall.
+    """Return the result of `firewall.networks`; empty if the collection manages no firewall.
 
     Parameters
     ----------
     look_up : callable
-        Takes the name of a host, and returns a function that returns the addresses of the host.
+        Takes the name of a host. Returns a function that returns the addresses of this host.
     filtered : list of str
         Hosts of the cluster whose firewall the collection manages.
     """
     if not filtered:
         return {"cluster": {}, "clients": {}}, []
     workers = cluster.groups.get("dask_workers", [])
-    # The scheduler's address needs no look-up: the hosts report it in ``route``.
+    # The scheduler's address need not be resolved, because the hosts report it in ``route``.
     others = [host for host in workers if host not in [*cluster.playing, cluster.scheduler]]
     common = cluster.common
     return networks(
@@ -467,7 +467,8 @@ def activation(state: str, infos: ByHost, chosen: ByHost) -> dict[str, list[str]
     Returns
     -------
     dict of list of str
-        ``scheduler``; ``starting``, hosts with no worker to restart; and ``rolling``, hosts whose workers are restarted.
+        ``scheduler`` has the scheduler's host. ``starting`` has hosts without a worker to restart, and ``rolling`` has hosts
+        whose workers are restarted.
     """
     found: dict[str, list[str]] = {"scheduler": [], "starting": [], "rolling": []}
     for host, release in chosen.items():

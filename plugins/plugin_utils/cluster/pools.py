@@ -15,7 +15,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate i
 
 
 def _complete(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of one pool with ``nanny`` as a bool, which is always true with dask-cuda."""
+    """Return the settings of one pool with ``nanny`` as a bool. With dask-cuda, it is always true."""
     return {**settings, "nanny": settings["command"] == "dask cuda worker" or bool(to_bool(settings["nanny"]))}
 
 
