@@ -9,8 +9,8 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups imp
 SERVERS = ["dask_scheduler", "dask_workers"]
 OURS = {"all": ["s1", "w1", "w2", "x1"], "dask_scheduler": ["s1"], "dask_workers": ["w1", "w2"]}
 NONE = (
-    "The inventory has no host in the groups dask_scheduler and dask_workers. Put one Linux host into the first group, and at "
-    "least one host into the second."
+    "The inventory has no host in the groups dask_scheduler and dask_workers. Put one Linux host into the first group, and "
+    "at least one host into the second."
 )
 
 

@@ -174,7 +174,7 @@ def test_scratch_that_the_user_cannot_write_to_is_rejected():
     assert says(
         sentence,
         "w1: dask_worker_scratch_directory (/scratch)",
-        "dask_user may write to",
+        "to which dask_user may write",
         "or choose a directory below it",
     )
     assert unfit(with_file_system("/scratch", writable=False), worker=False) == []
@@ -212,7 +212,7 @@ def test_scheduler_file_in_an_unwritable_directory_is_rejected(about):
 
 def test_user_without_a_home_is_rejected():
     sentence = only(unfit(lambda info: info["account"].update(at_home=False)))
-    assert says(sentence, "w1: the home directory of dask_user, /var/lib/dask, does not exist", "Make it")
+    assert says(sentence, "w1: the home directory of dask_user, /var/lib/dask, does not exist", "Create it")
     assert unfit(lambda info: info.update(account={})) == []
 
 
@@ -368,7 +368,7 @@ def test_missing_preload_file_is_rejected(tmp_path):
     missing = str(tmp_path / "monitor.py")
     settings = {**GOOD_SETTINGS, "modules": {"dask_worker_preloads": [missing]}}
     sentence = only(plan.bad_settings("w1", settings))
-    assert says(sentence, f"w1: dask_worker_preloads names {missing}", "does not exist", "Correct the path")
+    assert says(sentence, f"w1: dask_worker_preloads has {missing}", "does not exist", "Correct the path")
 
 
 @pytest.mark.parametrize(
@@ -411,7 +411,7 @@ def test_nanny_preloads_without_nannies_are_rejected():
     some = {"a": pool, "b": {**pool, "nanny": True}}
     assert list(plan.bad_settings("w1", {**settings, "pools": some})) == []
     sentence = only(plan.bad_settings("w1", settings))
-    assert says(sentence, "w1: dask_nanny_preloads is set", "Set dask_worker_nanny to true, or leave it out")
+    assert says(sentence, "w1: dask_nanny_preloads is set", "Set dask_worker_nanny to true, or remove it")
 
 
 def test_scheduler_file_that_units_cannot_contain_is_rejected():
@@ -442,7 +442,7 @@ def test_valid_pool_is_accepted():
         ({"environment_variables": {"DASK_CONFIG": "/x"}}, ["DASK_CONFIG is set by daskops.cluster itself"]),
         ({"resources": {"A B": 1}}, ["resources: 'A B: 1' is not a resource"]),
         ({"arguments": ["--listen-address tls://x"]}, ["has spaces", "Give an option and its value as two items"]),
-        ({"arguments": ["$HOME"]}, ["'$HOME' has spaces or characters"]),
+        ({"arguments": ["$HOME"]}, ["'$HOME' has spaces, or characters"]),
         ({"arguments": ["--nthreads", "4"]}, ["--nthreads is set by daskops.cluster itself. Use dask_worker_threads"]),
         ({"arguments": ["--name=x"]}, ["--name is set by daskops.cluster itself. Use dask_worker_pools"]),
         ({"arguments": ["--contact-address", "tls://10.0.0.1:8800"]}, ["--contact-address is set by"]),
@@ -452,8 +452,8 @@ def test_valid_pool_is_accepted():
         ({"environment_variables": {"NOTIFY_SOCKET": "/x"}}, ["NOTIFY_SOCKET is set by daskops.cluster itself"]),
         ({"environment_variables": {"DASK_INTERNAL_INHERIT_CONFIG": "e30="}}, ["Remove it, and use dask_config"]),
         ({"lifetime_stagger": "-1 h"}, ["lifetime_stagger is '-1 h'. Give a duration like 12 hours"]),
-        ({"lifetime_stagger": "90 minutes"}, ["lifetime_stagger is '90 minutes', and", "shorter than the lifetime"]),
-        ({"lifetime_stagger": "2h"}, ["lifetime is '1.5 hours': some workers would end at once"]),
+        ({"lifetime_stagger": "90 minutes"}, ["lifetime_stagger is '90 minutes', but", "shorter than the lifetime"]),
+        ({"lifetime_stagger": "2h"}, ["lifetime is only '1.5 hours', so some workers would end at once"]),
         ({"lifetime": "0 s", "lifetime_stagger": ""}, ["lifetime is '0 s'. Give a duration like 12 hours"]),
         ({"lifetime": "1 hour; rm"}, ["lifetime is '1 hour; rm'. Give a duration like 12 hours"]),
         ({"lifetime": ""}, ["lifetime_stagger is set, but dask_worker_pools.big.lifetime is not"]),

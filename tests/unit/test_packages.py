@@ -85,7 +85,7 @@ def test_id_ignores_the_directory_of_a_wheel(tmp_path):
 def test_local_wheel_needs_the_controller_as_source(tmp_path):
     wheel = build_wheel(tmp_path, "mycode")
     with pytest.raises(
-        LockError, match="mycode is a wheel on the controller.*set dask_environment_source to controller"
+        LockError, match="mycode is a wheel on the controller.*Set dask_environment_source to controller"
     ):
         id_of(lock=f"{wheel} {lock_line(wheel).split(' ', 1)[1]}", source="index")
 

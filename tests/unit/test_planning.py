@@ -175,8 +175,8 @@ def test_system_reserve_is_within_bounds(memory):
         ({"profile": "io", "count": 2, "threads": 17}, "dask_worker_threads", "need 9 cores"),
         ({"cpus": "0-3", "threads": 5}, "dask_worker_cpus", "need 5 CPUs, but these are only 4"),
         ({"cpus": "6-9"}, "dask_worker_cpus", "node1 has 0-7. Remove 8-9"),
-        ({"cpus": "one"}, "dask_worker_cpus", "write it like 0-3,8"),
-        ({"cpus": "3-1"}, "dask_worker_cpus", "write it like 0-3,8"),
+        ({"cpus": "one"}, "dask_worker_cpus", "Write it like 0-3,8"),
+        ({"cpus": "3-1"}, "dask_worker_cpus", "Write it like 0-3,8"),
         ({"cpus": "0", "numa_node": 0}, "dask_worker_numa_node", "Keep one of the two"),
         ({"numa_node": 1}, "dask_worker_numa_node", "node1 has 0. Give one of these, or 'auto'"),
         (
@@ -189,12 +189,12 @@ def test_system_reserve_is_within_bounds(memory):
         ({"profile": "gpu", "gpus": 2, "count": 3}, "dask_worker_count", "one worker for each of 2 GPU(s)"),
         ({"count": 3, "threads": 3}, "dask_worker_count", "Lower dask_worker_count"),
         ({"count": 9}, "dask_worker_count", "Lower dask_worker_count"),
-        ({"memory": "lots"}, "dask_worker_memory", "write it like 4GiB or 500MB, or 'auto'"),
+        ({"memory": "lots"}, "dask_worker_memory", "Write it like 4GiB or 500MB, or 'auto'"),
         ({"memory": "16GiB"}, "dask_worker_memory", "Lower dask_worker_memory to 13405MiB or less"),
         ({"memory": "63MiB"}, "dask_worker_memory", "needs about 64MiB. Give more, with a unit"),
-        ({"memory": 2}, "dask_worker_memory", "is '2', which is 2 B; an idle worker"),
-        ({"memory": 0.5}, "dask_worker_memory", "write it like 4GiB"),
-        ({"memory_reserve": "none"}, "dask_worker_memory_reserve", "write it like 4GiB"),
+        ({"memory": 2}, "dask_worker_memory", "is '2', which is 2 B, but even an idle worker"),
+        ({"memory": 0.5}, "dask_worker_memory", "Write it like 4GiB"),
+        ({"memory_reserve": "none"}, "dask_worker_memory_reserve", "Write it like 4GiB"),
         (
             {"memory_reserve": "16GiB"},
             "dask_worker_memory_reserve",
@@ -388,7 +388,7 @@ def test_each_gpu_has_a_worker_on_its_numa_node():
     assert [worker["gpu"] for worker in plan(on, profile="gpu", gpus=[2, "GPU-0"])] == ["2", "0"]
     assert [worker["gpu"] for worker in plan(on, profile="gpu", gpus=["MIG-7"])] == ["MIG-7"]
     assert [worker["gpu"] for worker in plan(profile="gpu", gpus="2")] == ["0", "1"]  # declared, but not detected
-    with pytest.raises(PlanError, match="dask_worker_gpus names 3; node1 has 0, 1, 2"):
+    with pytest.raises(PlanError, match="dask_worker_gpus names 3, but node1 has 0, 1, 2"):
         plan(on, profile="gpu", gpus=4)
     cuda = plan(on, profile="gpu", command="dask cuda worker", nanny=True)
     assert {worker["nanny_port"] for worker in cuda} == {None}  # dask cuda worker chooses the port of each nanny

@@ -39,7 +39,7 @@ def test_table_of_a_cluster():
     }
     lines = ports_table({"hosts": hosts}, ["s1", "w1", "w2", "w3"])
     assert [re.split(r" {2,}", line) for line in lines] == [
-        ["host", "port", "service", "purpose", "who connects", "firewall"],
+        ["host", "port", "service", "purpose", "used by", "firewall"],
         ["s1", "22", "ssh", "Ansible", "the controller"],
         ["s1", "8786", "dask-scheduler", "Dask", "workers, clients", "nftables"],
         [

@@ -79,7 +79,7 @@ def test_valid_values_are_accepted(name, value):
         ("dask_worker_paths", "/data", "is '/data'. Give a list of strings, also for a single value"),
         ("dask_worker_paths", [["/data"]], "Give a list of strings"),
         ("dask_worker_preloads", "a.py", "is 'a.py'. Give a list, also for a single value"),
-        ("dask_config", "a=b", "is 'a=b'. Give a dictionary, {} for an empty one"),
+        ("dask_config", "a=b", "is 'a=b'. Give a dictionary ({} for an empty one)"),
         ("dask_worker_gpus", {"a": 1}, "Give a number, a string, or a list of these"),
         ("dask_worker_interface", [["eth0"]], "Give a number, a string, or a list of these"),
         *[
