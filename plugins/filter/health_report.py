@@ -11,8 +11,8 @@ version_added: "0.1.0"
 author:
   - The daskops.cluster authors
 description:
-  - Formats the result of M(daskops.cluster.cluster_health) as lines of text. Adds the releases of the workers, and the
-    missing packages of used features.
+  - Formats the result of M(daskops.cluster.cluster_health) as lines of text, with the releases that workers run and the
+    missing packages of features in use, and the hosts in maintenance.
 options:
   _input:
     description: Result of M(daskops.cluster.cluster_health).
@@ -54,6 +54,8 @@ def health_report(health: Mapping[str, Any], plan: Mapping[str, Any]) -> list[st
     several = len(health["releases"]) > 1
     for release, names in sorted(health["releases"].items()):
         lines.append(f"Release {release} on {len(names)} worker(s){f': {join(sorted(names))}' if several else ''}.")
+    if plan["maintenance"]:
+        lines.append(f"In maintenance: {join(plan['maintenance'])}.")
     return [*lines, *health["problems"], *plan["missing_packages"]]
 
 

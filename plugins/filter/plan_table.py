@@ -66,9 +66,10 @@ def plan_table(plan: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
     others = []
     for host in hosts:
         about = plan["hosts"].get(host, {})
-        others += about.get(
-            "problems", [] if about else [f"{host}: not known, because the host could not be inspected"]
-        )
+        if host in plan["maintenance"]:
+            others.append(f"{host}: in maintenance")
+            continue
+        others += about.get("problems", [] if about else [f"{host}: not known, for the host could not be looked at"])
         if "workers" in about and not about["problems"]:
             lines.extend(rows(host, about))
     return [*table(HEADER, lines), *others]

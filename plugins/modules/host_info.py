@@ -135,6 +135,12 @@ systemd:
   description: Whether systemd is the init system of the host.
   type: bool
   returned: always
+selinux_type:
+  description:
+    - SELinux type of programs in the environments below O(home), by the host's policy. Empty if SELinux is not enforced.
+  type: str
+  returned: always
+  sample: bin_t
 python:
   description: The interpreter O(python). Empty if it does not work.
   type: dict
@@ -406,6 +412,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.restarts import OTHER_UNIT
 from ansible_collections.daskops.cluster.plugins.module_utils.run_lock import LockError, RunLock
+from ansible_collections.daskops.cluster.plugins.module_utils.selinux import enforced, type_of
 from ansible_collections.daskops.cluster.plugins.module_utils.takeover import old_peers
 from ansible_collections.daskops.cluster.plugins.module_utils.units import (
     BOOT,
@@ -437,9 +444,7 @@ PCI_DEVICES = "/sys/bus/pci/devices"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 NETWORK_DEVICES = "/sys/class/net"
 
-# Whether SELinux is enforced, and whether it lets web servers connect to other services: the current value and the pending
-# one.
-SELINUX_ENFORCED = "/sys/fs/selinux/enforce"
+# Whether SELinux lets web servers connect to other services: the current value and the pending one.
 SELINUX_CONNECT = "/sys/fs/selinux/booleans/httpd_can_network_connect"
 GPUS = "/proc/driver/nvidia/gpus"
 
@@ -526,8 +531,11 @@ def writable(module: AnsibleModule, path: str) -> bool:
 
 
 def inspect_python(module: AnsibleModule) -> dict[str, Any]:
-    """Return the interpreter for environments, as in `RETURN`; only its path if the services' account can change it."""
-    interpreter, user = module.get_bin_path(module.params["python"]), module.params["user"]
+    """Return the interpreter for environments, and why root or the services' account must not run it."""
+    # The path that sudo sets on RHEL lacks this directory.
+    name = module.params["python"]
+    interpreter = module.get_bin_path(name) or module.get_bin_path(name, opt_dirs=["/usr/local/bin"])
+    user = module.params["user"]
     if not interpreter:
         return {}
     interpreter = os.path.abspath(interpreter)
@@ -606,8 +614,8 @@ def proxy(module: AnsibleModule) -> dict[str, Any]:
 
 
 def confined() -> bool:
-    """Return whether SELinux prevents web servers from connecting to other services."""
-    return read(SELINUX_ENFORCED).strip() == "1" and read(SELINUX_CONNECT).startswith("0")
+    """Return whether SELinux keeps web servers from connecting to other services."""
+    return enforced() and read(SELINUX_CONNECT).startswith("0")
 
 
 def machine() -> str:
@@ -668,7 +676,7 @@ def described(home: str, release: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``content`` and ``settled`` of `current`, from which the controller sees that nothing has to change."""
+    """Return ``content``, ``settled`` and ``enabled`` of `current`, which show whether something has to change."""
     if not release:
         return {}
     path = os.path.join(home, "releases", release["id"])
@@ -676,7 +684,7 @@ def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) 
         content = tree_digest(read_tree(path), os.readlink(os.path.join(path, "environment")))
         shown = show_units(module, ["ActiveState", "UnitFileState"], sorted(BOOT.values()))
     except (OSError, SystemctlError):
-        return {"content": "", "settled": []}
+        return {"content": "", "settled": [], "enabled": []}
     starts = {unit: (about["ActiveState"], about["UnitFileState"]) for unit, about in shown.items()}
     kept = glob.glob(os.path.join(KEPT, "dask-worker@*"))
     settled = [
@@ -687,7 +695,8 @@ def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) 
         and unit_files(kind) == units
         and not (kind == "worker" and kept)
     ]
-    return {"content": content, "settled": settled}
+    enabled = [kind for kind, unit in BOOT.items() if starts.get(unit, ("", ""))[1] == "enabled"]
+    return {"content": content, "settled": settled, "enabled": enabled}
 
 
 def versions(
@@ -877,6 +886,7 @@ def main() -> None:
         gpus=gpus(),
         memory=memory(),
         systemd=os.path.isdir(SYSTEMD),
+        selinux_type=type_of(module, os.path.join(module.params["home"], "environments/0/bin/python")),
         python=inspect_python(module),
         changeable=changeable(module.params["user"], home),
         file_systems={

@@ -102,7 +102,7 @@ _OF_RELEASES: dict[str, Check] = {
     "units": mapping(mapping(text())),
 }
 RELEASE = empty_or(having(**_OF_RELEASES))
-CURRENT = empty_or(having(**_OF_RELEASES, content=NAME, settled=listed(NAME)))
+CURRENT = empty_or(having(**_OF_RELEASES, content=NAME, settled=listed(NAME), enabled=listed(NAME)))
 ENVIRONMENT = having(python=text(r"[\w.+]*"), packages=mapping(text(r"[\w.+!-]*")))
 
 
@@ -127,6 +127,7 @@ CHECKS: dict[str, Check] = {
     "gpus": listed(having(index=number, uuid=text(), model=text(), node=optional(number))),
     "memory": number,
     "systemd": flag,
+    "selinux_type": NAME,
     "python": empty_or(python),
     "file_systems": mapping(having(exists=flag, type=text(), mount=text(), free=number, writable=flag)),
     "missing": listed(text()),
