@@ -41,7 +41,7 @@ class ActionModule(Action):
         try:
             result = self.execute(arguments, task_vars)
         except AnsibleConnectionFailure as error:
-            # With run_once, ignore_unreachable of the task would end the play. A host in maintenance may be off.
+            # Do not fail: with run_once, even ignore_unreachable ends the play. A host in maintenance may be off.
             if not optional and not values["dask_maintenance"]:
                 raise
             display.warning(f"{host} cannot be reached: {error}")

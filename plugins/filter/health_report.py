@@ -11,8 +11,8 @@ version_added: "0.1.0"
 author:
   - The daskops.cluster authors
 description:
-  - Formats the result of M(daskops.cluster.cluster_health) as lines of text, with the releases that workers run and the
-    missing packages of features in use, and the hosts in maintenance.
+  - Formats the result of M(daskops.cluster.cluster_health) as lines of text. Adds the releases of the workers, the missing
+    packages of used features, and the hosts in maintenance.
 options:
   _input:
     description: Result of M(daskops.cluster.cluster_health).

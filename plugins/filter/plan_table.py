@@ -69,7 +69,9 @@ def plan_table(plan: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
         if host in plan["maintenance"]:
             others.append(f"{host}: in maintenance")
             continue
-        others += about.get("problems", [] if about else [f"{host}: not known, for the host could not be looked at"])
+        others += about.get(
+            "problems", [] if about else [f"{host}: not known, because the host could not be inspected"]
+        )
         if "workers" in about and not about["problems"]:
             lines.extend(rows(host, about))
     return [*table(HEADER, lines), *others]

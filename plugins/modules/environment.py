@@ -140,7 +140,7 @@ class Builder:
         os.close(directory)
         self.flush.join()
         relabel(self.module, self.partial)
-        if os.path.exists(final):  # its interpreter no longer exists, but a process may still import from it
+        if os.path.exists(final):  # this environment's interpreter is gone, but a process may still import from it
             broken = set_aside(final)
             os.rename(self.partial, final)
             shutil.rmtree(broken, ignore_errors=True)

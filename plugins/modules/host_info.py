@@ -137,7 +137,7 @@ systemd:
   returned: always
 selinux_type:
   description:
-    - SELinux type of programs in the environments below O(home), by the host's policy. Empty if SELinux is not enforced.
+    - SELinux type of programs in the environments below O(home) in the host's policy. Empty if SELinux is not enforced.
   type: str
   returned: always
   sample: bin_t
@@ -444,7 +444,7 @@ PCI_DEVICES = "/sys/bus/pci/devices"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 NETWORK_DEVICES = "/sys/class/net"
 
-# Whether SELinux lets web servers connect to other services: the current value and the pending one.
+# Whether SELinux lets web servers connect to other services. The file has the current value and the pending one.
 SELINUX_CONNECT = "/sys/fs/selinux/booleans/httpd_can_network_connect"
 GPUS = "/proc/driver/nvidia/gpus"
 
@@ -531,8 +531,8 @@ def writable(module: AnsibleModule, path: str) -> bool:
 
 
 def inspect_python(module: AnsibleModule) -> dict[str, Any]:
-    """Return the interpreter for environments, and why root or the services' account must not run it."""
-    # The path that sudo sets on RHEL lacks this directory.
+    """Return the interpreter for environments, as in `RETURN`; only its path if the services' account can change it."""
+    # On RHEL, the search path that sudo sets lacks this directory.
     name = module.params["python"]
     interpreter = module.get_bin_path(name) or module.get_bin_path(name, opt_dirs=["/usr/local/bin"])
     user = module.params["user"]
@@ -614,7 +614,7 @@ def proxy(module: AnsibleModule) -> dict[str, Any]:
 
 
 def confined() -> bool:
-    """Return whether SELinux keeps web servers from connecting to other services."""
+    """Return whether SELinux prevents web servers from connecting to other services."""
     return enforced() and read(SELINUX_CONNECT).startswith("0")
 
 

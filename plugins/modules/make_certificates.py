@@ -10,16 +10,17 @@ module: make_certificates
 short_description: Check a cluster's certificates, and make those that are missing or expire soon
 version_added: "0.1.0"
 description:
-  - Works in a directory of the controller. C(ca.pem) is the CA, C(previous-ca.pem) a CA that is still trusted. C(scheduler),
-    C(client) and C(workers/HOST) each have a C(.pem) and a C(.key).
+  - Works in a directory of the controller, C(certificates.directory) in the result of M(daskops.cluster.plan). In it,
+    C(ca.pem) is the CA, and C(previous-ca.pem) is a previous CA that is still trusted. C(scheduler), C(client) and
+    C(workers/HOST) each have a certificate, C(.pem), and a private key, C(.key).
   - Makes certificates that are missing, that expire within C(dask_tls_warn_days) days, or that lack a current name or
-    address of their host. A CA of the collection is replaced if it expires within twice as many days. The previous CA signs
-    the new one, and stays trusted until it has expired.
-  - Writes all files or none. Only one run at a time makes certificates in a directory; a second one waits for a minute.
-  - With C(dask_tls_certificates=own), checks your own certificates, C(scheduler), C(client) and, for worker hosts,
-    C(workers/HOST) or C(worker). Changes nothing.
-  - Tests the certificates in TLS handshakes in memory, for each of their uses. Rejects unusable ones with the file, the
-    reason and what to do.
+    address of their host. Replaces the collection's CA if it expires within twice as many days. The previous CA signs the
+    new one, and stays trusted until it expires.
+  - Writes all files or none. Only one run at a time makes certificates in a directory. Other runs wait for up to a minute.
+  - With C(dask_tls_certificates=own), checks the user's own certificates and changes nothing. They are C(scheduler),
+    C(client) and, for worker hosts, C(workers/HOST) or C(worker).
+  - Tests each certificate in TLS handshakes in memory, for each of its uses. Fails with the file, the reason and the remedy
+    if a certificate is not usable.
   - Connects to no host, so one host of the play is enough (C(run_once)). Needs the Python package cryptography, 3.4 or
     newer, on the controller.
 author:
@@ -35,7 +36,7 @@ attributes:
     description: Shows the names of the new files, not their content.
 options:
   plan:
-    description: Result of M(daskops.cluster.plan), with the directory, the names and the validity of certificates.
+    description: Result of M(daskops.cluster.plan). It contains the directory, the names and the validity of certificates.
     type: dict
     required: true
   rotation:

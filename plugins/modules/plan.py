@@ -78,11 +78,11 @@ back:
   returned: always
 certificates:
   description:
-    - The C(directory) on the controller for the CA and the certificates; C(scheduler_hosts), names and addresses that the
-      scheduler's certificate must have, besides those of its host; C(dashboard_host), the name or address of the
-      dashboard's URL, empty without HTTPS; C(made), whether the collection makes the certificates; C(joins), whether the
-      workers join a scheduler of another system; and C(days) and C(warn_days), the variables C(dask_tls_days) and
-      C(dask_tls_warn_days).
+    - C(directory) is the directory on the controller for the CA and the certificates.
+    - C(scheduler_hosts) lists the names and addresses that the scheduler's certificate must have, besides those of its host.
+    - C(dashboard_host) is the name or address in the dashboard's URL. Empty without HTTPS.
+    - C(made) says whether the collection makes the certificates, and C(joins) whether another system runs the scheduler.
+    - C(days) and C(warn_days) are the variables C(dask_tls_days) and C(dask_tls_warn_days).
   type: dict
   returned: always
 change:
@@ -91,7 +91,8 @@ change:
   returned: for the purpose V(change)
 connection:
   description:
-    - Addresses, certificates and versions that clients need to connect. To remove the files of clients, only the address.
+    - Addresses, certificates and versions that clients need to connect.
+    - If the run removes the files of clients, only the address.
   type: dict
   returned: for the purpose V(connect), and for V(remove) if all hosts of the cluster are in the run
 complete:
@@ -141,7 +142,7 @@ hosts:
         - False for the purposes V(stop) and V(remove), which drain the workers first.
       type: bool
     unwanted_firewalls:
-      description: Firewalls whose rules the collection installed before, and that the host should not have.
+      description: Firewalls in which the collection has installed rules that the host should no longer have.
       type: list
       elements: str
     user:
@@ -187,9 +188,10 @@ mixed:
   returned: success
 plays:
   description:
-    - The hosts of each play that changes something - C(build), C(stage), C(trial), C(firewall), C(proxy) and
-      C(proxy_unwanted) for the purpose V(change), and C(maintenance), C(scheduler), C(starting) and C(rolling) for each
-      purpose that starts services. C(serial) is the value of C(dask_serial).
+    - The hosts of each play that changes something, by name of the play.
+    - The purpose V(change) has the plays C(build), C(stage), C(trial), C(firewall), C(proxy) and C(proxy_unwanted). Each
+      purpose that starts services has the plays C(maintenance), C(scheduler), C(starting) and C(rolling).
+    - C(serial) is the value of C(dask_serial).
   type: dict
   returned: success
 purpose:
@@ -206,7 +208,9 @@ scheduler:
   type: str
   returned: always
 scheduler_release:
-  description: The planned release of the scheduler; empty if its host is not in the run, or without C(dask_summary_route).
+  description:
+    - The planned release of the scheduler.
+    - Empty if its host is not in the run, or if C(dask_summary_route) is false.
   type: str
   returned: success
 scheduler_older:

@@ -33,7 +33,7 @@ options:
     description:
       - What M(daskops.cluster.plan) returned. The release is rendered from the variables of the collection, and rejected if
         it is not the planned one.
-      - The lines of C(dask_environment_setup) are run as the services' user. Nothing is staged if one of them fails.
+      - The lines of C(dask_environment_setup) are executed as the services' account. Nothing is staged if one of them fails.
       - The environment's own Dask is asked about the user's settings before the release is staged. Nothing is staged if Dask
         rejects one of them, or if a preload module or a module with routes cannot be imported. Settings that change nothing,
         such as those of nannies where there are none, give a warning.
@@ -134,7 +134,7 @@ def shown(path: str, text: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-#: Files of a release that do not follow from the inventory, but come with the collection.
+#: Files of a release that come with the collection and do not depend on the inventory.
 OWN = re.compile(r"(run|setup)\.sh|python/daskops_runtime/.*|.*\.release")
 
 
@@ -172,7 +172,7 @@ def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[dic
 
 
 def check(module: AnsibleModule, environment: str, files: Mapping[str, str]) -> None:
-    """Reject settings that the environment's Dask does not accept, before a service starts with them."""
+    """Fail the module if the environment's Dask rejects a setting of ``files``, and issue its warnings."""
     if not module.params["check"] and SETUP_LINES not in files:
         return
     try:
@@ -220,9 +220,9 @@ def is_answer(answer: Any) -> bool:
 
 
 def enter(user: pwd.struct_passwd) -> None:
-    """Become a user in a new process, in the user's home directory."""
+    """Act as a user in a new process, and change to the user's home directory."""
     become(user.pw_name)
-    with contextlib.suppress(OSError):  # the home does not exist, or the user may not enter it
+    with contextlib.suppress(OSError):  # the home directory does not exist, or the user may not enter it
         os.chdir(user.pw_dir)
 
 
@@ -242,19 +242,19 @@ def service_variables(user: pwd.struct_passwd, environment: str, variables: Mapp
 def try_setup(
     module: AnsibleModule, user: pwd.struct_passwd, environment: str, release: str, variables: Mapping[str, Any]
 ) -> None:
-    """Fail if a line of ``dask_environment_setup`` fails, executed as the services' user."""
+    """Execute the lines of ``dask_environment_setup`` as the services' account, and fail the module if one fails."""
     command = with_setup(["/bin/echo"], os.path.join(release, SETUP), os.path.join(release, SETUP_LINES))
     try:
         finished = run(command, lambda: enter(user), service_variables(user, environment, variables), timeout=TIMEOUT)
         problem = setup_problem(finished)
         if not problem and not finished.output:
-            problem = "dask_environment_setup: a line replaced the shell, so no service would start. Do not use exec."
+            problem = "dask_environment_setup: a line has replaced the shell. Do not use exec."
     except subprocess.TimeoutExpired:
         problem = f"dask_environment_setup did not end within {TIMEOUT} s. Remove the line that waits."
     except OSError as error:
         problem = f"dask_environment_setup needs Bash (/bin/bash: {error.strerror}). Install it, or remove the lines."
     if problem:
-        said = f"No service would start on this host, and nothing was restarted. {problem}"
+        said = f"No service would start on this host, so nothing was restarted. {problem}"
         module.fail_json(msg=without_secrets(said, variables))
 
 
@@ -273,7 +273,7 @@ def ask(
         "PYTHONPATH": library,
     }
     configuration = os.path.join(release, about["kind"], "dask_configuration.yaml")
-    # As run.sh does: nothing is imported from the working directory, where tasks write.
+    # Like run.sh, import nothing from the working directory, in which tasks can write.
     command = [python, "-B", "-s", launcher, "daskops_runtime.validate_config"]
     lines = os.path.join(release, SETUP_LINES)
     if os.path.exists(lines):

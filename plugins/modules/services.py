@@ -35,8 +35,8 @@ options:
     description:
       - With V(started), the services run the release. Services that already run it are not restarted.
       - With V(restarted), all services are restarted.
-      - With V(stopped), the services are stopped until they are started or the host is rebooted. With V(disabled), a reboot
-        does not start them either.
+      - With V(stopped), the services are stopped until they are started or the host is rebooted.
+      - With V(disabled), the services are stopped until they are started. A reboot does not start them.
       - With V(absent), the services are stopped and their units are removed.
     type: str
     choices: [started, restarted, stopped, disabled, absent]

@@ -15,7 +15,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.host_answers impor
 
 
 def arguments_for(host: str, values: Mapping[str, Any], task_vars: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of the module that follow from a host's variables; raises ValueError if one is wrong."""
+    """Return the arguments of the module from a host's variables; raises ValueError if a variable is invalid."""
     address = values["dask_scheduler_address"]
     scheduler_host = host_of(address) if address else values["dask_scheduler_host"]
     # Only worker hosts of the run have pools. `-e dask_worker_pool_overrides=...` may name pools that other hosts lack.

@@ -222,23 +222,23 @@ class Packages:
 
 
 def download(lines: Sequence[str], python: Mapping[str, Any], directory: str, index_url: str) -> list[str]:
-    """Fetch wheels for an interpreter, check their hashes, and return their paths.
+    """Fetch the wheels for an interpreter, check their hashes, and return their paths.
 
     Parameters
     ----------
     lines : list of str
-        Requirements with hashes, and options that say where packages come from.
+        Requirements with hashes, and options with the origin of packages.
     python : dict
         The interpreter, in the form of `host_info`.
     directory : str
         Directory for the wheels. The requirements are written beside it.
     index_url : str
-        Package index; empty for the index that pip is configured with.
+        URL of the package index. Empty for the index in pip's own configuration.
 
     Raises
     ------
     PackagesError
-        If a wheel cannot be fetched, or differs from its hash.
+        If a wheel cannot be fetched, or does not match its hash.
     """
     wanted = f"{directory}.txt"
     with open(wanted, "w", encoding="utf-8") as file:
@@ -255,16 +255,16 @@ def download(lines: Sequence[str], python: Mapping[str, Any], directory: str, in
     # fmt: on
     environment = dict(os.environ)
     if index_url:
-        # It may contain a password, which must not appear in the list of processes.
+        # The URL may contain a password, which must not appear in the list of processes.
         environment["PIP_INDEX_URL"] = index_url
         if index_url.startswith("http:"):
-            # pip ignores an index without TLS unless it is trusted. The hashes verify the packages.
+            # pip ignores an index without TLS unless its host is trusted. The hashes verify the packages.
             command.append(f"--trusted-host={urlsplit(index_url).hostname}")
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode != 0:
         missing = re.search(r"No matching distribution found for (\S+)", done.stderr)
         if missing:
-            # Repeat the command for that package alone: with -vv, pip reports the files that it ignored.
+            # Repeat the command for this package alone with -vv, so that pip reports the files that it ignored.
             lines = [line for line in lines if line.startswith(("-", missing.group(1)))]
             with open(wanted, "w", encoding="utf-8") as file:
                 file.write("\n".join([*lines, ""]))
@@ -275,16 +275,16 @@ def download(lines: Sequence[str], python: Mapping[str, Any], directory: str, in
 
 
 def _reason(errors: str, python: Mapping[str, Any]) -> str:
-    """Return the reason for an error of pip, in terms of the lock and the hosts."""
+    """Return the reason for an error of pip and the remedy, in terms of the lock and the hosts."""
     if "No module named pip" in errors:
-        return f"the controller's Python ({sys.executable}) has no pip to fetch packages with: install pip there"
+        return f"the controller's Python ({sys.executable}) has no pip, which fetches packages: install pip there"
     if "DO NOT MATCH THE HASHES" in errors:
         package = re.search(r"^\s+(\S+==\S+)", errors, re.MULTILINE)
         return (
-            f"{package.group(1) if package else 'a package'} differs from its hash in the lock: do not use it "
-            "before you know why; make the lock again if the index is right"
+            f"{package.group(1) if package else 'a package'} does not match its hash in the lock: find out why before "
+            "you use it, and make the lock again if the file on the index is right"
         )
-    # pip treats an index that does not answer like one without packages.
+    # pip treats an index that does not answer like an index without packages.
     broken = re.search(r"Retrying .* after connection broken by (.+?): /", errors)
     if broken:
         return f"the package index does not answer ({broken.group(1)}): set dask_environment_index_url to one that does"
@@ -293,15 +293,15 @@ def _reason(errors: str, python: Mapping[str, Any]) -> str:
     source = rf"No sources permitted for \S+: \S+-{re.escape(version)}\.(tar\.\w+|zip)\b"
     if missing and version and re.search(source, errors):
         return (
-            f"{missing.group(1)} exists only as source, and hosts install wheels alone: build its wheel "
-            f"('pip wheel --no-deps {missing.group(1)}'), name the wheel's path in requirements.in, and make the lock "
+            f"{missing.group(1)} exists only as source, but hosts install only wheels: build its wheel "
+            f"('pip wheel --no-deps {missing.group(1)}'), write the wheel's path in requirements.in, and make the lock "
             "again"
         )
     if missing:
         return (
             f"the index has no wheel of {missing.group(1)} for Python {python['version']} on "
             f"{python['machine']} with {' '.join(python['libc'])}: the lock is for another Python or "
-            "platform, or the index is not the one it was made with"
+            "platform, or was made with another index"
         )
     lines = [line for line in errors.splitlines() if line.strip() and not line.startswith("WARNING")]
     return "pip could not fetch the packages: " + " ".join(lines[-3:])

@@ -71,11 +71,11 @@ def test_limit_without_hosts_is_reported():
         "--limit leaves no host of the group dask_clients, so there is nothing to do. Correct it."
     ]
     assert wrong(connects=True, playing=["c1", "w1"], **groups) == [
-        "--limit leaves out s1, which has to be inspected for the connection. Add s1 to it."
+        "--limit excludes s1, from which the run reads the connection. Add s1 to --limit."
     ]
     assert wrong(connects=True, playing=["s1", "localhost"]) == []
     assert wrong(connects=True, playing=["s1", "w1"]) == [
-        "--limit leaves out localhost, for whose account client.yml works while the group dask_clients is empty, so there "
-        "is nothing to do. Add localhost to --limit, or leave --limit out."
+        "--limit excludes localhost. While the group dask_clients is empty, client.yml works only on localhost, so there "
+        "is nothing to do. Add localhost to --limit, or omit --limit."
     ]
     assert wrong(playing=["w2"]) == []

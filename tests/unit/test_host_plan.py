@@ -437,7 +437,7 @@ def test_invalid_name_of_an_environment_variable_is_rejected(name):
 @pytest.mark.parametrize("line", ["", "  ", "one\ntwo", "one\rtwo", "null\0"])
 def test_entry_that_is_not_one_line_of_shell_is_rejected(line):
     sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "environment_setup": ["true", line]}))
-    assert sentence == (f"w1: dask_environment_setup has {line!r}, which is not one line. Give one in each entry.")
+    assert sentence == (f"w1: dask_environment_setup has {line!r}, which is not one line. Give one line in each item.")
 
 
 @pytest.mark.parametrize("resources", [{"GPU": "one"}, {"GPU": None}, {"G PU": 1}, {"A=B": 1}, {"A,B": 1}, {"GPU": -1}])

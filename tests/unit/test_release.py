@@ -137,14 +137,14 @@ def test_line_of_shell_that_fails_is_rejected(host):
         host({"setup.lines": "true\necho what is wrong; ls /does-not-exist\n"})
     said = str(failed.value)
     assert said.startswith(
-        "No service would start on this host, and nothing was restarted. dask_environment_setup: line 2 "
+        "No service would start on this host, so nothing was restarted. dask_environment_setup: line 2 "
     )
     assert "(echo what is wrong; ls /does-not-exist) ended with status 2." in said
     assert "Its output: what is wrong" in said
 
 
 def test_line_of_shell_that_replaces_the_shell_is_rejected(host):
-    with pytest.raises(Failed, match="a line replaced the shell, so no service would start. Do not use exec."):
+    with pytest.raises(Failed, match="a line has replaced the shell. Do not use exec."):
         host({"setup.lines": "exec true\n"})
 
 

@@ -36,7 +36,7 @@ def interrupts_scheduler(state: str, info: Result, release: Result) -> bool:
 
 
 def interrupts_maintenance(info: Result) -> bool:
-    """Return whether the workers of a host in maintenance run or would start at boot; False if the host is unreachable."""
+    """Return whether workers of a host in maintenance run or start at boot; False if the host is unreachable."""
     running = [unit for unit in info.get("running") or {} if kind_of(unit) == "worker"]
     return bool(running) or "worker" in (info.get("current") or {}).get("enabled", [])
 

@@ -85,7 +85,7 @@ def problems(groups: Mapping[str, list[str]], connects: bool, playing: Collectio
     groups : dict of list of str
         Hosts by group.
     connects : bool
-        Whether the run writes or removes the connection files of clients.
+        Whether the run writes or removes the files with which clients connect.
     playing : collection of str
         Hosts of the run, after ``--limit``.
     """
@@ -119,20 +119,20 @@ def _limited(members: list[str], playing: Collection[str]) -> Iterator[Problem]:
 
 
 def _limited_clients(groups: Mapping[str, list[str]], inspected: str, playing: Collection[str]) -> Iterator[Problem]:
-    """Yield a problem if ``--limit`` leaves no account of clients, or not the host that is inspected for the connection."""
+    """Yield a problem if ``--limit`` leaves no account of clients, or excludes the host that has the connection."""
     clients = groups.get("dask_clients", [])
     if not clients and "localhost" not in playing:
         yield Problem(
             "--limit",
-            "leaves out localhost, for whose account client.yml works while the group dask_clients is empty, so there is "
+            "excludes localhost. While the group dask_clients is empty, client.yml works only on localhost, so there is "
             "nothing to do",
-            "Add localhost to --limit, or leave --limit out.",
+            "Add localhost to --limit, or omit --limit.",
         )
     elif clients and not set(clients) & set(playing):
         yield Problem("--limit", "leaves no host of the group dask_clients, so there is nothing to do", "Correct it.")
     elif inspected not in playing:
         yield Problem(
             "--limit",
-            f"leaves out {inspected}, which has to be inspected for the connection",
-            f"Add {inspected} to it.",
+            f"excludes {inspected}, from which the run reads the connection",
+            f"Add {inspected} to --limit.",
         )

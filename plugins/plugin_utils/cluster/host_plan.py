@@ -117,7 +117,7 @@ def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
     yield from bad_variables(host, "dask_environment_variables", settings["environment_variables"])
     for line in settings["environment_setup"]:
         if not str(line).strip() or re.search(r"[\x00-\x08\n\x0b-\x1f\x7f]", str(line)):
-            yield f"{host}: dask_environment_setup has {str(line)!r}, which is not one line. Give one in each entry."
+            yield f"{host}: dask_environment_setup has {str(line)!r}, which is not one line. Give one line in each item."
     if settings["shutdown_token"] == "bad":
         yield (
             f"{host}: dask_shutdown_token is too short, or has other characters than printable ASCII. Use at least 16 "
@@ -306,7 +306,7 @@ def bad_proxy(host: str, info: Mapping[str, Any], proxy: Mapping[str, Any], tls:
 def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield a sentence for each reason why a host cannot run Dask's services."""
     if not info["systemd"]:
-        yield f"{host} does not run systemd, which Dask's services need. Use a host that was booted with systemd."
+        yield f"{host} does not run systemd, which Dask's services need. Use a host that runs systemd."
     if info["selinux_type"] not in ("", "bin_t"):
         yield (
             f"{host}: SELinux gives programs below dask_home ({settings['home']}) the type {info['selinux_type']}, with "

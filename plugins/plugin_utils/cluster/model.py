@@ -125,7 +125,7 @@ class Cluster:
 
     @property
     def maintenance(self) -> list[str]:
-        """The hosts of the run that are in maintenance."""
+        """Names of the hosts of the run that are in maintenance."""
         return [host for host in self.playing if self.values[host]["dask_maintenance"]]
 
     def without(self, hosts: Collection[str]) -> Cluster:

@@ -52,7 +52,7 @@ NO_CERTIFICATES = (
     "site.yml."
 )
 
-#: The purposes for which services may change.
+#: Purposes for which services may change.
 CHANGING = ("change", "start", "restart", "rollback")
 
 ByHost = Mapping[str, Mapping[str, Any]]
@@ -111,7 +111,7 @@ def not_inspected(cluster: Cluster) -> Iterator[str]:
 
 
 def scheduler_in_maintenance(cluster: Cluster) -> Iterator[str]:
-    """Yield a sentence if the scheduler's host is in maintenance: without its scheduler, there is no cluster."""
+    """Yield a sentence if the scheduler's host is in maintenance. Without the scheduler, there is no cluster."""
     if cluster.scheduler in cluster.maintenance:
         yield (
             f"{cluster.scheduler}: dask_maintenance is true, but this is the scheduler's host, without which the cluster "
@@ -159,7 +159,7 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
     """
     everyone, maintenance = cluster, cluster.maintenance
     check(scheduler_in_maintenance(cluster))
-    # `remove.yml` removes hosts in maintenance, too.
+    # `remove.yml` also removes hosts in maintenance.
     if purpose != "remove":
         cluster = cluster.without(maintenance)
     if purpose not in ("show", "inspect", "connect"):
@@ -178,7 +178,7 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
             host for host in maintenance if decide.interrupts_maintenance(everyone.infos.get(host, {}))
         ]
         plays.update(activation(result["state"], cluster.infos, of_groups(cluster, chosen)))
-    # Only hosts whose services change need the content of their units.
+    # Only hosts whose services change need the content of their unit files.
     changed = {host for name in ("scheduler", "starting", "rolling") for host in plays.get(name, [])}
     for host, info in cluster.infos.items():
         release = chosen.get(host) or {}
@@ -353,7 +353,7 @@ def _about_health(cluster: Cluster, chosen: dict[str, dict[str, Any]]) -> dict[s
     asked = cluster.asked_host
     services = chosen.get(asked, {}).get("services", {}).get("scheduler", {})
     return {
-        # Without this route, the scheduler does not report its release.
+        # The scheduler reports its release only with this route.
         "scheduler_release": services.get(decide.SCHEDULER, "") if cluster.common["dask_summary_route"] else "",
         "expected": expected,
         "mixed": mixed_releases(cluster.infos, chosen, cluster.values),
