@@ -52,7 +52,8 @@ def rows(name: str, plan: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """Yield the rows of a host: what it has, and each of its workers."""
     machine = plan["machine"]
     nodes, gpus = len(machine["nodes"]), len(machine["gpus"])
-    has = (f"{len(machine['cpus'])} cores", format_size(machine["memory"]), ranges(machine["cpus"]))
+    limit = f" ({machine['cpu_limit']} at a time)" if machine["cpu_limit"] else ""
+    has = (f"{len(machine['cores'])} cores", format_size(machine["memory"]), ranges(machine["cpus"]) + limit)
     yield (name, *has, f"{nodes} node{'s' * (nodes != 1)}", str(gpus or ""), "")
     for worker in plan["workers"]:
         node = "" if worker["numa_node"] is None else str(worker["numa_node"])

@@ -112,6 +112,20 @@ cpus:
   elements: int
   returned: always
   sample: [0, 1, 2, 3]
+cores:
+  description: The physical cores with such CPUs, each as the numbers of its CPUs, of which it has several with hyperthreads.
+  type: list
+  elements: list
+  returned: always
+  sample: [[0, 2], [1, 3]]
+cpu_limit:
+  description:
+    - Number of CPUs whose time all processes together may use, rounded up, by the quota of the root control group (of a
+      container).
+    - 0 if there is no quota.
+  type: int
+  returned: always
+  sample: 0
 nodes:
   description: The NUMA nodes with such CPUs, by C(id), each with its C(cpus).
   type: list
@@ -425,9 +439,13 @@ CONNECT_TIMEOUT = 5
 # This directory exists if and only if systemd is the first process.
 SYSTEMD = "/run/systemd/system"
 
-# NUMA nodes and PCI devices of the kernel.
+# CPUs, NUMA nodes and PCI devices of the kernel.
+CPUS = "/sys/devices/system/cpu"
 NODES = "/sys/devices/system/node"
 PCI_DEVICES = "/sys/bus/pci/devices"
+
+# Control groups. In a container, the root group is that of the container.
+CONTROL_GROUPS = "/sys/fs/cgroup"
 
 # The boot id, which changes at every boot, and the network devices.
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -474,16 +492,45 @@ def memory() -> int:
     """Return the bytes of memory, or the limit of the root control group (of a container) if it is lower."""
     (kibibytes,) = re.findall(r"MemTotal:\s+(\d+) kB", read("/proc/meminfo"))
     total = int(kibibytes) * 1024
-    limits = [read("/sys/fs/cgroup/memory.max").strip(), read("/sys/fs/cgroup/memory/memory.limit_in_bytes").strip()]
+    files = ("memory.max", "memory/memory.limit_in_bytes")
+    limits = [read(f"{CONTROL_GROUPS}/{file}").strip() for file in files]
     return min([total, *(int(limit) for limit in limits if limit.isdigit())])
+
+
+def cpu_limit() -> int:
+    """Return the number of CPUs whose time the root control group may use, rounded up as by Dask; 0 for no limit."""
+    legacy = " ".join(read(f"{CONTROL_GROUPS}/cpu/cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
+    # The quota is "max" (version 2) or -1 (version 1) if there is none.
+    for text in (read(f"{CONTROL_GROUPS}/cpu.max"), legacy):
+        found = re.match(r"(\d+) ([1-9]\d*)$", text.strip())
+        if found:
+            return max(1, -(-int(found.group(1)) // int(found.group(2))))
+    return 0
+
+
+def cpu_list(text: str) -> set[int]:
+    """Return the numbers in a list of CPUs of the kernel, such as ``0-3,8``."""
+    listed = re.findall(r"(\d+)(?:-(\d+))?", text)
+    return {number for first, last in listed for number in range(int(first), int(last or first) + 1)}
+
+
+def cores(cpus: list[int]) -> list[list[int]]:
+    """Return the physical cores of ``cpus``, each with its CPUs. A CPU without a known core counts as one."""
+    found: list[list[int]] = []
+    left = set(cpus)
+    while left:
+        first = min(left)
+        here = (cpu_list(read(f"{CPUS}/cpu{first}/topology/thread_siblings_list")) | {first}) & left
+        found.append(sorted(here))
+        left -= here
+    return found
 
 
 def nodes(cpus: list[int]) -> list[dict[str, Any]]:
     """Return the NUMA nodes that have any of ``cpus``."""
     found = []
     for path in glob.glob(f"{NODES}/node[0-9]*"):
-        listed = re.findall(r"(\d+)(?:-(\d+))?", read(f"{path}/cpulist"))
-        here = {number for first, last in listed for number in range(int(first), int(last or first) + 1)} & set(cpus)
+        here = cpu_list(read(f"{path}/cpulist")) & set(cpus)
         if here:
             found.append({"id": int(path.rpartition("node")[2]), "cpus": sorted(here)})
     return sorted(found, key=lambda node: node["id"])
@@ -869,6 +916,8 @@ def main() -> None:
     module.exit_json(
         changed=False,
         cpus=cpus,
+        cores=cores(cpus),
+        cpu_limit=cpu_limit(),
         nodes=nodes(cpus),
         gpus=gpus(),
         memory=memory(),

@@ -324,6 +324,7 @@ def main() -> None:
                     "error_monitor": {"type": "bool", "default": False},
                     "writable": {"type": "list", "elements": "path", "default": []},
                     "pools": {"type": "dict", "default": {}},
+                    "arguments": {"type": "list", "elements": "str", "default": []},
                 },
             },
             "variables": {"type": "str", "default": "", "no_log": True},

@@ -122,6 +122,8 @@ def python(value: object) -> bool:
 #: Check by key of the result of `host_info`.
 CHECKS: dict[str, Check] = {
     "cpus": listed(number),
+    "cores": listed(listed(number)),
+    "cpu_limit": number,
     "nodes": listed(having(id=number, cpus=listed(number))),
     "gpus": listed(having(index=number, uuid=text(), model=text(), node=optional(number))),
     "memory": number,

@@ -15,31 +15,26 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.units import UNIT
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_lines import (
+    SCHEDULER_OPTIONS,
+    WORKER_OPTIONS,
+    bad_arguments,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import modules
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.file_systems import unfit_for_scratch
 from ansible_collections.daskops.cluster.plugins.plugin_utils.durations import parse_duration
-from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import PlanError, plan_workers, port, where
+from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import (
+    PlanError,
+    plan_workers,
+    port,
+    scheduler_memory,
+    where,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
 from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import format_size, parse_size
 
 # The oldest Python version that current releases of Dask support.
 OLDEST_PYTHON = (3, 10)
-
-# Spilling to these file systems is slow, or uses the memory that it should free.
-UNFIT_FOR_SCRATCH = {
-    "tmpfs": "lives in memory",
-    "ramfs": "lives in memory",
-    "nfs": "is on the network",
-    "nfs4": "is on the network",
-    "cifs": "is on the network",
-    "smb3": "is on the network",
-    "9p": "is on the network",
-    "beegfs": "is on the network",
-    "ceph": "is on the network",
-    "lustre": "is on the network",
-    "fuse.glusterfs": "is on the network",
-    "fuse.sshfs": "is on the network",
-}
-
 
 # A path that needs no quotes in unit files, environment files and command lines.
 PLAIN_PATH = re.compile(r"(?!.*/\.\.?(/|$))/[\w.+@/-]+")
@@ -55,37 +50,6 @@ RESERVED = (
     "WATCHDOG_PID",
     "WATCHDOG_USEC",
 )
-
-# Options of `dask worker` that the collection sets, and the variables that determine them.
-OPTIONS = {
-    "--contact-address": "dask_worker_interface",
-    "--dashboard": "dask_worker_dashboard_port",
-    "--dashboard-address": "dask_worker_dashboard_port",
-    "--host": "dask_worker_interface",
-    "--interface": "dask_worker_interface",
-    "--lifetime": "dask_worker_lifetime",
-    "--lifetime-restart": "dask_worker_lifetime",
-    "--lifetime-stagger": "dask_worker_lifetime_stagger",
-    "--listen-address": "dask_worker_interface",
-    "--local-directory": "dask_worker_scratch_directory",
-    "--memory-limit": "dask_worker_memory",
-    "--name": "dask_worker_pools",
-    "--nanny": "dask_worker_nanny",
-    "--nanny-port": "dask_worker_nanny_port",
-    "--no-dashboard": "dask_worker_dashboard_port",
-    "--no-lifetime-restart": "dask_worker_lifetime",
-    "--no-nanny": "dask_worker_nanny",
-    "--nthreads": "dask_worker_threads",
-    "--nworkers": "dask_worker_count",
-    "--preload": "dask_worker_preloads",
-    "--preload-nanny": "dask_nanny_preloads",
-    "--resources": "dask_worker_resources",
-    "--scheduler-file": "dask_scheduler_host",
-    "--tls-ca-file": "dask_tls",
-    "--tls-cert": "dask_tls",
-    "--tls-key": "dask_tls",
-    "--worker-port": "dask_worker_port",
-}
 
 
 def is_number(value: Any) -> bool:
@@ -119,6 +83,8 @@ def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
             f"{host}: dask_shutdown_token is too short, or has other characters than printable ASCII. Take 16 or more, like "
             "those that `openssl rand -hex 16` prints."
         )
+    arguments = bad_arguments("dask_scheduler_arguments", settings["scheduler_arguments"], SCHEDULER_OPTIONS)
+    yield from (f"{host}: {sentence}" for sentence in arguments)
     nannies = any(about["nanny"] for about in settings["pools"].values())
     if settings["modules"].get("dask_nanny_preloads") and settings["worker"] and not nannies:
         yield f"{host}: dask_nanny_preloads is set, and there is no nanny. Set dask_worker_nanny to true, or leave it out."
@@ -166,19 +132,8 @@ def bad_pool(host: str, pool: str, about: Mapping[str, Any]) -> Iterator[str]:
                 f"{host}: {where(pool, 'resources')}: '{name}: {number}' is no resource. Give a name without spaces, "
                 "quotes, = and commas, and a number."
             )
-    for argument in about["arguments"]:
-        option = str(argument).partition("=")[0]
-        if not re.fullmatch(r"[^\s\"'\\$%]+", str(argument)):
-            yield (
-                f"{host}: {where(pool, 'arguments')}: '{argument}' has spaces or characters that mean something to systemd. "
-                "Give an option and its value one by one."
-            )
-        elif option in OPTIONS:
-            yield (
-                f"{host}: {where(pool, 'arguments')}: {option} is set by daskops.cluster itself. Use {OPTIONS[option]}."
-            )
-        elif option == "--pid-file":
-            yield f"{host}: {where(pool, 'arguments')}: {option} is of no use under systemd. Remove it."
+    arguments = bad_arguments(where(pool, "arguments"), about["arguments"], WORKER_OPTIONS)
+    yield from (f"{host}: {sentence}" for sentence in arguments)
     yield from (f"{host}: {sentence}" for sentence in bad_lifetime(pool, about))
     if about["command"] == "dask cuda worker" and about["profile"] != "gpu":
         yield f"{host}: {where(pool, 'command')} is 'dask cuda worker'. Set {where(pool, 'profile')} to gpu for that."
@@ -361,10 +316,11 @@ def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
                 f"{host}: {variable} ({directory}) is no directory that dask_user may write to. Name one below it, which is "
                 "made then, or give it to that user."
             )
-        if system["type"] in UNFIT_FOR_SCRATCH and not settings["scratch_any_filesystem"]:
+        reason = unfit_for_scratch(system["type"])
+        if reason and not settings["scratch_any_filesystem"]:
             yield (
-                f"{host}: {variable} ({directory}) is on {system['type']}, which {UNFIT_FOR_SCRATCH[system['type']]}. "
-                "Choose a directory on a local disk, or set dask_worker_scratch_any_filesystem to true."
+                f"{host}: {variable} ({directory}) is on {system['type']}, which {reason}. Choose a directory on a local "
+                "disk, or set dask_worker_scratch_any_filesystem to true."
             )
 
 
@@ -497,6 +453,7 @@ def plan_host(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -
 
     try:
         if settings["scheduler"]:
+            scheduler_memory(settings["scheduler_memory"], host, info["memory"])
             for name in ("dask_scheduler_port", "dask_scheduler_dashboard_port"):
                 local = name == "dask_scheduler_dashboard_port" and bool(settings["proxy"])
                 claim(port(settings[name], name), name, "dask-scheduler.service", local)

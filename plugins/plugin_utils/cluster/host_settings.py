@@ -170,6 +170,8 @@ def planning_settings(
         "devices": values["dask_worker_devices"],
         "shutdown_token": _shutdown_token(str(values["dask_shutdown_token"])),
         "scheduler_file": values["dask_scheduler_file"],
+        "scheduler_memory": values["dask_scheduler_memory"] if "scheduler" in kinds else "",
+        "scheduler_arguments": values["dask_scheduler_arguments"] if "scheduler" in kinds else [],
         "environment_variables": values["dask_environment_variables"],
         "modules": {name: values[name] for name in MODULES},
         "proxy": proxy if values["dask_dashboard_proxy"] and "scheduler" in kinds else {},

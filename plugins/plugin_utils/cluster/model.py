@@ -52,6 +52,8 @@ class Settings:
     scheduler_port: int | str
     scheduler_dashboard_port: int | str
     scheduler_file: str
+    scheduler_memory: str
+    scheduler_arguments: list[str]
     worker_paths: list[str]
     worker_devices: list[str]
     worker_drain_timeout: int

@@ -18,6 +18,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import u
 from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import differing
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import decide
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import host_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_lines import open_notebooks
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall import networks
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import plan_host
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import (
@@ -245,7 +246,13 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
     # A cluster that works needs no warning at each run.
     still = {host: names for host, names in foreign.items() if not any(infos[host]["running"].values())}
     clocks = {host: info["clock"] for host, info in infos.items()}
-    result["warnings"] += [*differing(clocks), *unmanaged(still), *lacking_in(found, workers)]
+    scheduler = [host for host in infos if host == cluster.scheduler]
+    notebooks = [
+        said
+        for host in scheduler
+        for said in open_notebooks(host, common["dask_scheduler_arguments"], common["dask_dashboard_proxy"])
+    ]
+    result["warnings"] += [*differing(clocks), *unmanaged(still), *lacking_in(found, workers), *notebooks]
     result["hint"] = "\n".join(unmanaged(foreign))
     # A change that was begun and not finished goes on, because its hosts belong together. A new one is newer than all
     # before, also where the controller's clock is behind another controller's.
@@ -288,7 +295,7 @@ def _show(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
     plans, wrong = plan_hosts(cluster, cluster.infos)
     for host, info in cluster.infos.items():
         result["hosts"][host] = {
-            "machine": {name: info[name] for name in ("cpus", "memory", "nodes", "gpus")},
+            "machine": {name: info[name] for name in ("cpus", "cores", "cpu_limit", "memory", "nodes", "gpus")},
             "ssh_port": cluster.ssh_ports.get(host, 22),
             "problems": wrong.get(host, []),
             **plans.get(host, {}),

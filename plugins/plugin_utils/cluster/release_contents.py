@@ -25,6 +25,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_confi
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rendering import ROOT, configuration_text, render
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import where
+from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import parse_size
 
 SCHEDULER = "dask-scheduler.service"
 
@@ -77,6 +78,7 @@ def scheduler_arguments(settings: Settings, address: str) -> list[str]:
         *("--port", str(settings.scheduler_port)),
         *("--dashboard-address", ",".join(dashboard_addresses(settings, address))),
         *(["--scheduler-file", settings.scheduler_file] if settings.scheduler_file else []),
+        *map(str, settings.scheduler_arguments),
         # daskops_runtime.dashboard loads the pages at the first request.
         "--no-dashboard",
     ]
@@ -189,6 +191,7 @@ def _scheduler_files(settings: Settings, plan: Plan, python_prefix: str) -> Iter
         "python_prefix": python_prefix,
         "binds": outside(directories, [settings.user_home]),
         "environment_variables": settings.environment_variables,
+        "memory_max": parse_size(settings.scheduler_memory) if settings.scheduler_memory else 0,
         "arguments": scheduler_arguments(settings, plan["address"]),
     }
     yield file(f"systemd/{SCHEDULER}", render("dask-scheduler.service.j2", **about))
@@ -279,7 +282,8 @@ def set_by_user(settings: Settings, kinds: Iterable[str]) -> dict[str, Any]:
         found.update({where(name, "arguments"): pool["arguments"] for name, pool in settings.pools.items()})
     names = (
         *("config", "scheduler_config", "worker_config", "scheduler_preloads", "scheduler_routes", "worker_preloads"),
-        *("worker_routes", "nanny_preloads", "scheduler_file", "worker_paths", "worker_devices"),
+        *("worker_routes", "nanny_preloads", "scheduler_file", "scheduler_arguments", "worker_paths"),
+        *("scheduler_memory", "worker_devices"),
     )
     return {**found, **{f"dask_{name}": getattr(settings, name) for name in names}}
 
@@ -296,7 +300,7 @@ def checks(settings: Settings, kinds: Iterable[str]) -> list[dict[str, Any]]:
     shared = [settings.config, settings.environment_variables]
     writable = [settings.user_home, "/tmp", "/var/tmp"]
     scheduler = [settings.scheduler_config, settings.scheduler_preloads, settings.scheduler_routes]
-    if "scheduler" in kinds and any([*shared, *scheduler]):
+    if "scheduler" in kinds and any([*shared, *scheduler, settings.scheduler_arguments]):
         directories = [os.path.dirname(settings.scheduler_file)] if settings.scheduler_file else []
         found.append(
             {
@@ -305,6 +309,7 @@ def checks(settings: Settings, kinds: Iterable[str]) -> list[dict[str, Any]]:
                 "namespaces": settings.config_extra_namespaces,
                 "nanny": True,  # the worker hosts check this
                 "writable": [*writable, *directories],
+                "arguments": [str(argument) for argument in settings.scheduler_arguments],
             }
         )
     worker = [settings.worker_config, settings.worker_preloads, settings.worker_routes, settings.nanny_preloads]

@@ -296,6 +296,30 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             ),
             summary="file with the scheduler's address",
         ),
+        Setting(
+            "dask_scheduler_memory",
+            "str",
+            "",
+            "Memory at which systemd kills and restarts the scheduler (C(MemoryMax) of its unit), as a size like "
+            "V(8GiB); empty for no limit. A restart loses all tasks.",
+            details=("On a host that also has workers, they cannot get this memory.",),
+            summary="limit of the scheduler",
+        ),
+        Setting(
+            "dask_scheduler_arguments",
+            "list",
+            [],
+            "More arguments of C(dask scheduler), such as C(--jupyter). Before anything is restarted, the host's own "
+            "Dask checks that it knows them.",
+            details=(
+                "Arguments that follow from other variables, such as C(--host) or C(--preload), are rejected.",
+                "With C(--jupyter), everybody who can connect to the dashboard can run code as O(dask_user) without a "
+                "password, unless there is a proxy (O(dask_dashboard_proxy)). Every account of the scheduler's host "
+                "can do so in any case, because Dask then also opens a port of the host without encryption. It needs "
+                "jupyterlab in the lock file.",
+            ),
+            elements="str",
+        ),
     ),
     "HTTP routes of the collection": (
         Setting(
@@ -552,7 +576,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
                 "The workers of a pool are named C(HOST-POOL-N), and their units C(dask-worker@POOL-N.service). A "
                 "host without pools has workers C(HOST-N) with units C(dask-worker@N.service).",
                 "Pools share equally what is V(auto) in several of them, after the fixed numbers of other pools are "
-                "subtracted. An automatic pool of profile V(io) beside other pools takes one core.",
+                "subtracted. An automatic pool of profile V(io) beside other pools takes one CPU.",
             ),
             secret=True,
             summary="several kinds of workers on a host: see Workers",
@@ -569,9 +593,9 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_cores_reserve",
             "int",
             0,
-            "Cores that are left to the system and to other programs on the host.",
+            "CPUs that are left to the system and to other programs on the host. Each hyperthread is a CPU.",
             minimum=0,
-            summary="cores left to the system",
+            summary="CPUs left to the system",
         ),
         Setting(
             "dask_worker_memory_reserve",
@@ -585,7 +609,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_scratch_any_filesystem",
             "bool",
             False,
-            "Allow a scratch directory in memory (tmpfs) or on the network (NFS).",
+            "Allow a scratch directory in memory, such as on tmpfs, or on a file system of the network, such as NFS.",
         ),
         Setting(
             "dask_worker_paths",
@@ -641,16 +665,20 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_profile",
             "str",
             "numeric",
-            "Kind of work, which decides into how many processes V(auto) divides a host's cores.",
+            "Kind of work, which decides into how many processes V(auto) divides a host's CPUs. Each hyperthread is a "
+            "CPU.",
             details=(
                 "V(numeric) is for NumPy, pandas and similar libraries, whose tasks release Python's global lock "
-                "(GIL) - one process for each NUMA node, and a thread for each core.",
-                "V(python) is for pure Python - a process with one thread for each core, if each has 512 MiB of "
-                "memory.",
-                "V(mixed) has about as many processes as threads in each process, as C(LocalCluster) does.",
-                "V(io) is for tasks that wait for networks and disks - four threads for each core, and at most 32 "
+                "(GIL) - one process for each NUMA node, and a thread for each physical core. With "
+                "O(dask_worker_hyperthreads), there is a thread for each CPU.",
+                "V(python) is for pure Python - a process with one thread for each CPU, if each has 512 MiB of memory.",
+                "V(mixed) has about as many processes as threads in each process, as C(LocalCluster) does, and a "
+                "thread for each CPU.",
+                "V(io) is for tasks that wait for networks and disks - four threads for each CPU, and at most 32 "
                 "in a process.",
                 "V(gpu) has one worker with one thread for each GPU.",
+                "The CPUs are those that the system lets processes use, and no more than a quota of CPU time of the "
+                "root control group allows, which a container may have.",
             ),
             choices=("numeric", "python", "mixed", "io", "gpu"),
             scope="pool",
@@ -668,17 +696,29 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_threads",
             "str",
             "auto",
-            "Number of threads of a worker, or V(auto) to divide the cores among the workers.",
+            "Number of threads of a worker, or V(auto) to divide the CPUs among the workers.",
             scope="pool",
-            summary="threads of each; `auto` shares out the cores",
+            summary="threads of each; `auto` shares out the CPUs",
+        ),
+        Setting(
+            "dask_worker_hyperthreads",
+            "bool",
+            False,
+            "Whether V(auto) counts each hyperthread in a pool of profile V(numeric), instead of each physical core. "
+            "The other profiles always count each hyperthread.",
+            scope="pool",
         ),
         Setting(
             "dask_worker_memory",
             "str",
             "auto",
-            "Memory limit of a worker, as a size like V(4GiB), or V(auto) to divide the host's memory, less the "
-            "reserve.",
-            details=("The unit's C(MemoryMax) is a tenth above this limit.",),
+            "Memory limit of a worker, as a size like V(4GiB), as a share like V(75%) or V(0.75), or V(auto) to divide "
+            "the host's memory, less O(dask_worker_memory_reserve) and O(dask_scheduler_memory).",
+            details=(
+                "A share is that of the memory that V(auto) would divide on a host with this pool alone. So V(100%) is "
+                "what a single automatic worker gets, and the shares of all workers of a host add up to at most 100%.",
+                "The unit's C(MemoryMax) is a tenth above this limit.",
+            ),
             scope="pool",
             summary="limit of each; `auto` shares out the memory",
         ),
