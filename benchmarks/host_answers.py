@@ -41,6 +41,7 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
     release = {
         "id": "3f2a91c04d5e",
         "environment": environment,
+        "label": "",
         "staged": 1700000000,
         "served": ["worker"],
         "services": {"worker": {unit: f"3f2a91c04d5e.{place}" for place, unit in enumerate(UNITS)}},
@@ -85,7 +86,7 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
         "certificates": {"installed": {}, "loaded": {}},
         "authorities": [],
         "environments": {environment: about},
-        "versions": [{"id": environment, "lock": "", **about, "releases": ["3f2a91c04d5e"]}],
+        "versions": [{"id": environment, "lock": "", **about, "releases": ["3f2a91c04d5e"], "labels": {}}],
         "clock": [1700000000.0, 1700000000.5],
     }
     wrong = unbelievable(found)

@@ -274,8 +274,8 @@ firewall:
       elements: str
 current:
   description:
-    - The current release of the host, with its C(id), C(environment), C(services) and C(units), and the time at which it
-      was C(staged).
+    - The current release of the host, with its C(id), C(environment), C(label), C(services) and C(units), and the time at
+      which it was C(staged).
     - C(content) is a digest of its files and its environment's path. C(settled) lists the kinds of service that have served
       with it, whose unit files are those of the release, and that start at boot.
     - Empty if there is none.
@@ -367,6 +367,9 @@ versions:
       description: Releases of the services that run in it, without the part that differs between services.
       type: list
       elements: str
+    labels:
+      description: Labels of these releases, if they have one.
+      type: dict
 """
 
 import contextlib
@@ -660,7 +663,10 @@ def described(home: str, release: Mapping[str, Any]) -> dict[str, Any]:
         units = read_units(home, release)
     except (OSError, ValueError):  # a file of the release is missing or damaged: it is staged again
         return {}
-    return {**{key: release[key] for key in ("id", "environment", "staged", "served", "services")}, "units": units}
+    return {
+        **{key: release[key] for key in ("id", "environment", "label", "staged", "served", "services")},
+        "units": units,
+    }
 
 
 def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) -> dict[str, Any]:
@@ -692,15 +698,23 @@ def versions(
     """Return the environments that services run or, if stopped, would start with, and the releases of the services."""
     services = {unit: release for kind in current.get("services", {}).values() for unit, release in kind.items()}
     services.update((unit, release.replace(OTHER_UNIT, "")) for unit, release in runs.items() if release)
-    found: dict[str, set[str]] = {}
+    found: dict[str, dict[str, str]] = {}
+    # The current release first: a scheduler that a new label did not restart belongs to several releases.
+    known = {"current": current, **releases} if current else releases
     for unit, release in services.items():
-        environment = release_of(unit, release, releases).get("environment")
-        if environment:
-            found.setdefault(environment, set()).add(release.split(".")[0])
+        about = release_of(unit, release, known)
+        if about:
+            found.setdefault(about["environment"], {})[release.split(".")[0]] = about["label"]
     unknown = {"lock": "", "python": "", "packages": {}}
     return [
-        {"id": name, **unknown, **read_environment(os.path.join(environments, name)), "releases": sorted(names)}
-        for name, names in sorted(found.items())
+        {
+            "id": name,
+            **unknown,
+            **read_environment(os.path.join(environments, name)),
+            "releases": sorted(labels),
+            "labels": {release: label for release, label in labels.items() if label},
+        }
+        for name, labels in sorted(found.items())
     ]
 
 

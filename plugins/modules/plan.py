@@ -114,7 +114,7 @@ hosts:
       type: list
       elements: str
     release:
-      description: The planned release, with C(id), C(environment), C(services) and C(units); empty for none.
+      description: The planned release, with C(id), C(environment), C(label), C(services) and C(units); empty for none.
       type: dict
     environment:
       description: Its environment, with C(id), C(python), C(lock), C(archive) and C(packages); for the purpose V(change).
@@ -163,6 +163,10 @@ groups:
   type: list
   elements: dict
   returned: success
+label:
+  description: The label that releases are to have; empty for none.
+  type: str
+  returned: always
 lock:
   description: Path of the lock file on the controller.
   type: str

@@ -14,6 +14,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import LABEL
+
 #: Returns whether a value is allowed.
 Check = Callable[[Any], bool]
 
@@ -92,9 +94,11 @@ def empty_or(check: Check) -> Check:
 
 
 NAME = text(r"[\w.@:+-]*")
+LABEL_OR_NONE = text(LABEL)
 _OF_RELEASES: dict[str, Check] = {
     "id": NAME,
     "environment": NAME,
+    "label": LABEL_OR_NONE,
     "staged": number,
     "served": listed(NAME),
     "services": mapping(mapping(NAME)),
@@ -148,7 +152,7 @@ CHECKS: dict[str, Check] = {
     "encrypted": optional(flag),
     "authorities": listed(text(r"[0-9a-f]{64}")),
     "environments": mapping(ENVIRONMENT, NAME),
-    "versions": listed(having(id=NAME, packages=mapping(text()), releases=listed(NAME))),
+    "versions": listed(having(id=NAME, packages=mapping(text()), releases=listed(NAME), labels=mapping(NAME))),
     "certificates": having(
         installed=mapping(listed(lambda value: number(value) or text()(value))), loaded=mapping(NAME)
     ),

@@ -95,7 +95,7 @@ def settle(environment, packages):
         values, kinds = cluster.values[host], kinds_of(host, GROUPS)
         settings = host_settings(values, info, cluster.addresses)
         content = host_release(settings, kinds, plans[host], environment, info).content(values["dask_home"])
-        about = {name: chosen[host][name] for name in ("id", "environment", "services", "units")}
+        about = {name: chosen[host][name] for name in ("id", "environment", "label", "services", "units")}
         info["current"] = {**about, "content": content, "staged": 7, "served": kinds, "settled": kinds}
         info["running"] = {unit: one for units in about["services"].values() for unit, one in units.items()}
         info["known"] = list(info["running"].values())

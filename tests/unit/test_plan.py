@@ -66,6 +66,14 @@ def test_restart_changes_every_service():
     assert decide(SETTLED, "restarted") == ([], expected)
 
 
+def test_new_label_restarts_the_workers_only():
+    lacking, changing = decide(SETTLED, dask_release_label="v1.4")
+    # The scheduler's host gets the release, whose scheduler is the one that runs.
+    assert lacking == HOSTS
+    assert changing == {"scheduler": ["s1"], "starting": [], "rolling": ["w1", "w2"]}
+    assert decide(SETTLED, dask_release_label="") == ([], ALL_SETTLED)
+
+
 def test_new_hosts_get_a_release_and_start():
     infos = {host: bare(number) for number, host in enumerate(HOSTS, 1)}
     assert decide(infos) == (HOSTS, {"scheduler": ["s1"], "starting": ["w1", "w2"], "rolling": []})

@@ -14,7 +14,7 @@ import time
 import pytest
 from ansible_collections.daskops.cluster.plugins.modules import release
 from conftest import RUNTIME
-from daskops_runtime.release import get_release, get_resource
+from daskops_runtime.release import get_label, get_release, get_resources
 from playbook_runs import failure, play
 from settled_hosts import SETTLED, write_inventory
 
@@ -140,21 +140,27 @@ def test_interpreter_the_user_cannot_run_is_an_error(host, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("variables", "name", "resource"),
+    ("variables", "name", "label", "resources"),
     [
-        ({}, None, None),
-        ({"DASKOPS_RELEASE": ""}, None, None),
-        ({"DASKOPS_RELEASE": "3f2a.7b21"}, "3f2a.7b21", None),
-        ({"DASKOPS_RELEASE": "3f2a.7b21", "DASKOPS_RELEASE_RESOURCES": "1"}, "3f2a.7b21", "release:3f2a"),
-        ({"DASKOPS_RELEASE_RESOURCES": "1"}, None, None),
+        ({}, None, None, []),
+        ({"DASKOPS_RELEASE": "", "DASKOPS_RELEASE_LABEL": ""}, None, None, []),
+        ({"DASKOPS_RELEASE": "3f2a.7b21", "DASKOPS_RELEASE_LABEL": "v1.4"}, "3f2a.7b21", "v1.4", []),
+        ({"DASKOPS_RELEASE": "3f2a.7b21", "DASKOPS_RELEASE_RESOURCES": "1"}, "3f2a.7b21", None, ["release:3f2a"]),
+        (
+            {"DASKOPS_RELEASE": "3f2a.7b21", "DASKOPS_RELEASE_RESOURCES": "1", "DASKOPS_RELEASE_LABEL": "v1.4"},
+            "3f2a.7b21",
+            "v1.4",
+            ["release:3f2a", "release:v1.4"],
+        ),
+        ({"DASKOPS_RELEASE_RESOURCES": "1"}, None, None, []),
     ],
 )
-def test_process_has_the_release_of_its_environment(variables, name, resource, monkeypatch):
-    for variable in ("DASKOPS_RELEASE", "DASKOPS_RELEASE_RESOURCES"):
+def test_process_has_the_release_of_its_environment(variables, name, label, resources, monkeypatch):
+    for variable in ("DASKOPS_RELEASE", "DASKOPS_RELEASE_LABEL", "DASKOPS_RELEASE_RESOURCES"):
         monkeypatch.delenv(variable, raising=False)
     for variable, value in variables.items():
         monkeypatch.setenv(variable, value)
-    assert (get_release(), get_resource()) == (name, resource)
+    assert (get_release(), get_label(), get_resources()) == (name, label, resources)
 
 
 def test_release_with_variables_that_change_is_rejected(tmp_path):

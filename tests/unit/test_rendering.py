@@ -63,6 +63,7 @@ HOSTS = {
         "dask_config": CONFIG,
         "dask_environment_variables": VARIABLES,
         "dask_scheduler_file": "/shared/scheduler.json",
+        "dask_release_label": "v1.4",
     },
     "off": {
         "dask_summary_route": "false",
@@ -79,6 +80,7 @@ HOSTS = {
     },
     "nanny": {
         "dask_worker_nanny": True,
+        "dask_release_label": 1234,  # a build number
         "dask_scheduler_preloads": ["unused.module"],
         "dask_worker_preloads": ["my.module", {"name": "my.command", "arguments": ["--level", 3]}],
         "dask_nanny_preloads": ["my.nanny", {"name": "my.other", "arguments": ["--quiet"]}],
@@ -192,8 +194,11 @@ def test_release_contains_the_files_of_its_services(releases):
         assert (release / "python/daskops_runtime/worker.py").exists()
         for unit in UNITS[name]:
             assert (release / f"services/{unit}.env").exists()
-            reported = environment_file(release / f"services/{unit}.release")["DASKOPS_RELEASE"]
-            assert reported == manifest["services"][unit]["release"]
+            reported = environment_file(release / f"services/{unit}.release")
+            assert reported.pop("DASKOPS_RELEASE") == manifest["services"][unit]["release"]
+            # Only workers have resources.
+            assert reported == ({"DASKOPS_RELEASE_LABEL": "1234"} if name == "nanny" else {})
+        assert manifest["label"] == {"scheduler": "v1.4", "nanny": "1234"}.get(name, "")
 
 
 def test_every_line_of_an_environment_file_is_one_assignment(releases):

@@ -32,7 +32,8 @@ def test_restart_by_hand(cluster, load):
 def test_rolling_change_of_packages(cluster, play, load, lock):
     scheduler = cluster.summary()["scheduler"]["id"]
     before = cluster.releases()
-    process = play.start("upgrade", "-e", f"dask_environment_lock={lock}", "-e", "dask_scheduler_idle_timeout=1")
+    change = ["-e", f"dask_environment_lock={lock}", "-e", "dask_release_label=v2.0"]
+    process = play.start("upgrade", *change, "-e", "dask_scheduler_idle_timeout=1")
 
     def side_by_side():
         return len(cluster.releases()) == len(before) and len(set(cluster.releases().values())) == 2
@@ -54,12 +55,16 @@ def test_rolling_change_of_packages(cluster, play, load, lock):
         cluster.wait_until(side_by_side, 180)
         first = cluster.releases()[f"{cluster.workers[0]}-1"]
         assert first not in before.values()
-        lines = cluster.compute(WHERE % [first], mixed=True).splitlines()
+        lines = cluster.compute(WHERE % [first, "v2.0"], mixed=True).splitlines()
     finally:
         run = play.finish(process)
     assert run.returncode == 0, run.output
-    release, name, version = lines[0].split()
-    assert release == first and name.split("-")[0] in cluster.workers and version == "4.4.4"
+    for line, expected in zip(lines, [first, "v2.0"], strict=True):
+        release, name, version = line.split()
+        assert release == expected and name.split("-")[0] in cluster.workers and version == "4.4.4"
+    # After the run, the report and the table of versions name the label.
+    assert f"Release {first} (v2.0) on {len(before)} worker(s)." in run.output, run.output
+    assert f"Release {first} (v2.0) on {', '.join(cluster.workers)}." in play("status").output
     # The scheduler has work, so it is not restarted and reported as pending.
     assert cluster.summary()["scheduler"]["id"] == scheduler
     assert "The scheduler is pending" in run.output

@@ -187,6 +187,7 @@ def release_settings(values: Values, pools: Mapping[str, Values], scheduler_addr
         {
             **{name.removeprefix("dask_"): value for name, value in values.items()},
             "shutdown_token": str(values["dask_shutdown_token"]),
+            "release_label": str(values["dask_release_label"]),
             "scheduler_address": scheduler_address,
             "user_home": home,
             "pools": pools,

@@ -48,6 +48,7 @@ class Settings:
     error_monitor: bool
     error_monitor_values: bool
     release_resources: bool
+    release_label: str
     scheduler_address: str
     scheduler_port: int | str
     scheduler_dashboard_port: int | str

@@ -61,6 +61,18 @@ MEANINGS: dict[str, tuple[str, ...]] = {
         "python_version",
         "remote_python",
     ),
+    "dask_release_label": (
+        "build",
+        "build_id",
+        "build_number",
+        "git_tag",
+        "label",
+        "release",
+        "release_name",
+        "release_tag",
+        "release_version",
+        "tag",
+    ),
     "dask_scheduler_address": ("address", "scheduler_uri", "scheduler_url", "uri"),
     "dask_scheduler_dashboard_port": (
         "bokeh_port",

@@ -198,6 +198,7 @@ def _common(cluster: Cluster, purpose: str, lock: str) -> dict[str, Any]:
             "dashboard_host": "" if elsewhere else host_of(addresses["url"]),
         },
         "lock": lock,
+        "label": str(common["dask_release_label"]),
         "complete": not set(cluster.groups.get("dask_workers", [])) - set(cluster.playing),
         "serial": common["dask_serial"],
         "hosts": {},

@@ -614,8 +614,24 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "bool",
             True,
             "Whether workers have their release as a resource, named C(release:) and the first characters of the "
-            "release's name, one for each thread.",
+            "release's name, one for each thread, and the same with O(dask_release_label).",
             details=("With this resource, a client can send tasks to workers of one release while a cluster changes.",),
+        ),
+        Setting(
+            "dask_release_label",
+            "str",
+            "",
+            "Name of the release for people, such as a git tag or a build number. Reports show it beside the release's "
+            "own name, and workers have it as a resource, C(release:) and the label, one for each thread, if "
+            "O(dask_release_resources) is true.",
+            details=(
+                "It has up to 63 letters, digits and the characters C(. _ + -), a letter or digit first. Quote it if "
+                "YAML would read it as another value: V(1.10) without quotes is the number 1.1.",
+                "A change of the label restarts the workers, in batches, because it changes their resources. It does "
+                "not restart the scheduler.",
+            ),
+            scope="cluster",
+            summary="a name like `v1.4` for reports and resources",
         ),
         Setting(
             "dask_error_monitor",

@@ -26,6 +26,10 @@ TRUE = frozenset({"y", "yes", "on", "1", "true", "t", 1})
 FALSE = frozenset({"n", "no", "off", "0", "false", "f", 0})
 
 
+#: Pattern of a label of a release. It becomes part of the name of a resource.
+LABEL = r"([A-Za-z0-9][A-Za-z0-9._+-]{0,62})?"
+
+
 def is_plain(value: Any) -> bool:
     """Return whether a value is a number or a text."""
     return isinstance(value, (str, int, float))
@@ -45,6 +49,12 @@ def is_serial(value: Any) -> bool:
     return bool(values) and all(re.fullmatch(r"[1-9]\d*|[1-9]\d?%|100%", str(one)) for one in values)
 
 
+def is_label(value: Any) -> bool:
+    """Return whether a value is a label, or empty. Most numbers of YAML are not what the user wrote: 1.10 becomes 1.1."""
+    whole = isinstance(value, (str, int)) and not isinstance(value, bool)
+    return whole and re.fullmatch(LABEL, str(value)) is not None
+
+
 def is_whole_number(setting: Setting, value: Any) -> bool:
     """Return whether a value is a whole number within the bounds of a variable."""
     if not re.fullmatch(r"-?\d+", str(value)):
@@ -59,6 +69,12 @@ def expected(setting: Setting, value: Any) -> str:
     """Return a description of the valid values of a variable; empty if ``value`` is valid."""
     if setting.name == "dask_serial":
         good, kind = is_serial(value), "a number of hosts from 1 on, a percentage like 20%, or a list of these"
+    elif setting.name == "dask_release_label":
+        good = is_label(value)
+        kind = (
+            "up to 63 letters, digits and the characters . _ + - that begin with a letter or digit, in quotes if it looks "
+            "like a number or a date"
+        )
     elif setting.type == "int":
         limit = "or more" if setting.maximum is None else f"to {setting.maximum}"
         good, kind = is_whole_number(setting, value), f"a whole number, {setting.minimum} {limit}"
