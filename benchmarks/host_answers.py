@@ -59,6 +59,8 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
         "changeable": "",
         "file_systems": {path: SYSTEM for path in ("/opt/dask", "/var/lib/dask/scratch")},
         "missing": [],
+        "groups": {},
+        "import_paths": {},
         "proxy": {"nginx": False, "port": 0, "confined": False},
         "listeners": [
             {"port": 22, "process": "sshd (process 1)", "unit": "ssh.service"},

@@ -35,6 +35,16 @@ options:
   user:
     description: Account that the services will run as.
     type: str
+  groups:
+    description: Groups, by name or number, that the services will have in addition to those of O(user).
+    type: list
+    elements: str
+    default: []
+  import_paths:
+    description: Directories from which the services will import modules.
+    type: list
+    elements: str
+    default: []
   paths:
     description: Directories and devices to describe, existing or not.
     type: list
@@ -186,6 +196,18 @@ file_systems:
     - A directory that does not exist yet counts as writable.
   type: dict
   returned: always
+groups:
+  description: Number of each group of O(groups); null if it does not exist.
+  type: dict
+  returned: always
+  sample: {data: 1005}
+import_paths:
+  description:
+    - By path of O(import_paths), whether it is a directory that O(user) is able to read (C(readable)), and the directory on
+      its path that O(user) could change (C(changeable)), empty if there is none.
+  type: dict
+  returned: always
+  sample: {/shared/code: {readable: true, changeable: ""}}
 missing:
   description: Those of O(files) that do not exist.
   type: list
@@ -382,7 +404,7 @@ import pwd
 import re
 import socket
 import time
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user, changeable
@@ -391,6 +413,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.certificates impor
     installed_files,
     loaded_certificates,
 )
+from ansible_collections.daskops.cluster.plugins.module_utils.directories import group_number
 from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import foreign_firewalls
 from ansible_collections.daskops.cluster.plugins.module_utils.history import current_release
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
@@ -519,9 +542,27 @@ def writable(module: AnsibleModule, path: str) -> bool:
     if os.geteuid() != 0:
         return os.path.isdir(path) and os.stat(path).st_mode & 0o003 == 0o003  # the permissions of other users
     try:
-        return as_user(module.params["user"], lambda: os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK))
+        return as_services(module, lambda: os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK))
     except (OSError, ValueError):
         return False
+
+
+def as_services(module: AnsibleModule, function: Callable[[], Any]) -> Any:
+    """Return what a function returns with the rights that the services will have; raises as `as_user` does."""
+    return as_user(module.params["user"], function, groups=module.params["groups"])
+
+
+def import_path(module: AnsibleModule, path: str) -> dict[str, Any]:
+    """Return whether the services could import modules from a directory, and the directory that they could change."""
+    try:
+        # On a network file system, root may have fewer rights than the user.
+        readable = as_services(module, lambda: os.path.isdir(path) and os.access(path, os.R_OK | os.X_OK))
+        return {
+            "readable": bool(readable),
+            "changeable": changeable(module.params["user"], path, module.params["groups"]),
+        }
+    except (OSError, ValueError):  # a network file system that does not answer
+        return {"readable": False, "changeable": ""}
 
 
 def inspect_python(module: AnsibleModule) -> dict[str, Any]:
@@ -530,7 +571,7 @@ def inspect_python(module: AnsibleModule) -> dict[str, Any]:
     if not interpreter:
         return {}
     interpreter = os.path.abspath(interpreter)
-    place = changeable(user, interpreter)
+    place = changeable(user, interpreter, module.params["groups"])
     if place:  # root must not run a program that this user can change
         return {"executable": interpreter, "changeable": place}
     try:
@@ -539,7 +580,9 @@ def inspect_python(module: AnsibleModule) -> dict[str, Any]:
             name: answer[name] for name in ("executable", "version", "implementation", "prefix", "machine", "libc")
         }
         real = os.path.realpath(interpreter)
-        usable = as_user(user, lambda: os.access(real, os.X_OK) and os.access(python["prefix"], os.R_OK | os.X_OK))
+        usable = as_services(
+            module, lambda: os.access(real, os.X_OK) and os.access(python["prefix"], os.R_OK | os.X_OK)
+        )
     except (KeyError, OSError, TypeError, ValueError):  # it cannot be run, or is not Python
         return {}
     return {**python, "usable": bool(usable)}
@@ -851,6 +894,8 @@ def main() -> None:
             "home": {"type": "path"},
             "python": {"type": "str", "default": "python3"},
             "user": {"type": "str"},
+            "groups": {"type": "list", "elements": "str", "default": []},
+            "import_paths": {"type": "list", "elements": "str", "default": []},
             "paths": {"type": "list", "elements": "str", "default": []},
             "files": {"type": "list", "elements": "str", "default": []},
             "proxy_site": {"type": "path", "default": ""},
@@ -888,7 +933,9 @@ def main() -> None:
         memory=memory(),
         systemd=os.path.isdir(SYSTEMD),
         python=inspect_python(module),
-        changeable=changeable(module.params["user"], home),
+        changeable=changeable(module.params["user"], home, module.params["groups"]),
+        groups={name: group_number(name) for name in module.params["groups"]},
+        import_paths={path: import_path(module, path) for path in module.params["import_paths"]},
         file_systems={
             path: {**file_system(path), "exists": os.path.exists(path), "writable": writable(module, path)}
             for path in module.params["paths"]

@@ -254,11 +254,12 @@ def ask(
         "DASK_ROOT_CONFIG": os.devnull,
         "DASK_CONFIG": os.devnull,
         "PYTHONPATH": library,
+        "DASKOPS_IMPORT_PATHS": ":".join(about["import_paths"]),
     }
     configuration = os.path.join(release, about["kind"], "dask_configuration.yaml")
 
     def enter() -> None:
-        become(user.pw_name)
+        become(user.pw_name, module.params["groups"])
         with contextlib.suppress(OSError):  # the home does not exist, or the user may not enter it
             os.chdir(user.pw_dir)
 
@@ -278,7 +279,8 @@ def ask(
             errors="replace",
         )
         try:
-            question = json.dumps({**about, "configuration": configuration})
+            asked = {name: value for name, value in about.items() if name != "import_paths"}
+            question = json.dumps({**asked, "configuration": configuration})
             output, said = process.communicate(question, timeout=TIMEOUT)
         finally:
             with contextlib.suppress(ProcessLookupError):  # also what modules have started
@@ -312,6 +314,7 @@ def main() -> None:
             "files": {"type": "dict", "required": True},
             "secret_files": {"type": "dict", "required": True, "no_log": True},
             "user": {"type": "str", "required": True},
+            "groups": {"type": "list", "elements": "str", "default": []},
             "check": {
                 "type": "list",
                 "elements": "dict",
@@ -324,6 +327,7 @@ def main() -> None:
                     "error_monitor": {"type": "bool", "default": False},
                     "writable": {"type": "list", "elements": "path", "default": []},
                     "pools": {"type": "dict", "default": {}},
+                    "import_paths": {"type": "list", "elements": "path", "default": []},
                 },
             },
             "variables": {"type": "str", "default": "", "no_log": True},

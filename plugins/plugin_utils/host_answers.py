@@ -132,6 +132,8 @@ CHECKS: dict[str, Check] = {
     "systemd": flag,
     "python": empty_or(python),
     "file_systems": mapping(having(exists=flag, type=text(), mount=text(), free=number, writable=flag)),
+    "groups": mapping(optional(number)),
+    "import_paths": mapping(having(readable=flag, changeable=text())),
     "missing": listed(text()),
     "proxy": having(nginx=flag, port=number, confined=flag),
     "listeners": listed(having(port=number, process=text(), unit=text())),

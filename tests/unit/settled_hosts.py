@@ -52,6 +52,8 @@ def bare(number):
         "python": {**PYTHON, "usable": True, "changeable": ""},
         "file_systems": {path: DIRECTORY for path in ("/opt/dask", "/var/lib/dask/scratch")},
         "missing": [],
+        "groups": {},
+        "import_paths": {},
         "proxy": {"nginx": True, "port": 0, "confined": False},
         "listeners": [],
         "address": f"10.0.0.{number}",

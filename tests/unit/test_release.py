@@ -19,6 +19,7 @@ from playbook_runs import failure, play
 from settled_hosts import SETTLED, write_inventory
 
 CHECK = {
+    "import_paths": [],
     "kind": "worker",
     "asked": {"dask_config": {}},
     "namespaces": [],
@@ -34,7 +35,7 @@ class Failed(Exception):
 
 class Module:
     def __init__(self, user, **asked):
-        self.params = {"check": [{**CHECK, **asked}], "user": user, "variables": "{}"}
+        self.params = {"check": [{**CHECK, **asked}], "user": user, "groups": [], "variables": "{}"}
 
         self.warnings = []
 
@@ -96,6 +97,16 @@ def test_setting_without_effect_causes_a_warning(host):
     assert "distributed.nanny.environ needs a nanny, and there is none: it changes nothing" in warning
 
 
+def test_preload_modules_may_be_in_the_import_paths(host, tmp_path):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/shared_preload.py").write_text("def dask_setup(worker):\n    pass\n")
+    preload = {"distributed": {"worker": {"preload": ["shared_preload"], "preload-argv": [[]]}}}
+    more = {"worker/dask_configuration.yaml": json.dumps(preload)}
+    with pytest.raises(Failed, match="preload module shared_preload cannot be imported"):
+        host(more)
+    assert host(more, import_paths=[str(tmp_path / "code")]) == []
+
+
 @pytest.mark.parametrize(
     "answer", ["{}", "[]", "[1]", "null", "nothing", "", '{"problems": [1], "warnings": []}', '{"problems": []}']
 )
@@ -124,7 +135,7 @@ def test_check_has_a_time_limit_and_leaves_no_process(host, monkeypatch, tmp_pat
 def test_check_stopped_by_the_user_does_not_block_the_run(host, monkeypatch):
     monkeypatch.setattr(release, "TIMEOUT", 1)
     # After the check changes to the user, any process of that user can send it SIGSTOP.
-    monkeypatch.setattr(release, "become", lambda dummy: os.kill(os.getpid(), signal.SIGSTOP))
+    monkeypatch.setattr(release, "become", lambda *dummy: os.kill(os.getpid(), signal.SIGSTOP))
     before = children()
     with pytest.raises(Failed, match="did not end within 1 s"):
         host()

@@ -57,6 +57,7 @@ def test_values_that_are_no_boolean(value):
             ("dask_release_label", label)
             for label in ("", "v1.4", "1.10", "2026-11-29", 1234, "a" * 63, "1.0+g3f2a_x-y")
         ],
+        *[("dask_umask", umask) for umask in ("0022", "022", "0002", "0027", "0077", "0007")],
         *[("dask_serial", serial) for serial in (1, "3", "20%", "100%", [1, "50%"])],
     ],
 )
@@ -89,6 +90,11 @@ def test_valid_values_are_accepted(name, value):
         *[
             ("dask_release_label", label, f"is '{label}'. Give up to 63 letters, digits and the characters . _ + -")
             for label in ("v1 4", "v1.4;", "-v1", "a" * 64, "release/1.4", "v1.4\n", "é", 1.1, True, ["v1.4"])
+        ],
+        *[
+            # YAML reads 0022 as 18. All accounts could write with 0000, and services lose rights with 0722.
+            ("dask_umask", umask, f"is '{umask}'. Give three or four octal digits in quotes, such as \"0002\"")
+            for umask in (18, 22, "18", "0000", "0020", "0001", "0722", "1022", "0028", "u=rwx", "", "00022", ["0022"])
         ],
         *[
             ("dask_serial", serial, f"is '{serial}'. Give a number of hosts from 1 on")

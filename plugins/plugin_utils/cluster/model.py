@@ -30,6 +30,8 @@ class Settings:
     home: str
     user: str
     user_home: str
+    user_groups: list[str]
+    umask: str
     tls: bool
     dashboard_proxy: bool
     config: Mapping[str, Any]
@@ -40,6 +42,8 @@ class Settings:
     scheduler_preloads: list[Any]
     worker_preloads: list[Any]
     nanny_preloads: list[Any]
+    scheduler_import_paths: list[str]
+    worker_import_paths: list[str]
     scheduler_routes: list[Any]
     worker_routes: list[Any]
     summary_route: bool

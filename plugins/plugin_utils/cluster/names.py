@@ -147,6 +147,8 @@ MEANINGS: dict[str, tuple[str, ...]] = {
         "threads_per_process",
         "threads_per_worker",
     ),
+    "dask_user_groups": ("extra_groups", "groups", "supplementary_groups"),
+    "dask_worker_import_paths": ("import_path", "module_path", "pythonpath", "shared_code", "sys_path"),
     "ansible_port": ("ssh_port",),
     "ansible_ssh_private_key_file": ("ssh_key", "ssh_key_file", "ssh_private_key"),
     "ansible_user": ("remote_user", "ssh_user", "ssh_username"),

@@ -32,6 +32,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts impo
     differing_pythons,
     names_twice,
     no_scheduler_to_join,
+    not_importable,
     not_installed,
     one_machine_twice,
     too_many_for_windows,
@@ -246,7 +247,8 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
     # A cluster that works needs no warning at each run.
     still = {host: names for host, names in foreign.items() if not any(infos[host]["running"].values())}
     clocks = {host: info["clock"] for host, info in infos.items()}
-    result["warnings"] += [*differing(clocks), *unmanaged(still), *lacking_in(found, workers)]
+    unread = not_importable(cluster.values, cluster.groups.get("dask_workers", []), cluster.scheduler)
+    result["warnings"] += [*differing(clocks), *unmanaged(still), *lacking_in(found, workers), *unread]
     result["hint"] = "\n".join(unmanaged(foreign))
     # A change that was begun and not finished goes on, because its hosts belong together. A new one is newer than all
     # before, also where the controller's clock is behind another controller's.

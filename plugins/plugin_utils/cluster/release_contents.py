@@ -186,7 +186,7 @@ def _scheduler_files(settings: Settings, plan: Plan, python_prefix: str) -> Iter
     directories = [os.path.dirname(settings.scheduler_file)] if settings.scheduler_file else []
     about = {
         "settings": settings,
-        "python_prefix": python_prefix,
+        "readable": [settings.home, python_prefix, *settings.scheduler_import_paths],
         "binds": outside(directories, [settings.user_home]),
         "environment_variables": settings.environment_variables,
         "arguments": scheduler_arguments(settings, plan["address"]),
@@ -204,7 +204,8 @@ def _worker_files(settings: Settings, plan: Plan, python_prefix: str) -> Iterato
     nannies = settings.nanny_preloads if settings.has_nannies else []
     yield from _sources("worker", settings.worker_preloads, settings.worker_routes, nannies)
     binds = [*outside(settings.worker_paths, [settings.user_home]), *settings.worker_devices]
-    shared = {"settings": settings, "python_prefix": python_prefix, "binds": binds}
+    readable = [settings.home, python_prefix, *settings.worker_import_paths]
+    shared = {"settings": settings, "readable": readable, "binds": binds}
     yield file("systemd/dask-worker@.service", render("dask-worker@.service.j2", **shared))
     # No kind of service reads this file, so that a change of the number of workers does not restart the other workers.
     target = render("dask-workers.target.j2", units=[worker["unit"] for worker in plan["workers"]])
@@ -279,7 +280,8 @@ def set_by_user(settings: Settings, kinds: Iterable[str]) -> dict[str, Any]:
         found.update({where(name, "arguments"): pool["arguments"] for name, pool in settings.pools.items()})
     names = (
         *("config", "scheduler_config", "worker_config", "scheduler_preloads", "scheduler_routes", "worker_preloads"),
-        *("worker_routes", "nanny_preloads", "scheduler_file", "worker_paths", "worker_devices"),
+        *("worker_routes", "nanny_preloads", "scheduler_file", "worker_paths", "worker_devices", "user_groups"),
+        *("scheduler_import_paths", "worker_import_paths"),
     )
     return {**found, **{f"dask_{name}": getattr(settings, name) for name in names}}
 
@@ -305,6 +307,7 @@ def checks(settings: Settings, kinds: Iterable[str]) -> list[dict[str, Any]]:
                 "namespaces": settings.config_extra_namespaces,
                 "nanny": True,  # the worker hosts check this
                 "writable": [*writable, *directories],
+                "import_paths": settings.scheduler_import_paths,
             }
         )
     worker = [settings.worker_config, settings.worker_preloads, settings.worker_routes, settings.nanny_preloads]
@@ -318,6 +321,7 @@ def checks(settings: Settings, kinds: Iterable[str]) -> list[dict[str, Any]]:
                 "namespaces": settings.config_extra_namespaces,
                 "nanny": settings.has_nannies,
                 "writable": [*writable, *settings.worker_paths, *scratch],
+                "import_paths": settings.worker_import_paths,
                 "pools": pool_settings(settings),
                 "error_monitor": settings.error_monitor,
             }

@@ -89,6 +89,31 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "their user.",
         ),
         Setting(
+            "dask_user_groups",
+            "list",
+            [],
+            "Groups that services have in addition to those of O(dask_user), by name or number, such as the group that "
+            "owns a shared directory. They must exist on the host. The account itself is not changed.",
+            details=(
+                "Tasks of all users of the cluster have the rights of these groups. So the group of root is rejected; "
+                "do not use others that lead to root's rights, such as C(docker) or C(disk).",
+            ),
+            elements="str",
+            summary="more groups of the services",
+        ),
+        Setting(
+            "dask_umask",
+            "str",
+            "0022",
+            "File mode creation mask of services, as octal digits in quotes. With V(0002), the group of a file may "
+            "write to what tasks create, for results that several people work on.",
+            details=(
+                "A mask with which every account of the host could write to these files is rejected. The directories "
+                "that the collection makes for spilled data are closed to other accounts in any case.",
+            ),
+            summary="`0002` lets groups write to what tasks create",
+        ),
+        Setting(
             "dask_cache",
             "path",
             "",
@@ -220,6 +245,30 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             [],
             "Preload modules of the workers' nannies, in the form of O(dask_scheduler_preloads).",
             elements="raw",
+        ),
+        Setting(
+            "dask_worker_import_paths",
+            "list",
+            [],
+            "Directories on the hosts, such as those of a shared file system, from which workers import modules. They "
+            "come after the environment and the collection's own modules, so they cannot replace a package.",
+            details=(
+                "Each run checks that they exist on every worker host, that O(dask_user) can read them, and that it "
+                "cannot write to them or replace them: otherwise a task could leave code there that services import "
+                "later. What is in them is not checked. Changed files are used after the next restart of a service.",
+                "The scheduler reads the functions of tasks, too, so set O(dask_scheduler_import_paths) to the same "
+                "directories.",
+            ),
+            elements="str",
+            summary="where workers import shared code from",
+        ),
+        Setting(
+            "dask_scheduler_import_paths",
+            "list",
+            [],
+            "Directories on the scheduler's host from which the scheduler imports modules, checked like those of "
+            "O(dask_worker_import_paths).",
+            elements="str",
         ),
         Setting(
             "dask_scheduler_routes",

@@ -29,6 +29,9 @@ FALSE = frozenset({"n", "no", "off", "0", "false", "f", 0})
 #: Pattern of a label of a release. It becomes part of the name of a resource.
 LABEL = r"([A-Za-z0-9][A-Za-z0-9._+-]{0,62})?"
 
+#: Pattern of a umask that takes no right from the owner of a file, and the right to write from all other accounts.
+UMASK = r"0?0[0-7][2367]"
+
 
 def is_plain(value: Any) -> bool:
     """Return whether a value is a number or a text."""
@@ -74,6 +77,13 @@ def expected(setting: Setting, value: Any) -> str:
         kind = (
             "up to 63 letters, digits and the characters . _ + - that begin with a letter or digit, in quotes if it looks "
             "like a number or a date"
+        )
+    elif setting.name == "dask_umask":
+        # Quotes are needed: YAML reads 0022 as the number 18.
+        good = isinstance(value, str) and re.fullmatch(UMASK, value) is not None
+        kind = (
+            'three or four octal digits in quotes, such as "0002", which leave their own rights to services and do not '
+            "let all accounts write: a 0 for the user, and 2, 3, 6 or 7 as the last digit"
         )
     elif setting.type == "int":
         limit = "or more" if setting.maximum is None else f"to {setting.maximum}"
