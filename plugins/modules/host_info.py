@@ -713,7 +713,7 @@ def described(home: str, release: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``content`` and ``settled`` of `current`, by which the controller knows that nothing has to change."""
+    """Return ``content``, ``settled`` and ``enabled`` of `current`, which show whether something has to change."""
     if not release:
         return {}
     path = os.path.join(home, "releases", release["id"])
@@ -721,7 +721,7 @@ def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) 
         content = tree_digest(read_tree(path), os.readlink(os.path.join(path, "environment")))
         shown = show_units(module, ["ActiveState", "UnitFileState"], sorted(BOOT.values()))
     except (OSError, SystemctlError):
-        return {"content": "", "settled": []}
+        return {"content": "", "settled": [], "enabled": []}
     starts = {unit: (about["ActiveState"], about["UnitFileState"]) for unit, about in shown.items()}
     kept = glob.glob(os.path.join(KEPT, "dask-worker@*"))
     settled = [
@@ -732,7 +732,8 @@ def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) 
         and unit_files(kind) == units
         and not (kind == "worker" and kept)
     ]
-    return {"content": content, "settled": settled}
+    enabled = [kind for kind, unit in BOOT.items() if starts.get(unit, ("", ""))[1] == "enabled"]
+    return {"content": content, "settled": settled, "enabled": enabled}
 
 
 def versions(

@@ -105,7 +105,7 @@ _OF_RELEASES: dict[str, Check] = {
     "units": mapping(mapping(text())),
 }
 RELEASE = empty_or(having(**_OF_RELEASES))
-CURRENT = empty_or(having(**_OF_RELEASES, content=NAME, settled=listed(NAME)))
+CURRENT = empty_or(having(**_OF_RELEASES, content=NAME, settled=listed(NAME), enabled=listed(NAME)))
 ENVIRONMENT = having(python=text(r"[\w.+]*"), packages=mapping(text(r"[\w.+!-]*")))
 
 

@@ -56,7 +56,7 @@ ANSWER = {
         "loaded": False,
         "cluster": ["10.0.0.0/31", "fd00::1/128"],
     },
-    "current": {**RELEASE, "content": "3f2a91c04d5e", "settled": ["worker"]},
+    "current": {**RELEASE, "content": "3f2a91c04d5e", "settled": ["worker"], "enabled": ["worker"]},
     "previous": {},
     "serving": {},
     "unfinished": 0,

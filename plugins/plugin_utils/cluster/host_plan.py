@@ -123,6 +123,9 @@ def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
                 "group's number."
             )
     yield from bad_variables(host, "dask_environment_variables", settings["environment_variables"])
+    for line in settings["environment_setup"]:
+        if not str(line).strip() or re.search(r"[\x00-\x08\n\x0b-\x1f\x7f]", str(line)):
+            yield f"{host}: dask_environment_setup has {str(line)!r}, which is not one line. Give one in each entry."
     if settings["shutdown_token"] == "bad":
         yield (
             f"{host}: dask_shutdown_token is too short, or has other characters than printable ASCII. Take 16 or more, like "
