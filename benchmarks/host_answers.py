@@ -55,6 +55,7 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
         "gpus": [],
         "memory": 256 * GIB,
         "systemd": True,
+        "selinux_type": "",
         "python": PYTHON,
         "changeable": "",
         "file_systems": {path: SYSTEM for path in ("/opt/dask", "/var/lib/dask/scratch")},

@@ -145,6 +145,12 @@ systemd:
   description: Whether systemd runs the host.
   type: bool
   returned: always
+selinux_type:
+  description:
+    - SELinux type of programs in the environments below O(home), by the host's policy. Empty if SELinux is not enforced.
+  type: str
+  returned: always
+  sample: bin_t
 python:
   description: The interpreter of O(python); empty if it does not work.
   type: dict
@@ -428,6 +434,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.restarts import OTHER_UNIT
 from ansible_collections.daskops.cluster.plugins.module_utils.run_lock import LockError, RunLock
+from ansible_collections.daskops.cluster.plugins.module_utils.selinux import enforced, type_of
 from ansible_collections.daskops.cluster.plugins.module_utils.takeover import old_peers
 from ansible_collections.daskops.cluster.plugins.module_utils.units import (
     BOOT,
@@ -459,9 +466,7 @@ PCI_DEVICES = "/sys/bus/pci/devices"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 NETWORK_DEVICES = "/sys/class/net"
 
-# Whether SELinux is enforced, and whether it lets web servers connect to other services: the current value and the pending
-# one.
-SELINUX_ENFORCED = "/sys/fs/selinux/enforce"
+# Whether SELinux lets web servers connect to other services: the current value and the pending one.
 SELINUX_CONNECT = "/sys/fs/selinux/booleans/httpd_can_network_connect"
 GPUS = "/proc/driver/nvidia/gpus"
 
@@ -567,7 +572,10 @@ def import_path(module: AnsibleModule, path: str) -> dict[str, Any]:
 
 def inspect_python(module: AnsibleModule) -> dict[str, Any]:
     """Return the interpreter for environments, and why root or the services' account must not run it."""
-    interpreter, user = module.get_bin_path(module.params["python"]), module.params["user"]
+    # The path that sudo sets on RHEL lacks this directory.
+    name = module.params["python"]
+    interpreter = module.get_bin_path(name) or module.get_bin_path(name, opt_dirs=["/usr/local/bin"])
+    user = module.params["user"]
     if not interpreter:
         return {}
     interpreter = os.path.abspath(interpreter)
@@ -649,7 +657,7 @@ def proxy(module: AnsibleModule) -> dict[str, Any]:
 
 def confined() -> bool:
     """Return whether SELinux keeps web servers from connecting to other services."""
-    return read(SELINUX_ENFORCED).strip() == "1" and read(SELINUX_CONNECT).startswith("0")
+    return enforced() and read(SELINUX_CONNECT).startswith("0")
 
 
 def machine() -> str:
@@ -933,6 +941,7 @@ def main() -> None:
         gpus=gpus(),
         memory=memory(),
         systemd=os.path.isdir(SYSTEMD),
+        selinux_type=type_of(module, os.path.join(module.params["home"], "environments/0/bin/python")),
         python=inspect_python(module),
         changeable=changeable(module.params["user"], home, module.params["groups"]),
         groups={name: group_number(name) for name in module.params["groups"]},

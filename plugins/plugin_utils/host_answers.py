@@ -130,6 +130,7 @@ CHECKS: dict[str, Check] = {
     "gpus": listed(having(index=number, uuid=text(), model=text(), node=optional(number))),
     "memory": number,
     "systemd": flag,
+    "selinux_type": NAME,
     "python": empty_or(python),
     "file_systems": mapping(having(exists=flag, type=text(), mount=text(), free=number, writable=flag)),
     "groups": mapping(optional(number)),

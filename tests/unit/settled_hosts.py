@@ -49,6 +49,7 @@ def bare(number):
         "gpus": [],
         "memory": 8 * GIB,
         "systemd": True,
+        "selinux_type": "",
         "python": {**PYTHON, "usable": True, "changeable": ""},
         "file_systems": {path: DIRECTORY for path in ("/opt/dask", "/var/lib/dask/scratch")},
         "missing": [],

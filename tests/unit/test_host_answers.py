@@ -31,6 +31,7 @@ ANSWER = {
     "gpus": [{"index": 0, "uuid": "GPU-????????", "model": "NVIDIA H100", "node": None}],
     "memory": 33554432000,
     "systemd": True,
+    "selinux_type": "bin_t",
     "python": {
         "executable": "/usr/bin/python3",
         "version": "3.11.2",

@@ -42,6 +42,7 @@ SETTINGS = {
 }
 INFO = {
     "systemd": True,
+    "selinux_type": "",
     "python": PYTHON,
     "file_systems": {
         "/opt/dask": {"type": "ext4", "mount": "/", "free": 10 * GIB, "writable": False},
@@ -94,6 +95,13 @@ def test_suitable_hosts_are_accepted(change, settings):
 def test_host_without_systemd_is_rejected():
     sentence = only(unfit(lambda info: info.update(systemd=False)))
     assert says(sentence, "w1 does not run systemd", "Use a host that was booted with systemd")
+
+
+def test_directory_whose_programs_systemd_may_not_start_is_rejected():
+    sentence = only(unfit(lambda info: info.update(selinux_type="var_t")))
+    assert says(sentence, "w1: SELinux gives programs below dask_home (/opt/dask) the type var_t", "below /opt")
+    assert sentence.endswith("semanage fcontext -a -e /opt/dask /opt/dask")
+    assert unfit(lambda info: info.update(selinux_type="bin_t")) == []
 
 
 def test_host_without_python_is_rejected():

@@ -316,6 +316,12 @@ def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
     """Yield a sentence for each reason why a host cannot run Dask's services."""
     if not info["systemd"]:
         yield f"{host} does not run systemd, which Dask's services need. Use a host that was booted with systemd."
+    if info["selinux_type"] not in ("", "bin_t"):
+        yield (
+            f"{host}: SELinux gives programs below dask_home ({settings['home']}) the type {info['selinux_type']}, with "
+            "which systemd does not start them. Choose a directory below /opt, or run this on the host: semanage fcontext "
+            f"-a -e /opt/dask {settings['home']}"
+        )
     python = info["python"]
     if not python:
         yield f"{host} has no working Python '{settings['python']}'. Install it, or set dask_python to one that is there."
