@@ -48,6 +48,7 @@ class ActionModule(Action):
                 # One text: Ansible hides what may not be shown wherever it finds it, and short values are found everywhere.
                 "variables": json.dumps(user_environment_variables(settings, about["kinds"]), default=str),
                 "user": settings.user,
+                "groups": settings.user_groups,
                 **shipped(release),
             },
             task_vars,

@@ -18,7 +18,7 @@ version_added: "0.1.0"
 author:
   - The daskops.cluster authors
 description:
-  - Lists what hosts have, and the workers that M(daskops.cluster.plan) planned on them.
+  - Lists what hosts have, the workers that M(daskops.cluster.plan) planned on them, and the label of their release.
 options:
   _input:
     description: What M(daskops.cluster.plan) returned for the purpose V(show).
@@ -67,10 +67,14 @@ def plan_table(plan: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
     others = []
     for host in hosts:
         about = plan["hosts"].get(host, {})
+        if host in plan["maintenance"]:
+            others.append(f"{host}: in maintenance")
+            continue
         others += about.get("problems", [] if about else [f"{host}: not known, for the host could not be looked at"])
         if "workers" in about and not about["problems"]:
             lines.extend(rows(host, about))
-    return [*table(HEADER, lines), *others]
+    label = [f"Label of the release: {plan['label']}."] if plan["label"] else []
+    return [*table(HEADER, lines), *label, *others]
 
 
 class FilterModule:

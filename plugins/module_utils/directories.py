@@ -8,29 +8,48 @@ current directory. From the first directory that another user can write to, the 
 symbolic link there leads, that user could have followed it as well.
 
 A worker's unit runs this file as a program, so it imports nothing but the standard library:
-``directories.py USER DIRECTORY`` creates the directory where it is missing.
+``directories.py USER DIRECTORY GROUPS...`` creates the directory where it is missing.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import grp
 import os
 import pwd
 import shutil
 import signal
 import stat
 import sys
+from collections.abc import Iterable
 
 #: Symbolic links on a path, as many as Linux follows.
 LINKS = 40
 
 
-def become(user: str) -> None:
-    """Give up root's rights for good and act as a user. Does nothing if the process does not run as root."""
+def group_number(name: str) -> int | None:
+    """Return the number of a group, given by name or number; None if there is no such group."""
+    try:
+        return (grp.getgrgid(int(name)) if name.isdigit() else grp.getgrnam(name)).gr_gid
+    except (KeyError, OverflowError):
+        return None
+
+
+def become(user: str, groups: Iterable[str] = ()) -> None:
+    """Give up root's rights for good and act as a user. Does nothing if the process does not run as root.
+
+    Parameters
+    ----------
+    user : str
+        Name of the user.
+    groups : iterable of str
+        Names or numbers of more groups that the process then has. Groups that do not exist are ignored.
+    """
     if os.geteuid() == 0:
         account = pwd.getpwnam(user)
-        os.setgroups(os.getgrouplist(account.pw_name, account.pw_gid))
+        more = [number for number in map(group_number, groups) if number is not None]
+        os.setgroups([*os.getgrouplist(account.pw_name, account.pw_gid), *more])
         os.setgid(account.pw_gid)
         os.setuid(account.pw_uid)
 
@@ -93,10 +112,10 @@ def descend(path: str) -> tuple[int, list[str]]:
     return here, names
 
 
-def make(path: str, user: str) -> None:
+def make(path: str, user: str, groups: Iterable[str] = ()) -> None:
     """Create a directory of a user and its parents if they are missing. An existing directory is not modified.
 
-    Afterwards the process has the user's rights if it needed them.
+    Afterwards the process has the rights of the user, and of ``groups``, if it needed them.
 
     Raises
     ------
@@ -106,7 +125,7 @@ def make(path: str, user: str) -> None:
     os.umask(0o022)
     here, names = descend(path)
     if names and not belongs_to_root(os.fstat(here)):
-        become(user)
+        become(user, groups)
         os.fchdir(here)
         os.makedirs(os.path.join(".", *names[:-1]), exist_ok=True)
         with contextlib.suppress(FileExistsError):
@@ -124,7 +143,7 @@ def make(path: str, user: str) -> None:
     os.close(here)
 
 
-def remove(path: str, user: str, content: str) -> None:
+def remove(path: str, user: str, content: str, groups: Iterable[str] = ()) -> None:
     """Remove what a user's processes left in a directory, and the directory itself if it is then empty.
 
     Parameters
@@ -135,11 +154,13 @@ def remove(path: str, user: str, content: str) -> None:
         The user. Files that only root may remove stay.
     content : str
         Name of the file or directory that is removed from ``path``.
+    groups : iterable of str
+        Names or numbers of more groups that the user's processes had.
     """
     child = os.fork()
     if not child:
         try:
-            become(user)
+            become(user, groups)
             shutil.rmtree(os.path.join(path, content), ignore_errors=True)
             with contextlib.suppress(OSError):
                 os.rmdir(path)
@@ -158,9 +179,9 @@ def remove(path: str, user: str, content: str) -> None:
 
 def main() -> None:
     """Create the directory that the command line names."""
-    user, path = sys.argv[1:]
+    user, path, *groups = sys.argv[1:]
     try:
-        make(path, user)
+        make(path, user, groups)
     except KeyError:
         sys.exit(f"There is no user {user}. Run site.yml.")
     except OSError as error:

@@ -104,6 +104,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     set_aside,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.sbom import bill_of_materials, known_hashes
+from ansible_collections.daskops.cluster.plugins.module_utils.selinux import relabel
 from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import reported
 
 DESCRIBE = """
@@ -138,6 +139,7 @@ class Builder:
         os.fsync(directory)
         os.close(directory)
         self.flush.join()
+        relabel(self.module, self.partial)
         if os.path.exists(final):  # its interpreter no longer exists, but a process may still import from it
             broken = set_aside(final)
             os.rename(self.partial, final)

@@ -35,6 +35,16 @@ options:
   user:
     description: Account that the services will run as.
     type: str
+  groups:
+    description: Groups, by name or number, that the services will have in addition to those of O(user).
+    type: list
+    elements: str
+    default: []
+  import_paths:
+    description: Directories from which the services will import modules.
+    type: list
+    elements: str
+    default: []
   paths:
     description: Directories and devices to describe, existing or not.
     type: list
@@ -149,6 +159,12 @@ systemd:
   description: Whether systemd runs the host.
   type: bool
   returned: always
+selinux_type:
+  description:
+    - SELinux type of programs in the environments below O(home), by the host's policy. Empty if SELinux is not enforced.
+  type: str
+  returned: always
+  sample: bin_t
 python:
   description: The interpreter of O(python); empty if it does not work.
   type: dict
@@ -200,6 +216,18 @@ file_systems:
     - A directory that does not exist yet counts as writable.
   type: dict
   returned: always
+groups:
+  description: Number of each group of O(groups); null if it does not exist.
+  type: dict
+  returned: always
+  sample: {data: 1005}
+import_paths:
+  description:
+    - By path of O(import_paths), whether it is a directory that O(user) is able to read (C(readable)), and the directory on
+      its path that O(user) could change (C(changeable)), empty if there is none.
+  type: dict
+  returned: always
+  sample: {/shared/code: {readable: true, changeable: ""}}
 missing:
   description: Those of O(files) that do not exist.
   type: list
@@ -288,8 +316,8 @@ firewall:
       elements: str
 current:
   description:
-    - The current release of the host, with its C(id), C(environment), C(services) and C(units), and the time at which it
-      was C(staged).
+    - The current release of the host, with its C(id), C(environment), C(label), C(services) and C(units), and the time at
+      which it was C(staged).
     - C(content) is a digest of its files and its environment's path. C(settled) lists the kinds of service that have served
       with it, whose unit files are those of the release, and that start at boot.
     - Empty if there is none.
@@ -381,6 +409,9 @@ versions:
       description: Releases of the services that run in it, without the part that differs between services.
       type: list
       elements: str
+    labels:
+      description: Labels of these releases, if they have one.
+      type: dict
 """
 
 import contextlib
@@ -393,7 +424,7 @@ import pwd
 import re
 import socket
 import time
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user, changeable
@@ -402,6 +433,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.certificates impor
     installed_files,
     loaded_certificates,
 )
+from ansible_collections.daskops.cluster.plugins.module_utils.directories import group_number
 from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import foreign_firewalls
 from ansible_collections.daskops.cluster.plugins.module_utils.history import current_release
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
@@ -416,6 +448,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.restarts import OTHER_UNIT
 from ansible_collections.daskops.cluster.plugins.module_utils.run_lock import LockError, RunLock
+from ansible_collections.daskops.cluster.plugins.module_utils.selinux import enforced, type_of
 from ansible_collections.daskops.cluster.plugins.module_utils.takeover import old_peers
 from ansible_collections.daskops.cluster.plugins.module_utils.units import (
     BOOT,
@@ -451,9 +484,7 @@ CONTROL_GROUPS = "/sys/fs/cgroup"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 NETWORK_DEVICES = "/sys/class/net"
 
-# Whether SELinux is enforced, and whether it lets web servers connect to other services: the current value and the pending
-# one.
-SELINUX_ENFORCED = "/sys/fs/selinux/enforce"
+# Whether SELinux lets web servers connect to other services: the current value and the pending one.
 SELINUX_CONNECT = "/sys/fs/selinux/booleans/httpd_can_network_connect"
 GPUS = "/proc/driver/nvidia/gpus"
 
@@ -563,18 +594,39 @@ def writable(module: AnsibleModule, path: str) -> bool:
     if os.geteuid() != 0:
         return os.path.isdir(path) and os.stat(path).st_mode & 0o003 == 0o003  # the permissions of other users
     try:
-        return as_user(module.params["user"], lambda: os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK))
+        return as_services(module, lambda: os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK))
     except (OSError, ValueError):
         return False
 
 
+def as_services(module: AnsibleModule, function: Callable[[], Any]) -> Any:
+    """Return what a function returns with the rights that the services will have; raises as `as_user` does."""
+    return as_user(module.params["user"], function, groups=module.params["groups"])
+
+
+def import_path(module: AnsibleModule, path: str) -> dict[str, Any]:
+    """Return whether the services could import modules from a directory, and the directory that they could change."""
+    try:
+        # On a network file system, root may have fewer rights than the user.
+        readable = as_services(module, lambda: os.path.isdir(path) and os.access(path, os.R_OK | os.X_OK))
+        return {
+            "readable": bool(readable),
+            "changeable": changeable(module.params["user"], path, module.params["groups"]),
+        }
+    except (OSError, ValueError):  # a network file system that does not answer
+        return {"readable": False, "changeable": ""}
+
+
 def inspect_python(module: AnsibleModule) -> dict[str, Any]:
     """Return the interpreter for environments, and why root or the services' account must not run it."""
-    interpreter, user = module.get_bin_path(module.params["python"]), module.params["user"]
+    # The path that sudo sets on RHEL lacks this directory.
+    name = module.params["python"]
+    interpreter = module.get_bin_path(name) or module.get_bin_path(name, opt_dirs=["/usr/local/bin"])
+    user = module.params["user"]
     if not interpreter:
         return {}
     interpreter = os.path.abspath(interpreter)
-    place = changeable(user, interpreter)
+    place = changeable(user, interpreter, module.params["groups"])
     if place:  # root must not run a program that this user can change
         return {"executable": interpreter, "changeable": place}
     try:
@@ -583,7 +635,9 @@ def inspect_python(module: AnsibleModule) -> dict[str, Any]:
             name: answer[name] for name in ("executable", "version", "implementation", "prefix", "machine", "libc")
         }
         real = os.path.realpath(interpreter)
-        usable = as_user(user, lambda: os.access(real, os.X_OK) and os.access(python["prefix"], os.R_OK | os.X_OK))
+        usable = as_services(
+            module, lambda: os.access(real, os.X_OK) and os.access(python["prefix"], os.R_OK | os.X_OK)
+        )
     except (KeyError, OSError, TypeError, ValueError):  # it cannot be run, or is not Python
         return {}
     return {**python, "usable": bool(usable)}
@@ -650,7 +704,7 @@ def proxy(module: AnsibleModule) -> dict[str, Any]:
 
 def confined() -> bool:
     """Return whether SELinux keeps web servers from connecting to other services."""
-    return read(SELINUX_ENFORCED).strip() == "1" and read(SELINUX_CONNECT).startswith("0")
+    return enforced() and read(SELINUX_CONNECT).startswith("0")
 
 
 def machine() -> str:
@@ -707,11 +761,14 @@ def described(home: str, release: Mapping[str, Any]) -> dict[str, Any]:
         units = read_units(home, release)
     except (OSError, ValueError):  # a file of the release is missing or damaged: it is staged again
         return {}
-    return {**{key: release[key] for key in ("id", "environment", "staged", "served", "services")}, "units": units}
+    return {
+        **{key: release[key] for key in ("id", "environment", "label", "staged", "served", "services")},
+        "units": units,
+    }
 
 
 def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``content`` and ``settled`` of `current`, by which the controller knows that nothing has to change."""
+    """Return ``content``, ``settled`` and ``enabled`` of `current`, which show whether something has to change."""
     if not release:
         return {}
     path = os.path.join(home, "releases", release["id"])
@@ -719,7 +776,7 @@ def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) 
         content = tree_digest(read_tree(path), os.readlink(os.path.join(path, "environment")))
         shown = show_units(module, ["ActiveState", "UnitFileState"], sorted(BOOT.values()))
     except (OSError, SystemctlError):
-        return {"content": "", "settled": []}
+        return {"content": "", "settled": [], "enabled": []}
     starts = {unit: (about["ActiveState"], about["UnitFileState"]) for unit, about in shown.items()}
     kept = glob.glob(os.path.join(KEPT, "dask-worker@*"))
     settled = [
@@ -730,7 +787,8 @@ def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) 
         and unit_files(kind) == units
         and not (kind == "worker" and kept)
     ]
-    return {"content": content, "settled": settled}
+    enabled = [kind for kind, unit in BOOT.items() if starts.get(unit, ("", ""))[1] == "enabled"]
+    return {"content": content, "settled": settled, "enabled": enabled}
 
 
 def versions(
@@ -739,15 +797,23 @@ def versions(
     """Return the environments that services run or, if stopped, would start with, and the releases of the services."""
     services = {unit: release for kind in current.get("services", {}).values() for unit, release in kind.items()}
     services.update((unit, release.replace(OTHER_UNIT, "")) for unit, release in runs.items() if release)
-    found: dict[str, set[str]] = {}
+    found: dict[str, dict[str, str]] = {}
+    # The current release first: a scheduler that a new label did not restart belongs to several releases.
+    known = {"current": current, **releases} if current else releases
     for unit, release in services.items():
-        environment = release_of(unit, release, releases).get("environment")
-        if environment:
-            found.setdefault(environment, set()).add(release.split(".")[0])
+        about = release_of(unit, release, known)
+        if about:
+            found.setdefault(about["environment"], {})[release.split(".")[0]] = about["label"]
     unknown = {"lock": "", "python": "", "packages": {}}
     return [
-        {"id": name, **unknown, **read_environment(os.path.join(environments, name)), "releases": sorted(names)}
-        for name, names in sorted(found.items())
+        {
+            "id": name,
+            **unknown,
+            **read_environment(os.path.join(environments, name)),
+            "releases": sorted(labels),
+            "labels": {release: label for release, label in labels.items() if label},
+        }
+        for name, labels in sorted(found.items())
     ]
 
 
@@ -884,6 +950,8 @@ def main() -> None:
             "home": {"type": "path"},
             "python": {"type": "str", "default": "python3"},
             "user": {"type": "str"},
+            "groups": {"type": "list", "elements": "str", "default": []},
+            "import_paths": {"type": "list", "elements": "str", "default": []},
             "paths": {"type": "list", "elements": "str", "default": []},
             "files": {"type": "list", "elements": "str", "default": []},
             "proxy_site": {"type": "path", "default": ""},
@@ -922,8 +990,11 @@ def main() -> None:
         gpus=gpus(),
         memory=memory(),
         systemd=os.path.isdir(SYSTEMD),
+        selinux_type=type_of(module, os.path.join(module.params["home"], "environments/0/bin/python")),
         python=inspect_python(module),
-        changeable=changeable(module.params["user"], home),
+        changeable=changeable(module.params["user"], home, module.params["groups"]),
+        groups={name: group_number(name) for name in module.params["groups"]},
+        import_paths={path: import_path(module, path) for path in module.params["import_paths"]},
         file_systems={
             path: {**file_system(path), "exists": os.path.exists(path), "writable": writable(module, path)}
             for path in module.params["paths"]

@@ -14,6 +14,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import LABEL
+
 #: Returns whether a value is allowed.
 Check = Callable[[Any], bool]
 
@@ -92,16 +94,18 @@ def empty_or(check: Check) -> Check:
 
 
 NAME = text(r"[\w.@:+-]*")
+LABEL_OR_NONE = text(LABEL)
 _OF_RELEASES: dict[str, Check] = {
     "id": NAME,
     "environment": NAME,
+    "label": LABEL_OR_NONE,
     "staged": number,
     "served": listed(NAME),
     "services": mapping(mapping(NAME)),
     "units": mapping(mapping(text())),
 }
 RELEASE = empty_or(having(**_OF_RELEASES))
-CURRENT = empty_or(having(**_OF_RELEASES, content=NAME, settled=listed(NAME)))
+CURRENT = empty_or(having(**_OF_RELEASES, content=NAME, settled=listed(NAME), enabled=listed(NAME)))
 ENVIRONMENT = having(python=text(r"[\w.+]*"), packages=mapping(text(r"[\w.+!-]*")))
 
 
@@ -128,8 +132,11 @@ CHECKS: dict[str, Check] = {
     "gpus": listed(having(index=number, uuid=text(), model=text(), node=optional(number))),
     "memory": number,
     "systemd": flag,
+    "selinux_type": NAME,
     "python": empty_or(python),
     "file_systems": mapping(having(exists=flag, type=text(), mount=text(), free=number, writable=flag)),
+    "groups": mapping(optional(number)),
+    "import_paths": mapping(having(readable=flag, changeable=text())),
     "missing": listed(text()),
     "proxy": having(nginx=flag, port=number, confined=flag),
     "listeners": listed(having(port=number, process=text(), unit=text())),
@@ -150,7 +157,7 @@ CHECKS: dict[str, Check] = {
     "encrypted": optional(flag),
     "authorities": listed(text(r"[0-9a-f]{64}")),
     "environments": mapping(ENVIRONMENT, NAME),
-    "versions": listed(having(id=NAME, packages=mapping(text()), releases=listed(NAME))),
+    "versions": listed(having(id=NAME, packages=mapping(text()), releases=listed(NAME), labels=mapping(NAME))),
     "certificates": having(
         installed=mapping(listed(lambda value: number(value) or text()(value))), loaded=mapping(NAME)
     ),

@@ -51,9 +51,12 @@ def bare(number):
         "gpus": [],
         "memory": 8 * GIB,
         "systemd": True,
+        "selinux_type": "",
         "python": {**PYTHON, "usable": True, "changeable": ""},
         "file_systems": {path: DIRECTORY for path in ("/opt/dask", "/var/lib/dask/scratch")},
         "missing": [],
+        "groups": {},
+        "import_paths": {},
         "proxy": {"nginx": True, "port": 0, "confined": False},
         "listeners": [],
         "address": f"10.0.0.{number}",
@@ -97,8 +100,15 @@ def settle(environment, packages):
         values, kinds = cluster.values[host], kinds_of(host, GROUPS)
         settings = host_settings(values, info, cluster.addresses)
         content = host_release(settings, kinds, plans[host], environment, info).content(values["dask_home"])
-        about = {name: chosen[host][name] for name in ("id", "environment", "services", "units")}
-        info["current"] = {**about, "content": content, "staged": 7, "served": kinds, "settled": kinds}
+        about = {name: chosen[host][name] for name in ("id", "environment", "label", "services", "units")}
+        info["current"] = {
+            **about,
+            "content": content,
+            "staged": 7,
+            "served": kinds,
+            "settled": kinds,
+            "enabled": kinds,
+        }
         info["running"] = {unit: one for units in about["services"].values() for unit, one in units.items()}
         info["known"] = list(info["running"].values())
         info["encrypted"] = True

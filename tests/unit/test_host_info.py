@@ -13,24 +13,17 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.module_utils import selinux
 from ansible_collections.daskops.cluster.plugins.modules import host_info
 
 
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     """Return a function that writes files as Linux and NVIDIA's driver provide them."""
-    for name in (
-        "CPUS",
-        "CONTROL_GROUPS",
-        "NODES",
-        "GPUS",
-        "PCI_DEVICES",
-        "BOOT_ID",
-        "NETWORK_DEVICES",
-        "SELINUX_ENFORCED",
-        "SELINUX_CONNECT",
-    ):
+    names = ("CPUS", "CONTROL_GROUPS", "NODES", "GPUS", "PCI_DEVICES", "BOOT_ID", "NETWORK_DEVICES", "SELINUX_CONNECT")
+    for name in names:
         monkeypatch.setattr(host_info, name, str(tmp_path / name))
+    monkeypatch.setattr(selinux, "ENFORCE", str(tmp_path / "ENFORCE"))
 
     def write(path, text):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -142,7 +135,7 @@ def test_host_without_the_driver_has_no_gpus(host):
     [("1", "0 0", True), ("1", "1 1", False), ("0", "0 0", False), ("1\n", "0 1", True)],
 )
 def test_selinux_confines_web_servers(host, enforced, connect, confined):
-    host("SELINUX_ENFORCED", enforced)
+    host("ENFORCE", enforced)
     host("SELINUX_CONNECT", connect)
     assert host_info.confined() is confined
 
@@ -202,7 +195,7 @@ class Module:
     """A stand-in for AnsibleModule that runs commands."""
 
     def __init__(self, **parameters):
-        self.params = {"user": "nobody", **parameters}
+        self.params = {"user": "nobody", "groups": [], **parameters}
 
     def get_bin_path(self, name):
         return shutil.which(name)
@@ -298,6 +291,32 @@ def test_writable_needs_no_programs_in_path(monkeypatch):
             os.chown(directory, owner, owner)
             assert host_info.writable(Module(), directory) == expected
     assert host_info.writable(Module(), "/run/not-there")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="acts as another user")
+def test_directory_that_services_could_change_is_no_import_path():
+    with tempfile.TemporaryDirectory(dir="/run") as directory:
+        code = Path(directory) / "code"
+        code.mkdir()
+        for mode, group, groups, readable, changed in [
+            (0o755, 0, [], True, False),
+            (0o750, 0, [], False, False),
+            (0o750, 1, ["daemon"], True, False),
+            (0o770, 1, ["daemon"], True, True),
+            (0o777, 0, [], True, True),
+        ]:
+            os.chmod(directory, 0o755)
+            code.chmod(mode)
+            os.chown(code, 0, group)
+            found = host_info.import_path(Module(groups=groups), str(code))
+            assert found == {"readable": readable, "changeable": str(code) if changed else ""}, (mode, groups)
+        # The services' user could replace the directory.
+        code.chmod(0o755)
+        os.chown(directory, 65534, 65534)
+        assert host_info.import_path(Module(), str(code)) == {"readable": True, "changeable": directory}
+        (code / "module.py").touch()
+        for path in (code / "module.py", code / "missing"):
+            assert not host_info.import_path(Module(), str(path))["readable"]
 
 
 @pytest.mark.parametrize("content", ["", "no PEM", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"])

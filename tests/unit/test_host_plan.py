@@ -42,6 +42,7 @@ SETTINGS = {
 }
 INFO = {
     "systemd": True,
+    "selinux_type": "",
     "python": PYTHON,
     "file_systems": {
         "/opt/dask": {"type": "ext4", "mount": "/", "free": 10 * GIB, "writable": False},
@@ -94,6 +95,13 @@ def test_suitable_hosts_are_accepted(change, settings):
 def test_host_without_systemd_is_rejected():
     sentence = only(unfit(lambda info: info.update(systemd=False)))
     assert says(sentence, "w1 does not run systemd", "Use a host that was booted with systemd")
+
+
+def test_directory_whose_programs_systemd_may_not_start_is_rejected():
+    sentence = only(unfit(lambda info: info.update(selinux_type="var_t")))
+    assert says(sentence, "w1: SELinux gives programs below dask_home (/opt/dask) the type var_t", "below /opt")
+    assert sentence.endswith("semanage fcontext -a -e /opt/dask /opt/dask")
+    assert unfit(lambda info: info.update(selinux_type="bin_t")) == []
 
 
 def test_host_without_python_is_rejected():
@@ -326,11 +334,14 @@ GOOD_SETTINGS = {
     "devices": ["/dev/nvidia0"],
     "scheduler_file": "/shared/scheduler.json",
     "environment_variables": {"A_1": "b"},
+    "environment_setup": ["module load gdal/3.8", "\tsource /opt/intel/setvars.sh  # all of them", 7],
     "modules": {},
     "shutdown_token": "good",
     "scheduler_arguments": ["--jupyter"],
     "worker": True,
     "pools": {"": {"scratch_directory": "/scratch", "nanny": False, "command": "dask worker"}},
+    "groups": ["data", "1005", "data-writers_2.x"],
+    "import_paths": {"dask_worker_import_paths": ["/shared/code"]},
 }
 GOOD_POOL = {
     "resources": {"GPU": 1, "MEM": "2.5"},
@@ -412,6 +423,12 @@ def test_scheduler_file_that_units_cannot_contain_is_rejected():
 def test_invalid_name_of_an_environment_variable_is_rejected(name):
     sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "environment_variables": {name: "x"}}))
     assert says(sentence, "w1: dask_environment_variables", f"'{name}' is not a valid name. Use letters")
+
+
+@pytest.mark.parametrize("line", ["", "  ", "one\ntwo", "one\rtwo", "null\0"])
+def test_entry_that_is_not_one_line_of_shell_is_rejected(line):
+    sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "environment_setup": ["true", line]}))
+    assert sentence == (f"w1: dask_environment_setup has {line!r}, which is not one line. Give one in each entry.")
 
 
 @pytest.mark.parametrize("resources", [{"GPU": "one"}, {"GPU": None}, {"G PU": 1}, {"A=B": 1}, {"A,B": 1}, {"GPU": -1}])
@@ -502,10 +519,63 @@ def test_environment_variable_with_several_lines_is_rejected(value):
     assert says(sentence, "w1: dask_environment_variables: the value of WORD is not one line of text")
 
 
-@pytest.mark.parametrize("name", ["PYTHONPATH", "DASK_CONFIG", "DASK_ROOT_CONFIG", "DASKOPS_ARGUMENTS"])
-def test_managed_environment_variable_is_rejected(name):
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("PYTHONPATH", "Use dask_worker_import_paths."),
+        *[(name, "Remove it.") for name in ("DASK_CONFIG", "DASK_ROOT_CONFIG", "DASKOPS_ARGUMENTS")],
+    ],
+)
+def test_managed_environment_variable_is_rejected(name, remedy):
     sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "environment_variables": {name: "x"}}))
-    assert says(sentence, f"w1: dask_environment_variables: {name} is set by daskops.cluster itself", "Remove it")
+    assert sentence == f"w1: dask_environment_variables: {name} is set by daskops.cluster itself. {remedy}"
+
+
+@pytest.mark.parametrize("group", ["two words", "a,b", "-x", "%n", "", "DOM\\users"])
+def test_group_that_units_cannot_contain_is_rejected(group):
+    sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "groups": ["data", group]}))
+    assert says(sentence, f"w1: dask_user_groups has '{group}'. Give a name of letters, digits", "the group's number")
+
+
+@pytest.mark.parametrize("variable", ["dask_worker_import_paths", "dask_scheduler_import_paths"])
+def test_import_path_that_units_cannot_contain_is_rejected(variable):
+    for path in ("code", "/a:b", "/a b", "/a/../b"):
+        sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "import_paths": {variable: ["/good", path]}}))
+        assert says(sentence, f"w1: {variable} is '{path}'. Give an absolute path")
+
+
+GOOD_PATH = {"readable": True, "changeable": ""}
+
+
+def rights(groups=None, **paths):
+    """Return the problems of the groups of services and of directories ``/NAME`` to import from."""
+    info = {"groups": groups or {}, "import_paths": {f"/{name}": about for name, about in paths.items()}}
+    settings = {
+        "groups": list(info["groups"]),
+        "import_paths": {"dask_worker_import_paths": list(info["import_paths"])},
+    }
+    return list(plan.rights("w1", info, settings))
+
+
+def test_groups_and_import_paths_are_accepted():
+    assert rights({"data": 1005, "1006": 1006}, code=GOOD_PATH) == []
+
+
+def test_missing_group_is_rejected():
+    assert rights({"data": 1005, "people": None}) == [
+        "w1 has no group people, which dask_user_groups names. Create it, or correct the name."
+    ]
+
+
+def test_group_of_root_is_rejected():
+    assert says(only(rights({"root": 0})), "w1: dask_user_groups names root, the group of root", "Take another group")
+
+
+def test_import_path_that_is_missing_or_writable_is_rejected():
+    unread = only(rights(code={"readable": False, "changeable": ""}, good=GOOD_PATH))
+    assert says(unread, "w1: dask_worker_import_paths names /code, which is no directory that dask_user can read")
+    written = only(rights(code={"readable": True, "changeable": "/shared"}))
+    assert says(written, "names /code, but dask_user can change /shared: a task could leave code there", "only read it")
 
 
 PROXY = {"port": 8443, "prefix": "/", "users": ["ada"], "without_password": [], "certificate": "", "key": ""}

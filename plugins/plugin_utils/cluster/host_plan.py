@@ -39,13 +39,15 @@ OLDEST_PYTHON = (3, 10)
 # A path that needs no quotes in unit files, environment files and command lines.
 PLAIN_PATH = re.compile(r"(?!.*/\.\.?(/|$))/[\w.+@/-]+")
 
+# Name or number of a group in a unit file.
+GROUP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
 # Variables that the collection or systemd sets for a service: a user's value would be lost, or would stop the service.
 RESERVED = (
     "DASK_CONFIG",
     "DASK_ROOT_CONFIG",
     "NOTIFY_SOCKET",
     "PYTHONHOME",
-    "PYTHONPATH",
     "RUNTIME_DIRECTORY",
     "WATCHDOG_PID",
     "WATCHDOG_USEC",
@@ -70,6 +72,7 @@ def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
         "dask_worker_paths": settings["paths"],
         "dask_worker_devices": settings["devices"],
         "dask_scheduler_file": [settings["scheduler_file"]] if settings["scheduler_file"] else [],
+        **settings["import_paths"],
     }
     for variable, path in ((variable, path) for variable, paths in given.items() for path in paths):
         if not PLAIN_PATH.fullmatch(str(path)):
@@ -77,7 +80,16 @@ def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
                 f"{host}: {variable} is '{path}'. Give an absolute path of letters, digits and the characters . _ - + @, "
                 "without . and .. between slashes."
             )
+    for group in settings["groups"]:
+        if not GROUP.fullmatch(str(group)):
+            yield (
+                f"{host}: dask_user_groups has '{group}'. Give a name of letters, digits and the characters . _ - or the "
+                "group's number."
+            )
     yield from bad_variables(host, "dask_environment_variables", settings["environment_variables"])
+    for line in settings["environment_setup"]:
+        if not str(line).strip() or re.search(r"[\x00-\x08\n\x0b-\x1f\x7f]", str(line)):
+            yield f"{host}: dask_environment_setup has {str(line)!r}, which is not one line. Give one in each entry."
     if settings["shutdown_token"] == "bad":
         yield (
             f"{host}: dask_shutdown_token is too short, or has other characters than printable ASCII. Take 16 or more, like "
@@ -117,6 +129,8 @@ def bad_variables(host: str, variable: str, values: Mapping[str, Any]) -> Iterat
             yield f"{host}: {variable}: '{name}' is not a valid name. Use letters, digits and _, not a digit first."
         elif not is_text:
             yield f"{host}: {variable}: the value of {name} is not one line of text. Use one line of text, or a number."
+        elif name == "PYTHONPATH":
+            yield f"{host}: {variable}: {name} is set by daskops.cluster itself. Use dask_worker_import_paths."
         elif name in RESERVED or str(name).startswith("DASKOPS_"):
             yield f"{host}: {variable}: {name} is set by daskops.cluster itself. Remove it."
         elif name == "DASK_INTERNAL_INHERIT_CONFIG":
@@ -257,6 +271,12 @@ def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
     """Yield a sentence for each reason why a host cannot run Dask's services."""
     if not info["systemd"]:
         yield f"{host} does not run systemd, which Dask's services need. Use a host that was booted with systemd."
+    if info["selinux_type"] not in ("", "bin_t"):
+        yield (
+            f"{host}: SELinux gives programs below dask_home ({settings['home']}) the type {info['selinux_type']}, with "
+            "which systemd does not start them. Choose a directory below /opt, or run this on the host: semanage fcontext "
+            f"-a -e /opt/dask {settings['home']}"
+        )
     python = info["python"]
     if not python:
         yield f"{host} has no working Python '{settings['python']}'. Install it, or set dask_python to one that is there."
@@ -339,6 +359,32 @@ def missing(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
         for path in settings[name] if settings["worker"] else []:
             if not info["file_systems"][path]["exists"]:
                 yield f"{host}: {variable} names {path}, which is not there. Make or mount it, or take it out of the list."
+
+
+def rights(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each group that services must not or cannot have, and each directory not to import from."""
+    for group in settings["groups"]:
+        number = info["groups"][group]
+        if number is None:
+            yield f"{host} has no group {group}, which dask_user_groups names. Create it, or correct the name."
+        elif number == 0:
+            yield (
+                f"{host}: dask_user_groups names {group}, the group of root, with which tasks could change files of root. "
+                "Take another group."
+            )
+    for variable, paths in settings["import_paths"].items():
+        for path in paths:
+            about = info["import_paths"][path]
+            if not about["readable"]:
+                yield (
+                    f"{host}: {variable} names {path}, which is no directory that dask_user can read. Make or mount it, "
+                    "open it to that user, or take it out of the list."
+                )
+            elif about["changeable"]:
+                yield (
+                    f"{host}: {variable} names {path}, but dask_user can change {about['changeable']}: a task could leave "
+                    "code there that services import later. Give it to another user and let dask_user only read it."
+                )
 
 
 #: By kind: the group, and the unit that stops all services of the kind on a host.
@@ -479,6 +525,7 @@ def plan_host(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -
         problems = [
             *fitness(host, info, settings),
             *missing(host, info, settings),
+            *rights(host, info, settings),
             *left_over(host, info, settings),
             *unreachable(host, info, settings),
             *other_protocol(host, info, settings["tls"]),

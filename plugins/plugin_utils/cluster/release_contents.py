@@ -173,6 +173,9 @@ def files(settings: Settings, kinds: Iterable[str], plan: Plan, python_prefix: s
 def _all_files(settings: Settings, kinds: tuple[str, ...], plan: Plan, python_prefix: str) -> Iterator[File]:
     yield from _source("python", os.path.join(ROOT, "roles/config/files/runtime"), kinds, kinds[0])
     yield File("run.sh", _text(os.path.join(ROOT, "roles/config/files/run.sh")), kinds, kinds[0])
+    if settings.environment_setup:
+        yield File("setup.sh", _text(os.path.join(ROOT, "roles/config/files/setup.sh")), kinds, kinds[0])
+        yield File("setup.lines", "".join(f"{line}\n" for line in settings.environment_setup), kinds, kinds[0])
     if "scheduler" in kinds:
         yield from _scheduler_files(settings, plan, python_prefix)
     if "worker" in kinds:
@@ -188,7 +191,7 @@ def _scheduler_files(settings: Settings, plan: Plan, python_prefix: str) -> Iter
     directories = [os.path.dirname(settings.scheduler_file)] if settings.scheduler_file else []
     about = {
         "settings": settings,
-        "python_prefix": python_prefix,
+        "readable": [settings.home, python_prefix, *settings.scheduler_import_paths],
         "binds": outside(directories, [settings.user_home]),
         "environment_variables": settings.environment_variables,
         "memory_max": parse_size(settings.scheduler_memory) if settings.scheduler_memory else 0,
@@ -207,7 +210,8 @@ def _worker_files(settings: Settings, plan: Plan, python_prefix: str) -> Iterato
     nannies = settings.nanny_preloads if settings.has_nannies else []
     yield from _sources("worker", settings.worker_preloads, settings.worker_routes, nannies)
     binds = [*outside(settings.worker_paths, [settings.user_home]), *settings.worker_devices]
-    shared = {"settings": settings, "python_prefix": python_prefix, "binds": binds}
+    readable = [settings.home, python_prefix, *settings.worker_import_paths]
+    shared = {"settings": settings, "readable": readable, "binds": binds}
     yield file("systemd/dask-worker@.service", render("dask-worker@.service.j2", **shared))
     # No kind of service reads this file, so that a change of the number of workers does not restart the other workers.
     target = render("dask-workers.target.j2", units=[worker["unit"] for worker in plan["workers"]])
@@ -282,8 +286,9 @@ def set_by_user(settings: Settings, kinds: Iterable[str]) -> dict[str, Any]:
         found.update({where(name, "arguments"): pool["arguments"] for name, pool in settings.pools.items()})
     names = (
         *("config", "scheduler_config", "worker_config", "scheduler_preloads", "scheduler_routes", "worker_preloads"),
-        *("worker_routes", "nanny_preloads", "scheduler_file", "scheduler_arguments", "worker_paths"),
-        *("scheduler_memory", "worker_devices"),
+        *("scheduler_import_paths", "worker_import_paths", "user_groups"),
+        *("worker_routes", "nanny_preloads", "scheduler_file", "worker_paths", "worker_devices", "environment_setup"),
+        *("scheduler_arguments", "scheduler_memory"),
     )
     return {**found, **{f"dask_{name}": getattr(settings, name) for name in names}}
 
@@ -310,6 +315,7 @@ def checks(settings: Settings, kinds: Iterable[str]) -> list[dict[str, Any]]:
                 "nanny": True,  # the worker hosts check this
                 "writable": [*writable, *directories],
                 "arguments": [str(argument) for argument in settings.scheduler_arguments],
+                "import_paths": settings.scheduler_import_paths,
             }
         )
     worker = [settings.worker_config, settings.worker_preloads, settings.worker_routes, settings.nanny_preloads]
@@ -323,6 +329,7 @@ def checks(settings: Settings, kinds: Iterable[str]) -> list[dict[str, Any]]:
                 "namespaces": settings.config_extra_namespaces,
                 "nanny": settings.has_nannies,
                 "writable": [*writable, *settings.worker_paths, *scratch],
+                "import_paths": settings.worker_import_paths,
                 "pools": pool_settings(settings),
                 "error_monitor": settings.error_monitor,
             }

@@ -89,6 +89,31 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "their user.",
         ),
         Setting(
+            "dask_user_groups",
+            "list",
+            [],
+            "Groups that services have in addition to those of O(dask_user), by name or number, such as the group that "
+            "owns a shared directory. They must exist on the host. The account itself is not changed.",
+            details=(
+                "Tasks of all users of the cluster have the rights of these groups. So the group of root is rejected; "
+                "do not use others that lead to root's rights, such as C(docker) or C(disk).",
+            ),
+            elements="str",
+            summary="more groups of the services",
+        ),
+        Setting(
+            "dask_umask",
+            "str",
+            "0022",
+            "File mode creation mask of services, as octal digits in quotes. With V(0002), the group of a file may "
+            "write to what tasks create, for results that several people work on.",
+            details=(
+                "A mask with which every account of the host could write to these files is rejected. The directories "
+                "that the collection makes for spilled data are closed to other accounts in any case.",
+            ),
+            summary="`0002` lets groups write to what tasks create",
+        ),
+        Setting(
             "dask_cache",
             "path",
             "",
@@ -194,6 +219,24 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             summary="environment variables of the services",
         ),
         Setting(
+            "dask_environment_setup",
+            "list",
+            [],
+            "Lines of shell that run before the interpreter of every service, as O(dask_user), such as "
+            "C(module load gdal/3.8) or C(source /opt/intel/setvars.sh). The service has the environment variables and "
+            "limits that they set.",
+            details=(
+                "Bash runs the lines one after the other, after C(/etc/profile). Each line must end with status 0. "
+                "E(DASKOPS_ENVIRONMENT) is the directory of the environment. E(PYTHONPATH) is added after the modules of "
+                "the release.",
+                "Before anything is restarted, every host runs the lines once, and rejects a line that fails. A change "
+                "restarts the services of the host.",
+                "All users of a host can read the lines. Put secrets into O(dask_environment_variables).",
+            ),
+            elements="str",
+            summary="lines of shell before every service: `module load`",
+        ),
+        Setting(
             "dask_scheduler_preloads",
             "list",
             [],
@@ -222,6 +265,30 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             elements="raw",
         ),
         Setting(
+            "dask_worker_import_paths",
+            "list",
+            [],
+            "Directories on the hosts, such as those of a shared file system, from which workers import modules. They "
+            "come after the environment and the collection's own modules, so they cannot replace a package.",
+            details=(
+                "Each run checks that they exist on every worker host, that O(dask_user) can read them, and that it "
+                "cannot write to them or replace them: otherwise a task could leave code there that services import "
+                "later. What is in them is not checked. Changed files are used after the next restart of a service.",
+                "The scheduler reads the functions of tasks, too, so set O(dask_scheduler_import_paths) to the same "
+                "directories.",
+            ),
+            elements="str",
+            summary="where workers import shared code from",
+        ),
+        Setting(
+            "dask_scheduler_import_paths",
+            "list",
+            [],
+            "Directories on the scheduler's host from which the scheduler imports modules, checked like those of "
+            "O(dask_worker_import_paths).",
+            elements="str",
+        ),
+        Setting(
             "dask_scheduler_routes",
             "list",
             [],
@@ -236,6 +303,20 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             [],
             "Additional HTTP routes of the workers, in the form of O(dask_scheduler_routes).",
             elements="str",
+        ),
+    ),
+    "Maintenance": (
+        Setting(
+            "dask_maintenance",
+            "bool",
+            False,
+            "Whether a worker host is in maintenance. Its workers are drained and stopped, do not start at boot, and are "
+            "not expected by the health check, until a run without this variable starts them again.",
+            details=(
+                "Set it for a host, or for a run with C(--limit) and C(-e). A host in maintenance may be unreachable. It "
+                "keeps its release, and other changes reach it when the maintenance ends.",
+            ),
+            summary="stops the workers of a host until it is unset",
         ),
     ),
     "Where services listen": (
@@ -638,8 +719,24 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "bool",
             True,
             "Whether workers have their release as a resource, named C(release:) and the first characters of the "
-            "release's name, one for each thread.",
+            "release's name, one for each thread, and the same with O(dask_release_label).",
             details=("With this resource, a client can send tasks to workers of one release while a cluster changes.",),
+        ),
+        Setting(
+            "dask_release_label",
+            "str",
+            "",
+            "Name of the release for people, such as a git tag or a build number. Reports show it beside the release's "
+            "own name, and workers have it as a resource, C(release:) and the label, one for each thread, if "
+            "O(dask_release_resources) is true.",
+            details=(
+                "It has up to 63 letters, digits and the characters C(. _ + -), a letter or digit first. Quote it if "
+                "YAML would read it as another value: V(1.10) without quotes is the number 1.1.",
+                "A change of the label restarts the workers, in batches, because it changes their resources. It does "
+                "not restart the scheduler.",
+            ),
+            scope="cluster",
+            summary="a name like `v1.4` for reports and resources",
         ),
         Setting(
             "dask_error_monitor",
