@@ -49,6 +49,7 @@ class ActionModule(Action):
                 # Pass one JSON text. Ansible hides every occurrence of a no_log value, and short values occur in any output.
                 "variables": json.dumps(user_environment_variables(settings, about["kinds"]), default=str),
                 "user": settings.user,
+                "groups": settings.user_groups,
                 **shipped(release),
             },
             task_vars,

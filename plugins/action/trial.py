@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.utils.display import Display
+from ansible_collections.daskops.cluster.plugins.module_utils.release_names import with_label
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.blame import condensed, sentence
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import host_settings
@@ -45,7 +46,7 @@ def explain(host: str, release: str, failure: Mapping[str, Any], settings: Mappi
     Parameters
     ----------
     host, release : str
-        Name of the host and id of the release.
+        Name of the host and of the release.
     failure : dict
         ``unit``, ``problem``, ``late`` and ``journal``.
     settings : dict
@@ -79,6 +80,6 @@ class ActionModule(Action):
         failure = answer.pop("failure", None)
         if failure:
             users = set_by_user(settings, plan["hosts"][host]["kinds"])
-            said = explain(host, release["id"], failure, users)
+            said = explain(host, with_label(release["id"], release["label"]), failure, users)
             return {"changed": False, "failed": True, "unit": failure["unit"], "msg": said}
-        return {"msg": f"Tried: {', '.join(tried)} of release {release['id']}.", **answer}
+        return {"msg": f"Tried: {', '.join(tried)} of release {with_label(release['id'], release['label'])}.", **answer}

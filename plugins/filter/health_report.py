@@ -42,6 +42,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.health import join
+from ansible_collections.daskops.cluster.plugins.module_utils.release_names import with_label
 
 
 def health_report(health: Mapping[str, Any], plan: Mapping[str, Any]) -> list[str]:
@@ -53,7 +54,8 @@ def health_report(health: Mapping[str, Any], plan: Mapping[str, Any]) -> list[st
     ]
     several = len(health["releases"]) > 1
     for release, names in sorted(health["releases"].items()):
-        lines.append(f"Release {release} on {len(names)} worker(s){f': {join(sorted(names))}' if several else ''}.")
+        where = f": {join(sorted(names))}" if several else ""
+        lines.append(f"Release {with_label(release, health['labels'].get(release))} on {len(names)} worker(s){where}.")
     if plan["maintenance"]:
         lines.append(f"In maintenance: {join(plan['maintenance'])}.")
     return [*lines, *health["problems"], *plan["missing_packages"]]

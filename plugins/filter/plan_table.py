@@ -18,7 +18,7 @@ version_added: "0.1.0"
 author:
   - The daskops.cluster authors
 description:
-  - Lists the hardware of hosts, and the workers that M(daskops.cluster.plan) planned for them.
+  - Lists what hosts have, the workers that M(daskops.cluster.plan) planned on them, and the label of their release.
 options:
   _input:
     description: Result of M(daskops.cluster.plan) for the purpose V(show).
@@ -52,7 +52,8 @@ def rows(name: str, plan: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     """Yield the rows of a host: one for its hardware, and one for each of its workers."""
     machine = plan["machine"]
     nodes, gpus = len(machine["nodes"]), len(machine["gpus"])
-    has = (f"{len(machine['cpus'])} cores", format_size(machine["memory"]), ranges(machine["cpus"]))
+    limit = f" ({machine['cpu_limit']} at a time)" if machine["cpu_limit"] else ""
+    has = (f"{len(machine['cores'])} cores", format_size(machine["memory"]), ranges(machine["cpus"]) + limit)
     yield (name, *has, f"{nodes} node{'s' * (nodes != 1)}", str(gpus or ""), "")
     for worker in plan["workers"]:
         node = "" if worker["numa_node"] is None else str(worker["numa_node"])
@@ -74,7 +75,8 @@ def plan_table(plan: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
         )
         if "workers" in about and not about["problems"]:
             lines.extend(rows(host, about))
-    return [*table(HEADER, lines), *others]
+    label = [f"Label of the release: {plan['label']}."] if plan["label"] else []
+    return [*table(HEADER, lines), *label, *others]
 
 
 class FilterModule:

@@ -42,6 +42,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.health import join
+from ansible_collections.daskops.cluster.plugins.module_utils.release_names import with_label
 
 
 def versions(infos: Mapping[str, Mapping[str, Any]], packages: bool = False) -> list[str]:
@@ -52,7 +53,7 @@ def versions(infos: Mapping[str, Mapping[str, Any]], packages: bool = False) -> 
             held = tuple(sorted(about["packages"].items()))
             releases = found.setdefault((about["id"], about["python"], about["lock"], held), {})
             for release in about["releases"]:
-                releases.setdefault(release, []).append(host)
+                releases.setdefault(with_label(release, about["labels"].get(release)), []).append(host)
     lines = []
     for (name, python, lock, held), releases in sorted(found.items()):
         lines.append(f"Environment {name}: Python {python or 'unknown'}, lock {lock or 'unknown'}.")

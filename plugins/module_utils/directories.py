@@ -7,30 +7,49 @@ Root follows a path from the root directory, by file descriptors, as long as onl
 the first directory that another user can change, the process drops root's permissions and continues as the unprivileged
 user. From there, a symbolic link can only lead to places that this user can reach anyway.
 
-A worker's unit runs this file as a program, ``directories.py USER DIRECTORY``, which creates the directory if it is missing.
-So this file imports only the standard library.
+A worker's unit runs this file as a program, so it imports nothing but the standard library:
+``directories.py USER DIRECTORY GROUPS...`` creates the directory where it is missing.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import grp
 import os
 import pwd
 import shutil
 import signal
 import stat
 import sys
+from collections.abc import Iterable
 
 #: Largest number of symbolic links that are followed on a path. Linux has the same limit.
 LINKS = 40
 
 
-def become(user: str) -> None:
-    """Drop root's permissions for good and act as a user. Does nothing if the process does not run as root."""
+def group_number(name: str) -> int | None:
+    """Return the number of a group, given by name or number; None if there is no such group."""
+    try:
+        return (grp.getgrgid(int(name)) if name.isdigit() else grp.getgrnam(name)).gr_gid
+    except (KeyError, OverflowError):
+        return None
+
+
+def become(user: str, groups: Iterable[str] = ()) -> None:
+    """Give up root's rights for good and act as a user. Does nothing if the process does not run as root.
+
+    Parameters
+    ----------
+    user : str
+        Name of the user.
+    groups : iterable of str
+        Names or numbers of more groups that the process then has. Groups that do not exist are ignored.
+    """
     if os.geteuid() == 0:
         account = pwd.getpwnam(user)
-        os.setgroups(os.getgrouplist(account.pw_name, account.pw_gid))
+        more = [number for number in map(group_number, groups) if number is not None]
+        os.setgroups([*os.getgrouplist(account.pw_name, account.pw_gid), *more])
         os.setgid(account.pw_gid)
         os.setuid(account.pw_uid)
 
@@ -93,10 +112,10 @@ def descend(path: str) -> tuple[int, list[str]]:
     return here, names
 
 
-def make(path: str, user: str) -> None:
+def make(path: str, user: str, groups: Iterable[str] = ()) -> None:
     """Create a directory of a user and its parents if they are missing. An existing directory is not modified.
 
-    The process keeps the user's permissions afterwards if it needed them.
+    Afterwards the process has the rights of the user, and of ``groups``, if it needed them.
 
     Raises
     ------
@@ -106,7 +125,7 @@ def make(path: str, user: str) -> None:
     os.umask(0o022)
     here, names = descend(path)
     if names and not belongs_to_root(os.fstat(here)):
-        become(user)
+        become(user, groups)
         os.fchdir(here)
         os.makedirs(os.path.join(".", *names[:-1]), exist_ok=True)
         with contextlib.suppress(FileExistsError):
@@ -124,8 +143,8 @@ def make(path: str, user: str) -> None:
     os.close(here)
 
 
-def remove(path: str, user: str, content: str) -> None:
-    """Remove the files of a user's processes from a directory, and the directory itself if it is then empty.
+def remove(path: str, user: str, content: str, groups: Iterable[str] = ()) -> None:
+    """Remove what a user's processes left in a directory, and the directory itself if it is then empty.
 
     Parameters
     ----------
@@ -134,12 +153,14 @@ def remove(path: str, user: str, content: str) -> None:
     user : str
         The user. Files that only root may remove are kept.
     content : str
-        Name of the file or directory to remove from ``path``.
+        Name of the file or directory that is removed from ``path``.
+    groups : iterable of str
+        Names or numbers of more groups that the user's processes had.
     """
     child = os.fork()
     if not child:
         try:
-            become(user)
+            become(user, groups)
             shutil.rmtree(os.path.join(path, content), ignore_errors=True)
             with contextlib.suppress(OSError):
                 os.rmdir(path)
@@ -158,9 +179,9 @@ def remove(path: str, user: str, content: str) -> None:
 
 def main() -> None:
     """Create the directory that the command line names."""
-    user, path = sys.argv[1:]
+    user, path, *groups = sys.argv[1:]
     try:
-        make(path, user)
+        make(path, user, groups)
     except KeyError:
         sys.exit(f"The user {user} does not exist on this host. Run site.yml.")
     except OSError as error:

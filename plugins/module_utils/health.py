@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.module_utils.release_names import with_label
+
 HEALTHY = "healthy"
 DEGRADED = "degraded"
 UNKNOWN = "unknown"
@@ -304,11 +306,14 @@ def judge_releases(
             f"The scheduler runs release {actual or 'unknown'} instead of {expected.scheduler_release}. Restart it.",
         )
     groups: dict[str, list[str]] = {}
+    labels: dict[str, str] = {}
     unasked = set()
     for worker in workers:
         if worker.get("release"):
             prefix = worker["release"].split(".")[0]
             groups.setdefault(prefix, []).append(worker["name"])
+            if worker.get("label"):
+                labels[prefix] = worker["label"]
             if not expected.workers.get(worker["name"]):
                 unasked.add(prefix)
     wrong = [worker for worker in workers if expected.workers.get(worker["name"]) not in (None, worker.get("release"))]
@@ -319,14 +324,20 @@ def judge_releases(
         wrong = []
     elif wrong:
         listing = describe(
-            wrong, lambda worker: f"{worker.get('release') or 'unknown'} instead of {expected.workers[worker['name']]}"
+            wrong,
+            lambda worker: (
+                f"{with_label(worker.get('release') or 'unknown', worker.get('label'))} instead of "
+                f"{expected.workers[worker['name']]}"
+            ),
         )
         findings.add(UNHEALTHY, f"Not the expected release: {listing}. Restart their units.")
     elif len(unasked) > 1:
-        listing = "; ".join(f"{release} on {join(names)}" for release, names in sorted(groups.items()))
+        named = {with_label(release, labels.get(release)): names for release, names in sorted(groups.items())}
+        listing = "; ".join(f"{release} on {join(names)}" for release, names in named.items())
         findings.add(DEGRADED, f"Workers run different releases: {listing}. Finish the upgrade.")
     return {
         "releases": groups,
+        "labels": labels,
         "release_differences": {
             worker["name"]: {"expected": expected.workers[worker["name"]], "actual": worker.get("release")}
             for worker in wrong

@@ -209,6 +209,7 @@ def from_summary(document: object) -> dict[str, Any]:
                 "host": text(worker.get("host")),
                 "status": text(worker.get("status")),
                 "release": text(worker.get("release")),
+                "label": text(worker.get("label")),
                 "pid": whole(worker.get("pid")),
                 "nanny": text(worker.get("nanny")),
                 "nthreads": whole(worker.get("nthreads")),
@@ -289,6 +290,7 @@ def from_identity(document: object, headers: Mapping[str, str]) -> dict[str, Any
                 "status": text(worker.get("status")),
                 # Workers with this collection's runtime send their release to any scheduler.
                 "release": text(worker.get("daskops_release")),
+                "label": text(worker.get("daskops_release_label")),
                 "nthreads": whole(worker.get("nthreads")),
                 "resources": numbers(worker.get("resources")),
                 "dashboard_port": whole(services.get("dashboard")) if isinstance(services, dict) else None,

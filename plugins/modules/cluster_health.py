@@ -269,6 +269,11 @@ releases:
   type: dict
   sample:
     3f2a91c04d5e: [node1-1, node2-1]
+labels:
+  description: Labels of these releases, if they have one.
+  type: dict
+  returned: always
+  sample: {3f2a91c04d5e: v1.4}
 release_differences:
   description: Expected and actual release by name of worker, if they differ.
   returned: always
@@ -340,8 +345,8 @@ workers:
   description:
     - What is known of each worker, sorted by name. Sizes are in bytes, times in seconds.
     - Depending on RV(detail) C(name), C(address), C(host), C(nthreads), C(memory), C(memory_limit), C(heartbeat_age),
-      C(status), C(resources), C(dashboard_port), C(release), C(pid), C(nanny), C(processing), C(managed),
-      C(spilled) and C(drift).
+      C(status), C(resources), C(dashboard_port), C(release), C(label), C(pid), C(nanny), C(processing),
+      C(managed), C(spilled) and C(drift).
   returned: always
   type: list
   elements: dict

@@ -35,6 +35,16 @@ options:
   user:
     description: Account that the services will run as.
     type: str
+  groups:
+    description: Groups, by name or number, that the services will have in addition to those of O(user).
+    type: list
+    elements: str
+    default: []
+  import_paths:
+    description: Directories from which the services will import modules.
+    type: list
+    elements: str
+    default: []
   paths:
     description: Directories and devices to describe in RV(file_systems). They need not exist.
     type: list
@@ -112,6 +122,20 @@ cpus:
   elements: int
   returned: always
   sample: [0, 1, 2, 3]
+cores:
+  description: The physical cores with such CPUs, each as the numbers of its CPUs, of which it has several with hyperthreads.
+  type: list
+  elements: list
+  returned: always
+  sample: [[0, 2], [1, 3]]
+cpu_limit:
+  description:
+    - Number of CPUs whose time all processes together may use, rounded up, by the quota of the root control group (of a
+      container).
+    - 0 if there is no quota.
+  type: int
+  returned: always
+  sample: 0
 nodes:
   description: The NUMA nodes that have any of RV(cpus), each with its C(id) and those of its C(cpus).
   type: list
@@ -192,6 +216,18 @@ file_systems:
     - A directory that does not exist counts as writable.
   type: dict
   returned: always
+groups:
+  description: Number of each group of O(groups); null if it does not exist.
+  type: dict
+  returned: always
+  sample: {data: 1005}
+import_paths:
+  description:
+    - By path of O(import_paths), whether it is a directory that O(user) is able to read (C(readable)), and the directory on
+      its path that O(user) could change (C(changeable)), empty if there is none.
+  type: dict
+  returned: always
+  sample: {/shared/code: {readable: true, changeable: ""}}
 missing:
   description: Those of O(files) that do not exist.
   type: list
@@ -280,10 +316,10 @@ firewall:
       elements: str
 current:
   description:
-    - The current release of the host, with its C(id), C(environment), C(services) and C(units). C(staged) is the time when
-      it was staged, in seconds since the epoch. C(served) lists the kinds of service that have served with it.
-    - C(content) is a digest of its files and its environment's path.
-    - C(settled) lists the kinds in C(served) whose unit files are those of the release and whose services start at boot.
+    - The current release of the host, with its C(id), C(environment), C(label), C(services) and C(units), and the time at
+      which it was C(staged).
+    - C(content) is a digest of its files and its environment's path. C(settled) lists the kinds of service that have served
+      with it, whose unit files are those of the release, and that start at boot.
     - Empty if there is none.
   type: dict
   returned: always
@@ -377,6 +413,9 @@ versions:
       description: Releases of the services that run in it. Only the part before the dot, which all services have in common.
       type: list
       elements: str
+    labels:
+      description: Labels of these releases, if they have one.
+      type: dict
 """
 
 import contextlib
@@ -389,7 +428,7 @@ import pwd
 import re
 import socket
 import time
-from typing import Any, Mapping
+from typing import Any, Callable, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user, changeable
@@ -398,6 +437,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.certificates impor
     installed_files,
     loaded_certificates,
 )
+from ansible_collections.daskops.cluster.plugins.module_utils.directories import group_number
 from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import foreign_firewalls
 from ansible_collections.daskops.cluster.plugins.module_utils.history import current_release
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
@@ -436,9 +476,13 @@ CONNECT_TIMEOUT = 5
 # This directory exists if and only if systemd is the first process.
 SYSTEMD = "/run/systemd/system"
 
-# The kernel's list of NUMA nodes and PCI devices.
+# CPUs, NUMA nodes and PCI devices of the kernel.
+CPUS = "/sys/devices/system/cpu"
 NODES = "/sys/devices/system/node"
 PCI_DEVICES = "/sys/bus/pci/devices"
+
+# Control groups. In a container, the root group is that of the container.
+CONTROL_GROUPS = "/sys/fs/cgroup"
 
 # The boot id, which changes at every boot, and the network devices.
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -483,16 +527,45 @@ def memory() -> int:
     """Return the bytes of memory, or the limit of the root control group (of a container) if it is lower."""
     (kibibytes,) = re.findall(r"MemTotal:\s+(\d+) kB", read("/proc/meminfo"))
     total = int(kibibytes) * 1024
-    limits = [read("/sys/fs/cgroup/memory.max").strip(), read("/sys/fs/cgroup/memory/memory.limit_in_bytes").strip()]
+    files = ("memory.max", "memory/memory.limit_in_bytes")
+    limits = [read(f"{CONTROL_GROUPS}/{file}").strip() for file in files]
     return min([total, *(int(limit) for limit in limits if limit.isdigit())])
+
+
+def cpu_limit() -> int:
+    """Return the number of CPUs whose time the root control group may use, rounded up as by Dask; 0 for no limit."""
+    legacy = " ".join(read(f"{CONTROL_GROUPS}/cpu/cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
+    # The quota is "max" (version 2) or -1 (version 1) if there is none.
+    for text in (read(f"{CONTROL_GROUPS}/cpu.max"), legacy):
+        found = re.match(r"(\d+) ([1-9]\d*)$", text.strip())
+        if found:
+            return max(1, -(-int(found.group(1)) // int(found.group(2))))
+    return 0
+
+
+def cpu_list(text: str) -> set[int]:
+    """Return the numbers in a list of CPUs of the kernel, such as ``0-3,8``."""
+    listed = re.findall(r"(\d+)(?:-(\d+))?", text)
+    return {number for first, last in listed for number in range(int(first), int(last or first) + 1)}
+
+
+def cores(cpus: list[int]) -> list[list[int]]:
+    """Return the physical cores of ``cpus``, each with its CPUs. A CPU without a known core counts as one."""
+    found: list[list[int]] = []
+    left = set(cpus)
+    while left:
+        first = min(left)
+        here = (cpu_list(read(f"{CPUS}/cpu{first}/topology/thread_siblings_list")) | {first}) & left
+        found.append(sorted(here))
+        left -= here
+    return found
 
 
 def nodes(cpus: list[int]) -> list[dict[str, Any]]:
     """Return the NUMA nodes that have any of ``cpus``."""
     found = []
     for path in glob.glob(f"{NODES}/node[0-9]*"):
-        listed = re.findall(r"(\d+)(?:-(\d+))?", read(f"{path}/cpulist"))
-        here = {number for first, last in listed for number in range(int(first), int(last or first) + 1)} & set(cpus)
+        here = cpu_list(read(f"{path}/cpulist")) & set(cpus)
         if here:
             found.append({"id": int(path.rpartition("node")[2]), "cpus": sorted(here)})
     return sorted(found, key=lambda node: node["id"])
@@ -525,9 +598,27 @@ def writable(module: AnsibleModule, path: str) -> bool:
     if os.geteuid() != 0:
         return os.path.isdir(path) and os.stat(path).st_mode & 0o003 == 0o003  # the permissions of other users
     try:
-        return as_user(module.params["user"], lambda: os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK))
+        return as_services(module, lambda: os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK))
     except (OSError, ValueError):
         return False
+
+
+def as_services(module: AnsibleModule, function: Callable[[], Any]) -> Any:
+    """Return what a function returns with the rights that the services will have; raises as `as_user` does."""
+    return as_user(module.params["user"], function, groups=module.params["groups"])
+
+
+def import_path(module: AnsibleModule, path: str) -> dict[str, Any]:
+    """Return whether the services could import modules from a directory, and the directory that they could change."""
+    try:
+        # On a network file system, root may have fewer rights than the user.
+        readable = as_services(module, lambda: os.path.isdir(path) and os.access(path, os.R_OK | os.X_OK))
+        return {
+            "readable": bool(readable),
+            "changeable": changeable(module.params["user"], path, module.params["groups"]),
+        }
+    except (OSError, ValueError):  # a network file system that does not answer
+        return {"readable": False, "changeable": ""}
 
 
 def inspect_python(module: AnsibleModule) -> dict[str, Any]:
@@ -539,7 +630,7 @@ def inspect_python(module: AnsibleModule) -> dict[str, Any]:
     if not interpreter:
         return {}
     interpreter = os.path.abspath(interpreter)
-    place = changeable(user, interpreter)
+    place = changeable(user, interpreter, module.params["groups"])
     if place:  # root must not run a program that this user can change
         return {"executable": interpreter, "changeable": place}
     try:
@@ -548,8 +639,10 @@ def inspect_python(module: AnsibleModule) -> dict[str, Any]:
             name: answer[name] for name in ("executable", "version", "implementation", "prefix", "machine", "libc")
         }
         real = os.path.realpath(interpreter)
-        usable = as_user(user, lambda: os.access(real, os.X_OK) and os.access(python["prefix"], os.R_OK | os.X_OK))
-    except (KeyError, OSError, TypeError, ValueError):  # the program cannot be run, or is not Python
+        usable = as_services(
+            module, lambda: os.access(real, os.X_OK) and os.access(python["prefix"], os.R_OK | os.X_OK)
+        )
+    except (KeyError, OSError, TypeError, ValueError):  # it cannot be run, or is not Python
         return {}
     return {**python, "usable": bool(usable)}
 
@@ -672,7 +765,10 @@ def described(home: str, release: Mapping[str, Any]) -> dict[str, Any]:
         units = read_units(home, release)
     except (OSError, ValueError):  # a file is missing or damaged, so this run stages the release again
         return {}
-    return {**{key: release[key] for key in ("id", "environment", "staged", "served", "services")}, "units": units}
+    return {
+        **{key: release[key] for key in ("id", "environment", "label", "staged", "served", "services")},
+        "units": units,
+    }
 
 
 def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) -> dict[str, Any]:
@@ -705,15 +801,23 @@ def versions(
     """Return the environments in which services run or, if stopped, would start; see `versions` in `RETURN`."""
     services = {unit: release for kind in current.get("services", {}).values() for unit, release in kind.items()}
     services.update((unit, release.replace(OTHER_UNIT, "")) for unit, release in runs.items() if release)
-    found: dict[str, set[str]] = {}
+    found: dict[str, dict[str, str]] = {}
+    # The current release first: a scheduler that a new label did not restart belongs to several releases.
+    known = {"current": current, **releases} if current else releases
     for unit, release in services.items():
-        environment = release_of(unit, release, releases).get("environment")
-        if environment:
-            found.setdefault(environment, set()).add(release.split(".")[0])
+        about = release_of(unit, release, known)
+        if about:
+            found.setdefault(about["environment"], {})[release.split(".")[0]] = about["label"]
     unknown = {"lock": "", "python": "", "packages": {}}
     return [
-        {"id": name, **unknown, **read_environment(os.path.join(environments, name)), "releases": sorted(names)}
-        for name, names in sorted(found.items())
+        {
+            "id": name,
+            **unknown,
+            **read_environment(os.path.join(environments, name)),
+            "releases": sorted(labels),
+            "labels": {release: label for release, label in labels.items() if label},
+        }
+        for name, labels in sorted(found.items())
     ]
 
 
@@ -850,6 +954,8 @@ def main() -> None:
             "home": {"type": "path"},
             "python": {"type": "str", "default": "python3"},
             "user": {"type": "str"},
+            "groups": {"type": "list", "elements": "str", "default": []},
+            "import_paths": {"type": "list", "elements": "str", "default": []},
             "paths": {"type": "list", "elements": "str", "default": []},
             "files": {"type": "list", "elements": "str", "default": []},
             "proxy_site": {"type": "path", "default": ""},
@@ -882,13 +988,17 @@ def main() -> None:
     module.exit_json(
         changed=False,
         cpus=cpus,
+        cores=cores(cpus),
+        cpu_limit=cpu_limit(),
         nodes=nodes(cpus),
         gpus=gpus(),
         memory=memory(),
         systemd=os.path.isdir(SYSTEMD),
         selinux_type=type_of(module, os.path.join(module.params["home"], "environments/0/bin/python")),
         python=inspect_python(module),
-        changeable=changeable(module.params["user"], home),
+        changeable=changeable(module.params["user"], home, module.params["groups"]),
+        groups={name: group_number(name) for name in module.params["groups"]},
+        import_paths={path: import_path(module, path) for path in module.params["import_paths"]},
         file_systems={
             path: {**file_system(path), "exists": os.path.exists(path), "writable": writable(module, path)}
             for path in module.params["paths"]

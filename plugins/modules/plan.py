@@ -117,7 +117,7 @@ hosts:
       type: list
       elements: str
     release:
-      description: The planned release, with C(id), C(environment), C(services) and C(units). Empty if none is planned.
+      description: The planned release, with C(id), C(environment), C(label), C(services) and C(units); empty for none.
       type: dict
     environment:
       description: Its environment, with C(id), C(python), C(lock), C(archive) and C(packages); for the purpose V(change).
@@ -167,6 +167,10 @@ hosts:
       description: A sentence for each reason why the host cannot run its planned services; for the purpose V(show).
       type: list
       elements: str
+label:
+  description: The label that releases are to have; empty for none.
+  type: str
+  returned: always
 lock:
   description: Path of the lock file on the controller.
   type: str

@@ -70,7 +70,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.directories import become
@@ -219,10 +219,10 @@ def is_answer(answer: Any) -> bool:
     )
 
 
-def enter(user: pwd.struct_passwd) -> None:
-    """Act as a user in a new process, and change to the user's home directory."""
-    become(user.pw_name)
-    with contextlib.suppress(OSError):  # the home directory does not exist, or the user may not enter it
+def enter(user: pwd.struct_passwd, groups: Iterable[str]) -> None:
+    """Become a user with further groups in a new process, in the user's home directory."""
+    become(user.pw_name, groups)
+    with contextlib.suppress(OSError):  # the home does not exist, or the user may not enter it
         os.chdir(user.pw_dir)
 
 
@@ -245,7 +245,12 @@ def try_setup(
     """Execute the lines of ``dask_environment_setup`` as the services' account, and fail the module if one fails."""
     command = with_setup(["/bin/echo"], os.path.join(release, SETUP), os.path.join(release, SETUP_LINES))
     try:
-        finished = run(command, lambda: enter(user), service_variables(user, environment, variables), timeout=TIMEOUT)
+        finished = run(
+            command,
+            lambda: enter(user, module.params["groups"]),
+            service_variables(user, environment, variables),
+            timeout=TIMEOUT,
+        )
         problem = setup_problem(finished)
         if not problem and not finished.output:
             problem = "dask_environment_setup: a line has replaced the shell. Do not use exec."
@@ -271,6 +276,7 @@ def ask(
         "DASK_ROOT_CONFIG": os.devnull,
         "DASK_CONFIG": os.devnull,
         "PYTHONPATH": library,
+        "DASKOPS_IMPORT_PATHS": ":".join(about["import_paths"]),
     }
     configuration = os.path.join(release, about["kind"], "dask_configuration.yaml")
     # Like run.sh, import nothing from the working directory, in which tasks can write.
@@ -280,8 +286,9 @@ def ask(
         command = with_setup(command, os.path.join(release, SETUP), lines)
     said = ""
     try:
-        question = json.dumps({**about, "configuration": configuration})
-        finished = run(command, lambda: enter(user), settings, question, TIMEOUT)
+        asked = {name: value for name, value in about.items() if name != "import_paths"}
+        question = json.dumps({**asked, "configuration": configuration})
+        finished = run(command, lambda: enter(user, module.params["groups"]), settings, question, TIMEOUT)
         said = finished.errors
         answer = json.loads(finished.output)
         if is_answer(answer):
@@ -311,6 +318,7 @@ def main() -> None:
             "files": {"type": "dict", "required": True},
             "secret_files": {"type": "dict", "required": True, "no_log": True},
             "user": {"type": "str", "required": True},
+            "groups": {"type": "list", "elements": "str", "default": []},
             "check": {
                 "type": "list",
                 "elements": "dict",
@@ -323,6 +331,8 @@ def main() -> None:
                     "error_monitor": {"type": "bool", "default": False},
                     "writable": {"type": "list", "elements": "path", "default": []},
                     "pools": {"type": "dict", "default": {}},
+                    "arguments": {"type": "list", "elements": "str", "default": []},
+                    "import_paths": {"type": "list", "elements": "path", "default": []},
                 },
             },
             "variables": {"type": "str", "default": "", "no_log": True},

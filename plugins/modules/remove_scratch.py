@@ -35,6 +35,11 @@ options:
     description: Account that the services ran as.
     type: str
     required: true
+  groups:
+    description: Groups that the services had in addition to those of O(user).
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -66,6 +71,7 @@ def main() -> None:
         argument_spec={
             "directories": {"type": "list", "elements": "path", "required": True},
             "user": {"type": "str", "required": True},
+            "groups": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -79,7 +85,7 @@ def main() -> None:
     if not module.check_mode:
         for directory in directories:
             try:
-                remove(directory, module.params["user"], CONTENT)
+                remove(directory, module.params["user"], CONTENT, module.params["groups"])
             except OSError as error:
                 module.warn(f"{directory} was not removed: {error.strerror}. Remove it by hand.")
     after = existing()

@@ -14,7 +14,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-#: A function that returns whether a value is allowed.
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import LABEL
+
+#: Returns whether a value is allowed.
 Check = Callable[[Any], bool]
 
 #: Largest number of items of a list or a dictionary, and of characters of a text. A host of 1,000 cores with 100 releases
@@ -93,9 +95,11 @@ def empty_or(check: Check) -> Check:
 
 
 NAME = text(r"[\w.@:+-]*")
+LABEL_OR_NONE = text(LABEL)
 _OF_RELEASES: dict[str, Check] = {
     "id": NAME,
     "environment": NAME,
+    "label": LABEL_OR_NONE,
     "staged": number,
     "served": listed(NAME),
     "services": mapping(mapping(NAME)),
@@ -123,6 +127,8 @@ def python(value: object) -> bool:
 #: Check by key of the result of `host_info`.
 CHECKS: dict[str, Check] = {
     "cpus": listed(number),
+    "cores": listed(listed(number)),
+    "cpu_limit": number,
     "nodes": listed(having(id=number, cpus=listed(number))),
     "gpus": listed(having(index=number, uuid=text(), model=text(), node=optional(number))),
     "memory": number,
@@ -130,6 +136,8 @@ CHECKS: dict[str, Check] = {
     "selinux_type": NAME,
     "python": empty_or(python),
     "file_systems": mapping(having(exists=flag, type=text(), mount=text(), free=number, writable=flag)),
+    "groups": mapping(optional(number)),
+    "import_paths": mapping(having(readable=flag, changeable=text())),
     "missing": listed(text()),
     "proxy": having(nginx=flag, port=number, confined=flag),
     "listeners": listed(having(port=number, process=text(), unit=text())),
@@ -150,7 +158,7 @@ CHECKS: dict[str, Check] = {
     "encrypted": optional(flag),
     "authorities": listed(text(r"[0-9a-f]{64}")),
     "environments": mapping(ENVIRONMENT, NAME),
-    "versions": listed(having(id=NAME, packages=mapping(text()), releases=listed(NAME))),
+    "versions": listed(having(id=NAME, packages=mapping(text()), releases=listed(NAME), labels=mapping(NAME))),
     "certificates": having(
         installed=mapping(listed(lambda value: number(value) or text()(value))), loaded=mapping(NAME)
     ),

@@ -11,11 +11,17 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import ranges
-from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import GIB, MIB, format_size, parse_size
+from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import (
+    GIB,
+    MIB,
+    format_size,
+    parse_share,
+    parse_size,
+)
 
 # systemd kills a worker at MemoryMax. Dask spills and pauses at its own limit, which must be lower, because Dask measures
 # the memory only every 100 ms. MemoryMax is larger by this factor.
@@ -27,7 +33,10 @@ SMALLEST_WORKER = 64 * MIB
 # Smallest memory of a process for pure Python, in bytes. The modules that its tasks import must fit in.
 SMALLEST_PYTHON = 512 * MIB
 
-# Threads per core in a pool of profile `io`. Its threads mostly wait for the network or a disk.
+# Memory of an idle scheduler whose dashboard is open.
+SMALLEST_SCHEDULER = 256 * MIB
+
+# Threads per CPU in a pool of profile `io`, whose threads mostly wait for the network or a disk.
 IO_THREADS = 4
 # Largest number of threads of one process in such a pool, because threads share the interpreter's lock.
 IO_PROCESS = 32
@@ -76,6 +85,42 @@ def _size(value: Any, variable: str, automatic: int) -> int:
         return parse_size(value)
     except ValueError as error:
         raise PlanError(f"{variable}: {error}, or 'auto'.") from None
+
+
+def scheduler_memory(value: object, host: str, memory: int) -> int:
+    """Return the bytes in ``dask_scheduler_memory``, the MemoryMax of the scheduler's unit; 0 for no limit.
+
+    Parameters
+    ----------
+    value : object
+        Value of the variable.
+    host : str
+        Name of the scheduler's host.
+    memory : int
+        Bytes of memory of that host.
+
+    Raises
+    ------
+    PlanError
+        If ``value`` is not a size, or is too small for a scheduler, or more than the host has.
+    """
+    if not str(value).strip():
+        return 0
+    try:
+        size = parse_size(str(value))
+    except ValueError as error:
+        raise PlanError(f"dask_scheduler_memory: {error}, or leave it empty for no limit.") from None
+    if size < SMALLEST_SCHEDULER:
+        raise PlanError(
+            f"dask_scheduler_memory is '{value}', which is {format_size(size)}; a scheduler alone takes up to "
+            f"{SMALLEST_SCHEDULER // MIB}MiB. Give more, with a unit, like 8GiB."
+        )
+    if size > memory:
+        raise PlanError(
+            f"dask_scheduler_memory is '{value}', and {host} has {format_size(memory)}. Lower it, or leave it empty for no "
+            "limit."
+        )
+    return size
 
 
 def port(value: object, variable: str, lowest: int = 1024) -> int:
@@ -131,9 +176,9 @@ def processes_and_threads(profile: str, cores: int, nodes: int, memory: float, e
     profile : str
         ``numeric``, ``python``, ``mixed`` or ``io``.
     cores : int
-        Number of cores of the share.
+        CPUs of the share; for ``numeric`` without hyperthreads, its physical cores.
     nodes : int
-        Number of NUMA nodes of these cores.
+        Number of NUMA nodes of these CPUs.
     memory : float
         Memory of the share, in bytes.
     each : int, optional
@@ -157,13 +202,33 @@ def processes_and_threads(profile: str, cores: int, nodes: int, memory: float, e
     return count, max(1, cores // count)
 
 
+def usable_cpus(machine: Mapping[str, Any]) -> int:
+    """Return the number of CPUs that workers may use: those of the machine, or a quota of CPU time if it is lower."""
+    return min(len(machine["cpus"]), machine["cpu_limit"] or len(machine["cpus"]))
+
+
+def shown_cpus(machine: Mapping[str, Any]) -> str:
+    """Return the number of CPUs that workers may use, with the reason if the machine has more."""
+    usable, everything = usable_cpus(machine), len(machine["cpus"])
+    return str(usable) if usable == everything else f"{usable} (of {everything}, by a quota of its control group)"
+
+
+def physical_cores(machine: Mapping[str, Any], cpus: Iterable[int]) -> int:
+    """Return the number of physical cores that CPUs belong to."""
+    known = set(cpus)
+    return sum(1 for core in machine["cores"] if not known.isdisjoint(core))
+
+
 class Pool:
     """A pool of equal workers on a host.
 
-    Parameters are ``host`` and ``machine`` as in `plan_workers`, and the name and the settings of the pool.
+    Parameters are the host and the machine of `plan_workers`, the pool's name and settings, and ``memory``, the bytes that
+    workers may use.
     """
 
-    def __init__(self, host: str, machine: Mapping[str, Any], name: str, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, host: str, machine: Mapping[str, Any], name: str, settings: Mapping[str, Any], memory: float
+    ) -> None:
         self.host, self.machine, self.name, self.settings = host, machine, name, settings
         self.profile = settings["profile"]
         self.pinned = self._pinned()
@@ -178,8 +243,9 @@ class Pool:
                 )
             count, threads = count or len(self.gpus), threads or 1
         self.count, self.threads = count, threads  # 0 until the share is known
+        self.given_memory = self._given_memory(memory)
         self.memory_limit = 0
-        # The pool's share of the cores. Its share of the memory is proportional.
+        # The pool's share of the CPUs; its share of the memory is proportional.
         self.cores = self.cost() if self.count and self.threads else len(self.pinned or ())
 
     def where(self, key: str) -> str:
@@ -217,6 +283,24 @@ class Pool:
             )
         return numbers
 
+    def _given_memory(self, memory: float) -> int:
+        """Return the memory limit of a worker that the user sets, as a size or as a share of ``memory``; 0 for ``auto``."""
+        value, variable = self.settings["memory"], self.where("memory")
+        if _is_auto(value):
+            return 0
+        try:
+            share = parse_share(value)
+            # All shares together are at most 1 if each unit's MemoryMax counts.
+            size = int(share * memory / HEADROOM) // MIB * MIB if share else parse_size(value)
+        except ValueError as error:
+            raise PlanError(f"{variable}: {error}, or a share like 75%, or 'auto'.") from None
+        if size < SMALLEST_WORKER:
+            raise PlanError(
+                f"{variable} is '{value}', which is {format_size(size)}; an idle worker alone takes about 64MiB. Give more, "
+                "as a size with a unit, like 4GiB, or as a share, like 75%."
+            )
+        return size
+
     def _gpus(self) -> list[dict[str, Any]]:
         """Return the GPUs of a pool of profile ``gpu``, with their properties from `host_info` if it found them."""
         if self.profile != "gpu":
@@ -246,33 +330,43 @@ class Pool:
         return [{"index": one, "node": None, **known.get(one, {})} for one in wanted]
 
     def cost(self) -> int:
-        """Return the number of cores that the pool's workers use."""
+        """Return the number of CPUs that the pool's workers use."""
         threads = self.count * self.threads
         return math.ceil(threads / IO_THREADS) if self.profile == "io" else threads
 
     def follows(self) -> bool:
-        """Return whether the pool gets the cores that other pools leave."""
+        """Return whether the pool gets the CPUs that other pools leave."""
         return not (self.count and self.threads) and self.pinned is None
 
-    def take(self, cores: int, memory: float, busy: Mapping[int, int] | None = None) -> None:
-        """Set the processes and threads of the pool from its share of cores and memory (bytes).
+    def _countable(self, number: int, cpus: Collection[int]) -> int:
+        """Return how many of ``number`` CPUs among ``cpus`` count: without hyperthreads, one for each physical core."""
+        # Two hyperthreads share the units of a core that computes with arrays, so a second thread there gains little.
+        if self.profile != "numeric" or self.settings["hyperthreads"] or not cpus:
+            return number
+        limit = self.machine["cpu_limit"] or len(cpus)
+        cores = min(physical_cores(self.machine, cpus), limit)
+        return max(1, number * cores // min(len(cpus), limit)) if number > 0 else number
 
-        ``busy`` has the number of cores to which other workers are restricted, by NUMA node.
+    def take(self, cores: int, memory: float, busy: Mapping[int, int] | None = None) -> None:
+        """Set the processes and threads of the pool from its share of CPUs and memory.
+
+        ``busy`` has the number of CPUs that other workers are restricted to, by NUMA node.
         """
         self.cores = cores
+        cores = self._countable(cores, self.machine["cpus"] if self.pinned is None else self.pinned)
         nodes = [one for one in self.machine["nodes"] if self.pinned is None or self.pinned & set(one["cpus"])]
-        each = _size(self.settings["memory"], self.where("memory"), 0)
-        count, threads = processes_and_threads(self.profile, cores, len(nodes) or 1, memory, each)
+        count, threads = processes_and_threads(self.profile, cores, len(nodes) or 1, memory, self.given_memory)
         if self.threads and not self.count and self.profile != "numeric":
             count = max(1, cores * (IO_THREADS if self.profile == "io" else 1) // self.threads)
         if self.count and not self.threads:
             threads = max(1, cores * (IO_THREADS if self.profile == "io" else 1) // self.count)
         if not self.threads and _is_auto(self.settings["numa_node"]):
-            # The NUMA node with the fewest free cores limits the threads of all workers.
+            # The NUMA node with the fewest free CPUs limits the threads of all workers.
             count = self.count or count
             for index, one in enumerate(nodes):
                 here = len(range(index, count, len(nodes)))
-                room = (len(one["cpus"]) - (busy or {}).get(one["id"], 0)) // max(1, here)
+                free = len(one["cpus"]) - (busy or {}).get(one["id"], 0)
+                room = self._countable(free, one["cpus"]) // max(1, here)
                 threads = max(1, min(threads, room)) if here else threads
         self.count, self.threads = self.count or count, self.threads or threads
 
@@ -292,37 +386,38 @@ class Pool:
 
 
 def _share_cores(host: str, machine: Mapping[str, Any], pools: Sequence[Pool], reserve: int, memory: float) -> None:
-    """Set the share of the cores of each pool without a fixed size."""
+    """Give each pool without a fixed size its share of the CPUs."""
+    usable = usable_cpus(machine)
     for pool in pools:
         if pool.pinned is not None and not (pool.count and pool.threads):
-            pool.take(len(pool.pinned), memory * len(pool.pinned) / len(machine["cpus"]))
+            mine = min(len(pool.pinned), usable)
+            pool.take(mine, memory * mine / usable)
     followers = [pool for pool in pools if pool.follows()]
     fixed = [pool for pool in pools if pool not in followers]
-    left = len(machine["cpus"]) - reserve - sum(pool.cores for pool in fixed)
-    # Pools of profile `io` need few cores, because their threads mostly wait.
+    left = usable - reserve - sum(pool.cores for pool in fixed)
+    # Threads that mostly wait need few CPUs.
     others = [pool for pool in followers if pool.profile != "io"]
     waiting = [pool for pool in followers if pool.profile == "io"] if others else []
     others = others or followers
     shares = {id(pool): 1 for pool in waiting}
     busy = _cores_by_node(machine, fixed)
-    sharing = 0  # number of cores of the other pools that share the remaining memory
+    sharing = 0  # CPUs of other pools that share the remaining memory
     for pool in fixed:
-        given = _size(pool.settings["memory"], pool.where("memory"), 0)
-        memory -= int(given * HEADROOM) * pool.count
-        sharing += 0 if given else pool.cores
+        memory -= int(pool.given_memory * HEADROOM) * pool.count
+        sharing += 0 if pool.given_memory else pool.cores
     for index, pool in enumerate(others):
         shares[id(pool)] = (left - len(waiting) + len(others) - 1 - index) // len(others)
     for pool in followers:
         if shares[id(pool)] < 1 or left < len(followers):
             raise PlanError(
-                f"{host} has {len(machine['cpus'])} cores, and none is left for {pool.where('count')}. Lower the cores of "
-                "the other pools or dask_worker_cores_reserve, or set the number of workers and threads of this pool."
+                f"{host} has {shown_cpus(machine)} CPUs, and none is left for {pool.where('count')}. Lower what the other "
+                "pools or dask_worker_cores_reserve take, or say how many workers and threads this pool is to have."
             )
         pool.take(shares[id(pool)], max(0, memory) * shares[id(pool)] / (sum(shares.values()) + sharing), busy)
 
 
 def _cores_by_node(machine: Mapping[str, Any], pools: Sequence[Pool]) -> dict[int, int]:
-    """Return the number of cores to which workers are restricted, by NUMA node."""
+    """Return the number of CPUs that workers are restricted to, by NUMA node."""
     busy = {}
     for one in machine["nodes"]:
         kept = [
@@ -364,8 +459,8 @@ def _check_gpus(pools: Sequence[Pool]) -> None:
 
 
 def _check_cores(host: str, machine: Mapping[str, Any], pools: Sequence[Pool], reserve: int) -> None:
-    """Raise `PlanError` if the workers need more cores than the host has."""
-    cores = len(machine["cpus"]) - reserve
+    """Raise `PlanError` if the workers would need more CPUs than the host has."""
+    cores = usable_cpus(machine) - reserve
     if sum(pool.cost() for pool in pools) > cores:
         wanted = " and ".join(map(str, pools))
         less = f" less {reserve} for the system" if reserve else ""
@@ -377,8 +472,8 @@ def _check_cores(host: str, machine: Mapping[str, Any], pools: Sequence[Pool], r
         else:
             remedy = "Lower count or threads of a pool in dask_worker_pools, or set them to 'auto'."
         total = sum(pool.cost() for pool in pools)
-        raise PlanError(f"{wanted} need {total} cores, but {host} has {len(machine['cpus'])}{less}. {remedy}")
-    # Each union of the sets of CPUs to which workers are restricted must have enough CPUs for the workers in it.
+        raise PlanError(f"{wanted} want {total} CPUs, {host} has {shown_cpus(machine)}{less}. {remedy}")
+    # Workers may be restricted to CPUs: each union of such sets must have enough CPUs for the workers inside.
     kept = [
         (pool, frozenset(cpus), pool.cost() / pool.count)
         for pool in pools
@@ -398,41 +493,37 @@ def _check_cores(host: str, machine: Mapping[str, Any], pools: Sequence[Pool], r
             )
 
 
-def _share_memory(host: str, memory: int, pools: Sequence[Pool], reserve: int) -> None:
+def _share_memory(host: str, memory: int, pools: Sequence[Pool], reserve: int, scheduler: int) -> None:
     """Set the memory limit of the workers of each pool."""
-    given = {id(pool): _size(pool.settings["memory"], pool.where("memory"), 0) for pool in pools}
-    automatic = [pool for pool in pools if not given[id(pool)]]
-    taken = sum(int(given[id(pool)] * HEADROOM) * pool.count for pool in pools)
-    left = max(0, memory - reserve - taken)
+    automatic = [pool for pool in pools if not pool.given_memory]
+    usable = max(0, memory - reserve - scheduler)
+    left = max(0, usable - sum(int(pool.given_memory * HEADROOM) * pool.count for pool in pools))
+    others = f"the system's {format_size(reserve)}"
+    others += f" and the scheduler's {format_size(scheduler)}" if scheduler else ""
+    variables = ["dask_worker_memory_reserve", *(["dask_scheduler_memory"] if scheduler else [])]
     for pool in pools:
         part = left * pool.cores / sum(one.cores for one in automatic) if pool in automatic else 0
-        pool.memory_limit = given[id(pool)] or int(part / pool.count / HEADROOM) // MIB * MIB
+        pool.memory_limit = pool.given_memory or int(part / pool.count / HEADROOM) // MIB * MIB
         if pool.memory_limit < SMALLEST_WORKER:
-            if given[id(pool)]:
-                raise PlanError(
-                    f"{pool.where('memory')} is '{pool.settings['memory']}', which is {format_size(pool.memory_limit)}, but "
-                    "even an idle worker needs about 64MiB. Give more, with a unit, like 4GiB."
-                )
-            lower = [pool.where("count"), "dask_worker_memory_reserve"]
-            lower += ["the memory of other pools"] if len(pools) > 1 else []
+            lower = [pool.where("count"), *variables, *(["the memory of other pools"] if len(pools) > 1 else [])]
             raise PlanError(
-                f"{pool} of {format_size(pool.memory_limit)} and the system's {format_size(reserve)} do not fit into "
-                f"{host}, which has {format_size(memory)}. Lower {' or '.join(lower)}."
+                f"{pool} of {format_size(pool.memory_limit)} and {others} do not fit {host}, which has "
+                f"{format_size(memory)}. Lower {' or '.join(lower)}."
             )
-    if sum(int(pool.memory_limit * HEADROOM) * pool.count for pool in pools) > memory - reserve:
+    if sum(int(pool.memory_limit * HEADROOM) * pool.count for pool in pools) > usable:
         sizes = " and ".join(f"{pool} of {format_size(pool.memory_limit)}" for pool in pools)
         remedy = "Lower memory or count of a pool in dask_worker_pools, or set memory to 'auto'."
         if len(pools) == 1:
             (pool,) = pools
-            largest = int(max(0, memory - reserve) / pool.count / HEADROOM) // MIB
+            largest = int(usable / pool.count / HEADROOM) // MIB
             remedy = (
                 f"Lower {pool.where('memory')} to {largest}MiB or less, or {pool.where('count')}, or set it to 'auto'."
                 if largest * MIB >= SMALLEST_WORKER
-                else f"Lower {pool.where('count')} or dask_worker_memory_reserve."
+                else f"Lower {' or '.join([pool.where('count'), *variables])}."
             )
         raise PlanError(
-            f"{sizes}, a tenth more for each unit's MemoryMax, and the system's {format_size(reserve)} do not fit into "
-            f"{host}, which has {format_size(memory)}. {remedy}"
+            f"{sizes}, a tenth more for each unit's MemoryMax, and {others} do not fit {host}, which has "
+            f"{format_size(memory)}. {remedy}"
         )
 
 
@@ -493,11 +584,13 @@ def plan_workers(host: str, machine: Mapping[str, Any], settings: Mapping[str, A
     host : str
         Name in the inventory. Worker ``N`` has the name ``HOST-N``, or ``HOST-POOL-N`` in a pool with a name.
     machine : dict
-        ``cpus`` (numbers of the CPUs on which processes may run), ``memory`` (bytes), NUMA ``nodes`` (each with ``id`` and
-        ``cpus``) and ``gpus`` (each with ``index``, ``uuid`` and ``node``).
+        ``cpus`` (numbers of those that processes may use), ``cores`` (their physical cores, each a list of CPUs),
+        ``cpu_limit`` (number of CPUs whose time processes may use, 0 for no limit), ``memory`` (bytes), NUMA ``nodes`` (each
+        with ``id`` and ``cpus``) and ``gpus`` (each with ``index``, ``uuid`` and ``node``).
     settings : dict
-        ``memory_reserve``, ``cores_reserve`` and ``pools``. The latter has the settings of each pool by name: the values of
-        the variables ``dask_worker_…``, without this prefix. The name of a host's only pool may be empty.
+        ``memory_reserve``, ``cores_reserve``, ``scheduler_memory`` (of the scheduler on this host; empty if there is none)
+        and ``pools``: by name, the values of the variables ``dask_worker_…`` without that prefix. The name of a host's only
+        pool may be empty.
 
     Returns
     -------
@@ -514,11 +607,13 @@ def plan_workers(host: str, machine: Mapping[str, Any], settings: Mapping[str, A
     memory = machine["memory"]
     cores_reserve = _number(settings["cores_reserve"], "dask_worker_cores_reserve", smallest=0)
     reserve = _size(settings["memory_reserve"], "dask_worker_memory_reserve", system_reserve(memory))
-    pools = [Pool(host, machine, name, about) for name, about in settings["pools"].items()]
-    _share_cores(host, machine, pools, cores_reserve, max(0, memory - reserve))
+    scheduler = scheduler_memory(settings["scheduler_memory"], host, memory)
+    usable = max(0, memory - reserve - scheduler)
+    pools = [Pool(host, machine, name, about, usable) for name, about in settings["pools"].items()]
+    _share_cores(host, machine, pools, cores_reserve, usable)
     _check_cores(host, machine, pools, cores_reserve)
     _check_gpus(pools)
-    _share_memory(host, memory, pools, reserve)
+    _share_memory(host, memory, pools, reserve, scheduler)
     ports = iter(_give_ports(pools))
     workers = []
     for pool in pools:

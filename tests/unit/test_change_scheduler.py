@@ -18,6 +18,7 @@ def release(name, **about):
     return {
         "id": name,
         "environment": "e",
+        "label": "",
         "services": {"scheduler": {SCHEDULER: f"{name}.s"}},
         "units": {"scheduler": units},
         **about,

@@ -168,6 +168,15 @@ def test_mixed_releases():
     assert result["verdict"] == DEGRADED
     assert result["releases"] == {"shared": ["a"], "old": ["b"]}
     assert "old on b; shared on a" in only_problem(result)
+    assert result["labels"] == {}
+
+
+def test_problems_with_releases_name_their_labels():
+    result = judge(report(worker("a"), worker("b", release="old.b", label="v1.3")), Expected())
+    assert "old (v1.3) on b; shared on a" in only_problem(result)
+    assert result["labels"] == {"old": "v1.3"}
+    result = judge(report(worker("a", release="old.1", label="v1.3")), Expected({"a": "new.1"}))
+    assert "a on host-of-a (old.1 (v1.3) instead of new.1)" in only_problem(result)
 
 
 DAY = 86400

@@ -165,10 +165,10 @@ def test_full_disk_is_rejected(directory, mount, variable):
 @pytest.mark.parametrize(
     "kind, reason",
     [
-        ("tmpfs", "is in memory"),
-        ("ramfs", "is in memory"),
-        ("nfs4", "is on the network"),
-        ("cifs", "is on the network"),
+        ("tmpfs", "lives in memory"),
+        ("ramfs", "lives in memory"),
+        ("gpfs", "is on the network"),
+        ("fuse.s3fs", "is a file system in user space, slow or on the network"),
     ],
 )
 def test_scratch_in_memory_or_on_the_network_is_rejected(kind, reason):
@@ -349,8 +349,11 @@ GOOD_SETTINGS = {
     "environment_setup": ["module load gdal/3.8", "\tsource /opt/intel/setvars.sh  # all of them", 7],
     "modules": {},
     "shutdown_token": "good",
+    "scheduler_arguments": ["--jupyter"],
     "worker": True,
     "pools": {"": {"scratch_directory": "/scratch", "nanny": False, "command": "dask worker"}},
+    "groups": ["data", "1005", "data-writers_2.x"],
+    "import_paths": {"dask_worker_import_paths": ["/shared/code"]},
 }
 GOOD_POOL = {
     "resources": {"GPU": 1, "MEM": "2.5"},
@@ -455,15 +458,8 @@ def test_valid_pool_is_accepted():
     [
         ({"environment_variables": {"A-B": 1}}, ["environment_variables: 'A-B' is not a valid name"]),
         ({"environment_variables": {"DASK_CONFIG": "/x"}}, ["DASK_CONFIG is set by daskops.cluster itself"]),
-        ({"resources": {"A B": 1}}, ["resources: 'A B: 1' is not a resource"]),
-        ({"arguments": ["--listen-address tls://x"]}, ["has spaces", "Give an option and its value as two items"]),
-        ({"arguments": ["$HOME"]}, ["'$HOME' has spaces, or characters"]),
+        ({"resources": {"A B": 1}}, ["resources: 'A B: 1' is no resource"]),
         ({"arguments": ["--nthreads", "4"]}, ["--nthreads is set by daskops.cluster itself. Use dask_worker_threads"]),
-        ({"arguments": ["--name=x"]}, ["--name is set by daskops.cluster itself. Use dask_worker_pools"]),
-        ({"arguments": ["--contact-address", "tls://10.0.0.1:8800"]}, ["--contact-address is set by"]),
-        ({"arguments": ["--listen-address=tls://:8800"]}, ["--listen-address is set by", "Use dask_worker_interface"]),
-        ({"arguments": ["--no-lifetime-restart"]}, ["--no-lifetime-restart is set by", "Use dask_worker_lifetime"]),
-        ({"arguments": ["--pid-file", "/run/x"]}, ["--pid-file does not work with systemd", "Remove it"]),
         ({"environment_variables": {"NOTIFY_SOCKET": "/x"}}, ["NOTIFY_SOCKET is set by daskops.cluster itself"]),
         ({"environment_variables": {"DASK_INTERNAL_INHERIT_CONFIG": "e30="}}, ["Remove it, and use dask_config"]),
         ({"lifetime_stagger": "-1 h"}, ["lifetime_stagger is '-1 h'. Give a duration like 12 hours"]),
@@ -492,6 +488,13 @@ def test_valid_pool_is_accepted():
 def test_invalid_pool_is_rejected(changes, parts):
     sentence = only(plan.bad_pool("w1", "big", {**GOOD_POOL, **changes}))
     assert says(sentence, "w1: dask_worker_pools.big.", *parts)
+
+
+def test_managed_argument_of_the_scheduler_is_rejected():
+    sentence = only(plan.bad_settings("s1", {**GOOD_SETTINGS, "scheduler_arguments": ["--port=1"]}))
+    assert sentence == (
+        "s1: dask_scheduler_arguments: --port is set by daskops.cluster itself. Use dask_scheduler_port."
+    )
 
 
 def test_short_token_is_rejected():
@@ -533,10 +536,63 @@ def test_environment_variable_with_several_lines_is_rejected(value):
     assert says(sentence, "w1: dask_environment_variables: the value of WORD is not one line of text")
 
 
-@pytest.mark.parametrize("name", ["PYTHONPATH", "DASK_CONFIG", "DASK_ROOT_CONFIG", "DASKOPS_ARGUMENTS"])
-def test_managed_environment_variable_is_rejected(name):
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("PYTHONPATH", "Use dask_worker_import_paths."),
+        *[(name, "Remove it.") for name in ("DASK_CONFIG", "DASK_ROOT_CONFIG", "DASKOPS_ARGUMENTS")],
+    ],
+)
+def test_managed_environment_variable_is_rejected(name, remedy):
     sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "environment_variables": {name: "x"}}))
-    assert says(sentence, f"w1: dask_environment_variables: {name} is set by daskops.cluster itself", "Remove it")
+    assert sentence == f"w1: dask_environment_variables: {name} is set by daskops.cluster itself. {remedy}"
+
+
+@pytest.mark.parametrize("group", ["two words", "a,b", "-x", "%n", "", "DOM\\users"])
+def test_group_that_units_cannot_contain_is_rejected(group):
+    sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "groups": ["data", group]}))
+    assert says(sentence, f"w1: dask_user_groups has '{group}'. Give a name of letters, digits", "the group's number")
+
+
+@pytest.mark.parametrize("variable", ["dask_worker_import_paths", "dask_scheduler_import_paths"])
+def test_import_path_that_units_cannot_contain_is_rejected(variable):
+    for path in ("code", "/a:b", "/a b", "/a/../b"):
+        sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "import_paths": {variable: ["/good", path]}}))
+        assert says(sentence, f"w1: {variable} is '{path}'. Give an absolute path")
+
+
+GOOD_PATH = {"readable": True, "changeable": ""}
+
+
+def rights(groups=None, **paths):
+    """Return the problems of the groups of services and of directories ``/NAME`` to import from."""
+    info = {"groups": groups or {}, "import_paths": {f"/{name}": about for name, about in paths.items()}}
+    settings = {
+        "groups": list(info["groups"]),
+        "import_paths": {"dask_worker_import_paths": list(info["import_paths"])},
+    }
+    return list(plan.rights("w1", info, settings))
+
+
+def test_groups_and_import_paths_are_accepted():
+    assert rights({"data": 1005, "1006": 1006}, code=GOOD_PATH) == []
+
+
+def test_missing_group_is_rejected():
+    assert rights({"data": 1005, "people": None}) == [
+        "w1 has no group people, which dask_user_groups names. Create it, or correct the name."
+    ]
+
+
+def test_group_of_root_is_rejected():
+    assert says(only(rights({"root": 0})), "w1: dask_user_groups names root, the group of root", "Take another group")
+
+
+def test_import_path_that_is_missing_or_writable_is_rejected():
+    unread = only(rights(code={"readable": False, "changeable": ""}, good=GOOD_PATH))
+    assert says(unread, "w1: dask_worker_import_paths names /code, which is no directory that dask_user can read")
+    written = only(rights(code={"readable": True, "changeable": "/shared"}))
+    assert says(written, "names /code, but dask_user can change /shared: a task could leave code there", "only read it")
 
 
 PROXY = {"port": 8443, "prefix": "/", "users": ["ada"], "without_password": [], "certificate": "", "key": ""}

@@ -46,6 +46,24 @@ def test_unreachable_external_scheduler_is_rejected():
     ]
 
 
+def importing(**paths):
+    """Return variables of hosts: the scheduler ``s`` and workers import from these directories."""
+    return {
+        host: {"dask_scheduler_import_paths" if host == "s" else "dask_worker_import_paths": found}
+        for host, found in paths.items()
+    }
+
+
+def test_import_paths_that_the_scheduler_lacks_are_reported():
+    workers = ["w1", "w2", "elsewhere"]
+    assert list(together.not_importable(importing(s=["/a"], w1=["/a"], w2=[]), workers, "s")) == []
+    sentence = only(together.not_importable(importing(s=["/a"], w1=["/a", "/b"], w2=["/b"]), workers, "s"))
+    assert says(sentence, "w1, w2: dask_worker_import_paths has /b, which dask_scheduler_import_paths lacks", "Add it")
+    # In a limited run, and with a scheduler of another system, the scheduler's settings are not known.
+    assert list(together.not_importable(importing(w1=["/b"]), workers, "s")) == []
+    assert list(together.not_importable(importing(w1=["/b"]), workers, "")) == []
+
+
 def test_equal_worker_names_on_two_hosts_are_rejected():
     plans = {"a": [{"name": "a-gpu-1"}], "a-gpu": [{"name": "a-gpu-1"}], "b": [{"name": "b-1"}]}
     sentence = only(together.names_twice(plans))

@@ -7,13 +7,21 @@ import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.pools import worker_pools
 
 POOLS = {"numeric": {"threads": 2}, "io": {}}
-DEFAULTS = {"threads": 1, "nanny": False, "profile": "numeric", "command": "dask worker", "resources": {}}
+DEFAULTS = {
+    "threads": 1,
+    "hyperthreads": False,
+    "nanny": False,
+    "profile": "numeric",
+    "command": "dask worker",
+    "resources": {},
+}
 
 
 def test_override_then_pool_then_host_sets_the_value():
     found = worker_pools(POOLS, {"io": {"threads": 3}}, DEFAULTS)
     assert {name: about["threads"] for name, about in found.items()} == {"numeric": 2, "io": 3}
     assert worker_pools({"a": {}}, {}, {**DEFAULTS, "nanny": "yes"})["a"] == {**DEFAULTS, "nanny": True}
+    assert worker_pools({"a": {"hyperthreads": "on"}}, {}, DEFAULTS)["a"] == {**DEFAULTS, "hyperthreads": True}
     assert worker_pools({}, {}, DEFAULTS) == {"": DEFAULTS}
     assert worker_pools({"a": {"command": "dask cuda worker"}}, {}, DEFAULTS)["a"]["nanny"] is True
 

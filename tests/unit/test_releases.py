@@ -41,7 +41,7 @@ from hypothesis import strategies as st
 def release(name, staged, environment="e1", worker="w"):
     """Return a release as `read_release` does. The release of its worker is ``worker``."""
     services = {"worker": {"dask-worker@1.service": worker}}
-    told = {"id": name, "environment": environment, "staged": staged, "previous": ""}
+    told = {"id": name, "environment": environment, "label": "", "staged": staged, "previous": ""}
     return {**told, "services": services, "units": {"worker": {}}}
 
 

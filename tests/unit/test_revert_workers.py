@@ -19,6 +19,7 @@ def release(name, **about):
     return {
         "id": name,
         "environment": "e",
+        "label": "",
         "services": {"worker": {unit: f"{name}.w" for unit in WORKERS}},
         "units": {"worker": UNITS},
         **about,

@@ -53,6 +53,11 @@ def test_values_that_are_no_boolean(value):
         ("dask_worker_preloads", [{"name": "a", "arguments": ["--x"]}]),
         ("dask_worker_gpus", [0, 1]),
         ("dask_worker_pools", {"a": {"nanny": "yes"}}),
+        *[
+            ("dask_release_label", label)
+            for label in ("", "v1.4", "1.10", "2026-11-29", 1234, "a" * 63, "1.0+g3f2a_x-y")
+        ],
+        *[("dask_umask", umask) for umask in ("0022", "022", "0002", "0027", "0077", "0007")],
         *[("dask_serial", serial) for serial in (1, "3", "20%", "100%", [1, "50%"])],
     ],
 )
@@ -83,7 +88,16 @@ def test_valid_values_are_accepted(name, value):
         ("dask_worker_gpus", {"a": 1}, "Give a number, a string, or a list of these"),
         ("dask_worker_interface", [["eth0"]], "Give a number, a string, or a list of these"),
         *[
-            ("dask_serial", serial, f"is '{serial}'. Give a number of hosts, 1 or more")
+            ("dask_release_label", label, f"is '{label}'. Give up to 63 letters, digits and the characters . _ + -")
+            for label in ("v1 4", "v1.4;", "-v1", "a" * 64, "release/1.4", "v1.4\n", "é", 1.1, True, ["v1.4"])
+        ],
+        *[
+            # YAML reads 0022 as 18. All accounts could write with 0000, and services lose rights with 0722.
+            ("dask_umask", umask, f"is '{umask}'. Give three or four octal digits in quotes, such as \"0002\"")
+            for umask in (18, 22, "18", "0000", "0020", "0001", "0722", "1022", "0028", "u=rwx", "", "00022", ["0022"])
+        ],
+        *[
+            ("dask_serial", serial, f"is '{serial}'. Give a number of hosts from 1 on")
             for serial in (0, -1, 0.2, "half", "0%", "101%", "", [], [1, 0])
         ],
     ],

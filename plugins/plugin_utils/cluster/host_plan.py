@@ -15,78 +15,43 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.units import UNIT
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_lines import (
+    SCHEDULER_OPTIONS,
+    WORKER_OPTIONS,
+    bad_arguments,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import modules
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.file_systems import unfit_for_scratch
 from ansible_collections.daskops.cluster.plugins.plugin_utils.durations import parse_duration
-from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import PlanError, plan_workers, port, where
+from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import (
+    PlanError,
+    plan_workers,
+    port,
+    scheduler_memory,
+    where,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
 from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import format_size, parse_size
 
 # Oldest Python version that current releases of Dask support.
 OLDEST_PYTHON = (3, 10)
 
-# Workers must not spill to these file systems. It is slow, or uses the memory that it should free.
-UNFIT_FOR_SCRATCH = {
-    "tmpfs": "is in memory",
-    "ramfs": "is in memory",
-    "nfs": "is on the network",
-    "nfs4": "is on the network",
-    "cifs": "is on the network",
-    "smb3": "is on the network",
-    "9p": "is on the network",
-    "beegfs": "is on the network",
-    "ceph": "is on the network",
-    "lustre": "is on the network",
-    "fuse.glusterfs": "is on the network",
-    "fuse.sshfs": "is on the network",
-}
-
-
-# Pattern of paths that need no quotes in unit files, environment files and command lines.
+# A path that needs no quotes in unit files, environment files and command lines.
 PLAIN_PATH = re.compile(r"(?!.*/\.\.?(/|$))/[\w.+@/-]+")
 
-# Environment variables that the collection or systemd sets for a service. A user's value would have no effect, or would stop
-# the service.
+# Name or number of a group in a unit file.
+GROUP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+# Variables that the collection or systemd sets for a service: a user's value would be lost, or would stop the service.
 RESERVED = (
     "DASK_CONFIG",
     "DASK_ROOT_CONFIG",
     "NOTIFY_SOCKET",
     "PYTHONHOME",
-    "PYTHONPATH",
     "RUNTIME_DIRECTORY",
     "WATCHDOG_PID",
     "WATCHDOG_USEC",
 )
-
-# Options of `dask worker` that the collection sets, and the variables that determine them.
-OPTIONS = {
-    "--contact-address": "dask_worker_interface",
-    "--dashboard": "dask_worker_dashboard_port",
-    "--dashboard-address": "dask_worker_dashboard_port",
-    "--host": "dask_worker_interface",
-    "--interface": "dask_worker_interface",
-    "--lifetime": "dask_worker_lifetime",
-    "--lifetime-restart": "dask_worker_lifetime",
-    "--lifetime-stagger": "dask_worker_lifetime_stagger",
-    "--listen-address": "dask_worker_interface",
-    "--local-directory": "dask_worker_scratch_directory",
-    "--memory-limit": "dask_worker_memory",
-    "--name": "dask_worker_pools",
-    "--nanny": "dask_worker_nanny",
-    "--nanny-port": "dask_worker_nanny_port",
-    "--no-dashboard": "dask_worker_dashboard_port",
-    "--no-lifetime-restart": "dask_worker_lifetime",
-    "--no-nanny": "dask_worker_nanny",
-    "--nthreads": "dask_worker_threads",
-    "--nworkers": "dask_worker_count",
-    "--preload": "dask_worker_preloads",
-    "--preload-nanny": "dask_nanny_preloads",
-    "--resources": "dask_worker_resources",
-    "--scheduler-file": "dask_scheduler_host",
-    "--tls-ca-file": "dask_tls",
-    "--tls-cert": "dask_tls",
-    "--tls-key": "dask_tls",
-    "--worker-port": "dask_worker_port",
-}
 
 
 def is_number(value: Any) -> bool:
@@ -107,12 +72,19 @@ def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
         "dask_worker_paths": settings["paths"],
         "dask_worker_devices": settings["devices"],
         "dask_scheduler_file": [settings["scheduler_file"]] if settings["scheduler_file"] else [],
+        **settings["import_paths"],
     }
     for variable, path in ((variable, path) for variable, paths in given.items() for path in paths):
         if not PLAIN_PATH.fullmatch(str(path)):
             yield (
                 f"{host}: {variable} is '{path}'. Give an absolute path of letters, digits and the characters . _ - + @, "
                 "without . and .. between slashes."
+            )
+    for group in settings["groups"]:
+        if not GROUP.fullmatch(str(group)):
+            yield (
+                f"{host}: dask_user_groups has '{group}'. Give a name of letters, digits and the characters . _ - or the "
+                "group's number."
             )
     yield from bad_variables(host, "dask_environment_variables", settings["environment_variables"])
     for line in settings["environment_setup"]:
@@ -123,6 +95,8 @@ def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
             f"{host}: dask_shutdown_token is too short, or has other characters than printable ASCII. Use at least 16 "
             "characters, such as the output of `openssl rand -hex 16`."
         )
+    arguments = bad_arguments("dask_scheduler_arguments", settings["scheduler_arguments"], SCHEDULER_OPTIONS)
+    yield from (f"{host}: {sentence}" for sentence in arguments)
     nannies = any(about["nanny"] for about in settings["pools"].values())
     if settings["modules"].get("dask_nanny_preloads") and settings["worker"] and not nannies:
         yield f"{host}: dask_nanny_preloads is set, but there is no nanny. Set dask_worker_nanny to true, or remove it."
@@ -154,7 +128,9 @@ def bad_variables(host: str, variable: str, values: Mapping[str, Any]) -> Iterat
         if not re.fullmatch(r"[A-Za-z_]\w*", str(name), re.ASCII):
             yield f"{host}: {variable}: '{name}' is not a valid name. Use letters, digits and _, not starting with a digit."
         elif not is_text:
-            yield f"{host}: {variable}: the value of {name} is not one line of text. Give one line of text, or a number."
+            yield f"{host}: {variable}: the value of {name} is not one line of text. Use one line of text, or a number."
+        elif name == "PYTHONPATH":
+            yield f"{host}: {variable}: {name} is set by daskops.cluster itself. Use dask_worker_import_paths."
         elif name in RESERVED or str(name).startswith("DASKOPS_"):
             yield f"{host}: {variable}: {name} is set by daskops.cluster itself. Remove it."
         elif name == "DASK_INTERNAL_INHERIT_CONFIG":
@@ -170,19 +146,8 @@ def bad_pool(host: str, pool: str, about: Mapping[str, Any]) -> Iterator[str]:
                 f"{host}: {where(pool, 'resources')}: '{name}: {number}' is not a resource. Give a name without spaces, "
                 "quotes, = and commas, and a number."
             )
-    for argument in about["arguments"]:
-        option = str(argument).partition("=")[0]
-        if not re.fullmatch(r"[^\s\"'\\$%]+", str(argument)):
-            yield (
-                f"{host}: {where(pool, 'arguments')}: '{argument}' has spaces, or characters with a special meaning for "
-                "systemd. Give an option and its value as two items."
-            )
-        elif option in OPTIONS:
-            yield (
-                f"{host}: {where(pool, 'arguments')}: {option} is set by daskops.cluster itself. Use {OPTIONS[option]}."
-            )
-        elif option == "--pid-file":
-            yield f"{host}: {where(pool, 'arguments')}: {option} does not work with systemd. Remove it."
+    arguments = bad_arguments(where(pool, "arguments"), about["arguments"], WORKER_OPTIONS)
+    yield from (f"{host}: {sentence}" for sentence in arguments)
     yield from (f"{host}: {sentence}" for sentence in bad_lifetime(pool, about))
     if about["command"] == "dask cuda worker" and about["profile"] != "gpu":
         yield f"{host}: {where(pool, 'command')} is 'dask cuda worker'. Set {where(pool, 'profile')} to gpu."
@@ -373,10 +338,11 @@ def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
                 f"{host}: {variable} ({directory}) is not a directory to which dask_user may write. Make dask_user its "
                 "owner, or choose a directory below it, which the run creates."
             )
-        if system["type"] in UNFIT_FOR_SCRATCH and not settings["scratch_any_filesystem"]:
+        reason = unfit_for_scratch(system["type"])
+        if reason and not settings["scratch_any_filesystem"]:
             yield (
-                f"{host}: {variable} ({directory}) is on {system['type']}, which {UNFIT_FOR_SCRATCH[system['type']]}. "
-                "Choose a directory on a local disk, or set dask_worker_scratch_any_filesystem to true."
+                f"{host}: {variable} ({directory}) is on {system['type']}, which {reason}. Choose a directory on a local "
+                "disk, or set dask_worker_scratch_any_filesystem to true."
             )
 
 
@@ -397,7 +363,33 @@ def missing(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
                 yield f"{host}: {variable} has {path}, which does not exist. Create or mount it, or remove it from the list."
 
 
-#: The group, and the unit that stops all services on a host, by kind of service.
+def rights(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each group that services must not or cannot have, and each directory not to import from."""
+    for group in settings["groups"]:
+        number = info["groups"][group]
+        if number is None:
+            yield f"{host} has no group {group}, which dask_user_groups names. Create it, or correct the name."
+        elif number == 0:
+            yield (
+                f"{host}: dask_user_groups names {group}, the group of root, with which tasks could change files of root. "
+                "Take another group."
+            )
+    for variable, paths in settings["import_paths"].items():
+        for path in paths:
+            about = info["import_paths"][path]
+            if not about["readable"]:
+                yield (
+                    f"{host}: {variable} names {path}, which is no directory that dask_user can read. Make or mount it, "
+                    "open it to that user, or take it out of the list."
+                )
+            elif about["changeable"]:
+                yield (
+                    f"{host}: {variable} names {path}, but dask_user can change {about['changeable']}: a task could leave "
+                    "code there that services import later. Give it to another user and let dask_user only read it."
+                )
+
+
+#: By kind: the group, and the unit that stops all services of the kind on a host.
 LEFT_OVER = {
     "scheduler": ("dask_scheduler", "dask-scheduler.service"),
     "worker": ("dask_workers", "dask-workers.target"),
@@ -508,6 +500,7 @@ def plan_host(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -
 
     try:
         if settings["scheduler"]:
+            scheduler_memory(settings["scheduler_memory"], host, info["memory"])
             for name in ("dask_scheduler_port", "dask_scheduler_dashboard_port"):
                 local = name == "dask_scheduler_dashboard_port" and bool(settings["proxy"])
                 claim(port(settings[name], name), name, "dask-scheduler.service", local)
@@ -533,6 +526,7 @@ def plan_host(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -
         problems = [
             *fitness(host, info, settings),
             *missing(host, info, settings),
+            *rights(host, info, settings),
             *left_over(host, info, settings),
             *unreachable(host, info, settings),
             *other_protocol(host, info, settings["tls"]),

@@ -80,6 +80,11 @@ def user_home(values: Values, info: Values) -> str:
     return str((info.get("account") or {}).get("home") or values["dask_user_home"])
 
 
+def groups_of(values: Values) -> list[str]:
+    """Return the names or numbers of the services' further groups."""
+    return [str(group) for group in values["dask_user_groups"]]
+
+
 def questions(values: Values, pools: Mapping[str, Values], scheduler_host: str, proxy_site: str) -> dict[str, Any]:
     """Return the arguments of the module `host_info` for a host.
 
@@ -103,6 +108,10 @@ def questions(values: Values, pools: Mapping[str, Values], scheduler_host: str, 
         "home": values["dask_home"],
         "python": values["dask_python"],
         "user": values["dask_user"],
+        "groups": groups_of(values),
+        "import_paths": list(
+            dict.fromkeys([*values["dask_worker_import_paths"], *values["dask_scheduler_import_paths"]])
+        ),
         "scheduler_host": scheduler_host,
         "scheduler_port": int(address.rpartition(":")[2]) if address else 0,
         "interface": values["dask_interface"],
@@ -168,8 +177,16 @@ def planning_settings(
         "scratch_any_filesystem": values["dask_worker_scratch_any_filesystem"],
         "paths": values["dask_worker_paths"],
         "devices": values["dask_worker_devices"],
+        "groups": groups_of(values),
+        "import_paths": {
+            f"dask_{kind}_import_paths": values[f"dask_{kind}_import_paths"]
+            for kind in ("scheduler", "worker")
+            if kind in kinds
+        },
         "shutdown_token": _shutdown_token(str(values["dask_shutdown_token"])),
         "scheduler_file": values["dask_scheduler_file"],
+        "scheduler_memory": values["dask_scheduler_memory"] if "scheduler" in kinds else "",
+        "scheduler_arguments": values["dask_scheduler_arguments"] if "scheduler" in kinds else [],
         "environment_variables": values["dask_environment_variables"],
         "environment_setup": values["dask_environment_setup"],
         "modules": {name: values[name] for name in MODULES},
@@ -188,6 +205,8 @@ def release_settings(values: Values, pools: Mapping[str, Values], scheduler_addr
         {
             **{name.removeprefix("dask_"): value for name, value in values.items()},
             "shutdown_token": str(values["dask_shutdown_token"]),
+            "release_label": str(values["dask_release_label"]),
+            "user_groups": groups_of(values),
             "scheduler_address": scheduler_address,
             "user_home": home,
             "pools": pools,

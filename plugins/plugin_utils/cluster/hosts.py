@@ -72,6 +72,33 @@ def names_twice(plans: Mapping[str, list[Any]]) -> Iterator[str]:
                 yield f"{other} and {host} would both have a worker {worker['name']}. Rename the host or the pool."
 
 
+def not_importable(variables: Hosts, workers: Collection[str], scheduler: str) -> Iterator[str]:
+    """Yield a sentence if workers import from directories that the scheduler does not import from.
+
+    Parameters
+    ----------
+    variables : dict of dict
+        The variables of the hosts of the run, by host.
+    workers : collection of str
+        The worker hosts.
+    scheduler : str
+        The scheduler's host; empty if another system runs the scheduler.
+    """
+    if scheduler not in variables:
+        return
+    known = variables[scheduler]["dask_scheduler_import_paths"]
+    lacking: dict[str, list[str]] = {}
+    for host in workers:
+        for path in variables.get(host, {}).get("dask_worker_import_paths", []):
+            if path not in known:
+                lacking.setdefault(path, []).append(host)
+    for path, names in lacking.items():
+        yield (
+            f"{join(names)}: dask_worker_import_paths has {path}, which dask_scheduler_import_paths lacks. The scheduler "
+            "reads the functions of tasks, so tasks with functions that are defined there fail. Add it there, too."
+        )
+
+
 def not_installed(hosts: Mapping[str, tuple[Mapping[str, Any], list[str]]]) -> Iterator[str]:
     """Yield a sentence for each host that has no release with services of its kinds.
 

@@ -30,6 +30,8 @@ class Settings:
     home: str
     user: str
     user_home: str
+    user_groups: list[str]
+    umask: str
     tls: bool
     dashboard_proxy: bool
     config: Mapping[str, Any]
@@ -41,6 +43,8 @@ class Settings:
     scheduler_preloads: list[Any]
     worker_preloads: list[Any]
     nanny_preloads: list[Any]
+    scheduler_import_paths: list[str]
+    worker_import_paths: list[str]
     scheduler_routes: list[Any]
     worker_routes: list[Any]
     summary_route: bool
@@ -49,10 +53,13 @@ class Settings:
     error_monitor: bool
     error_monitor_values: bool
     release_resources: bool
+    release_label: str
     scheduler_address: str
     scheduler_port: int | str
     scheduler_dashboard_port: int | str
     scheduler_file: str
+    scheduler_memory: str
+    scheduler_arguments: list[str]
     worker_paths: list[str]
     worker_devices: list[str]
     worker_drain_timeout: int

@@ -18,6 +18,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import u
 from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import differing
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import decide
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import host_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_lines import open_notebooks
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall import networks
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import plan_host
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import (
@@ -32,6 +33,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts impo
     differing_pythons,
     names_twice,
     no_scheduler_to_join,
+    not_importable,
     not_installed,
     one_machine_twice,
     too_many_for_windows,
@@ -217,6 +219,7 @@ def _common(cluster: Cluster, purpose: str, lock: str) -> dict[str, Any]:
             "warn_days": common["dask_tls_warn_days"],
         },
         "lock": lock,
+        "label": str(common["dask_release_label"]),
         "complete": not set(cluster.groups.get("dask_workers", [])) - set(cluster.playing),
         "hosts": {},
         "plays": {"serial": common["dask_serial"]},
@@ -263,7 +266,11 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
     # Do not warn in every run: the firewall does not affect hosts whose services already run.
     still = {host: names for host, names in foreign.items() if not any(infos[host]["running"].values())}
     clocks = {host: info["clock"] for host, info in infos.items()}
-    result["warnings"] += [*differing(clocks), *unmanaged(still), *lacking_in(found, workers)]
+    unread = not_importable(cluster.values, cluster.groups.get("dask_workers", []), cluster.scheduler)
+    result["warnings"] += [*differing(clocks), *unmanaged(still), *lacking_in(found, workers), *unread]
+    if cluster.scheduler in infos:
+        arguments = cluster.values[cluster.scheduler]["dask_scheduler_arguments"]
+        result["warnings"] += open_notebooks(cluster.scheduler, arguments, common["dask_dashboard_proxy"])
     result["hint"] = "\n".join(unmanaged(foreign))
     # Continue an unfinished change, because its hosts belong together. A new change gets a later time than all earlier ones,
     # even if this controller's clock is behind that of another controller.
@@ -306,7 +313,7 @@ def _show(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
     plans, wrong = plan_hosts(cluster, cluster.infos)
     for host, info in cluster.infos.items():
         result["hosts"][host] = {
-            "machine": {name: info[name] for name in ("cpus", "memory", "nodes", "gpus")},
+            "machine": {name: info[name] for name in ("cpus", "cores", "cpu_limit", "memory", "nodes", "gpus")},
             "ssh_port": cluster.ssh_ports.get(host, 22),
             "problems": wrong.get(host, []),
             **plans.get(host, {}),

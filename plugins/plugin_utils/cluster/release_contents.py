@@ -25,6 +25,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_confi
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rendering import ROOT, configuration_text, render
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import where
+from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import parse_size
 
 SCHEDULER = "dask-scheduler.service"
 
@@ -77,6 +78,7 @@ def scheduler_arguments(settings: Settings, address: str) -> list[str]:
         *("--port", str(settings.scheduler_port)),
         *("--dashboard-address", ",".join(dashboard_addresses(settings, address))),
         *(["--scheduler-file", settings.scheduler_file] if settings.scheduler_file else []),
+        *map(str, settings.scheduler_arguments),
         # daskops_runtime.dashboard loads the pages at the first request.
         "--no-dashboard",
     ]
@@ -189,9 +191,10 @@ def _scheduler_files(settings: Settings, plan: Plan, python_prefix: str) -> Iter
     directories = [os.path.dirname(settings.scheduler_file)] if settings.scheduler_file else []
     about = {
         "settings": settings,
-        "python_prefix": python_prefix,
+        "readable": [settings.home, python_prefix, *settings.scheduler_import_paths],
         "binds": outside(directories, [settings.user_home]),
         "environment_variables": settings.environment_variables,
+        "memory_max": parse_size(settings.scheduler_memory) if settings.scheduler_memory else 0,
         "arguments": scheduler_arguments(settings, plan["address"]),
     }
     yield file(f"systemd/{SCHEDULER}", render("dask-scheduler.service.j2", **about))
@@ -207,7 +210,8 @@ def _worker_files(settings: Settings, plan: Plan, python_prefix: str) -> Iterato
     nannies = settings.nanny_preloads if settings.has_nannies else []
     yield from _sources("worker", settings.worker_preloads, settings.worker_routes, nannies)
     binds = [*outside(settings.worker_paths, [settings.user_home]), *settings.worker_devices]
-    shared = {"settings": settings, "python_prefix": python_prefix, "binds": binds}
+    readable = [settings.home, python_prefix, *settings.worker_import_paths]
+    shared = {"settings": settings, "readable": readable, "binds": binds}
     yield file("systemd/dask-worker@.service", render("dask-worker@.service.j2", **shared))
     # The file has no kinds, so that a change of the number of workers does not restart the other workers.
     target = render("dask-workers.target.j2", units=[worker["unit"] for worker in plan["workers"]])
@@ -282,7 +286,9 @@ def set_by_user(settings: Settings, kinds: Iterable[str]) -> dict[str, Any]:
         found.update({where(name, "arguments"): pool["arguments"] for name, pool in settings.pools.items()})
     names = (
         *("config", "scheduler_config", "worker_config", "scheduler_preloads", "scheduler_routes", "worker_preloads"),
+        *("scheduler_import_paths", "worker_import_paths", "user_groups"),
         *("worker_routes", "nanny_preloads", "scheduler_file", "worker_paths", "worker_devices", "environment_setup"),
+        *("scheduler_arguments", "scheduler_memory"),
     )
     return {**found, **{f"dask_{name}": getattr(settings, name) for name in names}}
 
@@ -299,7 +305,7 @@ def checks(settings: Settings, kinds: Iterable[str]) -> list[dict[str, Any]]:
     shared = [settings.config, settings.environment_variables]
     writable = [settings.user_home, "/tmp", "/var/tmp"]
     scheduler = [settings.scheduler_config, settings.scheduler_preloads, settings.scheduler_routes]
-    if "scheduler" in kinds and any([*shared, *scheduler]):
+    if "scheduler" in kinds and any([*shared, *scheduler, settings.scheduler_arguments]):
         directories = [os.path.dirname(settings.scheduler_file)] if settings.scheduler_file else []
         found.append(
             {
@@ -308,6 +314,8 @@ def checks(settings: Settings, kinds: Iterable[str]) -> list[dict[str, Any]]:
                 "namespaces": settings.config_extra_namespaces,
                 "nanny": True,  # worker hosts validate the settings of nannies
                 "writable": [*writable, *directories],
+                "arguments": [str(argument) for argument in settings.scheduler_arguments],
+                "import_paths": settings.scheduler_import_paths,
             }
         )
     worker = [settings.worker_config, settings.worker_preloads, settings.worker_routes, settings.nanny_preloads]
@@ -321,6 +329,7 @@ def checks(settings: Settings, kinds: Iterable[str]) -> list[dict[str, Any]]:
                 "namespaces": settings.config_extra_namespaces,
                 "nanny": settings.has_nannies,
                 "writable": [*writable, *settings.worker_paths, *scratch],
+                "import_paths": settings.worker_import_paths,
                 "pools": pool_settings(settings),
                 "error_monitor": settings.error_monitor,
             }

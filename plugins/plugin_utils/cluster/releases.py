@@ -66,6 +66,7 @@ class Release:
         return {
             "id": self.id,
             "environment": self.manifest["environment"],
+            "label": self.manifest["label"],
             "services": self.services,
             "units": self.units,
         }
@@ -95,11 +96,14 @@ def release_of(settings: Settings, kinds: Iterable[str], plan: Plan, environment
     kinds = list(kinds)
     made = [vars(file) for file in files(settings, kinds, plan, python_prefix)]
     by_unit = services(kinds, plan)
-    manifest = make_manifest(environment, made, by_unit, plan["ports"], settings.tls)
+    manifest = make_manifest(environment, settings.release_label, made, by_unit, plan["ports"], settings.tls)
     content = {file["path"]: file["content"] for file in made}
     for unit, about in manifest["services"].items():
-        # systemd reads this file when the service starts, so each process reports the release from which it was started.
-        content[f"services/{unit}.release"] = f"DASKOPS_RELEASE={about['release']}\n"
+        # systemd reads this file when the service starts, so each process reports the release that it was started from.
+        lines = [f"DASKOPS_RELEASE={about['release']}"]
+        if settings.release_label and about["kind"] == "worker":
+            lines.append(f"DASKOPS_RELEASE_LABEL={settings.release_label}")
+        content[f"services/{unit}.release"] = "\n".join([*lines, ""])
     variables = {name: pool["environment_variables"] for name, pool in settings.pools.items()}
     pools = {
         prefix: digest([repr(about), repr(variables[name])])

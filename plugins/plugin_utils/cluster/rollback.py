@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.module_utils.release_names import with_label
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
 
 
@@ -82,5 +83,6 @@ def rollback_report(hosts: Mapping[str, Mapping[str, Any]], targets: Mapping[str
     for host, (current, target) in changing.items():
         environments = [release["environment"] for release in (current, target)]
         other = f", environment {' to '.join(environments)}" if len(set(environments)) > 1 else ""
-        yield f"{host}: release {current['id']} to {target['id']}{other}"
+        names = [with_label(release["id"], release["label"]) for release in (current, target)]
+        yield f"{host}: release {' to '.join(names)}{other}"
     yield "Revert your variables, too. Otherwise the next run of site.yml repeats the change."

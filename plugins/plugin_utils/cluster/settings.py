@@ -89,6 +89,31 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "their user.",
         ),
         Setting(
+            "dask_user_groups",
+            "list",
+            [],
+            "Groups that services have in addition to those of O(dask_user), by name or number, such as the group that "
+            "owns a shared directory. They must exist on the host. The account itself is not changed.",
+            details=(
+                "Tasks of all users of the cluster have the rights of these groups. So the group of root is rejected; "
+                "do not use others that lead to root's rights, such as C(docker) or C(disk).",
+            ),
+            elements="str",
+            summary="more groups of the services",
+        ),
+        Setting(
+            "dask_umask",
+            "str",
+            "0022",
+            "File mode creation mask of services, as octal digits in quotes. With V(0002), the group of a file may "
+            "write to what tasks create, for results that several people work on.",
+            details=(
+                "A mask with which every account of the host could write to these files is rejected. The directories "
+                "that the collection makes for spilled data are closed to other accounts in any case.",
+            ),
+            summary="`0002` lets groups write to what tasks create",
+        ),
+        Setting(
             "dask_cache",
             "path",
             "",
@@ -241,6 +266,30 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             elements="raw",
         ),
         Setting(
+            "dask_worker_import_paths",
+            "list",
+            [],
+            "Directories on the hosts, such as those of a shared file system, from which workers import modules. They "
+            "come after the environment and the collection's own modules, so they cannot replace a package.",
+            details=(
+                "Each run checks that they exist on every worker host, that O(dask_user) can read them, and that it "
+                "cannot write to them or replace them: otherwise a task could leave code there that services import "
+                "later. What is in them is not checked. Changed files are used after the next restart of a service.",
+                "The scheduler reads the functions of tasks, too, so set O(dask_scheduler_import_paths) to the same "
+                "directories.",
+            ),
+            elements="str",
+            summary="where workers import shared code from",
+        ),
+        Setting(
+            "dask_scheduler_import_paths",
+            "list",
+            [],
+            "Directories on the scheduler's host from which the scheduler imports modules, checked like those of "
+            "O(dask_worker_import_paths).",
+            elements="str",
+        ),
+        Setting(
             "dask_scheduler_routes",
             "list",
             [],
@@ -328,6 +377,30 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
                 "C(/opt/dask/tls). A client certificate is not accepted.",
             ),
             summary="file with the scheduler's address",
+        ),
+        Setting(
+            "dask_scheduler_memory",
+            "str",
+            "",
+            "Memory at which systemd kills and restarts the scheduler (C(MemoryMax) of its unit), as a size like "
+            "V(8GiB); empty for no limit. A restart loses all tasks.",
+            details=("On a host that also has workers, they cannot get this memory.",),
+            summary="limit of the scheduler",
+        ),
+        Setting(
+            "dask_scheduler_arguments",
+            "list",
+            [],
+            "More arguments of C(dask scheduler), such as C(--jupyter). Before anything is restarted, the host's own "
+            "Dask checks that it knows them.",
+            details=(
+                "Arguments that follow from other variables, such as C(--host) or C(--preload), are rejected.",
+                "With C(--jupyter), everybody who can connect to the dashboard can run code as O(dask_user) without a "
+                "password, unless there is a proxy (O(dask_dashboard_proxy)). Every account of the scheduler's host "
+                "can do so in any case, because Dask then also opens a port of the host without encryption. It needs "
+                "jupyterlab in the lock file.",
+            ),
+            elements="str",
         ),
     ),
     "HTTP routes of the collection": (
@@ -584,8 +657,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             details=(
                 "The workers of a pool are named C(HOST-POOL-N), and their units C(dask-worker@POOL-N.service). A "
                 "host without pools has workers C(HOST-N) with units C(dask-worker@N.service).",
-                "Fixed numbers are subtracted first. Pools with V(auto) then share the rest equally. Beside other pools, "
-                "a pool of profile V(io) with V(auto) gets one core.",
+                "Pools share equally what is V(auto) in several of them, after the fixed numbers of other pools are "
+                "subtracted. An automatic pool of profile V(io) beside other pools takes one CPU.",
             ),
             secret=True,
             summary="several kinds of workers on a host: see Workers",
@@ -602,9 +675,9 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_cores_reserve",
             "int",
             0,
-            "Number of cores to leave to the system and to other programs on the host.",
+            "CPUs that are left to the system and to other programs on the host. Each hyperthread is a CPU.",
             minimum=0,
-            summary="cores left to the system",
+            summary="CPUs left to the system",
         ),
         Setting(
             "dask_worker_memory_reserve",
@@ -618,7 +691,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_scratch_any_filesystem",
             "bool",
             False,
-            "Whether a scratch directory in memory (tmpfs) or on the network (NFS) is allowed.",
+            "Allow a scratch directory in memory, such as on tmpfs, or on a file system of the network, such as NFS.",
         ),
         Setting(
             "dask_worker_paths",
@@ -646,9 +719,25 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_release_resources",
             "bool",
             True,
-            "Whether workers have their release as a resource, one for each thread. The resource is named C(release:) "
-            "and the first characters of the release's name.",
+            "Whether workers have their release as a resource, named C(release:) and the first characters of the "
+            "release's name, one for each thread, and the same with O(dask_release_label).",
             details=("With this resource, a client can send tasks to workers of one release while a cluster changes.",),
+        ),
+        Setting(
+            "dask_release_label",
+            "str",
+            "",
+            "Name of the release for people, such as a git tag or a build number. Reports show it beside the release's "
+            "own name, and workers have it as a resource, C(release:) and the label, one for each thread, if "
+            "O(dask_release_resources) is true.",
+            details=(
+                "It has up to 63 letters, digits and the characters C(. _ + -), a letter or digit first. Quote it if "
+                "YAML would read it as another value: V(1.10) without quotes is the number 1.1.",
+                "A change of the label restarts the workers, in batches, because it changes their resources. It does "
+                "not restart the scheduler.",
+            ),
+            scope="cluster",
+            summary="a name like `v1.4` for reports and resources",
         ),
         Setting(
             "dask_error_monitor",
@@ -675,16 +764,20 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_profile",
             "str",
             "numeric",
-            "Kind of work. It determines the number of processes into which V(auto) divides a host's cores.",
+            "Kind of work, which decides into how many processes V(auto) divides a host's CPUs. Each hyperthread is a "
+            "CPU.",
             details=(
                 "V(numeric) is for NumPy, pandas and similar libraries, whose tasks release Python's global lock "
-                "(GIL). It has one process for each NUMA node, and one thread for each core.",
-                "V(python) is for pure Python. It has one process with one thread for each core, if there are 512 MiB of "
-                "memory for each.",
-                "V(mixed) has about as many processes as threads in each process, like C(LocalCluster).",
-                "V(io) is for tasks that wait for networks and disks. It has four threads for each core, and at most "
-                "32 threads in a process.",
+                "(GIL) - one process for each NUMA node, and a thread for each physical core. With "
+                "O(dask_worker_hyperthreads), there is a thread for each CPU.",
+                "V(python) is for pure Python - a process with one thread for each CPU, if each has 512 MiB of memory.",
+                "V(mixed) has about as many processes as threads in each process, as C(LocalCluster) does, and a "
+                "thread for each CPU.",
+                "V(io) is for tasks that wait for networks and disks - four threads for each CPU, and at most 32 "
+                "in a process.",
                 "V(gpu) has one worker with one thread for each GPU.",
+                "The CPUs are those that the system lets processes use, and no more than a quota of CPU time of the "
+                "root control group allows, which a container may have.",
             ),
             choices=("numeric", "python", "mixed", "io", "gpu"),
             scope="pool",
@@ -702,17 +795,29 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_threads",
             "str",
             "auto",
-            "Number of threads of a worker, or V(auto) to divide the cores among the workers.",
+            "Number of threads of a worker, or V(auto) to divide the CPUs among the workers.",
             scope="pool",
-            summary="threads of each; `auto` divides the cores",
+            summary="threads of each; `auto` shares out the CPUs",
+        ),
+        Setting(
+            "dask_worker_hyperthreads",
+            "bool",
+            False,
+            "Whether V(auto) counts each hyperthread in a pool of profile V(numeric), instead of each physical core. "
+            "The other profiles always count each hyperthread.",
+            scope="pool",
         ),
         Setting(
             "dask_worker_memory",
             "str",
             "auto",
-            "Memory limit of a worker, as a size like V(4GiB), or V(auto) to divide the host's memory without "
-            "O(dask_worker_memory_reserve).",
-            details=("The unit's C(MemoryMax) is a tenth above this limit.",),
+            "Memory limit of a worker, as a size like V(4GiB), as a share like V(75%) or V(0.75), or V(auto) to divide "
+            "the host's memory, less O(dask_worker_memory_reserve) and O(dask_scheduler_memory).",
+            details=(
+                "A share is that of the memory that V(auto) would divide on a host with this pool alone. So V(100%) is "
+                "what a single automatic worker gets, and the shares of all workers of a host add up to at most 100%.",
+                "The unit's C(MemoryMax) is a tenth above this limit.",
+            ),
             scope="pool",
             summary="limit of each; `auto` divides the memory",
         ),

@@ -26,6 +26,13 @@ TRUE = frozenset({"y", "yes", "on", "1", "true", "t", 1})
 FALSE = frozenset({"n", "no", "off", "0", "false", "f", 0})
 
 
+#: Pattern of a label of a release. It becomes part of the name of a resource.
+LABEL = r"([A-Za-z0-9][A-Za-z0-9._+-]{0,62})?"
+
+#: Pattern of a umask that takes no right from the owner of a file, and the right to write from all other accounts.
+UMASK = r"0?0[0-7][2367]"
+
+
 def is_plain(value: Any) -> bool:
     """Return whether a value is a number or a string."""
     return isinstance(value, (str, int, float))
@@ -45,6 +52,12 @@ def is_serial(value: Any) -> bool:
     return bool(values) and all(re.fullmatch(r"[1-9]\d*|[1-9]\d?%|100%", str(one)) for one in values)
 
 
+def is_label(value: Any) -> bool:
+    """Return whether a value is a label, or empty. Most numbers of YAML are not what the user wrote: 1.10 becomes 1.1."""
+    whole = isinstance(value, (str, int)) and not isinstance(value, bool)
+    return whole and re.fullmatch(LABEL, str(value)) is not None
+
+
 def is_whole_number(setting: Setting, value: Any) -> bool:
     """Return whether a value is a whole number within the bounds of a variable."""
     if not re.fullmatch(r"-?\d+", str(value)):
@@ -58,7 +71,20 @@ def is_whole_number(setting: Setting, value: Any) -> bool:
 def expected(setting: Setting, value: Any) -> str:
     """Return a description of the valid values of a variable; empty if ``value`` is valid."""
     if setting.name == "dask_serial":
-        good, kind = is_serial(value), "a number of hosts, 1 or more, a percentage like 20%, or a list of these"
+        good, kind = is_serial(value), "a number of hosts from 1 on, a percentage like 20%, or a list of these"
+    elif setting.name == "dask_release_label":
+        good = is_label(value)
+        kind = (
+            "up to 63 letters, digits and the characters . _ + - that begin with a letter or digit, in quotes if it looks "
+            "like a number or a date"
+        )
+    elif setting.name == "dask_umask":
+        # Quotes are needed: YAML reads 0022 as the number 18.
+        good = isinstance(value, str) and re.fullmatch(UMASK, value) is not None
+        kind = (
+            'three or four octal digits in quotes, such as "0002", which leave their own rights to services and do not '
+            "let all accounts write: a 0 for the user, and 2, 3, 6 or 7 as the last digit"
+        )
     elif setting.type == "int":
         limit = "or more" if setting.maximum is None else f"to {setting.maximum}"
         good, kind = is_whole_number(setting, value), f"a whole number, {setting.minimum} {limit}"
