@@ -25,12 +25,12 @@ NOBODY = 65534
 
 
 def act_as(user: str | int, groups: Iterable[str] = ()) -> None:
-    """Give up root's rights for good and act as a user, or as ``nobody`` if the user does not exist yet.
+    """Drop root's permissions for good and act as a user, or as ``nobody`` if the user does not exist yet.
 
     Parameters
     ----------
     user : str or int
-        Name, or number.
+        Name or id.
     groups : iterable of str
         Names or numbers of more groups that the process then has.
     """
@@ -45,7 +45,7 @@ def act_as(user: str | int, groups: Iterable[str] = ()) -> None:
 
 
 def as_user(user: str | int, function: Callable[[], Any], timeout: float = 10.0, groups: Iterable[str] = ()) -> Any:
-    """Return what a function returns in a child process that has the rights of a user.
+    """Call a function in a child process that has the permissions of a user, and return the function's result.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def as_user(user: str | int, function: Callable[[], Any], timeout: float = 10.0,
 
 
 def changeable(user: str, path: str, groups: Iterable[str] = ()) -> str:
-    """Return the first directory or file on the way to a path that a user could replace or write to.
+    """Return the first directory or file on a path that a user can replace or write to.
 
     Parameters
     ----------

@@ -144,7 +144,7 @@ def make(path: str, user: str, groups: Iterable[str] = ()) -> None:
 
 
 def remove(path: str, user: str, content: str, groups: Iterable[str] = ()) -> None:
-    """Remove what a user's processes left in a directory, and the directory itself if it is then empty.
+    """Remove the files of a user's processes from a directory, and the directory itself if it is then empty.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def remove(path: str, user: str, content: str, groups: Iterable[str] = ()) -> No
     user : str
         The user. Files that only root may remove are kept.
     content : str
-        Name of the file or directory that is removed from ``path``.
+        Name of the file or directory to remove from ``path``.
     groups : iterable of str
         Names or numbers of more groups that the user's processes had.
     """

@@ -642,7 +642,7 @@ def inspect_python(module: AnsibleModule) -> dict[str, Any]:
         usable = as_services(
             module, lambda: os.access(real, os.X_OK) and os.access(python["prefix"], os.R_OK | os.X_OK)
         )
-    except (KeyError, OSError, TypeError, ValueError):  # it cannot be run, or is not Python
+    except (KeyError, OSError, TypeError, ValueError):  # the program cannot be run, or is not Python
         return {}
     return {**python, "usable": bool(usable)}
 

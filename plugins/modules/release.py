@@ -222,7 +222,7 @@ def is_answer(answer: Any) -> bool:
 def enter(user: pwd.struct_passwd, groups: Iterable[str]) -> None:
     """Become a user with further groups in a new process, in the user's home directory."""
     become(user.pw_name, groups)
-    with contextlib.suppress(OSError):  # the home does not exist, or the user may not enter it
+    with contextlib.suppress(OSError):  # the home directory does not exist, or the user may not enter it
         os.chdir(user.pw_dir)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import LABEL
 
-#: Returns whether a value is allowed.
+#: A function that returns whether a value is allowed.
 Check = Callable[[Any], bool]
 
 #: Largest number of items of a list or a dictionary, and of characters of a text. A host of 1,000 cores with 100 releases

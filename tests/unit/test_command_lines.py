@@ -73,7 +73,7 @@ def test_argument_of_the_collection_is_rejected_with_the_variable(kind, argument
 
 def test_pid_file_is_rejected():
     sentence = only(bad_arguments("dask_scheduler_arguments", ["--pid-file", "/run/x"], SCHEDULER_OPTIONS))
-    assert sentence == "dask_scheduler_arguments: --pid-file is of no use under systemd. Remove it."
+    assert sentence == "dask_scheduler_arguments: --pid-file does not work with systemd. Remove it."
 
 
 @pytest.mark.parametrize("kind", MANAGED)

@@ -165,8 +165,8 @@ def test_full_disk_is_rejected(directory, mount, variable):
 @pytest.mark.parametrize(
     "kind, reason",
     [
-        ("tmpfs", "lives in memory"),
-        ("ramfs", "lives in memory"),
+        ("tmpfs", "is in memory"),
+        ("ramfs", "is in memory"),
         ("gpfs", "is on the network"),
         ("fuse.s3fs", "is a file system in user space, slow or on the network"),
     ],
@@ -458,7 +458,7 @@ def test_valid_pool_is_accepted():
     [
         ({"environment_variables": {"A-B": 1}}, ["environment_variables: 'A-B' is not a valid name"]),
         ({"environment_variables": {"DASK_CONFIG": "/x"}}, ["DASK_CONFIG is set by daskops.cluster itself"]),
-        ({"resources": {"A B": 1}}, ["resources: 'A B: 1' is no resource"]),
+        ({"resources": {"A B": 1}}, ["resources: 'A B: 1' is not a resource"]),
         ({"arguments": ["--nthreads", "4"]}, ["--nthreads is set by daskops.cluster itself. Use dask_worker_threads"]),
         ({"environment_variables": {"NOTIFY_SOCKET": "/x"}}, ["NOTIFY_SOCKET is set by daskops.cluster itself"]),
         ({"environment_variables": {"DASK_INTERNAL_INHERIT_CONFIG": "e30="}}, ["Remove it, and use dask_config"]),

@@ -97,7 +97,7 @@ def test_valid_values_are_accepted(name, value):
             for umask in (18, 22, "18", "0000", "0020", "0001", "0722", "1022", "0028", "u=rwx", "", "00022", ["0022"])
         ],
         *[
-            ("dask_serial", serial, f"is '{serial}'. Give a number of hosts from 1 on")
+            ("dask_serial", serial, f"is '{serial}'. Give a number of hosts, 1 or more")
             for serial in (0, -1, 0.2, "half", "0%", "101%", "", [], [1, 0])
         ],
     ],

@@ -36,13 +36,14 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import forma
 # Oldest Python version that current releases of Dask support.
 OLDEST_PYTHON = (3, 10)
 
-# A path that needs no quotes in unit files, environment files and command lines.
+# Pattern of paths that need no quotes in unit files, environment files and command lines.
 PLAIN_PATH = re.compile(r"(?!.*/\.\.?(/|$))/[\w.+@/-]+")
 
 # Name or number of a group in a unit file.
 GROUP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
-# Variables that the collection or systemd sets for a service: a user's value would be lost, or would stop the service.
+# Environment variables that the collection or systemd sets for a service. A user's value would have no effect, or would stop
+# the service.
 RESERVED = (
     "DASK_CONFIG",
     "DASK_ROOT_CONFIG",
@@ -128,7 +129,7 @@ def bad_variables(host: str, variable: str, values: Mapping[str, Any]) -> Iterat
         if not re.fullmatch(r"[A-Za-z_]\w*", str(name), re.ASCII):
             yield f"{host}: {variable}: '{name}' is not a valid name. Use letters, digits and _, not starting with a digit."
         elif not is_text:
-            yield f"{host}: {variable}: the value of {name} is not one line of text. Use one line of text, or a number."
+            yield f"{host}: {variable}: the value of {name} is not one line of text. Give one line of text, or a number."
         elif name == "PYTHONPATH":
             yield f"{host}: {variable}: {name} is set by daskops.cluster itself. Use dask_worker_import_paths."
         elif name in RESERVED or str(name).startswith("DASKOPS_"):
@@ -389,7 +390,7 @@ def rights(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> I
                 )
 
 
-#: By kind: the group, and the unit that stops all services of the kind on a host.
+#: The group, and the unit that stops all services on a host, by kind of service.
 LEFT_OVER = {
     "scheduler": ("dask_scheduler", "dask-scheduler.service"),
     "worker": ("dask_workers", "dask-workers.target"),

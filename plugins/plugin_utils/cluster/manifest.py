@@ -106,7 +106,7 @@ def service_releases(
 
 @functools.lru_cache(maxsize=1024)
 def _digest_of_files(named: str | None, files: tuple[tuple[str, str], ...], length: int) -> str:
-    """Return a digest of files without their comments. Cached, because hosts share files, and it takes 1 ms per host."""
+    """Return a digest of files without their comments. Cached, because hosts share files, and it takes 1 ms a host."""
     return digest([named, {path: meaning(path, content) for path, content in files}], length)
 
 

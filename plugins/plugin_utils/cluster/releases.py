@@ -99,7 +99,7 @@ def release_of(settings: Settings, kinds: Iterable[str], plan: Plan, environment
     manifest = make_manifest(environment, settings.release_label, made, by_unit, plan["ports"], settings.tls)
     content = {file["path"]: file["content"] for file in made}
     for unit, about in manifest["services"].items():
-        # systemd reads this file when the service starts, so each process reports the release that it was started from.
+        # systemd reads this file when the service starts, so each process reports the release from which it was started.
         lines = [f"DASKOPS_RELEASE={about['release']}"]
         if settings.release_label and about["kind"] == "worker":
             lines.append(f"DASKOPS_RELEASE_LABEL={settings.release_label}")

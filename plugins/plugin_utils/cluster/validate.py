@@ -71,7 +71,7 @@ def is_whole_number(setting: Setting, value: Any) -> bool:
 def expected(setting: Setting, value: Any) -> str:
     """Return a description of the valid values of a variable; empty if ``value`` is valid."""
     if setting.name == "dask_serial":
-        good, kind = is_serial(value), "a number of hosts from 1 on, a percentage like 20%, or a list of these"
+        good, kind = is_serial(value), "a number of hosts, 1 or more, a percentage like 20%, or a list of these"
     elif setting.name == "dask_release_label":
         good = is_label(value)
         kind = (
