@@ -27,12 +27,12 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.packed_environment
 Hosts = Mapping[str, Mapping[str, Any]]
 
 _FILES = os.path.join(Path(__file__).parents[2], "roles", "environment", "files")
-#: The lock file of the tools that build environments.
+#: Lock file of the tools that build environments.
 TOOLS_LOCK = os.path.join(_FILES, "tools.txt")
 
 
 def lock_file(name: str) -> str:
-    """Return the path of the lock file that ``dask_environment_lock`` names."""
+    """Return the path of the lock file for a value of ``dask_environment_lock``."""
     return os.path.join(_FILES, "default.txt") if name == "default" else os.path.expanduser(name)
 
 
@@ -56,10 +56,10 @@ def environments(hosts: Hosts, values: Hosts) -> tuple[dict[str, dict[str, Any]]
     Returns
     -------
     tuple of (dict, list of str)
-        By host ``id``, ``python`` (path of the interpreter that builds it, empty for Ansible's own), ``prefix`` (directory
-        outside of the environment with its interpreter, or empty), ``origin`` (SHA-256 of the lock or the archive),
-        ``packages`` (version by name) and ``archive``, a file on the controller, empty for a host that has the environment;
-        and the problems, a sentence each.
+        The environments by host, each with ``id``, ``python`` (path of the interpreter that builds it, empty for that of
+        Ansible), ``prefix`` (directory of its interpreter outside of the environment, or empty), ``origin`` (SHA-256 of the
+        ``lock`` or the ``archive``), ``packages`` (version by name) and ``archive`` (path on the controller, empty if the
+        host already has the environment). Then a sentence for each problem.
     """
     common = next(iter(values.values()))
     return _OF_KIND[kind_of(common)](hosts, values, common)

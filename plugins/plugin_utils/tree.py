@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pack the files of an environment into one stream on the controller, and unpack it on hosts.
 
-Both run this file as a script. A stream ``NAME.zst`` needs Zstandard: Python 3.14 and newer have it, older ones need
+Both run this file as a script. A stream ``NAME.zst`` needs Zstandard, which Python 3.14 and newer have. Older versions need
 ``backports.zstd``. A host unpacks Zstandard three times as fast as the compression of wheels. A stream ``NAME.gz`` is for
 hosts whose Python is too old for it.
 
@@ -16,8 +16,8 @@ from the archive. If the stream has no ``bin/python``, ENVIRONMENT becomes a vir
 the script.
 
 The stream has a line with the length of a table, the table in JSON, and the contents of all files. The table has the name
-and size of each file, and whether it is executable, or the name and target of each symbolic link. The stream is not a tar:
-to read the headers of a tar, Python needs more time than to decompress and write all the files.
+and size of each file, and whether it is executable, or the name and target of each symbolic link. The stream is not a tar
+archive, because Python needs more time to read the headers of a tar archive than to decompress and write all files.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ import zlib
 from collections.abc import Callable
 from typing import IO, Any
 
-#: Packs 412 MB into 110 MB. The next levels take twice the time and save 5 %.
+#: This level packs 412 MB into 110 MB. Higher levels take twice the time and save 5 %.
 LEVEL = 6
 
-#: Logarithm of the size of the window, which should stay in the processor's cache while files are written. With the level's
-#: default, the archive is 4 % smaller, but a host needs a third more time to decompress it.
+#: Binary logarithm of the window size. The window should stay in the processor's cache while files are written. With the
+#: level's default, the archive is 4 % smaller, but a host needs a third more time to decompress it.
 WINDOW_LOG = 19
 
-#: Bytes per read. The C library returns blocks of 128 KiB and more to the system each time, which is slow.
+#: Bytes per read. With 128 KiB and more, the C library returns the memory to the system after each read, which is slow.
 CHUNK = 1 << 16
 
 
@@ -131,7 +131,7 @@ def write(path: str, mode: int, stream: IO[bytes], size: int) -> None:
         while size > 0:
             chunk = stream.read(min(size, CHUNK))
             if not chunk:
-                raise EOFError(f"it ends before {path} does")
+                raise EOFError(f"it ends within {path}")
             size -= file.write(chunk)
 
 
