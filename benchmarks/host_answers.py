@@ -92,6 +92,7 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
         "certificates": {"installed": {}, "loaded": {}},
         "authorities": [],
         "environments": {environment: about},
+        "environment_paths": {},
         "versions": [{"id": environment, "lock": "", **about, "releases": ["3f2a91c04d5e"], "labels": {}}],
         "clock": [1700000000.0, 1700000000.5],
     }

@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import services_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.existing_environments import conda_packages
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import package_differences
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos, values_of
 
 
 class ActionModule(Action):
@@ -28,6 +30,17 @@ class ActionModule(Action):
             arguments["archive"] = self._transfer_file(
                 archive, self._connection._shell.join_path(self._connection._shell.tmpdir, "environment.tar")
             )
+        path = environment["origin"].get("path", "")
+        if path:
+            about = info["environment_paths"][path]
+            arguments["about"] = {
+                "python": about["python"],
+                "packages": about["packages"],
+                "by_conda": about["by_conda"],
+                "conda": conda_packages(about),
+            }
+            values = values_of(self._templar, task_vars, [host])[host]
+            arguments.update(services_of(values))
         result = self.execute(arguments, task_vars)
         result.pop("diff", None)
         if packages and not result.get("failed"):

@@ -64,7 +64,7 @@ def versions(infos: Mapping[str, Mapping[str, Any]], packages: bool = False) -> 
 
 def _origin(about: Mapping[str, Any]) -> str:
     """Return what an environment was made from."""
-    return next((f"{kind} {about[kind]}" for kind in ("archive", "lock") if about.get(kind)), "lock unknown")
+    return next((f"{kind} {about[kind]}" for kind in ("path", "archive", "lock") if about.get(kind)), "lock unknown")
 
 
 def _names(hosts: list[str], every: bool) -> str:

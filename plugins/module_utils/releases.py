@@ -37,6 +37,9 @@ PATIENCE = 30
 #: Name of the wheel in an environment that the validation of a configuration imports.
 VALIDATOR = "fastjsonschema.whl"
 
+#: Link in an environment to the directory of the user's that the services run.
+PREFIX = "prefix"
+
 #: Pattern of files that compileall skips: the tests of the packages. A cluster does not import them, and they are almost
 #: half of all files.
 TESTS = "/site-packages/.*/tests?/"
@@ -141,9 +144,17 @@ def read_environment(path: str) -> dict[str, Any]:
     return description if isinstance(packages, dict) and isinstance(description.get("python"), str) else {}
 
 
+def python_of(environment: str) -> str:
+    """Return the path of the interpreter of an environment, whose files are elsewhere if the link `PREFIX` exists."""
+    link = os.path.join(environment, PREFIX)
+    if os.path.islink(link):
+        return os.path.join(os.path.realpath(link), "bin", "python3")
+    return os.path.join(environment, "bin", "python")
+
+
 def read_usable_environment(path: str) -> dict[str, Any]:
     """Return the result of `read_environment` if the interpreter still exists; else empty."""
-    return read_environment(path) if os.access(os.path.join(path, "bin", "python"), os.X_OK) else {}
+    return read_environment(path) if os.access(python_of(path), os.X_OK) else {}
 
 
 def read(path: str) -> str:

@@ -32,6 +32,14 @@ options:
     description: Interpreter for building environments. A path, or a name on the search path.
     type: str
     default: python3
+  environment_path:
+    description: Directory of an environment that exists on the host; empty for none.
+    type: str
+    default: ""
+  setup:
+    description: The C(script) and the C(lines) of C(dask_environment_setup), which run before the interpreter there.
+    type: dict
+    default: {}
   user:
     description: Account that the services will run as.
     type: str
@@ -395,6 +403,42 @@ environments:
   description: The complete environments on the host, by id. Each is RV(daskops.cluster.environment#module:environment).
   type: dict
   returned: always
+environment_paths:
+  description:
+    - The environments outside of O(home) by path - that of O(environment_path), and those of the current and the previous
+      release. They belong to others, and may have changed since a release was staged.
+  type: dict
+  returned: always
+  contains:
+    changeable:
+      description: The directory or file that O(user) could change, so that the environment is not used; else empty.
+      type: str
+    problem:
+      description: Why it cannot be used; empty if it can.
+      type: str
+    python:
+      description: Full version of its interpreter.
+      type: str
+    implementation:
+      description: Implementation of its interpreter.
+      type: str
+    prefix:
+      description: Its directory without symbolic links.
+      type: str
+    base_prefix:
+      description: Directory of its interpreter.
+      type: str
+    packages:
+      description: Version by Python package.
+      type: dict
+    conda:
+      description: The packages of conda, each as C(NAME-VERSION-BUILD).
+      type: list
+      elements: str
+    by_conda:
+      description: Those of the Python packages that conda installed.
+      type: list
+      elements: str
 versions:
   description:
     - The environments of the host's Dask services. For a stopped service, it is the environment in which it would start.
@@ -410,6 +454,9 @@ versions:
       type: str
     archive:
       description: SHA-256 of the archive that it was unpacked from, instead of a lock.
+      type: str
+    path:
+      description: Directory of an environment that exists on the host, instead of a lock.
       type: str
     python:
       description: Full version of its interpreter.
@@ -436,7 +483,7 @@ import pwd
 import re
 import socket
 import time
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Iterable, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user, changeable
@@ -446,6 +493,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.certificates impor
     loaded_certificates,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.directories import group_number
+from ansible_collections.daskops.cluster.plugins.module_utils.existing_environments import inspect
 from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import foreign_firewalls
 from ansible_collections.daskops.cluster.plugins.module_utils.history import current_release
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
@@ -829,6 +877,19 @@ def versions(
     ]
 
 
+def environment_paths(
+    module: AnsibleModule, environments: Mapping[str, Mapping[str, Any]], releases: Iterable[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return what the environments outside of the collection's directory contain, by path."""
+    of_releases = [environments.get(release.get("environment", ""), {}).get("path", "") for release in releases]
+    parameters = module.params
+    return {
+        path: inspect(path, parameters["user"], parameters["groups"], parameters["setup"])
+        for path in dict.fromkeys([parameters["environment_path"], *of_releases])
+        if path
+    }
+
+
 def unfinished(current: Mapping[str, Any], releases: Releases) -> int:
     """Return the time when the newest release was staged, in seconds since the epoch; 0 if it is the current one."""
     staged = [release["staged"] for release in releases.values()]
@@ -961,6 +1022,8 @@ def main() -> None:
         argument_spec={
             "home": {"type": "path"},
             "python": {"type": "str", "default": "python3"},
+            "environment_path": {"type": "str", "default": ""},
+            "setup": {"type": "dict", "default": {}},
             "user": {"type": "str"},
             "groups": {"type": "list", "elements": "str", "default": []},
             "import_paths": {"type": "list", "elements": "str", "default": []},
@@ -986,6 +1049,7 @@ def main() -> None:
     releases = read_releases(home)
     current = releases.get(current_release(home), {})
     about_current = described(home, current)
+    about_previous = described(home, releases.get(current.get("previous", ""), {}))
     states = shown_services(module) if os.path.isdir(SYSTEMD) else {}
     runs = running(states, releases)
     scheduler = (runs.get("dask-scheduler.service") or "").replace(OTHER_UNIT, "")
@@ -1027,7 +1091,7 @@ def main() -> None:
         scheduler_environment=release_of("dask-scheduler.service", scheduler, releases).get("environment", ""),
         serving=described(home, serving(scheduler, current, releases)),
         current={**about_current, **current_state(module, home, about_current)},
-        previous=described(home, releases.get(current.get("previous", ""), {})),
+        previous=about_previous,
         unfinished=unfinished(current, releases),
         account=account(module.params["user"]),
         encrypted=current.get("tls"),
@@ -1037,6 +1101,7 @@ def main() -> None:
         },
         authorities=authorities(home),
         environments={name: about for name, about in usable.items() if about},
+        environment_paths=environment_paths(module, usable, [about_current, about_previous]),
         versions=versions(environments, runs, current, releases),
         clock=[started, time.time()],
         **found,

@@ -185,6 +185,12 @@ missing_packages:
   type: list
   elements: str
   returned: unless the purpose is V(show)
+drift:
+  description:
+    - A sentence for each environment outside of C(dask_home) that has other packages than the services were started with.
+  type: list
+  elements: str
+  returned: success
 mixed:
   description: A sentence if hosts with the same settings run releases of different changes.
   type: list

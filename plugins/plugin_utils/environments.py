@@ -12,8 +12,22 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.archives import ArchiveError
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import ARCHIVE, LOCK, kind_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import (
+    ARCHIVE,
+    LOCK,
+    PATH,
+    kind_of,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import unfit_python
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.manifest import digest
+from ansible_collections.daskops.cluster.plugins.plugin_utils.existing_environments import (
+    RECIPE as EXISTING_RECIPE,
+)
+from ansible_collections.daskops.cluster.plugins.plugin_utils.existing_environments import (
+    fingerprint,
+    prefixes,
+    unusable,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     HOW_TO_LOCK,
     LockError,
@@ -22,7 +36,10 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     unreadable_lock,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages
-from ansible_collections.daskops.cluster.plugins.plugin_utils.packed_environments import PackedEnvironment
+from ansible_collections.daskops.cluster.plugins.plugin_utils.packed_environments import (
+    PackedEnvironment,
+    tools_archive,
+)
 
 Hosts = Mapping[str, Mapping[str, Any]]
 
@@ -57,7 +74,7 @@ def environments(hosts: Hosts, values: Hosts) -> tuple[dict[str, dict[str, Any]]
     -------
     tuple of (dict, list of str)
         The environments by host, each with ``id``, ``python`` (path of the interpreter that builds it, empty for that of
-        Ansible), ``prefix`` (directory of its interpreter outside of the environment, or empty), ``origin`` (SHA-256 of the
+        Ansible), ``prefixes`` and ``boot_python`` (see `model.Environment`), ``origin`` (SHA-256 of the
         ``lock`` or the ``archive``), ``packages`` (version by name) and ``archive`` (path on the controller, empty if the
         host already has the environment). Then a sentence for each problem.
     """
@@ -96,6 +113,40 @@ def _from_archive(
         return {}, [_archive_problem(common, error)]
 
 
+def _from_path(hosts: Hosts, values: Hosts, common: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    path, cache = common["dask_environment_path"], os.path.expanduser(common["dask_cache"])
+    where = f"dask_environment_path ({path})"
+    abouts = {host: info["environment_paths"][path] for host, info in hosts.items()}
+    problems = [sentence for host, about in abouts.items() for sentence in unusable(host, where, about)]
+    problems += [
+        f"{host} has no safe Python '{values[host]['dask_python']}', with which root creates scratch directories. Set "
+        "dask_python to one that only root can change, such as /usr/bin/python3."
+        for host, info in hosts.items()
+        if not info["python"] or info["python"].get("changeable")
+    ]
+    found = {}
+    for host, about in {} if problems else abouts.items():
+        name = digest([EXISTING_RECIPE, "path", path, fingerprint(about)])
+        archive = ""
+        if name not in hosts[host]["environments"]:
+            try:
+                archive = tools_archive(_text(TOOLS_LOCK), cache, common["dask_environment_index_url"])
+            except OSError as error:
+                return {}, [f"dask_cache ({cache}) cannot be used on the controller: {error}."]
+            except PackagesError as error:
+                return {}, [f"{where}: the tools that hosts need could not be fetched: {error}."]
+        found[host] = {
+            "id": name,
+            "python": "",
+            "prefixes": prefixes(path, about),
+            "boot_python": hosts[host]["python"]["executable"],
+            "origin": {"path": path, "fingerprint": fingerprint(about)},
+            "archive": archive,
+            "packages": about["packages"],
+        }
+    return found, problems
+
+
 def packed_environment(common: Mapping[str, Any]) -> PackedEnvironment:
     """Return the packed environment that the variables name. Raises OSError and ArchiveError as it does."""
     return PackedEnvironment(
@@ -107,25 +158,39 @@ def packed_environment(common: Mapping[str, Any]) -> PackedEnvironment:
     )
 
 
-def client_packages(common: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return the packages of a packed environment for clients, and the problems.
+def client_packages(common: Mapping[str, Any], hosts: Hosts) -> tuple[dict[str, Any], list[str]]:
+    """Return the packages of an environment without a lock for clients, and the problems.
+
+    Parameters
+    ----------
+    common : dict
+        The variables of a host, complete.
+    hosts : dict of dict
+        Results of `host_info`, of at least one host.
 
     Returns
     -------
     tuple of (dict, list of str)
         ``python``, its version; ``requirements``, a requirements file without hashes; and an empty ``lock``.
     """
-    try:
-        with packed_environment(common) as packed:
-            about = packed.about
-    except (ArchiveError, OSError, PackagesError) as error:
-        return {}, [_archive_problem(common, error)]
+    if kind_of(common) == PATH:
+        path = common["dask_environment_path"]
+        host, about = next((host, info["environment_paths"][path]) for host, info in hosts.items())
+        problems = list(unusable(host, f"dask_environment_path ({path})", about))
+        origin = f"the directory {path} of its hosts"
+    else:
+        try:
+            with packed_environment(common) as packed:
+                about, problems = packed.about, []
+        except (ArchiveError, OSError, PackagesError) as error:
+            return {}, [_archive_problem(common, error)]
+        origin = f"the archive with the SHA-256 {packed.sha256}"
     lines = [
-        f"# The packages of the cluster, from the archive with the SHA-256 {packed.sha256}.",
-        "# The list has no hashes. An index may lack some of these versions, or have other builds of them than the archive.",
+        f"# The packages of the cluster, from {origin}.",
+        "# The list has no hashes. An index may lack some of these versions, or have other builds of them.",
         *(f"{name}=={version}" for name, version in sorted(about["packages"].items())),
     ]
-    return {"python": about["python"], "requirements": "\n".join([*lines, ""]), "lock": ""}, []
+    return {"python": about["python"], "requirements": "\n".join([*lines, ""]), "lock": ""}, problems
 
 
 def _archive_problem(common: Mapping[str, Any], error: Exception) -> str:
@@ -166,7 +231,8 @@ def _packed(
         found[host] = {
             "id": name,
             "python": python.get("executable", ""),
-            "prefix": python["prefix"] if venv else "",
+            "prefixes": [python["prefix"]] if venv else [],
+            "boot_python": "",
             "origin": {"archive": packed.sha256},
             "archive": archive,
             "packages": packed.about["packages"],
@@ -196,7 +262,8 @@ def _environments(
         found[host] = {
             "id": packages.id,
             "python": info["python"]["executable"],
-            "prefix": info["python"]["prefix"],
+            "prefixes": [info["python"]["prefix"]],
+            "boot_python": "",
             "origin": {"lock": lock_sha256},
             "archive": archive,
             "packages": packages.versions,
@@ -205,4 +272,4 @@ def _environments(
 
 
 #: Function by kind of environment.
-_OF_KIND = {LOCK: _from_lock, ARCHIVE: _from_archive}
+_OF_KIND = {LOCK: _from_lock, ARCHIVE: _from_archive, PATH: _from_path}

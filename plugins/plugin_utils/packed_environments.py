@@ -239,8 +239,29 @@ class PackedEnvironment:
         return stream
 
 
+def tools_archive(tools_lock: str, cache: str, index_url: str) -> str:
+    """Return an archive for hosts that have an environment, with the collection's tools alone; make it if it is missing.
+
+    Parameters are those of `PackedEnvironment`.
+    """
+    # The only tool is not for a certain version of Python.
+    python = own_python()
+    lines = [line for line in select(parse_lock(tools_lock)[0], python) if line.startswith("fastjsonschema=")]
+    archive = os.path.join(cache, f"environment-{digest([CACHED, lines])}.tar")
+    os.makedirs(cache, exist_ok=True)
+    try:
+        with locked("packages", PATIENCE, os.path.join(cache, "locks")):
+            if not os.path.exists(archive):
+                with tempfile.TemporaryDirectory(dir=cache) as work:
+                    tools = download(lines, python, os.path.join(work, "tools"), index_url)
+                    _write_archive(archive, work, "", tools, [])
+    except HostLockError as error:
+        raise PackagesError(str(error)) from None
+    return archive
+
+
 def _write_archive(archive: str, work: str, stream: str, tools: list[str], conda: list[dict[str, Any]]) -> None:
-    """Write the archive for hosts, with a stream of files and the wheels of tools."""
+    """Write the archive for hosts, with a stream of files, if there is one, and the wheels of tools."""
     texts = {"requirements.txt": "", "conda.json": json.dumps(conda)}
     for name, text in texts.items():
         with open(os.path.join(work, name), "w", encoding="utf-8") as file:
@@ -249,7 +270,7 @@ def _write_archive(archive: str, work: str, stream: str, tools: list[str], conda
     partial = os.path.join(work, "archive.tar")
     with tarfile.open(partial, "w") as tar:
         tar.add(TREE, "tree.py")
-        for path in [stream, *(os.path.join(work, name) for name in (*texts, "tools.txt"))]:
+        for path in [*filter(None, [stream]), *(os.path.join(work, name) for name in (*texts, "tools.txt"))]:
             tar.add(path, os.path.basename(path))
         for path in tools:
             tar.add(path, f"tools/{os.path.basename(path)}")

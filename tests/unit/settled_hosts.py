@@ -73,6 +73,7 @@ def bare(number):
         "account": {"home": "/var/lib/dask", "comment": "Dask (daskops.cluster)", "at_home": True},
         "encrypted": None,
         "environments": {},
+        "environment_paths": {},
         "versions": [],
         "changeable": "",
         "clock": [time.time() - 60, time.time() + 3600],
@@ -92,7 +93,7 @@ def settle(environment, packages):
     infos = {host: bare(number) for number, host in enumerate(HOSTS, 1)}
     for info in infos.values():
         info["environments"] = {environment: {"id": environment, "packages": packages}}
-    cluster, about = cluster_of(infos), {"id": environment, "prefix": "/usr"}
+    cluster, about = cluster_of(infos), {"id": environment, "prefixes": ["/usr"], "boot_python": ""}
     plans, problems = plan_hosts(cluster, HOSTS)
     assert problems == {}
     chosen, problems, lacking = releases(cluster, plans, dict.fromkeys(HOSTS, about))

@@ -10,12 +10,18 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
+from pathlib import Path
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import read_usable_environment
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages, own_python
-from ansible_collections.daskops.cluster.plugins.plugin_utils.packed_environments import PackedEnvironment
+from ansible_collections.daskops.cluster.plugins.plugin_utils.packed_environments import (
+    PackedEnvironment,
+    tools_archive,
+)
 from conftest import ROOT
-from packed_prefixes import LIBRARY, VERSION, make_conda, pack_conda
+from packed_prefixes import LIBRARY, VERSION, make_conda, make_venv, pack_conda
 from wheels import build_wheel, lock_line, repack
 
 IMPORTS = "import dask\n"
@@ -50,7 +56,7 @@ def pack(tools, tmp_path):
     return packed
 
 
-def unpack(tmp_path, archive, **about):
+def unpack(tmp_path, archive, paths=None, **about):
     """Build an environment from an archive; return the exit status and the output."""
     environment = {
         "id": "0f3c5e9a7b1d",
@@ -62,7 +68,7 @@ def unpack(tmp_path, archive, **about):
     }
     plan = {"hosts": {"localhost": {"environment": environment}}}
     arguments = {"home": str(tmp_path / "home"), "plan": plan}
-    info = {"__dask_host": {"environments": {}, "current": {}}}
+    info = {"__dask_host": {"environments": {}, "current": {}, "environment_paths": paths or {}}, "dask_user": "nobody"}
     command = ["ansible", "localhost", "-m", "daskops.cluster.environment", "-a", json.dumps(arguments)]
     command += ["-e", json.dumps(info)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
@@ -221,3 +227,55 @@ def test_interrupted_transfer_of_a_packed_environment_is_not_used(packed, tmp_pa
     assert status != 0 and "Unpacking the packages failed on this host" in output and "damaged" in output
     assert names(tmp_path) == []
     assert [path.name for path in (tmp_path / "home/environments").iterdir()] == [".locks"]
+
+
+@pytest.fixture
+def existing(tools, monkeypatch):
+    """Return a directory with an environment that every user can read, and an archive with the tools for it."""
+    directory = Path(tempfile.mkdtemp(dir="/tmp"))
+    directory.chmod(0o755)
+    (directory / "index").mkdir()
+    for wheel in tools:
+        shutil.copy(wheel, directory / "index")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(directory / "index"))
+    wheels = [build_wheel(directory, "dask"), build_wheel(directory, "distributed", source=IMPORTS)]
+    prefix = make_venv(directory / "env", wheels)
+    yield prefix, tools_archive("".join(map(lock_line, tools)), str(directory / "cache"), "")
+    shutil.rmtree(directory)
+
+
+def test_environment_that_exists_is_linked(existing, tmp_path):
+    prefix, archive = existing
+    before = sorted(str(path) for path in prefix.rglob("*"))
+    found = {"python": VERSION, "packages": {"dask": "1.0"}, "by_conda": [], "conda": ["libgdal-3.8-0"]}
+    about = {
+        "id": "e1",
+        "python": "",
+        "origin": {"path": str(prefix), "fingerprint": "f" * 32},
+        "packages": {"dask": "1.0"},
+    }
+    status, output = unpack(tmp_path, archive, {str(prefix): found}, **about)
+    assert status == 0, output
+    environment = tmp_path / "home/environments/e1"
+    assert sorted(path.name for path in environment.iterdir()) == [
+        "environment.json", "fastjsonschema.whl", "prefix", "sbom.cdx.json"
+    ]  # fmt: skip
+    assert os.readlink(environment / "prefix") == str(prefix)
+    assert read_usable_environment(str(environment)) == {
+        "id": "e1", "path": str(prefix), "fingerprint": "f" * 32, "python": VERSION, "packages": {"dask": "1.0"}
+    }  # fmt: skip
+    bill = json.loads((environment / "sbom.cdx.json").read_text())
+    assert [one["purl"] for one in bill["components"]][1:] == ["pkg:pypi/dask@1.0", "pkg:conda/libgdal@3.8?build=0"]
+    assert sorted(str(path) for path in prefix.rglob("*")) == before
+
+
+def test_environment_that_exists_is_tried(existing, tmp_path):
+    prefix, archive = existing
+    (prefix / LIBRARY / "site-packages/distributed.py").write_text("import a_library_that_this_host_lacks\n")
+    found = {"python": VERSION, "packages": {}, "by_conda": [], "conda": []}
+    about = {"id": "e1", "python": "", "origin": {"path": str(prefix), "fingerprint": "f" * 32}}
+    status, output = unpack(tmp_path, archive, {str(prefix): found}, **about)
+    assert status != 0 and names(tmp_path) == []
+    assert f"Importing Dask from {prefix} failed on this host" in output
+    assert "No module named 'a_library_that_this_host_lacks'" in output

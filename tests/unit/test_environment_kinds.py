@@ -24,6 +24,7 @@ def problems(**variables):
         ({}, "lock"),
         ({"dask_environment_lock": "own.txt", "dask_environment_source": "index"}, "lock"),
         (ARCHIVE, "archive"),
+        ({"dask_environment_path": "/nfs/env"}, "path"),
         ({**ARCHIVE, "dask_environment_lock": "default"}, "archive"),
     ],
 )
@@ -39,6 +40,21 @@ def test_kind_of_the_environment(variables, kind):
             {**ARCHIVE, "dask_environment_lock": "own.txt"},
             "dask_environment_lock and dask_environment_archive both say where the environment comes from. Keep one of them "
             "('default' sets dask_environment_lock aside).",
+        ),
+        (
+            {**ARCHIVE, "dask_environment_path": "/nfs/env"},
+            "dask_environment_archive and dask_environment_path both say where the environment comes from. Keep one of "
+            "them.",
+        ),
+        (
+            {**ARCHIVE, "dask_environment_path": "/nfs/env", "dask_environment_lock": "own.txt"},
+            "dask_environment_lock and dask_environment_archive and dask_environment_path all say where the environment "
+            "comes from. Keep one of them ('default' sets dask_environment_lock aside).",
+        ),
+        (
+            {"dask_environment_path": "/nfs/env", "dask_environment_archive_sha256": "ab" * 32},
+            "dask_environment_archive_sha256 is set, and dask_environment_archive is not. Name the archive, or remove the "
+            "variable.",
         ),
         (
             {**ARCHIVE, "dask_environment_source": "index"},

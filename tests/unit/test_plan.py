@@ -53,7 +53,7 @@ def decide(infos, state="started", **variables):
     cluster = cluster_of(infos, **variables)
     plans, problems = plan_hosts(cluster, HOSTS)
     assert problems == {}
-    environments = {host: {"id": ENVIRONMENT.id, "prefix": "/usr"} for host in HOSTS}
+    environments = {host: {"id": ENVIRONMENT.id, "prefixes": ["/usr"], "boot_python": ""} for host in HOSTS}
     chosen, problems, lacking = releases(cluster, plans, environments)
     assert problems == []
     return lacking, activation(state, infos, chosen)
@@ -63,7 +63,7 @@ def decide(infos, state="started", **variables):
 
 
 def test_notebooks_without_a_password_cause_a_warning():
-    about = {"id": ENVIRONMENT.id, "prefix": "/usr", "packages": ENVIRONMENT.versions}
+    about = {"id": ENVIRONMENT.id, "prefixes": ["/usr"], "boot_python": "", "packages": ENVIRONMENT.versions}
     environments = {host: about for host in HOSTS}
     outside = Outside(lambda infos, values: (environments, []), lambda common: ({}, []), lambda host: list, list)
 

@@ -26,6 +26,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     read_release,
     read_releases,
     read_units,
+    read_usable_environment,
     releases_to_keep,
     started_services,
 )
@@ -112,6 +113,22 @@ def home(tmp_path):
 
 def names(home):
     return {kind: sorted(path.name for path in (home / kind).iterdir()) for kind in ("releases", "environments")}
+
+
+def test_environment_outside_is_never_removed(home, tmp_path):
+    outside = tmp_path / "nfs/env"
+    (outside / "bin").mkdir(parents=True)
+    (outside / "bin/python3").symlink_to(sys.executable)
+    (home / "environments/e-a/prefix").symlink_to(outside)
+    description = json.dumps({"python": "3.12.4", "packages": {}})
+    for name in "ab":
+        (home / f"environments/e-{name}/environment.json").write_text(description)
+    assert read_usable_environment(str(home / "environments/e-a"))
+    assert prune(str(home), set(), 2) == [str(home / "environments/e-a"), str(home / "releases/a")]
+    assert (outside / "bin/python3").exists() and not (home / "environments/e-a").exists()
+    (outside / "bin/python3").unlink()
+    (home / "environments/e-b/prefix").symlink_to(outside)
+    assert not read_usable_environment(str(home / "environments/e-b"))
 
 
 def test_release_and_its_environment_are_removed_together(home):

@@ -44,9 +44,14 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts impo
     too_many_for_windows,
     workers_left,
 )
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster, Settings
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster, Environment, Settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.releases import Release, release_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback import rollback_report, rollback_targets
+from ansible_collections.daskops.cluster.plugins.plugin_utils.existing_environments import (
+    changed_in_place,
+    differing_contents,
+    drift,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.features import lacking_in, lacking_on
 from ansible_collections.daskops.cluster.plugins.plugin_utils.mixed_releases import mixed_releases
 from ansible_collections.daskops.cluster.plugins.plugin_utils.stopped_services import scheduler_not_running
@@ -116,7 +121,7 @@ class Outside:
         Takes results of `host_info` and the variables of hosts. Returns the result of `environments.environments`. May fetch
         packages.
     client_packages : callable
-        Takes the variables of a host. Returns the result of `environments.client_packages`.
+        Takes the variables of a host and results of `host_info`. Returns the result of `environments.client_packages`.
     addresses_of : callable
         Takes the name of a host outside the run. Returns a function that returns the addresses of this host.
     filtered_hosts : callable
@@ -124,7 +129,7 @@ class Outside:
     """
 
     environments: Callable[[ByHost, ByHost], tuple[dict[str, dict[str, Any]], list[str]]]
-    client_packages: Callable[[Mapping[str, Any]], tuple[dict[str, Any], list[str]]]
+    client_packages: Callable[[Mapping[str, Any], ByHost], tuple[dict[str, Any], list[str]]]
     addresses_of: Callable[[str], Callable[[], list[str]]]
     filtered_hosts: Callable[[], list[str]]
 
@@ -141,7 +146,7 @@ def connection(cluster: Cluster, lock: str, outside: Outside) -> dict[str, Any]:
     packages: dict[str, Any] = {"lock": lock, "requirements": ""}
     python = next(filter(None, map(version_of, cluster.infos.values())), "")
     if kind_of(common) != LOCK:
-        packages, problems = outside.client_packages(common)
+        packages, problems = outside.client_packages(common, cluster.infos)
         check(problems)
         python = packages.pop("python")
     return {
@@ -266,6 +271,7 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
     check(problems)
     found, problems = outside.environments(infos, cluster.values)
     check([*problems, *differing_packages(present(found, infos))])
+    check(differing_contents(common["dask_environment_path"], everyone))
     chosen, problems, lacking = releases(cluster, plans, found)
     check(problems)
     for host, plan in plans.items():
@@ -359,7 +365,7 @@ def _keep(cluster: Cluster, purpose: str, result: dict[str, Any], outside: Outsi
     if purpose != "rollback":
         return {host: info["current"] for host, info in infos.items()}
     targets, problems = rollback_targets(infos)
-    check(problems)
+    check([*problems, *changed_in_place(infos, targets)])
     result["rollback_report"] = list(rollback_report(infos, targets))
     return {host: dict(release) for host, release in targets.items()}
 
@@ -379,6 +385,7 @@ def _about_health(cluster: Cluster, chosen: dict[str, dict[str, Any]]) -> dict[s
         "scheduler_release": services.get(decide.SCHEDULER, "") if cluster.common["dask_summary_route"] else "",
         "expected": expected,
         "mixed": mixed_releases(cluster.infos, chosen, cluster.values),
+        "drift": drift(cluster.infos, chosen),
         "scheduler_older": decide.scheduler_is_older(
             {}, {}, cluster.scheduler_info, chosen.get(asked, {}), {h: r for h, r in chosen.items() if r}
         ),
@@ -424,7 +431,7 @@ def host_release(
     settings: Settings, kinds: list[str], plan: Mapping[str, Any], environment: Mapping[str, Any]
 ) -> Release:
     """Return the release of a host; raises ValueError like `release_of`."""
-    return release_of(settings, kinds, plan, environment["id"], environment["prefix"])
+    return release_of(settings, kinds, plan, Environment.of(environment))
 
 
 def releases(

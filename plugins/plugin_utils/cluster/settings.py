@@ -177,6 +177,23 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             summary="its SHA-256",
         ),
         Setting(
+            "dask_environment_path",
+            "path",
+            "",
+            "Directory with an environment that exists on every host, instead of O(dask_environment_lock) - such as one of "
+            "conda on a network file system, or one that an environment module provides. It must contain C(distributed), "
+            "and its interpreter is C(bin/python3) in it.",
+            details=(
+                "The environment is used as it is, and never changed or removed. All hosts must have the same Python and "
+                "the same versions of all packages there. If they change, reports call the cluster degraded, and the next "
+                "run restarts the services in batches.",
+                "The services' user must be able to run it and must not be able to change it. Its programs never run as "
+                "root; O(dask_python), which may be older than Dask needs, creates the scratch directories.",
+            ),
+            scope="cluster",
+            summary="directory on every host, instead of a lock",
+        ),
+        Setting(
             "dask_environment_source",
             "str",
             "controller",
