@@ -55,6 +55,8 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
         "memory": 256 * GIB,
         "systemd": True,
         "python": PYTHON,
+        "platform": {"machine": PYTHON["machine"], "libc": PYTHON["libc"]},
+        "pythons": [],
         "changeable": "",
         "file_systems": {path: SYSTEM for path in ("/opt/dask", "/var/lib/dask/scratch")},
         "missing": [],

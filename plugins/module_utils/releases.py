@@ -31,7 +31,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import r
 #: Largest manifest or description of an environment, in bytes. Those of large hosts have about 100 KiB.
 LIMIT = 16 * 1024**2
 
-#: Seconds that `environments_in_use` may take.
+#: Seconds that `directories_in_use` may take.
 PATIENCE = 30
 
 #: Wheel in an environment that the validation of a configuration imports.
@@ -229,8 +229,10 @@ def releases_to_keep(
     return needed
 
 
-def environments_in_use(environments: str) -> set[str]:
-    """Return the ids of the environments that any process has mapped files of, such as a service or a user's session.
+def directories_in_use(root: str) -> set[str]:
+    """Return the directories in a directory that any process has mapped files of, such as a service or a user's session.
+
+    The directories are environments or managed Pythons.
 
     A process can map many files with names in any encoding.
 
@@ -240,7 +242,7 @@ def environments_in_use(environments: str) -> set[str]:
         If it takes longer than `PATIENCE` seconds.
     """
     used: set[str] = set()
-    pattern = re.compile(re.escape(os.fsencode(os.path.realpath(environments))) + rb"/([\w.-]+)/")
+    pattern = re.compile(re.escape(os.fsencode(os.path.realpath(root))) + rb"/([\w.+-]+)/")
     deadline = time.monotonic() + PATIENCE
     for path in glob.glob("/proc/[0-9]*/maps"):
         try:
@@ -248,7 +250,7 @@ def environments_in_use(environments: str) -> set[str]:
                 for line in file:
                     used.update(os.fsdecode(name) for name in pattern.findall(line))
                     if time.monotonic() > deadline:
-                        raise TimeoutError(f"it took more than {PATIENCE} s to see which environments are in use")
+                        raise TimeoutError(f"it took more than {PATIENCE} s to see what is in use in {root}")
         except (FileNotFoundError, PermissionError, ProcessLookupError):  # the process has ended, or is a kernel thread
             continue
     return used
@@ -271,7 +273,7 @@ def prune(home: str, running: set[str | None], keep: int) -> list[str]:
     kept = releases_to_keep(releases, current_release(home), running, keep)
     needed = {releases[name]["environment"] for name in kept}
     # Keep a release of each environment in use, so that a later run removes both.
-    used = environments_in_use(roots["environments"])
+    used = directories_in_use(roots["environments"])
     for name in sorted(releases, key=lambda name: releases[name]["staged"], reverse=True):
         if releases[name]["environment"] in used - needed:
             kept.add(name)
@@ -292,7 +294,7 @@ def prune(home: str, running: set[str | None], keep: int) -> list[str]:
 
 
 def set_aside(path: str) -> str:
-    """Rename a release or an environment, so that under its own name it never exists in part.
+    """Rename a release, an environment or a managed Python, so that under its own name it never exists in part.
 
     Returns
     -------
@@ -308,7 +310,7 @@ def set_aside(path: str) -> str:
             raise
         # An overlay file system cannot rename a directory of its lower layer. Remove its description first, so that an
         # interrupted removal leaves no directory that counts as complete.
-        for name in ("environment.json", "manifest.json"):
+        for name in ("environment.json", "manifest.json", "python.json"):
             if os.path.exists(os.path.join(path, name)):
                 os.unlink(os.path.join(path, name))
         shutil.rmtree(path)

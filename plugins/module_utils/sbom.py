@@ -39,6 +39,7 @@ def bill_of_materials(
     licences: Mapping[str, str],
     hashes: Mapping[str, str],
     tools: Iterable[tuple[str, str, str]],
+    python_sha256: str | None = None,
 ) -> dict[str, Any]:
     """Return the bill of materials of an environment.
 
@@ -52,6 +53,8 @@ def bill_of_materials(
         SHA-256 of the wheel by package, for packages whose hash is known.
     tools : list of (str, str, str)
         Name, version and SHA-256 of the wheel of each tool that built the environment or validates configuration in it.
+    python_sha256 : str, optional
+        SHA-256 of the archive of the managed Python; empty or None for an interpreter of the host.
 
     Returns
     -------
@@ -83,6 +86,7 @@ def bill_of_materials(
                 "name": "python",
                 "version": description["python"],
                 "purl": f"pkg:generic/python@{quote(description['python'])}",
+                **_hashes(python_sha256),
             },
             *(
                 _package("library", name, version, hashes.get(canonical(name)), licences.get(name))
@@ -102,6 +106,10 @@ def _package(
         "name": name,
         "version": version,
         "purl": f"pkg:pypi/{canonical(name)}@{quote(version)}",
-        **({"hashes": [{"alg": "SHA-256", "content": sha256}]} if sha256 else {}),
+        **_hashes(sha256),
         **({"licenses": [{"expression": licence}]} if licence else {}),
     }
+
+
+def _hashes(sha256: str | None) -> dict[str, list[dict[str, str]]]:
+    return {"hashes": [{"alg": "SHA-256", "content": sha256}]} if sha256 else {}

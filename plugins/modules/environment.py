@@ -14,6 +14,8 @@ description:
     controller, or fetches and installs them on the host.
   - The directory appears only when the environment is complete, and is never changed afterwards. An interrupted build
     leaves no directory of that name; the next build starts again.
+  - If the plan has a managed Python for the host, the module first installs it in the same way, from the archive that the
+    controller copies to the host, into C(pythons/NAME).
   - Two files in it describe the content. C(environment.json) is what this module returns. C(sbom.cdx.json) is a bill of
     materials in the format CycloneDX 1.6 with the interpreter and every package. It has the SHA-256 of a wheel if the
     requirements allow only one, and the licence if the package declares an SPDX expression.
@@ -71,6 +73,9 @@ environment:
     python:
       description: Full version of its interpreter.
       type: str
+    managed_python:
+      description: Name of the managed Python that it uses; missing if it uses an interpreter of the host.
+      type: str
     packages:
       description: Version by package.
       type: dict
@@ -96,6 +101,12 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.host_lock import HostLockError, take_lock
+from ansible_collections.daskops.cluster.plugins.module_utils.pythons import (
+    PythonError,
+    describe,
+    install,
+    is_complete,
+)
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     TESTS,
     VALIDATOR,
@@ -236,6 +247,8 @@ def main() -> None:
             "id": {"type": "str", "required": True},
             "python": {"type": "path", "required": True},
             "archive": {"type": "path"},
+            "managed_python": {"type": "dict", "default": {}},
+            "python_archive": {"type": "path"},
             "lock": {"type": "str", "required": True},
             "index_url": {"type": "str", "default": "", "no_log": True},
         },
@@ -272,7 +285,7 @@ def provide(module: AnsibleModule) -> None:
 
 def build(module: AnsibleModule, environments: str, final: str) -> dict[str, Any]:
     """Build the environment, and rename it to ``final`` when it is complete."""
-    archive = module.params["archive"]
+    archive, managed = module.params["archive"], module.params["managed_python"]
     if not archive:
         module.fail_json(msg="The environment does not exist here yet: archive is needed to build it.")
     partial = os.path.join(environments, f".partial-{module.params['id']}")
@@ -282,18 +295,37 @@ def build(module: AnsibleModule, environments: str, final: str) -> dict[str, Any
     ]:
         shutil.rmtree(leftover, ignore_errors=True)
     builder = Builder(module, partial)
+    if managed:
+        managed = install_managed(builder, managed)
     with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=environments) as unpacked:
         found = builder.build(archive, unpacked)
         licences = found.pop("licences")
         description = {"id": module.params["id"], "lock": module.params["lock"], **found}
+        if managed:
+            description["managed_python"] = managed["name"]
         hashes = known_hashes(read(os.path.join(unpacked, "requirements.txt")))
         tools = re.findall(
             r"^(\S+)==(\S+) --hash=sha256:(\w+)$", read(os.path.join(unpacked, "tools.txt")), re.MULTILINE
         )
-    bill = bill_of_materials(description, licences, hashes, tools)
+    bill = bill_of_materials(description, licences, hashes, tools, managed.get("sha256"))
     texts = {"sbom.cdx.json": bill, "environment.json": description}
     builder.appear(final, {name: json.dumps(text, indent=1, sort_keys=True) for name, text in texts.items()})
     return description
+
+
+def install_managed(builder: Builder, managed: Mapping[str, str]) -> dict[str, str]:
+    """Install the managed Python of the environment if the host does not have it, and return its description."""
+    home, archive = builder.module.params["home"], builder.module.params["python_archive"]
+    if not is_complete(home, managed["name"]):
+        if not archive:
+            builder.module.fail_json(
+                msg=f"The managed Python {managed['name']} does not exist here yet: python_archive is needed to install it."
+            )
+        try:
+            install(home, managed, archive, builder.run)
+        except PythonError as error:
+            builder.fail("Installing the managed Python", f"{error}.")
+    return describe(home, managed["name"])
 
 
 if __name__ == "__main__":

@@ -29,7 +29,9 @@ options:
     description: Directory of the collection on the host, with its environments and releases.
     type: path
   python:
-    description: Interpreter that environments are built with, a path or a name on the search path.
+    description:
+      - Interpreter of the host that environments are built with, a path or a name on the search path.
+      - Empty if the host's interpreters do not matter, because it gets a managed Python.
     type: str
     default: python3
   user:
@@ -175,6 +177,17 @@ python:
     machine: x86_64
     libc: [glibc, "2.36"]
     usable: true
+platform:
+  description: The C(machine), which is the processor's architecture, and the C(libc), name and version of the C library.
+  type: dict
+  returned: always
+  sample: {machine: x86_64, libc: [glibc, "2.36"]}
+pythons:
+  description: Names of the complete managed Pythons below O(home).
+  type: list
+  elements: str
+  returned: always
+  sample: [3.13.18+20261110-x86_64]
 changeable:
   description: The directory on the path of O(home) that O(user) could change; empty if there is none.
   type: str
@@ -375,6 +388,7 @@ import hashlib
 import ipaddress
 import json
 import os
+import platform
 import pwd
 import re
 import socket
@@ -391,6 +405,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.certificates impor
 from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import foreign_firewalls
 from ansible_collections.daskops.cluster.plugins.module_utils.history import current_release
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
+from ansible_collections.daskops.cluster.plugins.module_utils.pythons import complete_pythons
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     read_environment,
     read_releases,
@@ -523,7 +538,8 @@ def writable(module: AnsibleModule, path: str) -> bool:
 
 def inspect_python(module: AnsibleModule) -> dict[str, Any]:
     """Return the interpreter for environments, and why root or the services' account must not run it."""
-    interpreter, user = module.get_bin_path(module.params["python"]), module.params["user"]
+    name, user = module.params["python"], module.params["user"]
+    interpreter = module.get_bin_path(name) if name else None
     if not interpreter:
         return {}
     interpreter = os.path.abspath(interpreter)
@@ -874,6 +890,8 @@ def main() -> None:
         memory=memory(),
         systemd=os.path.isdir(SYSTEMD),
         python=inspect_python(module),
+        platform={"machine": platform.machine(), "libc": list(platform.libc_ver())},
+        pythons=complete_pythons(home),
         changeable=changeable(module.params["user"], home),
         file_systems={
             path: {**file_system(path), "exists": os.path.exists(path), "writable": writable(module, path)}

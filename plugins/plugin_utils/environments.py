@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import numbers
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     HOW_TO_LOCK,
     LockError,
@@ -81,11 +82,12 @@ def _environments(
     kinds: dict[str, Packages] = {}
     archives: dict[str, str] = {}
     found = {}
-    for host, info in hosts.items():
+    for host, python in with_oldest_libc({host: info["python"] for host, info in hosts.items()}).items():
+        info = hosts[host]
         # Reading a lock takes longer than comparing interpreters, and most hosts have the same one.
-        kind = str([value for name, value in sorted(info["python"].items()) if name != "executable"])
+        kind = kind_of(python)
         if kind not in kinds:
-            kinds[kind] = Packages(*texts, info["python"], source, os.path.dirname(os.path.abspath(lock)))
+            kinds[kind] = Packages(*texts, python, source, os.path.dirname(os.path.abspath(lock)))
         packages = kinds[kind]
         archive = ""
         if packages.id not in info["environments"]:
@@ -100,3 +102,24 @@ def _environments(
             "packages": packages.versions,
         }
     return found
+
+
+def kind_of(python: Mapping[str, Any]) -> str:
+    """Return what the environments of hosts with an interpreter depend on, as text."""
+    # A managed Python may lie elsewhere on other hosts, but its name says what it is.
+    without = {"executable", "prefix"} if python.get("managed") else {"executable"}
+    return str([value for name, value in sorted(python.items()) if name not in without])
+
+
+def with_oldest_libc(pythons: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return the interpreters by host, each with the oldest version of the C library that hosts of its kind have.
+
+    So hosts of different distributions can use the same packages, which the controller fetches and installs once.
+    """
+    oldest: dict[str, list[str]] = {}
+    kinds = {}
+    for host, python in pythons.items():
+        libc = list(python["libc"])
+        kind = kinds[host] = kind_of({**python, "libc": libc[:1]})
+        oldest[kind] = min(oldest.get(kind, libc), libc, key=lambda one: numbers(" ".join(one[1:])))
+    return {host: {**python, "libc": oldest[kinds[host]]} for host, python in pythons.items()}

@@ -102,7 +102,15 @@ _OF_RELEASES: dict[str, Check] = {
 }
 RELEASE = empty_or(having(**_OF_RELEASES))
 CURRENT = empty_or(having(**_OF_RELEASES, content=NAME, settled=listed(NAME)))
-ENVIRONMENT = having(python=text(r"[\w.+]*"), packages=mapping(text(r"[\w.+!-]*")))
+#: A name of a managed Python becomes part of paths.
+MANAGED = text(r"\w[\w.+-]*")
+
+
+def environment(value: object) -> bool:
+    """Allow the description of an environment, with or without a managed Python."""
+    return having(python=text(r"[\w.+]*"), packages=mapping(text(r"[\w.+!-]*")))(value) and (
+        not isinstance(value, dict) or "managed_python" not in value or MANAGED(value["managed_python"])
+    )
 
 
 def python(value: object) -> bool:
@@ -127,6 +135,8 @@ CHECKS: dict[str, Check] = {
     "memory": number,
     "systemd": flag,
     "python": empty_or(python),
+    "platform": having(machine=text(r"\w+"), libc=listed(text(r"[\w.-]*"))),
+    "pythons": listed(MANAGED),
     "file_systems": mapping(having(exists=flag, type=text(), mount=text(), free=number, writable=flag)),
     "missing": listed(text()),
     "proxy": having(nginx=flag, port=number, confined=flag),
@@ -147,7 +157,7 @@ CHECKS: dict[str, Check] = {
     "account": empty_or(having(home=text(), comment=text(), at_home=flag)),
     "encrypted": optional(flag),
     "authorities": listed(text(r"[0-9a-f]{64}")),
-    "environments": mapping(ENVIRONMENT, NAME),
+    "environments": mapping(environment, NAME),
     "versions": listed(having(id=NAME, packages=mapping(text()), releases=listed(NAME))),
     "certificates": having(
         installed=mapping(listed(lambda value: number(value) or text()(value))), loaded=mapping(NAME)

@@ -90,8 +90,9 @@ class Packages:
         # The origin of packages is not part of the id: the hashes identify them.
         *kind, libc = _kind(python)
         lines = [re.sub(r" @ file:\S*/", " @ ", line) for line in self.lines]
-        # Nor is the prefix of the distribution's interpreter, which is the same on every host.
+        # Nor is the prefix of the distribution's interpreter, which is the same on every host. A managed Python has a name.
         own = [python["prefix"]] if python.get("prefix", "/usr") not in ("/usr", "/") else []
+        own = [python["managed"]] if python.get("managed") else own
         self.id = digest([RECIPE, [*kind, libc[0], *own], lines, self.tools_lines])
 
     def fetch(self, cache: str, index_url: str) -> str:
@@ -150,15 +151,15 @@ class Packages:
         lines = [
             line for line in self.tools_lines if self.source == "controller" or not line.startswith("backports-zstd=")
         ]
-        tools = self._download(lines, directory, "tools", index_url)
+        tools = download(lines, directory, "tools", index_url, self.python)
         if self.source == "controller":
-            wheels = self._download([*options, *self.lines], directory, "wheels", index_url)
+            wheels = download([*options, *self.lines], directory, "wheels", index_url, self.python)
             check_wheels(wheels, self.python)
             # Pin the fetched wheels without their origin: they are installed from the controller's directory.
             _write_pins(requirements, wheels)
             own = tools
             if _kind(own_python()) != _kind(self.python):
-                own = self._download(select(self.tools, own_python()), directory, "own", index_url, own_python())
+                own = download(select(self.tools, own_python()), directory, "own", index_url, own_python())
             tree = self._install(own, directory)
             members += [(TREE, "tree.py"), (tree, os.path.basename(tree))]
             shipped = [path for path in tools if not _is_uv(path)]
@@ -177,11 +178,7 @@ class Packages:
 
     def _install(self, tools: Iterable[str], directory: str) -> str:
         """Install the wheels as a host would, pack the installed files, and return the path of the packed files."""
-        for wheel in tools:
-            with zipfile.ZipFile(wheel) as zipped:
-                zipped.extractall(os.path.join(directory, "library"))
-        uv = glob.glob(os.path.join(directory, "library", "uv-*.data", "scripts", "uv"))[0]
-        os.chmod(uv, 0o755)
+        uv = unpack_uv(tools, directory)
         tree = os.path.join(directory, "tree")
         settings = {
             **os.environ,
@@ -218,83 +215,90 @@ class Packages:
         _run([sys.executable, "-I", TREE, os.path.join(directory, "library"), "pack", tree, packed], os.environ)
         return packed
 
-    def _download(
-        self,
-        lines: Sequence[str],
-        directory: str,
-        name: str,
-        index_url: str,
-        python: Mapping[str, Any] | None = None,
-    ) -> list[str]:
-        """Fetch the wheels of ``lines`` into ``directory/name``, check their hashes, and return their paths.
 
-        They are for ``python``, or for the host's interpreter.
-        """
-        python = python or self.python
-        wanted = os.path.join(directory, f"{name}.txt")
-        with open(wanted, "w", encoding="utf-8") as file:
-            file.write("\n".join([*lines, ""]))
-        version = minor(python["version"]).replace(".", "")
-        tags = platform_tags(python["machine"], python["libc"])
-        # fmt: off
-        command = [
-            sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check",
-            "--no-deps", "--require-hashes", "--only-binary=:all:", "--implementation=cp",
-            f"--python-version={minor(python['version'])}", f"--abi=cp{version}", "--abi=abi3", "--abi=none",
-            *(f"--platform={tag}" for tag in tags), f"--dest={directory}/{name}", f"--requirement={wanted}",
-        ]
-        # fmt: on
-        environment = dict(os.environ)
-        if index_url:
-            # It may contain a password, which must not appear in the list of processes.
-            environment["PIP_INDEX_URL"] = index_url
-            if index_url.startswith("http:"):
-                # pip ignores an index without TLS unless it is trusted. The hashes verify the packages.
-                command.append(f"--trusted-host={urlsplit(index_url).hostname}")
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        if done.returncode != 0:
-            missing = re.search(r"No matching distribution found for (\S+)", done.stderr)
-            if missing:
-                # Repeat the command for that package alone: with -vv, pip reports the files that it ignored.
-                lines = [line for line in lines if line.startswith(("-", missing.group(1)))]
-                with open(wanted, "w", encoding="utf-8") as file:
-                    file.write("\n".join([*lines, ""]))
-                command[command.index("--quiet")] = "-vv"
-                done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-            raise PackagesError(self._reason(done.stderr + done.stdout))
-        return sorted(glob.glob(f"{directory}/{name}/*.whl"))
+def download(lines: Sequence[str], directory: str, name: str, index_url: str, python: Mapping[str, Any]) -> list[str]:
+    """Fetch the wheels of lines of a lock for an interpreter into ``directory/name``, and return their paths.
 
-    def _reason(self, errors: str) -> str:
-        """Return the reason for an error of pip, in terms of the lock and the hosts."""
-        if "No module named pip" in errors:
-            return f"the controller's Python ({sys.executable}) has no pip to fetch packages with: install pip there"
-        if "DO NOT MATCH THE HASHES" in errors:
-            package = re.search(r"^\s+(\S+==\S+)", errors, re.MULTILINE)
-            return (
-                f"{package.group(1) if package else 'a package'} differs from its hash in the lock: do not use it "
-                "before you know why; make the lock again if the index is right"
-            )
-        # pip treats an index that does not answer like one without packages.
-        broken = re.search(r"Retrying .* after connection broken by (.+?): /", errors)
-        if broken:
-            return f"the package index does not answer ({broken.group(1)}): set dask_environment_index_url to one that does"
-        missing = re.search(r"No matching distribution found for (\S+)", errors)
-        version = missing.group(1).rpartition("==")[2] if missing else ""
-        source = rf"No sources permitted for \S+: \S+-{re.escape(version)}\.(tar\.\w+|zip)\b"
-        if missing and version and re.search(source, errors):
-            return (
-                f"{missing.group(1)} exists only as source, and hosts install wheels alone: build its wheel "
-                f"('pip wheel --no-deps {missing.group(1)}'), name the wheel's path in requirements.in, and make the lock "
-                "again"
-            )
+    Raises
+    ------
+    PackagesError
+        If a wheel cannot be fetched, or differs from its hash.
+    """
+    wanted = os.path.join(directory, f"{name}.txt")
+    with open(wanted, "w", encoding="utf-8") as file:
+        file.write("\n".join([*lines, ""]))
+    version = minor(python["version"]).replace(".", "")
+    tags = platform_tags(python["machine"], python["libc"])
+    # fmt: off
+    command = [
+        sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check",
+        "--no-deps", "--require-hashes", "--only-binary=:all:", "--implementation=cp",
+        f"--python-version={minor(python['version'])}", f"--abi=cp{version}", "--abi=abi3", "--abi=none",
+        *(f"--platform={tag}" for tag in tags), f"--dest={directory}/{name}", f"--requirement={wanted}",
+    ]
+    # fmt: on
+    environment = dict(os.environ)
+    if index_url:
+        # It may contain a password, which must not appear in the list of processes.
+        environment["PIP_INDEX_URL"] = index_url
+        if index_url.startswith("http:"):
+            # pip ignores an index without TLS unless it is trusted. The hashes verify the packages.
+            command.append(f"--trusted-host={urlsplit(index_url).hostname}")
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode != 0:
+        missing = re.search(r"No matching distribution found for (\S+)", done.stderr)
         if missing:
-            return (
-                f"the index has no wheel of {missing.group(1)} for Python {self.python['version']} on "
-                f"{self.python['machine']} with {' '.join(self.python['libc'])}: the lock is for another Python or "
-                "platform, or the index is not the one it was made with"
-            )
-        lines = [line for line in errors.splitlines() if line.strip() and not line.startswith("WARNING")]
-        return "pip could not fetch the packages: " + " ".join(lines[-3:])
+            # Repeat the command for that package alone: with -vv, pip reports the files that it ignored.
+            lines = [line for line in lines if line.startswith(("-", missing.group(1)))]
+            with open(wanted, "w", encoding="utf-8") as file:
+                file.write("\n".join([*lines, ""]))
+            command[command.index("--quiet")] = "-vv"
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        raise PackagesError(_reason(done.stderr + done.stdout, python))
+    return sorted(glob.glob(f"{directory}/{name}/*.whl"))
+
+
+def _reason(errors: str, python: Mapping[str, Any]) -> str:
+    """Return the reason for an error of pip, in terms of the lock and the hosts."""
+    if "No module named pip" in errors:
+        return f"the controller's Python ({sys.executable}) has no pip to fetch packages with: install pip there"
+    if "DO NOT MATCH THE HASHES" in errors:
+        package = re.search(r"^\s+(\S+==\S+)", errors, re.MULTILINE)
+        return (
+            f"{package.group(1) if package else 'a package'} differs from its hash in the lock: do not use it "
+            "before you know why; make the lock again if the index is right"
+        )
+    # pip treats an index that does not answer like one without packages.
+    broken = re.search(r"Retrying .* after connection broken by (.+?): /", errors)
+    if broken:
+        return f"the package index does not answer ({broken.group(1)}): set dask_environment_index_url to one that does"
+    missing = re.search(r"No matching distribution found for (\S+)", errors)
+    version = missing.group(1).rpartition("==")[2] if missing else ""
+    source = rf"No sources permitted for \S+: \S+-{re.escape(version)}\.(tar\.\w+|zip)\b"
+    if missing and version and re.search(source, errors):
+        return (
+            f"{missing.group(1)} exists only as source, and hosts install wheels alone: build its wheel "
+            f"('pip wheel --no-deps {missing.group(1)}'), name the wheel's path in requirements.in, and make the lock "
+            "again"
+        )
+    if missing:
+        return (
+            f"the index has no wheel of {missing.group(1)} for Python {python['version']} on "
+            f"{python['machine']} with {' '.join(python['libc'])}: the lock is for another Python or "
+            "platform, or the index is not the one it was made with"
+        )
+    lines = [line for line in errors.splitlines() if line.strip() and not line.startswith("WARNING")]
+    return "pip could not fetch the packages: " + " ".join(lines[-3:])
+
+
+def unpack_uv(wheels: Iterable[str], directory: str) -> str:
+    """Extract wheels, one of which is that of uv, into ``directory/library``, and return the path of uv's executable."""
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as zipped:
+            zipped.extractall(os.path.join(directory, "library"))
+    uv = glob.glob(os.path.join(directory, "library", "uv-*.data", "scripts", "uv"))[0]
+    os.chmod(uv, 0o755)
+    return uv
 
 
 def own_python() -> dict[str, Any]:

@@ -50,6 +50,8 @@ def bare(number):
         "memory": 8 * GIB,
         "systemd": True,
         "python": {**PYTHON, "usable": True, "changeable": ""},
+        "platform": {"machine": PYTHON["machine"], "libc": PYTHON["libc"]},
+        "pythons": [],
         "file_systems": {path: DIRECTORY for path in ("/opt/dask", "/var/lib/dask/scratch")},
         "missing": [],
         "proxy": {"nginx": True, "port": 0, "confined": False},
@@ -85,7 +87,7 @@ def settle(environment, packages):
     """Return what `host_info` returns for hosts that run exactly what `VARIABLES` say."""
     infos = {host: bare(number) for number, host in enumerate(HOSTS, 1)}
     for info in infos.values():
-        info["environments"] = {environment: {"id": environment, "packages": packages}}
+        info["environments"] = {environment: {"id": environment, "python": PYTHON["version"], "packages": packages}}
     cluster = cluster_of(infos)
     plans, problems = plan_hosts(cluster, HOSTS)
     assert problems == {}
@@ -103,13 +105,18 @@ def settle(environment, packages):
     return infos
 
 
-ENVIRONMENT = Packages(
-    Path(lock_file("default")).read_text(encoding="utf-8-sig"),
-    Path(TOOLS_LOCK).read_text(encoding="utf-8-sig"),
-    bare(1)["python"],
-    "controller",
-    str(Path(lock_file("default")).parent),
-)
+def environment_of(python):
+    """Return the packages of the default lock for an interpreter."""
+    return Packages(
+        Path(lock_file("default")).read_text(encoding="utf-8-sig"),
+        Path(TOOLS_LOCK).read_text(encoding="utf-8-sig"),
+        python,
+        "controller",
+        str(Path(lock_file("default")).parent),
+    )
+
+
+ENVIRONMENT = environment_of(bare(1)["python"])
 SETTLED = settle(ENVIRONMENT.id, ENVIRONMENT.versions)
 
 

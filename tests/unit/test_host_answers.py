@@ -66,6 +66,8 @@ ANSWER = {
     "environments": {"1f3c5e9a7b1d": {"id": "1f3c5e9a7b1d", "python": "3.11.2", "packages": {"dask": "2026.8.0+a"}}},
     "versions": [{"id": "1f3c5e9a7b1d", "lock": "", "python": "", "packages": {}, "releases": ["3f2a91c04d5e"]}],
     "certificates": {"installed": {"ca.pem": ["5d0a41b9c7e2", 420, "root"]}, "loaded": {}},
+    "platform": {"machine": "x86_64", "libc": ["glibc", "2.36"]},
+    "pythons": ["3.13.5+20261129-x86_64"],
     "changeable": "",
     "clock": [1_800_000_000.5, 1_800_000_001],
     "unresolved": "",
@@ -78,6 +80,8 @@ def test_valid_answer_is_accepted():
     assert unbelievable(ANSWER) == []
     blank = {"python": {}, "current": {}, "account": {}, "address": "", "route": [], "machine": "", "nodes": []}
     assert unbelievable({**ANSWER, **blank}) == []
+    managed = {"1f3c5e9a7b1d": {"python": "3.13.5", "packages": {}, "managed_python": "3.13.5+20261129-x86_64"}}
+    assert unbelievable({**ANSWER, "environments": managed, "pythons": []}) == []
     assert unbelievable({**ANSWER, "python": {"executable": "/home/dask/python", "changeable": "/home/dask"}}) == []
 
 
@@ -121,6 +125,11 @@ def test_answer_of_this_machine_is_accepted():
         ("account", {"home": 1, "comment": "", "at_home": True}),
         ("authorities", ["trust me"]),
         ("environments", {"../x": {}}),
+        ("environments", {"1f3c5e9a7b1d": {"python": "3.11.2", "packages": {}, "managed_python": "../x"}}),
+        ("pythons", [".."]),
+        ("pythons", ["3.13.5/bin"]),
+        ("platform", {"machine": "x86_64"}),
+        ("platform", {"machine": "x86 64", "libc": []}),
         ("environments", {"1f3c5e9a7b1d": {"python": "3.11.2", "packages": []}}),
         ("clock", [0]),
         ("clock", ["now", "then"]),

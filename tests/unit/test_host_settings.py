@@ -80,6 +80,12 @@ def test_every_directory_of_a_host_is_inspected_once():
     assert found["paths"] == ["/opt/dask", "/a", "/data", "/dev/nvidia0", "/shared/dask"]
 
 
+def test_interpreter_is_inspected_unless_a_version_is_wanted():
+    assert asked()["python"] == "python3"
+    assert asked(dask_python="/usr/bin/python3.12")["python"] == "/usr/bin/python3.12"
+    assert asked(dask_python="3.12")["python"] == ""
+
+
 def test_every_interface_of_workers_is_inspected_once():
     pools = {"a": {"interface": ["eth1", "eth2"]}, "b": {"interface": "eth2"}, "c": {"interface": ""}}
     assert asked(dask_worker_pools=pools)["worker_interfaces"] == ["eth1", "eth2"]

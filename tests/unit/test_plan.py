@@ -4,6 +4,7 @@
 """The plan of a run: its functions with any state of hosts, and the task with the variables of a play."""
 
 import copy
+import hashlib
 import json
 import time
 
@@ -16,9 +17,11 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan impor
     plan_hosts,
     releases,
 )
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import managed_python
 from hypothesis import given
 from hypothesis import strategies as st
 from playbook_runs import play
+from python_archives import file_name, packed, program
 from settled_hosts import (
     ENVIRONMENT,
     GIB,
@@ -28,9 +31,17 @@ from settled_hosts import (
     WORKER,
     bare,
     cluster_of,
+    environment_of,
     write_inventory,
 )
 from wheels import PYTHON
+
+#: The archive of a managed Python, and the environment with it.
+PYTHON_ARCHIVE = packed(program("3.11.2", "x86_64"))
+SHA256 = hashlib.sha256(PYTHON_ARCHIVE).hexdigest()
+MIRROR = {"dask_python_mirror": "MIRROR", "dask_python_sha256": {"x86_64": SHA256}}
+MANAGED = managed_python("/opt/dask", f"3.11.2+20261129-x86_64-{SHA256[:12]}", "3.11.2", bare(1)["platform"])
+MANAGED_ENVIRONMENT = environment_of(MANAGED)
 
 ALL_SETTLED = {"scheduler": [], "starting": [], "rolling": []}
 
@@ -165,6 +176,21 @@ def with_previous():
     return infos
 
 
+def with_managed_python(**pythons):
+    """Return hosts with a managed Python and its environment, which no release uses yet; w2 has neither of the two.
+
+    ``pythons`` has changes of the hosts' own interpreters.
+    """
+    infos = copy.deepcopy(SETTLED)
+    about = {"python": "3.11.2", "packages": MANAGED_ENVIRONMENT.versions, "managed_python": MANAGED["managed"]}
+    for host, info in infos.items():
+        info["python"].update(pythons.get(host, {}))
+        if host != "w2":
+            info["environments"][MANAGED_ENVIRONMENT.id] = about
+            info["pythons"] = [MANAGED["managed"]]
+    return infos
+
+
 STOPPED = {host: {**info, "running": {}} for host, info in SETTLED.items()}
 NEW = {host: bare(number) for number, host in enumerate(HOSTS, 1)}
 
@@ -202,6 +228,9 @@ RUNS = {
     "connect without TLS": ("connect", SETTLED, {"vars": {"dask_tls": False}}),
     "show": ("show", {**NEW, "w2": {**NEW["w2"], "systemd": False}}, {}),
     "inspect": ("inspect", NEW, {}),
+    "managed": ("change", with_managed_python(), {"vars": {"dask_python": "3.11", **MIRROR}}),
+    "managed for auto": ("change", with_managed_python(w1={"version": "3.12.1"}), {"vars": MIRROR}),
+    "managed to show": ("show", {**NEW, "w1": {**NEW["w1"], "python": {}}}, {}),
 }
 #: Runs that fail, and what their message says.
 REJECTED = {
@@ -220,7 +249,7 @@ REJECTED = {
     "two bad hosts": (
         "change",
         {**SETTLED, "w1": {**SETTLED["w1"], "systemd": False}, "w2": {**SETTLED["w2"], "python": {}}},
-        {},
+        {"vars": {"dask_python": "python3"}},
         ["w1 does not run systemd", "w2 has no working Python"],
     ),
     "bad variable": ("change", SETTLED, {"vars": {"dask_worker_count": "many"}}, ["w1: dask_worker_count", "w2: "]),
@@ -236,7 +265,34 @@ REJECTED = {
         {"vars": {"dask_home": "{{ nobody }}"}},
         ["s1: dask_home", "w2: dask_home", "nobody"],
     ),
-    "pythons differ": ("change", changed("w1", python={"version": "3.12.1"}), {}, ["Python differs: w1 (3.12)"]),
+    "pythons differ": (
+        "change",
+        changed("w1", python={"version": "3.12.1"}),
+        {"vars": {"dask_python": "python3"}},
+        ["Python differs: w1 (3.12)", "or for all hosts to a version such as '3.11'"],
+    ),
+    "limited run with another python": (
+        "change",
+        changed("w1", python={"version": "3.12.1"}),
+        {"hosts": "w1", "scheduler_info": SETTLED["s1"]},
+        ["Python differs: w1 (3.12)"],
+    ),
+    "no managed python for auto": (
+        "change",
+        changed("w1", python={"version": "3.12.1"}),
+        {"vars": {"dask_python_mirror": "/nowhere", "dask_python_sha256": {"x86_64": "0" * 64}}},
+        [
+            "dask_python (3.11): /nowhere has no CPython 3.11 for x86_64",
+            "It is needed because dask_python is auto, and hosts do not all have the same Python",
+            "s1 (3.11), w1 (3.12), w2 (3.11)",
+        ],
+    ),
+    "no managed python for a platform": (
+        "change",
+        changed("w2", platform={"machine": "ppc64le"}),
+        {"vars": {"dask_python": "3.11"}},
+        ["w2: dask_python asks for a managed Python", "the host has ppc64le with glibc 2.36"],
+    ),
     "one machine": ("change", changed("w2", machine="2" * 32), {}, ["w1 and w2 are one machine"]),
     "windows": (
         "change",
@@ -302,10 +358,10 @@ REJECTED = {
 }
 
 
-def archive(cache):
-    """Return the path under which the packages of `ENVIRONMENT` are kept on the controller."""
-    parts = [packages_module.ARCHIVE, packages_module.sha256_of(packages_module.TREE), ENVIRONMENT.id, "controller"]
-    name = packages_module.digest([*parts, PYTHON["libc"], None, ENVIRONMENT._compiles_here()])
+def archive(cache, environment=ENVIRONMENT):
+    """Return the path under which the packages of an environment are kept on the controller."""
+    parts = [packages_module.ARCHIVE, packages_module.sha256_of(packages_module.TREE), environment.id, "controller"]
+    name = packages_module.digest([*parts, PYTHON["libc"], None, environment._compiles_here()])
     return cache / "daskops" / f"environment-{name}.tar"
 
 
@@ -314,13 +370,17 @@ def results(tmp_path_factory):
     """Return the text of each run's result by name, and the directory of the playbook and its inventory."""
     work = tmp_path_factory.mktemp("plan")
     (work / "CA").mkdir()
+    (work / "MIRROR").mkdir()
+    (work / "MIRROR" / file_name("3.11.2")).write_bytes(PYTHON_ARCHIVE)
     (work / "CA/ca.pem").write_text("the CA")
     (work / "cache/daskops").mkdir(parents=True)
-    archive(work / "cache").touch()
+    for environment in (ENVIRONMENT, MANAGED_ENVIRONMENT):
+        archive(work / "cache", environment).touch()
     plays, kept = [], []
     for number, (purpose, infos, options, *dummy) in enumerate([*RUNS.values(), *REJECTED.values()]):
         variables = {
-            name: str(work / "CA") if value == "CA" else value for name, value in options.get("vars", {}).items()
+            name: str(work / value) if value in ("CA", "MIRROR") else value
+            for name, value in options.get("vars", {}).items()
         }
         arguments = {"purpose": purpose, "scheduler_info": options.get("scheduler_info", {})}
         # Each result has a variable of its own, because one task that writes all of them is faster than many.
@@ -397,6 +457,35 @@ def test_only_the_host_without_the_environment_gets_an_archive(planned, results)
     assert archives == {"s1": "", "w1": "", "w2": str(archive(results[1] / "cache"))}
 
 
+@pytest.mark.parametrize("name", ["managed", "managed for auto"])
+def test_hosts_get_the_managed_python_that_they_lack(planned, results, name):
+    archive_of_python = results[1] / "cache/daskops" / f"python-{MANAGED['managed']}-{SHA256}.tar.gz"
+    found = {host: about["environment"] for host, about in planned[name]["hosts"].items()}
+    about = {"name": MANAGED["managed"], "version": "3.11.2", "machine": "x86_64"}
+    for host, environment in found.items():
+        lacks = host == "w2"
+        assert environment["id"] == MANAGED_ENVIRONMENT.id != ENVIRONMENT.id
+        assert environment["python"] == MANAGED["executable"]
+        assert environment["managed_python"] == {**about, "sha256": SHA256 if lacks else ""}
+        assert environment["python_archive"] == (str(archive_of_python) if lacks else "")
+        assert environment["archive"] == (str(archive(results[1] / "cache", MANAGED_ENVIRONMENT)) if lacks else "")
+    assert {host: "build" in names for host, names in groups(planned[name]).items()} == {
+        "s1": False,
+        "w1": False,
+        "w2": True,
+    }
+    assert all("stage" in names for names in groups(planned[name]).values())
+
+
+def test_own_interpreters_need_no_managed_python(planned):
+    about = planned["unchanged"]["hosts"]["w1"]["environment"]
+    assert (about["managed_python"], about["python_archive"]) == ({}, "")
+
+
+def test_plan_is_shown_without_fetching_a_managed_python(planned):
+    assert planned["managed to show"]["hosts"]["w1"]["problems"] == []
+
+
 def test_trial_names_the_services(planned):
     assert planned["untried"]["hosts"]["w1"]["release"]["trial"] == {"scheduler": False, "workers": [WORKER]}
 
@@ -412,7 +501,7 @@ def test_state_of_services_follows_from_the_purpose(planned, name, state):
 def test_restart_of_a_serving_scheduler_interrupts_it(planned):
     interrupts = {name for name, result in planned.items() if result["hosts"].get("s1", {}).get("interrupts")}
     # The proxy changes the arguments of the scheduler. A run that stops the cluster waits for no end of its work.
-    assert interrupts == {"scheduler differs", "proxy", "restart", "rollback"}
+    assert interrupts == {"scheduler differs", "proxy", "restart", "rollback", "managed", "managed for auto"}
 
 
 def test_expected_workers_have_the_release_to_come(planned):

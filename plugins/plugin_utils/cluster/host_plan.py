@@ -16,13 +16,11 @@ from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.units import UNIT
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import modules
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import OLDEST_PYTHON
 from ansible_collections.daskops.cluster.plugins.plugin_utils.durations import parse_duration
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import PlanError, plan_workers, port, where
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
 from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import format_size, parse_size
-
-# The oldest Python version that current releases of Dask support.
-OLDEST_PYTHON = (3, 10)
 
 # Spilling to these file systems is slow, or uses the memory that it should free.
 UNFIT_FOR_SCRATCH = {
@@ -298,13 +296,13 @@ def bad_proxy(host: str, info: Mapping[str, Any], proxy: Mapping[str, Any], tls:
             yield f"{host}: {variable} names {path}, which does not exist on the host. Put it there, or correct the path."
 
 
-def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a sentence for each reason why a host cannot run Dask's services."""
-    if not info["systemd"]:
-        yield f"{host} does not run systemd, which Dask's services need. Use a host that was booted with systemd."
-    python = info["python"]
+def unfit_python(host: str, python: Mapping[str, Any], wanted: str) -> Iterator[str]:
+    """Yield the reason why an interpreter of a host cannot be used; ``wanted`` is its name or path."""
     if not python:
-        yield f"{host} has no working Python '{settings['python']}'. Install it, or set dask_python to one that is there."
+        yield (
+            f"{host} has no working Python '{wanted}'. Install it, or set dask_python to one that is there, or to a version "
+            "such as '3.13' for a managed one."
+        )
     elif python.get("changeable"):
         yield (
             f"{host}: dask_python ({python['executable']}) is not safe: dask_user can change {python['changeable']}, and "
@@ -313,7 +311,7 @@ def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
     elif tuple(map(int, python["version"].split(".")[:2])) < OLDEST_PYTHON:
         yield (
             f"{host} has Python {python['version']} at {python['executable']}; Dask needs 3.10 or newer. Install a newer "
-            "one and set dask_python to it."
+            "one and set dask_python to it, or to a version such as '3.13' for a managed one."
         )
     elif python["implementation"] != "cpython":
         yield f"{host}: dask_python ({python['executable']}) is {python['implementation']}. Set it to a CPython."
@@ -328,6 +326,12 @@ def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
             "letters, digits and the characters . _ - + @"
         )
 
+
+def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each reason why a host cannot run Dask's services."""
+    if not info["systemd"]:
+        yield f"{host} does not run systemd, which Dask's services need. Use a host that was booted with systemd."
+    yield from unfit_python(host, info["python"], settings["python"])
     if info.get("changeable"):
         yield (
             f"{host}: dask_home ({settings['home']}) is not safe: dask_user can change {info['changeable']}, and root would "

@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.pools import worker_pools
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import own_python
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import (
     POOL_SETTINGS,
     SETTINGS,
@@ -101,7 +102,7 @@ def questions(values: Values, pools: Mapping[str, Values], scheduler_host: str, 
     paths = [values["dask_home"], *scratch, *values["dask_worker_paths"], *values["dask_worker_devices"]]
     return {
         "home": values["dask_home"],
-        "python": values["dask_python"],
+        "python": own_python(values["dask_python"]),
         "user": values["dask_user"],
         "scheduler_host": scheduler_host,
         "scheduler_port": int(address.rpartition(":")[2]) if address else 0,
@@ -161,7 +162,7 @@ def planning_settings(
         "bind_address": values["dask_bind_address"],
         "home": values["dask_home"],
         "user_home": home,
-        "python": values["dask_python"],
+        "python": own_python(values["dask_python"]),
         "free_disk": values["dask_free_disk"],
         "tls": values["dask_tls"],
         "firewall": values["dask_firewall"],

@@ -19,7 +19,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import diff
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import decide
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import host_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall import networks
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import plan_host
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import plan_host, unfit_python
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import (
     kinds_of,
     planning_settings,
@@ -38,6 +38,14 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts impo
     workers_left,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster, Settings
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import (
+    Choice,
+    choose,
+    own_python,
+    runs,
+    unsupported,
+    with_managed,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.releases import Release, release_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback import rollback_report, rollback_targets
 from ansible_collections.daskops.cluster.plugins.plugin_utils.features import lacking_in, lacking_on
@@ -116,10 +124,13 @@ def not_inspected(cluster: Cluster) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Outside:
-    """Functions that get further input of a plan: packages from the index, addresses, and other hosts' variables.
+    """Functions that get further input of a plan: Pythons and packages, addresses, and other hosts' variables.
 
     Parameters
     ----------
+    pythons : callable
+        Takes a `Choice`, results of `host_info` and variables; returns what `python_builds.provide` does. May fetch
+        builds of CPython.
     environments : callable
         Takes results of `host_info` and variables; returns what `environments.environments` does. May fetch packages.
     addresses_of : callable
@@ -128,6 +139,7 @@ class Outside:
         Returns the hosts of the cluster, inside or outside the run, whose firewall the collection manages.
     """
 
+    pythons: Callable[[Choice, ByHost, Mapping[str, Any]], tuple[dict[str, dict[str, str]], list[str]]]
     environments: Callable[[ByHost, Mapping[str, Any]], tuple[dict[str, dict[str, Any]], list[str]]]
     addresses_of: Callable[[str], Callable[[], list[str]]]
     filtered_hosts: Callable[[], list[str]]
@@ -209,12 +221,20 @@ def _common(cluster: Cluster, purpose: str, lock: str) -> dict[str, Any]:
 
 def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[str, Any]:
     """Return the release of each host for a run that may install something."""
-    common, infos = cluster.common, cluster.infos
+    common = cluster.common
+    choice = choose(cluster, unfit(cluster))
+    check(unsupported(choice, cluster.infos))
+    pythons, problems = outside.pythons(choice, cluster.infos, common)
+    check(f"{problem}{because(choice)}" for problem in problems)
+    cluster = with_managed(cluster, {host: (about["name"], about["version"]) for host, about in pythons.items()})
+    infos = cluster.infos
     plans, wrong = plan_hosts(cluster, infos)
     check(problem for host in wrong for problem in wrong[host])
     workers = {host: plan["workers"] for host, plan in plans.items()}
+    elsewhere = cluster.scheduler_info
+    version = version_of(elsewhere)
     everyone = {
-        **({cluster.asked_host: cluster.scheduler_info} if version_of(cluster.scheduler_info) else {}),
+        **({cluster.asked_host: {**elsewhere, "python": {"version": version}}} if version else {}),
         **infos,
     }
     problems = [
@@ -238,7 +258,11 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
         result["hosts"][host] = {
             **plan,
             "user": cluster.values[host]["dask_user"],
-            "environment": found[host],
+            "environment": {
+                **found[host],
+                "managed_python": {name: value for name, value in pythons.get(host, {}).items() if name != "archive"},
+                "python_archive": pythons.get(host, {}).get("archive", ""),
+            },
             "networks": {"cluster": networks, "clients": firewall["clients"]},
         }
     foreign = {host: info["firewall"]["foreign"] for host, info in infos.items()}
@@ -285,6 +309,9 @@ def _to_do(
 
 def _show(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
     """Add the plan of each host to the result for display, with the problems of hosts that have no valid plan."""
+    choice = choose(cluster, unfit(cluster))
+    # The version is not looked up, because this run fetches nothing.
+    cluster = with_managed(cluster, {host: ("", versions[0]) for host, versions in choice.managed.items()})
     plans, wrong = plan_hosts(cluster, cluster.infos)
     for host, info in cluster.infos.items():
         result["hosts"][host] = {
@@ -440,8 +467,22 @@ def firewalls(
 
 
 def version_of(info: Mapping[str, Any]) -> str:
-    """Return the version of a host's interpreter; empty if it was not run."""
-    return str((info.get("python") or {}).get("version", ""))
+    """Return the version of the Python that a host's services run, or else of its own one; empty if it was not run."""
+    return str(runs(info).get("python") or (info.get("python") or {}).get("version", ""))
+
+
+def unfit(cluster: Cluster) -> dict[str, str]:
+    """Return why a host's own interpreter cannot be used, by host."""
+    found = {}
+    for host, info in cluster.infos.items():
+        for sentence in unfit_python(host, info["python"], own_python(cluster.values[host]["dask_python"])):
+            found[host] = sentence
+    return found
+
+
+def because(choice: Choice) -> str:
+    """Return a sentence that says why hosts with ``auto`` need a managed Python; empty if they do not."""
+    return f" It is needed because dask_python is auto, and {choice.reason}." if choice.reason else ""
 
 
 def of_groups(cluster: Cluster, chosen: ByHost) -> dict[str, dict[str, Any]]:
