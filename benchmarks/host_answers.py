@@ -54,6 +54,7 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
         "gpus": [],
         "memory": 256 * GIB,
         "systemd": True,
+        "selinux_type": "",
         "python": PYTHON,
         "platform": {"machine": PYTHON["machine"], "libc": PYTHON["libc"]},
         "pythons": [],

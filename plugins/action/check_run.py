@@ -23,7 +23,7 @@ class ActionModule(Action):
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         result: dict[str, Any] = {}
         found: list[object] = list(
-            problems(task_vars["groups"], arguments["groups"], task_vars["ansible_play_hosts_all"])
+            problems(task_vars["groups"], arguments["purpose"] == "connect", task_vars["ansible_play_hosts_all"])
         )
         # Tags that Ansible's configuration skips apply to every playbook, so a playbook need not have them.
         skipped = [tag for tag in task_vars["ansible_skip_tags"] if tag not in C.TAGS_SKIP]

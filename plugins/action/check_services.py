@@ -22,6 +22,7 @@ class ActionModule(Action):
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         scheduler = scheduler_of(task_vars["groups"])
         hosts = host_infos(task_vars["ansible_play_hosts_all"], task_vars["hostvars"])
+        hosts = {host: info for host, info in hosts.items() if host not in arguments["maintenance"]}
         found = list(stopped_services(hosts, scheduler))
         info = hosts.get(scheduler) or arguments["scheduler_info"]
         if scheduler and scheduler not in hosts:

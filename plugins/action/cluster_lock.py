@@ -21,6 +21,7 @@ from ansible.utils.display import Display
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils._inspection import arguments_for, checked
 from ansible_collections.daskops.cluster.plugins.plugin_utils.run_command import command_line, only_looks
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import values_of
 
 display = Display()
 
@@ -102,7 +103,7 @@ class ActionModule(Action):
             """Take the lock and inspect the host with one remote command."""
             lock = {name: arguments[name] for name in ("id", "holder", "lease", "directory")}
             try:
-                questions = arguments_for(host, self._templar, task_vars)
+                questions = arguments_for(host, values_of(self._templar, task_vars, [host])[host], task_vars)
             except ValueError:
                 return acquire()  # the task that inspects all hosts reports the variable
             before = time.time()

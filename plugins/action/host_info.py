@@ -13,6 +13,7 @@ from ansible.utils.display import Display
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils._inspection import arguments_for, checked
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import values_of
 
 display = Display()
 
@@ -30,7 +31,8 @@ class ActionModule(Action):
         if inspected.get("host") == host and inspected.get("info"):
             return dict(inspected["info"])  # `cluster_lock` has inspected this host in the same remote command
         try:
-            asked = arguments_for(host, self._templar, task_vars)
+            values = values_of(self._templar, task_vars, [host])[host]
+            asked = arguments_for(host, values, task_vars)
         except ValueError as error:
             return failed_if({}, [str(error)])
         # What a task names itself wins.
@@ -39,9 +41,9 @@ class ActionModule(Action):
         try:
             result = self.execute(arguments, task_vars)
         except AnsibleConnectionFailure as error:
-            if not optional:
+            # With run_once, ignore_unreachable of the task would end the play. A host in maintenance may be off.
+            if not optional and not values["dask_maintenance"]:
                 raise
-            # With run_once, ignore_unreachable of the task would end the play.
             display.warning(f"{host} cannot be reached: {error}")
             return {"changed": False}
         if result.get("failed") or result.get("unreachable"):

@@ -135,11 +135,14 @@ class ActionModule(Action):
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         result: dict[str, Any] = {"needed": False}
-        groups, made, plan = task_vars["groups"], arguments["made"], arguments.pop("plan")
+        groups, plan = task_vars["groups"], arguments.pop("plan")
         arguments.update(plan["certificates"])
+        made = arguments["made"]
         found = host_infos(task_vars["ansible_play_hosts_all"], task_vars["hostvars"])
         arguments["hosts"] = {
-            host: info for host, info in found.items() if "running" in info and not info.get("failed")
+            host: info
+            for host, info in found.items()
+            if "running" in info and not info.get("failed") and host not in plan["maintenance"]
         }
         arguments["others"] = [
             "scheduler",

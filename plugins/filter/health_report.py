@@ -12,7 +12,7 @@ author:
   - The daskops.cluster authors
 description:
   - Formats the result of M(daskops.cluster.cluster_health) as lines of text, with the releases that workers run and the
-    missing packages of features in use.
+    missing packages of features in use, and the hosts in maintenance.
 options:
   _input:
     description: What M(daskops.cluster.cluster_health) returned.
@@ -54,6 +54,8 @@ def health_report(health: Mapping[str, Any], plan: Mapping[str, Any]) -> list[st
     several = len(health["releases"]) > 1
     for release, names in sorted(health["releases"].items()):
         lines.append(f"Release {release} on {len(names)} worker(s){f': {join(sorted(names))}' if several else ''}.")
+    if plan["maintenance"]:
+        lines.append(f"In maintenance: {join(plan['maintenance'])}.")
     return [*lines, *health["problems"], *plan["missing_packages"]]
 
 

@@ -66,6 +66,9 @@ def plan_table(plan: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
     others = []
     for host in hosts:
         about = plan["hosts"].get(host, {})
+        if host in plan["maintenance"]:
+            others.append(f"{host}: in maintenance")
+            continue
         others += about.get("problems", [] if about else [f"{host}: not known, for the host could not be looked at"])
         if "workers" in about and not about["problems"]:
             lines.extend(rows(host, about))

@@ -293,7 +293,8 @@ def judge_releases(
 ) -> dict[str, Any]:
     """Find services that do not run the expected release."""
     actual = scheduler.get("release")
-    if expected.scheduler_release and actual != expected.scheduler_release:
+    pending = expected.scheduler_pending
+    if expected.scheduler_release and actual != expected.scheduler_release and not pending:
         findings.add(
             UNHEALTHY,
             f"The scheduler runs release {actual or 'unknown'} instead of {expected.scheduler_release}. Restart it.",

@@ -137,7 +137,7 @@ def sha256_of(path: str) -> str:
     return checksum.hexdigest()
 
 
-def install(home: str, build: Mapping[str, str], archive: str, run: Run) -> None:
+def install(home: str, build: Mapping[str, str], archive: str, run: Run, relabel: Callable[[str], None]) -> None:
     """Install a managed Python from an archive. The caller holds the lock of builds.
 
     Parameters
@@ -150,6 +150,8 @@ def install(home: str, build: Mapping[str, str], archive: str, run: Run) -> None
         Path of the archive on this host.
     run : callable
         Runs a command; see `Run`.
+    relabel : callable
+        Gives the files in a directory their SELinux contexts.
 
     Raises
     ------
@@ -180,6 +182,7 @@ def install(home: str, build: Mapping[str, str], archive: str, run: Run) -> None
             os.path.join(partial, "lib"))  # fmt: skip
         with open(os.path.join(partial, DESCRIPTION), "w", encoding="utf-8") as file:
             json.dump(dict(build), file, indent=1, sort_keys=True)
+        relabel(partial)
         os.sync()  # after a power cut the directory must not exist without its files
         if os.path.lexists(final):  # somebody has damaged it
             shutil.rmtree(set_aside(final), ignore_errors=True)

@@ -13,7 +13,8 @@ short_description: Check the groups, the limit and the tags of a run
 version_added: "0.1.0"
 description:
   - Fails if a run would succeed without doing anything - because the groups C(dask_scheduler) and C(dask_workers) have no
-    host, C(--limit) leaves no host of O(groups), or no playbook of the run has a tag of C(--tags) or C(--skip-tags).
+    host, C(--limit) leaves no host of the groups of its purpose, or no playbook of the run has a tag of C(--tags) or
+    C(--skip-tags).
   - Fails if the name of a group resembles that of a group of the collection, and its hosts are in none of these groups.
   - Reads the tags of all playbooks of the run, also of playbooks that import the collection's. If a user's own task includes
     a role or a file at run time, its tags are unknown, so an unknown tag is only a warning.
@@ -24,11 +25,10 @@ extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.read_only
 options:
-  groups:
-    description: The groups that the playbook works on, or V(localhost).
-    type: list
-    elements: str
-    default: [dask_scheduler, dask_workers]
+  purpose:
+    description: Purpose of the run, as for M(daskops.cluster.plan). Runs for V(connect) work on the accounts of clients.
+    type: str
+    default: change
 """
 
 EXAMPLES = r"""

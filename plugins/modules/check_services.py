@@ -22,6 +22,11 @@ extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.read_only
 options:
+  maintenance:
+    description: The hosts in maintenance, whose services do not run on purpose.
+    type: list
+    elements: str
+    default: []
   scheduler_info:
     description: Result of M(daskops.cluster.host_info) for the scheduler's host, if that host is not in the run.
     type: dict

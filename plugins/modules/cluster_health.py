@@ -54,7 +54,8 @@ options:
     description: The least number of workers that must be registered.
     type: int
   scheduler_release:
-    description: The release that the scheduler's process should run. Not compared if omitted.
+    description:
+      - The release that the scheduler's process should run. Not compared if omitted, or with O(scheduler_pending).
     type: str
   scheduler_pending:
     description:

@@ -86,6 +86,7 @@ environment:
     packages: {dask: 2026.8.0, distributed: 2026.8.0}
 """
 
+import functools
 import glob
 import json
 import os
@@ -115,6 +116,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     set_aside,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.sbom import bill_of_materials, known_hashes
+from ansible_collections.daskops.cluster.plugins.module_utils.selinux import relabel
 from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import reported
 
 DESCRIBE = """
@@ -149,6 +151,7 @@ class Builder:
         os.fsync(directory)
         os.close(directory)
         self.flush.join()
+        relabel(self.module, self.partial)
         if os.path.exists(final):  # its interpreter no longer exists, but a process may still import from it
             broken = set_aside(final)
             os.rename(self.partial, final)
@@ -322,7 +325,7 @@ def install_managed(builder: Builder, managed: Mapping[str, str]) -> dict[str, s
                 msg=f"The managed Python {managed['name']} does not exist here yet: python_archive is needed to install it."
             )
         try:
-            install(home, managed, archive, builder.run)
+            install(home, managed, archive, builder.run, functools.partial(relabel, builder.module))
         except PythonError as error:
             builder.fail("Installing the managed Python", f"{error}.")
     return describe(home, managed["name"])

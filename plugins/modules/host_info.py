@@ -137,6 +137,12 @@ systemd:
   description: Whether systemd runs the host.
   type: bool
   returned: always
+selinux_type:
+  description:
+    - SELinux type of programs in the environments below O(home), by the host's policy. Empty if SELinux is not enforced.
+  type: str
+  returned: always
+  sample: bin_t
 python:
   description: The interpreter of O(python); empty if it does not work.
   type: dict
@@ -417,6 +423,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.restarts import OTHER_UNIT
 from ansible_collections.daskops.cluster.plugins.module_utils.run_lock import LockError, RunLock
+from ansible_collections.daskops.cluster.plugins.module_utils.selinux import enforced, type_of
 from ansible_collections.daskops.cluster.plugins.module_utils.takeover import old_peers
 from ansible_collections.daskops.cluster.plugins.module_utils.units import (
     BOOT,
@@ -448,9 +455,7 @@ PCI_DEVICES = "/sys/bus/pci/devices"
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 NETWORK_DEVICES = "/sys/class/net"
 
-# Whether SELinux is enforced, and whether it lets web servers connect to other services: the current value and the pending
-# one.
-SELINUX_ENFORCED = "/sys/fs/selinux/enforce"
+# Whether SELinux lets web servers connect to other services: the current value and the pending one.
 SELINUX_CONNECT = "/sys/fs/selinux/booleans/httpd_can_network_connect"
 GPUS = "/proc/driver/nvidia/gpus"
 
@@ -539,7 +544,10 @@ def writable(module: AnsibleModule, path: str) -> bool:
 def inspect_python(module: AnsibleModule) -> dict[str, Any]:
     """Return the interpreter for environments, and why root or the services' account must not run it."""
     name, user = module.params["python"], module.params["user"]
-    interpreter = module.get_bin_path(name) if name else None
+    if not name:
+        return {}
+    # The path that sudo sets on RHEL lacks this directory.
+    interpreter = module.get_bin_path(name) or module.get_bin_path(name, opt_dirs=["/usr/local/bin"])
     if not interpreter:
         return {}
     interpreter = os.path.abspath(interpreter)
@@ -619,7 +627,7 @@ def proxy(module: AnsibleModule) -> dict[str, Any]:
 
 def confined() -> bool:
     """Return whether SELinux keeps web servers from connecting to other services."""
-    return read(SELINUX_ENFORCED).strip() == "1" and read(SELINUX_CONNECT).startswith("0")
+    return enforced() and read(SELINUX_CONNECT).startswith("0")
 
 
 def machine() -> str:
@@ -680,7 +688,7 @@ def described(home: str, release: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``content`` and ``settled`` of `current`, by which the controller knows that nothing has to change."""
+    """Return ``content``, ``settled`` and ``enabled`` of `current`, which show whether something has to change."""
     if not release:
         return {}
     path = os.path.join(home, "releases", release["id"])
@@ -688,7 +696,7 @@ def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) 
         content = tree_digest(read_tree(path), os.readlink(os.path.join(path, "environment")))
         shown = show_units(module, ["ActiveState", "UnitFileState"], sorted(BOOT.values()))
     except (OSError, SystemctlError):
-        return {"content": "", "settled": []}
+        return {"content": "", "settled": [], "enabled": []}
     starts = {unit: (about["ActiveState"], about["UnitFileState"]) for unit, about in shown.items()}
     kept = glob.glob(os.path.join(KEPT, "dask-worker@*"))
     settled = [
@@ -699,7 +707,8 @@ def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) 
         and unit_files(kind) == units
         and not (kind == "worker" and kept)
     ]
-    return {"content": content, "settled": settled}
+    enabled = [kind for kind, unit in BOOT.items() if starts.get(unit, ("", ""))[1] == "enabled"]
+    return {"content": content, "settled": settled, "enabled": enabled}
 
 
 def versions(
@@ -889,6 +898,7 @@ def main() -> None:
         gpus=gpus(),
         memory=memory(),
         systemd=os.path.isdir(SYSTEMD),
+        selinux_type=type_of(module, os.path.join(module.params["home"], "environments/0/bin/python")),
         python=inspect_python(module),
         platform={"machine": platform.machine(), "libc": list(platform.libc_ver())},
         pythons=complete_pythons(home),

@@ -12,12 +12,12 @@ version_added: "0.1.0"
 description:
   - Works in a directory of the controller. C(ca.pem) is the CA, C(previous-ca.pem) a CA that is still trusted. C(scheduler),
     C(client) and C(workers/HOST) each have a C(.pem) and a C(.key).
-  - Makes certificates that are missing, that expire within O(warn_days) days, or that lack a current name or address of
-    their host. A CA of the collection is replaced if it expires within twice as many days. The previous CA signs the new
-    one, and stays trusted until it has expired.
+  - Makes certificates that are missing, that expire within C(dask_tls_warn_days) days, or that lack a current name or
+    address of their host. A CA of the collection is replaced if it expires within twice as many days. The previous CA signs
+    the new one, and stays trusted until it has expired.
   - Writes all files or none. Only one run at a time makes certificates in a directory; a second one waits for a minute.
-  - With O(made=false), checks your own certificates, C(scheduler), C(client) and, for worker hosts, C(workers/HOST) or
-    C(worker). Changes nothing.
+  - With C(dask_tls_certificates=own), checks your own certificates, C(scheduler), C(client) and, for worker hosts,
+    C(workers/HOST) or C(worker). Changes nothing.
   - Tests the certificates in TLS handshakes in memory, for each of their uses. Rejects unusable ones with the file, the
     reason and what to do.
   - Connects to no host, so one host of the play is enough (C(run_once)). Needs the Python package cryptography, 3.4 or
@@ -35,17 +35,9 @@ attributes:
     description: Shows the names of the files that are made, not their content.
 options:
   plan:
-    description: What M(daskops.cluster.plan) returned, with the directory and the names that certificates must be for.
+    description: Result of M(daskops.cluster.plan), with the directory, the names and the validity of certificates.
     type: dict
     required: true
-  made:
-    description: Whether the collection makes the certificates. Otherwise they are your own, and all must exist.
-    type: bool
-    required: true
-  joins:
-    description: Whether the workers join a scheduler that the collection does not manage, so that its owner has the CA.
-    type: bool
-    default: false
   rotation:
     description:
       - Empty to make what is missing or expires soon. V(authority) to make a new CA, unless a rotation has already begun.
@@ -53,21 +45,12 @@ options:
     type: str
     choices: ["", certificates, authority, finish]
     default: ""
-  days:
-    description: Days that new certificates are valid, beginning one day before they are made.
-    type: int
-    default: 365
-  warn_days:
-    description: A certificate that expires within this number of days is renewed or, if it is your own, reported.
-    type: int
-    default: 30
 """
 
 EXAMPLES = r"""
 - name: Make the certificates of a cluster
   daskops.cluster.make_certificates:
     plan: "{{ plan }}"
-    made: true
   run_once: true
   register: made
 

@@ -80,8 +80,10 @@ back:
 certificates:
   description:
     - The C(directory) on the controller for the CA and the certificates; C(scheduler_hosts), names and addresses that the
-      scheduler's certificate must have, besides those of its host; and C(dashboard_host), the name or address of the
-      dashboard's URL, empty without HTTPS.
+      scheduler's certificate must have, besides those of its host; C(dashboard_host), the name or address of the
+      dashboard's URL, empty without HTTPS; C(made), whether the collection makes the certificates; C(joins), whether the
+      workers join a scheduler of another system; and C(days) and C(warn_days), the variables C(dask_tls_days) and
+      C(dask_tls_warn_days).
   type: dict
   returned: always
 change:
@@ -89,9 +91,10 @@ change:
   type: int
   returned: for the purpose V(change)
 connection:
-  description: Addresses, certificates and versions that clients need to connect.
+  description:
+    - Addresses, certificates and versions that clients need to connect. To remove the files of clients, only the address.
   type: dict
-  returned: for the purpose V(connect)
+  returned: for the purpose V(connect), and for V(remove) if all hosts of the cluster are in the run
 complete:
   description: Whether all worker hosts are in the run.
   type: bool
@@ -138,6 +141,10 @@ hosts:
         - Whether the run restarts a running scheduler, and so waits until the scheduler has no work. False for the purposes
           V(stop) and V(remove), which drain the workers first.
       type: bool
+    unwanted_firewalls:
+      description: Firewalls whose rules the collection installed before, and that the host should not have.
+      type: list
+      elements: str
     user:
       description: The user of its services; for the purpose V(change).
       type: str
@@ -158,15 +165,15 @@ hosts:
       description: A sentence for each reason why the host cannot run its planned services; for the purpose V(show).
       type: list
       elements: str
-groups:
-  description: The C(name) of each host that must change, and the C(groups) of the plays that change it.
-  type: list
-  elements: dict
-  returned: success
 lock:
   description: Path of the lock file on the controller.
   type: str
   returned: always
+maintenance:
+  description: The hosts of the run that are in maintenance (C(dask_maintenance)).
+  type: list
+  elements: str
+  returned: success
 missing_packages:
   description: A sentence for each feature in use whose package is missing.
   type: list
@@ -176,6 +183,13 @@ mixed:
   description: A sentence if hosts with the same settings run releases of different changes.
   type: list
   elements: str
+  returned: success
+plays:
+  description:
+    - The hosts of each play that changes something - C(build), C(stage), C(trial), C(firewall), C(proxy) and
+      C(proxy_unwanted) for the purpose V(change), and C(maintenance), C(scheduler), C(starting) and C(rolling) for each
+      purpose that starts services. C(serial) is the value of C(dask_serial).
+  type: dict
   returned: success
 purpose:
   description: Value of O(purpose).
@@ -191,17 +205,13 @@ scheduler:
   type: str
   returned: always
 scheduler_release:
-  description: The planned release of the scheduler; empty if its host is not in the run.
+  description: The planned release of the scheduler; empty if its host is not in the run, or without C(dask_summary_route).
   type: str
   returned: success
 scheduler_older:
   description: Whether an earlier run has left the scheduler with an older release than the workers.
   type: bool
   returned: success
-serial:
-  description: Value of C(dask_serial).
-  type: raw
-  returned: always
 state:
   description: State of the services, a value of O(daskops.cluster.services#module:state).
   type: str

@@ -29,6 +29,7 @@ options:
     description:
       - What M(daskops.cluster.plan) returned. The release is rendered from the variables of the collection, and rejected if
         it is not the planned one.
+      - The lines of C(dask_environment_setup) are run as the services' user. Nothing is staged if one of them fails.
       - The environment's own Dask is asked about the user's settings before the release is staged. Nothing is staged if Dask
         rejects one of them, or if a preload module or a module with routes cannot be imported. Settings that change nothing,
         such as those of nannies where there are none, give a warning.
@@ -61,7 +62,6 @@ import os
 import pwd
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
 from typing import Any, Mapping
@@ -78,11 +78,14 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import reported
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable
+from ansible_collections.daskops.cluster.plugins.module_utils.user_programs import run, setup_problem, with_setup
 
 #: Values of Dask's own settings that sentences about them have to name.
 NO_SECRETS = ("asyncio", "auto", "false", "none", "null", "snappy", "tornado", "true", "uvloop", "zlib", "zstd")
 #: Seconds for what should only define something.
 TIMEOUT = 60
+#: Files of a release with dask_environment_setup.
+SETUP, SETUP_LINES = "setup.sh", "setup.lines"
 
 
 def write_tree(directory: str, files: Mapping[str, str]) -> None:
@@ -126,7 +129,7 @@ def shown(path: str, text: str) -> str:
 
 
 #: Files of a release that do not follow from the inventory, but come with the collection.
-OWN = re.compile(r"run\.sh|python/daskops_runtime/.*|.*\.release")
+OWN = re.compile(r"(run|setup)\.sh|python/daskops_runtime/.*|.*\.release")
 
 
 def own_version(files: Mapping[str, str]) -> str:
@@ -164,7 +167,7 @@ def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[dic
 
 def check(module: AnsibleModule, environment: str, files: Mapping[str, str]) -> None:
     """Reject settings that the environment's Dask does not accept, before a service starts with them."""
-    if not module.params["check"]:
+    if not module.params["check"] and SETUP_LINES not in files:
         return
     try:
         user = pwd.getpwnam(module.params["user"])
@@ -176,6 +179,8 @@ def check(module: AnsibleModule, environment: str, files: Mapping[str, str]) -> 
     with tempfile.TemporaryDirectory(prefix=".check-", dir=os.path.dirname(environment)) as directory:
         os.chmod(directory, 0o755)
         write_tree(directory, {path: content for path, content in files.items() if not is_secret(path)})
+        if SETUP_LINES in files:
+            try_setup(module, user, environment, directory, variables)
         for about in module.params["check"]:
             said = ask(module, user, environment, directory, {**about, "variables": variables})
             problems.update(dict.fromkeys(said["problems"]))
@@ -208,83 +213,71 @@ def is_answer(answer: Any) -> bool:
     )
 
 
-def start(command: list[str], **how: Any) -> subprocess.Popen[str]:
-    """Start a program as another user. A process of that user's may stop this one before the program runs.
+def enter(user: pwd.struct_passwd) -> None:
+    """Become a user in a new process, in the user's home directory."""
+    become(user.pw_name)
+    with contextlib.suppress(OSError):  # the home does not exist, or the user may not enter it
+        os.chdir(user.pw_dir)
 
-    Raises
-    ------
-    subprocess.TimeoutExpired
-        If the program does not run within `TIMEOUT` seconds.
-    """
 
-    def give_up(*_dummy: Any) -> None:
-        raise subprocess.TimeoutExpired(command, TIMEOUT)
+def service_variables(user: pwd.struct_passwd, environment: str, variables: Mapping[str, Any]) -> dict[str, str]:
+    """Return the environment variables of services, without those of the configuration."""
+    general = variables.get("dask_environment_variables", {})
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": user.pw_dir,
+        "USER": user.pw_name,
+        "LOGNAME": user.pw_name,
+        **{name: str(value) for name, value in general.items() if not name.startswith("DASK_")},
+        "DASKOPS_ENVIRONMENT": environment,
+    }
 
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(TIMEOUT)
+
+def try_setup(
+    module: AnsibleModule, user: pwd.struct_passwd, environment: str, release: str, variables: Mapping[str, Any]
+) -> None:
+    """Fail if a line of ``dask_environment_setup`` fails, executed as the services' user."""
+    command = with_setup(["/bin/echo"], os.path.join(release, SETUP), os.path.join(release, SETUP_LINES))
     try:
-        return subprocess.Popen(command, **how)
+        finished = run(command, lambda: enter(user), service_variables(user, environment, variables), timeout=TIMEOUT)
+        problem = setup_problem(finished)
+        if not problem and not finished.output:
+            problem = "dask_environment_setup: a line replaced the shell, so no service would start. Do not use exec."
     except subprocess.TimeoutExpired:
-        child = os.waitpid(-1, os.WUNTRACED | os.WNOHANG)[0]
-        if child:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-        raise
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        problem = f"dask_environment_setup did not end within {TIMEOUT} s. Remove the line that waits."
+    except OSError as error:
+        problem = f"dask_environment_setup needs Bash (/bin/bash: {error.strerror}). Install it, or remove the lines."
+    if problem:
+        said = f"No service would start on this host, and nothing was restarted. {problem}"
+        module.fail_json(msg=without_secrets(said, variables))
 
 
 def ask(
     module: AnsibleModule, user: pwd.struct_passwd, environment: str, release: str, about: Mapping[str, Any]
 ) -> dict[str, list[str]]:
     """Return the problems and warnings of ``daskops_runtime.validate_config``, executed as the services' user."""
-    general = about["variables"].get("dask_environment_variables", {})
-    variables = {name: str(value) for name, value in general.items() if not name.startswith("DASK_")}
     launcher = os.path.join(release, "python", "daskops_runtime", "launch.py")
     library = ":".join([os.path.join(release, "python"), os.path.join(environment, VALIDATOR)])
     python = os.path.join(environment, "bin", "python")
     # As its services are started, but for the configuration, which must not keep this from starting.
     settings = {
-        "PATH": os.environ["PATH"],
-        "HOME": user.pw_dir,
-        "USER": user.pw_name,
-        "LOGNAME": user.pw_name,
-        **variables,
+        **service_variables(user, environment, about["variables"]),
         "DASK_ROOT_CONFIG": os.devnull,
         "DASK_CONFIG": os.devnull,
         "PYTHONPATH": library,
     }
     configuration = os.path.join(release, about["kind"], "dask_configuration.yaml")
-
-    def enter() -> None:
-        become(user.pw_name)
-        with contextlib.suppress(OSError):  # the home does not exist, or the user may not enter it
-            os.chdir(user.pw_dir)
-
+    # As run.sh does: nothing is imported from the working directory, where tasks write.
+    command = [python, "-B", "-s", launcher, "daskops_runtime.validate_config"]
+    lines = os.path.join(release, SETUP_LINES)
+    if os.path.exists(lines):
+        command = with_setup(command, os.path.join(release, SETUP), lines)
     said = ""
     try:
-        process = start(
-            # As run.sh does: nothing is imported from the working directory, where tasks write.
-            [python, "-B", "-s", launcher, "daskops_runtime.validate_config"],
-            env=settings,
-            cwd="/",
-            preexec_fn=enter,  # the option user= came with Python 3.9
-            start_new_session=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-        )
-        try:
-            question = json.dumps({**about, "configuration": configuration})
-            output, said = process.communicate(question, timeout=TIMEOUT)
-        finally:
-            with contextlib.suppress(ProcessLookupError):  # also what modules have started
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        answer = json.loads(output)
+        question = json.dumps({**about, "configuration": configuration})
+        finished = run(command, lambda: enter(user), settings, question, TIMEOUT)
+        said = finished.errors
+        answer = json.loads(finished.output)
         if is_answer(answer):
             return answer
     except subprocess.TimeoutExpired:

@@ -35,10 +35,11 @@ options:
     description:
       - With V(started), the services run the release. Services that already run it are not restarted.
       - With V(restarted), all services are restarted.
-      - With V(stopped), the services are stopped until they are started or the host is rebooted.
+      - With V(stopped), the services are stopped until they are started or the host is rebooted. With V(disabled), a reboot
+        does not start them either.
       - With V(absent), the services are stopped and their units are removed.
     type: str
-    choices: [started, restarted, stopped, absent]
+    choices: [started, restarted, stopped, disabled, absent]
     default: started
   release:
     description:
@@ -250,20 +251,20 @@ class Activation:
         self.files = unit_files(self.kind)
         self.kept = kept_units() if self.kind == "worker" else {}
         self.linked = os.path.realpath(host.current) if os.path.islink(host.current) else ""
-        self.stopping = self.state in ("stopped", "absent")
+        self.stopping = self.state not in ("started", "restarted")
         if not self.stopping:
             self.wanted, self.units = parameters["services"], parameters["units"]
             self.target = os.path.realpath(os.path.join(host.home, "releases", parameters["release"]))
         else:
             self.wanted, self.target = {}, self.linked
-            self.units = self.files if self.state == "stopped" else {}
+            self.units = {} if self.state == "absent" else self.files
 
         self.releases = read_releases(host.home)
         states = host.show(sorted({*self.wanted, *host.services(self.kind), self.boot}))
         self.running = running_services(states)
         self.active = states[self.boot]["ActiveState"] == "active"
         self.enabled = states[self.boot]["UnitFileState"] == "enabled"
-        self.at_boot = self.enabled if self.state == "stopped" else self.state != "absent"
+        self.at_boot = self.enabled if self.state == "stopped" else not self.stopping
         digests, planned = unit_digests(self.files), unit_digests(self.units)
         running = {
             unit: f"{release}{OTHER_UNIT}" if self.is_other_unit(unit, digests, planned) else release
@@ -457,7 +458,7 @@ def main() -> None:
             "home": {"type": "path", "required": True},
             "state": {
                 "type": "str",
-                "choices": ["started", "restarted", "stopped", "absent"],
+                "choices": ["started", "restarted", "stopped", "disabled", "absent"],
                 "default": "started",
             },
             "release": {"type": "str"},

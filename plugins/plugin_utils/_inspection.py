@@ -12,12 +12,10 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import boun
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import PROXY_SITE, host_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import pools_of, questions
 from ansible_collections.daskops.cluster.plugins.plugin_utils.host_answers import unbelievable
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import values_of
 
 
-def arguments_for(host: str, templar: Any, task_vars: Mapping[str, Any]) -> dict[str, Any]:
+def arguments_for(host: str, values: Mapping[str, Any], task_vars: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of the module that follow from a host's variables; raises ValueError if one is wrong."""
-    values = values_of(templar, task_vars, [host])[host]
     address = values["dask_scheduler_address"]
     scheduler_host = host_of(address) if address else values["dask_scheduler_host"]
     # Only worker hosts of the run have pools: `-e dask_worker_pool_overrides=...` may name pools that another host lacks.

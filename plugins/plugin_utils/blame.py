@@ -28,6 +28,8 @@ ARGUMENTS = r"Failed to launch worker|^Usage: |^Error: |import_term|Not enough p
 PRELOAD = r"(?:Creating preload|Import preload module|Run preload setup): (\S+)"
 #: A module of the release in a traceback.
 FILE = r"/releases/[^/]+/python/((?:\w+/)*\w+)\.py"
+#: A line of dask_environment_setup fails.
+SETUP = r"^dask_environment_setup: (line \d+) "
 #: systemd cannot set up the sandbox.
 SANDBOX = r"status=226/NAMESPACE"
 #: Another process holds the port.
@@ -139,6 +141,9 @@ def blame(said: str, settings: Mapping[str, Any]) -> str:
     if re.search(SANDBOX, said):
         paths = [name for name in settings if name.endswith(("_paths", "_devices", "_file")) and settings[name]]
         return ", ".join(paths)
+    line = re.search(SETUP, said, re.MULTILINE)
+    if line:
+        return f"dask_environment_setup ({line.group(1)})"
     module = user_module(said, settings)
     if re.search(TAKEN, said) and module:
         return module

@@ -101,7 +101,7 @@ _OF_RELEASES: dict[str, Check] = {
     "units": mapping(mapping(text())),
 }
 RELEASE = empty_or(having(**_OF_RELEASES))
-CURRENT = empty_or(having(**_OF_RELEASES, content=NAME, settled=listed(NAME)))
+CURRENT = empty_or(having(**_OF_RELEASES, content=NAME, settled=listed(NAME), enabled=listed(NAME)))
 #: A name of a managed Python becomes part of paths.
 MANAGED = text(r"\w[\w.+-]*")
 
@@ -134,6 +134,7 @@ CHECKS: dict[str, Check] = {
     "gpus": listed(having(index=number, uuid=text(), model=text(), node=optional(number))),
     "memory": number,
     "systemd": flag,
+    "selinux_type": NAME,
     "python": empty_or(python),
     "platform": having(machine=text(r"\w+"), libc=listed(text(r"[\w.-]*"))),
     "pythons": listed(MANAGED),

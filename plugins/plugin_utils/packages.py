@@ -151,15 +151,16 @@ class Packages:
         lines = [
             line for line in self.tools_lines if self.source == "controller" or not line.startswith("backports-zstd=")
         ]
-        tools = download(lines, directory, "tools", index_url, self.python)
+        tools = download(lines, self.python, os.path.join(directory, "tools"), index_url)
         if self.source == "controller":
-            wheels = download([*options, *self.lines], directory, "wheels", index_url, self.python)
+            wheels = download([*options, *self.lines], self.python, os.path.join(directory, "wheels"), index_url)
             check_wheels(wheels, self.python)
             # Pin the fetched wheels without their origin: they are installed from the controller's directory.
             _write_pins(requirements, wheels)
             own = tools
             if _kind(own_python()) != _kind(self.python):
-                own = download(select(self.tools, own_python()), directory, "own", index_url, own_python())
+                python = own_python()
+                own = download(select(self.tools, python), python, os.path.join(directory, "own"), index_url)
             tree = self._install(own, directory)
             members += [(TREE, "tree.py"), (tree, os.path.basename(tree))]
             shipped = [path for path in tools if not _is_uv(path)]
@@ -216,15 +217,26 @@ class Packages:
         return packed
 
 
-def download(lines: Sequence[str], directory: str, name: str, index_url: str, python: Mapping[str, Any]) -> list[str]:
-    """Fetch the wheels of lines of a lock for an interpreter into ``directory/name``, and return their paths.
+def download(lines: Sequence[str], python: Mapping[str, Any], directory: str, index_url: str) -> list[str]:
+    """Fetch wheels for an interpreter, check their hashes, and return their paths.
+
+    Parameters
+    ----------
+    lines : list of str
+        Requirements with hashes, and options that say where packages come from.
+    python : dict
+        The interpreter, in the form of `host_info`.
+    directory : str
+        Directory for the wheels. The requirements are written beside it.
+    index_url : str
+        Package index; empty for the index that pip is configured with.
 
     Raises
     ------
     PackagesError
         If a wheel cannot be fetched, or differs from its hash.
     """
-    wanted = os.path.join(directory, f"{name}.txt")
+    wanted = f"{directory}.txt"
     with open(wanted, "w", encoding="utf-8") as file:
         file.write("\n".join([*lines, ""]))
     version = minor(python["version"]).replace(".", "")
@@ -234,7 +246,7 @@ def download(lines: Sequence[str], directory: str, name: str, index_url: str, py
         sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check",
         "--no-deps", "--require-hashes", "--only-binary=:all:", "--implementation=cp",
         f"--python-version={minor(python['version'])}", f"--abi=cp{version}", "--abi=abi3", "--abi=none",
-        *(f"--platform={tag}" for tag in tags), f"--dest={directory}/{name}", f"--requirement={wanted}",
+        *(f"--platform={tag}" for tag in tags), f"--dest={directory}", f"--requirement={wanted}",
     ]
     # fmt: on
     environment = dict(os.environ)
@@ -255,7 +267,7 @@ def download(lines: Sequence[str], directory: str, name: str, index_url: str, py
             command[command.index("--quiet")] = "-vv"
             done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         raise PackagesError(_reason(done.stderr + done.stdout, python))
-    return sorted(glob.glob(f"{directory}/{name}/*.whl"))
+    return sorted(glob.glob(f"{directory}/*.whl"))
 
 
 def _reason(errors: str, python: Mapping[str, Any]) -> str:

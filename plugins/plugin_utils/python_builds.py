@@ -352,7 +352,7 @@ def _locked_uv() -> str:
 def _uv(directory: str, index_url: str) -> str:
     """Fetch the locked version of uv, and return the path of its executable."""
     try:
-        return unpack_uv(download([_locked_uv()], directory, "uv", index_url, own_python()), directory)
+        return unpack_uv(download([_locked_uv()], own_python(), os.path.join(directory, "uv"), index_url), directory)
     except PackagesError as error:
         raise BuildError(f"uv, which fetches CPython, is missing: {error}") from None
 

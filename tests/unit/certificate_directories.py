@@ -59,6 +59,7 @@ LOOKED = {
     "clock": [-0.1, 0.1],
     "current": {},
     "environments": {},
+    "firewall": {"installed": []},
     "python": {"version": "3.13.0"},
     "running": {},
     "versions": [],

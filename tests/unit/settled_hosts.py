@@ -49,6 +49,7 @@ def bare(number):
         "gpus": [],
         "memory": 8 * GIB,
         "systemd": True,
+        "selinux_type": "",
         "python": {**PYTHON, "usable": True, "changeable": ""},
         "platform": {"machine": PYTHON["machine"], "libc": PYTHON["libc"]},
         "pythons": [],
@@ -98,7 +99,14 @@ def settle(environment, packages):
         settings = host_settings(values, info, cluster.addresses)
         content = host_release(settings, kinds, plans[host], environment, info).content(values["dask_home"])
         about = {name: chosen[host][name] for name in ("id", "environment", "services", "units")}
-        info["current"] = {**about, "content": content, "staged": 7, "served": kinds, "settled": kinds}
+        info["current"] = {
+            **about,
+            "content": content,
+            "staged": 7,
+            "served": kinds,
+            "settled": kinds,
+            "enabled": kinds,
+        }
         info["running"] = {unit: one for units in about["services"].values() for unit, one in units.items()}
         info["known"] = list(info["running"].values())
         info["encrypted"] = True

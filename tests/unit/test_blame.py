@@ -44,6 +44,11 @@ LOOP = nested("distributed.admin.event-loop", "uvloop")
 @pytest.mark.parametrize(
     ("said", "settings", "variable"),
     [
+        (
+            "gdal: not found\ndask_environment_setup: line 2 (module load gdal) ended with status 1\nuvloop",
+            {"dask_environment_setup": ["true", "module load gdal"], "dask_config": LOOP},
+            "dask_environment_setup (line 2)",
+        ),
         (BOKEH, {"dask_config": LOOP, "dask_scheduler_config": PREFIX}, f"dask_scheduler_config ({WHERE})"),
         (BOKEH, {"dask_config": PREFIX}, f"dask_config ({WHERE})"),
         (

@@ -6,7 +6,6 @@
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import problems
 
-SERVERS = ["dask_scheduler", "dask_workers"]
 OURS = {"all": ["s1", "w1", "w2", "x1"], "dask_scheduler": ["s1"], "dask_workers": ["w1", "w2"]}
 NONE = (
     "The inventory has no host in the groups dask_scheduler and dask_workers. Put one Linux host into the first, and at "
@@ -14,8 +13,8 @@ NONE = (
 )
 
 
-def wrong(wanted=SERVERS, playing=("s1", "w1", "w2"), **groups):
-    return list(map(str, problems({**OURS, **groups}, wanted, playing)))
+def wrong(connects=False, playing=("s1", "w1", "w2"), **groups):
+    return list(map(str, problems({**OURS, **groups}, connects, playing)))
 
 
 @pytest.mark.parametrize(
@@ -53,10 +52,10 @@ def test_misspelt_group_is_reported_with_a_suggestion(name, meant):
 
 
 def test_inventory_without_our_groups_is_reported():
-    assert list(map(str, problems({}, SERVERS, ["localhost"]))) == [NONE]
-    assert list(map(str, problems({"web": ["x1"], "ungrouped": []}, SERVERS, ["x1"]))) == [NONE]
+    assert list(map(str, problems({}, False, ["localhost"]))) == [NONE]
+    assert list(map(str, problems({"web": ["x1"], "ungrouped": []}, False, ["x1"]))) == [NONE]
     groups = {"all": ["a", "b"], "dask-workers": ["a"], "schedulers": ["b"], "nodes": ["a"], "worker": []}
-    assert list(map(str, problems(groups, SERVERS, ["a", "b"]))) == [
+    assert list(map(str, problems(groups, False, ["a", "b"]))) == [
         f"{NONE} The group dask-workers was probably meant to be dask_workers. The group schedulers was probably meant to "
         "be dask_scheduler. The group nodes was probably meant to be dask_workers."
     ]
@@ -67,9 +66,16 @@ def test_limit_without_hosts_is_reported():
     assert wrong(playing=["c1"], **groups) == [
         "--limit leaves no host of the groups dask_scheduler and dask_workers, so there is nothing to do. Correct it."
     ]
-    assert wrong(wanted=["dask_clients"], playing=["c1"], **groups) == []
-    assert wrong(wanted=["dask_clients"], **groups) == [
+    assert wrong(connects=True, playing=["c1", "s1"], **groups) == []
+    assert wrong(connects=True, **groups) == [
         "--limit leaves no host of the group dask_clients, so there is nothing to do. Correct it."
     ]
-    assert wrong(wanted=["localhost"], playing=["s1", "localhost"]) == []
+    assert wrong(connects=True, playing=["c1", "w1"], **groups) == [
+        "--limit leaves out s1, which has to be inspected for the connection. Add s1 to it."
+    ]
+    assert wrong(connects=True, playing=["s1", "localhost"]) == []
+    assert wrong(connects=True, playing=["s1", "w1"]) == [
+        "--limit leaves out localhost, for whose account client.yml works while the group dask_clients is empty, so there "
+        "is nothing to do. Add localhost to --limit, or leave --limit out."
+    ]
     assert wrong(playing=["w2"]) == []

@@ -8,18 +8,20 @@ from __future__ import annotations
 from ansible_collections.daskops.cluster.plugins.filter.health_report import health_report
 
 
-def test_report_has_problems_and_missing_packages():
+def test_report_has_problems_missing_packages_and_hosts_in_maintenance():
     health = {"verdict": "degraded", "workers_present": 3, "releases": {"x": ["a-1"]}, "problems": ["Something."]}
     addresses = {"scheduler": "tls://10.0.0.1:8786", "dashboard": "https://10.0.0.1:8787"}
-    lines = health_report(health, {"addresses": addresses, "missing_packages": ["The environment has no bokeh."]})
-    assert lines[:3] == [
+    plan = {"addresses": addresses, "missing_packages": ["The environment has no bokeh."], "maintenance": ["w8"]}
+    lines = health_report(health, plan)
+    assert lines[:4] == [
         "The cluster is degraded: 3 worker(s) at tls://10.0.0.1:8786, dashboard at https://10.0.0.1:8787/status.",
         "Release x on 1 worker(s).",
+        "In maintenance: w8.",
         "Something.",
     ]
-    assert "no bokeh" in lines[3] and len(lines) == 4
+    assert "no bokeh" in lines[4] and len(lines) == 5
     several = dict(health, releases={"x": ["a-1", "b-1"], "y": ["c-1"]}, problems=[])
-    assert health_report(several, {"addresses": addresses, "missing_packages": []})[1:] == [
+    assert health_report(several, {"addresses": addresses, "missing_packages": [], "maintenance": []})[1:] == [
         "Release x on 2 worker(s): a-1, b-1.",
         "Release y on 1 worker(s): c-1.",
     ]
@@ -28,7 +30,7 @@ def test_report_has_problems_and_missing_packages():
 def test_report_of_a_healthy_cluster_names_no_worker():
     health = {"verdict": "healthy", "workers_present": 1, "releases": {"x": ["a-1"]}, "problems": []}
     addresses = {"scheduler": "tcp://s:8786", "dashboard": "http://s:8787"}
-    lines = health_report(health, {"addresses": addresses, "missing_packages": []})
+    lines = health_report(health, {"addresses": addresses, "missing_packages": [], "maintenance": []})
     assert lines == [
         "The cluster is healthy: 1 worker(s) at tcp://s:8786, dashboard at http://s:8787/status.",
         "Release x on 1 worker(s).",

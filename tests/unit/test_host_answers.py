@@ -30,6 +30,7 @@ ANSWER = {
     "gpus": [{"index": 0, "uuid": "GPU-????????", "model": "NVIDIA H100", "node": None}],
     "memory": 33554432000,
     "systemd": True,
+    "selinux_type": "bin_t",
     "python": {
         "executable": "/usr/bin/python3",
         "version": "3.11.2",
@@ -53,7 +54,7 @@ ANSWER = {
         "loaded": False,
         "cluster": ["10.0.0.0/31", "fd00::1/128"],
     },
-    "current": {**RELEASE, "content": "3f2a91c04d5e", "settled": ["worker"]},
+    "current": {**RELEASE, "content": "3f2a91c04d5e", "settled": ["worker"], "enabled": ["worker"]},
     "previous": {},
     "serving": {},
     "unfinished": 0,

@@ -13,14 +13,16 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.module_utils import selinux
 from ansible_collections.daskops.cluster.plugins.modules import host_info
 
 
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     """Return a function that writes files as Linux and NVIDIA's driver provide them."""
-    for name in ("NODES", "GPUS", "PCI_DEVICES", "BOOT_ID", "NETWORK_DEVICES", "SELINUX_ENFORCED", "SELINUX_CONNECT"):
+    for name in ("NODES", "GPUS", "PCI_DEVICES", "BOOT_ID", "NETWORK_DEVICES", "SELINUX_CONNECT"):
         monkeypatch.setattr(host_info, name, str(tmp_path / name))
+    monkeypatch.setattr(selinux, "ENFORCE", str(tmp_path / "ENFORCE"))
 
     def write(path, text):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +88,7 @@ def test_host_without_the_driver_has_no_gpus(host):
     [("1", "0 0", True), ("1", "1 1", False), ("0", "0 0", False), ("1\n", "0 1", True)],
 )
 def test_selinux_confines_web_servers(host, enforced, connect, confined):
-    host("SELINUX_ENFORCED", enforced)
+    host("ENFORCE", enforced)
     host("SELINUX_CONNECT", connect)
     assert host_info.confined() is confined
 

@@ -42,6 +42,7 @@ SETTINGS = {
 }
 INFO = {
     "systemd": True,
+    "selinux_type": "",
     "python": PYTHON,
     "file_systems": {
         "/opt/dask": {"type": "ext4", "mount": "/", "free": 10 * GIB, "writable": False},
@@ -94,6 +95,13 @@ def test_suitable_hosts_are_accepted(change, settings):
 def test_host_without_systemd_is_rejected():
     sentence = only(unfit(lambda info: info.update(systemd=False)))
     assert says(sentence, "w1 does not run systemd", "Use a host that was booted with systemd")
+
+
+def test_directory_whose_programs_systemd_may_not_start_is_rejected():
+    sentence = only(unfit(lambda info: info.update(selinux_type="var_t")))
+    assert says(sentence, "w1: SELinux gives programs below dask_home (/opt/dask) the type var_t", "below /opt")
+    assert sentence.endswith("semanage fcontext -a -e /opt/dask /opt/dask")
+    assert unfit(lambda info: info.update(selinux_type="bin_t")) == []
 
 
 def test_host_without_python_is_rejected():
@@ -326,6 +334,7 @@ GOOD_SETTINGS = {
     "devices": ["/dev/nvidia0"],
     "scheduler_file": "/shared/scheduler.json",
     "environment_variables": {"A_1": "b"},
+    "environment_setup": ["module load gdal/3.8", "\tsource /opt/intel/setvars.sh  # all of them", 7],
     "modules": {},
     "shutdown_token": "good",
     "worker": True,
@@ -411,6 +420,12 @@ def test_scheduler_file_that_units_cannot_contain_is_rejected():
 def test_invalid_name_of_an_environment_variable_is_rejected(name):
     sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "environment_variables": {name: "x"}}))
     assert says(sentence, "w1: dask_environment_variables", f"'{name}' is not a valid name. Use letters")
+
+
+@pytest.mark.parametrize("line", ["", "  ", "one\ntwo", "one\rtwo", "null\0"])
+def test_entry_that_is_not_one_line_of_shell_is_rejected(line):
+    sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "environment_setup": ["true", line]}))
+    assert sentence == (f"w1: dask_environment_setup has {line!r}, which is not one line. Give one in each entry.")
 
 
 @pytest.mark.parametrize("resources", [{"GPU": "one"}, {"GPU": None}, {"G PU": 1}, {"A=B": 1}, {"A,B": 1}, {"GPU": -1}])

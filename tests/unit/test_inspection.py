@@ -7,6 +7,7 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.daskops.cluster.plugins.plugin_utils._inspection import arguments_for, checked
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import values_of
 from settled_hosts import GROUPS, HOSTS
 from test_host_answers import ANSWER
 
@@ -24,7 +25,8 @@ def arguments(host="w1", **variables):
     """Return the arguments for a host of an inventory whose hosts have these variables."""
     hostvars = HostVars({name: {"inventory_hostname": name, **variables} for name in HOSTS})
     task_vars = {"groups": GROUPS, "hostvars": hostvars, "ansible_play_hosts_all": PLAYING, **hostvars["s1"]}
-    return arguments_for(host, Templar(loader=DataLoader()), task_vars)
+    values = values_of(Templar(loader=DataLoader()), task_vars, [host])[host]
+    return arguments_for(host, values, task_vars)
 
 
 def test_arguments_follow_from_variables_and_the_inventory():

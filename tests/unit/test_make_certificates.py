@@ -127,12 +127,18 @@ def test_missing_cryptography_fails_the_run(tmp_path):
     assert "Traceback" not in said and not (tmp_path / "tls").exists()
 
 
+def rotating(rotation):
+    """Return a playbook that renews certificates as rotate_certificates.yml does."""
+    (play,) = copies.deepcopy(PLAYBOOK)
+    task = {"daskops.cluster.make_certificates": {"plan": "{{ __dask_plan }}", "rotation": rotation}, "run_once": True}
+    return [{**play, "tasks": [*play["tasks"][:2], task]}]
+
+
 @pytest.mark.parametrize("rotation", ["authority", "finish"])
 def test_own_ca_is_not_rotated(tmp_path, rotation):
     own = Own(tmp_path / "tls")
     before = tree(own.path)
-    inventory = copies.deepcopy(INVENTORY)
-    done = run(own.path, inventory=inventory, dask_tls_certificates="own", __dask_renewed=rotation)
+    done = run(own.path, playbook=rotating(rotation), dask_tls_certificates="own")
     assert done.returncode != 0 and tree(own.path) == before
     said = " ".join((done.stdout + done.stderr).split())
     assert f"dask_tls_rotation is {rotation}, but the certificates are your own" in said
@@ -149,4 +155,4 @@ def test_workers_of_an_external_scheduler_need_own_certificates(tmp_path):
     own = Own(tmp_path / "own")
     for kind in ("pem", "key"):
         (own.path / f"scheduler.{kind}").unlink()
-    assert changes(run(own.path, dask_tls_certificates="own", **variables, __dask_renewed="certificates")) == 0
+    assert changes(run(own.path, playbook=rotating("certificates"), dask_tls_certificates="own", **variables)) == 0

@@ -191,6 +191,9 @@ def with_managed_python(**pythons):
     return infos
 
 
+#: The variables that put w1 into maintenance.
+MAINTENANCE = {"dask_maintenance": "{{ inventory_hostname == 'w1' }}"}
+IN_MAINTENANCE = changed("w1", running={}, current={"settled": [], "enabled": []})
 STOPPED = {host: {**info, "running": {}} for host, info in SETTLED.items()}
 NEW = {host: bare(number) for number, host in enumerate(HOSTS, 1)}
 
@@ -217,6 +220,23 @@ RUNS = {
         {"vars": {"dask_scheduler_host": "10.9.9.9", "dask_tls_directory": "/ca", "dask_serial": 3}},
     ),
     "limited": ("change", SETTLED, {"hosts": "w1", "scheduler_info": SETTLED["s1"]}),
+    "maintenance begins": ("change", SETTLED, {"vars": MAINTENANCE}),
+    "maintenance begins, workers stopped": ("change", changed("w1", running={}), {"vars": MAINTENANCE}),
+    "maintenance": ("change", IN_MAINTENANCE, {"vars": MAINTENANCE}),
+    "maintenance, unreachable": ("change", {**SETTLED, "w1": {}}, {"vars": MAINTENANCE}),
+    "maintenance of all hosts of the run": (
+        "change",
+        changed("w1", current={"content": "0"}),
+        {"hosts": "w1", "scheduler_info": SETTLED["s1"], "vars": {"dask_maintenance": True}},
+    ),
+    "maintenance ends": ("start", IN_MAINTENANCE, {}),
+    "start in maintenance": ("start", STOPPED, {"vars": MAINTENANCE}),
+    "restart in maintenance": ("restart", IN_MAINTENANCE, {"vars": MAINTENANCE}),
+    "rollback in maintenance": ("rollback", with_previous(), {"vars": MAINTENANCE}),
+    "rotate in maintenance": ("rotate", {**SETTLED, "w1": {}}, {"vars": MAINTENANCE}),
+    "stop in maintenance": ("stop", {**SETTLED, "w1": {}}, {"vars": MAINTENANCE}),
+    "remove in maintenance": ("remove", IN_MAINTENANCE, {"vars": MAINTENANCE}),
+    "show in maintenance": ("show", {**NEW, "w1": {}}, {"vars": MAINTENANCE}),
     "start": ("start", STOPPED, {}),
     "start nothing": ("start", SETTLED, {}),
     "restart": ("restart", SETTLED, {}),
@@ -354,6 +374,18 @@ REJECTED = {
         {"vars": {"dask_tls_directory": "/nowhere"}},
         ["/nowhere/ca.pem does not exist. Run site.yml first."],
     ),
+    "scheduler in maintenance": (
+        "change",
+        SETTLED,
+        {"vars": {"dask_maintenance": True}},
+        ["s1: dask_maintenance is true, but this is the scheduler's host", "run stop.yml"],
+    ),
+    "remove unreachable in maintenance": (
+        "remove",
+        {**SETTLED, "w1": {}},
+        {"vars": MAINTENANCE},
+        ["w1: not inspected in this run"],
+    ),
     "unknown purpose": ("dance", SETTLED, {}, ["purpose must be one of"]),
 }
 
@@ -409,11 +441,13 @@ def planned(results):
     return found
 
 
-def groups(result):
-    """Return the groups of each host, without the prefix that all have in common."""
-    return {
-        about["name"]: sorted(name.removeprefix("__dask_") for name in about["groups"]) for about in result["groups"]
-    }
+def plays(result):
+    """Return the names of the plays of each host."""
+    found = {}
+    for name, hosts in sorted(result["plays"].items()):
+        for host in hosts if name != "serial" else []:
+            found.setdefault(host, []).append(name)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -429,6 +463,19 @@ def groups(result):
         ("worker stopped", {"w2": ["starting"]}),
         ("proxy unwanted", {"s1": ["proxy_unwanted"]}),
         ("firewall installed", {"w1": ["firewall"]}),
+        ("maintenance begins", {"w1": ["maintenance"]}),
+        ("maintenance begins, workers stopped", {"w1": ["maintenance"]}),
+        ("maintenance", {}),
+        ("maintenance, unreachable", {}),
+        ("maintenance of all hosts of the run", {"w1": ["maintenance"]}),
+        ("maintenance ends", {"w1": ["starting"]}),
+        ("start in maintenance", {"s1": ["scheduler"], "w1": ["maintenance"], "w2": ["starting"]}),
+        ("restart in maintenance", {"s1": ["scheduler"], "w2": ["rolling"]}),
+        ("rollback in maintenance", {"s1": ["scheduler"], "w1": ["maintenance"], "w2": ["rolling"]}),
+        ("rotate in maintenance", {}),
+        ("stop in maintenance", {}),
+        ("remove in maintenance", {}),
+        ("show in maintenance", {}),
         ("start", {"s1": ["scheduler"], "w1": ["starting"], "w2": ["starting"]}),
         ("start nothing", {}),
         ("restart", {"s1": ["scheduler"], "w1": ["rolling"], "w2": ["rolling"]}),
@@ -442,12 +489,20 @@ def groups(result):
     ],
 )
 def test_hosts_are_in_the_groups_of_what_they_need(planned, name, expected):
-    assert groups(planned[name]) == expected
+    assert plays(planned[name]) == expected
+
+
+@pytest.mark.parametrize("name", [name for name in RUNS if "maintenance" in name and name != "maintenance ends"])
+def test_host_in_maintenance_is_named_and_not_expected(planned, name):
+    found = planned[name]
+    assert found["maintenance"] == ["w1"]
+    assert ("w1" in found["expected"]) == ("w1" in found["hosts"]) == (name == "remove in maintenance")
+    assert found["complete"] != (name == "maintenance of all hosts of the run")
 
 
 def test_variables_of_hosts_put_them_into_groups(planned):
-    assert "proxy" in groups(planned["proxy"])["s1"] and "w1" not in groups(planned["proxy"])
-    assert all("firewall" in groups(planned["firewall"])[host] for host in HOSTS)
+    assert "proxy" in plays(planned["proxy"])["s1"] and "w1" not in plays(planned["proxy"])
+    assert all("firewall" in plays(planned["firewall"])[host] for host in HOSTS)
 
 
 def test_only_the_host_without_the_environment_gets_an_archive(planned, results):
@@ -469,12 +524,12 @@ def test_hosts_get_the_managed_python_that_they_lack(planned, results, name):
         assert environment["managed_python"] == {**about, "sha256": SHA256 if lacks else ""}
         assert environment["python_archive"] == (str(archive_of_python) if lacks else "")
         assert environment["archive"] == (str(archive(results[1] / "cache", MANAGED_ENVIRONMENT)) if lacks else "")
-    assert {host: "build" in names for host, names in groups(planned[name]).items()} == {
+    assert {host: "build" in names for host, names in plays(planned[name]).items()} == {
         "s1": False,
         "w1": False,
         "w2": True,
     }
-    assert all("stage" in names for names in groups(planned[name]).values())
+    assert all("stage" in names for names in plays(planned[name]).values())
 
 
 def test_own_interpreters_need_no_managed_python(planned):
@@ -501,7 +556,16 @@ def test_state_of_services_follows_from_the_purpose(planned, name, state):
 def test_restart_of_a_serving_scheduler_interrupts_it(planned):
     interrupts = {name for name, result in planned.items() if result["hosts"].get("s1", {}).get("interrupts")}
     # The proxy changes the arguments of the scheduler. A run that stops the cluster waits for no end of its work.
-    assert interrupts == {"scheduler differs", "proxy", "restart", "rollback", "managed", "managed for auto"}
+    assert interrupts == {
+        "scheduler differs",
+        "proxy",
+        "restart",
+        "restart in maintenance",
+        "rollback",
+        "rollback in maintenance",
+        "managed",
+        "managed for auto",
+    }
 
 
 def test_expected_workers_have_the_release_to_come(planned):
@@ -526,7 +590,7 @@ def test_limited_run_is_not_complete(planned):
 
 
 def test_unreachable_host_has_no_plan(planned):
-    assert set(planned["unreachable"]["hosts"]) == {"s1", "w1"} and groups(planned["unreachable"]) == {}
+    assert set(planned["unreachable"]["hosts"]) == {"s1", "w1"} and plays(planned["unreachable"]) == {}
 
 
 def test_defaults_follow_from_the_inventory(planned, results):
@@ -538,10 +602,10 @@ def test_defaults_follow_from_the_inventory(planned, results):
 
 def test_variables_of_the_play_win(planned):
     result = planned["play wins"]
-    assert result["addresses"]["scheduler"] == "tls://10.9.9.9:8786" and result["serial"] == 3
+    assert result["addresses"]["scheduler"] == "tls://10.9.9.9:8786" and result["plays"]["serial"] == 3
     assert result["certificates"]["directory"] == "/ca"
     # The scheduler does not need its own address. One host tries what both have in common.
-    assert groups(result) == {"w1": ["rolling", "stage", "trial"], "w2": ["rolling", "stage"]}
+    assert plays(result) == {"w1": ["rolling", "stage", "trial"], "w2": ["rolling", "stage"]}
 
 
 def test_connection_has_the_certificates_of_the_ca(planned):

@@ -53,10 +53,12 @@ def test_plan_table_shows_hosts_and_workers():
         "node1": {"machine": on, "workers": planned, "problems": []},
         "node3": {"machine": on, "workers": [], "problems": ["node3: no."]},
     }
-    assert [line.split() for line in plan_table({"hosts": hosts}, ["node1", "node2", "node3"])][1:] == [
+    plan = {"hosts": hosts, "maintenance": ["node4"]}
+    assert [line.split() for line in plan_table(plan, ["node1", "node2", "node3", "node4"])][1:] == [
         ["node1", "4", "cores", "8.0", "GiB", "0-3", "2", "nodes", "1"],
         ["node1-a-1", "2", "1.0", "GiB", "10.0.0.1:8800"],
         ["node1-g-1", "1", "2.0", "GiB", "1,3", "1", "0", "10.0.0.1:8801"],
         ["node2:", "not", "known,", "for", "the", "host", "could", "not", "be", "looked", "at"],
         ["node3:", "no."],
+        ["node4:", "in", "maintenance"],
     ]

@@ -47,12 +47,13 @@ def test_client_files_are_in_the_home_that_dask_uses(tmp_path):
     connection = {
         "address": "tcp://10.0.0.1:8786",
         "dashboard": "http://10.0.0.1:8787/status",
+        "authorities": [],
         "lock": str(lock),
         "python": "3.11",
     }
     playbook = tmp_path / "playbook.yml"
     roles = ["daskops.cluster.client"]
-    variables = {"__dask_connection": connection, "ansible_python_interpreter": sys.executable}
+    variables = {"__dask_plan": {"connection": connection}, "ansible_python_interpreter": sys.executable}
     playbook.write_text(
         yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "vars": variables, "roles": roles}])
     )

@@ -36,6 +36,10 @@ def run(what, *command):
     return done.stdout
 
 
+#: Directories whose SELinux contexts were set.
+RELABELLED = []
+
+
 def build(archive, name=NAME, version=VERSION):
     return {"name": name, "version": version, "machine": MACHINE, "sha256": sha256_of(archive)}
 
@@ -136,7 +140,8 @@ def test_damaged_archive_is_rejected(archive, tmp_path, length):
 
 def test_relocatable_python_is_installed_and_runs(tmp_path):
     archive = build_relocatable(tmp_path)
-    install(str(tmp_path), build(archive), str(archive), run)
+    install(str(tmp_path), build(archive), str(archive), run, RELABELLED.append)
+    assert RELABELLED[-1] == str(tmp_path / "pythons" / f".partial-{NAME}")
     assert complete_pythons(str(tmp_path)) == [NAME]
     python = interpreter(str(tmp_path), NAME)
     code = "import sys, json; print(json.dumps([sys.prefix, json.__file__, json.__cached__]))"
@@ -151,7 +156,7 @@ def test_archive_with_another_hash_is_not_installed(archive, tmp_path):
     with open(archive, "ab") as file:
         file.write(b"\0")
     with pytest.raises(PythonError, match=f"its SHA-256 differs. Remove python-{NAME.replace('+', '.')}"):
-        install(str(tmp_path), expected, str(archive), run)
+        install(str(tmp_path), expected, str(archive), run, RELABELLED.append)
     assert contents(tmp_path / "pythons") == []
 
 
@@ -159,14 +164,14 @@ def test_archive_with_another_hash_is_not_installed(archive, tmp_path):
 def test_archive_of_another_python_is_not_installed(tmp_path, other):
     archive = write_archive(tmp_path / "archive.tar.gz", other)
     with pytest.raises(PythonError, match=rf"the archive has Python .* for .*, not {VERSION} for {MACHINE}"):
-        install(str(tmp_path), build(archive), str(archive), run)
+        install(str(tmp_path), build(archive), str(archive), run, RELABELLED.append)
     assert contents(tmp_path / "pythons") == []
 
 
 def test_python_that_does_not_start_is_not_installed(tmp_path):
     archive = write_archive(tmp_path / "archive.tar.gz", [member("python/bin/python3", b"#!/bin/false\n", mode=0o755)])
     with pytest.raises(SystemExit, match="Starting the managed Python failed"):
-        install(str(tmp_path), build(archive), str(archive), run)
+        install(str(tmp_path), build(archive), str(archive), run, RELABELLED.append)
     assert contents(tmp_path / "pythons") == []
 
 
@@ -175,21 +180,21 @@ def test_interrupted_installation_is_not_complete_and_is_removed(archive, tmp_pa
     extract(str(archive), str(partial))
     (partial / "python.json").write_text(json.dumps(build(archive)))
     assert complete_pythons(str(tmp_path)) == []
-    install(str(tmp_path), build(archive), str(archive), run)
+    install(str(tmp_path), build(archive), str(archive), run, RELABELLED.append)
     assert complete_pythons(str(tmp_path)) == [NAME]
     assert [path.name for path in (tmp_path / "pythons").iterdir()] == [NAME]
 
 
 @pytest.mark.parametrize("damage", ["interpreter", "description", "other description"])
 def test_damaged_installation_is_replaced(archive, tmp_path, damage):
-    install(str(tmp_path), build(archive), str(archive), run)
+    install(str(tmp_path), build(archive), str(archive), run, RELABELLED.append)
     home = tmp_path / "pythons" / NAME
     if damage == "interpreter":
         (home / "bin/python3").unlink()
     else:
         (home / "python.json").write_text("" if damage == "description" else '{"name": "other"}')
     assert complete_pythons(str(tmp_path)) == []
-    install(str(tmp_path), build(archive), str(archive), run)
+    install(str(tmp_path), build(archive), str(archive), run, RELABELLED.append)
     assert complete_pythons(str(tmp_path)) == [NAME]
 
 

@@ -13,7 +13,7 @@ import time
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.modules import release
-from conftest import RUNTIME
+from conftest import ROOT, RUNTIME
 from daskops_runtime.release import get_release, get_resource
 from playbook_runs import failure, play
 from settled_hosts import SETTLED, write_inventory
@@ -73,6 +73,7 @@ def host(tmp_path, monkeypatch):
         for path in glob.glob(f"{RUNTIME}/daskops_runtime/*.py")
     }
     files["worker/dask_configuration.yaml"] = "distributed: {worker: {preload: [], preload-argv: []}}"
+    files["setup.sh"] = (ROOT / "roles/config/files/setup.sh").read_text()
 
     def check(more=None, **asked):
         module = Module(account.pw_name, **asked)
@@ -129,6 +130,38 @@ def test_check_stopped_by_the_user_does_not_block_the_run(host, monkeypatch):
     with pytest.raises(Failed, match="did not end within 1 s"):
         host()
     assert children() == before
+
+
+def test_line_of_shell_that_fails_is_rejected(host):
+    with pytest.raises(Failed) as failed:
+        host({"setup.lines": "true\necho what is wrong; ls /does-not-exist\n"})
+    said = str(failed.value)
+    assert said.startswith(
+        "No service would start on this host, and nothing was restarted. dask_environment_setup: line 2 "
+    )
+    assert "(echo what is wrong; ls /does-not-exist) ended with status 2." in said
+    assert "Its output: what is wrong" in said
+
+
+def test_line_of_shell_that_replaces_the_shell_is_rejected(host):
+    with pytest.raises(Failed, match="a line replaced the shell, so no service would start. Do not use exec."):
+        host({"setup.lines": "exec true\n"})
+
+
+def test_line_of_shell_that_waits_is_rejected(host, monkeypatch):
+    monkeypatch.setattr(release, "TIMEOUT", 1)
+    with pytest.raises(Failed, match="dask_environment_setup did not end within 1 s. Remove the line that waits."):
+        host({"setup.lines": "sleep 60\n"})
+
+
+def test_configuration_is_checked_after_the_lines_of_shell(host):
+    preload = {"python/uses.py": "import os\nassert os.environ['LOADED'] == 'yes'\n"}
+    configuration = "distributed: {worker: {preload: [uses], preload-argv: [[]]}}"
+    files = {**preload, "worker/dask_configuration.yaml": configuration}
+    with pytest.raises(Failed, match="preload module uses cannot be imported"):
+        host(files)
+    # The output of a line does not mix with the answer of the check.
+    host({**files, "setup.lines": "export LOADED=yes; echo loaded\n"})
 
 
 def test_interpreter_the_user_cannot_run_is_an_error(host, tmp_path):

@@ -103,6 +103,15 @@ def test_each_service_has_its_own_files():
     assert not any(file.path.startswith(("scheduler/", "services/dask-scheduler")) for file in of_workers)
 
 
+def test_lines_of_shell_are_read_by_all_services():
+    wanted = settings(environment_setup=["module load gdal/3.8", "ulimit -s unlimited"])
+    found = {file.path: file for file in files(wanted, ["scheduler", "worker"], PLAN, "/usr")}
+    assert found["setup.lines"].content == "module load gdal/3.8\nulimit -s unlimited\n"
+    assert found["setup.lines"].kinds == found["setup.sh"].kinds == ("scheduler", "worker")
+    assert set_by_user(wanted, ["scheduler"])["dask_environment_setup"] == wanted.environment_setup
+    assert not any(file.path.startswith("setup.") for file in files(settings(), ["scheduler"], PLAN, "/usr"))
+
+
 def test_module_of_several_lists_is_shipped_once(tmp_path):
     module = tmp_path / "both.py"
     module.write_text("routes = []\n")

@@ -122,6 +122,48 @@ def test_preload_that_cannot_be_imported_is_rejected(cluster, play, tmp_path):
     assert "The worker's preload module greeting cannot be imported: RuntimeError: dask misses a library." in said
 
 
+def with_lines(*lines):
+    """Return the change of `WORKERS_ONLY` with lines of shell before every service."""
+    return change(**json.loads(WORKERS_ONLY[-1]), dask_environment_setup=list(lines))
+
+
+WHO = "lambda: (__import__('os').environ['LOADED'], __import__('os').getpid())"
+
+
+def test_lines_of_shell_run_before_every_service(cluster, play):
+    lines = ['module() { export LOADED="$1 by $(id -un)"; }', "module gdal/3.8"]
+    run = play("site", *with_lines(*lines), "-e", "dask_serial=100%")
+    assert run.returncode == 0, run.output
+    found = cluster.compute(f"print(client.run({WHO}), client.run_on_scheduler({WHO}))")
+    assert found.count("gdal/3.8 by dask") == 1 + len(cluster.workers)
+    # systemd knows the interpreter as the main process, which sends READY and feeds the watchdog.
+    shown = cluster.host(cluster.scheduler).check_output("systemctl show --property=MainPID --value dask-scheduler")
+    assert f", {shown})" in found
+    pids = cluster.pids()
+    run = play("site", *with_lines(*lines), "-e", "dask_serial=100%")
+    assert run.returncode == 0, run.output
+    assert not any(run.changed.values()) and cluster.pids() == pids
+
+
+def test_line_of_shell_that_fails_is_rejected(cluster, play):
+    lines = with_lines("true", "echo no such library; ls /does-not-exist")
+    for arguments in (lines, [*lines, "--check"]):
+        said = rejected(cluster, play, *arguments)
+        assert "dask_environment_setup: line 2 (echo no such library; ls /does-not-exist) ended with status 2" in said
+        assert "Its output: no such library" in said
+    # It works outside of the sandbox of services only, so the trial finds it.
+    for name in [cluster.scheduler, *cluster.workers]:
+        cluster.host(name).check_output("install -d /home/shared && echo export LOADED=1 >/home/shared/vars.sh")
+    pids = cluster.pids()
+    run = play("site", *with_lines("source /home/shared/vars.sh"))
+    assert run.returncode != 0
+    assert "The variable that is probably to blame: dask_environment_setup (line 1). Change it." in run.output
+    assert cluster.pids() == pids
+    run = play("site", *WORKERS_ONLY, "-e", "dask_serial=100%")
+    assert run.returncode == 0, run.output
+    assert "LOADED" not in cluster.compute("print(client.run(lambda: list(__import__('os').environ)))")
+
+
 def test_scheduler_setting_restarts_only_the_scheduler(cluster, play):
     scheduler = cluster.summary()["scheduler"]["id"]
     variables = json.loads(WORKERS_ONLY[-1])

@@ -86,6 +86,39 @@ def test_stop_and_start_of_a_host(cluster, play, load, gone):
     assert cluster.is_whole()
 
 
+def test_maintenance_of_a_host(cluster, play, load, gone):
+    maintenance = ["-e", f"dask_maintenance={{{{ inventory_hostname == '{gone}' }}}}"]
+    pids = cluster.pids()
+    predicted = play("site", "--check", *maintenance)
+    assert predicted.returncode == 0 and predicted.changed[gone] > 0, predicted.output
+    assert cluster.pids() == pids
+    run = play("site", *maintenance)
+    assert run.returncode == 0 and f"In maintenance: {gone}." in run.output, run.output
+    rest = {name: pid for name, pid in pids.items() if name != f"{gone}-1"}
+    assert cluster.pids() == rest
+    for playbook in ("site", "start", "status"):
+        run = play(playbook, *maintenance)
+        assert run.returncode == 0 and not any(run.changed.values()), run.output
+    assert cluster.pids() == rest
+
+    subprocess.run(["docker", "kill", cluster.container(gone)], check=True, capture_output=True)
+    try:
+        run = play("site", *maintenance)
+        assert run.returncode == 0 and not any(run.changed.values()), run.output
+        assert play("restart", "-e", "dask_scheduler_idle_timeout=1", *maintenance).returncode == 0
+        run = play("remove", "--limit", gone, *maintenance)
+        assert run.returncode != 0 and f"{gone}: not inspected in this run" in run.output
+    finally:
+        subprocess.run(["docker", "start", cluster.container(gone)], check=True, capture_output=True)
+    host = cluster.host(gone)
+    cluster.wait_until(lambda: host.run("systemctl is-system-running").stdout.strip() in ("running", "degraded"), 60)
+    assert not host.service("dask-worker@1").is_running
+
+    run = play("start")
+    assert run.returncode == 0 and cluster.is_whole(), run.output
+    assert host.service("dask-workers.target").is_enabled
+
+
 def test_stop_and_start_of_all(cluster, play):
     run = play("stop")
     assert run.returncode == 0, run.output

@@ -35,6 +35,12 @@ def interrupts_scheduler(state: str, info: Result, release: Result) -> bool:
     return bool(running.get(SCHEDULER)) and bool(units_to_restart(running, wanted, "scheduler"))
 
 
+def interrupts_maintenance(info: Result) -> bool:
+    """Return whether the workers of a host in maintenance run or would start at boot; False if the host is unreachable."""
+    running = [unit for unit in info.get("running") or {} if kind_of(unit) == "worker"]
+    return bool(running) or "worker" in (info.get("current") or {}).get("enabled", [])
+
+
 def is_staged(info: Result, content: str) -> bool:
     """Return whether a host's current release is the latest staged one, has served and has this content (`tree_digest`)."""
     current = info.get("current") or {}

@@ -77,19 +77,20 @@ def _stray(groups: Mapping[str, list[str]]) -> Iterator[Problem]:
             )
 
 
-def problems(groups: Mapping[str, list[str]], wanted: list[str], playing: Collection[str]) -> list[Problem]:
+def problems(groups: Mapping[str, list[str]], connects: bool, playing: Collection[str]) -> list[Problem]:
     """Return the problems of the groups.
 
     Parameters
     ----------
     groups : dict of list of str
         Hosts by group.
-    wanted : list of str
-        The groups of the playbook, or ``localhost``, which is in no group.
+    connects : bool
+        Whether the run writes or removes the connection files of clients.
     playing : collection of str
         The hosts of the run, after ``--limit``.
     """
-    if not groups.get("dask_scheduler") and not groups.get("dask_workers"):
+    members = [*groups.get("dask_scheduler", []), *groups.get("dask_workers", [])]
+    if not members:
         meant = {name: synonym(name) for name, hosts in groups.items() if hosts and name not in GROUPS}
         hints = "".join(
             f" The group {name} was probably meant to be {group}." for name, group in meant.items() if group
@@ -101,18 +102,37 @@ def problems(groups: Mapping[str, list[str]], wanted: list[str], playing: Collec
                 f"Put one Linux host into the first, and at least one host into the second.{hints}",
             )
         ]
-    found = list(_stray(groups))
-    if any(host in playing for group in wanted for host in groups.get(group, [group])):
-        return found
-    if wanted == ["localhost"]:
-        return [
-            *found,
-            Problem(
-                "--limit",
-                "leaves out localhost, for whose account client.yml works while the group dask_clients is empty, so there "
-                "is nothing to do",
-                "Add localhost to --limit, or leave --limit out.",
-            ),
-        ]
-    of = f"the {'groups' if len(wanted) > 1 else 'group'} {' and '.join(wanted)}"
-    return [*found, Problem("--limit", f"leaves no host of {of}, so there is nothing to do", "Correct it.")]
+    return [
+        *_stray(groups),
+        *(_limited_clients(groups, members[0], playing) if connects else _limited(members, playing)),
+    ]
+
+
+def _limited(members: list[str], playing: Collection[str]) -> Iterator[Problem]:
+    """Yield a problem if ``--limit`` leaves no host of the cluster."""
+    if not set(members) & set(playing):
+        yield Problem(
+            "--limit",
+            "leaves no host of the groups dask_scheduler and dask_workers, so there is nothing to do",
+            "Correct it.",
+        )
+
+
+def _limited_clients(groups: Mapping[str, list[str]], inspected: str, playing: Collection[str]) -> Iterator[Problem]:
+    """Yield a problem if ``--limit`` leaves no account of clients, or not the host that is inspected for the connection."""
+    clients = groups.get("dask_clients", [])
+    if not clients and "localhost" not in playing:
+        yield Problem(
+            "--limit",
+            "leaves out localhost, for whose account client.yml works while the group dask_clients is empty, so there is "
+            "nothing to do",
+            "Add localhost to --limit, or leave --limit out.",
+        )
+    elif clients and not set(clients) & set(playing):
+        yield Problem("--limit", "leaves no host of the group dask_clients, so there is nothing to do", "Correct it.")
+    elif inspected not in playing:
+        yield Problem(
+            "--limit",
+            f"leaves out {inspected}, which has to be inspected for the connection",
+            f"Add {inspected} to it.",
+        )

@@ -112,6 +112,9 @@ def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
                 "without . and .. between slashes."
             )
     yield from bad_variables(host, "dask_environment_variables", settings["environment_variables"])
+    for line in settings["environment_setup"]:
+        if not str(line).strip() or re.search(r"[\x00-\x08\n\x0b-\x1f\x7f]", str(line)):
+            yield f"{host}: dask_environment_setup has {str(line)!r}, which is not one line. Give one in each entry."
     if settings["shutdown_token"] == "bad":
         yield (
             f"{host}: dask_shutdown_token is too short, or has other characters than printable ASCII. Take 16 or more, like "
@@ -331,6 +334,12 @@ def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
     """Yield a sentence for each reason why a host cannot run Dask's services."""
     if not info["systemd"]:
         yield f"{host} does not run systemd, which Dask's services need. Use a host that was booted with systemd."
+    if info["selinux_type"] not in ("", "bin_t"):
+        yield (
+            f"{host}: SELinux gives programs below dask_home ({settings['home']}) the type {info['selinux_type']}, with "
+            "which systemd does not start them. Choose a directory below /opt, or run this on the host: semanage fcontext "
+            f"-a -e /opt/dask {settings['home']}"
+        )
     yield from unfit_python(host, info["python"], settings["python"])
     if info.get("changeable"):
         yield (

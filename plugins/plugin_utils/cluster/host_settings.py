@@ -172,6 +172,7 @@ def planning_settings(
         "shutdown_token": _shutdown_token(str(values["dask_shutdown_token"])),
         "scheduler_file": values["dask_scheduler_file"],
         "environment_variables": values["dask_environment_variables"],
+        "environment_setup": values["dask_environment_setup"],
         "modules": {name: values[name] for name in MODULES},
         "proxy": proxy if values["dask_dashboard_proxy"] and "scheduler" in kinds else {},
         "dask_scheduler_port": values["dask_scheduler_port"],

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import addresses, host_of
@@ -37,6 +37,7 @@ class Settings:
     scheduler_config: Mapping[str, Any]
     worker_config: Mapping[str, Any]
     environment_variables: Mapping[str, Any] = field(repr=False)
+    environment_setup: list[str]
     scheduler_preloads: list[Any]
     worker_preloads: list[Any]
     nanny_preloads: list[Any]
@@ -121,6 +122,25 @@ class Cluster:
     def members(self) -> list[str]:
         """All hosts of the cluster."""
         return members(self.groups)
+
+    @property
+    def maintenance(self) -> list[str]:
+        """The hosts of the run that are in maintenance."""
+        return [host for host in self.playing if self.values[host]["dask_maintenance"]]
+
+    def without(self, hosts: Collection[str]) -> Cluster:
+        """Return the cluster without some of its hosts."""
+
+        def rest(names: Iterable[str]) -> list[str]:
+            return [name for name in names if name not in hosts]
+
+        return replace(
+            self,
+            groups={name: rest(members) for name, members in self.groups.items()},
+            playing=rest(self.playing),
+            infos={host: self.infos[host] for host in rest(self.infos)},
+            missing=rest(self.missing),
+        )
 
     @property
     def common(self) -> Mapping[str, Any]:

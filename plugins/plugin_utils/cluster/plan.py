@@ -55,6 +55,11 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.stopped_services i
 #: State of the services by purpose of the run; ``started`` for all other purposes.
 STATES = {"restart": "restarted", "stop": "stopped", "remove": "absent"}
 
+NO_CERTIFICATES = (
+    "dask_tls is false, so the cluster has no certificates to renew. To encrypt its connections, set it to true and run "
+    "site.yml."
+)
+
 #: The purposes for which services may change.
 CHANGING = ("change", "start", "restart", "rollback")
 
@@ -80,15 +85,6 @@ def present(found: dict[str, dict[str, Any]], infos: Mapping[str, Mapping[str, A
     """Return the packages of planned environments that already exist, by host."""
     there = {host: infos[host]["environments"].get(about["id"]) for host, about in found.items()}
     return {host: about["packages"] for host, about in there.items() if about}
-
-
-def by_host(lists: dict[str, list[str]]) -> list[dict[str, Any]]:
-    """Return each host of the lists with the names of its lists: ``name`` and ``groups``."""
-    found: dict[str, list[str]] = {}
-    for name, hosts in lists.items():
-        for host in hosts:
-            found.setdefault(host, []).append(name)
-    return [{"name": host, "groups": names} for host, names in found.items()]
 
 
 def connection(cluster: Cluster, lock: str) -> dict[str, Any]:
@@ -119,6 +115,15 @@ def not_inspected(cluster: Cluster) -> Iterator[str]:
             f"{', '.join(names)}: not inspected in this run. Run the role daskops.cluster.preflight for all hosts of the "
             "cluster in one play, with the strategy ansible.builtin.linear. Leave out hosts that Ansible cannot reach with "
             "--limit."
+        )
+
+
+def scheduler_in_maintenance(cluster: Cluster) -> Iterator[str]:
+    """Yield a sentence if the scheduler's host is in maintenance: without its scheduler, there is no cluster."""
+    if cluster.scheduler in cluster.maintenance:
+        yield (
+            f"{cluster.scheduler}: dask_maintenance is true, but this is the scheduler's host, without which the cluster "
+            "does not work. Set dask_maintenance for worker hosts only. To stop the whole cluster, run stop.yml."
         )
 
 
@@ -164,31 +169,41 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
     Rejected
         If there are problems. Its ``problems`` has a sentence for each.
     """
+    everyone, maintenance = cluster, cluster.maintenance
+    check(scheduler_in_maintenance(cluster))
+    # `remove.yml` removes hosts in maintenance, too.
+    if purpose != "remove":
+        cluster = cluster.without(maintenance)
     if purpose not in ("show", "inspect", "connect"):
         check(not_inspected(cluster))
     result = _common(cluster, purpose, lock)
+    result["maintenance"] = maintenance
     if purpose == "change":
         chosen = _change(cluster, result, outside)
     elif purpose == "show":
         chosen = _show(cluster, result)
     else:
         chosen = _keep(cluster, purpose, result)
-    lists = result.pop("lists")
+    plays = result["plays"]
     if purpose in CHANGING:
-        changing = activation(result["state"], cluster.infos, of_groups(cluster, chosen))
-        lists.update({f"__dask_{name}": hosts for name, hosts in changing.items()})
+        plays["maintenance"] = [
+            host for host in maintenance if decide.interrupts_maintenance(everyone.infos.get(host, {}))
+        ]
+        plays.update(activation(result["state"], cluster.infos, of_groups(cluster, chosen)))
     # Only hosts whose services change need the content of their units.
-    changed = {
-        host for name in ("__dask_scheduler", "__dask_starting", "__dask_rolling") for host in lists.get(name, [])
-    }
+    changed = {host for name in ("scheduler", "starting", "rolling") for host in plays.get(name, [])}
     for host, info in cluster.infos.items():
         release = chosen.get(host) or {}
         result["hosts"].setdefault(host, {}).update(
             release={key: value for key, value in release.items() if key != "units" or host in changed},
             kinds=kinds_of(host, cluster.groups),
             interrupts=decide.interrupts_scheduler(result["state"], info, release),
+            unwanted_firewalls=[
+                name
+                for name in info["firewall"]["installed"]
+                if purpose == "remove" or name != cluster.values[host]["dask_firewall"]
+            ],
         )
-    result["groups"] = by_host(lists)
     result.update(_about_health(cluster, chosen))
     return result
 
@@ -208,12 +223,15 @@ def _common(cluster: Cluster, purpose: str, lock: str) -> dict[str, Any]:
             "directory": common["dask_tls_directory"],
             "scheduler_hosts": [common["dask_scheduler_host"], host_of(addresses["url"])],
             "dashboard_host": "" if elsewhere else host_of(addresses["url"]),
+            "made": common["dask_tls_certificates"] == "made",
+            "joins": bool(common["dask_scheduler_address"]),
+            "days": common["dask_tls_days"],
+            "warn_days": common["dask_tls_warn_days"],
         },
         "lock": lock,
         "complete": not set(cluster.groups.get("dask_workers", [])) - set(cluster.playing),
-        "serial": common["dask_serial"],
         "hosts": {},
-        "lists": {},
+        "plays": {"serial": common["dask_serial"]},
         "warnings": [],
         "hint": "",
     }
@@ -276,7 +294,7 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
     begun = max((info["unfinished"] for info in infos.values()), default=0)
     newest = max((info["current"].get("staged", 0) for info in infos.values()), default=0)
     result["change"] = begun or max(int(time.time()), newest + 1)
-    result["lists"].update(_to_do(cluster, found, chosen, plans, lacking))
+    result["plays"].update(_to_do(cluster, found, chosen, plans, lacking))
     result["missing_packages"] = lacking_on(infos, plans, found)
     return chosen
 
@@ -296,12 +314,12 @@ def _to_do(
     scheduler = [host for host in infos if "scheduler" in kinds_of(host, cluster.groups)]
     proxied = [host for host in scheduler if values[host]["dask_dashboard_proxy"]]
     return {
-        "__dask_proxy": proxied,
-        "__dask_proxy_unwanted": [host for host in infos if host not in proxied and infos[host]["proxy"]["port"] > 0],
-        "__dask_build": [host for host in found if found[host]["id"] not in infos[host]["environments"]],
-        "__dask_stage": lacking,
-        "__dask_trial": list(trials),
-        "__dask_firewall": [
+        "proxy": proxied,
+        "proxy_unwanted": [host for host in infos if host not in proxied and infos[host]["proxy"]["port"] > 0],
+        "build": [host for host in found if found[host]["id"] not in infos[host]["environments"]],
+        "stage": lacking,
+        "trial": list(trials),
+        "firewall": [
             host for host in infos if values[host]["dask_firewall"] != "none" or infos[host]["firewall"]["installed"]
         ],
     }
@@ -326,11 +344,15 @@ def _show(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
 def _keep(cluster: Cluster, purpose: str, result: dict[str, Any]) -> dict[str, Any]:
     """Return the release of each host for a run that installs nothing."""
     infos = cluster.infos
+    if purpose == "rotate" and not cluster.common["dask_tls"]:
+        check([NO_CERTIFICATES])
     if purpose in ("start", "restart", "rollback", "rotate"):
         check(not_installed({host: (info, kinds_of(host, cluster.groups)) for host, info in infos.items()}))
         check(scheduler_not_running(infos, cluster.scheduler, cluster.scheduler_info, cluster.run))
     if purpose == "connect" and cluster.common["dask_client_state"] == "present":
         result["connection"] = connection(cluster, result["lock"])
+    elif purpose == "connect" or (purpose == "remove" and set(cluster.members) <= set(cluster.playing)):
+        result["connection"] = {"address": cluster.addresses["scheduler"], "authorities": []}
     if purpose == "remove":
         check(workers_left(cluster.groups, cluster.playing))
         pools, wrong = pools_by_host(cluster, infos)
@@ -358,7 +380,8 @@ def _about_health(cluster: Cluster, chosen: dict[str, dict[str, Any]]) -> dict[s
     asked = cluster.asked_host
     services = chosen.get(asked, {}).get("services", {}).get("scheduler", {})
     return {
-        "scheduler_release": services.get(decide.SCHEDULER, ""),
+        # Without this route, the scheduler does not report its release.
+        "scheduler_release": services.get(decide.SCHEDULER, "") if cluster.common["dask_summary_route"] else "",
         "expected": expected,
         "mixed": mixed_releases(cluster.infos, chosen, cluster.values),
         "scheduler_older": decide.scheduler_is_older(

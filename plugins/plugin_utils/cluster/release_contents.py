@@ -171,6 +171,9 @@ def files(settings: Settings, kinds: Iterable[str], plan: Plan, python_prefix: s
 def _all_files(settings: Settings, kinds: tuple[str, ...], plan: Plan, python_prefix: str) -> Iterator[File]:
     yield from _source("python", os.path.join(ROOT, "roles/config/files/runtime"), kinds, kinds[0])
     yield File("run.sh", _text(os.path.join(ROOT, "roles/config/files/run.sh")), kinds, kinds[0])
+    if settings.environment_setup:
+        yield File("setup.sh", _text(os.path.join(ROOT, "roles/config/files/setup.sh")), kinds, kinds[0])
+        yield File("setup.lines", "".join(f"{line}\n" for line in settings.environment_setup), kinds, kinds[0])
     if "scheduler" in kinds:
         yield from _scheduler_files(settings, plan, python_prefix)
     if "worker" in kinds:
@@ -279,7 +282,7 @@ def set_by_user(settings: Settings, kinds: Iterable[str]) -> dict[str, Any]:
         found.update({where(name, "arguments"): pool["arguments"] for name, pool in settings.pools.items()})
     names = (
         *("config", "scheduler_config", "worker_config", "scheduler_preloads", "scheduler_routes", "worker_preloads"),
-        *("worker_routes", "nanny_preloads", "scheduler_file", "worker_paths", "worker_devices"),
+        *("worker_routes", "nanny_preloads", "scheduler_file", "worker_paths", "worker_devices", "environment_setup"),
     )
     return {**found, **{f"dask_{name}": getattr(settings, name) for name in names}}
 

@@ -224,6 +224,24 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             summary="environment variables of the services",
         ),
         Setting(
+            "dask_environment_setup",
+            "list",
+            [],
+            "Lines of shell that run before the interpreter of every service, as O(dask_user), such as "
+            "C(module load gdal/3.8) or C(source /opt/intel/setvars.sh). The service has the environment variables and "
+            "limits that they set.",
+            details=(
+                "Bash runs the lines one after the other, after C(/etc/profile). Each line must end with status 0. "
+                "E(DASKOPS_ENVIRONMENT) is the directory of the environment. E(PYTHONPATH) is added after the modules of "
+                "the release.",
+                "Before anything is restarted, every host runs the lines once, and rejects a line that fails. A change "
+                "restarts the services of the host.",
+                "All users of a host can read the lines. Put secrets into O(dask_environment_variables).",
+            ),
+            elements="str",
+            summary="lines of shell before every service: `module load`",
+        ),
+        Setting(
             "dask_scheduler_preloads",
             "list",
             [],
@@ -266,6 +284,20 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             [],
             "Additional HTTP routes of the workers, in the form of O(dask_scheduler_routes).",
             elements="str",
+        ),
+    ),
+    "Maintenance": (
+        Setting(
+            "dask_maintenance",
+            "bool",
+            False,
+            "Whether a worker host is in maintenance. Its workers are drained and stopped, do not start at boot, and are "
+            "not expected by the health check, until a run without this variable starts them again.",
+            details=(
+                "Set it for a host, or for a run with C(--limit) and C(-e). A host in maintenance may be unreachable. It "
+                "keeps its release, and other changes reach it when the maintenance ends.",
+            ),
+            summary="stops the workers of a host until it is unset",
         ),
     ),
     "Where services listen": (

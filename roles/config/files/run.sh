@@ -7,8 +7,16 @@
 release=$(dirname "$(readlink -f "$0")")
 environment=$(readlink -f "$release/environment")
 export PYTHONPATH="$release/python"
+# The drain of a worker must not depend on the lines of dask_environment_setup.
+needed=required
+[ "$1" != daskops_runtime.stop ] || needed=optional
 # Do not import from the working directory (-P), where tasks write, nor from the user's own packages (-s). Python 3.10 has no
 # -P; launch.py does the same there.
 safe=-P
 [ ! -d "$environment/lib/python3.10" ] || safe=
-exec "$environment/bin/python" -s $safe "$release/python/daskops_runtime/launch.py" "$@"
+set -- "$environment/bin/python" -s $safe "$release/python/daskops_runtime/launch.py" "$@"
+if [ -e "$release/setup.lines" ]; then
+    export DASKOPS_ENVIRONMENT="$environment"
+    set -- /bin/bash --noprofile --norc "$release/setup.sh" "$needed" "$release/setup.lines" "$@"
+fi
+exec "$@"

@@ -1,0 +1,133 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run programs as an unprivileged user of the host, with a time limit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
+
+from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable
+
+#: Seconds that a program may run.
+TIMEOUT = 60
+
+#: Exit status of ``setup.sh`` if a line fails, and its message, which follows the output of the lines.
+SETUP_FAILED = 78
+SETUP_MESSAGE = re.compile(r"^dask_environment_setup: (line \d+ \(.*\) .*)$", re.MULTILINE)
+
+
+class Finished(NamedTuple):
+    """A program that has ended."""
+
+    status: int
+    output: str
+    errors: str
+
+
+def start(command: Sequence[str], timeout: float, **how: Any) -> subprocess.Popen[str]:
+    """Start a program as another user. A process of that user's may stop this one before the program runs.
+
+    Raises
+    ------
+    subprocess.TimeoutExpired
+        If the program does not run within ``timeout`` seconds.
+    """
+
+    def give_up(*_dummy: Any) -> None:
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, timeout)
+    try:
+        return subprocess.Popen(command, **how)
+    except subprocess.TimeoutExpired:
+        child = os.waitpid(-1, os.WUNTRACED | os.WNOHANG)[0]
+        if child:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        raise
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def run(
+    command: Sequence[str],
+    enter: Callable[[], None],
+    variables: Mapping[str, str],
+    question: str = "",
+    timeout: float = TIMEOUT,
+) -> Finished:
+    """Run a program and return its exit status and output. No process that it has started is left.
+
+    Parameters
+    ----------
+    command : list of str
+        The program and its arguments.
+    enter : callable
+        Called in the new process, whose working directory is ``/``, before the program starts: changes the user.
+    variables : dict of str
+        Environment variables of the program.
+    question : str
+        Its input.
+    timeout : float
+        Seconds that it may run.
+
+    Raises
+    ------
+    OSError
+        If it cannot be started.
+    subprocess.TimeoutExpired
+        If it does not end within ``timeout`` seconds.
+    """
+    process = start(
+        command,
+        timeout,
+        env=variables,
+        cwd="/",
+        preexec_fn=enter,  # the option user= came with Python 3.9
+        start_new_session=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    )
+    try:
+        output, errors = process.communicate(question, timeout=timeout)
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # also the processes that the program has started
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    return Finished(process.returncode, output, errors)
+
+
+def with_setup(command: Sequence[str], script: str, lines: str) -> list[str]:
+    """Return a command that runs after the lines of ``dask_environment_setup``, as ``run.sh`` runs services.
+
+    Parameters
+    ----------
+    command : list of str
+        The program and its arguments.
+    script, lines : str
+        Paths of the files ``setup.sh`` and ``setup.lines`` of a release.
+    """
+    return ["/bin/bash", "--noprofile", "--norc", script, "required", lines, *command]
+
+
+def setup_problem(finished: Finished) -> str:
+    """Return a sentence about the line of ``dask_environment_setup`` that failed; empty if none did."""
+    messages = list(SETUP_MESSAGE.finditer(finished.errors))
+    if finished.status != SETUP_FAILED or not messages:
+        return ""
+    message = messages[-1]
+    said = printable(finished.errors[: message.start()].strip())
+    output = f"Its output: {said}" if said else "It printed nothing."
+    failed = printable(message.group(1))
+    return f"dask_environment_setup: {failed}. Correct the line, or what it needs on this host. {output}"
