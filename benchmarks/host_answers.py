@@ -41,6 +41,7 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
     release = {
         "id": "3f2a91c04d5e",
         "environment": environment,
+        "label": "",
         "staged": 1700000000,
         "served": ["worker"],
         "services": {"worker": {unit: f"3f2a91c04d5e.{place}" for place, unit in enumerate(UNITS)}},
@@ -50,6 +51,8 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
     found: dict[str, Any] = {
         "changed": False,
         "cpus": list(range(64)),
+        "cores": [[number, number + 32] for number in range(32)],
+        "cpu_limit": 0,
         "nodes": [{"id": node, "cpus": list(range(32 * node, 32 * node + 32))} for node in (0, 1)],
         "gpus": [],
         "memory": 256 * GIB,
@@ -61,6 +64,8 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
         "changeable": "",
         "file_systems": {path: SYSTEM for path in ("/opt/dask", "/var/lib/dask/scratch")},
         "missing": [],
+        "groups": {},
+        "import_paths": {},
         "proxy": {"nginx": False, "port": 0, "confined": False},
         "listeners": [
             {"port": 22, "process": "sshd (process 1)", "unit": "ssh.service"},
@@ -88,7 +93,7 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
         "certificates": {"installed": {}, "loaded": {}},
         "authorities": [],
         "environments": {environment: about},
-        "versions": [{"id": environment, "lock": "", **about, "releases": ["3f2a91c04d5e"]}],
+        "versions": [{"id": environment, "lock": "", **about, "releases": ["3f2a91c04d5e"], "labels": {}}],
         "clock": [1700000000.0, 1700000000.5],
     }
     wrong = unbelievable(found)

@@ -21,7 +21,7 @@ class ActionModule(Action):
         info = host_infos([host], task_vars["hostvars"])[host]
         arguments.update({name: environment[name] for name in ("id", "python", "lock", "managed_python")})
         archive, packages = environment["archive"], environment["packages"]
-        # The archives are there only where preflight saw that the host lacks the environment, or its Python.
+        # The plan has archives only if the host lacks the environment, or its Python.
         if archive and not self._task.check_mode:
             arguments["archive"] = self._copied(archive, "environment.tar")
             if environment["python_archive"]:

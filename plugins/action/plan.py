@@ -62,7 +62,7 @@ class ActionModule(Action):
         )
 
     def _filtered_hosts(self, cluster: Cluster, task_vars: dict[str, Any]) -> list[str]:
-        """Return the hosts of the cluster, inside or outside the run, whose firewall the collection manages."""
+        """Return the hosts of the cluster whose firewall the collection manages, also those outside the run."""
         others = [host for host in cluster.members if host not in cluster.values]
         values = {**cluster.values, **(values_of(self._templar, task_vars, others) if others else {})}
         return [host for host in cluster.members if values[host]["dask_firewall"] != "none"]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Call functions with the rights of another user of the host."""
+"""Call functions with the permissions of another user of the host."""
 
 from __future__ import annotations
 
@@ -12,47 +12,51 @@ import select
 import signal
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from ansible_collections.daskops.cluster.plugins.module_utils.directories import become
+from ansible_collections.daskops.cluster.plugins.module_utils.directories import become, group_number
 
 #: Bytes that a function may return as JSON.
 LIMIT = 16 * 1024**2
 
-#: Number of the user and group ``nobody``, which own no files.
+#: Id of the user and group ``nobody``, which own no files.
 NOBODY = 65534
 
 
-def act_as(user: str | int) -> None:
-    """Give up root's rights for good and act as a user, or as ``nobody`` if the user does not exist yet.
+def act_as(user: str | int, groups: Iterable[str] = ()) -> None:
+    """Drop root's permissions for good and act as a user, or as ``nobody`` if the user does not exist yet.
 
     Parameters
     ----------
     user : str or int
-        Name, or number.
+        Name or id.
+    groups : iterable of str
+        Names or numbers of more groups that the process then has.
     """
     if os.geteuid() != 0:
         return
     try:
-        become(pwd.getpwuid(user).pw_name if isinstance(user, int) else user)
+        become(pwd.getpwuid(user).pw_name if isinstance(user, int) else user, groups)
     except KeyError:
-        os.setgroups([])
+        os.setgroups([number for number in map(group_number, groups) if number is not None])
         os.setgid(NOBODY)
         os.setuid(user if isinstance(user, int) else NOBODY)
 
 
-def as_user(user: str | int, function: Callable[[], Any], timeout: float = 10.0) -> Any:
-    """Return what a function returns in a child process that has the rights of a user.
+def as_user(user: str | int, function: Callable[[], Any], timeout: float = 10.0, groups: Iterable[str] = ()) -> Any:
+    """Call a function in a child process that has the permissions of a user, and return the function's result.
 
     Parameters
     ----------
     user : str or int
-        Name or number of the user.
+        Name or id of the user.
     function : callable
         Takes no arguments. Its result must be serialisable as JSON.
     timeout : float
         Seconds that the function may take.
+    groups : iterable of str
+        Names or numbers of more groups that the child process has.
 
     Raises
     ------
@@ -68,7 +72,7 @@ def as_user(user: str | int, function: Callable[[], Any], timeout: float = 10.0)
     if not child:
         try:
             os.close(reading)
-            act_as(user)
+            act_as(user, groups)
             try:
                 answer = {"returned": function()}
             except OSError as error:
@@ -104,8 +108,8 @@ def as_user(user: str | int, function: Callable[[], Any], timeout: float = 10.0)
     return answer["returned"]
 
 
-def changeable(user: str, path: str) -> str:
-    """Return the first directory or file on the way to a path that a user could replace or write to.
+def changeable(user: str, path: str, groups: Iterable[str] = ()) -> str:
+    """Return the first directory or file on a path that a user can replace or write to.
 
     Parameters
     ----------
@@ -113,11 +117,13 @@ def changeable(user: str, path: str) -> str:
         Name of the user. A user that does not exist yet counts as ``nobody``.
     path : str
         An absolute path, existing or not.
+    groups : iterable of str
+        Names or numbers of more groups that the user's processes have.
 
     Returns
     -------
     str
-        Its path; empty if there is none.
+        The path of this directory or file; empty if there is none.
     """
 
     def look() -> str:
@@ -135,4 +141,4 @@ def changeable(user: str, path: str) -> str:
                     return here
         return ""
 
-    return as_user(user, lambda: look() if os.geteuid() else "")
+    return as_user(user, lambda: look() if os.geteuid() else "", groups=groups)

@@ -10,9 +10,9 @@ module: remove_scratch
 short_description: Remove the files of workers in their scratch directories
 version_added: "0.1.0"
 description:
-  - Removes C(dask-scratch-space) from scratch directories with the rights of the services' account, then each scratch
-    directory that is empty.
-  - Files that this account may not remove stay. A scratch directory that is a mount point or a link stays, too.
+  - Removes C(dask-scratch-space) from the scratch directories with the permissions of the services' account. Then removes
+    the scratch directories that are empty.
+  - Keeps files that this account may not remove, and scratch directories that are mount points or links.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -35,6 +35,11 @@ options:
     description: Account that the services ran as.
     type: str
     required: true
+  groups:
+    description: Groups that the services had in addition to those of O(user).
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -66,6 +71,7 @@ def main() -> None:
         argument_spec={
             "directories": {"type": "list", "elements": "path", "required": True},
             "user": {"type": "str", "required": True},
+            "groups": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -79,7 +85,7 @@ def main() -> None:
     if not module.check_mode:
         for directory in directories:
             try:
-                remove(directory, module.params["user"], CONTENT)
+                remove(directory, module.params["user"], CONTENT, module.params["groups"])
             except OSError as error:
                 module.warn(f"{directory} was not removed: {error.strerror}. Remove it by hand.")
     after = existing()

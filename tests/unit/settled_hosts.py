@@ -45,6 +45,8 @@ def bare(number):
     """Return what `host_info` returns for a host without an installation."""
     return {
         "cpus": [0, 1],
+        "cores": [[0], [1]],
+        "cpu_limit": 0,
         "nodes": [{"id": 0, "cpus": [0, 1]}],
         "gpus": [],
         "memory": 8 * GIB,
@@ -55,6 +57,8 @@ def bare(number):
         "pythons": [],
         "file_systems": {path: DIRECTORY for path in ("/opt/dask", "/var/lib/dask/scratch")},
         "missing": [],
+        "groups": {},
+        "import_paths": {},
         "proxy": {"nginx": True, "port": 0, "confined": False},
         "listeners": [],
         "address": f"10.0.0.{number}",
@@ -98,7 +102,7 @@ def settle(environment, packages):
         values, kinds = cluster.values[host], kinds_of(host, GROUPS)
         settings = host_settings(values, info, cluster.addresses)
         content = host_release(settings, kinds, plans[host], environment, info).content(values["dask_home"])
-        about = {name: chosen[host][name] for name in ("id", "environment", "services", "units")}
+        about = {name: chosen[host][name] for name in ("id", "environment", "label", "services", "units")}
         info["current"] = {
             **about,
             "content": content,

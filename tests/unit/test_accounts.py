@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Functions run with another user's rights, and paths that such a user can change."""
 
+import grp
 import os
 import pwd
 import shutil
@@ -15,6 +16,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils import accounts
 from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user, changeable
 
 NOBODY = pwd.getpwnam("nobody")
+DAEMON = grp.getgrnam("daemon")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="acts as root and as another user")
 
 
@@ -44,6 +46,16 @@ def test_function_runs_with_the_rights_of_the_user_only(user, place):
     with pytest.raises(PermissionError, match="Permission denied"):
         as_user(user, lambda: os.listdir(closed))
     assert os.geteuid() == 0
+
+
+@as_root
+@pytest.mark.parametrize("user", ["nobody", "not-there"])
+def test_function_has_the_rights_of_further_groups(user, place):
+    shared = directory(place / "shared", mode=0o770)
+    os.chown(shared, 0, DAEMON.gr_gid)
+    for groups, allowed in (([], False), (["daemon"], True), ([str(DAEMON.gr_gid)], True), (["not-there"], False)):
+        assert as_user(user, lambda: os.access(shared, os.W_OK), groups=groups) is allowed
+        assert changeable(user, str(shared / "code"), groups) == (str(shared) if allowed else "")
 
 
 def test_function_is_limited_in_time_and_output(monkeypatch):

@@ -62,9 +62,10 @@ def describe(path):
     return about.st_uid, about.st_gid, about.st_mode & 0o7777
 
 
-def make(path, user="nobody"):
+def make(path, user="nobody", groups=()):
     """Run the program as a worker's unit does."""
-    return subprocess.run(["/usr/bin/python3", "-I", "-S", PROGRAM, user, path], capture_output=True, text=True)
+    command = ["/usr/bin/python3", "-I", "-S", PROGRAM, user, path, *groups]
+    return subprocess.run(command, capture_output=True, text=True)
 
 
 @contextlib.contextmanager
@@ -93,6 +94,15 @@ def test_directory_below_one_of_the_user_is_created_by_the_user(place):
     assert make(home / "a/scratch").returncode == 0
     assert describe(home / "a/scratch") == (NOBODY.pw_uid, NOBODY.pw_gid, 0o700)
     assert describe(home / "a") == (NOBODY.pw_uid, NOBODY.pw_gid, 0o755)
+
+
+@as_root
+def test_directory_below_one_of_a_further_group_is_created(place):
+    shared = directory(place / "shared", mode=0o770)
+    os.chown(shared, 0, 1)
+    assert make(shared / "scratch").returncode != 0
+    assert make(shared / "scratch", groups=["daemon"]).returncode == 0
+    assert describe(shared / "scratch") == (NOBODY.pw_uid, NOBODY.pw_gid, 0o700)
 
 
 @as_root
@@ -171,7 +181,7 @@ def test_error_names_the_directory_that_cannot_be_created(place, owner):
     said = make(home / "scratch").stderr
     assert f"The scratch directory {home / 'scratch'} cannot be created: Not a directory." in said
     assert "Traceback" not in said
-    assert "There is no user not-there" in make(home / "other", "not-there").stderr
+    assert "The user not-there does not exist" in make(home / "other", "not-there").stderr
 
 
 def test_descent_ends_at_the_first_directory_writable_by_others(tmp_path):

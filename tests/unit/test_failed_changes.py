@@ -20,7 +20,8 @@ SCHEDULER = "dask-scheduler.service"
 
 def release(name, served=("scheduler", "worker"), kinds=("scheduler", "worker")):
     units = {"scheduler": SCHEDULER, "worker": "dask-worker@1.service"}
-    return {"id": name, "served": list(served), "services": {kind: {units[kind]: f"{name}.{kind}"} for kind in kinds}}
+    services = {kind: {units[kind]: f"{name}.{kind}"} for kind in kinds}
+    return {"id": name, "label": "", "served": list(served), "services": services}
 
 
 OLD, NEW = release("old"), release("new", served=())
@@ -31,7 +32,7 @@ OLD, NEW = release("old"), release("new", served=())
     [
         ({"changed": True}, ""),
         ({"skipped": True, "changed": False}, ""),
-        ({"failed": True, "msg": "it does not come up"}, "node1: it does not come up"),
+        ({"failed": True, "msg": "it does not start"}, "node1: it does not start"),
         ({"unreachable": True, "msg": "No route"}, "node1 cannot be reached any more. No route"),
         (
             {"failed": True, "msg": "MODULE FAILURE\nSee stdout", "module_stderr": "Traceback\nOSError: full\n"},
@@ -187,7 +188,7 @@ FAILED = {"failed": True, "msg": "no space"}
             True,
             SKIPPED,
             SKIPPED,
-            ["was reverted to release old", "All 1 worker(s) that"],
+            ["was reverted to release old", "All of its 1 worker(s)"],
         ),
         (
             OLD,
@@ -201,6 +202,16 @@ FAILED = {"failed": True, "msg": "no space"}
         ),
         (OLD, OK, FAILED, True, True, SKIPPED, SKIPPED, ["Its workers could not be checked: no space"]),
         (OLD, OK, {"detail": "full"}, True, True, SKIPPED, FAILED, ["The workers of its host: no space"]),
+        (
+            {**OLD, "label": "v1.3"},
+            OK,
+            {"detail": "full"},
+            True,
+            True,
+            SKIPPED,
+            SKIPPED,
+            ["was reverted to release old (v1.3)."],
+        ),
         (OLD, FAILED, SKIPPED, True, True, SKIPPED, SKIPPED, ["could not be reverted to release old", "no space"]),
         (OLD, SKIPPED, SKIPPED, True, False, SKIPPED, SKIPPED, ["because dask_rollback_on_failure is false"]),
         ({}, SKIPPED, SKIPPED, True, True, SKIPPED, SKIPPED, ["no other release has served on its host"]),

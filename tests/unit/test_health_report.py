@@ -9,7 +9,8 @@ from ansible_collections.daskops.cluster.plugins.filter.health_report import hea
 
 
 def test_report_has_problems_missing_packages_and_hosts_in_maintenance():
-    health = {"verdict": "degraded", "workers_present": 3, "releases": {"x": ["a-1"]}, "problems": ["Something."]}
+    health = {"verdict": "degraded", "workers_present": 3, "problems": ["Something."]}
+    health.update(releases={"x": ["a-1"]}, labels={})
     addresses = {"scheduler": "tls://10.0.0.1:8786", "dashboard": "https://10.0.0.1:8787"}
     plan = {"addresses": addresses, "missing_packages": ["The environment has no bokeh."], "maintenance": ["w8"]}
     lines = health_report(health, plan)
@@ -28,10 +29,20 @@ def test_report_has_problems_missing_packages_and_hosts_in_maintenance():
 
 
 def test_report_of_a_healthy_cluster_names_no_worker():
-    health = {"verdict": "healthy", "workers_present": 1, "releases": {"x": ["a-1"]}, "problems": []}
+    health = {"verdict": "healthy", "workers_present": 1, "releases": {"x": ["a-1"]}, "labels": {}, "problems": []}
     addresses = {"scheduler": "tcp://s:8786", "dashboard": "http://s:8787"}
     lines = health_report(health, {"addresses": addresses, "missing_packages": [], "maintenance": []})
     assert lines == [
         "The cluster is healthy: 1 worker(s) at tcp://s:8786, dashboard at http://s:8787/status.",
         "Release x on 1 worker(s).",
+    ]
+
+
+def test_report_names_the_labels_of_releases():
+    health = {"verdict": "healthy", "workers_present": 2, "problems": []}
+    health.update(releases={"x": ["a-1"], "y": ["b-1"]}, labels={"y": "v1.4"})
+    addresses = {"scheduler": "tcp://s:8786", "dashboard": "http://s:8787"}
+    assert health_report(health, {"addresses": addresses, "missing_packages": [], "maintenance": []})[1:] == [
+        "Release x on 1 worker(s): a-1.",
+        "Release y (v1.4) on 1 worker(s): b-1.",
     ]

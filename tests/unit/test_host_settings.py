@@ -86,6 +86,15 @@ def test_interpreter_is_inspected_unless_a_version_is_wanted():
     assert asked(dask_python="3.12")["python"] == ""
 
 
+def test_groups_and_import_paths_are_inspected_once():
+    found = asked(
+        dask_user_groups=["data", 1006],
+        dask_worker_import_paths=["/shared", "/more"],
+        dask_scheduler_import_paths=["/shared"],
+    )
+    assert (found["groups"], found["import_paths"]) == (["data", "1006"], ["/shared", "/more"])
+
+
 def test_every_interface_of_workers_is_inspected_once():
     pools = {"a": {"interface": ["eth1", "eth2"]}, "b": {"interface": "eth2"}, "c": {"interface": ""}}
     assert asked(dask_worker_pools=pools)["worker_interfaces"] == ["eth1", "eth2"]

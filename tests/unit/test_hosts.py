@@ -18,8 +18,8 @@ def says(sentence, *parts):
 
 
 SAME = (
-    "w1 and w2 are one machine, and would fight over the same services. Keep one of the names; a host may be in both "
-    "groups, and dask_worker_count says how many workers it has."
+    "w1 and w2 are the same machine, and would both change the same services. Keep one of the names. A host may be in both "
+    "groups, and dask_worker_count sets its number of workers."
 )
 
 
@@ -44,6 +44,24 @@ def test_unreachable_external_scheduler_is_rejected():
         f"w2 cannot connect to dask_scheduler_address ({address}): timed out. Start that scheduler, correct the address, or "
         "open its port.",
     ]
+
+
+def importing(**paths):
+    """Return variables of hosts: the scheduler ``s`` and workers import from these directories."""
+    return {
+        host: {"dask_scheduler_import_paths" if host == "s" else "dask_worker_import_paths": found}
+        for host, found in paths.items()
+    }
+
+
+def test_import_paths_that_the_scheduler_lacks_are_reported():
+    workers = ["w1", "w2", "elsewhere"]
+    assert list(together.not_importable(importing(s=["/a"], w1=["/a"], w2=[]), workers, "s")) == []
+    sentence = only(together.not_importable(importing(s=["/a"], w1=["/a", "/b"], w2=["/b"]), workers, "s"))
+    assert says(sentence, "w1, w2: dask_worker_import_paths has /b, which dask_scheduler_import_paths lacks", "Add it")
+    # In a limited run, and with a scheduler of another system, the scheduler's settings are not known.
+    assert list(together.not_importable(importing(w1=["/b"]), workers, "s")) == []
+    assert list(together.not_importable(importing(w1=["/b"]), workers, "")) == []
 
 
 def test_equal_worker_names_on_two_hosts_are_rejected():
@@ -86,6 +104,6 @@ def test_different_packages_are_rejected():
     common = {"dask": "1", "lz4": "2", "numpy": "3"}
     found = together.differing_packages({"a": common, "b": {"dask": "1", "lz4": "9", "pandas": "4"}, "c": common})
     sentence = only(found)
-    assert says(sentence, "b has other packages", "Give every host the same architecture and Python")
+    assert says(sentence, "b has other packages", "Use the same architecture and Python")
     assert says(sentence, "lz4 9 (others: 2)", "numpy missing (others: 3)", "pandas 4 (others: missing)")
     assert "dask" not in sentence

@@ -135,3 +135,21 @@ def test_module_gets_its_arguments(tmp_path, way):
         command(way, "own", "a", "--b c"), env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True
     )
     assert done.stdout == f"{[str(tmp_path / 'own/__main__.py'), 'a', '--b c']} __main__ own.__main__\n", done.stderr
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_import_paths_come_last(tmp_path, way):
+    """A module of a user must not replace one of Python or of the environment."""
+    for name in ("own", "more"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "own/own.py").write_text(
+        "import sys, click, json, shared\nprint(click.__file__, json.__file__, shared.__file__, *sys.path[-2:])\n"
+    )
+    for name in ("click", "json", "shared"):
+        (tmp_path / f"more/{name}.py").touch()
+    code = [str(tmp_path / "more"), "/not/there"]
+    environment = {"PYTHONPATH": str(tmp_path / "own"), "DASKOPS_IMPORT_PATHS": ":".join(code)}
+    done = subprocess.run(command(way, "own"), env=environment, capture_output=True, text=True)
+    click, json_file, shared, *last = done.stdout.split()
+    assert str(tmp_path) not in click and str(tmp_path) not in json_file, done.stderr
+    assert (shared, last) == (f"{tmp_path}/more/shared.py", code)

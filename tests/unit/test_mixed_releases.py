@@ -12,11 +12,12 @@ PYTHON = {"executable": "/usr/bin/python3", "version": "3.11.2", "machine": "x86
 FIRST, SECOND = 1795874403, 1795874463
 
 
-def host(name, release, environment="e1", staged=FIRST, python=PYTHON, **variables):
+def host(name, release, environment="e1", staged=FIRST, python=PYTHON, label="", **variables):
     """Return a host whose worker runs a release. The part of the release after the dot differs between hosts."""
     current = {
         "id": f"id-{release}-{name}",
         "environment": environment,
+        "label": label,
         "staged": staged,
         "services": {"worker": {"dask-worker@1.service": f"{release}.{name}"}, "scheduler": {}},
     }
@@ -42,6 +43,11 @@ def test_releases_of_two_changes_give_a_warning():
     (sentence,) = mixed_releases(hosts)
     assert "r1 on a (change of 2026-11-28 14:00:03 UTC); r2 on b, c (change of 2026-11-28 14:01:03 UTC)" in sentence
     assert "Run site.yml" in sentence
+
+
+def test_labels_are_named():
+    (sentence,) = mixed_releases([host("a", "r1", label="v1.3"), host("b", "r2", label="v1.4")])
+    assert "r1 (v1.3) on a (change of" in sentence and "r2 (v1.4) on b (change of" in sentence
 
 
 def test_hosts_with_different_settings_may_differ():

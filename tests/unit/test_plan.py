@@ -7,12 +7,15 @@ import copy
 import hashlib
 import json
 import time
+from dataclasses import replace
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils import packages as packages_module
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import (
+    Outside,
     activation,
+    make_plan,
     of_groups,
     plan_hosts,
     releases,
@@ -25,6 +28,7 @@ from python_archives import file_name, packed, program
 from settled_hosts import (
     ENVIRONMENT,
     GIB,
+    GROUPS,
     HOSTS,
     SCHEDULER,
     SETTLED,
@@ -36,6 +40,7 @@ from settled_hosts import (
 )
 from wheels import PYTHON
 
+RUN = {"ansible_run_tags": ["all"], "ansible_skip_tags": [], "groups": GROUPS}
 #: The archive of a managed Python, and the environment with it.
 PYTHON_ARCHIVE = packed(program("3.11.2", "x86_64"))
 SHA256 = hashlib.sha256(PYTHON_ARCHIVE).hexdigest()
@@ -68,6 +73,21 @@ def decide(infos, state="started", **variables):
 # The functions
 
 
+def test_notebooks_without_a_password_cause_a_warning():
+    environments = {host: {"id": ENVIRONMENT.id, "packages": ENVIRONMENT.versions} for host in HOSTS}
+    outside = Outside(lambda infos, common: (environments, []), lambda host: list, list)
+
+    infos = {host: {**info, "clock": [0.0, 0.0]} for host, info in SETTLED.items()}
+
+    def warnings(**variables):
+        cluster = replace(cluster_of(infos, **variables), run=RUN)
+        return make_plan(cluster, "change", "lock.txt", outside)["warnings"]
+
+    assert warnings() == []
+    (warning,) = warnings(dask_scheduler_arguments=["--jupyter"])
+    assert warning.startswith("s1: dask_scheduler_arguments has --jupyter")
+
+
 def test_settled_hosts_need_nothing():
     assert decide(SETTLED) == ([], ALL_SETTLED)
 
@@ -75,6 +95,14 @@ def test_settled_hosts_need_nothing():
 def test_restart_changes_every_service():
     expected = {"scheduler": ["s1"], "starting": [], "rolling": ["w1", "w2"]}
     assert decide(SETTLED, "restarted") == ([], expected)
+
+
+def test_new_label_restarts_the_workers_only():
+    lacking, changing = decide(SETTLED, dask_release_label="v1.4")
+    # The scheduler's host gets the release, whose scheduler is the one that runs.
+    assert lacking == HOSTS
+    assert changing == {"scheduler": ["s1"], "starting": [], "rolling": ["w1", "w2"]}
+    assert decide(SETTLED, dask_release_label="") == ([], ALL_SETTLED)
 
 
 def test_new_hosts_get_a_release_and_start():
@@ -313,7 +341,7 @@ REJECTED = {
         {"vars": {"dask_python": "3.11"}},
         ["w2: dask_python asks for a managed Python", "the host has ppc64le with glibc 2.36"],
     ),
-    "one machine": ("change", changed("w2", machine="2" * 32), {}, ["w1 and w2 are one machine"]),
+    "one machine": ("change", changed("w2", machine="2" * 32), {}, ["w1 and w2 are the same machine"]),
     "windows": (
         "change",
         SETTLED,

@@ -14,11 +14,12 @@ import time
 import pytest
 from ansible_collections.daskops.cluster.plugins.modules import release
 from conftest import ROOT, RUNTIME
-from daskops_runtime.release import get_release, get_resource
+from daskops_runtime.release import get_label, get_release, get_resources
 from playbook_runs import failure, play
 from settled_hosts import SETTLED, write_inventory
 
 CHECK = {
+    "import_paths": [],
     "kind": "worker",
     "asked": {"dask_config": {}},
     "namespaces": [],
@@ -34,7 +35,7 @@ class Failed(Exception):
 
 class Module:
     def __init__(self, user, **asked):
-        self.params = {"check": [{**CHECK, **asked}], "user": user, "variables": "{}"}
+        self.params = {"check": [{**CHECK, **asked}], "user": user, "groups": [], "variables": "{}"}
 
         self.warnings = []
 
@@ -97,6 +98,16 @@ def test_setting_without_effect_causes_a_warning(host):
     assert "distributed.nanny.environ needs a nanny, and there is none: it changes nothing" in warning
 
 
+def test_preload_modules_may_be_in_the_import_paths(host, tmp_path):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/shared_preload.py").write_text("def dask_setup(worker):\n    pass\n")
+    preload = {"distributed": {"worker": {"preload": ["shared_preload"], "preload-argv": [[]]}}}
+    more = {"worker/dask_configuration.yaml": json.dumps(preload)}
+    with pytest.raises(Failed, match="preload module shared_preload cannot be imported"):
+        host(more)
+    assert host(more, import_paths=[str(tmp_path / "code")]) == []
+
+
 @pytest.mark.parametrize(
     "answer", ["{}", "[]", "[1]", "null", "nothing", "", '{"problems": [1], "warnings": []}', '{"problems": []}']
 )
@@ -104,7 +115,7 @@ def test_invalid_answer_is_an_error(host, answer):
     text = f"import sys; print({answer!r}); sys.stderr.buffer.write(b'caf\\xe9 \\x1b[2J')"
     with pytest.raises(Failed) as failed:
         host({"python/daskops_runtime/validate_config.py": text})
-    assert "could not be checked on this host; nothing was restarted: caf" in str(failed.value)
+    assert "could not be validated on this host. Nothing was restarted: caf" in str(failed.value)
     assert "\x1b" not in str(failed.value)
 
 
@@ -125,7 +136,7 @@ def test_check_has_a_time_limit_and_leaves_no_process(host, monkeypatch, tmp_pat
 def test_check_stopped_by_the_user_does_not_block_the_run(host, monkeypatch):
     monkeypatch.setattr(release, "TIMEOUT", 1)
     # After the check changes to the user, any process of that user can send it SIGSTOP.
-    monkeypatch.setattr(release, "become", lambda dummy: os.kill(os.getpid(), signal.SIGSTOP))
+    monkeypatch.setattr(release, "become", lambda *dummy: os.kill(os.getpid(), signal.SIGSTOP))
     before = children()
     with pytest.raises(Failed, match="did not end within 1 s"):
         host()
@@ -137,14 +148,14 @@ def test_line_of_shell_that_fails_is_rejected(host):
         host({"setup.lines": "true\necho what is wrong; ls /does-not-exist\n"})
     said = str(failed.value)
     assert said.startswith(
-        "No service would start on this host, and nothing was restarted. dask_environment_setup: line 2 "
+        "No service would start on this host, so nothing was restarted. dask_environment_setup: line 2 "
     )
     assert "(echo what is wrong; ls /does-not-exist) ended with status 2." in said
     assert "Its output: what is wrong" in said
 
 
 def test_line_of_shell_that_replaces_the_shell_is_rejected(host):
-    with pytest.raises(Failed, match="a line replaced the shell, so no service would start. Do not use exec."):
+    with pytest.raises(Failed, match="a line has replaced the shell. Do not use exec."):
         host({"setup.lines": "exec true\n"})
 
 
@@ -173,21 +184,27 @@ def test_interpreter_the_user_cannot_run_is_an_error(host, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("variables", "name", "resource"),
+    ("variables", "name", "label", "resources"),
     [
-        ({}, None, None),
-        ({"DASKOPS_RELEASE": ""}, None, None),
-        ({"DASKOPS_RELEASE": "3f2a.7b21"}, "3f2a.7b21", None),
-        ({"DASKOPS_RELEASE": "3f2a.7b21", "DASKOPS_RELEASE_RESOURCES": "1"}, "3f2a.7b21", "release:3f2a"),
-        ({"DASKOPS_RELEASE_RESOURCES": "1"}, None, None),
+        ({}, None, None, []),
+        ({"DASKOPS_RELEASE": "", "DASKOPS_RELEASE_LABEL": ""}, None, None, []),
+        ({"DASKOPS_RELEASE": "3f2a.7b21", "DASKOPS_RELEASE_LABEL": "v1.4"}, "3f2a.7b21", "v1.4", []),
+        ({"DASKOPS_RELEASE": "3f2a.7b21", "DASKOPS_RELEASE_RESOURCES": "1"}, "3f2a.7b21", None, ["release:3f2a"]),
+        (
+            {"DASKOPS_RELEASE": "3f2a.7b21", "DASKOPS_RELEASE_RESOURCES": "1", "DASKOPS_RELEASE_LABEL": "v1.4"},
+            "3f2a.7b21",
+            "v1.4",
+            ["release:3f2a", "release:v1.4"],
+        ),
+        ({"DASKOPS_RELEASE_RESOURCES": "1"}, None, None, []),
     ],
 )
-def test_process_has_the_release_of_its_environment(variables, name, resource, monkeypatch):
-    for variable in ("DASKOPS_RELEASE", "DASKOPS_RELEASE_RESOURCES"):
+def test_process_has_the_release_of_its_environment(variables, name, label, resources, monkeypatch):
+    for variable in ("DASKOPS_RELEASE", "DASKOPS_RELEASE_LABEL", "DASKOPS_RELEASE_RESOURCES"):
         monkeypatch.delenv(variable, raising=False)
     for variable, value in variables.items():
         monkeypatch.setenv(variable, value)
-    assert (get_release(), get_resource()) == (name, resource)
+    assert (get_release(), get_label(), get_resources()) == (name, label, resources)
 
 
 def test_release_with_variables_that_change_is_rejected(tmp_path):
@@ -203,5 +220,5 @@ def test_release_with_variables_that_change_is_rejected(tmp_path):
     (tmp_path / "play.json").write_text(json.dumps(plays))
     # The hosts cannot be reached: the task fails before it connects.
     message = failure(play(tmp_path / "play.json", tmp_path, write_inventory(tmp_path)))
-    assert message.startswith("w1: variables of its release have another value each time they are evaluated")
-    assert message.endswith("Give them fixed values, in the inventory.")
+    assert message.startswith("w1: the release differs from the planned one")
+    assert message.endswith("Set fixed values in the inventory.")

@@ -29,6 +29,8 @@ ROOT = Path(__file__).parents[2]
 GIB = 1024**3
 MACHINE = {
     "cpus": list(range(8)),
+    "cores": [[cpu] for cpu in range(8)],
+    "cpu_limit": 0,
     "memory": 16 * GIB,
     "nodes": [{"id": 0, "cpus": [0, 1, 2, 3]}, {"id": 1, "cpus": [4, 5, 6, 7]}],
     "gpus": [
@@ -63,6 +65,8 @@ HOSTS = {
         "dask_config": CONFIG,
         "dask_environment_variables": VARIABLES,
         "dask_scheduler_file": "/shared/scheduler.json",
+        "dask_release_label": "v1.4",
+        "dask_scheduler_import_paths": ["/shared/code"],
     },
     "off": {
         "dask_summary_route": "false",
@@ -75,10 +79,14 @@ HOSTS = {
         "dask_worker_nanny": "no",  # an INI inventory gives a string
         "dask_worker_resources": {"GPU": 1, "LICENSE": 2.5},
         "dask_worker_paths": ["/data", "/home/alice/results"],
+        "dask_worker_import_paths": ["/shared/code", "/home/ada/more"],
+        "dask_user_groups": ["data", 1006],
+        "dask_umask": "0002",
         "dask_worker_devices": ["/dev/nvidia0", "/dev/nvidiactl"],
     },
     "nanny": {
         "dask_worker_nanny": True,
+        "dask_release_label": 1234,  # a build number
         "dask_scheduler_preloads": ["unused.module"],
         "dask_worker_preloads": ["my.module", {"name": "my.command", "arguments": ["--level", 3]}],
         "dask_nanny_preloads": ["my.nanny", {"name": "my.other", "arguments": ["--quiet"]}],
@@ -139,7 +147,8 @@ def releases(tmp_path_factory):
         workers = []
         if kinds == ["worker"]:
             pools = pools_of(values)
-            workers = plan_workers(host, MACHINE, {"pools": pools, "cores_reserve": 0, "memory_reserve": "auto"})
+            reserves = {"cores_reserve": 0, "memory_reserve": "auto", "scheduler_memory": ""}
+            workers = plan_workers(host, MACHINE, {"pools": pools, **reserves})
             listen_at, problems = addresses(host, info, pools, workers)
             assert problems == []
             workers = [{**worker, "address": listen_at[worker["unit"]]} for worker in workers]
@@ -192,8 +201,11 @@ def test_release_contains_the_files_of_its_services(releases):
         assert (release / "python/daskops_runtime/worker.py").exists()
         for unit in UNITS[name]:
             assert (release / f"services/{unit}.env").exists()
-            reported = environment_file(release / f"services/{unit}.release")["DASKOPS_RELEASE"]
-            assert reported == manifest["services"][unit]["release"]
+            reported = environment_file(release / f"services/{unit}.release")
+            assert reported.pop("DASKOPS_RELEASE") == manifest["services"][unit]["release"]
+            # Only workers have resources.
+            assert reported == ({"DASKOPS_RELEASE_LABEL": "1234"} if name == "nanny" else {})
+        assert manifest["label"] == {"scheduler": "v1.4", "nanny": "1234"}.get(name, "")
 
 
 def test_every_line_of_an_environment_file_is_one_assignment(releases):
@@ -411,8 +423,25 @@ def test_services_can_write_only_to_their_directories(releases):
     assert settings(worker, "BindPaths") == [*written, "/dev/nvidia0", "/dev/nvidiactl"]
     assert settings(worker, "DeviceAllow") == ["/dev/nvidia0", "rw", "/dev/nvidiactl", "rw"]
     assert not settings(releases["nanny"] / "systemd/dask-worker@1.service.d/daskops.conf", "BindPaths")
-    for unit in (scheduler, worker):
-        assert settings(unit, "BindReadOnlyPaths") == ["/opt/dask", "/usr"]
+    assert settings(scheduler, "BindReadOnlyPaths") == ["/opt/dask", "/usr", "/shared/code"]
+    # Homes are hidden, so directories to import from are mounted.
+    assert settings(worker, "BindReadOnlyPaths") == ["/opt/dask", "/usr", "/shared/code", "/home/ada/more"]
+
+
+def test_services_have_their_groups_umask_and_import_paths(releases):
+    for host, unit, umask, groups, paths in [
+        ("scheduler", "dask-scheduler.service", "0022", [], "/shared/code"),
+        ("both", "dask-worker@1.service", "0002", ["data", "1006"], "/shared/code:/home/ada/more"),
+        ("nanny", "dask-worker@1.service", "0022", [], None),
+    ]:
+        rendered = releases[host] / "systemd" / unit.replace("@1", "@")
+        assert settings(rendered, "UMask") == [umask]
+        assert settings(rendered, "SupplementaryGroups") == groups
+        assert environment_file(releases[host] / f"services/{unit}.env").get("DASKOPS_IMPORT_PATHS") == paths
+    # The program that creates scratch directories acts with the same rights.
+    assert own(releases["both"], "dask-worker@1.service")["ExecStartPre"].endswith(
+        " dask /var/lib/dask/scratch data 1006"
+    )
 
 
 def test_scratch_directory_is_created_by_a_program_of_root(releases):

@@ -9,7 +9,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback i
 def release(name, staged, environment="e1", worker="w"):
     """Return a release as `read_release` does. The release of its worker is ``worker``."""
     services = {"worker": {"dask-worker@1.service": worker}}
-    told = {"id": name, "environment": environment, "staged": staged, "previous": ""}
+    told = {"id": name, "environment": environment, "label": "", "staged": staged, "previous": ""}
     return {**told, "services": services, "units": {"worker": {}}}
 
 
@@ -76,6 +76,10 @@ def test_rollback_is_described():
         "worker2: release new to old",
         "Revert your variables, too. Otherwise the next run of site.yml repeats the change.",
     ]
+    labelled = [{**one, "label": label} for one, label in ((NEW, "v1.4"), (OLD, "v1.3"))]
+    assert list(rollback_report({"w1": host(*labelled)}, {"w1": labelled[1]}))[1] == (
+        "w1: release new (v1.4) to old (v1.3)"
+    )
     assert "interrupted rollback" in next(
         rollback_report(hosts, {name: about["current"] for name, about in hosts.items()})
     )
@@ -85,7 +89,7 @@ def test_rollback_to_different_environments_is_rejected():
     new = release("new", 2, "e2")
     targets, (problem,) = rollback_targets({"worker1": host(new, OLD), "worker2": host(new, OLD), "worker3": host(new)})
     assert targets == {}
-    assert "a different environment: worker3 (e2); the others have e1" in problem and "--limit" in problem
+    assert "a different environment: worker3 (e2); the others would have e1" in problem and "--limit" in problem
 
 
 def test_rollback_without_a_previous_release_is_rejected():

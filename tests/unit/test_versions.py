@@ -6,10 +6,10 @@
 from ansible_collections.daskops.cluster.plugins.filter.versions import versions
 
 
-def host(environment="e1", releases=("r1",), python="3.11.2", lock="abc", **packages):
+def host(environment="e1", releases=("r1",), python="3.11.2", lock="abc", labels=None, **packages):
     """Return the result of `host_info` with one environment."""
     about = {"id": environment, "python": python, "lock": lock, "releases": list(releases), "packages": packages}
-    return {"versions": [about]}
+    return {"versions": [{**about, "labels": labels or {}}]}
 
 
 def test_equal_hosts_share_a_line():
@@ -41,3 +41,8 @@ def test_long_lists_of_hosts_are_complete_only_with_packages():
     seen = {f"node{number}": host() for number in range(30)}
     assert versions(seen)[1].endswith(" and 10 more.")
     assert "node29" in versions(seen, packages=True)[1]
+
+
+def test_releases_have_their_labels():
+    seen = {"a": host(releases=["r1", "r2"], labels={"r2": "v1.4"}), "b": host(releases=["r2"], labels={"r2": "v1.4"})}
+    assert versions(seen)[1:] == ["Release r1 on a.", "Release r2 (v1.4) on a, b."]

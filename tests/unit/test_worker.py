@@ -32,15 +32,17 @@ def test_worker_is_ready_after_registration(tmp_path, notify):
 
 @pytest.mark.parametrize("nanny", [False, True])
 def test_release_resource_selects_workers(ours, nanny):
-    variables = {"DASKOPS_RELEASE": "next.w3", "DASKOPS_RELEASE_RESOURCES": "1"}
+    variables = {"DASKOPS_RELEASE": "next.w3", "DASKOPS_RELEASE_LABEL": "v1.4", "DASKOPS_RELEASE_RESOURCES": "1"}
     with worker(ours.scheduler, "w3", "--nthreads", 2, nanny=nanny, runtime=True, **variables):
         wait_until(lambda: "w3" in ours.addresses(), timeout=40)
         workers = get_json(ours.scheduler, "daskops/summary.json")["workers"]
         resources = {item["name"]: item["resources"] for item in workers}
-        assert resources == {"w1": {}, "w2": {}, "w3": {"release:next": 2}}
-        futures = ours.client.map(lambda number: number, range(20), resources={"release:next": 1}, pure=False)
-        ours.client.gather(futures)
-        assert {address for held in ours.client.who_has(futures).values() for address in held} == {
-            ours.addresses()["w3"]
-        }
+        assert resources == {"w1": {}, "w2": {}, "w3": {"release:next": 2, "release:v1.4": 2}}
+        assert {item["name"]: item["label"] for item in workers} == {"w1": None, "w2": None, "w3": "v1.4"}
+        for name in ("next", "v1.4"):
+            futures = ours.client.map(lambda number: number, range(20), resources={f"release:{name}": 1}, pure=False)
+            ours.client.gather(futures)
+            assert {address for held in ours.client.who_has(futures).values() for address in held} == {
+                ours.addresses()["w3"]
+            }
     wait_until(lambda: "w3" not in ours.addresses())

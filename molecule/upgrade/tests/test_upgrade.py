@@ -32,7 +32,8 @@ def test_restart_by_hand(cluster, load):
 def test_rolling_change_of_packages(cluster, play, load, lock):
     scheduler = cluster.summary()["scheduler"]["id"]
     before = cluster.releases()
-    process = play.start("upgrade", "-e", f"dask_environment_lock={lock}", "-e", "dask_scheduler_idle_timeout=1")
+    change = ["-e", f"dask_environment_lock={lock}", "-e", "dask_release_label=v2.0"]
+    process = play.start("upgrade", *change, "-e", "dask_scheduler_idle_timeout=1")
 
     def side_by_side():
         return len(cluster.releases()) == len(before) and len(set(cluster.releases().values())) == 2
@@ -54,12 +55,16 @@ def test_rolling_change_of_packages(cluster, play, load, lock):
         cluster.wait_until(side_by_side, 180)
         first = cluster.releases()[f"{cluster.workers[0]}-1"]
         assert first not in before.values()
-        lines = cluster.compute(WHERE % [first], mixed=True).splitlines()
+        lines = cluster.compute(WHERE % [first, "v2.0"], mixed=True).splitlines()
     finally:
         run = play.finish(process)
     assert run.returncode == 0, run.output
-    release, name, version = lines[0].split()
-    assert release == first and name.split("-")[0] in cluster.workers and version == "4.4.4"
+    for line, expected in zip(lines, [first, "v2.0"], strict=True):
+        release, name, version = line.split()
+        assert release == expected and name.split("-")[0] in cluster.workers and version == "4.4.4"
+    # After the run, the report and the table of versions name the label.
+    assert f"Release {first} (v2.0) on {len(before)} worker(s)." in run.output, run.output
+    assert f"Release {first} (v2.0) on {', '.join(cluster.workers)}." in play("status").output
     # The scheduler has work, so it is not restarted and reported as pending.
     assert cluster.summary()["scheduler"]["id"] == scheduler
     assert "The scheduler is pending" in run.output
@@ -141,3 +146,62 @@ def test_interrupted_run_is_continued(cluster, play, load, lock):
     after = cluster.releases()
     assert set(after.values()) == {between[name] for name in done}
     assert {name for name, pid in cluster.pids().items() if pid == pids[name]} == done
+
+
+# Calls a function of a shared module, which the task's function names, and writes a file for a group.
+SHARED = """
+import sys
+sys.path.append("/srv/shared/code")
+import shared
+
+def write():
+    with open("/srv/shared/results/answer", "w") as file:
+        file.write("42")
+    return open("/srv/shared/results/answer").read()
+
+print(client.submit(shared.double, 21).result(timeout=60), client.submit(write, pure=False).result(timeout=60))
+"""
+
+
+def test_services_share_files_and_code_with_people(cluster, play):
+    hosts = [cluster.host(name) for name in (cluster.scheduler, *cluster.workers)]
+    change = {
+        "dask_user_groups": ["analysts"],
+        "dask_umask": "0002",
+        "dask_worker_paths": ["/srv/shared/results"],
+        "dask_worker_import_paths": ["/srv/shared/code"],
+        "dask_scheduler_import_paths": ["/srv/shared/code"],
+        "dask_serial": "100%",
+    }
+    pids = cluster.pids()
+    run = play("site", "-e", json.dumps({**change, "dask_worker_paths": []}))
+    assert run.returncode != 0
+    for name in (cluster.scheduler, *cluster.workers):
+        assert f"{name} has no group analysts, which dask_user_groups names" in run.output, run.output
+    assert (
+        "dask_worker_import_paths names /srv/shared/code, which is no directory that dask_user can read" in run.output
+    )
+    try:
+        for host in hosts:
+            host.check_output("groupadd --force analysts && mkdir -p /srv/shared/code /srv/shared/results")
+            host.check_output("echo 'def double(number): return 2 * number' > /srv/shared/code/shared.py")
+            host.check_output("chgrp analysts /srv/shared/* && chmod 2770 /srv/shared/results")
+            host.check_output("chmod 2775 /srv/shared/code")
+        run = play("site", "-e", json.dumps(change))
+        assert run.returncode != 0
+        # Tasks have the rights of the group, so they could leave code there.
+        assert "dask_user can change /srv/shared/code: a task could leave code there" in run.output, run.output
+        assert cluster.pids() == pids
+        for host in hosts:
+            host.check_output("chmod 0755 /srv/shared/code")
+        run = play("site", "-e", json.dumps(change))
+        assert run.returncode == 0, run.output
+        assert cluster.compute(SHARED) == "42 42\n"
+        (written,) = (host for host in hosts if host.file("/srv/shared/results/answer").exists)
+        answer = written.file("/srv/shared/results/answer")
+        assert (answer.user, answer.group, answer.mode) == ("dask", "analysts", 0o664)
+    finally:
+        run = play("site", "-e", "dask_serial=100%")
+        for host in hosts:
+            host.check_output("rm -rf /srv/shared && groupdel --force analysts")
+    assert run.returncode == 0, run.output

@@ -4,7 +4,7 @@
 """Make the manifest of a release, and the ids of its services. Pure functions.
 
 A release's id is the hash of all its files. A *service's* release, which its process reports, is finer: ``KIND.OWN``,
-where ``KIND`` is the hash of the files that all services of its kind (scheduler, worker) share, and ``OWN`` the hash of the
+where ``KIND`` is the hash of what all services of its kind (scheduler, worker) share, and ``OWN`` the hash of the
 service's own files. A service is restarted only if its release changes: a setting of workers does not restart the
 scheduler, and a changed comment restarts nothing.
 """
@@ -30,8 +30,8 @@ def digest(value: Any, length: int = 12) -> str:
 def meaning(path: str, content: str) -> str | list[str]:
     """Return the content of a file without comments and blank lines; for Python code, the whole text.
 
-    The file's format decides what a comment is: a line that begins with ``#`` inside a YAML text, or inside a quoted value
-    of an environment file, is data.
+    The format of the file determines what a comment is. In a multi-line string of a YAML file, and in a quoted value of an
+    environment file, a line that begins with ``#`` is data.
     """
     if path.endswith(".py"):
         return content
@@ -65,7 +65,7 @@ def variables(content: str) -> list[str]:
         else:
             found[-1] += f"\n{line}"
             quoted += line
-        # A value ends with its line unless a quotation mark is open; a backslash escapes the next character.
+        # A value ends with its line unless a quotation mark is open. A backslash escapes the next character.
         if not quoted.startswith('"') or re.fullmatch(r'"(\\.|[^"\\])*"\s*', quoted):
             quoted = None
             found[-1] = found[-1].rstrip()
@@ -73,7 +73,7 @@ def variables(content: str) -> list[str]:
 
 
 def service_releases(
-    environment: str, files: Sequence[Mapping[str, Any]], services: Mapping[str, str]
+    environment: str, label: str, files: Sequence[Mapping[str, Any]], services: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the release of each service.
 
@@ -81,9 +81,11 @@ def service_releases(
     ----------
     environment : str
         The environment's id.
+    label : str
+        Label of the release, a resource of the workers; empty for none.
     files : list of dict
-        ``path``, ``content``, ``kinds`` (of the services that read it) and ``service`` (its only
-        reader; None if all services of the kinds read the file).
+        ``path``, ``content``, ``kinds`` (of the services that read the file) and ``service`` (the only service that reads
+        it; None if all services of the kinds read it).
     services : dict
         Kind of each service, by unit name.
 
@@ -95,20 +97,22 @@ def service_releases(
 
     def digest_of(kind: str, service: str | None, length: int) -> str:
         read = [(f["path"], f["content"]) for f in files if kind in f["kinds"] and f.get("service") == service]
-        return _digest_of_files(environment if service is None else None, tuple(read), length)
+        named = f"{environment} {label}" if label and kind == "worker" else environment
+        return _digest_of_files(named if service is None else None, tuple(read), length)
 
     shared = {kind: digest_of(kind, None, 12) for kind in set(services.values())}
     return {service: f"{shared[kind]}.{digest_of(kind, service, 4)}" for service, kind in services.items()}
 
 
 @functools.lru_cache(maxsize=1024)
-def _digest_of_files(environment: str | None, files: tuple[tuple[str, str], ...], length: int) -> str:
-    """Return a digest of files without their comments. Cached, because hosts share files, and it takes 1 ms per host."""
-    return digest([environment, {path: meaning(path, content) for path, content in files}], length)
+def _digest_of_files(named: str | None, files: tuple[tuple[str, str], ...], length: int) -> str:
+    """Return a digest of files without their comments. Cached, because hosts share files, and it takes 1 ms a host."""
+    return digest([named, {path: meaning(path, content) for path, content in files}], length)
 
 
 def make_manifest(
     environment: str,
+    label: str,
     files: Sequence[Mapping[str, Any]],
     services: Mapping[str, str],
     ports: Iterable[Mapping[str, Any]],
@@ -118,28 +122,30 @@ def make_manifest(
 
     Parameters
     ----------
-    environment, files, services
+    environment, label, files, services
         As for `service_releases`. A file below ``systemd/`` also has ``kind``, the kind of service that it belongs to.
     ports : list of dict
-        ``port`` and ``unit`` of each planned port, as `ports.describe` returns them.
+        Result of `ports.describe` for each planned port.
     tls : bool
         Whether the services use TLS.
 
     Returns
     -------
     dict
-        ``id``, ``environment``, ``services`` (``kind`` and ``release`` by unit), ``files`` (SHA-256 by path), ``ports`` (by
-        unit), ``tls``, and ``units`` (digest by kind and path below systemd's directory).
+        ``id``, ``environment``, ``label``, ``services`` (``kind`` and ``release`` by unit), ``files`` (SHA-256 by path),
+        ``ports`` (by unit), ``tls``, and ``units`` (digest by kind and path below systemd's directory).
     """
-    releases = service_releases(environment, files, services)
+    releases = service_releases(environment, label, files, services)
     content = {
         "environment": environment,
+        **({"label": label} if label else {}),
         "services": {name: {"kind": kind, "release": releases[name]} for name, kind in services.items()},
         "files": {f["path"]: sha256_of(f["content"]) for f in files},
     }
-    # The id depends only on the bytes of all files, because the other keys are computed from the files.
+    # The id depends only on the label and the bytes of all files, because the other keys are computed from the files.
     return {
         "id": digest(content),
+        "label": label,
         **content,
         "ports": {name: sorted(port["port"] for port in ports if port["unit"] == name) for name in services},
         "tls": tls,
@@ -148,7 +154,7 @@ def make_manifest(
 
 
 def units_of(files: Iterable[Mapping[str, Any]], kind: str) -> dict[str, str]:
-    """Return content of the files for systemd that belong to a kind of service, by path below systemd's directory."""
+    """Return the content of the unit files of a kind of service, by path below systemd's directory."""
     return {
         f["path"].partition("/")[2]: f["content"]
         for f in files

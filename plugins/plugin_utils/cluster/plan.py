@@ -18,6 +18,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import u
 from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import differing
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import decide
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import host_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_lines import open_notebooks
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall import networks
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import plan_host, unfit_python
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import (
@@ -32,6 +33,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts impo
     differing_pythons,
     names_twice,
     no_scheduler_to_join,
+    not_importable,
     not_installed,
     one_machine_twice,
     too_many_for_windows,
@@ -60,14 +62,14 @@ NO_CERTIFICATES = (
     "site.yml."
 )
 
-#: The purposes for which services may change.
+#: Purposes for which services may change.
 CHANGING = ("change", "start", "restart", "rollback")
 
 ByHost = Mapping[str, Mapping[str, Any]]
 
 
 class Rejected(Exception):
-    """The run cannot continue; ``problems`` has a sentence for each reason."""
+    """The run cannot continue. ``problems`` has a sentence for each reason."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         super().__init__()
@@ -82,7 +84,7 @@ def check(problems: Iterable[str]) -> None:
 
 
 def present(found: dict[str, dict[str, Any]], infos: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, str]]:
-    """Return the packages of planned environments that already exist, by host."""
+    """Return the packages of the planned environments that already exist, by host."""
     there = {host: infos[host]["environments"].get(about["id"]) for host, about in found.items()}
     return {host: about["packages"] for host, about in there.items() if about}
 
@@ -108,18 +110,18 @@ def connection(cluster: Cluster, lock: str) -> dict[str, Any]:
 
 
 def not_inspected(cluster: Cluster) -> Iterator[str]:
-    """Yield a sentence if a host of the run was not inspected: a plan for the others alone could cut it off."""
+    """Yield a sentence if a host of the run was not inspected. A plan without it could cut it off from the cluster."""
     names = [host for host in cluster.playing if host not in cluster.infos]
     if names:
         yield (
             f"{', '.join(names)}: not inspected in this run. Run the role daskops.cluster.preflight for all hosts of the "
-            "cluster in one play, with the strategy ansible.builtin.linear. Leave out hosts that Ansible cannot reach with "
-            "--limit."
+            "cluster in one play, with the strategy ansible.builtin.linear. Use --limit to exclude hosts that Ansible "
+            "cannot reach."
         )
 
 
 def scheduler_in_maintenance(cluster: Cluster) -> Iterator[str]:
-    """Yield a sentence if the scheduler's host is in maintenance: without its scheduler, there is no cluster."""
+    """Yield a sentence if the scheduler's host is in maintenance. Without the scheduler, there is no cluster."""
     if cluster.scheduler in cluster.maintenance:
         yield (
             f"{cluster.scheduler}: dask_maintenance is true, but this is the scheduler's host, without which the cluster "
@@ -129,7 +131,7 @@ def scheduler_in_maintenance(cluster: Cluster) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Outside:
-    """Functions that get further input of a plan: Pythons and packages, addresses, and other hosts' variables.
+    """Functions that get more input of a plan: Pythons and packages, addresses, and variables of other hosts.
 
     Parameters
     ----------
@@ -137,11 +139,11 @@ class Outside:
         Takes a `Choice`, results of `host_info` and variables; returns what `python_builds.provide` does. May fetch
         builds of CPython.
     environments : callable
-        Takes results of `host_info` and variables; returns what `environments.environments` does. May fetch packages.
+        Takes results of `host_info` and variables. Returns the result of `environments.environments`. May fetch packages.
     addresses_of : callable
-        Takes a host outside the run; returns a function that looks up its addresses.
+        Takes the name of a host outside the run. Returns a function that returns the addresses of this host.
     filtered_hosts : callable
-        Returns the hosts of the cluster, inside or outside the run, whose firewall the collection manages.
+        Returns the hosts of the cluster whose firewall the collection manages, also those outside the run.
     """
 
     pythons: Callable[[Choice, ByHost, Mapping[str, Any]], tuple[dict[str, dict[str, str]], list[str]]]
@@ -151,7 +153,7 @@ class Outside:
 
 
 def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> dict[str, Any]:
-    """Return the plan of a run, as the module `plan` does.
+    """Return the plan of a run, the result of the module `plan`.
 
     Parameters
     ----------
@@ -162,7 +164,7 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
     lock : str
         Path of the lock file.
     outside : Outside
-        Functions that get further input.
+        Functions that get more input.
 
     Raises
     ------
@@ -171,7 +173,7 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
     """
     everyone, maintenance = cluster, cluster.maintenance
     check(scheduler_in_maintenance(cluster))
-    # `remove.yml` removes hosts in maintenance, too.
+    # `remove.yml` also removes hosts in maintenance.
     if purpose != "remove":
         cluster = cluster.without(maintenance)
     if purpose not in ("show", "inspect", "connect"):
@@ -190,7 +192,7 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
             host for host in maintenance if decide.interrupts_maintenance(everyone.infos.get(host, {}))
         ]
         plays.update(activation(result["state"], cluster.infos, of_groups(cluster, chosen)))
-    # Only hosts whose services change need the content of their units.
+    # Only hosts whose services change need the content of their unit files.
     changed = {host for name in ("scheduler", "starting", "rolling") for host in plays.get(name, [])}
     for host, info in cluster.infos.items():
         release = chosen.get(host) or {}
@@ -229,6 +231,7 @@ def _common(cluster: Cluster, purpose: str, lock: str) -> dict[str, Any]:
             "warn_days": common["dask_tls_warn_days"],
         },
         "lock": lock,
+        "label": str(common["dask_release_label"]),
         "complete": not set(cluster.groups.get("dask_workers", [])) - set(cluster.playing),
         "hosts": {},
         "plays": {"serial": common["dask_serial"]},
@@ -284,13 +287,17 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
             "networks": {"cluster": networks, "clients": firewall["clients"]},
         }
     foreign = {host: info["firewall"]["foreign"] for host, info in infos.items()}
-    # A cluster that works needs no warning at each run.
+    # Do not warn in every run: the firewall does not affect hosts whose services already run.
     still = {host: names for host, names in foreign.items() if not any(infos[host]["running"].values())}
     clocks = {host: info["clock"] for host, info in infos.items()}
-    result["warnings"] += [*differing(clocks), *unmanaged(still), *lacking_in(found, workers)]
+    unread = not_importable(cluster.values, cluster.groups.get("dask_workers", []), cluster.scheduler)
+    result["warnings"] += [*differing(clocks), *unmanaged(still), *lacking_in(found, workers), *unread]
+    if cluster.scheduler in infos:
+        arguments = cluster.values[cluster.scheduler]["dask_scheduler_arguments"]
+        result["warnings"] += open_notebooks(cluster.scheduler, arguments, common["dask_dashboard_proxy"])
     result["hint"] = "\n".join(unmanaged(foreign))
-    # A change that was begun and not finished goes on, because its hosts belong together. A new one is newer than all
-    # before, also where the controller's clock is behind another controller's.
+    # Continue an unfinished change, because its hosts belong together. A new change gets a later time than all earlier ones,
+    # even if this controller's clock is behind that of another controller.
     begun = max((info["unfinished"] for info in infos.values()), default=0)
     newest = max((info["current"].get("staged", 0) for info in infos.values()), default=0)
     result["change"] = begun or max(int(time.time()), newest + 1)
@@ -326,14 +333,14 @@ def _to_do(
 
 
 def _show(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
-    """Add the plan of each host to the result for display, with the problems of hosts that have no valid plan."""
+    """Return the result with the plan of each host for display, and with the problems of hosts without a valid plan."""
     choice = choose(cluster, unfit(cluster))
     # The version is not looked up, because this run fetches nothing.
     cluster = with_managed(cluster, {host: ("", versions[0]) for host, versions in choice.managed.items()})
     plans, wrong = plan_hosts(cluster, cluster.infos)
     for host, info in cluster.infos.items():
         result["hosts"][host] = {
-            "machine": {name: info[name] for name in ("cpus", "memory", "nodes", "gpus")},
+            "machine": {name: info[name] for name in ("cpus", "cores", "cpu_limit", "memory", "nodes", "gpus")},
             "ssh_port": cluster.ssh_ports.get(host, 22),
             "problems": wrong.get(host, []),
             **plans.get(host, {}),
@@ -380,7 +387,7 @@ def _about_health(cluster: Cluster, chosen: dict[str, dict[str, Any]]) -> dict[s
     asked = cluster.asked_host
     services = chosen.get(asked, {}).get("services", {}).get("scheduler", {})
     return {
-        # Without this route, the scheduler does not report its release.
+        # The scheduler reports its release only with this route.
         "scheduler_release": services.get(decide.SCHEDULER, "") if cluster.common["dask_summary_route"] else "",
         "expected": expected,
         "mixed": mixed_releases(cluster.infos, chosen, cluster.values),
@@ -393,7 +400,7 @@ def _about_health(cluster: Cluster, chosen: dict[str, dict[str, Any]]) -> dict[s
 def pools_by_host(
     cluster: Cluster, hosts: Iterable[str]
 ) -> tuple[dict[str, dict[str, dict[str, Any]]], dict[str, list[str]]]:
-    """Return the pools of workers of each host, as `pools_of` returns them, and the problems by host."""
+    """Return the result of `pools_of` for each host, and the problems, both by host."""
     pools, problems = {}, {}
     for host in hosts:
         try:
@@ -404,7 +411,7 @@ def pools_by_host(
 
 
 def plan_hosts(cluster: Cluster, hosts: Iterable[str]) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
-    """Return the plan of each host's services, as `plan_host` returns it, and the problems by host."""
+    """Return the result of `plan_host` for each host, and the problems, both by host."""
     plans = {}
     scheduler_host = cluster.scheduler_host
     pools, problems = pools_by_host(cluster, hosts)
@@ -428,7 +435,7 @@ def host_settings(values: Mapping[str, Any], info: Mapping[str, Any], known_addr
 def host_release(
     settings: Settings, kinds: list[str], plan: Mapping[str, Any], environment: str, info: Mapping[str, Any]
 ) -> Release:
-    """Return the release of a host. Raises ValueError as `release_of` does."""
+    """Return the release of a host; raises ValueError like `release_of`."""
     return release_of(settings, kinds, plan, environment, info["python"]["prefix"])
 
 
@@ -437,7 +444,7 @@ def releases(
 ) -> tuple[dict[str, dict[str, Any]], list[str], list[str]]:
     """Return the release of each host, the problems, and the hosts that do not have their release yet.
 
-    A release has the form of `host_info`, with ``untried`` and ``pools``; see `decide.services_to_try`.
+    A release has the form of `host_info`, and also ``untried`` and ``pools``; see `decide.services_to_try`.
     """
     found: dict[str, dict[str, Any]] = {}
     problems: dict[str, None] = {}
@@ -456,7 +463,7 @@ def releases(
             "untried": decide.untried(info.get("known", []), release.services),
             "pools": release.pools,
         }
-        # Staging also creates the services' user.
+        # Staging also creates the services' account.
         if not info["account"] or not decide.is_staged(info, release.content(cluster.values[host]["dask_home"])):
             lacking.append(host)
     return found, list(problems), lacking
@@ -465,19 +472,19 @@ def releases(
 def firewalls(
     cluster: Cluster, look_up: Callable[[str], Callable[[], list[str]]], filtered: list[str]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return the networks that may connect to the ports, as `firewall.networks` does; none without a managed firewall.
+    """Return the result of `firewall.networks`; empty if the collection manages no firewall.
 
     Parameters
     ----------
     look_up : callable
-        Takes the name of a host, and returns a function that returns the addresses of the host.
+        Takes the name of a host. Returns a function that returns the addresses of this host.
     filtered : list of str
         Hosts of the cluster whose firewall the collection manages.
     """
     if not filtered:
         return {"cluster": {}, "clients": {}}, []
     workers = cluster.groups.get("dask_workers", [])
-    # The scheduler's address needs no look-up: the hosts report it in ``route``.
+    # The scheduler's address need not be resolved, because the hosts report it in ``route``.
     others = [host for host in workers if host not in [*cluster.playing, cluster.scheduler]]
     common = cluster.common
     return networks(
@@ -531,7 +538,8 @@ def activation(state: str, infos: ByHost, chosen: ByHost) -> dict[str, list[str]
     Returns
     -------
     dict of list of str
-        ``scheduler``; ``starting``, hosts with no worker to restart; and ``rolling``, hosts whose workers are restarted.
+        ``scheduler`` has the scheduler's host. ``starting`` has hosts without a worker to restart, and ``rolling`` has hosts
+        whose workers are restarted.
     """
     found: dict[str, list[str]] = {"scheduler": [], "starting": [], "rolling": []}
     for host, release in chosen.items():

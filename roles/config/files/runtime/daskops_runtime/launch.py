@@ -81,6 +81,15 @@ def protect_children() -> None:
         util.spawnv_passfds = spawnv_passfds
 
 
+def add_import_paths() -> None:
+    """Let the process and its children import from the user's directories.
+
+    They come last, so that a module there cannot replace one of Python, of the environment or of the collection.
+    """
+    paths = os.environ.get("DASKOPS_IMPORT_PATHS", "").split(":")
+    sys.path += [path for path in paths if path and path not in sys.path]
+
+
 def import_dask() -> None:
     """Import Dask without garbage collection, and exclude its objects from later collections.
 
@@ -98,6 +107,7 @@ def main() -> None:
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [path for path in sys.path if path not in ("", here)]
     del sys.argv[0]
+    add_import_paths()
     sys.path_hooks.insert(0, find_nothing_in_scratch)
     if not sys.argv[0].startswith("daskops_runtime."):  # `stop` starts no children
         protect_children()

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 
-#: Key of the release in the information that a worker sends when it registers.
+#: Keys of the release and its label in the information that a worker sends when it registers.
 KEY = "daskops_release"
+LABEL_KEY = "daskops_release_label"
 
 
 def get_release() -> str | None:
@@ -19,9 +20,14 @@ def get_release() -> str | None:
     return os.environ.get("DASKOPS_RELEASE") or None
 
 
-def get_resource() -> str | None:
-    """Return the name of the resource with which clients select the workers of this release, or None if it is disabled."""
+def get_label() -> str | None:
+    """Return the label of the release, such as ``v1.4``, or None."""
+    return os.environ.get("DASKOPS_RELEASE_LABEL") or None
+
+
+def get_resources() -> list[str]:
+    """Return the names of the resources with which clients select the workers of this release; none if it is disabled."""
     release = get_release()
     if release is None or not os.environ.get("DASKOPS_RELEASE_RESOURCES"):
-        return None
-    return f"release:{release.split('.')[0]}"
+        return []
+    return [f"release:{name}" for name in (release.split(".")[0], get_label()) if name]

@@ -86,6 +86,7 @@ QUESTIONS: dict[str, Callable[[WorkerState], Any]] = {
     "host": lambda ws: ws.host,
     "status": lambda ws: ws.status.name,
     "release": lambda ws: ws.extra.get(release.KEY),
+    "label": lambda ws: ws.extra.get(release.LABEL_KEY),
     "pid": lambda ws: ws.pid,
     "nanny": lambda ws: ws.nanny,
     "nthreads": lambda ws: ws.nthreads,
