@@ -301,7 +301,7 @@ def unfit_python(host: str, python: Mapping[str, Any], wanted: str) -> Iterator[
 def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield a sentence for each reason why a host cannot run Dask's services."""
     if not info["systemd"]:
-        yield f"{host} does not run systemd, which Dask's services need. Use a host that was booted with systemd."
+        yield f"{host} does not run systemd, which Dask's services need. Use a host that runs systemd."
     if info["selinux_type"] not in ("", "bin_t"):
         yield (
             f"{host}: SELinux gives programs below dask_home ({settings['home']}) the type {info['selinux_type']}, with "
