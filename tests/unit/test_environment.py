@@ -210,7 +210,7 @@ def test_damaged_archive_of_a_managed_python_is_rejected(pack, relocatable, tmp_
     status, output = with_managed_python(tmp_path, archive, relocatable, python_archive=str(damaged))
     assert status != 0
     assert (
-        "Installing the managed Python failed on this host, which keeps running what it ran: the archive was" in output
+        "Installing the managed Python failed on this host, whose services were not changed: the archive was" in output
     )
     assert names(tmp_path) == [] and list((tmp_path / "home/pythons").iterdir()) == []
 
