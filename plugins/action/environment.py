@@ -19,7 +19,7 @@ class ActionModule(Action):
         host, plan = task_vars["inventory_hostname"], arguments.pop("plan")
         environment = plan["hosts"][host]["environment"]
         info = host_infos([host], task_vars["hostvars"])[host]
-        arguments.update({name: environment[name] for name in ("id", "python", "lock", "managed_python")})
+        arguments.update({name: environment[name] for name in ("id", "python", "origin", "managed_python")})
         archive, packages = environment["archive"], environment["packages"]
         # The plan has archives only if the host lacks the environment, or its Python.
         if archive and not self._task.check_mode:

@@ -16,7 +16,11 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups imp
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import ByHost, Cluster
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import Outside, Rejected, make_plan
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import Choice
-from ansible_collections.daskops.cluster.plugins.plugin_utils.environments import environments, lock_file
+from ansible_collections.daskops.cluster.plugins.plugin_utils.environments import (
+    client_packages,
+    environments,
+    lock_file,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.python_builds import Source, Wanted, provide
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos_in, values_of, variables_of
@@ -32,7 +36,8 @@ class ActionModule(Action):
             cluster = self._cluster(arguments, task_vars)
             outside = Outside(
                 pythons=provided,
-                environments=fetched,
+                environments=environments,
+                client_packages=client_packages,
                 addresses_of=functools.partial(addresses_of, task_vars["hostvars"]),
                 filtered_hosts=functools.partial(self._filtered_hosts, cluster, task_vars),
             )
@@ -71,7 +76,7 @@ class ActionModule(Action):
 def provided(choice: Choice, infos: ByHost, common: Mapping[str, Any]) -> tuple[dict[str, dict[str, str]], list[str]]:
     """Return the managed Python of each host that gets one, and the problems; see `provide`."""
     hosts = {
-        host: Wanted(versions, infos[host]["platform"]["machine"], infos[host]["pythons"])
+        host: Wanted(versions, infos[host]["architecture"], infos[host]["pythons"])
         for host, versions in choice.managed.items()
     }
     source = Source(
@@ -81,17 +86,6 @@ def provided(choice: Choice, infos: ByHost, common: Mapping[str, Any]) -> tuple[
         common["dask_environment_index_url"],
     )
     return provide(hosts, source)
-
-
-def fetched(infos: ByHost, common: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Return the environment of each host, and the problems; see `environments`."""
-    return environments(
-        infos,
-        common["dask_environment_lock"],
-        common["dask_environment_source"],
-        common["dask_environment_index_url"],
-        common["dask_cache"],
-    )
 
 
 def addresses_of(hostvars: Any, host: str) -> functools.partial[list[str]]:

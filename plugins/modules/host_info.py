@@ -207,11 +207,17 @@ python:
     machine: x86_64
     libc: [glibc, "2.36"]
     usable: true
-platform:
-  description: The C(machine), which is the processor's architecture, and the C(libc), name and version of the C library.
-  type: dict
+architecture:
+  description: Architecture of the host's processor.
+  type: str
   returned: always
-  sample: {machine: x86_64, libc: [glibc, "2.36"]}
+  sample: x86_64
+libc:
+  description: Name and version of the C library of the host's system.
+  type: list
+  elements: str
+  returned: always
+  sample: [glibc, "2.36"]
 pythons:
   description: Names of the complete managed Pythons below O(home).
   type: list
@@ -415,6 +421,9 @@ versions:
       type: str
     lock:
       description: SHA-256 of the lock from which it was built. Empty if it is not recorded.
+      type: str
+    archive:
+      description: SHA-256 of the archive that it was unpacked from, instead of a lock.
       type: str
     python:
       description: Full version of its interpreter.
@@ -1012,7 +1021,8 @@ def main() -> None:
         systemd=os.path.isdir(SYSTEMD),
         selinux_type=type_of(module, os.path.join(module.params["home"], "environments/0/bin/python")),
         python=inspect_python(module),
-        platform={"machine": platform.machine(), "libc": list(platform.libc_ver())},
+        architecture=os.uname().machine,
+        libc=list(platform.libc_ver()),
         pythons=complete_pythons(home),
         changeable=changeable(module.params["user"], home, module.params["groups"]),
         groups={name: group_number(name) for name in module.params["groups"]},

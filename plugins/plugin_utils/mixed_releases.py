@@ -81,7 +81,7 @@ def _python_of(info: Mapping[str, Any], variables: Mapping[str, Any]) -> str:
     python = {key: value for key, value in info["python"].items() if key != "executable"}
     # A host with a managed Python reports no interpreter.
     managed = "" if python else variables.get("dask_python")
-    return json.dumps([python, managed, info.get("platform")], sort_keys=True, default=str)
+    return json.dumps([python, managed, info.get("architecture")], sort_keys=True, default=str)
 
 
 def _settings_of(variables: Mapping[str, Any]) -> str:

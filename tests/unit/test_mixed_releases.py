@@ -78,7 +78,7 @@ def test_hosts_with_different_managed_pythons_may_differ():
 def test_hosts_with_managed_pythons_of_different_architectures_may_differ():
     hosts = [host("a", "r1", python={}, dask_python="3.13"), host("b", "r2", "e2", python={}, dask_python="3.13")]
     assert len(mixed_releases(hosts)) == 1
-    hosts[0]["seen"]["platform"], hosts[1]["seen"]["platform"] = {"machine": "x86_64"}, {"machine": "aarch64"}
+    hosts[0]["seen"]["architecture"], hosts[1]["seen"]["architecture"] = "x86_64", "aarch64"
     assert mixed_releases(hosts) == []
 
 

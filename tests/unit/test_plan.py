@@ -45,7 +45,7 @@ RUN = {"ansible_run_tags": ["all"], "ansible_skip_tags": [], "groups": GROUPS}
 PYTHON_ARCHIVE = packed(program("3.11.2", "x86_64"))
 SHA256 = hashlib.sha256(PYTHON_ARCHIVE).hexdigest()
 MIRROR = {"dask_python_mirror": "MIRROR", "dask_python_sha256": {"x86_64": SHA256}}
-MANAGED = managed_python("/opt/dask", f"3.11.2+20261129-x86_64-{SHA256[:12]}", "3.11.2", bare(1)["platform"])
+MANAGED = managed_python("/opt/dask", f"3.11.2+20261129-x86_64-{SHA256[:12]}", "3.11.2", bare(1))
 MANAGED_ENVIRONMENT = environment_of(MANAGED)
 
 ALL_SETTLED = {"scheduler": [], "starting": [], "rolling": []}
@@ -64,7 +64,7 @@ def decide(infos, state="started", **variables):
     cluster = cluster_of(infos, **variables)
     plans, problems = plan_hosts(cluster, HOSTS)
     assert problems == {}
-    environments = {host: {"id": ENVIRONMENT.id} for host in HOSTS}
+    environments = {host: {"id": ENVIRONMENT.id, "prefix": "/usr"} for host in HOSTS}
     chosen, problems, lacking = releases(cluster, plans, environments)
     assert problems == []
     return lacking, activation(state, infos, chosen)
@@ -74,8 +74,15 @@ def decide(infos, state="started", **variables):
 
 
 def test_notebooks_without_a_password_cause_a_warning():
-    environments = {host: {"id": ENVIRONMENT.id, "packages": ENVIRONMENT.versions} for host in HOSTS}
-    outside = Outside(lambda *dummy: ({}, []), lambda infos, common: (environments, []), lambda host: list, list)
+    about = {"id": ENVIRONMENT.id, "prefix": "/usr", "packages": ENVIRONMENT.versions}
+    environments = {host: about for host in HOSTS}
+    outside = Outside(
+        lambda *dummy: ({}, []),
+        lambda infos, values: (environments, []),
+        lambda common: ({}, []),
+        lambda host: list,
+        list,
+    )
 
     infos = {host: {**info, "clock": [0.0, 0.0]} for host, info in SETTLED.items()}
 
@@ -337,7 +344,7 @@ REJECTED = {
     ),
     "no managed python for a platform": (
         "change",
-        changed("w2", platform={"machine": "ppc64le"}),
+        changed("w2", architecture="ppc64le"),
         {"vars": {"dask_python": "3.11"}},
         ["w2: dask_python asks for a managed Python", "the host has ppc64le with glibc 2.36"],
     ),

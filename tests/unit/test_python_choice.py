@@ -5,6 +5,7 @@
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import python_choice
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import complete
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import (
     DEFAULT,
@@ -21,34 +22,35 @@ from hypothesis import strategies as st
 
 HOSTS = ["s1", "w1", "w2"]
 GROUPS = {"dask_scheduler": ["s1"], "dask_workers": ["w1", "w2"]}
-PLATFORM = {"machine": "x86_64", "libc": ["glibc", "2.36"]}
+LIBC = ["glibc", "2.36"]
 
 
-def info(version, runs=None, managed=None, platform=PLATFORM):
+def info(version, runs=None, managed=None, architecture="x86_64", libc=LIBC):
     """Return what `host_info` returns of a host with a Python, empty for none, and the Python that its services run."""
     environment = {"python": runs, **({"managed_python": managed} if managed else {})}
     return {
         "python": {"version": version} if version else {},
-        "platform": platform,
+        "architecture": architecture,
+        "libc": libc,
         "pythons": [],
         "current": {"environment": "e"} if runs else {},
         "environments": {"e": environment} if runs else {},
     }
 
 
-def cluster_of(infos, wanted="auto", scheduler_info=None, home="/opt/dask"):
+def cluster_of(infos, wanted="auto", scheduler_info=None, home="/opt/dask", **variables):
     """Return a cluster whose run has the hosts of ``infos``; ``wanted`` is the value of ``dask_python``, also by host."""
     by_host = wanted if isinstance(wanted, dict) else dict.fromkeys(infos, wanted)
-    values = {host: {"dask_python": by_host[host], "dask_home": home} for host in infos}
+    values = {host: complete({"dask_python": by_host[host], "dask_home": home, **variables}) for host in infos}
     return Cluster(GROUPS, list(infos), values, infos, scheduler_info or infos.get("s1", {}))
 
 
-def chosen(infos, wanted="auto", scheduler_info=None):
+def chosen(infos, wanted="auto", scheduler_info=None, **variables):
     """Return the choice; hosts without a Python, and with one older than 3.10, cannot use their own."""
     old = [
         host for host, about in infos.items() if not about["python"] or about["python"]["version"].startswith("3.9.")
     ]
-    return choose(cluster_of(infos, wanted, scheduler_info), dict.fromkeys(old, "unfit"))
+    return choose(cluster_of(infos, wanted, scheduler_info, **variables), dict.fromkeys(old, "unfit"))
 
 
 # Values of dask_python
@@ -122,6 +124,12 @@ def test_path_and_version_may_be_mixed():
     assert found == Choice({"s1": ("3.12",)})
 
 
+def test_packed_environment_needs_no_managed_python():
+    infos = {"s1": info("3.11.2"), "w1": info("3.13.5"), "w2": info("")}
+    assert chosen(infos, dask_environment_archive="env.tar.gz") == Choice()
+    assert set(chosen(infos, "3.12", dask_environment_archive="env.tar.gz").managed) == set(HOSTS)
+
+
 def test_limited_run_follows_the_scheduler_host():
     outside = info("3.11.2", runs="3.11.4", managed="3.11.4+20261129-x86_64")
     found = chosen({"w2": info("3.13.5")}, scheduler_info=outside)
@@ -184,8 +192,8 @@ def test_all_hosts_with_auto_agree(versions, running, managed, playing):
 )
 def test_hosts_of_other_platforms_are_rejected(machine, libc, runs):
     infos = {
-        "w1": info("", platform={"machine": machine, "libc": libc}),
-        "w2": info("", platform={"machine": "s390x", "libc": []}),
+        "w1": info("", architecture=machine, libc=libc),
+        "w2": info("", architecture="s390x", libc=[]),
     }
     found = list(unsupported(Choice({"w1": ("3.13",)}), infos))
     assert len(found) == (0 if runs else 1)

@@ -21,6 +21,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_li
     bad_arguments,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import modules
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import LOCK
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.file_systems import unfit_for_scratch
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import OLDEST_PYTHON
 from ansible_collections.daskops.cluster.plugins.plugin_utils.durations import parse_duration
@@ -267,12 +268,13 @@ def bad_proxy(host: str, info: Mapping[str, Any], proxy: Mapping[str, Any], tls:
             yield f"{host}: {variable} is {path}, which does not exist on the host. Create the file, or correct the path."
 
 
-def unfit_python(host: str, python: Mapping[str, Any], wanted: str) -> Iterator[str]:
-    """Yield the reason why an interpreter of a host cannot be used; ``wanted`` is its name or path."""
+def unfit_python(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence if no environment can be built with the host's interpreter."""
+    python = info["python"]
     if not python:
         yield (
-            f"{host} has no working Python '{wanted}'. Install it, or set dask_python to one that exists, or to a version "
-            "such as '3.13' for a managed one."
+            f"{host} has no working Python '{settings['python']}'. Install it, or set dask_python to one that exists, or to "
+            "a version such as '3.13' for a managed one."
         )
     elif python.get("changeable"):
         yield (
@@ -308,7 +310,8 @@ def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
             "which systemd does not start them. Choose a directory below /opt, or run this on the host: semanage fcontext "
             f"-a -e /opt/dask {settings['home']}"
         )
-    yield from unfit_python(host, info["python"], settings["python"])
+    if settings["kind"] == LOCK:
+        yield from unfit_python(host, info, settings)
     if info.get("changeable"):
         yield (
             f"{host}: dask_home ({settings['home']}) is not safe: dask_user can change {info['changeable']}, and root would "

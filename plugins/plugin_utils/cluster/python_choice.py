@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import LOCK, kind_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import minor
 
@@ -97,7 +98,8 @@ def choose(cluster: Cluster, unfit: Mapping[str, str]) -> Choice:
     """
     wanted = {host: str(cluster.values[host]["dask_python"]) for host in cluster.infos}
     managed = {host: (value,) for host, value in wanted.items() if is_version(value)}
-    undecided = [host for host, value in wanted.items() if value == AUTO]
+    # A packed environment contains its Python, or was made for that of the hosts.
+    undecided = [host for host, value in wanted.items() if value == AUTO and kind_of(cluster.values[host]) == LOCK]
     now = runs(cluster.scheduler_info or cluster.infos.get(cluster.asked_host, {}))
     own = {host: "" if host in unfit else minor(cluster.infos[host]["python"]["version"]) for host in undecided}
     if now and set(cluster.members) - set(cluster.infos):
@@ -124,7 +126,7 @@ def _difference(own: Mapping[str, str]) -> str:
 def unsupported(choice: Choice, infos: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Yield a sentence for each host on which no managed Python runs."""
     for host in choice.managed:
-        machine, libc = infos[host]["platform"]["machine"], infos[host]["platform"]["libc"]
+        machine, libc = infos[host]["architecture"], infos[host]["libc"]
         if machine not in MACHINES or libc[:1] != ["glibc"] or numbers(" ".join(libc[1:])) < OLDEST_GLIBC:
             yield (
                 f"{host}: dask_python asks for a managed Python, which there is for {' and '.join(MACHINES)} with glibc "
@@ -133,7 +135,7 @@ def unsupported(choice: Choice, infos: Mapping[str, Mapping[str, Any]]) -> Itera
             )
 
 
-def managed_python(home: str, name: str, version: str, platform: Mapping[str, Any]) -> dict[str, Any]:
+def managed_python(home: str, name: str, version: str, info: Mapping[str, Any]) -> dict[str, Any]:
     """Return a managed Python on a host in the form of ``python`` of `host_info`.
 
     Parameters
@@ -142,8 +144,8 @@ def managed_python(home: str, name: str, version: str, platform: Mapping[str, An
         Directory of the collection on the host.
     name, version : str
         Its name and its full version.
-    platform : dict
-        ``platform`` of `host_info`.
+    info : dict
+        The host's result of `host_info`.
     """
     prefix = f"{home}/pythons/{name}"
     return {
@@ -151,8 +153,8 @@ def managed_python(home: str, name: str, version: str, platform: Mapping[str, An
         "version": version,
         "implementation": "cpython",
         "prefix": prefix,
-        "machine": platform["machine"],
-        "libc": platform["libc"],
+        "machine": info["architecture"],
+        "libc": info["libc"],
         "usable": True,
         "changeable": "",
         "managed": name,
@@ -162,7 +164,7 @@ def managed_python(home: str, name: str, version: str, platform: Mapping[str, An
 def with_managed(cluster: Cluster, chosen: Mapping[str, tuple[str, str]]) -> Cluster:
     """Return a cluster whose hosts have managed Pythons, by host: name and version."""
     infos = {
-        host: {**info, "python": managed_python(cluster.values[host]["dask_home"], *chosen[host], info["platform"])}
+        host: {**info, "python": managed_python(cluster.values[host]["dask_home"], *chosen[host], info)}
         if host in chosen
         else info
         for host, info in cluster.infos.items()
