@@ -77,7 +77,7 @@ def test_bill_lists_all_packages_and_the_interpreter():
 
 
 def test_bill_has_the_hash_of_a_managed_python():
-    document = bill_of_materials(DESCRIPTION, {}, {}, [], A)
+    document = bill_of_materials(DESCRIPTION, {}, {}, [], python_sha256=A)
     assert errors(document) is None
     found = {component["name"]: component.get("hashes") for component in document["components"]}
     assert found["python"] == [{"alg": "SHA-256", "content": A}]
