@@ -508,8 +508,9 @@ def firewalls(
 
 
 def version_of(info: Mapping[str, Any]) -> str:
-    """Return the version of the Python that a host's services run, or else of its own one; empty if it was not run."""
-    return str(runs(info).get("python") or (info.get("python") or {}).get("version", ""))
+    """Return the version of the managed Python that a host's services run, or else of its own; empty if it has neither."""
+    now = runs(info)
+    return str(now["python"] if now.get("managed_python") else (info.get("python") or {}).get("version", ""))
 
 
 def unfit(cluster: Cluster) -> dict[str, str]:
