@@ -28,14 +28,14 @@ class ActionModule(Action):
         about = plan["hosts"][host]
         info = host_infos([host], task_vars["hostvars"])[host]
         # The plan contains no secrets, so render the release again to write it.
-        settings = host_settings(values_of(self._templar, task_vars, [host])[host], info, plan["addresses"])
+        settings = host_settings(values_of(self._templar, self._task, task_vars, [host])[host], info, plan["addresses"])
         release = host_release(settings, about["kinds"], about, about["environment"]["id"], info)
         if release.id != about["release"]["id"]:
             return failed_if(
                 {},
                 [
                     f"{host}: the release differs from the planned one. The value of a variable changes with each "
-                    "evaluation, for example because it uses a lookup, or a play sets the variable. Set fixed values in the "
+                    "evaluation, for example because it uses a lookup, or only some plays set the variable. Set fixed values in the "
                     "inventory."
                 ],
             )
