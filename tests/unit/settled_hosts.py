@@ -100,7 +100,7 @@ def settle(environment, packages):
         values, kinds = cluster.values[host], kinds_of(host, GROUPS)
         settings = host_settings(values, info, cluster.addresses)
         content = host_release(settings, kinds, plans[host], environment, info).content(values["dask_home"])
-        about = {name: chosen[host][name] for name in ("id", "environment", "label", "services", "units")}
+        about = {name: chosen[host][name] for name in ("id", "environment", "label", "services")}
         info["current"] = {
             **about,
             "content": content,

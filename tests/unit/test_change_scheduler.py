@@ -14,15 +14,8 @@ LOST = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_ssh_common_args
 
 def release(name, **about):
     """Return a release of a scheduler as `host_info` describes it."""
-    units = {SCHEDULER: f"[Service]\nExecStart=/bin/sleep {name}\n"}
-    return {
-        "id": name,
-        "environment": "e",
-        "label": "",
-        "services": {"scheduler": {SCHEDULER: f"{name}.s"}},
-        "units": {"scheduler": units},
-        **about,
-    }
+    services = {"scheduler": {SCHEDULER: f"{name}.s"}}
+    return {"id": name, "environment": "e", "label": "", "services": services, **about}
 
 
 #: What `host_info` returned for a host that runs the release ``one``.

@@ -63,7 +63,8 @@ def decide(infos, state="started", **variables):
 
 
 def test_notebooks_without_a_password_cause_a_warning():
-    environments = {host: {"id": ENVIRONMENT.id, "packages": ENVIRONMENT.versions} for host in HOSTS}
+    about = {"id": ENVIRONMENT.id, "lock": "", "archive": "", "packages": ENVIRONMENT.versions}
+    environments = dict.fromkeys(HOSTS, about)
     outside = Outside(lambda infos, common: (environments, []), lambda host: list, list)
 
     infos = {host: {**info, "clock": [0.0, 0.0]} for host, info in SETTLED.items()}
@@ -474,10 +475,34 @@ def test_variables_of_hosts_put_them_into_groups(planned):
 
 
 def test_only_the_host_without_the_environment_gets_an_archive(planned, results):
-    archives = {
-        host: about["environment"]["archive"] for host, about in planned["environment missing"]["hosts"].items()
-    }
+    archives = {host: about["archive"] for host, about in planned["environment missing"]["hosts"].items()}
     assert archives == {"s1": "", "w1": "", "w2": str(archive(results[1] / "cache"))}
+
+
+def test_hosts_share_the_description_of_their_environment(planned):
+    result = planned["environment missing"]
+    assert {about["release"]["environment"] for about in result["hosts"].values()} == {ENVIRONMENT.id}
+    assert {name: about["packages"] for name, about in result["environments"].items()} == {
+        ENVIRONMENT.id: ENVIRONMENT.versions
+    }
+
+
+def test_only_hosts_with_a_firewall_get_ports_and_networks(planned):
+    assert all(not about.keys() & {"ports", "networks"} for about in planned["unchanged"]["hosts"].values())
+    about = planned["firewall"]["hosts"]["w1"]
+    assert 8786 not in [port["port"] for port in about["ports"]] and about["ports"][0]["unit"] == WORKER
+    assert about["networks"]["cluster"] == {"ipv4": ["10.0.0.1/32", "10.0.0.2/31"], "ipv6": []}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_result_holds_no_contents_of_releases(results, name):
+    """Each task of each host is given the plan, so its size matters."""
+    assert "[Service]" not in results[0][name] and "ExecStart" not in results[0][name]
+
+
+def test_plan_of_a_host_is_short(planned):
+    for name in ("unchanged", "other release", "start", "rollback"):
+        assert max(len(json.dumps(about)) for about in planned[name]["hosts"].values()) < 350
 
 
 def test_trial_names_the_services(planned):
