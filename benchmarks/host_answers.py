@@ -56,6 +56,7 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
         "systemd": True,
         "selinux_type": "",
         "python": PYTHON,
+        "architecture": "x86_64",
         "changeable": "",
         "file_systems": {path: SYSTEM for path in ("/opt/dask", "/var/lib/dask/scratch")},
         "missing": [],

@@ -18,10 +18,10 @@ class ActionModule(Action):
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         host, plan = task_vars["inventory_hostname"], arguments.pop("plan")
         about, info = plan["hosts"][host], host_infos([host], task_vars["hostvars"])[host]
-        environment = about["release"]["environment"]
-        planned = plan["environments"][environment]
-        arguments.update(id=environment, python=info["python"]["executable"], lock=planned["lock"])
-        archive, packages = about["archive"], planned["packages"]
+        name, own = about["release"]["environment"], about["environment"]
+        shared = plan["environments"][name]
+        arguments.update(id=name, python=own["python"], origin=shared["origin"])
+        archive, packages = own["archive"], shared["packages"]
         # The plan has an archive only if the host lacks the environment.
         if archive and not self._task.check_mode:
             if not self._connection._shell.tmpdir:

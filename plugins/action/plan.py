@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall import resolve
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import scheduler_of
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import ByHost, Cluster
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import Outside, Rejected, make_plan
-from ansible_collections.daskops.cluster.plugins.plugin_utils.environments import environments, lock_file
+from ansible_collections.daskops.cluster.plugins.plugin_utils.environments import (
+    client_packages,
+    environments,
+    lock_file,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos_in, values_of, variables_of
 
@@ -28,7 +31,8 @@ class ActionModule(Action):
         try:
             cluster = self._cluster(arguments, task_vars)
             outside = Outside(
-                environments=fetched,
+                environments=environments,
+                client_packages=client_packages,
                 addresses_of=functools.partial(addresses_of, task_vars["hostvars"]),
                 filtered_hosts=functools.partial(self._filtered_hosts, cluster, task_vars),
             )
@@ -62,17 +66,6 @@ class ActionModule(Action):
         others = [host for host in cluster.members if host not in cluster.values]
         values = {**cluster.values, **(values_of(self._templar, self._task, task_vars, others) if others else {})}
         return [host for host in cluster.members if values[host]["dask_firewall"] != "none"]
-
-
-def fetched(infos: ByHost, common: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Return the environment of each host, and the problems; see `environments`."""
-    return environments(
-        infos,
-        common["dask_environment_lock"],
-        common["dask_environment_source"],
-        common["dask_environment_index_url"],
-        common["dask_cache"],
-    )
 
 
 def addresses_of(hostvars: Any, host: str) -> functools.partial[list[str]]:

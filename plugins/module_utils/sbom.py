@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 
 def canonical(name: str) -> str:
@@ -39,19 +39,26 @@ def bill_of_materials(
     licences: Mapping[str, str],
     hashes: Mapping[str, str],
     tools: Iterable[tuple[str, str, str]],
+    of_conda: Iterable[Mapping[str, str]] = (),
+    by_conda: Collection[str] = (),
 ) -> dict[str, Any]:
     """Return the bill of materials of an environment.
 
     Parameters
     ----------
     description : dict
-        ``id``, ``lock``, ``python`` and ``packages``, as in ``environment.json``.
+        ``id``, ``python``, ``packages``, and ``lock`` or ``archive``, as in ``environment.json``.
     licences : dict
         SPDX expression by package, for packages that declare one.
     hashes : dict
         SHA-256 of the wheel by package, for packages whose hash is known.
     tools : list of (str, str, str)
         Name, version and SHA-256 of the wheel of each tool that built the environment or validates configuration in it.
+    of_conda : list of dict
+        Packages that conda installed, with ``name``, ``version``, ``build``, ``subdir``, ``channel``, ``sha256`` and
+        ``license``, which may be empty.
+    by_conda : collection of str
+        Those of ``packages`` that are part of a package of conda.
 
     Returns
     -------
@@ -74,7 +81,11 @@ def bill_of_materials(
                 "type": "application",
                 "name": "dask-environment",
                 "version": description["id"],
-                "properties": [{"name": "daskops:lock:sha256", "value": description["lock"]}],
+                "properties": [
+                    {"name": f"daskops:{origin}:sha256", "value": description[origin]}
+                    for origin in ("lock", "archive")
+                    if origin in description
+                ],
             },
         },
         "components": [
@@ -87,7 +98,9 @@ def bill_of_materials(
             *(
                 _package("library", name, version, hashes.get(canonical(name)), licences.get(name))
                 for name, version in sorted(description["packages"].items())
+                if name not in by_conda
             ),
+            *map(_conda_package, of_conda),
         ],
     }
     content = json.dumps(document, sort_keys=True)
@@ -104,4 +117,17 @@ def _package(
         "purl": f"pkg:pypi/{canonical(name)}@{quote(version)}",
         **({"hashes": [{"alg": "SHA-256", "content": sha256}]} if sha256 else {}),
         **({"licenses": [{"expression": licence}]} if licence else {}),
+    }
+
+
+def _conda_package(about: Mapping[str, str]) -> dict[str, Any]:
+    """Return a package of conda, whose licence need not be an SPDX expression."""
+    qualifiers = urlencode({key: about[key] for key in ("build", "channel", "subdir") if about[key]})
+    return {
+        "type": "library",
+        "name": about["name"],
+        "version": about["version"],
+        "purl": f"pkg:conda/{about['name']}@{quote(about['version'])}{'?' if qualifiers else ''}{qualifiers}",
+        **({"hashes": [{"alg": "SHA-256", "content": about["sha256"]}]} if about["sha256"] else {}),
+        **({"licenses": [{"license": {"name": about["license"]}}]} if about["license"] else {}),
     }

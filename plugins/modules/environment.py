@@ -10,13 +10,14 @@ module: environment
 short_description: Build an immutable Python environment
 version_added: "0.1.0"
 description:
-  - Builds a virtual environment in a directory that is named by its content. C(uv) has installed the packages on the
-    controller already, or fetches and installs them on the host.
+  - Builds an environment in a directory that is named by its content. C(uv) has installed the packages on the controller
+    already, or fetches and installs them on the host; or the files come from a packed environment.
   - The directory appears only when the environment is complete, and is never changed afterwards. An interrupted build
     leaves no directory of that name; the next build starts again.
   - Two files in it describe the content. C(environment.json) is the result of this module. C(sbom.cdx.json) is a bill of
     materials in the format CycloneDX 1.6 with the interpreter and every package. It has the SHA-256 of a package's wheel if
-    the lock allows only one wheel, and the licence if the package declares an SPDX expression.
+    the lock allows only one wheel, and the licence if the package declares an SPDX expression. Packages of conda are listed
+    with their build and channel.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -68,6 +69,9 @@ environment:
     lock:
       description: SHA-256 of the lock that it was built from. Missing if an early version of this collection built it.
       type: str
+    archive:
+      description: SHA-256 of the archive that it was unpacked from, instead of a lock.
+      type: str
     python:
       description: Full version of its interpreter.
       type: str
@@ -86,6 +90,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import tarfile
 import tempfile
 import threading
@@ -109,12 +114,13 @@ from ansible_collections.daskops.cluster.plugins.module_utils.system_errors impo
 
 DESCRIBE = """
 import importlib.metadata, json, platform, dask, distributed
-found = {d.metadata["Name"].lower(): d for d in importlib.metadata.distributions()}
+found = {d.metadata["Name"].lower(): d for d in importlib.metadata.distributions() if d.metadata["Name"] and d.version}
 licences = {name: d.metadata.get("License-Expression") for name, d in found.items()}
 print(json.dumps({
     "python": platform.python_version(),
     "packages": {name: d.version for name, d in found.items()},
     "licences": {name: licence for name, licence in licences.items() if licence},
+    "by_conda": [name for name, d in found.items() if (d.read_text("INSTALLER") or "").strip() == "conda"],
 }))
 """
 
@@ -166,7 +172,7 @@ class Builder:
         try:
             with tarfile.open(archive) as tar:
                 # The collection made this archive. `tree.py` reads the environment's files directly from it.
-                streams = [name for name in tar.getnames() if name.endswith(".zst")]
+                streams = [name for name in tar.getnames() if name.endswith((".zst", ".gz"))]
                 tar.extractall(unpacked, [member for member in tar if member.name not in streams])
             if streams:
                 self._unpack(archive, streams[0], unpacked)
@@ -181,7 +187,7 @@ class Builder:
         shutil.copy(
             glob.glob(os.path.join(unpacked, "tools", "fastjsonschema-*.whl"))[0], os.path.join(self.partial, VALIDATOR)
         )
-        if streams != ["compiled.zst"]:
+        if not streams or not streams[0].startswith("compiled."):
             library = os.path.join(self.partial, "lib")
             self.run(
                 "Compiling the packages", self.python, "-I", "-m", "compileall", "-q", "-j", "0", "-x", TESTS, library
@@ -198,9 +204,9 @@ class Builder:
             with zipfile.ZipFile(wheel) as zipped:
                 zipped.extractall(library)
         script = os.path.join(unpacked, "tree.py")
+        python = self.module.params["python"] or sys.executable
         self.run(
-            "Unpacking the packages", self.module.params["python"], "-I", script, library, "unpack", archive, stream,
-            self.partial,
+            "Unpacking the packages", python, "-I", script, library, "unpack", archive, stream, self.partial
         )  # fmt: skip
 
     def _fetch(self, unpacked: str) -> None:
@@ -236,9 +242,9 @@ def main() -> None:
         argument_spec={
             "home": {"type": "path", "required": True},
             "id": {"type": "str", "required": True},
-            "python": {"type": "path", "required": True},
+            "python": {"type": "path", "default": ""},
             "archive": {"type": "path"},
-            "lock": {"type": "str", "required": True},
+            "origin": {"type": "dict", "required": True},
             "index_url": {"type": "str", "default": "", "no_log": True},
         },
         supports_check_mode=True,
@@ -286,13 +292,15 @@ def build(module: AnsibleModule, environments: str, final: str) -> dict[str, Any
     builder = Builder(module, partial)
     with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=environments) as unpacked:
         found = builder.build(archive, unpacked)
-        licences = found.pop("licences")
-        description = {"id": module.params["id"], "lock": module.params["lock"], **found}
+        licences, by_conda = found.pop("licences"), found.pop("by_conda")
+        description = {"id": module.params["id"], **module.params["origin"], **found}
         hashes = known_hashes(read(os.path.join(unpacked, "requirements.txt")))
         tools = re.findall(
             r"^(\S+)==(\S+) --hash=sha256:(\w+)$", read(os.path.join(unpacked, "tools.txt")), re.MULTILINE
         )
-    bill = bill_of_materials(description, licences, hashes, tools)
+        conda = os.path.join(unpacked, "conda.json")
+        of_conda = json.loads(read(conda)) if os.path.exists(conda) else []
+    bill = bill_of_materials(description, licences, hashes, tools, of_conda, by_conda)
     texts = {"sbom.cdx.json": bill, "environment.json": description}
     builder.appear(final, {name: json.dumps(text, indent=1, sort_keys=True) for name, text in texts.items()})
     return description

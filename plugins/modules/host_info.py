@@ -205,6 +205,11 @@ python:
     machine: x86_64
     libc: [glibc, "2.36"]
     usable: true
+architecture:
+  description: Architecture of the host's processor.
+  type: str
+  returned: always
+  sample: x86_64
 changeable:
   description: The directory on the path of O(home) that O(user) can change. Empty if there is none.
   type: str
@@ -402,6 +407,9 @@ versions:
       type: str
     lock:
       description: SHA-256 of the lock from which it was built. Empty if it is not recorded.
+      type: str
+    archive:
+      description: SHA-256 of the archive that it was unpacked from, instead of a lock.
       type: str
     python:
       description: Full version of its interpreter.
@@ -994,6 +1002,7 @@ def main() -> None:
         systemd=os.path.isdir(SYSTEMD),
         selinux_type=type_of(module, os.path.join(module.params["home"], "environments/0/bin/python")),
         python=inspect_python(module),
+        architecture=os.uname().machine,
         changeable=changeable(module.params["user"], home, module.params["groups"]),
         groups={name: group_number(name) for name in module.params["groups"]},
         import_paths={path: import_path(module, path) for path in module.params["import_paths"]},

@@ -100,7 +100,7 @@ complete:
   type: bool
   returned: always
 environments:
-  description: The planned environments by id, each with the SHA-256 of its C(lock) file, and C(packages), version by name.
+  description: The C(origin) and the C(packages) of each planned environment, by its id.
   type: dict
   returned: for the purpose V(change)
 expected:
@@ -126,10 +126,9 @@ hosts:
           of the unit, by kind - and C(trial), the services to try. Empty for none.
         - A task that needs the files of the release renders them again, or reads them on the host.
       type: dict
-    archive:
-      description:
-        - Archive of the environment on the controller; empty for a host that has the environment. For the purpose V(change).
-      type: str
+    environment:
+      description: The C(python), C(prefix) and C(archive) of its environment; for the purpose V(change).
+      type: dict
     workers:
       description: The planned workers; for the purpose V(show).
       type: list

@@ -37,14 +37,15 @@ def planned_release(
         If a variable cannot be evaluated, or the release is not the planned one.
     """
     host = task_vars["inventory_hostname"]
-    planned = plan["hosts"][host]["release"]
+    about = plan["hosts"][host]
+    planned = about["release"]
     settings, release = cluster_plan.planned_release(
         host,
         values_of(templar, task, task_vars, [host])[host],
         host_infos([host], task_vars["hostvars"])[host],
         task_vars["groups"],
         plan["addresses"],
-        planned["environment"],
+        {**about["environment"], "id": planned["environment"]},
     )
     if release.id != planned["id"]:
         raise ValueError(

@@ -156,7 +156,7 @@ class Packages:
             wheels = download([*options, *self.lines], self.python, os.path.join(directory, "wheels"), index_url)
             check_wheels(wheels, self.python)
             # Pin the fetched wheels without their origin, because they are installed from a directory of the controller.
-            _write_pins(requirements, wheels)
+            write_pins(requirements, wheels)
             own = tools
             if _kind(own_python()) != _kind(self.python):
                 python = own_python()
@@ -168,7 +168,7 @@ class Packages:
         else:
             used = shipped = tools
         # The bill of materials lists the tools that build the environment.
-        _write_pins(os.path.join(directory, "tools.txt"), used)
+        write_pins(os.path.join(directory, "tools.txt"), used)
         members += [(os.path.join(directory, "tools.txt"), "tools.txt")]
         members += [(path, f"tools/{os.path.basename(path)}") for path in shipped]
         partial = os.path.join(directory, "archive.tar")
@@ -216,7 +216,7 @@ class Packages:
         packed = os.path.join(directory, "packages.zst")
         if self._compiles_here():
             packed = os.path.join(directory, "compiled.zst")
-            _compile(tree)
+            compile_modules(tree)
         _run([sys.executable, "-I", TREE, os.path.join(directory, "library"), "pack", tree, packed], os.environ)
         return packed
 
@@ -327,13 +327,13 @@ def _is_uv(wheel: str) -> bool:
     return os.path.basename(wheel).startswith("uv-")
 
 
-def _write_pins(path: str, wheels: Iterable[str]) -> None:
+def write_pins(path: str, wheels: Iterable[str]) -> None:
     """Write the pins and hashes of wheels."""
     with open(path, "w", encoding="utf-8") as file:
         file.writelines(f"{pin} --hash=sha256:{sha256_of(wheel)}\n" for pin, wheel in pins(wheels))
 
 
-def _compile(tree: str) -> None:
+def compile_modules(tree: str) -> None:
     """Compile modules to bytecode that Python does not compare with the source, which never changes."""
     # fmt: off
     subprocess.run(

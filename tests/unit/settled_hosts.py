@@ -53,6 +53,7 @@ def bare(number):
         "systemd": True,
         "selinux_type": "",
         "python": {**PYTHON, "usable": True, "changeable": ""},
+        "architecture": "x86_64",
         "file_systems": {path: DIRECTORY for path in ("/opt/dask", "/var/lib/dask/scratch")},
         "missing": [],
         "groups": {},
@@ -91,25 +92,25 @@ def settle(environment, packages):
     infos = {host: bare(number) for number, host in enumerate(HOSTS, 1)}
     for info in infos.values():
         info["environments"] = {environment: {"id": environment, "packages": packages}}
-    cluster = cluster_of(infos)
+    cluster, about = cluster_of(infos), {"id": environment, "prefix": "/usr"}
     plans, problems = plan_hosts(cluster, HOSTS)
     assert problems == {}
-    chosen, problems, lacking = releases(cluster, plans, {host: {"id": environment} for host in HOSTS})
+    chosen, problems, lacking = releases(cluster, plans, dict.fromkeys(HOSTS, about))
     assert problems == [] and lacking == HOSTS
     for host, info in infos.items():
         values, kinds = cluster.values[host], kinds_of(host, GROUPS)
         settings = host_settings(values, info, cluster.addresses)
-        content = host_release(settings, kinds, plans[host], environment, info).content(values["dask_home"])
-        about = {name: chosen[host][name] for name in ("id", "environment", "label", "services")}
+        content = host_release(settings, kinds, plans[host], about).content(values["dask_home"])
+        release = {name: chosen[host][name] for name in ("id", "environment", "label", "services")}
         info["current"] = {
-            **about,
+            **release,
             "content": content,
             "staged": 7,
             "served": kinds,
             "settled": kinds,
             "enabled": kinds,
         }
-        info["running"] = {unit: one for units in about["services"].values() for unit, one in units.items()}
+        info["running"] = {unit: one for units in release["services"].values() for unit, one in units.items()}
         info["known"] = list(info["running"].values())
         info["encrypted"] = True
     return infos

@@ -36,6 +36,7 @@ SETTINGS = {
     "worker": True,
     "home": "/opt/dask",
     "python": "python3",
+    "kind": "lock",
     "free_disk": "2GiB",
     "pools": {"": {"scratch_directory": "/scratch"}},
     "scratch_any_filesystem": False,

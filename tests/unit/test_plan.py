@@ -53,7 +53,7 @@ def decide(infos, state="started", **variables):
     cluster = cluster_of(infos, **variables)
     plans, problems = plan_hosts(cluster, HOSTS)
     assert problems == {}
-    environments = {host: {"id": ENVIRONMENT.id} for host in HOSTS}
+    environments = {host: {"id": ENVIRONMENT.id, "prefix": "/usr"} for host in HOSTS}
     chosen, problems, lacking = releases(cluster, plans, environments)
     assert problems == []
     return lacking, activation(state, infos, chosen)
@@ -63,9 +63,9 @@ def decide(infos, state="started", **variables):
 
 
 def test_notebooks_without_a_password_cause_a_warning():
-    about = {"id": ENVIRONMENT.id, "lock": "", "archive": "", "packages": ENVIRONMENT.versions}
-    environments = dict.fromkeys(HOSTS, about)
-    outside = Outside(lambda infos, common: (environments, []), lambda host: list, list)
+    about = {"id": ENVIRONMENT.id, "python": "", "prefix": "/usr", "origin": {}, "archive": ""}
+    environments = dict.fromkeys(HOSTS, {**about, "packages": ENVIRONMENT.versions})
+    outside = Outside(lambda infos, values: (environments, []), lambda common: ({}, []), lambda host: list, list)
 
     infos = {host: {**info, "clock": [0.0, 0.0]} for host, info in SETTLED.items()}
 
@@ -475,7 +475,9 @@ def test_variables_of_hosts_put_them_into_groups(planned):
 
 
 def test_only_the_host_without_the_environment_gets_an_archive(planned, results):
-    archives = {host: about["archive"] for host, about in planned["environment missing"]["hosts"].items()}
+    archives = {
+        host: about["environment"]["archive"] for host, about in planned["environment missing"]["hosts"].items()
+    }
     assert archives == {"s1": "", "w1": "", "w2": str(archive(results[1] / "cache"))}
 
 
@@ -502,7 +504,7 @@ def test_result_holds_no_contents_of_releases(results, name):
 
 def test_plan_of_a_host_is_short(planned):
     for name in ("unchanged", "other release", "start", "rollback"):
-        assert max(len(json.dumps(about)) for about in planned[name]["hosts"].values()) < 350
+        assert max(len(json.dumps(about)) for about in planned[name]["hosts"].values()) < 450
 
 
 def test_trial_names_the_services(planned):

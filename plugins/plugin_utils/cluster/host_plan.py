@@ -21,6 +21,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_li
     bad_arguments,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import modules
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import LOCK
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.file_systems import unfit_for_scratch
 from ansible_collections.daskops.cluster.plugins.plugin_utils.durations import parse_duration
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import (
@@ -269,16 +270,8 @@ def bad_proxy(host: str, info: Mapping[str, Any], proxy: Mapping[str, Any], tls:
             yield f"{host}: {variable} is {path}, which does not exist on the host. Create the file, or correct the path."
 
 
-def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a sentence for each reason why a host cannot run Dask's services."""
-    if not info["systemd"]:
-        yield f"{host} does not run systemd, which Dask's services need. Use a host that runs systemd."
-    if info["selinux_type"] not in ("", "bin_t"):
-        yield (
-            f"{host}: SELinux gives programs below dask_home ({settings['home']}) the type {info['selinux_type']}, with "
-            "which systemd does not start them. Choose a directory below /opt, or run this on the host: semanage fcontext "
-            f"-a -e /opt/dask {settings['home']}"
-        )
+def unfit_python(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence if no environment can be built with the host's interpreter."""
     python = info["python"]
     if not python:
         yield f"{host} has no working Python '{settings['python']}'. Install it, or set dask_python to one that exists."
@@ -305,6 +298,19 @@ def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
             "only letters, digits and the characters . _ - + @"
         )
 
+
+def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each reason why a host cannot run Dask's services."""
+    if not info["systemd"]:
+        yield f"{host} does not run systemd, which Dask's services need. Use a host that runs systemd."
+    if info["selinux_type"] not in ("", "bin_t"):
+        yield (
+            f"{host}: SELinux gives programs below dask_home ({settings['home']}) the type {info['selinux_type']}, with "
+            "which systemd does not start them. Choose a directory below /opt, or run this on the host: semanage fcontext "
+            f"-a -e /opt/dask {settings['home']}"
+        )
+    if settings["kind"] == LOCK:
+        yield from unfit_python(host, info, settings)
     if info.get("changeable"):
         yield (
             f"{host}: dask_home ({settings['home']}) is not safe: dask_user can change {info['changeable']}, and root would "

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import kind_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.pools import worker_pools
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import (
@@ -171,6 +172,7 @@ def planning_settings(
         "home": values["dask_home"],
         "user_home": home,
         "python": values["dask_python"],
+        "kind": kind_of(values),
         "free_disk": values["dask_free_disk"],
         "tls": values["dask_tls"],
         "firewall": values["dask_firewall"],

@@ -19,6 +19,11 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import diff
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import decide
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import host_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_lines import open_notebooks
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import (
+    LOCK,
+    kind_of,
+    variable_of,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall import networks
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import Groups, members
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import plan_host
@@ -85,26 +90,6 @@ def present(found: dict[str, dict[str, Any]], infos: Mapping[str, Mapping[str, A
     return {host: about["packages"] for host, about in there.items() if about}
 
 
-def connection(cluster: Cluster, lock: str) -> dict[str, Any]:
-    """Return the addresses, certificates and versions that clients need to connect to the cluster."""
-    common = cluster.common
-    files: list[Path] = []
-    if common["dask_tls"]:
-        directory = Path(common["dask_tls_directory"])
-        # During a rotation, clients trust the old and the new CA.
-        files = [directory / "ca.pem", *directory.glob("previous-ca.pem")]
-        check(f"{file} does not exist. Run site.yml first." for file in files if not file.exists())
-    python = next(filter(None, map(version_of, cluster.infos.values())), "")
-    return {
-        "address": cluster.addresses["scheduler"],
-        "dashboard": f"{cluster.addresses['dashboard']}/status",
-        "authorities": [file.read_text(encoding="utf-8") for file in files],
-        "certificates": common["dask_tls_directory"],
-        "lock": lock,
-        "python": ".".join(python.split(".")[:2]),
-    }
-
-
 def not_inspected(cluster: Cluster) -> Iterator[str]:
     """Yield a sentence if a host of the run was not inspected. A plan without it could cut it off from the cluster."""
     names = [host for host in cluster.playing if host not in cluster.infos]
@@ -132,16 +117,45 @@ class Outside:
     Parameters
     ----------
     environments : callable
-        Takes results of `host_info` and variables. Returns the result of `environments.environments`. May fetch packages.
+        Takes results of `host_info` and the variables of hosts. Returns the result of `environments.environments`. May fetch
+        packages.
+    client_packages : callable
+        Takes the variables of a host. Returns the result of `environments.client_packages`.
     addresses_of : callable
         Takes the name of a host outside the run. Returns a function that returns the addresses of this host.
     filtered_hosts : callable
         Returns the hosts of the cluster whose firewall the collection manages, also those outside the run.
     """
 
-    environments: Callable[[ByHost, Mapping[str, Any]], tuple[dict[str, dict[str, Any]], list[str]]]
+    environments: Callable[[ByHost, ByHost], tuple[dict[str, dict[str, Any]], list[str]]]
+    client_packages: Callable[[Mapping[str, Any]], tuple[dict[str, Any], list[str]]]
     addresses_of: Callable[[str], Callable[[], list[str]]]
     filtered_hosts: Callable[[], list[str]]
+
+
+def connection(cluster: Cluster, lock: str, outside: Outside) -> dict[str, Any]:
+    """Return the addresses, certificates and versions that clients need to connect to the cluster."""
+    common = cluster.common
+    files: list[Path] = []
+    if common["dask_tls"]:
+        directory = Path(common["dask_tls_directory"])
+        # During a rotation, clients trust the old and the new CA.
+        files = [directory / "ca.pem", *directory.glob("previous-ca.pem")]
+        check(f"{file} does not exist. Run site.yml first." for file in files if not file.exists())
+    packages: dict[str, Any] = {"lock": lock, "requirements": ""}
+    python = next(filter(None, map(version_of, cluster.infos.values())), "")
+    if kind_of(common) != LOCK:
+        packages, problems = outside.client_packages(common)
+        check(problems)
+        python = packages.pop("python")
+    return {
+        "address": cluster.addresses["scheduler"],
+        "dashboard": f"{cluster.addresses['dashboard']}/status",
+        "authorities": [file.read_text(encoding="utf-8") for file in files],
+        "certificates": common["dask_tls_directory"],
+        "python": ".".join(python.split(".")[:2]),
+        **packages,
+    }
 
 
 def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> dict[str, Any]:
@@ -177,7 +191,7 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
     elif purpose == "show":
         chosen = _show(cluster, result)
     else:
-        chosen = _keep(cluster, purpose, result)
+        chosen = _keep(cluster, purpose, result, outside)
     plays = result["plays"]
     if purpose in CHANGING:
         plays["maintenance"] = [
@@ -241,7 +255,7 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
         **infos,
     }
     problems = [
-        *differing_pythons(everyone),
+        *(differing_pythons(everyone) if kind_of(common) == LOCK else []),
         *one_machine_twice(everyone),
         *scheduler_not_running(infos, cluster.scheduler, cluster.scheduler_info, cluster.run),
         *no_scheduler_to_join(infos, common["dask_scheduler_address"]),
@@ -252,15 +266,16 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
     check(problems)
     firewall, problems = firewalls(cluster, outside.addresses_of, outside.filtered_hosts())
     check(problems)
-    found, problems = outside.environments(infos, common)
+    found, problems = outside.environments(infos, cluster.values)
     check([*problems, *differing_packages(present(found, infos))])
     chosen, problems, lacking = releases(cluster, plans, found)
     check(problems)
     result["environments"] = {
-        about["id"]: {"lock": about["lock"], "packages": about["packages"]} for about in found.values()
+        about["id"]: {"origin": about["origin"], "packages": about["packages"]} for about in found.values()
     }
     for host, plan in plans.items():
-        result["hosts"][host] = {"user": cluster.values[host]["dask_user"], "archive": found[host]["archive"]}
+        environment = {key: found[host][key] for key in ("python", "prefix", "archive")}
+        result["hosts"][host] = {"user": cluster.values[host]["dask_user"], "environment": environment}
         if plan["firewall"] != "none":
             networks = {"cluster": firewall["cluster"].get(host, {}), "clients": firewall["clients"]}
             result["hosts"][host].update(ports=plan["ports"], networks=networks)
@@ -269,7 +284,8 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
     still = {host: names for host, names in foreign.items() if not any(infos[host]["running"].values())}
     clocks = {host: info["clock"] for host, info in infos.items()}
     unread = not_importable(cluster.values, cluster.groups.get("dask_workers", []), cluster.scheduler)
-    result["warnings"] += [*differing(clocks), *unmanaged(still), *lacking_in(found, workers), *unread]
+    lacking_packages = lacking_in(found, workers, variable_of(common))
+    result["warnings"] += [*differing(clocks), *unmanaged(still), *lacking_packages, *unread]
     if cluster.scheduler in infos:
         arguments = cluster.values[cluster.scheduler]["dask_scheduler_arguments"]
         result["warnings"] += open_notebooks(cluster.scheduler, arguments, common["dask_dashboard_proxy"])
@@ -280,7 +296,7 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
     newest = max((info["current"].get("staged", 0) for info in infos.values()), default=0)
     result["change"] = begun or max(int(time.time()), newest + 1)
     result["plays"].update(_to_do(cluster, found, chosen, plans, lacking))
-    result["missing_packages"] = lacking_on(infos, plans, found)
+    result["missing_packages"] = lacking_on(infos, plans, found, variable_of(common))
     return chosen
 
 
@@ -323,7 +339,7 @@ def _show(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _keep(cluster: Cluster, purpose: str, result: dict[str, Any]) -> dict[str, Any]:
+def _keep(cluster: Cluster, purpose: str, result: dict[str, Any], outside: Outside) -> dict[str, Any]:
     """Return the release of each host for a run that installs nothing."""
     infos = cluster.infos
     if purpose == "rotate" and not cluster.common["dask_tls"]:
@@ -332,7 +348,7 @@ def _keep(cluster: Cluster, purpose: str, result: dict[str, Any]) -> dict[str, A
         check(not_installed({host: (info, kinds_of(host, cluster.groups)) for host, info in infos.items()}))
         check(scheduler_not_running(infos, cluster.scheduler, cluster.scheduler_info, cluster.run))
     if purpose == "connect" and cluster.common["dask_client_state"] == "present":
-        result["connection"] = connection(cluster, result["lock"])
+        result["connection"] = connection(cluster, result["lock"], outside)
     elif purpose == "connect" or (purpose == "remove" and set(cluster.members) <= set(cluster.playing)):
         result["connection"] = {"address": cluster.addresses["scheduler"], "authorities": []}
     if purpose == "remove":
@@ -342,7 +358,7 @@ def _keep(cluster: Cluster, purpose: str, result: dict[str, Any]) -> dict[str, A
         for host, by_name in pools.items():
             scratch = dict.fromkeys(pool["scratch_directory"] for pool in by_name.values())
             result["hosts"][host] = {"scratch": list(scratch)}
-    result["missing_packages"] = lacking_on(infos, {}, {})
+    result["missing_packages"] = lacking_on(infos, {}, {}, variable_of(cluster.common))
     if purpose != "rollback":
         return {host: info["current"] for host, info in infos.items()}
     targets, problems = rollback_targets(infos)
@@ -408,10 +424,10 @@ def host_settings(values: Mapping[str, Any], info: Mapping[str, Any], known_addr
 
 
 def host_release(
-    settings: Settings, kinds: list[str], plan: Mapping[str, Any], environment: str, info: Mapping[str, Any]
+    settings: Settings, kinds: list[str], plan: Mapping[str, Any], environment: Mapping[str, Any]
 ) -> Release:
     """Return the release of a host; raises ValueError like `release_of`."""
-    return release_of(settings, kinds, plan, environment, info["python"]["prefix"])
+    return release_of(settings, kinds, plan, environment["id"], environment["prefix"])
 
 
 def planned_release(
@@ -420,7 +436,7 @@ def planned_release(
     info: Mapping[str, Any],
     groups: Groups,
     known_addresses: Mapping[str, str],
-    environment: str,
+    environment: Mapping[str, Any],
 ) -> tuple[Settings, Release]:
     """Return the settings and the release of one host, as `releases` makes them for all hosts.
 
@@ -437,8 +453,8 @@ def planned_release(
         The inventory's groups.
     known_addresses : dict
         ``addresses`` of the plan.
-    environment : str
-        Id of the host's environment.
+    environment : dict
+        ``id`` and ``prefix`` of the host's environment.
 
     Raises
     ------
@@ -451,7 +467,7 @@ def planned_release(
         host, info, planning_settings(values, pools, kinds, alone, scheduler_host, user_home(values, info))
     )
     settings = host_settings(values, info, known_addresses)
-    return settings, host_release(settings, kinds, plan, environment, info)
+    return settings, host_release(settings, kinds, plan, environment)
 
 
 def releases(
@@ -470,7 +486,7 @@ def releases(
         info = cluster.infos[host]
         settings = host_settings(cluster.values[host], info, known_addresses)
         try:
-            release = host_release(settings, kinds_of(host, cluster.groups), plan, environments[host]["id"], info)
+            release = host_release(settings, kinds_of(host, cluster.groups), plan, environments[host])
         except ValueError as error:
             problems[str(error)] = None
             continue

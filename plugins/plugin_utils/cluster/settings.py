@@ -151,6 +151,32 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             summary="lock file on the controller",
         ),
         Setting(
+            "dask_environment_archive",
+            "path",
+            "",
+            "Archive on the controller with a whole environment, instead of O(dask_environment_lock), as C(conda-pack) or "
+            "C(venv-pack) makes it - a tar archive, plain or compressed with gzip, Zstandard, bzip2 or xz. It must contain "
+            "C(distributed). A relative path starts in the directory in which C(ansible-playbook) is called.",
+            details=(
+                "An environment of conda contains its own Python, so hosts need no other, and O(dask_python) is not used. "
+                "A virtual environment runs with O(dask_python), which must have the same minor version as the Python that "
+                "it was made with.",
+                "The controller unpacks the archive once. Files outside of the environment, links that lead out of it, "
+                "devices, and files with the set-user-ID bit are rejected. Hosts get the files over SSH, owned by root, in "
+                "a directory of O(dask_home) that is named after the content and never changed.",
+            ),
+            scope="cluster",
+            summary="packed environment, instead of a lock",
+        ),
+        Setting(
+            "dask_environment_archive_sha256",
+            "str",
+            "",
+            "SHA-256 of O(dask_environment_archive) in hexadecimal, which is required. Another archive is rejected.",
+            scope="cluster",
+            summary="its SHA-256",
+        ),
+        Setting(
             "dask_environment_source",
             "str",
             "controller",
