@@ -296,8 +296,8 @@ class Pool:
             raise PlanError(f"{variable}: {error}, or a share like 75%, or 'auto'.") from None
         if size < SMALLEST_WORKER:
             raise PlanError(
-                f"{variable} is '{value}', which is {format_size(size)}; an idle worker alone takes about 64MiB. Give more, "
-                "as a size with a unit, like 4GiB, or as a share, like 75%."
+                f"{variable} is '{value}', which is {format_size(size)}, but even an idle worker needs about 64MiB. Give "
+                "more, as a size with a unit, like 4GiB, or as a share, like 75%."
             )
         return size
 

@@ -12,17 +12,8 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils import environment
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import complete
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import own_python
 from packed_prefixes import VERSION, make_conda, make_venv, pack_conda, pack_venv
+from sentences import only, says
 from wheels import build_wheel, lock_line, repack
-
-
-def only(sentences):
-    """Return the only sentence."""
-    (sentence,) = sentences
-    return sentence
-
-
-def says(sentence, *parts):
-    return all(part in sentence for part in parts)
 
 
 def variables(cache, **changes):

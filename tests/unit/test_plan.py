@@ -6,13 +6,15 @@
 import copy
 import json
 import time
-from dataclasses import replace
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils import packages as packages_module
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import members
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import complete
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import (
     Outside,
+    Rejected,
     activation,
     make_plan,
     of_groups,
@@ -22,6 +24,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan impor
 from hypothesis import given
 from hypothesis import strategies as st
 from playbook_runs import play
+from sentences import only, says
 from settled_hosts import (
     ENVIRONMENT,
     GIB,
@@ -29,6 +32,7 @@ from settled_hosts import (
     HOSTS,
     SCHEDULER,
     SETTLED,
+    VARIABLES,
     WORKER,
     bare,
     cluster_of,
@@ -36,7 +40,6 @@ from settled_hosts import (
 )
 from wheels import PYTHON
 
-RUN = {"ansible_run_tags": ["all"], "ansible_skip_tags": [], "groups": GROUPS}
 ALL_SETTLED = {"scheduler": [], "starting": [], "rolling": []}
 
 
@@ -60,22 +63,6 @@ def decide(infos, state="started", **variables):
 
 
 # The functions
-
-
-def test_notebooks_without_a_password_cause_a_warning():
-    about = {"id": ENVIRONMENT.id, "python": "", "prefix": "/usr", "origin": {}, "archive": ""}
-    environments = dict.fromkeys(HOSTS, {**about, "packages": ENVIRONMENT.versions})
-    outside = Outside(lambda infos, values: (environments, []), lambda common: ({}, []), lambda host: list, list)
-
-    infos = {host: {**info, "clock": [0.0, 0.0]} for host, info in SETTLED.items()}
-
-    def warnings(**variables):
-        cluster = replace(cluster_of(infos, **variables), run=RUN)
-        return make_plan(cluster, "change", "lock.txt", outside)["warnings"]
-
-    assert warnings() == []
-    (warning,) = warnings(dask_scheduler_arguments=["--jupyter"])
-    assert warning.startswith("s1: dask_scheduler_arguments has --jupyter")
 
 
 def test_settled_hosts_need_nothing():
@@ -109,6 +96,7 @@ DIFFERENCES = {
     "another release is current": (lambda unit, one: {"current": {"id": "0", "content": "0"}}, True, "stopped"),
     "files were changed": (lambda unit, one: {"current": {"content": "0"}}, True, None),
     "services never settled": (lambda unit, one: {"current": {"settled": []}}, True, "stopped"),
+    "account was deleted": (lambda unit, one: {"account": {}}, True, None),
     "change is unfinished": (lambda unit, one: {"unfinished": 5}, True, None),
     "nothing is installed": (lambda unit, one: {"current": {}, "running": {}}, True, "stopped"),
 }
@@ -173,6 +161,260 @@ def test_problems_of_all_hosts_are_returned():
     assert list(problems) == ["w1", "w2"] and "w1" not in plans and "s1" in plans
     assert len(problems["w1"]) == 2 and all(problem.startswith("w1: dask_worker_pools") for problem in problems["w1"])
     assert problems["w2"][0].startswith("w2: dask_worker_count")
+
+
+def plan(infos, purpose="change", *, groups=GROUPS, playing=(), each=None, filtered=(), packages=None, **variables):
+    """Return the plan of a run without Ansible.
+
+    ``each`` has further variables by host, ``filtered`` the hosts whose firewall is managed, and ``packages`` those of the
+    environment. The result has the hosts ``looked_up``, whose addresses the plan needs.
+    """
+    playing = list(playing) or members(groups)
+    values = {host: complete({**VARIABLES, **variables, **(each or {}).get(host, {})}) for host in playing}
+    cluster = Cluster(
+        groups=groups,
+        playing=playing,
+        values=values,
+        infos={host: infos[host] for host in playing if host in infos},
+        scheduler_info=infos["s1"],
+        run={"ansible_run_tags": ["all"], "ansible_skip_tags": [], "groups": groups},
+    )
+    looked_up = []
+
+    def look_up(host):
+        looked_up.append(host)
+        return lambda: ["10.0.0.99"]
+
+    environment = {"id": ENVIRONMENT.id, "python": "/usr/bin/python3", "prefix": "/usr", "origin": {}, "archive": ""}
+    environment["packages"] = packages or ENVIRONMENT.versions
+    outside = Outside(
+        environments=lambda infos, dummy: (dict.fromkeys(infos, environment), []),
+        client_packages=lambda dummy: ({}, []),
+        addresses_of=look_up,
+        filtered_hosts=lambda: list(filtered),
+    )
+    return {**make_plan(cluster, purpose, "lock.txt", outside), "looked_up": looked_up}
+
+
+def problems(*arguments, **options):
+    """Return the problems for which a plan is rejected."""
+    with pytest.raises(Rejected) as error:
+        plan(*arguments, **options)
+    return error.value.problems
+
+
+@pytest.mark.parametrize("purpose", ["change", "start", "restart", "rollback", "stop", "remove", "rotate"])
+def test_run_that_changes_something_needs_all_its_hosts(purpose):
+    infos = {host: SETTLED[host] for host in ("s1", "w1")}
+    assert says(only(problems(infos, purpose)), "w2: not inspected in this run")
+
+
+@pytest.mark.parametrize("purpose", ["show", "inspect", "connect"])
+def test_run_that_changes_nothing_on_hosts_leaves_out_unreachable_ones(purpose):
+    found = plan({host: SETTLED[host] for host in ("s1", "w1")}, purpose, dask_tls=False)
+    assert set(found["hosts"]) == {"s1", "w1"}
+
+
+@pytest.mark.parametrize("purpose", ["start", "restart", "rollback", "rotate"])
+def test_run_that_installs_nothing_needs_a_release(purpose):
+    assert says(
+        only(problems(changed("w2", current={}), purpose)), "w2 has no release with a worker. Run site.yml first"
+    )
+
+
+def test_other_python_of_the_scheduler_outside_the_run_is_rejected():
+    infos = changed("s1", python={"version": "3.12.1"})
+    assert says(only(problems(infos, playing=["w1"])), "Python differs", "3.12")
+    lost = {**SETTLED, "s1": {"unreachable": True, "msg": "no route"}}
+    assert says(only(problems(lost, playing=["w1"])), "s1, the scheduler's host, could not be")
+
+
+def test_equal_names_of_workers_on_two_hosts_are_rejected():
+    groups = {"dask_scheduler": ["s1"], "dask_workers": ["w1", "w1-a"]}
+    infos = {host: bare(number) for number, host in enumerate(("s1", "w1", "w1-a"), 1)}
+    found = problems(infos, groups=groups, each={"w1": {"dask_worker_pools": {"a": {}}}})
+    assert says(only(found), "w1 and w1-a would both have a worker w1-a-1")
+
+
+def test_cluster_of_one_host_may_listen_at_its_own_address():
+    infos = {"s1": {**bare(1), "address": "127.0.0.1"}}
+    groups = {"dask_scheduler": ["s1"], "dask_workers": ["s1"]}
+    assert "s1" in plan(infos, groups=groups, dask_scheduler_host="127.0.0.1")["hosts"]
+
+
+def test_equal_problems_of_two_hosts_are_reported_once(tmp_path):
+    modules = [tmp_path / name / "monitor.py" for name in "ab"]
+    for number, module in enumerate(modules):
+        module.parent.mkdir()
+        module.write_text(f"number = {number}\n")
+    found = problems(SETTLED, dask_worker_preloads=[str(module) for module in modules])
+    assert says(only(found), "Two files of the release have the path python/monitor.py")
+
+
+def test_plan_holds_what_the_roles_need():
+    hosts = plan(SETTLED)["hosts"]
+    assert [about["kinds"] for about in hosts.values()] == [["scheduler"], ["worker"], ["worker"]]
+    assert [about["user"] for about in hosts.values()] == ["dask"] * 3
+
+
+# Warnings
+
+
+def test_settled_hosts_give_no_warning():
+    found = plan(SETTLED)
+    assert (found["warnings"], found["hint"], found["missing_packages"], found["mixed"]) == ([], "", [], [])
+    assert not found["scheduler_older"]
+
+
+@pytest.mark.parametrize("running", [{}, {WORKER: None}])
+def test_unmanaged_firewall_is_a_warning_only_where_nothing_runs(running):
+    infos = changed("w1", firewall={"foreign": ["ufw"]})
+    found = plan(infos)
+    assert found["warnings"] == [] and says(found["hint"], "w1: a firewall that the collection does not manage")
+    infos["w1"]["running"] = running
+    assert plan(infos)["warnings"] == [found["hint"]]
+
+
+def test_different_clocks_are_a_warning():
+    assert says(only(plan(changed("w2", clock=[60, 61]))["warnings"]), "w2 is 60 s ahead of the controller")
+
+
+def test_notebooks_without_a_password_cause_a_warning():
+    found = plan(SETTLED, dask_scheduler_arguments=["--jupyter"])
+    assert only(found["warnings"]).startswith("s1: dask_scheduler_arguments has --jupyter")
+
+
+def test_missing_packages_are_a_warning():
+    packages = {name: version for name, version in ENVIRONMENT.versions.items() if name != "bokeh"}
+    infos = {host: {**info, "environments": {}} for host, info in SETTLED.items()}
+    found = plan(infos, packages=packages)
+    assert says(only(found["warnings"]), "The environment has no bokeh")
+    assert found["missing_packages"] == found["warnings"]
+    infos = changed("w1", versions=[{"packages": packages}])
+    assert plan(infos, "inspect")["missing_packages"] == found["warnings"]
+
+
+def test_different_releases_and_an_older_scheduler_are_reported():
+    other = {"services": {"worker": {WORKER: "0.0"}}}
+    assert says(only(plan(changed("w1", current=other), "inspect")["mixed"]), "0 on w1")
+    assert plan(changed("s1", running={SCHEDULER: "0.0"}), "inspect")["scheduler_older"]
+
+
+# Firewalls
+
+
+def test_addresses_are_looked_up_for_managed_firewalls_only():
+    """The hosts of the run report their own addresses and the scheduler's."""
+    groups = {"dask_scheduler": ["s1"], "dask_workers": ["s1", "w1", "w2"]}
+    options = {"groups": groups, "playing": ["w1"], "dask_firewall": "nftables"}
+    assert plan(SETTLED, **options)["looked_up"] == []
+    found = plan(SETTLED, filtered=["s1", "w1", "w2"], **options)
+    assert found["looked_up"] == ["w2"]
+    assert found["hosts"]["w1"]["networks"]["cluster"]["ipv4"] == ["10.0.0.2/32", "10.0.0.99/32"]
+
+
+def test_new_host_is_rejected_if_a_firewall_outside_the_run_does_not_know_it():
+    new = {host: bare(number) for number, host in enumerate(HOSTS, 1)}
+    assert plan(new, filtered=HOSTS, dask_firewall="nftables")["looked_up"] == []
+    found = problems({**SETTLED, "w1": new["w1"]}, playing=["w1"], filtered=["s1", "w1"], dask_firewall="nftables")
+    assert says(only(found), "w1 is new, and the firewall of s1 does not accept it")
+
+
+@pytest.mark.parametrize(
+    ("purpose", "wanted", "unwanted"),
+    [
+        ("change", "none", ["nftables", "firewalld"]),
+        ("change", "nftables", ["firewalld"]),
+        ("remove", "nftables", ["nftables", "firewalld"]),
+    ],
+)
+def test_installed_firewall_that_is_not_wanted_is_removed(purpose, wanted, unwanted):
+    infos = changed("w1", firewall={"installed": ["nftables", "firewalld"]})
+    found = plan(infos, purpose, each={"w1": {"dask_firewall": wanted}})
+    assert {host: about["unwanted_firewalls"] for host, about in found["hosts"].items()} == {
+        "s1": [],
+        "w1": unwanted,
+        "w2": [],
+    }
+
+
+# Trials
+
+
+@pytest.mark.parametrize(
+    ("variables", "tried"),
+    [
+        ({}, ["w1"]),
+        ({"dask_worker_threads": 1}, ["w1"]),
+        ({"dask_worker_environment_variables": {"A": "1"}}, ["w1", "w2"]),
+        ({"dask_worker_lifetime": "12 hours"}, ["w1", "w2"]),
+    ],
+)
+def test_settings_that_can_prevent_the_start_of_a_worker_are_tried(variables, tried):
+    infos = {
+        host: {**info, "known": [], "current": {**info["current"], "content": ""}} for host, info in SETTLED.items()
+    }
+    found = plan(infos, each={"w2": variables})
+    assert [host for host, about in found["hosts"].items() if about["release"].get("trial", {}).get("workers")] == tried
+
+
+# Other purposes
+
+
+def test_certificate_is_for_the_dashboard_of_an_own_scheduler_only():
+    def dashboard(**variables):
+        return plan(SETTLED, "inspect", **variables)["certificates"]["dashboard_host"]
+
+    assert dashboard() == "10.0.0.1"
+    assert dashboard(dask_scheduler_address="tls://10.0.0.9:8786") == ""
+    assert dashboard(dask_scheduler_dashboard_url="https://pages.example.org") == ""
+
+
+def test_clients_trust_both_cas_during_a_rotation(tmp_path):
+    (tmp_path / "ca.pem").write_text("new")
+    (tmp_path / "previous-ca.pem").write_text("old")
+    found = plan(SETTLED, "connect", dask_tls_directory=str(tmp_path))["connection"]
+    assert found["authorities"] == ["new", "old"]
+
+
+def test_clients_get_the_python_of_any_host():
+    assert plan(changed("s1", python={}), "connect", dask_tls=False)["connection"]["python"] == "3.11"
+
+
+def test_clients_without_a_connection_need_no_certificates():
+    found = plan(SETTLED, "connect", dask_client_state="absent", dask_tls_directory="/nowhere")["connection"]
+    assert found == {"address": "tls://10.0.0.1:8786", "authorities": []}
+
+
+def test_clients_lose_their_connection_with_the_last_host():
+    assert plan(SETTLED, "remove")["connection"]["address"] == "tls://10.0.0.1:8786"
+    assert "connection" not in plan(SETTLED, "remove", playing=["w1", "w2"])
+
+
+def test_certificates_are_not_renewed_without_tls():
+    assert says(only(problems(SETTLED, "rotate", dask_tls=False)), "dask_tls is false", "set it to true")
+
+
+def test_scheduler_without_the_summary_route_is_not_asked_for_its_release():
+    assert plan(SETTLED, "inspect", dask_summary_route=False)["scheduler_release"] == ""
+
+
+def test_shared_scratch_directory_is_removed_once():
+    found = plan(SETTLED, "remove", dask_worker_pools={"a": {}, "b": {}})
+    assert found["hosts"]["w1"]["scratch"] == ["/var/lib/dask/scratch"]
+
+
+def test_latest_unfinished_change_is_continued():
+    infos = changed("w1", unfinished=5)
+    infos["w2"]["unfinished"] = 9
+    assert plan(infos)["change"] == 9
+
+
+def test_installed_proxy_that_is_wanted_stays():
+    infos = changed("s1", proxy={"port": 8443})
+    assert "proxy_unwanted" in plays(plan(infos))["s1"]
+    found = plays(plan(infos, dask_dashboard_proxy=True))["s1"]
+    assert "proxy" in found and "proxy_unwanted" not in found
 
 
 # The task

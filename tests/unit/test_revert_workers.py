@@ -7,10 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
-from local_hosts import prepare, run
+from local_hosts import LOST, prepare, run
 from machine import WORKERS, Machine
-
-LOST = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_ssh_common_args": "-o BatchMode=yes"}
 
 
 def release(name, **about):

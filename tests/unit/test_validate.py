@@ -6,16 +6,7 @@
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import problems, to_bool
-
-
-def only(found):
-    """Return the only problem."""
-    (problem,) = found
-    return problem
-
-
-def says(sentence, *parts):
-    return all(part in sentence for part in parts)
+from sentences import only, says
 
 
 def variables(playing=None, **hosts):
@@ -135,6 +126,7 @@ def test_invalid_pool_is_reported_with_its_hosts():
     wrong = {"dask_worker_pools": {"Big Pool": {}}}
     sentence = only(variables(w1=wrong, w2=wrong))
     assert says(sentence, "dask_worker_pools, set for all hosts, has 'Big Pool', which is not a valid name of a pool")
+    assert says(sentence, "Use up to 20 lower-case letters")
     sentence = only(variables(w1={"dask_worker_pools": {"a": {"thread": 1}}}, w2={}))
     assert says(sentence, "dask_worker_pools.a.thread, set for w1, is not a setting of a pool. Did you mean threads?")
     sentence = only(variables(w1={"dask_worker_pools": ["a"]}, w2={}))

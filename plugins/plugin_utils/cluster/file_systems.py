@@ -7,7 +7,7 @@ from __future__ import annotations
 
 #: What is wrong, and the types of file systems, as Linux names them.
 UNFIT = {
-    "lives in memory": ("ramfs", "tmpfs"),
+    "is in memory": ("ramfs", "tmpfs"),
     "is on the network": (
         *("acfs", "afs", "beegfs", "beegfs_nodev", "ceph", "cifs", "coda", "dvs", "gfs", "gfs2", "glusterfs", "gpfs"),
         *("lustre", "lustre_lite", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "panfs", "pvfs2", "smb3", "smbfs"),

@@ -341,9 +341,11 @@ def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
     for variable, directory in scratch.items() if settings["worker"] else []:
         system = info["file_systems"][directory]
         if not system["writable"]:
+            # A deleted user may have left it.
+            remedy = "Make dask_user its owner" if info["account"] else "Create dask_user as its owner"
             yield (
-                f"{host}: {variable} ({directory}) is not a directory to which dask_user may write. Make dask_user its "
-                "owner, or choose a directory below it, which the run creates."
+                f"{host}: {variable} ({directory}) is not a directory to which dask_user may write. {remedy}, or choose a "
+                "directory below it, which the run creates."
             )
         reason = unfit_for_scratch(system["type"])
         if reason and not settings["scratch_any_filesystem"]:
