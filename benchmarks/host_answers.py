@@ -57,6 +57,8 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
         "selinux_type": "",
         "python": PYTHON,
         "architecture": "x86_64",
+        "libc": PYTHON["libc"],
+        "pythons": [],
         "changeable": "",
         "file_systems": {path: SYSTEM for path in ("/opt/dask", "/var/lib/dask/scratch")},
         "missing": [],

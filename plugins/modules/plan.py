@@ -127,7 +127,9 @@ hosts:
         - A task that needs the files of the release renders them again, or reads them on the host.
       type: dict
     environment:
-      description: The C(python), C(prefix) and C(archive) of its environment; for the purpose V(change).
+      description:
+        - What the host needs for its environment - C(python), C(prefix), C(archive), C(managed_python) and C(python_archive);
+          for the purpose V(change).
       type: dict
     workers:
       description: The planned workers; for the purpose V(show).

@@ -53,6 +53,8 @@ def bare(number):
         "selinux_type": "",
         "python": {**PYTHON, "usable": True, "changeable": ""},
         "architecture": "x86_64",
+        "libc": PYTHON["libc"],
+        "pythons": [],
         "file_systems": {path: DIRECTORY for path in ("/opt/dask", "/var/lib/dask/scratch")},
         "missing": [],
         "groups": {},
@@ -90,7 +92,7 @@ def settle(environment, packages):
     """Return what `host_info` returns for hosts that run exactly what `VARIABLES` say."""
     infos = {host: bare(number) for number, host in enumerate(HOSTS, 1)}
     for info in infos.values():
-        info["environments"] = {environment: {"id": environment, "packages": packages}}
+        info["environments"] = {environment: {"id": environment, "python": PYTHON["version"], "packages": packages}}
     cluster, about = cluster_of(infos), {"id": environment, "prefix": "/usr"}
     plans, problems = plan_hosts(cluster, HOSTS)
     assert problems == {}
@@ -115,13 +117,18 @@ def settle(environment, packages):
     return infos
 
 
-ENVIRONMENT = Packages(
-    Path(lock_file("default")).read_text(encoding="utf-8-sig"),
-    Path(TOOLS_LOCK).read_text(encoding="utf-8-sig"),
-    bare(1)["python"],
-    "controller",
-    str(Path(lock_file("default")).parent),
-)
+def environment_of(python):
+    """Return the packages of the default lock for an interpreter."""
+    return Packages(
+        Path(lock_file("default")).read_text(encoding="utf-8-sig"),
+        Path(TOOLS_LOCK).read_text(encoding="utf-8-sig"),
+        python,
+        "controller",
+        str(Path(lock_file("default")).parent),
+    )
+
+
+ENVIRONMENT = environment_of(bare(1)["python"])
 SETTLED = settle(ENVIRONMENT.id, ENVIRONMENT.versions)
 
 

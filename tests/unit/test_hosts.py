@@ -65,7 +65,10 @@ def test_different_minor_versions_of_python_are_rejected():
     versions = {"a": "3.11.2", "b": "3.12.1", "c": "3.11.4", "d": "3.10.0"}
     sentence = only(together.differing_pythons({name: {"python": {"version": v}} for name, v in versions.items()}))
     assert says(
-        sentence, "b (3.12), d (3.10)", "the other hosts have 3.11", "Set dask_python to one that every host has"
+        sentence,
+        "b (3.12), d (3.10)",
+        "the other hosts have 3.11",
+        "Set dask_python to one that every host has, or for all hosts to a version such as '3.11' for a managed one.",
     )
 
 

@@ -4,6 +4,7 @@
 """The plan of a run: its functions with any state of hosts, and the task with the variables of a play."""
 
 import copy
+import hashlib
 import json
 import time
 
@@ -21,9 +22,11 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan impor
     plan_hosts,
     releases,
 )
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import managed_python
 from hypothesis import given
 from hypothesis import strategies as st
 from playbook_runs import play
+from python_archives import file_name, packed, program
 from sentences import only, says
 from settled_hosts import (
     ENVIRONMENT,
@@ -36,9 +39,17 @@ from settled_hosts import (
     WORKER,
     bare,
     cluster_of,
+    environment_of,
     write_inventory,
 )
 from wheels import PYTHON
+
+#: The archive of a managed Python, and the environment with it.
+PYTHON_ARCHIVE = packed(program("3.11.2", "x86_64"))
+SHA256 = hashlib.sha256(PYTHON_ARCHIVE).hexdigest()
+MIRROR = {"dask_python_mirror": "MIRROR", "dask_python_sha256": {"x86_64": SHA256}}
+MANAGED = managed_python("/opt/dask", f"3.11.2+20261129-x86_64-{SHA256[:12]}", "3.11.2", bare(1))
+MANAGED_ENVIRONMENT = environment_of(MANAGED)
 
 ALL_SETTLED = {"scheduler": [], "starting": [], "rolling": []}
 
@@ -188,6 +199,7 @@ def plan(infos, purpose="change", *, groups=GROUPS, playing=(), each=None, filte
     environment = {"id": ENVIRONMENT.id, "python": "/usr/bin/python3", "prefix": "/usr", "origin": {}, "archive": ""}
     environment["packages"] = packages or ENVIRONMENT.versions
     outside = Outside(
+        pythons=lambda *dummy: ({}, []),
         environments=lambda infos, dummy: (dict.fromkeys(infos, environment), []),
         client_packages=lambda dummy: ({}, []),
         addresses_of=look_up,
@@ -227,6 +239,15 @@ def test_other_python_of_the_scheduler_outside_the_run_is_rejected():
     assert says(only(problems(infos, playing=["w1"])), "Python differs", "3.12")
     lost = {**SETTLED, "s1": {"unreachable": True, "msg": "no route"}}
     assert says(only(problems(lost, playing=["w1"])), "s1, the scheduler's host, could not be")
+
+
+def test_managed_python_of_the_scheduler_outside_the_run_counts():
+    managed = {
+        ENVIRONMENT.id: {"python": "3.12.1", "packages": ENVIRONMENT.versions, "managed_python": "3.12.1+2-x86_64"}
+    }
+    infos = changed("s1", environments=managed)
+    found = problems(infos, playing=["w1"], dask_python="python3")
+    assert says(only(found), "Python differs: s1 (3.12); the other hosts have 3.11")
 
 
 def test_equal_names_of_workers_on_two_hosts_are_rejected():
@@ -436,6 +457,21 @@ def with_previous():
     return infos
 
 
+def with_managed_python(**pythons):
+    """Return hosts with a managed Python and its environment, which no release uses yet; w2 has neither of the two.
+
+    ``pythons`` has changes of the hosts' own interpreters.
+    """
+    infos = copy.deepcopy(SETTLED)
+    about = {"python": "3.11.2", "packages": MANAGED_ENVIRONMENT.versions, "managed_python": MANAGED["managed"]}
+    for host, info in infos.items():
+        info["python"].update(pythons.get(host, {}))
+        if host != "w2":
+            info["environments"][MANAGED_ENVIRONMENT.id] = about
+            info["pythons"] = [MANAGED["managed"]]
+    return infos
+
+
 #: The variables that put w1 into maintenance.
 MAINTENANCE = {"dask_maintenance": "{{ inventory_hostname == 'w1' }}"}
 IN_MAINTENANCE = changed("w1", running={}, current={"settled": [], "enabled": []})
@@ -493,6 +529,9 @@ RUNS = {
     "connect without TLS": ("connect", SETTLED, {"vars": {"dask_tls": False}}),
     "show": ("show", {**NEW, "w2": {**NEW["w2"], "systemd": False}}, {}),
     "inspect": ("inspect", NEW, {}),
+    "managed": ("change", with_managed_python(), {"vars": {"dask_python": "3.11", **MIRROR}}),
+    "managed for auto": ("change", with_managed_python(w1={"version": "3.12.1"}), {"vars": MIRROR}),
+    "managed to show": ("show", {**NEW, "w1": {**NEW["w1"], "python": {}}}, {}),
 }
 #: Runs that fail, and what their message says.
 REJECTED = {
@@ -511,7 +550,7 @@ REJECTED = {
     "two bad hosts": (
         "change",
         {**SETTLED, "w1": {**SETTLED["w1"], "systemd": False}, "w2": {**SETTLED["w2"], "python": {}}},
-        {},
+        {"vars": {"dask_python": "python3"}},
         ["w1 does not run systemd", "w2 has no working Python"],
     ),
     "bad variable": ("change", SETTLED, {"vars": {"dask_worker_count": "many"}}, ["w1: dask_worker_count", "w2: "]),
@@ -527,7 +566,34 @@ REJECTED = {
         {"vars": {"dask_home": "{{ nobody }}"}},
         ["s1: dask_home", "w2: dask_home", "nobody"],
     ),
-    "pythons differ": ("change", changed("w1", python={"version": "3.12.1"}), {}, ["Python differs: w1 (3.12)"]),
+    "pythons differ": (
+        "change",
+        changed("w1", python={"version": "3.12.1"}),
+        {"vars": {"dask_python": "python3"}},
+        ["Python differs: w1 (3.12)", "or for all hosts to a version such as '3.11'"],
+    ),
+    "limited run with another python": (
+        "change",
+        changed("w1", python={"version": "3.12.1"}),
+        {"hosts": "w1", "scheduler_info": SETTLED["s1"]},
+        ["Python differs: w1 (3.12)"],
+    ),
+    "no managed python for auto": (
+        "change",
+        changed("w1", python={"version": "3.12.1"}),
+        {"vars": {"dask_python_mirror": "/nowhere", "dask_python_sha256": {"x86_64": "0" * 64}}},
+        [
+            "dask_python (3.11): /nowhere has no CPython 3.11 for x86_64",
+            "It is needed because dask_python is auto, and hosts do not all have the same Python",
+            "s1 (3.11), w1 (3.12), w2 (3.11)",
+        ],
+    ),
+    "no managed python for a platform": (
+        "change",
+        changed("w2", architecture="ppc64le"),
+        {"vars": {"dask_python": "3.11"}},
+        ["w2: dask_python asks for a managed Python", "the host has ppc64le with glibc 2.36"],
+    ),
     "one machine": ("change", changed("w2", machine="2" * 32), {}, ["w1 and w2 are the same machine"]),
     "windows": (
         "change",
@@ -605,10 +671,10 @@ REJECTED = {
 }
 
 
-def archive(cache):
-    """Return the path under which the packages of `ENVIRONMENT` are kept on the controller."""
-    parts = [packages_module.ARCHIVE, packages_module.sha256_of(packages_module.TREE), ENVIRONMENT.id, "controller"]
-    name = packages_module.digest([*parts, PYTHON["libc"], None, ENVIRONMENT._compiles_here()])
+def archive(cache, environment=ENVIRONMENT):
+    """Return the path under which the packages of an environment are kept on the controller."""
+    parts = [packages_module.ARCHIVE, packages_module.sha256_of(packages_module.TREE), environment.id, "controller"]
+    name = packages_module.digest([*parts, PYTHON["libc"], None, environment._compiles_here()])
     return cache / "daskops" / f"environment-{name}.tar"
 
 
@@ -617,13 +683,17 @@ def results(tmp_path_factory):
     """Return the text of each run's result by name, and the directory of the playbook and its inventory."""
     work = tmp_path_factory.mktemp("plan")
     (work / "CA").mkdir()
+    (work / "MIRROR").mkdir()
+    (work / "MIRROR" / file_name("3.11.2")).write_bytes(PYTHON_ARCHIVE)
     (work / "CA/ca.pem").write_text("the CA")
     (work / "cache/daskops").mkdir(parents=True)
-    archive(work / "cache").touch()
+    for environment in (ENVIRONMENT, MANAGED_ENVIRONMENT):
+        archive(work / "cache", environment).touch()
     plays, kept = [], []
     for number, (purpose, infos, options, *dummy) in enumerate([*RUNS.values(), *REJECTED.values()]):
         variables = {
-            name: str(work / "CA") if value == "CA" else value for name, value in options.get("vars", {}).items()
+            name: str(work / value) if value in ("CA", "MIRROR") else value
+            for name, value in options.get("vars", {}).items()
         }
         arguments = {"purpose": purpose, "scheduler_info": options.get("scheduler_info", {})}
         # Each result has a variable of its own, because one task that writes all of them is faster than many.
@@ -749,6 +819,36 @@ def test_plan_of_a_host_is_short(planned):
         assert max(len(json.dumps(about)) for about in planned[name]["hosts"].values()) < 450
 
 
+@pytest.mark.parametrize("name", ["managed", "managed for auto"])
+def test_hosts_get_the_managed_python_that_they_lack(planned, results, name):
+    archive_of_python = results[1] / "cache/daskops" / f"python-{MANAGED['managed']}-{SHA256}.tar.gz"
+    found = {host: about["environment"] for host, about in planned[name]["hosts"].items()}
+    about = {"name": MANAGED["managed"], "version": "3.11.2", "machine": "x86_64"}
+    releases = {about["release"]["environment"] for about in planned[name]["hosts"].values()}
+    assert releases == {MANAGED_ENVIRONMENT.id} != {ENVIRONMENT.id}
+    for host, environment in found.items():
+        lacks = host == "w2"
+        assert environment["python"] == MANAGED["executable"]
+        assert environment["managed_python"] == {**about, "sha256": SHA256 if lacks else ""}
+        assert environment["python_archive"] == (str(archive_of_python) if lacks else "")
+        assert environment["archive"] == (str(archive(results[1] / "cache", MANAGED_ENVIRONMENT)) if lacks else "")
+    assert {host: "build" in names for host, names in plays(planned[name]).items()} == {
+        "s1": False,
+        "w1": False,
+        "w2": True,
+    }
+    assert all("stage" in names for names in plays(planned[name]).values())
+
+
+def test_own_interpreters_need_no_managed_python(planned):
+    about = planned["unchanged"]["hosts"]["w1"]["environment"]
+    assert (about["managed_python"], about["python_archive"]) == ({}, "")
+
+
+def test_plan_is_shown_without_fetching_a_managed_python(planned):
+    assert planned["managed to show"]["hosts"]["w1"]["problems"] == []
+
+
 def test_trial_names_the_services(planned):
     assert planned["untried"]["hosts"]["w1"]["release"]["trial"] == {"scheduler": False, "workers": [WORKER]}
 
@@ -771,6 +871,8 @@ def test_restart_of_a_serving_scheduler_interrupts_it(planned):
         "restart in maintenance",
         "rollback",
         "rollback in maintenance",
+        "managed",
+        "managed for auto",
     }
 
 

@@ -45,6 +45,11 @@ def test_values_that_are_no_boolean(value):
         ("dask_worker_gpus", [0, 1]),
         ("dask_worker_pools", {"a": {"nanny": "yes"}}),
         *[
+            ("dask_python", value)
+            for value in ("auto", "/usr/bin/python3", "python3.12", "3.13", 3.13, "3.13.5+20261129")
+        ],
+        ("dask_python_sha256", {"x86_64": "0" * 64, "aarch64": "f" * 64}),
+        *[
             ("dask_release_label", label)
             for label in ("", "v1.4", "1.10", "2026-11-29", 1234, "a" * 63, "1.0+g3f2a_x-y")
         ],
@@ -59,6 +64,24 @@ def test_valid_values_are_accepted(name, value):
 @pytest.mark.parametrize(
     ("name", "value", "instead"),
     [
+        (
+            "dask_python",
+            3.1,
+            "is '3.1'. Give auto, an interpreter's name or path, or a version from '3.10' on in quotes",
+        ),
+        (
+            "dask_python",
+            "3.9",
+            "is '3.9'. Give auto, an interpreter's name or path, or a version from '3.10' on in quotes",
+        ),
+        ("dask_python", {}, "Give auto"),
+        ("dask_python_sha256", "0" * 64, "Give a dictionary with 64 hexadecimal digits for x86_64 and for aarch64"),
+        (
+            "dask_python_sha256",
+            {"x86_64": "0"},
+            "Give a dictionary with 64 hexadecimal digits for x86_64 and for aarch64",
+        ),
+        ("dask_python_sha256", {"amd64": "0" * 64}, "Give a dictionary with 64 hexadecimal digits"),
         ("dask_scheduler_port", "http", "is 'http'. Give a whole number, 1 to 65535"),
         ("dask_scheduler_port", 99999, "is '99999'. Give a whole number, 1 to 65535"),
         ("dask_scheduler_port", [1, 2], "is '[1, 2]'. Give a whole number, 1 to 65535"),

@@ -23,6 +23,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_li
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import modules
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import LOCK
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.file_systems import unfit_for_scratch
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import OLDEST_PYTHON
 from ansible_collections.daskops.cluster.plugins.plugin_utils.durations import parse_duration
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import (
     PlanError,
@@ -33,9 +34,6 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import (
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
 from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import format_size, parse_size
-
-# Oldest Python version that current releases of Dask support.
-OLDEST_PYTHON = (3, 10)
 
 # Pattern of paths that need no quotes in unit files, environment files and command lines.
 PLAIN_PATH = re.compile(r"(?!.*/\.\.?(/|$))/[\w.+@/-]+")
@@ -274,7 +272,10 @@ def unfit_python(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]
     """Yield a sentence if no environment can be built with the host's interpreter."""
     python = info["python"]
     if not python:
-        yield f"{host} has no working Python '{settings['python']}'. Install it, or set dask_python to one that exists."
+        yield (
+            f"{host} has no working Python '{settings['python']}'. Install it, or set dask_python to one that exists, or to "
+            "a version such as '3.13' for a managed one."
+        )
     elif python.get("changeable"):
         yield (
             f"{host}: dask_python ({python['executable']}) is not safe: dask_user can change {python['changeable']}, and "
@@ -283,7 +284,7 @@ def unfit_python(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]
     elif tuple(map(int, python["version"].split(".")[:2])) < OLDEST_PYTHON:
         yield (
             f"{host} has Python {python['version']} at {python['executable']}, but Dask needs 3.10 or newer. Install a "
-            "newer version, and set dask_python to it."
+            "newer version and set dask_python to it, or set it to a version such as '3.13' for a managed one."
         )
     elif python["implementation"] != "cpython":
         yield f"{host}: dask_python ({python['executable']}) is {python['implementation']}. Set it to a CPython interpreter."

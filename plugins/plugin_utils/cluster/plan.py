@@ -26,7 +26,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environmen
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall import networks
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import Groups, members
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import plan_host
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import plan_host, unfit_python
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import (
     kinds_of,
     planning_settings,
@@ -46,6 +46,14 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts impo
     workers_left,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster, Settings
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import (
+    Choice,
+    choose,
+    own_python,
+    runs,
+    unsupported,
+    with_managed,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.releases import Release, release_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback import rollback_report, rollback_targets
 from ansible_collections.daskops.cluster.plugins.plugin_utils.features import lacking_in, lacking_on
@@ -112,10 +120,13 @@ def scheduler_in_maintenance(cluster: Cluster) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Outside:
-    """Functions that get more input of a plan: packages from the index, addresses, and variables of other hosts.
+    """Functions that get more input of a plan: Pythons and packages, addresses, and variables of other hosts.
 
     Parameters
     ----------
+    pythons : callable
+        Takes a `Choice`, results of `host_info` and variables; returns what `python_builds.provide` does. May fetch
+        builds of CPython.
     environments : callable
         Takes results of `host_info` and the variables of hosts. Returns the result of `environments.environments`. May fetch
         packages.
@@ -127,6 +138,7 @@ class Outside:
         Returns the hosts of the cluster whose firewall the collection manages, also those outside the run.
     """
 
+    pythons: Callable[[Choice, ByHost, Mapping[str, Any]], tuple[dict[str, dict[str, str]], list[str]]]
     environments: Callable[[ByHost, ByHost], tuple[dict[str, dict[str, Any]], list[str]]]
     client_packages: Callable[[Mapping[str, Any]], tuple[dict[str, Any], list[str]]]
     addresses_of: Callable[[str], Callable[[], list[str]]]
@@ -246,12 +258,20 @@ def _common(cluster: Cluster, purpose: str, lock: str) -> dict[str, Any]:
 
 def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[str, Any]:
     """Return the release of each host for a run that may install something."""
-    common, infos = cluster.common, cluster.infos
+    common = cluster.common
+    choice = choose(cluster, unfit(cluster))
+    check(unsupported(choice, cluster.infos))
+    pythons, problems = outside.pythons(choice, cluster.infos, common)
+    check(f"{problem}{because(choice)}" for problem in problems)
+    cluster = with_managed(cluster, {host: (about["name"], about["version"]) for host, about in pythons.items()})
+    infos = cluster.infos
     plans, wrong = plan_hosts(cluster, infos)
     check(problem for host in wrong for problem in wrong[host])
     workers = {host: plan["workers"] for host, plan in plans.items()}
+    elsewhere = cluster.scheduler_info
+    version = version_of(elsewhere)
     everyone = {
-        **({cluster.asked_host: cluster.scheduler_info} if version_of(cluster.scheduler_info) else {}),
+        **({cluster.asked_host: {**elsewhere, "python": {"version": version}}} if version else {}),
         **infos,
     }
     problems = [
@@ -275,6 +295,7 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
     }
     for host, plan in plans.items():
         environment = {key: found[host][key] for key in ("python", "prefix", "archive")}
+        environment.update(managed_part(pythons.get(host, {}) if environment["prefix"] else {}))
         result["hosts"][host] = {"user": cluster.values[host]["dask_user"], "environment": environment}
         if plan["firewall"] != "none":
             networks = {"cluster": firewall["cluster"].get(host, {}), "clients": firewall["clients"]}
@@ -328,6 +349,9 @@ def _to_do(
 
 def _show(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
     """Return the result with the plan of each host for display, and with the problems of hosts without a valid plan."""
+    choice = choose(cluster, unfit(cluster))
+    # The version is not looked up, because this run fetches nothing.
+    cluster = with_managed(cluster, {host: ("", versions[0]) for host, versions in choice.managed.items()})
     plans, wrong = plan_hosts(cluster, cluster.infos)
     for host, info in cluster.infos.items():
         result["hosts"][host] = {
@@ -529,8 +553,31 @@ def firewalls(
 
 
 def version_of(info: Mapping[str, Any]) -> str:
-    """Return the version of a host's interpreter; empty if it was not run."""
-    return str((info.get("python") or {}).get("version", ""))
+    """Return the version of the managed Python that a host's services run, or else of its own; empty if it has neither."""
+    now = runs(info)
+    return str(now["python"] if now.get("managed_python") else (info.get("python") or {}).get("version", ""))
+
+
+def unfit(cluster: Cluster) -> dict[str, str]:
+    """Return why a host's own interpreter cannot be used, by host."""
+    found = {}
+    for host, info in cluster.infos.items():
+        for sentence in unfit_python(host, info, {"python": own_python(cluster.values[host]["dask_python"])}):
+            found[host] = sentence
+    return found
+
+
+def managed_part(about: Mapping[str, str]) -> dict[str, Any]:
+    """Return what an environment's plan has of a managed Python; ``about`` is empty if the environment does not use one."""
+    return {
+        "managed_python": {name: value for name, value in about.items() if name != "archive"},
+        "python_archive": about.get("archive", ""),
+    }
+
+
+def because(choice: Choice) -> str:
+    """Return a sentence that says why hosts with ``auto`` need a managed Python; empty if they do not."""
+    return f" It is needed because dask_python is auto, and {choice.reason}." if choice.reason else ""
 
 
 def of_groups(cluster: Cluster, chosen: ByHost) -> dict[str, dict[str, Any]]:
