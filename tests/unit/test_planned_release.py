@@ -8,7 +8,7 @@ import json
 import pytest
 from local_hosts import prepare, run
 from machine import Machine
-from settled_hosts import GROUPS, HOSTS, SETTLED, VARIABLES, WORKER
+from settled_hosts import GROUPS, HOSTS, SCHEDULER, SETTLED, VARIABLES, WORKER
 
 #: The hosts run another release, and are to run that of `SETTLED`.
 OUTDATED = {
@@ -19,15 +19,15 @@ OUTDATED = {
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """Return the results of `services` in check mode by host, and the machine that stands for all hosts."""
-    work = tmp_path_factory.mktemp("work")
+    """Return the result of `services` in check mode and the machine of each host, and the text of all results."""
+    work, machines, hosts = tmp_path_factory.mktemp("work"), {}, {}
     with pytest.MonkeyPatch.context() as patch:
-        machine = Machine(tmp_path_factory.mktemp("machine"), patch, releases=("one",))
         try:
-            variables, environment = prepare(machine)
-            own = {**VARIABLES, **variables, "home": str(machine.home)}
-            hosts = {host: {**own, "seen": OUTDATED[host], "kind": "worker"} for host in HOSTS}
-            hosts["s1"]["kind"] = "scheduler"
+            for host in HOSTS:
+                machine = machines[host] = Machine(tmp_path_factory.mktemp(host), patch, releases=("one",))
+                variables, environment = prepare(machine)
+                own = {"seen": OUTDATED[host], "kind": "scheduler" if host == "s1" else "worker"}
+                hosts[host] = {**VARIABLES, **variables, **own, "home": str(machine.home)}
             tasks = [
                 {"ansible.builtin.set_fact": {"__dask_host": "{{ seen }}"}},
                 {"daskops.cluster.plan": {}, "run_once": True, "register": "kept_plan"},
@@ -38,22 +38,26 @@ def results(tmp_path_factory):
                 },
             ]
             groups = {group: dict.fromkeys(names, {}) for group, names in GROUPS.items()}
-            yield run(work, hosts, tasks, groups, PATH=environment["PATH"]), machine
+            found = run(work, hosts, tasks, groups, PATH=environment["PATH"])
+            yield {host: (found[host]["services"], machines[host]) for host in HOSTS}, json.dumps(found)
         finally:
-            machine.close()
+            for machine in machines.values():
+                machine.close()
 
 
-def test_check_mode_shows_a_release_that_is_not_staged(results):
-    found, machine = results
-    for host in ("w1", "w2"):
-        services = found[host]["services"]
-        assert services["changed"] and services["restarted"] == [WORKER]
-        units = {one["after_header"]: one["after"] for one in services["diff"] if "after_header" in one}
+@pytest.mark.parametrize("host", HOSTS)
+def test_check_mode_shows_a_release_that_is_not_staged(results, host):
+    services, machine = results[0][host]
+    unit = SCHEDULER if host == "s1" else WORKER
+    assert services["changed"] and services["restarted"] == [unit]
+    units = {one["after_header"]: one["after"] for one in services["diff"] if "after_header" in one}
+    if host == "s1":
+        assert set(units) == {SCHEDULER} and "ExecStart=" in units[SCHEDULER]
+    else:
         assert set(units) == {"dask-worker@.service", f"{WORKER}.d/daskops.conf", "dask-workers.target"}
         assert "ExecStart=" in units["dask-worker@.service"] and "MemoryMax=" in units[f"{WORKER}.d/daskops.conf"]
-    assert found["s1"]["services"]["restarted"] == ["dask-scheduler.service"]
     assert machine.asked() == [] and not (machine.home / "current").exists()
 
 
 def test_results_contain_no_secrets(results):
-    assert "hidden-" not in json.dumps(results[0])
+    assert "hidden-" not in results[1]
