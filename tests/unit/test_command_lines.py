@@ -108,8 +108,8 @@ def test_messages_name_variables(managed):
 
 def test_notebooks_without_a_password_are_reported():
     sentence = only(open_notebooks("s1", ["--jupyter"], False))
-    assert "s1: dask_scheduler_arguments has --jupyter, so everybody who can connect to the dashboard, and" in sentence
-    assert "Set dask_dashboard_proxy to true to ask others for a password, or leave --jupyter out." in sentence
+    assert "s1: dask_scheduler_arguments has --jupyter, so everyone who can connect to the dashboard, and" in sentence
+    assert "Set dask_dashboard_proxy to true to require a password on other hosts, or remove --jupyter." in sentence
     assert list(open_notebooks("s1", ["--jupyter"], True)) == []
     assert list(open_notebooks("s1", ["--jupyter", "--no-jupyter"], False)) == []
     assert list(open_notebooks("s1", [], False)) == []

@@ -161,7 +161,7 @@ def test_line_of_shell_that_replaces_the_shell_is_rejected(host):
 
 def test_line_of_shell_that_waits_is_rejected(host, monkeypatch):
     monkeypatch.setattr(release, "TIMEOUT", 1)
-    with pytest.raises(Failed, match="dask_environment_setup did not end within 1 s. Remove the line that waits."):
+    with pytest.raises(Failed, match="dask_environment_setup did not end within 1 s. Remove the line that hangs."):
         host({"setup.lines": "sleep 60\n"})
 
 
