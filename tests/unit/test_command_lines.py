@@ -44,8 +44,8 @@ def test_plain_arguments_are_accepted():
 def test_argument_that_units_cannot_contain_is_rejected(argument):
     sentence = only(bad_arguments("dask_worker_arguments", [argument], WORKER_OPTIONS))
     assert sentence == (
-        f"dask_worker_arguments: '{argument}' has spaces or characters that mean something to systemd. Give an option and "
-        "its value one by one."
+        f"dask_worker_arguments: '{argument}' has spaces, or characters with a special meaning for systemd. Give an "
+        "option and its value as two items."
     )
 
 

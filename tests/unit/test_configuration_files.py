@@ -83,7 +83,7 @@ def test_problems_and_warnings_of_a_configuration_file(name):
     expected = [f"dask_config{' ' if said.startswith('repeats') else ': '}{said}" for said in SAID[name][1]]
     assert (problems, warnings) == ([f"dask_config: {said}" for said in SAID[name][0]], expected)
     # On the scheduler's host, the warnings about nannies are missing: only worker hosts know whether they have nannies.
-    of_scheduler = [said for said in warnings if "needs a nanny" not in said]
+    of_scheduler = [said for said in warnings if "there is no nanny" not in said]
     assert ask(name, "scheduler") == (problems, of_scheduler)
 
 

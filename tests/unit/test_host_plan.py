@@ -592,7 +592,9 @@ def test_import_path_that_is_missing_or_writable_is_rejected():
     unread = only(rights(code={"readable": False, "changeable": ""}, good=GOOD_PATH))
     assert says(unread, "w1: dask_worker_import_paths has /code, which is not a directory that dask_user can read")
     written = only(rights(code={"readable": True, "changeable": "/shared"}))
-    assert says(written, "names /code, but dask_user can change /shared: a task could leave code there", "only read it")
+    assert says(
+        written, "has /code, but dask_user can change /shared, so a task could write code there", "only read it"
+    )
 
 
 PROXY = {"port": 8443, "prefix": "/", "users": ["ada"], "without_password": [], "certificate": "", "key": ""}

@@ -182,7 +182,7 @@ def test_system_reserve_is_within_bounds(memory):
         ({"cores_reserve": "-1"}, "dask_worker_cores_reserve", "Give a whole number, 0 or more"),
         ({"profile": "io", "count": 2, "threads": 17}, "dask_worker_threads", "need 9 CPUs"),
         ({"cpus": "0-3", "threads": 5}, "dask_worker_cpus", "need 5 CPUs, but these are only 4"),
-        ({"cpus": "6-9"}, "dask_worker_cpus", "node1 has 0-7, so 8-9 cannot be used"),
+        ({"cpus": "6-9"}, "dask_worker_cpus", "node1 has 0-7. Remove 8-9"),
         ({"cpus": "one"}, "dask_worker_cpus", "Write it like 0-3,8"),
         ({"cpus": "3-1"}, "dask_worker_cpus", "Write it like 0-3,8"),
         ({"cpus": "0", "numa_node": 0}, "dask_worker_numa_node", "Keep one of the two"),
@@ -204,7 +204,7 @@ def test_system_reserve_is_within_bounds(memory):
         ({"memory": 1}, "dask_worker_memory", "'1' is not a size. Write it like 4GiB or 500MB, or a share like 75%"),
         ({"memory": "0%"}, "dask_worker_memory", "'0%' is not a share. Write it like 75%, at most 100%"),
         ({"memory": "101 %"}, "dask_worker_memory", "'101 %' is not a share. Write it like 75%, at most 100%"),
-        ({"memory": 0.001}, "dask_worker_memory", "is '0.001', which is 13.0 MiB; an idle worker"),
+        ({"memory": 0.001}, "dask_worker_memory", "is '0.001', which is 13.0 MiB, but even an idle worker"),
         ({"memory": "60%", "count": 2}, "dask_worker_memory", "Lower dask_worker_memory to 6702MiB or less"),
         ({"memory_reserve": "none"}, "dask_worker_memory_reserve", "Write it like 4GiB"),
         (
@@ -354,7 +354,7 @@ def test_workers_beside_a_scheduler_get_the_memory_that_it_leaves():
     assert worker["memory_max"] == pytest.approx(16 * GIB - system_reserve(16 * GIB) - 4 * GIB, abs=2 * MIB)
     with pytest.raises(PlanError) as error:
         plan_pools(reserves=reserves, a={"count": 1, "memory": "12GiB"})
-    assert "the system's 1.6 GiB and the scheduler's 4.0 GiB do not fit node1" in str(error.value)
+    assert "the system's 1.6 GiB and the scheduler's 4.0 GiB do not fit into node1" in str(error.value)
     with pytest.raises(PlanError, match="Lower .* dask_worker_memory_reserve or dask_scheduler_memory"):
         plan_pools(reserves={"scheduler_memory": "14.39GiB"}, a={})
 
@@ -366,7 +366,7 @@ def test_workers_beside_a_scheduler_get_the_memory_that_it_leaves():
         ("75%", "'75%' is not a size"),
         ("100MiB", "even an idle scheduler needs up to 256MiB. Give more, with a unit, like 8GiB"),
         (8, "is '8', which is 8 B"),
-        ("17GiB", "and s1 has 16.0 GiB. Lower it"),
+        ("17GiB", "but s1 has 16.0 GiB. Lower it"),
     ],
 )
 def test_invalid_memory_of_a_scheduler_is_rejected(value, said):
