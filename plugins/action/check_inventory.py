@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import wrong_environment
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.inventory import is_needed, problems
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import evaluation_of, values_of, variables_of
@@ -41,4 +42,4 @@ class ActionModule(Action):
             common.get("dask_tls", True),
             common.get("dask_dashboard_proxy", False),
         )
-        return failed_if({}, found)
+        return failed_if({}, [*found, *(wrong_environment(common) if common else [])])

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,13 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall i
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import scheduler_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import ByHost, Cluster
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import Outside, Rejected, make_plan
-from ansible_collections.daskops.cluster.plugins.plugin_utils.environments import environments, lock_file
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import Choice
+from ansible_collections.daskops.cluster.plugins.plugin_utils.environments import (
+    client_packages,
+    environments,
+    lock_file,
+)
+from ansible_collections.daskops.cluster.plugins.plugin_utils.python_builds import Source, Wanted, provide
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos_in, values_of, variables_of
 
@@ -28,7 +35,9 @@ class ActionModule(Action):
         try:
             cluster = self._cluster(arguments, task_vars)
             outside = Outside(
-                environments=fetched,
+                pythons=provided,
+                environments=environments,
+                client_packages=client_packages,
                 addresses_of=functools.partial(addresses_of, task_vars["hostvars"]),
                 filtered_hosts=functools.partial(self._filtered_hosts, cluster, task_vars),
             )
@@ -64,15 +73,19 @@ class ActionModule(Action):
         return [host for host in cluster.members if values[host]["dask_firewall"] != "none"]
 
 
-def fetched(infos: ByHost, common: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Return the environment of each host, and the problems; see `environments`."""
-    return environments(
-        infos,
-        common["dask_environment_lock"],
-        common["dask_environment_source"],
+def provided(choice: Choice, infos: ByHost, common: Mapping[str, Any]) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Return the managed Python of each host that gets one, and the problems; see `provide`."""
+    hosts = {
+        host: Wanted(versions, infos[host]["architecture"], infos[host]["pythons"])
+        for host, versions in choice.managed.items()
+    }
+    source = Source(
+        common["dask_python_mirror"],
+        common["dask_python_sha256"],
+        os.path.expanduser(common["dask_cache"]),
         common["dask_environment_index_url"],
-        common["dask_cache"],
     )
+    return provide(hosts, source)
 
 
 def addresses_of(hostvars: Any, host: str) -> functools.partial[list[str]]:

@@ -29,7 +29,7 @@ class ActionModule(Action):
         info = host_infos([host], task_vars["hostvars"])[host]
         # The plan contains no secrets, so render the release again to write it.
         settings = host_settings(values_of(self._templar, task_vars, [host])[host], info, plan["addresses"])
-        release = host_release(settings, about["kinds"], about, about["environment"]["id"], info)
+        release = host_release(settings, about["kinds"], about, about["environment"])
         if release.id != about["release"]["id"]:
             return failed_if(
                 {},

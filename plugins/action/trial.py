@@ -80,6 +80,7 @@ class ActionModule(Action):
         failure = answer.pop("failure", None)
         if failure:
             users = set_by_user(settings, plan["hosts"][host]["kinds"])
+            users["dask_environment_archive"] = values["dask_environment_archive"]
             said = explain(host, with_label(release["id"], release["label"]), failure, users)
             return {"changed": False, "failed": True, "unit": failure["unit"], "msg": said}
         return {"msg": f"Tried: {', '.join(tried)} of release {with_label(release['id'], release['label'])}.", **answer}

@@ -51,15 +51,20 @@ def versions(infos: Mapping[str, Mapping[str, Any]], packages: bool = False) -> 
     for host, info in infos.items():
         for about in info.get("versions", []):
             held = tuple(sorted(about["packages"].items()))
-            releases = found.setdefault((about["id"], about["python"], about["lock"], held), {})
+            releases = found.setdefault((about["id"], about["python"], _origin(about), held), {})
             for release in about["releases"]:
                 releases.setdefault(with_label(release, about["labels"].get(release)), []).append(host)
     lines = []
-    for (name, python, lock, held), releases in sorted(found.items()):
-        lines.append(f"Environment {name}: Python {python or 'unknown'}, lock {lock or 'unknown'}.")
+    for (name, python, origin, held), releases in sorted(found.items()):
+        lines.append(f"Environment {name}: Python {python or 'unknown'}, {origin}.")
         lines += [f"Release {release} on {_names(on, packages)}." for release, on in sorted(releases.items())]
         lines += [f"{package} {version}" for package, version in held] if packages else []
     return lines
+
+
+def _origin(about: Mapping[str, Any]) -> str:
+    """Return what an environment was made from."""
+    return next((f"{kind} {about[kind]}" for kind in ("archive", "lock") if about.get(kind)), "lock unknown")
 
 
 def _names(hosts: list[str], every: bool) -> str:

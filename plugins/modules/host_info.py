@@ -29,7 +29,9 @@ options:
     description: Directory of the collection on the host, with its environments and releases.
     type: path
   python:
-    description: Interpreter for building environments. A path, or a name on the search path.
+    description:
+      - Interpreter of the host for building environments. A path, or a name on the search path.
+      - Empty if the host's interpreters do not matter, because it gets a managed Python.
     type: str
     default: python3
   user:
@@ -205,6 +207,23 @@ python:
     machine: x86_64
     libc: [glibc, "2.36"]
     usable: true
+architecture:
+  description: Architecture of the host's processor.
+  type: str
+  returned: always
+  sample: x86_64
+libc:
+  description: Name and version of the C library of the host's system.
+  type: list
+  elements: str
+  returned: always
+  sample: [glibc, "2.36"]
+pythons:
+  description: Names of the complete managed Pythons below O(home).
+  type: list
+  elements: str
+  returned: always
+  sample: [3.13.18+20261110-x86_64]
 changeable:
   description: The directory on the path of O(home) that O(user) can change. Empty if there is none.
   type: str
@@ -404,6 +423,9 @@ versions:
     lock:
       description: SHA-256 of the lock from which it was built. Empty if it is not recorded.
       type: str
+    archive:
+      description: SHA-256 of the archive that it was unpacked from, instead of a lock.
+      type: str
     python:
       description: Full version of its interpreter.
       type: str
@@ -425,6 +447,7 @@ import hashlib
 import ipaddress
 import json
 import os
+import platform
 import pwd
 import re
 import socket
@@ -442,6 +465,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.directories import
 from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import foreign_firewalls
 from ansible_collections.daskops.cluster.plugins.module_utils.history import current_release
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
+from ansible_collections.daskops.cluster.plugins.module_utils.pythons import complete_pythons
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     read_environment,
     read_releases,
@@ -624,14 +648,15 @@ def import_path(module: AnsibleModule, path: str) -> dict[str, Any]:
 
 def inspect_python(module: AnsibleModule) -> dict[str, Any]:
     """Return the interpreter for environments, as in `RETURN`; only its path if the services' account can change it."""
-    # On RHEL, the search path that sudo sets lacks this directory.
     name = module.params["python"]
+    if not name:
+        return {}
+    # On RHEL, the search path that sudo sets lacks this directory.
     interpreter = module.get_bin_path(name) or module.get_bin_path(name, opt_dirs=["/usr/local/bin"])
-    user = module.params["user"]
     if not interpreter:
         return {}
     interpreter = os.path.abspath(interpreter)
-    place = changeable(user, interpreter, module.params["groups"])
+    place = changeable(module.params["user"], interpreter, module.params["groups"])
     if place:  # root must not run a program that this user can change
         return {"executable": interpreter, "changeable": place}
     try:
@@ -997,6 +1022,9 @@ def main() -> None:
         systemd=os.path.isdir(SYSTEMD),
         selinux_type=type_of(module, os.path.join(module.params["home"], "environments/0/bin/python")),
         python=inspect_python(module),
+        architecture=os.uname().machine,
+        libc=list(platform.libc_ver()),
+        pythons=complete_pythons(home),
         changeable=changeable(module.params["user"], home, module.params["groups"]),
         groups={name: group_number(name) for name in module.params["groups"]},
         import_paths={path: import_path(module, path) for path in module.params["import_paths"]},

@@ -120,7 +120,7 @@ hosts:
       description: The planned release, with C(id), C(environment), C(label), C(services) and C(units); empty for none.
       type: dict
     environment:
-      description: Its environment, with C(id), C(python), C(lock), C(archive) and C(packages); for the purpose V(change).
+      description: Its environment, with C(id), C(python), C(origin), C(archive) and C(packages); for the purpose V(change).
       type: dict
     workers:
       description: The planned workers; for the purposes V(change) and V(show).

@@ -101,7 +101,7 @@ removed:
   elements: str
   returned: always
 pruned:
-  description: Paths of the releases and environments that were removed.
+  description: Paths of the releases, environments and managed Pythons that were removed.
   type: list
   elements: str
   returned: changed, unless in check mode or to stop services
@@ -116,6 +116,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.history import note_switch, note_use
 from ansible_collections.daskops.cluster.plugins.module_utils.host_lock import HostLockError, take_lock
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
+from ansible_collections.daskops.cluster.plugins.module_utils.pythons import prune_pythons
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune, read, read_release, read_releases
 from ansible_collections.daskops.cluster.plugins.module_utils.replacement import Replacement, unlink
 from ansible_collections.daskops.cluster.plugins.module_utils.restarts import OTHER_UNIT, changes
@@ -174,7 +175,9 @@ class Host:
         return [line.split()[0] for line in output.splitlines() if UNIT.fullmatch(line.split()[0])]
 
     def prune(self, keep: int) -> list[str]:
-        """Remove the releases and environments that neither a service nor a rollback needs, and return their names.
+        """Remove the releases, environments and managed Pythons that neither a service nor a rollback needs.
+
+        Returns their paths.
 
         The services already run, so an error here only causes a warning.
         """
@@ -182,11 +185,12 @@ class Host:
             states = show_units(
                 self.module, ["ActiveState", "MainPID"], ["dask-scheduler.service", "dask-worker@*.service"]
             )
-            return prune(self.home, set(running_services(states).values()), keep)
+            removed = prune(self.home, set(running_services(states).values()), keep)
+            return removed + prune_pythons(self.home)
         except (OSError, SystemctlError, ValueError) as error:
             self.module.warn(
-                f"The services run, but old releases and environments below {self.home} were not removed ({error}). The "
-                "next run that changes something tries again."
+                f"The services run, but old releases, environments and Pythons in {self.home} were not removed ({error}). "
+                "The next run that changes something tries again."
             )
             return []
 

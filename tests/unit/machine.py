@@ -19,6 +19,7 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.daskops.cluster.plugins.module_utils import units
 from ansible_collections.daskops.cluster.plugins.modules import services
 
+SCHEDULER = "dask-scheduler.service"
 WORKERS = ["dask-worker@1.service", "dask-worker@2.service"]
 STUB = Path(__file__).parent / "stub_systemctl.py"
 

@@ -4,12 +4,9 @@
 """The change of the scheduler, as a task on hosts below a temporary directory, with a real scheduler that is asked."""
 
 import pytest
-from local_hosts import prepare, run
-from machine import Machine
+from local_hosts import LOST, prepare, run
+from machine import SCHEDULER, Machine
 from recorded import health
-
-SCHEDULER = "dask-scheduler.service"
-LOST = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_ssh_common_args": "-o BatchMode=yes"}
 
 
 def release(name, **about):

@@ -17,20 +17,7 @@ from pathlib import Path
 import pytest
 from conftest import free_port, wait_until
 from daskops_runtime import drain
-from draining import Log, cluster, mark, mark_and_fail, mark_async, mark_seceded, unit
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    """Return a cluster with one worker, `peer`. Tests add the workers that they drain."""
-    with cluster(tmp_path_factory.mktemp("shared")) as running:
-        running.start("peer")
-        yield running
-
-
-@pytest.fixture
-def log(tmp_path):
-    return Log(tmp_path)
+from draining import cluster, mark, mark_and_fail, mark_async, mark_seceded, unit
 
 
 class Load:

@@ -7,19 +7,10 @@ import copy
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import host_plan as plan
+from sentences import only, says
 from wheels import PYTHON
 
 GIB = 1024**3
-
-
-def only(sentences):
-    """Return the only sentence."""
-    (sentence,) = sentences
-    return sentence
-
-
-def says(sentence, *parts):
-    return all(part in sentence for part in parts)
 
 
 def test_proxy_confined_by_selinux_is_rejected():
@@ -36,6 +27,7 @@ SETTINGS = {
     "worker": True,
     "home": "/opt/dask",
     "python": "python3",
+    "kind": "lock",
     "free_disk": "2GiB",
     "pools": {"": {"scratch_directory": "/scratch"}},
     "scratch_any_filesystem": False,
@@ -182,10 +174,18 @@ def test_scratch_that_the_user_cannot_write_to_is_rejected():
     assert says(
         sentence,
         "w1: dask_worker_scratch_directory (/scratch)",
-        "to which dask_user may write",
+        "to which dask_user may write. Make dask_user its owner",
         "or choose a directory below it",
     )
     assert unfit(with_file_system("/scratch", writable=False), worker=False) == []
+
+
+def test_scratch_that_a_deleted_user_left_is_rejected():
+    def change(info):
+        info["account"] = {}
+        info["file_systems"]["/scratch"]["writable"] = False
+
+    assert says(only(unfit(change)), "Create dask_user as its owner, or choose a directory below it")
 
 
 @pytest.mark.parametrize(("name", "variable"), [("paths", "dask_worker_paths"), ("devices", "dask_worker_devices")])
@@ -446,7 +446,7 @@ def test_entry_that_is_not_one_line_of_shell_is_rejected(line):
 @pytest.mark.parametrize("resources", [{"GPU": "one"}, {"GPU": None}, {"G PU": 1}, {"A=B": 1}, {"A,B": 1}, {"GPU": -1}])
 def test_invalid_resource_is_rejected(resources):
     sentence = only(plan.bad_pool("w1", "", {**GOOD_POOL, "resources": resources}))
-    assert says(sentence, "w1: dask_worker_resources:", "is not a resource. Give")
+    assert says(sentence, "w1: dask_worker_resources:", "is not a resource.", "without spaces, quotes, = and commas")
 
 
 def test_valid_pool_is_accepted():

@@ -22,23 +22,8 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import range
 from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import GIB, MIB, parse_size
 from hypothesis import given
 from hypothesis import strategies as st
+from worker_plans import POOL, RESERVES, machine, plan_pools
 
-POOL = {
-    "profile": "numeric",
-    "count": "auto",
-    "threads": "auto",
-    "hyperthreads": False,
-    "memory": "auto",
-    "cpus": "",
-    "numa_node": "",
-    "gpus": "auto",
-    "command": "dask worker",
-    "port": 8800,
-    "dashboard_port": 8900,
-    "nanny_port": 9000,
-    "nanny": False,
-}
-RESERVES = {"cores_reserve": 0, "memory_reserve": "auto", "scheduler_memory": ""}
 cores = st.integers(1, 256)
 memory = st.integers(256 * MIB, 2048 * GIB)
 ports = st.one_of(st.integers(8700, 9100), st.integers(-1, 70000))
@@ -63,30 +48,10 @@ settings = st.fixed_dictionaries(
 )
 
 
-def machine(cores=8, memory=16 * GIB, nodes=1, gpus=()):
-    """Return the facts of a host whose cores are spread evenly over its NUMA nodes."""
-    cpus = list(range(cores))
-    return {
-        "cpus": cpus,
-        "cores": [[cpu] for cpu in cpus],
-        "cpu_limit": 0,
-        "memory": memory,
-        "nodes": [{"id": node, "cpus": cpus[node::nodes]} for node in range(nodes)],
-        "gpus": [{"index": index, "uuid": f"GPU-{index}", "node": node} for index, node in enumerate(gpus)],
-    }
-
-
 def plan(on=None, **changes):
     """Return the plan of a host without pools."""
     reserves = {**RESERVES, **{name: changes.pop(name) for name in RESERVES if name in changes}}
     return plan_workers("node1", on or machine(), {**reserves, "pools": {"": {**POOL, **changes}}})
-
-
-def plan_pools(on=None, reserves=None, **pools):
-    """Return the planned workers of a host by pool."""
-    settings = {**RESERVES, **(reserves or {}), "pools": {name: {**POOL, **about} for name, about in pools.items()}}
-    workers = plan_workers("node1", on or machine(), settings)
-    return {name: [worker for worker in workers if worker["pool"] == name] for name in pools}
 
 
 def sizes_of(workers):
@@ -182,7 +147,7 @@ def test_system_reserve_is_within_bounds(memory):
         ({"cores_reserve": "-1"}, "dask_worker_cores_reserve", "Give a whole number, 0 or more"),
         ({"profile": "io", "count": 2, "threads": 17}, "dask_worker_threads", "need 9 CPUs"),
         ({"cpus": "0-3", "threads": 5}, "dask_worker_cpus", "need 5 CPUs, but these are only 4"),
-        ({"cpus": "6-9"}, "dask_worker_cpus", "node1 has 0-7. Remove 8-9"),
+        ({"cpus": "6-9"}, "dask_worker_cpus", "but node1 has 0-7. Remove 8-9."),
         ({"cpus": "one"}, "dask_worker_cpus", "Write it like 0-3,8"),
         ({"cpus": "3-1"}, "dask_worker_cpus", "Write it like 0-3,8"),
         ({"cpus": "0", "numa_node": 0}, "dask_worker_numa_node", "Keep one of the two"),
@@ -202,8 +167,8 @@ def test_system_reserve_is_within_bounds(memory):
         ({"memory": "63MiB"}, "dask_worker_memory", "needs about 64MiB. Give more, as a size with a unit"),
         ({"memory": 2}, "dask_worker_memory", "is '2', which is 2 B, but even an idle worker"),
         ({"memory": 1}, "dask_worker_memory", "'1' is not a size. Write it like 4GiB or 500MB, or a share like 75%"),
-        ({"memory": "0%"}, "dask_worker_memory", "'0%' is not a share. Write it like 75%, at most 100%"),
-        ({"memory": "101 %"}, "dask_worker_memory", "'101 %' is not a share. Write it like 75%, at most 100%"),
+        ({"memory": "0%"}, "dask_worker_memory", "'0%' is not a share; write it like 75%, at most 100%"),
+        ({"memory": "101 %"}, "dask_worker_memory", "'101 %' is not a share; write it like 75%, at most 100%"),
         ({"memory": 0.001}, "dask_worker_memory", "is '0.001', which is 13.0 MiB, but even an idle worker"),
         ({"memory": "60%", "count": 2}, "dask_worker_memory", "Lower dask_worker_memory to 6702MiB or less"),
         ({"memory_reserve": "none"}, "dask_worker_memory_reserve", "Write it like 4GiB"),

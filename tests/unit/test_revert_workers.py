@@ -7,10 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
-from local_hosts import prepare, run
+from local_hosts import LOST, prepare, run
 from machine import WORKERS, Machine
 
-LOST = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_ssh_common_args": "-o BatchMode=yes"}
 UNITS = {"dask-worker@.service": "[Service]\nExecStart=/bin/sleep 1\n", "dask-workers.target": "[Unit]\n"}
 
 

@@ -23,7 +23,8 @@ def differing_pythons(hosts: Hosts) -> Iterator[str]:
         names = ", ".join(f"{host} ({version})" for host, version in sorted(odd.items()))
         yield (
             f"Python differs: {names}; the other hosts have {common}. Hosts exchange tasks as pickles and bytecode, so all "
-            "need the same minor version. Set dask_python to one that every host has."
+            "need the same minor version. Set dask_python to one that every host has, or for all hosts to a version such as "
+            f"'{common}' for a managed one."
         )
 
 

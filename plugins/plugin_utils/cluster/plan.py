@@ -19,8 +19,13 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import diff
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import decide
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import host_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_lines import open_notebooks
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import (
+    LOCK,
+    kind_of,
+    variable_of,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall import networks
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import plan_host
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import plan_host, unfit_python
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import (
     kinds_of,
     planning_settings,
@@ -40,6 +45,14 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts impo
     workers_left,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster, Settings
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import (
+    Choice,
+    choose,
+    own_python,
+    runs,
+    unsupported,
+    with_managed,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.releases import Release, release_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback import rollback_report, rollback_targets
 from ansible_collections.daskops.cluster.plugins.plugin_utils.features import lacking_in, lacking_on
@@ -81,26 +94,6 @@ def present(found: dict[str, dict[str, Any]], infos: Mapping[str, Mapping[str, A
     return {host: about["packages"] for host, about in there.items() if about}
 
 
-def connection(cluster: Cluster, lock: str) -> dict[str, Any]:
-    """Return the addresses, certificates and versions that clients need to connect to the cluster."""
-    common = cluster.common
-    files: list[Path] = []
-    if common["dask_tls"]:
-        directory = Path(common["dask_tls_directory"])
-        # During a rotation, clients trust the old and the new CA.
-        files = [directory / "ca.pem", *directory.glob("previous-ca.pem")]
-        check(f"{file} does not exist. Run site.yml first." for file in files if not file.exists())
-    python = next(filter(None, map(version_of, cluster.infos.values())), "")
-    return {
-        "address": cluster.addresses["scheduler"],
-        "dashboard": f"{cluster.addresses['dashboard']}/status",
-        "authorities": [file.read_text(encoding="utf-8") for file in files],
-        "certificates": common["dask_tls_directory"],
-        "lock": lock,
-        "python": ".".join(python.split(".")[:2]),
-    }
-
-
 def not_inspected(cluster: Cluster) -> Iterator[str]:
     """Yield a sentence if a host of the run was not inspected. A plan without it could cut it off from the cluster."""
     names = [host for host in cluster.playing if host not in cluster.infos]
@@ -123,21 +116,54 @@ def scheduler_in_maintenance(cluster: Cluster) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Outside:
-    """Functions that get more input of a plan: packages from the index, addresses, and variables of other hosts.
+    """Functions that get more input of a plan: Pythons and packages, addresses, and variables of other hosts.
 
     Parameters
     ----------
+    pythons : callable
+        Takes a `Choice`, results of `host_info` and variables; returns what `python_builds.provide` does. May fetch
+        builds of CPython.
     environments : callable
-        Takes results of `host_info` and variables. Returns the result of `environments.environments`. May fetch packages.
+        Takes results of `host_info` and the variables of hosts. Returns the result of `environments.environments`. May fetch
+        packages.
+    client_packages : callable
+        Takes the variables of a host. Returns the result of `environments.client_packages`.
     addresses_of : callable
         Takes the name of a host outside the run. Returns a function that returns the addresses of this host.
     filtered_hosts : callable
         Returns the hosts of the cluster whose firewall the collection manages, also those outside the run.
     """
 
-    environments: Callable[[ByHost, Mapping[str, Any]], tuple[dict[str, dict[str, Any]], list[str]]]
+    pythons: Callable[[Choice, ByHost, Mapping[str, Any]], tuple[dict[str, dict[str, str]], list[str]]]
+    environments: Callable[[ByHost, ByHost], tuple[dict[str, dict[str, Any]], list[str]]]
+    client_packages: Callable[[Mapping[str, Any]], tuple[dict[str, Any], list[str]]]
     addresses_of: Callable[[str], Callable[[], list[str]]]
     filtered_hosts: Callable[[], list[str]]
+
+
+def connection(cluster: Cluster, lock: str, outside: Outside) -> dict[str, Any]:
+    """Return the addresses, certificates and versions that clients need to connect to the cluster."""
+    common = cluster.common
+    files: list[Path] = []
+    if common["dask_tls"]:
+        directory = Path(common["dask_tls_directory"])
+        # During a rotation, clients trust the old and the new CA.
+        files = [directory / "ca.pem", *directory.glob("previous-ca.pem")]
+        check(f"{file} does not exist. Run site.yml first." for file in files if not file.exists())
+    packages: dict[str, Any] = {"lock": lock, "requirements": ""}
+    python = next(filter(None, map(version_of, cluster.infos.values())), "")
+    if kind_of(common) != LOCK:
+        packages, problems = outside.client_packages(common)
+        check(problems)
+        python = packages.pop("python")
+    return {
+        "address": cluster.addresses["scheduler"],
+        "dashboard": f"{cluster.addresses['dashboard']}/status",
+        "authorities": [file.read_text(encoding="utf-8") for file in files],
+        "certificates": common["dask_tls_directory"],
+        "python": ".".join(python.split(".")[:2]),
+        **packages,
+    }
 
 
 def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> dict[str, Any]:
@@ -173,7 +199,7 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
     elif purpose == "show":
         chosen = _show(cluster, result)
     else:
-        chosen = _keep(cluster, purpose, result)
+        chosen = _keep(cluster, purpose, result, outside)
     plays = result["plays"]
     if purpose in CHANGING:
         plays["maintenance"] = [
@@ -230,16 +256,24 @@ def _common(cluster: Cluster, purpose: str, lock: str) -> dict[str, Any]:
 
 def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[str, Any]:
     """Return the release of each host for a run that may install something."""
-    common, infos = cluster.common, cluster.infos
+    common = cluster.common
+    choice = choose(cluster, unfit(cluster))
+    check(unsupported(choice, cluster.infos))
+    pythons, problems = outside.pythons(choice, cluster.infos, common)
+    check(f"{problem}{because(choice)}" for problem in problems)
+    cluster = with_managed(cluster, {host: (about["name"], about["version"]) for host, about in pythons.items()})
+    infos = cluster.infos
     plans, wrong = plan_hosts(cluster, infos)
     check(problem for host in wrong for problem in wrong[host])
     workers = {host: plan["workers"] for host, plan in plans.items()}
+    elsewhere = cluster.scheduler_info
+    version = version_of(elsewhere)
     everyone = {
-        **({cluster.asked_host: cluster.scheduler_info} if version_of(cluster.scheduler_info) else {}),
+        **({cluster.asked_host: {**elsewhere, "python": {"version": version}}} if version else {}),
         **infos,
     }
     problems = [
-        *differing_pythons(everyone),
+        *(differing_pythons(everyone) if kind_of(common) == LOCK else []),
         *one_machine_twice(everyone),
         *scheduler_not_running(infos, cluster.scheduler, cluster.scheduler_info, cluster.run),
         *no_scheduler_to_join(infos, common["dask_scheduler_address"]),
@@ -250,7 +284,7 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
     check(problems)
     firewall, problems = firewalls(cluster, outside.addresses_of, outside.filtered_hosts())
     check(problems)
-    found, problems = outside.environments(infos, common)
+    found, problems = outside.environments(infos, cluster.values)
     check([*problems, *differing_packages(present(found, infos))])
     chosen, problems, lacking = releases(cluster, plans, found)
     check(problems)
@@ -259,7 +293,7 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
         result["hosts"][host] = {
             **plan,
             "user": cluster.values[host]["dask_user"],
-            "environment": found[host],
+            "environment": {**found[host], **managed_part(pythons.get(host, {}) if found[host]["prefix"] else {})},
             "networks": {"cluster": networks, "clients": firewall["clients"]},
         }
     foreign = {host: info["firewall"]["foreign"] for host, info in infos.items()}
@@ -267,7 +301,8 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
     still = {host: names for host, names in foreign.items() if not any(infos[host]["running"].values())}
     clocks = {host: info["clock"] for host, info in infos.items()}
     unread = not_importable(cluster.values, cluster.groups.get("dask_workers", []), cluster.scheduler)
-    result["warnings"] += [*differing(clocks), *unmanaged(still), *lacking_in(found, workers), *unread]
+    lacking_packages = lacking_in(found, workers, variable_of(common))
+    result["warnings"] += [*differing(clocks), *unmanaged(still), *lacking_packages, *unread]
     if cluster.scheduler in infos:
         arguments = cluster.values[cluster.scheduler]["dask_scheduler_arguments"]
         result["warnings"] += open_notebooks(cluster.scheduler, arguments, common["dask_dashboard_proxy"])
@@ -278,7 +313,7 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
     newest = max((info["current"].get("staged", 0) for info in infos.values()), default=0)
     result["change"] = begun or max(int(time.time()), newest + 1)
     result["plays"].update(_to_do(cluster, found, chosen, plans, lacking))
-    result["missing_packages"] = lacking_on(infos, plans, found)
+    result["missing_packages"] = lacking_on(infos, plans, found, variable_of(common))
     return chosen
 
 
@@ -310,6 +345,9 @@ def _to_do(
 
 def _show(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
     """Return the result with the plan of each host for display, and with the problems of hosts without a valid plan."""
+    choice = choose(cluster, unfit(cluster))
+    # The version is not looked up, because this run fetches nothing.
+    cluster = with_managed(cluster, {host: ("", versions[0]) for host, versions in choice.managed.items()})
     plans, wrong = plan_hosts(cluster, cluster.infos)
     for host, info in cluster.infos.items():
         result["hosts"][host] = {
@@ -321,7 +359,7 @@ def _show(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _keep(cluster: Cluster, purpose: str, result: dict[str, Any]) -> dict[str, Any]:
+def _keep(cluster: Cluster, purpose: str, result: dict[str, Any], outside: Outside) -> dict[str, Any]:
     """Return the release of each host for a run that installs nothing."""
     infos = cluster.infos
     if purpose == "rotate" and not cluster.common["dask_tls"]:
@@ -330,7 +368,7 @@ def _keep(cluster: Cluster, purpose: str, result: dict[str, Any]) -> dict[str, A
         check(not_installed({host: (info, kinds_of(host, cluster.groups)) for host, info in infos.items()}))
         check(scheduler_not_running(infos, cluster.scheduler, cluster.scheduler_info, cluster.run))
     if purpose == "connect" and cluster.common["dask_client_state"] == "present":
-        result["connection"] = connection(cluster, result["lock"])
+        result["connection"] = connection(cluster, result["lock"], outside)
     elif purpose == "connect" or (purpose == "remove" and set(cluster.members) <= set(cluster.playing)):
         result["connection"] = {"address": cluster.addresses["scheduler"], "authorities": []}
     if purpose == "remove":
@@ -340,7 +378,7 @@ def _keep(cluster: Cluster, purpose: str, result: dict[str, Any]) -> dict[str, A
         for host, by_name in pools.items():
             scratch = dict.fromkeys(pool["scratch_directory"] for pool in by_name.values())
             result["hosts"][host] = {"scratch": list(scratch)}
-    result["missing_packages"] = lacking_on(infos, {}, {})
+    result["missing_packages"] = lacking_on(infos, {}, {}, variable_of(cluster.common))
     if purpose != "rollback":
         return {host: info["current"] for host, info in infos.items()}
     targets, problems = rollback_targets(infos)
@@ -406,10 +444,10 @@ def host_settings(values: Mapping[str, Any], info: Mapping[str, Any], known_addr
 
 
 def host_release(
-    settings: Settings, kinds: list[str], plan: Mapping[str, Any], environment: str, info: Mapping[str, Any]
+    settings: Settings, kinds: list[str], plan: Mapping[str, Any], environment: Mapping[str, Any]
 ) -> Release:
     """Return the release of a host; raises ValueError like `release_of`."""
-    return release_of(settings, kinds, plan, environment, info["python"]["prefix"])
+    return release_of(settings, kinds, plan, environment["id"], environment["prefix"])
 
 
 def releases(
@@ -427,7 +465,7 @@ def releases(
         info = cluster.infos[host]
         settings = host_settings(cluster.values[host], info, known_addresses)
         try:
-            release = host_release(settings, kinds_of(host, cluster.groups), plan, environments[host]["id"], info)
+            release = host_release(settings, kinds_of(host, cluster.groups), plan, environments[host])
         except ValueError as error:
             problems[str(error)] = None
             continue
@@ -470,8 +508,31 @@ def firewalls(
 
 
 def version_of(info: Mapping[str, Any]) -> str:
-    """Return the version of a host's interpreter; empty if it was not run."""
-    return str((info.get("python") or {}).get("version", ""))
+    """Return the version of the managed Python that a host's services run, or else of its own; empty if it has neither."""
+    now = runs(info)
+    return str(now["python"] if now.get("managed_python") else (info.get("python") or {}).get("version", ""))
+
+
+def unfit(cluster: Cluster) -> dict[str, str]:
+    """Return why a host's own interpreter cannot be used, by host."""
+    found = {}
+    for host, info in cluster.infos.items():
+        for sentence in unfit_python(host, info, {"python": own_python(cluster.values[host]["dask_python"])}):
+            found[host] = sentence
+    return found
+
+
+def managed_part(about: Mapping[str, str]) -> dict[str, Any]:
+    """Return what an environment's plan has of a managed Python; ``about`` is empty if the environment does not use one."""
+    return {
+        "managed_python": {name: value for name, value in about.items() if name != "archive"},
+        "python_archive": about.get("archive", ""),
+    }
+
+
+def because(choice: Choice) -> str:
+    """Return a sentence that says why hosts with ``auto`` need a managed Python; empty if they do not."""
+    return f" It is needed because dask_python is auto, and {choice.reason}." if choice.reason else ""
 
 
 def of_groups(cluster: Cluster, chosen: ByHost) -> dict[str, dict[str, Any]]:

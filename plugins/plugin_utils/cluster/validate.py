@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.names import hint, meant
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.problems import Problem
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import MACHINES, is_valid
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import (
     POOL_PREFIX,
     POOL_SETTINGS,
@@ -52,6 +53,13 @@ def is_serial(value: Any) -> bool:
     return bool(values) and all(re.fullmatch(r"[1-9]\d*|[1-9]\d?%|100%", str(one)) for one in values)
 
 
+def is_sha256_by_machine(value: Any) -> bool:
+    """Return whether a value is a dictionary with the SHA-256 of a file for architectures of managed Pythons."""
+    return isinstance(value, dict) and all(
+        machine in MACHINES and re.fullmatch(r"[0-9a-f]{64}", str(sha256)) for machine, sha256 in value.items()
+    )
+
+
 def is_label(value: Any) -> bool:
     """Return whether a value is a label or empty. Floats are not valid, because YAML changes them: 1.10 becomes 1.1."""
     whole = isinstance(value, (str, int)) and not isinstance(value, bool)
@@ -72,6 +80,11 @@ def expected(setting: Setting, value: Any) -> str:
     """Return a description of the valid values of a variable; empty if ``value`` is valid."""
     if setting.name == "dask_serial":
         good, kind = is_serial(value), "a number of hosts, 1 or more, a percentage like 20%, or a list of these"
+    elif setting.name == "dask_python":
+        good = is_valid(value)
+        kind = "auto, an interpreter's name or path, or a version from '3.10' on in quotes (3.10 without quotes is 3.1)"
+    elif setting.name == "dask_python_sha256":
+        good, kind = is_sha256_by_machine(value), "a dictionary with 64 hexadecimal digits for x86_64 and for aarch64"
     elif setting.name == "dask_release_label":
         good = is_label(value)
         kind = (
