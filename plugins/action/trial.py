@@ -46,7 +46,7 @@ def explain(host: str, release: str, failure: Mapping[str, Any], settings: Mappi
     Parameters
     ----------
     host, release : str
-        Name of the host and of the release.
+        Name of the host, and name of the release with its label.
     failure : dict
         ``unit``, ``problem``, ``late`` and ``journal``.
     settings : dict

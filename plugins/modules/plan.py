@@ -128,8 +128,8 @@ hosts:
       type: dict
     environment:
       description:
-        - What the host needs for its environment - C(python), C(prefix), C(archive), C(managed_python), C(python_archive); for
-          the purpose V(change).
+        - What the host needs for its environment - C(python), C(prefix), C(archive), C(managed_python), C(python_archive).
+        - For the purpose V(change).
       type: dict
     workers:
       description: The planned workers; for the purpose V(show).
