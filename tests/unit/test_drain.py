@@ -289,7 +289,7 @@ def test_worker_with_a_blocked_event_loop_is_killed_at_the_deadline(tmp_path):
         output, _ = hung.ask(timeout=1).communicate(timeout=40)
         assert hung.process.wait(5) == -signal.SIGABRT
         assert time.monotonic() - begin < 20
-        assert "its tasks and data are lost" in output
+        assert "Its tasks and data are lost" in output
 
 
 def test_last_worker_does_not_wait_for_others(tmp_path, log):
@@ -419,7 +419,7 @@ def test_sigterm_while_draining_kills_a_worker_that_does_not_close(shared, log):
     stuck.process.terminate()
     assert "cut short" in asked.communicate(timeout=40)[0].splitlines()[-1]
     assert stuck.process.wait(10) == 0
-    assert "The worker did not close in time: ending its process" in stuck.errors()
+    assert "The worker did not close in time, so its process is ended" in stuck.errors()
     running.cancel()
 
 

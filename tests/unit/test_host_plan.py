@@ -551,7 +551,7 @@ def test_managed_environment_variable_is_rejected(name, remedy):
 @pytest.mark.parametrize("group", ["two words", "a,b", "-x", "%n", "", "DOM\\users"])
 def test_group_that_units_cannot_contain_is_rejected(group):
     sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "groups": ["data", group]}))
-    assert says(sentence, f"w1: dask_user_groups has '{group}'. Give a name of letters, digits", "the group's number")
+    assert says(sentence, f"w1: dask_user_groups has '{group}'. Give a name of letters, digits", "the id of the group")
 
 
 @pytest.mark.parametrize("variable", ["dask_worker_import_paths", "dask_scheduler_import_paths"])
@@ -580,19 +580,21 @@ def test_groups_and_import_paths_are_accepted():
 
 def test_missing_group_is_rejected():
     assert rights({"data": 1005, "people": None}) == [
-        "w1 has no group people, which dask_user_groups names. Create it, or correct the name."
+        "w1 has no group people, which is in dask_user_groups. Create it, or correct the name."
     ]
 
 
 def test_group_of_root_is_rejected():
-    assert says(only(rights({"root": 0})), "w1: dask_user_groups names root, the group of root", "Take another group")
+    assert says(only(rights({"root": 0})), "w1: dask_user_groups has root, the group of root", "Use another group")
 
 
 def test_import_path_that_is_missing_or_writable_is_rejected():
     unread = only(rights(code={"readable": False, "changeable": ""}, good=GOOD_PATH))
-    assert says(unread, "w1: dask_worker_import_paths names /code, which is no directory that dask_user can read")
+    assert says(unread, "w1: dask_worker_import_paths has /code, which is not a directory that dask_user can read")
     written = only(rights(code={"readable": True, "changeable": "/shared"}))
-    assert says(written, "names /code, but dask_user can change /shared: a task could leave code there", "only read it")
+    assert says(
+        written, "has /code, but dask_user can change /shared, so a task could write code there", "only read it"
+    )
 
 
 PROXY = {"port": 8443, "prefix": "/", "users": ["ada"], "without_password": [], "certificate": "", "key": ""}

@@ -44,7 +44,7 @@ def test_import_paths_that_the_scheduler_lacks_are_reported():
     workers = ["w1", "w2", "elsewhere"]
     assert list(together.not_importable(importing(s=["/a"], w1=["/a"], w2=[]), workers, "s")) == []
     sentence = only(together.not_importable(importing(s=["/a"], w1=["/a", "/b"], w2=["/b"]), workers, "s"))
-    assert says(sentence, "w1, w2: dask_worker_import_paths has /b, which dask_scheduler_import_paths lacks", "Add it")
+    assert says(sentence, "w1, w2: dask_worker_import_paths has /b, but dask_scheduler_import_paths does not", "Add it")
     # In a limited run, and with a scheduler of another system, the scheduler's settings are not known.
     assert list(together.not_importable(importing(w1=["/b"]), workers, "s")) == []
     assert list(together.not_importable(importing(w1=["/b"]), workers, "")) == []

@@ -60,7 +60,7 @@ def test_proxy_forwards_websockets(pages):
 def test_proxy_connects_to_workers_only(pages, address):
     root, port = re.fullmatch(r"(.*/proxy)/(\d+)/127\.0\.0\.1", pages).groups()
     status, said = fetch(f"{root}/{address.format(port=port)}/health")
-    assert status == 404 and "No worker of this cluster has such an address" in said
+    assert status == 404 and "No worker of this cluster has this address" in said
 
 
 def test_failed_websocket_handshakes_leave_no_open_files(pages):

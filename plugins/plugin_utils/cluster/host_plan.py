@@ -38,7 +38,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import forma
 # Pattern of paths that need no quotes in unit files, environment files and command lines.
 PLAIN_PATH = re.compile(r"(?!.*/\.\.?(/|$))/[\w.+@/-]+")
 
-# Name or number of a group in a unit file.
+# Pattern of the name or id of a group in a unit file.
 GROUP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 # Environment variables that the collection or systemd sets for a service. A user's value would have no effect, or would stop
@@ -83,8 +83,8 @@ def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
     for group in settings["groups"]:
         if not GROUP.fullmatch(str(group)):
             yield (
-                f"{host}: dask_user_groups has '{group}'. Give a name of letters, digits and the characters . _ - or the "
-                "group's number."
+                f"{host}: dask_user_groups has '{group}'. Give a name of letters, digits and the characters . _ - or the id "
+                "of the group."
             )
     yield from bad_variables(host, "dask_environment_variables", settings["environment_variables"])
     for line in settings["environment_setup"]:
@@ -374,28 +374,28 @@ def missing(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
 
 
 def rights(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a sentence for each group that services must not or cannot have, and each directory not to import from."""
+    """Yield a sentence for each group that services cannot have, and each directory from which they must not import."""
     for group in settings["groups"]:
         number = info["groups"][group]
         if number is None:
-            yield f"{host} has no group {group}, which dask_user_groups names. Create it, or correct the name."
+            yield f"{host} has no group {group}, which is in dask_user_groups. Create it, or correct the name."
         elif number == 0:
             yield (
-                f"{host}: dask_user_groups names {group}, the group of root, with which tasks could change files of root. "
-                "Take another group."
+                f"{host}: dask_user_groups has {group}, the group of root, with which tasks could change files of root. "
+                "Use another group."
             )
     for variable, paths in settings["import_paths"].items():
         for path in paths:
             about = info["import_paths"][path]
             if not about["readable"]:
                 yield (
-                    f"{host}: {variable} names {path}, which is no directory that dask_user can read. Make or mount it, "
-                    "open it to that user, or take it out of the list."
+                    f"{host}: {variable} has {path}, which is not a directory that dask_user can read. Create or mount it, "
+                    "let dask_user read it, or remove it from the list."
                 )
             elif about["changeable"]:
                 yield (
-                    f"{host}: {variable} names {path}, but dask_user can change {about['changeable']}: a task could leave "
-                    "code there that services import later. Give it to another user and let dask_user only read it."
+                    f"{host}: {variable} has {path}, but dask_user can change {about['changeable']}, so a task could write "
+                    "code there that services import later. Make another user the owner, and let dask_user only read it."
                 )
 
 

@@ -83,7 +83,7 @@ def user_home(values: Values, info: Values) -> str:
 
 
 def groups_of(values: Values) -> list[str]:
-    """Return the names or numbers of the services' further groups."""
+    """Return the names or ids of the services' additional groups, as strings."""
     return [str(group) for group in values["dask_user_groups"]]
 
 

@@ -27,10 +27,10 @@ TRUE = frozenset({"y", "yes", "on", "1", "true", "t", 1})
 FALSE = frozenset({"n", "no", "off", "0", "false", "f", 0})
 
 
-#: Pattern of a label of a release. It becomes part of the name of a resource.
+#: Pattern of the label of a release, which becomes part of the name of a resource.
 LABEL = r"([A-Za-z0-9][A-Za-z0-9._+-]{0,62})?"
 
-#: Pattern of a umask that takes no right from the owner of a file, and the right to write from all other accounts.
+#: Pattern of a umask that keeps all permissions of the owner of a file, and removes the write permission of other accounts.
 UMASK = r"0?0[0-7][2367]"
 
 
@@ -61,7 +61,7 @@ def is_sha256_by_machine(value: Any) -> bool:
 
 
 def is_label(value: Any) -> bool:
-    """Return whether a value is a label, or empty. Most numbers of YAML are not what the user wrote: 1.10 becomes 1.1."""
+    """Return whether a value is a label or empty. Floats are not valid, because YAML changes them: 1.10 becomes 1.1."""
     whole = isinstance(value, (str, int)) and not isinstance(value, bool)
     return whole and re.fullmatch(LABEL, str(value)) is not None
 
@@ -88,15 +88,15 @@ def expected(setting: Setting, value: Any) -> str:
     elif setting.name == "dask_release_label":
         good = is_label(value)
         kind = (
-            "up to 63 letters, digits and the characters . _ + - that begin with a letter or digit, in quotes if it looks "
+            "up to 63 letters, digits and the characters . _ + -, starting with a letter or digit, in quotes if they look "
             "like a number or a date"
         )
     elif setting.name == "dask_umask":
-        # Quotes are needed: YAML reads 0022 as the number 18.
+        # Quotes are needed, because YAML reads 0022 as the number 18.
         good = isinstance(value, str) and re.fullmatch(UMASK, value) is not None
         kind = (
-            'three or four octal digits in quotes, such as "0002", which leave their own rights to services and do not '
-            "let all accounts write: a 0 for the user, and 2, 3, 6 or 7 as the last digit"
+            'three or four octal digits in quotes, such as "0002", with 0 for the user, and 2, 3, 6 or 7 as the last digit, '
+            "so that services keep their permissions and not all accounts can write"
         )
     elif setting.type == "int":
         limit = "or more" if setting.maximum is None else f"to {setting.maximum}"
