@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Copy the packages of an environment to a host that lacks the environment, and build it there."""
+"""Copy the packages of an environment, and its Python, to a host that lacks the environment, and build it there."""
 
 from __future__ import annotations
 
@@ -19,28 +19,23 @@ class ActionModule(Action):
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         host, plan = task_vars["inventory_hostname"], arguments.pop("plan")
-        environment = plan["hosts"][host]["environment"]
-        info = host_infos([host], task_vars["hostvars"])[host]
-        arguments.update({name: environment[name] for name in ("id", "python", "origin")})
-        archive, packages = environment["archive"], environment["packages"]
-        # The plan has an archive only if the host lacks the environment.
+        about, info = plan["hosts"][host], host_infos([host], task_vars["hostvars"])[host]
+        name, environment = about["release"]["environment"], about["environment"]
+        shared = plan["environments"][name]
+        arguments.update({key: environment[key] for key in ("python", "managed_python")})
+        arguments.update(id=name, origin=shared["origin"])
+        archive, packages = environment["archive"], shared["packages"]
+        # The plan has archives only if the host lacks the environment, or its Python.
         if archive and not self._task.check_mode:
-            if not self._connection._shell.tmpdir:
-                self._make_tmp_path()
-            arguments["archive"] = self._transfer_file(
-                archive, self._connection._shell.join_path(self._connection._shell.tmpdir, "environment.tar")
-            )
-        path = environment["origin"].get("path", "")
+            arguments["archive"] = self._copied(archive, "environment.tar")
+            if environment["python_archive"]:
+                arguments["python_archive"] = self._copied(environment["python_archive"], "python.tar.gz")
+        path = shared["origin"].get("path", "")
         if path:
-            about = info["environment_paths"][path]
-            arguments["about"] = {
-                "python": about["python"],
-                "packages": about["packages"],
-                "by_conda": about["by_conda"],
-                "conda": conda_packages(about),
-            }
-            values = values_of(self._templar, task_vars, [host])[host]
-            arguments.update(services_of(values))
+            found = info["environment_paths"][path]
+            arguments["about"] = {key: found[key] for key in ("python", "packages", "by_conda")}
+            arguments["about"]["conda"] = conda_packages(found)
+            arguments.update(services_of(values_of(self._templar, self._task, task_vars, [host])[host]))
         result = self.execute(arguments, task_vars)
         result.pop("diff", None)
         if packages and not result.get("failed"):
@@ -49,3 +44,10 @@ class ActionModule(Action):
         if archive:
             self._remove_tmp_path(self._connection._shell.tmpdir)
         return result
+
+    def _copied(self, file: str, name: str) -> str:
+        """Copy a file to the host, and return its path there."""
+        if not self._connection._shell.tmpdir:
+            self._make_tmp_path()
+        path: str = self._transfer_file(file, self._connection._shell.join_path(self._connection._shell.tmpdir, name))
+        return path

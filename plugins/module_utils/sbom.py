@@ -44,6 +44,7 @@ def bill_of_materials(
     tools: Iterable[tuple[str, str, str]],
     of_conda: Iterable[Mapping[str, str]] = (),
     by_conda: Collection[str] = (),
+    python_sha256: str | None = None,
 ) -> dict[str, Any]:
     """Return the bill of materials of an environment.
 
@@ -62,6 +63,8 @@ def bill_of_materials(
         ``license``, which may be empty.
     by_conda : collection of str
         Those of ``packages`` that are part of a package of conda.
+    python_sha256 : str, optional
+        SHA-256 of the archive of the managed Python; empty or None for an interpreter of the host.
 
     Returns
     -------
@@ -97,6 +100,7 @@ def bill_of_materials(
                 "name": "python",
                 "version": description["python"],
                 "purl": f"pkg:generic/python@{quote(description['python'])}",
+                **_hashes(python_sha256),
             },
             *(
                 _package("library", name, version, hashes.get(canonical(name)), licences.get(name))
@@ -118,9 +122,13 @@ def _package(
         "name": name,
         "version": version,
         "purl": f"pkg:pypi/{canonical(name)}@{quote(version)}",
-        **({"hashes": [{"alg": "SHA-256", "content": sha256}]} if sha256 else {}),
+        **_hashes(sha256),
         **({"licenses": [{"expression": licence}]} if licence else {}),
     }
+
+
+def _hashes(sha256: str | None) -> dict[str, list[dict[str, str]]]:
+    return {"hashes": [{"alg": "SHA-256", "content": sha256}]} if sha256 else {}
 
 
 def _conda_package(about: Mapping[str, str]) -> dict[str, Any]:
@@ -131,6 +139,6 @@ def _conda_package(about: Mapping[str, str]) -> dict[str, Any]:
         "name": about["name"],
         "version": about["version"],
         "purl": f"pkg:conda/{about['name']}@{quote(about['version'])}{'?' if qualifiers else ''}{qualifiers}",
-        **({"hashes": [{"alg": "SHA-256", "content": about["sha256"]}]} if about["sha256"] else {}),
+        **_hashes(about["sha256"]),
         **({"licenses": [{"license": {"name": about["license"]}}]} if about["license"] else {}),
     }

@@ -14,6 +14,8 @@ description:
     already, or fetches and installs them on the host; or the files come from a packed environment.
   - The directory appears only when the environment is complete, and is never changed afterwards. An interrupted build
     leaves no directory of that name; the next build starts again.
+  - If the plan has a managed Python for the host, the module first installs it in the same way, from the archive that the
+    controller copies to the host, into C(pythons/NAME).
   - Two files in it describe the content. C(environment.json) is the result of this module. C(sbom.cdx.json) is a bill of
     materials in the format CycloneDX 1.6 with the interpreter and every package. It has the SHA-256 of a package's wheel if
     the lock allows only one wheel, and the licence if the package declares an SPDX expression. Packages of conda are listed
@@ -81,6 +83,9 @@ environment:
     python:
       description: Full version of its interpreter.
       type: str
+    managed_python:
+      description: Name of the managed Python that it uses. Missing if it uses an interpreter of the host, or its own.
+      type: str
     packages:
       description: Version by package.
       type: dict
@@ -91,6 +96,7 @@ environment:
     packages: {dask: 2026.8.0, distributed: 2026.8.0}
 """
 
+import functools
 import glob
 import json
 import os
@@ -108,6 +114,12 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.existing_environments import import_problem
 from ansible_collections.daskops.cluster.plugins.module_utils.host_lock import HostLockError, take_lock
+from ansible_collections.daskops.cluster.plugins.module_utils.pythons import (
+    PythonError,
+    describe,
+    install,
+    is_complete,
+)
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     PREFIX,
     TESTS,
@@ -267,6 +279,8 @@ def main() -> None:
             "id": {"type": "str", "required": True},
             "python": {"type": "path", "default": ""},
             "archive": {"type": "path"},
+            "managed_python": {"type": "dict", "default": {}},
+            "python_archive": {"type": "path"},
             "origin": {"type": "dict", "required": True},
             "about": {"type": "dict", "default": {}},
             "user": {"type": "str", "default": ""},
@@ -307,7 +321,7 @@ def provide(module: AnsibleModule) -> None:
 
 def build(module: AnsibleModule, environments: str, final: str) -> dict[str, Any]:
     """Build the environment, and rename it to ``final`` when it is complete."""
-    archive = module.params["archive"]
+    archive, managed = module.params["archive"], module.params["managed_python"]
     if not archive:
         module.fail_json(msg="The environment does not exist on this host yet. Set archive to build it.")
     partial = os.path.join(environments, f".partial-{module.params['id']}")
@@ -317,6 +331,8 @@ def build(module: AnsibleModule, environments: str, final: str) -> dict[str, Any
     ]:
         shutil.rmtree(leftover, ignore_errors=True)
     builder = Builder(module, partial)
+    if managed:
+        managed = install_managed(builder, managed)
     with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=environments) as unpacked:
         path = module.params["origin"].get("path", "")
         try:
@@ -328,16 +344,33 @@ def build(module: AnsibleModule, environments: str, final: str) -> dict[str, Any
             )
         licences, by_conda = found.pop("licences"), found.pop("by_conda")
         description = {"id": module.params["id"], **module.params["origin"], **found}
+        if managed:
+            description["managed_python"] = managed["name"]
         hashes = known_hashes(read(os.path.join(unpacked, "requirements.txt")))
         tools = re.findall(
             r"^(\S+)==(\S+) --hash=sha256:(\w+)$", read(os.path.join(unpacked, "tools.txt")), re.MULTILINE
         )
         conda = os.path.join(unpacked, "conda.json")
         of_conda = module.params["about"].get("conda") or (json.loads(read(conda)) if os.path.exists(conda) else [])
-    bill = bill_of_materials(description, licences, hashes, tools, of_conda, by_conda)
+    bill = bill_of_materials(description, licences, hashes, tools, of_conda, by_conda, managed.get("sha256"))
     texts = {"sbom.cdx.json": bill, "environment.json": description}
     builder.appear(final, {name: json.dumps(text, indent=1, sort_keys=True) for name, text in texts.items()})
     return description
+
+
+def install_managed(builder: Builder, managed: Mapping[str, str]) -> dict[str, str]:
+    """Install the managed Python of the environment if the host does not have it, and return its description."""
+    home, archive = builder.module.params["home"], builder.module.params["python_archive"]
+    if not is_complete(home, managed["name"]):
+        if not archive:
+            builder.module.fail_json(
+                msg=f"The managed Python {managed['name']} does not exist here yet: python_archive is needed to install it."
+            )
+        try:
+            install(home, managed, archive, builder.run, functools.partial(relabel, builder.module))
+        except PythonError as error:
+            builder.fail("Installing the managed Python", f"{error}.")
+    return describe(home, managed["name"])
 
 
 if __name__ == "__main__":

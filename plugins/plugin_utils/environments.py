@@ -20,6 +20,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environmen
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import unfit_python
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.manifest import digest
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import numbers, own_python
 from ansible_collections.daskops.cluster.plugins.plugin_utils.existing_environments import (
     RECIPE as EXISTING_RECIPE,
 )
@@ -212,13 +213,15 @@ def _packed(
     venv = packed.about["venv"]
     found, problems, archives = {}, [], {}
     for host, info in hosts.items():
-        settings = {"python": values[host]["dask_python"]}
+        settings = {"python": own_python(values[host]["dask_python"])}
         unfit = list(unfit_python(host, info, settings)) if venv else []
         directory = os.path.join(values[host]["dask_home"], "environments")
         wrong = "" if unfit else packed.problem(info["python"], info["architecture"], directory)
         problems += [*unfit, *([f"{host}: {where} {wrong}."] if wrong else [])]
-        # Root must not run an interpreter that others can change, and older ones have no library for Zstandard.
-        python = {} if list(unfit_python(host, info, settings)) else info["python"]
+        # Root must not run an interpreter that others can change, and older ones have no library for Zstandard. A managed
+        # Python is not installed for an environment that does not use it.
+        aside = list(unfit_python(host, info, settings)) or (info["python"].get("managed") and not venv)
+        python = {} if aside else info["python"]
         if problems:
             continue
         name = packed.id(python)
@@ -248,11 +251,12 @@ def _environments(
     kinds: dict[str, Packages] = {}
     archives: dict[str, str] = {}
     found = {}
-    for host, info in hosts.items():
+    for host, python in with_oldest_libc({host: info["python"] for host, info in hosts.items()}).items():
+        info = hosts[host]
         # Reading a lock takes longer than comparing interpreters, and most hosts have the same one.
-        kind = str([value for name, value in sorted(info["python"].items()) if name != "executable"])
+        kind = kind_of_python(python)
         if kind not in kinds:
-            kinds[kind] = Packages(*texts, info["python"], source, os.path.dirname(os.path.abspath(lock)))
+            kinds[kind] = Packages(*texts, python, source, os.path.dirname(os.path.abspath(lock)))
         packages = kinds[kind]
         archive = ""
         if packages.id not in info["environments"]:
@@ -269,6 +273,27 @@ def _environments(
             "packages": packages.versions,
         }
     return found
+
+
+def kind_of_python(python: Mapping[str, Any]) -> str:
+    """Return what the environments of hosts with an interpreter depend on, as text."""
+    # A managed Python may lie elsewhere on other hosts, but its name says what it is.
+    without = {"executable", "prefix"} if python.get("managed") else {"executable"}
+    return str([value for name, value in sorted(python.items()) if name not in without])
+
+
+def with_oldest_libc(pythons: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return the interpreters by host, each with the oldest version of the C library that hosts of its kind have.
+
+    So hosts of different distributions can use the same packages, which the controller fetches and installs once.
+    """
+    oldest: dict[str, list[str]] = {}
+    kinds = {}
+    for host, python in pythons.items():
+        libc = list(python["libc"])
+        kind = kinds[host] = kind_of_python({**python, "libc": libc[:1]})
+        oldest[kind] = min(oldest.get(kind, libc), libc, key=lambda one: numbers(" ".join(one[1:])))
+    return {host: {**python, "libc": oldest[kinds[host]]} for host, python in pythons.items()}
 
 
 #: Function by kind of environment.

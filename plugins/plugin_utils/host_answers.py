@@ -108,12 +108,20 @@ _OF_RELEASES: dict[str, Check] = {
     "staged": number,
     "served": listed(NAME),
     "services": mapping(mapping(NAME)),
-    "units": mapping(mapping(text())),
 }
 RELEASE = empty_or(having(**_OF_RELEASES))
 CURRENT = empty_or(having(**_OF_RELEASES, content=NAME, settled=listed(NAME), enabled=listed(NAME)))
+#: Name of a managed Python, which becomes part of paths.
+MANAGED = text(r"\w[\w.+-]*")
+
 #: What an environment was made from.
-ORIGIN: dict[str, Check] = {"lock": NAME, "archive": NAME, "path": TEXT, "fingerprint": NAME}
+ORIGIN: dict[str, Check] = {
+    "lock": NAME,
+    "archive": NAME,
+    "path": TEXT,
+    "fingerprint": NAME,
+    "managed_python": MANAGED,
+}
 ENVIRONMENT = with_optional(having(python=text(r"[\w.+]*"), packages=mapping(text(r"[\w.+!-]*"))), **ORIGIN)
 
 
@@ -157,6 +165,8 @@ CHECKS: dict[str, Check] = {
     "selinux_type": NAME,
     "python": empty_or(python),
     "architecture": text(r"\w+"),
+    "libc": listed(text(r"[\w.-]*")),
+    "pythons": listed(MANAGED),
     "file_systems": mapping(having(exists=flag, type=text(), mount=text(), free=number, writable=flag)),
     "groups": mapping(optional(number)),
     "import_paths": mapping(having(readable=flag, changeable=text())),

@@ -91,8 +91,10 @@ class Packages:
         # The origin of packages is not part of the id, because the hashes identify them.
         *kind, libc = _kind(python)
         lines = [re.sub(r" @ file:\S*/", " @ ", line) for line in self.lines]
-        # The prefix of the distribution's interpreter is not part of the id either, because it is the same on every host.
+        # The prefix of the distribution's interpreter is not part of the id either, because it is the same on every host. A
+        # managed Python has a name.
         own = [python["prefix"]] if python.get("prefix", "/usr") not in ("/usr", "/") else []
+        own = [python["managed"]] if python.get("managed") else own
         self.id = digest([RECIPE, [*kind, libc[0], *own], lines, self.tools_lines])
 
     def fetch(self, cache: str, index_url: str) -> str:
@@ -179,11 +181,7 @@ class Packages:
 
     def _install(self, tools: Iterable[str], directory: str) -> str:
         """Install the wheels like a host, pack the installed files, and return the path of the packed files."""
-        for wheel in tools:
-            with zipfile.ZipFile(wheel) as zipped:
-                zipped.extractall(os.path.join(directory, "library"))
-        uv = glob.glob(os.path.join(directory, "library", "uv-*.data", "scripts", "uv"))[0]
-        os.chmod(uv, 0o755)
+        uv = unpack_uv(tools, directory)
         tree = os.path.join(directory, "tree")
         settings = {
             **os.environ,
@@ -305,6 +303,16 @@ def _reason(errors: str, python: Mapping[str, Any]) -> str:
         )
     lines = [line for line in errors.splitlines() if line.strip() and not line.startswith("WARNING")]
     return "pip could not fetch the packages: " + " ".join(lines[-3:])
+
+
+def unpack_uv(wheels: Iterable[str], directory: str) -> str:
+    """Extract wheels, one of which is that of uv, into ``directory/library``, and return the path of uv's executable."""
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as zipped:
+            zipped.extractall(os.path.join(directory, "library"))
+    uv = glob.glob(os.path.join(directory, "library", "uv-*.data", "scripts", "uv"))[0]
+    os.chmod(uv, 0o755)
+    return uv
 
 
 def own_python() -> dict[str, Any]:

@@ -114,7 +114,7 @@ def unpack(archive: str, member: str, environment: str) -> None:
             else:
                 size, executable = about
                 write(path, 0o755 if executable else 0o644, stream, size)
-        stream.read(1)  # reading to the end verifies the checksum
+        stream.read(1)  # verifies the checksum at the end of the stream
 
 
 def make_virtual_environment(environment: str) -> None:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import members
@@ -54,6 +53,8 @@ def bare(number):
         "selinux_type": "",
         "python": {**PYTHON, "usable": True, "changeable": ""},
         "architecture": "x86_64",
+        "libc": PYTHON["libc"],
+        "pythons": [],
         "file_systems": {path: DIRECTORY for path in ("/opt/dask", "/var/lib/dask/scratch")},
         "missing": [],
         "groups": {},
@@ -76,7 +77,7 @@ def bare(number):
         "environment_paths": {},
         "versions": [],
         "changeable": "",
-        "clock": [time.time() - 60, time.time() + 3600],
+        "clock": [-0.1, 0.1],
         "unresolved": "",
         "refused": "",
         "machine": f"{number}" * 32,
@@ -92,7 +93,7 @@ def settle(environment, packages):
     """Return what `host_info` returns for hosts that run exactly what `VARIABLES` say."""
     infos = {host: bare(number) for number, host in enumerate(HOSTS, 1)}
     for info in infos.values():
-        info["environments"] = {environment: {"id": environment, "packages": packages}}
+        info["environments"] = {environment: {"id": environment, "python": PYTHON["version"], "packages": packages}}
     cluster, about = cluster_of(infos), {"id": environment, "prefixes": ["/usr"], "boot_python": ""}
     plans, problems = plan_hosts(cluster, HOSTS)
     assert problems == {}
@@ -102,7 +103,7 @@ def settle(environment, packages):
         values, kinds = cluster.values[host], kinds_of(host, GROUPS)
         settings = host_settings(values, info, cluster.addresses)
         content = host_release(settings, kinds, plans[host], about).content(values["dask_home"])
-        release = {name: chosen[host][name] for name in ("id", "environment", "label", "services", "units")}
+        release = {name: chosen[host][name] for name in ("id", "environment", "label", "services")}
         info["current"] = {
             **release,
             "content": content,
@@ -117,13 +118,18 @@ def settle(environment, packages):
     return infos
 
 
-ENVIRONMENT = Packages(
-    Path(lock_file("default")).read_text(encoding="utf-8-sig"),
-    Path(TOOLS_LOCK).read_text(encoding="utf-8-sig"),
-    bare(1)["python"],
-    "controller",
-    str(Path(lock_file("default")).parent),
-)
+def environment_of(python):
+    """Return the packages of the default lock for an interpreter."""
+    return Packages(
+        Path(lock_file("default")).read_text(encoding="utf-8-sig"),
+        Path(TOOLS_LOCK).read_text(encoding="utf-8-sig"),
+        python,
+        "controller",
+        str(Path(lock_file("default")).parent),
+    )
+
+
+ENVIRONMENT = environment_of(bare(1)["python"])
 SETTLED = settle(ENVIRONMENT.id, ENVIRONMENT.versions)
 
 

@@ -22,6 +22,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.packed_environment
 )
 from conftest import ROOT
 from packed_prefixes import LIBRARY, VERSION, make_conda, make_venv, pack_conda
+from python_archives import MACHINE, build_relocatable, sha256_of
 from wheels import build_wheel, lock_line, repack
 
 IMPORTS = "import dask\n"
@@ -57,16 +58,23 @@ def pack(tools, tmp_path):
 
 
 def unpack(tmp_path, archive, paths=None, **about):
-    """Build an environment from an archive; return the exit status and the output."""
+    """Build an environment from an archive, or with a managed Python; return the exit status and the output."""
     environment = {
         "id": "0f3c5e9a7b1d",
         "python": sys.executable,
         "archive": archive,
         "origin": {"lock": "0" * 64},
         "packages": {},
+        "managed_python": {},
+        "python_archive": "",
         **about,
     }
-    plan = {"hosts": {"localhost": {"environment": environment}}}
+    name = environment.pop("id")
+    shared = {key: environment.pop(key) for key in ("origin", "packages")}
+    plan = {
+        "hosts": {"localhost": {"environment": environment, "release": {"environment": name}}},
+        "environments": {name: shared},
+    }
     arguments = {"home": str(tmp_path / "home"), "plan": plan}
     info = {"__dask_host": {"environments": {}, "current": {}, "environment_paths": paths or {}}, "dask_user": "nobody"}
     command = ["ansible", "localhost", "-m", "daskops.cluster.environment", "-a", json.dumps(arguments)]
@@ -168,6 +176,63 @@ def test_damaged_archive_is_rejected(pack, tmp_path):
         assert "Remove it from dask_cache on the controller, and run again." in output
         assert names(tmp_path) == []
     assert unpack(tmp_path, sound)[0] == 0
+
+
+NAME = f"{VERSION}+20261129-{MACHINE}"
+
+
+@pytest.fixture(scope="session")
+def relocatable(tmp_path_factory):
+    """Return the path of an archive with a real interpreter."""
+    return build_relocatable(tmp_path_factory.mktemp("relocatable"))
+
+
+def with_managed_python(tmp_path, archive, relocatable, **changes):
+    """Build an environment with a managed Python; return the exit status and the output."""
+    about = {"name": NAME, "version": VERSION, "machine": MACHINE, "sha256": sha256_of(relocatable)}
+    python = f"{tmp_path}/home/pythons/{NAME}/bin/python3"
+    managed = {"managed_python": about, "python": python, "python_archive": str(relocatable)}
+    return unpack(tmp_path, archive, **{**managed, **changes})
+
+
+def test_environment_with_a_managed_python(pack, relocatable, tmp_path):
+    archive = pack(IMPORTS)
+    status, output = with_managed_python(tmp_path, archive, relocatable)
+    assert status == 0, output
+    environment = tmp_path / "home/environments/0f3c5e9a7b1d"
+    prefix = "import sys, dask; print(sys.base_prefix)"
+    assert subprocess.check_output([environment / "bin/python", "-c", prefix], text=True).strip() == str(
+        tmp_path / "home/pythons" / NAME
+    )
+    assert subprocess.check_output([environment / "bin/say-dask"], text=True) == "dask\n"
+    description = json.loads((environment / "environment.json").read_text())
+    assert (description["python"], description["managed_python"]) == (VERSION, NAME)
+    bill = json.loads((environment / "sbom.cdx.json").read_text())
+    python = next(component for component in bill["components"] if component["name"] == "python")
+    assert python["hashes"] == [{"alg": "SHA-256", "content": sha256_of(relocatable)}]
+    # The next environment uses the Python that is there, and the plan then has neither its archive nor its hash.
+    shutil.rmtree(environment)
+    about = {"name": NAME, "version": VERSION, "machine": MACHINE, "sha256": ""}
+    status, output = with_managed_python(tmp_path, archive, relocatable, managed_python=about, python_archive="")
+    assert status == 0, output
+    assert json.loads((environment / "sbom.cdx.json").read_text()) == bill
+
+
+def test_damaged_archive_of_a_managed_python_is_rejected(pack, relocatable, tmp_path):
+    archive, damaged = pack(IMPORTS), tmp_path / "damaged.tar.gz"
+    damaged.write_bytes(relocatable.read_bytes()[:-1])
+    status, output = with_managed_python(tmp_path, archive, relocatable, python_archive=str(damaged))
+    assert status != 0
+    assert (
+        "Installing the managed Python failed on this host, whose services were not changed: the archive was" in output
+    )
+    assert names(tmp_path) == [] and list((tmp_path / "home/pythons").iterdir()) == []
+
+
+def test_plan_of_a_host_that_had_the_managed_python_is_rejected(pack, relocatable, tmp_path):
+    status, output = with_managed_python(tmp_path, pack(IMPORTS), relocatable, python_archive="")
+    assert status != 0
+    assert f"The managed Python {NAME} does not exist here yet" in output
 
 
 @pytest.fixture

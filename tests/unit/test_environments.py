@@ -13,17 +13,8 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils import environment
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import complete
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import own_python
 from packed_prefixes import VERSION, make_conda, make_venv, pack_conda, pack_venv
+from sentences import only, says
 from wheels import build_wheel, lock_line, repack
-
-
-def only(sentences):
-    """Return the only sentence."""
-    (sentence,) = sentences
-    return sentence
-
-
-def says(sentence, *parts):
-    return all(part in sentence for part in parts)
 
 
 def variables(cache, **changes):
@@ -45,6 +36,46 @@ def test_lock_with_distributed_is_accepted(tmp_path, line):
     lock = tmp_path / "lock.txt"
     lock.write_text(f"a==1\n{line}\n")
     assert environments.environments({}, variables(tmp_path, dask_environment_lock=str(lock))) == ({}, [])
+
+
+def python(libc, machine="x86_64", **about):
+    return {
+        "version": "3.13.5",
+        "machine": machine,
+        "libc": list(libc),
+        "executable": "/opt/x",
+        "prefix": "/opt",
+        **about,
+    }
+
+
+def libcs(**pythons):
+    return {host: found["libc"][-1] for host, found in environments.with_oldest_libc(pythons).items()}
+
+
+def test_hosts_of_one_kind_share_packages_for_the_oldest_libc():
+    new, newer, old = python(("glibc", "2.36")), python(("glibc", "2.41")), python(("glibc", "2.9"))
+    assert libcs(a=new, b=newer) == {"a": "2.36", "b": "2.36"}
+    assert libcs(a=newer, b=old, c=new) == {"a": "2.9", "b": "2.9", "c": "2.9"}
+    assert libcs(a=newer) == {"a": "2.41"} and libcs() == {}
+
+
+def test_hosts_of_different_kinds_do_not_share_packages():
+    assert libcs(
+        a=python(("glibc", "2.36")),
+        b=python(("glibc", "2.41"), "aarch64"),
+        c=python(("musl", "1.2")),
+        d=python(("glibc", "2.39"), version="3.12.1"),
+    ) == {"a": "2.36", "b": "2.41", "c": "1.2", "d": "2.39"}
+
+
+def test_managed_pythons_in_different_directories_are_of_one_kind():
+    one, two = (python(("glibc", version), prefix=f"/{version}", managed="m") for version in ("2.36", "2.41"))
+    assert environments.kind_of_python(one) != environments.kind_of_python(two)  # their libc differs
+    first, second = environments.with_oldest_libc({"a": one, "b": two}).values()
+    assert environments.kind_of_python(first) == environments.kind_of_python(second)
+    own = environments.with_oldest_libc({"a": {**one, "managed": ""}, "b": {**two, "managed": ""}})
+    assert len(set(map(environments.kind_of_python, own.values()))) == 2
 
 
 # From an archive

@@ -22,7 +22,6 @@ RELEASE = {
     "staged": 1_800_000_000,
     "served": ["worker"],
     "services": {"worker": {"dask-worker@numeric-1.service": "3f2a91c04d5e.7b21"}},
-    "units": {"worker": {"dask-worker@.service": "[Unit]\nDescription=Grüße\n"}},
 }
 ABOUT = {
     "changeable": "",
@@ -85,6 +84,8 @@ ANSWER = {
     "environment_paths": {"/nfs/env": ABOUT},
     "versions": [{"id": "1f3c5e9a7b1d", "lock": "", "python": "", "packages": {}, "releases": [], "labels": {}}],
     "certificates": {"installed": {"ca.pem": ["5d0a41b9c7e2", 420, "root"]}, "loaded": {}},
+    "libc": ["glibc", "2.36"],
+    "pythons": ["3.13.5+20261129-x86_64"],
     "changeable": "",
     "clock": [1_800_000_000.5, 1_800_000_001],
     "unresolved": "",
@@ -97,6 +98,8 @@ def test_valid_answer_is_accepted():
     assert unbelievable(ANSWER) == []
     blank = {"python": {}, "current": {}, "account": {}, "address": "", "route": [], "machine": "", "nodes": []}
     assert unbelievable({**ANSWER, **blank}) == []
+    managed = {"1f3c5e9a7b1d": {"python": "3.13.5", "packages": {}, "managed_python": "3.13.5+20261129-x86_64"}}
+    assert unbelievable({**ANSWER, "environments": managed, "pythons": []}) == []
     assert unbelievable({**ANSWER, "python": {"executable": "/home/dask/python", "changeable": "/home/dask"}}) == []
 
 
@@ -143,6 +146,11 @@ def test_answer_of_this_machine_is_accepted():
         ("account", {"home": 1, "comment": "", "at_home": True}),
         ("authorities", ["trust me"]),
         ("environments", {"../x": {}}),
+        ("environments", {"1f3c5e9a7b1d": {"python": "3.11.2", "packages": {}, "managed_python": "../x"}}),
+        ("pythons", [".."]),
+        ("pythons", ["3.13.5/bin"]),
+        ("libc", "glibc"),
+        ("libc", ["glibc", "2.36; reboot"]),
         ("environments", {"1f3c5e9a7b1d": {"python": "3.11.2", "packages": []}}),
         ("environments", {"1f3c5e9a7b1d": {"python": "3.11.2", "packages": {}, "archive": "\x1b[2J"}}),
         ("versions", [{**ANSWER["versions"][0], "lock": "\x1b[2J"}]),

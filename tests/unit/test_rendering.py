@@ -160,11 +160,6 @@ def releases(tmp_path_factory):
     return {host: directory / host for host in HOSTS}
 
 
-def only(values):
-    (value,) = values
-    return value
-
-
 # An assignment with a quoted or unquoted value, a comment, or an empty line.
 LINE = re.compile(r'^([A-Za-z_]\w*)=("(?:[^"\\]|\\.)*"|[^\n"]*)\n|^([#;][^\n]*)?\n', re.MULTILINE | re.DOTALL)
 

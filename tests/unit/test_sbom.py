@@ -76,6 +76,14 @@ def test_bill_lists_all_packages_and_the_interpreter():
     } == LICENCES
 
 
+def test_bill_has_the_hash_of_a_managed_python():
+    document = bill_of_materials(DESCRIPTION, {}, {}, [], python_sha256=A)
+    assert errors(document) is None
+    found = {component["name"]: component.get("hashes") for component in document["components"]}
+    assert found["python"] == [{"alg": "SHA-256", "content": A}]
+    assert bill()["components"][0]["name"] == "python" and "hashes" not in bill()["components"][0]
+
+
 def test_bill_names_the_tools_and_the_lock():
     metadata = bill()["metadata"]
     assert metadata["component"]["version"] == DESCRIPTION["id"]

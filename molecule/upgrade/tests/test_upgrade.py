@@ -247,9 +247,9 @@ def test_services_share_files_and_code_with_people(cluster, play):
     run = play("site", "-e", json.dumps({**change, "dask_worker_paths": []}))
     assert run.returncode != 0
     for name in (cluster.scheduler, *cluster.workers):
-        assert f"{name} has no group analysts, which dask_user_groups names" in run.output, run.output
+        assert f"{name} has no group analysts, which is in dask_user_groups" in run.output, run.output
     assert (
-        "dask_worker_import_paths names /srv/shared/code, which is no directory that dask_user can read" in run.output
+        "dask_worker_import_paths has /srv/shared/code, which is not a directory that dask_user can read" in run.output
     )
     try:
         for host in hosts:

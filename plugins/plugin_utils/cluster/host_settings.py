@@ -11,6 +11,7 @@ from typing import Any
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import kind_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.pools import worker_pools
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import own_python
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import setup_files
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import (
     POOL_SETTINGS,
@@ -83,7 +84,7 @@ def user_home(values: Values, info: Values) -> str:
 
 
 def groups_of(values: Values) -> list[str]:
-    """Return the names or numbers of the services' further groups."""
+    """Return the names or ids of the services' additional groups, as strings."""
     return [str(group) for group in values["dask_user_groups"]]
 
 
@@ -118,7 +119,7 @@ def questions(values: Values, pools: Mapping[str, Values], scheduler_host: str, 
     paths = [values["dask_home"], *scratch, *values["dask_worker_paths"], *values["dask_worker_devices"]]
     return {
         "home": values["dask_home"],
-        "python": values["dask_python"],
+        "python": own_python(values["dask_python"]),
         "environment_path": values["dask_environment_path"],
         **services_of(values),
         "import_paths": list(
@@ -182,7 +183,7 @@ def planning_settings(
         "bind_address": values["dask_bind_address"],
         "home": values["dask_home"],
         "user_home": home,
-        "python": values["dask_python"],
+        "python": own_python(values["dask_python"]),
         "kind": kind_of(values),
         "environment_path": values["dask_environment_path"],
         "free_disk": values["dask_free_disk"],

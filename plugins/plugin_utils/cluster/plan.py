@@ -25,7 +25,8 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environmen
     variable_of,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall import networks
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import plan_host
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import Groups, members
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import plan_host, unfit_python
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import (
     kinds_of,
     planning_settings,
@@ -45,6 +46,14 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts impo
     workers_left,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster, Environment, Settings
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import (
+    Choice,
+    choose,
+    own_python,
+    runs,
+    unsupported,
+    with_managed,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.releases import Release, release_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback import rollback_report, rollback_targets
 from ansible_collections.daskops.cluster.plugins.plugin_utils.existing_environments import (
@@ -66,6 +75,9 @@ NO_CERTIFICATES = (
 
 #: Purposes for which services may change.
 CHANGING = ("change", "start", "restart", "rollback")
+
+#: What the result tells of a release. Its contents would make the result ten times as large.
+KEPT = ("id", "environment", "label", "services", "trial")
 
 ByHost = Mapping[str, Mapping[str, Any]]
 
@@ -113,10 +125,13 @@ def scheduler_in_maintenance(cluster: Cluster) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Outside:
-    """Functions that get more input of a plan: packages from the index, addresses, and variables of other hosts.
+    """Functions that get more input of a plan: Pythons and packages, addresses, and variables of other hosts.
 
     Parameters
     ----------
+    pythons : callable
+        Takes a `Choice`, results of `host_info` and variables; returns what `python_builds.provide` does. May fetch
+        builds of CPython.
     environments : callable
         Takes results of `host_info` and the variables of hosts. Returns the result of `environments.environments`. May fetch
         packages.
@@ -128,6 +143,7 @@ class Outside:
         Returns the hosts of the cluster whose firewall the collection manages, also those outside the run.
     """
 
+    pythons: Callable[[Choice, ByHost, Mapping[str, Any]], tuple[dict[str, dict[str, str]], list[str]]]
     environments: Callable[[ByHost, ByHost], tuple[dict[str, dict[str, Any]], list[str]]]
     client_packages: Callable[[Mapping[str, Any], ByHost], tuple[dict[str, Any], list[str]]]
     addresses_of: Callable[[str], Callable[[], list[str]]]
@@ -199,12 +215,10 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
             host for host in maintenance if decide.interrupts_maintenance(everyone.infos.get(host, {}))
         ]
         plays.update(activation(result["state"], cluster.infos, of_groups(cluster, chosen)))
-    # Only hosts whose services change need the content of their unit files.
-    changed = {host for name in ("scheduler", "starting", "rolling") for host in plays.get(name, [])}
     for host, info in cluster.infos.items():
         release = chosen.get(host) or {}
         result["hosts"].setdefault(host, {}).update(
-            release={key: value for key, value in release.items() if key != "units" or host in changed},
+            release={key: release[key] for key in KEPT if key in release},
             kinds=kinds_of(host, cluster.groups),
             interrupts=decide.interrupts_scheduler(result["state"], info, release),
             unwanted_firewalls=[
@@ -249,12 +263,20 @@ def _common(cluster: Cluster, purpose: str, lock: str) -> dict[str, Any]:
 
 def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[str, Any]:
     """Return the release of each host for a run that may install something."""
-    common, infos = cluster.common, cluster.infos
+    common = cluster.common
+    choice = choose(cluster, unfit(cluster))
+    check(unsupported(choice, cluster.infos))
+    pythons, problems = outside.pythons(choice, cluster.infos, common)
+    check(f"{problem}{because(choice)}" for problem in problems)
+    cluster = with_managed(cluster, {host: (about["name"], about["version"]) for host, about in pythons.items()})
+    infos = cluster.infos
     plans, wrong = plan_hosts(cluster, infos)
     check(problem for host in wrong for problem in wrong[host])
     workers = {host: plan["workers"] for host, plan in plans.items()}
+    elsewhere = cluster.scheduler_info
+    version = version_of(elsewhere)
     everyone = {
-        **({cluster.asked_host: cluster.scheduler_info} if version_of(cluster.scheduler_info) else {}),
+        **({cluster.asked_host: {**elsewhere, "python": {"version": version}}} if version else {}),
         **infos,
     }
     problems = [
@@ -274,14 +296,17 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
     check(differing_contents(common["dask_environment_path"], everyone))
     chosen, problems, lacking = releases(cluster, plans, found)
     check(problems)
+    result["environments"] = {
+        about["id"]: {"origin": about["origin"], "packages": about["packages"]} for about in found.values()
+    }
     for host, plan in plans.items():
-        networks = firewall["cluster"].get(host, {})
-        result["hosts"][host] = {
-            **plan,
-            "user": cluster.values[host]["dask_user"],
-            "environment": found[host],
-            "networks": {"cluster": networks, "clients": firewall["clients"]},
-        }
+        environment = {key: found[host][key] for key in ("python", "prefixes", "boot_python", "archive")}
+        uses_python = environment["python"] and environment["prefixes"]
+        environment.update(managed_part(pythons.get(host, {}) if uses_python else {}))
+        result["hosts"][host] = {"user": cluster.values[host]["dask_user"], "environment": environment}
+        if plan["firewall"] != "none":
+            networks = {"cluster": firewall["cluster"].get(host, {}), "clients": firewall["clients"]}
+            result["hosts"][host].update(ports=plan["ports"], networks=networks)
     foreign = {host: info["firewall"]["foreign"] for host, info in infos.items()}
     # Do not warn in every run: the firewall does not affect hosts whose services already run.
     still = {host: names for host, names in foreign.items() if not any(infos[host]["running"].values())}
@@ -331,6 +356,9 @@ def _to_do(
 
 def _show(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
     """Return the result with the plan of each host for display, and with the problems of hosts without a valid plan."""
+    choice = choose(cluster, unfit(cluster))
+    # The version is not looked up, because this run fetches nothing.
+    cluster = with_managed(cluster, {host: ("", versions[0]) for host, versions in choice.managed.items()})
     plans, wrong = plan_hosts(cluster, cluster.infos)
     for host, info in cluster.infos.items():
         result["hosts"][host] = {
@@ -434,12 +462,53 @@ def host_release(
     return release_of(settings, kinds, plan, Environment.of(environment))
 
 
+def planned_release(
+    host: str,
+    values: Mapping[str, Any],
+    info: Mapping[str, Any],
+    groups: Groups,
+    known_addresses: Mapping[str, str],
+    environment: Mapping[str, Any],
+) -> tuple[Settings, Release]:
+    """Return the settings and the release of one host, as `releases` makes them for all hosts.
+
+    A plan for 1,000 hosts would be ten times as large with the contents of the releases, so a task that needs the content of
+    a release makes it again, for its own host.
+
+    Parameters
+    ----------
+    host : str
+        Name of the host.
+    values, info : dict
+        The host's variables, complete, and its result of `host_info`.
+    groups : dict of list of str
+        The inventory's groups.
+    known_addresses : dict
+        ``addresses`` of the plan.
+    environment : dict
+        The host's environment, as for `model.Environment`.
+
+    Raises
+    ------
+    ValueError
+        As `release_of`.
+    """
+    pools, kinds, alone = pools_of(values), kinds_of(host, groups), len(members(groups)) == 1
+    scheduler_host = host_of(known_addresses["scheduler"])
+    plan, _problems = plan_host(
+        host, info, planning_settings(values, pools, kinds, alone, scheduler_host, user_home(values, info))
+    )
+    settings = host_settings(values, info, known_addresses)
+    return settings, host_release(settings, kinds, plan, environment)
+
+
 def releases(
     cluster: Cluster, plans: ByHost, environments: ByHost
 ) -> tuple[dict[str, dict[str, Any]], list[str], list[str]]:
     """Return the release of each host, the problems, and the hosts that do not have their release yet.
 
-    A release has the form of `host_info`, and also ``untried`` and ``pools``; see `decide.services_to_try`.
+    A release has the form of `host_info`, without ``staged`` and ``served``, and also ``untried`` and ``pools``; see
+    `decide.services_to_try`.
     """
     found: dict[str, dict[str, Any]] = {}
     problems: dict[str, None] = {}
@@ -492,8 +561,31 @@ def firewalls(
 
 
 def version_of(info: Mapping[str, Any]) -> str:
-    """Return the version of a host's interpreter; empty if it was not run."""
-    return str((info.get("python") or {}).get("version", ""))
+    """Return the version of the managed Python that a host's services run, or else of its own; empty if it has neither."""
+    now = runs(info)
+    return str(now["python"] if now.get("managed_python") else (info.get("python") or {}).get("version", ""))
+
+
+def unfit(cluster: Cluster) -> dict[str, str]:
+    """Return why a host's own interpreter cannot be used, by host."""
+    found = {}
+    for host, info in cluster.infos.items():
+        for sentence in unfit_python(host, info, {"python": own_python(cluster.values[host]["dask_python"])}):
+            found[host] = sentence
+    return found
+
+
+def managed_part(about: Mapping[str, str]) -> dict[str, Any]:
+    """Return what an environment's plan has of a managed Python; ``about`` is empty if the environment does not use one."""
+    return {
+        "managed_python": {name: value for name, value in about.items() if name != "archive"},
+        "python_archive": about.get("archive", ""),
+    }
+
+
+def because(choice: Choice) -> str:
+    """Return a sentence that says why hosts with ``auto`` need a managed Python; empty if they do not."""
+    return f" It is needed because dask_python is auto, and {choice.reason}." if choice.reason else ""
 
 
 def of_groups(cluster: Cluster, chosen: ByHost) -> dict[str, dict[str, Any]]:
