@@ -63,7 +63,12 @@ def unpack(tmp_path, archive, **about):
         "python_archive": "",
         **about,
     }
-    plan = {"hosts": {"localhost": {"environment": environment}}}
+    name, shared = environment["id"], {key: environment.pop(key) for key in ("id", "origin", "packages")}
+    plan = {
+        "hosts": {"localhost": {"release": {"environment": name}, "environment": environment}},
+        "environments": {name: shared},
+        "plays": {"build": ["localhost"]},
+    }
     arguments = {"home": str(tmp_path / "home"), "plan": plan}
     info = {"__dask_host": {"environments": {}, "current": {}}}
     command = ["ansible", "localhost", "-m", "daskops.cluster.environment", "-a", json.dumps(arguments)]
