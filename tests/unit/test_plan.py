@@ -591,7 +591,7 @@ REJECTED = {
         "change",
         changed("w2", architecture="ppc64le"),
         {"vars": {"dask_python": "3.11"}},
-        ["w2: dask_python asks for a managed Python", "the host has ppc64le with glibc 2.36"],
+        ["w2: dask_python needs a managed Python", "the host has ppc64le with glibc 2.36"],
     ),
     "one machine": ("change", changed("w2", machine="2" * 32), {}, ["w1 and w2 are the same machine"]),
     "windows": (
