@@ -24,14 +24,14 @@ class ActionModule(Action):
         hosts = [host for group in ("dask_scheduler", "dask_workers") for host in groups.get(group, [])]
         evaluation = evaluation_of(self._templar)
         read: dict[str, dict[str, Any]] = {}
-        for host, variables in variables_of(hosts, task_vars["hostvars"]).items():
+        for host, variables in variables_of(hosts, task_vars["hostvars"], self._task).items():
             values, errors = evaluation.values([name for name in variables if is_needed(str(name))], variables)
             # Give a value that cannot be evaluated a unique value. Ansible reports the error when it connects.
             read[host] = {**values, **dict.fromkeys(errors, host)}
         try:
             # These variables apply to the whole cluster, so read them from one host. A different value on another host is
             # one of the reported problems.
-            common = next(iter(values_of(self._templar, task_vars, hosts[:1]).values()), {})
+            common = next(iter(values_of(self._templar, self._task, task_vars, hosts[:1]).values()), {})
         except ValueError as error:
             return failed_if({}, [str(error)])
         found = problems(

@@ -17,10 +17,14 @@ class ActionModule(Action):
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         host, plan = task_vars["inventory_hostname"], arguments.pop("plan")
-        environment = plan["hosts"][host]["environment"]
-        info = host_infos([host], task_vars["hostvars"])[host]
-        arguments.update({name: environment[name] for name in ("id", "python", "origin", "managed_python")})
-        archive, packages = environment["archive"], environment["packages"]
+        about, info = plan["hosts"][host], host_infos([host], task_vars["hostvars"])[host]
+        name, environment = about["release"]["environment"], about["environment"]
+        if host not in plan["plays"]["build"]:
+            return {"changed": False, "environment": info["environments"][name]}
+        shared = plan["environments"][name]
+        arguments.update({key: environment[key] for key in ("python", "managed_python")})
+        arguments.update(id=name, origin=shared["origin"])
+        archive, packages = environment["archive"], shared["packages"]
         # The plan has archives only if the host lacks the environment, or its Python.
         if archive and not self._task.check_mode:
             arguments["archive"] = self._copied(archive, "environment.tar")

@@ -50,13 +50,13 @@ class ActionModule(Action):
 
     def _cluster(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> Cluster:
         groups, hostvars, playing = task_vars["groups"], task_vars["hostvars"], task_vars["ansible_play_hosts_all"]
-        collected = variables_of(playing, hostvars)
+        collected = variables_of(playing, hostvars, self._task)
         found = host_infos_in(collected)
         infos = {host: info for host, info in found.items() if "running" in info and not info.get("failed")}
         return Cluster(
             groups=groups,
             playing=playing,
-            values=values_of(self._templar, task_vars, playing, collected),
+            values=values_of(self._templar, self._task, task_vars, playing, collected),
             infos=infos,
             scheduler_info=infos.get(scheduler_of(groups)) or arguments["scheduler_info"],
             missing=[host for host in found if host not in infos],
@@ -69,7 +69,7 @@ class ActionModule(Action):
     def _filtered_hosts(self, cluster: Cluster, task_vars: dict[str, Any]) -> list[str]:
         """Return the hosts of the cluster whose firewall the collection manages, also those outside the run."""
         others = [host for host in cluster.members if host not in cluster.values]
-        values = {**cluster.values, **(values_of(self._templar, task_vars, others) if others else {})}
+        values = {**cluster.values, **(values_of(self._templar, self._task, task_vars, others) if others else {})}
         return [host for host in cluster.members if values[host]["dask_firewall"] != "none"]
 
 

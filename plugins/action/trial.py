@@ -72,7 +72,7 @@ class ActionModule(Action):
         if self._task.check_mode:
             display.display(f"{host}: would be tried beside the running services: {', '.join(tried)}.")
             return {"changed": False}
-        values = values_of(self._templar, task_vars, [host])[host]
+        values = values_of(self._templar, self._task, task_vars, [host])[host]
         settings = host_settings(values, host_infos([host], task_vars["hostvars"])[host], plan["addresses"])
         answer = self.execute(
             {**arguments, **chosen, "home": settings.home, "release": release["id"], "tls": settings.tls}, task_vars

@@ -335,8 +335,8 @@ firewall:
       elements: str
 current:
   description:
-    - The current release of the host, with its C(id), C(environment), C(label), C(services) and C(units). C(staged) is the
-      time when it was staged, in seconds since the epoch. C(served) lists the kinds of service that have served with it.
+    - The current release of the host, with its C(id), C(environment), C(label) and C(services). C(staged) is the time when
+      it was staged, in seconds since the epoch. C(served) lists the kinds of service that have served with it.
     - C(content) is a digest of its files and its environment's path.
     - C(settled) lists the kinds in C(served) whose unit files are those of the release and whose services start at boot.
       C(enabled) lists the kinds whose services start at boot.
@@ -784,41 +784,40 @@ def other_unit(unit: str, release: str, releases: Releases) -> str:
 
 
 def described(home: str, release: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that the controller needs to activate a release again; empty if there is no release."""
+    """Return the values that the controller needs to activate a release again; empty if there is no complete release."""
     if not release:
         return {}
     try:
-        units = read_units(home, release)
+        read_units(home, release)
     except (OSError, ValueError):  # a file is missing or damaged, so this run stages the release again
         return {}
-    return {
-        **{key: release[key] for key in ("id", "environment", "label", "staged", "served", "services")},
-        "units": units,
-    }
+    return {key: release[key] for key in ("id", "environment", "label", "staged", "served", "services")}
 
 
 def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``content``, ``settled`` and ``enabled`` of `current`, which show whether something has to change."""
-    if not release:
+    """Return `current`, with ``content``, ``settled`` and ``enabled``, which show whether something has to change."""
+    about = described(home, release)
+    if not about:
         return {}
     path = os.path.join(home, "releases", release["id"])
     try:
+        planned = read_units(home, release)
         content = tree_digest(read_tree(path), os.readlink(os.path.join(path, "environment")))
         shown = show_units(module, ["ActiveState", "UnitFileState"], sorted(BOOT.values()))
     except (OSError, SystemctlError):
-        return {"content": "", "settled": [], "enabled": []}
+        return {**about, "content": "", "settled": [], "enabled": []}
     starts = {unit: (about["ActiveState"], about["UnitFileState"]) for unit, about in shown.items()}
     kept = glob.glob(os.path.join(KEPT, "dask-worker@*"))
     settled = [
         kind
-        for kind, units in release["units"].items()
+        for kind, units in planned.items()
         if kind in release["served"]
         and starts.get(BOOT[kind]) == ("active", "enabled")
         and unit_files(kind) == units
         and not (kind == "worker" and kept)
     ]
     enabled = [kind for kind, unit in BOOT.items() if starts.get(unit, ("", ""))[1] == "enabled"]
-    return {"content": content, "settled": settled, "enabled": enabled}
+    return {**about, "content": content, "settled": settled, "enabled": enabled}
 
 
 def versions(
@@ -1003,7 +1002,6 @@ def main() -> None:
     home = module.params["home"]
     releases = read_releases(home)
     current = releases.get(current_release(home), {})
-    about_current = described(home, current)
     states = shown_services(module) if os.path.isdir(SYSTEMD) else {}
     runs = running(states, releases)
     scheduler = (runs.get("dask-scheduler.service") or "").replace(OTHER_UNIT, "")
@@ -1046,7 +1044,7 @@ def main() -> None:
         running=runs,
         scheduler_environment=release_of("dask-scheduler.service", scheduler, releases).get("environment", ""),
         serving=described(home, serving(scheduler, current, releases)),
-        current={**about_current, **current_state(module, home, about_current)},
+        current=current_state(module, home, current),
         previous=described(home, releases.get(current.get("previous", ""), {})),
         unfinished=unfinished(current, releases),
         account=account(module.params["user"]),

@@ -108,7 +108,6 @@ _OF_RELEASES: dict[str, Check] = {
     "staged": number,
     "served": listed(NAME),
     "services": mapping(mapping(NAME)),
-    "units": mapping(mapping(text())),
 }
 RELEASE = empty_or(having(**_OF_RELEASES))
 CURRENT = empty_or(having(**_OF_RELEASES, content=NAME, settled=listed(NAME), enabled=listed(NAME)))

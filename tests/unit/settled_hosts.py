@@ -102,7 +102,7 @@ def settle(environment, packages):
         values, kinds = cluster.values[host], kinds_of(host, GROUPS)
         settings = host_settings(values, info, cluster.addresses)
         content = host_release(settings, kinds, plans[host], about).content(values["dask_home"])
-        release = {name: chosen[host][name] for name in ("id", "environment", "label", "services", "units")}
+        release = {name: chosen[host][name] for name in ("id", "environment", "label", "services")}
         info["current"] = {
             **release,
             "content": content,

@@ -11,15 +11,8 @@ from recorded import health
 
 def release(name, **about):
     """Return a release of a scheduler as `host_info` describes it."""
-    units = {SCHEDULER: f"[Service]\nExecStart=/bin/sleep {name}\n"}
-    return {
-        "id": name,
-        "environment": "e",
-        "label": "",
-        "services": {"scheduler": {SCHEDULER: f"{name}.s"}},
-        "units": {"scheduler": units},
-        **about,
-    }
+    services = {"scheduler": {SCHEDULER: f"{name}.s"}}
+    return {"id": name, "environment": "e", "label": "", "services": services, **about}
 
 
 #: What `host_info` returned for a host that runs the release ``one``.

@@ -22,7 +22,6 @@ RELEASE = {
     "staged": 1_800_000_000,
     "served": ["worker"],
     "services": {"worker": {"dask-worker@numeric-1.service": "3f2a91c04d5e.7b21"}},
-    "units": {"worker": {"dask-worker@.service": "[Unit]\nDescription=Grüße\n"}},
 }
 ANSWER = {
     "changed": False,

@@ -196,7 +196,8 @@ def plan(infos, purpose="change", *, groups=GROUPS, playing=(), each=None, filte
         looked_up.append(host)
         return lambda: ["10.0.0.99"]
 
-    environment = {"id": ENVIRONMENT.id, "prefix": "/usr", "packages": packages or ENVIRONMENT.versions}
+    environment = {"id": ENVIRONMENT.id, "python": "/usr/bin/python3", "prefix": "/usr", "origin": {}, "archive": ""}
+    environment["packages"] = packages or ENVIRONMENT.versions
     outside = Outside(
         pythons=lambda *dummy: ({}, []),
         environments=lambda infos, dummy: (dict.fromkeys(infos, environment), []),
@@ -792,14 +793,41 @@ def test_only_the_host_without_the_environment_gets_an_archive(planned, results)
     assert archives == {"s1": "", "w1": "", "w2": str(archive(results[1] / "cache"))}
 
 
+def test_hosts_share_the_description_of_their_environment(planned):
+    result = planned["environment missing"]
+    assert {about["release"]["environment"] for about in result["hosts"].values()} == {ENVIRONMENT.id}
+    assert {name: about["packages"] for name, about in result["environments"].items()} == {
+        ENVIRONMENT.id: ENVIRONMENT.versions
+    }
+
+
+def test_only_hosts_with_a_firewall_get_ports_and_networks(planned):
+    assert all(not about.keys() & {"ports", "networks"} for about in planned["unchanged"]["hosts"].values())
+    about = planned["firewall"]["hosts"]["w1"]
+    assert 8786 not in [port["port"] for port in about["ports"]] and about["ports"][0]["unit"] == WORKER
+    assert about["networks"]["cluster"] == {"ipv4": ["10.0.0.1/32", "10.0.0.2/31"], "ipv6": []}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_result_holds_no_contents_of_releases(results, name):
+    """Each task of each host is given the plan, so its size matters."""
+    assert "[Service]" not in results[0][name] and "ExecStart" not in results[0][name]
+
+
+def test_plan_of_a_host_is_short(planned):
+    for name in ("unchanged", "other release", "start", "rollback"):
+        assert max(len(json.dumps(about)) for about in planned[name]["hosts"].values()) < 450
+
+
 @pytest.mark.parametrize("name", ["managed", "managed for auto"])
 def test_hosts_get_the_managed_python_that_they_lack(planned, results, name):
     archive_of_python = results[1] / "cache/daskops" / f"python-{MANAGED['managed']}-{SHA256}.tar.gz"
     found = {host: about["environment"] for host, about in planned[name]["hosts"].items()}
     about = {"name": MANAGED["managed"], "version": "3.11.2", "machine": "x86_64"}
+    releases = {about["release"]["environment"] for about in planned[name]["hosts"].values()}
+    assert releases == {MANAGED_ENVIRONMENT.id} != {ENVIRONMENT.id}
     for host, environment in found.items():
         lacks = host == "w2"
-        assert environment["id"] == MANAGED_ENVIRONMENT.id != ENVIRONMENT.id
         assert environment["python"] == MANAGED["executable"]
         assert environment["managed_python"] == {**about, "sha256": SHA256 if lacks else ""}
         assert environment["python_archive"] == (str(archive_of_python) if lacks else "")
@@ -819,13 +847,6 @@ def test_own_interpreters_need_no_managed_python(planned):
 
 def test_plan_is_shown_without_fetching_a_managed_python(planned):
     assert planned["managed to show"]["hosts"]["w1"]["problems"] == []
-
-
-@pytest.mark.parametrize(
-    ("name", "host"), [("scheduler differs", "s1"), ("other release", "w1"), ("worker stopped", "w2")]
-)
-def test_units_are_in_the_plan_of_hosts_whose_services_change(planned, name, host):
-    assert [one for one, about in planned[name]["hosts"].items() if "units" in about["release"]] == [host]
 
 
 def test_trial_names_the_services(planned):

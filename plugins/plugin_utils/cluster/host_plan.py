@@ -284,7 +284,7 @@ def unfit_python(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]
     elif tuple(map(int, python["version"].split(".")[:2])) < OLDEST_PYTHON:
         yield (
             f"{host} has Python {python['version']} at {python['executable']}, but Dask needs 3.10 or newer. Install a "
-            "newer version and set dask_python to it, or set it to a version such as '3.13' for a managed one."
+            "newer version, and set dask_python to it, or to a version such as '3.13' for a managed one."
         )
     elif python["implementation"] != "cpython":
         yield f"{host}: dask_python ({python['executable']}) is {python['implementation']}. Set it to a CPython interpreter."

@@ -25,6 +25,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environmen
     variable_of,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall import networks
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import Groups, members
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import plan_host, unfit_python
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import (
     kinds_of,
@@ -69,6 +70,9 @@ NO_CERTIFICATES = (
 
 #: Purposes for which services may change.
 CHANGING = ("change", "start", "restart", "rollback")
+
+#: What the result tells of a release. Its contents would make the result ten times as large.
+KEPT = ("id", "environment", "label", "services", "trial")
 
 ByHost = Mapping[str, Mapping[str, Any]]
 
@@ -206,12 +210,10 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
             host for host in maintenance if decide.interrupts_maintenance(everyone.infos.get(host, {}))
         ]
         plays.update(activation(result["state"], cluster.infos, of_groups(cluster, chosen)))
-    # Only hosts whose services change need the content of their unit files.
-    changed = {host for name in ("scheduler", "starting", "rolling") for host in plays.get(name, [])}
     for host, info in cluster.infos.items():
         release = chosen.get(host) or {}
         result["hosts"].setdefault(host, {}).update(
-            release={key: value for key, value in release.items() if key != "units" or host in changed},
+            release={key: release[key] for key in KEPT if key in release},
             kinds=kinds_of(host, cluster.groups),
             interrupts=decide.interrupts_scheduler(result["state"], info, release),
             unwanted_firewalls=[
@@ -288,14 +290,16 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
     check([*problems, *differing_packages(present(found, infos))])
     chosen, problems, lacking = releases(cluster, plans, found)
     check(problems)
+    result["environments"] = {
+        about["id"]: {"origin": about["origin"], "packages": about["packages"]} for about in found.values()
+    }
     for host, plan in plans.items():
-        networks = firewall["cluster"].get(host, {})
-        result["hosts"][host] = {
-            **plan,
-            "user": cluster.values[host]["dask_user"],
-            "environment": {**found[host], **managed_part(pythons.get(host, {}) if found[host]["prefix"] else {})},
-            "networks": {"cluster": networks, "clients": firewall["clients"]},
-        }
+        environment = {key: found[host][key] for key in ("python", "prefix", "archive")}
+        environment.update(managed_part(pythons.get(host, {}) if environment["prefix"] else {}))
+        result["hosts"][host] = {"user": cluster.values[host]["dask_user"], "environment": environment}
+        if plan["firewall"] != "none":
+            networks = {"cluster": firewall["cluster"].get(host, {}), "clients": firewall["clients"]}
+            result["hosts"][host].update(ports=plan["ports"], networks=networks)
     foreign = {host: info["firewall"]["foreign"] for host, info in infos.items()}
     # Do not warn in every run: the firewall does not affect hosts whose services already run.
     still = {host: names for host, names in foreign.items() if not any(infos[host]["running"].values())}
@@ -450,12 +454,53 @@ def host_release(
     return release_of(settings, kinds, plan, environment["id"], environment["prefix"])
 
 
+def planned_release(
+    host: str,
+    values: Mapping[str, Any],
+    info: Mapping[str, Any],
+    groups: Groups,
+    known_addresses: Mapping[str, str],
+    environment: Mapping[str, Any],
+) -> tuple[Settings, Release]:
+    """Return the settings and the release of one host, as `releases` makes them for all hosts.
+
+    A plan for 1,000 hosts would be ten times as large with the contents of the releases, so a task that needs the content of
+    a release makes it again, for its own host.
+
+    Parameters
+    ----------
+    host : str
+        Name of the host.
+    values, info : dict
+        The host's variables, complete, and its result of `host_info`.
+    groups : dict of list of str
+        The inventory's groups.
+    known_addresses : dict
+        ``addresses`` of the plan.
+    environment : dict
+        ``id`` and ``prefix`` of the host's environment.
+
+    Raises
+    ------
+    ValueError
+        As `release_of`.
+    """
+    pools, kinds, alone = pools_of(values), kinds_of(host, groups), len(members(groups)) == 1
+    scheduler_host = host_of(known_addresses["scheduler"])
+    plan, _problems = plan_host(
+        host, info, planning_settings(values, pools, kinds, alone, scheduler_host, user_home(values, info))
+    )
+    settings = host_settings(values, info, known_addresses)
+    return settings, host_release(settings, kinds, plan, environment)
+
+
 def releases(
     cluster: Cluster, plans: ByHost, environments: ByHost
 ) -> tuple[dict[str, dict[str, Any]], list[str], list[str]]:
     """Return the release of each host, the problems, and the hosts that do not have their release yet.
 
-    A release has the form of `host_info`, and also ``untried`` and ``pools``; see `decide.services_to_try`.
+    A release has the form of `host_info`, without ``staged`` and ``served``, and also ``untried`` and ``pools``; see
+    `decide.services_to_try`.
     """
     found: dict[str, dict[str, Any]] = {}
     problems: dict[str, None] = {}

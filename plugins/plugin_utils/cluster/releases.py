@@ -68,7 +68,6 @@ class Release:
             "environment": self.manifest["environment"],
             "label": self.manifest["label"],
             "services": self.services,
-            "units": self.units,
         }
 
 
