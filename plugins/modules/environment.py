@@ -331,7 +331,7 @@ def install_managed(builder: Builder, managed: Mapping[str, str]) -> dict[str, s
     if not is_complete(home, managed["name"]):
         if not archive:
             builder.module.fail_json(
-                msg=f"The managed Python {managed['name']} does not exist here yet: python_archive is needed to install it."
+                msg=f"The managed Python {managed['name']} does not exist on this host yet. Set python_archive."
             )
         try:
             install(home, managed, archive, builder.run, functools.partial(relabel, builder.module))
