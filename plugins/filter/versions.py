@@ -63,7 +63,7 @@ def versions(infos: Mapping[str, Mapping[str, Any]], packages: bool = False) -> 
 
 
 def _origin(about: Mapping[str, Any]) -> str:
-    """Return what an environment was made from."""
+    """Return the source of an environment as text: its path, archive or lock."""
     return next((f"{kind} {about[kind]}" for kind in ("path", "archive", "lock") if about.get(kind)), "lock unknown")
 
 

@@ -69,11 +69,11 @@ def unpack(tmp_path, archive, paths=None, **about):
         "python_archive": "",
         **about,
     }
-    name = environment.pop("id")
-    shared = {key: environment.pop(key) for key in ("origin", "packages")}
+    name, shared = environment["id"], {key: environment.pop(key) for key in ("id", "origin", "packages")}
     plan = {
-        "hosts": {"localhost": {"environment": environment, "release": {"environment": name}}},
+        "hosts": {"localhost": {"release": {"environment": name}, "environment": environment}},
         "environments": {name: shared},
+        "plays": {"build": ["localhost"]},
     }
     arguments = {"home": str(tmp_path / "home"), "plan": plan}
     info = {"__dask_host": {"environments": {}, "current": {}, "environment_paths": paths or {}}, "dask_user": "nobody"}
@@ -224,7 +224,8 @@ def test_damaged_archive_of_a_managed_python_is_rejected(pack, relocatable, tmp_
     status, output = with_managed_python(tmp_path, archive, relocatable, python_archive=str(damaged))
     assert status != 0
     assert (
-        "Installing the managed Python failed on this host, whose services were not changed: the archive was" in output
+        "Installing the managed Python failed on this host, whose services were not changed: the SHA-256 of the archive"
+        in output
     )
     assert names(tmp_path) == [] and list((tmp_path / "home/pythons").iterdir()) == []
 
@@ -232,7 +233,7 @@ def test_damaged_archive_of_a_managed_python_is_rejected(pack, relocatable, tmp_
 def test_plan_of_a_host_that_had_the_managed_python_is_rejected(pack, relocatable, tmp_path):
     status, output = with_managed_python(tmp_path, pack(IMPORTS), relocatable, python_archive="")
     assert status != 0
-    assert f"The managed Python {NAME} does not exist here yet" in output
+    assert f"The managed Python {NAME} does not exist on this host yet" in output
 
 
 @pytest.fixture
