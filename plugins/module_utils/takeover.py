@@ -39,6 +39,14 @@ def old_history(home: str) -> dict[str, dict[str, Any]]:
     return found
 
 
+def old_build_time(environment: str) -> int:
+    """Return the time when an environment was built, from the modification time of its description; 0 if there is none."""
+    try:
+        return int(os.stat(os.path.join(environment, "environment.json")).st_mtime)
+    except OSError:
+        return 0
+
+
 def completed_manifest(release: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return a manifest with the keys that an earlier version did not write, read from the release's rendered files.
 

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages, own_python
@@ -63,7 +64,12 @@ def unpack(tmp_path, archive, **about):
         "python_archive": "",
         **about,
     }
-    plan = {"hosts": {"localhost": {"environment": environment}}}
+    name, shared = environment["id"], {key: environment.pop(key) for key in ("id", "origin", "packages")}
+    plan = {
+        "hosts": {"localhost": {"release": {"environment": name}, "environment": environment}},
+        "environments": {name: shared},
+        "plays": {"build": ["localhost"]},
+    }
     arguments = {"home": str(tmp_path / "home"), "plan": plan}
     info = {"__dask_host": {"environments": {}, "current": {}}}
     command = ["ansible", "localhost", "-m", "daskops.cluster.environment", "-a", json.dumps(arguments)]
@@ -90,6 +96,7 @@ def test_environment_is_named_after_a_successful_import(build, tmp_path):
     environment = tmp_path / "home/environments/0f3c5e9a7b1d"
     description = json.loads((environment / "environment.json").read_text())
     assert description["packages"] == {"dask": "1.0", "distributed": "1.0"}
+    assert abs(description["built"] - time.time()) < 600
     # Scripts must work after the environment is moved from its build path.
     assert subprocess.check_output([environment / "bin/say-dask"], text=True) == "dask\n"
     assert not (environment / ".lock").exists()
