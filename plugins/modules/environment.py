@@ -81,6 +81,11 @@ environment:
     fingerprint:
       description: Name of the packages that were in C(path), and of its Python.
       type: str
+    built:
+      description:
+        - Time when it was built, in seconds since the epoch by the host's clock. Missing if an early version of this
+          collection built it.
+      type: int
     python:
       description: Full version of its interpreter.
       type: str
@@ -107,6 +112,7 @@ import sys
 import tarfile
 import tempfile
 import threading
+import time
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -344,7 +350,7 @@ def build(module: AnsibleModule, environments: str, final: str) -> dict[str, Any
                 f"the archive is damaged ({error}). Remove it from dask_cache on the controller, and run again.",
             )
         licences, by_conda = found.pop("licences"), found.pop("by_conda")
-        description = {"id": module.params["id"], **module.params["origin"], **found}
+        description = {"id": module.params["id"], "built": int(time.time()), **module.params["origin"], **found}
         if managed:
             description["managed_python"] = managed["name"]
         hashes = known_hashes(read(os.path.join(unpacked, "requirements.txt")))

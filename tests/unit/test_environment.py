@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,7 @@ def test_environment_is_named_after_a_successful_import(build, tmp_path):
     environment = tmp_path / "home/environments/0f3c5e9a7b1d"
     description = json.loads((environment / "environment.json").read_text())
     assert description["packages"] == {"dask": "1.0", "distributed": "1.0"}
+    assert abs(description["built"] - time.time()) < 600
     # Scripts must work after the environment is moved from its build path.
     assert subprocess.check_output([environment / "bin/say-dask"], text=True) == "dask\n"
     assert not (environment / ".lock").exists()
@@ -265,6 +267,7 @@ def test_packed_environment_is_unpacked(packed, tmp_path):
     assert names(tmp_path) == [name]
     environment = tmp_path / "home/environments" / name
     description = json.loads((environment / "environment.json").read_text())
+    assert abs(description.pop("built") - time.time()) < 600
     assert description == {
         "id": name, "archive": sha256, "python": VERSION, "packages": {"dask": "1.0", "distributed": "1.0"}
     }  # fmt: skip
@@ -328,7 +331,9 @@ def test_environment_that_exists_is_linked(existing, tmp_path):
         "environment.json", "fastjsonschema.whl", "prefix", "sbom.cdx.json"
     ]  # fmt: skip
     assert os.readlink(environment / "prefix") == str(prefix)
-    assert read_usable_environment(str(environment)) == {
+    description = read_usable_environment(str(environment))
+    assert abs(description.pop("built") - time.time()) < 600
+    assert description == {
         "id": "e1", "path": str(prefix), "fingerprint": "f" * 32, "python": VERSION, "packages": {"dask": "1.0"}
     }  # fmt: skip
     bill = json.loads((environment / "sbom.cdx.json").read_text())

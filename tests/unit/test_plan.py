@@ -398,7 +398,7 @@ def test_certificate_is_for_the_dashboard_of_an_own_scheduler_only():
 
     assert dashboard() == "10.0.0.1"
     assert dashboard(dask_scheduler_address="tls://10.0.0.9:8786") == ""
-    assert dashboard(dask_scheduler_dashboard_url="https://pages.example.org") == ""
+    assert dashboard(dask_scheduler_dashboard_url="https://pages.example.org:8443") == ""
 
 
 def test_clients_trust_both_cas_during_a_rotation(tmp_path):
@@ -616,6 +616,10 @@ REJECTED = {
         ["w1: not inspected in this run"],
     ),
 }
+
+
+def test_number_of_workers_is_limited_for_schedulers_on_windows_only():
+    assert plan(SETTLED, dask_windows_scheduler_max_workers=1)["warnings"] == []
 
 
 @pytest.fixture(scope="module")
