@@ -876,7 +876,7 @@ FAILED_TASKS = {
 
 def archive(cache, environment=ENVIRONMENT):
     """Return the path under which the packages of an environment are kept on the controller."""
-    parts = [packages_module.ARCHIVE, packages_module.sha256_of(packages_module.TREE), environment.id, "controller"]
+    parts = [packages_module.ARCHIVE, packages_module.hash_of(packages_module.TREE), environment.id, "controller"]
     name = packages_module.digest([*parts, PYTHON["libc"], None, environment._compiles_here()])
     return cache / "daskops" / f"environment-{name}.tar"
 
