@@ -19,7 +19,7 @@ def environment(**packages):
 
 
 def compare(built, **present):
-    """Return the result of the action for three hosts: what this run built, and what they had before, by host."""
+    """Return the result of the action for three hosts, from the new and the previous packages by host."""
     hosts = {host: {"environment": {"id": "e"}} for host in "abc"}
     hostvars = HostVars()
     for host in hosts:
