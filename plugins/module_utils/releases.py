@@ -25,7 +25,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.history import (
     forget_removed,
     read_history,
 )
-from ansible_collections.daskops.cluster.plugins.module_utils.takeover import completed_manifest
+from ansible_collections.daskops.cluster.plugins.module_utils.takeover import completed_manifest, old_build_time
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import read_text
 
 #: Largest manifest or description of an environment, in bytes. Those of large hosts have about 100 KiB.
@@ -139,6 +139,12 @@ def read_environment(path: str) -> dict[str, Any]:
     except (KeyError, OSError, TypeError, ValueError):  # the file is damaged: build the environment again
         return {}
     return description if isinstance(packages, dict) and isinstance(description.get("python"), str) else {}
+
+
+def build_time(path: str) -> int:
+    """Return the time when an environment was built, in seconds since the epoch by the host's clock."""
+    built = read_environment(path).get("built")
+    return built if type(built) is int else old_build_time(path)
 
 
 def read_usable_environment(path: str) -> dict[str, Any]:
@@ -280,8 +286,8 @@ def prune(home: str, running: set[str | None], keep: int) -> list[str]:
             kept.add(name)
             needed.add(releases[name]["environment"])
     # An environment without a release was built in advance, for a later change.
-    paths = glob.glob(f"{roots['environments']}/*/environment.json")
-    built = {os.path.basename(os.path.dirname(path)): os.stat(path).st_mtime for path in paths}
+    paths = [os.path.dirname(path) for path in glob.glob(f"{roots['environments']}/*/environment.json")]
+    built = {os.path.basename(path): build_time(path) for path in paths}
     ahead = built.keys() - {release["environment"] for release in releases.values()}
     needed |= used | set(sorted(ahead, key=lambda name: built[name], reverse=True)[:keep])
 

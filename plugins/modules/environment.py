@@ -75,6 +75,11 @@ environment:
     archive:
       description: SHA-256 of the archive that it was unpacked from, instead of a lock.
       type: str
+    built:
+      description:
+        - Time when it was built, in seconds since the epoch by the host's clock. Missing if an early version of this
+          collection built it.
+      type: int
     python:
       description: Full version of its interpreter.
       type: str
@@ -101,6 +106,7 @@ import sys
 import tarfile
 import tempfile
 import threading
+import time
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -310,7 +316,7 @@ def build(module: AnsibleModule, environments: str, final: str) -> dict[str, Any
     with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=environments) as unpacked:
         found = builder.build(archive, unpacked)
         licences, by_conda = found.pop("licences"), found.pop("by_conda")
-        description = {"id": module.params["id"], **module.params["origin"], **found}
+        description = {"id": module.params["id"], "built": int(time.time()), **module.params["origin"], **found}
         if managed:
             description["managed_python"] = managed["name"]
         hashes = known_hashes(read(os.path.join(unpacked, "requirements.txt")))

@@ -19,8 +19,8 @@ def environment(**packages):
 
 
 def compare(built, **present):
-    """Return the result of the action for three hosts, from the new and the previous packages by host."""
-    hosts = {host: {"environment": {"id": "e"}} for host in "abc"}
+    """Return the result of the action for three hosts: what this run built, and what they had before, by host."""
+    hosts = {host: {"release": {"environment": "e"}} for host in "abc"}
     hostvars = HostVars()
     for host in hosts:
         environments = {"e": present[host]} if host in present else {}

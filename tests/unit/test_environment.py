@@ -10,8 +10,10 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import parse_lock
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages, own_python
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packed_environments import PackedEnvironment
 from conftest import ROOT
@@ -46,7 +48,8 @@ def pack(tools, tmp_path):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PIP_NO_INDEX", "1")
             patch.setenv("PIP_FIND_LINKS", str(wheels))
-            return Packages(lock, tools_lock, own_python(), "controller").fetch(str(tmp_path / "cache"), "")
+            locks = parse_lock(lock), parse_lock(tools_lock)
+            return Packages(*locks, own_python(), "controller").fetch(str(tmp_path / "cache"), "")
 
     return packed
 
@@ -63,7 +66,12 @@ def unpack(tmp_path, archive, **about):
         "python_archive": "",
         **about,
     }
-    plan = {"hosts": {"localhost": {"environment": environment}}}
+    name, shared = environment["id"], {key: environment.pop(key) for key in ("id", "origin", "packages")}
+    plan = {
+        "hosts": {"localhost": {"release": {"environment": name}, "environment": environment}},
+        "environments": {name: shared},
+        "plays": {"build": ["localhost"]},
+    }
     arguments = {"home": str(tmp_path / "home"), "plan": plan}
     info = {"__dask_host": {"environments": {}, "current": {}}}
     command = ["ansible", "localhost", "-m", "daskops.cluster.environment", "-a", json.dumps(arguments)]
@@ -90,6 +98,7 @@ def test_environment_is_named_after_a_successful_import(build, tmp_path):
     environment = tmp_path / "home/environments/0f3c5e9a7b1d"
     description = json.loads((environment / "environment.json").read_text())
     assert description["packages"] == {"dask": "1.0", "distributed": "1.0"}
+    assert abs(description["built"] - time.time()) < 600
     # Scripts must work after the environment is moved from its build path.
     assert subprocess.check_output([environment / "bin/say-dask"], text=True) == "dask\n"
     assert not (environment / ".lock").exists()
@@ -240,7 +249,7 @@ def packed(tools, tmp_path, monkeypatch):
     shutil.rmtree(prefix)
     sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
     cache = str(tmp_path / "cache")
-    with PackedEnvironment(str(archive), sha256, "".join(map(lock_line, tools)), cache, "") as environment:
+    with PackedEnvironment(str(archive), sha256, parse_lock("".join(map(lock_line, tools))), cache, "") as environment:
         # Ansible's own Python unpacks it.
         name = environment.id({})
         return environment.archive_for({}, str(tmp_path / "home/environments")), name, sha256

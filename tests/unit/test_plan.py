@@ -389,7 +389,7 @@ def test_certificate_is_for_the_dashboard_of_an_own_scheduler_only():
 
     assert dashboard() == "10.0.0.1"
     assert dashboard(dask_scheduler_address="tls://10.0.0.9:8786") == ""
-    assert dashboard(dask_scheduler_dashboard_url="https://pages.example.org") == ""
+    assert dashboard(dask_scheduler_dashboard_url="https://pages.example.org:8443") == ""
 
 
 def test_clients_trust_both_cas_during_a_rotation(tmp_path):
@@ -607,6 +607,10 @@ REJECTED = {
         ["w1: not inspected in this run"],
     ),
 }
+
+
+def test_number_of_workers_is_limited_for_schedulers_on_windows_only():
+    assert plan(SETTLED, dask_windows_scheduler_max_workers=1)["warnings"] == []
 
 
 @pytest.fixture(scope="module")
@@ -872,7 +876,7 @@ FAILED_TASKS = {
 
 def archive(cache, environment=ENVIRONMENT):
     """Return the path under which the packages of an environment are kept on the controller."""
-    parts = [packages_module.ARCHIVE, packages_module.sha256_of(packages_module.TREE), environment.id, "controller"]
+    parts = [packages_module.ARCHIVE, packages_module.hash_of(packages_module.TREE), environment.id, "controller"]
     name = packages_module.digest([*parts, PYTHON["libc"], None, environment._compiles_here()])
     return cache / "daskops" / f"environment-{name}.tar"
 

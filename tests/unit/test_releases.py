@@ -21,6 +21,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.history import (
     take_over_history,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
+    build_time,
     prune,
     read_environment,
     read_release,
@@ -149,15 +150,17 @@ input()
     assert names(home) == {"releases": ["b", "c"], "environments": ["e-b", "e-c"]}
 
 
-def build_ahead(home, name, when):
+def build_ahead(home, name, when, modified):
+    """Make an environment that was built at a time; an earlier version of the collection did not write the time."""
     description = home / "environments" / name / "environment.json"
     description.parent.mkdir()
-    description.write_text("{}")
-    os.utime(description, (when, when))
+    built = {} if when is None else {"built": when}
+    description.write_text(json.dumps({"python": "3.11.2", "packages": {}, **built}))
+    os.utime(description, (modified, modified))
 
 
 def test_environment_built_ahead_is_kept(home):
-    build_ahead(home, "ahead", 0)  # older than the switch to the current release, which belongs to another change
+    build_ahead(home, "ahead", 0, 0)  # older than the switch to the current release, which belongs to another change
     (home / "environments/.partial-other").mkdir()
     prune(str(home), set(), 2)
     assert names(home) == {"releases": ["b", "c"], "environments": [".partial-other", "ahead", "e-b", "e-c"]}
@@ -165,9 +168,22 @@ def test_environment_built_ahead_is_kept(home):
 
 def test_only_the_latest_environments_built_ahead_are_kept(home):
     for when, name in enumerate("klm"):
-        build_ahead(home, name, when)
+        build_ahead(home, name, when, 9 - when)
     prune(str(home), set(), 2)
     assert names(home)["environments"] == ["e-b", "e-c", "l", "m"]
+
+
+def test_modification_time_counts_only_for_environments_of_an_earlier_version(home):
+    for name, when, modified in (("j", None, 5), ("k", 4, 9), ("l", None, 3), ("m", 6, 1)):
+        build_ahead(home, name, when, modified)
+    prune(str(home), set(), 2)
+    assert names(home)["environments"] == ["e-b", "e-c", "j", "m"]
+
+
+def test_environment_without_a_readable_description_counts_as_old(home):
+    assert build_time(str(home / "environments/none")) == 0
+    build_ahead(home, "k", "yesterday", 7)
+    assert build_time(str(home / "environments/k")) == 7
 
 
 def test_interrupted_removal_is_completed(home):

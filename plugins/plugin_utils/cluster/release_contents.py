@@ -241,10 +241,13 @@ def _sources(kind: str, *lists: Iterable[Any]) -> Iterator[File]:
         yield from _source("python", source, (kind,), kind)
 
 
-def _source(directory: str, source: str, kinds: tuple[str, ...], kind: str) -> Iterator[File]:
-    """Yield the Python files in ``source``, a file or a directory on the controller, as files of ``directory``."""
-    for path, content in _python_files(source):
-        yield File(os.path.join(directory, path), content, kinds, kind)
+@functools.cache
+def _source(directory: str, source: str, kinds: tuple[str, ...], kind: str) -> tuple[File, ...]:
+    """Return the Python files in ``source``, a file or a directory on the controller, as files of ``directory``.
+
+    Cached for the run.
+    """
+    return tuple(File(os.path.join(directory, path), content, kinds, kind) for path, content in _python_files(source))
 
 
 @functools.cache
