@@ -41,7 +41,7 @@ DIRECTORY = {"exists": True, "type": "ext4", "mount": "/", "free": 100 * GIB, "w
 
 
 def bare(number):
-    """Return what `host_info` returns for a host without an installation."""
+    """Return the result of `host_info` for a host without an installation."""
     return {
         "cpus": [0, 1],
         "cores": [[0], [1]],
@@ -89,7 +89,7 @@ def cluster_of(infos, **variables):
 
 
 def settle(environment, packages):
-    """Return what `host_info` returns for hosts that run exactly what `VARIABLES` say."""
+    """Return the results of `host_info` for hosts that match `VARIABLES`."""
     infos = {host: bare(number) for number, host in enumerate(HOSTS, 1)}
     for info in infos.values():
         info["environments"] = {environment: {"id": environment, "python": PYTHON["version"], "packages": packages}}

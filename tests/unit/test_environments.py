@@ -164,7 +164,7 @@ def test_virtual_environment_needs_a_python_of_the_host(archives, tmp_path):
 def test_host_of_another_architecture_is_rejected(archives, tmp_path):
     found, problems = from_archive(tmp_path, archives["conda"], {"a": HOST, "b": {**HOST, "architecture": "riscv64"}})
     assert says(
-        only(problems), f"b: dask_environment_archive ({archives['conda']}) is for {platform.machine()}, and the"
+        only(problems), f"b: dask_environment_archive ({archives['conda']}) is for {platform.machine()}, but the"
     )
     assert only(problems).endswith("but the host is riscv64. Pack an environment on a machine of that architecture.")
 

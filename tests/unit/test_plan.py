@@ -55,7 +55,7 @@ ALL_SETTLED = {"scheduler": [], "starting": [], "rolling": []}
 
 
 def changed(host, **changes):
-    """Return `SETTLED` with changes of what one host returned."""
+    """Return `SETTLED` with changes to the result of one host."""
     infos = copy.deepcopy(SETTLED)
     for name, value in changes.items():
         infos[host][name] = {**infos[host][name], **value} if isinstance(value, dict) and value else value
