@@ -78,6 +78,12 @@ def old_peers(rules: Iterable[str]) -> list[str]:
     return comment.group(1).split() if comment else []
 
 
+def old_proxy_port(site: str) -> int:
+    """Return the port in a site of nginx; 0 if there is none."""
+    listens = re.search(r"listen [0-9.:]*?(\d+) ssl", _read(site))
+    return int(listens.group(1)) if listens else 0
+
+
 def _target(link: str) -> str:
     try:
         return os.path.basename(os.readlink(link))

@@ -58,7 +58,9 @@ options:
     elements: str
     default: []
   proxy_site:
-    description: Path of the nginx site that the collection writes. Empty if the dashboard has no proxy.
+    description:
+      - Path of the nginx site that the collection writes. Empty if the dashboard has no proxy. Read only on a host where an
+        earlier version of the collection has written it.
     type: path
     default: ""
   scheduler_host:
@@ -478,7 +480,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
 from ansible_collections.daskops.cluster.plugins.module_utils.restarts import OTHER_UNIT
 from ansible_collections.daskops.cluster.plugins.module_utils.run_lock import LockError, RunLock
 from ansible_collections.daskops.cluster.plugins.module_utils.selinux import enforced, type_of
-from ansible_collections.daskops.cluster.plugins.module_utils.takeover import old_peers
+from ansible_collections.daskops.cluster.plugins.module_utils.takeover import old_peers, old_proxy_port
 from ansible_collections.daskops.cluster.plugins.module_utils.units import (
     BOOT,
     KEPT,
@@ -526,6 +528,9 @@ FIREWALLS = {
 # The networks of the cluster's hosts: a file of the role `firewall`, and rules of an earlier version, with a comment.
 FIREWALL_PEERS = "/etc/dask-firewall.json"
 FIREWALL_RULES = ("/etc/dask-firewall.nft", FIREWALLS["firewalld"])
+
+# File of the role proxy with the port of its site.
+PROXY = "/etc/dask-proxy.json"
 
 # This directory exists if firewalld has policies (0.9 and newer).
 FIREWALLD_POLICIES = "/usr/lib/firewalld/policies"
@@ -724,12 +729,19 @@ def listeners() -> list[dict[str, Any]]:
 
 def proxy(module: AnsibleModule) -> dict[str, Any]:
     """Return whether nginx is installed, and the port of the collection's site."""
-    listens = re.search(r"listen [0-9.:]*?(\d+) ssl", read(module.params["proxy_site"]))
     return {
         "nginx": bool(module.get_bin_path("nginx")),
-        "port": int(listens.group(1)) if listens else 0,
+        "port": proxy_port(module.params["proxy_site"]),
         "confined": confined(),
     }
+
+
+def proxy_port(site: str) -> int:
+    """Return the port of the collection's site in nginx; 0 if there is none."""
+    try:
+        return int(json.loads(read_text(PROXY, LIMIT))["port"])
+    except (KeyError, OSError, TypeError, ValueError):  # an earlier version installed the site, or the file is damaged
+        return old_proxy_port(site)
 
 
 def confined() -> bool:

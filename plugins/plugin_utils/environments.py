@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,18 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.archives import Ar
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import ARCHIVE, LOCK, kind_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import unfit_python
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import numbers, own_python
+from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import read_lock, unreadable_lock
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
+    ENCODE,
     HOW_TO_LOCK,
+    Lock,
     LockError,
     PackagesError,
-    sha256_of,
-    unreadable_lock,
+    is_url,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packed_environments import PackedEnvironment
+from packaging.utils import canonicalize_name
 
 Hosts = Mapping[str, Mapping[str, Any]]
 
@@ -35,11 +37,6 @@ TOOLS_LOCK = os.path.join(_FILES, "tools.txt")
 def lock_file(name: str) -> str:
     """Return the path of the lock file for a value of ``dask_environment_lock``."""
     return os.path.join(_FILES, "default.txt") if name == "default" else os.path.expanduser(name)
-
-
-def _text(path: str) -> str:
-    """Return the text of a lock file, without the byte order mark that editors on Windows write."""
-    return Path(path).read_text(encoding="utf-8-sig")
 
 
 def environments(hosts: Hosts, values: Hosts) -> tuple[dict[str, dict[str, Any]], list[str]]:
@@ -68,23 +65,25 @@ def environments(hosts: Hosts, values: Hosts) -> tuple[dict[str, dict[str, Any]]
 
 def _from_lock(hosts: Hosts, values: Hosts, common: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
     path, cache = lock_file(common["dask_environment_lock"]), os.path.expanduser(common["dask_cache"])
+    index_url = common["dask_environment_index_url"]
+    if index_url and not is_url(index_url):
+        return {}, [f"dask_environment_index_url is not a valid URL. {ENCODE}."]
+    build = {canonicalize_name(str(name)) for name in common["dask_environment_build"]}
     try:
-        found = _environments(
-            hosts, path, common["dask_environment_source"], common["dask_environment_index_url"], cache
-        )
-        if not re.search(r"^distributed[ =@\[]", _text(path), re.MULTILINE):
-            raise LockError("it does not contain distributed, which the services run")
-        return found, []
+        lock, lock_sha256 = read_lock(path)
+        if not any(canonicalize_name(locked.requirement.name) == "distributed" for locked in lock.packages):
+            raise LockError(f"it does not contain distributed, which the services run. {HOW_TO_LOCK}")
+        return _environments(hosts, lock, lock_sha256, common["dask_environment_source"], index_url, cache, build), []
     except (FileNotFoundError, UnicodeDecodeError) as error:
         return {}, [unreadable_lock(path, error)]
     except OSError as error:
         return {}, [
             f"dask_environment_lock ({path}) or dask_cache ({cache}) cannot be used on the controller: {error}."
         ]
-    except PackagesError as error:
-        return {}, [f"dask_environment_lock ({path}): {error}."]
-    except LockError as error:
-        return {}, [f"dask_environment_lock ({path}): {error}. {HOW_TO_LOCK}"]
+    except (PackagesError, LockError) as error:
+        # The command at the end of some messages has no full stop.
+        stop = "" if str(error).endswith(HOW_TO_LOCK) else "."
+        return {}, [f"dask_environment_lock ({path}): {error}{stop}"]
 
 
 def _from_archive(
@@ -102,7 +101,7 @@ def packed_environment(common: Mapping[str, Any]) -> PackedEnvironment:
     return PackedEnvironment(
         os.path.expanduser(common["dask_environment_archive"]),
         common["dask_environment_archive_sha256"],
-        _text(TOOLS_LOCK),
+        read_lock(TOOLS_LOCK)[0],
         os.path.expanduser(common["dask_cache"]),
         common["dask_environment_index_url"],
     )
@@ -178,19 +177,18 @@ def _packed(
 
 
 def _environments(
-    hosts: Mapping[str, Mapping[str, Any]], lock: str, source: str, index_url: str, cache: str
+    hosts: Hosts, lock: Lock, lock_sha256: str, source: str, index_url: str, cache: str, build: Collection[str] = ()
 ) -> dict[str, dict[str, Any]]:
-    texts = _text(lock), _text(TOOLS_LOCK)
-    lock_sha256 = sha256_of(lock)
+    tools = read_lock(TOOLS_LOCK)[0]
     kinds: dict[str, Packages] = {}
     archives: dict[str, str] = {}
     found = {}
     for host, python in with_oldest_libc({host: info["python"] for host, info in hosts.items()}).items():
         info = hosts[host]
-        # Reading a lock takes longer than comparing interpreters, and most hosts have the same one.
+        # Selecting packages takes longer than comparing interpreters, and most hosts have the same one.
         kind = kind_of_python(python)
         if kind not in kinds:
-            kinds[kind] = Packages(*texts, python, source, os.path.dirname(os.path.abspath(lock)))
+            kinds[kind] = Packages(lock, tools, python, source, build)
         packages = kinds[kind]
         archive = ""
         if packages.id not in info["environments"]:
