@@ -31,9 +31,9 @@ def known_hashes(requirements: str) -> dict[str, str]:
     """
     hashes = {}
     for line in requirements.splitlines():
-        allowed = re.findall(r"--hash=sha256:([0-9a-f]{64})", line)
-        if len(allowed) == 1:
-            hashes[canonical(re.sub(r"[^\w.-].*", "", line))] = allowed[0]
+        allowed = re.findall(r"--hash=(\S+)", line)
+        if len(allowed) == 1 and allowed[0].startswith("sha256:"):
+            hashes[canonical(re.sub(r"[^\w.-].*", "", line))] = allowed[0].partition(":")[2]
     return hashes
 
 

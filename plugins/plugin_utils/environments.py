@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +28,21 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.existing_environme
     prefixes,
     unusable,
 )
+from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import read_lock, unreadable_lock
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
+    ENCODE,
     HOW_TO_LOCK,
+    Lock,
     LockError,
     PackagesError,
-    sha256_of,
-    unreadable_lock,
+    is_url,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packed_environments import (
     PackedEnvironment,
     tools_archive,
 )
+from packaging.utils import canonicalize_name
 
 Hosts = Mapping[str, Mapping[str, Any]]
 
@@ -52,11 +54,6 @@ TOOLS_LOCK = os.path.join(_FILES, "tools.txt")
 def lock_file(name: str) -> str:
     """Return the path of the lock file for a value of ``dask_environment_lock``."""
     return os.path.join(_FILES, "default.txt") if name == "default" else os.path.expanduser(name)
-
-
-def _text(path: str) -> str:
-    """Return the text of a lock file, without the byte order mark that editors on Windows write."""
-    return Path(path).read_text(encoding="utf-8-sig")
 
 
 def environments(hosts: Hosts, values: Hosts) -> tuple[dict[str, dict[str, Any]], list[str]]:
@@ -85,23 +82,25 @@ def environments(hosts: Hosts, values: Hosts) -> tuple[dict[str, dict[str, Any]]
 
 def _from_lock(hosts: Hosts, values: Hosts, common: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
     path, cache = lock_file(common["dask_environment_lock"]), os.path.expanduser(common["dask_cache"])
+    index_url = common["dask_environment_index_url"]
+    if index_url and not is_url(index_url):
+        return {}, [f"dask_environment_index_url is not a valid URL. {ENCODE}."]
+    build = {canonicalize_name(str(name)) for name in common["dask_environment_build"]}
     try:
-        found = _environments(
-            hosts, path, common["dask_environment_source"], common["dask_environment_index_url"], cache
-        )
-        if not re.search(r"^distributed[ =@\[]", _text(path), re.MULTILINE):
-            raise LockError("it does not contain distributed, which the services run")
-        return found, []
+        lock, lock_sha256 = read_lock(path)
+        if not any(canonicalize_name(locked.requirement.name) == "distributed" for locked in lock.packages):
+            raise LockError(f"it does not contain distributed, which the services run. {HOW_TO_LOCK}")
+        return _environments(hosts, lock, lock_sha256, common["dask_environment_source"], index_url, cache, build), []
     except (FileNotFoundError, UnicodeDecodeError) as error:
         return {}, [unreadable_lock(path, error)]
     except OSError as error:
         return {}, [
             f"dask_environment_lock ({path}) or dask_cache ({cache}) cannot be used on the controller: {error}."
         ]
-    except PackagesError as error:
-        return {}, [f"dask_environment_lock ({path}): {error}."]
-    except LockError as error:
-        return {}, [f"dask_environment_lock ({path}): {error}. {HOW_TO_LOCK}"]
+    except (PackagesError, LockError) as error:
+        # The command at the end of some messages has no full stop.
+        stop = "" if str(error).endswith(HOW_TO_LOCK) else "."
+        return {}, [f"dask_environment_lock ({path}): {error}{stop}"]
 
 
 def _from_archive(
@@ -131,7 +130,7 @@ def _from_path(hosts: Hosts, values: Hosts, common: Mapping[str, Any]) -> tuple[
         archive = ""
         if name not in hosts[host]["environments"]:
             try:
-                archive = tools_archive(_text(TOOLS_LOCK), cache, common["dask_environment_index_url"])
+                archive = tools_archive(read_lock(TOOLS_LOCK)[0], cache, common["dask_environment_index_url"])
             except OSError as error:
                 return {}, [f"dask_cache ({cache}) cannot be used on the controller: {error}."]
             except PackagesError as error:
@@ -153,7 +152,7 @@ def packed_environment(common: Mapping[str, Any]) -> PackedEnvironment:
     return PackedEnvironment(
         os.path.expanduser(common["dask_environment_archive"]),
         common["dask_environment_archive_sha256"],
-        _text(TOOLS_LOCK),
+        read_lock(TOOLS_LOCK)[0],
         os.path.expanduser(common["dask_cache"]),
         common["dask_environment_index_url"],
     )
@@ -244,19 +243,18 @@ def _packed(
 
 
 def _environments(
-    hosts: Mapping[str, Mapping[str, Any]], lock: str, source: str, index_url: str, cache: str
+    hosts: Hosts, lock: Lock, lock_sha256: str, source: str, index_url: str, cache: str, build: Collection[str] = ()
 ) -> dict[str, dict[str, Any]]:
-    texts = _text(lock), _text(TOOLS_LOCK)
-    lock_sha256 = sha256_of(lock)
+    tools = read_lock(TOOLS_LOCK)[0]
     kinds: dict[str, Packages] = {}
     archives: dict[str, str] = {}
     found = {}
     for host, python in with_oldest_libc({host: info["python"] for host, info in hosts.items()}).items():
         info = hosts[host]
-        # Reading a lock takes longer than comparing interpreters, and most hosts have the same one.
+        # Selecting packages takes longer than comparing interpreters, and most hosts have the same one.
         kind = kind_of_python(python)
         if kind not in kinds:
-            kinds[kind] = Packages(*texts, python, source, os.path.dirname(os.path.abspath(lock)))
+            kinds[kind] = Packages(lock, tools, python, source, build)
         packages = kinds[kind]
         archive = ""
         if packages.id not in info["environments"]:

@@ -26,11 +26,11 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.archives import Ar
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import OLDEST_PYTHON
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.manifest import digest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
+    Lock,
     PackagesError,
+    hash_of,
     minor,
-    parse_lock,
     select,
-    sha256_of,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import (
     PATIENCE,
@@ -58,8 +58,8 @@ class PackedEnvironment:
         The archive.
     sha256 : str
         Its expected SHA-256.
-    tools_lock : str
-        Text of the lock of the collection's tools.
+    tools : Lock
+        The lock of the collection's tools.
     cache : str
         Directory on the controller.
     index_url : str
@@ -71,16 +71,16 @@ class PackedEnvironment:
         If the archive is another one.
     """
 
-    def __init__(self, path: str, sha256: str, tools_lock: str, cache: str, index_url: str) -> None:
+    def __init__(self, path: str, sha256: str, tools: Lock, cache: str, index_url: str) -> None:
         self.path = path
-        found = sha256_of(path)
+        found = hash_of(path)
         if found != sha256.lower():
             raise ArchiveError(
                 f"its SHA-256 is {found}, but dask_environment_archive_sha256 is {sha256}: it is another archive, or was "
                 "damaged or truncated on its way. Copy it again, or correct the variable"
             )
         self.sha256 = found
-        self.tools = parse_lock(tools_lock)[0]
+        self.tools = tools
         self.cache, self.index_url = cache, index_url
         self._stack = ExitStack()
         self._tree = self._library = ""
@@ -163,7 +163,7 @@ class PackedEnvironment:
         lines = [line for line in select(self.tools, target) if not line.startswith(needless)]
         codec = "zst" if python else "gz"
         kind = [python["machine"], python["libc"]] if python else []
-        name = digest([CACHED, sha256_of(TREE), self.sha256, prefix, codec, lines, kind, self._compiles_here()])
+        name = digest([CACHED, hash_of(TREE), self.sha256, prefix, codec, lines, kind, self._compiles_here()])
         archive = os.path.join(self.cache, f"environment-{name}.tar")
         os.makedirs(self.cache, exist_ok=True)
         try:
@@ -239,14 +239,14 @@ class PackedEnvironment:
         return stream
 
 
-def tools_archive(tools_lock: str, cache: str, index_url: str) -> str:
+def tools_archive(tools: Lock, cache: str, index_url: str) -> str:
     """Return an archive for hosts that have an environment, with the collection's tools alone; make it if it is missing.
 
     Parameters are those of `PackedEnvironment`.
     """
     # The only tool is not for a certain version of Python.
     python = own_python()
-    lines = [line for line in select(parse_lock(tools_lock)[0], python) if line.startswith("fastjsonschema=")]
+    lines = [line for line in select(tools, python) if line.startswith("fastjsonschema=")]
     archive = os.path.join(cache, f"environment-{digest([CACHED, lines])}.tar")
     os.makedirs(cache, exist_ok=True)
     try:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import read_usable_environment
+from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import parse_lock
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages, own_python
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packed_environments import (
     PackedEnvironment,
@@ -53,7 +54,8 @@ def pack(tools, tmp_path):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PIP_NO_INDEX", "1")
             patch.setenv("PIP_FIND_LINKS", str(wheels))
-            return Packages(lock, tools_lock, own_python(), "controller").fetch(str(tmp_path / "cache"), "")
+            locks = parse_lock(lock), parse_lock(tools_lock)
+            return Packages(*locks, own_python(), "controller").fetch(str(tmp_path / "cache"), "")
 
     return packed
 
@@ -253,7 +255,7 @@ def packed(tools, tmp_path, monkeypatch):
     shutil.rmtree(prefix)
     sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
     cache = str(tmp_path / "cache")
-    with PackedEnvironment(str(archive), sha256, "".join(map(lock_line, tools)), cache, "") as environment:
+    with PackedEnvironment(str(archive), sha256, parse_lock("".join(map(lock_line, tools))), cache, "") as environment:
         # Ansible's own Python unpacks it.
         name = environment.id({})
         return environment.archive_for({}, str(tmp_path / "home/environments")), name, sha256
@@ -310,7 +312,7 @@ def existing(tools, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", str(directory / "index"))
     wheels = [build_wheel(directory, "dask"), build_wheel(directory, "distributed", source=IMPORTS)]
     prefix = make_venv(directory / "env", wheels)
-    yield prefix, tools_archive("".join(map(lock_line, tools)), str(directory / "cache"), "")
+    yield prefix, tools_archive(parse_lock("".join(map(lock_line, tools))), str(directory / "cache"), "")
     shutil.rmtree(directory)
 
 

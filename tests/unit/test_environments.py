@@ -22,7 +22,12 @@ def variables(cache, **changes):
     return {"w1": complete({"dask_cache": str(cache), **changes})}
 
 
-@pytest.mark.parametrize("line", ["dask==1", "# distributed==1", "distributed-plus==1"])
+HASH = f"--hash=sha256:{'a' * 64}"
+
+
+@pytest.mark.parametrize(
+    "line", [f"dask==1 {HASH}", f"dask==1 {HASH}\n# distributed==1", f"distributed-plus==1 {HASH}"]
+)
 def test_lock_without_distributed_is_rejected(tmp_path, line):
     lock = tmp_path / "lock.txt"
     lock.write_text(f"{line}\n")
@@ -31,11 +36,21 @@ def test_lock_without_distributed_is_rejected(tmp_path, line):
     assert says(sentence, f"dask_environment_lock ({lock}): it does not contain distributed")
 
 
-@pytest.mark.parametrize("line", ["distributed==2026.8.0", "distributed @ file:///x.whl", "distributed[http]==1"])
+@pytest.mark.parametrize(
+    "line", ["distributed==2026.8.0", "distributed @ file:///x.whl", "distributed[http]==1", "Distributed==1"]
+)
 def test_lock_with_distributed_is_accepted(tmp_path, line):
     lock = tmp_path / "lock.txt"
-    lock.write_text(f"a==1\n{line}\n")
+    lock.write_text(f"a==1 {HASH}\n{line} {HASH}\n")
     assert environments.environments({}, variables(tmp_path, dask_environment_lock=str(lock))) == ({}, [])
+
+
+def test_malformed_url_of_the_index_is_rejected_without_its_password(tmp_path):
+    own = variables(tmp_path, dask_environment_index_url="https://ada:can/ary@a.example")
+    found, (sentence,) = environments.environments({}, own)
+    assert (
+        found == {} and sentence.startswith("dask_environment_index_url is not a valid URL. ") and "ary" not in sentence
+    )
 
 
 def python(libc, machine="x86_64", **about):
@@ -150,7 +165,7 @@ def test_virtual_environment_needs_a_python_of_the_host(archives, tmp_path):
 def test_host_of_another_architecture_is_rejected(archives, tmp_path):
     found, problems = from_archive(tmp_path, archives["conda"], {"a": HOST, "b": {**HOST, "architecture": "riscv64"}})
     assert says(
-        only(problems), f"b: dask_environment_archive ({archives['conda']}) is for {platform.machine()}, and the"
+        only(problems), f"b: dask_environment_archive ({archives['conda']}) is for {platform.machine()}, but the"
     )
     assert only(problems).endswith("but the host is riscv64. Pack an environment on a machine of that architecture.")
 

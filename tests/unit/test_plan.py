@@ -57,7 +57,7 @@ ALL_SETTLED = {"scheduler": [], "starting": [], "rolling": []}
 
 
 def changed(host, **changes):
-    """Return `SETTLED` with changes of what one host returned."""
+    """Return `SETTLED` with changes to the result of one host."""
     infos = copy.deepcopy(SETTLED)
     for name, value in changes.items():
         infos[host][name] = {**infos[host][name], **value} if isinstance(value, dict) and value else value
@@ -910,7 +910,7 @@ FAILED_TASKS = {
 
 def archive(cache, environment=ENVIRONMENT):
     """Return the path under which the packages of an environment are kept on the controller."""
-    parts = [packages_module.ARCHIVE, packages_module.sha256_of(packages_module.TREE), environment.id, "controller"]
+    parts = [packages_module.ARCHIVE, packages_module.hash_of(packages_module.TREE), environment.id, "controller"]
     name = packages_module.digest([*parts, PYTHON["libc"], None, environment._compiles_here()])
     return cache / "daskops" / f"environment-{name}.tar"
 

@@ -120,7 +120,7 @@ def activate(machine, name, **options):
 
 
 def told(machine):
-    """Return what `host_info` reports about the host's releases, and their units."""
+    """Return the host's releases and their units, as `host_info` reports them."""
     home = str(machine.home)
     releases = read_releases(home)
     current = releases[current_release(home)]

@@ -150,6 +150,16 @@ class Outside:
     filtered_hosts: Callable[[], list[str]]
 
 
+def interpreter(version: str, info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the choice of a lock's packages for a host depends on, in the form of ``python`` of `host_info`."""
+    return {
+        "implementation": "cpython",
+        "version": version,
+        "machine": info["architecture"],
+        "libc": info["libc"],
+    }
+
+
 def connection(cluster: Cluster, lock: str, outside: Outside) -> dict[str, Any]:
     """Return the addresses, certificates and versions that clients need to connect to the cluster."""
     common = cluster.common
@@ -159,8 +169,15 @@ def connection(cluster: Cluster, lock: str, outside: Outside) -> dict[str, Any]:
         # During a rotation, clients trust the old and the new CA.
         files = [directory / "ca.pem", *directory.glob("previous-ca.pem")]
         check(f"{file} does not exist. Run site.yml first." for file in files if not file.exists())
-    packages: dict[str, Any] = {"lock": lock, "requirements": ""}
-    python = next(filter(None, map(version_of, cluster.infos.values())), "")
+    versions = {host: version_of(info) for host, info in cluster.infos.items() if version_of(info)}
+    host, python = next(iter(versions.items()), ("", ""))
+    packages: dict[str, Any] = {
+        "lock": lock,
+        "requirements": "",
+        "build": common["dask_environment_build"],
+        "cache": common["dask_cache"],
+        "interpreter": interpreter(python, cluster.infos[host]) if host else {},
+    }
     if kind_of(common) != LOCK:
         packages, problems = outside.client_packages(common, cluster.infos)
         check(problems)
