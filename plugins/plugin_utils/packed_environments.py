@@ -253,8 +253,8 @@ def tools_archive(tools: Lock, cache: str, index_url: str) -> str:
         with locked("packages", PATIENCE, os.path.join(cache, "locks")):
             if not os.path.exists(archive):
                 with tempfile.TemporaryDirectory(dir=cache) as work:
-                    tools = download(lines, python, os.path.join(work, "tools"), index_url)
-                    _write_archive(archive, work, "", tools, [])
+                    wheels = download(lines, python, os.path.join(work, "tools"), index_url)
+                    _write_archive(archive, work, "", wheels, [])
     except HostLockError as error:
         raise PackagesError(str(error)) from None
     return archive
