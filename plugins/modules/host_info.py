@@ -302,9 +302,9 @@ firewall:
       elements: str
 current:
   description:
-    - The current release of the host, with its C(id), C(environment), C(label), C(services) and C(units), and the time at
-      which it was C(staged).
-    - C(content) is a digest of its files and its environment's path. C(settled) lists the kinds of service that have served
+    - The current release of the host, with its C(id), C(environment), C(application), C(label), C(services) and C(units), and
+      the time at which it was C(staged).
+    - C(content) is a digest of its files and of the paths of its environment and application. C(settled) lists the kinds of service that have served
       with it, whose unit files are those of the release, and that start at boot.
     - Empty if there is none.
   type: dict
@@ -372,6 +372,10 @@ environments:
   description: The complete environments on the host by id, each as M(daskops.cluster.environment) returned it.
   type: dict
   returned: always
+applications:
+  description: The complete applications on the host by id, each as M(daskops.cluster.application) returned it.
+  type: dict
+  returned: always
 versions:
   description:
     - The versions that the Dask services of the host run or, if stopped, would start with. One entry for each environment.
@@ -398,6 +402,9 @@ versions:
     labels:
       description: Labels of these releases, if they have one.
       type: dict
+    applications:
+      description: Ids of the applications of these releases, if they have one.
+      type: dict
 """
 
 import contextlib
@@ -414,6 +421,7 @@ from typing import Any, Callable, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user, changeable
+from ansible_collections.daskops.cluster.plugins.module_utils.applications import read_application
 from ansible_collections.daskops.cluster.plugins.module_utils.certificates import (
     fingerprints,
     installed_files,
@@ -425,6 +433,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.history import cur
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     read_environment,
+    read_links,
     read_releases,
     read_tree,
     read_units,
@@ -715,7 +724,7 @@ def described(home: str, release: Mapping[str, Any]) -> dict[str, Any]:
     except (OSError, ValueError):  # a file of the release is missing or damaged: it is staged again
         return {}
     return {
-        **{key: release[key] for key in ("id", "environment", "label", "staged", "served", "services")},
+        **{key: release[key] for key in ("id", "environment", "application", "label", "staged", "served", "services")},
         "units": units,
     }
 
@@ -726,7 +735,7 @@ def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) 
         return {}
     path = os.path.join(home, "releases", release["id"])
     try:
-        content = tree_digest(read_tree(path), os.readlink(os.path.join(path, "environment")))
+        content = tree_digest(read_tree(path), read_links(path))
         shown = show_units(module, ["ActiveState", "UnitFileState"], sorted(BOOT.values()))
     except (OSError, SystemctlError):
         return {"content": "", "settled": [], "enabled": []}
@@ -750,23 +759,24 @@ def versions(
     """Return the environments that services run or, if stopped, would start with, and the releases of the services."""
     services = {unit: release for kind in current.get("services", {}).values() for unit, release in kind.items()}
     services.update((unit, release.replace(OTHER_UNIT, "")) for unit, release in runs.items() if release)
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
     # The current release first: a scheduler that a new label did not restart belongs to several releases.
     known = {"current": current, **releases} if current else releases
     for unit, release in services.items():
         about = release_of(unit, release, known)
         if about:
-            found.setdefault(about["environment"], {})[release.split(".")[0]] = about["label"]
+            found.setdefault(about["environment"], {})[release.split(".")[0]] = about
     unknown = {"lock": "", "python": "", "packages": {}}
     return [
         {
             "id": name,
             **unknown,
             **read_environment(os.path.join(environments, name)),
-            "releases": sorted(labels),
-            "labels": {release: label for release, label in labels.items() if label},
+            "releases": sorted(known),
+            "labels": {release: about["label"] for release, about in known.items() if about["label"]},
+            "applications": {release: about["application"] for release, about in known.items() if about["application"]},
         }
-        for name, labels in sorted(found.items())
+        for name, known in sorted(found.items())
     ]
 
 
@@ -933,6 +943,7 @@ def main() -> None:
     environments = os.path.join(home, "environments")
     # Hidden directories are incomplete and not listed.
     usable = {os.path.basename(path): read_usable_environment(path) for path in glob.glob(f"{environments}/*")}
+    applications = {os.path.basename(path): read_application(path) for path in glob.glob(f"{home}/applications/*")}
     cpus = sorted(os.sched_getaffinity(0))
     module.exit_json(
         changed=False,
@@ -975,6 +986,7 @@ def main() -> None:
         },
         authorities=authorities(home),
         environments={name: about for name, about in usable.items() if about},
+        applications={name: about for name, about in applications.items() if about},
         versions=versions(environments, runs, current, releases),
         clock=[started, time.time()],
         **found,

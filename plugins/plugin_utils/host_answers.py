@@ -98,6 +98,7 @@ LABEL_OR_NONE = text(LABEL)
 _OF_RELEASES: dict[str, Check] = {
     "id": NAME,
     "environment": NAME,
+    "application": NAME,
     "label": LABEL_OR_NONE,
     "staged": number,
     "served": listed(NAME),
@@ -155,7 +156,12 @@ CHECKS: dict[str, Check] = {
     "encrypted": optional(flag),
     "authorities": listed(text(r"[0-9a-f]{64}")),
     "environments": mapping(ENVIRONMENT, NAME),
-    "versions": listed(having(id=NAME, packages=mapping(text()), releases=listed(NAME), labels=mapping(NAME))),
+    "applications": mapping(having(id=NAME, packages=mapping(text(r"[\w.+!-]*"))), NAME),
+    "versions": listed(
+        having(
+            id=NAME, packages=mapping(text()), releases=listed(NAME), labels=mapping(NAME), applications=mapping(NAME)
+        )
+    ),
     "certificates": having(
         installed=mapping(listed(lambda value: number(value) or text()(value))), loaded=mapping(NAME)
     ),

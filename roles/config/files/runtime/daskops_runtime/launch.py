@@ -81,12 +81,19 @@ def protect_children() -> None:
         util.spawnv_passfds = spawnv_passfds
 
 
+def application_modules() -> str:
+    """Return the directory of the modules of the application of the release with this file; empty if it has none."""
+    release = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    link = os.path.join(release, "application")
+    return os.path.join(os.path.realpath(link), "modules") if os.path.islink(link) else ""
+
+
 def add_import_paths() -> None:
-    """Let the process and its children import from the user's directories.
+    """Let the process and its children import the user's application, and from the user's directories.
 
     They come last, so that a module there cannot replace one of Python, of the environment or of the collection.
     """
-    paths = os.environ.get("DASKOPS_IMPORT_PATHS", "").split(":")
+    paths = [application_modules(), *os.environ.get("DASKOPS_IMPORT_PATHS", "").split(":")]
     sys.path += [path for path in paths if path and path not in sys.path]
 
 
