@@ -51,6 +51,8 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
     found: dict[str, Any] = {
         "changed": False,
         "cpus": list(range(64)),
+        "cores": [[number, number + 32] for number in range(32)],
+        "cpu_limit": 0,
         "nodes": [{"id": node, "cpus": list(range(32 * node, 32 * node + 32))} for node in (0, 1)],
         "gpus": [],
         "memory": 256 * GIB,

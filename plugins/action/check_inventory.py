@@ -25,10 +25,11 @@ class ActionModule(Action):
         read: dict[str, dict[str, Any]] = {}
         for host, variables in variables_of(hosts, task_vars["hostvars"]).items():
             values, errors = evaluation.values([name for name in variables if is_needed(str(name))], variables)
-            # A value that cannot be evaluated becomes unique; Ansible reports the error when it connects.
+            # Give a value that cannot be evaluated a unique value. Ansible reports the error when it connects.
             read[host] = {**values, **dict.fromkeys(errors, host)}
         try:
-            # These variables hold for the whole cluster. A value that differs between hosts is one of the problems.
+            # These variables apply to the whole cluster, so read them from one host. A different value on another host is
+            # one of the reported problems.
             common = next(iter(values_of(self._templar, task_vars, hosts[:1]).values()), {})
         except ValueError as error:
             return failed_if({}, [str(error)])

@@ -21,7 +21,7 @@ class ActionModule(Action):
         info = host_infos([host], task_vars["hostvars"])[host]
         arguments.update({name: environment[name] for name in ("id", "python", "lock")})
         archive, packages = environment["archive"], environment["packages"]
-        # The archive is there only where preflight saw that the host lacks the environment.
+        # The plan has an archive only if the host lacks the environment.
         if archive and not self._task.check_mode:
             if not self._connection._shell.tmpdir:
                 self._make_tmp_path()

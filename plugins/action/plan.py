@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
+from ansible_collections.daskops.cluster.plugins.plugin_utils.applications import Application, application_of, pack
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall import resolve
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import scheduler_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import ByHost, Cluster
@@ -28,6 +29,8 @@ class ActionModule(Action):
         try:
             cluster = self._cluster(arguments, task_vars)
             outside = Outside(
+                application=built,
+                pack=lambda application, common: pack(application, common["dask_cache"]),
                 environments=fetched,
                 addresses_of=functools.partial(addresses_of, task_vars["hostvars"]),
                 filtered_hosts=functools.partial(self._filtered_hosts, cluster, task_vars),
@@ -58,10 +61,20 @@ class ActionModule(Action):
         )
 
     def _filtered_hosts(self, cluster: Cluster, task_vars: dict[str, Any]) -> list[str]:
-        """Return the hosts of the cluster, inside or outside the run, whose firewall the collection manages."""
+        """Return the hosts of the cluster whose firewall the collection manages, also those outside the run."""
         others = [host for host in cluster.members if host not in cluster.values]
         values = {**cluster.values, **(values_of(self._templar, task_vars, others) if others else {})}
         return [host for host in cluster.members if values[host]["dask_firewall"] != "none"]
+
+
+def built(common: Mapping[str, Any]) -> Application:
+    """Return the application; see `application_of`."""
+    return application_of(
+        common["dask_application"],
+        common["dask_application_build_lock"],
+        common["dask_environment_index_url"],
+        common["dask_cache"],
+    )
 
 
 def fetched(infos: ByHost, common: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Render a host's release on the controller and ship it whole, in one module execution."""
+"""Render a host's release on the controller, and copy it to the host in one module execution."""
 
 from __future__ import annotations
 
@@ -27,15 +27,17 @@ class ActionModule(Action):
         host, plan = task_vars["inventory_hostname"], arguments["plan"]
         about = plan["hosts"][host]
         info = host_infos([host], task_vars["hostvars"])[host]
-        # The plan holds no secrets, so the release is rendered again where it is written.
+        # The plan contains no secrets, so render the release again to write it.
         settings = host_settings(values_of(self._templar, task_vars, [host])[host], info, plan["addresses"])
-        release = host_release(settings, about["kinds"], about, about["environment"]["id"], info)
+        ids = about["environment"]["id"], about["application"]["id"]
+        release = host_release(settings, about["kinds"], about, *ids, info)
         if release.id != about["release"]["id"]:
             return failed_if(
                 {},
                 [
-                    f"{host}: variables of its release have another value each time they are evaluated, such as that of a "
-                    "lookup, or a play sets them. Give them fixed values, in the inventory."
+                    f"{host}: the release differs from the planned one. The value of a variable changes with each "
+                    "evaluation, for example because it uses a lookup, or a play sets the variable. Set fixed values in the "
+                    "inventory."
                 ],
             )
         result = self.execute(
@@ -45,7 +47,7 @@ class ActionModule(Action):
                 "environment_built": arguments["environment_built"],
                 "staged": plan["change"],
                 "check": checks(settings, about["kinds"]),
-                # One text: Ansible hides what may not be shown wherever it finds it, and short values are found everywhere.
+                # Pass one JSON text. Ansible hides every occurrence of a no_log value, and short values occur in any output.
                 "variables": json.dumps(user_environment_variables(settings, about["kinds"]), default=str),
                 "user": settings.user,
                 "groups": settings.user_groups,
@@ -54,7 +56,7 @@ class ActionModule(Action):
             task_vars,
         )
         environments, current = info["environments"], info["current"].get("environment", "")
-        # Where the environment is built, the module `environment` has shown the packages.
+        # If this run builds the environment, the module `environment` has already shown the packages.
         if not result.get("failed") and result.get("changed") and about["environment"]["id"] in environments:
             before = environments.get(current, {}).get("packages", {})
             after = environments[about["environment"]["id"]].get("packages", {})

@@ -6,17 +6,22 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: client_lock
-short_description: Return a lock for other machines, with the wheels that it names
+short_description: Return a lock for other machines, with its wheels
 version_added: "0.1.0"
 author:
   - The daskops.cluster authors
 description:
-  - Reads a lock on the controller, and the wheels that it names by their paths or that are in its directories of wheels.
+  - Reads a lock on the controller, the wheels whose paths are in the lock, and the wheels in its directories of wheels.
 options:
   _input:
     description: Path of the lock on the controller.
     type: path
     required: true
+  application:
+    description: Paths of wheels on the controller that are added to the lock.
+    type: list
+    elements: path
+    default: []
 """
 
 EXAMPLES = r"""
@@ -32,13 +37,14 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - C(text), the lock, in which C(file:daskops-wheels) stands for the directory of the wheels, and C(wheels), the content
-      of each in base64 by its name.
+    - C(text) is the lock. In it, C(file:daskops-wheels) stands for the directory of the wheels.
+    - C(wheels) has the content of each wheel in base64, by file name.
   type: dict
 """
 
 import base64
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +52,8 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, portable_lock, unreadable_lock
 
 
-def client_lock(path: str) -> dict[str, Any]:
-    """Return the lock in ``path`` for another machine; see the documentation."""
+def client_lock(path: str, application: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the lock in ``path`` for another machine, with the wheels in ``application``; see `RETURN`."""
     lock = Path(path).expanduser().absolute()
     try:
         content = lock.read_text(encoding="utf-8-sig")
@@ -58,11 +64,18 @@ def client_lock(path: str) -> dict[str, Any]:
         contents = {Path(wheel).name: base64.b64encode(Path(wheel).read_bytes()).decode() for wheel in wheels}
     except (LockError, OSError) as error:
         raise AnsibleFilterError(f"dask_environment_lock ({path}): {error}") from error
-    return {"text": text, "wheels": contents}
+    own = {Path(wheel).name: Path(wheel).read_bytes() for wheel in application}
+    # By their paths, so that no index is asked for these names.
+    lines = [
+        f"{name.split('-')[0]} @ file:daskops-wheels/{name} --hash=sha256:{hashlib.sha256(content).hexdigest()}\n"
+        for name, content in own.items()
+    ]
+    contents.update({name: base64.b64encode(content).decode() for name, content in own.items()})
+    return {"text": "".join([text.rstrip("\n"), "\n", *lines]) if lines else text, "wheels": contents}
 
 
 class FilterModule:
-    """Filters about locks."""
+    """The filter of this file, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {"client_lock": client_lock}

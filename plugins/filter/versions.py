@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: versions
-short_description: List the versions that hosts run
+short_description: List the environments and releases of hosts
 version_added: "0.1.0"
 author:
   - The daskops.cluster authors
@@ -14,7 +14,7 @@ description:
   - Lists the environments and releases that the Dask services of hosts run, and the hosts of each release.
 options:
   _input:
-    description: What M(daskops.cluster.host_info) returned, by host.
+    description: Result of M(daskops.cluster.host_info), by host.
     type: dict
     required: true
   packages:
@@ -31,7 +31,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: A line for each environment, followed by one for each release in it and, if asked for, one for each package.
+  description:
+    - A line for each environment, followed by a line for each release in it.
+    - With O(packages), a line for each package follows.
   type: list
   elements: str
 """
@@ -46,16 +48,28 @@ from ansible_collections.daskops.cluster.plugins.module_utils.release_names impo
 def versions(infos: Mapping[str, Mapping[str, Any]], packages: bool = False) -> list[str]:
     """Return a line for each environment, each release in it and, with ``packages``, each package."""
     found: dict[tuple[Any, ...], dict[str, list[str]]] = {}
+    applications: dict[tuple[Any, ...], dict[str, str]] = {}
     for host, info in infos.items():
         for about in info.get("versions", []):
             held = tuple(sorted(about["packages"].items()))
-            releases = found.setdefault((about["id"], about["python"], about["lock"], held), {})
+            environment = (about["id"], about["python"], about["lock"], held)
+            releases = found.setdefault(environment, {})
             for release in about["releases"]:
-                releases.setdefault(with_label(release, about["labels"].get(release)), []).append(host)
+                named = with_label(release, about["labels"].get(release))
+                releases.setdefault(named, []).append(host)
+                application = about["applications"].get(release)
+                if application:
+                    wheels = info["applications"].get(application, {}).get("packages", {})
+                    listing = ", ".join(f"{wheel} {version}" for wheel, version in sorted(wheels.items()))
+                    applications.setdefault(environment, {})[named] = f"{listing or 'unknown'} ({application})"
     lines = []
-    for (name, python, lock, held), releases in sorted(found.items()):
+    for environment, releases in sorted(found.items()):
+        name, python, lock, held = environment
         lines.append(f"Environment {name}: Python {python or 'unknown'}, lock {lock or 'unknown'}.")
-        lines += [f"Release {release} on {_names(on, packages)}." for release, on in sorted(releases.items())]
+        for release, on in sorted(releases.items()):
+            application = applications.get(environment, {}).get(release, "")
+            runs = f" with the application {application}" if application else ""
+            lines.append(f"Release {release}{runs} on {_names(on, packages)}.")
         lines += [f"{package} {version}" for package, version in held] if packages else []
     return lines
 
@@ -65,7 +79,7 @@ def _names(hosts: list[str], every: bool) -> str:
 
 
 class FilterModule:
-    """Filters about what hosts run."""
+    """The filter of this file, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {"versions": versions}

@@ -18,7 +18,7 @@ CLOSES = re.compile(r"(counter( packets \d+ bytes \d+)? )?(drop|reject( with .*)
 
 
 def closing_chains(ruleset: str) -> list[str]:
-    """Return the base chains for incoming packets that drop what no rule accepts, without the collection's own.
+    """Return the base chains for incoming packets that drop the packets that no rule accepts, except the collection's.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def closing_chains(ruleset: str) -> list[str]:
 
 
 def closing_policy(rules: str) -> bool:
-    """Return whether ``rules``, the output of ``iptables -S INPUT``, drop or reject what no rule accepts."""
+    """Return whether ``rules``, the output of ``iptables -S INPUT``, drop or reject packets that no rule accepts."""
     return bool(re.search(r"^-P INPUT DROP|^-A INPUT -j (DROP|REJECT)", rules, re.MULTILINE))
 
 
@@ -68,9 +68,9 @@ def foreign_firewalls(run: Callable[[list[str]], tuple[int, str, str]], find: Ca
     Parameters
     ----------
     run : callable
-        Takes a command as a list; returns its exit status, output and errors, as ``AnsibleModule.run_command`` does.
+        Takes a command as a list. Returns its exit status, output and errors, like ``AnsibleModule.run_command``.
     find : callable
-        Takes the name of a program; returns its path, or None if the program is not installed.
+        Takes the name of a program. Returns its path, or None if the program is not installed.
     """
     if setting("ENABLED", read(UFW)) == "yes" and setting("DEFAULT_INPUT_POLICY", read(UFW_DEFAULTS)) != "accept":
         return ["ufw"]
@@ -91,7 +91,7 @@ def unmanaged(hosts: Mapping[str, Iterable[str]]) -> Iterator[str]:
     Parameters
     ----------
     hosts : dict of list of str
-        What `foreign_firewalls` returned, by host.
+        Result of `foreign_firewalls`, by host.
     """
     by_name: dict[str, list[str]] = {}
     for host, names in hosts.items():
@@ -101,6 +101,7 @@ def unmanaged(hosts: Mapping[str, Iterable[str]]) -> Iterator[str]:
         shown = ", ".join(where[:10]) + (f" and {len(where) - 10} more hosts" if len(where) > 10 else "")
         command = "" if name != "ufw" else ", for example with: ufw allow proto tcp from NETWORK to any port PORT"
         yield (
-            f"{shown}: a firewall that the collection does not manage is active, {name}. Scheduler and workers connect to "
-            f"each other. Let all hosts of the cluster in to the ports that show_ports.yml lists{command}."
+            f"{shown}: a firewall that the collection does not manage is active, {name}. It may block connections between "
+            f"the scheduler and the workers. Allow all hosts of the cluster to connect to the ports that show_ports.yml "
+            f"lists{command}."
         )

@@ -143,15 +143,17 @@ def install(module: AnsibleModule, partial: str) -> None:
             path = os.path.join(partial, *parts)
             os.makedirs(os.path.dirname(path), exist_ok=True)
             mode = 0o755 if member.mode & 0o100 else 0o644
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-                shutil.copyfileobj(tar.extractfile(member), file)
+            source = tar.extractfile(member)
+            if source:
+                with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+                    shutil.copyfileobj(source, file)
     modules = os.path.join(partial, MODULES)
     if content_id(installed_files(modules)) != module.params["id"]:
         raise Damaged("it has other files than it should")
     if not read_application(partial):
         raise Damaged(f"it lacks {DESCRIPTION}")
-    # Services cannot write bytecode. Files never change, so Python need not compare them with it. Ignore errors: modules that
-    # do not compile, such as templates, are not imported.
+    # Services cannot write bytecode. The files never change, so Python need not compare them with it. Ignore errors: files
+    # that do not compile, such as templates, are not imported.
     module.run_command(
         [module.params["python"], "-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", modules],
         cwd="/",

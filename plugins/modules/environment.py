@@ -10,13 +10,13 @@ module: environment
 short_description: Build an immutable Python environment
 version_added: "0.1.0"
 description:
-  - Builds a virtual environment in a directory whose name is derived from its content. C(uv) installs the packages on the
-    controller, or fetches and installs them on the host.
+  - Builds a virtual environment in a directory that is named by its content. C(uv) has installed the packages on the
+    controller already, or fetches and installs them on the host.
   - The directory appears only when the environment is complete, and is never changed afterwards. An interrupted build
     leaves no directory of that name; the next build starts again.
-  - Two files in it describe the content. C(environment.json) is what this module returns. C(sbom.cdx.json) is a bill of
-    materials in the format CycloneDX 1.6 with the interpreter and every package. It has the SHA-256 of a wheel if the
-    requirements allow only one, and the licence if the package declares an SPDX expression.
+  - Two files in it describe the content. C(environment.json) is the result of this module. C(sbom.cdx.json) is a bill of
+    materials in the format CycloneDX 1.6 with the interpreter and every package. It has the SHA-256 of a package's wheel if
+    the lock allows only one wheel, and the licence if the package declares an SPDX expression.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -31,20 +31,20 @@ attributes:
     description: Shows the packages that are added, removed or changed.
 options:
   home:
-    description: Directory of the collection on the host; the environment becomes C(environments/ID) below it.
+    description: Directory of the collection on the host. The environment is built in C(environments/ID) below it.
     type: path
     required: true
   plan:
     description:
-      - What M(daskops.cluster.plan) returned, with the id of the environment, its interpreter, its lock and the archive with
-        the packages, which is copied to the host.
-      - An existing environment keeps its recorded lock, even if another lock now means the same packages.
+      - Result of M(daskops.cluster.plan). It contains the id of the environment, its interpreter, its lock, and the path of
+        the archive with the packages, which is copied to the host.
+      - An existing environment keeps the lock that it was built from, even if a new lock has the same packages.
     type: dict
     required: true
   index_url:
     description:
-      - Index that the host fetches from if the archive contains no packages.
-      - Empty for the index that the host is configured with.
+      - Package index from which the host fetches if the archive contains no packages.
+      - Empty for the index in the host's own configuration.
     type: str
     default: ""
 """
@@ -58,7 +58,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 environment:
-  description: The content of the environment; empty in check mode if it would be built.
+  description: The content of the environment. Empty in check mode if the environment would be built.
   type: dict
   returned: success
   contains:
@@ -66,7 +66,7 @@ environment:
       description: Its id.
       type: str
     lock:
-      description: SHA-256 of the lock that it was built from; missing if an early version of this collection built it.
+      description: SHA-256 of the lock that it was built from. Missing if an early version of this collection built it.
       type: str
     python:
       description: Full version of its interpreter.
@@ -120,7 +120,7 @@ print(json.dumps({
 
 
 class Builder:
-    """Builds an environment in ``partial``, a directory whose name is not that of an environment."""
+    """Builds an environment in the directory ``partial``, which gets its final name when it is complete."""
 
     def __init__(self, module: AnsibleModule, partial: str) -> None:
         self.module = module
@@ -129,7 +129,7 @@ class Builder:
         self.flush = threading.Thread(target=os.sync)
 
     def appear(self, final: str, texts: Mapping[str, str]) -> None:
-        """Add the last files, and rename the environment to ``final`` once all of it is on the disk."""
+        """Add the last files, and rename the environment to ``final`` when all of its files are on the disk."""
         for name, text in texts.items():
             with open(os.path.join(self.partial, name), "w", encoding="utf-8") as file:
                 file.write(text)
@@ -140,7 +140,7 @@ class Builder:
         os.close(directory)
         self.flush.join()
         relabel(self.module, self.partial)
-        if os.path.exists(final):  # its interpreter no longer exists, but a process may still import from it
+        if os.path.exists(final):  # this environment's interpreter is gone, but a process may still import from it
             broken = set_aside(final)
             os.rename(self.partial, final)
             shutil.rmtree(broken, ignore_errors=True)
@@ -149,7 +149,7 @@ class Builder:
 
     def run(self, what: str, *command: str, **environment: str) -> str:
         """Run a command and return its output. If it fails, fail the module with the end of its output."""
-        # Not in the login user's home: uv reads settings from the working directory and its parents.
+        # Do not run in the login user's home: uv reads settings from the working directory and its parents.
         here = os.path.dirname(self.partial)
         status, output, errors = self.module.run_command(list(command), environ_update=environment, cwd=here)
         if status != 0:
@@ -159,7 +159,7 @@ class Builder:
 
     def fail(self, what: str, why: str) -> None:
         """Fail the module because an operation failed."""
-        self.module.fail_json(msg=f"{what} failed on this host, which keeps running what it ran: {why}")
+        self.module.fail_json(msg=f"{what} failed on this host, whose services were not changed: {why}")
 
     def build(self, archive: str, unpacked: str) -> dict[str, Any]:
         """Install and compile the packages; return what `DESCRIBE` prints."""
@@ -186,7 +186,7 @@ class Builder:
             self.run(
                 "Compiling the packages", self.python, "-I", "-m", "compileall", "-q", "-j", "0", "-x", TESTS, library
             )
-        # Write to the disk meanwhile: after a power cut the directory must not exist without its files.
+        # Flush the files while Dask is imported: after a power cut the directory must not exist without its files.
         self.flush.start()
         described: dict[str, Any] = json.loads(self.run("Importing Dask", self.python, "-I", "-B", "-c", DESCRIBE))
         return described
@@ -243,7 +243,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    with reported(module, "building the environment; services keep running what they ran"):
+    with reported(module, "building the environment; the services were not changed"):
         provide(module)
 
 
@@ -276,7 +276,7 @@ def build(module: AnsibleModule, environments: str, final: str) -> dict[str, Any
     """Build the environment, and rename it to ``final`` when it is complete."""
     archive = module.params["archive"]
     if not archive:
-        module.fail_json(msg="The environment does not exist here yet: archive is needed to build it.")
+        module.fail_json(msg="The environment does not exist on this host yet. Set archive to build it.")
     partial = os.path.join(environments, f".partial-{module.params['id']}")
     # Remove the files of interrupted builds.
     for leftover in [

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: host_info
-short_description: Report what a host has for Dask
+short_description: Report the hardware and the Dask services of a host
 version_added: "0.1.0"
 description:
-  - Reports in one execution everything that the plan of a host's Dask services depends on. Changes nothing.
+  - Reports all properties of a host on which the plan of its Dask services depends, in one execution. Changes nothing.
   - Replaces fact gathering, which takes longer and lacks most of these values.
-  - The controller fills in the options that a task leaves out, from the variables of the collection.
-  - The controller validates the type and the form of each value, and fails with the names of invalid values.
+  - The controller sets omitted options from the variables of the collection.
+  - The controller validates the type and the format of each returned value. Fails with the names of invalid values.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -22,14 +22,14 @@ extends_documentation_fragment:
   - daskops.cluster.attributes.read_only
 options:
   optional:
-    description: Whether to warn and return nothing, instead of failing, if the host cannot be reached.
+    description: Whether an unreachable host causes a warning and an empty result instead of a failure.
     type: bool
     default: false
   home:
     description: Directory of the collection on the host, with its environments and releases.
     type: path
   python:
-    description: Interpreter that environments are built with, a path or a name on the search path.
+    description: Interpreter for building environments. A path, or a name on the search path.
     type: str
     default: python3
   user:
@@ -46,44 +46,44 @@ options:
     elements: str
     default: []
   paths:
-    description: Directories and devices to describe, existing or not.
+    description: Directories and devices to describe in RV(file_systems). They need not exist.
     type: list
     elements: str
     default: []
   files:
-    description: Files that should exist.
+    description: Files whose existence to check; see RV(missing).
     type: list
     elements: str
     default: []
   proxy_site:
-    description: Path of the collection's site in nginx; empty for none.
+    description: Path of the nginx site that the collection writes. Empty if the dashboard has no proxy.
     type: path
     default: ""
   scheduler_host:
-    description: Name or address of the scheduler's host, which is resolved; empty for none.
+    description: Name or address of the scheduler's host, to resolve and to find the route to. Empty to skip this.
     type: str
     default: ""
   scheduler_port:
-    description: Port of a running scheduler at O(scheduler_host) to connect to; 0 for none.
+    description: Port of a running scheduler at O(scheduler_host). The module tests a connection to it. 0 to skip this.
     type: int
     default: 0
   interface:
-    description: Interface whose address services will listen at; empty for the interface that leads to O(scheduler_host).
+    description: Interface at whose address services will listen. Empty for the interface of the route to O(scheduler_host).
     type: str
     default: ""
   bind_address:
-    description: Address of this host that services will listen at; empty for the address of O(interface).
+    description: Address of this host at which services will listen. Empty for the address of O(interface).
     type: str
     default: ""
   worker_interfaces:
-    description: Interfaces at whose addresses workers will listen, if they have other addresses than the scheduler.
+    description: Interfaces at whose addresses workers will listen, if these differ from the scheduler's.
     type: list
     elements: str
     default: []
   lock:
     description:
-      - Arguments of M(daskops.cluster.cluster_lock). The module takes this lock first, and inspects nothing if another run
-        holds it.
+      - Arguments of M(daskops.cluster.cluster_lock). The module takes this lock first. If another run holds the lock, the
+        module inspects nothing.
     type: dict
   firewall:
     description: Firewall that will filter the host's ports.
@@ -102,7 +102,7 @@ EXAMPLES = r"""
       - /var/lib/dask/scratch
   register: host
 
-- name: Show how much memory it has
+- name: Show the memory and the number of cores
   ansible.builtin.debug:
     msg: "{{ host.memory }} bytes, {{ host.cpus | length }} cores"
 """
@@ -110,49 +110,63 @@ EXAMPLES = r"""
 RETURN = r"""
 clock:
   description:
-    - Least and greatest number of seconds that the host's clock can be ahead of the controller's, negative if it is behind.
-    - The precision depends on how long the module took.
+    - Bounds of the difference between the host's clock and the controller's, in seconds. Positive if the host's is ahead.
+    - The shorter the module takes, the closer the bounds are.
   type: list
   elements: float
   returned: always
   sample: [-0.6, 0.4]
 cpus:
-  description: Numbers of the CPUs that processes may use.
+  description: Numbers of the CPUs on which processes may run.
   type: list
   elements: int
   returned: always
   sample: [0, 1, 2, 3]
+cores:
+  description: The physical cores with such CPUs, each as the numbers of its CPUs, of which it has several with hyperthreads.
+  type: list
+  elements: list
+  returned: always
+  sample: [[0, 2], [1, 3]]
+cpu_limit:
+  description:
+    - Number of CPUs whose time all processes together may use, rounded up, by the quota of the root control group (of a
+      container).
+    - 0 if there is no quota.
+  type: int
+  returned: always
+  sample: 0
 nodes:
-  description: The NUMA nodes with such CPUs, by C(id), each with its C(cpus).
+  description: The NUMA nodes that have any of RV(cpus), each with its C(id) and those of its C(cpus).
   type: list
   elements: dict
   returned: always
   sample: [{id: 0, cpus: [0, 1, 2, 3]}]
 gpus:
   description:
-    - NVIDIA GPUs from their driver, in the order of the bus, each with C(index), C(uuid), C(model) and the NUMA C(node),
-      null if unknown. The driver does not know the UUID before the first use of a GPU.
+    - NVIDIA GPUs that the driver reports, in bus order, each with C(index), C(uuid), C(model) and NUMA C(node).
+    - The node is null if it is unknown. The driver reports no UUID before the first use of a GPU.
   type: list
   elements: dict
   returned: always
   sample: [{index: 0, uuid: GPU-8f6d52a1-3f6d-4c3b-9d0f-2b7d8e0c5a11, model: NVIDIA H100, node: 0}]
 memory:
-  description: Bytes of memory, or of the container's limit if that is lower.
+  description: Memory in bytes, or the container's memory limit if that is lower.
   type: int
   returned: always
   sample: 33554432000
 systemd:
-  description: Whether systemd runs the host.
+  description: Whether systemd is the init system of the host.
   type: bool
   returned: always
 selinux_type:
   description:
-    - SELinux type of programs in the environments below O(home), by the host's policy. Empty if SELinux is not enforced.
+    - SELinux type of programs in the environments below O(home) in the host's policy. Empty if SELinux is not enforced.
   type: str
   returned: always
   sample: bin_t
 python:
-  description: The interpreter of O(python); empty if it does not work.
+  description: The interpreter O(python). Empty if it does not work.
   type: dict
   returned: always
   contains:
@@ -180,8 +194,8 @@ python:
       type: bool
     changeable:
       description:
-        - The directory or file on its path that O(user) could change, so that root must not run it. Then only
-          C(executable) is reported with it.
+        - The directory or file on its path that O(user) can change. Root must not run such an interpreter, so only
+          C(executable) is returned besides.
       type: str
   sample:
     executable: /usr/bin/python3
@@ -192,14 +206,14 @@ python:
     libc: [glibc, "2.36"]
     usable: true
 changeable:
-  description: The directory on the path of O(home) that O(user) could change; empty if there is none.
+  description: The directory on the path of O(home) that O(user) can change. Empty if there is none.
   type: str
   returned: always
 file_systems:
   description:
-    - By path of O(paths), whether it C(exists), C(type), C(mount) point and C(free) bytes of its file system, and whether
-      it is C(writable) for O(user).
-    - A directory that does not exist yet counts as writable.
+    - Properties of O(paths), by path. C(exists) and C(writable) say whether the path exists, and whether O(user) may write
+      to it. C(type), C(mount) and C(free) are the type, the mount point and the free bytes of its file system.
+    - A directory that does not exist counts as writable.
   type: dict
   returned: always
 groups:
@@ -228,10 +242,10 @@ proxy:
       description: Whether nginx is installed.
       type: bool
     port:
-      description: The port of the collection's site; 0 without a site.
+      description: Port of the site O(proxy_site). 0 if there is no site.
       type: int
     confined:
-      description: Whether SELinux keeps web servers from connecting to other services.
+      description: Whether SELinux prevents web servers from connecting to other services.
       type: bool
   sample: {nginx: true, port: 8443, confined: false}
 listeners:
@@ -241,38 +255,38 @@ listeners:
   returned: always
 address:
   description:
-    - IPv4 address that services will listen at - O(bind_address), the first one of O(interface), or the one from which
-      this host connects to O(scheduler_host).
+    - IPv4 address at which services will listen. It is O(bind_address), the first address of O(interface), or the address
+      from which this host connects to O(scheduler_host).
     - Empty if there is no such address.
   type: str
   returned: always
   sample: 10.0.0.2
 worker_addresses:
-  description: The first IPv4 address by interface of O(worker_interfaces); empty for an interface without one.
+  description: The first IPv4 address of each interface in O(worker_interfaces), by interface. Empty if it has none.
   type: dict
   returned: always
   sample: {eth1: 10.1.0.2}
 route:
   description:
-    - IPv4 addresses at the two ends of the route from this host to O(scheduler_host), its own first.
+    - IPv4 addresses at the two ends of the route to O(scheduler_host), starting with the address of this host.
     - Empty if there is no route.
   type: list
   elements: str
   returned: always
   sample: [10.0.0.2, 10.0.0.1]
 unresolved:
-  description: Why O(scheduler_host) cannot be resolved to an IPv4 address; empty if it can, or is not given.
+  description: Why O(scheduler_host) cannot be resolved to an IPv4 address. Empty if it can, or if it is not set.
   type: str
   returned: always
   sample: "Name or service not known"
 refused:
-  description: Why the host cannot connect to O(scheduler_port); empty if it can, or no port is given.
+  description: Why the host cannot connect to O(scheduler_port). Empty if it can, or if no port is set.
   type: str
   returned: always
   sample: Connection refused
 machine:
   description:
-    - Identifier of this machine until its next boot, which differs also between containers and clones of virtual machines.
+    - Identifier of this machine until its next boot. Containers and clones of virtual machines have different identifiers.
     - Empty if it cannot be read.
   type: str
   returned: always
@@ -286,11 +300,11 @@ firewall:
       type: list
       elements: str
     usable:
-      description: Which of C(nftables) and C(firewalld) work here; checked only if O(firewall) is not V(none).
+      description: Those of C(nftables) and C(firewalld) that work on the host. Checked only if O(firewall) is not V(none).
       type: list
       elements: str
     installed:
-      description: Firewalls with installed rules of the collection.
+      description: Firewalls in which rules of the collection are installed.
       type: list
       elements: str
     loaded:
@@ -302,51 +316,55 @@ firewall:
       elements: str
 current:
   description:
-    - The current release of the host, with its C(id), C(environment), C(application), C(label), C(services) and C(units), and
-      the time at which it was C(staged).
-    - C(content) is a digest of its files and of the paths of its environment and application. C(settled) lists the kinds of service that have served
-      with it, whose unit files are those of the release, and that start at boot.
+    - The current release of the host, with its C(id), C(environment), C(application), C(label), C(services) and
+      C(units), and the time at which it was C(staged).
+    - C(content) is a digest of its files and of the paths of its environment and application. C(settled) lists the kinds
+      of service that have served with it, whose unit files are those of the release, and that start at boot.
     - Empty if there is none.
   type: dict
   returned: always
 previous:
-  description: The release before RV(current), with the same keys.
+  description: The release before RV(current), with the same keys except C(content) and C(settled).
   type: dict
   returned: always
 serving:
-  description: The release that the scheduler was started from, with the same keys, if it is not RV(current); else empty.
+  description:
+    - The release from which the scheduler was started, with the same keys as RV(previous).
+    - Empty if it is RV(current).
   type: dict
   returned: always
 unfinished:
   description:
-    - Time at which the newest release after the current one was staged; 0 if there is none.
-    - Such releases belong to a change that was not finished, or was reverted.
+    - Time when the newest release was staged, in seconds since the epoch. 0 if it is RV(current).
+    - A newer release than RV(current) belongs to a change that was not finished or was reverted.
   type: int
   returned: always
 known:
-  description: The releases of services that have served on the host or were tried there.
+  description: The releases whose services have served on the host or were started there in a trial.
   type: list
   elements: str
   returned: always
   sample: [3f2a91c04d5e.7b21]
 running:
   description:
-    - Release by unit of the running Dask services; null for a service without a process.
-    - It ends with C((another unit)) if the unit in C(/etc/systemd/system) is not that of the release.
+    - Release of each running Dask service, by unit. Null for a service without a process.
+    - It ends with C((another unit)) if the unit file in C(/etc/systemd/system) differs from the one in the release.
   type: dict
   returned: always
   sample: {dask-worker@1.service: 3f2a91c04d5e.7b21}
 scheduler_environment:
-  description: Id of the environment that the scheduler on this host runs; empty if there is none.
+  description: Id of the environment in which the scheduler on this host runs. Empty if no scheduler runs.
   type: str
   returned: always
 account:
-  description: The C(home) and C(comment) of O(user), and whether its home exists (C(at_home)); empty without that user.
+  description:
+    - The account of O(user), with its C(home) and C(comment). C(at_home) says whether the home directory exists.
+    - Empty if the account does not exist.
   type: dict
   returned: always
   sample: {home: /var/lib/dask, comment: Dask, at_home: true}
 encrypted:
-  description: Whether the services of the current release encrypt their connections; null if there is no release.
+  description: Whether the services of the current release encrypt their connections. Null if there is no release.
   type: bool
   returned: always
 authorities:
@@ -360,7 +378,7 @@ certificates:
   returned: always
   contains:
     installed:
-      description: Digest, mode and owner of the files below C(tls) in O(home), by name.
+      description: Digest, mode and owner of each file below C(tls) in O(home), by name.
       type: dict
     loaded:
       description: Digest of the certificates that each running service has loaded, by unit.
@@ -369,7 +387,7 @@ certificates:
     installed: {ca.pem: [5d0a41b9c7e2, 420, root], worker.pem: [e83c1f0a9b64, 256, dask]}
     loaded: {dask-worker@1.service: 9f3c2e7a1b50}
 environments:
-  description: The complete environments on the host by id, each as M(daskops.cluster.environment) returned it.
+  description: The complete environments on the host, by id. Each is RV(daskops.cluster.environment#module:environment).
   type: dict
   returned: always
 applications:
@@ -378,7 +396,7 @@ applications:
   returned: always
 versions:
   description:
-    - The versions that the Dask services of the host run or, if stopped, would start with. One entry for each environment.
+    - The environments of the host's Dask services. For a stopped service, it is the environment in which it would start.
   type: list
   elements: dict
   returned: always
@@ -387,7 +405,7 @@ versions:
       description: The environment's id.
       type: str
     lock:
-      description: SHA-256 of the lock that it was built from; empty if it is not recorded.
+      description: SHA-256 of the lock from which it was built. Empty if it is not recorded.
       type: str
     python:
       description: Full version of its interpreter.
@@ -396,7 +414,7 @@ versions:
       description: Version by package.
       type: dict
     releases:
-      description: Releases of the services that run in it, without the part that differs between services.
+      description: Releases of the services that run in it. Only the part before the dot, which all services have in common.
       type: list
       elements: str
     labels:
@@ -458,34 +476,38 @@ from ansible_collections.daskops.cluster.plugins.module_utils.units import (
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import lines, printable, read_text
 
-# What `read_releases` returns.
+# Result of `read_releases`.
 Releases = Mapping[str, Mapping[str, Any]]
 
-# Time-out of a connection, in seconds.
+# Timeout of a connection, in seconds.
 CONNECT_TIMEOUT = 5
 
 # This directory exists if and only if systemd is the first process.
 SYSTEMD = "/run/systemd/system"
 
-# NUMA nodes and PCI devices of the kernel.
+# CPUs, NUMA nodes and PCI devices of the kernel.
+CPUS = "/sys/devices/system/cpu"
 NODES = "/sys/devices/system/node"
 PCI_DEVICES = "/sys/bus/pci/devices"
+
+# Control groups. In a container, the root group is that of the container.
+CONTROL_GROUPS = "/sys/fs/cgroup"
 
 # The boot id, which changes at every boot, and the network devices.
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 NETWORK_DEVICES = "/sys/class/net"
 
-# Whether SELinux lets web servers connect to other services: the current value and the pending one.
+# Whether SELinux lets web servers connect to other services. The file has the current value and the pending one.
 SELINUX_CONNECT = "/sys/fs/selinux/booleans/httpd_can_network_connect"
 GPUS = "/proc/driver/nvidia/gpus"
 
-# Files that the role `firewall` writes first and removes last.
+# The role `firewall` writes these files first and removes them last.
 FIREWALLS = {
     "nftables": "/etc/systemd/system/dask-firewall.service",
     "firewalld": "/etc/firewalld/policies/daskops.xml",
 }
 
-# File of the role with the networks of the cluster's hosts, and rules of an earlier version, which have them in a comment.
+# The networks of the cluster's hosts: a file of the role `firewall`, and rules of an earlier version, with a comment.
 FIREWALL_PEERS = "/etc/dask-firewall.json"
 FIREWALL_RULES = ("/etc/dask-firewall.nft", FIREWALLS["firewalld"])
 
@@ -514,16 +536,45 @@ def memory() -> int:
     """Return the bytes of memory, or the limit of the root control group (of a container) if it is lower."""
     (kibibytes,) = re.findall(r"MemTotal:\s+(\d+) kB", read("/proc/meminfo"))
     total = int(kibibytes) * 1024
-    limits = [read("/sys/fs/cgroup/memory.max").strip(), read("/sys/fs/cgroup/memory/memory.limit_in_bytes").strip()]
+    files = ("memory.max", "memory/memory.limit_in_bytes")
+    limits = [read(f"{CONTROL_GROUPS}/{file}").strip() for file in files]
     return min([total, *(int(limit) for limit in limits if limit.isdigit())])
+
+
+def cpu_limit() -> int:
+    """Return the number of CPUs whose time the root control group may use, rounded up as by Dask; 0 for no limit."""
+    legacy = " ".join(read(f"{CONTROL_GROUPS}/cpu/cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
+    # The quota is "max" (version 2) or -1 (version 1) if there is none.
+    for text in (read(f"{CONTROL_GROUPS}/cpu.max"), legacy):
+        found = re.match(r"(\d+) ([1-9]\d*)$", text.strip())
+        if found:
+            return max(1, -(-int(found.group(1)) // int(found.group(2))))
+    return 0
+
+
+def cpu_list(text: str) -> set[int]:
+    """Return the numbers in a list of CPUs of the kernel, such as ``0-3,8``."""
+    listed = re.findall(r"(\d+)(?:-(\d+))?", text)
+    return {number for first, last in listed for number in range(int(first), int(last or first) + 1)}
+
+
+def cores(cpus: list[int]) -> list[list[int]]:
+    """Return the physical cores of ``cpus``, each with its CPUs. A CPU without a known core counts as one."""
+    found: list[list[int]] = []
+    left = set(cpus)
+    while left:
+        first = min(left)
+        here = (cpu_list(read(f"{CPUS}/cpu{first}/topology/thread_siblings_list")) | {first}) & left
+        found.append(sorted(here))
+        left -= here
+    return found
 
 
 def nodes(cpus: list[int]) -> list[dict[str, Any]]:
     """Return the NUMA nodes that have any of ``cpus``."""
     found = []
     for path in glob.glob(f"{NODES}/node[0-9]*"):
-        listed = re.findall(r"(\d+)(?:-(\d+))?", read(f"{path}/cpulist"))
-        here = {number for first, last in listed for number in range(int(first), int(last or first) + 1)} & set(cpus)
+        here = cpu_list(read(f"{path}/cpulist")) & set(cpus)
         if here:
             found.append({"id": int(path.rpartition("node")[2]), "cpus": sorted(here)})
     return sorted(found, key=lambda node: node["id"])
@@ -550,7 +601,7 @@ def gpus() -> list[dict[str, Any]]:
 
 
 def writable(module: AnsibleModule, path: str) -> bool:
-    """Return whether the services' account may write to a directory, or the directory does not exist yet."""
+    """Return whether the services' account may write to a directory; true if the directory does not exist yet."""
     if not os.path.exists(path):
         return True
     if os.geteuid() != 0:
@@ -580,8 +631,8 @@ def import_path(module: AnsibleModule, path: str) -> dict[str, Any]:
 
 
 def inspect_python(module: AnsibleModule) -> dict[str, Any]:
-    """Return the interpreter for environments, and why root or the services' account must not run it."""
-    # The path that sudo sets on RHEL lacks this directory.
+    """Return the interpreter for environments, as in `RETURN`; only its path if the services' account can change it."""
+    # On RHEL, the search path that sudo sets lacks this directory.
     name = module.params["python"]
     interpreter = module.get_bin_path(name) or module.get_bin_path(name, opt_dirs=["/usr/local/bin"])
     user = module.params["user"]
@@ -600,7 +651,7 @@ def inspect_python(module: AnsibleModule) -> dict[str, Any]:
         usable = as_services(
             module, lambda: os.access(real, os.X_OK) and os.access(python["prefix"], os.R_OK | os.X_OK)
         )
-    except (KeyError, OSError, TypeError, ValueError):  # it cannot be run, or is not Python
+    except (KeyError, OSError, TypeError, ValueError):  # the program cannot be run, or is not Python
         return {}
     return {**python, "usable": bool(usable)}
 
@@ -665,7 +716,7 @@ def proxy(module: AnsibleModule) -> dict[str, Any]:
 
 
 def confined() -> bool:
-    """Return whether SELinux keeps web servers from connecting to other services."""
+    """Return whether SELinux prevents web servers from connecting to other services."""
     return enforced() and read(SELINUX_CONNECT).startswith("0")
 
 
@@ -697,20 +748,20 @@ def running(states: Mapping[str, Mapping[str, str]], releases: Releases) -> dict
 
 
 def release_of(unit: str, release: str | None, releases: Releases) -> Mapping[str, Any]:
-    """Return the release of the host that a service's release belongs to; empty if it is none of ``releases``."""
+    """Return the one of ``releases`` to which the release of a service belongs; empty if there is none."""
     found = (one for one in releases.values() if one["services"].get(kind_of(unit), {}).get(unit) == release)
     return next(found, {}) if release else {}
 
 
 def serving(scheduler: str, current: Mapping[str, Any], releases: Releases) -> Mapping[str, Any]:
-    """Return the release that the scheduler was started from if it is not the current one; else empty."""
+    """Return the release from which the scheduler was started; empty if it is the current one."""
     if current.get("services", {}).get("scheduler", {}).get("dask-scheduler.service") == scheduler:
         return {}
     return release_of("dask-scheduler.service", scheduler, releases)
 
 
 def other_unit(unit: str, release: str, releases: Releases) -> str:
-    """Return `OTHER_UNIT` if systemd would start a service with another unit than that of its release; else empty."""
+    """Return `OTHER_UNIT` if the unit file that systemd has differs from the one in the service's release; else empty."""
     wanted = release_of(unit, release, releases).get("unit_digests", {}).get(kind_of(unit))
     return "" if wanted is None or same_unit(unit, unit_digests(unit_files(kind_of(unit))), wanted) else OTHER_UNIT
 
@@ -721,7 +772,7 @@ def described(home: str, release: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     try:
         units = read_units(home, release)
-    except (OSError, ValueError):  # a file of the release is missing or damaged: it is staged again
+    except (OSError, ValueError):  # a file is missing or damaged, so this run stages the release again
         return {}
     return {
         **{key: release[key] for key in ("id", "environment", "application", "label", "staged", "served", "services")},
@@ -756,7 +807,7 @@ def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) 
 def versions(
     environments: str, runs: Mapping[str, str | None], current: Mapping[str, Any], releases: Releases
 ) -> list[dict[str, Any]]:
-    """Return the environments that services run or, if stopped, would start with, and the releases of the services."""
+    """Return the environments in which services run or, if stopped, would start; see `versions` in `RETURN`."""
     services = {unit: release for kind in current.get("services", {}).values() for unit, release in kind.items()}
     services.update((unit, release.replace(OTHER_UNIT, "")) for unit, release in runs.items() if release)
     found: dict[str, dict[str, Mapping[str, Any]]] = {}
@@ -781,13 +832,13 @@ def versions(
 
 
 def unfinished(current: Mapping[str, Any], releases: Releases) -> int:
-    """Return the time at which the newest release was staged if it is newer than the current one; else 0."""
+    """Return the time when the newest release was staged, in seconds since the epoch; 0 if it is the current one."""
     staged = [release["staged"] for release in releases.values()]
     return max((when for when in staged if when > current.get("staged", 0)), default=0)
 
 
 def account(name: str) -> dict[str, Any]:
-    """Return home and comment of a user, from any source of the host's name service."""
+    """Return the home and the comment of an account in any database of the host's name service; empty if unknown."""
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
@@ -796,7 +847,7 @@ def account(name: str) -> dict[str, Any]:
 
 
 def address_to_listen_at(module: AnsibleModule) -> str:
-    """Return the IPv4 address that services will listen at; empty if this host does not have it."""
+    """Return the IPv4 address at which services will listen; empty if this host does not have it."""
     wanted, interface = module.params["bind_address"], module.params["interface"]
     try:
         if interface:
@@ -838,7 +889,7 @@ def refused(name: str, number: int) -> str:
 
 
 def route(other: str) -> list[str]:
-    """Return the addresses at the two ends of the route to another host, the own first; empty if there is none."""
+    """Return the IPv4 addresses at the two ends of the route to a host, this host's first; empty if there is none."""
     try:
         target = socket.getaddrinfo(other, 9, family=socket.AF_INET, type=socket.SOCK_DGRAM)[0][4]
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -885,7 +936,7 @@ def firewall_peers() -> list[str]:
 
 
 def authorities(home: str) -> list[str]:
-    """Return the SHA-256 of the CA certificates that services trust; none if the file is damaged."""
+    """Return the SHA-256 of each CA certificate that services trust; none if the file is damaged."""
     try:
         return fingerprints(read(os.path.join(home, "tls", "ca.pem")))
     except ValueError:
@@ -893,9 +944,9 @@ def authorities(home: str) -> list[str]:
 
 
 def acquire(module: AnsibleModule, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Take the lock of the cluster, and return what the module `cluster_lock` returns.
+    """Take the lock of the cluster, and return the result of the module `cluster_lock`.
 
-    Ends this module if another run holds the lock.
+    If another run holds the lock, return that run as the result of this module.
     """
     lock = RunLock(arguments["id"], arguments["directory"])
     try:
@@ -948,6 +999,8 @@ def main() -> None:
     module.exit_json(
         changed=False,
         cpus=cpus,
+        cores=cores(cpus),
+        cpu_limit=cpu_limit(),
         nodes=nodes(cpus),
         gpus=gpus(),
         memory=memory(),

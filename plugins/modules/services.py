@@ -11,8 +11,8 @@ short_description: Change a host's Dask services to a release
 version_added: "0.1.0"
 description:
   - Compares the releases of the host's running services with the planned release, and restarts the services that differ.
-  - Also updates the files for systemd, the host's C(current) link and the units that start at boot. Stops and removes units
-    that are no longer planned.
+  - Also updates the unit files, the host's C(current) link and the units that start at boot. Stops and removes units that
+    are no longer planned.
   - Writes all files before it stops a service. If a file cannot be written, no service is stopped. If the switch fails, the
     services that ran before are started again.
   - Succeeds only when every service has reported readiness to systemd. Otherwise fails with the last lines of the journal.
@@ -35,17 +35,17 @@ options:
     description:
       - With V(started), the services run the release. Services that already run it are not restarted.
       - With V(restarted), all services are restarted.
-      - With V(stopped), the services are stopped until they are started or the host is rebooted. With V(disabled), a reboot
-        does not start them either.
+      - With V(stopped), the services are stopped until they are started or the host is rebooted.
+      - With V(disabled), the services are stopped until they are started. A reboot does not start them.
       - With V(absent), the services are stopped and their units are removed.
     type: str
     choices: [started, restarted, stopped, disabled, absent]
     default: started
   release:
     description:
-      - The release, staged by M(daskops.cluster.release), with its C(id), its C(services) - release by name of the unit, by
-        kind - and its C(units) - content of the files for systemd, by kind and path below C(/etc/systemd/system). Needed for
-        V(started) and V(restarted).
+      - The release, which M(daskops.cluster.release) has staged. Required for V(started) and V(restarted).
+      - C(id) names the release. C(services) has the release of each service, by kind and name of the unit. C(units) has the
+        content of the unit files, by kind and path below C(/etc/systemd/system).
     type: dict
     default: {}
   kind:
@@ -87,12 +87,16 @@ EXAMPLES = r"""
 
 RETURN = r"""
 restarted:
-  description: The services that ran something else, or nothing, and were (in check mode - would be) started.
+  description:
+    - The services that did not run the planned release and were restarted or started.
+    - In check mode, the services that would be.
   type: list
   elements: str
   returned: always
 removed:
-  description: The services that ran and were (in check mode - would be) stopped for good.
+  description:
+    - The running services that are no longer planned and were stopped.
+    - In check mode, the services that would be.
   type: list
   elements: str
   returned: always
@@ -131,7 +135,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import p
 
 TEMPLATE = "dask-worker@.service"
 
-#: Units that are stopped, and units that are started after that, at the same time.
+#: Units to stop, and units to restart. All units of a part change at the same time.
 Part = Tuple[List[str], List[str]]
 
 
@@ -198,7 +202,7 @@ def ports_of(release: Mapping[str, Any], units: Iterable[str]) -> set[int]:
 
 
 class NotReady(Exception):
-    """A service does not come up; the message names it and has the last lines of its journal."""
+    """A service does not start; the message names it and has the last lines of its journal."""
 
 
 class NotSwitched(Exception):
@@ -230,8 +234,8 @@ def wait_until_ready(host: Host, units: list[str], timeout: float) -> None:
             unit = (failing or waiting)[0]
             about = states[unit]
             raise NotReady(
-                f"{unit} does not come up ({about['ActiveState']}, {about['SubState']}, result {about['Result']}, "
-                f"started again {about['NRestarts']} times). Last lines of its journal:\n"
+                f"{unit} does not start ({about['ActiveState']}, {about['SubState']}, result {about['Result']}, "
+                f"{about['NRestarts']} restarts). Last lines of its journal:\n"
                 f"{host.journal(unit)}\n{host.hint}".rstrip()
             )
         time.sleep(0.5)  # frequent requests to systemd slow down the start of services on a busy host
@@ -292,7 +296,7 @@ class Activation:
         )
 
     def diff(self) -> list[dict[str, str]]:
-        """Return the changes as ``--diff`` shows them."""
+        """Return the changes in the form that ``--diff`` shows; empty if nothing changes."""
 
         def described(runs: Mapping[str, str | None], link: str, at_boot: bool) -> str:
             links = {self.host.current: link, "starts at boot": str(at_boot)}
@@ -366,7 +370,7 @@ class Activation:
             else:
                 replacement.remove(full)
         # A new template applies to all of its units at once. Units that still run must stop with the command and the
-        # time-out that they were started with, so keep their previous unit until then.
+        # timeout of the template that started them, so keep their previous unit file until then.
         before, after = self.files.get(TEMPLATE, ""), self.units.get(TEMPLATE, "")
         if number == 0 and before and settings(before) != settings(after):
             for unit in self.still_running(number, parts) - self.kept.keys():
@@ -425,7 +429,7 @@ class Activation:
         except (OSError, SystemctlError, NotReady) as error:
             why = explain(error) if isinstance(error, OSError) else str(error)
             return f" Starting the previous services failed, too: {why}"
-        return f" Started again: {', '.join(before)}." if before else " No service ran before."
+        return f" Restarted: {', '.join(before)}." if before else " No service ran before."
 
     def release_at(self, path: str) -> Mapping[str, Any]:
         """Return the release in a directory; empty if there is none."""

@@ -51,7 +51,11 @@ RESERVED = ("daskops_runtime",)
 
 
 class ApplicationError(ValueError):
-    """Services cannot run the application. Each line of the message is a sentence with the remedy."""
+    """Services cannot run the application. ``problems`` has a sentence for each reason, with the remedy."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = list(problems)
 
 
 @dataclass(frozen=True)
@@ -196,7 +200,7 @@ def application_of(entries: Sequence[str], build_lock: str, index_url: str, cach
     @functools.cache
     def builder() -> Builder:
         try:
-            texts = [Path(path).read_text(encoding="utf-8-sig") for path in (lock, TOOLS_LOCK)]
+            texts = Path(lock).read_text(encoding="utf-8-sig"), Path(TOOLS_LOCK).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             message = unreadable_lock(build_lock, error)
             raise ProjectError(message.replace("dask_environment_lock", "dask_application_build_lock")) from None
@@ -213,7 +217,7 @@ def application_of(entries: Sequence[str], build_lock: str, index_url: str, cach
             problems.append(f"dask_application ({entry}): {error}. Correct this on the controller.")
     problems += _conflicts(wheels)
     if problems:
-        raise ApplicationError("\n".join(problems))
+        raise ApplicationError(*problems)
     return Application(wheels)
 
 
@@ -226,10 +230,10 @@ def _conflicts(wheels: Sequence[Wheel]) -> Iterator[str]:
         if other is not wheel:
             yield f"dask_application: {other.file} and {wheel.file} are both {wheel.name}. Keep one of them."
             continue
-        for path, (dummy, dummy, crc) in wheel.files.items():
+        for path, about in wheel.files.items():
             # Packages that several distributions share have equal files.
-            other, known = by_path.setdefault(path, (wheel, crc))
-            if crc != known:
+            other, checksum = by_path.setdefault(path, (wheel, about[2]))
+            if checksum != about[2]:
                 yield (
                     f"dask_application: {other.name} and {wheel.name} both install {path}. Leave it out of one of their "
                     "wheels, or rename it."
@@ -351,7 +355,7 @@ def hidden_modules(application: Application, files: Iterable[str]) -> Iterator[s
     names = {os.path.basename(path)[: -len(".py")]: path for path in files}
     for name in sorted(names.keys() & set(application.modules)):
         yield (
-            f"{names[name]} has the name of a module of dask_application, {name}, and services would import the file instead. "
+            f"{names[name]} has the name of a module of dask_application, {name}: services would import the file instead. "
             "Rename one of them, or name the module without its path."
         )
 

@@ -21,12 +21,12 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages
 
 _FILES = os.path.join(Path(__file__).parents[2], "roles", "environment", "files")
-#: The lock file of the tools that build environments.
+#: Lock file of the tools that build environments.
 TOOLS_LOCK = os.path.join(_FILES, "tools.txt")
 
 
 def lock_file(name: str) -> str:
-    """Return the path of the lock file that ``dask_environment_lock`` names."""
+    """Return the path of the lock file for a value of ``dask_environment_lock``."""
     return os.path.join(_FILES, "default.txt") if name == "default" else os.path.expanduser(name)
 
 
@@ -52,8 +52,9 @@ def environments(
     Returns
     -------
     tuple of (dict, list of str)
-        By host ``id``, ``python`` (path of the interpreter), ``lock`` (SHA-256), ``packages`` (version by name) and
-        ``archive``, a file on the controller, empty for a host that has the environment; and the problems, a sentence each.
+        The environments by host, each with ``id``, ``python`` (path of the interpreter), ``lock`` (SHA-256), ``packages``
+        (version by name) and ``archive`` (path on the controller, empty if the host already has the environment). Then a
+        sentence for each problem.
     """
     path, cache = lock_file(lock), os.path.expanduser(cache)
     try:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pack the files of an environment into one stream on the controller, and unpack it on hosts.
 
-Both run this file as a script. It needs Zstandard: Python 3.14 and newer have it, older ones need ``backports.zstd``. A host
-unpacks Zstandard three times as fast as the compression of wheels.
+Both run this file as a script. It needs Zstandard, which Python 3.14 and newer have. Older versions need ``backports.zstd``.
+A host unpacks Zstandard three times as fast as the compression of wheels.
 
     tree.py LIBRARY pack DIRECTORY STREAM
     tree.py LIBRARY unpack ARCHIVE MEMBER ENVIRONMENT
@@ -13,8 +13,8 @@ LIBRARY is a directory with ``backports.zstd`` if it is needed. ``unpack`` creat
 interpreter that runs the script, and reads the stream directly from the archive.
 
 The stream has a line with the length of a table, the table in JSON, and the contents of all files. The table has the name
-and size of each file, and whether it is executable. The stream is not a tar: to read the headers of a tar, Python needs more
-time than to decompress and write all the files.
+and size of each file, and whether it is executable. The stream is not a tar archive, because Python needs more time to read
+the headers of a tar archive than to decompress and write all files.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ import venv
 from collections.abc import Callable
 from typing import BinaryIO
 
-#: Packs 412 MB into 110 MB. The next levels take twice the time and save 5 %.
+#: This level packs 412 MB into 110 MB. Higher levels take twice the time and save 5 %.
 LEVEL = 6
 
-#: Logarithm of the size of the window, which should stay in the processor's cache while files are written. With the level's
-#: default, the archive is 4 % smaller, but a host needs a third more time to decompress it.
+#: Binary logarithm of the window size. The window should stay in the processor's cache while files are written. With the
+#: level's default, the archive is 4 % smaller, but a host needs a third more time to decompress it.
 WINDOW_LOG = 19
 
-#: Bytes per read. The C library returns blocks of 128 KiB and more to the system each time, which is slow.
+#: Bytes per read. With 128 KiB and more, the C library returns the memory to the system after each read, which is slow.
 CHUNK = 1 << 16
 
 
@@ -75,7 +75,7 @@ def unpack(archive: str, member: str, environment: str) -> None:
                 parent = os.path.dirname(path)
                 os.makedirs(parent or ".", exist_ok=True)
             write(path, 0o755 if executable else 0o644, stream, size)
-        stream.read(1)  # reading to the end verifies the checksum
+        stream.read(1)  # verifies the checksum at the end of the stream
 
 
 def write(path: str, mode: int, stream: BinaryIO, size: int) -> None:
@@ -84,7 +84,7 @@ def write(path: str, mode: int, stream: BinaryIO, size: int) -> None:
         while size > 0:
             chunk = stream.read(min(size, CHUNK))
             if not chunk:
-                raise EOFError(f"it ends before {path} does")
+                raise EOFError(f"it ends within {path}")
             size -= file.write(chunk)
 
 

@@ -45,6 +45,8 @@ def bare(number):
     """Return what `host_info` returns for a host without an installation."""
     return {
         "cpus": [0, 1],
+        "cores": [[0], [1]],
+        "cpu_limit": 0,
         "nodes": [{"id": 0, "cpus": [0, 1]}],
         "gpus": [],
         "memory": 8 * GIB,

@@ -141,9 +141,9 @@ def test_scheduler_with_work_is_changed_if_the_user_wants_it_now(results):
 def test_scheduler_that_does_not_start_is_reverted(results):
     result, machine = results["broken"]
     assert result["failed"] and result["changed"] and processes(machine) == ONE
-    assert result["msg"].startswith("broken: ") and f"{SCHEDULER} does not come up" in result["msg"]
+    assert result["msg"].startswith("broken: ") and f"{SCHEDULER} does not start" in result["msg"]
     assert "The scheduler was reverted to release one." in result["msg"]
-    assert "All 2 worker(s) that it had are registered again." in result["msg"]
+    assert "All of its 2 worker(s) are registered again." in result["msg"]
     # The module `services` has the journal in its own message.
     assert result["msg"].count("the last words") == 1
 

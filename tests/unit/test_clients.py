@@ -36,7 +36,7 @@ def test_pending_scheduler_names_clients_with_work(working):
     started, client, control_socket = working
     pending = {"scheduler_pending": True, "control_socket": control_socket}
     (said,) = health(started.url, **pending)["problems"]
-    assert "The scheduler is pending" in said and "It has none now: run site.yml again" in said
+    assert "The scheduler is pending" in said and "It has no work now. Run site.yml again" in said
 
     data = client.scatter(bytes(3 * 2**20), hash=False)
     with started.client() as other:
@@ -44,9 +44,9 @@ def test_pending_scheduler_names_clients_with_work(working):
         waiting = other.submit(sum, [1, 2], resources={"NONE": 1})
         result = wait_until(lambda: sum((said := health(started.url, **pending))["tasks"].values()) == 5 and said)
         (said,) = result["problems"]
-        assert re.search(r"It knows of 5 task\(s\) \(1 memory, 1 no-worker, \d", said), said
+        assert re.search(r"It has 5 task\(s\) \(1 memory, 1 no-worker, \d", said), said
         address = r"tcp://127\.0\.0\.1:\d+"
-        assert re.search(rf"wanted by alice at {address} \([^)]*1 result\(s\) of 3\.0 MiB\)", said), said
+        assert re.search(rf"belong to alice at {address} \([^)]*1 result\(s\) of 3\.0 MiB\)", said), said
         assert re.search(rf"a client at {address} \(1 no-worker\)", said), said
         assert [one["wanted"] for one in result["clients"]] == [4, 1] and not result["idle"]
         # The pages must not show names and addresses of clients.

@@ -209,7 +209,7 @@ def test_stock_scheduler_counts_paused_workers_under_load(stock):
             lambda: (result := health(stock.url))["detail"] == "names" and result["problems"] and result
         )
     assert result["verdict"] == "degraded"
-    assert result["problems"] == ["1 worker is paused; this scheduler does not tell which under load."]
+    assert result["problems"] == ["1 worker is paused. Under load, this scheduler does not report which."]
 
 
 def test_workers_page_agrees_with_identity(stock):
@@ -244,7 +244,7 @@ def test_prefix(tmp_path):
     with scheduler(tmp_path, "--dashboard-prefix", "cluster-a", runtime=True) as started:
         assert health(f"{started.url}/cluster-a")["detail"] == "full"
         assert health(f"{started.url}/cluster-a/status")["detail"] == "full"
-        assert "not as a Dask scheduler does" in failure(started.url)
+        assert "it is not a Dask scheduler" in failure(started.url)
         assert "--dashboard-prefix" in failure(started.url)
 
 
@@ -254,7 +254,7 @@ def test_prefix(tmp_path):
 def test_nothing_listens_until_the_deadline():
     result = health(f"http://127.0.0.1:{free_port()}", workers=[W1], timeout=0.5, interval=0.2)
     assert result["elapsed"] >= 0.5 and result["missing"] == ["w1"]
-    assert "s of waiting" in result["msg"] and "Until it answers these are missing: w1." in result["msg"]
+    assert "s of waiting" in result["msg"] and "Until it answers, these workers count as missing: w1." in result["msg"]
 
 
 def test_waits_for_a_scheduler_that_starts(tmp_path):
@@ -277,10 +277,10 @@ def test_invalid_arguments_are_rejected():
         result = health("http://127.0.0.1:8787", **{option: value})
         assert f"{option} is {value}: give a number" in result["msg"] and result["verdict"] == "unknown"
     result = health("https://127.0.0.1:8787", ca_path="/no/such/ca.pem", timeout=60)
-    assert result["failed"] and "which is no file here" in result["msg"]
+    assert result["failed"] and "does not exist on this host" in result["msg"]
 
 
 def test_unusable_ca_file_is_rejected(tmp_path):
     (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
     result = health("https://127.0.0.1:8787", ca_path=str(tmp_path / "ca.pem"), timeout=60)
-    assert result["failed"] and "which cannot be used" in result["msg"] and result["verdict"] == "unknown"
+    assert result["failed"] and "cannot be used" in result["msg"] and result["verdict"] == "unknown"

@@ -13,7 +13,7 @@ from daskops_runtime import validate_config
 FILES = Path(__file__).parent / "configurations"
 
 OWN = "is set by daskops.cluster itself. Leave it out, and use"
-NANNY = "needs a nanny, and there is none: it changes nothing. Set dask_worker_nanny to true, or leave it out;"
+NANNY = "needs a nanny, and there is none: it changes nothing. Set dask_worker_nanny to true, or remove it;"
 TERMINATE = f"distributed.worker.memory.terminate {NANNY} the unit's MemoryMax ends a worker that takes too much."
 OTHERS = "No service of this cluster reads it."
 

@@ -58,6 +58,32 @@ def test_scheduler_loads_its_dashboard_on_the_first_request(tmp_path):
             assert response.url == f"{started.url}/status"
 
 
+JUPYTER = """
+from tornado import web
+
+
+class Notebook(web.RequestHandler):
+    def get(self, path):
+        self.write(f"jupyter answers {path}")
+
+
+def dask_setup(scheduler):
+    # As `dask scheduler --jupyter` does: an application that answers every path, and that comes before the pages.
+    scheduler.jupyter = True
+    scheduler.http_application.add_application(web.Application([(r"(.*)", Notebook)]))
+"""
+
+
+def test_jupyter_leaves_its_pages_to_the_dashboard(tmp_path):
+    (tmp_path / "with_jupyter.py").write_text(JUPYTER)
+    settings = {"scheduler.preload": ["with_jupyter", "daskops_runtime.scheduler"]}
+    with scheduler(tmp_path, runtime=True, settings=settings, PYTHONPATH=f"{tmp_path}:{RUNTIME}") as started:
+        for dummy in range(2):  # before the pages are loaded, and after
+            for page, said in {"jupyter/lab": b"jupyter answers /jupyter/lab", "status": b"bokeh"}.items():
+                with urllib.request.urlopen(f"{started.url}/{page}", timeout=20) as response:
+                    assert said in response.read()
+
+
 def test_page_without_bokeh_names_the_missing_package(tmp_path):
     (tmp_path / "bokeh").mkdir()
     (tmp_path / "bokeh/__init__.py").write_text("raise ImportError('not here')")

@@ -181,7 +181,7 @@ def test_error_names_the_directory_that_cannot_be_created(place, owner):
     said = make(home / "scratch").stderr
     assert f"The scratch directory {home / 'scratch'} cannot be created: Not a directory." in said
     assert "Traceback" not in said
-    assert "There is no user not-there" in make(home / "other", "not-there").stderr
+    assert "The user not-there does not exist" in make(home / "other", "not-there").stderr
 
 
 def test_descent_ends_at_the_first_directory_writable_by_others(tmp_path):

@@ -120,7 +120,7 @@ def test_environment_without_its_interpreter_is_rebuilt(build, tmp_path):
 def test_environment_is_discarded_if_distributed_cannot_be_imported(build, tmp_path):
     status, output = build(IMPORTS + "import a_library_that_this_host_lacks\n")
     assert status != 0
-    assert "Importing Dask failed on this host, which keeps running what it ran" in output
+    assert "Importing Dask failed on this host, whose services were not changed" in output
     assert "No module named 'a_library_that_this_host_lacks'" in output
     assert names(tmp_path) == []
     # After the host is repaired, the next run builds everything again.
@@ -154,7 +154,7 @@ def test_damaged_archive_is_rejected(pack, tmp_path):
         damage()
         status, output = unpack(tmp_path, str(damaged))
         assert status != 0
-        assert "Unpacking the packages failed on this host, which keeps running what it ran: the archive is" in output
+        assert "Unpacking the packages failed on this host, whose services were not changed: the archive is" in output
         assert "Remove it from dask_cache on the controller, and run again." in output
         assert names(tmp_path) == []
     assert unpack(tmp_path, sound)[0] == 0

@@ -167,7 +167,7 @@ def test_new_host_in_a_limited_run_is_rejected():
     assert plan(hosts)[1] == []
     assert plan(hosts, closed=["s1", "w1"], peers=["10.9.0.0/24"])[1] == []
     sentence = only(plan(hosts, closed=["s1", "w1"])[1])
-    assert says(sentence, "w9 is new, and the firewall of s1, w1 does not know it", "Run without --limit")
+    assert says(sentence, "w9 is new, and the firewall of s1, w1 does not accept it yet", "Run without --limit")
 
 
 # Firewalls available on a host
@@ -185,7 +185,7 @@ def test_usable_firewall_is_accepted(wanted, usable):
     ("wanted", "usable", "remedy"),
     [
         ("nftables", [], "Install the package nftables, or set dask_firewall to none"),
-        ("nftables", ["nftables", "firewalld"], "Set dask_firewall to firewalld, or stop and disable that"),
+        ("nftables", ["nftables", "firewalld"], "Set dask_firewall to firewalld, or stop and disable firewalld"),
         ("firewalld", [], "Install and start it, or set dask_firewall to nftables"),
         ("firewalld", ["nftables"], "Install and start it, or set dask_firewall to nftables"),
     ],

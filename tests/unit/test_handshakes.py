@@ -103,7 +103,7 @@ BAD = {
     "DSA": ({"client": {"key": "dsa"}}, "client.pem"),
     "another name": (
         {"scheduler": {"hosts": ["elsewhere"]}},
-        "which is requested as head: it does not name the host. Add that name",
+        "whose URL has the name head: it does not name the host. Add that name",
     ),
 }
 
@@ -124,7 +124,7 @@ def test_unusable_own_certificates_are_rejected(tmp_path, which):
 def test_unusable_temporary_directory_is_a_problem(made, monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
     problem = only(rejected(Directory(str(made)), ["scheduler", "client"]))
-    assert f"Certificates cannot be tried in {tmp_path}/none: No such file or directory. Set TMPDIR" in problem
+    assert f"Certificates cannot be tested in {tmp_path}/none: No such file or directory. Set TMPDIR" in problem
 
 
 def test_own_files_that_are_missing_or_do_not_match_are_rejected(tmp_path):
@@ -135,7 +135,7 @@ def test_own_files_that_are_missing_or_do_not_match_are_rejected(tmp_path):
     assert "worker.key is not the key of worker.pem" in first
     assert "client.key does not exist" in second
     (own.path / "ca.pem").unlink()
-    assert f"{own.path}/ca.pem does not exist. Replace it, or leave dask_tls_certificates" in only(own.problems())
+    assert f"{own.path}/ca.pem does not exist. Replace it, or remove dask_tls_certificates" in only(own.problems())
 
 
 def test_own_key_with_a_passphrase_is_rejected_without_a_prompt(tmp_path):
@@ -151,7 +151,10 @@ def test_own_certificates_of_another_ca_are_rejected(tmp_path, made):
     shutil.copy(other.path / "ca.pem", own.path / "ca.pem")
     problems = own.problems()
     assert "scheduler.pem is rejected" in problems[0] and "worker.pem is rejected" in problems[1]
-    assert all("it is not signed by a CA in ca.pem, which has another key" in problem for problem in problems)
+    assert all(
+        "it is not signed by a CA in ca.pem, which has a CA of the same name but with another key" in problem
+        for problem in problems
+    )
     (own.path / "ca.pem").write_text(Path(made / "ca.pem").read_text())
     assert "it is not signed by a CA in ca.pem, and the chain" in own.problems()[0]
 
@@ -173,7 +176,7 @@ def test_own_chain_of_intermediate_cas(tmp_path):
         key = own.key(name)
         own.write(name, key, own.certificate(name, key, intermediate, between))
     (own.path / "ca.pem").write_bytes(own.pem(intermediate))
-    assert all("the CA that signs the one in ca.pem is missing there" in problem for problem in own.problems())
+    assert all("ca.pem lacks the CA that signed the CA in it" in problem for problem in own.problems())
     (own.path / "ca.pem").write_bytes(own.pem(intermediate) + own.pem(own.ca))
     assert own.problems() == []
 

@@ -27,6 +27,8 @@ RELEASE = {
 ANSWER = {
     "changed": False,
     "cpus": [0, 1],
+    "cores": [[0, 1]],
+    "cpu_limit": 0,
     "nodes": [{"id": 0, "cpus": [0, 1]}],
     "gpus": [{"index": 0, "uuid": "GPU-????????", "model": "NVIDIA H100", "node": None}],
     "memory": 33554432000,

@@ -20,7 +20,8 @@ from ansible_collections.daskops.cluster.plugins.modules import host_info
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     """Return a function that writes files as Linux and NVIDIA's driver provide them."""
-    for name in ("NODES", "GPUS", "PCI_DEVICES", "BOOT_ID", "NETWORK_DEVICES", "SELINUX_CONNECT"):
+    names = ("CPUS", "CONTROL_GROUPS", "NODES", "GPUS", "PCI_DEVICES", "BOOT_ID", "NETWORK_DEVICES", "SELINUX_CONNECT")
+    for name in names:
         monkeypatch.setattr(host_info, name, str(tmp_path / name))
     monkeypatch.setattr(selinux, "ENFORCE", str(tmp_path / "ENFORCE"))
 
@@ -60,6 +61,52 @@ def test_nodes_contain_only_usable_cpus(host):
     host("NODES/node2/cpulist", "\n")  # a node without CPUs
     assert host_info.nodes([0, 1, 8, 12]) == [{"id": 0, "cpus": [0, 1, 8]}, {"id": 1, "cpus": [12]}]
     assert host_info.nodes([0]) == [{"id": 0, "cpus": [0]}]
+
+
+def test_cores_contain_only_usable_cpus(host):
+    for cpu in range(8):
+        host(f"CPUS/cpu{cpu}/topology/thread_siblings_list", f"{cpu % 4},{cpu % 4 + 4}\n")
+    assert host_info.cores([0, 1, 2, 4, 5, 7]) == [[0, 4], [1, 5], [2], [7]]
+    assert host_info.cores([3]) == [[3]]
+    host("CPUS/cpu0/topology/thread_siblings_list", "0-1\n")
+    host("CPUS/cpu1/topology/thread_siblings_list", "0-1\n")
+    assert host_info.cores([0, 1]) == [[0, 1]]
+
+
+def test_cpus_without_known_cores_are_cores(host):
+    assert host_info.cores([0, 1, 5]) == [[0], [1], [5]]
+    host("CPUS/cpu0/topology/thread_siblings_list", "nonsense\n")
+    assert host_info.cores([0]) == [[0]]
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({}, 0),
+        ({"cpu.max": "max 100000\n"}, 0),
+        ({"cpu.max": "200000 100000\n"}, 2),
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "10000 100000\n"}, 1),
+        ({"cpu.max": "1000 0\n"}, 0),
+        ({"cpu.max": "\n"}, 0),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 0),
+        ({"cpu/cpu.cfs_quota_us": "250000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+    ],
+)
+def test_quota_of_cpu_time_is_read_in_cpus(host, files, limit):
+    for name, text in files.items():
+        host(f"CONTROL_GROUPS/{name}", text)
+    assert host_info.cpu_limit() == limit
+
+
+def test_limit_of_memory_is_that_of_the_control_group(host):
+    total = host_info.memory()
+    host("CONTROL_GROUPS/memory.max", "max\n")
+    assert host_info.memory() == total
+    host("CONTROL_GROUPS/memory.max", "1000000\n")
+    assert host_info.memory() == 1000000
+    host("CONTROL_GROUPS/memory/memory.limit_in_bytes", "900000\n")
+    assert host_info.memory() == 900000
 
 
 def test_gpus_are_sorted_by_bus_id(host):

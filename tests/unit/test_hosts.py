@@ -18,8 +18,8 @@ def says(sentence, *parts):
 
 
 SAME = (
-    "w1 and w2 are one machine, and would fight over the same services. Keep one of the names; a host may be in both "
-    "groups, and dask_worker_count says how many workers it has."
+    "w1 and w2 are the same machine, and would both change the same services. Keep one of the names. A host may be in both "
+    "groups, and dask_worker_count sets its number of workers."
 )
 
 
@@ -101,6 +101,6 @@ def test_different_packages_are_rejected():
     common = {"dask": "1", "lz4": "2", "numpy": "3"}
     found = together.differing_packages({"a": common, "b": {"dask": "1", "lz4": "9", "pandas": "4"}, "c": common})
     sentence = only(found)
-    assert says(sentence, "b has other packages", "Give every host the same architecture and Python")
+    assert says(sentence, "b has other packages", "Use the same architecture and Python")
     assert says(sentence, "lz4 9 (others: 2)", "numpy missing (others: 3)", "pandas 4 (others: missing)")
     assert "dask" not in sentence

@@ -37,7 +37,7 @@ def test_arguments_follow_from_variables_and_the_inventory():
 
 def test_pools_matter_only_for_worker_hosts_of_the_run():
     overrides = {"dask_worker_pool_overrides": {"waiting": {"threads": 1}}}
-    with pytest.raises(ValueError, match="names waiting, which is no pool"):
+    with pytest.raises(ValueError, match="has waiting, which is not a pool"):
         arguments("w1", **overrides)
     for host in ("s1", "w2"):
         assert arguments(host, **overrides)["worker_interfaces"] == []

@@ -105,7 +105,7 @@ def test_next_run_moves_files_of_an_interrupted_run_into_place(copy, monkeypatch
     assert (copy / "client.pem").read_text() != wanted
     assert changes(run(copy, "--check")) == 1 and (copy / "client.pem").read_text() != wanted
     done = run(copy)
-    assert changes(done) == 1 and "Files of an interrupted run were put into their places." in done.stdout
+    assert changes(done) == 1 and "The certificates of an interrupted run were installed." in done.stdout
     assert (copy / "client.pem").read_text() == wanted and not (copy / ".ready").exists()
 
 
@@ -115,7 +115,7 @@ def test_unusable_file_fails_the_run_without_a_traceback(copy):
         done = run(copy, dask_tls_certificates=whose)
         assert done.returncode != 0
         said = " ".join((done.stdout + done.stderr).split())
-        assert f"{copy}/ca.pem is not a text. Convert it to PEM" in said and "Traceback" not in said
+        assert f"{copy}/ca.pem is not a text file. Convert it to PEM" in said and "Traceback" not in said
 
 
 def test_missing_cryptography_fails_the_run(tmp_path):
@@ -123,7 +123,7 @@ def test_missing_cryptography_fails_the_run(tmp_path):
     done = run(tmp_path / "tls", environment={"PYTHONPATH": str(tmp_path)})
     assert done.returncode != 0
     said = " ".join((done.stdout + done.stderr).split())
-    assert "cannot import cryptography, which certificates need (it is broken). Install the package" in said
+    assert "cannot import cryptography (it is broken), which is needed for certificates. Install the package" in said
     assert "Traceback" not in said and not (tmp_path / "tls").exists()
 
 

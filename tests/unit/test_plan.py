@@ -6,12 +6,15 @@
 import copy
 import json
 import time
+from dataclasses import replace
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils import packages as packages_module
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import (
+    Outside,
     activation,
+    make_plan,
     of_groups,
     plan_hosts,
     releases,
@@ -22,6 +25,7 @@ from playbook_runs import play
 from settled_hosts import (
     ENVIRONMENT,
     GIB,
+    GROUPS,
     HOSTS,
     SCHEDULER,
     SETTLED,
@@ -32,6 +36,7 @@ from settled_hosts import (
 )
 from wheels import PYTHON
 
+RUN = {"ansible_run_tags": ["all"], "ansible_skip_tags": [], "groups": GROUPS}
 ALL_SETTLED = {"scheduler": [], "starting": [], "rolling": []}
 
 
@@ -55,6 +60,21 @@ def decide(infos, state="started", **variables):
 
 
 # The functions
+
+
+def test_notebooks_without_a_password_cause_a_warning():
+    environments = {host: {"id": ENVIRONMENT.id, "packages": ENVIRONMENT.versions} for host in HOSTS}
+    outside = Outside(lambda infos, common: (environments, []), lambda host: list, list)
+
+    infos = {host: {**info, "clock": [0.0, 0.0]} for host, info in SETTLED.items()}
+
+    def warnings(**variables):
+        cluster = replace(cluster_of(infos, **variables), run=RUN)
+        return make_plan(cluster, "change", "lock.txt", outside)["warnings"]
+
+    assert warnings() == []
+    (warning,) = warnings(dask_scheduler_arguments=["--jupyter"])
+    assert warning.startswith("s1: dask_scheduler_arguments has --jupyter")
 
 
 def test_settled_hosts_need_nothing():
@@ -265,7 +285,7 @@ REJECTED = {
         ["s1: dask_home", "w2: dask_home", "nobody"],
     ),
     "pythons differ": ("change", changed("w1", python={"version": "3.12.1"}), {}, ["Python differs: w1 (3.12)"]),
-    "one machine": ("change", changed("w2", machine="2" * 32), {}, ["w1 and w2 are one machine"]),
+    "one machine": ("change", changed("w2", machine="2" * 32), {}, ["w1 and w2 are the same machine"]),
     "windows": (
         "change",
         SETTLED,

@@ -9,11 +9,12 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import (
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import GIB
 
-RESERVES = {"cores_reserve": 0, "memory_reserve": "auto"}
+RESERVES = {"cores_reserve": 0, "memory_reserve": "auto", "scheduler_memory": ""}
 POOL = {
     "profile": "numeric",
     "count": "auto",
     "threads": "auto",
+    "hyperthreads": False,
     "memory": "auto",
     "cpus": "",
     "numa_node": "",
@@ -31,6 +32,8 @@ def machine(cores=8, memory=16 * GIB, nodes=1, gpus=()):
     cpus = list(range(cores))
     return {
         "cpus": cpus,
+        "cores": [[cpu] for cpu in cpus],
+        "cpu_limit": 0,
         "memory": memory,
         "nodes": [{"id": node, "cpus": cpus[node::nodes]} for node in range(nodes)],
         "gpus": [{"index": index, "uuid": f"GPU-{index}", "node": node} for index, node in enumerate(gpus)],
@@ -52,15 +55,17 @@ def test_plan_table_shows_hosts_and_workers():
     hosts = {
         "node1": {"machine": on, "workers": planned, "problems": []},
         "node3": {"machine": on, "workers": [], "problems": ["node3: no."]},
+        "node4": {"machine": {**on, "cores": [[0, 2], [1, 3]], "cpu_limit": 3}, "workers": [], "problems": []},
     }
-    plan = {"hosts": hosts, "label": "", "maintenance": ["node4"]}
-    assert [line.split() for line in plan_table(plan, ["node1", "node2", "node3", "node4"])][1:] == [
+    plan = {"hosts": hosts, "label": "", "maintenance": ["node5"]}
+    assert [line.split() for line in plan_table(plan, ["node1", "node2", "node3", "node4", "node5"])][1:] == [
         ["node1", "4", "cores", "8.0", "GiB", "0-3", "2", "nodes", "1"],
         ["node1-a-1", "2", "1.0", "GiB", "10.0.0.1:8800"],
         ["node1-g-1", "1", "2.0", "GiB", "1,3", "1", "0", "10.0.0.1:8801"],
+        ["node4", "2", "cores", "8.0", "GiB", "0-3", "(3", "at", "a", "time)", "2", "nodes", "1"],
         ["node2:", "not", "known,", "for", "the", "host", "could", "not", "be", "looked", "at"],
         ["node3:", "no."],
-        ["node4:", "in", "maintenance"],
+        ["node5:", "in", "maintenance"],
     ]
 
 

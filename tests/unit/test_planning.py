@@ -8,12 +8,14 @@ from collections import Counter
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import (
+    HEADROOM,
     PlanError,
     odd_ones_out,
     parse_cpus,
     plan_workers,
     port,
     processes_for,
+    scheduler_memory,
     system_reserve,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import ranges
@@ -25,6 +27,7 @@ POOL = {
     "profile": "numeric",
     "count": "auto",
     "threads": "auto",
+    "hyperthreads": False,
     "memory": "auto",
     "cpus": "",
     "numa_node": "",
@@ -35,12 +38,15 @@ POOL = {
     "nanny_port": 9000,
     "nanny": False,
 }
-RESERVES = {"cores_reserve": 0, "memory_reserve": "auto"}
+RESERVES = {"cores_reserve": 0, "memory_reserve": "auto", "scheduler_memory": ""}
 cores = st.integers(1, 256)
 memory = st.integers(256 * MIB, 2048 * GIB)
 ports = st.one_of(st.integers(8700, 9100), st.integers(-1, 70000))
 sizes = st.one_of(
-    st.just("auto"), st.builds("{}{}".format, st.integers(0, 5000), st.sampled_from(["", "MiB", "GB", "GiB"]))
+    st.just("auto"),
+    st.builds("{}%".format, st.integers(0, 101)),
+    st.floats(0, 1),
+    st.builds("{}{}".format, st.integers(0, 5000), st.sampled_from(["", "MiB", "GB", "GiB"])),
 )
 settings = st.fixed_dictionaries(
     {
@@ -62,6 +68,8 @@ def machine(cores=8, memory=16 * GIB, nodes=1, gpus=()):
     cpus = list(range(cores))
     return {
         "cpus": cpus,
+        "cores": [[cpu] for cpu in cpus],
+        "cpu_limit": 0,
         "memory": memory,
         "nodes": [{"id": node, "cpus": cpus[node::nodes]} for node in range(nodes)],
         "gpus": [{"index": index, "uuid": f"GPU-{index}", "node": node} for index, node in enumerate(gpus)],
@@ -160,41 +168,49 @@ def test_system_reserve_is_within_bounds(memory):
 @pytest.mark.parametrize(
     "changes, variable, remedy",
     [
-        ({"count": 0}, "dask_worker_count", "give a whole number, 1 or more, or 'auto'"),
-        ({"count": "some"}, "dask_worker_count", "give a whole number"),
-        ({"count": True}, "dask_worker_count", "give a whole number"),
-        ({"threads": 1.5}, "dask_worker_threads", "give a whole number"),
+        ({"count": 0}, "dask_worker_count", "Give a whole number, 1 or more, or 'auto'"),
+        ({"count": "some"}, "dask_worker_count", "Give a whole number"),
+        ({"count": True}, "dask_worker_count", "Give a whole number"),
+        ({"threads": 1.5}, "dask_worker_threads", "Give a whole number"),
         ({"threads": 9}, "dask_worker_threads", "set dask_worker_threads to 'auto'"),
-        ({"threads": 8, "cores_reserve": 1}, "dask_worker_threads", "want 8 cores, node1 has 8 less 1 for the system"),
+        ({"threads": 8, "cores_reserve": 1}, "dask_worker_threads", "want 8 CPUs, node1 has 8 less 1 for the system"),
         ({"cores_reserve": 8}, "dask_worker_cores_reserve", "none is left"),
-        ({"cores_reserve": "-1"}, "dask_worker_cores_reserve", "give a whole number, 0 or more"),
-        ({"profile": "io", "count": 2, "threads": 17}, "dask_worker_threads", "want 9 cores"),
-        ({"cpus": "0-3", "threads": 5}, "dask_worker_cpus", "want 5 of these 4"),
+        ({"cores_reserve": "-1"}, "dask_worker_cores_reserve", "Give a whole number, 0 or more"),
+        ({"profile": "io", "count": 2, "threads": 17}, "dask_worker_threads", "want 9 CPUs"),
+        ({"cpus": "0-3", "threads": 5}, "dask_worker_cpus", "need 5 CPUs, but these are only 4"),
         ({"cpus": "6-9"}, "dask_worker_cpus", "node1 has 0-7, so 8-9 cannot be used"),
-        ({"cpus": "one"}, "dask_worker_cpus", "write it like 0-3,8"),
-        ({"cpus": "3-1"}, "dask_worker_cpus", "write it like 0-3,8"),
+        ({"cpus": "one"}, "dask_worker_cpus", "Write it like 0-3,8"),
+        ({"cpus": "3-1"}, "dask_worker_cpus", "Write it like 0-3,8"),
         ({"cpus": "0", "numa_node": 0}, "dask_worker_numa_node", "Keep one of the two"),
         ({"numa_node": 1}, "dask_worker_numa_node", "node1 has 0. Give one of these, or 'auto'"),
-        ({"profile": "gpu"}, "dask_worker_gpus", "shows no GPU: its driver is not loaded. Install it, or declare"),
-        ({"profile": "gpu", "gpus": "all"}, "dask_worker_gpus", "give a whole number"),
+        (
+            {"profile": "gpu"},
+            "dask_worker_gpus",
+            "shows no GPU, because no driver is loaded. Install the driver, or give",
+        ),
+        ({"profile": "gpu", "gpus": "all"}, "dask_worker_gpus", "Give a whole number"),
         ({"profile": "gpu", "gpus": []}, "dask_worker_gpus", "names no GPU"),
         ({"profile": "gpu", "gpus": 2, "count": 3}, "dask_worker_count", "one worker for each of 2 GPU(s)"),
         ({"count": 3, "threads": 3}, "dask_worker_count", "Lower dask_worker_count"),
         ({"count": 9}, "dask_worker_count", "Lower dask_worker_count"),
-        ({"memory": "lots"}, "dask_worker_memory", "write it like 4GiB or 500MB, or 'auto'"),
+        ({"memory": "lots"}, "dask_worker_memory", "Write it like 4GiB or 500MB, or a share like 75%, or 'auto'"),
         ({"memory": "16GiB"}, "dask_worker_memory", "Lower dask_worker_memory to 13405MiB or less"),
-        ({"memory": "63MiB"}, "dask_worker_memory", "takes about 64MiB. Give more, with a unit"),
-        ({"memory": 2}, "dask_worker_memory", "is '2', which is 2 B; an idle worker"),
-        ({"memory": 0.5}, "dask_worker_memory", "write it like 4GiB"),
-        ({"memory_reserve": "none"}, "dask_worker_memory_reserve", "write it like 4GiB"),
+        ({"memory": "63MiB"}, "dask_worker_memory", "needs about 64MiB. Give more, as a size with a unit"),
+        ({"memory": 2}, "dask_worker_memory", "is '2', which is 2 B, but even an idle worker"),
+        ({"memory": 1}, "dask_worker_memory", "'1' is not a size. Write it like 4GiB or 500MB, or a share like 75%"),
+        ({"memory": "0%"}, "dask_worker_memory", "'0%' is not a share; write it like 75%, at most 100%"),
+        ({"memory": "101 %"}, "dask_worker_memory", "'101 %' is not a share; write it like 75%, at most 100%"),
+        ({"memory": 0.001}, "dask_worker_memory", "is '0.001', which is 13.0 MiB; an idle worker"),
+        ({"memory": "60%", "count": 2}, "dask_worker_memory", "Lower dask_worker_memory to 6702MiB or less"),
+        ({"memory_reserve": "none"}, "dask_worker_memory_reserve", "Write it like 4GiB"),
         (
             {"memory_reserve": "16GiB"},
             "dask_worker_memory_reserve",
             "Lower dask_worker_count or dask_worker_memory_reserve",
         ),
-        ({"port": 80}, "dask_worker_port", "ports below 1024 need root"),
+        ({"port": 80}, "dask_worker_port", "Only root can use ports below 1024"),
         ({"port": 65536}, "dask_worker_port", "1 to 65535"),
-        ({"port": "auto"}, "dask_worker_port", "give a whole number"),
+        ({"port": "auto"}, "dask_worker_port", "Give a whole number"),
         ({"port": 65535, "count": 2}, "dask_worker_port", "Lower it"),
         ({"port": 8899, "count": 2}, "dask_worker_dashboard_port", "Set them at least 2 apart"),
         ({"port": 8999, "count": 2, "nanny": True}, "dask_worker_nanny_port", "Set them at least 2 apart"),
@@ -254,6 +270,112 @@ def test_host_with_many_numa_nodes_is_planned_quickly():
     assert sizes_of(plan(machine(128, 256 * GIB, nodes=32), numa_node="auto", port=9500)) == (32, 4)
 
 
+def hyperthreaded(cores=8, nodes=1, limit=0, memory=16 * GIB):
+    """Return the facts of a host with two hyperthreads for each core: its CPU ``n`` and its CPU ``n + cores``."""
+    return {
+        **machine(2 * cores, memory, nodes),
+        "cores": [[core, core + cores] for core in range(cores)],
+        "cpu_limit": limit,
+    }
+
+
+@pytest.mark.parametrize(
+    ("on", "settings", "size"),
+    [
+        (hyperthreaded(), {}, (1, 8)),
+        (hyperthreaded(), {"hyperthreads": True}, (1, 16)),
+        (hyperthreaded(nodes=2), {}, (2, 4)),
+        (hyperthreaded(nodes=2), {"numa_node": "auto"}, (2, 4)),
+        (hyperthreaded(nodes=2), {"numa_node": 1}, (1, 4)),
+        (hyperthreaded(), {"count": 4}, (4, 2)),
+        (hyperthreaded(), {"cpus": "0-3"}, (1, 4)),  # four cores
+        (hyperthreaded(), {"cpus": "0-1,8-9"}, (1, 2)),  # both hyperthreads of two cores
+        (hyperthreaded(), {"cores_reserve": 2}, (1, 7)),  # both hyperthreads of one core
+        (hyperthreaded(), {"threads": 16, "count": 1}, (1, 16)),  # a number that the user gives
+        # Profiles whose tasks wait for each other or for networks use hyperthreads.
+        (hyperthreaded(), {"profile": "python"}, (16, 1)),
+        (hyperthreaded(), {"profile": "mixed"}, (4, 4)),
+        (hyperthreaded(), {"profile": "io"}, (2, 32)),
+        # Cores of which only some have hyperthreads.
+        ({**machine(6), "cores": [[0, 1], [2, 3], [4], [5]]}, {}, (1, 4)),
+        # A quota of CPU time.
+        (hyperthreaded(limit=4), {}, (1, 4)),
+        (hyperthreaded(limit=12), {}, (1, 8)),
+        (hyperthreaded(limit=12), {"hyperthreads": True}, (1, 12)),
+        (hyperthreaded(limit=4), {"profile": "python"}, (4, 1)),
+        (hyperthreaded(limit=1), {}, (1, 1)),
+        (hyperthreaded(limit=3), {"cpus": "0-5"}, (1, 3)),
+        # A host that does not know its cores.
+        ({**machine(4), "cores": []}, {}, (1, 1)),
+    ],
+)
+def test_profile_numeric_counts_physical_cores(on, settings, size):
+    assert sizes_of(plan(on, **settings)) == size
+
+
+def test_pools_share_hyperthreads():
+    pools = plan_pools(hyperthreaded(), numeric={}, python={"profile": "python"})
+    # Each gets 8 of 16 hyperthreads: 4 cores, or 8 processes. Both get half of the memory.
+    assert {name: sizes_of(workers) for name, workers in pools.items()} == {"numeric": (1, 4), "python": (8, 1)}
+    limits = {name: sum(worker["memory_limit"] for worker in workers) for name, workers in pools.items()}
+    assert limits["numeric"] == pytest.approx(limits["python"], rel=0.01)
+
+
+def test_number_that_exceeds_a_quota_is_rejected():
+    with pytest.raises(PlanError, match=r"want 5 CPUs, node1 has 4 \(of 16, by a quota of its control group\)"):
+        plan(hyperthreaded(limit=4), threads=5)
+
+
+@pytest.mark.parametrize("share", ["75%", " 75 % ", 0.75, "0.75", ".75"])
+def test_memory_may_be_a_share(share):
+    (automatic,) = plan()
+    (worker,) = plan(memory=share)
+    assert worker["memory_limit"] == pytest.approx(0.75 * automatic["memory_limit"], abs=MIB)
+    assert plan(memory="100%")[0]["memory_limit"] == automatic["memory_limit"]
+
+
+def test_shares_are_of_the_memory_without_other_pools():
+    one = {"count": 1, "threads": 1}
+    pools = plan_pools(half={**one, "memory": "50%"}, big={**one, "memory": "2GiB"}, rest={})
+    usable = 16 * GIB - system_reserve(16 * GIB)
+    assert pools["half"][0]["memory_limit"] == pytest.approx(usable / 2 / HEADROOM, abs=MIB)
+    assert pools["rest"][0]["memory_max"] == pytest.approx(usable / 2 - 2 * GIB * HEADROOM, abs=2 * MIB)
+    # Profile `python` makes as many processes as have this share.
+    assert sizes_of(plan(profile="python", memory="25%")) == (4, 1)
+
+
+def test_workers_beside_a_scheduler_get_the_memory_that_it_leaves():
+    reserves = {"scheduler_memory": "4GiB"}
+    (worker,) = plan_pools(reserves=reserves, a={})["a"]
+    assert worker["memory_max"] == pytest.approx(16 * GIB - system_reserve(16 * GIB) - 4 * GIB, abs=2 * MIB)
+    with pytest.raises(PlanError) as error:
+        plan_pools(reserves=reserves, a={"count": 1, "memory": "12GiB"})
+    assert "the system's 1.6 GiB and the scheduler's 4.0 GiB do not fit node1" in str(error.value)
+    with pytest.raises(PlanError, match="Lower .* dask_worker_memory_reserve or dask_scheduler_memory"):
+        plan_pools(reserves={"scheduler_memory": "14.39GiB"}, a={})
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("lots", "'lots' is not a size. Write it like 4GiB or 500MB, or leave it empty for no limit"),
+        ("75%", "'75%' is not a size"),
+        ("100MiB", "a scheduler alone takes up to 256MiB. Give more, with a unit, like 8GiB"),
+        (8, "is '8', which is 8 B"),
+        ("17GiB", "and s1 has 16.0 GiB. Lower it"),
+    ],
+)
+def test_invalid_memory_of_a_scheduler_is_rejected(value, said):
+    with pytest.raises(PlanError, match="^dask_scheduler_memory") as error:
+        scheduler_memory(value, "s1", 16 * GIB)
+    assert said in str(error.value)
+
+
+def test_memory_of_a_scheduler_may_be_unlimited():
+    assert scheduler_memory("", "s1", GIB) == 0
+    assert scheduler_memory("2 GB", "s1", 16 * GIB) == 2_000_000_000
+
+
 def test_automatic_io_pools_share_a_host():
     pools = plan_pools(a={"profile": "io"}, b={"profile": "io"})
     assert [sizes_of(workers) for workers in pools.values()] == [(1, 16), (1, 16)]
@@ -296,9 +418,9 @@ def test_ports_of_pools_are_consecutive_by_default():
 @pytest.mark.parametrize("nanny", [False, True])
 @pytest.mark.parametrize("count", [1, 100, 101, 128, 256, 1024])
 def test_default_ports_suffice_for_any_number_of_workers(count, nanny):
-    machine = {"cpus": list(range(count)), "memory": 2 * GIB * count, "nodes": [], "gpus": []}
+    on = {**machine(count, 2 * GIB * count), "nodes": []}
     pools = {"": {**POOL, "profile": "python", "nanny": nanny}}
-    workers = plan_workers("n", machine, {**RESERVES, "pools": pools})
+    workers = plan_workers("n", on, {**RESERVES, "pools": pools})
     kinds = ["port", "dashboard_port", *(["nanny_port"] if nanny else [])]
     used = [worker[kind] for worker in workers for kind in kinds]
     assert len(used) == len(set(used)) == count * len(kinds)
@@ -311,29 +433,29 @@ def test_default_ports_suffice_for_any_number_of_workers(count, nanny):
 
 
 def test_default_ports_suffice_for_several_pools():
-    machine = {"cpus": list(range(256)), "memory": 512 * GIB, "nodes": [], "gpus": []}
+    on = {**machine(256, 512 * GIB), "nodes": []}
     some = {**POOL, "profile": "python"}
     pools = {"a": some, "b": {**some, "nanny": True}, "c": {**some, "port": 20000}}
-    workers = plan_workers("n", machine, {**RESERVES, "pools": pools})
+    workers = plan_workers("n", on, {**RESERVES, "pools": pools})
     used = [worker[kind] for worker in workers for kind in ("port", "dashboard_port", "nanny_port") if worker[kind]]
     assert len(used) == len(set(used)) > 512
 
 
 def test_port_ranges_stay_contiguous():
-    machine = {"cpus": list(range(120)), "memory": 240 * GIB, "nodes": [], "gpus": []}
+    on = {**machine(120, 240 * GIB), "nodes": []}
     some = {**POOL, "profile": "python", "count": 60, "threads": 1}
-    workers = plan_workers("n", machine, {**RESERVES, "pools": {"c": {**some, "port": 9500}, "a": some}})
+    workers = plan_workers("n", on, {**RESERVES, "pools": {"c": {**some, "port": 9500}, "a": some}})
     assert [worker["dashboard_port"] for worker in workers] == list(range(8900, 9020))
 
 
 @pytest.mark.parametrize(
     "pools, said",
     [
-        ({"a": {"threads": 6, "count": 1}, "b": {"threads": 3, "count": 1}}, r"\(a\) and 1 .*\(b\) want 9 cores"),
+        ({"a": {"threads": 6, "count": 1}, "b": {"threads": 3, "count": 1}}, r"\(a\) and 1 .*\(b\) want 9 CPUs"),
         ({"a": {"threads": 8, "count": 1}, "b": {}}, r"none is left for dask_worker_pools\.b\.count"),
         (
             {"a": {"cpus": "0-3"}, "b": {"cpus": "2-5"}},
-            r"dask_worker_pools\.a\.cpus.*b\.cpus keep to the CPUs 0-5 want 8 of",
+            r"dask_worker_pools\.a\.cpus.*b\.cpus restrict to the CPUs 0-5 need 8 CPUs",
         ),
         ({"a": {"memory": "9GiB"}, "b": {"memory": "9GiB"}}, r"Lower memory or count of a pool in dask_worker_pools"),
         ({"a": {"memory": "13.05GiB"}, "b": {}}, r"Lower dask_worker_pools\.b\.count.* the memory of other pools"),
@@ -346,7 +468,7 @@ def test_port_ranges_stay_contiguous():
         ({"a": {"count": "x"}}, r"dask_worker_pools\.a\.count is 'x'"),
         (
             {"a": {"port": 8898, "count": 3}},
-            r"a\.dashboard_port and .*a\.port overlap: both want port 8900. Set them at",
+            r"a\.dashboard_port and .*a\.port overlap: both need port 8900. Set them at",
         ),
         ({"a": {"port": 8900}, "b": {}}, r"a\.dashboard_port overlap|a\.port.* overlap"),
     ],
@@ -363,7 +485,7 @@ def test_workers_are_bound_to_their_cpus_and_numa_nodes():
     assert [(worker["numa_node"], worker["cpus"]) for worker in spread] == [(0, "0,2,4,6"), (1, "1,3,5,7")]
     (one,) = plan(two, numa_node=1, count=1)
     assert (one["numa_node"], one["cpus"], one["threads"]) == (1, "1,3,5,7", 4)
-    with pytest.raises(PlanError, match="want 8 of these 4"):
+    with pytest.raises(PlanError, match="need 8 CPUs, but these are only 4"):
         plan(two, numa_node="auto", count=1, threads=8)
     # With a single NUMA node, workers are not bound.
     (one,) = plan(numa_node="auto")
@@ -380,7 +502,7 @@ def test_each_gpu_has_a_worker_on_its_numa_node():
     assert [worker["gpu"] for worker in plan(on, profile="gpu", gpus=[2, "GPU-0"])] == ["2", "0"]
     assert [worker["gpu"] for worker in plan(on, profile="gpu", gpus=["MIG-7"])] == ["MIG-7"]
     assert [worker["gpu"] for worker in plan(profile="gpu", gpus="2")] == ["0", "1"]  # declared, but not detected
-    with pytest.raises(PlanError, match="dask_worker_gpus names 3; node1 has 0, 1, 2"):
+    with pytest.raises(PlanError, match="dask_worker_gpus names 3, but node1 has 0, 1, 2"):
         plan(on, profile="gpu", gpus=4)
     cuda = plan(on, profile="gpu", command="dask cuda worker", nanny=True)
     assert {worker["nanny_port"] for worker in cuda} == {None}  # dask cuda worker chooses the port of each nanny

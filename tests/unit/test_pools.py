@@ -7,13 +7,21 @@ import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.pools import worker_pools
 
 POOLS = {"numeric": {"threads": 2}, "io": {}}
-DEFAULTS = {"threads": 1, "nanny": False, "profile": "numeric", "command": "dask worker", "resources": {}}
+DEFAULTS = {
+    "threads": 1,
+    "hyperthreads": False,
+    "nanny": False,
+    "profile": "numeric",
+    "command": "dask worker",
+    "resources": {},
+}
 
 
 def test_override_then_pool_then_host_sets_the_value():
     found = worker_pools(POOLS, {"io": {"threads": 3}}, DEFAULTS)
     assert {name: about["threads"] for name, about in found.items()} == {"numeric": 2, "io": 3}
     assert worker_pools({"a": {}}, {}, {**DEFAULTS, "nanny": "yes"})["a"] == {**DEFAULTS, "nanny": True}
+    assert worker_pools({"a": {"hyperthreads": "on"}}, {}, DEFAULTS)["a"] == {**DEFAULTS, "hyperthreads": True}
     assert worker_pools({}, {}, DEFAULTS) == {"": DEFAULTS}
     assert worker_pools({"a": {"command": "dask cuda worker"}}, {}, DEFAULTS)["a"]["nanny"] is True
 
@@ -21,18 +29,18 @@ def test_override_then_pool_then_host_sets_the_value():
 @pytest.mark.parametrize(
     ("pools", "overrides", "said"),
     [
-        ([{"name": "a"}], {}, "dask_worker_pools is no dictionary"),
-        ({"a": 4}, {}, r"dask_worker_pools\.a is no dictionary"),
-        ({"a": {"nprocs": 2}}, {}, r"dask_worker_pools\.a\.nprocs is no setting of a pool. Did you mean count\?"),
-        ({"a": {"memory_limit": 2}}, {}, r"a\.memory_limit is no setting of a pool. Did you mean memory\?"),
-        ({"a": {"treads": 2}}, {}, r"dask_worker_pools\.a\.treads is no setting of a pool. Did you mean threads\?"),
+        ([{"name": "a"}], {}, "dask_worker_pools is not a dictionary"),
+        ({"a": 4}, {}, r"dask_worker_pools\.a is not a dictionary"),
+        ({"a": {"nprocs": 2}}, {}, r"dask_worker_pools\.a\.nprocs is not a setting of a pool. Did you mean count\?"),
+        ({"a": {"memory_limit": 2}}, {}, r"a\.memory_limit is not a setting of a pool. Did you mean memory\?"),
+        ({"a": {"treads": 2}}, {}, r"dask_worker_pools\.a\.treads is not a setting of a pool. Did you mean threads\?"),
         ({"a": {"resources": ["GPU"]}}, {}, r"a\.resources is '\['GPU'\]'\. Give a dictionary"),
-        ({"a": {"arguments": "--x"}}, {}, r"a\.arguments is '--x'\. Give a list of texts"),
-        ({"a": {"arguments": [["--x"]]}}, {}, r"a\.arguments is '\[\['--x'\]\]'\. Give a list of texts"),
+        ({"a": {"arguments": "--x"}}, {}, r"a\.arguments is '--x'\. Give a list of strings"),
+        ({"a": {"arguments": [["--x"]]}}, {}, r"a\.arguments is '\[\['--x'\]\]'\. Give a list of strings"),
         ({"a": {"threads": None}}, {}, r"a\.threads is empty\. Give it a value"),
         ({"a": {"profile": ["numeric"]}}, {}, r"a\.profile is '\['numeric'\]'\. Give one of"),
-        ({"A": {}}, {}, "'A', which is no name of a pool"),
-        ({"a-1": {}}, {}, "'a-1', which is no name of a pool"),
+        ({"A": {}}, {}, "'A', which is not a valid name of a pool"),
+        ({"a-1": {}}, {}, "'a-1', which is not a valid name of a pool"),
         ({"a": {"nanny": "perhaps"}}, {}, r"a\.nanny is 'perhaps'. Give true or false"),
         ({"a": {"profile": "numerical"}}, {}, r"a\.profile is 'numerical'\. Give one of numeric, python"),
         (
@@ -40,9 +48,9 @@ def test_override_then_pool_then_host_sets_the_value():
             {},
             r"a\.command is 'dask-worker'\. Give one of dask worker, dask cuda worker",
         ),
-        ({"a": {}}, {"b": {}}, "dask_worker_pool_overrides names b, which is no pool of this host. There are a."),
-        ({}, {"b": {}}, "dask_worker_pool_overrides names b, which is no pool of this host. There are none."),
-        ({"a": {}}, {"a": {"x": 1}}, r"dask_worker_pool_overrides\.a\.x is no setting of a pool"),
+        ({"a": {}}, {"b": {}}, "dask_worker_pool_overrides has b, which is not a pool of this host. There are a."),
+        ({}, {"b": {}}, "dask_worker_pool_overrides has b, which is not a pool of this host. There are none."),
+        ({"a": {}}, {"a": {"x": 1}}, r"dask_worker_pool_overrides\.a\.x is not a setting of a pool"),
     ],
 )
 def test_invalid_pools_are_rejected(pools, overrides, said):

@@ -63,6 +63,15 @@ def test_command_line_of_the_scheduler():
         "--host 10.0.0.1 --port 8786 --dashboard-address 127.0.0.1:8787,10.0.0.1:8787 --scheduler-file /x/s.json "
         "--no-dashboard"
     )
+    given = scheduler_arguments(settings(scheduler_arguments=["--jupyter", 1]), "10.0.0.1")
+    assert given[-3:] == ["--jupyter", "1", "--no-dashboard"]
+
+
+@pytest.mark.parametrize(("memory", "lines"), [("", []), ("2GiB", ["MemoryMax=2147483648"])])
+def test_unit_of_the_scheduler_has_its_limit_of_memory(memory, lines):
+    found = {file.path: file.content for file in files(settings(scheduler_memory=memory), ["scheduler"], PLAN, "/usr")}
+    unit = found[f"systemd/{SCHEDULER}"]
+    assert [line for line in unit.splitlines() if line.startswith("Memory") and "Max" in line] == lines
 
 
 COMMON = (
@@ -125,7 +134,7 @@ def test_two_modules_of_one_name_are_rejected(tmp_path):
         (tmp_path / directory).mkdir()
         (tmp_path / directory / "same.py").write_text(f"# {directory}\n")
     paths = [str(tmp_path / directory / "same.py") for directory in ("a", "b")]
-    with pytest.raises(ValueError, match="Two files of the release are called python/same.py. Rename one of them."):
+    with pytest.raises(ValueError, match="Two files of the release have the path python/same.py. Rename one of them."):
         files(settings(worker_preloads=paths), ["worker"], PLAN, "/usr")
 
 
@@ -173,6 +182,7 @@ def test_settings_have_the_names_of_variables():
     }
     assert set_by_user(wanted, ["worker"])["dask_worker_pools.a.arguments"] == ["--x"]
     assert set_by_user(settings(), ["worker"])["dask_worker_arguments"] == []
+    assert set_by_user(settings(scheduler_arguments=["--x"]), ["scheduler"])["dask_scheduler_arguments"] == ["--x"]
     assert "dask_worker_arguments" not in set_by_user(settings(), ["scheduler"])
     assert list(pool_settings(wanted)) == ["dask_worker_pools.a.", "dask_worker_pools.b."]
 
@@ -183,6 +193,8 @@ def test_only_settings_of_users_are_checked():
     assert [about["kind"] for about in checks(settings(config={"x": 1}), everything)] == everything
     assert [about["kind"] for about in checks(settings(scheduler_routes=["r"]), everything)] == ["scheduler"]
     assert [about["kind"] for about in checks(settings(nanny_preloads=["n"]), everything)] == ["worker"]
+    (scheduler,) = checks(settings(scheduler_arguments=["--x", 1]), everything)
+    assert (scheduler["kind"], scheduler["arguments"]) == ("scheduler", ["--x", "1"])
     (worker,) = checks(settings(pools=POOLS, worker_paths=["/data"]), everything)
     assert worker["pools"]["dask_worker_pools.b."] == {
         "arguments": [],

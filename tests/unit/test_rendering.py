@@ -29,6 +29,8 @@ ROOT = Path(__file__).parents[2]
 GIB = 1024**3
 MACHINE = {
     "cpus": list(range(8)),
+    "cores": [[cpu] for cpu in range(8)],
+    "cpu_limit": 0,
     "memory": 16 * GIB,
     "nodes": [{"id": 0, "cpus": [0, 1, 2, 3]}, {"id": 1, "cpus": [4, 5, 6, 7]}],
     "gpus": [
@@ -145,7 +147,8 @@ def releases(tmp_path_factory):
         workers = []
         if kinds == ["worker"]:
             pools = pools_of(values)
-            workers = plan_workers(host, MACHINE, {"pools": pools, "cores_reserve": 0, "memory_reserve": "auto"})
+            reserves = {"cores_reserve": 0, "memory_reserve": "auto", "scheduler_memory": ""}
+            workers = plan_workers(host, MACHINE, {"pools": pools, **reserves})
             listen_at, problems = addresses(host, info, pools, workers)
             assert problems == []
             workers = [{**worker, "address": listen_at[worker["unit"]]} for worker in workers]

@@ -35,7 +35,7 @@ RAN_ONE = {
 }
 CASES = {
     "changed": {},
-    "reported": {"change": {"failed": True, "msg": "dask-worker@1.service does not come up"}},
+    "reported": {"change": {"failed": True, "msg": "dask-worker@1.service does not start"}},
     "first": {"__dask_host": {**RAN_ONE, "current": {}, "running": {}}},
     "never-served": {"__dask_host": {**RAN_ONE, "current": release("one", served=[], settled=[])}},
     "disabled": {"rollback": False},

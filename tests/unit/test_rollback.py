@@ -89,7 +89,7 @@ def test_rollback_to_different_environments_is_rejected():
     new = release("new", 2, "e2")
     targets, (problem,) = rollback_targets({"worker1": host(new, OLD), "worker2": host(new, OLD), "worker3": host(new)})
     assert targets == {}
-    assert "a different environment: worker3 (e2); the others have e1" in problem and "--limit" in problem
+    assert "a different environment: worker3 (e2); the others would have e1" in problem and "--limit" in problem
 
 
 def test_rollback_without_a_previous_release_is_rejected():

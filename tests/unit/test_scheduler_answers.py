@@ -321,7 +321,7 @@ def test_other_json_is_rejected(document):
         (scheduler_answers.from_counts, ()),
         (scheduler_answers.from_identity, ({},)),
     ):
-        with pytest.raises(SchedulerError, match="unexpected shape"):
+        with pytest.raises(SchedulerError, match="unexpected form"):
             client._shaped("route", reader, document, *headers)
 
 

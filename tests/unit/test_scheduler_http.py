@@ -64,7 +64,7 @@ def test_stopped_scheduler(tmp_path):
     with scheduler(tmp_path, runtime=True) as started:
         started.process.send_signal(signal.SIGSTOP)
         problem = failure(started.url, request_timeout=0.5)
-        assert "connected, but no full answer within 0.5 s" in problem and "hangs" in problem
+        assert "connected, but no complete answer within 0.5 s" in problem and "hangs" in problem
         started.process.send_signal(signal.SIGCONT)
         assert health(started.url, timeout=10)["verdict"] == "healthy"
 
@@ -136,7 +136,7 @@ def answering(status=200, body="", kind="application/json", pause=0):
 def test_not_http():
     with serving(speaking(b"SSH-2.0-OpenSSH_9.2p1\r\n"), server=socketserver.TCPServer) as url:
         problem = failure(url)
-    assert "the answer is not HTTP, it begins 'SSH-2.0-OpenSSH_9.2p1" in problem and "Another service" in problem
+    assert "the answer is not HTTP. It begins with 'SSH-2.0-OpenSSH_9.2p1" in problem and "Another service" in problem
 
 
 def test_server_closes_without_a_response():
@@ -148,8 +148,8 @@ def test_server_closes_without_a_response():
 @pytest.mark.parametrize(
     "status, reason, remedy",
     [
-        (404, "not as a Dask scheduler does", "--dashboard-prefix"),
-        (401, "HTTP 401", "asks for a login"),
+        (404, "it is not a Dask scheduler", "--dashboard-prefix"),
+        (401, "HTTP 401", "requires a login"),
         (500, "HTTP 500", "journalctl -u dask-scheduler"),
         (502, "HTTP 502", "in front of the scheduler"),
     ],
@@ -163,13 +163,13 @@ def test_http_errors(status, reason, remedy):
 def test_no_json():
     with serving(answering(body="<html>Welcome to nginx!", kind="text/html")) as url:
         problem = failure(url)
-    assert "the answer is no JSON (text/html), it begins '<html>Welcome to nginx!'" in problem
+    assert "the answer is not JSON (text/html). It begins with '<html>Welcome to nginx!'" in problem
 
 
 @pytest.mark.parametrize("document", [{"message": "hello"}, [], None, {"schema": 1, "versions": [], "workers": [3]}])
 def test_json_of_another_shape(document):
     with serving(answering(body=json.dumps(document))) as url:
-        assert "the JSON has an unexpected shape" in failure(url)
+        assert "the JSON has an unexpected form" in failure(url)
 
 
 def test_newer_summary():
@@ -179,7 +179,7 @@ def test_newer_summary():
 
 def test_answer_that_never_ends():
     with serving(answering(pause=0.1)) as url:
-        assert "no full answer within 0.5 s" in failure(url, request_timeout=0.5)
+        assert "no complete answer within 0.5 s" in failure(url, request_timeout=0.5)
 
 
 def test_no_connection_in_time():
@@ -368,9 +368,9 @@ def test_invalid_http_responses_are_problems(answer):
 @pytest.mark.parametrize(
     ("pieces", "words"),
     [
-        ([OK, *[b"X: y\r\n"] * 90], "no full answer within 0.4 s"),  # slow headers
-        ([OK + b"\r\n", *[b" "] * 90], "no full answer within 0.4 s"),
-        ([b"H"], "no full answer within 0.4 s"),
+        ([OK, *[b"X: y\r\n"] * 90], "no complete answer within 0.4 s"),  # slow headers
+        ([OK + b"\r\n", *[b" "] * 90], "no complete answer within 0.4 s"),
+        ([b"H"], "no complete answer within 0.4 s"),
     ],
 )
 def test_slow_responses_are_cut_off(pieces, words):

@@ -113,7 +113,7 @@ def test_no_service_stops_if_a_file_cannot_be_written(machine, obstacle):
     answer = machine.run("two")
     assert answer["failed"]
     assert (
-        f"no service was stopped or changed: {machine.root / obstacle}: Is a directory. A directory lies"
+        f"no service was stopped or changed: {machine.root / obstacle}: Is a directory. A directory is in"
         in answer["msg"]
     )
     assert machine.asked() == []
@@ -129,7 +129,7 @@ def test_stopped_services_are_started_again_if_the_switch_fails(machine, command
     (machine.root / "fail").write_text(command)
     answer = machine.run("two")
     assert answer["failed"]
-    assert f"systemctl {command}" in answer["msg"] and "Started again: dask-scheduler.service." in answer["msg"]
+    assert f"systemctl {command}" in answer["msg"] and "Restarted: dask-scheduler.service." in answer["msg"]
     assert machine.state() == before
     (machine.root / "fail").unlink()
     assert not machine.run("two").get("failed")
@@ -140,14 +140,14 @@ def test_failure_to_start_again_is_reported(machine):
     (machine.root / "fail").write_text("daemon-reload")
     (machine.home / "releases/one/services/dask-scheduler.service.broken").touch()
     answer = machine.run("two")
-    assert "Starting the previous services failed, too: dask-scheduler.service does not come up" in answer["msg"]
+    assert "Starting the previous services failed, too: dask-scheduler.service does not start" in answer["msg"]
     assert "the last words" in answer["msg"]
 
 
 def test_release_that_fails_to_start_is_not_recorded_as_served(machine):
     (machine.home / "releases/two/services/dask-scheduler.service.broken").touch()
     answer = machine.run("two")
-    assert "dask-scheduler.service does not come up" in answer["msg"]
+    assert "dask-scheduler.service does not start" in answer["msg"]
     assert read_releases(str(machine.home))["two"]["served"] == []
     assert machine.state()["files"] == []
     # Reverting works.
@@ -222,7 +222,7 @@ def test_second_half_is_unchanged_if_the_first_fails(machine):
     (machine.home / f"releases/two/services/{first}.broken").touch()
     pids = json.loads((machine.root / "state.json").read_text())["services"]
     answer = run_workers(machine, "two", units=worker_units(machine, "two", "2G"))
-    assert f"{first} does not come up" in answer["msg"]
+    assert f"{first} does not start" in answer["msg"]
     assert (machine.systemd / f"{second}.d/daskops.conf").read_text() == "[Service]\nMemoryMax=1G\n"
     assert (machine.root / f"kept/{second}").read_text() == machine.unit("one")
     # Reverting does not restart the second half either.

@@ -78,15 +78,15 @@ def test_valid_values_are_accepted(name, value):
         ("dask_tls", "perhaps", "is 'perhaps'. Give true or false"),
         ("dask_tls", [True], "Give true or false"),
         ("dask_worker_profile", "numpy", "is 'numpy'. Give one of numeric, python, mixed, io, gpu"),
-        ("dask_worker_threads", [1, 2], "is '[1, 2]'. Give a number or a text"),
-        ("dask_environment_lock", {"file": "x"}, "Give a number or a text"),
-        ("dask_environment_lock", None, "is empty. Give it a value, or leave it out"),
-        ("dask_worker_paths", "/data", "is '/data'. Give a list of texts, also for a single value"),
-        ("dask_worker_paths", [["/data"]], "Give a list of texts"),
+        ("dask_worker_threads", [1, 2], "is '[1, 2]'. Give a number or a string"),
+        ("dask_environment_lock", {"file": "x"}, "Give a number or a string"),
+        ("dask_environment_lock", None, "is empty. Give it a value, or remove it"),
+        ("dask_worker_paths", "/data", "is '/data'. Give a list of strings, also for a single value"),
+        ("dask_worker_paths", [["/data"]], "Give a list of strings"),
         ("dask_worker_preloads", "a.py", "is 'a.py'. Give a list, also for a single value"),
-        ("dask_config", "a=b", "is 'a=b'. Give a dictionary, {} for an empty one"),
-        ("dask_worker_gpus", {"a": 1}, "Give a number, a text, or a list of these"),
-        ("dask_worker_interface", [["eth0"]], "Give a number, a text, or a list of these"),
+        ("dask_config", "a=b", "is 'a=b'. Give a dictionary ({} for an empty one)"),
+        ("dask_worker_gpus", {"a": 1}, "Give a number, a string, or a list of these"),
+        ("dask_worker_interface", [["eth0"]], "Give a number, a string, or a list of these"),
         *[
             ("dask_release_label", label, f"is '{label}'. Give up to 63 letters, digits and the characters . _ + -")
             for label in ("v1 4", "v1.4;", "-v1", "a" * 64, "release/1.4", "v1.4\n", "é", 1.1, True, ["v1.4"])
@@ -97,7 +97,7 @@ def test_valid_values_are_accepted(name, value):
             for umask in (18, 22, "18", "0000", "0020", "0001", "0722", "1022", "0028", "u=rwx", "", "00022", ["0022"])
         ],
         *[
-            ("dask_serial", serial, f"is '{serial}'. Give a number of hosts from 1 on")
+            ("dask_serial", serial, f"is '{serial}'. Give a number of hosts, 1 or more")
             for serial in (0, -1, 0.2, "half", "0%", "101%", "", [], [1, 0])
         ],
     ],
@@ -134,11 +134,11 @@ def test_templates_of_secrets_are_in_no_message():
 def test_invalid_pool_is_reported_with_its_hosts():
     wrong = {"dask_worker_pools": {"Big Pool": {}}}
     sentence = only(variables(w1=wrong, w2=wrong))
-    assert says(sentence, "dask_worker_pools, set for all hosts, has 'Big Pool', which is no name of a pool")
+    assert says(sentence, "dask_worker_pools, set for all hosts, has 'Big Pool', which is not a valid name of a pool")
     sentence = only(variables(w1={"dask_worker_pools": {"a": {"thread": 1}}}, w2={}))
-    assert says(sentence, "dask_worker_pools.a.thread, set for w1, is no setting of a pool. Did you mean threads?")
+    assert says(sentence, "dask_worker_pools.a.thread, set for w1, is not a setting of a pool. Did you mean threads?")
     sentence = only(variables(w1={"dask_worker_pools": ["a"]}, w2={}))
-    assert says(sentence, "dask_worker_pools, set for w1, is no dictionary")
+    assert says(sentence, "dask_worker_pools, set for w1, is not a dictionary")
 
 
 def test_pools_of_hosts_outside_the_run_are_not_checked():
@@ -147,14 +147,14 @@ def test_pools_of_hosts_outside_the_run_are_not_checked():
     assert variables(playing=["w1"], w1=given, w2=others) == []
     sentence = only(variables(playing=["w1", "w2"], w1=given, w2=others))
     assert says(
-        sentence, "dask_worker_pool_overrides, set for w2, names b, which is no pool of this host", "There are a"
+        sentence, "dask_worker_pool_overrides, set for w2, has b, which is not a pool of this host", "There are a"
     )
 
 
 def test_misspelt_variable_is_reported_once_with_its_hosts():
     wrong = {"dask_worker_thread": 4}
     sentence = only(variables(w1=wrong, w2=wrong, w3={}))
-    assert says(sentence, "dask_worker_thread, set for w1, w2, is no variable", "Did you mean dask_worker_threads?")
+    assert says(sentence, "dask_worker_thread, set for w1, w2, is not a variable", "Did you mean dask_worker_threads?")
 
 
 def test_unknown_variable_without_a_suggestion():

@@ -620,6 +620,22 @@ def test_pool_that_dask_cannot_start_is_rejected(changes, said):
     assert problem.startswith("dask_worker_pools.big.") and said in problem
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--no-jupyter"], ""),
+        (["--jupiter"], "dask_scheduler_arguments: No such option '--jupiter'."),
+        (["surplus"], "dask_scheduler_arguments: Got unexpected extra argument: (surplus)"),
+        (["--help"], "dask_scheduler_arguments: with these 'dask scheduler' only prints text."),
+        (["--jupyter"], "dask_scheduler_arguments: --jupyter needs jupyterlab, which the environment does not have"),
+    ],
+)
+def test_argument_that_the_scheduler_does_not_know_is_rejected(arguments, said, monkeypatch):
+    monkeypatch.setattr(validate_config, "find_spec", lambda name: None)
+    problems = validate_config.find_problems("scheduler", {}, {}, {}, [], False, False, {}, [], arguments)
+    assert [problem[: len(said)] for problem in problems] == ([said] if said else [])
+
+
 COMMAND = """
 import click
 

@@ -157,7 +157,7 @@ def test_line_of_shell_that_fails_is_rejected(cluster, play):
     pids = cluster.pids()
     run = play("site", *with_lines("source /home/shared/vars.sh"))
     assert run.returncode != 0
-    assert "The variable that is probably to blame: dask_environment_setup (line 1). Change it." in run.output
+    assert "The probable cause is the variable dask_environment_setup (line 1). Change it." in run.output
     assert cluster.pids() == pids
     run = play("site", *WORKERS_ONLY, "-e", "dask_serial=100%")
     assert run.returncode == 0, run.output

@@ -127,7 +127,7 @@ def test_new_host_in_a_limited_run_is_rejected(cluster, play):
     assert play("remove", "--limit", "worker2").returncode == 0
     run = play("site", "--limit", "worker2")
     assert run.returncode != 0
-    assert "worker2 is new, and the firewall of scheduler, worker1 does not know it" in run.output
+    assert "worker2 is new, and the firewall of scheduler, worker1 does not accept it yet" in run.output
     assert not any(run.changed.values())
     assert play("site").returncode == 0
     assert cluster.is_whole()

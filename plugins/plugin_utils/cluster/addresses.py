@@ -31,14 +31,14 @@ def addresses(settings: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str,
         ``scheduler_port``, ``scheduler_dashboard_port``, ``scheduler_dashboard_url``, ``dashboard_proxy``,
         ``dashboard_proxy_port`` and ``dashboard_proxy_prefix``.
     info : dict
-        Result of `host_info` for the scheduler's host; empty if it was not inspected.
+        Result of `host_info` for the scheduler's host. Empty if it was not inspected.
 
     Returns
     -------
     dict
-        ``scheduler``, the address of the scheduler; ``url``, the base URL of its HTTP routes, from its own host;
-        ``ca_path``, the CA certificates for that URL, empty for plain HTTP; ``dashboard``, the URL for browsers, without a
-        slash at the end; and ``proxy_path``, the path of the dashboard behind a proxy.
+        ``scheduler`` is the address of the scheduler. ``url`` is the base URL of its HTTP routes on its own host, and
+        ``ca_path`` the file with the CA certificates for that URL, empty for HTTP without TLS. ``dashboard`` is the URL for
+        browsers, without a slash at the end, and ``proxy_path`` is the path of the dashboard behind a proxy.
     """
     protocol, pages = ("tls", "https") if settings["tls"] else ("tcp", "http")
     host = settings["scheduler_host"]
@@ -47,8 +47,8 @@ def addresses(settings: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str,
     scheduler = joins or f"{protocol}://{host}:{settings['scheduler_port']}"
     at = re.sub(r"^.*//|:[0-9]+$", "", scheduler)
     network = settings["scheduler_dashboard_url"] or f"{pages}://{at}:{PAGES_PORT if joins else port}"
-    # Behind a proxy, the dashboard listens on localhost only. If this run removes the proxy, this remains so until the
-    # scheduler is restarted.
+    # Behind a proxy, the dashboard listens only on localhost. If this run removes the proxy, the dashboard still does so
+    # until the scheduler is restarted.
     behind = settings["dashboard_proxy"] or (info.get("proxy") or {}).get("port", 0) > 0
     url = f"{pages}://localhost:{port}" if behind and not joins else network
     path = f"{settings['dashboard_proxy_prefix'].rstrip('/')}/"
@@ -56,7 +56,7 @@ def addresses(settings: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str,
     return {
         "scheduler": scheduler,
         "url": url,
-        # The dashboard of a scheduler that another system runs may use plain HTTP.
+        # The dashboard of a scheduler that another system runs may use HTTP without TLS.
         "ca_path": f"{settings['home']}/tls/ca.pem" if settings["tls"] and url.startswith("https") else "",
         "dashboard": proxy if settings["dashboard_proxy"] else network,
         "proxy_path": path,

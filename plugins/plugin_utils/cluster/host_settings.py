@@ -30,7 +30,7 @@ Values = Mapping[str, Any]
 
 
 def _typed(setting: Setting, value: Any) -> Any:
-    """Return a value with the type of its variable. In an INI inventory, all values are texts."""
+    """Return a value with the type of its variable. In an INI inventory, all values are strings."""
     if setting.type not in ("bool", "int") or setting.scope == "pool":
         return value
     for problem in wrong_value(setting.name, setting, value):
@@ -39,12 +39,12 @@ def _typed(setting: Setting, value: Any) -> Any:
 
 
 def complete(values: Values) -> dict[str, Any]:
-    """Return every variable by name, with its type; a variable that is not in ``values`` has its default.
+    """Return every variable by name, with its type. A variable that is not in ``values`` has its default.
 
     Raises
     ------
     ValueError
-        If the values of bool or int variables have another type; with a line for each.
+        If values of bool or int variables have another type. The message has a line for each.
     """
     found, problems = {}, []
     for name, setting in SETTINGS.items():
@@ -63,7 +63,7 @@ def pools_of(values: Values) -> dict[str, dict[str, Any]]:
     Raises
     ------
     ValueError
-        If a setting has a wrong value.
+        If a setting has an invalid value.
     """
     defaults = {name: values[setting.name] for name, setting in POOL_SETTINGS.items()}
     return worker_pools(values["dask_worker_pools"], values["dask_worker_pool_overrides"], defaults)
@@ -76,7 +76,7 @@ def kinds_of(host: str, groups: Mapping[str, list[str]]) -> list[str]:
 
 
 def user_home(values: Values, info: Values) -> str:
-    """Return the home of the services' user; an existing account keeps its home."""
+    """Return the home directory of the services' account. An existing account keeps its home directory."""
     return str((info.get("account") or {}).get("home") or values["dask_user_home"])
 
 
@@ -95,9 +95,9 @@ def questions(values: Values, pools: Mapping[str, Values], scheduler_host: str, 
     pools : dict of dict
         The host's pools of workers.
     scheduler_host : str
-        Name or address with which the host connects to the scheduler.
+        Name or address under which the host connects to the scheduler.
     proxy_site : str
-        File with the collection's site in nginx.
+        Path of the nginx site that the collection writes.
     """
     scratch = [pool["scratch_directory"] for pool in pools.values()]
     interfaces = [pool["interface"] for pool in pools.values()]
@@ -143,13 +143,13 @@ def planning_settings(
     values, pools : dict
         The host's variables, complete, and its pools of workers.
     kinds : list of str
-        The kinds of the host's services.
+        Kinds of the host's services.
     alone : bool
         Whether the cluster has no other host.
     scheduler_host : str
-        Name or address with which hosts connect to the scheduler.
+        Name or address under which hosts connect to the scheduler.
     home : str
-        Home directory of the services' user.
+        Home directory of the services' account.
     """
     users = values["dask_dashboard_proxy_users"]
     # The plan must not contain passwords.
@@ -185,6 +185,8 @@ def planning_settings(
         },
         "shutdown_token": _shutdown_token(str(values["dask_shutdown_token"])),
         "scheduler_file": values["dask_scheduler_file"],
+        "scheduler_memory": values["dask_scheduler_memory"] if "scheduler" in kinds else "",
+        "scheduler_arguments": values["dask_scheduler_arguments"] if "scheduler" in kinds else [],
         "environment_variables": values["dask_environment_variables"],
         "environment_setup": values["dask_environment_setup"],
         "modules": {name: values[name] for name in MODULES},

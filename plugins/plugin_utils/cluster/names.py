@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 PREFIX = "dask_"
 
-# Names that `dask-ssh`, SSHCluster, Dask's command line, its Helm chart, its configuration and other roles have for our
-# variables, without `dask_`. A name may also begin with `worker_`.
+# Names of the collection's variables in `dask-ssh`, SSHCluster, Dask's command line, Helm chart and configuration, and in
+# other roles, without `dask_`. A name may also begin with `worker_`.
 MEANINGS: dict[str, tuple[str, ...]] = {
     "dask_bind_address": ("bind_host", "host", "listen_address", "scheduler_bind", "scheduler_listen"),
     "dask_client_directory": ("client_config_dir", "client_config_path"),
@@ -86,7 +86,9 @@ MEANINGS: dict[str, tuple[str, ...]] = {
         "ui_port",
         "web_port",
     ),
+    "dask_scheduler_arguments": ("scheduler_args", "scheduler_extra_args"),
     "dask_scheduler_host": ("hostname", "master", "scheduler", "scheduler_hostname", "scheduler_ip", "scheduler_name"),
+    "dask_scheduler_memory": ("scheduler_mem", "scheduler_memory_limit", "scheduler_memory_max"),
     "dask_scheduler_port": ("port", "scheduler_service_port", "scheduler_tcp_port"),
     "dask_scheduler_preloads": ("scheduler_preload",),
     "dask_scheduler_restart": ("force_restart", "restart"),
@@ -122,6 +124,7 @@ MEANINGS: dict[str, tuple[str, ...]] = {
     "dask_worker_dashboard_port": ("worker_bokeh_port", "worker_dashboard_address", "worker_http_port"),
     "dask_worker_environment_variables": ("worker_env", "worker_env_vars", "worker_environment", "worker_extra_env"),
     "dask_worker_gpus": ("cuda", "cuda_visible_devices", "gpu", "num_gpus"),
+    "dask_worker_hyperthreads": ("hyperthreading", "smt", "use_hyperthreads"),
     "dask_worker_memory": ("mem", "mem_limit", "memory_limit", "ram"),
     "dask_worker_port": ("tcp_port", "worker_port_range"),
     "dask_worker_preloads": ("preload",),
@@ -162,7 +165,7 @@ def _words(name: str) -> list[str]:
 
 
 def meant(name: str, known: Iterable[str]) -> str:
-    """Return the variable that an unknown name probably means, by other tools' names first and then by spelling.
+    """Return the variable that an unknown name probably means. Compares names in other tools first, then the spelling.
 
     Parameters
     ----------
@@ -199,7 +202,7 @@ def hint(name: str, known: Iterable[str], meaning: str = "") -> str:
     known : iterable of str
         The known names.
     meaning : str
-        The name that `meant` found; empty to compare the spelling only.
+        Result of `meant` for the unknown name. Empty to compare only the spelling.
     """
     known = list(known)
     near = meaning or next(iter(difflib.get_close_matches(str(name), known, n=1)), "")

@@ -15,12 +15,21 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import unmanaged
+from ansible_collections.daskops.cluster.plugins.plugin_utils.applications import (
+    Application,
+    ApplicationError,
+    hidden_modules,
+    misfits,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import differing
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import decide
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import host_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_lines import open_notebooks
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import modules
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall import networks
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import plan_host
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import (
+    MODULES,
     kinds_of,
     planning_settings,
     pools_of,
@@ -53,14 +62,14 @@ NO_CERTIFICATES = (
     "site.yml."
 )
 
-#: The purposes for which services may change.
+#: Purposes for which services may change.
 CHANGING = ("change", "start", "restart", "rollback")
 
 ByHost = Mapping[str, Mapping[str, Any]]
 
 
 class Rejected(Exception):
-    """The run cannot continue; ``problems`` has a sentence for each reason."""
+    """The run cannot continue. ``problems`` has a sentence for each reason."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         super().__init__()
@@ -75,13 +84,13 @@ def check(problems: Iterable[str]) -> None:
 
 
 def present(found: dict[str, dict[str, Any]], infos: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, str]]:
-    """Return the packages of planned environments that already exist, by host."""
+    """Return the packages of the planned environments that already exist, by host."""
     there = {host: infos[host]["environments"].get(about["id"]) for host, about in found.items()}
     return {host: about["packages"] for host, about in there.items() if about}
 
 
-def connection(cluster: Cluster, lock: str) -> dict[str, Any]:
-    """Return the addresses, certificates and versions that clients need to connect to the cluster."""
+def connection(cluster: Cluster, lock: str, application: Application) -> dict[str, Any]:
+    """Return the addresses, certificates, versions and wheels that clients need to connect to the cluster."""
     common = cluster.common
     files: list[Path] = []
     if common["dask_tls"]:
@@ -96,23 +105,34 @@ def connection(cluster: Cluster, lock: str) -> dict[str, Any]:
         "authorities": [file.read_text(encoding="utf-8") for file in files],
         "certificates": common["dask_tls_directory"],
         "lock": lock,
+        "wheels": [wheel.path for wheel in application.wheels],
         "python": ".".join(python.split(".")[:2]),
     }
 
 
+def other_application(infos: ByHost, application: Application) -> Iterator[str]:
+    """Yield a sentence if clients would get another application than the one that the services run."""
+    runs = {info["current"].get("application", "") for info in infos.values() if info["current"]}
+    if runs - {application.id}:
+        yield (
+            "dask_application is not what the cluster runs, so clients and workers would have different code. Run site.yml, "
+            "and then client.yml again."
+        )
+
+
 def not_inspected(cluster: Cluster) -> Iterator[str]:
-    """Yield a sentence if a host of the run was not inspected: a plan for the others alone could cut it off."""
+    """Yield a sentence if a host of the run was not inspected. A plan without it could cut it off from the cluster."""
     names = [host for host in cluster.playing if host not in cluster.infos]
     if names:
         yield (
             f"{', '.join(names)}: not inspected in this run. Run the role daskops.cluster.preflight for all hosts of the "
-            "cluster in one play, with the strategy ansible.builtin.linear. Leave out hosts that Ansible cannot reach with "
-            "--limit."
+            "cluster in one play, with the strategy ansible.builtin.linear. Use --limit to exclude hosts that Ansible "
+            "cannot reach."
         )
 
 
 def scheduler_in_maintenance(cluster: Cluster) -> Iterator[str]:
-    """Yield a sentence if the scheduler's host is in maintenance: without its scheduler, there is no cluster."""
+    """Yield a sentence if the scheduler's host is in maintenance. Without the scheduler, there is no cluster."""
     if cluster.scheduler in cluster.maintenance:
         yield (
             f"{cluster.scheduler}: dask_maintenance is true, but this is the scheduler's host, without which the cluster "
@@ -122,25 +142,31 @@ def scheduler_in_maintenance(cluster: Cluster) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Outside:
-    """Functions that get further input of a plan: packages from the index, addresses, and other hosts' variables.
+    """Functions that get more input of a plan: packages from the index, addresses, and variables of other hosts.
 
     Parameters
     ----------
+    application : callable
+        Takes variables. Returns the result of `application_of`. May build projects.
+    pack : callable
+        Takes the application and variables. Returns the path of the application's archive for hosts.
     environments : callable
-        Takes results of `host_info` and variables; returns what `environments.environments` does. May fetch packages.
+        Takes results of `host_info` and variables. Returns the result of `environments.environments`. May fetch packages.
     addresses_of : callable
-        Takes a host outside the run; returns a function that looks up its addresses.
+        Takes the name of a host outside the run. Returns a function that returns the addresses of this host.
     filtered_hosts : callable
-        Returns the hosts of the cluster, inside or outside the run, whose firewall the collection manages.
+        Returns the hosts of the cluster whose firewall the collection manages, also those outside the run.
     """
 
+    application: Callable[[Mapping[str, Any]], Application]
+    pack: Callable[[Application, Mapping[str, Any]], str]
     environments: Callable[[ByHost, Mapping[str, Any]], tuple[dict[str, dict[str, Any]], list[str]]]
     addresses_of: Callable[[str], Callable[[], list[str]]]
     filtered_hosts: Callable[[], list[str]]
 
 
 def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> dict[str, Any]:
-    """Return the plan of a run, as the module `plan` does.
+    """Return the plan of a run, the result of the module `plan`.
 
     Parameters
     ----------
@@ -151,7 +177,7 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
     lock : str
         Path of the lock file.
     outside : Outside
-        Functions that get further input.
+        Functions that get more input.
 
     Raises
     ------
@@ -160,7 +186,7 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
     """
     everyone, maintenance = cluster, cluster.maintenance
     check(scheduler_in_maintenance(cluster))
-    # `remove.yml` removes hosts in maintenance, too.
+    # `remove.yml` also removes hosts in maintenance.
     if purpose != "remove":
         cluster = cluster.without(maintenance)
     if purpose not in ("show", "inspect", "connect"):
@@ -172,14 +198,14 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
     elif purpose == "show":
         chosen = _show(cluster, result)
     else:
-        chosen = _keep(cluster, purpose, result)
+        chosen = _keep(cluster, purpose, result, outside)
     plays = result["plays"]
     if purpose in CHANGING:
         plays["maintenance"] = [
             host for host in maintenance if decide.interrupts_maintenance(everyone.infos.get(host, {}))
         ]
         plays.update(activation(result["state"], cluster.infos, of_groups(cluster, chosen)))
-    # Only hosts whose services change need the content of their units.
+    # Only hosts whose services change need the content of their unit files.
     changed = {host for name in ("scheduler", "starting", "rolling") for host in plays.get(name, [])}
     for host, info in cluster.infos.items():
         release = chosen.get(host) or {}
@@ -249,33 +275,63 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
     check(problems)
     firewall, problems = firewalls(cluster, outside.addresses_of, outside.filtered_hosts())
     check(problems)
+    application = built(outside, common)
     found, problems = outside.environments(infos, common)
     check([*problems, *differing_packages(present(found, infos))])
-    chosen, problems, lacking = releases(cluster, plans, found)
-    check(problems)
+    check(misfits(application, {host: (infos[host]["python"], about["packages"]) for host, about in found.items()}))
+    applications = planned_applications(cluster, application, outside)
+    chosen, problems, lacking = releases(cluster, plans, found, applications)
+    check([*problems, *hidden_by_modules(cluster, application)])
     for host, plan in plans.items():
         networks = firewall["cluster"].get(host, {})
         result["hosts"][host] = {
             **plan,
             "user": cluster.values[host]["dask_user"],
             "environment": found[host],
+            "application": applications[host],
             "networks": {"cluster": networks, "clients": firewall["clients"]},
         }
     foreign = {host: info["firewall"]["foreign"] for host, info in infos.items()}
-    # A cluster that works needs no warning at each run.
+    # Do not warn in every run: the firewall does not affect hosts whose services already run.
     still = {host: names for host, names in foreign.items() if not any(infos[host]["running"].values())}
     clocks = {host: info["clock"] for host, info in infos.items()}
     unread = not_importable(cluster.values, cluster.groups.get("dask_workers", []), cluster.scheduler)
     result["warnings"] += [*differing(clocks), *unmanaged(still), *lacking_in(found, workers), *unread]
+    if cluster.scheduler in infos:
+        arguments = cluster.values[cluster.scheduler]["dask_scheduler_arguments"]
+        result["warnings"] += open_notebooks(cluster.scheduler, arguments, common["dask_dashboard_proxy"])
     result["hint"] = "\n".join(unmanaged(foreign))
-    # A change that was begun and not finished goes on, because its hosts belong together. A new one is newer than all
-    # before, also where the controller's clock is behind another controller's.
+    # Continue an unfinished change, because its hosts belong together. A new change gets a later time than all earlier ones,
+    # even if this controller's clock is behind that of another controller.
     begun = max((info["unfinished"] for info in infos.values()), default=0)
     newest = max((info["current"].get("staged", 0) for info in infos.values()), default=0)
     result["change"] = begun or max(int(time.time()), newest + 1)
     result["plays"].update(_to_do(cluster, found, chosen, plans, lacking))
     result["missing_packages"] = lacking_on(infos, plans, found)
     return chosen
+
+
+def built(outside: Outside, common: Mapping[str, Any]) -> Application:
+    """Return the application, whose projects are built if needed. Raises `Rejected` if services cannot run it."""
+    try:
+        return outside.application(common)
+    except ApplicationError as error:
+        raise Rejected(error.problems) from None
+
+
+def planned_applications(cluster: Cluster, application: Application, outside: Outside) -> dict[str, dict[str, Any]]:
+    """Return ``id``, ``packages`` and ``archive`` of the application by host; the archive only for hosts that lack it."""
+    about = {"id": application.id, "packages": application.packages}
+    lacking = [host for host, info in cluster.infos.items() if about["id"] and about["id"] not in info["applications"]]
+    archive = outside.pack(application, cluster.common) if lacking else ""
+    return {host: {**about, "archive": archive if host in lacking else ""} for host in cluster.infos}
+
+
+def hidden_by_modules(cluster: Cluster, application: Application) -> list[str]:
+    """Return a sentence for each of the users' modules with the name of a module of the application."""
+    lists = [values[name] for values in cluster.values.values() for name in MODULES]
+    files = {module.file: None for entries in lists for module in modules(entries) if module.file}
+    return list(hidden_modules(application, files))
 
 
 def _to_do(
@@ -305,11 +361,11 @@ def _to_do(
 
 
 def _show(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
-    """Add the plan of each host to the result for display, with the problems of hosts that have no valid plan."""
+    """Return the result with the plan of each host for display, and with the problems of hosts without a valid plan."""
     plans, wrong = plan_hosts(cluster, cluster.infos)
     for host, info in cluster.infos.items():
         result["hosts"][host] = {
-            "machine": {name: info[name] for name in ("cpus", "memory", "nodes", "gpus")},
+            "machine": {name: info[name] for name in ("cpus", "cores", "cpu_limit", "memory", "nodes", "gpus")},
             "ssh_port": cluster.ssh_ports.get(host, 22),
             "problems": wrong.get(host, []),
             **plans.get(host, {}),
@@ -317,7 +373,7 @@ def _show(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _keep(cluster: Cluster, purpose: str, result: dict[str, Any]) -> dict[str, Any]:
+def _keep(cluster: Cluster, purpose: str, result: dict[str, Any], outside: Outside) -> dict[str, Any]:
     """Return the release of each host for a run that installs nothing."""
     infos = cluster.infos
     if purpose == "rotate" and not cluster.common["dask_tls"]:
@@ -326,7 +382,9 @@ def _keep(cluster: Cluster, purpose: str, result: dict[str, Any]) -> dict[str, A
         check(not_installed({host: (info, kinds_of(host, cluster.groups)) for host, info in infos.items()}))
         check(scheduler_not_running(infos, cluster.scheduler, cluster.scheduler_info, cluster.run))
     if purpose == "connect" and cluster.common["dask_client_state"] == "present":
-        result["connection"] = connection(cluster, result["lock"])
+        application = built(outside, cluster.common)
+        result["connection"] = connection(cluster, result["lock"], application)
+        result["warnings"] += other_application(infos, application)
     elif purpose == "connect" or (purpose == "remove" and set(cluster.members) <= set(cluster.playing)):
         result["connection"] = {"address": cluster.addresses["scheduler"], "authorities": []}
     if purpose == "remove":
@@ -356,7 +414,7 @@ def _about_health(cluster: Cluster, chosen: dict[str, dict[str, Any]]) -> dict[s
     asked = cluster.asked_host
     services = chosen.get(asked, {}).get("services", {}).get("scheduler", {})
     return {
-        # Without this route, the scheduler does not report its release.
+        # The scheduler reports its release only with this route.
         "scheduler_release": services.get(decide.SCHEDULER, "") if cluster.common["dask_summary_route"] else "",
         "expected": expected,
         "mixed": mixed_releases(cluster.infos, chosen, cluster.values),
@@ -369,7 +427,7 @@ def _about_health(cluster: Cluster, chosen: dict[str, dict[str, Any]]) -> dict[s
 def pools_by_host(
     cluster: Cluster, hosts: Iterable[str]
 ) -> tuple[dict[str, dict[str, dict[str, Any]]], dict[str, list[str]]]:
-    """Return the pools of workers of each host, as `pools_of` returns them, and the problems by host."""
+    """Return the result of `pools_of` for each host, and the problems, both by host."""
     pools, problems = {}, {}
     for host in hosts:
         try:
@@ -380,7 +438,7 @@ def pools_by_host(
 
 
 def plan_hosts(cluster: Cluster, hosts: Iterable[str]) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
-    """Return the plan of each host's services, as `plan_host` returns it, and the problems by host."""
+    """Return the result of `plan_host` for each host, and the problems, both by host."""
     plans = {}
     scheduler_host = cluster.scheduler_host
     pools, problems = pools_by_host(cluster, hosts)
@@ -402,18 +460,23 @@ def host_settings(values: Mapping[str, Any], info: Mapping[str, Any], known_addr
 
 
 def host_release(
-    settings: Settings, kinds: list[str], plan: Mapping[str, Any], environment: str, info: Mapping[str, Any]
+    settings: Settings,
+    kinds: list[str],
+    plan: Mapping[str, Any],
+    environment: str,
+    application: str,
+    info: Mapping[str, Any],
 ) -> Release:
-    """Return the release of a host. Raises ValueError as `release_of` does."""
-    return release_of(settings, kinds, plan, environment, info["python"]["prefix"])
+    """Return the release of a host; raises ValueError like `release_of`."""
+    return release_of(settings, kinds, plan, environment, application, info["python"]["prefix"])
 
 
 def releases(
-    cluster: Cluster, plans: ByHost, environments: ByHost
+    cluster: Cluster, plans: ByHost, environments: ByHost, applications: ByHost
 ) -> tuple[dict[str, dict[str, Any]], list[str], list[str]]:
     """Return the release of each host, the problems, and the hosts that do not have their release yet.
 
-    A release has the form of `host_info`, with ``untried`` and ``pools``; see `decide.services_to_try`.
+    A release has the form of `host_info`, and also ``untried`` and ``pools``; see `decide.services_to_try`.
     """
     found: dict[str, dict[str, Any]] = {}
     problems: dict[str, None] = {}
@@ -423,7 +486,8 @@ def releases(
         info = cluster.infos[host]
         settings = host_settings(cluster.values[host], info, known_addresses)
         try:
-            release = host_release(settings, kinds_of(host, cluster.groups), plan, environments[host]["id"], info)
+            ids = environments[host]["id"], applications[host]["id"]
+            release = host_release(settings, kinds_of(host, cluster.groups), plan, *ids, info)
         except ValueError as error:
             problems[str(error)] = None
             continue
@@ -432,8 +496,9 @@ def releases(
             "untried": decide.untried(info.get("known", []), release.services),
             "pools": release.pools,
         }
-        # Staging also creates the services' user.
-        if not info["account"] or not decide.is_staged(info, release.content(cluster.values[host]["dask_home"])):
+        # Staging also creates the services' account, and installs the application.
+        complete = info["account"] and not applications[host]["archive"]
+        if not complete or not decide.is_staged(info, release.content(cluster.values[host]["dask_home"])):
             lacking.append(host)
     return found, list(problems), lacking
 
@@ -441,19 +506,19 @@ def releases(
 def firewalls(
     cluster: Cluster, look_up: Callable[[str], Callable[[], list[str]]], filtered: list[str]
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return the networks that may connect to the ports, as `firewall.networks` does; none without a managed firewall.
+    """Return the result of `firewall.networks`; empty if the collection manages no firewall.
 
     Parameters
     ----------
     look_up : callable
-        Takes the name of a host, and returns a function that returns the addresses of the host.
+        Takes the name of a host. Returns a function that returns the addresses of this host.
     filtered : list of str
         Hosts of the cluster whose firewall the collection manages.
     """
     if not filtered:
         return {"cluster": {}, "clients": {}}, []
     workers = cluster.groups.get("dask_workers", [])
-    # The scheduler's address needs no look-up: the hosts report it in ``route``.
+    # The scheduler's address need not be resolved, because the hosts report it in ``route``.
     others = [host for host in workers if host not in [*cluster.playing, cluster.scheduler]]
     common = cluster.common
     return networks(
@@ -493,7 +558,8 @@ def activation(state: str, infos: ByHost, chosen: ByHost) -> dict[str, list[str]
     Returns
     -------
     dict of list of str
-        ``scheduler``; ``starting``, hosts with no worker to restart; and ``rolling``, hosts whose workers are restarted.
+        ``scheduler`` has the scheduler's host. ``starting`` has hosts without a worker to restart, and ``rolling`` has hosts
+        whose workers are restarted.
     """
     found: dict[str, list[str]] = {"scheduler": [], "starting": [], "rolling": []}
     for host, release in chosen.items():

@@ -15,8 +15,12 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate i
 
 
 def _complete(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of one pool with ``nanny`` as a bool, which is always true with dask-cuda."""
-    return {**settings, "nanny": settings["command"] == "dask cuda worker" or bool(to_bool(settings["nanny"]))}
+    """Return the settings of one pool with bools for those that are true or false; dask-cuda always has a nanny."""
+    return {
+        **settings,
+        "hyperthreads": bool(to_bool(settings["hyperthreads"])),
+        "nanny": settings["command"] == "dask cuda worker" or bool(to_bool(settings["nanny"])),
+    }
 
 
 def worker_pools(pools: Any, overrides: Any, defaults: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -34,12 +34,12 @@ UMASK = r"0?0[0-7][2367]"
 
 
 def is_plain(value: Any) -> bool:
-    """Return whether a value is a number or a text."""
+    """Return whether a value is a number or a string."""
     return isinstance(value, (str, int, float))
 
 
 def to_bool(value: Any) -> bool | None:
-    """Return a value as a bool by Ansible's rules; None if it is not one. In an INI inventory, ``true`` is a text."""
+    """Return a value as a bool by Ansible's rules; None if it is not one. In an INI inventory, ``true`` is a string."""
     if not is_plain(value):
         return None
     word = value.strip().lower() if isinstance(value, str) else value
@@ -47,7 +47,7 @@ def to_bool(value: Any) -> bool | None:
 
 
 def is_serial(value: Any) -> bool:
-    """Return whether Ansible accepts a value as ``serial`` and makes no empty batch from it."""
+    """Return whether Ansible accepts a value as ``serial`` and no batch is empty."""
     values = value if isinstance(value, list) else [value]
     return bool(values) and all(re.fullmatch(r"[1-9]\d*|[1-9]\d?%|100%", str(one)) for one in values)
 
@@ -71,7 +71,7 @@ def is_whole_number(setting: Setting, value: Any) -> bool:
 def expected(setting: Setting, value: Any) -> str:
     """Return a description of the valid values of a variable; empty if ``value`` is valid."""
     if setting.name == "dask_serial":
-        good, kind = is_serial(value), "a number of hosts from 1 on, a percentage like 20%, or a list of these"
+        good, kind = is_serial(value), "a number of hosts, 1 or more, a percentage like 20%, or a list of these"
     elif setting.name == "dask_release_label":
         good = is_label(value)
         kind = (
@@ -91,43 +91,45 @@ def expected(setting: Setting, value: Any) -> str:
     elif setting.type == "bool":
         good, kind = to_bool(value) is not None, "true or false"
     elif setting.type == "dict":
-        good, kind = isinstance(value, dict), "a dictionary, {} for an empty one"
+        good, kind = isinstance(value, dict), "a dictionary ({} for an empty one)"
     elif setting.type == "list" and setting.elements == "str":
         good = isinstance(value, list) and all(map(is_plain, value))
-        kind = "a list of texts, also for a single value"
+        kind = "a list of strings, also for a single value"
     elif setting.type == "list":
         good, kind = isinstance(value, list), "a list, also for a single value"
     elif setting.type == "raw":
         good = all(map(is_plain, value if isinstance(value, list) else [value]))
-        kind = "a number, a text, or a list of these"
+        kind = "a number, a string, or a list of these"
     elif setting.choices:
         good, kind = value in setting.choices, f"one of {', '.join(setting.choices)}"
     else:
-        good, kind = is_plain(value), "a number or a text"
+        good, kind = is_plain(value), "a number or a string"
     return "" if good else kind
 
 
 def wrong_value(where: str, setting: Setting, value: Any) -> Iterator[Problem]:
     """Yield the problem of an invalid value of a variable or of a setting of a pool."""
     if value is None:
-        yield Problem(where, "is empty", "Give it a value, or leave it out.")
+        yield Problem(where, "is empty", "Give it a value, or remove it.")
     elif kind := expected(setting, value):
         # Do not show secrets in messages.
-        yield Problem(where, "has a wrong value" if setting.secret else f"is '{value}'", f"Give {kind}.")
+        yield Problem(where, "has an invalid value" if setting.secret else f"is '{value}'", f"Give {kind}.")
 
 
 def _wrong_pools(variable: str, pools: Any) -> Iterator[Problem]:
     """Yield the problems of a dictionary of pools."""
     # A pool may contain secrets, so messages show only the values of settings that are not secret.
     if not isinstance(pools, dict):
-        yield Problem(variable, "is no dictionary", "Give the settings of each pool below its name.")
+        yield Problem(variable, "is not a dictionary", "Give the settings of each pool below its name.")
         return
     for name, about in pools.items():
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,19}", str(name)):
-            remedy = "Take up to 20 small letters, digits and _, a letter first."
-            yield Problem(variable, f"has '{name}', which is no name of a pool", remedy)
+            remedy = "Use up to 20 lower-case letters, digits and _, starting with a letter."
+            yield Problem(variable, f"has '{name}', which is not a valid name of a pool", remedy)
         elif not isinstance(about, dict):
-            yield Problem(f"{variable}.{name}", "is no dictionary", "Give the pool's settings, or {} for the host's.")
+            yield Problem(
+                f"{variable}.{name}", "is not a dictionary", "Give the pool's settings, or {} for the host's."
+            )
         else:
             for key, value in about.items():
                 where = f"{variable}.{name}.{key}"
@@ -136,13 +138,13 @@ def _wrong_pools(variable: str, pools: Any) -> Iterator[Problem]:
                 else:
                     known = [setting.name for setting in POOL_SETTINGS.values()]
                     meaning = meant(f"{POOL_PREFIX}{key}", known)[len(POOL_PREFIX) :]
-                    yield Problem(where, "is no setting of a pool", hint(key, POOL_SETTINGS, meaning))
+                    yield Problem(where, "is not a setting of a pool", hint(key, POOL_SETTINGS, meaning))
 
 
 def wrong_pools(pools: Any, overrides: Any) -> list[Problem]:
     """Return the problems of a host's ``dask_worker_pools`` and ``dask_worker_pool_overrides``."""
     return [*_wrong_pools(POOLS, pools), *_wrong_pools(OVERRIDES, overrides)] or [
-        Problem(OVERRIDES, f"names {name}, which is no pool of this host", hint(name, pools))
+        Problem(OVERRIDES, f"has {name}, which is not a pool of this host", hint(name, pools))
         for name in overrides
         if name not in pools
     ]
@@ -171,8 +173,8 @@ def _wrong_variable(name: str, value: Any) -> Iterator[Problem]:
     """Yield the problem of one variable."""
     if name not in SETTINGS:
         near = meant(name, SETTINGS)
-        remedy = f"Did you mean {near}?" if near else "Remove it; the README lists the variables there are."
-        yield Problem(name, "is no variable of daskops.cluster", remedy)
+        remedy = f"Did you mean {near}?" if near else "Remove it. The README lists all variables."
+        yield Problem(name, "is not a variable of daskops.cluster", remedy)
     elif value is None or name not in (POOLS, OVERRIDES):
         yield from wrong_value(name, SETTINGS[name], value)
 
@@ -200,15 +202,15 @@ def wrong_variables(values: Mapping[str, Any], errors: Mapping[str, str], with_p
 
 
 def problems(hosts: Mapping[str, tuple[Mapping[str, Any], Mapping[str, str]]], playing: Collection[str]) -> list[str]:
-    """Return the problems of all hosts' variables, each problem once with the names of its hosts.
+    """Return the problems of all hosts' variables, without duplicates, each with the names of its hosts.
 
     Parameters
     ----------
     hosts : dict of (dict, dict)
-        Values and errors by host, as for `wrong_variables`.
+        Values and errors by host; see `wrong_variables`.
     playing : collection of str
-        The hosts of the run. The pools of other hosts are not checked: a run may set pools for its hosts only, to which the
-        overrides of other hosts do not apply.
+        Hosts of the run. The pools of other hosts are not checked, because a run may set pools that do not match the
+        overrides of other hosts.
     """
     found: dict[Problem, list[str]] = {}
     for host, (values, errors) in hosts.items():

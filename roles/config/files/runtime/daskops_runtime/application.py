@@ -53,12 +53,13 @@ def find_hidden(directory: str, paths: Sequence[str], prefix: str = "") -> Itera
         if not prefix and name in sys.stdlib_module_names:
             yield name, ""
             continue
-        regular = [other for other, other_is_shared in others.get(name, []) if not other_is_shared]
-        shared = [other for other, other_is_shared in others.get(name, []) if other_is_shared and _has_modules(other)]
-        if regular or (shared and not is_shared):
-            yield f"{prefix}{name}", [*regular, *shared][0]
-        elif shared:
-            yield from find_hidden(place, shared, f"{prefix}{name}.")
+        same = others.get(name, [])
+        regular = [other for other, other_is_shared in same if not other_is_shared]
+        portions = [other for other, other_is_shared in same if other_is_shared and _has_modules(other)]
+        if regular or (portions and not is_shared):
+            yield f"{prefix}{name}", [*regular, *portions][0]
+        elif portions:
+            yield from find_hidden(place, portions, f"{prefix}{name}.")
 
 
 def _modules(directory: str) -> Iterator[tuple[str, str, bool]]:
@@ -78,4 +79,4 @@ def _modules(directory: str) -> Iterator[tuple[str, str, bool]]:
 
 def _has_modules(directory: str) -> bool:
     """Return whether there is any module below a directory, which may also have only data."""
-    return any(name.endswith(SUFFIXES) for dummy, dummy, names in os.walk(directory) for name in names)
+    return any(name.endswith(SUFFIXES) for found in os.walk(directory) for name in found[2])

@@ -25,6 +25,8 @@ logger = logging.getLogger("distributed.daskops.dashboard")
 
 #: Route with the list of pages, for example for JupyterLab.
 LIST = "/individual-plots.json"
+#: Root of the pages of Jupyter, which ``dask scheduler --jupyter`` serves.
+JUPYTER = "/jupyter/"
 
 
 class Waiting(web._HandlerDelegate):
@@ -47,6 +49,8 @@ class Pages(web.Application):
         self.answers: set[asyncio.Task] = set()
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> web._HandlerDelegate:
+        if getattr(self.server, "jupyter", False) and request.path.startswith(JUPYTER):
+            return super().find_handler(request, **kwargs)  # no page of this application, so the next one is asked
         return Waiting(self, request, web.RequestHandler, {}, [], {})
 
     def find_handler_of_any(self, request: HTTPServerRequest, **kwargs: Any) -> web._HandlerDelegate:
@@ -71,11 +75,12 @@ class Pages(web.Application):
     async def load(self) -> None:
         kind = "scheduler" if isinstance(self.server, Scheduler) else "worker"
         application = self.server.http_application
+        others = [one for one in application.applications if one is not self]
         prefix = getattr(self.server, "_http_prefix", "")  # schedulers of the collection have no prefix
         try:
             # The import takes a second, so do not block the event loop.
-            pages = await asyncio.to_thread(importlib.import_module, f"distributed.dashboard.{kind}")
-            pages.connect(application, self.server.http_server, self.server, prefix=prefix)
+            module = await asyncio.to_thread(importlib.import_module, f"distributed.dashboard.{kind}")
+            module.connect(application, self.server.http_server, self.server, prefix=prefix)
         except ImportError:
             logger.info("No dashboard: bokeh is not installed")
             if kind == "scheduler":  # a page that says that bokeh is missing
@@ -84,12 +89,14 @@ class Pages(web.Application):
         except Exception:
             logger.exception("The dashboard could not be loaded")
         finally:
-            application.applications.remove(self)
+            # The pages come first: Jupyter's application answers every path.
+            pages = [one for one in application.applications if one not in (self, *others)]
+            application.applications[:] = [*pages, *others]
             application.find_handler = self.find  # type: ignore[method-assign]
 
 
 def start(server: Scheduler | Worker) -> None:
     """Load the pages on the first request for a page or for the list of pages."""
     pages = Pages(server)
-    server.http_application.add_application(pages)
+    server.http_application.applications.insert(0, pages)
     server.http_application.find_handler = pages.find_handler_of_any  # type: ignore[method-assign]

@@ -537,6 +537,23 @@ def find_wrong_pool(prefix: str, pool: dict, encrypted: bool) -> Iterator[str]:
         yield from (f"{prefix}arguments: {problem}" for problem in find_wrong_parameters(parameters, encrypted))
 
 
+def find_wrong_arguments(arguments: list[str]) -> Iterator[str]:
+    """Generate the problems of the arguments of the scheduler."""
+    main = importlib.import_module("distributed.cli.dask_scheduler").main
+    try:
+        parameters = main.make_context("dask scheduler", list(arguments)).params
+    except click.ClickException as error:
+        yield f"dask_scheduler_arguments: {error.format_message()}"
+    except click.exceptions.Exit:
+        yield "dask_scheduler_arguments: with these 'dask scheduler' only prints text."
+    else:
+        if parameters.get("jupyter") and not find_spec("jupyter_server"):
+            yield (
+                "dask_scheduler_arguments: --jupyter needs jupyterlab, which the environment does not have. Put it into the "
+                "lock that dask_environment_lock names."
+            )
+
+
 def find_wrong_parameters(parameters: dict, encrypted: bool) -> Iterator[str]:
     """Generate the problems of valid arguments with which a worker does not start."""
     protocol = "tls" if encrypted else "tcp"
@@ -602,6 +619,7 @@ def find_problems(
     error_monitor: bool,
     pools: dict,
     writable: list[str] | None = None,
+    arguments: list[str] | None = None,
 ) -> list[str]:
     """Return the problems of a user's settings.
 
@@ -625,6 +643,8 @@ def find_problems(
         settings.
     writable : list of str, optional
         Directories that services may write to.
+    arguments : list of str, optional
+        The user's arguments of the scheduler.
 
     Returns
     -------
@@ -655,6 +675,8 @@ def find_problems(
     encrypted = bool(dask.config.get("distributed.comm.require-encryption", None, config=configuration))
     for prefix, pool in pools.items():
         problems += find_wrong_pool(prefix, pool, encrypted)
+    if arguments:
+        problems += find_wrong_arguments(arguments)
     if problems:
         return problems
     general, *of_pools = in_variables or {"": {}}

@@ -1,0 +1,104 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Check users' arguments of ``dask scheduler`` and ``dask worker`` as far as that is possible without Dask."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+#: Options of `dask worker` that the collection sets, and the variables that determine them.
+WORKER_OPTIONS = {
+    "--contact-address": "dask_worker_interface",
+    "--dashboard": "dask_worker_dashboard_port",
+    "--dashboard-address": "dask_worker_dashboard_port",
+    "--host": "dask_worker_interface",
+    "--interface": "dask_worker_interface",
+    "--lifetime": "dask_worker_lifetime",
+    "--lifetime-restart": "dask_worker_lifetime",
+    "--lifetime-stagger": "dask_worker_lifetime_stagger",
+    "--listen-address": "dask_worker_interface",
+    "--local-directory": "dask_worker_scratch_directory",
+    "--memory-limit": "dask_worker_memory",
+    "--name": "dask_worker_pools",
+    "--nanny": "dask_worker_nanny",
+    "--nanny-port": "dask_worker_nanny_port",
+    "--no-dashboard": "dask_worker_dashboard_port",
+    "--no-lifetime-restart": "dask_worker_lifetime",
+    "--no-nanny": "dask_worker_nanny",
+    "--nthreads": "dask_worker_threads",
+    "--nworkers": "dask_worker_count",
+    "--preload": "dask_worker_preloads",
+    "--preload-nanny": "dask_nanny_preloads",
+    "--resources": "dask_worker_resources",
+    "--scheduler-file": "dask_scheduler_host",
+    "--tls-ca-file": "dask_tls",
+    "--tls-cert": "dask_tls",
+    "--tls-key": "dask_tls",
+    "--worker-port": "dask_worker_port",
+}
+
+#: The same for `dask scheduler`.
+SCHEDULER_OPTIONS = {
+    "--dashboard": "dask_scheduler_dashboard_port",
+    "--dashboard-address": "dask_scheduler_dashboard_port",
+    "--dashboard-prefix": "dask_dashboard_proxy_prefix",
+    "--host": "dask_bind_address",
+    "--idle-timeout": "distributed.scheduler.idle-timeout in dask_scheduler_config",
+    "--interface": "dask_interface",
+    "--no-dashboard": "dask_scheduler_dashboard_port",
+    "--port": "dask_scheduler_port",
+    "--preload": "dask_scheduler_preloads",
+    "--protocol": "dask_tls",
+    "--scheduler-file": "dask_scheduler_file",
+    "--tls-ca-file": "dask_tls",
+    "--tls-cert": "dask_tls",
+    "--tls-key": "dask_tls",
+}
+
+
+def bad_arguments(variable: str, arguments: Iterable[object], managed: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each argument that a unit cannot contain, or that the collection sets itself.
+
+    Parameters
+    ----------
+    variable : str
+        Name of the variable with the arguments.
+    arguments : list
+        The arguments.
+    managed : dict of str
+        `WORKER_OPTIONS` or `SCHEDULER_OPTIONS`.
+    """
+    for argument in arguments:
+        option = str(argument).partition("=")[0]
+        if not re.fullmatch(r"[^\s\"'\\$%]+", str(argument)):
+            yield (
+                f"{variable}: '{argument}' has spaces or characters that mean something to systemd. Give an option and its "
+                "value one by one."
+            )
+        elif option in managed:
+            yield f"{variable}: {option} is set by daskops.cluster itself. Use {managed[option]}."
+        elif option == "--pid-file":
+            yield f"{variable}: {option} is of no use under systemd. Remove it."
+
+
+def open_notebooks(host: str, arguments: Iterable[object], proxied: bool) -> Iterator[str]:
+    """Yield a sentence if a scheduler's command line lets everybody run code who can connect to its dashboard.
+
+    Parameters
+    ----------
+    host : str
+        The scheduler's host.
+    arguments : list
+        ``dask_scheduler_arguments``.
+    proxied : bool
+        Whether a proxy asks for a password in front of the dashboard.
+    """
+    given = [argument for argument in map(str, arguments) if argument in ("--jupyter", "--no-jupyter")]
+    if given[-1:] == ["--jupyter"] and not proxied:
+        yield (
+            f"{host}: dask_scheduler_arguments has --jupyter, so everybody who can connect to the dashboard, and every "
+            "account of the host, can run code as dask_user without a certificate and a password. Set dask_dashboard_proxy "
+            "to true to ask others for a password, or leave --jupyter out."
+        )
