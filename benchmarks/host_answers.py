@@ -41,6 +41,7 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
     release = {
         "id": "3f2a91c04d5e",
         "environment": environment,
+        "application": "",
         "label": "",
         "staged": 1700000000,
         "served": ["worker"],
@@ -91,7 +92,10 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
         "certificates": {"installed": {}, "loaded": {}},
         "authorities": [],
         "environments": {environment: about},
-        "versions": [{"id": environment, "lock": "", **about, "releases": ["3f2a91c04d5e"], "labels": {}}],
+        "applications": {},
+        "versions": [
+            {"id": environment, "lock": "", **about, "releases": ["3f2a91c04d5e"], "labels": {}, "applications": {}}
+        ],
         "clock": [1700000000.0, 1700000000.5],
     }
     wrong = unbelievable(found)

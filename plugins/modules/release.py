@@ -379,8 +379,7 @@ def stage(module: AnsibleModule) -> None:
     if "application" in links and not read_application(links["application"]):
         if not module.check_mode:  # in which the application was not installed
             module.fail_json(
-                msg=f"The application {manifest['application']}, which this release is to run, is not on this host. Run "
-                "site.yml."
+                msg=f"The application {manifest['application']}, which the release needs, is not on this host. Run site.yml."
             )
         module.exit_json(changed=True, diff=differences(read_tree(current), files))
     os.umask(0o022)

@@ -38,6 +38,7 @@ VARIABLES = {
     "dask_firewall": "none",
     **SECRETS,
 }
+NO_APPLICATION = {"id": "", "archive": "", "packages": {}}
 DIRECTORY = {"exists": True, "type": "ext4", "mount": "/", "free": 100 * GIB, "writable": True}
 
 
@@ -72,6 +73,7 @@ def bare(number):
         "account": {"home": "/var/lib/dask", "comment": "Dask (daskops.cluster)", "at_home": True},
         "encrypted": None,
         "environments": {},
+        "applications": {},
         "versions": [],
         "changeable": "",
         "clock": [time.time() - 60, time.time() + 3600],
@@ -94,13 +96,16 @@ def settle(environment, packages):
     cluster = cluster_of(infos)
     plans, problems = plan_hosts(cluster, HOSTS)
     assert problems == {}
-    chosen, problems, lacking = releases(cluster, plans, {host: {"id": environment} for host in HOSTS})
+    environments = {host: {"id": environment} for host in HOSTS}
+    chosen, problems, lacking = releases(cluster, plans, environments, dict.fromkeys(HOSTS, NO_APPLICATION))
     assert problems == [] and lacking == HOSTS
     for host, info in infos.items():
         values, kinds = cluster.values[host], kinds_of(host, GROUPS)
         settings = host_settings(values, info, cluster.addresses)
-        content = host_release(settings, kinds, plans[host], environment, info).content(values["dask_home"])
-        about = {name: chosen[host][name] for name in ("id", "environment", "label", "services", "units")}
+        content = host_release(settings, kinds, plans[host], environment, "", info).content(values["dask_home"])
+        about = {
+            name: chosen[host][name] for name in ("id", "environment", "application", "label", "services", "units")
+        }
         info["current"] = {
             **about,
             "content": content,

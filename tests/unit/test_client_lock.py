@@ -4,10 +4,12 @@
 """The lock of a cluster for the machines of its clients."""
 
 import base64
+import hashlib
 
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.daskops.cluster.plugins.filter.client_lock import client_lock
+from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import local_path, parse_lock
 from wheels import build_wheel, lock_line
 
 
@@ -17,6 +19,22 @@ def test_lock_has_its_wheels_and_no_path_of_the_controller(tmp_path):
     found = client_lock(str(tmp_path / "lock.txt"))
     assert f"mycode @ file:daskops-wheels/{wheel.name}" in found["text"] and str(tmp_path) not in found["text"]
     assert base64.b64decode(found["wheels"][wheel.name]) == wheel.read_bytes() and len(found["wheels"]) == 1
+
+
+def test_lock_has_the_wheels_of_the_application(tmp_path):
+    (tmp_path / "lock.txt").write_text(f"dask==2026.8.0 --hash=sha256:{'0' * 64}")
+    wheels = [build_wheel(tmp_path, "my_code"), build_wheel(tmp_path, "more", "2.0")]
+    found = client_lock(str(tmp_path / "lock.txt"), map(str, wheels))
+    assert found["text"].splitlines()[1:] == [
+        f"{name} @ file:daskops-wheels/{wheel.name} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}"
+        for name, wheel in zip(("my_code", "more"), wheels)
+    ]
+    assert {name: base64.b64decode(content) for name, content in found["wheels"].items()} == {
+        wheel.name: wheel.read_bytes() for wheel in wheels
+    }
+    # On the other machine it is a lock, whose wheels are looked up nowhere.
+    locked = parse_lock(found["text"].replace("file:daskops-wheels", tmp_path.as_uri()))[0]
+    assert [local_path(requirement) for requirement, dummy in locked] == [None, *map(str, wheels)]
 
 
 @pytest.mark.parametrize(

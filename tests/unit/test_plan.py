@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils import packages as packages_module
+from ansible_collections.daskops.cluster.plugins.plugin_utils.applications import Application, pack
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import (
     Outside,
@@ -27,6 +28,7 @@ from settled_hosts import (
     GIB,
     GROUPS,
     HOSTS,
+    NO_APPLICATION,
     SCHEDULER,
     SETTLED,
     WORKER,
@@ -48,13 +50,14 @@ def changed(host, **changes):
     return infos
 
 
-def decide(infos, state="started", **variables):
+def decide(infos, state="started", application=NO_APPLICATION, **variables):
     """Return the hosts that lack their release, and those whose services change."""
     cluster = cluster_of(infos, **variables)
     plans, problems = plan_hosts(cluster, HOSTS)
     assert problems == {}
     environments = {host: {"id": ENVIRONMENT.id} for host in HOSTS}
-    chosen, problems, lacking = releases(cluster, plans, environments)
+    applications = dict.fromkeys(HOSTS, application)
+    chosen, problems, lacking = releases(cluster, plans, environments, applications)
     assert problems == []
     return lacking, activation(state, infos, chosen)
 
@@ -64,7 +67,9 @@ def decide(infos, state="started", **variables):
 
 def test_notebooks_without_a_password_cause_a_warning():
     environments = {host: {"id": ENVIRONMENT.id, "packages": ENVIRONMENT.versions} for host in HOSTS}
-    outside = Outside(lambda infos, common: (environments, []), lambda host: list, list)
+    outside = Outside(
+        lambda common: Application(), pack, lambda infos, common: (environments, []), lambda host: list, list
+    )
 
     infos = {host: {**info, "clock": [0.0, 0.0]} for host, info in SETTLED.items()}
 
@@ -84,6 +89,15 @@ def test_settled_hosts_need_nothing():
 def test_restart_changes_every_service():
     expected = {"scheduler": ["s1"], "starting": [], "rolling": ["w1", "w2"]}
     assert decide(SETTLED, "restarted") == ([], expected)
+
+
+def test_new_application_restarts_every_service():
+    application = {"id": "a1", "archive": "/cache/a1.tar.gz", "packages": {"analysis": "1.4"}}
+    everything = {"scheduler": ["s1"], "starting": [], "rolling": ["w1", "w2"]}
+    assert decide(SETTLED, application=application) == (HOSTS, everything)
+    # It is installed again where it was removed.
+    infos = copy.deepcopy(SETTLED)
+    assert decide(infos, application={**NO_APPLICATION, "archive": "/cache/a1.tar.gz"})[0] == HOSTS
 
 
 def test_new_label_restarts_the_workers_only():

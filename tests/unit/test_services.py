@@ -246,7 +246,7 @@ def test_settled_host_needs_no_change(machine, monkeypatch):
         state = host_info.current_state(
             Commands(), str(machine.home), {"id": "one", "units": units, "served": ["scheduler"]}
         )
-        assert state["content"] == tree_digest(read_tree(str(release)), "/nowhere")
+        assert state["content"] == tree_digest(read_tree(str(release)), {"environment": "/nowhere"})
         return bool(state["settled"])
 
     assert settled() and not machine.run("one")["changed"]
