@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
@@ -17,10 +18,10 @@ class ActionModule(Action):
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         host, plan = task_vars["inventory_hostname"], arguments.pop("plan")
-        application, environment = plan["hosts"][host]["application"], plan["hosts"][host]["environment"]
+        about, application = plan["hosts"][host], plan["application"]
         info = host_infos([host], task_vars["hostvars"])[host]
-        arguments.update(id=application["id"], python=environment["python"])
-        archive = application["archive"]
+        arguments.update(id=application["id"], environment=about["release"]["environment"])
+        archive = about["application_archive"]
         if archive and not self._task.check_mode:
             if not self._connection._shell.tmpdir:
                 self._make_tmp_path()
@@ -31,15 +32,15 @@ class ActionModule(Action):
         result.pop("diff", None)
         if not result.get("failed"):
             before = info["applications"].get(info["current"].get("application", ""), {})
-            # A wheel may change without its version, so the id of the application is shown, too.
-            sides = [
-                {name: f"{version} (in {one['id']})" for name, version in one["packages"].items()} if one else {}
-                for one in (before, application)
-            ]
             result["diff"] = [
-                dict(one, before_header="application", after_header="application")
-                for one in package_differences(*sides)
+                {**shown, "before_header": "application", "after_header": "application"}
+                for shown in package_differences(*map(versions, (before, application)))
             ]
         if archive:
             self._remove_tmp_path(self._connection._shell.tmpdir)
         return result
+
+
+def versions(application: Mapping[str, Any]) -> dict[str, str]:
+    """Return the version of each wheel with the id of the application: a wheel may change without its version."""
+    return {name: f"{version} (in {application['id']})" for name, version in application.get("packages", {}).items()}

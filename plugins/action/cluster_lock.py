@@ -103,7 +103,8 @@ class ActionModule(Action):
             """Take the lock and inspect the host with one remote command."""
             lock = {name: arguments[name] for name in ("id", "holder", "lease", "directory")}
             try:
-                questions = arguments_for(host, values_of(self._templar, task_vars, [host])[host], task_vars)
+                values = values_of(self._templar, self._task, task_vars, [host])[host]
+                questions = arguments_for(host, values, task_vars)
             except ValueError:
                 return acquire()  # the task that inspects all hosts reports the invalid variable
             before = time.time()

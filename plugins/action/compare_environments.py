@@ -21,7 +21,7 @@ class ActionModule(Action):
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         packages = {}
         for host, info in host_infos(arguments["plan"]["hosts"], task_vars["hostvars"]).items():
-            planned = arguments["plan"]["hosts"][host]["environment"]["id"]
+            planned = arguments["plan"]["hosts"][host]["release"]["environment"]
             # In check mode, an environment that is not built yet has no packages to compare.
             about = arguments["built"].get(host) or info["environments"].get(planned)
             if about:

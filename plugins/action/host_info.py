@@ -31,7 +31,7 @@ class ActionModule(Action):
         if inspected.get("host") == host and inspected.get("info"):
             return dict(inspected["info"])  # `cluster_lock` has inspected this host in the same remote command
         try:
-            values = values_of(self._templar, task_vars, [host])[host]
+            values = values_of(self._templar, self._task, task_vars, [host])[host]
             asked = arguments_for(host, values, task_vars)
         except ValueError as error:
             return failed_if({}, [str(error)])

@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import host_release, host_settings
+from ansible_collections.daskops.cluster.plugins.plugin_utils._planned_release import planned_release
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import (
     checks,
     user_environment_variables,
@@ -17,7 +17,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_co
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.releases import shipped
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import package_differences
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos, values_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos
 
 
 class ActionModule(Action):
@@ -27,19 +27,10 @@ class ActionModule(Action):
         host, plan = task_vars["inventory_hostname"], arguments["plan"]
         about = plan["hosts"][host]
         info = host_infos([host], task_vars["hostvars"])[host]
-        # The plan contains no secrets, so render the release again to write it.
-        settings = host_settings(values_of(self._templar, task_vars, [host])[host], info, plan["addresses"])
-        ids = about["environment"]["id"], about["application"]["id"]
-        release = host_release(settings, about["kinds"], about, *ids, info)
-        if release.id != about["release"]["id"]:
-            return failed_if(
-                {},
-                [
-                    f"{host}: the release differs from the planned one. The value of a variable changes with each "
-                    "evaluation, for example because it uses a lookup, or a play sets the variable. Set fixed values in the "
-                    "inventory."
-                ],
-            )
+        try:
+            settings, release = planned_release(self._templar, self._task, task_vars, plan)
+        except ValueError as error:
+            return failed_if({}, [str(error)])
         result = self.execute(
             {
                 "home": settings.home,
@@ -57,8 +48,9 @@ class ActionModule(Action):
         )
         environments, current = info["environments"], info["current"].get("environment", "")
         # If this run builds the environment, the module `environment` has already shown the packages.
-        if not result.get("failed") and result.get("changed") and about["environment"]["id"] in environments:
+        planned = about["release"]["environment"]
+        if not result.get("failed") and result.get("changed") and planned in environments:
             before = environments.get(current, {}).get("packages", {})
-            after = environments[about["environment"]["id"]].get("packages", {})
+            after = environments[planned].get("packages", {})
             result["diff"] = [*package_differences(before, after), *result.get("diff", [])]
         return result

@@ -14,4 +14,5 @@ class ActionModule(ServicesAction):
     """See the documentation of the module of the same name."""
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        return self.change(arguments["kind"], arguments["state"], arguments["release"], arguments, task_vars)
+        about = arguments["plan"].get("hosts", {}).get(task_vars["inventory_hostname"], {})
+        return self.change(arguments["kind"], arguments["state"], about.get("release", {}), arguments, task_vars)

@@ -46,7 +46,7 @@ def explain(host: str, release: str, failure: Mapping[str, Any], settings: Mappi
     Parameters
     ----------
     host, release : str
-        Name of the host and of the release.
+        Name of the host, and name of the release with its label.
     failure : dict
         ``unit``, ``problem``, ``late`` and ``journal``.
     settings : dict
@@ -72,7 +72,7 @@ class ActionModule(Action):
         if self._task.check_mode:
             display.display(f"{host}: would be tried beside the running services: {', '.join(tried)}.")
             return {"changed": False}
-        values = values_of(self._templar, task_vars, [host])[host]
+        values = values_of(self._templar, self._task, task_vars, [host])[host]
         settings = host_settings(values, host_infos([host], task_vars["hostvars"])[host], plan["addresses"])
         answer = self.execute(
             {**arguments, **chosen, "home": settings.home, "release": release["id"], "tls": settings.tls}, task_vars
@@ -80,6 +80,7 @@ class ActionModule(Action):
         failure = answer.pop("failure", None)
         if failure:
             users = set_by_user(settings, plan["hosts"][host]["kinds"])
+            users["dask_environment_archive"] = values["dask_environment_archive"]
             said = explain(host, with_label(release["id"], release["label"]), failure, users)
             return {"changed": False, "failed": True, "unit": failure["unit"], "msg": said}
         return {"msg": f"Tried: {', '.join(tried)} of release {with_label(release['id'], release['label'])}.", **answer}

@@ -22,6 +22,10 @@ options:
     type: list
     elements: path
     default: []
+  requirements:
+    description: Text of a requirements file, instead of the lock.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -52,8 +56,21 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, portable_lock, unreadable_lock
 
 
-def client_lock(path: str, application: Iterable[str] = ()) -> dict[str, Any]:
+def client_lock(path: str, application: Iterable[str] = (), requirements: str = "") -> dict[str, Any]:
     """Return the lock in ``path`` for another machine, with the wheels in ``application``; see `RETURN`."""
+    own = {Path(wheel).name: Path(wheel).read_bytes() for wheel in application}
+    found: dict[str, Any] = {"text": requirements, "wheels": {}} if requirements else _portable(path)
+    # By their paths, so that no index is asked for these names. Requirements without hashes may have none at all.
+    text = found["text"].rstrip("\n") + "\n" if own else found["text"]
+    for name, content in own.items():
+        digest = "" if requirements else f" --hash=sha256:{hashlib.sha256(content).hexdigest()}"
+        text += f"{name.split('-')[0]} @ file:daskops-wheels/{name}{digest}\n"
+        found["wheels"][name] = base64.b64encode(content).decode()
+    return {**found, "text": text}
+
+
+def _portable(path: str) -> dict[str, Any]:
+    """Return the lock in ``path`` for another machine."""
     lock = Path(path).expanduser().absolute()
     try:
         content = lock.read_text(encoding="utf-8-sig")
@@ -64,14 +81,7 @@ def client_lock(path: str, application: Iterable[str] = ()) -> dict[str, Any]:
         contents = {Path(wheel).name: base64.b64encode(Path(wheel).read_bytes()).decode() for wheel in wheels}
     except (LockError, OSError) as error:
         raise AnsibleFilterError(f"dask_environment_lock ({path}): {error}") from error
-    own = {Path(wheel).name: Path(wheel).read_bytes() for wheel in application}
-    # By their paths, so that no index is asked for these names.
-    lines = [
-        f"{name.split('-')[0]} @ file:daskops-wheels/{name} --hash=sha256:{hashlib.sha256(content).hexdigest()}\n"
-        for name, content in own.items()
-    ]
-    contents.update({name: base64.b64encode(content).decode() for name, content in own.items()})
-    return {"text": "".join([text.rstrip("\n"), "\n", *lines]) if lines else text, "wheels": contents}
+    return {"text": text, "wheels": contents}
 
 
 class FilterModule:

@@ -52,7 +52,7 @@ def versions(infos: Mapping[str, Mapping[str, Any]], packages: bool = False) -> 
     for host, info in infos.items():
         for about in info.get("versions", []):
             held = tuple(sorted(about["packages"].items()))
-            environment = (about["id"], about["python"], about["lock"], held)
+            environment = (about["id"], about["python"], _origin(about), held)
             releases = found.setdefault(environment, {})
             for release in about["releases"]:
                 named = with_label(release, about["labels"].get(release))
@@ -64,14 +64,19 @@ def versions(infos: Mapping[str, Mapping[str, Any]], packages: bool = False) -> 
                     applications.setdefault(environment, {})[named] = f"{listing or 'unknown'} ({application})"
     lines = []
     for environment, releases in sorted(found.items()):
-        name, python, lock, held = environment
-        lines.append(f"Environment {name}: Python {python or 'unknown'}, lock {lock or 'unknown'}.")
+        name, python, origin, held = environment
+        lines.append(f"Environment {name}: Python {python or 'unknown'}, {origin}.")
         for release, on in sorted(releases.items()):
             application = applications.get(environment, {}).get(release, "")
             runs = f" with the application {application}" if application else ""
             lines.append(f"Release {release}{runs} on {_names(on, packages)}.")
         lines += [f"{package} {version}" for package, version in held] if packages else []
     return lines
+
+
+def _origin(about: Mapping[str, Any]) -> str:
+    """Return what an environment was made from."""
+    return next((f"{kind} {about[kind]}" for kind in ("archive", "lock") if about.get(kind)), "lock unknown")
 
 
 def _names(hosts: list[str], every: bool) -> str:

@@ -32,7 +32,7 @@ def act_as(user: str | int, groups: Iterable[str] = ()) -> None:
     user : str or int
         Name or id.
     groups : iterable of str
-        Names or numbers of more groups that the process then has.
+        Names or ids of additional groups of the process.
     """
     if os.geteuid() != 0:
         return
@@ -56,7 +56,7 @@ def as_user(user: str | int, function: Callable[[], Any], timeout: float = 10.0,
     timeout : float
         Seconds that the function may take.
     groups : iterable of str
-        Names or numbers of more groups that the child process has.
+        Names or ids of additional groups of the child process.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def changeable(user: str, path: str, groups: Iterable[str] = ()) -> str:
     path : str
         An absolute path, existing or not.
     groups : iterable of str
-        Names or numbers of more groups that the user's processes have.
+        Names or ids of additional groups of the user's processes.
 
     Returns
     -------

@@ -29,7 +29,7 @@ LINKS = 40
 
 
 def group_number(name: str) -> int | None:
-    """Return the number of a group, given by name or number; None if there is no such group."""
+    """Return the id of a group from its name or id; None if the group does not exist."""
     try:
         return (grp.getgrgid(int(name)) if name.isdigit() else grp.getgrnam(name)).gr_gid
     except (KeyError, OverflowError):
@@ -37,14 +37,14 @@ def group_number(name: str) -> int | None:
 
 
 def become(user: str, groups: Iterable[str] = ()) -> None:
-    """Give up root's rights for good and act as a user. Does nothing if the process does not run as root.
+    """Drop root's permissions for good and act as a user. Does nothing if the process does not run as root.
 
     Parameters
     ----------
     user : str
         Name of the user.
     groups : iterable of str
-        Names or numbers of more groups that the process then has. Groups that do not exist are ignored.
+        Names or ids of additional groups of the process. Groups that do not exist are ignored.
     """
     if os.geteuid() == 0:
         account = pwd.getpwnam(user)
@@ -115,7 +115,7 @@ def descend(path: str) -> tuple[int, list[str]]:
 def make(path: str, user: str, groups: Iterable[str] = ()) -> None:
     """Create a directory of a user and its parents if they are missing. An existing directory is not modified.
 
-    Afterwards the process has the rights of the user, and of ``groups``, if it needed them.
+    If the process needed the permissions of the user and of ``groups``, it keeps them afterwards.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def remove(path: str, user: str, content: str, groups: Iterable[str] = ()) -> No
     content : str
         Name of the file or directory to remove from ``path``.
     groups : iterable of str
-        Names or numbers of more groups that the user's processes had.
+        Names or ids of additional groups that the user's processes had.
     """
     child = os.fork()
     if not child:

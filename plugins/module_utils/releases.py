@@ -32,7 +32,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import r
 #: Largest manifest or description of an environment, in bytes. Those of large hosts have about 100 KiB.
 LIMIT = 16 * 1024**2
 
-#: Seconds that `environments_in_use` may take.
+#: Seconds that `directories_in_use` may take.
 PATIENCE = 30
 
 #: Name of the wheel in an environment that the validation of a configuration imports.
@@ -246,8 +246,10 @@ def releases_to_keep(
     return needed
 
 
-def environments_in_use(environments: str) -> set[str]:
-    """Return the ids of the environments whose files any process has mapped, such as a service or a user's session.
+def directories_in_use(root: str) -> set[str]:
+    """Return the directories in ``root`` whose files any process has mapped, such as a service or a user's session.
+
+    The directories are environments or managed Pythons.
 
     A process can map many files, with names in any encoding, so the time is limited.
 
@@ -257,7 +259,7 @@ def environments_in_use(environments: str) -> set[str]:
         If it takes longer than `PATIENCE` seconds.
     """
     used: set[str] = set()
-    pattern = re.compile(re.escape(os.fsencode(os.path.realpath(environments))) + rb"/([\w.-]+)/")
+    pattern = re.compile(re.escape(os.fsencode(os.path.realpath(root))) + rb"/([\w.+-]+)/")
     deadline = time.monotonic() + PATIENCE
     for path in glob.glob("/proc/[0-9]*/maps"):
         try:
@@ -265,7 +267,7 @@ def environments_in_use(environments: str) -> set[str]:
                 for line in file:
                     used.update(os.fsdecode(name) for name in pattern.findall(line))
                     if time.monotonic() > deadline:
-                        raise TimeoutError(f"finding the environments in use took more than {PATIENCE} s")
+                        raise TimeoutError(f"finding what is in use in {root} took more than {PATIENCE} s")
         except (FileNotFoundError, PermissionError, ProcessLookupError):  # the process has ended, or is a kernel thread
             continue
     return used
@@ -288,7 +290,7 @@ def prune(home: str, running: set[str | None], keep: int) -> list[str]:
     kept = releases_to_keep(releases, current_release(home), running, keep)
     needed = {releases[name]["environment"] for name in kept}
     # Keep one release of each environment in use, so that a later run removes both together.
-    used = environments_in_use(roots["environments"])
+    used = directories_in_use(roots["environments"])
     for name in sorted(releases, key=lambda name: releases[name]["staged"], reverse=True):
         if releases[name]["environment"] in used - needed:
             kept.add(name)
@@ -312,7 +314,9 @@ def prune(home: str, running: set[str | None], keep: int) -> list[str]:
 
 
 def set_aside(path: str) -> str:
-    """Rename a release or an environment before its removal, so that its name never leads to an incomplete directory.
+    """Rename a release, an environment or a managed Python before its removal.
+
+    So its name never leads to an incomplete directory.
 
     Returns
     -------
@@ -328,7 +332,7 @@ def set_aside(path: str) -> str:
             raise
         # An overlay file system cannot rename a directory of its lower layer. Remove its description first, so that the
         # directory does not count as complete if the removal is interrupted.
-        for name in ("environment.json", "manifest.json"):
+        for name in ("environment.json", "manifest.json", "python.json"):
             if os.path.exists(os.path.join(path, name)):
                 os.unlink(os.path.join(path, name))
         shutil.rmtree(path)

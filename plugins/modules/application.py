@@ -90,7 +90,7 @@ def main() -> None:
         argument_spec={
             "home": {"type": "path", "required": True},
             "id": {"type": "str", "required": True},
-            "python": {"type": "path", "required": True},
+            "environment": {"type": "str", "required": True},
             "archive": {"type": "path"},
         },
         supports_check_mode=True,
@@ -154,10 +154,10 @@ def install(module: AnsibleModule, partial: str) -> None:
         raise Damaged(f"it lacks {DESCRIPTION}")
     # Services cannot write bytecode. The files never change, so Python need not compare them with it. Ignore errors: files
     # that do not compile, such as templates, are not imported.
-    module.run_command(
-        [module.params["python"], "-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", modules],
-        cwd="/",
-    )
+    python = os.path.join(module.params["home"], "environments", module.params["environment"], "bin", "python")
+    if os.path.exists(python):
+        command = [python, "-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", modules]
+        module.run_command(command, cwd="/")
 
 
 def appear(module: AnsibleModule, partial: str, final: str) -> None:

@@ -29,7 +29,9 @@ options:
     description: Directory of the collection on the host, with its environments and releases.
     type: path
   python:
-    description: Interpreter for building environments. A path, or a name on the search path.
+    description:
+      - Interpreter of the host for building environments. A path, or a name on the search path.
+      - Empty if the host's interpreters do not matter, because it gets a managed Python.
     type: str
     default: python3
   user:
@@ -205,6 +207,23 @@ python:
     machine: x86_64
     libc: [glibc, "2.36"]
     usable: true
+architecture:
+  description: Architecture of the host's processor.
+  type: str
+  returned: always
+  sample: x86_64
+libc:
+  description: Name and version of the C library of the host's system.
+  type: list
+  elements: str
+  returned: always
+  sample: [glibc, "2.36"]
+pythons:
+  description: Names of the complete managed Pythons below O(home).
+  type: list
+  elements: str
+  returned: always
+  sample: [3.13.18+20261110-x86_64]
 changeable:
   description: The directory on the path of O(home) that O(user) can change. Empty if there is none.
   type: str
@@ -223,8 +242,8 @@ groups:
   sample: {data: 1005}
 import_paths:
   description:
-    - By path of O(import_paths), whether it is a directory that O(user) is able to read (C(readable)), and the directory on
-      its path that O(user) could change (C(changeable)), empty if there is none.
+    - Properties of O(import_paths), by path. C(readable) says whether O(user) can read it and it is a directory.
+    - C(changeable) is the directory on its path that O(user) can change. Empty if there is none.
   type: dict
   returned: always
   sample: {/shared/code: {readable: true, changeable: ""}}
@@ -316,10 +335,11 @@ firewall:
       elements: str
 current:
   description:
-    - The current release of the host, with its C(id), C(environment), C(application), C(label), C(services) and
-      C(units), and the time at which it was C(staged).
-    - C(content) is a digest of its files and of the paths of its environment and application. C(settled) lists the kinds
-      of service that have served with it, whose unit files are those of the release, and that start at boot.
+    - The current release of the host, with its C(id), C(environment), C(application), C(label) and C(services).
+    - C(staged) is the time when it was staged, in seconds since the epoch. C(served) lists the kinds of service that have served with it.
+    - C(content) is a digest of its files and of the paths of its environment and application.
+    - C(settled) lists the kinds in C(served) whose unit files are those of the release and whose services start at boot.
+      C(enabled) lists the kinds whose services start at boot.
     - Empty if there is none.
   type: dict
   returned: always
@@ -407,6 +427,9 @@ versions:
     lock:
       description: SHA-256 of the lock from which it was built. Empty if it is not recorded.
       type: str
+    archive:
+      description: SHA-256 of the archive that it was unpacked from, instead of a lock.
+      type: str
     python:
       description: Full version of its interpreter.
       type: str
@@ -431,6 +454,7 @@ import hashlib
 import ipaddress
 import json
 import os
+import platform
 import pwd
 import re
 import socket
@@ -449,6 +473,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.directories import
 from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import foreign_firewalls
 from ansible_collections.daskops.cluster.plugins.module_utils.history import current_release
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
+from ansible_collections.daskops.cluster.plugins.module_utils.pythons import complete_pythons
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     read_environment,
     read_links,
@@ -485,12 +510,12 @@ CONNECT_TIMEOUT = 5
 # This directory exists if and only if systemd is the first process.
 SYSTEMD = "/run/systemd/system"
 
-# CPUs, NUMA nodes and PCI devices of the kernel.
+# The kernel's list of CPUs, NUMA nodes and PCI devices.
 CPUS = "/sys/devices/system/cpu"
 NODES = "/sys/devices/system/node"
 PCI_DEVICES = "/sys/bus/pci/devices"
 
-# Control groups. In a container, the root group is that of the container.
+# Control groups. In a container, the root group is the group of the container.
 CONTROL_GROUPS = "/sys/fs/cgroup"
 
 # The boot id, which changes at every boot, and the network devices.
@@ -542,7 +567,7 @@ def memory() -> int:
 
 
 def cpu_limit() -> int:
-    """Return the number of CPUs whose time the root control group may use, rounded up as by Dask; 0 for no limit."""
+    """Return the number of CPUs whose time the root control group may use, rounded up like in Dask; 0 for no limit."""
     legacy = " ".join(read(f"{CONTROL_GROUPS}/cpu/cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
     # The quota is "max" (version 2) or -1 (version 1) if there is none.
     for text in (read(f"{CONTROL_GROUPS}/cpu.max"), legacy):
@@ -553,13 +578,13 @@ def cpu_limit() -> int:
 
 
 def cpu_list(text: str) -> set[int]:
-    """Return the numbers in a list of CPUs of the kernel, such as ``0-3,8``."""
+    """Return the numbers in a list of CPUs in the kernel's format, such as ``0-3,8``."""
     listed = re.findall(r"(\d+)(?:-(\d+))?", text)
     return {number for first, last in listed for number in range(int(first), int(last or first) + 1)}
 
 
 def cores(cpus: list[int]) -> list[list[int]]:
-    """Return the physical cores of ``cpus``, each with its CPUs. A CPU without a known core counts as one."""
+    """Return the CPUs of each physical core that has any of ``cpus``. A CPU without a known core counts as a core."""
     found: list[list[int]] = []
     left = set(cpus)
     while left:
@@ -613,14 +638,14 @@ def writable(module: AnsibleModule, path: str) -> bool:
 
 
 def as_services(module: AnsibleModule, function: Callable[[], Any]) -> Any:
-    """Return what a function returns with the rights that the services will have; raises as `as_user` does."""
+    """Call a function with the permissions that the services will have, and return its result; raises like `as_user`."""
     return as_user(module.params["user"], function, groups=module.params["groups"])
 
 
 def import_path(module: AnsibleModule, path: str) -> dict[str, Any]:
-    """Return whether the services could import modules from a directory, and the directory that they could change."""
+    """Return whether services can import modules from a directory, and which directory on its path they can change."""
     try:
-        # On a network file system, root may have fewer rights than the user.
+        # On a network file system, root may have fewer permissions than the user.
         readable = as_services(module, lambda: os.path.isdir(path) and os.access(path, os.R_OK | os.X_OK))
         return {
             "readable": bool(readable),
@@ -632,14 +657,15 @@ def import_path(module: AnsibleModule, path: str) -> dict[str, Any]:
 
 def inspect_python(module: AnsibleModule) -> dict[str, Any]:
     """Return the interpreter for environments, as in `RETURN`; only its path if the services' account can change it."""
-    # On RHEL, the search path that sudo sets lacks this directory.
     name = module.params["python"]
+    if not name:
+        return {}
+    # On RHEL, the search path that sudo sets lacks this directory.
     interpreter = module.get_bin_path(name) or module.get_bin_path(name, opt_dirs=["/usr/local/bin"])
-    user = module.params["user"]
     if not interpreter:
         return {}
     interpreter = os.path.abspath(interpreter)
-    place = changeable(user, interpreter, module.params["groups"])
+    place = changeable(module.params["user"], interpreter, module.params["groups"])
     if place:  # root must not run a program that this user can change
         return {"executable": interpreter, "changeable": place}
     try:
@@ -680,7 +706,7 @@ def descriptors(process: str) -> set[str]:
     targets = set()
     with contextlib.suppress(OSError):  # the process has ended meanwhile
         for descriptor in os.listdir(f"/proc/{process}/fd"):
-            with contextlib.suppress(OSError):  # the process has closed it meanwhile
+            with contextlib.suppress(OSError):  # the process has closed it
                 targets.add(os.readlink(f"/proc/{process}/fd/{descriptor}"))
     return targets
 
@@ -723,9 +749,9 @@ def confined() -> bool:
 def machine() -> str:
     """Return an identifier of this machine until its next boot; empty if it cannot be read.
 
-    Containers on one machine have the same boot id, but process namespaces of their own. Clones of a virtual machine may
-    have the same machine id and, if they were made while it ran, the same boot id, but network devices with other addresses.
-    Virtual devices, such as those of containers, come and go, so they are ignored.
+    Containers on one machine have the same boot id, but different process namespaces. Clones of a virtual machine may have
+    the same machine id. If they were made while the machine ran, they also have the same boot id. But the addresses of their
+    network devices differ. Virtual devices, such as those of containers, change while a machine runs, so they are ignored.
     """
     boot = read(BOOT_ID).strip()
     try:
@@ -767,41 +793,40 @@ def other_unit(unit: str, release: str, releases: Releases) -> str:
 
 
 def described(home: str, release: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that the controller needs to activate a release again; empty if there is no release."""
+    """Return the values that the controller needs to activate a release again; empty if there is no complete release."""
     if not release:
         return {}
     try:
-        units = read_units(home, release)
+        read_units(home, release)
     except (OSError, ValueError):  # a file is missing or damaged, so this run stages the release again
         return {}
-    return {
-        **{key: release[key] for key in ("id", "environment", "application", "label", "staged", "served", "services")},
-        "units": units,
-    }
+    return {key: release[key] for key in ("id", "environment", "application", "label", "staged", "served", "services")}
 
 
 def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``content``, ``settled`` and ``enabled`` of `current`, which show whether something has to change."""
-    if not release:
+    """Return `current`, with ``content``, ``settled`` and ``enabled``, which show whether something has to change."""
+    about = described(home, release)
+    if not about:
         return {}
     path = os.path.join(home, "releases", release["id"])
     try:
+        planned = read_units(home, release)
         content = tree_digest(read_tree(path), read_links(path))
         shown = show_units(module, ["ActiveState", "UnitFileState"], sorted(BOOT.values()))
     except (OSError, SystemctlError):
-        return {"content": "", "settled": [], "enabled": []}
+        return {**about, "content": "", "settled": [], "enabled": []}
     starts = {unit: (about["ActiveState"], about["UnitFileState"]) for unit, about in shown.items()}
     kept = glob.glob(os.path.join(KEPT, "dask-worker@*"))
     settled = [
         kind
-        for kind, units in release["units"].items()
+        for kind, units in planned.items()
         if kind in release["served"]
         and starts.get(BOOT[kind]) == ("active", "enabled")
         and unit_files(kind) == units
         and not (kind == "worker" and kept)
     ]
     enabled = [kind for kind, unit in BOOT.items() if starts.get(unit, ("", ""))[1] == "enabled"]
-    return {"content": content, "settled": settled, "enabled": enabled}
+    return {**about, "content": content, "settled": settled, "enabled": enabled}
 
 
 def versions(
@@ -811,7 +836,7 @@ def versions(
     services = {unit: release for kind in current.get("services", {}).values() for unit, release in kind.items()}
     services.update((unit, release.replace(OTHER_UNIT, "")) for unit, release in runs.items() if release)
     found: dict[str, dict[str, Mapping[str, Any]]] = {}
-    # The current release first: a scheduler that a new label did not restart belongs to several releases.
+    # Search the current release first. A scheduler that was not restarted for a new label belongs to several releases.
     known = {"current": current, **releases} if current else releases
     for unit, release in services.items():
         about = release_of(unit, release, known)
@@ -987,7 +1012,6 @@ def main() -> None:
     home = module.params["home"]
     releases = read_releases(home)
     current = releases.get(current_release(home), {})
-    about_current = described(home, current)
     states = shown_services(module) if os.path.isdir(SYSTEMD) else {}
     runs = running(states, releases)
     scheduler = (runs.get("dask-scheduler.service") or "").replace(OTHER_UNIT, "")
@@ -1007,6 +1031,9 @@ def main() -> None:
         systemd=os.path.isdir(SYSTEMD),
         selinux_type=type_of(module, os.path.join(module.params["home"], "environments/0/bin/python")),
         python=inspect_python(module),
+        architecture=os.uname().machine,
+        libc=list(platform.libc_ver()),
+        pythons=complete_pythons(home),
         changeable=changeable(module.params["user"], home, module.params["groups"]),
         groups={name: group_number(name) for name in module.params["groups"]},
         import_paths={path: import_path(module, path) for path in module.params["import_paths"]},
@@ -1028,7 +1055,7 @@ def main() -> None:
         running=runs,
         scheduler_environment=release_of("dask-scheduler.service", scheduler, releases).get("environment", ""),
         serving=described(home, serving(scheduler, current, releases)),
-        current={**about_current, **current_state(module, home, about_current)},
+        current=current_state(module, home, current),
         previous=described(home, releases.get(current.get("previous", ""), {})),
         unfinished=unfinished(current, releases),
         account=account(module.params["user"]),

@@ -58,7 +58,7 @@ EXAMPLES = r"""
 
 - name: Show the workers of each host
   ansible.builtin.debug:
-    msg: "{{ plan.hosts[inventory_hostname].workers | map(attribute='name') }}"
+    msg: "{{ plan.expected[inventory_hostname] | map(attribute='name') }}"
 """
 
 RETURN = r"""
@@ -68,6 +68,10 @@ addresses:
       C(ca_path) is the file with the CA certificates for that URL. C(dashboard) and C(proxy_path) belong to the dashboard.
   type: dict
   returned: always
+application:
+  description: C(id) and C(packages) of the application; for the purpose V(change). The id is empty if there is none.
+  type: dict
+  returned: for the purpose V(change)
 asked_host:
   description: The host that queries the scheduler.
   type: str
@@ -99,6 +103,10 @@ complete:
   description: Whether all worker hosts are in the run.
   type: bool
   returned: always
+environments:
+  description: The C(origin) and the C(packages) of each planned environment, by its id.
+  type: dict
+  returned: for the purpose V(change)
 expected:
   description: The expected workers by host, each with C(name) and C(release).
   type: dict
@@ -118,30 +126,33 @@ hosts:
       elements: str
     release:
       description:
-        - The planned release, with C(id), C(environment), C(application), C(label), C(services) and C(units).
-        - Empty for none.
-      type: dict
-    application:
-      description:
-        - The application, with C(id), C(packages) and, if the host lacks it, C(archive); for the purpose V(change).
-        - The id is empty if there is no application.
+        - The planned release, with its C(id), the ids of its C(environment) and C(application), its C(label), its
+          C(services) - release by name of the unit, by kind - and C(trial), the services to try. Empty for none.
+        - A task that needs the files of the release renders them again, or reads them on the host.
       type: dict
     environment:
-      description: Its environment, with C(id), C(python), C(lock), C(archive) and C(packages); for the purpose V(change).
+      description:
+        - What the host needs for its environment - C(python), C(prefix), C(archive), C(managed_python), C(python_archive).
+        - For the purpose V(change).
       type: dict
+    application_archive:
+      description: The archive of the application, if the host lacks it; for the purpose V(change).
+      type: str
     workers:
-      description: The planned workers; for the purposes V(change) and V(show).
+      description: The planned workers; for the purpose V(show).
       type: list
       elements: dict
     ports:
-      description: The ports on which its services listen; for the purposes V(change) and V(show).
+      description:
+        - The ports on which its services listen; for the purpose V(show), and with a managed firewall for the purpose
+          V(change).
       type: list
       elements: dict
     address:
-      description: The address at which its services listen; for the purposes V(change) and V(show).
+      description: The address at which its services listen; for the purpose V(show).
       type: str
     firewall:
-      description: The firewall that filters its ports, a value of C(dask_firewall); for the purposes V(change) and V(show).
+      description: The firewall that filters its ports, a value of C(dask_firewall); for the purpose V(show).
       type: str
     interrupts:
       description:
@@ -162,7 +173,7 @@ hosts:
     networks:
       description:
         - The networks that may connect, by address family, in C(cluster) for the cluster's hosts and C(clients) for clients.
-        - For the purpose V(change).
+        - For the purpose V(change), with a managed firewall.
       type: dict
     machine:
       description: Its hardware - C(cpus), C(memory), C(nodes), C(gpus); for the purpose V(show).

@@ -231,14 +231,14 @@ def is_answer(answer: Any) -> bool:
 
 
 def enter(user: pwd.struct_passwd, groups: Iterable[str]) -> None:
-    """Become a user with further groups in a new process, in the user's home directory."""
+    """Act as a user with additional groups in a new process, and change to the user's home directory."""
     become(user.pw_name, groups)
     with contextlib.suppress(OSError):  # the home directory does not exist, or the user may not enter it
         os.chdir(user.pw_dir)
 
 
 def service_variables(user: pwd.struct_passwd, environment: str, variables: Mapping[str, Any]) -> dict[str, str]:
-    """Return the environment variables of services, without those of the configuration."""
+    """Return the environment variables of services, without the variables with Dask's configuration."""
     general = variables.get("dask_environment_variables", {})
     return {
         "PATH": os.environ["PATH"],
@@ -266,7 +266,7 @@ def try_setup(
         if not problem and not finished.output:
             problem = "dask_environment_setup: a line has replaced the shell. Do not use exec."
     except subprocess.TimeoutExpired:
-        problem = f"dask_environment_setup did not end within {TIMEOUT} s. Remove the line that waits."
+        problem = f"dask_environment_setup did not end within {TIMEOUT} s. Remove the line that hangs."
     except OSError as error:
         problem = f"dask_environment_setup needs Bash (/bin/bash: {error.strerror}). Install it, or remove the lines."
     if problem:

@@ -41,11 +41,11 @@ options:
     type: str
     choices: [started, restarted, stopped, disabled, absent]
     default: started
-  release:
+  plan:
     description:
-      - The release, which M(daskops.cluster.release) has staged. Required for V(started) and V(restarted).
-      - C(id) names the release. C(services) has the release of each service, by kind and name of the unit. C(units) has the
-        content of the unit files, by kind and path below C(/etc/systemd/system).
+      - Result of M(daskops.cluster.plan), with the id of the host's release. Required for V(started) and V(restarted).
+      - The module reads the services and unit files of the release on the host, where M(daskops.cluster.release) has staged
+        it. In check mode, the release may not be staged, so the controller renders them.
     type: dict
     default: {}
   kind:
@@ -75,7 +75,7 @@ EXAMPLES = r"""
 - name: Run the release
   daskops.cluster.services:
     home: /opt/dask
-    release: "{{ plan.hosts[inventory_hostname].release }}"
+    plan: "{{ plan }}"
     kind: scheduler
 
 - name: Drain and stop the workers
@@ -101,7 +101,7 @@ removed:
   elements: str
   returned: always
 pruned:
-  description: Paths of the releases and environments that were removed.
+  description: Paths of the releases, environments and managed Pythons that were removed.
   type: list
   elements: str
   returned: changed, unless in check mode or to stop services
@@ -116,7 +116,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.history import note_switch, note_use
 from ansible_collections.daskops.cluster.plugins.module_utils.host_lock import HostLockError, take_lock
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
-from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune, read, read_release, read_releases
+from ansible_collections.daskops.cluster.plugins.module_utils.pythons import prune_pythons
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune, read, read_releases, read_units
 from ansible_collections.daskops.cluster.plugins.module_utils.replacement import Replacement, unlink
 from ansible_collections.daskops.cluster.plugins.module_utils.restarts import OTHER_UNIT, changes
 from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import explain, reported
@@ -143,6 +144,10 @@ def kept_units() -> dict[str, str]:
     """Return the content of the units that still have their previous version, by name."""
     paths = glob.glob(os.path.join(KEPT, TEMPLATE.replace("@", "@*")))
     return {os.path.basename(path): read(path) for path in paths}
+
+
+class Missing(Exception):
+    """The release is not on this host, or not complete; the message says what to do."""
 
 
 class Host:
@@ -174,7 +179,9 @@ class Host:
         return [line.split()[0] for line in output.splitlines() if UNIT.fullmatch(line.split()[0])]
 
     def prune(self, keep: int) -> list[str]:
-        """Remove the releases and environments that neither a service nor a rollback needs, and return their names.
+        """Remove the releases, environments and managed Pythons that neither a service nor a rollback needs.
+
+        Returns their paths.
 
         The services already run, so an error here only causes a warning.
         """
@@ -182,11 +189,12 @@ class Host:
             states = show_units(
                 self.module, ["ActiveState", "MainPID"], ["dask-scheduler.service", "dask-worker@*.service"]
             )
-            return prune(self.home, set(running_services(states).values()), keep)
+            removed = prune(self.home, set(running_services(states).values()), keep)
+            return removed + prune_pythons(self.home)
         except (OSError, SystemctlError, ValueError) as error:
             self.module.warn(
-                f"The services run, but old releases and environments below {self.home} were not removed ({error}). The "
-                "next run that changes something tries again."
+                f"The services run, but old releases, environments and Pythons in {self.home} were not removed ({error}). "
+                "The next run that changes something tries again."
             )
             return []
 
@@ -252,14 +260,14 @@ class Activation:
         self.kept = kept_units() if self.kind == "worker" else {}
         self.linked = os.path.realpath(host.current) if os.path.islink(host.current) else ""
         self.stopping = self.state not in ("started", "restarted")
+        self.releases = read_releases(host.home)
         if not self.stopping:
-            self.wanted, self.units = parameters["services"], parameters["units"]
+            self.wanted, self.units = self.planned(parameters["release"], parameters["planned"])
             self.target = os.path.realpath(os.path.join(host.home, "releases", parameters["release"]))
         else:
             self.wanted, self.target = {}, self.linked
             self.units = {} if self.state == "absent" else self.files
 
-        self.releases = read_releases(host.home)
         states = host.show(sorted({*self.wanted, *host.services(self.kind), self.boot}))
         self.running = running_services(states)
         self.active = states[self.boot]["ActiveState"] == "active"
@@ -273,6 +281,24 @@ class Activation:
         # To restart a service whatever its release is, count it as not running.
         self.removed = changes(running, self.wanted).removed
         self.restarted = changes({} if self.state == "restarted" else running, self.wanted).restarted
+
+    def planned(
+        self, release: str, given: Mapping[str, Mapping[str, str]] | None
+    ) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """Return the services of a release, and the content of its units by path below systemd's directory.
+
+        Raises
+        ------
+        Missing
+            If the release is not on this host, and its services and units are not ``given`` either.
+        """
+        if given is not None:
+            return given["services"], given["units"]
+        try:
+            about = self.releases[release]
+            return about["services"][self.kind], read_units(self.host.home, about)[self.kind]
+        except (KeyError, OSError, ValueError):
+            raise Missing(f"The release {release} is not on this host, or not complete. Run site.yml.") from None
 
     def is_other_unit(self, unit: str, digests: Mapping[str, str], planned: Mapping[str, str]) -> bool:
         """Return whether systemd started a service from another unit than the planned one.
@@ -463,15 +489,15 @@ def main() -> None:
             },
             "release": {"type": "str"},
             "kind": {"type": "str", "choices": ["scheduler", "worker"], "required": True},
-            "services": {"type": "dict"},
-            "units": {"type": "dict"},
+            # In check mode, the services and units of a release that is not staged.
+            "planned": {"type": "dict", "options": {"services": {"type": "dict"}, "units": {"type": "dict"}}},
             "boot": {"type": "str", "required": True},
             "start_timeout": {"type": "int", "default": 120},
             "back": {"type": "bool", "default": False},
             "hint": {"type": "str", "default": ""},
             "keep": {"type": "int", "default": 3},
         },
-        required_if=[("state", state, ["release", "services", "units"]) for state in ("started", "restarted")],
+        required_if=[("state", state, ["release"]) for state in ("started", "restarted")],
         supports_check_mode=True,
     )
     # Errors of writing are reported with the state of the services. This reports errors of reading.
@@ -490,10 +516,8 @@ def run(module: AnsibleModule) -> None:
     host = Host(module)
     try:
         activation = Activation(host)
-    except SystemctlError as error:
+    except (Missing, SystemctlError) as error:
         module.fail_json(msg=str(error))
-    if not module.check_mode and not activation.stopping and not read_release(activation.target):
-        module.fail_json(msg=f"The release {module.params['release']} is no longer on this host. Run site.yml.")
     result = {
         "changed": activation.changed,
         "restarted": activation.restarted,

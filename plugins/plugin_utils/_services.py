@@ -12,7 +12,9 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.daskops.cluster.plugins.module_utils.units import BOOT
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
+from ansible_collections.daskops.cluster.plugins.plugin_utils._planned_release import planned_release
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide import runs_release
+from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos
 
 
@@ -39,7 +41,7 @@ class ServicesAction(Action):
         release : dict
             The release to run, in the form of `host_info`. Empty to stop services.
         arguments : dict
-            Other arguments of the module. Unknown arguments are ignored.
+            Other arguments of the module, and the plan. Unknown arguments are ignored.
         changed_before : bool
             Whether this run has changed the services since the host was inspected.
         """
@@ -56,8 +58,22 @@ class ServicesAction(Action):
                 if runs_release(about, release.get("id", ""), kind, release.get("services", {}).get(kind, {})):
                     return {"changed": False, "restarted": [], "removed": []}
         if state in ("started", "restarted"):
-            given.update(release=release["id"], services=release["services"][kind], units=release["units"][kind])
+            try:
+                planned = self._planned(kind, release, arguments["plan"], task_vars)
+            except ValueError as error:
+                return failed_if({}, [str(error)])
+            given.update(release=release.get("id"), planned=planned)
         return self.execute(given, task_vars, "services")
+
+    def _planned(
+        self, kind: str, release: Mapping[str, Any], plan: Mapping[str, Any], task_vars: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Return the services and units of a release that check mode has not staged; None if the host has them."""
+        staged = not self._task.check_mode or plan.get("purpose") != "change"
+        if staged or release["id"] != plan["hosts"][task_vars["inventory_hostname"]]["release"]["id"]:
+            return None
+        dummy, rendered = planned_release(self._templar, self._task, task_vars, plan)
+        return {"services": rendered.services[kind], "units": rendered.units[kind]}
 
     def try_to_change(
         self,

@@ -132,6 +132,7 @@ def blame(said: str, settings: Mapping[str, Any]) -> str:
         Values that the user set, by variable. The end of the name determines the type of the value: ``_config`` is for Dask
         configuration, ``environment_variables`` for environment variables, ``_preloads`` and ``_routes`` for lists of
         modules, ``arguments`` for lists of arguments, and ``_paths``, ``_devices`` and ``_file`` for paths.
+        ``dask_environment_archive`` is the path of a packed environment.
 
     Returns
     -------
@@ -155,13 +156,14 @@ def blame(said: str, settings: Mapping[str, Any]) -> str:
             if found:
                 return found
     arguments = about_arguments(said, settings) if re.search(ARGUMENTS, said, re.MULTILINE) else ""
-    return arguments or mentioned(said, settings) or module or missing_package(said)
+    return arguments or mentioned(said, settings) or module or missing_package(said, settings)
 
 
-def missing_package(said: str) -> str:
-    """Return the variable of the lock with the missing package; empty if the journal names none."""
+def missing_package(said: str, settings: Mapping[str, Any]) -> str:
+    """Return the variable of the environment with the missing package; empty if the journal names none."""
     missing = re.findall(r"No module named '([\w.]+)'", said)
-    return f"dask_environment_lock (it lacks {missing[-1]})" if missing else ""
+    variable = next((name for name in ("dask_environment_archive",) if settings.get(name)), "dask_environment_lock")
+    return f"{variable} (it lacks {missing[-1]})" if missing else ""
 
 
 def condensed(said: str) -> str:

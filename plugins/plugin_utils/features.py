@@ -27,24 +27,26 @@ ALWAYS = [
 GPU = (("nvidia-ml-py", "pynvml"), "the dashboard and /metrics do not show GPUs")
 
 
-def lacking(packages: Mapping[str, str | None], gpus: bool = False) -> Iterator[str]:
+def lacking(packages: Mapping[str, str | None], variable: str, gpus: bool = False) -> Iterator[str]:
     """Yield a sentence for each used feature whose package is missing.
 
     Parameters
     ----------
     packages : dict
         Version by package of an environment. An unknown version is empty.
+    variable : str
+        Name of the variable that names the environment.
     gpus : bool
         Whether workers have GPUs.
     """
     versions: dict[str, str | None] = {canonicalize_name(name): version for name, version in packages.items()}
     for needed, loss in [*ALWAYS, *([GPU] if gpus else [])]:
         if not any(name in versions for name in needed):
-            yield f"The environment has no {' or '.join(needed)}: {loss}. Add {needed[0]} to dask_environment_lock."
+            yield f"The environment has no {' or '.join(needed)}: {loss}. Add {needed[0]} to {variable}."
         elif needed == ("bokeh",) and _is_older(versions["bokeh"], BOKEH):
             yield (
                 f"The environment has bokeh {versions['bokeh']}, which is older than {BOKEH}: {loss}. Use a newer version "
-                "in dask_environment_lock."
+                f"in {variable}."
             )
 
 
@@ -57,13 +59,13 @@ def _is_older(version: str | None, least: str) -> bool:
 
 
 def lacking_in(
-    environments: Mapping[str, Mapping[str, Any]], plans: Mapping[str, Iterable[Mapping[str, Any]]]
+    environments: Mapping[str, Mapping[str, Any]], plans: Mapping[str, Iterable[Mapping[str, Any]]], variable: str
 ) -> list[str]:
     """Return the sentences of `lacking` for environments and planned workers by host, without duplicates."""
     found: dict[str, None] = {}
     for host, environment in environments.items():
         gpus = any(worker.get("gpu") for worker in plans.get(host, []))
-        found.update(dict.fromkeys(lacking(environment["packages"], gpus)))
+        found.update(dict.fromkeys(lacking(environment["packages"], variable, gpus)))
     return list(found)
 
 
@@ -71,6 +73,7 @@ def lacking_on(
     infos: Mapping[str, Mapping[str, Any]],
     plans: Mapping[str, Mapping[str, Any]],
     environments: Mapping[str, Mapping[str, Any]],
+    variable: str,
 ) -> list[str]:
     """Return the sentences of `lacking` for hosts, without duplicates.
 
@@ -79,6 +82,8 @@ def lacking_on(
     infos, plans, environments : dict
         What `host_info` and `plan_host` returned, and the planned environment, by host. The last two are empty in runs
         that change nothing.
+    variable : str
+        Name of the variable that names the environment.
     """
     found: dict[str, None] = {}
     for host, info in infos.items():
@@ -86,5 +91,5 @@ def lacking_on(
         planned = environments.get(host, {}).get("packages")
         running = [about["packages"] for about in info.get("versions", []) if about["packages"]]
         for packages in [planned] if planned else running:
-            found.update(dict.fromkeys(lacking(packages, gpus)))
+            found.update(dict.fromkeys(lacking(packages, variable, gpus)))
     return list(found)

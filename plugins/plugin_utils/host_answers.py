@@ -89,6 +89,11 @@ def having(**checks: Check) -> Check:
     )
 
 
+def with_optional(check: Check, **checks: Check) -> Check:
+    """Allow what a check allows, with allowed values of further keys if it has them."""
+    return lambda value: check(value) and all(name not in value or one(value[name]) for name, one in checks.items())
+
+
 def empty_or(check: Check) -> Check:
     """Return a check that allows an empty dictionary and the values that another check allows."""
     return lambda value: value == {} or check(value)
@@ -104,11 +109,15 @@ _OF_RELEASES: dict[str, Check] = {
     "staged": number,
     "served": listed(NAME),
     "services": mapping(mapping(NAME)),
-    "units": mapping(mapping(text())),
 }
 RELEASE = empty_or(having(**_OF_RELEASES))
 CURRENT = empty_or(having(**_OF_RELEASES, content=NAME, settled=listed(NAME), enabled=listed(NAME)))
-ENVIRONMENT = having(python=text(r"[\w.+]*"), packages=mapping(text(r"[\w.+!-]*")))
+#: Name of a managed Python, which becomes part of paths.
+MANAGED = text(r"\w[\w.+-]*")
+
+#: What an environment was made from.
+ORIGIN: dict[str, Check] = {"lock": NAME, "archive": NAME, "managed_python": MANAGED}
+ENVIRONMENT = with_optional(having(python=text(r"[\w.+]*"), packages=mapping(text(r"[\w.+!-]*"))), **ORIGIN)
 
 
 def python(value: object) -> bool:
@@ -136,6 +145,9 @@ CHECKS: dict[str, Check] = {
     "systemd": flag,
     "selinux_type": NAME,
     "python": empty_or(python),
+    "architecture": text(r"\w+"),
+    "libc": listed(text(r"[\w.-]*")),
+    "pythons": listed(MANAGED),
     "file_systems": mapping(having(exists=flag, type=text(), mount=text(), free=number, writable=flag)),
     "groups": mapping(optional(number)),
     "import_paths": mapping(having(readable=flag, changeable=text())),
@@ -161,8 +173,16 @@ CHECKS: dict[str, Check] = {
     "environments": mapping(ENVIRONMENT, NAME),
     "applications": mapping(having(id=NAME, packages=mapping(text(r"[\w.+!-]*"))), NAME),
     "versions": listed(
-        having(
-            id=NAME, packages=mapping(text()), releases=listed(NAME), labels=mapping(NAME), applications=mapping(NAME)
+        with_optional(
+            having(
+                id=NAME,
+                python=TEXT,
+                packages=mapping(text()),
+                releases=listed(NAME),
+                labels=mapping(NAME),
+                applications=mapping(NAME),
+            ),
+            **ORIGIN,
         )
     ),
     "certificates": having(

@@ -46,7 +46,7 @@ def mixed_releases(infos: ByHost, releases: ByHost, variables: Mapping[str, Mapp
     by_settings: dict[Any, dict[str, list[tuple[str, float | None]]]] = {}
     by_python: dict[Any, dict[str, list[tuple[str, float | None]]]] = {}
     for host, (release, environment, changed) in running.items():
-        python = _python_of(infos[host])
+        python = _python_of(infos[host], variables[host])
         about = (host, changed)
         by_settings.setdefault((python, _settings_of(variables[host])), {}).setdefault(release, []).append(about)
         # The lock is the same for the whole cluster, even if other settings differ.
@@ -76,10 +76,12 @@ def _release_of(info: Mapping[str, Any], release: Mapping[str, Any] | None) -> t
     return name, release["environment"], info["current"].get("staged") if same else None
 
 
-def _python_of(info: Mapping[str, Any]) -> str:
-    """Return the properties of a host's interpreter on which its environment depends, as text."""
+def _python_of(info: Mapping[str, Any], variables: Mapping[str, Any]) -> str:
+    """Return the properties of a host and its interpreter on which its environment depends, as text."""
     python = {key: value for key, value in info["python"].items() if key != "executable"}
-    return json.dumps(python, sort_keys=True)
+    # A host with a managed Python reports no interpreter.
+    managed = "" if python else variables.get("dask_python")
+    return json.dumps([python, managed, info.get("architecture")], sort_keys=True, default=str)
 
 
 def _settings_of(variables: Mapping[str, Any]) -> str:

@@ -91,8 +91,10 @@ class Packages:
         # The origin of packages is not part of the id, because the hashes identify them.
         *kind, libc = _kind(python)
         lines = [re.sub(r" @ file:\S*/", " @ ", line) for line in self.lines]
-        # The prefix of the distribution's interpreter is not part of the id either, because it is the same on every host.
+        # The prefix of the distribution's interpreter is not part of the id either, because it is the same on every host. A
+        # managed Python has a name.
         own = [python["prefix"]] if python.get("prefix", "/usr") not in ("/usr", "/") else []
+        own = [python["managed"]] if python.get("managed") else own
         self.id = digest([RECIPE, [*kind, libc[0], *own], lines, self.tools_lines])
 
     def fetch(self, cache: str, index_url: str) -> str:
@@ -156,7 +158,7 @@ class Packages:
             wheels = download([*options, *self.lines], self.python, os.path.join(directory, "wheels"), index_url)
             check_wheels(wheels, self.python)
             # Pin the fetched wheels without their origin, because they are installed from a directory of the controller.
-            _write_pins(requirements, wheels)
+            write_pins(requirements, wheels)
             own = tools
             if _kind(own_python()) != _kind(self.python):
                 python = own_python()
@@ -168,7 +170,7 @@ class Packages:
         else:
             used = shipped = tools
         # The bill of materials lists the tools that build the environment.
-        _write_pins(os.path.join(directory, "tools.txt"), used)
+        write_pins(os.path.join(directory, "tools.txt"), used)
         members += [(os.path.join(directory, "tools.txt"), "tools.txt")]
         members += [(path, f"tools/{os.path.basename(path)}") for path in shipped]
         partial = os.path.join(directory, "archive.tar")
@@ -179,11 +181,7 @@ class Packages:
 
     def _install(self, tools: Iterable[str], directory: str) -> str:
         """Install the wheels like a host, pack the installed files, and return the path of the packed files."""
-        for wheel in tools:
-            with zipfile.ZipFile(wheel) as zipped:
-                zipped.extractall(os.path.join(directory, "library"))
-        uv = glob.glob(os.path.join(directory, "library", "uv-*.data", "scripts", "uv"))[0]
-        os.chmod(uv, 0o755)
+        uv = unpack_uv(tools, directory)
         tree = os.path.join(directory, "tree")
         settings = {
             **os.environ,
@@ -216,7 +214,7 @@ class Packages:
         packed = os.path.join(directory, "packages.zst")
         if self._compiles_here():
             packed = os.path.join(directory, "compiled.zst")
-            _compile(tree)
+            compile_modules(tree)
         _run([sys.executable, "-I", TREE, os.path.join(directory, "library"), "pack", tree, packed], os.environ)
         return packed
 
@@ -307,6 +305,16 @@ def _reason(errors: str, python: Mapping[str, Any]) -> str:
     return "pip could not fetch the packages: " + " ".join(lines[-3:])
 
 
+def unpack_uv(wheels: Iterable[str], directory: str) -> str:
+    """Extract wheels, one of which is that of uv, into ``directory/library``, and return the path of uv's executable."""
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as zipped:
+            zipped.extractall(os.path.join(directory, "library"))
+    uv = glob.glob(os.path.join(directory, "library", "uv-*.data", "scripts", "uv"))[0]
+    os.chmod(uv, 0o755)
+    return uv
+
+
 def own_python() -> dict[str, Any]:
     """Return the controller's interpreter in the form of `host_info`."""
     return {
@@ -327,13 +335,13 @@ def _is_uv(wheel: str) -> bool:
     return os.path.basename(wheel).startswith("uv-")
 
 
-def _write_pins(path: str, wheels: Iterable[str]) -> None:
+def write_pins(path: str, wheels: Iterable[str]) -> None:
     """Write the pins and hashes of wheels."""
     with open(path, "w", encoding="utf-8") as file:
         file.writelines(f"{pin} --hash=sha256:{sha256_of(wheel)}\n" for pin, wheel in pins(wheels))
 
 
-def _compile(tree: str) -> None:
+def compile_modules(tree: str) -> None:
     """Compile modules to bytecode that Python does not compare with the source, which never changes."""
     # fmt: off
     subprocess.run(

@@ -33,10 +33,10 @@ SMALLEST_WORKER = 64 * MIB
 # Smallest memory of a process for pure Python, in bytes. The modules that its tasks import must fit in.
 SMALLEST_PYTHON = 512 * MIB
 
-# Memory of an idle scheduler whose dashboard is open.
+# Memory of an idle scheduler whose dashboard is open, in bytes.
 SMALLEST_SCHEDULER = 256 * MIB
 
-# Threads per CPU in a pool of profile `io`, whose threads mostly wait for the network or a disk.
+# Threads per CPU in a pool of profile `io`. Its threads mostly wait for the network or a disk.
 IO_THREADS = 4
 # Largest number of threads of one process in such a pool, because threads share the interpreter's lock.
 IO_PROCESS = 32
@@ -97,7 +97,7 @@ def scheduler_memory(value: object, host: str, memory: int) -> int:
     host : str
         Name of the scheduler's host.
     memory : int
-        Bytes of memory of that host.
+        Memory of that host, in bytes.
 
     Raises
     ------
@@ -112,12 +112,12 @@ def scheduler_memory(value: object, host: str, memory: int) -> int:
         raise PlanError(f"dask_scheduler_memory: {error}, or leave it empty for no limit.") from None
     if size < SMALLEST_SCHEDULER:
         raise PlanError(
-            f"dask_scheduler_memory is '{value}', which is {format_size(size)}; a scheduler alone takes up to "
+            f"dask_scheduler_memory is '{value}', which is {format_size(size)}, but even an idle scheduler needs up to "
             f"{SMALLEST_SCHEDULER // MIB}MiB. Give more, with a unit, like 8GiB."
         )
     if size > memory:
         raise PlanError(
-            f"dask_scheduler_memory is '{value}', and {host} has {format_size(memory)}. Lower it, or leave it empty for no "
+            f"dask_scheduler_memory is '{value}', but {host} has {format_size(memory)}. Lower it, or leave it empty for no "
             "limit."
         )
     return size
@@ -176,7 +176,7 @@ def processes_and_threads(profile: str, cores: int, nodes: int, memory: float, e
     profile : str
         ``numeric``, ``python``, ``mixed`` or ``io``.
     cores : int
-        CPUs of the share; for ``numeric`` without hyperthreads, its physical cores.
+        Number of CPUs of the share. For ``numeric`` without hyperthreads, number of physical cores.
     nodes : int
         Number of NUMA nodes of these CPUs.
     memory : float
@@ -203,18 +203,18 @@ def processes_and_threads(profile: str, cores: int, nodes: int, memory: float, e
 
 
 def usable_cpus(machine: Mapping[str, Any]) -> int:
-    """Return the number of CPUs that workers may use: those of the machine, or a quota of CPU time if it is lower."""
+    """Return the number of CPUs that workers may use: the machine's CPUs, or its quota of CPU time if that is lower."""
     return min(len(machine["cpus"]), machine["cpu_limit"] or len(machine["cpus"]))
 
 
 def shown_cpus(machine: Mapping[str, Any]) -> str:
-    """Return the number of CPUs that workers may use, with the reason if the machine has more."""
+    """Return the number of CPUs that workers may use as text, with the reason if the machine has more."""
     usable, everything = usable_cpus(machine), len(machine["cpus"])
     return str(usable) if usable == everything else f"{usable} (of {everything}, by a quota of its control group)"
 
 
 def physical_cores(machine: Mapping[str, Any], cpus: Iterable[int]) -> int:
-    """Return the number of physical cores that CPUs belong to."""
+    """Return the number of physical cores to which CPUs belong."""
     known = set(cpus)
     return sum(1 for core in machine["cores"] if not known.isdisjoint(core))
 
@@ -222,8 +222,8 @@ def physical_cores(machine: Mapping[str, Any], cpus: Iterable[int]) -> int:
 class Pool:
     """A pool of equal workers on a host.
 
-    Parameters are the host and the machine of `plan_workers`, the pool's name and settings, and ``memory``, the bytes that
-    workers may use.
+    Parameters are ``host`` and ``machine`` as in `plan_workers`, the name and the settings of the pool, and ``memory``, the
+    memory that workers may use, in bytes.
     """
 
     def __init__(
@@ -245,7 +245,7 @@ class Pool:
         self.count, self.threads = count, threads  # 0 until the share is known
         self.given_memory = self._given_memory(memory)
         self.memory_limit = 0
-        # The pool's share of the CPUs; its share of the memory is proportional.
+        # The pool's share of the CPUs. Its share of the memory is proportional.
         self.cores = self.cost() if self.count and self.threads else len(self.pinned or ())
 
     def where(self, key: str) -> str:
@@ -284,20 +284,20 @@ class Pool:
         return numbers
 
     def _given_memory(self, memory: float) -> int:
-        """Return the memory limit of a worker that the user sets, as a size or as a share of ``memory``; 0 for ``auto``."""
+        """Return the memory limit of a worker in bytes if it is a size or a share of ``memory``; 0 for ``auto``."""
         value, variable = self.settings["memory"], self.where("memory")
         if _is_auto(value):
             return 0
         try:
             share = parse_share(value)
-            # All shares together are at most 1 if each unit's MemoryMax counts.
+            # Divide by the headroom, because each unit's MemoryMax counts: all shares together are at most 1.
             size = int(share * memory / HEADROOM) // MIB * MIB if share else parse_size(value)
         except ValueError as error:
             raise PlanError(f"{variable}: {error}, or a share like 75%, or 'auto'.") from None
         if size < SMALLEST_WORKER:
             raise PlanError(
-                f"{variable} is '{value}', which is {format_size(size)}; an idle worker alone takes about 64MiB. Give more, "
-                "as a size with a unit, like 4GiB, or as a share, like 75%."
+                f"{variable} is '{value}', which is {format_size(size)}, but even an idle worker needs about 64MiB. Give "
+                "more, as a size with a unit, like 4GiB, or as a share, like 75%."
             )
         return size
 
@@ -339,8 +339,8 @@ class Pool:
         return not (self.count and self.threads) and self.pinned is None
 
     def _countable(self, number: int, cpus: Collection[int]) -> int:
-        """Return how many of ``number`` CPUs among ``cpus`` count: without hyperthreads, one for each physical core."""
-        # Two hyperthreads share the units of a core that computes with arrays, so a second thread there gains little.
+        """Return the number of threads for ``number`` of ``cpus``: without hyperthreads, one for each physical core."""
+        # The hyperthreads of a core share its arithmetic units, so a second thread that computes with arrays gains little.
         if self.profile != "numeric" or self.settings["hyperthreads"] or not cpus:
             return number
         limit = self.machine["cpu_limit"] or len(cpus)
@@ -348,9 +348,9 @@ class Pool:
         return max(1, number * cores // min(len(cpus), limit)) if number > 0 else number
 
     def take(self, cores: int, memory: float, busy: Mapping[int, int] | None = None) -> None:
-        """Set the processes and threads of the pool from its share of CPUs and memory.
+        """Set the processes and threads of the pool from its share of CPUs and memory (bytes).
 
-        ``busy`` has the number of CPUs that other workers are restricted to, by NUMA node.
+        ``busy`` has the number of CPUs to which other workers are restricted, by NUMA node.
         """
         self.cores = cores
         cores = self._countable(cores, self.machine["cpus"] if self.pinned is None else self.pinned)
@@ -386,7 +386,7 @@ class Pool:
 
 
 def _share_cores(host: str, machine: Mapping[str, Any], pools: Sequence[Pool], reserve: int, memory: float) -> None:
-    """Give each pool without a fixed size its share of the CPUs."""
+    """Set the share of the CPUs of each pool without a fixed size."""
     usable = usable_cpus(machine)
     for pool in pools:
         if pool.pinned is not None and not (pool.count and pool.threads):
@@ -395,13 +395,13 @@ def _share_cores(host: str, machine: Mapping[str, Any], pools: Sequence[Pool], r
     followers = [pool for pool in pools if pool.follows()]
     fixed = [pool for pool in pools if pool not in followers]
     left = usable - reserve - sum(pool.cores for pool in fixed)
-    # Threads that mostly wait need few CPUs.
+    # Pools of profile `io` need few CPUs, because their threads mostly wait.
     others = [pool for pool in followers if pool.profile != "io"]
     waiting = [pool for pool in followers if pool.profile == "io"] if others else []
     others = others or followers
     shares = {id(pool): 1 for pool in waiting}
     busy = _cores_by_node(machine, fixed)
-    sharing = 0  # CPUs of other pools that share the remaining memory
+    sharing = 0  # number of CPUs of the other pools that share the remaining memory
     for pool in fixed:
         memory -= int(pool.given_memory * HEADROOM) * pool.count
         sharing += 0 if pool.given_memory else pool.cores
@@ -410,14 +410,14 @@ def _share_cores(host: str, machine: Mapping[str, Any], pools: Sequence[Pool], r
     for pool in followers:
         if shares[id(pool)] < 1 or left < len(followers):
             raise PlanError(
-                f"{host} has {shown_cpus(machine)} CPUs, and none is left for {pool.where('count')}. Lower what the other "
-                "pools or dask_worker_cores_reserve take, or say how many workers and threads this pool is to have."
+                f"{host} has {shown_cpus(machine)} CPUs, and none is left for {pool.where('count')}. Lower the CPUs of the "
+                "other pools or dask_worker_cores_reserve, or set the number of workers and threads of this pool."
             )
         pool.take(shares[id(pool)], max(0, memory) * shares[id(pool)] / (sum(shares.values()) + sharing), busy)
 
 
 def _cores_by_node(machine: Mapping[str, Any], pools: Sequence[Pool]) -> dict[int, int]:
-    """Return the number of CPUs that workers are restricted to, by NUMA node."""
+    """Return the number of CPUs to which workers are restricted, by NUMA node."""
     busy = {}
     for one in machine["nodes"]:
         kept = [
@@ -459,7 +459,7 @@ def _check_gpus(pools: Sequence[Pool]) -> None:
 
 
 def _check_cores(host: str, machine: Mapping[str, Any], pools: Sequence[Pool], reserve: int) -> None:
-    """Raise `PlanError` if the workers would need more CPUs than the host has."""
+    """Raise `PlanError` if the workers need more CPUs than the host has."""
     cores = usable_cpus(machine) - reserve
     if sum(pool.cost() for pool in pools) > cores:
         wanted = " and ".join(map(str, pools))
@@ -472,7 +472,7 @@ def _check_cores(host: str, machine: Mapping[str, Any], pools: Sequence[Pool], r
         else:
             remedy = "Lower count or threads of a pool in dask_worker_pools, or set them to 'auto'."
         total = sum(pool.cost() for pool in pools)
-        raise PlanError(f"{wanted} want {total} CPUs, {host} has {shown_cpus(machine)}{less}. {remedy}")
+        raise PlanError(f"{wanted} need {total} CPUs, but {host} has {shown_cpus(machine)}{less}. {remedy}")
     # Workers may be restricted to CPUs: each union of such sets must have enough CPUs for the workers inside.
     kept = [
         (pool, frozenset(cpus), pool.cost() / pool.count)
@@ -507,7 +507,7 @@ def _share_memory(host: str, memory: int, pools: Sequence[Pool], reserve: int, s
         if pool.memory_limit < SMALLEST_WORKER:
             lower = [pool.where("count"), *variables, *(["the memory of other pools"] if len(pools) > 1 else [])]
             raise PlanError(
-                f"{pool} of {format_size(pool.memory_limit)} and {others} do not fit {host}, which has "
+                f"{pool} of {format_size(pool.memory_limit)} and {others} do not fit into {host}, which has "
                 f"{format_size(memory)}. Lower {' or '.join(lower)}."
             )
     if sum(int(pool.memory_limit * HEADROOM) * pool.count for pool in pools) > usable:
@@ -522,7 +522,7 @@ def _share_memory(host: str, memory: int, pools: Sequence[Pool], reserve: int, s
                 else f"Lower {' or '.join([pool.where('count'), *variables])}."
             )
         raise PlanError(
-            f"{sizes}, a tenth more for each unit's MemoryMax, and {others} do not fit {host}, which has "
+            f"{sizes}, a tenth more for each unit's MemoryMax, and {others} do not fit into {host}, which has "
             f"{format_size(memory)}. {remedy}"
         )
 
@@ -584,13 +584,13 @@ def plan_workers(host: str, machine: Mapping[str, Any], settings: Mapping[str, A
     host : str
         Name in the inventory. Worker ``N`` has the name ``HOST-N``, or ``HOST-POOL-N`` in a pool with a name.
     machine : dict
-        ``cpus`` (numbers of those that processes may use), ``cores`` (their physical cores, each a list of CPUs),
+        ``cpus`` (numbers of the CPUs on which processes may run), ``cores`` (their physical cores, each a list of CPUs),
         ``cpu_limit`` (number of CPUs whose time processes may use, 0 for no limit), ``memory`` (bytes), NUMA ``nodes`` (each
         with ``id`` and ``cpus``) and ``gpus`` (each with ``index``, ``uuid`` and ``node``).
     settings : dict
-        ``memory_reserve``, ``cores_reserve``, ``scheduler_memory`` (of the scheduler on this host; empty if there is none)
-        and ``pools``: by name, the values of the variables ``dask_worker_…`` without that prefix. The name of a host's only
-        pool may be empty.
+        ``memory_reserve``, ``cores_reserve``, ``scheduler_memory`` (empty without a scheduler on this host) and ``pools``.
+        The latter has the settings of each pool by name: the values of the variables ``dask_worker_…``, without this prefix.
+        The name of a host's only pool may be empty.
 
     Returns
     -------

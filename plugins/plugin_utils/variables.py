@@ -189,31 +189,29 @@ def evaluation_of(templar: Any) -> Evaluation:
     return Evaluation(template)
 
 
-def variables_of(hosts: Iterable[str], hostvars: Any) -> dict[str, dict[str, Any]]:
-    """Return the variables of hosts, not evaluated, with ``hostvars``, which Ansible does not include."""
-    return {host: {**hostvars.raw_get(host), "hostvars": hostvars} for host in dict.fromkeys(hosts)}
-
-
-def play_variables(task_vars: Mapping[str, Any], own: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the variables that a play, a role or a task sets, not evaluated. They override the variables of every host.
-
-    The variables of other hosts do not include them. Ansible does not report the origin of a variable. So these are the
-    variables whose values differ from the variables of the task's host and from the defaults of the roles.
+def variables_of(hosts: Iterable[str], hostvars: Any, task: Any = None) -> dict[str, dict[str, Any]]:
+    """Return the variables of hosts, not evaluated, with ``hostvars``, which Ansible does not include.
 
     Parameters
     ----------
-    task_vars : dict
-        Variables of the task, for one host.
-    own : dict
-        Variables of that host.
-    defaults : dict
-        Defaults of the requested variables, by name.
+    hosts : iterable of str
+        Names of the hosts.
+    hostvars : HostVars
+        The variable of this name.
+    task : Task, optional
+        A task: then the variables are those of this task on each host, with what the play, its roles, blocks and the task
+        itself set. ``hostvars`` lacks these, and the variables of the task's own host do not tell where they come from. So
+        they are collected by the object that collects the variables of each task.
     """
-    return {
-        name: task_vars[name]
-        for name, default in defaults.items()
-        if name in task_vars and task_vars[name] != own.get(name, default)
-    }
+    names = dict.fromkeys(hosts)
+    if task is None:
+        return {host: {**hostvars.raw_get(host), "hostvars": hostvars} for host in names}
+    manager, inventory, play = hostvars._variable_manager, hostvars._inventory, task.get_play()
+    found = {}
+    for host in names:
+        found[host] = manager.get_vars(play=play, host=inventory.get_host(host), task=task, include_hostvars=False)
+        found[host]["hostvars"] = hostvars
+    return found
 
 
 def host_infos(hosts: Iterable[str], hostvars: Any) -> dict[str, dict[str, Any]]:
@@ -228,6 +226,7 @@ def host_infos_in(variables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[
 
 def values_of(
     templar: Any,
+    task: Any,
     task_vars: Mapping[str, Any],
     hosts: Iterable[str],
     collected: Mapping[str, Mapping[str, Any]] | None = None,
@@ -238,6 +237,8 @@ def values_of(
     ----------
     templar : object
         The templar of an action plugin.
+    task : Task or None
+        The task of the action plugin; see `variables_of`.
     task_vars : dict
         Variables of the task.
     hosts : iterable of str
@@ -251,12 +252,8 @@ def values_of(
         If variables cannot be evaluated or are invalid. The message has each variable and its host.
     """
     evaluation, found, problems = evaluation_of(templar), {}, []
-    defaults = {name: setting.default for name, setting in SETTINGS.items()}
-    hostvars, this = task_vars["hostvars"], task_vars["inventory_hostname"]
-    of_play = play_variables(task_vars, hostvars.raw_get(this), defaults)
-    computed = computed_defaults(evaluation, task_vars)
-    for host, own in (collected or variables_of(hosts, hostvars)).items():
-        variables = {**own, **of_play}
+    computed = computed_defaults(evaluation, task, task_vars)
+    for host, variables in (collected or variables_of(hosts, task_vars["hostvars"], task)).items():
         values, errors = evaluation.values([name for name in SETTINGS if name in variables], variables)
         problems += [str(cannot_be_evaluated(f"{host}: {name}", name, str(error))) for name, error in errors.items()]
         try:
@@ -270,12 +267,12 @@ def values_of(
     return found
 
 
-def computed_defaults(evaluation: Evaluation, task_vars: Mapping[str, Any]) -> dict[str, str]:
+def computed_defaults(evaluation: Evaluation, task: Any, task_vars: Mapping[str, Any]) -> dict[str, str]:
     """Return the defaults that depend on the inventory and the controller. The table of variables has "" for them."""
     groups, hostvars = task_vars["groups"], task_vars["hostvars"]
     scheduler = scheduler_of(groups)
     (first, *dummy) = [*members(groups), task_vars["inventory_hostname"]]
-    about = variables_of([first], hostvars)[first]
+    about = variables_of([first], hostvars, task)[first]
     directory = about.get("inventory_dir") or about.get("playbook_dir") or os.getcwd()
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     address = evaluation.value("ansible_host", about) if scheduler and about.get("ansible_host") else scheduler

@@ -35,8 +35,15 @@ def made(tmp_path):
 
 def install(tmp_path, application, archive, current="", there=(), check=False):
     """Install an application on this host; return the exit status, the result, and the output."""
-    about = {"id": application.id, "packages": application.packages, "archive": archive}
-    plan = {"hosts": {"localhost": {"application": about, "environment": {"python": sys.executable}}}}
+    environment = tmp_path / "home/environments/e1/bin"
+    if not environment.exists():
+        environment.mkdir(parents=True)
+        (environment / "python").symlink_to(sys.executable)
+    about = {"application_archive": archive, "release": {"environment": "e1"}}
+    plan = {
+        "application": {"id": application.id, "packages": application.packages},
+        "hosts": {"localhost": about},
+    }
     arguments = {"home": str(tmp_path / "home"), "plan": plan}
     known = {name: {"id": name, "packages": {"analysis": "1.3"}} for name in there}
     info = {"__dask_host": {"applications": known, "current": {"application": current} if current else {}}}

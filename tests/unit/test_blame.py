@@ -49,6 +49,8 @@ LOOP = nested("distributed.admin.event-loop", "uvloop")
             {"dask_environment_setup": ["true", "module load gdal"], "dask_config": LOOP},
             "dask_environment_setup (line 2)",
         ),
+        ("No module named 'gdal'", {"dask_environment_archive": "e.tar"}, "dask_environment_archive (it lacks gdal)"),
+        ("No module named 'gdal'", {"dask_environment_archive": ""}, "dask_environment_lock (it lacks gdal)"),
         (BOKEH, {"dask_config": LOOP, "dask_scheduler_config": PREFIX}, f"dask_scheduler_config ({WHERE})"),
         (BOKEH, {"dask_config": PREFIX}, f"dask_config ({WHERE})"),
         (

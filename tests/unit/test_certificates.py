@@ -39,43 +39,11 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import 
     own_problems,
     rejected,
 )
-from certificate_directories import MAKE, ROOT, WORKERS, Own, accepts, look, make, needed, nothing, only, tree
+from certificate_directories import MAKE, ROOT, WORKERS, Own, accepts, look, make, needed, nothing, tree
 from conftest import scheduler, wait_until, worker
 from distributed import Client
 from distributed.security import Security
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("certificates") / "tls"
-    make(directory)
-    return directory
-
-
-@pytest.fixture
-def copy(made, tmp_path):
-    """Return a copy of the certificates that a test may change."""
-    return Path(shutil.copytree(made, tmp_path / "tls"))
-
-
-def stage(directory, tmp_path_factory, *arguments, **variables):
-    """Return a copy of the directory after one more run."""
-    where = tmp_path_factory.mktemp("certificates") / "tls"
-    shutil.copytree(directory, where)
-    make(where, *arguments, **variables)
-    return where
-
-
-@pytest.fixture(scope="module")
-def begun(made, tmp_path_factory):
-    """Return a directory with a new CA that has signed no certificate yet."""
-    return stage(made, tmp_path_factory, "authority")
-
-
-@pytest.fixture(scope="module")
-def renewed(begun, tmp_path_factory):
-    """Return a directory whose certificates are signed by the new CA while the old CA is still trusted."""
-    return stage(begun, tmp_path_factory, "certificates", days=40)
+from sentences import only
 
 
 @pytest.fixture(scope="module")

@@ -4,25 +4,15 @@
 """The change of the scheduler, as a task on hosts below a temporary directory, with a real scheduler that is asked."""
 
 import pytest
-from local_hosts import prepare, run
-from machine import Machine
+from local_hosts import LOST, prepare, run
+from machine import SCHEDULER, Machine
 from recorded import health
-
-SCHEDULER = "dask-scheduler.service"
-LOST = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_ssh_common_args": "-o BatchMode=yes"}
 
 
 def release(name, **about):
     """Return a release of a scheduler as `host_info` describes it."""
-    units = {SCHEDULER: f"[Service]\nExecStart=/bin/sleep {name}\n"}
-    return {
-        "id": name,
-        "environment": "e",
-        "label": "",
-        "services": {"scheduler": {SCHEDULER: f"{name}.s"}},
-        "units": {"scheduler": units},
-        **about,
-    }
+    services = {"scheduler": {SCHEDULER: f"{name}.s"}}
+    return {"id": name, "environment": "e", "label": "", "services": services, **about}
 
 
 #: What `host_info` returned for a host that runs the release ``one``.

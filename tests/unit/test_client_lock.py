@@ -32,6 +32,10 @@ def test_lock_has_the_wheels_of_the_application(tmp_path):
     assert {name: base64.b64decode(content) for name, content in found["wheels"].items()} == {
         wheel.name: wheel.read_bytes() for wheel in wheels
     }
+    # A requirements file without hashes may have none at all.
+    plain = client_lock("", map(str, wheels[:1]), "dask==2026.8.0\n")
+    assert plain["text"] == f"dask==2026.8.0\nmy_code @ file:daskops-wheels/{wheels[0].name}\n"
+    assert list(plain["wheels"]) == [wheels[0].name]
     # On the other machine it is a lock, whose wheels are looked up nowhere.
     locked = parse_lock(found["text"].replace("file:daskops-wheels", tmp_path.as_uri()))[0]
     assert [local_path(requirement) for requirement, dummy in locked] == [None, *map(str, wheels)]

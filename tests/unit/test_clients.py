@@ -8,17 +8,12 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-import urllib.request
 
 import pytest
 from conftest import scheduler, wait_until, worker
 from distributed import Client
+from http_pages import get_text
 from recorded import health
-
-
-def get_text(url):
-    with urllib.request.urlopen(url, timeout=20) as answer:
-        return answer.read().decode()
 
 
 @pytest.fixture

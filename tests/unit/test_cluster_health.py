@@ -9,31 +9,15 @@ import contextlib
 import re
 import threading
 import time
-import urllib.request
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_answers import from_workers_page
 from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_http import SchedulerHTTP
 from conftest import STOCK_ROUTES, free_port, scheduler, wait_until, worker
-from recorded import health
+from http_pages import get_text
+from recorded import failure, health
 
 W1, W2, W3 = {"name": "w1"}, {"name": "w2"}, {"name": "w3"}
-
-
-def failure(url, **options):
-    """Return the only problem of a scheduler that gives no usable response."""
-    result = health(url, **options)
-    assert (result["verdict"], result["detail"]) == ("unhealthy", "none")
-    (problem,) = result["problems"]
-    return problem
-
-
-@pytest.fixture(autouse=True)
-def settled(request):
-    """Wait until both workers of the shared clusters are registered."""
-    for name in {"ours", "stock"} & set(request.fixturenames):
-        cluster = request.getfixturevalue(name)
-        wait_until(lambda cluster=cluster: sorted(cluster.addresses()) == ["w1", "w2"])
 
 
 # A cluster that runs this collection's runtime
@@ -123,11 +107,6 @@ def test_invalid_worker_data_does_not_affect_other_workers(ours, tmp_path):
     assert result["msg"].isprintable() and all(problem.isprintable() for problem in result["problems"])
     assert len(text) < 50_000
     assert health(ours.url, workers=[W1, W2], complete=False)["verdict"] == "healthy"
-
-
-def get_text(url):
-    with urllib.request.urlopen(url, timeout=20) as answer:
-        return answer.read().decode()
 
 
 def test_pending_scheduler_that_is_down(tmp_path):

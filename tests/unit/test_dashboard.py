@@ -11,7 +11,8 @@ import urllib.error
 import urllib.request
 
 import pytest
-from conftest import RUNTIME, free_port, get_json, scheduler, wait_until, worker
+from conftest import RUNTIME, free_port, scheduler, wait_until, worker
+from http_pages import get_json
 
 
 def bokeh_question():

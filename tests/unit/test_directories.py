@@ -5,11 +5,8 @@
 
 import contextlib
 import os
-import pwd
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
@@ -17,10 +14,9 @@ import pytest
 from ansible_collections.daskops.cluster.plugins.module_utils import directories
 from ansible_collections.daskops.cluster.plugins.module_utils.directories import belongs_to_root, descend
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import outside
+from owned_directories import NOBODY, as_root, directory
 
 PROGRAM = directories.__file__
-NOBODY = pwd.getpwnam("nobody")
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="acts as root and as another user")
 
 # Replaces a path in a loop: with nothing, a directory, and links.
 SWAP = """
@@ -39,22 +35,6 @@ while True:
             with contextlib.suppress(OSError):
                 remove(path)
 """
-
-
-@pytest.fixture
-def place():
-    """Return a directory that only root can change, as /srv is."""
-    directory = tempfile.mkdtemp(prefix="daskops-test-", dir="/run")
-    os.chmod(directory, 0o755)
-    yield Path(directory)
-    shutil.rmtree(directory)
-
-
-def directory(path, owner=0, mode=0o755):
-    path.mkdir()
-    path.chmod(mode)
-    os.chown(path, owner, owner)
-    return path
 
 
 def describe(path):

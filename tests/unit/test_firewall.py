@@ -23,6 +23,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
 from hypothesis import given
 from hypothesis import strategies as st
+from sentences import only, says
 
 TEMPLATES = Path(__file__).parents[2] / "roles/firewall/templates"
 HOSTS = {
@@ -51,15 +52,6 @@ def plan(hosts=HOSTS, others=(), closed=(), peers=(), clients=()):
 def host(name, **changes):
     """Return `HOSTS` with one host changed."""
     return {**HOSTS, name: {**HOSTS.get(name, HOSTS["w1"]), **changes}}
-
-
-def only(sentences):
-    (sentence,) = sentences
-    return sentence
-
-
-def says(sentence, *parts):
-    return all(part in sentence for part in parts)
 
 
 # Accepted addresses

@@ -15,40 +15,8 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import 
     own_problems,
     rejected,
 )
-from certificate_directories import Own, accepts, make, only
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("certificates") / "tls"
-    make(directory)
-    return directory
-
-
-@pytest.fixture
-def copy(made, tmp_path):
-    """Return a copy of the certificates that a test may change."""
-    return Path(shutil.copytree(made, tmp_path / "tls"))
-
-
-def stage(directory, tmp_path_factory, *arguments, **variables):
-    """Return a copy of the directory after one more run."""
-    where = tmp_path_factory.mktemp("certificates") / "tls"
-    shutil.copytree(directory, where)
-    make(where, *arguments, **variables)
-    return where
-
-
-@pytest.fixture(scope="module")
-def begun(made, tmp_path_factory):
-    """Return a directory with a new CA that has signed no certificate yet."""
-    return stage(made, tmp_path_factory, "authority")
-
-
-@pytest.fixture(scope="module")
-def renewed(begun, tmp_path_factory):
-    """Return a directory whose certificates are signed by the new CA while the old CA is still trusted."""
-    return stage(begun, tmp_path_factory, "certificates", days=40)
+from certificate_directories import Own, accepts
+from sentences import only
 
 
 def test_services_before_and_after_a_rotation_step_accept_each_other(made, begun, renewed, tmp_path):

@@ -94,7 +94,7 @@ def host(tmp_path):
     "name, arguments",
     [
         ("services", {"kind": "worker", "boot": "dask-workers.target", "state": "stopped"}),
-        ("environment", {"id": "e1", "python": sys.executable, "lock": "l"}),
+        ("environment", {"id": "e1", "python": sys.executable, "origin": {"lock": "l"}}),
     ],
 )
 def test_other_users_cannot_block_a_run(host, name, arguments):

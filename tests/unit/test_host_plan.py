@@ -7,19 +7,10 @@ import copy
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import host_plan as plan
+from sentences import only, says
 from wheels import PYTHON
 
 GIB = 1024**3
-
-
-def only(sentences):
-    """Return the only sentence."""
-    (sentence,) = sentences
-    return sentence
-
-
-def says(sentence, *parts):
-    return all(part in sentence for part in parts)
 
 
 def test_proxy_confined_by_selinux_is_rejected():
@@ -36,6 +27,7 @@ SETTINGS = {
     "worker": True,
     "home": "/opt/dask",
     "python": "python3",
+    "kind": "lock",
     "free_disk": "2GiB",
     "pools": {"": {"scratch_directory": "/scratch"}},
     "scratch_any_filesystem": False,
@@ -182,10 +174,18 @@ def test_scratch_that_the_user_cannot_write_to_is_rejected():
     assert says(
         sentence,
         "w1: dask_worker_scratch_directory (/scratch)",
-        "to which dask_user may write",
+        "to which dask_user may write. Make dask_user its owner",
         "or choose a directory below it",
     )
     assert unfit(with_file_system("/scratch", writable=False), worker=False) == []
+
+
+def test_scratch_that_a_deleted_user_left_is_rejected():
+    def change(info):
+        info["account"] = {}
+        info["file_systems"]["/scratch"]["writable"] = False
+
+    assert says(only(unfit(change)), "Create dask_user as its owner, or choose a directory below it")
 
 
 @pytest.mark.parametrize(("name", "variable"), [("paths", "dask_worker_paths"), ("devices", "dask_worker_devices")])
@@ -446,7 +446,7 @@ def test_entry_that_is_not_one_line_of_shell_is_rejected(line):
 @pytest.mark.parametrize("resources", [{"GPU": "one"}, {"GPU": None}, {"G PU": 1}, {"A=B": 1}, {"A,B": 1}, {"GPU": -1}])
 def test_invalid_resource_is_rejected(resources):
     sentence = only(plan.bad_pool("w1", "", {**GOOD_POOL, "resources": resources}))
-    assert says(sentence, "w1: dask_worker_resources:", "is not a resource. Give")
+    assert says(sentence, "w1: dask_worker_resources:", "is not a resource.", "without spaces, quotes, = and commas")
 
 
 def test_valid_pool_is_accepted():
@@ -551,7 +551,7 @@ def test_managed_environment_variable_is_rejected(name, remedy):
 @pytest.mark.parametrize("group", ["two words", "a,b", "-x", "%n", "", "DOM\\users"])
 def test_group_that_units_cannot_contain_is_rejected(group):
     sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "groups": ["data", group]}))
-    assert says(sentence, f"w1: dask_user_groups has '{group}'. Give a name of letters, digits", "the group's number")
+    assert says(sentence, f"w1: dask_user_groups has '{group}'. Give a name of letters, digits", "the id of the group")
 
 
 @pytest.mark.parametrize("variable", ["dask_worker_import_paths", "dask_scheduler_import_paths"])
@@ -580,19 +580,21 @@ def test_groups_and_import_paths_are_accepted():
 
 def test_missing_group_is_rejected():
     assert rights({"data": 1005, "people": None}) == [
-        "w1 has no group people, which dask_user_groups names. Create it, or correct the name."
+        "w1 has no group people, which is in dask_user_groups. Create it, or correct the name."
     ]
 
 
 def test_group_of_root_is_rejected():
-    assert says(only(rights({"root": 0})), "w1: dask_user_groups names root, the group of root", "Take another group")
+    assert says(only(rights({"root": 0})), "w1: dask_user_groups has root, the group of root", "Use another group")
 
 
 def test_import_path_that_is_missing_or_writable_is_rejected():
     unread = only(rights(code={"readable": False, "changeable": ""}, good=GOOD_PATH))
-    assert says(unread, "w1: dask_worker_import_paths names /code, which is no directory that dask_user can read")
+    assert says(unread, "w1: dask_worker_import_paths has /code, which is not a directory that dask_user can read")
     written = only(rights(code={"readable": True, "changeable": "/shared"}))
-    assert says(written, "names /code, but dask_user can change /shared: a task could leave code there", "only read it")
+    assert says(
+        written, "has /code, but dask_user can change /shared, so a task could write code there", "only read it"
+    )
 
 
 PROXY = {"port": 8443, "prefix": "/", "users": ["ada"], "without_password": [], "certificate": "", "key": ""}

@@ -25,7 +25,7 @@ def arguments(host="w1", **variables):
     """Return the arguments for a host of an inventory whose hosts have these variables."""
     hostvars = HostVars({name: {"inventory_hostname": name, **variables} for name in HOSTS})
     task_vars = {"groups": GROUPS, "hostvars": hostvars, "ansible_play_hosts_all": PLAYING, **hostvars["s1"]}
-    values = values_of(Templar(loader=DataLoader()), task_vars, [host])[host]
+    values = values_of(Templar(loader=DataLoader()), None, task_vars, [host])[host]
     return arguments_for(host, values, task_vars)
 
 

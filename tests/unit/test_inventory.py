@@ -5,16 +5,7 @@
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.inventory import problems
-
-
-def only(found):
-    """Return the only problem."""
-    (problem,) = found
-    return problem
-
-
-def says(sentence, *parts):
-    return all(part in sentence for part in parts)
+from sentences import only, says
 
 
 def inventory(
@@ -81,9 +72,9 @@ WINDOWS = [
 
 @pytest.mark.parametrize("variables", WINDOWS)
 def test_scheduler_on_windows_is_rejected(variables):
-    assert says(
-        only(inventory(s1=variables)), "s1:", "cannot be installed on Windows", "Put the scheduler on a Linux host"
-    )
+    sentence = only(inventory(s1=variables))
+    assert says(sentence, "s1:", "cannot be installed on Windows", "systemd", "about 100 workers")
+    assert says(sentence, "Put the scheduler on a Linux host")
 
 
 def test_scheduler_host_with_platform_windows_is_rejected():
@@ -181,3 +172,5 @@ def test_cluster_variable_that_differs_for_one_host_is_rejected():
     assert says(
         sentence, "dask_scheduler_port differs for w2 (8) from the other hosts (9)", "Set it once, for all hosts"
     )
+    sentence = only(inventory(w2={"dask_environment_lock": "other.txt"}))
+    assert says(sentence, "dask_environment_lock differs for w2 (other.txt) from the other hosts (not set)")

@@ -64,12 +64,23 @@ def test_id_ignores_details_without_effect_on_the_environment(same):
         {"python": python("3.12.2")},
         {"python": {**PYTHON, "machine": "aarch64"}},
         {"python": {**PYTHON, "libc": ["musl", "1.2.4"]}},
+        {"python": {**PYTHON, "managed": "3.11.2+20261129-x86_64"}},
         # A different interpreter of the same version.
         {"python": {**PYTHON, "prefix": "/opt/python", "executable": "/opt/python/bin/python3"}},
     ],
 )
 def test_id_depends_on_everything_that_changes_the_environment(other):
     assert id_of(**other) != id_of()
+
+
+def test_id_depends_on_the_build_of_a_managed_python_and_not_on_its_directory():
+    ids = {
+        (name, prefix): id_of(python={**PYTHON, "managed": name, "prefix": f"{prefix}/pythons/{name}"})
+        for name in ("3.11.2+20261129-x86_64", "3.11.2+20261130-x86_64")
+        for prefix in ("/opt/dask", "/srv/dask")
+    }
+    assert len(set(ids.values())) == 2
+    assert ids["3.11.2+20261129-x86_64", "/opt/dask"] == ids["3.11.2+20261129-x86_64", "/srv/dask"]
 
 
 def test_id_ignores_the_directory_of_a_wheel(tmp_path):

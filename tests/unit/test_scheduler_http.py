@@ -29,23 +29,9 @@ from conftest import STOCK_ROUTES, free_port, scheduler, wait_until
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from recorded import health
+from recorded import assert_can_be_shown, failure, health
 
-
-def failure(url, **options):
-    """Return the only problem of a scheduler that gives no usable response."""
-    result = health(url, **options)
-    assert (result["verdict"], result["detail"]) == ("unhealthy", "none")
-    (problem,) = result["problems"]
-    return problem
-
-
-@pytest.fixture(autouse=True)
-def settled(request):
-    """Wait until both workers of the shared clusters are registered."""
-    for name in {"ours", "stock"} & set(request.fixturenames):
-        cluster = request.getfixturevalue(name)
-        wait_until(lambda cluster=cluster: sorted(cluster.addresses()) == ["w1", "w2"])
+pytestmark = pytest.mark.usefixtures("hurried")
 
 
 def test_nothing_listens():
@@ -269,28 +255,6 @@ def test_normalize_url(given, root):
 def test_invalid_urls_are_rejected(url):
     with pytest.raises(SchedulerError, match="not a URL of a scheduler.*http://10.0.0.1:8787"):
         normalize_url(url)
-
-
-@pytest.fixture(autouse=True)
-def hurried(monkeypatch):
-    """Do not pause between requests: a recording does not change."""
-    monkeypatch.setattr(SchedulerHTTP, "pause", 0)
-
-
-def strings(value):
-    """Return all strings in a value."""
-    if isinstance(value, dict):
-        return [text for item in value.items() for text in strings(item)]
-    if isinstance(value, (list, tuple)):
-        return [text for item in value for text in strings(item)]
-    return [value] if isinstance(value, str) else []
-
-
-def assert_can_be_shown(result):
-    """Assert that a result is valid JSON and contains only short printable text."""
-    json.dumps(result, allow_nan=False)
-    for text in strings(result):
-        assert text.isprintable() and len(text) < 20000, ascii(text[:200])
 
 
 def problems(url, **options):

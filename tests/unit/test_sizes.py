@@ -43,7 +43,7 @@ def test_other_values_are_no_shares(text):
 
 @pytest.mark.parametrize("text", ["0%", "100.1%", "1000 %"])
 def test_impossible_percentages_are_rejected(text):
-    with pytest.raises(ValueError, match=f"'{text}' is not a share; write it like 75%, at most 100%"):
+    with pytest.raises(ValueError, match=f"'{text}' is not a share. Write it like 75%, at most 100%"):
         parse_share(text)
 
 

@@ -113,7 +113,7 @@ def test_unwritable_certificates_leave_no_key_behind(tmp_path):
     [
         (certificates, certificates_of, "tls"),
         (release, release_of, "releases"),
-        (environment, lambda home: {"home": home, "id": "e", "python": "x", "lock": "x"}, "environments"),
+        (environment, lambda home: {"home": home, "id": "e", "python": "x", "origin": {"lock": "x"}}, "environments"),
     ],
     ids=["certificates", "release", "environment"],
 )

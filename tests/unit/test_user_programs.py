@@ -75,7 +75,7 @@ def test_program_replaces_the_shell(tmp_path):
         (["exit 3", "true"], "line 1 (exit 3) ended the shell with status 3"),
         (["set -u", "echo $UNSET"], "line 2 (echo $UNSET) ended the shell with status 1"),
         (["if true"], "line 1 (if true) ended with status 2"),
-        (["break", "export X=1"], "line 1 (break) left out the lines after it"),
+        (["break", "export X=1"], "line 1 (break) skipped the lines after it"),
         (["false", "export X=1"], "line 1 (false) ended with status 1"),
     ],
 )

@@ -6,16 +6,7 @@
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import problems, to_bool
-
-
-def only(found):
-    """Return the only problem."""
-    (problem,) = found
-    return problem
-
-
-def says(sentence, *parts):
-    return all(part in sentence for part in parts)
+from sentences import only, says
 
 
 def variables(playing=None, **hosts):
@@ -54,6 +45,11 @@ def test_values_that_are_no_boolean(value):
         ("dask_worker_gpus", [0, 1]),
         ("dask_worker_pools", {"a": {"nanny": "yes"}}),
         *[
+            ("dask_python", value)
+            for value in ("auto", "/usr/bin/python3", "python3.12", "3.13", 3.13, "3.13.5+20261129")
+        ],
+        ("dask_python_sha256", {"x86_64": "0" * 64, "aarch64": "f" * 64}),
+        *[
             ("dask_release_label", label)
             for label in ("", "v1.4", "1.10", "2026-11-29", 1234, "a" * 63, "1.0+g3f2a_x-y")
         ],
@@ -68,6 +64,24 @@ def test_valid_values_are_accepted(name, value):
 @pytest.mark.parametrize(
     ("name", "value", "instead"),
     [
+        (
+            "dask_python",
+            3.1,
+            "is '3.1'. Give auto, an interpreter's name or path, or a version from '3.10' on in quotes",
+        ),
+        (
+            "dask_python",
+            "3.9",
+            "is '3.9'. Give auto, an interpreter's name or path, or a version from '3.10' on in quotes",
+        ),
+        ("dask_python", {}, "Give auto"),
+        ("dask_python_sha256", "0" * 64, "Give a dictionary with 64 hexadecimal digits for x86_64 and for aarch64"),
+        (
+            "dask_python_sha256",
+            {"x86_64": "0"},
+            "Give a dictionary with 64 hexadecimal digits for x86_64 and for aarch64",
+        ),
+        ("dask_python_sha256", {"amd64": "0" * 64}, "Give a dictionary with 64 hexadecimal digits"),
         ("dask_scheduler_port", "http", "is 'http'. Give a whole number, 1 to 65535"),
         ("dask_scheduler_port", 99999, "is '99999'. Give a whole number, 1 to 65535"),
         ("dask_scheduler_port", [1, 2], "is '[1, 2]'. Give a whole number, 1 to 65535"),
@@ -135,6 +149,7 @@ def test_invalid_pool_is_reported_with_its_hosts():
     wrong = {"dask_worker_pools": {"Big Pool": {}}}
     sentence = only(variables(w1=wrong, w2=wrong))
     assert says(sentence, "dask_worker_pools, set for all hosts, has 'Big Pool', which is not a valid name of a pool")
+    assert says(sentence, "Use up to 20 lower-case letters")
     sentence = only(variables(w1={"dask_worker_pools": {"a": {"thread": 1}}}, w2={}))
     assert says(sentence, "dask_worker_pools.a.thread, set for w1, is not a setting of a pool. Did you mean threads?")
     sentence = only(variables(w1={"dask_worker_pools": ["a"]}, w2={}))

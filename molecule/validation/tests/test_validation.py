@@ -131,20 +131,6 @@ def test_port_in_use(cluster, rejected, port, variable):
         host.check_output("systemctl stop squatter")
 
 
-def test_too_many_workers_for_a_scheduler_on_windows(rejected):
-    inventory = with_groups({"dask_workers": ["worker1", "worker2"]})
-    inventory["all"]["vars"] = {
-        "dask_scheduler_address": "tcp://172.31.242.10:8786",
-        "dask_tls": False,
-        "dask_scheduler_platform": "windows",
-        "dask_windows_scheduler_max_workers": 1,
-        "dask_worker_memory": "1GiB",
-    }
-    rejected(
-        inventory, r"2 worker processes are planned for a scheduler on Windows.*dask_windows_scheduler_max_workers is 1"
-    )
-
-
 def test_check_mode_reports_the_same_errors(rejected):
     rejected(
         with_variables({"all": {"dask_worker_memory": "lots"}}), r"dask_worker_memory: 'lots' is not a size", "--check"

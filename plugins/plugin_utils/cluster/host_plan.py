@@ -21,7 +21,9 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_li
     bad_arguments,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import modules
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import LOCK
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.file_systems import unfit_for_scratch
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import OLDEST_PYTHON
 from ansible_collections.daskops.cluster.plugins.plugin_utils.durations import parse_duration
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import (
     PlanError,
@@ -33,13 +35,10 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import (
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
 from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import format_size, parse_size
 
-# Oldest Python version that current releases of Dask support.
-OLDEST_PYTHON = (3, 10)
-
 # Pattern of paths that need no quotes in unit files, environment files and command lines.
 PLAIN_PATH = re.compile(r"(?!.*/\.\.?(/|$))/[\w.+@/-]+")
 
-# Name or number of a group in a unit file.
+# Pattern of the name or id of a group in a unit file.
 GROUP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 # Environment variables that the collection or systemd sets for a service. A user's value would have no effect, or would stop
@@ -84,8 +83,8 @@ def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
     for group in settings["groups"]:
         if not GROUP.fullmatch(str(group)):
             yield (
-                f"{host}: dask_user_groups has '{group}'. Give a name of letters, digits and the characters . _ - or the "
-                "group's number."
+                f"{host}: dask_user_groups has '{group}'. Give a name of letters, digits and the characters . _ - or the id "
+                "of the group."
             )
     yield from bad_variables(host, "dask_environment_variables", settings["environment_variables"])
     for line in settings["environment_setup"]:
@@ -269,19 +268,14 @@ def bad_proxy(host: str, info: Mapping[str, Any], proxy: Mapping[str, Any], tls:
             yield f"{host}: {variable} is {path}, which does not exist on the host. Create the file, or correct the path."
 
 
-def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a sentence for each reason why a host cannot run Dask's services."""
-    if not info["systemd"]:
-        yield f"{host} does not run systemd, which Dask's services need. Use a host that runs systemd."
-    if info["selinux_type"] not in ("", "bin_t"):
-        yield (
-            f"{host}: SELinux gives programs below dask_home ({settings['home']}) the type {info['selinux_type']}, with "
-            "which systemd does not start them. Choose a directory below /opt, or run this on the host: semanage fcontext "
-            f"-a -e /opt/dask {settings['home']}"
-        )
+def unfit_python(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence if no environment can be built with the host's interpreter."""
     python = info["python"]
     if not python:
-        yield f"{host} has no working Python '{settings['python']}'. Install it, or set dask_python to one that exists."
+        yield (
+            f"{host} has no working Python '{settings['python']}'. Install it, or set dask_python to one that exists, or to "
+            "a version such as '3.13' for a managed one."
+        )
     elif python.get("changeable"):
         yield (
             f"{host}: dask_python ({python['executable']}) is not safe: dask_user can change {python['changeable']}, and "
@@ -290,7 +284,7 @@ def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
     elif tuple(map(int, python["version"].split(".")[:2])) < OLDEST_PYTHON:
         yield (
             f"{host} has Python {python['version']} at {python['executable']}, but Dask needs 3.10 or newer. Install a "
-            "newer version, and set dask_python to it."
+            "newer version, and set dask_python to it, or to a version such as '3.13' for a managed one."
         )
     elif python["implementation"] != "cpython":
         yield f"{host}: dask_python ({python['executable']}) is {python['implementation']}. Set it to a CPython interpreter."
@@ -305,6 +299,19 @@ def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
             "only letters, digits and the characters . _ - + @"
         )
 
+
+def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each reason why a host cannot run Dask's services."""
+    if not info["systemd"]:
+        yield f"{host} does not run systemd, which Dask's services need. Use a host that runs systemd."
+    if info["selinux_type"] not in ("", "bin_t"):
+        yield (
+            f"{host}: SELinux gives programs below dask_home ({settings['home']}) the type {info['selinux_type']}, with "
+            "which systemd does not start them. Choose a directory below /opt, or run this on the host: semanage fcontext "
+            f"-a -e /opt/dask {settings['home']}"
+        )
+    if settings["kind"] == LOCK:
+        yield from unfit_python(host, info, settings)
     if info.get("changeable"):
         yield (
             f"{host}: dask_home ({settings['home']}) is not safe: dask_user can change {info['changeable']}, and root would "
@@ -335,9 +342,11 @@ def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
     for variable, directory in scratch.items() if settings["worker"] else []:
         system = info["file_systems"][directory]
         if not system["writable"]:
+            # A deleted user may have left it.
+            remedy = "Make dask_user its owner" if info["account"] else "Create dask_user as its owner"
             yield (
-                f"{host}: {variable} ({directory}) is not a directory to which dask_user may write. Make dask_user its "
-                "owner, or choose a directory below it, which the run creates."
+                f"{host}: {variable} ({directory}) is not a directory to which dask_user may write. {remedy}, or choose a "
+                "directory below it, which the run creates."
             )
         reason = unfit_for_scratch(system["type"])
         if reason and not settings["scratch_any_filesystem"]:
@@ -365,28 +374,28 @@ def missing(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
 
 
 def rights(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a sentence for each group that services must not or cannot have, and each directory not to import from."""
+    """Yield a sentence for each group that services cannot have, and each directory from which they must not import."""
     for group in settings["groups"]:
         number = info["groups"][group]
         if number is None:
-            yield f"{host} has no group {group}, which dask_user_groups names. Create it, or correct the name."
+            yield f"{host} has no group {group}, which is in dask_user_groups. Create it, or correct the name."
         elif number == 0:
             yield (
-                f"{host}: dask_user_groups names {group}, the group of root, with which tasks could change files of root. "
-                "Take another group."
+                f"{host}: dask_user_groups has {group}, the group of root, with which tasks could change files of root. "
+                "Use another group."
             )
     for variable, paths in settings["import_paths"].items():
         for path in paths:
             about = info["import_paths"][path]
             if not about["readable"]:
                 yield (
-                    f"{host}: {variable} names {path}, which is no directory that dask_user can read. Make or mount it, "
-                    "open it to that user, or take it out of the list."
+                    f"{host}: {variable} has {path}, which is not a directory that dask_user can read. Create or mount it, "
+                    "let dask_user read it, or remove it from the list."
                 )
             elif about["changeable"]:
                 yield (
-                    f"{host}: {variable} names {path}, but dask_user can change {about['changeable']}: a task could leave "
-                    "code there that services import later. Give it to another user and let dask_user only read it."
+                    f"{host}: {variable} has {path}, but dask_user can change {about['changeable']}, so a task could write "
+                    "code there that services import later. Make another user the owner, and let dask_user only read it."
                 )
 
 

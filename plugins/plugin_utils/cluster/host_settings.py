@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import kind_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.pools import worker_pools
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import own_python
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import (
     POOL_SETTINGS,
     SETTINGS,
@@ -81,7 +83,7 @@ def user_home(values: Values, info: Values) -> str:
 
 
 def groups_of(values: Values) -> list[str]:
-    """Return the names or numbers of the services' further groups."""
+    """Return the names or ids of the services' additional groups, as strings."""
     return [str(group) for group in values["dask_user_groups"]]
 
 
@@ -106,7 +108,7 @@ def questions(values: Values, pools: Mapping[str, Values], scheduler_host: str, 
     paths = [values["dask_home"], *scratch, *values["dask_worker_paths"], *values["dask_worker_devices"]]
     return {
         "home": values["dask_home"],
-        "python": values["dask_python"],
+        "python": own_python(values["dask_python"]),
         "user": values["dask_user"],
         "groups": groups_of(values),
         "import_paths": list(
@@ -170,7 +172,8 @@ def planning_settings(
         "bind_address": values["dask_bind_address"],
         "home": values["dask_home"],
         "user_home": home,
-        "python": values["dask_python"],
+        "python": own_python(values["dask_python"]),
+        "kind": kind_of(values),
         "free_disk": values["dask_free_disk"],
         "tls": values["dask_tls"],
         "firewall": values["dask_firewall"],

@@ -23,7 +23,8 @@ def differing_pythons(hosts: Hosts) -> Iterator[str]:
         names = ", ".join(f"{host} ({version})" for host, version in sorted(odd.items()))
         yield (
             f"Python differs: {names}; the other hosts have {common}. Hosts exchange tasks as pickles and bytecode, so all "
-            "need the same minor version. Set dask_python to one that every host has."
+            "need the same minor version. Set dask_python to one that every host has, or for all hosts to a version such as "
+            f"'{common}' for a managed one."
         )
 
 
@@ -73,16 +74,16 @@ def names_twice(plans: Mapping[str, list[Any]]) -> Iterator[str]:
 
 
 def not_importable(variables: Hosts, workers: Collection[str], scheduler: str) -> Iterator[str]:
-    """Yield a sentence if workers import from directories that the scheduler does not import from.
+    """Yield a sentence for each directory from which workers import but the scheduler does not.
 
     Parameters
     ----------
     variables : dict of dict
-        The variables of the hosts of the run, by host.
+        Variables of the hosts of the run, by host.
     workers : collection of str
         The worker hosts.
     scheduler : str
-        The scheduler's host; empty if another system runs the scheduler.
+        The scheduler's host. Empty if another system runs the scheduler.
     """
     if scheduler not in variables:
         return
@@ -94,8 +95,8 @@ def not_importable(variables: Hosts, workers: Collection[str], scheduler: str) -
                 lacking.setdefault(path, []).append(host)
     for path, names in lacking.items():
         yield (
-            f"{join(names)}: dask_worker_import_paths has {path}, which dask_scheduler_import_paths lacks. The scheduler "
-            "reads the functions of tasks, so tasks with functions that are defined there fail. Add it there, too."
+            f"{join(names)}: dask_worker_import_paths has {path}, but dask_scheduler_import_paths does not. The scheduler "
+            "reads the functions of tasks, so tasks with functions from this directory fail. Add it to both."
         )
 
 

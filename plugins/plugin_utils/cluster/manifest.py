@@ -86,7 +86,7 @@ def service_releases(
     environment, application : str
         Ids of the environment and of the application; the latter is empty for none.
     label : str
-        Label of the release, a resource of the workers; empty for none.
+        Label of the release, which is a resource of the workers. Empty if there is none.
     files : list of dict
         ``path``, ``content``, ``kinds`` (of the services that read the file) and ``service`` (the only service that reads
         it; None if all services of the kinds read it).

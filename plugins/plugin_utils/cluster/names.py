@@ -61,6 +61,7 @@ MEANINGS: dict[str, tuple[str, ...]] = {
         "python_version",
         "remote_python",
     ),
+    "dask_python_mirror": ("python_install_mirror", "uv_python_install_mirror"),
     "dask_release_label": (
         "build",
         "build_id",

@@ -26,8 +26,14 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import dec
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import host_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_lines import open_notebooks
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import modules
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import (
+    LOCK,
+    kind_of,
+    variable_of,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall import networks
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import plan_host
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import Groups, members
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import plan_host, unfit_python
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import (
     MODULES,
     kinds_of,
@@ -48,6 +54,14 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts impo
     workers_left,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster, Settings
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import (
+    Choice,
+    choose,
+    own_python,
+    runs,
+    unsupported,
+    with_managed,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.releases import Release, release_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback import rollback_report, rollback_targets
 from ansible_collections.daskops.cluster.plugins.plugin_utils.features import lacking_in, lacking_on
@@ -64,6 +78,9 @@ NO_CERTIFICATES = (
 
 #: Purposes for which services may change.
 CHANGING = ("change", "start", "restart", "rollback")
+
+#: What the result tells of a release. Its contents would make the result ten times as large.
+KEPT = ("id", "environment", "application", "label", "services", "trial")
 
 ByHost = Mapping[str, Mapping[str, Any]]
 
@@ -89,37 +106,6 @@ def present(found: dict[str, dict[str, Any]], infos: Mapping[str, Mapping[str, A
     return {host: about["packages"] for host, about in there.items() if about}
 
 
-def connection(cluster: Cluster, lock: str, application: Application) -> dict[str, Any]:
-    """Return the addresses, certificates, versions and wheels that clients need to connect to the cluster."""
-    common = cluster.common
-    files: list[Path] = []
-    if common["dask_tls"]:
-        directory = Path(common["dask_tls_directory"])
-        # During a rotation, clients trust the old and the new CA.
-        files = [directory / "ca.pem", *directory.glob("previous-ca.pem")]
-        check(f"{file} does not exist. Run site.yml first." for file in files if not file.exists())
-    python = next(filter(None, map(version_of, cluster.infos.values())), "")
-    return {
-        "address": cluster.addresses["scheduler"],
-        "dashboard": f"{cluster.addresses['dashboard']}/status",
-        "authorities": [file.read_text(encoding="utf-8") for file in files],
-        "certificates": common["dask_tls_directory"],
-        "lock": lock,
-        "wheels": [wheel.path for wheel in application.wheels],
-        "python": ".".join(python.split(".")[:2]),
-    }
-
-
-def other_application(infos: ByHost, application: Application) -> Iterator[str]:
-    """Yield a sentence if clients would get another application than the one that the services run."""
-    runs = {info["current"].get("application", "") for info in infos.values() if info["current"]}
-    if runs - {application.id}:
-        yield (
-            "dask_application is not what the cluster runs, so clients and workers would have different code. Run site.yml, "
-            "and then client.yml again."
-        )
-
-
 def not_inspected(cluster: Cluster) -> Iterator[str]:
     """Yield a sentence if a host of the run was not inspected. A plan without it could cut it off from the cluster."""
     names = [host for host in cluster.playing if host not in cluster.infos]
@@ -142,27 +128,108 @@ def scheduler_in_maintenance(cluster: Cluster) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Outside:
-    """Functions that get more input of a plan: packages from the index, addresses, and variables of other hosts.
+    """Functions that get more input of a plan: Pythons and packages, addresses, and variables of other hosts.
 
     Parameters
     ----------
-    application : callable
-        Takes variables. Returns the result of `application_of`. May build projects.
-    pack : callable
-        Takes the application and variables. Returns the path of the application's archive for hosts.
+    pythons : callable
+        Takes a `Choice`, results of `host_info` and variables; returns what `python_builds.provide` does. May fetch
+        builds of CPython.
     environments : callable
-        Takes results of `host_info` and variables. Returns the result of `environments.environments`. May fetch packages.
+        Takes results of `host_info` and the variables of hosts. Returns the result of `environments.environments`. May fetch
+        packages.
+    client_packages : callable
+        Takes the variables of a host. Returns the result of `environments.client_packages`.
+    application : callable
+        Takes the variables of a host. Returns the result of `application_of`. May build projects.
+    pack : callable
+        Takes the application and the variables of a host. Returns the path of the application's archive for hosts.
     addresses_of : callable
         Takes the name of a host outside the run. Returns a function that returns the addresses of this host.
     filtered_hosts : callable
         Returns the hosts of the cluster whose firewall the collection manages, also those outside the run.
     """
 
+    pythons: Callable[[Choice, ByHost, Mapping[str, Any]], tuple[dict[str, dict[str, str]], list[str]]]
+    environments: Callable[[ByHost, ByHost], tuple[dict[str, dict[str, Any]], list[str]]]
+    client_packages: Callable[[Mapping[str, Any]], tuple[dict[str, Any], list[str]]]
     application: Callable[[Mapping[str, Any]], Application]
     pack: Callable[[Application, Mapping[str, Any]], str]
-    environments: Callable[[ByHost, Mapping[str, Any]], tuple[dict[str, dict[str, Any]], list[str]]]
     addresses_of: Callable[[str], Callable[[], list[str]]]
     filtered_hosts: Callable[[], list[str]]
+
+
+def connection(cluster: Cluster, lock: str, application: Application, outside: Outside) -> dict[str, Any]:
+    """Return the addresses, certificates, versions and wheels that clients need to connect to the cluster."""
+    common = cluster.common
+    files: list[Path] = []
+    if common["dask_tls"]:
+        directory = Path(common["dask_tls_directory"])
+        # During a rotation, clients trust the old and the new CA.
+        files = [directory / "ca.pem", *directory.glob("previous-ca.pem")]
+        check(f"{file} does not exist. Run site.yml first." for file in files if not file.exists())
+    packages: dict[str, Any] = {"lock": lock, "requirements": ""}
+    python = next(filter(None, map(version_of, cluster.infos.values())), "")
+    if kind_of(common) != LOCK:
+        packages, problems = outside.client_packages(common)
+        check(problems)
+        python = packages.pop("python")
+    return {
+        "address": cluster.addresses["scheduler"],
+        "dashboard": f"{cluster.addresses['dashboard']}/status",
+        "authorities": [file.read_text(encoding="utf-8") for file in files],
+        "certificates": common["dask_tls_directory"],
+        "python": ".".join(python.split(".")[:2]),
+        "wheels": [wheel.path for wheel in application.wheels],
+        **packages,
+    }
+
+
+def other_application(infos: ByHost, application: Application) -> Iterator[str]:
+    """Yield a sentence if clients would get another application than the one that services run."""
+    runs = {info["current"]["application"] for info in infos.values() if info["current"]}
+    if runs - {application.id}:
+        yield (
+            "dask_application is not what the cluster runs, so clients and workers would have different code. Run site.yml, "
+            "and then client.yml again."
+        )
+
+
+def built(outside: Outside, common: Mapping[str, Any]) -> Application:
+    """Return the application, whose projects are built if needed. Raises `Rejected` if services cannot run it."""
+    try:
+        return outside.application(common)
+    except ApplicationError as error:
+        raise Rejected(error.problems) from None
+
+
+def interpreters(infos: ByHost, environments: ByHost) -> dict[str, dict[str, Any]]:
+    """Return the interpreter of each host's environment, in the form of `host_info`."""
+    return {
+        host: {
+            "implementation": "cpython",
+            "version": about["python_version"],
+            "machine": infos[host]["architecture"],
+            "libc": infos[host]["libc"],
+        }
+        for host, about in environments.items()
+    }
+
+
+def application_archives(cluster: Cluster, application: Application, outside: Outside) -> dict[str, str]:
+    """Return the application's archive by host; empty for a host that has the application."""
+    lacking = [
+        host for host, info in cluster.infos.items() if application.id and application.id not in info["applications"]
+    ]
+    archive = outside.pack(application, cluster.common) if lacking else ""
+    return {host: archive if host in lacking else "" for host in cluster.infos}
+
+
+def hidden_by_modules(cluster: Cluster, application: Application) -> list[str]:
+    """Return a sentence for each of the users' modules with the name of a module of the application."""
+    lists = [values[name] for values in cluster.values.values() for name in MODULES]
+    files = {module.file: None for entries in lists for module in modules(entries) if module.file}
+    return list(hidden_modules(application, files))
 
 
 def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> dict[str, Any]:
@@ -205,12 +272,10 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
             host for host in maintenance if decide.interrupts_maintenance(everyone.infos.get(host, {}))
         ]
         plays.update(activation(result["state"], cluster.infos, of_groups(cluster, chosen)))
-    # Only hosts whose services change need the content of their unit files.
-    changed = {host for name in ("scheduler", "starting", "rolling") for host in plays.get(name, [])}
     for host, info in cluster.infos.items():
         release = chosen.get(host) or {}
         result["hosts"].setdefault(host, {}).update(
-            release={key: value for key, value in release.items() if key != "units" or host in changed},
+            release={key: release[key] for key in KEPT if key in release},
             kinds=kinds_of(host, cluster.groups),
             interrupts=decide.interrupts_scheduler(result["state"], info, release),
             unwanted_firewalls=[
@@ -255,16 +320,24 @@ def _common(cluster: Cluster, purpose: str, lock: str) -> dict[str, Any]:
 
 def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[str, Any]:
     """Return the release of each host for a run that may install something."""
-    common, infos = cluster.common, cluster.infos
+    common = cluster.common
+    choice = choose(cluster, unfit(cluster))
+    check(unsupported(choice, cluster.infos))
+    pythons, problems = outside.pythons(choice, cluster.infos, common)
+    check(f"{problem}{because(choice)}" for problem in problems)
+    cluster = with_managed(cluster, {host: (about["name"], about["version"]) for host, about in pythons.items()})
+    infos = cluster.infos
     plans, wrong = plan_hosts(cluster, infos)
     check(problem for host in wrong for problem in wrong[host])
     workers = {host: plan["workers"] for host, plan in plans.items()}
+    elsewhere = cluster.scheduler_info
+    version = version_of(elsewhere)
     everyone = {
-        **({cluster.asked_host: cluster.scheduler_info} if version_of(cluster.scheduler_info) else {}),
+        **({cluster.asked_host: {**elsewhere, "python": {"version": version}}} if version else {}),
         **infos,
     }
     problems = [
-        *differing_pythons(everyone),
+        *(differing_pythons(everyone) if kind_of(common) == LOCK else []),
         *one_machine_twice(everyone),
         *scheduler_not_running(infos, cluster.scheduler, cluster.scheduler_info, cluster.run),
         *no_scheduler_to_join(infos, common["dask_scheduler_address"]),
@@ -276,27 +349,36 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
     firewall, problems = firewalls(cluster, outside.addresses_of, outside.filtered_hosts())
     check(problems)
     application = built(outside, common)
-    found, problems = outside.environments(infos, common)
+    found, problems = outside.environments(infos, cluster.values)
     check([*problems, *differing_packages(present(found, infos))])
-    check(misfits(application, {host: (infos[host]["python"], about["packages"]) for host, about in found.items()}))
-    applications = planned_applications(cluster, application, outside)
-    chosen, problems, lacking = releases(cluster, plans, found, applications)
-    check([*problems, *hidden_by_modules(cluster, application)])
+    pythons_of_hosts = interpreters(infos, found)
+    check(misfits(application, {host: (pythons_of_hosts[host], about["packages"]) for host, about in found.items()}))
+    check(hidden_by_modules(cluster, application))
+    archives = application_archives(cluster, application, outside)
+    chosen, problems, lacking = releases(cluster, plans, found, application.id, archives)
+    check(problems)
+    result["application"] = {"id": application.id, "packages": application.packages}
+    result["environments"] = {
+        about["id"]: {"origin": about["origin"], "packages": about["packages"]} for about in found.values()
+    }
     for host, plan in plans.items():
-        networks = firewall["cluster"].get(host, {})
+        environment = {key: found[host][key] for key in ("python", "prefix", "archive")}
+        environment.update(managed_part(pythons.get(host, {}) if environment["prefix"] else {}))
         result["hosts"][host] = {
-            **plan,
             "user": cluster.values[host]["dask_user"],
-            "environment": found[host],
-            "application": applications[host],
-            "networks": {"cluster": networks, "clients": firewall["clients"]},
+            "environment": environment,
+            "application_archive": archives[host],
         }
+        if plan["firewall"] != "none":
+            networks = {"cluster": firewall["cluster"].get(host, {}), "clients": firewall["clients"]}
+            result["hosts"][host].update(ports=plan["ports"], networks=networks)
     foreign = {host: info["firewall"]["foreign"] for host, info in infos.items()}
     # Do not warn in every run: the firewall does not affect hosts whose services already run.
     still = {host: names for host, names in foreign.items() if not any(infos[host]["running"].values())}
     clocks = {host: info["clock"] for host, info in infos.items()}
     unread = not_importable(cluster.values, cluster.groups.get("dask_workers", []), cluster.scheduler)
-    result["warnings"] += [*differing(clocks), *unmanaged(still), *lacking_in(found, workers), *unread]
+    lacking_packages = lacking_in(found, workers, variable_of(common))
+    result["warnings"] += [*differing(clocks), *unmanaged(still), *lacking_packages, *unread]
     if cluster.scheduler in infos:
         arguments = cluster.values[cluster.scheduler]["dask_scheduler_arguments"]
         result["warnings"] += open_notebooks(cluster.scheduler, arguments, common["dask_dashboard_proxy"])
@@ -307,31 +389,8 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
     newest = max((info["current"].get("staged", 0) for info in infos.values()), default=0)
     result["change"] = begun or max(int(time.time()), newest + 1)
     result["plays"].update(_to_do(cluster, found, chosen, plans, lacking))
-    result["missing_packages"] = lacking_on(infos, plans, found)
+    result["missing_packages"] = lacking_on(infos, plans, found, variable_of(common))
     return chosen
-
-
-def built(outside: Outside, common: Mapping[str, Any]) -> Application:
-    """Return the application, whose projects are built if needed. Raises `Rejected` if services cannot run it."""
-    try:
-        return outside.application(common)
-    except ApplicationError as error:
-        raise Rejected(error.problems) from None
-
-
-def planned_applications(cluster: Cluster, application: Application, outside: Outside) -> dict[str, dict[str, Any]]:
-    """Return ``id``, ``packages`` and ``archive`` of the application by host; the archive only for hosts that lack it."""
-    about = {"id": application.id, "packages": application.packages}
-    lacking = [host for host, info in cluster.infos.items() if about["id"] and about["id"] not in info["applications"]]
-    archive = outside.pack(application, cluster.common) if lacking else ""
-    return {host: {**about, "archive": archive if host in lacking else ""} for host in cluster.infos}
-
-
-def hidden_by_modules(cluster: Cluster, application: Application) -> list[str]:
-    """Return a sentence for each of the users' modules with the name of a module of the application."""
-    lists = [values[name] for values in cluster.values.values() for name in MODULES]
-    files = {module.file: None for entries in lists for module in modules(entries) if module.file}
-    return list(hidden_modules(application, files))
 
 
 def _to_do(
@@ -362,6 +421,9 @@ def _to_do(
 
 def _show(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
     """Return the result with the plan of each host for display, and with the problems of hosts without a valid plan."""
+    choice = choose(cluster, unfit(cluster))
+    # The version is not looked up, because this run fetches nothing.
+    cluster = with_managed(cluster, {host: ("", versions[0]) for host, versions in choice.managed.items()})
     plans, wrong = plan_hosts(cluster, cluster.infos)
     for host, info in cluster.infos.items():
         result["hosts"][host] = {
@@ -383,7 +445,7 @@ def _keep(cluster: Cluster, purpose: str, result: dict[str, Any], outside: Outsi
         check(scheduler_not_running(infos, cluster.scheduler, cluster.scheduler_info, cluster.run))
     if purpose == "connect" and cluster.common["dask_client_state"] == "present":
         application = built(outside, cluster.common)
-        result["connection"] = connection(cluster, result["lock"], application)
+        result["connection"] = connection(cluster, result["lock"], application, outside)
         result["warnings"] += other_application(infos, application)
     elif purpose == "connect" or (purpose == "remove" and set(cluster.members) <= set(cluster.playing)):
         result["connection"] = {"address": cluster.addresses["scheduler"], "authorities": []}
@@ -394,7 +456,7 @@ def _keep(cluster: Cluster, purpose: str, result: dict[str, Any], outside: Outsi
         for host, by_name in pools.items():
             scratch = dict.fromkeys(pool["scratch_directory"] for pool in by_name.values())
             result["hosts"][host] = {"scratch": list(scratch)}
-    result["missing_packages"] = lacking_on(infos, {}, {})
+    result["missing_packages"] = lacking_on(infos, {}, {}, variable_of(cluster.common))
     if purpose != "rollback":
         return {host: info["current"] for host, info in infos.items()}
     targets, problems = rollback_targets(infos)
@@ -460,23 +522,62 @@ def host_settings(values: Mapping[str, Any], info: Mapping[str, Any], known_addr
 
 
 def host_release(
-    settings: Settings,
-    kinds: list[str],
-    plan: Mapping[str, Any],
-    environment: str,
-    application: str,
-    info: Mapping[str, Any],
+    settings: Settings, kinds: list[str], plan: Mapping[str, Any], environment: Mapping[str, Any], application: str
 ) -> Release:
     """Return the release of a host; raises ValueError like `release_of`."""
-    return release_of(settings, kinds, plan, environment, application, info["python"]["prefix"])
+    return release_of(settings, kinds, plan, environment["id"], application, environment["prefix"])
+
+
+def planned_release(
+    host: str,
+    values: Mapping[str, Any],
+    info: Mapping[str, Any],
+    groups: Groups,
+    known_addresses: Mapping[str, str],
+    environment: Mapping[str, Any],
+    application: str,
+) -> tuple[Settings, Release]:
+    """Return the settings and the release of one host, as `releases` makes them for all hosts.
+
+    A plan for 1,000 hosts would be ten times as large with the contents of the releases, so a task that needs the content of
+    a release makes it again, for its own host.
+
+    Parameters
+    ----------
+    host : str
+        Name of the host.
+    values, info : dict
+        The host's variables, complete, and its result of `host_info`.
+    groups : dict of list of str
+        The inventory's groups.
+    known_addresses : dict
+        ``addresses`` of the plan.
+    environment : dict
+        ``id`` and ``prefix`` of the host's environment.
+    application : str
+        Id of the application; empty for none.
+
+    Raises
+    ------
+    ValueError
+        As `release_of`.
+    """
+    pools, kinds, alone = pools_of(values), kinds_of(host, groups), len(members(groups)) == 1
+    scheduler_host = host_of(known_addresses["scheduler"])
+    plan, _problems = plan_host(
+        host, info, planning_settings(values, pools, kinds, alone, scheduler_host, user_home(values, info))
+    )
+    settings = host_settings(values, info, known_addresses)
+    return settings, host_release(settings, kinds, plan, environment, application)
 
 
 def releases(
-    cluster: Cluster, plans: ByHost, environments: ByHost, applications: ByHost
+    cluster: Cluster, plans: ByHost, environments: ByHost, application: str, archives: Mapping[str, str]
 ) -> tuple[dict[str, dict[str, Any]], list[str], list[str]]:
-    """Return the release of each host, the problems, and the hosts that do not have their release yet.
+    """Return the release of each host, the problems, and the hosts that do not have their release or application yet.
 
-    A release has the form of `host_info`, and also ``untried`` and ``pools``; see `decide.services_to_try`.
+    A release has the form of `host_info`, without ``staged`` and ``served``, and also ``untried`` and ``pools``; see
+    `decide.services_to_try`.
     """
     found: dict[str, dict[str, Any]] = {}
     problems: dict[str, None] = {}
@@ -486,8 +587,7 @@ def releases(
         info = cluster.infos[host]
         settings = host_settings(cluster.values[host], info, known_addresses)
         try:
-            ids = environments[host]["id"], applications[host]["id"]
-            release = host_release(settings, kinds_of(host, cluster.groups), plan, *ids, info)
+            release = host_release(settings, kinds_of(host, cluster.groups), plan, environments[host], application)
         except ValueError as error:
             problems[str(error)] = None
             continue
@@ -496,8 +596,8 @@ def releases(
             "untried": decide.untried(info.get("known", []), release.services),
             "pools": release.pools,
         }
-        # Staging also creates the services' account, and installs the application.
-        complete = info["account"] and not applications[host]["archive"]
+        # Staging also creates the services' account and installs the application.
+        complete = info["account"] and not archives[host]
         if not complete or not decide.is_staged(info, release.content(cluster.values[host]["dask_home"])):
             lacking.append(host)
     return found, list(problems), lacking
@@ -531,8 +631,31 @@ def firewalls(
 
 
 def version_of(info: Mapping[str, Any]) -> str:
-    """Return the version of a host's interpreter; empty if it was not run."""
-    return str((info.get("python") or {}).get("version", ""))
+    """Return the version of the managed Python that a host's services run, or else of its own; empty if it has neither."""
+    now = runs(info)
+    return str(now["python"] if now.get("managed_python") else (info.get("python") or {}).get("version", ""))
+
+
+def unfit(cluster: Cluster) -> dict[str, str]:
+    """Return why a host's own interpreter cannot be used, by host."""
+    found = {}
+    for host, info in cluster.infos.items():
+        for sentence in unfit_python(host, info, {"python": own_python(cluster.values[host]["dask_python"])}):
+            found[host] = sentence
+    return found
+
+
+def managed_part(about: Mapping[str, str]) -> dict[str, Any]:
+    """Return what an environment's plan has of a managed Python; ``about`` is empty if the environment does not use one."""
+    return {
+        "managed_python": {name: value for name, value in about.items() if name != "archive"},
+        "python_archive": about.get("archive", ""),
+    }
+
+
+def because(choice: Choice) -> str:
+    """Return a sentence that says why hosts with ``auto`` need a managed Python; empty if they do not."""
+    return f" It is needed because dask_python is auto, and {choice.reason}." if choice.reason else ""
 
 
 def of_groups(cluster: Cluster, chosen: ByHost) -> dict[str, dict[str, Any]]:

@@ -191,7 +191,7 @@ def _scheduler_files(settings: Settings, plan: Plan, python_prefix: str) -> Iter
     directories = [os.path.dirname(settings.scheduler_file)] if settings.scheduler_file else []
     about = {
         "settings": settings,
-        "readable": [settings.home, python_prefix, *settings.scheduler_import_paths],
+        "readable": [path for path in (settings.home, python_prefix, *settings.scheduler_import_paths) if path],
         "binds": outside(directories, [settings.user_home]),
         "environment_variables": settings.environment_variables,
         "memory_max": parse_size(settings.scheduler_memory) if settings.scheduler_memory else 0,
@@ -210,7 +210,7 @@ def _worker_files(settings: Settings, plan: Plan, python_prefix: str) -> Iterato
     nannies = settings.nanny_preloads if settings.has_nannies else []
     yield from _sources("worker", settings.worker_preloads, settings.worker_routes, nannies)
     binds = [*outside(settings.worker_paths, [settings.user_home]), *settings.worker_devices]
-    readable = [settings.home, python_prefix, *settings.worker_import_paths]
+    readable = [path for path in (settings.home, python_prefix, *settings.worker_import_paths) if path]
     shared = {"settings": settings, "readable": readable, "binds": binds}
     yield file("systemd/dask-worker@.service", render("dask-worker@.service.j2", **shared))
     # The file has no kinds, so that a change of the number of workers does not restart the other workers.

@@ -73,7 +73,6 @@ class Release:
             "application": self.manifest["application"],
             "label": self.manifest["label"],
             "services": self.services,
-            "units": self.units,
         }
 
 

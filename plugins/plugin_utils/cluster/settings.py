@@ -92,26 +92,26 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_user_groups",
             "list",
             [],
-            "Groups that services have in addition to those of O(dask_user), by name or number, such as the group that "
-            "owns a shared directory. They must exist on the host. The account itself is not changed.",
+            "Groups of the services in addition to those of O(dask_user), as names or ids, such as the group that owns a "
+            "shared directory. They must exist on the host. The account itself is not changed.",
             details=(
-                "Tasks of all users of the cluster have the rights of these groups. So the group of root is rejected; "
-                "do not use others that lead to root's rights, such as C(docker) or C(disk).",
+                "Tasks of all users of the cluster have the permissions of these groups. The group of root is rejected. Do "
+                "not use other groups with which one can become root, such as C(docker) or C(disk).",
             ),
             elements="str",
-            summary="more groups of the services",
+            summary="additional groups of the services",
         ),
         Setting(
             "dask_umask",
             "str",
             "0022",
-            "File mode creation mask of services, as octal digits in quotes. With V(0002), the group of a file may "
-            "write to what tasks create, for results that several people work on.",
+            "File mode creation mask of services, as octal digits in quotes. With V(0002), the group of a file can write "
+            "to files that tasks create, for example to results that several people change.",
             details=(
-                "A mask with which every account of the host could write to these files is rejected. The directories "
-                "that the collection makes for spilled data are closed to other accounts in any case.",
+                "A mask with which every account of the host could write to these files is rejected. Other accounts can "
+                "never open the directories that the collection creates for spilled data.",
             ),
-            summary="`0002` lets groups write to what tasks create",
+            summary="`0002` lets groups write to files of tasks",
         ),
         Setting(
             "dask_cache",
@@ -131,13 +131,43 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         Setting(
             "dask_python",
             "str",
-            "python3",
-            "Interpreter of the environments, as a path or a name. All hosts need the same minor version.",
+            "auto",
+            "Python of the environments. All hosts need the same minor version.",
             details=(
-                "O(dask_user) must be able to run the interpreter. O(dask_user) must not be able to replace it, because "
-                "root also runs it.",
+                "A version in quotes, such as V('3.13'), V('3.13.5') or V('3.13.5+20261129'), means a managed Python. The "
+                "controller fetches this relocatable build of CPython (of the project python-build-standalone) with uv, "
+                "checks its hash, and copies it to the hosts, for x86_64 and aarch64 with glibc 2.17 or newer. Without a "
+                "patch version, it is the newest one that the locked version of uv knows or that the directory "
+                "O(dask_python_mirror) has.",
+                "A path or a name means an interpreter of the host. O(dask_user) must be able to run it, and must not be "
+                "able to replace it, because root runs it, too.",
+                "With V(auto), hosts use their own C(python3) if all of them have the same minor version, 3.10 or newer. "
+                "Otherwise they use a managed Python, of the minor version that the cluster runs already, or 3.13. With "
+                "C(--limit), hosts do what the scheduler's host does.",
             ),
-            summary="interpreter on the hosts, a name or path",
+            summary="a version, an interpreter on the hosts, or `auto`",
+        ),
+        Setting(
+            "dask_python_mirror",
+            "str",
+            "",
+            "Where the controller gets managed Pythons from: a URL like that of uv's E(UV_PYTHON_INSTALL_MIRROR), or a "
+            "directory on the controller with the archives, or with a directory of them for each date, as in their URLs.",
+            details=(
+                "If empty, uv's setting applies; by default, that is the internet. A relative path starts in the directory "
+                "in which C(ansible-playbook) is called.",
+            ),
+            secret=True,
+            scope="cluster",
+            summary="mirror or directory of managed Pythons",
+        ),
+        Setting(
+            "dask_python_sha256",
+            "dict",
+            {},
+            "SHA-256 of the archive of the managed Python by architecture, such as C({x86_64: 2c26b46b...}). Required for a "
+            "build that uv does not know. Other archives are rejected.",
+            scope="cluster",
         ),
         Setting(
             "dask_environment_lock",
@@ -149,6 +179,32 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             details=("V(default) is the lock file of the collection.",),
             scope="cluster",
             summary="lock file on the controller",
+        ),
+        Setting(
+            "dask_environment_archive",
+            "path",
+            "",
+            "Archive on the controller with a whole environment, instead of O(dask_environment_lock), as C(conda-pack) or "
+            "C(venv-pack) makes it - a tar archive, plain or compressed with gzip, Zstandard, bzip2 or xz. It must contain "
+            "C(distributed). A relative path starts in the directory in which C(ansible-playbook) is called.",
+            details=(
+                "An environment of conda contains its own Python, so hosts need no other, and O(dask_python) is not used. "
+                "A virtual environment runs with O(dask_python), which must have the same minor version as the Python that "
+                "it was made with.",
+                "The controller unpacks the archive once. Files outside of the environment, links that lead out of it, "
+                "devices, and files with the set-user-ID bit are rejected. Hosts get the files over SSH, owned by root, in "
+                "a directory of O(dask_home) that is named after the content and never changed.",
+            ),
+            scope="cluster",
+            summary="packed environment, instead of a lock",
+        ),
+        Setting(
+            "dask_environment_archive_sha256",
+            "str",
+            "",
+            "SHA-256 of O(dask_environment_archive) in hexadecimal, which is required. Another archive is rejected.",
+            scope="cluster",
+            summary="its SHA-256",
         ),
         Setting(
             "dask_environment_source",
@@ -260,7 +316,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
                 "Bash runs the lines one after the other, after C(/etc/profile). Each line must end with status 0. "
                 "E(DASKOPS_ENVIRONMENT) is the directory of the environment. E(PYTHONPATH) is added after the modules of "
                 "the release.",
-                "Before anything is restarted, every host runs the lines once, and rejects a line that fails. A change "
+                "Before anything is restarted, every host runs the lines once. The run fails if a line fails. A change "
                 "restarts the services of the host.",
                 "All users of a host can read the lines. Put secrets into O(dask_environment_variables).",
             ),
@@ -302,20 +358,20 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "Directories on the hosts, such as those of a shared file system, from which workers import modules. They "
             "come after the environment and the collection's own modules, so they cannot replace a package.",
             details=(
-                "Each run checks that they exist on every worker host, that O(dask_user) can read them, and that it "
-                "cannot write to them or replace them: otherwise a task could leave code there that services import "
-                "later. What is in them is not checked. Changed files are used after the next restart of a service.",
-                "The scheduler reads the functions of tasks, too, so set O(dask_scheduler_import_paths) to the same "
+                "Each run checks that the directories exist on every worker host, and that O(dask_user) can read them but "
+                "not change or replace them. Otherwise a task could write code there that services import later. The "
+                "content of the directories is not checked. A service uses changed files after its next restart.",
+                "The scheduler also reads the functions of tasks. Set O(dask_scheduler_import_paths) to the same "
                 "directories.",
             ),
             elements="str",
-            summary="where workers import shared code from",
+            summary="directories with shared code for workers",
         ),
         Setting(
             "dask_scheduler_import_paths",
             "list",
             [],
-            "Directories on the scheduler's host from which the scheduler imports modules, checked like those of "
+            "Directories on the scheduler's host from which the scheduler imports modules. They are checked like "
             "O(dask_worker_import_paths).",
             elements="str",
         ),
@@ -341,11 +397,11 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_maintenance",
             "bool",
             False,
-            "Whether a worker host is in maintenance. Its workers are drained and stopped, do not start at boot, and are "
-            "not expected by the health check, until a run without this variable starts them again.",
+            "Whether a worker host is in maintenance. Its workers are drained and stopped, and do not start at boot. The "
+            "health check does not expect them. A run without this variable starts them again.",
             details=(
                 "Set it for a host, or for a run with C(--limit) and C(-e). A host in maintenance may be unreachable. It "
-                "keeps its release, and other changes reach it when the maintenance ends.",
+                "keeps its release, and gets other changes when the maintenance ends.",
             ),
             summary="stops the workers of a host until it is unset",
         ),
@@ -412,22 +468,22 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_scheduler_memory",
             "str",
             "",
-            "Memory at which systemd kills and restarts the scheduler (C(MemoryMax) of its unit), as a size like "
-            "V(8GiB); empty for no limit. A restart loses all tasks.",
-            details=("On a host that also has workers, they cannot get this memory.",),
-            summary="limit of the scheduler",
+            "Memory limit of the scheduler, C(MemoryMax) of its unit, as a size like V(8GiB). Empty for no limit. systemd "
+            "kills and restarts a scheduler above this limit, and all tasks are lost.",
+            details=("On a host that also has workers, this memory is not available to the workers.",),
+            summary="memory limit of the scheduler",
         ),
         Setting(
             "dask_scheduler_arguments",
             "list",
             [],
-            "More arguments of C(dask scheduler), such as C(--jupyter). Before anything is restarted, the host's own "
-            "Dask checks that it knows them.",
+            "More arguments for C(dask scheduler), such as C(--jupyter). Before anything is restarted, the Dask of the "
+            "host validates them.",
             details=(
                 "Arguments that follow from other variables, such as C(--host) or C(--preload), are rejected.",
-                "With C(--jupyter), everybody who can connect to the dashboard can run code as O(dask_user) without a "
-                "password, unless there is a proxy (O(dask_dashboard_proxy)). Every account of the scheduler's host "
-                "can do so in any case, because Dask then also opens a port of the host without encryption. It needs "
+                "With C(--jupyter), everyone who can connect to the dashboard can run code as O(dask_user) without a "
+                "password, unless there is a proxy (O(dask_dashboard_proxy)). Every account of the scheduler's host can "
+                "always do this, because Dask also opens a port of the host without encryption. C(--jupyter) needs "
                 "jupyterlab in the lock file.",
             ),
             elements="str",
@@ -687,8 +743,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             details=(
                 "The workers of a pool are named C(HOST-POOL-N), and their units C(dask-worker@POOL-N.service). A "
                 "host without pools has workers C(HOST-N) with units C(dask-worker@N.service).",
-                "Pools share equally what is V(auto) in several of them, after the fixed numbers of other pools are "
-                "subtracted. An automatic pool of profile V(io) beside other pools takes one CPU.",
+                "Fixed numbers are subtracted first. Pools with V(auto) then share the rest equally. Beside other pools, "
+                "a pool of profile V(io) with V(auto) gets one CPU.",
             ),
             secret=True,
             summary="several kinds of workers on a host: see Workers",
@@ -705,7 +761,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_cores_reserve",
             "int",
             0,
-            "CPUs that are left to the system and to other programs on the host. Each hyperthread is a CPU.",
+            "Number of CPUs to leave to the system and to other programs on the host. Each hyperthread is a CPU.",
             minimum=0,
             summary="CPUs left to the system",
         ),
@@ -721,7 +777,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_scratch_any_filesystem",
             "bool",
             False,
-            "Allow a scratch directory in memory, such as on tmpfs, or on a file system of the network, such as NFS.",
+            "Whether a scratch directory in memory, such as tmpfs, or on a network file system, such as NFS, is allowed.",
         ),
         Setting(
             "dask_worker_paths",
@@ -757,14 +813,14 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_release_label",
             "str",
             "",
-            "Name of the release for people, such as a git tag or a build number. Reports show it beside the release's "
-            "own name, and workers have it as a resource, C(release:) and the label, one for each thread, if "
-            "O(dask_release_resources) is true.",
+            "Label of the release, such as a git tag or a build number. Reports show it with the name of the release. If "
+            "O(dask_release_resources) is true, workers have it as a resource, one for each thread. The resource is named "
+            "C(release:) and the label.",
             details=(
-                "It has up to 63 letters, digits and the characters C(. _ + -), a letter or digit first. Quote it if "
-                "YAML would read it as another value: V(1.10) without quotes is the number 1.1.",
-                "A change of the label restarts the workers, in batches, because it changes their resources. It does "
-                "not restart the scheduler.",
+                "It has up to 63 letters, digits and the characters C(. _ + -), starting with a letter or digit. Put it in "
+                "quotes if YAML would read another value. Without quotes, V(1.10) is the number 1.1.",
+                "A change of the label restarts the workers in batches, because it changes their resources. It does not "
+                "restart the scheduler.",
             ),
             scope="cluster",
             summary="a name like `v1.4` for reports and resources",
@@ -794,20 +850,21 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_profile",
             "str",
             "numeric",
-            "Kind of work, which decides into how many processes V(auto) divides a host's CPUs. Each hyperthread is a "
-            "CPU.",
+            "Kind of work. It determines the number of processes into which V(auto) divides a host's CPUs. Each "
+            "hyperthread is a CPU.",
             details=(
                 "V(numeric) is for NumPy, pandas and similar libraries, whose tasks release Python's global lock "
-                "(GIL) - one process for each NUMA node, and a thread for each physical core. With "
-                "O(dask_worker_hyperthreads), there is a thread for each CPU.",
-                "V(python) is for pure Python - a process with one thread for each CPU, if each has 512 MiB of memory.",
-                "V(mixed) has about as many processes as threads in each process, as C(LocalCluster) does, and a "
-                "thread for each CPU.",
-                "V(io) is for tasks that wait for networks and disks - four threads for each CPU, and at most 32 "
-                "in a process.",
+                "(GIL). It has one process for each NUMA node, and one thread for each physical core. With "
+                "O(dask_worker_hyperthreads), it has one thread for each CPU.",
+                "V(python) is for pure Python. It has one process with one thread for each CPU, if there are 512 MiB of "
+                "memory for each.",
+                "V(mixed) has about as many processes as threads in each process, like C(LocalCluster), and one thread "
+                "for each CPU.",
+                "V(io) is for tasks that wait for networks and disks. It has four threads for each CPU, and at most 32 "
+                "threads in a process.",
                 "V(gpu) has one worker with one thread for each GPU.",
-                "The CPUs are those that the system lets processes use, and no more than a quota of CPU time of the "
-                "root control group allows, which a container may have.",
+                "The number of CPUs is limited to those that processes may use, and by a quota of CPU time of the root "
+                "control group, which a container may have.",
             ),
             choices=("numeric", "python", "mixed", "io", "gpu"),
             scope="pool",
@@ -827,7 +884,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "auto",
             "Number of threads of a worker, or V(auto) to divide the CPUs among the workers.",
             scope="pool",
-            summary="threads of each; `auto` shares out the CPUs",
+            summary="threads of each; `auto` divides the CPUs",
         ),
         Setting(
             "dask_worker_hyperthreads",
@@ -841,11 +898,11 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_memory",
             "str",
             "auto",
-            "Memory limit of a worker, as a size like V(4GiB), as a share like V(75%) or V(0.75), or V(auto) to divide "
-            "the host's memory, less O(dask_worker_memory_reserve) and O(dask_scheduler_memory).",
+            "Memory limit of a worker, as a size like V(4GiB), a share like V(75%) or V(0.75), or V(auto) to divide the "
+            "host's memory without O(dask_worker_memory_reserve) and O(dask_scheduler_memory).",
             details=(
-                "A share is that of the memory that V(auto) would divide on a host with this pool alone. So V(100%) is "
-                "what a single automatic worker gets, and the shares of all workers of a host add up to at most 100%.",
+                "A share is a part of the memory that V(auto) would divide on a host with only this pool. So V(100%) is "
+                "the memory of a single worker with V(auto). The shares of all workers of a host add up to at most 100%.",
                 "The unit's C(MemoryMax) is a tenth above this limit.",
             ),
             scope="pool",

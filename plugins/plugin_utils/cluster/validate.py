@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.names import hint, meant
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.problems import Problem
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import MACHINES, is_valid
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import (
     POOL_PREFIX,
     POOL_SETTINGS,
@@ -26,10 +27,10 @@ TRUE = frozenset({"y", "yes", "on", "1", "true", "t", 1})
 FALSE = frozenset({"n", "no", "off", "0", "false", "f", 0})
 
 
-#: Pattern of a label of a release. It becomes part of the name of a resource.
+#: Pattern of the label of a release, which becomes part of the name of a resource.
 LABEL = r"([A-Za-z0-9][A-Za-z0-9._+-]{0,62})?"
 
-#: Pattern of a umask that takes no right from the owner of a file, and the right to write from all other accounts.
+#: Pattern of a umask that keeps all permissions of the owner of a file, and removes the write permission of other accounts.
 UMASK = r"0?0[0-7][2367]"
 
 
@@ -52,8 +53,15 @@ def is_serial(value: Any) -> bool:
     return bool(values) and all(re.fullmatch(r"[1-9]\d*|[1-9]\d?%|100%", str(one)) for one in values)
 
 
+def is_sha256_by_machine(value: Any) -> bool:
+    """Return whether a value is a dictionary with the SHA-256 of a file for architectures of managed Pythons."""
+    return isinstance(value, dict) and all(
+        machine in MACHINES and re.fullmatch(r"[0-9a-f]{64}", str(sha256)) for machine, sha256 in value.items()
+    )
+
+
 def is_label(value: Any) -> bool:
-    """Return whether a value is a label, or empty. Most numbers of YAML are not what the user wrote: 1.10 becomes 1.1."""
+    """Return whether a value is a label or empty. Floats are not valid, because YAML changes them: 1.10 becomes 1.1."""
     whole = isinstance(value, (str, int)) and not isinstance(value, bool)
     return whole and re.fullmatch(LABEL, str(value)) is not None
 
@@ -72,18 +80,23 @@ def expected(setting: Setting, value: Any) -> str:
     """Return a description of the valid values of a variable; empty if ``value`` is valid."""
     if setting.name == "dask_serial":
         good, kind = is_serial(value), "a number of hosts, 1 or more, a percentage like 20%, or a list of these"
+    elif setting.name == "dask_python":
+        good = is_valid(value)
+        kind = "auto, an interpreter's name or path, or a version from '3.10' on in quotes (3.10 without quotes is 3.1)"
+    elif setting.name == "dask_python_sha256":
+        good, kind = is_sha256_by_machine(value), "a dictionary with 64 hexadecimal digits for x86_64 and for aarch64"
     elif setting.name == "dask_release_label":
         good = is_label(value)
         kind = (
-            "up to 63 letters, digits and the characters . _ + - that begin with a letter or digit, in quotes if it looks "
+            "up to 63 letters, digits and the characters . _ + -, starting with a letter or digit, in quotes if they look "
             "like a number or a date"
         )
     elif setting.name == "dask_umask":
-        # Quotes are needed: YAML reads 0022 as the number 18.
+        # Quotes are needed, because YAML reads 0022 as the number 18.
         good = isinstance(value, str) and re.fullmatch(UMASK, value) is not None
         kind = (
-            'three or four octal digits in quotes, such as "0002", which leave their own rights to services and do not '
-            "let all accounts write: a 0 for the user, and 2, 3, 6 or 7 as the last digit"
+            'three or four octal digits in quotes, such as "0002", with 0 for the user, and 2, 3, 6 or 7 as the last digit, '
+            "so that services keep their permissions and not all accounts can write"
         )
     elif setting.type == "int":
         limit = "or more" if setting.maximum is None else f"to {setting.maximum}"
