@@ -336,7 +336,8 @@ firewall:
 current:
   description:
     - The current release of the host, with its C(id), C(environment), C(application), C(label) and C(services).
-    - C(staged) is the time when it was staged, in seconds since the epoch. C(served) lists the kinds of service that have served with it.
+    - C(staged) is the time when it was staged, in seconds since the epoch. C(served) lists the kinds of service that have
+      served with it.
     - C(content) is a digest of its files and of the paths of its environment and application.
     - C(settled) lists the kinds in C(served) whose unit files are those of the release and whose services start at boot.
       C(enabled) lists the kinds whose services start at boot.

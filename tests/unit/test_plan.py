@@ -205,7 +205,8 @@ def plan(
     """Return the plan of a run without Ansible.
 
     ``each`` has further variables by host, ``filtered`` the hosts whose firewall is managed, and ``packages`` those of the
-    environment. ``application`` is the user's, or what its build raises. The result has the hosts ``looked_up``, whose addresses the plan needs.
+    environment. ``application`` is that of the user, or what its build raises. The result has the hosts ``looked_up``,
+    whose addresses the plan needs.
     """
     playing = list(playing) or members(groups)
     values = {host: complete({**VARIABLES, **variables, **(each or {}).get(host, {})}) for host in playing}
