@@ -19,6 +19,8 @@ class ActionModule(Action):
         host, plan = task_vars["inventory_hostname"], arguments.pop("plan")
         about, info = plan["hosts"][host], host_infos([host], task_vars["hostvars"])[host]
         name, environment = about["release"]["environment"], about["environment"]
+        if host not in plan["plays"]["build"]:
+            return {"changed": False, "environment": info["environments"][name]}
         shared = plan["environments"][name]
         arguments.update({key: environment[key] for key in ("python", "managed_python")})
         arguments.update(id=name, origin=shared["origin"])

@@ -26,6 +26,8 @@ class ActionModule(Action):
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         host, plan = task_vars["inventory_hostname"], arguments["plan"]
         about = plan["hosts"][host]
+        if host not in plan["plays"]["stage"]:
+            return {"changed": False}
         info = host_infos([host], task_vars["hostvars"])[host]
         try:
             settings, release = planned_release(self._templar, self._task, task_vars, plan)

@@ -75,7 +75,7 @@ def versions(infos: Mapping[str, Mapping[str, Any]], packages: bool = False) -> 
 
 
 def _origin(about: Mapping[str, Any]) -> str:
-    """Return what an environment was made from."""
+    """Return the source of an environment as text: its archive or lock."""
     return next((f"{kind} {about[kind]}" for kind in ("archive", "lock") if about.get(kind)), "lock unknown")
 
 

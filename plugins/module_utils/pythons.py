@@ -30,13 +30,13 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
 #: File that describes a complete managed Python.
 DESCRIPTION = "python.json"
 
-#: Directory of an archive that contains everything.
+#: Directory in an archive that contains all files.
 TOP = "python"
 
-#: Pattern of files that compileall skips: nothing on a cluster imports the tests of the standard library.
+#: Pattern of files that compileall skips: the tests of the standard library, which a cluster does not import.
 TESTS = "/(test|tests|idle_test|turtledemo)/"
 
-#: What an interpreter says of itself.
+#: Code that prints the version and the architecture of an interpreter.
 PROBE = "import platform; print(platform.python_version(), platform.machine())"
 
 #: Runs a command, fails the module if the command fails, and returns its output. The first argument describes the operation.
@@ -44,7 +44,7 @@ Run = Callable[..., str]
 
 
 class PythonError(Exception):
-    """An archive cannot be installed; the message says why and what to do."""
+    """An archive cannot be installed. The message has the reason and the remedy."""
 
 
 def interpreter(home: str, name: str) -> str:
@@ -60,23 +60,23 @@ def complete_pythons(home: str) -> list[str]:
 
 
 def is_complete(home: str, name: str) -> bool:
-    """Return whether a managed Python was installed completely, and its interpreter is still there."""
+    """Return whether a managed Python was installed completely and its interpreter still exists."""
     return describe(home, name)["name"] == name and os.access(interpreter(home, name), os.X_OK)
 
 
 def describe(home: str, name: str) -> dict[str, str]:
-    """Return ``name``, ``version``, ``machine`` and ``sha256`` of a managed Python; empty texts if it is not complete."""
+    """Return ``name``, ``version``, ``machine`` and ``sha256`` of a managed Python; empty strings if it is not complete."""
     try:
         found = json.loads(read(os.path.join(home, "pythons", name, DESCRIPTION)))
         return {key: str(found[key]) for key in ("name", "version", "machine", "sha256")}
-    except (KeyError, OSError, TypeError, ValueError):  # the file is missing or damaged: install it again
+    except (KeyError, OSError, TypeError, ValueError):  # the file is missing or damaged, so the run installs it again
         return dict.fromkeys(("name", "version", "machine", "sha256"), "")
 
 
 def members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """Yield the members of an archive to extract into an empty directory, without their directory ``python``.
 
-    Root extracts them: they get root as their owner, and no mode bits but those for reading and executing. Only directories,
+    Root extracts them. Their owner is root, and they have only the mode bits for reading and executing. Only directories,
     files and links inside of the directory are allowed.
 
     Raises
@@ -117,10 +117,10 @@ def extract(archive: str, directory: str) -> None:
     try:
         with tarfile.open(archive, "r:gz") as tar:
             for member in members(tar):
-                # A member must not be written through a link of an earlier one: links inside may be chained.
+                # Do not write a member through a link of an earlier member, because links may form a chain.
                 parents = member.name.split("/")
                 if any("/".join(parents[:number]) in links for number in range(1, len(parents))):
-                    raise PythonError(f"the archive has '{member.name}', which lies behind a link")
+                    raise PythonError(f"the archive has '{member.name}', which is below a link")
                 tar.extract(member, directory, numeric_owner=True)
                 if member.issym():
                     links.add(member.name)
@@ -151,7 +151,7 @@ def install(home: str, build: Mapping[str, str], archive: str, run: Run, relabel
     run : callable
         Runs a command; see `Run`.
     relabel : callable
-        Gives the files in a directory their SELinux contexts.
+        Sets the SELinux contexts of the files in a directory.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def install(home: str, build: Mapping[str, str], archive: str, run: Run, relabel
         shutil.rmtree(leftover)
     if sha256_of(archive) != build["sha256"]:
         raise PythonError(
-            "the archive was damaged on its way, or in dask_cache on the controller: its SHA-256 differs. Remove "
+            "the SHA-256 of the archive differs. It was damaged on its way, or in dask_cache on the controller. Remove "
             f"python-{build['name']}.tar.gz there, and run again"
         )
     partial, final = os.path.join(root, f".partial-{build['name']}"), os.path.join(root, build["name"])
@@ -177,14 +177,14 @@ def install(home: str, build: Mapping[str, str], archive: str, run: Run, relabel
                 f"the archive has Python {' for '.join(found)}, not {build['version']} for {build['machine']}. Correct "
                 "its name"
             )
-        # Services cannot write bytecode there, so they would compile the standard library at each start.
+        # Services cannot write bytecode there, so without this they would compile the standard library at each start.
         run("Compiling the standard library", python, "-I", "-m", "compileall", "-q", "-j", "0", "-x", TESTS,
             os.path.join(partial, "lib"))  # fmt: skip
         with open(os.path.join(partial, DESCRIPTION), "w", encoding="utf-8") as file:
             json.dump(dict(build), file, indent=1, sort_keys=True)
         relabel(partial)
         os.sync()  # after a power cut the directory must not exist without its files
-        if os.path.lexists(final):  # somebody has damaged it
+        if os.path.lexists(final):  # an existing directory without a valid description is damaged
             shutil.rmtree(set_aside(final), ignore_errors=True)
         os.rename(partial, final)
     except BaseException:  # fail_json raises SystemExit; remove the files, since the disk may be full

@@ -267,7 +267,7 @@ def directories_in_use(root: str) -> set[str]:
                 for line in file:
                     used.update(os.fsdecode(name) for name in pattern.findall(line))
                     if time.monotonic() > deadline:
-                        raise TimeoutError(f"finding what is in use in {root} took more than {PATIENCE} s")
+                        raise TimeoutError(f"finding the directories in use in {root} took more than {PATIENCE} s")
         except (FileNotFoundError, PermissionError, ProcessLookupError):  # the process has ended, or is a kernel thread
             continue
     return used

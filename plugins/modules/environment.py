@@ -14,6 +14,7 @@ description:
     already, or fetches and installs them on the host; or the files come from a packed environment.
   - The directory appears only when the environment is complete, and is never changed afterwards. An interrupted build
     leaves no directory of that name; the next build starts again.
+  - Nothing is executed on a host that has the environment already, according to the plan.
   - If the plan has a managed Python for the host, the module first installs it in the same way, from the archive that the
     controller copies to the host, into C(pythons/NAME).
   - Two files in it describe the content. C(environment.json) is the result of this module. C(sbom.cdx.json) is a bill of
@@ -330,7 +331,7 @@ def install_managed(builder: Builder, managed: Mapping[str, str]) -> dict[str, s
     if not is_complete(home, managed["name"]):
         if not archive:
             builder.module.fail_json(
-                msg=f"The managed Python {managed['name']} does not exist here yet: python_archive is needed to install it."
+                msg=f"The managed Python {managed['name']} does not exist on this host yet. Set python_archive."
             )
         try:
             install(home, managed, archive, builder.run, functools.partial(relabel, builder.module))

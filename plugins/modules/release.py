@@ -16,6 +16,7 @@ description:
   - Validates the user's settings with the Dask of the environment before it stages the release. Fails and stages nothing if
     Dask rejects a setting, or if a preload module or a module with routes cannot be imported.
   - Warns about settings without effect, such as settings of nannies for workers without a nanny.
+  - Nothing is executed on a host that runs the release already, according to the plan.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Unpack a tar archive of an environment on the controller, without trusting what it contains."""
+"""Unpack a tar archive of an environment on the controller, without trusting its content."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from typing import IO
 
 try:
     from lzma import LZMAError
-except ImportError:  # a Python without xz, whose tarfile rejects such archives
+except ImportError:  # Python without xz, whose tarfile rejects such archives
     LZMAError = EOFError  # type: ignore[misc,assignment]
 
 #: First bytes of Zstandard, which Python's tarfile reads from 3.14 on.
 ZSTANDARD = b"\x28\xb5\x2f\xfd"
 
-#: First bytes of files that are no tar archives, and what they are.
+#: Description of other files than tar archives, by their first bytes.
 _FOREIGN = {
     b"PK\x03\x04": "a zip file",
     b"hsqs": "an image of SquashFS",
@@ -31,7 +31,7 @@ _FOREIGN = {
 #: An interpreter of a virtual environment is a link to a program of the system, which is replaced by the host's own.
 INTERPRETER = re.compile(r"bin/python[\d.]*")
 
-#: Errors of a file that is cut off or has wrong bytes. Those of bz2 and gzip are OSErrors without a number.
+#: Errors of a truncated or damaged file. Those of bz2 and gzip are OSErrors without a number.
 _DAMAGED: tuple[type[Exception], ...] = (tarfile.TarError, EOFError, zlib.error, LZMAError)
 
 #: Bytes per read.
@@ -39,7 +39,7 @@ _CHUNK = 1 << 20
 
 
 class ArchiveError(ValueError):
-    """No environment can be made from the archive; the message says why, and what to do."""
+    """No environment can be made from the archive. The message has the reason and the remedy."""
 
 
 def is_zstandard(path: str) -> bool:
@@ -55,13 +55,13 @@ def _first_bytes(path: str) -> bytes:
 def unpack(archive: str, directory: str) -> None:
     """Unpack a tar archive (plain, gzip, bzip2 or xz) into a directory that does not exist yet.
 
-    Files get the mode 0755 if their owner may execute them, else 0644, and keep their times. Links that lead to an
-    interpreter outside are left out.
+    Files get the mode 0755 if their owner may execute them, else 0644, and keep their times. Links to an interpreter outside
+    of the archive are omitted.
 
     Raises
     ------
     ArchiveError
-        If it is damaged or no tar archive, or if a member is outside of the archive, leads outside, or is not a file, a
+        If it is damaged or not a tar archive, or if a member is outside of the archive, leads outside, or is not a file, a
         directory or a link.
     OSError
         If the directory cannot be written.
@@ -74,7 +74,7 @@ def unpack(archive: str, directory: str) -> None:
         with tarfile.open(archive) as tar:
             _unpack(tar, directory)
             while tar.fileobj is not None and tar.fileobj.read(_CHUNK):
-                pass  # reading to the end verifies the checksum
+                pass  # read to the end to verify the checksum
     except tarfile.CompressionError as error:
         raise ArchiveError(
             f"the controller's Python cannot read its compression ({error}). Pack it as .tar.gz"
@@ -89,7 +89,7 @@ def unpack(archive: str, directory: str) -> None:
 
 def _damaged(error: Exception) -> str:
     said = (str(error).splitlines() or [""])[0].rstrip(":")  # further lines are about each compression
-    return f"it is damaged, or no tar archive ({said}). Pack the environment again, or copy the archive again"
+    return f"it is damaged, or not a tar archive ({said}). Pack the environment again, or copy the archive again"
 
 
 def _unpack(tar: tarfile.TarFile, directory: str) -> None:
@@ -112,7 +112,7 @@ def _unpack(tar: tarfile.TarFile, directory: str) -> None:
             elif member.isfile():
                 _write(tar, member, path)
             else:
-                raise ArchiveError(f"'{member.name}' is a device or a pipe. Leave it out of the archive")
+                raise ArchiveError(f"'{member.name}' is a device or a pipe. Remove it from the archive")
         except (FileExistsError, IsADirectoryError, NotADirectoryError):
             raise ArchiveError(
                 f"'{member.name}' is a directory and something else. Pack the environment again"
@@ -130,7 +130,7 @@ def _name(name: str) -> str:
     """Return the name of a member as a relative path without ``.``; raise ArchiveError if it is outside."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if name.startswith("/") or ".." in parts:
-        raise ArchiveError(f"'{name}' would be outside of the environment. Do not use the archive before you know why")
+        raise ArchiveError(f"'{name}' would be outside of the environment. Find out why before you use the archive")
     return "/".join(parts)
 
 
@@ -180,7 +180,7 @@ def _remove(path: str) -> None:
 
 
 def _hard_link(directory: str, target: str, path: str) -> None:
-    """Make a second name of a file that was unpacked before."""
+    """Make a hard link to a file that was unpacked before."""
     source = os.path.join(directory, target)
     if not os.path.isfile(source):
         raise ArchiveError(f"'{target}' is missing, to which another file is a hard link. Pack the environment again")
@@ -190,7 +190,7 @@ def _hard_link(directory: str, target: str, path: str) -> None:
 
 
 def _symbolic_link(directory: str, name: str, target: str) -> None:
-    """Make a symbolic link, unless it is that of an interpreter outside."""
+    """Make a symbolic link, unless it leads to an interpreter outside of the archive."""
     if target.startswith("/"):
         if INTERPRETER.fullmatch(name):
             return

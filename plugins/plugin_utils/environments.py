@@ -98,7 +98,7 @@ def _from_archive(
 
 
 def packed_environment(common: Mapping[str, Any]) -> PackedEnvironment:
-    """Return the packed environment that the variables name. Raises OSError and ArchiveError as it does."""
+    """Return the packed environment in the variables. Raises OSError and ArchiveError like `PackedEnvironment`."""
     return PackedEnvironment(
         os.path.expanduser(common["dask_environment_archive"]),
         common["dask_environment_archive_sha256"],
@@ -130,7 +130,7 @@ def client_packages(common: Mapping[str, Any]) -> tuple[dict[str, Any], list[str
 
 
 def _archive_problem(common: Mapping[str, Any], error: Exception) -> str:
-    """Return the sentence for an error with a packed environment."""
+    """Return the sentence about an error with a packed environment."""
     where = f"dask_environment_archive ({common['dask_environment_archive']})"
     if isinstance(error, FileNotFoundError):
         return f"{where}: {error.filename} does not exist on the controller. Correct the path."
@@ -211,8 +211,8 @@ def _environments(
 
 
 def kind_of_python(python: Mapping[str, Any]) -> str:
-    """Return what the environments of hosts with an interpreter depend on, as text."""
-    # A managed Python may lie elsewhere on other hosts, but its name says what it is.
+    """Return the properties of an interpreter on which an environment depends, as text."""
+    # A managed Python may have another path on other hosts, but its name identifies it.
     without = {"executable", "prefix"} if python.get("managed") else {"executable"}
     return str([value for name, value in sorted(python.items()) if name not in without])
 

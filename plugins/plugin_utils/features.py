@@ -35,7 +35,7 @@ def lacking(packages: Mapping[str, str | None], variable: str, gpus: bool = Fals
     packages : dict
         Version by package of an environment. An unknown version is empty.
     variable : str
-        Name of the variable that names the environment.
+        Name of the variable with the environment.
     gpus : bool
         Whether workers have GPUs.
     """
@@ -83,7 +83,7 @@ def lacking_on(
         What `host_info` and `plan_host` returned, and the planned environment, by host. The last two are empty in runs
         that change nothing.
     variable : str
-        Name of the variable that names the environment.
+        Name of the variable with the environment.
     """
     found: dict[str, None] = {}
     for host, info in infos.items():

@@ -90,7 +90,7 @@ def having(**checks: Check) -> Check:
 
 
 def with_optional(check: Check, **checks: Check) -> Check:
-    """Allow what a check allows, with allowed values of further keys if it has them."""
+    """Return a check that also checks the values of optional keys."""
     return lambda value: check(value) and all(name not in value or one(value[name]) for name, one in checks.items())
 
 
@@ -115,7 +115,7 @@ CURRENT = empty_or(having(**_OF_RELEASES, content=NAME, settled=listed(NAME), en
 #: Name of a managed Python, which becomes part of paths.
 MANAGED = text(r"\w[\w.+-]*")
 
-#: What an environment was made from.
+#: Checks of the values that identify the source of an environment.
 ORIGIN: dict[str, Check] = {"lock": NAME, "archive": NAME, "managed_python": MANAGED}
 ENVIRONMENT = with_optional(having(python=text(r"[\w.+]*"), packages=mapping(text(r"[\w.+!-]*"))), **ORIGIN)
 

@@ -50,7 +50,7 @@ CACHED = 1
 
 
 class PackedEnvironment:
-    """An archive of a whole environment on the controller. A context manager, which removes the unpacked files at its end.
+    """An archive of a whole environment on the controller. A context manager that removes the unpacked files at its end.
 
     Parameters
     ----------
@@ -76,8 +76,8 @@ class PackedEnvironment:
         found = sha256_of(path)
         if found != sha256.lower():
             raise ArchiveError(
-                f"its SHA-256 is {found}, and dask_environment_archive_sha256 is {sha256}: it is another archive, or was "
-                "damaged or cut off on its way. Copy it again, or correct the variable"
+                f"its SHA-256 is {found}, but dask_environment_archive_sha256 is {sha256}: it is another archive, or was "
+                "damaged or truncated on its way. Copy it again, or correct the variable"
             )
         self.sha256 = found
         self.tools = parse_lock(tools_lock)[0]
@@ -94,7 +94,7 @@ class PackedEnvironment:
 
     @property
     def about(self) -> dict[str, Any]:
-        """Return what the archive contains; see `prefix_contents.describe`. Unpacks it, unless the cache has the answer."""
+        """Return the content of the archive; see `prefix_contents.describe`. Unpacks it if the cache lacks the result."""
         if self._about is None:
             path = os.path.join(self.cache, f"archive-{digest([CACHED, self.sha256])}.json")
             try:
@@ -129,25 +129,25 @@ class PackedEnvironment:
         about = self.about
         if about["machine"] not in ("", architecture):
             return (
-                f"is for {about['machine']}, and the host is {architecture}. Pack an environment on a machine of that "
+                f"is for {about['machine']}, but the host is {architecture}. Pack an environment on a machine of that "
                 "architecture"
             )
         if about["venv"] and minor(python["version"]) != minor(about["python"]):
             return (
-                f"is a virtual environment of Python {minor(about['python'])}, and dask_python ({python['executable']}) is "
+                f"is a virtual environment of Python {minor(about['python'])}, but dask_python ({python['executable']}) is "
                 f"{python['version']}. Set dask_python to a Python {minor(about['python'])}, or pack an environment that "
                 "contains its Python, with conda-pack"
             )
         length = len(os.fsencode(os.path.join(directory, self.id(python))))
         if about["longest_prefix"] is not None and length > about["longest_prefix"]:
             return (
-                f"cannot be moved to {directory}: its files have room for {about['longest_prefix']} bytes, and {length} are "
-                "needed. Choose a shorter dask_home"
+                f"cannot be moved to {directory}: its files have space for a path of {about['longest_prefix']} bytes, but "
+                f"{length} are needed. Choose a shorter dask_home"
             )
         return ""
 
     def archive_for(self, python: Mapping[str, Any], directory: str) -> str:
-        """Return the archive for a host; make it if the cache does not have it.
+        """Return the path of the archive for a host. Makes the archive if it is not in the cache.
 
         Parameters
         ----------
@@ -167,7 +167,7 @@ class PackedEnvironment:
         archive = os.path.join(self.cache, f"environment-{name}.tar")
         os.makedirs(self.cache, exist_ok=True)
         try:
-            # Two runs at the same time prepare one after the other. The second one finds the archive of the first.
+            # Of two simultaneous runs, the second one waits and then finds the archive of the first.
             with locked("packages", PATIENCE, os.path.join(self.cache, "locks")):
                 if not os.path.exists(archive):
                     with tempfile.TemporaryDirectory(dir=self.cache) as work:
@@ -179,7 +179,7 @@ class PackedEnvironment:
         return archive
 
     def _compiles_here(self) -> bool:
-        """Return whether the environment's Python reads the bytecode of the controller's."""
+        """Return whether the environment's Python can read bytecode of the controller's."""
         own = own_python()
         return own["implementation"] == "cpython" and minor(own["version"]) == minor(self.about["python"])
 
@@ -215,7 +215,7 @@ class PackedEnvironment:
             raise ArchiveError(f"it cannot be read: {' '.join(done.stderr.split())}")
 
     def _pack(self, work: str, prefix: str, codec: str) -> str:
-        """Pack the files as they are on hosts into a stream, and return its path."""
+        """Pack the files in the form for hosts into a stream, and return its path."""
         tree, self._tree = self._unpacked(), ""  # the next stream needs the files as they are in the archive
         program = os.path.join(tree, PROGRAM)
         if prefix and os.path.isfile(program):
@@ -226,7 +226,7 @@ class PackedEnvironment:
                 for bytecode in glob.glob(f"{glob.escape(os.path.join(parent, '__pycache__', name[:-3]))}.*.pyc"):
                     os.remove(bytecode)
         if self.about["venv"]:
-            # Files that depend on the interpreter: the host creates its own.
+            # Remove files that depend on the interpreter. The host creates its own.
             for path in ["pyvenv.cfg", "lib64", *glob.glob("bin/python*", root_dir=tree)]:
                 if os.path.lexists(os.path.join(tree, path)):
                     os.remove(os.path.join(tree, path))
@@ -260,6 +260,4 @@ def _check_python(version: str) -> None:
     """Raise ArchiveError if Dask does not support a version of Python."""
     if tuple(map(int, version.split(".")[:2])) < OLDEST_PYTHON:
         least = ".".join(map(str, OLDEST_PYTHON))
-        raise ArchiveError(
-            f"it has Python {version}; Dask needs {least} or newer. Make a new environment, and pack that"
-        )
+        raise ArchiveError(f"it has Python {version}, but Dask needs {least} or newer. Make and pack a new environment")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find out what an unpacked environment contains, without running any of its programs, and prepare its bytecode."""
+"""Read the content of an unpacked environment, without running any of its programs, and prepare its bytecode."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.prefixes import PR
 #: Architecture by its number in programs of Linux (ELF).
 _ARCHITECTURES = {21: "ppc64le", 22: "s390x", 62: "x86_64", 183: "aarch64", 243: "riscv64"}
 
-#: A file that every pack of pixi-pack has.
+#: File in every archive of pixi-pack.
 _PIXI = "pixi-pack.json"
 
 #: Part of the modules without bytecode from which on an environment counts as not compiled. Templates never compile.
@@ -29,7 +29,7 @@ _UNCOMPILED = 0.05
 
 
 def describe(tree: str) -> dict[str, Any]:
-    """Return what an environment contains.
+    """Return the content of an environment.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def describe(tree: str) -> dict[str, Any]:
     Raises
     ------
     ArchiveError
-        If it is no environment with Python and Dask for Linux.
+        If it is not an environment with Python and Dask for Linux.
     """
     _check_layout(tree)
     library = _library(tree)
@@ -79,17 +79,19 @@ def _check_layout(tree: str) -> None:
     names = os.listdir(tree)
     if _PIXI in names:
         raise ArchiveError(
-            "it is of pixi-pack, which packs packages, not an environment. Unpack it with 'pixi-unpack', on the "
-            "architecture of the hosts, and pack the result with 'conda-pack --prefix env'"
+            "it is an archive of pixi-pack, which contains packages and not an environment. Unpack it with 'pixi-unpack', "
+            "on the architecture of the hosts, and pack the result with 'conda-pack --prefix env'"
         )
     if "Scripts" in names or "python.exe" in names:
         raise ArchiveError("it is for Windows. Pack an environment on Linux")
     if "bin" not in names:
         if len(names) == 1 and os.path.isdir(os.path.join(tree, names[0], "bin")):
             raise ArchiveError(
-                f"its files are below '{names[0]}/'. Pack what is in that directory: tar -C {names[0]} -czf ARCHIVE ."
+                f"its files are below '{names[0]}/'. Pack the content of that directory: tar -C {names[0]} -czf ARCHIVE ."
             )
-        raise ArchiveError("it has no directory bin, so it is no environment. Pack the whole prefix of one")
+        raise ArchiveError(
+            "it has no directory bin, so it is not an environment. Pack the whole prefix of an environment"
+        )
 
 
 def _library(tree: str) -> str:
@@ -114,7 +116,7 @@ def _packages(site_packages: str) -> dict[str, str]:
 
 
 def _version(library: str, conda: list[dict[str, Any]]) -> str:
-    """Return the version of Python, complete if conda tells it."""
+    """Return the version of Python, which is complete only if conda has recorded it."""
     complete = [one["version"] for one in conda if one["name"] == "python"]
     return str(complete[0]) if complete else os.path.basename(library).removeprefix("python")
 
@@ -147,7 +149,9 @@ def _interpreter_machine(tree: str) -> str:
         raise ArchiveError("it has no bin/python. Install Python and Dask in the environment, and pack again")
     machine = _machine(path)
     if machine is None:
-        raise ArchiveError("bin/python is no program of Linux: the archive is for another platform. Pack it on Linux")
+        raise ArchiveError(
+            "bin/python is not a program of Linux. The archive is for another platform. Pack it on Linux"
+        )
     return machine
 
 
@@ -160,7 +164,7 @@ def _extension_machine(site_packages: str) -> str:
                 machine = _machine(os.path.join(parent, name))
                 if machine is None:
                     raise ArchiveError(
-                        f"{name} is no library of Linux: the archive is for another platform. Pack it on Linux"
+                        f"{name} is not a library of Linux. The archive is for another platform. Pack it on Linux"
                     )
                 return machine
     return ""
@@ -177,7 +181,7 @@ def _machine(path: str) -> str | None:
 
 
 def freeze_bytecode(tree: str) -> bool:
-    """Let Python use bytecode without a look at the source, and return whether almost all modules have bytecode.
+    """Make bytecode valid without a check of its source, and return whether almost all modules have bytecode.
 
     Bytecode with the time and size of its source becomes bytecode that is never compared (PEP 552), because the files of an
     environment never change, and times need not be shipped. Other bytecode is removed.
@@ -200,7 +204,7 @@ def freeze_bytecode(tree: str) -> bool:
 
 
 def _freeze(path: str, source: str) -> bool:
-    """Make bytecode valid without its source, or remove it if it is not that of the source."""
+    """Make bytecode valid without a check of its source, or remove it if it does not match the source."""
     with open(path, "r+b") as file:
         header = file.read(16)
         flags = int.from_bytes(header[4:8], "little")

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Give an unpacked environment of conda-pack the prefix that it has on a host, as its program ``conda-unpack`` does.
+"""Set the prefix of an unpacked environment of conda-pack to its directory on a host, like its program ``conda-unpack``.
 
-The program itself is not run: it comes with the archive, and knows no other prefix than the directory that it is in.
+The program itself is not run, because it comes with the archive and supports only its own directory as the prefix.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def records(program: str) -> Records:
     Raises
     ------
     ArchiveError
-        If it has another form than conda-pack writes.
+        If it does not have the form that conda-pack writes.
     """
     try:
         (found,) = (
@@ -41,7 +41,7 @@ def records(program: str) -> Records:
     except (SyntaxError, TypeError, ValueError):
         listed = [("", "", "")]
     if any(not placeholder or mode not in ("text", "binary") for _path, placeholder, mode in listed):
-        raise ArchiveError(f"{PROGRAM} is not as conda-pack writes it. Pack the environment with a current conda-pack")
+        raise ArchiveError(f"{PROGRAM} has an unknown form. Pack the environment with a current conda-pack")
     return listed
 
 
@@ -83,7 +83,7 @@ def set_prefix(tree: str, listed: Records, prefix: str) -> list[str]:
 def replaced(content: bytes, placeholder: bytes, prefix: bytes, binary: bool) -> bytes:
     """Return a content with another prefix.
 
-    In a binary, a text ends with a zero byte. Its length must not change, so it is filled up with zero bytes.
+    In a binary, a text ends with a zero byte. Its length must not change, so it is padded with zero bytes.
     """
     if not binary:
         return content.replace(placeholder, prefix)

@@ -42,12 +42,12 @@ _FILE = re.compile(
     r"cpython-(?P<version>3\.\d+\.\d+)\+(?P<tag>\d{8})-(?P<machine>\w+)-unknown-linux-gnu-install_only(_stripped)?\.tar\.gz"
 )
 
-#: Where uv looks without a mirror. uv replaces this part of a URL by the mirror.
+#: uv's source without a mirror. uv replaces this part of a URL by the mirror.
 _SOURCE = "https://github.com/astral-sh/python-build-standalone/releases/download"
 
 
 class BuildError(Exception):
-    """There is no such build, or it cannot be fetched; the message says why and what to do."""
+    """There is no such build, or it cannot be fetched. The message has the reason and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Build:
 
     @property
     def name(self) -> str:
-        """Return its name on hosts. A build of that name never changes: its hash is that of uv, or part of the name."""
+        """Return its name on hosts. A build of that name never changes, because uv has its hash, or the name contains it."""
         return f"{self.version}+{self.tag}-{self.machine}{'' if self.known else '-' + self.sha256[:12]}"
 
     @property
@@ -98,13 +98,13 @@ class Build:
 
 
 def build_of(file: str) -> Build | None:
-    """Return the build whose archive has a name; None if it is the name of something else."""
+    """Return the build whose archive has a name; None if the name has another form."""
     found = _FILE.fullmatch(unquote(file))
     return Build(found["version"], found["tag"], found["machine"], unquote(file)) if found else None
 
 
 def newest(builds: Collection[Build], wanted: Sequence[str], machines: Collection[str]) -> dict[str, Build]:
-    """Return the newest build that there is for all architectures, by architecture; empty if there is none.
+    """Return the newest build that exists for all architectures, by architecture; empty if there is none.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def newest(builds: Collection[Build], wanted: Sequence[str], machines: Collectio
 
 @dataclass(frozen=True)
 class Source:
-    """Where builds come from.
+    """The source of builds.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ class Source:
 
     @property
     def directory(self) -> str:
-        """Return the directory on the controller that the mirror is; empty if it is a URL."""
+        """Return the mirror's directory on the controller; empty if the mirror is a URL."""
         if not self.mirror or re.match(r"https?:", self.mirror):
             return ""
         path = unquote(urlsplit(self.mirror).path) if self.mirror.startswith("file:") else self.mirror
@@ -161,8 +161,8 @@ class Source:
         return self.directory or re.sub(r"//[^/@]*@", "//", url) or "the internet"
 
     def find(self, wanted: Sequence[str], machines: Collection[str]) -> dict[str, Build]:
-        """Return the build for each architecture, as `newest` does; raise BuildError if there is none."""
-        # Without the hashes of uv, uv is not needed.
+        """Return the build for each architecture, like `newest`; raise BuildError if there is none."""
+        # uv is needed only for its hashes.
         known = {} if self.directory and set(machines) <= set(self.sha256) else self._known()
         if self.directory:
             offered = [replace(build, known=build.file in known) for build in _in_directory(self.directory)]
@@ -175,7 +175,7 @@ class Source:
         for build in found.values():
             if not build.known and not build.sha256:
                 raise BuildError(
-                    f"{build.file} is no build whose hash uv knows. Set dask_python_sha256 to its SHA-256 by architecture: "
+                    f"uv does not know the hash of {build.file}. Set dask_python_sha256 to its SHA-256, by architecture: "
                     f"{{{build.machine}: ...}}"
                 )
         return found
@@ -185,16 +185,16 @@ class Source:
         version = next(filter(None, wanted))
         needs = " and ".join(sorted(machines))
         if not self.directory:
-            return f"there is no CPython {version} for {needs}. Choose another version, or name a build: VERSION+DATE"
+            return f"there is no CPython {version} for {needs}. Choose another version, or give a build: VERSION+DATE"
         there = sorted({f"{build.version}+{build.tag} for {build.machine}" for build in offered})
         return (
-            f"{self.place} has no CPython {version} for {needs}, but {', '.join(there) or 'no build at all'}. Put archives "
-            f"there that are called cpython-VERSION+DATE-{min(machines)}-unknown-linux-gnu-install_only_stripped.tar.gz, in "
-            "a directory DATE or without it"
+            f"{self.place} has no CPython {version} for {needs}, but {', '.join(there) or 'no build at all'}. Add archives "
+            f"with the name cpython-VERSION+DATE-{min(machines)}-unknown-linux-gnu-install_only_stripped.tar.gz, with or "
+            "without a directory DATE"
         )
 
     def _known(self) -> dict[str, Build]:
-        """Return the builds that uv knows by the name of their archive; ask each version of uv once."""
+        """Return the names of the archives of builds that uv knows. Cached for each version of uv."""
         path = os.path.join(self.cache, f"python-builds-{digest([_locked_uv()])}.json")
         if not os.path.exists(path):
             with self._scratch() as directory:
@@ -216,7 +216,7 @@ class Source:
         return {build.file: replace(build, known=True) for build in builds}
 
     def fetch(self, build: Build) -> tuple[str, str]:
-        """Return the path of a build's archive on the controller and its SHA-256; fetch it if the cache does not have it.
+        """Return the path of a build's archive on the controller, and its SHA-256. Fetches it if it is not in the cache.
 
         Raises
         ------
@@ -225,7 +225,7 @@ class Source:
         """
         os.makedirs(self.cache, exist_ok=True)
         try:
-            # Two runs at the same time fetch one after the other. The second one finds the archive of the first.
+            # Of two simultaneous runs, the second one waits and then finds the archive of the first.
             with locked("pythons", PATIENCE, os.path.join(self.cache, "locks")):
                 there = glob.glob(os.path.join(glob.escape(self.cache), f"python-{glob.escape(build.name)}-*.tar.gz"))
                 return _cached(there[0]) if there else self._fetch(build)
@@ -242,8 +242,8 @@ class Source:
             found = sha256_of(archive)
             if build.sha256 not in ("", found):
                 raise BuildError(
-                    f"{build.file} of {self.place} has the SHA-256 {found}, and dask_python_sha256 another one. Do not use "
-                    "it before you know why"
+                    f"{build.file} of {self.place} has the SHA-256 {found}, but dask_python_sha256 has another one. Find "
+                    "out why before you use it"
                 )
             final = os.path.join(self.cache, f"python-{build.name}-{found}.tar.gz")
             os.replace(archive, final)
@@ -254,12 +254,12 @@ class Source:
         archives = os.path.join(directory, "archives")
         settings = {"UV_CACHE_DIR": os.path.join(directory, "cache"), "UV_PYTHON_CACHE_DIR": archives}
         if build.path:
-            # uv reads this copy, so nobody can exchange the file after the check.
+            # uv reads this copy, so that the file cannot be replaced after the check.
             copy = os.path.join(directory, "mirror", build.tag, build.file)
             os.makedirs(os.path.dirname(copy))
             shutil.copyfile(build.path, copy)
             settings["UV_PYTHON_INSTALL_MIRROR"] = f"file://{quote(os.path.join(directory, 'mirror'))}"
-        elif self.mirror:  # it may contain a password, which must not appear in the list of processes
+        elif self.mirror:  # the URL may contain a password, which must not appear in the list of processes
             settings["UV_PYTHON_INSTALL_MIRROR"] = self.mirror.rstrip("/")
         key = f"cpython-{build.version}-linux-{build.machine}-gnu"
         options = [] if build.known else ["--python-downloads-json-url", _described(build, key, directory)]
@@ -277,18 +277,18 @@ class Source:
         return archive
 
     def _reason(self, build: Build, errors: str) -> str:
-        """Return the reason for an error of uv and what to do."""
+        """Return the reason for an error of uv, and the remedy."""
         if "Hash mismatch" in errors:
             return (
-                f"{build.file} of {self.place} differs from its hash in "
-                f"{'uv' if build.known else 'dask_python_sha256'}. Do not use it before you know why"
+                f"{build.file} of {self.place} does not match its hash in "
+                f"{'uv' if build.known else 'dask_python_sha256'}. Find out why before you use it"
             )
-        # The last cause is the most exact one.
+        # The last cause is the most specific one.
         cause = re.split(r"\bcause: ", " ".join(errors.split()))[-1]
         cause = re.sub(r"( for url)? \(?[a-z]+://\S+", "", cause).strip(" .:`")
         return (
             f"CPython {build.version} for {build.machine} cannot be fetched from {self.place} ({cause}). Set "
-            f"dask_python_mirror to a mirror, or to a directory on the controller with {build.file}; or install one "
+            f"dask_python_mirror to a mirror, or to a directory on the controller with {build.file}, or install one "
             "version of Python on all hosts, and set dask_python to its name or path"
         )
 
@@ -299,7 +299,7 @@ class Source:
 
 
 def _in_directory(directory: str) -> Iterator[Build]:
-    """Yield the builds whose archives are in a directory, or in a directory there that is named after their date."""
+    """Yield the builds whose archives are in a directory, or in a subdirectory with the name of their date."""
     for path in [*glob.glob(os.path.join(glob.escape(directory), "*")), *glob.glob(f"{glob.escape(directory)}/*/*")]:
         build = build_of(os.path.basename(path))
         if build and os.path.basename(os.path.dirname(path)) in (build.tag, os.path.basename(directory)):
@@ -307,7 +307,7 @@ def _in_directory(directory: str) -> Iterator[Build]:
 
 
 def _named(wanted: Iterable[str], machines: Iterable[str], known: Mapping[str, Build]) -> Iterator[Build]:
-    """Yield the builds that versions name completely and that uv does not know."""
+    """Yield the builds in complete versions that uv does not know."""
     for version in wanted:
         for machine in machines:
             build = build_of(f"cpython-{version}-{machine}-unknown-linux-gnu-install_only_stripped.tar.gz")
@@ -360,7 +360,7 @@ def _uv(directory: str, index_url: str) -> str:
 def _run(command: Sequence[str], directory: str, **settings: str) -> str:
     """Run uv in a directory, and return its output; raise BuildError with its errors."""
     environment = {**os.environ, "NO_COLOR": "1", **settings}
-    environment.pop("UV_PYTHON_DOWNLOADS_JSON_URL", None)  # the user's, which would replace the builds that uv knows
+    environment.pop("UV_PYTHON_DOWNLOADS_JSON_URL", None)  # the user's setting would replace the builds that uv knows
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=directory, env=environment)
     if done.returncode != 0:
         raise BuildError(done.stderr)
@@ -374,11 +374,11 @@ class Wanted:
     Parameters
     ----------
     versions : tuple of str
-        The versions that are good for it, the best one first.
+        Suitable versions, starting with the best one.
     machine : str
         Its architecture.
     there : collection of str
-        Names of the managed Pythons that it already has.
+        Names of the managed Pythons that the host already has.
     """
 
     versions: tuple[str, ...]
@@ -387,9 +387,9 @@ class Wanted:
 
 
 def provide(hosts: Mapping[str, Wanted], source: Source) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """Return the managed Python of each host, and the problems, a sentence each. Fetches the builds that hosts lack.
+    """Return the managed Python of each host, and a sentence for each problem. Fetches missing builds.
 
-    Hosts that want the same versions get the same build, each for its architecture.
+    Hosts with the same versions get the same build, each for its architecture.
 
     Returns
     -------

@@ -54,7 +54,7 @@ def zstandard() -> Any:
 
 
 def damages() -> tuple[type[Exception], ...]:
-    """Return the errors of a stream that is cut off or has wrong bytes."""
+    """Return the exceptions for a truncated or damaged stream."""
     try:
         return EOFError, zlib.error, gzip.BadGzipFile, zstandard().ZstdError
     except ImportError:
@@ -82,7 +82,7 @@ def pack(directory: str, stream: str) -> None:
 
 
 def opened_for_writing(stream: str) -> Any:
-    """Open a new stream with the compression that its name ends with."""
+    """Open a new stream with the compression of its file name extension."""
     if stream.endswith(".gz"):
         return gzip.GzipFile(stream, "wb", compresslevel=LEVEL, mtime=0)
     zstd = zstandard()

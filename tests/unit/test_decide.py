@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide import (
     SCHEDULER,
     expected_workers,
+    interrupts_maintenance,
     interrupts_scheduler,
     is_staged,
     runs_release,
@@ -66,6 +67,18 @@ def test_services_that_run_the_release_are_not_changed():
     assert not runs_release(settled(running={ONE: "w", TWO: None}), "r", "worker", wanted)
     assert not runs_release(settled(running={ONE: "w", TWO: "w (another unit)"}), "r", "worker", wanted)
     assert not runs_release(settled(running={}), "r", "worker", wanted)
+
+
+def test_maintenance_begins_where_workers_run_or_start_at_boot():
+    assert interrupts_maintenance({"running": {ONE: "w"}, "current": {"enabled": []}})
+    assert interrupts_maintenance({"running": {ONE: None}, "current": {}})
+    assert interrupts_maintenance({"running": {}, "current": {"enabled": ["worker"]}})
+    for info in (
+        {},
+        {"running": {SCHEDULER: "s"}, "current": {"enabled": ["scheduler"]}},
+        {"running": {}, "current": {}},
+    ):
+        assert not interrupts_maintenance(info)
 
 
 # The scheduler

@@ -213,7 +213,8 @@ def test_damaged_archive_of_a_managed_python_is_rejected(pack, relocatable, tmp_
     status, output = with_managed_python(tmp_path, archive, relocatable, python_archive=str(damaged))
     assert status != 0
     assert (
-        "Installing the managed Python failed on this host, whose services were not changed: the archive was" in output
+        "Installing the managed Python failed on this host, whose services were not changed: the SHA-256 of the archive"
+        in output
     )
     assert names(tmp_path) == [] and list((tmp_path / "home/pythons").iterdir()) == []
 
@@ -221,7 +222,7 @@ def test_damaged_archive_of_a_managed_python_is_rejected(pack, relocatable, tmp_
 def test_plan_of_a_host_that_had_the_managed_python_is_rejected(pack, relocatable, tmp_path):
     status, output = with_managed_python(tmp_path, pack(IMPORTS), relocatable, python_archive="")
     assert status != 0
-    assert f"The managed Python {NAME} does not exist here yet" in output
+    assert f"The managed Python {NAME} does not exist on this host yet" in output
 
 
 @pytest.fixture

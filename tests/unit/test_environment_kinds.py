@@ -37,18 +37,18 @@ def test_kind_of_the_environment(variables, kind):
     [
         (
             {**ARCHIVE, "dask_environment_lock": "own.txt"},
-            "dask_environment_lock and dask_environment_archive both say where the environment comes from. Keep one of them "
+            "dask_environment_lock and dask_environment_archive both set the environment. Keep one of them "
             "('default' sets dask_environment_lock aside).",
         ),
         (
             {**ARCHIVE, "dask_environment_source": "index"},
-            "dask_environment_source is 'index', which is for a lock, and dask_environment_archive is set. Remove one of "
+            "dask_environment_source is 'index', which is for a lock, but dask_environment_archive is set. Remove one of "
             "them.",
         ),
         (
             {"dask_environment_archive": "env.tar.gz"},
-            "dask_environment_archive_sha256 is not set, so that another archive of the same name could take the place of "
-            "yours. Set it to the SHA-256 of dask_environment_archive, which sha256sum prints where the archive was made.",
+            "dask_environment_archive_sha256 is not set, so another archive of the same name could replace yours. Set it "
+            "to the SHA-256 of dask_environment_archive. sha256sum prints it on the machine that made the archive.",
         ),
         (
             {**ARCHIVE, "dask_environment_archive_sha256": "abc"},
@@ -56,7 +56,8 @@ def test_kind_of_the_environment(variables, kind):
         ),
         (
             {"dask_environment_archive_sha256": "ab" * 32},
-            "dask_environment_archive_sha256 is set, and dask_environment_archive is not. Name the archive, or remove the "
+            "dask_environment_archive_sha256 is set, but dask_environment_archive is not. Set dask_environment_archive, "
+            "or remove the "
             "variable.",
         ),
     ],

@@ -141,7 +141,7 @@ def test_virtual_environment_needs_a_python_of_the_host(archives, tmp_path):
     assert len(problems) == 2
     assert says(problems[0], "b has no working Python 'python3'")
     where = f"dask_environment_archive ({archives['venv']})"
-    assert says(problems[1], f"c: {where} is a virtual environment of Python {VERSION[:4]}, and dask_python (")
+    assert says(problems[1], f"c: {where} is a virtual environment of Python {VERSION[:4]}, but dask_python (")
     found, problems = from_archive(tmp_path, archives["venv"], {"a": HOST})
     assert problems == [] and (found["a"]["python"], found["a"]["prefix"]) == (sys.executable, "/usr")
 
@@ -151,7 +151,7 @@ def test_host_of_another_architecture_is_rejected(archives, tmp_path):
     assert says(
         only(problems), f"b: dask_environment_archive ({archives['conda']}) is for {platform.machine()}, and the"
     )
-    assert only(problems).endswith("and the host is riscv64. Pack an environment on a machine of that architecture.")
+    assert only(problems).endswith("but the host is riscv64. Pack an environment on a machine of that architecture.")
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_host_of_another_architecture_is_rejected(archives, tmp_path):
         (lambda path: None, {}, "does not exist on the controller. Correct the path."),
         (lambda path: path.mkdir(), {}, "cannot be used on the controller"),
         (lambda path: path.write_bytes(b"x"), {"dask_environment_archive_sha256": "0" * 64}, "its SHA-256 is "),
-        (lambda path: path.write_bytes(b"x"), {}, "it is damaged, or no tar archive"),
+        (lambda path: path.write_bytes(b"x"), {}, "it is damaged, or not a tar archive"),
     ],
 )
 def test_unusable_archive_is_rejected(tmp_path, make, changes, said):

@@ -186,7 +186,7 @@ def test_other_hash_is_rejected(packed, archives):
             PYTHON,
             "riscv64",
             DIRECTORY,
-            f"is for {platform.machine()}, and the host is riscv64. Pack an environment",
+            f"is for {platform.machine()}, but the host is riscv64. Pack an environment",
         ),
         ("conda", PYTHON, platform.machine(), f"/{'x' * 90}", "cannot be moved to /xxx"),
         (
@@ -212,7 +212,7 @@ def test_old_python_in_the_archive_is_rejected(packed, archives, tmp_path):
     with tarfile.open(tmp_path / "old.tar", "w") as tar:
         tar.add(tmp_path / "venv", ".")
     with packed(tmp_path / "old.tar") as environment, pytest.raises(
-        ArchiveError, match="it has Python 3.9; Dask needs 3.10"
+        ArchiveError, match="it has Python 3.9, but Dask needs 3.10"
     ):
         print(environment.about)
 

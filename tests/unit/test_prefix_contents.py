@@ -87,12 +87,12 @@ def write(name, content=b""):
 BAD = {
     "pixi-pack": (
         write("pixi-pack.json"),
-        "it is of pixi-pack, which packs packages, not an environment. Unpack it with",
+        "it is an archive of pixi-pack, which contains packages and not an environment. Unpack it with",
     ),
     "Windows": (write("Scripts/python.exe"), "it is for Windows. Pack an environment on Linux"),
-    "macOS": (write("bin/python", b"\xcf\xfa\xed\xfe" + bytes(20)), "bin/python is no program of Linux"),
-    "wrapper": (write("bin/python", b"#!/bin/sh\n"), "bin/python is no program of Linux"),
-    "no prefix": (remove("bin"), "it has no directory bin, so it is no environment"),
+    "macOS": (write("bin/python", b"\xcf\xfa\xed\xfe" + bytes(20)), "bin/python is not a program of Linux"),
+    "wrapper": (write("bin/python", b"#!/bin/sh\n"), "bin/python is not a program of Linux"),
+    "no prefix": (remove("bin"), "it has no directory bin, so it is not an environment"),
     "no Python": (remove("bin/python"), "it has no bin/python. Install Python and Dask"),
     "no library": (remove(LIBRARY), "it has no Python 3 (no lib/python3.*)"),
     "two versions": (write("lib/python3.9/os.py"), f"several versions of Python (python{MINOR}, python3.9)"),
@@ -103,7 +103,7 @@ BAD = {
     "no dask": (remove(f"{SITE}/dask-1.0.dist-info"), "it does not contain dask, which the services run"),
     "--dest-prefix": (remove("bin/conda-unpack"), "without bin/conda-unpack, so its files have the directory in which"),
     "damaged": (write("conda-meta/liba-1.0-0.json", b"{"), "conda-meta/liba-1.0-0.json is damaged"),
-    "other conda-unpack": (write("bin/conda-unpack", b"x"), "bin/conda-unpack is not as conda-pack writes it"),
+    "other conda-unpack": (write("bin/conda-unpack", b"x"), "bin/conda-unpack has an unknown form"),
 }
 
 
@@ -134,7 +134,7 @@ def test_architecture_is_that_of_the_interpreter(conda, content, machine):
 
 def test_library_of_another_system_is_rejected(venv):
     (venv / SITE / "b.abi3.so").write_bytes(b"\xcf\xfa\xed\xfe" + bytes(20))
-    with pytest.raises(ArchiveError, match="b.abi3.so is no library of Linux: the archive is for another platform"):
+    with pytest.raises(ArchiveError, match="b.abi3.so is not a library of Linux. The archive is for another platform"):
         describe(str(venv))
 
 

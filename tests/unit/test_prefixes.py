@@ -75,7 +75,7 @@ def test_content_with_another_prefix(content, binary, expected):
     ],
 )
 def test_other_program_is_rejected_without_running_it(program):
-    with pytest.raises(ArchiveError, match="bin/conda-unpack is not as conda-pack writes it"):
+    with pytest.raises(ArchiveError, match="bin/conda-unpack has an unknown form"):
         records(program)
 
 

@@ -199,7 +199,7 @@ def test_hosts_of_other_platforms_are_rejected(machine, libc, runs):
     assert len(found) == (0 if runs else 1)
     for sentence in found:
         assert sentence.startswith(
-            "w1: dask_python asks for a managed Python, which there is for x86_64 and aarch64 with glibc 2.17"
+            "w1: dask_python needs a managed Python, which exists only for x86_64 and aarch64 with glibc 2.17"
         )
         assert sentence.endswith("Set dask_python to an interpreter of the host.")
 

@@ -100,7 +100,7 @@ def test_member_behind_a_link_is_rejected(tmp_path):
         member("python/link", type=tarfile.SYMTYPE, linkname="lib"),
         member("python/link/file", b"x"),
     ]
-    with pytest.raises(PythonError, match="'link/file', which lies behind a link"):
+    with pytest.raises(PythonError, match="'link/file', which is below a link"):
         extract(str(write_archive(tmp_path / "archive.tar.gz", behind)), str(tmp_path / "out"))
 
 
@@ -155,7 +155,9 @@ def test_archive_with_another_hash_is_not_installed(archive, tmp_path):
     expected = build(archive)
     with open(archive, "ab") as file:
         file.write(b"\0")
-    with pytest.raises(PythonError, match=f"its SHA-256 differs. Remove python-{NAME.replace('+', '.')}"):
+    with pytest.raises(
+        PythonError, match=f"the SHA-256 of the archive differs.* Remove python-{NAME.replace('+', '.')}"
+    ):
         install(str(tmp_path), expected, str(archive), run, RELABELLED.append)
     assert contents(tmp_path / "pythons") == []
 

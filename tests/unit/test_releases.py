@@ -413,7 +413,7 @@ def test_mapped_files_with_unusual_names_do_not_prevent_pruning(home, tmp_path, 
 def test_search_for_environments_in_use_has_a_time_limit(home, monkeypatch):
     monkeypatch.setattr(releases_module, "PATIENCE", -1)
     before = names(home)
-    with pytest.raises(TimeoutError, match="finding what is in use in .*/environments took"):
+    with pytest.raises(TimeoutError, match="finding the directories in use in .*/environments took"):
         prune(str(home), set(), 2)
     assert names(home) == before
 

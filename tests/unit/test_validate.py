@@ -67,12 +67,12 @@ def test_valid_values_are_accepted(name, value):
         (
             "dask_python",
             3.1,
-            "is '3.1'. Give auto, an interpreter's name or path, or a version from '3.10' on in quotes",
+            "is '3.1'. Give auto, an interpreter's name or path, or a version in quotes, '3.10' or newer",
         ),
         (
             "dask_python",
             "3.9",
-            "is '3.9'. Give auto, an interpreter's name or path, or a version from '3.10' on in quotes",
+            "is '3.9'. Give auto, an interpreter's name or path, or a version in quotes, '3.10' or newer",
         ),
         ("dask_python", {}, "Give auto"),
         ("dask_python_sha256", "0" * 64, "Give a dictionary with 64 hexadecimal digits for x86_64 and for aarch64"),

@@ -192,8 +192,8 @@ def test_unusable_archive_is_rejected(cluster, play, packed, tmp_path):
     cut.write_bytes(Path(packed["dask_environment_archive"]).read_bytes()[:1000])
     for variables, said in (
         ({"dask_environment_archive_sha256": "0" * 64}, "dask_environment_archive_sha256 is 000000"),
-        ({"dask_environment_archive": str(cut)}, "or was damaged or cut off on its way"),
-        ({"dask_environment_lock": "own.txt"}, "both say where the environment comes from. Keep one of them"),
+        ({"dask_environment_archive": str(cut)}, "or was damaged or truncated on its way"),
+        ({"dask_environment_lock": "own.txt"}, "both set the environment. Keep one of them"),
     ):
         run = play("upgrade", "-e", json.dumps({**packed, **variables}))
         assert run.returncode != 0 and said in " ".join(run.output.split()), run.output

@@ -342,7 +342,7 @@ def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
     for variable, directory in scratch.items() if settings["worker"] else []:
         system = info["file_systems"][directory]
         if not system["writable"]:
-            # A deleted user may have left it.
+            # The directory may belong to a deleted user.
             remedy = "Make dask_user its owner" if info["account"] else "Create dask_user as its owner"
             yield (
                 f"{host}: {variable} ({directory}) is not a directory to which dask_user may write. {remedy}, or choose a "

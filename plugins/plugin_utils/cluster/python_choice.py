@@ -18,16 +18,16 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environmen
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import minor
 
-#: The oldest Python version that current releases of Dask support.
+#: Oldest Python version that current releases of Dask support.
 OLDEST_PYTHON = (3, 10)
 
 #: Value of ``dask_python`` that leaves the choice to the run.
 AUTO = "auto"
 
-#: The minor version of a new cluster whose hosts have different ones.
+#: Minor version of a new cluster whose hosts have different minor versions.
 DEFAULT = "3.13"
 
-#: Architectures of managed Pythons, and the oldest version of glibc that they run with.
+#: Architectures of managed Pythons, and the oldest version of glibc with which they run.
 MACHINES = ("x86_64", "aarch64")
 OLDEST_GLIBC = (2, 17)
 
@@ -41,7 +41,7 @@ def is_version(value: object) -> bool:
 
 
 def is_valid(value: object) -> bool:
-    """Return whether ``dask_python`` can have a value. In YAML, a version without quotes is a number: 3.10 becomes 3.1."""
+    """Return whether ``dask_python`` can have a value. In YAML, 3.10 without quotes is the number 3.1."""
     if not is_version(value):
         return isinstance(value, str)
     found = _VERSION.fullmatch(str(value))
@@ -49,7 +49,7 @@ def is_valid(value: object) -> bool:
 
 
 def own_python(value: object) -> str:
-    """Return the name or path of the host's interpreter that ``dask_python`` means; empty for a managed Python."""
+    """Return the name or path of the host's interpreter for a value of ``dask_python``; empty for a managed Python."""
     return "" if is_version(value) else "python3" if value == AUTO else str(value)
 
 
@@ -68,7 +68,7 @@ class Choice:
         The versions that are good for a host, the best one first, by host with a managed Python. An empty text means every
         version. Other hosts use an interpreter of their own.
     reason : str
-        Why hosts whose ``dask_python`` is ``auto`` get a managed Python; empty if they do not.
+        Why hosts whose ``dask_python`` is ``auto`` get a managed Python. Empty if they do not.
     """
 
     managed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -87,7 +87,7 @@ def choose(cluster: Cluster, unfit: Mapping[str, str]) -> Choice:
 
     A version in ``dask_python`` means a managed Python, and a name or path an interpreter of the host. With ``auto``, hosts
     use their own Python if all of them have the same minor version and can use it, and a managed one otherwise. In a run
-    without all hosts, they do what the scheduler's host does, because nothing is known of the others.
+    without all hosts, they use the same kind as the scheduler's host, because the other hosts are not known.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def choose(cluster: Cluster, unfit: Mapping[str, str]) -> Choice:
     """
     wanted = {host: str(cluster.values[host]["dask_python"]) for host in cluster.infos}
     managed = {host: (value,) for host, value in wanted.items() if is_version(value)}
-    # A packed environment contains its Python, or was made for that of the hosts.
+    # A packed environment contains its Python, or was made for the Python of the hosts.
     undecided = [host for host, value in wanted.items() if value == AUTO and kind_of(cluster.values[host]) == LOCK]
     now = runs(cluster.scheduler_info or cluster.infos.get(cluster.asked_host, {}))
     own = {host: "" if host in unfit else minor(cluster.infos[host]["python"]["version"]) for host in undecided}
@@ -108,7 +108,7 @@ def choose(cluster: Cluster, unfit: Mapping[str, str]) -> Choice:
         reason = _difference(own)
     if not undecided or not reason:
         return Choice(managed)
-    # A change to another minor version would let old and new workers exchange what the other cannot read.
+    # With different minor versions, old and new workers could not read each other's tasks during the change.
     version = now.get("python", "")
     before = [minor(version)] if numbers(version)[:2] >= OLDEST_PYTHON else []
     versions = tuple(dict.fromkeys([*before, DEFAULT, ""]))
@@ -124,13 +124,13 @@ def _difference(own: Mapping[str, str]) -> str:
 
 
 def unsupported(choice: Choice, infos: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Yield a sentence for each host on which no managed Python runs."""
+    """Yield a sentence for each host on which managed Pythons cannot run."""
     for host in choice.managed:
         machine, libc = infos[host]["architecture"], infos[host]["libc"]
         if machine not in MACHINES or libc[:1] != ["glibc"] or numbers(" ".join(libc[1:])) < OLDEST_GLIBC:
             yield (
-                f"{host}: dask_python asks for a managed Python, which there is for {' and '.join(MACHINES)} with glibc "
-                f"{'.'.join(map(str, OLDEST_GLIBC))} or newer, and the host has {machine} with {' '.join(libc) or 'none'}. "
+                f"{host}: dask_python needs a managed Python, which exists only for {' and '.join(MACHINES)} with glibc "
+                f"{'.'.join(map(str, OLDEST_GLIBC))} or newer, but the host has {machine} with {' '.join(libc) or 'none'}. "
                 "Set dask_python to an interpreter of the host."
             )
 

@@ -134,16 +134,16 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "auto",
             "Python of the environments. All hosts need the same minor version.",
             details=(
-                "A version in quotes, such as V('3.13'), V('3.13.5') or V('3.13.5+20261129'), means a managed Python. The "
+                "A version in quotes, such as V('3.13'), V('3.13.5') or V('3.13.5+20261129'), selects a managed Python. The "
                 "controller fetches this relocatable build of CPython (of the project python-build-standalone) with uv, "
-                "checks its hash, and copies it to the hosts, for x86_64 and aarch64 with glibc 2.17 or newer. Without a "
-                "patch version, it is the newest one that the locked version of uv knows or that the directory "
-                "O(dask_python_mirror) has.",
-                "A path or a name means an interpreter of the host. O(dask_user) must be able to run it, and must not be "
-                "able to replace it, because root runs it, too.",
+                "checks its hash, and copies it to the hosts (x86_64 and aarch64, with glibc 2.17 or newer). Without a "
+                "patch version, it is the newest build that the locked version of uv knows or that is in the directory "
+                "O(dask_python_mirror).",
+                "A path or a name selects an interpreter of the host. O(dask_user) must be able to run it, but not to "
+                "replace it, because root also runs it.",
                 "With V(auto), hosts use their own C(python3) if all of them have the same minor version, 3.10 or newer. "
-                "Otherwise they use a managed Python, of the minor version that the cluster runs already, or 3.13. With "
-                "C(--limit), hosts do what the scheduler's host does.",
+                "Otherwise they use a managed Python with the minor version that the cluster already runs, or 3.13. With "
+                "C(--limit), hosts use the same kind of Python as the scheduler's host.",
             ),
             summary="a version, an interpreter on the hosts, or `auto`",
         ),
@@ -151,11 +151,11 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_python_mirror",
             "str",
             "",
-            "Where the controller gets managed Pythons from: a URL like that of uv's E(UV_PYTHON_INSTALL_MIRROR), or a "
-            "directory on the controller with the archives, or with a directory of them for each date, as in their URLs.",
+            "Source of managed Pythons. A URL like in uv's E(UV_PYTHON_INSTALL_MIRROR), or a directory on the controller "
+            "with the archives. The directory can have a subdirectory for each date, like the URLs of the archives.",
             details=(
-                "If empty, uv's setting applies; by default, that is the internet. A relative path starts in the directory "
-                "in which C(ansible-playbook) is called.",
+                "If empty, uv's own setting is used, which is the internet by default. A relative path starts in the "
+                "working directory of C(ansible-playbook).",
             ),
             secret=True,
             scope="cluster",
@@ -165,7 +165,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_python_sha256",
             "dict",
             {},
-            "SHA-256 of the archive of the managed Python by architecture, such as C({x86_64: 2c26b46b...}). Required for a "
+            "SHA-256 of the managed Python's archive, by architecture, such as C({x86_64: 2c26b46b...}). Required for a "
             "build that uv does not know. Other archives are rejected.",
             scope="cluster",
         ),
@@ -184,16 +184,15 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_environment_archive",
             "path",
             "",
-            "Archive on the controller with a whole environment, instead of O(dask_environment_lock), as C(conda-pack) or "
-            "C(venv-pack) makes it - a tar archive, plain or compressed with gzip, Zstandard, bzip2 or xz. It must contain "
-            "C(distributed). A relative path starts in the directory in which C(ansible-playbook) is called.",
+            "Archive on the controller with a whole environment, instead of O(dask_environment_lock). A tar archive of "
+            "C(conda-pack) or C(venv-pack), plain or compressed with gzip, Zstandard, bzip2 or xz. It must contain "
+            "C(distributed). A relative path starts in the working directory of C(ansible-playbook).",
             details=(
-                "An environment of conda contains its own Python, so hosts need no other, and O(dask_python) is not used. "
-                "A virtual environment runs with O(dask_python), which must have the same minor version as the Python that "
-                "it was made with.",
+                "An environment of conda contains its own Python, so O(dask_python) is not used. A virtual environment "
+                "runs with O(dask_python), which must have the same minor version as the Python that created it.",
                 "The controller unpacks the archive once. Files outside of the environment, links that lead out of it, "
-                "devices, and files with the set-user-ID bit are rejected. Hosts get the files over SSH, owned by root, in "
-                "a directory of O(dask_home) that is named after the content and never changed.",
+                "devices, and files with the set-user-ID bit are rejected. The files are copied to the hosts over SSH. Root "
+                "owns them. Their directory below O(dask_home) is named by its content and never changed.",
             ),
             scope="cluster",
             summary="packed environment, instead of a lock",
@@ -204,7 +203,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "",
             "SHA-256 of O(dask_environment_archive) in hexadecimal, which is required. Another archive is rejected.",
             scope="cluster",
-            summary="its SHA-256",
+            summary="SHA-256 of `dask_environment_archive`",
         ),
         Setting(
             "dask_environment_source",

@@ -82,7 +82,9 @@ def expected(setting: Setting, value: Any) -> str:
         good, kind = is_serial(value), "a number of hosts, 1 or more, a percentage like 20%, or a list of these"
     elif setting.name == "dask_python":
         good = is_valid(value)
-        kind = "auto, an interpreter's name or path, or a version from '3.10' on in quotes (3.10 without quotes is 3.1)"
+        kind = (
+            "auto, an interpreter's name or path, or a version in quotes, '3.10' or newer (3.10 without quotes is 3.1)"
+        )
     elif setting.name == "dask_python_sha256":
         good, kind = is_sha256_by_machine(value), "a dictionary with 64 hexadecimal digits for x86_64 and for aarch64"
     elif setting.name == "dask_release_label":
