@@ -208,7 +208,7 @@ def application_of(entries: Sequence[str], build_lock: str, index_url: str, cach
 
     problems: list[str] = []
     wheels = []
-    for entry in dict.fromkeys(entries):
+    for entry in dict.fromkeys(map(str, entries)):
         try:
             wheels.append(read_wheel(*wheel_of(entry, builder)))
         except (ApplicationError, ProjectError) as error:
