@@ -96,6 +96,7 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
         "versions": [
             {"id": environment, "lock": "", **about, "releases": ["3f2a91c04d5e"], "labels": {}, "applications": {}}
         ],
+        "environment_paths": {},
         "clock": [1700000000.0, 1700000000.5],
     }
     wrong = unbelievable(found)

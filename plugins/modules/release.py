@@ -82,6 +82,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     is_secret,
     links_of,
     manifest_text,
+    python_of,
     read_links,
     read_tree,
     set_aside,
@@ -247,7 +248,7 @@ def service_variables(user: pwd.struct_passwd, environment: str, variables: Mapp
         "USER": user.pw_name,
         "LOGNAME": user.pw_name,
         **{name: str(value) for name, value in general.items() if not name.startswith("DASK_")},
-        "DASKOPS_ENVIRONMENT": environment,
+        "DASKOPS_ENVIRONMENT": os.path.dirname(os.path.dirname(python_of(environment))),
     }
 
 
@@ -281,7 +282,7 @@ def ask(
     """Return the problems and warnings of ``daskops_runtime.validate_config``, executed as the services' user."""
     launcher = os.path.join(release, "python", "daskops_runtime", "launch.py")
     library = ":".join([os.path.join(release, "python"), os.path.join(environment, VALIDATOR)])
-    python = os.path.join(environment, "bin", "python")
+    python = python_of(environment)
     # Like the environment of the services, but without their configuration: an invalid one would stop the validation.
     settings = {
         **service_variables(user, environment, about["variables"]),

@@ -18,17 +18,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.message import Message
 from email.parser import Parser
-from pathlib import Path
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.applications import DESCRIPTION, MODULES, content_id
 from ansible_collections.daskops.cluster.plugins.module_utils.health import join
 from ansible_collections.daskops.cluster.plugins.plugin_utils.environments import TOOLS_LOCK
+from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import read_lock, unreadable_lock
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
+    HOW_TO_LOCK,
+    LockError,
+    described,
     marker_environment,
-    minor,
-    platform_tags,
-    unreadable_lock,
+    wheel_tags,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import own_python
 from ansible_collections.daskops.cluster.plugins.plugin_utils.projects import (
@@ -39,7 +40,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.projects import (
 )
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.tags import Tag, compatible_tags, cpython_tags
+from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
@@ -200,11 +201,12 @@ def application_of(entries: Sequence[str], build_lock: str, index_url: str, cach
     @functools.cache
     def builder() -> Builder:
         try:
-            texts = Path(lock).read_text(encoding="utf-8-sig"), Path(TOOLS_LOCK).read_text(encoding="utf-8-sig")
+            return Builder(read_lock(lock)[0], read_lock(TOOLS_LOCK)[0], index_url, cache)
+        except LockError as error:
+            raise ProjectError(f"dask_application_build_lock ({build_lock}): {error}. {HOW_TO_LOCK}") from None
         except (OSError, UnicodeDecodeError) as error:
             message = unreadable_lock(build_lock, error)
             raise ProjectError(message.replace("dask_environment_lock", "dask_application_build_lock")) from None
-        return Builder(*texts, index_url, cache)
 
     problems: list[str] = []
     wheels = []
@@ -280,10 +282,10 @@ def _misfits(
     wanted = wheel.metadata["Requires-Python"]
     if wanted and not _contains(wanted, version):
         yield f"{where} needs Python {wanted}, and the environment has {version}. Use another Python, or change the project."
-    if not wheel.tags & _tags(minor(version), python["machine"], tuple(python["libc"])):
+    if not _fits(wheel, python):
         yield (
-            f"{where}: {wheel.file} is not for Python {version} on {python['machine']} with {' '.join(python['libc'])}. "
-            "Build its wheel on a machine like the hosts, and name that."
+            f"{where}: {wheel.file} is not for {described(python)}. Build its wheel on a machine like the hosts, and name "
+            "that."
         )
     elif wheel.built and _needs_newer_libc(wheel, python["libc"]):
         yield (
@@ -330,17 +332,15 @@ def _contains(specifier: str, version: str) -> bool:
         return True
 
 
-@functools.cache
-def _tags(version: str, machine: str, libc: tuple[str, ...]) -> frozenset[Tag]:
-    """Return the tags of wheels that CPython of a minor version can import."""
-    numbers = [int(number) for number in version.split(".")]
-    platforms = platform_tags(machine, libc)
-    return frozenset(
-        [
-            *cpython_tags(numbers, platforms=platforms),
-            *compatible_tags(numbers, f"cp{version.replace('.', '')}", platforms),
-        ]
-    )
+def _fits(wheel: Wheel, python: Mapping[str, Any]) -> bool:
+    """Return whether an interpreter can import a wheel."""
+    return any(str(tag) in _tags(json.dumps(python)) for tag in wheel.tags)
+
+
+@functools.lru_cache(maxsize=16)
+def _tags(python: str) -> frozenset[str]:
+    """Return the tags of the wheels that an interpreter, as JSON, can use."""
+    return frozenset(wheel_tags(json.loads(python)))
 
 
 def _needs_newer_libc(wheel: Wheel, libc: Sequence[str]) -> bool:

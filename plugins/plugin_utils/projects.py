@@ -19,7 +19,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -27,14 +26,8 @@ from ansible_collections.daskops.cluster.plugins.module_utils.host_lock import H
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.manifest import digest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.environments import TOOLS_LOCK
-from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
-    HOW_TO_LOCK,
-    LockError,
-    PackagesError,
-    parse_lock,
-    select,
-)
-from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import download, own_python
+from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import Lock, PackagesError, select
+from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import download, own_python, unpack_uv
 
 #: The lock of packages that common builds need.
 BUILD_LOCK = os.path.join(os.path.dirname(TOOLS_LOCK), "build.txt")
@@ -116,10 +109,10 @@ class Builder:
 
     Parameters
     ----------
-    lock : str
-        Text of the lock of the packages that builds need.
-    tools_lock : str
-        Text of the lock of the collection's own tools, with uv.
+    lock : Lock
+        The lock of the packages that builds need.
+    tools : Lock
+        The lock of the collection's own tools, with uv.
     index_url : str
         Package index; empty for the index that pip is configured with.
     cache : str
@@ -128,16 +121,16 @@ class Builder:
     Raises
     ------
     LockError
-        If a lock is not valid.
+        If a lock is not for the controller's Python.
     """
 
-    def __init__(self, lock: str, tools_lock: str, index_url: str, cache: str) -> None:
+    def __init__(self, lock: Lock, tools: Lock, index_url: str, cache: str) -> None:
         self.index_url = index_url
         self.cache = cache
         python = own_python()
-        #: The packages that builds need, and uv, in lines of a lock with hashes.
-        self.lines = select(parse_lock(lock)[0], python)
-        self.uv = [line for line in select(parse_lock(tools_lock)[0], python) if line.startswith("uv==")]
+        self.options = lock.options
+        self.lines = select(lock, python)
+        self.uv = [line for line in select(tools, python) if line.startswith("uv==")]
         self.id = digest([RECIPE, python, self.lines, self.uv])
 
     def wheel(self, project: str) -> str:
@@ -210,12 +203,10 @@ class Builder:
             with tempfile.TemporaryDirectory(dir=self.cache) as directory:
                 made = os.path.join(directory, "tools")
                 os.mkdir(made)
-                download(self.lines, own_python(), os.path.join(made, "wheels"), self.index_url)
-                (uv,) = download(self.uv, own_python(), os.path.join(directory, "uv"), self.index_url)
-                with zipfile.ZipFile(uv) as zipped:
-                    member = next(name for name in zipped.namelist() if name.endswith(".data/scripts/uv"))
-                    shutil.move(zipped.extract(member, directory), os.path.join(made, "uv"))
-                os.chmod(os.path.join(made, "uv"), 0o755)
+                wheels = os.path.join(made, "wheels")
+                download([*self.options, *self.lines], own_python(), wheels, self.index_url)
+                uv = download(self.uv, own_python(), os.path.join(directory, "uv"), self.index_url)
+                shutil.move(unpack_uv(uv, directory), os.path.join(made, "uv"))
                 Path(made, "build.txt").write_text("\n".join([*self.lines, ""]), encoding="utf-8")
                 os.rename(made, tools)
         return tools
@@ -282,8 +273,6 @@ def wheel_of(entry: str, builder: Callable[[], Builder]) -> tuple[str, bool]:
     if os.path.isdir(path) and os.path.isfile(os.path.join(path, "pyproject.toml")):
         try:
             return builder().wheel(path), True
-        except LockError as error:
-            raise ProjectError(f"dask_application_build_lock: {error}. {HOW_TO_LOCK}") from None
         except PackagesError as error:
             raise ProjectError(f"dask_application_build_lock: {error}.") from None
     if not os.path.exists(path):

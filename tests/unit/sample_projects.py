@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.environments import TOOLS_LOCK
+from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import read_lock
 from ansible_collections.daskops.cluster.plugins.plugin_utils.projects import BUILD_LOCK, Builder
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +37,7 @@ class CachedBuilder(Builder):
     """A builder whose wheels are in a directory of the test, and the tools in the cache of all tests."""
 
     def __init__(self, cache, lock=BUILD_LOCK):
-        super().__init__(Path(lock).read_text(), Path(TOOLS_LOCK).read_text(), "", str(cache))
+        super().__init__(read_lock(str(lock))[0], read_lock(TOOLS_LOCK)[0], "", str(cache))
 
     def _tools(self):
         os.makedirs(TOOLS, exist_ok=True)

@@ -193,6 +193,12 @@ def test_all_problems_are_reported(tmp_path):
     found = problems(tmp_path / "gone", tmp_path, write_project(tmp_path / "project"), build_lock=str(lock))
     assert f"{tmp_path}/gone does not exist" in found[0] and "neither a wheel" in found[1]
     assert f"dask_application_build_lock ({lock}) does not exist on the controller" in found[2] and len(found) == 3
+    lock.write_text("hatchling==1\n")
+    (sentence,) = problems(tmp_path / "project", build_lock=str(lock))
+    assert (
+        sentence.startswith(f"dask_application_build_lock ({lock}): 'hatchling==1' has no")
+        and "Make it with" in sentence
+    )
 
 
 # Environments

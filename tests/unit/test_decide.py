@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Decisions of a run: what to stage, restart, try and expect."""
+"""Decisions of a run: releases to stage, services to restart, trials and expected workers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_units_with_another_release_are_restarted():
 
 
 def settled(**changed):
-    """Return what `host_info` reports for a host that runs release ``r`` with content ``c``."""
+    """Return the result of `host_info` for a host that runs release ``r`` with content ``c``."""
     current = {"id": "r", "content": "c", "settled": ["worker"], "services": {"worker": {ONE: "w", TWO: "w"}}}
     current.update({name: value for name, value in changed.items() if name in current})
     running = changed.get("running", {SCHEDULER: "s", ONE: "w", TWO: "w"})
@@ -85,7 +85,7 @@ def test_maintenance_begins_where_workers_run_or_start_at_boot():
 
 
 def scheduler(runs="old", current="old", environment="e1", unfinished=0):
-    """Return what `host_info` reports for the scheduler's host."""
+    """Return the result of `host_info` for the scheduler's host."""
     return {
         "running": {SCHEDULER: runs},
         "current": {"services": {"scheduler": {SCHEDULER: current}}},

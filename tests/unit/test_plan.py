@@ -9,6 +9,7 @@ import json
 import time
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.module_utils.existing_environments import UNKNOWN
 from ansible_collections.daskops.cluster.plugins.plugin_utils import packages as packages_module
 from ansible_collections.daskops.cluster.plugins.plugin_utils.applications import (
     Application,
@@ -28,6 +29,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan impor
     releases,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import managed_python
+from ansible_collections.daskops.cluster.plugins.plugin_utils.existing_environments import fingerprint
 from hypothesis import given
 from hypothesis import strategies as st
 from playbook_runs import play
@@ -61,7 +63,7 @@ ALL_SETTLED = {"scheduler": [], "starting": [], "rolling": []}
 
 
 def changed(host, **changes):
-    """Return `SETTLED` with changes of what one host returned."""
+    """Return `SETTLED` with changes to the result of one host."""
     infos = copy.deepcopy(SETTLED)
     for name, value in changes.items():
         infos[host][name] = {**infos[host][name], **value} if isinstance(value, dict) and value else value
@@ -73,7 +75,7 @@ def decide(infos, state="started", application="", archive="", **variables):
     cluster = cluster_of(infos, **variables)
     plans, problems = plan_hosts(cluster, HOSTS)
     assert problems == {}
-    environments = {host: {"id": ENVIRONMENT.id, "prefix": "/usr"} for host in HOSTS}
+    environments = {host: {"id": ENVIRONMENT.id, "prefixes": ["/usr"], "boot_python": ""} for host in HOSTS}
     archives = dict.fromkeys(HOSTS, archive)
     chosen, problems, lacking = releases(cluster, plans, environments, application, archives)
     assert problems == []
@@ -225,7 +227,14 @@ def plan(
         looked_up.append(host)
         return lambda: ["10.0.0.99"]
 
-    environment = {"id": ENVIRONMENT.id, "python": "/usr/bin/python3", "prefix": "/usr", "origin": {}, "archive": ""}
+    environment = {
+        "id": ENVIRONMENT.id,
+        "python": "/usr/bin/python3",
+        "prefixes": ["/usr"],
+        "boot_python": "",
+        "origin": {},
+        "archive": "",
+    }
     environment.update(packages=packages or ENVIRONMENT.versions, python_version="3.11.2")
 
     def built(dummy):
@@ -236,7 +245,7 @@ def plan(
     outside = Outside(
         pythons=lambda *dummy: ({}, []),
         environments=lambda infos, dummy: (dict.fromkeys(infos, environment), []),
-        client_packages=lambda dummy: ({}, []),
+        client_packages=lambda *dummy: ({}, []),
         application=built,
         pack=lambda made, dummy: f"/cache/{made.id}.tar.gz",
         addresses_of=look_up,
@@ -466,7 +475,7 @@ def test_certificate_is_for_the_dashboard_of_an_own_scheduler_only():
 
     assert dashboard() == "10.0.0.1"
     assert dashboard(dask_scheduler_address="tls://10.0.0.9:8786") == ""
-    assert dashboard(dask_scheduler_dashboard_url="https://pages.example.org") == ""
+    assert dashboard(dask_scheduler_dashboard_url="https://pages.example.org:8443") == ""
 
 
 def test_clients_trust_both_cas_during_a_rotation(tmp_path):
@@ -686,6 +695,10 @@ REJECTED = {
 }
 
 
+def test_number_of_workers_is_limited_for_schedulers_on_windows_only():
+    assert plan(SETTLED, dask_windows_scheduler_max_workers=1)["warnings"] == []
+
+
 @pytest.fixture(scope="module")
 def planned():
     """Return the plans of the runs in `RUNS` by name."""
@@ -880,6 +893,31 @@ def test_release_keeps_only_the_kinds_that_the_inventory_gives_the_host():
     }
 
 
+def with_path(path="/nfs/env", **changes):
+    """Return hosts that run an environment outside of dask_home, in which packages have changed since."""
+    infos = copy.deepcopy(SETTLED)
+    before = {**UNKNOWN, "python": "3.12.4", "implementation": "cpython", "packages": {"dask": "1"}}
+    description = {"path": path, "fingerprint": fingerprint(before), "python": "3.12.4", "packages": {"dask": "1"}}
+    for info in infos.values():
+        info["environments"][ENVIRONMENT.id] = {"id": ENVIRONMENT.id, **description}
+        info["environment_paths"] = {path: {**before, **changes}}
+    return infos
+
+
+@pytest.mark.parametrize("purpose", ["inspect", "start", "restart", "stop"])
+def test_changed_packages_are_reported(purpose):
+    assert plan(with_path(), purpose)["drift"] == []
+    (sentence,) = plan(with_path(packages={"dask": "2"}), purpose)["drift"]
+    assert says(sentence, "The environment /nfs/env has other packages", "dask 2 (was 1), on s1, w1, w2")
+
+
+def test_rollback_to_changed_packages_is_rejected():
+    infos = with_path(packages={"dask": "2"})
+    for info in infos.values():
+        info["previous"] = {**info["current"], "id": "0", "staged": 5}
+    assert says(only(problems(infos, "rollback")), "s1, w1, w2: the packages of the previous release were changed")
+
+
 # The task
 
 #: Runs of the task by name: the purpose, what `host_info` returned, and more: ``hosts`` of the run, ``vars`` of the play.
@@ -949,7 +987,7 @@ FAILED_TASKS = {
 
 def archive(cache, environment=ENVIRONMENT):
     """Return the path under which the packages of an environment are kept on the controller."""
-    parts = [packages_module.ARCHIVE, packages_module.sha256_of(packages_module.TREE), environment.id, "controller"]
+    parts = [packages_module.ARCHIVE, packages_module.hash_of(packages_module.TREE), environment.id, "controller"]
     name = packages_module.digest([*parts, PYTHON["libc"], None, environment._compiles_here()])
     return cache / "daskops" / f"environment-{name}.tar"
 

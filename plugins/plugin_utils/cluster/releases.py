@@ -16,7 +16,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     tree_digest,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.manifest import digest, make_manifest, units_of
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Environment, Settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import (
     Plan,
     files,
@@ -77,7 +77,7 @@ class Release:
 
 
 def release_of(
-    settings: Settings, kinds: Iterable[str], plan: Plan, environment: str, application: str, python_prefix: str
+    settings: Settings, kinds: Iterable[str], plan: Plan, environment: Environment, application: str
 ) -> Release:
     """Return the release of a host.
 
@@ -89,10 +89,10 @@ def release_of(
         Kinds of the host's services.
     plan : dict
         Result of `host_plan.plan_host` for the host.
-    environment, application : str
-        Ids of its environment and its application; the latter is empty for none.
-    python_prefix : str
-        Prefix of the environment's interpreter.
+    environment : Environment
+        The host's environment.
+    application : str
+        Id of the application; empty for none.
 
     Raises
     ------
@@ -100,10 +100,10 @@ def release_of(
         If two files would have the same path, or a file does not exist on the controller.
     """
     kinds = list(kinds)
-    made = [vars(file) for file in files(settings, kinds, plan, python_prefix)]
+    made = [vars(file) for file in files(settings, kinds, plan, environment)]
     by_unit = services(kinds, plan)
     manifest = make_manifest(
-        environment, application, settings.release_label, made, by_unit, plan["ports"], settings.tls
+        environment.id, application, settings.release_label, made, by_unit, plan["ports"], settings.tls
     )
     content = {file["path"]: file["content"] for file in made}
     for unit, about in manifest["services"].items():
