@@ -57,7 +57,7 @@ testbed: .venv/complete
 
 .PHONY: lock
 lock: .venv/complete ## resolve the lock files again
-	cd roles/environment/files && for name in tools default; do \
+	cd roles/environment/files && for name in tools build default; do \
 	    uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-annotate \
 	        --custom-compile-command 'make lock' $$name.in -o $$name.txt; done
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \

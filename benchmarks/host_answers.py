@@ -39,6 +39,7 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
     release = {
         "id": "3f2a91c04d5e",
         "environment": environment,
+        "application": "",
         "label": "",
         "staged": 1700000000,
         "served": ["worker"],
@@ -91,8 +92,11 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
         "certificates": {"installed": {}, "loaded": {}},
         "authorities": [],
         "environments": {environment: about},
+        "applications": {},
+        "versions": [
+            {"id": environment, "lock": "", **about, "releases": ["3f2a91c04d5e"], "labels": {}, "applications": {}}
+        ],
         "environment_paths": {},
-        "versions": [{"id": environment, "lock": "", **about, "releases": ["3f2a91c04d5e"], "labels": {}}],
         "clock": [1700000000.0, 1700000000.5],
     }
     wrong = unbelievable(found)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
+from ansible_collections.daskops.cluster.plugins.plugin_utils.applications import Application, application_of, pack
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall import resolve
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import scheduler_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import ByHost, Cluster
@@ -38,6 +39,8 @@ class ActionModule(Action):
                 pythons=provided,
                 environments=environments,
                 client_packages=client_packages,
+                application=application,
+                pack=lambda made, common: pack(made, common["dask_cache"]),
                 addresses_of=functools.partial(addresses_of, task_vars["hostvars"]),
                 filtered_hosts=functools.partial(self._filtered_hosts, cluster, task_vars),
             )
@@ -71,6 +74,16 @@ class ActionModule(Action):
         others = [host for host in cluster.members if host not in cluster.values]
         values = {**cluster.values, **(values_of(self._templar, self._task, task_vars, others) if others else {})}
         return [host for host in cluster.members if values[host]["dask_firewall"] != "none"]
+
+
+def application(common: Mapping[str, Any]) -> Application:
+    """Return the application; see `application_of`."""
+    return application_of(
+        common["dask_application"],
+        common["dask_application_build_lock"],
+        common["dask_environment_index_url"],
+        common["dask_cache"],
+    )
 
 
 def provided(choice: Choice, infos: ByHost, common: Mapping[str, Any]) -> tuple[dict[str, dict[str, str]], list[str]]:

@@ -14,7 +14,7 @@ description:
   - Reads a lock on the controller in any accepted form, the wheels that it names by their paths or that are in its
     directories of wheels, and the wheels that this controller has built from source.
   - Passwords in the URLs of indexes are left out.
-positional: build, cache, python
+positional: build, cache, python, application, requirements
 options:
   _input:
     description: Path of the lock on the controller.
@@ -33,6 +33,15 @@ options:
     description: The hosts' interpreter, as C(host_info) returned it. Required with O(build).
     type: dict
     default: {}
+  application:
+    description: Paths of further wheels on the controller, those of C(dask_application).
+    type: list
+    elements: path
+    default: []
+  requirements:
+    description: Text of a requirements file without hashes, instead of the lock.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -54,6 +63,7 @@ _value:
 """
 
 import base64
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -71,9 +81,29 @@ from packaging.utils import canonicalize_name
 
 
 def client_lock(
-    path: str, build: Iterable[str] = (), cache: str = "", python: Mapping[str, Any] | None = None
+    path: str,
+    build: Iterable[str] = (),
+    cache: str = "",
+    python: Mapping[str, Any] | None = None,
+    application: Iterable[str] = (),
+    requirements: str = "",
 ) -> dict[str, Any]:
     """Return the lock in ``path`` for another machine; see `RETURN`."""
+    found: dict[str, Any] = (
+        {"text": requirements, "wheels": {}} if requirements else _portable(path, build, cache, python)
+    )
+    lines = []
+    for wheel in map(Path, application):
+        content = wheel.read_bytes()
+        # By its path, so that no index is asked for the name. Without hashes of the others, it must have none.
+        digest = "" if requirements else f" --hash=sha256:{hashlib.sha256(content).hexdigest()}"
+        lines.append(f"{wheel.name.split('-')[0]} @ file:daskops-wheels/{wheel.name}{digest}\n")
+        found["wheels"][wheel.name] = base64.b64encode(content).decode()
+    return {**found, "text": "".join([found["text"].rstrip("\n"), "\n", *lines])} if lines else found
+
+
+def _portable(path: str, build: Iterable[str], cache: str, python: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the lock in ``path`` for another machine, with its own wheels."""
     file = Path(path).expanduser().absolute()
     try:
         content = file.read_text(encoding="utf-8-sig")

@@ -48,16 +48,28 @@ from ansible_collections.daskops.cluster.plugins.module_utils.release_names impo
 def versions(infos: Mapping[str, Mapping[str, Any]], packages: bool = False) -> list[str]:
     """Return a line for each environment, each release in it and, with ``packages``, each package."""
     found: dict[tuple[Any, ...], dict[str, list[str]]] = {}
+    applications: dict[tuple[Any, ...], dict[str, str]] = {}
     for host, info in infos.items():
         for about in info.get("versions", []):
             held = tuple(sorted(about["packages"].items()))
-            releases = found.setdefault((about["id"], about["python"], _origin(about), held), {})
+            environment = (about["id"], about["python"], _origin(about), held)
+            releases = found.setdefault(environment, {})
             for release in about["releases"]:
-                releases.setdefault(with_label(release, about["labels"].get(release)), []).append(host)
+                named = with_label(release, about["labels"].get(release))
+                releases.setdefault(named, []).append(host)
+                application = about["applications"].get(release)
+                if application:
+                    wheels = info["applications"].get(application, {}).get("packages", {})
+                    listing = ", ".join(f"{wheel} {version}" for wheel, version in sorted(wheels.items()))
+                    applications.setdefault(environment, {})[named] = f"{listing or 'unknown'} ({application})"
     lines = []
-    for (name, python, origin, held), releases in sorted(found.items()):
+    for environment, releases in sorted(found.items()):
+        name, python, origin, held = environment
         lines.append(f"Environment {name}: Python {python or 'unknown'}, {origin}.")
-        lines += [f"Release {release} on {_names(on, packages)}." for release, on in sorted(releases.items())]
+        for release, on in sorted(releases.items()):
+            application = applications.get(environment, {}).get(release, "")
+            runs = f" with the application {application}" if application else ""
+            lines.append(f"Release {release}{runs} on {_names(on, packages)}.")
         lines += [f"{package} {version}" for package, version in held] if packages else []
     return lines
 

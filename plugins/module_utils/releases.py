@@ -1,10 +1,11 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The releases and environments on a host.
+"""The releases on a host, and the environments and applications that they use.
 
-The collection's directory on the host (``home``) contains ``environments/ID`` and ``releases/ID``. The link ``current``
-leads to the release that the host runs. Releases never change. The host's history records their changes, switches and uses.
+The collection's directory on the host (``home``) contains ``environments/ID``, ``applications/ID`` and ``releases/ID``. The
+link ``current`` leads to the release that the host runs. Releases never change. The host's history records their changes,
+switches and uses.
 """
 
 from __future__ import annotations
@@ -61,8 +62,8 @@ def read_release(path: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``id``, ``environment``, ``label``, ``tls``, ``ports`` by unit, and by kind ``services`` (release by unit) and
-        ``unit_digests`` (digest by path below systemd's directory); empty if there is no release.
+        ``id``, ``environment``, ``application``, ``label``, ``tls``, ``ports`` by unit, and by kind ``services`` (release by
+        unit) and ``unit_digests`` (digest by path below systemd's directory); empty if there is no release.
     """
     try:
         manifest = json.loads(read(os.path.join(path, "manifest.json")))
@@ -73,6 +74,7 @@ def read_release(path: str) -> dict[str, Any]:
         return {
             "id": text(manifest["id"]),
             "environment": text(manifest["environment"]),
+            "application": text(manifest["application"]),
             "label": text(manifest["label"]),
             "tls": bool(manifest["tls"]),
             "ports": {unit: [int(port) for port in ports] for unit, ports in manifest["ports"].items()},
@@ -121,10 +123,24 @@ def sha256_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def tree_digest(files: Mapping[str, str], environment: str) -> str:
-    """Return a digest of a release's files (content by relative path) and of the directory of its environment."""
+def links_of(home: str, environment: str, application: str) -> dict[str, str]:
+    """Return the links of a release, with their targets by name. The id of an application may be empty."""
+    links = {"environment": os.path.join(home, "environments", environment)}
+    if application:
+        links["application"] = os.path.join(home, "applications", application)
+    return links
+
+
+def read_links(directory: str) -> dict[str, str]:
+    """Return the links of a release that is in a directory, as from `links_of`."""
+    paths = {name: os.path.join(directory, name) for name in ("environment", "application")}
+    return {name: os.readlink(path) for name, path in paths.items() if os.path.islink(path)}
+
+
+def tree_digest(files: Mapping[str, str], links: Mapping[str, str]) -> str:
+    """Return a short name of a release's files (content by relative path) and links (target by name)."""
     digests = {path: sha256_of(content) for path, content in files.items()}
-    return sha256_of(json.dumps([environment, digests], sort_keys=True))[:32]
+    return sha256_of(json.dumps([links, digests], sort_keys=True))[:32]
 
 
 def text(value: Any) -> str:
@@ -275,7 +291,7 @@ def directories_in_use(root: str) -> set[str]:
 
 
 def prune(home: str, running: set[str | None], keep: int) -> list[str]:
-    """Remove the releases and environments that a host no longer needs.
+    """Remove the releases, environments and applications that a host no longer needs.
 
     Parameters are those of `releases_to_keep`.
 
@@ -284,7 +300,7 @@ def prune(home: str, running: set[str | None], keep: int) -> list[str]:
     list of str
         The removed paths.
     """
-    roots = {kind: os.path.join(home, kind) for kind in ("releases", "environments")}
+    roots = {kind: os.path.join(home, kind) for kind in ("releases", "environments", "applications")}
     for path in [path for root in roots.values() for path in glob.glob(f"{root}/.removed-*")]:
         shutil.rmtree(path, ignore_errors=True)  # left by an interrupted run
     releases = read_releases(home)
@@ -304,6 +320,9 @@ def prune(home: str, running: set[str | None], keep: int) -> list[str]:
 
     # Remove environments first. If the run is interrupted, an environment without a release would count as built in advance.
     removed = [os.path.join(roots["environments"], name) for name in sorted(built.keys() - needed)]
+    applications = glob.glob(os.path.join(glob.escape(roots["applications"]), "*"))
+    used = {os.path.join(roots["applications"], releases[name]["application"]) for name in kept}
+    removed += sorted(set(applications) - used)
     removed += [os.path.join(roots["releases"], name) for name in sorted(set(releases) - kept)]
     for path in removed:
         shutil.rmtree(set_aside(path), ignore_errors=True)

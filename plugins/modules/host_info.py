@@ -345,9 +345,10 @@ firewall:
       elements: str
 current:
   description:
-    - The current release of the host, with its C(id), C(environment), C(label) and C(services). C(staged) is the time when
-      it was staged, in seconds since the epoch. C(served) lists the kinds of service that have served with it.
-    - C(content) is a digest of its files and its environment's path.
+    - The current release of the host, with its C(id), C(environment), C(application), C(label) and C(services).
+    - C(staged) is the time when it was staged, in seconds since the epoch. C(served) lists the kinds of service that have
+      served with it.
+    - C(content) is a digest of its files and of the paths of its environment and application.
     - C(settled) lists the kinds in C(served) whose unit files are those of the release and whose services start at boot.
       C(enabled) lists the kinds whose services start at boot.
     - Empty if there is none.
@@ -420,6 +421,10 @@ environments:
   description: The complete environments on the host, by id. Each is RV(daskops.cluster.environment#module:environment).
   type: dict
   returned: always
+applications:
+  description: The complete applications on the host by id, each as M(daskops.cluster.application) returned it.
+  type: dict
+  returned: always
 environment_paths:
   description:
     - The environments outside of O(home) by path - that of O(environment_path), and those of the current and the previous
@@ -488,6 +493,9 @@ versions:
     labels:
       description: Labels of these releases, if they have one.
       type: dict
+    applications:
+      description: Ids of the applications of these releases, if they have one.
+      type: dict
 """
 
 import contextlib
@@ -505,6 +513,7 @@ from typing import Any, Callable, Iterable, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user, changeable
+from ansible_collections.daskops.cluster.plugins.module_utils.applications import read_application
 from ansible_collections.daskops.cluster.plugins.module_utils.certificates import (
     fingerprints,
     installed_files,
@@ -518,6 +527,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.processes import r
 from ansible_collections.daskops.cluster.plugins.module_utils.pythons import complete_pythons
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     read_environment,
+    read_links,
     read_releases,
     read_tree,
     read_units,
@@ -851,7 +861,7 @@ def described(home: str, release: Mapping[str, Any]) -> dict[str, Any]:
         read_units(home, release)
     except (OSError, ValueError):  # a file is missing or damaged, so this run stages the release again
         return {}
-    return {key: release[key] for key in ("id", "environment", "label", "staged", "served", "services")}
+    return {key: release[key] for key in ("id", "environment", "application", "label", "staged", "served", "services")}
 
 
 def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) -> dict[str, Any]:
@@ -862,7 +872,7 @@ def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) 
     path = os.path.join(home, "releases", release["id"])
     try:
         planned = read_units(home, release)
-        content = tree_digest(read_tree(path), os.readlink(os.path.join(path, "environment")))
+        content = tree_digest(read_tree(path), read_links(path))
         shown = show_units(module, ["ActiveState", "UnitFileState"], sorted(BOOT.values()))
     except (OSError, SystemctlError):
         return {**about, "content": "", "settled": [], "enabled": []}
@@ -886,23 +896,24 @@ def versions(
     """Return the environments in which services run or, if stopped, would start; see `versions` in `RETURN`."""
     services = {unit: release for kind in current.get("services", {}).values() for unit, release in kind.items()}
     services.update((unit, release.replace(OTHER_UNIT, "")) for unit, release in runs.items() if release)
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
     # Search the current release first. A scheduler that was not restarted for a new label belongs to several releases.
     known = {"current": current, **releases} if current else releases
     for unit, release in services.items():
         about = release_of(unit, release, known)
         if about:
-            found.setdefault(about["environment"], {})[release.split(".")[0]] = about["label"]
+            found.setdefault(about["environment"], {})[release.split(".")[0]] = about
     unknown = {"lock": "", "python": "", "packages": {}}
     return [
         {
             "id": name,
             **unknown,
             **read_environment(os.path.join(environments, name)),
-            "releases": sorted(labels),
-            "labels": {release: label for release, label in labels.items() if label},
+            "releases": sorted(known),
+            "labels": {release: about["label"] for release, about in known.items() if about["label"]},
+            "applications": {release: about["application"] for release, about in known.items() if about["application"]},
         }
-        for name, labels in sorted(found.items())
+        for name, known in sorted(found.items())
     ]
 
 
@@ -1085,6 +1096,7 @@ def main() -> None:
     environments = os.path.join(home, "environments")
     # Hidden directories are incomplete and not listed.
     usable = {os.path.basename(path): read_usable_environment(path) for path in glob.glob(f"{environments}/*")}
+    applications = {os.path.basename(path): read_application(path) for path in glob.glob(f"{home}/applications/*")}
     cpus = sorted(os.sched_getaffinity(0))
     module.exit_json(
         changed=False,
@@ -1132,6 +1144,7 @@ def main() -> None:
         },
         authorities=authorities(home),
         environments={name: about for name, about in usable.items() if about},
+        applications={name: about for name, about in applications.items() if about},
         environment_paths=environment_paths(module, usable, [about_current, about_previous]),
         versions=versions(environments, runs, current, releases),
         clock=[started, time.time()],

@@ -68,6 +68,10 @@ addresses:
       C(ca_path) is the file with the CA certificates for that URL. C(dashboard) and C(proxy_path) belong to the dashboard.
   type: dict
   returned: always
+application:
+  description: C(id) and C(packages) of the application; for the purpose V(change). The id is empty if there is none.
+  type: dict
+  returned: for the purpose V(change)
 asked_host:
   description: The host that queries the scheduler.
   type: str
@@ -122,8 +126,8 @@ hosts:
       elements: str
     release:
       description:
-        - The planned release, with its C(id), the id of its C(environment), its C(label), its C(services) - release by name
-          of the unit, by kind - and C(trial), the services to try. Empty for none.
+        - The planned release, with its C(id), the ids of its C(environment) and C(application), its C(label), its
+          C(services) - release by name of the unit, by kind - and C(trial), the services to try. Empty for none.
         - A task that needs the files of the release renders them again, or reads them on the host.
       type: dict
     environment:
@@ -132,6 +136,9 @@ hosts:
           C(python_archive).
         - For the purpose V(change).
       type: dict
+    application_archive:
+      description: The archive of the application, if the host lacks it; for the purpose V(change).
+      type: str
     workers:
       description: The planned workers; for the purpose V(show).
       type: list

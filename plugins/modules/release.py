@@ -74,13 +74,16 @@ import tempfile
 from typing import Any, Iterable, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.daskops.cluster.plugins.module_utils.applications import read_application
 from ansible_collections.daskops.cluster.plugins.module_utils.directories import become
 from ansible_collections.daskops.cluster.plugins.module_utils.history import note_change, take_over_history
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     VALIDATOR,
     is_secret,
+    links_of,
     manifest_text,
     python_of,
+    read_links,
     read_tree,
     set_aside,
 )
@@ -105,6 +108,12 @@ def write_tree(directory: str, files: Mapping[str, str]) -> None:
             os.open(full, os.O_WRONLY | os.O_CREAT, 0o600 if is_secret(path) else 0o644), "w", encoding="utf-8"
         ) as file:
             file.write(content)
+
+
+def make_links(directory: str, links: Mapping[str, str]) -> None:
+    """Make the links of a release, with their targets by name."""
+    for name, target in links.items():
+        os.symlink(target, os.path.join(directory, name))
 
 
 def replace(final: str, partial: str) -> None:
@@ -173,8 +182,9 @@ def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[dic
     ]
 
 
-def check(module: AnsibleModule, environment: str, files: Mapping[str, str]) -> None:
+def check(module: AnsibleModule, files: Mapping[str, str], links: Mapping[str, str]) -> None:
     """Fail the module if the environment's Dask rejects a setting of ``files``, and issue its warnings."""
+    environment = links["environment"]
     if not module.params["check"] and SETUP_LINES not in files:
         return
     try:
@@ -187,6 +197,7 @@ def check(module: AnsibleModule, environment: str, files: Mapping[str, str]) -> 
     with tempfile.TemporaryDirectory(prefix=".check-", dir=os.path.dirname(environment)) as directory:
         os.chmod(directory, 0o755)
         write_tree(directory, {path: content for path, content in files.items() if not is_secret(path)})
+        make_links(directory, links)
         if SETUP_LINES in files:
             try_setup(module, user, environment, directory, variables)
         for about in module.params["check"]:
@@ -354,22 +365,27 @@ def stage(module: AnsibleModule) -> None:
         **module.params["secret_files"],
         "manifest.json": manifest_text(manifest),
     }
-    environment = os.path.join(home, "environments", manifest["environment"])
-    link = os.path.join(final, "environment")
+    links = links_of(home, manifest["environment"], manifest["application"])
     current = os.path.join(home, "current")
-    if read_tree(final) == files and os.path.islink(link) and os.readlink(link) == environment:
+    if read_tree(final) == files and read_links(final) == links:
         if not module.check_mode:
             note_change(home, manifest["id"], module.params["staged"])
         module.exit_json(changed=False)
-    if not os.path.exists(os.path.join(environment, "environment.json")):
+    if not os.path.exists(os.path.join(links["environment"], "environment.json")):
         if not (module.check_mode and module.params["environment_built"]):
             module.fail_json(
                 msg=f"The environment {manifest['environment']}, which the release needs, is not on this host. Run site.yml "
                 "without --tags, or with --tags environment first."
             )
         module.exit_json(changed=True, diff=differences(read_tree(current), files))
+    if "application" in links and not read_application(links["application"]):
+        if not module.check_mode:  # in which the application was not installed
+            module.fail_json(
+                msg=f"The application {manifest['application']}, which the release needs, is not on this host. Run site.yml."
+            )
+        module.exit_json(changed=True, diff=differences(read_tree(current), files))
     os.umask(0o022)
-    check(module, environment, files)
+    check(module, files, links)
     if not module.check_mode:
         partial = os.path.join(home, "releases", f".partial-{manifest['id']}")
         # Remove the files of an interrupted run.
@@ -377,7 +393,7 @@ def stage(module: AnsibleModule) -> None:
         take_over_history(home)
         try:
             write_tree(partial, files)
-            os.symlink(environment, os.path.join(partial, "environment"))
+            make_links(partial, links)
             os.sync()
             replace(final, partial)
         except OSError:

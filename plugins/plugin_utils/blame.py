@@ -26,8 +26,8 @@ SYMPTOMS = [
 ARGUMENTS = r"Failed to launch worker|^Usage: |^Error: |import_term|Not enough ports"
 #: Messages in which Dask names the preload that it runs. If a preload ends the process, it is the last one in the journal.
 PRELOAD = r"(?:Creating preload|Import preload module|Run preload setup): (\S+)"
-#: A module of the release in a traceback.
-FILE = r"/releases/[^/]+/python/((?:\w+/)*\w+)\.py"
+#: A module of the release, or of its application, in a traceback.
+FILE = r"/(?:releases/[^/]+/python|applications/[^/]+/modules)/((?:\w+/)*\w+)\.py"
 #: Variables that name an environment without a lock.
 UNLOCKED = ("dask_environment_archive", "dask_environment_path")
 #: A line of dask_environment_setup fails.

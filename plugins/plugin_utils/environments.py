@@ -72,7 +72,7 @@ def environments(hosts: Hosts, values: Hosts) -> tuple[dict[str, dict[str, Any]]
     -------
     tuple of (dict, list of str)
         The environments by host, each with ``id``, ``python`` (path of the interpreter that builds it, empty for that of
-        Ansible), ``prefixes`` and ``boot_python`` (see `model.Environment`), ``origin`` (SHA-256 of the
+        Ansible), ``prefixes`` and ``boot_python`` (see `model.Environment`), ``python_version``, ``origin`` (SHA-256 of the
         ``lock`` or the ``archive``), ``packages`` (version by name) and ``archive`` (path on the controller, empty if the
         host already has the environment). Then a sentence for each problem.
     """
@@ -140,6 +140,7 @@ def _from_path(hosts: Hosts, values: Hosts, common: Mapping[str, Any]) -> tuple[
             "python": "",
             "prefixes": prefixes(path, about),
             "boot_python": hosts[host]["python"]["executable"],
+            "python_version": about["python"],
             "origin": {"path": path, "fingerprint": fingerprint(about)},
             "archive": archive,
             "packages": about["packages"],
@@ -235,6 +236,7 @@ def _packed(
             "python": python.get("executable", ""),
             "prefixes": [python["prefix"]] if venv else [],
             "boot_python": "",
+            "python_version": packed.about["python"],
             "origin": {"archive": packed.sha256},
             "archive": archive,
             "packages": packed.about["packages"],
@@ -266,6 +268,7 @@ def _environments(
             "python": info["python"]["executable"],
             "prefixes": [info["python"]["prefix"]],
             "boot_python": "",
+            "python_version": info["python"]["version"],
             "origin": {"lock": lock_sha256},
             "archive": archive,
             "packages": packages.versions,

@@ -104,6 +104,7 @@ LABEL_OR_NONE = text(LABEL)
 _OF_RELEASES: dict[str, Check] = {
     "id": NAME,
     "environment": NAME,
+    "application": NAME,
     "label": LABEL_OR_NONE,
     "staged": number,
     "served": listed(NAME),
@@ -190,10 +191,18 @@ CHECKS: dict[str, Check] = {
     "encrypted": optional(flag),
     "authorities": listed(text(r"[0-9a-f]{64}")),
     "environments": mapping(ENVIRONMENT, NAME),
+    "applications": mapping(having(id=NAME, packages=mapping(text(r"[\w.+!-]*"))), NAME),
     "environment_paths": mapping(EXISTING),
     "versions": listed(
         with_optional(
-            having(id=NAME, python=TEXT, packages=mapping(text()), releases=listed(NAME), labels=mapping(NAME)),
+            having(
+                id=NAME,
+                python=TEXT,
+                packages=mapping(text()),
+                releases=listed(NAME),
+                labels=mapping(NAME),
+                applications=mapping(NAME),
+            ),
             **ORIGIN,
         )
     ),

@@ -74,6 +74,7 @@ def bare(number):
         "account": {"home": "/var/lib/dask", "comment": "Dask (daskops.cluster)", "at_home": True},
         "encrypted": None,
         "environments": {},
+        "applications": {},
         "environment_paths": {},
         "versions": [],
         "changeable": "",
@@ -97,13 +98,13 @@ def settle(environment, packages):
     cluster, about = cluster_of(infos), {"id": environment, "prefixes": ["/usr"], "boot_python": ""}
     plans, problems = plan_hosts(cluster, HOSTS)
     assert problems == {}
-    chosen, problems, lacking = releases(cluster, plans, dict.fromkeys(HOSTS, about))
+    chosen, problems, lacking = releases(cluster, plans, dict.fromkeys(HOSTS, about), "", dict.fromkeys(HOSTS, ""))
     assert problems == [] and lacking == HOSTS
     for host, info in infos.items():
         values, kinds = cluster.values[host], kinds_of(host, GROUPS)
         settings = host_settings(values, info, cluster.addresses)
-        content = host_release(settings, kinds, plans[host], about).content(values["dask_home"])
-        release = {name: chosen[host][name] for name in ("id", "environment", "label", "services")}
+        content = host_release(settings, kinds, plans[host], about, "").content(values["dask_home"])
+        release = {name: chosen[host][name] for name in ("id", "environment", "application", "label", "services")}
         info["current"] = {
             **release,
             "content": content,

@@ -68,6 +68,11 @@ LOOP = nested("distributed.admin.event-loop", "uvloop")
             {"dask_config": LOOP, "dask_scheduler_config": LOOP},
             "dask_scheduler_config (distributed.admin.event-loop)",
         ),
+        (
+            TRACEBACK.replace("releases/0123456789ab/python/monitor", "applications/0123456789ab/modules/analysis/monitor"),
+            {"dask_worker_preloads": ["analysis.monitor", "other"]},
+            "dask_worker_preloads (analysis.monitor)",
+        ),
         (LOGGING, {"dask_config": {"logging": HANDLERS}}, "dask_config (logging)"),
         (f"No such file: '/nope/a.log'\n{LOGGING}", {"dask_config": {"logging": HANDLERS}}, FILENAME),
         (

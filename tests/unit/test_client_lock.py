@@ -4,12 +4,15 @@
 """The lock of a cluster for the machines of its clients."""
 
 import base64
+import hashlib
 from pathlib import Path
 
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.daskops.cluster.plugins.filter.client_lock import client_lock
 from ansible_collections.daskops.cluster.plugins.plugin_utils.builds import build_wheel as make_wheel
+from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import parse_lock
+from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import local_path
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import own_python
 from sources import hash_of, write_sdist
 from wheels import build_wheel, lock_line
@@ -36,6 +39,27 @@ def test_wheels_that_the_controller_built_are_copied(tmp_path, monkeypatch):
     found = client_lock(str(tmp_path / "lock.txt"), ["MyCode"], cache, own)
     assert base64.b64decode(found["wheels"]["MyCode-1.0-py3-none-any.whl"]) == Path(wheel).read_bytes()
     assert "mycode @ file:daskops-wheels/MyCode-1.0-py3-none-any.whl" in found["text"]
+
+
+def test_lock_has_the_wheels_of_the_application(tmp_path):
+    (tmp_path / "lock.txt").write_text(f"dask==2026.8.0 --hash=sha256:{'0' * 64}")
+    wheels = [build_wheel(tmp_path, "my_code"), build_wheel(tmp_path, "more", "2.0")]
+    found = client_lock(str(tmp_path / "lock.txt"), application=map(str, wheels))
+    assert found["text"].splitlines()[-2:] == [
+        f"{name} @ file:daskops-wheels/{wheel.name} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}"
+        for name, wheel in zip(("my_code", "more"), wheels)
+    ]
+    assert {name: base64.b64decode(content) for name, content in found["wheels"].items()} == {
+        wheel.name: wheel.read_bytes() for wheel in wheels
+    }
+    # A requirements file without hashes may have none at all.
+    plain = client_lock("", application=map(str, wheels[:1]), requirements="dask==2026.8.0\n")
+    assert plain["text"] == f"dask==2026.8.0\nmy_code @ file:daskops-wheels/{wheels[0].name}\n"
+    assert list(plain["wheels"]) == [wheels[0].name]
+    assert client_lock("", requirements="dask==2026.8.0\n") == {"text": "dask==2026.8.0\n", "wheels": {}}
+    # On the other machine it is a lock, whose wheels are looked up nowhere.
+    locked = parse_lock(found["text"].replace("file:daskops-wheels", tmp_path.as_uri())).packages
+    assert [local_path(one.requirement) for one in locked] == [None, *map(str, wheels)]
 
 
 @pytest.mark.parametrize(

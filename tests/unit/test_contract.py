@@ -174,7 +174,7 @@ def test_documentation_parses_and_is_complete(module):
 # Options that the action plugin handles and does not pass to the module.
 OF_THE_ACTION = {"cluster_lock": {"inspect"}, "host_info": {"optional"}}
 # The action plugin makes the arguments of the module from those of the task.
-OTHER_ARGUMENTS = ("certificates", "environment", "release", "services", "trial")
+OTHER_ARGUMENTS = ("application", "certificates", "environment", "release", "services", "trial")
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module not in OTHER_ARGUMENTS])

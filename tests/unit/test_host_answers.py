@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 RELEASE = {
     "id": "0f3c5e9a7b1d",
     "environment": "1f3c5e9a7b1d",
+    "application": "7b1d0f3c5e9a",
     "label": "v1.4",
     "staged": 1_800_000_000,
     "served": ["worker"],
@@ -82,7 +83,18 @@ ANSWER = {
     "authorities": ["0" * 64],
     "environments": {"1f3c5e9a7b1d": {"id": "1f3c5e9a7b1d", "python": "3.11.2", "packages": {"dask": "2026.8.0+a"}}},
     "environment_paths": {"/nfs/env": ABOUT},
-    "versions": [{"id": "1f3c5e9a7b1d", "lock": "", "python": "", "packages": {}, "releases": [], "labels": {}}],
+    "applications": {"7b1d0f3c5e9a": {"id": "7b1d0f3c5e9a", "packages": {"analysis": "1.4"}}},
+    "versions": [
+        {
+            "id": "1f3c5e9a7b1d",
+            "lock": "",
+            "python": "",
+            "packages": {},
+            "releases": [],
+            "labels": {},
+            "applications": {},
+        }
+    ],
     "certificates": {"installed": {"ca.pem": ["5d0a41b9c7e2", 420, "root"]}, "loaded": {}},
     "libc": ["glibc", "2.36"],
     "pythons": ["3.13.5+20261129-x86_64"],
@@ -163,6 +175,8 @@ def test_answer_of_this_machine_is_accepted():
         ("clock", [0]),
         ("clock", ["now", "then"]),
         ("groups", {"data": "1005"}),
+        ("applications", {"../x": {"id": "", "packages": {}}}),
+        ("applications", {"7b1d0f3c5e9a": {"id": "7b1d0f3c5e9a", "packages": {"analysis": "\x1b[2J"}}}),
         ("import_paths", {"/shared/code": {"readable": "yes", "changeable": ""}}),
         ("listeners", [{"port": "22", "process": "", "unit": ""}]),
         ("file_systems", {"/opt": {"exists": True}}),

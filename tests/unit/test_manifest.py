@@ -53,10 +53,10 @@ def changed(path, change):
     return files
 
 
-def restarted(files, environment="environment", label=""):
+def restarted(files, environment="environment", application="", label=""):
     """Return the services whose release id differs with these files."""
-    before = service_releases("environment", "", FILES, SERVICES)
-    after = service_releases(environment, label, files, SERVICES)
+    before = service_releases("environment", "", "", FILES, SERVICES)
+    after = service_releases(environment, application, label, files, SERVICES)
     return {service for service in SERVICES if before[service] != after[service]}
 
 
@@ -82,11 +82,21 @@ def test_new_environment_restarts_all_services():
     assert restarted(FILES, environment="another") == set(SERVICES)
 
 
+def test_application_restarts_all_services():
+    # The scheduler imports the application, too, because it reads the functions of tasks.
+    assert restarted(FILES, application="a1") == set(SERVICES)
+    manifests = [make_manifest("environment", name, "", FILES, SERVICES, PORTS, True) for name in ("", "a1", "a2")]
+    assert len({manifest["id"] for manifest in manifests}) == 3
+    assert [manifest["application"] for manifest in manifests] == ["", "a1", "a2"]
+    # A label is no application.
+    assert restarted(FILES, application="a1") != restarted(FILES, label="a1")
+
+
 def test_label_restarts_the_workers_and_renames_the_release():
     # The label is a resource of the workers. A restart of the scheduler would lose its tasks.
     assert restarted(FILES, label="v1.4") == set(WORKERS)
     labels = ("", "v1.4", "v1.5")
-    manifests = [make_manifest("environment", label, FILES, SERVICES, PORTS, True) for label in labels]
+    manifests = [make_manifest("environment", "", label, FILES, SERVICES, PORTS, True) for label in labels]
     assert len({manifest["id"] for manifest in manifests}) == 3
     assert [manifest["label"] for manifest in manifests] == list(labels)
     # Clients select workers by this part of the release: each label has its own.
@@ -115,7 +125,7 @@ def test_any_change_of_code_restarts():
 def test_indentation_that_changes_settings_restarts():
     before = [file("dask_configuration.yaml", "a:\n  b: 1\n  c: 2\n", BOTH)]
     after = [file("dask_configuration.yaml", "a:\n  b: 1\nc: 2\n", BOTH)]
-    assert service_releases("e", "", before, SERVICES) != service_releases("e", "", after, SERVICES)
+    assert service_releases("e", "", "", before, SERVICES) != service_releases("e", "", "", after, SERVICES)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +139,9 @@ def test_indentation_that_changes_settings_restarts():
 )
 def test_hash_sign_inside_a_value_is_no_comment(path, content):
     def releases(line):
-        return service_releases("e", "", [file(path, content.format(line), ["scheduler"])], {SCHEDULER: "scheduler"})
+        return service_releases(
+            "e", "", "", [file(path, content.format(line), ["scheduler"])], {SCHEDULER: "scheduler"}
+        )
 
     assert releases("before") != releases("after")
 
@@ -137,7 +149,7 @@ def test_hash_sign_inside_a_value_is_no_comment(path, content):
 def test_comments_around_a_multiline_value_restart_nothing():
     def releases(content):
         files = [file(f"services/{SCHEDULER}.env", content, ["scheduler"], SCHEDULER)]
-        return service_releases("e", "", files, {SCHEDULER: "scheduler"})
+        return service_releases("e", "", "", files, {SCHEDULER: "scheduler"})
 
     assert releases('A="one\ntwo"\nB=2\n') == releases('# A comment.\n\nA="one\ntwo"\n# "Another.\nB=2\n')
     assert releases('A="C:\\\\"\nB=2\n') == releases('A="C:\\\\"\n# A comment.\nB=2\n')
@@ -149,36 +161,36 @@ def test_any_byte_changes_the_id(path, position, character):
         at = position % (len(content) + 1)
         return content[:at] + character + content[at:]
 
-    before = make_manifest("environment", "", FILES, SERVICES, PORTS, True)
-    after = make_manifest("environment", "", changed(path, insert), SERVICES, PORTS, True)
+    before = make_manifest("environment", "", "", FILES, SERVICES, PORTS, True)
+    after = make_manifest("environment", "", "", changed(path, insert), SERVICES, PORTS, True)
     assert before["id"] != after["id"]
 
 
 @given(files=st.permutations(FILES), services=st.permutations(list(SERVICES.items())))
 def test_order_does_not_matter(files, services):
-    other = make_manifest("environment", "", files, dict(services), PORTS, True)
-    assert other == make_manifest("environment", "", FILES, SERVICES, PORTS, True)
+    other = make_manifest("environment", "", "", files, dict(services), PORTS, True)
+    assert other == make_manifest("environment", "", "", FILES, SERVICES, PORTS, True)
 
 
 def test_additional_worker_restarts_no_other_service():
     more = "dask-worker@3.service"
     files = [*FILES, file(f"services/{more}.env", "A=3\n", ["worker"], more)]
-    before = service_releases("environment", "", FILES, SERVICES)
-    after = service_releases("environment", "", files, {**SERVICES, more: "worker"})
+    before = service_releases("environment", "", "", FILES, SERVICES)
+    after = service_releases("environment", "", "", files, {**SERVICES, more: "worker"})
     assert {service: after[service] for service in SERVICES} == before
 
 
 def test_equal_workers_on_two_hosts_share_the_first_part_of_their_release():
     # The health check compares this part across hosts to find an unfinished upgrade.
-    releases = service_releases("environment", "", FILES, SERVICES)
+    releases = service_releases("environment", "", "", FILES, SERVICES)
     kinds = {service: release.split(".")[0] for service, release in releases.items()}
     assert kinds[WORKERS[0]] == kinds[WORKERS[1]] != kinds[SCHEDULER]
-    alone = service_releases("environment", "", FILES, {WORKERS[0]: "worker"})
+    alone = service_releases("environment", "", "", FILES, {WORKERS[0]: "worker"})
     assert alone[WORKERS[0]] == releases[WORKERS[0]]
 
 
 def test_manifest_lists_its_contents():
-    manifest = make_manifest("environment", "", FILES, SERVICES, PORTS, True)
+    manifest = make_manifest("environment", "", "", FILES, SERVICES, PORTS, True)
     assert manifest["environment"] == "environment"
     assert {name: about["kind"] for name, about in manifest["services"].items()} == SERVICES
     assert sorted(manifest["files"]) == sorted(PATHS)
@@ -193,5 +205,5 @@ def test_manifest_lists_its_contents():
 
 def test_id_is_compatible_with_earlier_versions():
     # A new id for the same files would make the next version of the collection restart every cluster.
-    manifest = make_manifest("environment", "", FILES, SERVICES, PORTS, True)
+    manifest = make_manifest("environment", "", "", FILES, SERVICES, PORTS, True)
     assert manifest["id"] == digest({key: manifest[key] for key in ("environment", "services", "files")})

@@ -11,6 +11,11 @@ import time
 import pytest
 from ansible_collections.daskops.cluster.plugins.module_utils.existing_environments import UNKNOWN
 from ansible_collections.daskops.cluster.plugins.plugin_utils import packages as packages_module
+from ansible_collections.daskops.cluster.plugins.plugin_utils.applications import (
+    Application,
+    ApplicationError,
+    read_wheel,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import members
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import complete
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster
@@ -44,7 +49,7 @@ from settled_hosts import (
     environment_of,
     write_inventory,
 )
-from wheels import PYTHON
+from wheels import PYTHON, build_wheel
 
 #: The archive of a managed Python, and the environment with it.
 PYTHON_ARCHIVE = packed(program("3.11.2", "x86_64"))
@@ -53,6 +58,7 @@ MIRROR = {"dask_python_mirror": "MIRROR", "dask_python_sha256": {"x86_64": SHA25
 MANAGED = managed_python("/opt/dask", f"3.11.2+20261129-x86_64-{SHA256[:12]}", "3.11.2", bare(1))
 MANAGED_ENVIRONMENT = environment_of(MANAGED)
 
+NOTHING = Application()
 ALL_SETTLED = {"scheduler": [], "starting": [], "rolling": []}
 
 
@@ -64,13 +70,14 @@ def changed(host, **changes):
     return infos
 
 
-def decide(infos, state="started", **variables):
+def decide(infos, state="started", application="", archive="", **variables):
     """Return the hosts that lack their release, and those whose services change."""
     cluster = cluster_of(infos, **variables)
     plans, problems = plan_hosts(cluster, HOSTS)
     assert problems == {}
     environments = {host: {"id": ENVIRONMENT.id, "prefixes": ["/usr"], "boot_python": ""} for host in HOSTS}
-    chosen, problems, lacking = releases(cluster, plans, environments)
+    archives = dict.fromkeys(HOSTS, archive)
+    chosen, problems, lacking = releases(cluster, plans, environments, application, archives)
     assert problems == []
     return lacking, activation(state, infos, chosen)
 
@@ -85,6 +92,15 @@ def test_settled_hosts_need_nothing():
 def test_restart_changes_every_service():
     expected = {"scheduler": ["s1"], "starting": [], "rolling": ["w1", "w2"]}
     assert decide(SETTLED, "restarted") == ([], expected)
+
+
+def test_new_application_restarts_every_service():
+    everything = {"scheduler": ["s1"], "starting": [], "rolling": ["w1", "w2"]}
+    assert decide(SETTLED, application="a1", archive="/cache/a1.tar.gz") == (HOSTS, everything)
+
+
+def test_application_that_was_removed_is_installed_again():
+    assert decide(SETTLED, archive="/cache/a1.tar.gz") == (HOSTS, ALL_SETTLED)
 
 
 def test_new_label_restarts_the_workers_only():
@@ -176,11 +192,23 @@ def test_problems_of_all_hosts_are_returned():
     assert problems["w2"][0].startswith("w2: dask_worker_count")
 
 
-def plan(infos, purpose="change", *, groups=GROUPS, playing=(), each=None, filtered=(), packages=None, **variables):
+def plan(
+    infos,
+    purpose="change",
+    *,
+    groups=GROUPS,
+    playing=(),
+    each=None,
+    filtered=(),
+    packages=None,
+    application=NOTHING,
+    **variables,
+):
     """Return the plan of a run without Ansible.
 
     ``each`` has further variables by host, ``filtered`` the hosts whose firewall is managed, and ``packages`` those of the
-    environment. The result has the hosts ``looked_up``, whose addresses the plan needs.
+    environment. ``application`` is that of the user, or what its build raises. The result has the hosts ``looked_up``,
+    whose addresses the plan needs.
     """
     playing = list(playing) or members(groups)
     values = {host: complete({**VARIABLES, **variables, **(each or {}).get(host, {})}) for host in playing}
@@ -207,11 +235,19 @@ def plan(infos, purpose="change", *, groups=GROUPS, playing=(), each=None, filte
         "origin": {},
         "archive": "",
     }
-    environment["packages"] = packages or ENVIRONMENT.versions
+    environment.update(packages=packages or ENVIRONMENT.versions, python_version="3.11.2")
+
+    def built(dummy):
+        if isinstance(application, Exception):
+            raise application
+        return application
+
     outside = Outside(
         pythons=lambda *dummy: ({}, []),
         environments=lambda infos, dummy: (dict.fromkeys(infos, environment), []),
         client_packages=lambda *dummy: ({}, []),
+        application=built,
+        pack=lambda made, dummy: f"/cache/{made.id}.tar.gz",
         addresses_of=look_up,
         filtered_hosts=lambda: list(filtered),
     )
@@ -223,6 +259,47 @@ def problems(*arguments, **options):
     with pytest.raises(Rejected) as error:
         plan(*arguments, **options)
     return error.value.problems
+
+
+def test_application_is_sent_to_the_hosts_that_lack_it(tmp_path):
+    application = Application([read_wheel(str(build_wheel(tmp_path, "analysis", "1.4", ["numpy"])), False)])
+    infos = changed("w1", applications={application.id: {"id": application.id, "packages": {"analysis": "1.4"}}})
+    found = plan(infos, application=application)
+    archives = {host: about["application_archive"] for host, about in found["hosts"].items()}
+    assert archives == {**dict.fromkeys(HOSTS, f"/cache/{application.id}.tar.gz"), "w1": ""}
+    assert found["application"] == {"id": application.id, "packages": {"analysis": "1.4"}}
+    assert {about["release"]["application"] for about in found["hosts"].values()} == {application.id}
+    assert found["plays"]["stage"] == HOSTS and found["plays"]["build"] == []
+    assert plan(SETTLED)["application"] == {"id": "", "packages": {}}
+
+
+def test_application_that_hosts_cannot_run_is_rejected(tmp_path):
+    application = Application([read_wheel(str(build_wheel(tmp_path, "analysis", "1.4", ["polars"])), False)])
+    assert says(only(problems(SETTLED, application=application)), "dask_application: analysis 1.4 needs polars")
+    (tmp_path / "analysis.py").touch()
+    sentence = only(
+        problems(
+            SETTLED,
+            application=application,
+            packages={**ENVIRONMENT.versions, "polars": "1"},
+            **{"dask_worker_preloads": [str(tmp_path / "analysis.py")]},
+        )
+    )
+    assert says(sentence, "analysis.py has the name of a module of dask_application")
+    assert problems(SETTLED, application=ApplicationError("It fails.", "This, too.")) == ["It fails.", "This, too."]
+
+
+def test_clients_get_the_application(tmp_path):
+    wheel = build_wheel(tmp_path, "analysis", "1.4")
+    application = Application([read_wheel(str(wheel), False)])
+    found = plan(SETTLED, "connect", application=application, dask_tls=False)
+    assert found["connection"]["wheels"] == [str(wheel)]
+    assert says(only(found["warnings"]), "dask_application is not what the cluster runs", "Run site.yml")
+    infos = {
+        host: {**info, "current": {**info["current"], "application": application.id}} for host, info in SETTLED.items()
+    }
+    assert plan(infos, "connect", application=application, dask_tls=False)["warnings"] == []
+    assert plan(SETTLED, "connect", dask_tls=False)["connection"]["wheels"] == []
 
 
 @pytest.mark.parametrize("purpose", ["change", "start", "restart", "rollback", "stop", "remove", "rotate"])

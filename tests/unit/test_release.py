@@ -76,9 +76,10 @@ def host(tmp_path, monkeypatch):
     files["worker/dask_configuration.yaml"] = "distributed: {worker: {preload: [], preload-argv: []}}"
     files["setup.sh"] = (ROOT / "roles/config/files/setup.sh").read_text()
 
-    def check(more=None, **asked):
+    def check(more=None, application="", **asked):
+        links = {"application": application} if application else {}
         module = Module(account.pw_name, **asked)
-        release.check(module, str(environment), {**files, **(more or {})})
+        release.check(module, {**files, **(more or {})}, {"environment": str(environment), **links})
         return module.warnings
 
     yield check
@@ -106,6 +107,29 @@ def test_preload_modules_may_be_in_the_import_paths(host, tmp_path):
     with pytest.raises(Failed, match="preload module shared_preload cannot be imported"):
         host(more)
     assert host(more, import_paths=[str(tmp_path / "code")]) == []
+
+
+def test_preload_modules_may_be_in_the_application(host, tmp_path):
+    (tmp_path / "a1/modules/analysis").mkdir(parents=True)
+    (tmp_path / "a1/modules/analysis/__init__.py").touch()
+    (tmp_path / "a1/modules/analysis/monitor.py").write_text("def dask_setup(worker):\n    pass\n")
+    preload = {"distributed": {"worker": {"preload": ["analysis.monitor"], "preload-argv": [[]]}}}
+    more = {"worker/dask_configuration.yaml": json.dumps(preload)}
+    with pytest.raises(
+        Failed, match="preload module analysis.monitor cannot be imported: .* No module named 'analysis'"
+    ):
+        host(more)
+    assert host(more, application=str(tmp_path / "a1")) == []
+
+
+@pytest.mark.parametrize("name", ["click", "json"])
+def test_module_of_the_application_that_others_hide_is_rejected(host, tmp_path, name):
+    (tmp_path / "a1/modules").mkdir(parents=True)
+    (tmp_path / f"a1/modules/{name}.py").touch()
+    with pytest.raises(
+        Failed, match=f"dask_application has a module {name}, which .*: services import only one of them"
+    ):
+        host(application=str(tmp_path / "a1"))
 
 
 @pytest.mark.parametrize(

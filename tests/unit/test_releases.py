@@ -45,6 +45,7 @@ RELEASES = {
     name: {
         "id": name,
         "environment": "e1",
+        "application": "",
         "label": "",
         "staged": staged,
         "previous": "",
@@ -139,6 +140,18 @@ def test_release_and_its_environment_are_removed_together(home):
     assert prune(str(home), set(), 2) == [str(home / "environments/e-a"), str(home / "releases/a")]
     assert names(home) == {"releases": ["b", "c"], "environments": ["e-b", "e-c"]}
     assert prune(str(home), set(), 2) == []
+
+
+def test_applications_of_kept_releases_are_kept(home):
+    for name in ("a1", "a2", "a3"):
+        (home / "applications" / name / "modules").mkdir(parents=True)
+    for name, application in (("a", "a1"), ("b", "a2"), ("c", "")):
+        path = home / "releases" / name / "manifest.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "application": application, "label": ""}))
+    assert str(home / "applications/a3") in prune(str(home), {"service-a"}, 2)
+    assert sorted(os.listdir(home / "applications")) == ["a1", "a2"]
+    assert str(home / "applications/a1") in prune(str(home), set(), 2)
+    assert sorted(os.listdir(home / "applications")) == ["a2"]
 
 
 def test_environment_of_a_running_service_is_kept(home):

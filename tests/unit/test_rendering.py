@@ -153,7 +153,8 @@ def releases(tmp_path_factory):
             workers = [{**worker, "address": listen_at[worker["unit"]]} for worker in workers]
         plan = {"address": "10.0.0.1", "ports": [], "workers": workers}
         settings = host_settings(values, info, {"scheduler": "tls://scheduler:8786"})
-        release = host_release(settings, kinds, plan, {"id": ENVIRONMENT, "prefixes": ["/usr"], "boot_python": ""})
+        environment = {"id": ENVIRONMENT, "prefixes": ["/usr"], "boot_python": ""}
+        release = host_release(settings, kinds, plan, environment, "")
         for path, content in {**release.files, "manifest.json": manifest_text(release.manifest)}.items():
             (directory / host / path).parent.mkdir(parents=True, exist_ok=True)
             (directory / host / path).write_text(content)

@@ -9,7 +9,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback i
 def release(name, staged, environment="e1", worker="w"):
     """Return a release as `read_release` does. The release of its worker is ``worker``."""
     services = {"worker": {"dask-worker@1.service": worker}}
-    told = {"id": name, "environment": environment, "label": "", "staged": staged, "previous": ""}
+    told = {"id": name, "environment": environment, "application": "", "label": "", "staged": staged, "previous": ""}
     return {**told, "services": services, "units": {"worker": {}}}
 
 
@@ -48,7 +48,7 @@ def test_environments_of_the_same_packages_may_have_different_names():
     assert rollback_targets(hosts)[1] == []
     hosts["worker2"]["environments"]["elsewhere"]["packages"] = {"dask": "2026.7.0"}
     (problem,) = rollback_targets(hosts)[1]
-    assert "a different environment: worker2 (elsewhere); the others" in problem
+    assert "a different environment or application: worker2 (elsewhere); the others" in problem
 
 
 def test_interrupted_rollback_is_continued():
@@ -91,7 +91,21 @@ def test_rollback_to_different_environments_is_rejected():
     new = release("new", 2, "e2")
     targets, (problem,) = rollback_targets({"worker1": host(new, OLD), "worker2": host(new, OLD), "worker3": host(new)})
     assert targets == {}
-    assert "a different environment: worker3 (e2); the others would have e1" in problem and "--limit" in problem
+    assert (
+        "a different environment or application: worker3 (e2); the others would have e1" in problem
+        and "--limit" in problem
+    )
+
+
+def test_rollback_to_different_applications_is_rejected():
+    new = {**NEW, "application": "a2"}
+    targets, (problem,) = rollback_targets({"worker1": host(new, OLD), "worker2": host(new, OLD), "worker3": host(new)})
+    assert targets == {}
+    assert "application: worker3 (e1, application a2); the others would have e1." in problem
+    found = rollback_targets({name: host(new, {**OLD, "application": "a1"}) for name in ("worker1", "worker2")})
+    assert ids(found[0]) == {"worker1": "old", "worker2": "old"}
+    lines = list(rollback_report({"worker1": host(new, OLD)}, {"worker1": OLD}))
+    assert lines[1] == "worker1: release new to old, application a2 to none"
 
 
 def test_rollback_without_a_previous_release_is_rejected():

@@ -113,7 +113,14 @@ def looked_at(*environments):
 
 
 def environment(release, **changes):
-    return {**DESCRIPTION, "packages": {"dask": "2026.8.0"}, "releases": [release], "labels": {}, **changes}
+    return {
+        **DESCRIPTION,
+        "packages": {"dask": "2026.8.0"},
+        "releases": [release],
+        "labels": {},
+        "applications": {},
+        **changes,
+    }
 
 
 def test_hosts_with_equal_versions_are_listed_together():
@@ -151,21 +158,30 @@ def test_running_services_report_their_release_and_stopped_ones_the_current_rele
         (tmp_path / name / "environment.json").write_text(json.dumps({**about, "id": name}))
     scheduler, worker = "dask-scheduler.service", "dask-worker@1.service"
 
-    def release(environment, label=""):
+    def release(environment, label="", application=""):
         services = {"scheduler": {scheduler: f"s-{environment}.1"}, "worker": {worker: f"w-{environment}.1"}}
-        return {"environment": environment, "label": label, "services": services}
+        return {"environment": environment, "application": application, "label": label, "services": services}
 
     releases = {name: release(name) for name in ("new", "old")}
     # A pending scheduler that runs with another unit, and a stopped worker.
     runs = {scheduler: f"s-old.1{host_info.OTHER_UNIT}", worker: None}
     assert host_info.versions(str(tmp_path), runs, releases["new"], releases) == [
-        {**DESCRIPTION, "id": "new", "releases": ["w-new"], "labels": {}},
-        {"id": "old", "lock": "", "python": "3.11.2", "packages": {}, "releases": ["s-old"], "labels": {}},
+        {**DESCRIPTION, "id": "new", "releases": ["w-new"], "labels": {}, "applications": {}},
+        {
+            "id": "old",
+            "lock": "",
+            "python": "3.11.2",
+            "packages": {},
+            "releases": ["s-old"],
+            "labels": {},
+            "applications": {},
+        },
     ]
     # A new label restarts the workers, but not the scheduler, which then belongs to the current release.
-    releases = {"old": release("new", "v1.3"), "new": release("new", "v1.4")}
+    releases = {"old": release("new", "v1.3"), "new": release("new", "v1.4", "a2")}
     releases["old"]["services"]["worker"][worker] = "w-older.1"
     runs = {scheduler: "s-new.1", worker: "w-older.1"}
     (found,) = host_info.versions(str(tmp_path), runs, releases["new"], releases)
     assert found["labels"] == {"s-new": "v1.4", "w-older": "v1.3"}
+    assert found["applications"] == {"s-new": "a2"}
     assert host_info.versions(str(tmp_path), {}, {}, {}) == []

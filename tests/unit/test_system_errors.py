@@ -50,7 +50,7 @@ def release_of(home):
     os.makedirs(environment)
     with open(os.path.join(environment, "environment.json"), "w", encoding="utf-8") as file:
         file.write('{"python": "3.11", "packages": {}}')
-    manifest = {"id": "r", "environment": "e", "services": {}}
+    manifest = {"id": "r", "environment": "e", "application": "", "services": {}}
     return {
         "home": home,
         "manifest": manifest,
@@ -81,6 +81,22 @@ def test_unwritable_release_is_reported_and_removed(tmp_path):
     assert "File too large" in answer["msg"]
     assert os.listdir(tmp_path / "releases") == []
     assert not answer_of(release, **arguments).get("failed")
+
+
+def test_release_without_its_application_is_not_staged(tmp_path):
+    arguments = release_of(str(tmp_path))
+    arguments["manifest"]["application"] = "a1"
+    answer = answer_of(release, **arguments)
+    assert answer["msg"] == "The application a1, which the release needs, is not on this host. Run site.yml."
+    assert not (tmp_path / "releases").exists()
+    (tmp_path / "applications/a1").mkdir(parents=True)
+    (tmp_path / "applications/a1/application.json").write_text('{"id": "a1", "packages": {}}')
+    assert not answer_of(release, **arguments).get("failed")
+    assert os.readlink(tmp_path / "releases/r/application") == str(tmp_path / "applications/a1")
+    # A release whose link was removed is staged again.
+    (tmp_path / "releases/r/application").unlink()
+    assert answer_of(release, **arguments)["changed"]
+    assert not answer_of(release, **arguments)["changed"]
 
 
 def test_unwritable_certificates_leave_no_key_behind(tmp_path):

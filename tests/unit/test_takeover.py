@@ -36,9 +36,9 @@ from machine import WORKERS, Machine
 RECORDING = json.loads((Path(__file__).parent / "recordings/earlier-host.json").read_text())
 ANSWERS = RECORDING["answers"]
 CURRENT = ANSWERS["current"]
-# The earlier version had no labels.
+# The earlier version had no applications and no labels.
 for release in (CURRENT, ANSWERS["previous"], *ANSWERS["releases"].values()):
-    release["label"] = ""
+    release.update(application="", label="")
 BOOT = {"scheduler": "dask-scheduler.service", "worker": "dask-workers.target"}
 
 
@@ -94,7 +94,7 @@ def manifest_of(name):
     services = {unit: kind for kind, units in CURRENT["services"].items() for unit in units}
     ports = [{"port": port, "unit": "dask-scheduler.service"} for port in (8786, 8787)]
     ports += [{"port": first + n, "unit": unit} for n, unit in enumerate(WORKERS) for first in (8800, 8900, 9000)]
-    return make_manifest(CURRENT["environment"], "", files, services, ports, True)
+    return make_manifest(CURRENT["environment"], "", "", files, services, ports, True)
 
 
 def stage(machine, name):

@@ -6,10 +6,11 @@
 from ansible_collections.daskops.cluster.plugins.filter.versions import versions
 
 
-def host(environment="e1", releases=("r1",), python="3.11.2", lock="abc", labels=None, **packages):
+def host(environment="e1", releases=("r1",), python="3.11.2", lock="abc", labels=None, applications=None, **packages):
     """Return the result of `host_info` with one environment."""
     about = {"id": environment, "python": python, "lock": lock, "releases": list(releases), "packages": packages}
-    return {"versions": [{**about, "labels": labels or {}}]}
+    about.update(labels=labels or {}, applications=applications or {})
+    return {"versions": [about], "applications": {"a1": {"packages": {"analysis": "1.4", "tools": "2"}}}}
 
 
 def test_equal_hosts_share_a_line():
@@ -52,3 +53,11 @@ def test_long_lists_of_hosts_are_complete_only_with_packages():
 def test_releases_have_their_labels():
     seen = {"a": host(releases=["r1", "r2"], labels={"r2": "v1.4"}), "b": host(releases=["r2"], labels={"r2": "v1.4"})}
     assert versions(seen)[1:] == ["Release r1 on a.", "Release r2 (v1.4) on a, b."]
+
+
+def test_releases_have_their_applications():
+    seen = {"a": host(releases=["r1", "r2"], labels={"r2": "v1.4"}, applications={"r1": "gone", "r2": "a1"})}
+    assert versions(seen)[1:] == [
+        "Release r1 with the application unknown (gone) on a.",
+        "Release r2 (v1.4) with the application analysis 1.4, tools 2 (a1) on a.",
+    ]

@@ -5,9 +5,12 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
+
+import pytest
 
 # Runs a task on each release and prints the worker and the version of a package there.
 WHERE = """
@@ -275,3 +278,113 @@ def test_services_share_files_and_code_with_people(cluster, play):
         for host in hosts:
             host.check_output("rm -rf /srv/shared && groupdel --force analysts")
     assert run.returncode == 0, run.output
+
+
+PROJECT = """
+[project]
+name = "analysis"
+version = "1.0"
+dependencies = ["numpy>=1"]
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[tool.hatch.build.targets.wheel]
+packages = ["src/analysis"]
+"""
+
+# Tasks import the application of their worker.
+ANSWERS = """
+def answer():
+    import analysis
+    return analysis.answer()
+
+for label in %s:
+    print(label, client.submit(answer, resources={"release:" + label: 1}, pure=False).result(timeout=60))
+"""
+
+# The scheduler and the workers import the function that the task names.
+BY_NAME = """
+import sys
+sys.path.append("/opt/dask/current/application/modules")
+import analysis
+print(analysis.answer(), client.submit(analysis.answer, pure=False).result(timeout=60), client.run(analysis.setting))
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Return a function that changes a project and returns the variables of a run."""
+    directory = tmp_path_factory.mktemp("repository")
+    (directory / "src/analysis").mkdir(parents=True)
+    (directory / "pyproject.toml").write_text(PROJECT)
+    (directory / "src/analysis/monitor.py").write_text(
+        "import os\n\ndef dask_setup(worker):\n    os.environ['ANALYSIS_MONITOR'] = 'on'\n"
+    )
+
+    def change(answer, **variables):
+        (directory / "src/analysis/__init__.py").write_text(
+            f"import os\n\ndef answer():\n    return {answer}\n\n"
+            "def setting():\n    return os.environ.get('ANALYSIS_MONITOR')\n"
+        )
+        about = {"dask_application": [str(directory)], "dask_worker_preloads": ["analysis.monitor"], **variables}
+        return ["-e", json.dumps({"dask_release_label": f"v{answer}", **about})]
+
+    return change
+
+
+def test_application_is_installed(cluster, play, project):
+    missing = play("site", *project(1, dask_application=["/nowhere/project"]))
+    assert missing.returncode != 0 and "/nowhere/project does not exist on the controller" in missing.output
+    run = play("site", *project(1, dask_serial="100%"))
+    assert run.returncode == 0, run.output
+    found = cluster.compute(BY_NAME).split(" ", 2)
+    assert found[:2] == ["1", "1"] and found[2].count("'on'") == len(cluster.workers)
+    # The same content is not built or installed again.
+    pids = cluster.pids()
+    run = play("site", *project(1, dask_serial="100%"))
+    assert run.returncode == 0 and not any(run.changed.values()), run.output
+    assert cluster.pids() == pids
+    for name in (cluster.scheduler, *cluster.workers):
+        (path,) = cluster.host(name).check_output("ls -d /opt/dask/applications/*").split()
+        assert cluster.host(name).file(f"{path}/modules/analysis/__init__.py").user == "root"
+    assert "with the application analysis 1.0 (" in play("status").output
+
+
+def test_application_changes_during_a_computation(cluster, play, project, load):
+    scheduler, before = cluster.summary()["scheduler"]["id"], cluster.releases()
+    process = play.start("site", *project(2, dask_scheduler_idle_timeout=1))
+    try:
+        cluster.wait_until(lambda: len(set(cluster.releases().values())) == 2, 180)
+        assert cluster.compute(ANSWERS % ["v1", "v2"]).splitlines() == ["v1 1", "v2 2"]
+    finally:
+        run = play.finish(process)
+    assert run.returncode == 0, run.output
+    # Only the application has changed, so the environment is not built again.
+    assert "The scheduler is pending" in run.output and "TASK [daskops.cluster.environment" not in run.output
+    assert cluster.summary()["scheduler"]["id"] == scheduler
+    assert not set(cluster.releases().values()) & set(before.values())
+
+
+def test_clients_get_the_application(cluster, play, project):
+    run = play("site", *project(2))
+    assert run.returncode == 0 and "pending" not in run.output.split("Check the cluster's health")[1], run.output
+    assert cluster.compute(BY_NAME).startswith("2 2 ")
+    run = play("client", *project(2))
+    assert run.returncode == 0 and "dask_application is not what the cluster runs" not in run.output, run.output
+    account = cluster.variables[cluster.scheduler]["ansible_user"]
+    home = cluster.host(cluster.scheduler).user(account).home
+    lock = cluster.host(cluster.scheduler).file(f"{home}/.config/dask/daskops-environment.txt").content_string
+    wheel = re.search(r"^analysis @ file://(\S+\.whl) --hash=sha256:(\w{64})$", lock, re.MULTILINE)
+    assert cluster.host(cluster.scheduler).file(wheel[1]).sha256sum == wheel[2]
+    assert "dask_application is not what the cluster runs" in play("client", *project(3)).output
+
+
+def test_application_is_rolled_back(cluster, play, project):
+    run = play("rollback")
+    assert run.returncode == 0, run.output
+    assert re.search(r"release \w+ \(v2\) to \w+ \(v1\), application \w+ to \w+", run.output), run.output
+    assert cluster.compute(BY_NAME).startswith("1 1 ")
+    run = play("site", "-e", "dask_serial=100%")
+    assert run.returncode == 0, run.output
+    assert cluster.compute("print(client.submit(lambda: __import__('sys').path).result())").count("applications") == 0
+    assert play("client").returncode == 0

@@ -73,14 +73,18 @@ def variables(content: str) -> list[str]:
 
 
 def service_releases(
-    environment: str, label: str, files: Sequence[Mapping[str, Any]], services: Mapping[str, str]
+    environment: str,
+    application: str,
+    label: str,
+    files: Sequence[Mapping[str, Any]],
+    services: Mapping[str, str],
 ) -> dict[str, str]:
     """Return the release of each service.
 
     Parameters
     ----------
-    environment : str
-        The environment's id.
+    environment, application : str
+        Ids of the environment and of the application; the latter is empty for none.
     label : str
         Label of the release, which is a resource of the workers. Empty if there is none.
     files : list of dict
@@ -97,8 +101,9 @@ def service_releases(
 
     def digest_of(kind: str, service: str | None, length: int) -> str:
         read = [(f["path"], f["content"]) for f in files if kind in f["kinds"] and f.get("service") == service]
-        named = f"{environment} {label}" if label and kind == "worker" else environment
-        return _digest_of_files(named if service is None else None, tuple(read), length)
+        named = [environment, *([f"application={application}"] if application else [])]
+        named += [f"label={label}"] if label and kind == "worker" else []
+        return _digest_of_files(" ".join(named) if service is None else None, tuple(read), length)
 
     shared = {kind: digest_of(kind, None, 12) for kind in set(services.values())}
     return {service: f"{shared[kind]}.{digest_of(kind, service, 4)}" for service, kind in services.items()}
@@ -112,6 +117,7 @@ def _digest_of_files(named: str | None, files: tuple[tuple[str, str], ...], leng
 
 def make_manifest(
     environment: str,
+    application: str,
     label: str,
     files: Sequence[Mapping[str, Any]],
     services: Mapping[str, str],
@@ -122,7 +128,7 @@ def make_manifest(
 
     Parameters
     ----------
-    environment, label, files, services
+    environment, application, label, files, services
         As for `service_releases`. A file below ``systemd/`` also has ``kind``, the kind of service that it belongs to.
     ports : list of dict
         Result of `ports.describe` for each planned port.
@@ -132,20 +138,21 @@ def make_manifest(
     Returns
     -------
     dict
-        ``id``, ``environment``, ``label``, ``services`` (``kind`` and ``release`` by unit), ``files`` (SHA-256 by path),
-        ``ports`` (by unit), ``tls``, and ``units`` (digest by kind and path below systemd's directory).
+        ``id``, ``environment``, ``application``, ``label``, ``services`` (``kind`` and ``release`` by unit), ``files``
+        (SHA-256 by path), ``ports`` (by unit), ``tls``, and ``units`` (digest by kind and path below systemd's directory).
     """
-    releases = service_releases(environment, label, files, services)
+    releases = service_releases(environment, application, label, files, services)
+    optional = {"application": application, "label": label}
     content = {
         "environment": environment,
-        **({"label": label} if label else {}),
+        **{name: value for name, value in optional.items() if value},
         "services": {name: {"kind": kind, "release": releases[name]} for name, kind in services.items()},
         "files": {f["path"]: sha256_of(f["content"]) for f in files},
     }
-    # The id depends only on the label and the bytes of all files, because the other keys are computed from the files.
+    # The id depends only on these and the bytes of all files, because the other keys are computed from the files.
     return {
         "id": digest(content),
-        "label": label,
+        **optional,
         **content,
         "ports": {name: sorted(port["port"] for port in ports if port["unit"] == name) for name in services},
         "tls": tls,

@@ -58,6 +58,7 @@ class Settings:
     umask: str
     tls: bool
     dashboard_proxy: bool
+    application: list[str]
     config: Mapping[str, Any]
     config_extra_namespaces: list[str]
     scheduler_config: Mapping[str, Any]

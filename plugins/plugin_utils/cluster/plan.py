@@ -15,10 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import unmanaged
+from ansible_collections.daskops.cluster.plugins.plugin_utils.applications import (
+    Application,
+    ApplicationError,
+    hidden_modules,
+    misfits,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import differing
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import decide
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import host_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_lines import open_notebooks
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import modules
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import (
     LOCK,
     kind_of,
@@ -28,6 +35,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall i
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import Groups, members
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import plan_host, unfit_python
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import (
+    MODULES,
     kinds_of,
     planning_settings,
     pools_of,
@@ -77,7 +85,7 @@ NO_CERTIFICATES = (
 CHANGING = ("change", "start", "restart", "rollback")
 
 #: What the result tells of a release. Its contents would make the result ten times as large.
-KEPT = ("id", "environment", "label", "services", "trial")
+KEPT = ("id", "environment", "application", "label", "services", "trial")
 
 ByHost = Mapping[str, Mapping[str, Any]]
 
@@ -137,6 +145,10 @@ class Outside:
         packages.
     client_packages : callable
         Takes the variables of a host and results of `host_info`. Returns the result of `environments.client_packages`.
+    application : callable
+        Takes the variables of a host. Returns the result of `application_of`. May build projects.
+    pack : callable
+        Takes the application and the variables of a host. Returns the path of the application's archive for hosts.
     addresses_of : callable
         Takes the name of a host outside the run. Returns a function that returns the addresses of this host.
     filtered_hosts : callable
@@ -146,6 +158,8 @@ class Outside:
     pythons: Callable[[Choice, ByHost, Mapping[str, Any]], tuple[dict[str, dict[str, str]], list[str]]]
     environments: Callable[[ByHost, ByHost], tuple[dict[str, dict[str, Any]], list[str]]]
     client_packages: Callable[[Mapping[str, Any], ByHost], tuple[dict[str, Any], list[str]]]
+    application: Callable[[Mapping[str, Any]], Application]
+    pack: Callable[[Application, Mapping[str, Any]], str]
     addresses_of: Callable[[str], Callable[[], list[str]]]
     filtered_hosts: Callable[[], list[str]]
 
@@ -160,8 +174,8 @@ def interpreter(version: str, info: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def connection(cluster: Cluster, lock: str, outside: Outside) -> dict[str, Any]:
-    """Return the addresses, certificates and versions that clients need to connect to the cluster."""
+def connection(cluster: Cluster, lock: str, application: Application, outside: Outside) -> dict[str, Any]:
+    """Return the addresses, certificates, versions and wheels that clients need to connect to the cluster."""
     common = cluster.common
     files: list[Path] = []
     if common["dask_tls"]:
@@ -188,8 +202,43 @@ def connection(cluster: Cluster, lock: str, outside: Outside) -> dict[str, Any]:
         "authorities": [file.read_text(encoding="utf-8") for file in files],
         "certificates": common["dask_tls_directory"],
         "python": ".".join(python.split(".")[:2]),
+        "wheels": [wheel.path for wheel in application.wheels],
         **packages,
     }
+
+
+def other_application(infos: ByHost, application: Application) -> Iterator[str]:
+    """Yield a sentence if clients would get another application than the one that services run."""
+    runs = {info["current"]["application"] for info in infos.values() if info["current"]}
+    if runs - {application.id}:
+        yield (
+            "dask_application is not what the cluster runs, so clients and workers would have different code. Run site.yml, "
+            "and then client.yml again."
+        )
+
+
+def built(outside: Outside, common: Mapping[str, Any]) -> Application:
+    """Return the application, whose projects are built if needed. Raises `Rejected` if services cannot run it."""
+    try:
+        return outside.application(common)
+    except ApplicationError as error:
+        raise Rejected(error.problems) from None
+
+
+def application_archives(cluster: Cluster, application: Application, outside: Outside) -> dict[str, str]:
+    """Return the application's archive by host; empty for a host that has the application."""
+    lacking = [
+        host for host, info in cluster.infos.items() if application.id and application.id not in info["applications"]
+    ]
+    archive = outside.pack(application, cluster.common) if lacking else ""
+    return {host: archive if host in lacking else "" for host in cluster.infos}
+
+
+def hidden_by_modules(cluster: Cluster, application: Application) -> list[str]:
+    """Return a sentence for each of the users' modules with the name of a module of the application."""
+    lists = [values[name] for values in cluster.values.values() for name in MODULES]
+    files = {module.file: None for entries in lists for module in modules(entries) if module.file}
+    return list(hidden_modules(application, files))
 
 
 def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> dict[str, Any]:
@@ -308,11 +357,18 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
     check(problems)
     firewall, problems = firewalls(cluster, outside.addresses_of, outside.filtered_hosts())
     check(problems)
+    application = built(outside, common)
     found, problems = outside.environments(infos, cluster.values)
     check([*problems, *differing_packages(present(found, infos))])
     check(differing_contents(common["dask_environment_path"], everyone))
-    chosen, problems, lacking = releases(cluster, plans, found)
+    runs_in = {
+        host: (interpreter(about["python_version"], infos[host]), about["packages"]) for host, about in found.items()
+    }
+    check([*misfits(application, runs_in), *hidden_by_modules(cluster, application)])
+    archives = application_archives(cluster, application, outside)
+    chosen, problems, lacking = releases(cluster, plans, found, application.id, archives)
     check(problems)
+    result["application"] = {"id": application.id, "packages": application.packages}
     result["environments"] = {
         about["id"]: {"origin": about["origin"], "packages": about["packages"]} for about in found.values()
     }
@@ -320,7 +376,11 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
         environment = {key: found[host][key] for key in ("python", "prefixes", "boot_python", "archive")}
         uses_python = environment["python"] and environment["prefixes"]
         environment.update(managed_part(pythons.get(host, {}) if uses_python else {}))
-        result["hosts"][host] = {"user": cluster.values[host]["dask_user"], "environment": environment}
+        result["hosts"][host] = {
+            "user": cluster.values[host]["dask_user"],
+            "environment": environment,
+            "application_archive": archives[host],
+        }
         if plan["firewall"] != "none":
             networks = {"cluster": firewall["cluster"].get(host, {}), "clients": firewall["clients"]}
             result["hosts"][host].update(ports=plan["ports"], networks=networks)
@@ -396,7 +456,9 @@ def _keep(cluster: Cluster, purpose: str, result: dict[str, Any], outside: Outsi
         check(not_installed({host: (info, kinds_of(host, cluster.groups)) for host, info in infos.items()}))
         check(scheduler_not_running(infos, cluster.scheduler, cluster.scheduler_info, cluster.run))
     if purpose == "connect" and cluster.common["dask_client_state"] == "present":
-        result["connection"] = connection(cluster, result["lock"], outside)
+        application = built(outside, cluster.common)
+        result["connection"] = connection(cluster, result["lock"], application, outside)
+        result["warnings"] += other_application(infos, application)
     elif purpose == "connect" or (purpose == "remove" and set(cluster.members) <= set(cluster.playing)):
         result["connection"] = {"address": cluster.addresses["scheduler"], "authorities": []}
     if purpose == "remove":
@@ -473,10 +535,10 @@ def host_settings(values: Mapping[str, Any], info: Mapping[str, Any], known_addr
 
 
 def host_release(
-    settings: Settings, kinds: list[str], plan: Mapping[str, Any], environment: Mapping[str, Any]
+    settings: Settings, kinds: list[str], plan: Mapping[str, Any], environment: Mapping[str, Any], application: str
 ) -> Release:
     """Return the release of a host; raises ValueError like `release_of`."""
-    return release_of(settings, kinds, plan, Environment.of(environment))
+    return release_of(settings, kinds, plan, Environment.of(environment), application)
 
 
 def planned_release(
@@ -486,6 +548,7 @@ def planned_release(
     groups: Groups,
     known_addresses: Mapping[str, str],
     environment: Mapping[str, Any],
+    application: str,
 ) -> tuple[Settings, Release]:
     """Return the settings and the release of one host, as `releases` makes them for all hosts.
 
@@ -504,6 +567,8 @@ def planned_release(
         ``addresses`` of the plan.
     environment : dict
         The host's environment, as for `model.Environment`.
+    application : str
+        Id of the application; empty for none.
 
     Raises
     ------
@@ -516,13 +581,13 @@ def planned_release(
         host, info, planning_settings(values, pools, kinds, alone, scheduler_host, user_home(values, info))
     )
     settings = host_settings(values, info, known_addresses)
-    return settings, host_release(settings, kinds, plan, environment)
+    return settings, host_release(settings, kinds, plan, environment, application)
 
 
 def releases(
-    cluster: Cluster, plans: ByHost, environments: ByHost
+    cluster: Cluster, plans: ByHost, environments: ByHost, application: str, archives: Mapping[str, str]
 ) -> tuple[dict[str, dict[str, Any]], list[str], list[str]]:
-    """Return the release of each host, the problems, and the hosts that do not have their release yet.
+    """Return the release of each host, the problems, and the hosts that do not have their release or application yet.
 
     A release has the form of `host_info`, without ``staged`` and ``served``, and also ``untried`` and ``pools``; see
     `decide.services_to_try`.
@@ -535,7 +600,7 @@ def releases(
         info = cluster.infos[host]
         settings = host_settings(cluster.values[host], info, known_addresses)
         try:
-            release = host_release(settings, kinds_of(host, cluster.groups), plan, environments[host])
+            release = host_release(settings, kinds_of(host, cluster.groups), plan, environments[host], application)
         except ValueError as error:
             problems[str(error)] = None
             continue
@@ -544,8 +609,9 @@ def releases(
             "untried": decide.untried(info.get("known", []), release.services),
             "pools": release.pools,
         }
-        # Staging also creates the services' account.
-        if not info["account"] or not decide.is_staged(info, release.content(cluster.values[host]["dask_home"])):
+        # Staging also creates the services' account and installs the application.
+        complete = info["account"] and not archives[host]
+        if not complete or not decide.is_staged(info, release.content(cluster.values[host]["dask_home"])):
             lacking.append(host)
     return found, list(problems), lacking
 

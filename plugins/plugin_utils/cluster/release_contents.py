@@ -312,7 +312,7 @@ def pool_settings(settings: Settings) -> dict[str, Any]:
 def checks(settings: Settings, kinds: Iterable[str]) -> list[dict[str, Any]]:
     """Return the user's settings that the host's Dask validates before the release is staged, for each kind of service."""
     found: list[dict[str, Any]] = []
-    shared = [settings.config, settings.environment_variables]
+    shared = [settings.config, settings.environment_variables, settings.application]
     writable = [settings.user_home, "/tmp", "/var/tmp"]
     scheduler = [settings.scheduler_config, settings.scheduler_preloads, settings.scheduler_routes]
     if "scheduler" in kinds and any([*shared, *scheduler, settings.scheduler_arguments]):

@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.daskops.cluster.plugins.module_utils.releases import is_secret, manifest_text, tree_digest
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
+    is_secret,
+    links_of,
+    manifest_text,
+    tree_digest,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.manifest import digest, make_manifest, units_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Environment, Settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import (
@@ -59,19 +63,22 @@ class Release:
     def content(self, home: str) -> str:
         """Return a digest of all files of the release on a host; see `tree_digest`."""
         shipped = {**self.files, "manifest.json": manifest_text(self.manifest)}
-        return tree_digest(shipped, os.path.join(home, "environments", self.manifest["environment"]))
+        return tree_digest(shipped, links_of(home, self.manifest["environment"], self.manifest["application"]))
 
     def described(self) -> dict[str, Any]:
         """Return the release in the form of `host_info`."""
         return {
             "id": self.id,
             "environment": self.manifest["environment"],
+            "application": self.manifest["application"],
             "label": self.manifest["label"],
             "services": self.services,
         }
 
 
-def release_of(settings: Settings, kinds: Iterable[str], plan: Plan, environment: Environment) -> Release:
+def release_of(
+    settings: Settings, kinds: Iterable[str], plan: Plan, environment: Environment, application: str
+) -> Release:
     """Return the release of a host.
 
     Parameters
@@ -84,6 +91,8 @@ def release_of(settings: Settings, kinds: Iterable[str], plan: Plan, environment
         Result of `host_plan.plan_host` for the host.
     environment : Environment
         The host's environment.
+    application : str
+        Id of the application; empty for none.
 
     Raises
     ------
@@ -93,7 +102,9 @@ def release_of(settings: Settings, kinds: Iterable[str], plan: Plan, environment
     kinds = list(kinds)
     made = [vars(file) for file in files(settings, kinds, plan, environment)]
     by_unit = services(kinds, plan)
-    manifest = make_manifest(environment.id, settings.release_label, made, by_unit, plan["ports"], settings.tls)
+    manifest = make_manifest(
+        environment.id, application, settings.release_label, made, by_unit, plan["ports"], settings.tls
+    )
     content = {file["path"]: file["content"] for file in made}
     for unit, about in manifest["services"].items():
         # systemd reads this file when the service starts, so each process reports the release from which it was started.

@@ -25,6 +25,11 @@ def packages_of(info: Mapping[str, Any], release: Mapping[str, Any]) -> Any:
     return tuple(sorted(packages.items())) if packages else release["environment"]
 
 
+def code_of(release: Mapping[str, Any]) -> str:
+    """Return the environment of a release, and its application if it has one."""
+    return f"{release['environment']}{', application ' if release['application'] else ''}{release['application']}"
+
+
 def rollback_targets(hosts: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
     """Return the release to which each host is rolled back.
 
@@ -53,13 +58,14 @@ def rollback_targets(hosts: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, 
         for host, info in hosts.items()
     }
     # Compare packages, because the name of an environment also depends on the path of the interpreter.
-    common, odd = odd_ones_out({host: packages_of(hosts[host], release) for host, release in targets.items()})
+    code = {host: (packages_of(hosts[host], release), release["application"]) for host, release in targets.items()}
+    odd = odd_ones_out(code)[1]
     if odd:
-        (common, *dummy) = (targets[host]["environment"] for host in targets if host not in odd)
-        names = ", ".join(f"{host} ({targets[host]['environment']})" for host in sorted(odd))
+        (common, *dummy) = (code_of(targets[host]) for host in targets if host not in odd)
+        names = ", ".join(f"{host} ({code_of(targets[host])})" for host in sorted(odd))
         return {}, [
-            f"After a rollback, these hosts would have a different environment: {names}; the others would have {common}. "
-            "Revert your variables and run site.yml, or exclude these hosts with --limit."
+            f"After a rollback, these hosts would have a different environment or application: {names}; the others would "
+            f"have {common}. Revert your variables and run site.yml, or exclude these hosts with --limit."
         ]
     lacking = sorted(
         host for host, release in targets.items() if hosts[host]["current"]["services"].keys() - release["services"]
@@ -81,8 +87,10 @@ def rollback_report(hosts: Mapping[str, Mapping[str, Any]], targets: Mapping[str
     }
     yield "This run reverts the latest change:" if changing else "This run finishes an interrupted rollback."
     for host, (current, target) in changing.items():
-        environments = [release["environment"] for release in (current, target)]
-        other = f", environment {' to '.join(environments)}" if len(set(environments)) > 1 else ""
         names = [with_label(release["id"], release["label"]) for release in (current, target)]
-        yield f"{host}: release {' to '.join(names)}{other}"
+        line = f"{host}: release {' to '.join(names)}"
+        for kind in ("environment", "application"):
+            ids = [release[kind] or "none" for release in (current, target)]
+            line += f", {kind} {' to '.join(ids)}" if len(set(ids)) > 1 else ""
+        yield line
     yield "Revert your variables, too. Otherwise the next run of site.yml repeats the change."

@@ -258,6 +258,36 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             summary="package index or mirror, if not that of pip",
         ),
     ),
+    "Your application": (
+        Setting(
+            "dask_application",
+            "list",
+            [],
+            "Projects and wheels on the controller with your own code. A project is a directory with a C(pyproject.toml), "
+            "and is built once for each content of its files. All services import the modules of these wheels, beside "
+            "the packages of the environment. A relative path starts in the directory in which C(ansible-playbook) is "
+            "called.",
+            details=(
+                "Dependencies are not installed, but must be in the environment, in versions that the wheels accept. A "
+                "module with the name of one of the environment is rejected.",
+                "A change restarts the workers, in batches, and the scheduler, which reads the functions of tasks. Only "
+                "the content of the wheels counts, not their names, versions or times.",
+            ),
+            elements="str",
+            scope="cluster",
+            summary="projects or wheels with your own code",
+        ),
+        Setting(
+            "dask_application_build_lock",
+            "path",
+            "default",
+            "Lock file on the controller, in the form of O(dask_environment_lock), with the packages that the builds of "
+            "projects need. They are fetched from O(dask_environment_index_url), and the builds themselves use no "
+            "network. V(default) is a lock of the collection with the build backends flit-core, hatchling, pdm-backend, "
+            "poetry-core and setuptools, and common plugins of them.",
+            scope="cluster",
+        ),
+    ),
     "The configuration": (
         Setting(
             "dask_config",

@@ -81,12 +81,19 @@ def protect_children() -> None:
         util.spawnv_passfds = spawnv_passfds
 
 
+def application_modules() -> str:
+    """Return the directory of the modules of the application of the release with this file; empty if it has none."""
+    release = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    link = os.path.join(release, "application")
+    return os.path.join(os.path.realpath(link), "modules") if os.path.islink(link) else ""
+
+
 def add_import_paths() -> None:
     """Add the user's directories to the import path of the process and its children.
 
     They come last, so that a module in them cannot replace a module of Python, the environment or the collection.
     """
-    paths = os.environ.get("DASKOPS_IMPORT_PATHS", "").split(":")
+    paths = [application_modules(), *os.environ.get("DASKOPS_IMPORT_PATHS", "").split(":")]
     sys.path += [path for path in paths if path and path not in sys.path]
 
 

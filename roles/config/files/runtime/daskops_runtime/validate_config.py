@@ -34,7 +34,7 @@ from dask.utils import parse_bytes, parse_timedelta
 from distributed.protocol.compression import compressions
 from distributed.utils import import_term
 
-from daskops_runtime import owned_settings, start_attempts
+from daskops_runtime import application, owned_settings, start_attempts
 
 #: Keys that Dask and distributed read, but that no schema describes. Any key below them is allowed.
 UNDESCRIBED = {
@@ -720,7 +720,8 @@ def main() -> None:
     os.dup2(2, 1)  # output of imported modules goes to standard error
     arguments = json.load(sys.stdin)
     arguments["configuration"] = yaml.safe_load(Path(arguments["configuration"]).read_text())
-    json.dump({"problems": find_problems(**arguments), "warnings": find_warnings(**arguments)}, answer)
+    problems = [*application.find_problems(), *find_problems(**arguments)]
+    json.dump({"problems": problems, "warnings": find_warnings(**arguments)}, answer)
     answer.flush()
     os._exit(0)  # do not wait for threads that modules have started
 
