@@ -74,6 +74,7 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
         ],
         "address": address,
         "worker_addresses": {},
+        "client_addresses": [],
         "route": [address, "10.1.0.1"],
         "unresolved": "",
         "refused": "",

@@ -39,5 +39,6 @@ class ActionModule(Action):
             common.get("dask_scheduler_platform", "linux"),
             common.get("dask_tls", True),
             common.get("dask_dashboard_proxy", False),
+            common.get("dask_client_scheduler_host", ""),
         )
         return failed_if({}, found)

@@ -33,9 +33,13 @@ def described(
     infos: Mapping[str, Mapping[str, Any]],
     groups: Mapping[str, list[str]],
     hostvars: Mapping[str, Mapping[str, Any]],
+    plan: Mapping[str, Any],
     made: bool,
 ) -> dict[str, dict[str, Any]]:
-    """Return the properties of each host that its certificates depend on. ``infos`` has `host_info` results by host."""
+    """Return the properties of each host that its certificates depend on.
+
+    ``infos`` has `host_info` results by host, and ``plan`` is what the module `plan` returned.
+    """
     found = {}
     for host, info in infos.items():
         kinds = [kind for kind, group in GROUPS.items() if host in groups.get(group, [])]
@@ -47,6 +51,7 @@ def described(
                 hostvars[host].get("ansible_host"),
                 info.get("address"),
                 *info.get("worker_addresses", {}).values(),
+                plan["hosts"].get(host, {}).get("contact_host"),
                 *LOCAL,
             ],
             "authorities": info.get("authorities", []),
@@ -150,7 +155,7 @@ class ActionModule(Action):
         ]
         try:
             directory = Directory(arguments["directory"])
-            hosts = described(directory, arguments["hosts"], groups, task_vars["hostvars"], made)
+            hosts = described(directory, arguments["hosts"], groups, task_vars["hostvars"], plan, made)
             with directory.locked(write=False):
                 wanted, problems, warnings = self._decide(directory, made, hosts, arguments)
                 if made and not problems:
@@ -209,7 +214,7 @@ class ActionModule(Action):
             directory,
             arguments["joins"],
             hosts,
-            arguments["dashboard_host"],
+            arguments["dashboard_hosts"],
             strict(arguments["hosts"]),
             warn_days,
         )
@@ -226,7 +231,7 @@ class ActionModule(Action):
         ]
         if not tried or arguments["rotation"] == "finish":
             return []
-        return rejected(directory, tried, arguments["dashboard_host"], strict(arguments["hosts"]), REMEDY_MADE)
+        return rejected(directory, tried, arguments["dashboard_hosts"], strict(arguments["hosts"]), REMEDY_MADE)
 
     def _make(
         self, directory: Directory, wanted: dict[str, Any], hosts: dict[str, dict[str, Any]], arguments: dict[str, Any]

@@ -30,6 +30,7 @@ class ActionModule(Action):
             outside = Outside(
                 environments=fetched,
                 addresses_of=functools.partial(addresses_of, task_vars["hostvars"]),
+                resolve=resolve,
                 filtered_hosts=functools.partial(self._filtered_hosts, cluster, task_vars),
             )
             lock = lock_file(cluster.common["dask_environment_lock"])

@@ -166,6 +166,10 @@ def worker_arguments(given: str, directory: str, scheduler: str) -> str:
         The runtime directory of the scheduler that it joins.
     """
     words = given.split(" ")[1:]
+    # Dask accepts these only without `--host`.
+    for option in ("--listen-address", "--contact-address"):
+        if option in words:
+            del words[words.index(option) : words.index(option) + 2]
     own = [
         "--scheduler-file", f"{scheduler}/{SCHEDULER_FILE}",
         "--host", "127.0.0.1",

@@ -63,6 +63,10 @@ options:
     description: Name or address of the scheduler's host, which is resolved; empty for none.
     type: str
     default: ""
+  client_scheduler_host:
+    description: Name or address with which clients connect to the scheduler on this host; empty for none.
+    type: str
+    default: ""
   scheduler_port:
     description: Port of a running scheduler at O(scheduler_host) to connect to; 0 for none.
     type: int
@@ -266,6 +270,12 @@ worker_addresses:
   type: dict
   returned: always
   sample: {eth1: 10.1.0.2}
+client_addresses:
+  description: Addresses of this host that O(client_scheduler_host) resolves to.
+  type: list
+  elements: str
+  returned: always
+  sample: [192.0.2.10]
 route:
   description:
     - IPv4 addresses at the two ends of the route from this host to O(scheduler_host), its own first.
@@ -856,6 +866,25 @@ def address_of(module: AnsibleModule, interface: str) -> str:
         return ""
 
 
+def own_addresses(name: str) -> list[str]:
+    """Return the addresses of this host that a name resolves to, without loopback addresses."""
+    try:
+        found = {str(entry[4][0]) for entry in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError):
+        return []
+    return sorted(address for address in found if is_own(address) and not ipaddress.ip_address(address).is_loopback)
+
+
+def is_own(address: str) -> bool:
+    """Return whether this host has an address."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as sock:
+            sock.bind((address, 0))
+            return True
+    except OSError:
+        return False
+
+
 def unresolved(name: str) -> str:
     """Return why a name cannot be resolved to an IPv4 address; empty if it can."""
     try:
@@ -956,6 +985,7 @@ def main() -> None:
             "files": {"type": "list", "elements": "str", "default": []},
             "proxy_site": {"type": "path", "default": ""},
             "scheduler_host": {"type": "str", "default": ""},
+            "client_scheduler_host": {"type": "str", "default": ""},
             "scheduler_port": {"type": "int", "default": 0},
             "interface": {"type": "str", "default": ""},
             "bind_address": {"type": "str", "default": ""},
@@ -970,6 +1000,7 @@ def main() -> None:
         found["lock"] = acquire(module, module.params["lock"])
     started = time.time()
     scheduler_host, scheduler_port = module.params["scheduler_host"], module.params["scheduler_port"]
+    client_host = module.params["client_scheduler_host"]
     home = module.params["home"]
     releases = read_releases(home)
     current = releases.get(current_release(home), {})
@@ -1004,6 +1035,7 @@ def main() -> None:
         listeners=listeners(),
         address=address_to_listen_at(module),
         worker_addresses={name: address_of(module, name) for name in module.params["worker_interfaces"]},
+        client_addresses=own_addresses(client_host) if client_host else [],
         route=route(scheduler_host),
         unresolved=unresolved(scheduler_host) if scheduler_host else "",
         refused=refused(scheduler_host, scheduler_port) if scheduler_port else "",

@@ -80,10 +80,10 @@ back:
 certificates:
   description:
     - The C(directory) on the controller for the CA and the certificates; C(scheduler_hosts), names and addresses that the
-      scheduler's certificate must have, besides those of its host; C(dashboard_host), the name or address of the
-      dashboard's URL, empty without HTTPS; C(made), whether the collection makes the certificates; C(joins), whether the
-      workers join a scheduler of another system; and C(days) and C(warn_days), the variables C(dask_tls_days) and
-      C(dask_tls_warn_days).
+      scheduler's certificate must have, besides those of its host; C(dashboard_hosts), the names and addresses in URLs of
+      the dashboard for which it is used, each with the variable that they follow from; C(made), whether the collection
+      makes the certificates; C(joins), whether the workers join a scheduler of another system; and C(days) and
+      C(warn_days), the variables C(dask_tls_days) and C(dask_tls_warn_days).
   type: dict
   returned: always
 change:

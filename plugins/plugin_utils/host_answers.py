@@ -142,6 +142,7 @@ CHECKS: dict[str, Check] = {
     "listeners": listed(having(port=number, process=text(), unit=text())),
     "address": address,
     "worker_addresses": mapping(address),
+    "client_addresses": listed(address),
     "route": listed(address),
     "firewall": having(
         foreign=listed(TEXT), usable=listed(NAME), installed=listed(NAME), loaded=flag, cluster=listed(network)

@@ -61,6 +61,7 @@ def bare(number):
         "listeners": [],
         "address": f"10.0.0.{number}",
         "worker_addresses": {},
+        "client_addresses": [],
         "route": [],
         "firewall": {"usable": ["nftables"], "installed": [], "loaded": False, "cluster": [], "foreign": []},
         "current": {},

@@ -43,9 +43,12 @@ HOSTS = {
 }
 
 
-def plan(hosts=HOSTS, others=(), closed=(), peers=(), clients=()):
-    found = {host: lambda addresses=addresses: addresses for host, addresses in dict(others).items()}
-    return firewall.networks(hosts, found, list(closed), list(peers), list(clients))
+def plan(hosts=HOSTS, others=(), contacts=(), closed=(), peers=(), clients=()):
+    looked_up = [
+        {host: lambda addresses=addresses: addresses for host, addresses in dict(some).items()}
+        for some in (others, contacts)
+    ]
+    return firewall.networks(hosts, *looked_up, list(closed), list(peers), list(clients))
 
 
 def host(name, **changes):
@@ -94,6 +97,12 @@ def test_all_hosts_of_the_cluster_are_accepted():
         "cluster": {"s1": networks, "w1": networks},
         "clients": {"ipv4": ["0.0.0.0/0"], "ipv6": []},
     }
+
+
+def test_gateways_of_hosts_are_accepted():
+    found, problems = plan(contacts={"w1": ["192.0.2.7"]})
+    assert problems == [] and found["cluster"]["s1"]["ipv4"] == ["10.9.0.1/32", "10.9.0.2/32", "192.0.2.7/32"]
+    assert "w1: the controller cannot resolve dask_worker_contact_host" in only(plan(contacts={"w1": []})[1])
 
 
 def test_loopback_addresses_are_not_accepted():

@@ -51,6 +51,7 @@ ANSWER = {
     "listeners": [{"port": 22, "process": "sshd (process 1)", "unit": "ssh.service"}],
     "address": "10.0.0.2",
     "worker_addresses": {"eth1": "10.1.0.2", "eth2": ""},
+    "client_addresses": ["192.0.2.10"],
     "route": ["10.0.0.2", "10.0.0.1"],
     "firewall": {
         "foreign": ["ufw"],
@@ -112,6 +113,7 @@ def test_answer_of_this_machine_is_accepted():
         ("address", "10.0.0.0/8"),
         ("address", "scheduler"),
         ("route", ["10.0.0.2", None]),
+        ("client_addresses", ["scheduler"]),
         ("worker_addresses", {"eth1": "0.0.0.0/0"}),
         ("firewall", {**ANSWER["firewall"], "cluster": ["everybody"]}),
         ("firewall", {**ANSWER["firewall"], "foreign": ["\x1b[31m"]}),

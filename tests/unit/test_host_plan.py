@@ -338,6 +338,7 @@ GOOD_SETTINGS = {
     "modules": {},
     "shutdown_token": "good",
     "scheduler_arguments": ["--jupyter"],
+    "contact_host": "",
     "worker": True,
     "pools": {"": {"scratch_directory": "/scratch", "nanny": False, "command": "dask worker"}},
     "groups": ["data", "1005", "data-writers_2.x"],
@@ -473,6 +474,42 @@ def test_valid_pool_is_accepted():
 def test_invalid_pool_is_rejected(changes, parts):
     sentence = only(plan.bad_pool("w1", "big", {**GOOD_POOL, **changes}))
     assert says(sentence, "w1: dask_worker_pools.big.", *parts)
+
+
+def test_contact_host_with_a_port_is_rejected():
+    sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "contact_host": "gate:8800"}))
+    assert says(sentence, "w1: dask_worker_contact_host is 'gate:8800'. Give a name or an address, without a protocol")
+
+
+def test_contact_host_with_nannies_is_rejected():
+    (pool,) = GOOD_SETTINGS["pools"].values()
+    pools = {"a": pool, "b": {**pool, "nanny": True}}
+    contact = {"contact_host": "gate.example.org"}
+    assert list(plan.bad_settings("w1", {**GOOD_SETTINGS, **contact})) == []
+    assert list(plan.bad_settings("w1", {**GOOD_SETTINGS, "pools": pools})) == []
+    sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, **contact, "pools": pools}))
+    assert says(sentence, "w1: dask_worker_contact_host is set, and dask_worker_pools.b.nanny is true", "to false")
+
+
+@pytest.mark.parametrize(
+    ("listens", "own", "rejected"),
+    [
+        ("10.0.0.1", ["192.0.2.1"], True),
+        ("192.0.2.1", ["192.0.2.1"], False),
+        ("0.0.0.0", ["192.0.2.1"], False),
+        ("10.0.0.1", [], False),  # an address that a gateway translates, or a name that is not known here
+    ],
+)
+def test_scheduler_that_does_not_listen_for_clients_is_rejected(listens, own, rejected):
+    info = {"address": listens, "client_addresses": own}
+    found = list(plan.unreachable_for_clients("s1", info, {"client_scheduler_host": "out"}))
+    assert bool(found) == rejected
+    assert list(plan.unreachable_for_clients("s1", info, {"client_scheduler_host": ""})) == []
+    if rejected:
+        assert says(
+            only(found), "s1 would listen only at 10.0.0.1, but dask_client_scheduler_host (out) is its address"
+        )
+        assert says(only(found), "Set dask_bind_address of this host to 0.0.0.0")
 
 
 def test_managed_argument_of_the_scheduler_is_rejected():

@@ -76,6 +76,19 @@ def test_certificates_name_their_hosts(tmp_path):
     assert 364 < (directory.expires(WORKERS[0]) - time.time()) / DAY < 366
 
 
+def test_certificates_name_hosts_for_clients_and_gateways(tmp_path):
+    inventory = copies.deepcopy(INVENTORY)
+    inventory["dask_workers"]["hosts"]["worker2"] = {"dask_worker_contact_host": "Gate.example.org"}
+    assert changes(run(tmp_path / "tls", inventory=inventory)) == 1
+    assert changes(run(tmp_path / "tls", inventory=inventory)) == 0
+    done = run(tmp_path / "tls", inventory=inventory, dask_client_scheduler_host="dask.example.org")
+    assert changes(done) == 1 and "New certificates: scheduler (not for dask.example.org)." in done.stdout
+    directory = Directory(str(tmp_path / "tls"))
+    assert directory.hosts("scheduler") == {"head", "dask.example.org", "127.0.0.1", "localhost"}
+    assert directory.hosts(WORKERS[1]) == {"worker2", "gate.example.org", "127.0.0.1", "localhost"}
+    assert "gate.example.org" not in directory.hosts(WORKERS[0])
+
+
 def test_certificates_that_expire_soon_are_renewed(tmp_path):
     now = time.time()
     make(tmp_path / "tls", now=now - 340 * DAY)

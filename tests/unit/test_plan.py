@@ -64,7 +64,7 @@ def decide(infos, state="started", **variables):
 
 def test_notebooks_without_a_password_cause_a_warning():
     environments = {host: {"id": ENVIRONMENT.id, "packages": ENVIRONMENT.versions} for host in HOSTS}
-    outside = Outside(lambda infos, common: (environments, []), lambda host: list, list)
+    outside = Outside(lambda infos, common: (environments, []), lambda host: list, lambda name: [], list)
 
     infos = {host: {**info, "clock": [0.0, 0.0]} for host, info in SETTLED.items()}
 

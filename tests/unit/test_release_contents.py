@@ -31,6 +31,7 @@ WORKER = {
     "numa_node": None,
     "gpu": "",
     "address": "10.0.0.2",
+    "contact_host": "",
     "port": 8800,
     "dashboard_port": 8900,
     "nanny_port": 9000,
@@ -96,6 +97,20 @@ COMMON = (
 def test_command_line_of_a_worker(changes, own):
     given = worker_arguments(settings(pools={"": pool(**changes)}, nanny_preloads=["n"], worker_preloads=["p"]), WORKER)
     assert " ".join(given) == f"{COMMON} {own}"
+
+
+@pytest.mark.parametrize(
+    ("address", "contact", "protocol", "listening"),
+    [
+        ("10.0.0.2", "gate.example.org", "tcp", "tcp://10.0.0.2:8800 --contact-address tcp://gate.example.org:8800"),
+        ("fd00::2", "2001:db8::2", "tls", "tls://[fd00::2]:8800 --contact-address tls://[2001:db8::2]:8800"),
+    ],
+)
+def test_worker_behind_a_gateway_has_two_addresses(address, contact, protocol, listening):
+    worker = {**WORKER, "address": address, "contact_host": contact}
+    words = worker_arguments(settings(scheduler_address=f"{protocol}://10.0.0.1:8786"), worker)
+    assert f"--listen-address {listening} --dashboard-address" in " ".join(words)
+    assert not {"--host", "--worker-port"} & set(words)
 
 
 # Files

@@ -127,6 +127,10 @@ def test_worker_of_a_trial_joins_the_trials_scheduler_at_free_ports():
     assert last("--scheduler-file") == "/run/s/scheduler.json" and last("--local-directory") == "/run/w"
     assert last("--host") == "127.0.0.1" and last("--worker-port") == "0" and last("--nanny-port") == "0"
     assert last("--dashboard-address") == "127.0.0.1:0"
+    # A worker behind a gateway.
+    given = "tls://a:1 --listen-address tls://10.0.0.2:8800 --contact-address tls://gate:8800 --no-nanny"
+    words = worker_arguments(given, "/run/w", "/run/s").split()
+    assert words[0] == "--no-nanny" and "gate:8800" not in "".join(words)
     # Without a nanny the option is not added.
     assert "--nanny-port" not in worker_arguments("tls://10.0.0.1:8786 --no-nanny", "/run/w", "/run/s")
     # The running worker uses the PID file.

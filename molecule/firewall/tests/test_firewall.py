@@ -6,6 +6,9 @@
 import json
 import subprocess
 
+import pytest
+from conftest import INVENTORY
+
 PORTS = {"scheduler": [8786, 8787], "worker1": [8800, 8900]}
 
 CONNECT = """
@@ -84,6 +87,142 @@ def test_clients_can_connect_to_the_scheduler_and_the_dashboards(cluster, play):
     assert play("site").returncode == 0
     assert open_to(cluster, "stranger") == {22}
     assert cluster.pids() == pids
+
+
+@pytest.fixture
+def also(tmp_path):
+    """Return a function that returns the scenario's inventory with more variables of hosts and members of groups."""
+
+    def write(groups=None, **hosts):
+        children = {name: {"hosts": dict.fromkeys(members, {})} for name, members in (groups or {}).items()}
+        (tmp_path / "more.json").write_text(json.dumps({"all": {"hosts": hosts, "children": children}}))
+        return {"inventory": [*INVENTORY, f"--inventory={tmp_path}/more.json"]}
+
+    return write
+
+
+COMPUTE = """
+import ssl, urllib.request
+from distributed import Client
+client = Client(timeout=30)
+context = ssl.create_default_context(cafile=client.security.tls_ca_file)
+page = urllib.request.urlopen(client.dashboard_link, context=context, timeout=60)
+print(client.scheduler.address, client.submit(sum, [20, 22]).result(), page.status, page.url)
+"""
+
+
+def test_clients_on_another_network(cluster, play, also):
+    """The scheduler's host and a client have addresses of a second network, which workers do not have."""
+    scheduler, stranger = cluster.host(cluster.scheduler), cluster.host("stranger")
+    addresses = {scheduler: "172.31.252.10/24", stranger: "172.31.252.20/24"}
+    variables = {"dask_client_scheduler_host": "outside.test", "dask_firewall_clients": ["172.31.252.0/24"]}
+    try:
+        for host, address in addresses.items():
+            host.check_output(f"ip address add {address} dev eth0")
+            host.check_output("echo 172.31.252.10 outside.test >>/etc/hosts")
+        run = play("site", "-e", json.dumps(variables))
+        assert run.returncode != 0 and not any(run.changed.values())
+        assert (
+            "scheduler would listen only at 172.31.251.10, but dask_client_scheduler_host (outside.test) is its address "
+            "172.31.252.10. Set dask_bind_address of this host to 0.0.0.0" in run.output
+        )
+        outside = also({"dask_clients": ["stranger"]}, scheduler={"dask_bind_address": "0.0.0.0"})
+        run = play("site", "-e", json.dumps(variables), **outside)
+        assert run.returncode == 0, run.output
+        assert "New certificates: scheduler (not for outside.test)" in run.output
+        assert play("client", "-e", json.dumps(variables), **outside).returncode == 0
+        command = f"sudo -u ops $(echo /opt/dask/environments/*/bin/python) - <<'EOF'{COMPUTE}EOF"
+        assert stranger.check_output(f"cd /home/ops; {command}").split() == [
+            *("tls://outside.test:8786", "42", "200", "https://outside.test:8787/status"),
+        ]
+        # Workers use the address of their own network.
+        assert "tls://172.31.251.10:8786" in cluster.host("worker1").check_output(
+            "cat /opt/dask/current/services/*.env"
+        )
+        assert play("site", "-e", json.dumps(variables), **outside).changed == dict.fromkeys(run.changed, 0)
+    finally:
+        play(
+            "client",
+            "-e",
+            "dask_client_state=absent",
+            "-e",
+            json.dumps(variables),
+            **also({"dask_clients": ["stranger"]}),
+        )
+        for host, address in addresses.items():
+            host.run("sed '/outside.test/d' /etc/hosts >/tmp/hosts; cat /tmp/hosts >/etc/hosts")
+            host.run(f"ip address delete {address} dev eth0")
+        assert play("site").returncode == 0
+    assert cluster.is_whole()
+
+
+GATEWAY = """
+table ip gateway {
+    chain prerouting {
+        type nat hook prerouting priority dstnat;
+        ip daddr 172.31.251.112 tcp dport { 8800, 8900 } dnat to 172.31.251.12
+    }
+}
+"""
+CERTIFICATE = """
+import socket, ssl
+context = ssl.create_default_context(cafile="/opt/dask/tls/ca.pem")
+connection = context.wrap_socket(socket.create_connection(("172.31.251.112", 8900)), server_hostname="172.31.251.112")
+print(connection.version())
+"""
+EXCHANGE = """
+one, two = client.map(lambda n: bytes(100_000), range(2), workers=["worker1-1"], pure=False)
+print(client.submit(lambda a, b: len(a + b), one, two, workers=["worker2-1"]).result())
+back = client.submit(lambda: bytes(300_000), workers=["worker2-1"], pure=False)
+print(client.submit(len, back, workers=["worker1-1"]).result())
+"""
+
+
+HOLD = """
+import os, time
+held = client.submit(os.urandom, 8, workers=["worker2-1"], allow_other_workers=True)
+before = held.result()
+print("held", flush=True)
+while client.who_has(held)[held.key][0].endswith("172.31.251.112:8800"):
+    time.sleep(0.2)
+print("kept" if held.result() == before else "computed again")
+"""
+
+
+def test_worker_behind_a_gateway(cluster, play, also):
+    """The workers of worker2 listen at its own address, and a gateway, here on the same host, translates another one."""
+    worker = cluster.host("worker2")
+    try:
+        worker.check_output("ip address add 172.31.251.112/24 dev eth0")
+        worker.check_output(f"nft -f - <<'EOF'{GATEWAY}EOF")
+        behind = also(worker2={"dask_worker_contact_host": "172.31.251.112"})
+        run = play("site", **behind)
+        assert run.returncode == 0, run.output
+        assert "New certificates: workers/worker2 (not for 172.31.251.112)" in run.output
+        addresses = {one["name"]: one["address"] for one in cluster.summary()["workers"]}
+        assert addresses == {"worker1-1": "tls://172.31.251.11:8800", "worker2-1": "tls://172.31.251.112:8800"}
+        listening = worker.check_output("ss --no-header --listening --tcp --numeric 'sport = :8800'")
+        assert "172.31.251.12:8800" in listening and "172.31.251.112" not in listening
+        assert cluster.compute(EXCHANGE).split() == ["200000", "300000"]
+        assert cluster.get("proxy/8900/172.31.251.112/status").returncode == 0
+        assert cluster.host("worker1").check_output(f"python3 - <<'EOF'{CERTIFICATE}EOF").startswith("TLS")
+        # A stop drains the worker, although the scheduler knows it by another address.
+        client = cluster.start(HOLD)
+        assert client.stdout.readline() == "held\n", client.stderr.read()
+        worker.check_output("systemctl restart dask-worker@1")
+        assert client.communicate(timeout=60)[0] == "kept\n"
+        assert play("site", **behind).changed == dict.fromkeys(run.changed, 0)
+        both = also(
+            worker1={"dask_worker_contact_host": "172.31.251.112"},
+            worker2={"dask_worker_contact_host": "172.31.251.112"},
+        )
+        run = play("site", **both)
+        assert run.returncode != 0 and "worker1 and worker2 would both have a worker at port 8800" in run.output
+    finally:
+        assert play("site").returncode == 0
+        worker.run("nft delete table ip gateway")
+        worker.run("ip address delete 172.31.251.112/24 dev eth0")
+    assert {one["address"] for one in cluster.summary()["workers"]} == {f"tls://172.31.251.{n}:8800" for n in (11, 12)}
 
 
 def test_flushed_rules_are_loaded_again(cluster, play):

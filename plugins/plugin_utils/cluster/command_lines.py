@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 #: Options of `dask worker` that the collection sets, and the variables that determine them.
 WORKER_OPTIONS = {
-    "--contact-address": "dask_worker_interface",
+    "--contact-address": "dask_worker_contact_host",
     "--dashboard": "dask_worker_dashboard_port",
     "--dashboard-address": "dask_worker_dashboard_port",
     "--host": "dask_worker_interface",

@@ -75,6 +75,7 @@ def by_family(networks: Iterable[Any]) -> dict[str, list[str]]:
 def networks(
     hosts: Hosts,
     others: Mapping[str, Callable[[], list[str]]],
+    contacts: Mapping[str, Callable[[], list[str]]],
     closed: list[str],
     peers: Iterable[str],
     clients: Iterable[str],
@@ -87,6 +88,8 @@ def networks(
         Results of `host_info` for the hosts of the run.
     others : dict of callable
         By worker host outside the run, a function that looks up its addresses.
+    contacts : dict of callable
+        By worker host of the run behind a gateway, a function that looks up the addresses of the gateway.
     closed : list of str
         Hosts outside the run that have a firewall.
     peers, clients : list of str
@@ -103,6 +106,15 @@ def networks(
     cluster: list[Any] = [*known_peers]
     for info in hosts.values():
         cluster.extend(on_network([info["address"], *info["route"], *info["worker_addresses"].values()]))
+    for host, find in contacts.items():
+        # Connections of these hosts come from the gateway, too.
+        addresses = on_network(find())
+        if not addresses:
+            problems.append(
+                f"{host}: the controller cannot resolve dask_worker_contact_host for the firewall. Set it to an address, or "
+                "add the gateway to dask_firewall_peers and to the controller's /etc/hosts."
+            )
+        cluster.extend(addresses)
     known = {host: remembered(info) if others else [] for host, info in hosts.items()}
     looked_up: list[Any] = []
     # A host's rules have the actual addresses of the others, while the controller can only look up a name. Use the rules of

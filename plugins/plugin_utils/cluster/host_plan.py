@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.units import UNIT
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import is_host
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_lines import (
     SCHEDULER_OPTIONS,
     WORKER_OPTIONS,
@@ -95,6 +96,7 @@ def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
             f"{host}: dask_shutdown_token is too short, or has other characters than printable ASCII. Take 16 or more, like "
             "those that `openssl rand -hex 16` prints."
         )
+    yield from bad_contact_host(host, settings)
     arguments = bad_arguments("dask_scheduler_arguments", settings["scheduler_arguments"], SCHEDULER_OPTIONS)
     yield from (f"{host}: {sentence}" for sentence in arguments)
     nannies = any(about["nanny"] for about in settings["pools"].values())
@@ -440,6 +442,32 @@ def unreachable(host: str, info: Mapping[str, Any], settings: Mapping[str, Any])
         )
 
 
+def unreachable_for_clients(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence if the scheduler does not listen at the address of its host that clients connect to."""
+    own, listens, name = info["client_addresses"], info["address"], settings["client_scheduler_host"]
+    if name and own and listens not in (*own, "0.0.0.0"):
+        yield (
+            f"{host} would listen only at {listens}, but dask_client_scheduler_host ({name}) is its "
+            f"address {own[0]}. Set dask_bind_address of this host to 0.0.0.0, so that it listens at all addresses."
+        )
+
+
+def bad_contact_host(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each reason why workers cannot have the name or address that a gateway translates."""
+    contact = settings["contact_host"]
+    if contact and not is_host(contact):
+        yield (
+            f"{host}: dask_worker_contact_host is '{contact}'. Give a name or an address, without a protocol, a port and "
+            "brackets."
+        )
+    for pool, about in settings["pools"].items() if contact else []:
+        if about["nanny"]:
+            yield (
+                f"{host}: dask_worker_contact_host is set, and {where(pool, 'nanny')} is true: the scheduler could not "
+                f"reach the nannies. Set {where(pool, 'nanny')} to false, and use 'dask worker' as command."
+            )
+
+
 def other_protocol(host: str, info: Mapping[str, Any], tls: bool) -> Iterator[str]:
     """Yield a sentence if running and planned services could not communicate, because only one of them uses TLS."""
     if info["running"] and info["encrypted"] is not None and info["encrypted"] != tls:
@@ -520,7 +548,7 @@ def plan_host(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -
     listen_at, without_address = addresses(host, info, settings["pools"], workers)
     problems.extend(without_address)
     for worker in workers:
-        worker["address"] = listen_at[worker["unit"]]
+        worker.update(address=listen_at[worker["unit"]], contact_host=settings["contact_host"])
     if not problems:
         problems = [
             *fitness(host, info, settings),
@@ -528,6 +556,7 @@ def plan_host(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -
             *rights(host, info, settings),
             *left_over(host, info, settings),
             *unreachable(host, info, settings),
+            *unreachable_for_clients(host, info, settings),
             *other_protocol(host, info, settings["tls"]),
             *firewall(host, info, settings["firewall"]),
             *taken_ports(host, info, ports),

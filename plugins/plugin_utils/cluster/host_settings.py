@@ -85,7 +85,9 @@ def groups_of(values: Values) -> list[str]:
     return [str(group) for group in values["dask_user_groups"]]
 
 
-def questions(values: Values, pools: Mapping[str, Values], scheduler_host: str, proxy_site: str) -> dict[str, Any]:
+def questions(
+    values: Values, pools: Mapping[str, Values], scheduler_host: str, client_scheduler_host: str, proxy_site: str
+) -> dict[str, Any]:
     """Return the arguments of the module `host_info` for a host.
 
     Parameters
@@ -96,6 +98,8 @@ def questions(values: Values, pools: Mapping[str, Values], scheduler_host: str, 
         The host's pools of workers.
     scheduler_host : str
         Name or address with which the host connects to the scheduler.
+    client_scheduler_host : str
+        Name or address with which clients do, for the scheduler's host; empty for other hosts.
     proxy_site : str
         File with the collection's site in nginx.
     """
@@ -113,6 +117,7 @@ def questions(values: Values, pools: Mapping[str, Values], scheduler_host: str, 
             dict.fromkeys([*values["dask_worker_import_paths"], *values["dask_scheduler_import_paths"]])
         ),
         "scheduler_host": scheduler_host,
+        "client_scheduler_host": client_scheduler_host,
         "scheduler_port": int(address.rpartition(":")[2]) if address else 0,
         "interface": values["dask_interface"],
         "bind_address": values["dask_bind_address"],
@@ -166,6 +171,8 @@ def planning_settings(
         "worker": "worker" in kinds,
         "alone": alone,
         "scheduler_host": scheduler_host,
+        "client_scheduler_host": values["dask_client_scheduler_host"] if "scheduler" in kinds else "",
+        "contact_host": values["dask_worker_contact_host"] if "worker" in kinds else "",
         "interface": values["dask_interface"],
         "bind_address": values["dask_bind_address"],
         "home": values["dask_home"],

@@ -99,6 +99,24 @@ def not_importable(variables: Hosts, workers: Collection[str], scheduler: str) -
         )
 
 
+def contacts_twice(plans: Mapping[str, list[Any]]) -> Iterator[str]:
+    """Yield a sentence for each pair of hosts whose workers others would reach at the same address and port."""
+    holders: dict[tuple[str, int], str] = {}
+    found: dict[tuple[str, str, str], int] = {}
+    for host, workers in plans.items():
+        for worker in workers:
+            for kind in ("port", "dashboard_port") if worker["contact_host"] else ():
+                name, number = worker["contact_host"].lower(), worker[kind]
+                other = holders.setdefault((name, number), host)
+                if other != host:
+                    found.setdefault((other, host, worker["contact_host"]), number)
+    for (other, host, name), number in found.items():
+        yield (
+            f"{other} and {host} would both have a worker at port {number} of {name} (dask_worker_contact_host). Give one "
+            "of them other ports: dask_worker_port and dask_worker_dashboard_port."
+        )
+
+
 def not_installed(hosts: Mapping[str, tuple[Mapping[str, Any], list[str]]]) -> Iterator[str]:
     """Yield a sentence for each host that has no release with services of its kinds.
 

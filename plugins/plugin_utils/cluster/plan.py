@@ -8,6 +8,7 @@ The plan is made once, on the controller, from the variables of all hosts and th
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_setti
     user_home,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts import (
+    contacts_twice,
     differing_packages,
     differing_pythons,
     names_twice,
@@ -92,7 +94,7 @@ def connection(cluster: Cluster, lock: str) -> dict[str, Any]:
         check(f"{file} does not exist. Run site.yml first." for file in files if not file.exists())
     python = next(filter(None, map(version_of, cluster.infos.values())), "")
     return {
-        "address": cluster.addresses["scheduler"],
+        "address": cluster.addresses["client"],
         "dashboard": f"{cluster.addresses['dashboard']}/status",
         "authorities": [file.read_text(encoding="utf-8") for file in files],
         "certificates": common["dask_tls_directory"],
@@ -131,12 +133,15 @@ class Outside:
         Takes results of `host_info` and variables; returns what `environments.environments` does. May fetch packages.
     addresses_of : callable
         Takes a host outside the run; returns a function that looks up its addresses.
+    resolve : callable
+        Returns the addresses of a name.
     filtered_hosts : callable
         Returns the hosts of the cluster, inside or outside the run, whose firewall the collection manages.
     """
 
     environments: Callable[[ByHost, Mapping[str, Any]], tuple[dict[str, dict[str, Any]], list[str]]]
     addresses_of: Callable[[str], Callable[[], list[str]]]
+    resolve: Callable[[str], list[str]]
     filtered_hosts: Callable[[], list[str]]
 
 
@@ -187,6 +192,7 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
         result["hosts"].setdefault(host, {}).update(
             release={key: value for key, value in release.items() if key != "units" or host in changed},
             kinds=kinds_of(host, cluster.groups),
+            contact_host=cluster.values[host]["dask_worker_contact_host"],
             interrupts=decide.interrupts_scheduler(result["state"], info, release),
             unwanted_firewalls=[
                 name
@@ -211,8 +217,11 @@ def _common(cluster: Cluster, purpose: str, lock: str) -> dict[str, Any]:
         "addresses": addresses,
         "certificates": {
             "directory": common["dask_tls_directory"],
-            "scheduler_hosts": [common["dask_scheduler_host"], host_of(addresses["url"])],
-            "dashboard_host": "" if elsewhere else host_of(addresses["url"]),
+            "scheduler_hosts": [
+                *(common[name] for name in ("dask_scheduler_host", "dask_client_scheduler_host") if common[name]),
+                host_of(addresses["url"]),
+            ],
+            "dashboard_hosts": {} if elsewhere else _dashboard_hosts(common, addresses),
             "made": common["dask_tls_certificates"] == "made",
             "joins": bool(common["dask_scheduler_address"]),
             "days": common["dask_tls_days"],
@@ -226,6 +235,17 @@ def _common(cluster: Cluster, purpose: str, lock: str) -> dict[str, Any]:
         "warnings": [],
         "hint": "",
     }
+
+
+def _dashboard_hosts(common: Mapping[str, Any], addresses: Mapping[str, str]) -> dict[str, str]:
+    """Return the hosts in URLs of the dashboard that uses the scheduler's certificate, each with its variable."""
+    host = host_of(addresses["url"])
+    found = {host: "dask_dashboard_proxy" if host == "localhost" else "dask_scheduler_host"}
+    client = common["dask_client_scheduler_host"]
+    # Browsers see another certificate if the proxy has its own.
+    if client and not (common["dask_dashboard_proxy"] and common["dask_dashboard_proxy_certificate"]):
+        found.setdefault(client, "dask_client_scheduler_host")
+    return found
 
 
 def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[str, Any]:
@@ -244,11 +264,12 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
         *scheduler_not_running(infos, cluster.scheduler, cluster.scheduler_info, cluster.run),
         *no_scheduler_to_join(infos, common["dask_scheduler_address"]),
         *names_twice(workers),
+        *contacts_twice(workers),
     ]
     if common["dask_scheduler_platform"] == "windows":
         problems += too_many_for_windows(workers, common["dask_windows_scheduler_max_workers"])
     check(problems)
-    firewall, problems = firewalls(cluster, outside.addresses_of, outside.filtered_hosts())
+    firewall, problems = firewalls(cluster, outside)
     check(problems)
     found, problems = outside.environments(infos, common)
     check([*problems, *differing_packages(present(found, infos))])
@@ -332,7 +353,7 @@ def _keep(cluster: Cluster, purpose: str, result: dict[str, Any]) -> dict[str, A
     if purpose == "connect" and cluster.common["dask_client_state"] == "present":
         result["connection"] = connection(cluster, result["lock"])
     elif purpose == "connect" or (purpose == "remove" and set(cluster.members) <= set(cluster.playing)):
-        result["connection"] = {"address": cluster.addresses["scheduler"], "authorities": []}
+        result["connection"] = {"address": cluster.addresses["client"], "authorities": []}
     if purpose == "remove":
         check(workers_left(cluster.groups, cluster.playing))
         pools, wrong = pools_by_host(cluster, infos)
@@ -442,27 +463,20 @@ def releases(
     return found, list(problems), lacking
 
 
-def firewalls(
-    cluster: Cluster, look_up: Callable[[str], Callable[[], list[str]]], filtered: list[str]
-) -> tuple[dict[str, Any], list[str]]:
-    """Return the networks that may connect to the ports, as `firewall.networks` does; none without a managed firewall.
-
-    Parameters
-    ----------
-    look_up : callable
-        Takes the name of a host, and returns a function that returns the addresses of the host.
-    filtered : list of str
-        Hosts of the cluster whose firewall the collection manages.
-    """
+def firewalls(cluster: Cluster, outside: Outside) -> tuple[dict[str, Any], list[str]]:
+    """Return the networks that may connect to the ports, as `firewall.networks` does; none without a managed firewall."""
+    filtered = outside.filtered_hosts()
     if not filtered:
         return {"cluster": {}, "clients": {}}, []
     workers = cluster.groups.get("dask_workers", [])
     # The scheduler's address needs no look-up: the hosts report it in ``route``.
     others = [host for host in workers if host not in [*cluster.playing, cluster.scheduler]]
     common = cluster.common
+    contacts = {host: cluster.values[host]["dask_worker_contact_host"] for host in cluster.infos if host in workers}
     return networks(
         cluster.infos,
-        {host: look_up(host) for host in others},
+        {host: outside.addresses_of(host) for host in others},
+        {host: functools.partial(outside.resolve, name) for host, name in contacts.items() if name},
         [host for host in filtered if host not in cluster.playing],
         common["dask_firewall_peers"],
         common["dask_firewall_clients"],

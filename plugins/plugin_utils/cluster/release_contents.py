@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import in_url
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import (
     modules,
     nanny_modules,
@@ -93,8 +94,7 @@ def worker_arguments(settings: Settings, worker: Worker) -> list[str]:
         *("--name", worker["name"]),
         *("--nthreads", worker["threads"]),
         *("--memory-limit", worker["memory_limit"]),
-        *("--host", worker["address"]),
-        *("--worker-port", worker["port"]),
+        *_listening(settings.scheduler_address.partition("://")[0], worker),
         *("--dashboard-address", f"{worker['address']}:{worker['dashboard_port']}"),
         *("--local-directory", pool["scratch_directory"]),
         *("--death-timeout", 60),
@@ -111,6 +111,16 @@ def worker_arguments(settings: Settings, worker: Worker) -> list[str]:
         own = ["--no-dashboard", "--no-nanny"]
     # --no-dashboard: daskops_runtime.dashboard loads the pages at the first request.
     return [str(argument) for argument in [*common, *own]]
+
+
+def _listening(protocol: str, worker: Worker) -> list[Any]:
+    """Return the options for where a worker listens, and for where others reach it if this differs."""
+    if not worker["contact_host"]:
+        return ["--host", worker["address"], "--worker-port", worker["port"]]
+    addresses = {"--listen-address": worker["address"], "--contact-address": worker["contact_host"]}
+    return [
+        word for option, host in addresses.items() for word in (option, f"{protocol}://{in_url(host)}:{worker['port']}")
+    ]
 
 
 def _options(option: str, ours: str, users: Iterable[Any]) -> list[str]:

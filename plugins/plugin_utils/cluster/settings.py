@@ -347,6 +347,20 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             summary="how workers and clients reach it",
         ),
         Setting(
+            "dask_client_scheduler_host",
+            "str",
+            "",
+            "Name or address under which clients and browsers reach the scheduler, if it differs from "
+            "O(dask_scheduler_host) because they are on another network than the workers.",
+            details=(
+                "If it is another address of the scheduler's host, the scheduler must listen at all of its addresses, "
+                "so set O(dask_bind_address) of that host to V(0.0.0.0).",
+                "It is in the scheduler's certificate and in the files that C(client.yml) writes.",
+            ),
+            scope="cluster",
+            summary="the same for clients on another network",
+        ),
+        Setting(
             "dask_scheduler_port",
             "int",
             8786,
@@ -669,6 +683,17 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "Settings of single hosts that differ from the pools of their group. They are merged over "
             "O(dask_worker_pools), pool by pool.",
             secret=True,
+        ),
+        Setting(
+            "dask_worker_contact_host",
+            "str",
+            "",
+            "Name or address under which the scheduler, other workers and browsers reach the workers of this host, if "
+            "a gateway translates addresses (NAT). The gateway must forward the ports of the workers unchanged.",
+            details=(
+                "Workers listen where they would without it. Hosts behind one address need different ports.",
+                "It cannot be used with nannies, because Dask has no such address for these.",
+            ),
         ),
         Setting(
             "dask_worker_cores_reserve",
