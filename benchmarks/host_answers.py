@@ -82,6 +82,7 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
         "firewall": {"foreign": [], "usable": [], "installed": [], "loaded": False, "cluster": []},
         "known": [],
         "running": release["services"]["worker"],
+        "dashboard": "",
         "scheduler_environment": "",
         "serving": {},
         "current": {**release, "content": "0" * 12, "settled": ["worker"]},

@@ -58,8 +58,9 @@ def read_release(path: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``id``, ``environment``, ``label``, ``tls``, ``ports`` by unit, and by kind ``services`` (release by unit) and
-        ``unit_digests`` (digest by path below systemd's directory); empty if there is no release.
+        ``id``, ``environment``, ``label``, ``tls``, ``dashboard`` (its port and path), ``ports`` by unit, and by kind
+        ``services`` (release by unit) and ``unit_digests`` (digest by path below systemd's directory); empty if there is no
+        release.
     """
     try:
         manifest = json.loads(read(os.path.join(path, "manifest.json")))
@@ -72,6 +73,7 @@ def read_release(path: str) -> dict[str, Any]:
             "environment": text(manifest["environment"]),
             "label": text(manifest["label"]),
             "tls": bool(manifest["tls"]),
+            "dashboard": text(manifest.get("dashboard", "")),
             "ports": {unit: [int(port) for port in ports] for unit, ports in manifest["ports"].items()},
             "services": services,
             "unit_digests": {

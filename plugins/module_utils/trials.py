@@ -129,6 +129,13 @@ def given_arguments(text: str) -> str:
     return found[1] if found else ""
 
 
+def dashboard_path(arguments: str) -> str:
+    """Return the path below which a scheduler with these arguments serves its pages, with slashes at both ends."""
+    words = arguments.split(" ")
+    prefix = words[words.index("--dashboard-prefix") + 1] if "--dashboard-prefix" in words[:-1] else ""
+    return f"/{prefix}/" if prefix else "/"
+
+
 def secret_values(text: str) -> set[str]:
     """Return the values in the environment file of a service that may be secret: the values that the user set."""
     values = set()

@@ -360,6 +360,13 @@ running:
   type: dict
   returned: always
   sample: {dask-worker@1.service: 3f2a91c04d5e.7b21}
+dashboard:
+  description:
+    - Port and path at which the scheduler that runs on this host serves its dashboard; empty if there is none or if its
+      release does not say.
+  type: str
+  returned: always
+  sample: 8787/dask/
 scheduler_environment:
   description: Id of the environment that the scheduler on this host runs; empty if there is none.
   type: str
@@ -1043,6 +1050,7 @@ def main() -> None:
         firewall=firewall(module),
         known=started_services(releases),
         running=runs,
+        dashboard=release_of("dask-scheduler.service", scheduler, releases).get("dashboard", ""),
         scheduler_environment=release_of("dask-scheduler.service", scheduler, releases).get("environment", ""),
         serving=described(home, serving(scheduler, current, releases)),
         current={**about_current, **current_state(module, home, about_current)},

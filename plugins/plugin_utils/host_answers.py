@@ -153,6 +153,7 @@ CHECKS: dict[str, Check] = {
     "unfinished": number,
     "known": listed(NAME),
     "running": mapping(optional(text(r"[\w.-]+( \(another unit\))?"))),
+    "dashboard": text(r"(\d{1,5}/[\w.~/-]*)?"),
     "scheduler_environment": NAME,
     "account": empty_or(having(home=text(), comment=text(), at_home=flag)),
     "encrypted": optional(flag),

@@ -69,6 +69,7 @@ def bare(number):
         "unfinished": 0,
         "known": [],
         "running": {},
+        "dashboard": "",
         "scheduler_environment": "",
         "account": {"home": "/var/lib/dask", "comment": "Dask (daskops.cluster)", "at_home": True},
         "encrypted": None,

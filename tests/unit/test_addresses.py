@@ -23,6 +23,7 @@ SETTINGS = {
     "scheduler_port": 8786,
     "scheduler_dashboard_port": 8787,
     "scheduler_dashboard_url": "",
+    "dashboard_prefix": "/",
     "dashboard_proxy": False,
     "dashboard_proxy_port": 8443,
     "dashboard_proxy_prefix": "/",
@@ -157,4 +158,17 @@ def test_other_texts_are_no_hosts(text):
 
 @pytest.mark.parametrize(("prefix", "path"), [("/", "/"), ("/dask", "/dask/"), ("/dask/", "/dask/")])
 def test_path_behind_a_proxy(prefix, path):
-    assert addresses({**SETTINGS, "dashboard_proxy_prefix": prefix}, {})["proxy_path"] == path
+    found = addresses({**SETTINGS, "dashboard_proxy_prefix": prefix}, {})
+    assert (found["path"], found["proxy_path"]) == ("/", path)
+
+
+@pytest.mark.parametrize("prefix", ["/a/b", "/a/b/"])
+def test_dashboard_below_a_path(prefix):
+    found = addresses({**SETTINGS, "dashboard_prefix": prefix}, {})
+    assert found["url"] == found["dashboard"] == "https://head:8787/a/b"
+    assert (found["path"], found["proxy_path"]) == ("/a/b/", "/a/b/")
+    found = addresses({**SETTINGS, "dashboard_prefix": prefix, "dashboard_proxy": True}, {})
+    assert (found["url"], found["dashboard"]) == ("https://localhost:8787/a/b", "https://head:8443/a/b")
+    # The scheduler of another system does not follow our variables.
+    found = addresses({**SETTINGS, "dashboard_prefix": prefix, "scheduler_address": "tls://there:8786"}, {})
+    assert found["url"] == "https://there:8787"

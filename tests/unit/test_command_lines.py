@@ -25,7 +25,7 @@ COMMANDS = {"scheduler": dask_scheduler.main, "worker": dask_worker.main}
 FREE = {
     "scheduler": {"--jupyter", "--no-jupyter", "--show", "--no-show", "--use-xheaders", "--version"},
     "worker": {
-        *("--death-timeout", "--dashboard-prefix", "--protocol", "--scheduler-sni", "--version", "--worker-class"),
+        *("--death-timeout", "--protocol", "--scheduler-sni", "--version", "--worker-class"),
     },
 }
 

@@ -339,6 +339,7 @@ GOOD_SETTINGS = {
     "shutdown_token": "good",
     "scheduler_arguments": ["--jupyter"],
     "contact_host": "",
+    "dashboard_prefix": "/",
     "worker": True,
     "pools": {"": {"scratch_directory": "/scratch", "nanny": False, "command": "dask worker"}},
     "groups": ["data", "1005", "data-writers_2.x"],
@@ -648,7 +649,50 @@ def test_proxy_user_without_a_password_is_rejected():
     assert says(sentence, "s1: dask_dashboard_proxy_users: 'ada' has no password", "Give one")
 
 
-@pytest.mark.parametrize("prefix", ["dask", "", "/a b", "//", "/dask;", "/{x}", "https://x/dask"])
+BAD_PREFIXES = ["dask", "", "/a b", "//", "/dask;", "/{x}", "https://x/dask", "/../x", "/a/.", "/\u00e9"]
+
+
+@pytest.mark.parametrize("prefix", BAD_PREFIXES)
+def test_invalid_path_of_the_dashboard_is_rejected(prefix):
+    sentence = only(plan.bad_settings("s1", {**GOOD_SETTINGS, "dashboard_prefix": prefix}))
+    assert says(sentence, f"s1: dask_dashboard_prefix is '{prefix}'", "Give a path like /dask")
+
+
+@pytest.mark.parametrize("prefix", ["/dask", "/a/b-c.d/", "/~ada/dask", "/.well-known"])
+def test_valid_path_of_the_dashboard_is_accepted(prefix):
+    assert list(plan.bad_settings("s1", {**GOOD_SETTINGS, "dashboard_prefix": prefix})) == []
+
+
+def test_two_paths_of_the_dashboard_are_rejected():
+    sentence = only(plan.two_prefixes("s1", "/dask", "/other"))
+    assert says(
+        sentence, "s1: dask_dashboard_prefix is '/dask', and dask_dashboard_proxy_prefix is '/other'. Leave one"
+    )
+    for prefix, proxied in (("/dask", "/"), ("/", "/other"), ("/dask", "/dask/"), ("/", "/")):
+        assert list(plan.two_prefixes("s1", prefix, proxied)) == []
+
+
+@pytest.mark.parametrize(
+    ("served", "changes", "rejected"),
+    [
+        ("", {}, False),
+        ("8787/dask/", {}, False),
+        ("8787/", {}, True),
+        ("9787/dask/", {}, True),
+        ("8787/", {"scheduler_restart": "now"}, False),
+        ("8787/", {"scheduler": False}, False),
+    ],
+)
+def test_change_of_the_dashboards_url_needs_an_explicit_restart(served, changes, rejected):
+    settings = {"scheduler": True, "dashboard": "8787/dask/", "scheduler_restart": "idle", **changes}
+    found = list(plan.moved_dashboard("s1", {"dashboard": served}, settings))
+    assert bool(found) == rejected
+    if rejected:
+        assert says(only(found), f"s1: the running scheduler serves its dashboard at port and path {served}")
+        assert says(only(found), "say 8787/dask/", "nobody computes, and add -e dask_scheduler_restart=now")
+
+
+@pytest.mark.parametrize("prefix", BAD_PREFIXES)
 def test_invalid_proxy_prefix_is_rejected(prefix):
     sentence = only(bad_proxy(prefix=prefix))
     assert says(sentence, f"s1: dask_dashboard_proxy_prefix is '{prefix}'", "Give a path like /dask")

@@ -26,6 +26,7 @@ def sites(tmp_path_factory):
     hosts = {
         "plain": {},
         "below": {"dask_dashboard_proxy_prefix": "/dask/", "dask_dashboard_proxy_port": 443},
+        "prefixed": {"dask_dashboard_prefix": "/a/b"},
         "own": {
             "dask_tls": "no",  # an INI inventory gives a string
             "dask_dashboard_proxy_certificate": "/etc/ssl/dask.pem",
@@ -78,6 +79,12 @@ def test_site_with_defaults(sites):
 
 def test_site_below_a_path(sites):
     assert {"listen 10.0.0.1:443 ssl;", "location /dask/ {", "proxy_redirect / /dask/;"} <= set(sites["below"])
+
+
+def test_site_of_a_dashboard_below_a_path(sites):
+    assert {"location /a/b/ {", "proxy_pass https://127.0.0.1:8787/a/b/;", "proxy_redirect /a/b/ /a/b/;"} <= set(
+        sites["prefixed"]
+    )
 
 
 def test_site_without_tls_in_the_cluster(sites):

@@ -10,6 +10,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_co
     SCHEDULER,
     checks,
     dashboard_addresses,
+    dashboard_of,
     files,
     pool_settings,
     scheduler_arguments,
@@ -66,6 +67,19 @@ def test_command_line_of_the_scheduler():
     )
     given = scheduler_arguments(settings(scheduler_arguments=["--jupyter", 1]), "10.0.0.1")
     assert given[-3:] == ["--jupyter", "1", "--no-dashboard"]
+    given = scheduler_arguments(settings(dashboard_prefix="/a/b/"), "10.0.0.1")
+    assert given[-3:] == ["--dashboard-prefix", "a/b", "--no-dashboard"]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "lines", "dashboard"),
+    [("/", [], "8787/"), ("/a/b", ["DASKOPS_DASHBOARD_PREFIX=a/b"], "8787/a/b/")],
+)
+def test_scheduler_knows_the_path_of_its_dashboard(prefix, lines, dashboard):
+    found = {file.path: file.content for file in files(settings(dashboard_prefix=prefix), ["scheduler"], PLAN, "/usr")}
+    variables = found[f"services/{SCHEDULER}.env"].splitlines()
+    assert [line for line in variables if line.startswith("DASKOPS_DASHBOARD")] == lines
+    assert dashboard_of(settings(dashboard_prefix=prefix)) == dashboard
 
 
 @pytest.mark.parametrize(("memory", "lines"), [("", []), ("2GiB", ["MemoryMax=2147483648"])])

@@ -10,6 +10,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.history import not
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import read_releases, started_services
 from ansible_collections.daskops.cluster.plugins.module_utils.trials import (
     at_release,
+    dashboard_path,
     given_arguments,
     make_environment,
     make_unit,
@@ -112,6 +113,19 @@ def test_environment_of_a_trial():
         "DASKOPS_LIFETIME=",
         "DASKOPS_ARGUMENTS=--a b",
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path"),
+    [
+        ("--host 10.0.0.1 --no-dashboard", "/"),
+        ("--dashboard-prefix a/b --no-dashboard", "/a/b/"),
+        ("--no-dashboard --dashboard-prefix", "/"),
+        ("", "/"),
+    ],
+)
+def test_path_of_the_dashboard_is_found_in_arguments(arguments, path):
+    assert dashboard_path(arguments) == path
 
 
 def test_worker_of_a_trial_joins_the_trials_scheduler_at_free_ports():

@@ -56,7 +56,7 @@ def addresses(settings: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str,
     settings : dict
         ``home`` and, by the names of the variables without ``dask_``, ``tls``, ``scheduler_address``, ``scheduler_host``,
         ``client_scheduler_host``, ``scheduler_port``, ``scheduler_dashboard_port``, ``scheduler_dashboard_url``,
-        ``dashboard_proxy``, ``dashboard_proxy_port`` and ``dashboard_proxy_prefix``.
+        ``dashboard_prefix``, ``dashboard_proxy``, ``dashboard_proxy_port`` and ``dashboard_proxy_prefix``.
     info : dict
         Result of `host_info` for the scheduler's host; empty if it was not inspected.
 
@@ -65,20 +65,23 @@ def addresses(settings: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str,
     dict
         ``scheduler``, the address of the scheduler for workers; ``client``, that for clients; ``url``, the base URL of its
         HTTP routes, from its own host; ``ca_path``, the CA certificates for that URL, empty for plain HTTP; ``dashboard``,
-        the URL for browsers, without a slash at the end; and ``proxy_path``, the path of the dashboard behind a proxy.
+        the URL for browsers, without a slash at the end; ``path``, the path of the dashboard on the scheduler's own port;
+        and ``proxy_path``, its path behind a proxy.
     """
     protocol, pages = ("tls", "https") if settings["tls"] else ("tcp", "http")
     host, client = in_url(settings["scheduler_host"]), in_url(settings["client_scheduler_host"])
     joins, port = settings["scheduler_address"], settings["scheduler_dashboard_port"]
     scheduler = joins or f"{protocol}://{host}:{settings['scheduler_port']}"
     at = re.sub(r"^.*//|:[0-9]+$", "", scheduler)
-    network = settings["scheduler_dashboard_url"] or f"{pages}://{at}:{PAGES_PORT if joins else port}"
+    # A scheduler that another system runs has its own URL.
+    path = "" if joins else settings["dashboard_prefix"].rstrip("/")
+    network = settings["scheduler_dashboard_url"] or f"{pages}://{at}:{PAGES_PORT if joins else port}{path}"
     # Behind a proxy, the dashboard listens on localhost only. If this run removes the proxy, this remains so until the
     # scheduler is restarted.
     behind = settings["dashboard_proxy"] or (info.get("proxy") or {}).get("port", 0) > 0
-    url = f"{pages}://localhost:{port}" if behind and not joins else network
-    path = f"{settings['dashboard_proxy_prefix'].rstrip('/')}/"
-    proxy = f"https://{client or host}:{settings['dashboard_proxy_port']}{path[:-1]}"
+    url = f"{pages}://localhost:{port}{path}" if behind and not joins else network
+    proxy_path = path or settings["dashboard_proxy_prefix"].rstrip("/")
+    proxy = f"https://{client or host}:{settings['dashboard_proxy_port']}{proxy_path}"
     return {
         "scheduler": scheduler,
         "client": at_host(scheduler, client),
@@ -86,5 +89,6 @@ def addresses(settings: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str,
         # The dashboard of a scheduler that another system runs may use plain HTTP.
         "ca_path": f"{settings['home']}/tls/ca.pem" if settings["tls"] and url.startswith("https") else "",
         "dashboard": proxy if settings["dashboard_proxy"] else at_host(network, client),
-        "proxy_path": path,
+        "path": f"{path}/",
+        "proxy_path": f"{proxy_path}/",
     }

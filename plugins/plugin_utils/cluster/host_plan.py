@@ -97,6 +97,7 @@ def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
             "those that `openssl rand -hex 16` prints."
         )
     yield from bad_contact_host(host, settings)
+    yield from bad_prefix(host, "dask_dashboard_prefix", settings["dashboard_prefix"])
     arguments = bad_arguments("dask_scheduler_arguments", settings["scheduler_arguments"], SCHEDULER_OPTIONS)
     yield from (f"{host}: {sentence}" for sentence in arguments)
     nannies = any(about["nanny"] for about in settings["pools"].values())
@@ -231,6 +232,24 @@ def bad_modules(variable: str, entries: Iterable[Any]) -> Iterator[str]:
             )
 
 
+def bad_prefix(host: str, variable: str, prefix: str) -> Iterator[str]:
+    """Yield a sentence if the path of the dashboard has another form than ``/dask``."""
+    if not re.fullmatch(r"/|(/(?!\.\.?(/|$))[\w.~-]+)+/?", prefix, re.ASCII):
+        yield (
+            f"{host}: {variable} is '{prefix}'. Give a path like /dask, which begins with a slash and is made of letters, "
+            "digits and the characters . _ ~ -"
+        )
+
+
+def two_prefixes(host: str, prefix: str, proxied: str) -> Iterator[str]:
+    """Yield a sentence if the path of the dashboard is another one behind the proxy: its pages name their own path."""
+    if prefix.strip("/") and proxied.strip("/") and prefix.strip("/") != proxied.strip("/"):
+        yield (
+            f"{host}: dask_dashboard_prefix is '{prefix}', and dask_dashboard_proxy_prefix is '{proxied}'. Leave one of "
+            "them out."
+        )
+
+
 def bad_proxy(host: str, info: Mapping[str, Any], proxy: Mapping[str, Any], tls: bool) -> Iterator[str]:
     """Yield a sentence for each problem of the settings of a proxy in front of the dashboard."""
     if not proxy["users"]:
@@ -248,11 +267,7 @@ def bad_proxy(host: str, info: Mapping[str, Any], proxy: Mapping[str, Any], tls:
             yield f"{host}: dask_dashboard_proxy_users: '{user}' is not a valid name. Use letters, digits and . _ - @"
     for user in proxy["without_password"]:
         yield f"{host}: dask_dashboard_proxy_users: '{user}' has no password. Give one, or leave the user out."
-    if not re.fullmatch(r"/|(/[\w.~-]+)+/?", proxy["prefix"]):
-        yield (
-            f"{host}: dask_dashboard_proxy_prefix is '{proxy['prefix']}'. Give a path like /dask, which begins with a slash "
-            "and is made of letters, digits and the characters . _ ~ -"
-        )
+    yield from bad_prefix(host, "dask_dashboard_proxy_prefix", proxy["prefix"])
     files = {f"dask_dashboard_proxy_{name}": proxy[name] for name in ("certificate", "key")}
     given = {variable: path for variable, path in files.items() if path}
     if len(given) == 1:
@@ -478,6 +493,17 @@ def other_protocol(host: str, info: Mapping[str, Any], tls: bool) -> Iterator[st
         )
 
 
+def moved_dashboard(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence if the run could not ask the running scheduler whether it has work, because its URL changes."""
+    served, planned = info["dashboard"], settings["dashboard"]
+    if settings["scheduler"] and served and served != planned and settings["scheduler_restart"] != "now":
+        yield (
+            f"{host}: the running scheduler serves its dashboard at port and path {served}, and "
+            f"dask_scheduler_dashboard_port and dask_dashboard_prefix say {planned}, so a run could not find out whether "
+            "the scheduler has work. Make sure that nobody computes, and add -e dask_scheduler_restart=now."
+        )
+
+
 def firewall(host: str, info: Mapping[str, Any], wanted: str) -> Iterator[str]:
     """Yield a sentence if the host lacks the requested firewall, or if another firewall would override it."""
     usable = info["firewall"]["usable"]
@@ -533,6 +559,7 @@ def plan_host(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -
                 claim(port(settings[name], name), name, "dask-scheduler.service", local)
         if settings["proxy"]:
             problems.extend(bad_proxy(host, info, settings["proxy"], settings["tls"]))
+            problems.extend(two_prefixes(host, settings["dashboard_prefix"], settings["proxy"]["prefix"]))
             name = "dask_dashboard_proxy_port"
             claim(port(settings["proxy"]["port"], name, lowest=1), name, "nginx.service")
         if settings["worker"]:
@@ -558,6 +585,7 @@ def plan_host(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -
             *unreachable(host, info, settings),
             *unreachable_for_clients(host, info, settings),
             *other_protocol(host, info, settings["tls"]),
+            *moved_dashboard(host, info, settings),
             *firewall(host, info, settings["firewall"]),
             *taken_ports(host, info, ports),
         ]

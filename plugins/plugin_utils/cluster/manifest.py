@@ -117,6 +117,7 @@ def make_manifest(
     services: Mapping[str, str],
     ports: Iterable[Mapping[str, Any]],
     tls: bool,
+    dashboard: str = "",
 ) -> dict[str, Any]:
     """Return the manifest of a release, with its id.
 
@@ -128,12 +129,14 @@ def make_manifest(
         ``port`` and ``unit`` of each planned port, as `ports.describe` returns them.
     tls : bool
         Whether the services use TLS.
+    dashboard : str
+        Port and path of the scheduler's dashboard; empty without a scheduler.
 
     Returns
     -------
     dict
         ``id``, ``environment``, ``label``, ``services`` (``kind`` and ``release`` by unit), ``files`` (SHA-256 by path),
-        ``ports`` (by unit), ``tls``, and ``units`` (digest by kind and path below systemd's directory).
+        ``ports`` (by unit), ``tls``, ``dashboard``, and ``units`` (digest by kind and path below systemd's directory).
     """
     releases = service_releases(environment, label, files, services)
     content = {
@@ -149,6 +152,7 @@ def make_manifest(
         **content,
         "ports": {name: sorted(port["port"] for port in ports if port["unit"] == name) for name in services},
         "tls": tls,
+        "dashboard": dashboard,
         "units": {kind: unit_digests(units_of(files, kind)) for kind in sorted(set(services.values()))},
     }
 

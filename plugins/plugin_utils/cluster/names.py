@@ -18,7 +18,6 @@ MEANINGS: dict[str, tuple[str, ...]] = {
     "dask_client_directory": ("client_config_dir", "client_config_path"),
     "dask_client_scheduler_host": ("client_address", "external_host", "public_host", "scheduler_public_host"),
     "dask_config": ("conf", "configuration", "config_yaml", "log_level", "logging", "scheduler_options", "yaml"),
-    "dask_dashboard_proxy_prefix": ("dashboard_prefix",),
     "dask_dashboard_proxy_users": ("dashboard_password", "dashboard_user", "dashboard_users"),
     "dask_environment_index_url": ("extra_index_url", "index_url", "pip_index_url", "pypi_index_url"),
     "dask_environment_lock": (

@@ -72,6 +72,11 @@ def dashboard_addresses(settings: Settings, address: str) -> list[str]:
     return [f"{host}:{settings.scheduler_dashboard_port}" for host in hosts]
 
 
+def dashboard_of(settings: Settings) -> str:
+    """Return the port and the path of the scheduler's dashboard, such as ``8787/dask/``."""
+    return f"{settings.scheduler_dashboard_port}{settings.dashboard_prefix.rstrip('/')}/"
+
+
 def scheduler_arguments(settings: Settings, address: str) -> list[str]:
     """Return the command line of the scheduler, which listens at ``address``."""
     return [
@@ -79,6 +84,7 @@ def scheduler_arguments(settings: Settings, address: str) -> list[str]:
         *("--port", str(settings.scheduler_port)),
         *("--dashboard-address", ",".join(dashboard_addresses(settings, address))),
         *(["--scheduler-file", settings.scheduler_file] if settings.scheduler_file else []),
+        *(["--dashboard-prefix", settings.dashboard_prefix.strip("/")] if settings.dashboard_prefix != "/" else []),
         *map(str, settings.scheduler_arguments),
         # daskops_runtime.dashboard loads the pages at the first request.
         "--no-dashboard",

@@ -15,6 +15,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.manifest i
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import (
     Plan,
+    dashboard_of,
     files,
     pool_settings,
     services,
@@ -96,7 +97,8 @@ def release_of(settings: Settings, kinds: Iterable[str], plan: Plan, environment
     kinds = list(kinds)
     made = [vars(file) for file in files(settings, kinds, plan, python_prefix)]
     by_unit = services(kinds, plan)
-    manifest = make_manifest(environment, settings.release_label, made, by_unit, plan["ports"], settings.tls)
+    dashboard = dashboard_of(settings) if "scheduler" in kinds else ""
+    manifest = make_manifest(environment, settings.release_label, made, by_unit, plan["ports"], settings.tls, dashboard)
     content = {file["path"]: file["content"] for file in made}
     for unit, about in manifest["services"].items():
         # systemd reads this file when the service starts, so each process reports the release that it was started from.

@@ -379,6 +379,15 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             scope="cluster",
         ),
         Setting(
+            "dask_dashboard_prefix",
+            "str",
+            "/",
+            "Path below which the scheduler serves its dashboard and all HTTP routes, such as V(/dask), for a reverse "
+            "proxy of your own that serves other sites, too. The proxy must forward the path unchanged.",
+            details=("A change restarts the scheduler. The workers' own pages have no prefix.",),
+            scope="cluster",
+        ),
+        Setting(
             "dask_scheduler_file",
             "str",
             "",
@@ -557,7 +566,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_dashboard_proxy_prefix",
             "str",
             "/",
-            "Path of the dashboard behind the proxy, such as V(/dask).",
+            "Path of the dashboard behind the proxy, such as V(/dask). With O(dask_dashboard_prefix), it is that path, "
+            "and this variable must not be set.",
             scope="cluster",
         ),
         Setting(
