@@ -40,5 +40,6 @@ class ActionModule(Action):
             common.get("dask_tls", True),
             common.get("dask_dashboard_proxy", False),
             common.get("dask_client_scheduler_host", ""),
+            common.get("dask_scheduler_host", "") if groups.get("dask_scheduler") else "",
         )
         return failed_if({}, found)

@@ -18,6 +18,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates impor
     plan,
     worker_name,
 )
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import WILDCARDS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import REMEDY_MADE, own_problems, rejected
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos
@@ -49,7 +50,7 @@ def described(
             "reached": [
                 host,
                 hostvars[host].get("ansible_host"),
-                info.get("address"),
+                *(one for one in [info.get("address"), *info.get("route", [])[:1]] if one not in WILDCARDS),
                 *info.get("worker_addresses", {}).values(),
                 plan["hosts"].get(host, {}).get("contact_host"),
                 *LOCAL,

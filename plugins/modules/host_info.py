@@ -259,14 +259,14 @@ listeners:
   returned: always
 address:
   description:
-    - IPv4 address that services will listen at - O(bind_address), the first one of O(interface), or the one from which
-      this host connects to O(scheduler_host).
+    - Address that services will listen at - O(bind_address), the first one of O(interface), or the one from which this
+      host connects to O(scheduler_host). It is an IPv6 address only if there is no IPv4 address.
     - Empty if there is no such address.
   type: str
   returned: always
   sample: 10.0.0.2
 worker_addresses:
-  description: The first IPv4 address by interface of O(worker_interfaces); empty for an interface without one.
+  description: The first address by interface of O(worker_interfaces); empty for an interface without one.
   type: dict
   returned: always
   sample: {eth1: 10.1.0.2}
@@ -278,14 +278,14 @@ client_addresses:
   sample: [192.0.2.10]
 route:
   description:
-    - IPv4 addresses at the two ends of the route from this host to O(scheduler_host), its own first.
+    - Addresses at the two ends of the route from this host to O(scheduler_host), its own first.
     - Empty if there is no route.
   type: list
   elements: str
   returned: always
   sample: [10.0.0.2, 10.0.0.1]
 unresolved:
-  description: Why O(scheduler_host) cannot be resolved to an IPv4 address; empty if it can, or is not given.
+  description: Why O(scheduler_host) cannot be resolved to an address; empty if it can, or is not given.
   type: str
   returned: always
   sample: "Name or service not known"
@@ -439,7 +439,6 @@ import json
 import os
 import pwd
 import re
-import socket
 import time
 from typing import Any, Callable, Mapping
 
@@ -464,6 +463,14 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     tree_digest,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.restarts import OTHER_UNIT
+from ansible_collections.daskops.cluster.plugins.module_utils.routes import (
+    bound,
+    interface_address,
+    own_addresses,
+    refused,
+    route,
+    unresolved,
+)
 from ansible_collections.daskops.cluster.plugins.module_utils.run_lock import LockError, RunLock
 from ansible_collections.daskops.cluster.plugins.module_utils.selinux import enforced, type_of
 from ansible_collections.daskops.cluster.plugins.module_utils.takeover import old_peers
@@ -482,9 +489,6 @@ from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import l
 
 # What `read_releases` returns.
 Releases = Mapping[str, Mapping[str, Any]]
-
-# Time-out of a connection, in seconds.
-CONNECT_TIMEOUT = 5
 
 # This directory exists if and only if systemd is the first process.
 SYSTEMD = "/run/systemd/system"
@@ -711,7 +715,7 @@ def listeners() -> list[dict[str, Any]]:
 
 def proxy(module: AnsibleModule) -> dict[str, Any]:
     """Return whether nginx is installed, and the port of the collection's site."""
-    listens = re.search(r"listen [0-9.:]*?(\d+) ssl", read(module.params["proxy_site"]))
+    listens = re.search(r"listen (?:\S*:)?(\d+) ssl", read(module.params["proxy_site"]))
     return {
         "nginx": bool(module.get_bin_path("nginx")),
         "port": int(listens.group(1)) if listens else 0,
@@ -850,75 +854,11 @@ def account(name: str) -> dict[str, Any]:
 
 
 def address_to_listen_at(module: AnsibleModule) -> str:
-    """Return the IPv4 address that services will listen at; empty if this host does not have it."""
+    """Return the address that services will listen at; empty if this host does not have it."""
     wanted, interface = module.params["bind_address"], module.params["interface"]
-    try:
-        if interface:
-            return address_of(module, interface)
-        if wanted:
-            with socket.socket() as sock:
-                sock.bind((wanted, 0))
-                return sock.getsockname()[0]
-        return route(module.params["scheduler_host"])[0]
-    except (IndexError, OSError):
-        return ""
-
-
-def address_of(module: AnsibleModule, interface: str) -> str:
-    """Return the first IPv4 address of an interface; empty if it has none."""
-    found = module.run_command(["ip", "-4", "-json", "address", "show", "dev", interface])[1]
-    try:
-        return next((address["local"] for link in json.loads(found) for address in link.get("addr_info", [])), "")
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return ""
-
-
-def own_addresses(name: str) -> list[str]:
-    """Return the addresses of this host that a name resolves to, without loopback addresses."""
-    try:
-        found = {str(entry[4][0]) for entry in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}
-    except (OSError, UnicodeError):
-        return []
-    return sorted(address for address in found if is_own(address) and not ipaddress.ip_address(address).is_loopback)
-
-
-def is_own(address: str) -> bool:
-    """Return whether this host has an address."""
-    try:
-        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as sock:
-            sock.bind((address, 0))
-            return True
-    except OSError:
-        return False
-
-
-def unresolved(name: str) -> str:
-    """Return why a name cannot be resolved to an IPv4 address; empty if it can."""
-    try:
-        socket.getaddrinfo(name, 9, family=socket.AF_INET, type=socket.SOCK_DGRAM)
-    except (OSError, UnicodeError) as error:
-        return str(getattr(error, "strerror", None) or error)
-    return ""
-
-
-def refused(name: str, number: int) -> str:
-    """Return why this host cannot connect to a port; empty if it can."""
-    try:
-        with socket.create_connection((name, number), timeout=CONNECT_TIMEOUT):
-            return ""
-    except (OSError, OverflowError, UnicodeError) as error:
-        return str(getattr(error, "strerror", None) or error)
-
-
-def route(other: str) -> list[str]:
-    """Return the addresses at the two ends of the route to another host, the own first; empty if there is none."""
-    try:
-        target = socket.getaddrinfo(other, 9, family=socket.AF_INET, type=socket.SOCK_DGRAM)[0][4]
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.connect(target)  # sends nothing, but selects the route
-            return [sock.getsockname()[0], target[0]]
-    except (OSError, UnicodeError):
-        return []
+    if interface:
+        return interface_address(module.run_command, interface)
+    return bound(wanted) if wanted else next(iter(route(module.params["scheduler_host"])), "")
 
 
 def firewall(module: AnsibleModule) -> dict[str, Any]:
@@ -1041,7 +981,9 @@ def main() -> None:
         proxy=proxy(module),
         listeners=listeners(),
         address=address_to_listen_at(module),
-        worker_addresses={name: address_of(module, name) for name in module.params["worker_interfaces"]},
+        worker_addresses={
+            name: interface_address(module.run_command, name) for name in module.params["worker_interfaces"]
+        },
         client_addresses=own_addresses(client_host) if client_host else [],
         route=route(scheduler_host),
         unresolved=unresolved(scheduler_host) if scheduler_host else "",

@@ -45,8 +45,8 @@ def flag(value: object) -> bool:
 
 
 def address(value: object) -> bool:
-    """Allow an IPv4 address, or an empty text."""
-    return value == "" or is_network(value, ipaddress.IPv4Address)
+    """Allow an IPv4 or IPv6 address without a zone, or an empty text."""
+    return value == "" or ("%" not in str(value) and is_network(value, ipaddress.ip_address))
 
 
 def network(value: object) -> bool:

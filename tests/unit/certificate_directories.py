@@ -54,6 +54,7 @@ with directory.locked(write=True):
 
 
 LOOKED = {
+    "address": "",
     "authorities": [],
     "certificates": {"installed": {}, "loaded": {}},
     "clock": [-0.1, 0.1],

@@ -84,6 +84,7 @@ ANSWER = {
 
 def test_valid_answer_is_accepted():
     assert unbelievable(ANSWER) == []
+    assert unbelievable({**ANSWER, "address": "fd00::2", "route": ["fd00::2", "fd00::1"]}) == []
     blank = {"python": {}, "current": {}, "account": {}, "address": "", "route": [], "machine": "", "nodes": []}
     assert unbelievable({**ANSWER, **blank}) == []
     assert unbelievable({**ANSWER, "python": {"executable": "/home/dask/python", "changeable": "/home/dask"}}) == []
@@ -113,6 +114,9 @@ def test_answer_of_this_machine_is_accepted():
         ("python", {**ANSWER["python"], "libc": "glibc"}),
         ("address", "10.0.0.0/8"),
         ("address", "scheduler"),
+        ("address", "fe80::1%eth0"),
+        ("address", "[fd00::1]"),
+        ("address", 42),
         ("route", ["10.0.0.2", None]),
         ("client_addresses", ["scheduler"]),
         ("dashboard", "8787/;x"),

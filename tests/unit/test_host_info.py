@@ -6,7 +6,6 @@
 import hashlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -173,35 +172,13 @@ def test_containers_have_their_own_machine_ids():
     assert found not in ("", host_info.machine())
 
 
-def test_unresolvable_name_gives_a_reason():
-    assert host_info.unresolved("localhost") == ""
-    for name in ("scheduler.invalid", "a..b", "x" * 70):
-        assert host_info.unresolved(name)
-        assert host_info.route(name) == []
-
-
-def test_addresses_for_clients_are_those_of_the_host(monkeypatch):
-    entries = {"inside": ["10.254.254.254", "192.0.2.1"], "here": ["127.0.0.1", "10.7.7.7", "fd00::7"]}
-    monkeypatch.setattr(
-        host_info.socket, "getaddrinfo", lambda name, *args, **options: [(0, 0, 0, "", (a, 0)) for a in entries[name]]
-    )
-    assert host_info.own_addresses("inside") == []
-    monkeypatch.setattr(host_info, "is_own", lambda address: address != "10.254.254.254")
-    assert host_info.own_addresses("here") == ["10.7.7.7", "fd00::7"]
-
-
-def test_own_addresses_of_a_name_that_does_not_resolve():
-    assert host_info.own_addresses("scheduler.invalid") == host_info.own_addresses("x" * 70) == []
-    assert host_info.own_addresses("localhost") == []
-    assert host_info.is_own("127.0.0.1") and not host_info.is_own("192.0.2.1") and not host_info.is_own("2001:db8::1")
-
-
-def test_closed_port_gives_a_reason():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        number = server.getsockname()[1]
-        assert host_info.refused("127.0.0.1", number) == ""
-    assert host_info.refused("127.0.0.1", number) == "Connection refused"
-    assert host_info.refused("scheduler.invalid", 1)
+@pytest.mark.parametrize(
+    ("listen", "port"),
+    [("10.0.0.1:8443", 8443), ("[fd00::1]:443", 443), ("8443", 8443), ("[::]:8443", 8443), ("unix:/run/x", 0)],
+)
+def test_port_of_the_proxy_is_read_from_its_site(tmp_path, listen, port):
+    (tmp_path / "site").write_text(f"server {{\n    listen {listen} ssl;\n}}\n")
+    assert host_info.proxy(Module(proxy_site=str(tmp_path / "site")))["port"] == port
 
 
 # Values that users of the host control

@@ -219,9 +219,10 @@ LISTENING = {"alone": False, "scheduler_host": "head", "interface": "", "bind_ad
     "address, settings, parts",
     [
         ("127.0.0.1", {}, ["w1 would listen at 127.0.0.1", "Set dask_scheduler_host"]),
-        ("", {}, ["w1 knows no way over IPv4", "(head)", "Correct dask_scheduler_host"]),
-        ("", {"interface": "ib0"}, ["w1 has no interface ib0 with an IPv4 address", "Correct dask_interface"]),
-        ("", {"bind_address": "10.9.9.9"}, ["w1 has no IPv4 address 10.9.9.9", "Correct dask_bind_address"]),
+        ("::1", {}, ["w1 would listen at ::1", "Set dask_scheduler_host"]),
+        ("", {}, ["w1 knows no way to the scheduler's host (head)", "Correct dask_scheduler_host"]),
+        ("", {"interface": "ib0"}, ["w1 has no interface ib0 with an address", "Correct dask_interface"]),
+        ("", {"bind_address": "fd00::9"}, ["w1 has no address fd00::9", "Correct dask_bind_address"]),
         (
             "10.0.0.1",
             {"interface": "ib0", "bind_address": "10.0.0.1"},
@@ -233,7 +234,9 @@ def test_unreachable_listening_address_is_rejected(address, settings, parts):
     assert says(only(plan.unreachable("w1", {"address": address, "unresolved": ""}, {**LISTENING, **settings})), *parts)
 
 
-@pytest.mark.parametrize("address, alone", [("127.0.0.1", True), ("10.0.0.1", False), ("0.0.0.0", False)])
+@pytest.mark.parametrize(
+    "address, alone", [("127.0.0.1", True), ("10.0.0.1", False), ("0.0.0.0", False), ("fd00::1", False), ("::", False)]
+)
 def test_reachable_listening_address_is_accepted(address, alone):
     assert list(plan.unreachable("w1", {"address": address}, {**LISTENING, "alone": alone})) == []
 
@@ -241,14 +244,14 @@ def test_reachable_listening_address_is_accepted(address, alone):
 def test_unresolvable_scheduler_host_is_rejected():
     info = {"address": "", "unresolved": "Name or service not known", "refused": ""}
     assert list(plan.unreachable("w1", info, {**LISTENING, "scheduler_host": "scheduler.invalid"})) == [
-        "w1 cannot resolve scheduler.invalid, the scheduler's host, to an IPv4 address (Name or service not known). Set "
+        "w1 cannot resolve scheduler.invalid, the scheduler's host, to an address (Name or service not known). Set "
         "dask_scheduler_host (for a scheduler that another system runs, dask_scheduler_address) to an address or to a name "
         "that every host can resolve."
     ]
     sentence = only(
         plan.unreachable("w1", {**info, "unresolved": ""}, {**LISTENING, "scheduler_host": "scheduler.invalid"})
     )
-    assert says(sentence, "w1 knows no way over IPv4")
+    assert says(sentence, "w1 knows no way to the scheduler's host")
     assert (
         list(
             plan.unreachable(
@@ -498,6 +501,7 @@ def test_contact_host_with_nannies_is_rejected():
         ("10.0.0.1", ["192.0.2.1"], True),
         ("192.0.2.1", ["192.0.2.1"], False),
         ("0.0.0.0", ["192.0.2.1"], False),
+        ("::", ["fd00::1"], False),
         ("10.0.0.1", [], False),  # an address that a gateway translates, or a name that is not known here
     ],
 )
@@ -546,7 +550,7 @@ def test_workers_listen_at_their_interface():
     assert list(found.values()) == ["10.0.0.1"] * 2 + ["10.1.0.1"] * 3 + ["10.2.0.1"]
     info["worker_addresses"]["eth2"] = ""
     sentence = only(plan.addresses("w1", info, pools, workers)[1])
-    assert says(sentence, "w1 has no interface eth2 with an IPv4 address, which dask_worker_pools.c.interface names")
+    assert says(sentence, "w1 has no interface eth2 with an address, which dask_worker_pools.c.interface names")
     sentence = only(plan.addresses("w1", info, pools, [*workers, {"pool": "c", "unit": "c-3"}])[1][1:])
     assert says(sentence, "dask_worker_pools.c.interface names 2 interface(s) for more workers", "one for each GPU")
 

@@ -25,12 +25,14 @@ def inventory(
     tls=True,
     dashboard_proxy=False,
     client_host="",
+    scheduler_host="",
     **hostvars,
 ):
     """Return the problems of an inventory. Keyword arguments are the variables of hosts."""
     known = {host: hostvars.get(host, {}) for host in {*schedulers, *workers}}
     groups = {"dask_scheduler": list(schedulers), "dask_workers": list(workers)}
-    return [str(problem) for problem in problems(groups, known, address, platform, tls, dashboard_proxy, client_host)]
+    found = problems(groups, known, address, platform, tls, dashboard_proxy, client_host, scheduler_host)
+    return [str(problem) for problem in found]
 
 
 @pytest.mark.parametrize(
@@ -45,6 +47,7 @@ def inventory(
         {"dashboard_proxy": True},
         {"client_host": "dask.example.org"},
         {"client_host": "fd00::1"},
+        {"scheduler_host": "fd00::1"},
     ],
 )
 def test_valid_inventories_have_no_problem(good):
@@ -63,6 +66,10 @@ def test_host_for_clients_that_is_a_url():
         "dask_client_scheduler_host is 'tls://dask.example.org:8786'. Give a name or an address, without a protocol, a port "
         "and brackets."
     )
+
+
+def test_host_of_the_scheduler_with_brackets():
+    assert says(only(inventory(scheduler_host="[fd00::1]")), "dask_scheduler_host is '[fd00::1]'", "without a protocol")
 
 
 def test_two_schedulers():

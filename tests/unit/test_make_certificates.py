@@ -16,7 +16,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates impor
     Directory,
     worker_name,
 )
-from certificate_directories import INVENTORY, PLAYBOOK, WORKERS, Own, changes, make, run, tree
+from certificate_directories import INVENTORY, LOOKED, PLAYBOOK, WORKERS, Own, changes, make, run, tree
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +74,13 @@ def test_certificates_name_their_hosts(tmp_path):
     assert directory.hosts(WORKERS[1]) == {"worker2", "127.0.0.1", "localhost"}
     assert directory.hosts("client") == {"client"}
     assert 364 < (directory.expires(WORKERS[0]) - time.time()) / DAY < 366
+
+
+def test_certificates_do_not_name_all_addresses(tmp_path):
+    looked = {**LOOKED, "address": "0.0.0.0", "route": ["10.0.0.7", "10.0.0.1"]}
+    assert changes(run(tmp_path / "tls", looked=looked)) == 1
+    hosts = Directory(str(tmp_path / "tls")).hosts(WORKERS[1])
+    assert hosts == {"worker2", "10.0.0.7", "127.0.0.1", "localhost"}
 
 
 def test_certificates_name_hosts_for_clients_and_gateways(tmp_path):

@@ -53,6 +53,9 @@ def test_services_of_a_host():
         (False, "10.0.0.1", ["127.0.0.1:8787", "10.0.0.1:8787"]),
         (False, "127.0.0.1", ["127.0.0.1:8787"]),
         (False, "0.0.0.0", ["0.0.0.0:8787"]),
+        (True, "fd00::1", ["127.0.0.1:8787"]),
+        (False, "fd00::1", ["127.0.0.1:8787", "[fd00::1]:8787"]),
+        (False, "::", ["127.0.0.1:8787", "[::]:8787"]),
     ],
 )
 def test_dashboard_addresses(proxy, address, listens):
@@ -93,6 +96,13 @@ COMMON = (
     "tcp://10.0.0.1:8786 --name w1-1 --nthreads 4 --memory-limit 1024 --host 10.0.0.2 --worker-port 8800 "
     "--dashboard-address 10.0.0.2:8900 --local-directory /var/lib/dask/scratch --death-timeout 60"
 )
+
+
+def test_command_lines_have_ipv6_addresses_in_brackets():
+    given = " ".join(scheduler_arguments(settings(), "fd00::1"))
+    assert given.startswith("--host [fd00::1] --port 8786 --dashboard-address 127.0.0.1:8787,[fd00::1]:8787 ")
+    given = " ".join(worker_arguments(settings(), {**WORKER, "address": "fd00::2"}))
+    assert "--host [fd00::2] --worker-port 8800 --dashboard-address [fd00::2]:8900 " in given
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,9 @@ from urllib.parse import urlsplit
 #: Dask's default port of the dashboard, for a scheduler that another system runs.
 PAGES_PORT = 8787
 
+#: Addresses that mean all addresses of a host, of IPv4 and of IPv6.
+WILDCARDS = ("0.0.0.0", "::")
+
 #: The collection's site in nginx, on the scheduler's host.
 PROXY_SITE = "/etc/nginx/conf.d/daskops.conf"
 
@@ -26,8 +29,12 @@ def is_host(text: object) -> bool:
     try:
         address = ipaddress.ip_address(str(text))
     except ValueError:
+        try:
+            name = str(text).encode("idna").decode()
+        except UnicodeError:
+            return False
         # Digits and dots alone are a wrong address.
-        return bool(HOST_NAME.fullmatch(str(text))) and not re.fullmatch(r"[\d.]+", str(text))
+        return bool(HOST_NAME.fullmatch(name)) and not re.fullmatch(r"[\d.]+", name)
     return not (address.is_unspecified or address.is_link_local or address.is_multicast)
 
 

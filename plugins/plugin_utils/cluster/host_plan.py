@@ -9,13 +9,14 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.units import UNIT
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import is_host
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import WILDCARDS, is_host
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_lines import (
     SCHEDULER_OPTIONS,
     WORKER_OPTIONS,
@@ -203,8 +204,8 @@ def addresses(
         found[worker["unit"]] = info["worker_addresses"][interface] if interface else info["address"]
         if interface and not found[worker["unit"]]:
             problems[pool, interface] = (
-                f"{host} has no interface {interface} with an IPv4 address, which {where(pool, 'interface')} names; `ip -4 "
-                "address` shows what it has."
+                f"{host} has no interface {interface} with an address, which {where(pool, 'interface')} names; `ip address` "
+                "shows what it has."
             )
     return found, list(problems.values())
 
@@ -430,27 +431,25 @@ def unreachable(host: str, info: Mapping[str, Any], settings: Mapping[str, Any])
         yield f"{host}: dask_interface and dask_bind_address both say where services listen. Keep one of the two."
     elif not address and settings["bind_address"]:
         yield (
-            f"{host} has no IPv4 address {settings['bind_address']}. Correct dask_bind_address; `ip -4 address` shows what "
-            "it has."
+            f"{host} has no address {settings['bind_address']}. Correct dask_bind_address; `ip address` shows what it has."
         )
     elif not address and settings["interface"]:
         yield (
-            f"{host} has no interface {settings['interface']} with an IPv4 address. Correct dask_interface; `ip -4 address` "
-            "shows what it has."
+            f"{host} has no interface {settings['interface']} with an address. Correct dask_interface; `ip address` shows "
+            "what it has."
         )
     elif not address and info["unresolved"]:
         yield (
-            f"{host} cannot resolve {settings['scheduler_host']}, the scheduler's host, to an IPv4 address "
+            f"{host} cannot resolve {settings['scheduler_host']}, the scheduler's host, to an address "
             f"({info['unresolved']}). Set dask_scheduler_host (for a scheduler that another system runs, "
             "dask_scheduler_address) to an address or to a name that every host can resolve."
         )
     elif not address:
         yield (
-            f"{host} knows no way over IPv4, which Dask's pages need, to the scheduler's host "
-            f"({settings['scheduler_host']}). Correct dask_scheduler_host, ansible_host of the scheduler, or "
-            "dask_scheduler_address."
+            f"{host} knows no way to the scheduler's host ({settings['scheduler_host']}). Correct dask_scheduler_host, "
+            "ansible_host of the scheduler, or dask_scheduler_address."
         )
-    elif address.startswith("127.") and not settings["alone"]:
+    elif ipaddress.ip_address(address).is_loopback and not settings["alone"]:
         yield (
             f"{host} would listen at {address}, where other hosts could not reach it. Set dask_scheduler_host to the "
             "scheduler's address on the network. (Debian's /etc/hosts has 127.0.1.1 for a host's own name.)"
@@ -460,7 +459,7 @@ def unreachable(host: str, info: Mapping[str, Any], settings: Mapping[str, Any])
 def unreachable_for_clients(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield a sentence if the scheduler does not listen at the address of its host that clients connect to."""
     own, listens, name = info["client_addresses"], info["address"], settings["client_scheduler_host"]
-    if name and own and listens not in (*own, "0.0.0.0"):
+    if name and own and listens not in (*own, *WILDCARDS):
         yield (
             f"{host} would listen only at {listens}, but dask_client_scheduler_host ({name}) is its "
             f"address {own[0]}. Set dask_bind_address of this host to 0.0.0.0, so that it listens at all addresses."

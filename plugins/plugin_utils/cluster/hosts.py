@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -70,6 +71,22 @@ def names_twice(plans: Mapping[str, list[Any]]) -> Iterator[str]:
             other = holders.setdefault(worker["name"], host)
             if other != host:
                 yield f"{other} and {host} would both have a worker {worker['name']}. Rename the host or the pool."
+
+
+def other_family(hosts: Hosts, scheduler: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each host that reaches the scheduler's host over IPv6 where it listens at IPv4, or vice versa.
+
+    ``scheduler`` is the result of `host_info` for the scheduler's host; empty if the collection does not manage it.
+    """
+    listens = scheduler.get("address", "")
+    for host, info in hosts.items() if listens else ():
+        target = info["route"][1] if info["route"] else ""
+        if target and ipaddress.ip_address(target).version != ipaddress.ip_address(listens).version:
+            yield (
+                f"{host} reaches the scheduler's host at {target}, and the scheduler would listen at {listens} only. Set "
+                "dask_scheduler_host to an address, or to a name with such addresses, that all hosts reach over IPv4 or all "
+                "over IPv6."
+            )
 
 
 def not_importable(variables: Hosts, workers: Collection[str], scheduler: str) -> Iterator[str]:

@@ -180,6 +180,7 @@ def problems(
     tls: bool,
     dashboard_proxy: bool = False,
     client_host: str = "",
+    scheduler_host: str = "",
 ) -> list[Problem]:
     """Return the problems of the inventory as a whole.
 
@@ -199,6 +200,8 @@ def problems(
         Whether a proxy runs in front of the dashboard.
     client_host : str
         Name or address of the scheduler for clients; empty for that of workers.
+    scheduler_host : str
+        Name or address of the scheduler; empty if another system runs it.
     """
     schedulers, workers = groups.get("dask_scheduler", []), groups.get("dask_workers", [])
     ours = {host: hosts[host] for host in dict.fromkeys([*schedulers, *workers])}
@@ -209,6 +212,7 @@ def problems(
         *_wrong_groups(schedulers, workers, address),
         *(_wrong_address(address, tls, dashboard_proxy) if address else []),
         *(_wrong_host("dask_client_scheduler_host", client_host) if client_host else []),
+        *(_wrong_host("dask_scheduler_host", scheduler_host) if scheduler_host else []),
         *_on_windows(schedulers, workers, ours, platform),
         *(same_machine(several) for several in names.values() if len(several) > 1),
         *_differing(ours),

@@ -18,7 +18,7 @@ from typing import Any
 from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import unmanaged
 from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import differing
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import decide
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import host_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import host_of, in_url
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_lines import open_notebooks
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall import networks
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import plan_host
@@ -38,6 +38,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts impo
     not_importable,
     not_installed,
     one_machine_twice,
+    other_family,
     too_many_for_windows,
     workers_left,
 )
@@ -193,6 +194,7 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
             release={key: value for key, value in release.items() if key != "units" or host in changed},
             kinds=kinds_of(host, cluster.groups),
             contact_host=cluster.values[host]["dask_worker_contact_host"],
+            proxy_host=in_url(info["address"]),
             interrupts=decide.interrupts_scheduler(result["state"], info, release),
             unwanted_firewalls=[
                 name
@@ -265,6 +267,7 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
         *no_scheduler_to_join(infos, common["dask_scheduler_address"]),
         *names_twice(workers),
         *contacts_twice(workers),
+        *other_family(infos, cluster.scheduler_info),
     ]
     if common["dask_scheduler_platform"] == "windows":
         problems += too_many_for_windows(workers, common["dask_windows_scheduler_max_workers"])

@@ -67,9 +67,9 @@ def dashboard_addresses(settings: Settings, address: str) -> list[str]:
         hosts = ["127.0.0.1"]
     elif address == "0.0.0.0":
         hosts = [address]
-    else:
+    else:  # "::" does not include IPv4
         hosts = list(dict.fromkeys(["127.0.0.1", address]))
-    return [f"{host}:{settings.scheduler_dashboard_port}" for host in hosts]
+    return [f"{in_url(host)}:{settings.scheduler_dashboard_port}" for host in hosts]
 
 
 def dashboard_of(settings: Settings) -> str:
@@ -80,7 +80,7 @@ def dashboard_of(settings: Settings) -> str:
 def scheduler_arguments(settings: Settings, address: str) -> list[str]:
     """Return the command line of the scheduler, which listens at ``address``."""
     return [
-        *("--host", address),
+        *("--host", in_url(address)),
         *("--port", str(settings.scheduler_port)),
         *("--dashboard-address", ",".join(dashboard_addresses(settings, address))),
         *(["--scheduler-file", settings.scheduler_file] if settings.scheduler_file else []),
@@ -101,7 +101,7 @@ def worker_arguments(settings: Settings, worker: Worker) -> list[str]:
         *("--nthreads", worker["threads"]),
         *("--memory-limit", worker["memory_limit"]),
         *_listening(settings.scheduler_address.partition("://")[0], worker),
-        *("--dashboard-address", f"{worker['address']}:{worker['dashboard_port']}"),
+        *("--dashboard-address", f"{in_url(worker['address'])}:{worker['dashboard_port']}"),
         *("--local-directory", pool["scratch_directory"]),
         *("--death-timeout", 60),
         *(["--resources", ",".join(f"{name}={number}" for name, number in resources)] if resources else []),
@@ -122,7 +122,7 @@ def worker_arguments(settings: Settings, worker: Worker) -> list[str]:
 def _listening(protocol: str, worker: Worker) -> list[Any]:
     """Return the options for where a worker listens, and for where others reach it if this differs."""
     if not worker["contact_host"]:
-        return ["--host", worker["address"], "--worker-port", worker["port"]]
+        return ["--host", in_url(worker["address"]), "--worker-port", worker["port"]]
     addresses = {"--listen-address": worker["address"], "--contact-address": worker["contact_host"]}
     return [
         word for option, host in addresses.items() for word in (option, f"{protocol}://{in_url(host)}:{worker['port']}")

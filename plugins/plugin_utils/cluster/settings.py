@@ -324,16 +324,19 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_interface",
             "str",
             "",
-            "Network interface, such as V(eth1) or V(ib0), at whose IPv4 address the services of a host listen. Set "
-            "it for a host or a group.",
-            details=("By default, services listen only at the address from which the host connects to the scheduler.",),
+            "Network interface, such as V(eth1) or V(ib0), at whose address the services of a host listen. Set it for "
+            "a host or a group.",
+            details=(
+                "By default, services listen only at the address from which the host connects to the scheduler.",
+                "An IPv6 address is used only if there is no IPv4 address.",
+            ),
         ),
         Setting(
             "dask_bind_address",
             "str",
             "",
-            "IPv4 address at which the services of a host listen, instead of the address of O(dask_interface). "
-            "V(0.0.0.0) means all addresses.",
+            "Address at which the services of a host listen, instead of the address of O(dask_interface). V(0.0.0.0) "
+            "means all IPv4 addresses, and V(::) all IPv6 addresses.",
         ),
     ),
     "The scheduler": (
@@ -354,7 +357,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "O(dask_scheduler_host) because they are on another network than the workers.",
             details=(
                 "If it is another address of the scheduler's host, the scheduler must listen at all of its addresses, "
-                "so set O(dask_bind_address) of that host to V(0.0.0.0).",
+                "so set O(dask_bind_address) of that host to V(0.0.0.0), or to V(::) for IPv6.",
                 "It is in the scheduler's certificate and in the files that C(client.yml) writes.",
             ),
             scope="cluster",
@@ -948,7 +951,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_interface",
             "raw",
             "",
-            "Network interface at whose IPv4 address workers listen. If empty, they listen where the other services "
+            "Network interface at whose address workers listen. If empty, they listen where the other services "
             "of the host do. In a pool of profile V(gpu), it may be a list with one interface for each GPU.",
             scope="pool",
         ),
