@@ -92,7 +92,7 @@ options:
   firewall:
     description: Firewall that will filter the host's ports.
     type: str
-    choices: [none, nftables, firewalld]
+    choices: [none, nftables, firewalld, ufw]
     default: none
 """
 
@@ -310,7 +310,9 @@ firewall:
       type: list
       elements: str
     usable:
-      description: Which of C(nftables) and C(firewalld) work here; checked only if O(firewall) is not V(none).
+      description:
+        - Which of C(nftables), C(firewalld) and C(ufw) work here; checked only if O(firewall) is not V(none).
+        - C(ufw) must close ports by default, also for RV(address).
       type: list
       elements: str
     installed:
@@ -450,7 +452,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.certificates impor
     loaded_certificates,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.directories import group_number
-from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import foreign_firewalls
+from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import foreign_firewalls, ufw_filters
 from ansible_collections.daskops.cluster.plugins.module_utils.history import current_release
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
@@ -474,6 +476,8 @@ from ansible_collections.daskops.cluster.plugins.module_utils.routes import (
 from ansible_collections.daskops.cluster.plugins.module_utils.run_lock import LockError, RunLock
 from ansible_collections.daskops.cluster.plugins.module_utils.selinux import enforced, type_of
 from ansible_collections.daskops.cluster.plugins.module_utils.takeover import old_peers
+from ansible_collections.daskops.cluster.plugins.module_utils.ufw import FILES as UFW_FILES
+from ansible_collections.daskops.cluster.plugins.module_utils.ufw import own_rules, read_rules
 from ansible_collections.daskops.cluster.plugins.module_utils.units import (
     BOOT,
     KEPT,
@@ -861,22 +865,25 @@ def address_to_listen_at(module: AnsibleModule) -> str:
     return bound(wanted) if wanted else next(iter(route(module.params["scheduler_host"])), "")
 
 
-def firewall(module: AnsibleModule) -> dict[str, Any]:
-    """Return the firewalls of the host; see `firewall` in `RETURN`."""
+def firewall(module: AnsibleModule, address: str) -> dict[str, Any]:
+    """Return the firewalls of the host, whose services listen at an address; see `firewall` in `RETURN`."""
 
     def works(*command: str) -> bool:
         program = module.get_bin_path(command[0])
         return bool(program) and module.run_command([program, *command[1:]])[0] == 0
 
     usable = []
+    foreign = foreign_firewalls(module.run_command, module.get_bin_path)
     if module.params["firewall"] != "none":
         if works("nft", "list", "tables"):
             usable.append("nftables")
         if os.path.isdir(FIREWALLD_POLICIES) and works("systemctl", "is-active", "--quiet", "firewalld.service"):
             usable.append("firewalld")
+        if "ufw" in foreign and module.get_bin_path("ufw") and ufw_filters(address):
+            usable.append("ufw")
     installed = [name for name, file in FIREWALLS.items() if os.path.exists(file)]
+    installed += ["ufw"] if own_rules(read_rules(map(read, UFW_FILES))) else []
     loaded = "nftables" in installed and works("nft", "list", "table", "inet", "daskops")
-    foreign = foreign_firewalls(module.run_command, module.get_bin_path)
     return {
         "foreign": [name for name in foreign if name != module.params["firewall"]],
         "usable": usable,
@@ -937,7 +944,7 @@ def main() -> None:
             "interface": {"type": "str", "default": ""},
             "bind_address": {"type": "str", "default": ""},
             "worker_interfaces": {"type": "list", "elements": "str", "default": []},
-            "firewall": {"type": "str", "choices": ["none", "nftables", "firewalld"], "default": "none"},
+            "firewall": {"type": "str", "choices": ["none", "nftables", "firewalld", "ufw"], "default": "none"},
             "lock": {"type": "dict"},
         },
         supports_check_mode=True,
@@ -959,6 +966,7 @@ def main() -> None:
     # Hidden directories are incomplete and not listed.
     usable = {os.path.basename(path): read_usable_environment(path) for path in glob.glob(f"{environments}/*")}
     cpus = sorted(os.sched_getaffinity(0))
+    address = address_to_listen_at(module)
     module.exit_json(
         changed=False,
         cpus=cpus,
@@ -980,7 +988,7 @@ def main() -> None:
         missing=[path for path in module.params["files"] if not os.path.isfile(path)],
         proxy=proxy(module),
         listeners=listeners(),
-        address=address_to_listen_at(module),
+        address=address,
         worker_addresses={
             name: interface_address(module.run_command, name) for name in module.params["worker_interfaces"]
         },
@@ -989,7 +997,7 @@ def main() -> None:
         unresolved=unresolved(scheduler_host) if scheduler_host else "",
         refused=refused(scheduler_host, scheduler_port) if scheduler_port else "",
         machine=machine(),
-        firewall=firewall(module),
+        firewall=firewall(module, address),
         known=started_services(releases),
         running=runs,
         dashboard=release_of("dask-scheduler.service", scheduler, releases).get("dashboard", ""),

@@ -184,7 +184,14 @@ def test_new_host_in_a_limited_run_is_rejected():
 
 @pytest.mark.parametrize(
     ("wanted", "usable"),
-    [("none", []), ("nftables", ["nftables"]), ("firewalld", ["firewalld"]), ("firewalld", ["nftables", "firewalld"])],
+    [
+        ("none", []),
+        ("nftables", ["nftables"]),
+        ("nftables", ["nftables", "ufw"]),  # with a warning, because ufw closes ports, too
+        ("firewalld", ["firewalld"]),
+        ("firewalld", ["nftables", "firewalld"]),
+        ("ufw", ["nftables", "ufw"]),
+    ],
 )
 def test_usable_firewall_is_accepted(wanted, usable):
     assert list(firewall_problems("w1", {"firewall": {"usable": usable}}, wanted)) == []
@@ -197,6 +204,7 @@ def test_usable_firewall_is_accepted(wanted, usable):
         ("nftables", ["nftables", "firewalld"], "Set dask_firewall to firewalld, or stop and disable that"),
         ("firewalld", [], "Install and start it, or set dask_firewall to nftables"),
         ("firewalld", ["nftables"], "Install and start it, or set dask_firewall to nftables"),
+        ("ufw", ["nftables"], "Run ufw allow ssh, ufw default deny incoming and ufw enable, or set dask_firewall"),
     ],
 )
 def test_unusable_firewall_is_rejected_with_the_remedy(wanted, usable, remedy):

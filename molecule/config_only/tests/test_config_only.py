@@ -27,6 +27,30 @@ def environments(cluster):
     }
 
 
+def test_hosts_have_only_ipv6_addresses(cluster, play):
+    summary = cluster.summary()
+    for name in [cluster.scheduler, *cluster.workers]:
+        host, address = cluster.host(name), cluster.variables[name]["ansible_host"]
+        assert host.check_output("ip -4 -brief address show dev eth0").split() == []
+        rules = host.check_output("nft list table inet daskops")
+        assert "ip6 saddr" in rules and "ip saddr" not in rules
+        assert address in host.check_output("ss --no-header --listening --tcp --numeric | grep -E ':8(78|80|90)'")
+    assert summary["scheduler"]["address"] == cluster.address
+    assert {worker["address"] for worker in summary["workers"]} == {
+        f"tls://{cluster.in_url(name)}:8800" for name in cluster.workers
+    }
+    # A page of a worker behind the scheduler, and data that moves between the workers.
+    assert cluster.get(f"proxy/8900/{cluster.variables['worker1']['ansible_host']}/status").returncode == 0
+    program = """
+one, two = (client.submit(bytes, 100_000, workers=[f"worker{n}-1"], pure=False) for n in (1, 2))
+print(client.submit(lambda a, b: len(a + b), one, two).result(), client.dashboard_link)
+"""
+    assert cluster.compute(program).split() == ["200000", f"{cluster.url}/status"]
+    # The names of the hosts lead to their IPv6 addresses.
+    run = play("site", "-e", "dask_scheduler_host=scheduler", "--check")
+    assert run.returncode == 0, run.output
+
+
 def test_worker_setting_restarts_only_workers(cluster, play, load):
     scheduler, before = cluster.summary()["scheduler"]["id"], environments(cluster)
     pids = cluster.pids()

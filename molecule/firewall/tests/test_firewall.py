@@ -225,6 +225,69 @@ def test_worker_behind_a_gateway(cluster, play, also):
     assert {one["address"] for one in cluster.summary()["workers"]} == {f"tls://172.31.251.{n}:8800" for n in (11, 12)}
 
 
+OF_WORKER2 = """
+import socket
+for port in (22, 8800, 8900):
+    try:
+        socket.create_connection(("172.31.251.12", port), timeout=2).close()
+        print(port)
+    except OSError:
+        pass
+"""
+
+
+def test_ufw(cluster, play, also):
+    """A host with ufw, which closes Dask's ports until the collection manages it."""
+    worker = cluster.host("worker2")
+    install = "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends ufw"
+
+    def opened_to(name):
+        return set(map(int, cluster.host(name).check_output(f"python3 - <<'EOF'{OF_WORKER2}EOF").split()))
+
+    ufw = also(worker2={"dask_firewall": "ufw"})
+    run = play("site", **ufw)
+    assert run.returncode != 0 and not any(run.changed.values())
+    assert "worker2: dask_firewall is ufw, but ufw is not active" in run.output
+    try:
+        worker.check_output(f"{install} >/dev/null 2>&1")
+        worker.check_output(
+            "ufw allow ssh && ufw allow proto tcp from 192.0.2.7 to any port 8800 && ufw --force enable"
+        )
+        assert opened_to("worker1") == {22}
+        # On a host without services, a run says so before anything starts.
+        assert play("remove", "--limit", "worker2").returncode == 0
+        run = play("site", "--check")
+        assert "worker2: a firewall that the collection does not manage is active, ufw." in run.output
+        assert "Set dask_firewall to ufw, or let all hosts of the cluster in" in run.output
+        run = play("site", "--diff", **ufw)
+        assert run.returncode == 0, run.output
+        assert "+allow proto tcp from" in run.output and "is active, ufw" not in run.output
+        assert opened_to("worker1") == opened_to(cluster.scheduler) == {22, 8800, 8900}
+        assert opened_to("stranger") == {22}
+        assert not is_filtered(cluster, "worker2")
+        assert cluster.compute(EXCHANGE).split() == ["200000", "300000"]
+        assert play("site", **ufw).changed == dict.fromkeys(run.changed, 0)
+        clients = [
+            "-e",
+            json.dumps({"dask_firewall_clients": [cluster.variables[cluster.scheduler]["testbed_subnet"]]}),
+        ]
+        assert play("site", *clients, **ufw).returncode == 0
+        assert opened_to("stranger") == {22, 8900}
+        assert play("site", "--limit", "worker2", **ufw).returncode == 0
+        assert opened_to("stranger") == {22} and opened_to("worker1") == {22, 8800, 8900}
+        # The rules survive a restart of ufw.
+        worker.check_output("ufw reload")
+        assert opened_to("worker1") == {22, 8800, 8900}
+    finally:
+        assert play("site").returncode == 0
+        shown = worker.run("ufw status").stdout
+        worker.run("ufw --force disable; DEBIAN_FRONTEND=noninteractive apt-get purge -qq ufw")
+    # Rules of others stay.
+    assert "daskops.cluster" not in shown and "192.0.2.7" in shown
+    assert is_filtered(cluster, "worker2") and opened_to("stranger") == {22}
+    assert cluster.is_whole()
+
+
 def test_flushed_rules_are_loaded_again(cluster, play):
     host = cluster.host("worker1")
     host.check_output("nft flush ruleset")

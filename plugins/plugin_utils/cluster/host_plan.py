@@ -511,6 +511,11 @@ def firewall(host: str, info: Mapping[str, Any], wanted: str) -> Iterator[str]:
             f"{host}: dask_firewall is firewalld, but no firewalld of 0.9 or newer runs. Install and start it, or set "
             "dask_firewall to nftables or none."
         )
+    elif wanted == "ufw" and "ufw" not in usable:
+        yield (
+            f"{host}: dask_firewall is ufw, but ufw is not active, or does not close ports by default, or not those of "
+            "IPv6. Run ufw allow ssh, ufw default deny incoming and ufw enable, or set dask_firewall to nftables or none."
+        )
     elif wanted == "nftables" and "firewalld" in usable:
         yield (
             f"{host}: dask_firewall is nftables, but firewalld runs, and would go on closing ports. Set dask_firewall to "

@@ -220,7 +220,8 @@ def _common(cluster: Cluster, purpose: str, lock: str) -> dict[str, Any]:
         "certificates": {
             "directory": common["dask_tls_directory"],
             "scheduler_hosts": [
-                *(common[name] for name in ("dask_scheduler_host", "dask_client_scheduler_host") if common[name]),
+                common["dask_scheduler_host"],
+                common["dask_client_scheduler_host"],
                 host_of(addresses["url"]),
             ],
             "dashboard_hosts": {} if elsewhere else _dashboard_hosts(common, addresses),

@@ -608,14 +608,15 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "str",
             "none",
             "Firewall for Dask's ports on a host. V(nftables) adds a separate table that does not affect other "
-            "tables. V(firewalld) adds a separate policy, on a host where firewalld 0.9 or newer runs. V(none) "
-            "leaves the host as it is.",
+            "tables. V(firewalld) adds a separate policy, on a host where firewalld 0.9 or newer runs. V(ufw) adds "
+            "rules to ufw, on a host where ufw is active and closes ports by default. V(none) leaves the host as it is.",
             details=(
                 "Hosts of the cluster may connect to all of Dask's ports, and O(dask_firewall_clients) to some of "
                 "them. New connections from other addresses are dropped. Other ports are not affected.",
+                "With V(ufw), your own rules that open these ports stay in force.",
             ),
-            choices=("none", "nftables", "firewalld"),
-            summary="or `nftables`, `firewalld`: see Security",
+            choices=("none", "nftables", "firewalld", "ufw"),
+            summary="or `nftables`, `firewalld`, `ufw`: see Security",
         ),
         Setting(
             "dask_firewall_clients",
