@@ -88,7 +88,7 @@ def run(module: AnsibleModule, rule: Rule, delete: bool = False) -> None:
         )
 
 
-def shown(rules: "list[Rule]") -> str:
+def shown(rules: list[Rule]) -> str:
     """Return rules as the lines of a diff."""
     return "".join(f"{' '.join(rule.words)}\n" for rule in sorted(rules))
 
