@@ -97,7 +97,7 @@ clean: ## remove the demo, the images, the caches and .venv
 
 .PHONY: test
 test: .venv/complete ## run all tests
-	@# Building the node image mostly waits for the network, so lint meanwhile.
+	@# Building the node image mostly waits for the network, so lint at the same time.
 	@trap 'testbed/engine stop' EXIT; \
 	printf '%s\n' lint testbed | xargs --max-procs=2 --max-args=1 $(MAKE) --no-print-directory; \
 	$(MAKE) --no-print-directory unit molecule

@@ -21,8 +21,6 @@ PYTHON = {
     "usable": True,
 }
 UNITS = [f"dask-worker@{name}.service" for name in ("big-1", "big-2", "small-1", "small-2")]
-#: As long as the units of a worker host are together.
-UNIT = "Environment=NAME=value  # a line of sixty characters, on average\n" * 60
 
 
 def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[str, Any]:
@@ -45,7 +43,6 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
         "staged": 1700000000,
         "served": ["worker"],
         "services": {"worker": {unit: f"3f2a91c04d5e.{place}" for place, unit in enumerate(UNITS)}},
-        "units": {"worker": {"dask-worker@.service": UNIT, "dask-workers.target": "[Unit]\n"}},
     }
     about = {"python": "3.11.2", "packages": dict(packages)}
     found: dict[str, Any] = {
@@ -59,6 +56,9 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
         "systemd": True,
         "selinux_type": "",
         "python": PYTHON,
+        "architecture": "x86_64",
+        "libc": PYTHON["libc"],
+        "pythons": [],
         "changeable": "",
         "file_systems": {path: SYSTEM for path in ("/opt/dask", "/var/lib/dask/scratch")},
         "missing": [],
@@ -85,7 +85,7 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
         "dashboard": "",
         "scheduler_environment": "",
         "serving": {},
-        "current": {**release, "content": "0" * 12, "settled": ["worker"]},
+        "current": {**release, "content": "0" * 12, "settled": ["worker"], "enabled": ["worker"]},
         "previous": release,
         "unfinished": 0,
         "account": {"home": "/var/lib/dask", "comment": "Dask", "at_home": True},

@@ -4,10 +4,12 @@
 """Fixtures of all scenarios: the hosts over SSH, clients, and runs of playbooks."""
 
 import collections
+import hashlib
 import json
 import os
 import re
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -248,6 +250,21 @@ def finish(process):
     """Wait for a started playbook and return its run."""
     output, errors = process.communicate()
     return Run(process.returncode, output, errors)
+
+
+@pytest.fixture(scope="session")
+def packed(tmp_path_factory):
+    """Return the variables for an archive of an environment like conda's, without the packages of the dashboard."""
+    directory = tmp_path_factory.mktemp("packed")
+    locked = PROJECT / "roles/environment/files/default.txt"
+    packages = ["distributed", "prometheus-client", "lz4", "cryptography"]
+    target = ["--python", "/usr/bin/python3", "--target", str(directory / "packages"), "--constraint", str(locked)]
+    subprocess.run(["uv", "pip", "install", "--quiet", "--compile-bytecode", *target, *packages], check=True)
+    archive = directory / "env.tar.gz"
+    program = [PROJECT / "tests/unit/packed_prefixes.py", directory / "packages", archive]
+    subprocess.run([sys.executable, *program], check=True)
+    sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
+    return {"dask_environment_archive": str(archive), "dask_environment_archive_sha256": sha256}
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,9 @@ class ActionModule(Action):
                 authorities = directory.trusted()
         except (Unusable, IndexError) as error:  # IndexError: there is no certificate
             reason = (
-                str(error) if isinstance(error, Unusable) else f"{arguments['directory']} has no certificate for it"
+                str(error)
+                if isinstance(error, Unusable)
+                else f"{arguments['directory']} has no certificate for this host"
             )
             return failed_if({}, [f"{host}: {reason}. Run site.yml without --tags."])
         module_arguments = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import wrong_environment
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.inventory import is_needed, problems
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import evaluation_of, values_of, variables_of
@@ -23,13 +24,14 @@ class ActionModule(Action):
         hosts = [host for group in ("dask_scheduler", "dask_workers") for host in groups.get(group, [])]
         evaluation = evaluation_of(self._templar)
         read: dict[str, dict[str, Any]] = {}
-        for host, variables in variables_of(hosts, task_vars["hostvars"]).items():
+        for host, variables in variables_of(hosts, task_vars["hostvars"], self._task).items():
             values, errors = evaluation.values([name for name in variables if is_needed(str(name))], variables)
-            # A value that cannot be evaluated becomes unique; Ansible reports the error when it connects.
+            # Give a value that cannot be evaluated a unique value. Ansible reports the error when it connects.
             read[host] = {**values, **dict.fromkeys(errors, host)}
         try:
-            # These variables hold for the whole cluster. A value that differs between hosts is one of the problems.
-            common = next(iter(values_of(self._templar, task_vars, hosts[:1]).values()), {})
+            # These variables apply to the whole cluster, so read them from one host. A different value on another host is
+            # one of the reported problems.
+            common = next(iter(values_of(self._templar, self._task, task_vars, hosts[:1]).values()), {})
         except ValueError as error:
             return failed_if({}, [str(error)])
         found = problems(
@@ -42,4 +44,4 @@ class ActionModule(Action):
             common.get("dask_client_scheduler_host", ""),
             common.get("dask_scheduler_host", "") if groups.get("dask_scheduler") else "",
         )
-        return failed_if({}, found)
+        return failed_if({}, [*found, *(wrong_environment(common) if common else [])])

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Check the groups, the limit and the tags of a run. Ansible ignores misspelt ones without a message."""
+"""Check the groups, the limit and the tags of a run. Ansible ignores misspelt names without a message."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class ActionModule(Action):
         found: list[object] = list(
             problems(task_vars["groups"], arguments["purpose"] == "connect", task_vars["ansible_play_hosts_all"])
         )
-        # Tags that Ansible's configuration skips apply to every playbook, so a playbook need not have them.
+        # Ignore tags that Ansible's configuration skips. They apply to every playbook, so a playbook need not have them.
         skipped = [tag for tag in task_vars["ansible_skip_tags"] if tag not in C.TAGS_SKIP]
         options = {"--tags": task_vars["ansible_run_tags"], "--skip-tags": skipped}
         playbooks = context.CLIARGS.get("args")
-        # To read the playbooks again takes a second, so it is done only if there are tags to check.
+        # Reading the playbooks again takes a second, so do it only if there are tags to check.
         if playbooks and any(tag not in SPECIAL for tags in options.values() for tag in tags):
             known, complete = tags_of(playbooks, self._loader, self._task.get_variable_manager())
             unknown = list(unknown_tags(known, options))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Report the services that do not run, and fail if workers have no scheduler, or the scheduler does not run."""
+"""Report the services that do not run, and fail if the cluster has no running scheduler."""
 
 from __future__ import annotations
 

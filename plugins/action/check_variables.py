@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Check each variable of the inventory on its own, on the controller, before it is used."""
+"""Check every variable of the inventory separately, on the controller, before it is used."""
 
 from __future__ import annotations
 

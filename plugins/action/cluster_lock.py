@@ -36,9 +36,9 @@ GRACE = 10
 
 
 def start_time(pid: int) -> str | None:
-    """Return the start time of a process in clock ticks since boot, or None if it has ended.
+    """Return the start time of a process in clock ticks since boot; None if the process has ended.
 
-    Number and start time together identify a process.
+    Id and start time together identify a process.
     """
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
@@ -49,9 +49,9 @@ def start_time(pid: int) -> str | None:
 
 
 def wait_for_end(pid: int, started: str | None, timeout: float) -> bool:
-    """Wait for the end of a process, at most ``timeout`` seconds; return whether it has ended.
+    """Wait at most ``timeout`` seconds until a process has ended, and return whether it has.
 
-    It polls, because Linux 4.18 and some containers have no file descriptors for processes (pidfd).
+    The function polls, because Linux 4.18 and some containers have no file descriptors for processes (pidfd).
     """
     deadline = time.monotonic() + timeout
     while start_time(pid) == started:
@@ -67,7 +67,7 @@ def run_name(controller: str, pid: int, started: str | None) -> str:
 
 
 def user_name() -> str:
-    """Return the user's name, or the number: in a container a user may have no entry in ``/etc/passwd``."""
+    """Return the user's name; the id if it has no name, because a container may have no entry in ``/etc/passwd``."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):
@@ -103,14 +103,15 @@ class ActionModule(Action):
             """Take the lock and inspect the host with one remote command."""
             lock = {name: arguments[name] for name in ("id", "holder", "lease", "directory")}
             try:
-                questions = arguments_for(host, values_of(self._templar, task_vars, [host])[host], task_vars)
+                values = values_of(self._templar, self._task, task_vars, [host])[host]
+                questions = arguments_for(host, values, task_vars)
             except ValueError:
-                return acquire()  # the task that inspects all hosts reports the variable
+                return acquire()  # the task that inspects all hosts reports the invalid variable
             before = time.time()
             info = self.execute({**questions, "lock": lock}, task_vars, "host_info")
             found: dict[str, Any] = info.pop("lock", {})
             if not found:
-                return acquire()  # the task that inspects all hosts fails then, and says why
+                return acquire()  # the task that inspects all hosts fails with the reason
             if found["held"]:
                 found.update(host=host, info=checked(info, before, time.time()))
             return {"changed": False, **found}
@@ -119,10 +120,10 @@ class ActionModule(Action):
             try:
                 found = acquire_and_inspect() if inspects else acquire()
             except AnsibleConnectionFailure as error:
-                # With run_once, ignore_unreachable of the task would end the play. Later tasks fail if they need the host.
+                # Do not fail: with run_once, even ignore_unreachable ends the play. Later tasks fail if they need the host.
                 display.warning(
-                    f"{host}, which has the lock of the cluster, cannot be reached: {error}. This run goes on without the "
-                    "lock. Make sure that no other run changes the cluster at the same time."
+                    f"{host}, which has the lock of the cluster, cannot be reached: {error}. This run continues without "
+                    "the lock. Make sure that no other run changes the cluster at the same time."
                 )
                 return {"changed": False, "held": False}
             if found.get("held"):
@@ -132,7 +133,7 @@ class ActionModule(Action):
             if time.monotonic() > deadline:
                 return {**found, "failed": True, "msg": busy(found["holder"], arguments["timeout"])}
             if not told:
-                display.display(f"{waiting(found['holder'])} Waiting up to {arguments['timeout']} s for its end.")
+                display.display(f"{waiting(found['holder'])} Waiting up to {arguments['timeout']} s until it ends.")
                 told = True
             time.sleep(INTERVAL)
 
@@ -144,16 +145,16 @@ class ActionModule(Action):
         commands: dict[str, str],
         lease: int,
     ) -> None:
-        """Start the process that renews the lock while ``ansible-playbook`` runs and releases it then.
+        """Start the process that renews the lock while ``ansible-playbook`` runs, and releases it afterwards.
 
         Parameters
         ----------
         playbook : int
-            Number of the process of ``ansible-playbook``.
+            Id of the process of ``ansible-playbook``.
         started : str
-            Its start time.
+            Its start time, from `start_time`.
         acquire : callable
-            Takes the lock; returns what the module returned.
+            Takes the lock and returns the result of the module.
         commands : dict of str
             Shell commands for the host: ``renew`` and ``release``.
         lease : int
@@ -163,7 +164,7 @@ class ActionModule(Action):
         if child:
             os.waitpid(child, 0)
             return
-        # This is a forked process: it must not return into Ansible.
+        # This is a forked process, which must not return into Ansible.
         try:
             os.setsid()
             if os.fork() == 0:
@@ -182,10 +183,10 @@ class ActionModule(Action):
     ) -> None:
         """Renew the lock until ``ansible-playbook`` ends, then release it."""
         while not wait_for_end(playbook, started, lease / 4):
-            # An unreachable host does not stop the run here: the health check of the next batch fails then.
+            # Do not stop the run if the host is unreachable. In that case, the health check of the next batch fails.
             if self.on_host(commands["renew"]) != LOST:
                 continue
-            # After a reboot of the host the lock is free.
+            # After a reboot of the host, the lock is free again.
             with contextlib.suppress(AnsibleError, OSError):
                 holder = acquire().get("holder")
                 if holder:
@@ -202,7 +203,7 @@ class ActionModule(Action):
 
 
 def silence() -> None:
-    """Close this process's copies of Ansible's output, so that a program that reads the output does not wait for it."""
+    """Close this process's copies of Ansible's output, so that programs that read the output do not wait for it."""
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
         os.dup2(null, descriptor)
@@ -214,7 +215,7 @@ def stop(playbook: int, started: str | None, holder: dict[str, Any]) -> None:
     """Interrupt a run that has lost the lock. Terminate it if it ignores SIGINT, as in the background of a script."""
     message = (
         "ERROR! This run lost the lock of the cluster, because it could not renew the lock for too long. It is interrupted. "
-        f"{waiting(holder)} Wait for its end, look at the cluster with status.yml, and run again."
+        f"{waiting(holder)} Wait until it ends, check the cluster with status.yml, and run again."
     )
     try:
         with open(f"/proc/{playbook}/fd/2", "w", encoding="utf-8") as errors:
@@ -237,8 +238,8 @@ def waiting(holder: dict[str, Any]) -> str:
 
 
 def busy(holder: dict[str, Any], timeout: int) -> str:
-    """Return the message for a run that waited until its time-out."""
+    """Return the message for a run that waited until its timeout."""
     return (
-        f"{waiting(holder)} This run waited {timeout} s and changed nothing. Run it again when the other run has ended, or "
-        "set dask_lock_timeout to the seconds that it may wait."
+        f"{waiting(holder)} This run waited {timeout} s and changed nothing. Run it again after the other run has ended, or "
+        "increase dask_lock_timeout (seconds)."
     )

@@ -21,8 +21,8 @@ class ActionModule(Action):
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         packages = {}
         for host, info in host_infos(arguments["plan"]["hosts"], task_vars["hostvars"]).items():
-            planned = arguments["plan"]["hosts"][host]["environment"]["id"]
-            # In check mode, an environment that is not there yet has no packages to compare.
+            planned = arguments["plan"]["hosts"][host]["release"]["environment"]
+            # In check mode, an environment that is not built yet has no packages to compare.
             about = arguments["built"].get(host) or info["environments"].get(planned)
             if about:
                 packages[host] = about["packages"]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Copy the packages of an environment to a host that lacks the environment, and build it there."""
+"""Copy the packages of an environment, and its Python, to a host that lacks the environment, and build it there."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ class ActionModule(Action):
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         host, plan = task_vars["inventory_hostname"], arguments.pop("plan")
-        environment = plan["hosts"][host]["environment"]
-        info = host_infos([host], task_vars["hostvars"])[host]
-        arguments.update({name: environment[name] for name in ("id", "python", "lock")})
-        archive, packages = environment["archive"], environment["packages"]
-        # The archive is there only where preflight saw that the host lacks the environment.
+        about, info = plan["hosts"][host], host_infos([host], task_vars["hostvars"])[host]
+        name, environment = about["release"]["environment"], about["environment"]
+        if host not in plan["plays"]["build"]:
+            return {"changed": False, "environment": info["environments"][name]}
+        shared = plan["environments"][name]
+        arguments.update({key: environment[key] for key in ("python", "managed_python")})
+        arguments.update(id=name, origin=shared["origin"])
+        archive, packages = environment["archive"], shared["packages"]
+        # The plan has archives only if the host lacks the environment, or its Python.
         if archive and not self._task.check_mode:
-            if not self._connection._shell.tmpdir:
-                self._make_tmp_path()
-            arguments["archive"] = self._transfer_file(
-                archive, self._connection._shell.join_path(self._connection._shell.tmpdir, "environment.tar")
-            )
+            arguments["archive"] = self._copied(archive, "environment.tar")
+            if environment["python_archive"]:
+                arguments["python_archive"] = self._copied(environment["python_archive"], "python.tar.gz")
         result = self.execute(arguments, task_vars)
         result.pop("diff", None)
         if packages and not result.get("failed"):
@@ -36,3 +38,10 @@ class ActionModule(Action):
         if archive:
             self._remove_tmp_path(self._connection._shell.tmpdir)
         return result
+
+    def _copied(self, file: str, name: str) -> str:
+        """Copy a file to the host, and return its path there."""
+        if not self._connection._shell.tmpdir:
+            self._make_tmp_path()
+        path: str = self._transfer_file(file, self._connection._shell.join_path(self._connection._shell.tmpdir, name))
+        return path

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Inspect a host, validate what it reports, and compare its clock with the controller's."""
+"""Inspect a host, validate the result, and compare the host's clock with the controller's."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ class ActionModule(Action):
         if inspected.get("host") == host and inspected.get("info"):
             return dict(inspected["info"])  # `cluster_lock` has inspected this host in the same remote command
         try:
-            values = values_of(self._templar, task_vars, [host])[host]
+            values = values_of(self._templar, self._task, task_vars, [host])[host]
             asked = arguments_for(host, values, task_vars)
         except ValueError as error:
             return failed_if({}, [str(error)])
-        # What a task names itself wins.
+        # Options of the task take precedence over those from the variables.
         arguments = {**arguments, **{name: asked[name] for name in asked if name not in self._task.args}}
         before = time.time()
         try:
             result = self.execute(arguments, task_vars)
         except AnsibleConnectionFailure as error:
-            # With run_once, ignore_unreachable of the task would end the play. A host in maintenance may be off.
+            # Do not fail: with run_once, even ignore_unreachable ends the play. A host in maintenance may be off.
             if not optional and not values["dask_maintenance"]:
                 raise
             display.warning(f"{host} cannot be reached: {error}")
             return {"changed": False}
         if result.get("failed") or result.get("unreachable"):
-            # Nothing else of the result was checked.
+            # The other keys of the result were not validated.
             return {name: result[name] for name in FAILURE if name in result}
         return checked(result, before, time.time())

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ask the cluster about a batch of worker hosts that were changed, and return what is wrong with it."""
+"""Check the health of the cluster after a change of a batch of worker hosts, and return the problems."""
 
 from __future__ import annotations
 

@@ -37,9 +37,9 @@ def described(
     plan: Mapping[str, Any],
     made: bool,
 ) -> dict[str, dict[str, Any]]:
-    """Return the properties of each host that its certificates depend on.
+    """Return the properties of each host on which its certificates depend.
 
-    ``infos`` has `host_info` results by host, and ``plan`` is what the module `plan` returned.
+    ``infos`` has results of `host_info` by host, and ``plan`` is the result of the module `plan`.
     """
     found = {}
     for host, info in infos.items():
@@ -77,7 +77,7 @@ def strict(infos: Mapping[str, Mapping[str, Any]]) -> bool:
 
 
 def sample(names: Iterable[str]) -> list[str]:
-    """Return the certificates to test. Of workers two are enough, because all are made in the same way."""
+    """Return the names of the certificates to test. Two of workers are enough, because all are made in the same way."""
     workers = [name for name in names if name.startswith("workers/")]
     return [name for name in names if name not in workers[2:]]
 
@@ -105,20 +105,20 @@ def outdated(
     plan: Mapping[str, Any],
     changing: set[str],
 ) -> list[str]:
-    """Return the hosts that do not have these certificates, or whose services have not read them.
+    """Return the hosts that do not have the current certificates, or whose services have not loaded them.
 
     Parameters
     ----------
     directory : Directory
-        The certificates.
+        Directory of the certificates.
     infos : dict of dict
-        What `host_info` returned, by host.
+        Result of `host_info`, by host.
     hosts : dict of dict
-        What `described` returned.
+        Result of `described`.
     plan : dict
-        What the module `plan` returned.
+        Result of the module `plan`.
     changing : set of str
-        The names of certificates that are made, of which ``ca`` concerns every host.
+        Names of the certificates that are made. If ``ca`` is one of them, all hosts are outdated.
     """
     found = []
     with directory.locked(write=False):
@@ -163,13 +163,13 @@ class ActionModule(Action):
                     problems = self._try(directory, wanted, hosts, arguments)
                 interrupted = made and directory.interrupted()
             if (wanted != nothing() or interrupted) and not problems and not self._task.check_mode:
-                with directory.locked(write=True):  # decide again: another run may have made them meanwhile
+                with directory.locked(write=True):  # decide again, because another run may have made them by now
                     wanted, problems, warnings = self._decide(directory, made, hosts, arguments)
                     problems = problems or self._make(directory, wanted, hosts, arguments)
             result["report"] = report(wanted, directory)
             if interrupted:
                 result["report"] = (
-                    f"Files of an interrupted run were put into their places.\n{result['report']}".rstrip()
+                    f"The certificates of an interrupted run were installed.\n{result['report']}".rstrip()
                 )
             changing = {"ca"} if wanted["authority"] or wanted["finish"] else set(wanted["certificates"])
             if not problems:
@@ -178,7 +178,7 @@ class ActionModule(Action):
             return failed_if(result, [str(error)])
         files = ["ca"] * wanted["authority"] + list(wanted["certificates"])
         result["needed"] = result["changed"] = bool(files or wanted["finish"] or interrupted)
-        # A certificate of clients alone concerns no host, but the play that makes it needs one.
+        # A client certificate alone changes no host, but the play that makes it needs at least one host.
         if result["needed"] and not problems:
             result["outdated"] = result["outdated"] or list(hosts)[:1]
         result.update(
@@ -194,13 +194,13 @@ class ActionModule(Action):
     def _decide(
         self, directory: Directory, made: bool, hosts: dict[str, dict[str, Any]], arguments: dict[str, Any]
     ) -> tuple[dict[str, Any], list[str], list[str]]:
-        """Return what to make, the problems and the warnings."""
+        """Return the certificates to make, the problems and the warnings."""
         rotation, warn_days = arguments["rotation"], arguments["warn_days"]
         if made and arguments["joins"]:
             return nothing(), [
-                "dask_scheduler_address names a scheduler that is not managed here, so workers need certificates of its "
-                f"CA. Put them into {directory.path} and set dask_tls_certificates to own. If that scheduler does not "
-                "encrypt, set dask_tls to false."
+                "dask_scheduler_address names a scheduler that this collection does not manage, so the workers need "
+                f"certificates of its CA. Put them into {directory.path} and set dask_tls_certificates to own. If that "
+                "scheduler does not use TLS, set dask_tls to false."
             ], []  # fmt: skip
         if made:
             names = needed_names(hosts, arguments["scheduler_hosts"])

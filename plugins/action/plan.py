@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,13 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall i
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import scheduler_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import ByHost, Cluster
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import Outside, Rejected, make_plan
-from ansible_collections.daskops.cluster.plugins.plugin_utils.environments import environments, lock_file
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import Choice
+from ansible_collections.daskops.cluster.plugins.plugin_utils.environments import (
+    client_packages,
+    environments,
+    lock_file,
+)
+from ansible_collections.daskops.cluster.plugins.plugin_utils.python_builds import Source, Wanted, provide
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos_in, values_of, variables_of
 
@@ -28,7 +35,9 @@ class ActionModule(Action):
         try:
             cluster = self._cluster(arguments, task_vars)
             outside = Outside(
-                environments=fetched,
+                pythons=provided,
+                environments=environments,
+                client_packages=client_packages,
                 addresses_of=functools.partial(addresses_of, task_vars["hostvars"]),
                 resolve=resolve,
                 filtered_hosts=functools.partial(self._filtered_hosts, cluster, task_vars),
@@ -42,13 +51,13 @@ class ActionModule(Action):
 
     def _cluster(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> Cluster:
         groups, hostvars, playing = task_vars["groups"], task_vars["hostvars"], task_vars["ansible_play_hosts_all"]
-        collected = variables_of(playing, hostvars)
+        collected = variables_of(playing, hostvars, self._task)
         found = host_infos_in(collected)
         infos = {host: info for host, info in found.items() if "running" in info and not info.get("failed")}
         return Cluster(
             groups=groups,
             playing=playing,
-            values=values_of(self._templar, task_vars, playing, collected),
+            values=values_of(self._templar, self._task, task_vars, playing, collected),
             infos=infos,
             scheduler_info=infos.get(scheduler_of(groups)) or arguments["scheduler_info"],
             missing=[host for host in found if host not in infos],
@@ -59,21 +68,25 @@ class ActionModule(Action):
         )
 
     def _filtered_hosts(self, cluster: Cluster, task_vars: dict[str, Any]) -> list[str]:
-        """Return the hosts of the cluster, inside or outside the run, whose firewall the collection manages."""
+        """Return the hosts of the cluster whose firewall the collection manages, also those outside the run."""
         others = [host for host in cluster.members if host not in cluster.values]
-        values = {**cluster.values, **(values_of(self._templar, task_vars, others) if others else {})}
+        values = {**cluster.values, **(values_of(self._templar, self._task, task_vars, others) if others else {})}
         return [host for host in cluster.members if values[host]["dask_firewall"] != "none"]
 
 
-def fetched(infos: ByHost, common: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Return the environment of each host, and the problems; see `environments`."""
-    return environments(
-        infos,
-        common["dask_environment_lock"],
-        common["dask_environment_source"],
+def provided(choice: Choice, infos: ByHost, common: Mapping[str, Any]) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Return the managed Python of each host that gets one, and the problems; see `provide`."""
+    hosts = {
+        host: Wanted(versions, infos[host]["architecture"], infos[host]["pythons"])
+        for host, versions in choice.managed.items()
+    }
+    source = Source(
+        common["dask_python_mirror"],
+        common["dask_python_sha256"],
+        os.path.expanduser(common["dask_cache"]),
         common["dask_environment_index_url"],
-        common["dask_cache"],
     )
+    return provide(hosts, source)
 
 
 def addresses_of(hostvars: Any, host: str) -> functools.partial[list[str]]:

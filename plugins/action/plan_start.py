@@ -23,7 +23,7 @@ class ActionModule(Action):
         held = bool(arguments["hosts"].get(scheduler, {}).get("held"))
         if not held or not all(starts(kind, tags, skipped) for kind in ("scheduler", "worker")):
             return {"held": held, "hosts": {}}
-        # The task that asks for the states skips hosts in maintenance.
+        # The task that reads the states skips hosts in maintenance.
         asked = {host: result for host, result in arguments["hosts"].items() if not result.get("skipped")}
         states = {host: result.get("states", {}) for host, result in asked.items()}
         kinds = {

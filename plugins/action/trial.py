@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Try a release on its host, and say which variable is probably to blame if it does not come up."""
+"""Try a release on its host. If it does not start, name the variable that is the probable cause."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ display = Display()
 
 OF_SCHEDULERS = ("dask_scheduler_",)
 OF_WORKERS = ("dask_worker_", "dask_nanny_")
-#: Number of lines of the journal in the message. The cause is searched for in all lines.
+#: Number of journal lines in the message. The search for the cause reads all lines.
 LINES = 15
 
 
@@ -29,7 +29,7 @@ def settings_of(unit: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings that a service reads."""
     if unit.startswith("dask-scheduler"):
         return {variable: value for variable, value in settings.items() if not variable.startswith(OF_WORKERS)}
-    # A worker reads the settings of its own pool only.
+    # A worker reads only the settings of its own pool.
     found = re.search(r"@(?:([a-z][a-z0-9_]*)-)?\d+\.service", unit)
     pool = found[1] if found else None
     return {
@@ -46,7 +46,7 @@ def explain(host: str, release: str, failure: Mapping[str, Any], settings: Mappi
     Parameters
     ----------
     host, release : str
-        Name of the host and of the release.
+        Name of the host, and name of the release with its label.
     failure : dict
         ``unit``, ``problem``, ``late`` and ``journal``.
     settings : dict
@@ -56,8 +56,8 @@ def explain(host: str, release: str, failure: Mapping[str, Any], settings: Mappi
     variable = sentence(failure["journal"], settings_of(failure["unit"], settings), failure["late"])
     return (
         f"{host}: {failure['unit']} of the new release {release} {failure['problem']}. This was a "
-        f"trial beside the running services, and nothing was stopped. {variable} Or set dask_trial to false to skip "
-        f"the trial. The last lines of the journal:\n{last}"
+        f"trial beside the running services, and nothing was stopped. {variable} To skip the trial, set dask_trial to "
+        f"false. Last lines of the journal:\n{last}"
     )
 
 
@@ -72,7 +72,7 @@ class ActionModule(Action):
         if self._task.check_mode:
             display.display(f"{host}: would be tried beside the running services: {', '.join(tried)}.")
             return {"changed": False}
-        values = values_of(self._templar, task_vars, [host])[host]
+        values = values_of(self._templar, self._task, task_vars, [host])[host]
         settings = host_settings(values, host_infos([host], task_vars["hostvars"])[host], plan["addresses"])
         answer = self.execute(
             {**arguments, **chosen, "home": settings.home, "release": release["id"], "tls": settings.tls}, task_vars
@@ -80,6 +80,7 @@ class ActionModule(Action):
         failure = answer.pop("failure", None)
         if failure:
             users = set_by_user(settings, plan["hosts"][host]["kinds"])
+            users["dask_environment_archive"] = values["dask_environment_archive"]
             said = explain(host, with_label(release["id"], release["label"]), failure, users)
             return {"changed": False, "failed": True, "unit": failure["unit"], "msg": said}
         return {"msg": f"Tried: {', '.join(tried)} of release {with_label(release['id'], release['label'])}.", **answer}

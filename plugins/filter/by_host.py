@@ -6,12 +6,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: by_host
-short_description: A variable of several hosts
+short_description: Return a variable of several hosts
 version_added: "0.1.0"
 author:
   - The daskops.cluster authors
 description:
-  - Collects the values that a variable has on hosts, such as what a task has registered. No other variable is evaluated.
+  - Collects the values that a variable has on hosts, such as a registered result. Evaluates no other variable.
 options:
   _input:
     description: Names of hosts.
@@ -19,7 +19,7 @@ options:
     elements: str
     required: true
   _hostvars:
-    description: C(hostvars).
+    description: The variable C(hostvars).
     type: dict
     required: true
   _name:
@@ -30,9 +30,9 @@ positional: _hostvars, _name
 """
 
 EXAMPLES = r"""
-- name: Show what the hosts run
+- name: Show the versions on the hosts
   ansible.builtin.debug:
-    msg: "{{ ansible_play_hosts_all | daskops.cluster.by_host(hostvars, 'looked') | daskops.cluster.versions }}"
+    msg: "{{ ansible_play_hosts_all | daskops.cluster.by_host(hostvars, 'host_info') | daskops.cluster.versions }}"
 """
 
 RETURN = r"""
@@ -46,13 +46,13 @@ from typing import Any
 
 
 def by_host(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, Any]:
-    """Return the values of a variable by host, of those ``hosts`` that have it."""
+    """Return the value of a variable for each of ``hosts`` that has it, by host."""
     variables = {host: hostvars[host] for host in hosts}
     return {host: known[name] for host, known in variables.items() if name in known}
 
 
 class FilterModule:
-    """Ansible looks here for the filter."""
+    """The filter of this file, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {"by_host": by_host}

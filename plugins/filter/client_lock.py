@@ -6,12 +6,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: client_lock
-short_description: Return a lock for other machines, with the wheels that it names
+short_description: Return a lock for other machines, with its wheels
 version_added: "0.1.0"
 author:
   - The daskops.cluster authors
 description:
-  - Reads a lock on the controller, and the wheels that it names by their paths or that are in its directories of wheels.
+  - Reads a lock on the controller, the wheels whose paths are in the lock, and the wheels in its directories of wheels.
 options:
   _input:
     description: Path of the lock on the controller.
@@ -32,8 +32,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - C(text), the lock, in which C(file:daskops-wheels) stands for the directory of the wheels, and C(wheels), the content
-      of each in base64 by its name.
+    - C(text) is the lock. In it, C(file:daskops-wheels) stands for the directory of the wheels.
+    - C(wheels) has the content of each wheel in base64, by file name.
   type: dict
 """
 
@@ -47,7 +47,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockE
 
 
 def client_lock(path: str) -> dict[str, Any]:
-    """Return the lock in ``path`` for another machine; see the documentation."""
+    """Return the lock in ``path`` for another machine; see `RETURN`."""
     lock = Path(path).expanduser().absolute()
     try:
         content = lock.read_text(encoding="utf-8-sig")
@@ -62,7 +62,7 @@ def client_lock(path: str) -> dict[str, Any]:
 
 
 class FilterModule:
-    """Filters about locks."""
+    """The filter of this file, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {"client_lock": client_lock}

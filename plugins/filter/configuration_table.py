@@ -11,20 +11,20 @@ version_added: "0.1.0"
 author:
   - The daskops.cluster authors
 description:
-  - Lists what M(daskops.cluster.configuration_info) returned for several hosts. Services with the same value from the same
+  - Lists the results of M(daskops.cluster.configuration_info) for several hosts. Services with the same value from the same
     origin share a line. The command line of each service follows the table.
 options:
   _input:
-    description: What M(daskops.cluster.configuration_info) returned, by host.
+    description: Result of M(daskops.cluster.configuration_info), by host.
     type: dict
     required: true
   _hosts:
-    description: Names of the hosts. One that returned nothing gets a line that says so.
+    description: Names of the hosts. For a host without a result, the table says that it could not be reached.
     type: list
     elements: str
     required: true
   defaults:
-    description: Whether to list Dask's defaults, too.
+    description: Whether to list also the settings that have Dask's default.
     type: bool
     default: false
 positional: _hosts
@@ -54,18 +54,18 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.tables import tabl
 
 HEADER = ("setting", "value", "from", "of")
 
-# Longer values are cut. Most of them are lists of modules; the module's result has the complete values.
+# Longer values are cut, in characters. Most of them are lists of modules. The module's result has the complete values.
 LONGEST = 50
 
 
 def shown(value: object) -> str:
-    """Return a value as JSON, a text without quotes, at most `LONGEST` characters."""
+    """Return a value as JSON of at most `LONGEST` characters. A string has no quotes."""
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def names(services: Sequence[str], everyone: Set[str]) -> str:
-    """Return the services that have a setting, in few words."""
+    """Return the services that have a setting as text, such as ``all workers``."""
     workers = {service for service in everyone if "dask-worker@" in service}
     if set(services) == everyone and len(everyone) > 1:
         return "all services"
@@ -83,7 +83,7 @@ def configuration_table(
     for name in hosts:
         told = answers.get(name, {})
         if "services" not in told:
-            silent.append(f"{name}: unknown, because the host could not be reached")
+            silent.append(f"{name}: not known, because the host could not be reached")
             continue
         silent += [f"{name} {unit}: not known, {why}" for unit, why in sorted(told["silent"].items())]
         for unit, about in sorted(told["services"].items()):
@@ -102,7 +102,7 @@ def configuration_table(
 
 
 class FilterModule:
-    """Filters about settings."""
+    """The filter of this file, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {"configuration_table": configuration_table}

@@ -11,22 +11,22 @@ version_added: "0.1.0"
 author:
   - The daskops.cluster authors
 description:
-  - Formats the result of M(daskops.cluster.cluster_health) as lines of text, with the releases that workers run and the
-    missing packages of features in use, and the hosts in maintenance.
+  - Formats the result of M(daskops.cluster.cluster_health) as lines of text. Adds the releases of the workers, the missing
+    packages of used features, and the hosts in maintenance.
 options:
   _input:
-    description: What M(daskops.cluster.cluster_health) returned.
+    description: Result of M(daskops.cluster.cluster_health).
     type: dict
     required: true
   _plan:
-    description: What M(daskops.cluster.plan) returned.
+    description: Result of M(daskops.cluster.plan).
     type: dict
     required: true
 positional: _plan
 """
 
 EXAMPLES = r"""
-- name: Report
+- name: Report the health of the cluster
   ansible.builtin.debug:
     msg: "{{ health | daskops.cluster.health_report(plan) }}"
 """
@@ -46,7 +46,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.release_names impo
 
 
 def health_report(health: Mapping[str, Any], plan: Mapping[str, Any]) -> list[str]:
-    """Return lines of text about the health of a cluster."""
+    """Return the lines of a report about the health of a cluster; see `RETURN`."""
     addresses = plan["addresses"]
     lines = [
         f"The cluster is {health['verdict']}: {health['workers_present']} worker(s) at {addresses['scheduler']}, dashboard "
@@ -62,7 +62,7 @@ def health_report(health: Mapping[str, Any], plan: Mapping[str, Any]) -> list[st
 
 
 class FilterModule:
-    """Filters about the health of a cluster."""
+    """The filter of this file, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {"health_report": health_report}

@@ -11,15 +11,16 @@ version_added: "0.1.0"
 author:
   - The daskops.cluster authors
 description:
-  - Hashes passwords with SHA-512 as crypt(3) does, one line each, in the format of nginx's C(auth_basic_user_file).
-  - The same input gives the same output, so that the file changes only with the passwords.
+  - Hashes passwords with the SHA-512 method of crypt(3). Returns a line for each, in the format of nginx's
+    C(auth_basic_user_file).
+  - The same input gives the same output, so the file changes only with the passwords.
 options:
   _input:
     description: Password by user name.
     type: dict
     required: true
   _seed:
-    description: Text that the salts depend on, such as the name of the host. The same user has another salt on other hosts.
+    description: Text on which the salts depend. With the name of the host, a user has a different salt on each host.
     type: str
     required: true
 positional: _seed
@@ -52,27 +53,31 @@ from ansible.errors import AnsibleFilterError
 def crypted(password: str, salt: str) -> str:
     """Return the hash of a password.
 
-    It calls the system's library: the filter ansible.builtin.password_hash needs a package that few controllers have.
+    It calls the system's library, because ansible.builtin.password_hash needs a package that few controllers have.
     """
     try:
         crypt = ctypes.CDLL(ctypes.util.find_library("crypt")).crypt
     except (OSError, AttributeError) as error:
-        raise AnsibleFilterError(f"This controller's system library hashes no passwords: {error}") from None
+        raise AnsibleFilterError(
+            f"The system library of the controller cannot hash passwords: {error}. Install libcrypt."
+        ) from None
     crypt.restype = ctypes.c_char_p
     hashed = crypt(password.encode(), f"$6${salt}".encode())
     if not hashed or not hashed.startswith(b"$6$"):
-        raise AnsibleFilterError("This controller's system library does not know SHA-512 passwords.")
+        raise AnsibleFilterError(
+            "The system library of the controller does not support SHA-512 passwords. Use a controller whose libcrypt does."
+        )
     return str(hashed.decode())
 
 
 def password_file(users: Mapping[str, Any], seed: str) -> str:
-    """Return the lines of a password file, sorted by name. The salts are derived from the names: they are not secret."""
+    """Return the content of a password file, sorted by name. Salts need not be secret, so they are derived from names."""
     salts = {name: hashlib.sha256(f"{seed} {name}".encode()).hexdigest()[:16] for name in users}
     return "".join(f"{name}:{crypted(str(users[name]), salts[name])}\n" for name in sorted(users, key=str))
 
 
 class FilterModule:
-    """Filters about passwords."""
+    """The filter of this file, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {"password_file": password_file}

@@ -14,7 +14,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.tables import tabl
 
 DOCUMENTATION = r"""
 name: plan_table
-short_description: A table of the workers that hosts are to run
+short_description: Return a table of the planned workers of hosts
 version_added: "0.1.0"
 author:
   - The daskops.cluster authors
@@ -22,11 +22,11 @@ description:
   - Lists what hosts have, the workers that M(daskops.cluster.plan) planned on them, and the label of their release.
 options:
   _input:
-    description: What M(daskops.cluster.plan) returned for the purpose V(show).
+    description: Result of M(daskops.cluster.plan) for the purpose V(show).
     type: dict
     required: true
   _hosts:
-    description: Names of the hosts. One without a plan gets a line that says so.
+    description: Names of the hosts. For a host without a plan, the table says that it could not be inspected.
     type: list
     elements: str
     required: true
@@ -50,7 +50,7 @@ HEADER = ("host, workers", "threads", "memory", "CPUs", "NUMA node", "GPU", "lis
 
 
 def rows(name: str, plan: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Yield the rows of a host: what it has, and each of its workers."""
+    """Yield the rows of a host: one for its hardware, and one for each of its workers."""
     machine = plan["machine"]
     nodes, gpus = len(machine["nodes"]), len(machine["gpus"])
     limit = f" ({machine['cpu_limit']} at a time)" if machine["cpu_limit"] else ""
@@ -73,7 +73,9 @@ def plan_table(plan: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
         if host in plan["maintenance"]:
             others.append(f"{host}: in maintenance")
             continue
-        others += about.get("problems", [] if about else [f"{host}: not known, for the host could not be looked at"])
+        others += about.get(
+            "problems", [] if about else [f"{host}: not known, because the host could not be inspected"]
+        )
         if "workers" in about and not about["problems"]:
             lines.extend(rows(host, about))
     label = [f"Label of the release: {plan['label']}."] if plan["label"] else []
@@ -81,7 +83,7 @@ def plan_table(plan: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
 
 
 class FilterModule:
-    """Filters about plans."""
+    """The filter of this file, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {"plan_table": plan_table}

@@ -12,19 +12,19 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.tables import tabl
 
 DOCUMENTATION = r"""
 name: ports_table
-short_description: A table of ports and who connects to them
+short_description: Return a table of the ports of hosts and of the hosts that connect to them
 version_added: "0.1.0"
 author:
   - The daskops.cluster authors
 description:
-  - Lists the ports of hosts, as M(daskops.cluster.plan) planned them, and the one that Ansible itself uses.
+  - Lists the ports that M(daskops.cluster.plan) planned on hosts, and the SSH port to which Ansible connects.
 options:
   _input:
-    description: What M(daskops.cluster.plan) returned for the purpose V(show).
+    description: Result of M(daskops.cluster.plan) for the purpose V(show).
     type: dict
     required: true
   _hosts:
-    description: Names of the hosts. One without a plan gets a line that says so.
+    description: Names of the hosts. For a host without a plan, the table says that it could not be inspected.
     type: list
     elements: str
     required: true
@@ -51,14 +51,16 @@ def ports_table(plan: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
     others = []
     for host in hosts:
         about = plan["hosts"].get(host, {})
-        others += about.get("problems", [] if about else [f"{host}: not known, for the host could not be looked at"])
+        others += about.get(
+            "problems", [] if about else [f"{host}: not known, because the host could not be inspected"]
+        )
         if "ports" in about and not about["problems"]:
             lines.extend(rows(host, about["ssh_port"], about["ports"], about["firewall"]))
     return [*table(HEADER, lines), *others]
 
 
 class FilterModule:
-    """Filters about ports."""
+    """The filter of this file, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {"ports_table": ports_table}

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: versions
-short_description: List the versions that hosts run
+short_description: List the environments and releases of hosts
 version_added: "0.1.0"
 author:
   - The daskops.cluster authors
@@ -14,7 +14,7 @@ description:
   - Lists the environments and releases that the Dask services of hosts run, and the hosts of each release.
 options:
   _input:
-    description: What M(daskops.cluster.host_info) returned, by host.
+    description: Result of M(daskops.cluster.host_info), by host.
     type: dict
     required: true
   packages:
@@ -31,7 +31,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: A line for each environment, followed by one for each release in it and, if asked for, one for each package.
+  description:
+    - A line for each environment, followed by a line for each release in it.
+    - With O(packages), a line for each package follows.
   type: list
   elements: str
 """
@@ -49,15 +51,20 @@ def versions(infos: Mapping[str, Mapping[str, Any]], packages: bool = False) -> 
     for host, info in infos.items():
         for about in info.get("versions", []):
             held = tuple(sorted(about["packages"].items()))
-            releases = found.setdefault((about["id"], about["python"], about["lock"], held), {})
+            releases = found.setdefault((about["id"], about["python"], _origin(about), held), {})
             for release in about["releases"]:
                 releases.setdefault(with_label(release, about["labels"].get(release)), []).append(host)
     lines = []
-    for (name, python, lock, held), releases in sorted(found.items()):
-        lines.append(f"Environment {name}: Python {python or 'unknown'}, lock {lock or 'unknown'}.")
+    for (name, python, origin, held), releases in sorted(found.items()):
+        lines.append(f"Environment {name}: Python {python or 'unknown'}, {origin}.")
         lines += [f"Release {release} on {_names(on, packages)}." for release, on in sorted(releases.items())]
         lines += [f"{package} {version}" for package, version in held] if packages else []
     return lines
+
+
+def _origin(about: Mapping[str, Any]) -> str:
+    """Return the source of an environment as text: its archive or lock."""
+    return next((f"{kind} {about[kind]}" for kind in ("archive", "lock") if about.get(kind)), "lock unknown")
 
 
 def _names(hosts: list[str], every: bool) -> str:
@@ -65,7 +72,7 @@ def _names(hosts: list[str], every: bool) -> str:
 
 
 class FilterModule:
-    """Filters about what hosts run."""
+    """The filter of this file, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {"versions": versions}

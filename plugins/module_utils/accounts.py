@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Call functions with the rights of another user of the host."""
+"""Call functions with the permissions of another user of the host."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from ansible_collections.daskops.cluster.plugins.module_utils.directories import
 #: Bytes that a function may return as JSON.
 LIMIT = 16 * 1024**2
 
-#: Number of the user and group ``nobody``, which own no files.
+#: Id of the user and group ``nobody``, which own no files.
 NOBODY = 65534
 
 
 def act_as(user: str | int, groups: Iterable[str] = ()) -> None:
-    """Give up root's rights for good and act as a user, or as ``nobody`` if the user does not exist yet.
+    """Drop root's permissions for good and act as a user, or as ``nobody`` if the user does not exist yet.
 
     Parameters
     ----------
     user : str or int
-        Name, or number.
+        Name or id.
     groups : iterable of str
-        Names or numbers of more groups that the process then has.
+        Names or ids of additional groups of the process.
     """
     if os.geteuid() != 0:
         return
@@ -45,18 +45,18 @@ def act_as(user: str | int, groups: Iterable[str] = ()) -> None:
 
 
 def as_user(user: str | int, function: Callable[[], Any], timeout: float = 10.0, groups: Iterable[str] = ()) -> Any:
-    """Return what a function returns in a child process that has the rights of a user.
+    """Call a function in a child process that has the permissions of a user, and return the function's result.
 
     Parameters
     ----------
     user : str or int
-        Name or number of the user.
+        Name or id of the user.
     function : callable
         Takes no arguments. Its result must be serialisable as JSON.
     timeout : float
         Seconds that the function may take.
     groups : iterable of str
-        Names or numbers of more groups that the child process has.
+        Names or ids of additional groups of the child process.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def as_user(user: str | int, function: Callable[[], Any], timeout: float = 10.0,
 
 
 def changeable(user: str, path: str, groups: Iterable[str] = ()) -> str:
-    """Return the first directory or file on the way to a path that a user could replace or write to.
+    """Return the first directory or file on a path that a user can replace or write to.
 
     Parameters
     ----------
@@ -118,12 +118,12 @@ def changeable(user: str, path: str, groups: Iterable[str] = ()) -> str:
     path : str
         An absolute path, existing or not.
     groups : iterable of str
-        Names or numbers of more groups that the user's processes have.
+        Names or ids of additional groups of the user's processes.
 
     Returns
     -------
     str
-        Its path; empty if there is none.
+        The path of this directory or file; empty if there is none.
     """
 
     def look() -> str:

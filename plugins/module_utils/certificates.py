@@ -16,7 +16,7 @@ from typing import Any
 from ansible_collections.daskops.cluster.plugins.module_utils.units import kind_of
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import read_text
 
-#: Bytes of a file of certificates.
+#: Largest file of certificates that is read, in bytes.
 LIMIT = 4 * 1024**2
 
 CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
@@ -28,7 +28,7 @@ def fingerprints(bundle: str) -> list[str]:
 
 
 def digest(*texts: str) -> str:
-    """Return the digest that a service reports for these texts; `daskops_runtime.certificates` computes the same one."""
+    """Return a digest of texts. For the same texts, `daskops_runtime.certificates` in a service reports the same digest."""
     return hashlib.sha256("".join(texts).encode()).hexdigest()[:12]
 
 
@@ -38,7 +38,7 @@ def installed_files(directory: str) -> dict[str, list[Any]]:
     for name in os.listdir(directory) if os.path.isdir(directory) else []:
         path = os.path.join(directory, name)
         about = os.stat(path)
-        try:  # the services' user owns these files and could write anything into them
+        try:  # the services' account owns these files and could write anything into them
             content = digest(read_text(path, LIMIT))
         except (OSError, ValueError):
             content = ""
@@ -55,7 +55,7 @@ def owner(uid: int) -> str:
 
 
 def wanted_files(authorities: str, certificates: Mapping[str, str], user: str) -> dict[str, list[Any]]:
-    """Return what `installed_files` returns once ``authorities`` and ``certificates`` (text by kind) are installed."""
+    """Return the result of `installed_files` after ``authorities`` and ``certificates`` (text by kind) are installed."""
     files = {f"{kind}.pem": [digest(content), 0o400, user] for kind, content in certificates.items()}
     return {"ca.pem": [digest(authorities), 0o644, "root"], **files}
 
@@ -63,8 +63,8 @@ def wanted_files(authorities: str, certificates: Mapping[str, str], user: str) -
 def stale_services(loaded: Mapping[str, str], authorities: str, certificates: Mapping[str, str]) -> dict[str, str]:
     """Return the services that must reload, with the digest of the certificates that they should load.
 
-    ``loaded`` is what `loaded_certificates` returned, ``certificates`` has a text by kind. Services of another kind are left
-    out: the run stops them later.
+    ``loaded`` is the result of `loaded_certificates`, and ``certificates`` has the PEM text by kind of service. Services of
+    other kinds are left out, because the run stops them later.
     """
     current = {kind: digest(authorities, content) for kind, content in certificates.items()}
     wanted = {unit: current[kind_of(unit)] for unit in loaded if kind_of(unit) in current}
@@ -77,7 +77,7 @@ def loaded_certificates(states: Mapping[str, Mapping[str, str]]) -> dict[str, st
     Parameters
     ----------
     states : dict of dict
-        What `shown_services` returned.
+        Result of `shown_services`.
 
     Returns
     -------

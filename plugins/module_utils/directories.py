@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Create and remove directories of an unprivileged user as root, without acting on anything that this user can replace.
 
-Root goes down a path step by step, from the root directory and by file descriptors, as long as only root can change the
-current directory. From the first directory that another user can write to, the unprivileged user does the rest: wherever a
-symbolic link there leads, that user could have followed it as well.
+Root follows a path from the root directory, by file descriptors, as long as only root can change the current directory. At
+the first directory that another user can change, the process drops root's permissions and continues as the unprivileged
+user. From there, a symbolic link can only lead to places that this user can reach anyway.
 
 A worker's unit runs this file as a program, so it imports nothing but the standard library:
 ``directories.py USER DIRECTORY GROUPS...`` creates the directory where it is missing.
@@ -24,12 +24,12 @@ import stat
 import sys
 from collections.abc import Iterable
 
-#: Symbolic links on a path, as many as Linux follows.
+#: Largest number of symbolic links that are followed on a path. Linux has the same limit.
 LINKS = 40
 
 
 def group_number(name: str) -> int | None:
-    """Return the number of a group, given by name or number; None if there is no such group."""
+    """Return the id of a group from its name or id; None if the group does not exist."""
     try:
         return (grp.getgrgid(int(name)) if name.isdigit() else grp.getgrnam(name)).gr_gid
     except (KeyError, OverflowError):
@@ -37,14 +37,14 @@ def group_number(name: str) -> int | None:
 
 
 def become(user: str, groups: Iterable[str] = ()) -> None:
-    """Give up root's rights for good and act as a user. Does nothing if the process does not run as root.
+    """Drop root's permissions for good and act as a user. Does nothing if the process does not run as root.
 
     Parameters
     ----------
     user : str
         Name of the user.
     groups : iterable of str
-        Names or numbers of more groups that the process then has. Groups that do not exist are ignored.
+        Names or ids of additional groups of the process. Groups that do not exist are ignored.
     """
     if os.geteuid() == 0:
         account = pwd.getpwnam(user)
@@ -55,12 +55,12 @@ def become(user: str, groups: Iterable[str] = ()) -> None:
 
 
 def belongs_to_root(about: os.stat_result) -> bool:
-    """Return whether only root can change a directory. The group bits include what an access control list grants."""
+    """Return whether only root can change a directory. The group's mode bits include those of an access control list."""
     return about.st_uid == 0 and not about.st_mode & 0o022
 
 
 def descend(path: str) -> tuple[int, list[str]]:
-    """Go down a path as far as only root can change it.
+    """Follow a path as far as only root can change it.
 
     Parameters
     ----------
@@ -70,9 +70,9 @@ def descend(path: str) -> tuple[int, list[str]]:
     Returns
     -------
     tuple of (int, list of str)
-        A file descriptor of the last directory reached, which the caller closes, and the names that remain. No name remains
-        if the path is a directory that only root can change the way to. Otherwise the first name does not exist, or other
-        users can change the directory.
+        A file descriptor of the last directory reached, which the caller closes, and the names that remain. If no name
+        remains, only root can change the path and the directories above it. Otherwise the first name does not exist, or
+        other users can change the directory.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def descend(path: str) -> tuple[int, list[str]]:
 def make(path: str, user: str, groups: Iterable[str] = ()) -> None:
     """Create a directory of a user and its parents if they are missing. An existing directory is not modified.
 
-    Afterwards the process has the rights of the user, and of ``groups``, if it needed them.
+    If the process needed the permissions of the user and of ``groups``, it keeps them afterwards.
 
     Raises
     ------
@@ -144,18 +144,18 @@ def make(path: str, user: str, groups: Iterable[str] = ()) -> None:
 
 
 def remove(path: str, user: str, content: str, groups: Iterable[str] = ()) -> None:
-    """Remove what a user's processes left in a directory, and the directory itself if it is then empty.
+    """Remove the files of a user's processes from a directory, and the directory itself if it is then empty.
 
     Parameters
     ----------
     path : str
         The directory.
     user : str
-        The user. Files that only root may remove stay.
+        The user. Files that only root may remove are kept.
     content : str
-        Name of the file or directory that is removed from ``path``.
+        Name of the file or directory to remove from ``path``.
     groups : iterable of str
-        Names or numbers of more groups that the user's processes had.
+        Names or ids of additional groups that the user's processes had.
     """
     child = os.fork()
     if not child:
@@ -166,7 +166,7 @@ def remove(path: str, user: str, content: str, groups: Iterable[str] = ()) -> No
                 os.rmdir(path)
         finally:
             os._exit(0)
-    # Another process of the user can stop the child, which would then never end.
+    # Another process of the user can stop the child with a signal. The child would then never end.
     while os.WIFSTOPPED(os.waitpid(child, os.WUNTRACED)[1]):
         os.kill(child, signal.SIGKILL)
     above, name = os.path.split(path.rstrip("/"))
@@ -183,7 +183,7 @@ def main() -> None:
     try:
         make(path, user, groups)
     except KeyError:
-        sys.exit(f"There is no user {user}. Run site.yml.")
+        sys.exit(f"The user {user} does not exist on this host. Run site.yml.")
     except OSError as error:
         sys.exit(
             f"The scratch directory {path} cannot be created: {error.strerror}. Create it for the user {user}, or change "

@@ -21,7 +21,7 @@ CLOSES = re.compile(r"(counter( packets \d+ bytes \d+)? )?(drop|reject( with .*)
 
 
 def closing_chains(ruleset: str) -> list[str]:
-    """Return the base chains for incoming packets that drop what no rule accepts, without the collection's own.
+    """Return the base chains for incoming packets that drop the packets that no rule accepts, except the collection's.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def closing_chains(ruleset: str) -> list[str]:
 
 
 def closing_policy(rules: str) -> bool:
-    """Return whether ``rules``, the output of ``iptables -S INPUT``, drop or reject what no rule accepts."""
+    """Return whether ``rules``, the output of ``iptables -S INPUT``, drop or reject packets that no rule accepts."""
     return bool(re.search(r"^-P INPUT DROP|^-A INPUT -j (DROP|REJECT)", rules, re.MULTILINE))
 
 
@@ -76,9 +76,9 @@ def foreign_firewalls(run: Callable[[list[str]], tuple[int, str, str]], find: Ca
     Parameters
     ----------
     run : callable
-        Takes a command as a list; returns its exit status, output and errors, as ``AnsibleModule.run_command`` does.
+        Takes a command as a list. Returns its exit status, output and errors, like ``AnsibleModule.run_command``.
     find : callable
-        Takes the name of a program; returns its path, or None if the program is not installed.
+        Takes the name of a program. Returns its path, or None if the program is not installed.
     """
     if setting("ENABLED", read(UFW)) == "yes" and setting("DEFAULT_INPUT_POLICY", read(UFW_DEFAULTS)) != "accept":
         return ["ufw"]
@@ -99,7 +99,7 @@ def unmanaged(hosts: Mapping[str, Iterable[str]]) -> Iterator[str]:
     Parameters
     ----------
     hosts : dict of list of str
-        What `foreign_firewalls` returned, by host.
+        Result of `foreign_firewalls`, by host.
     """
     by_name: dict[str, list[str]] = {}
     for host, names in hosts.items():
@@ -107,8 +107,9 @@ def unmanaged(hosts: Mapping[str, Iterable[str]]) -> Iterator[str]:
             by_name.setdefault(name, []).append(host)
     for name, where in sorted(by_name.items()):
         shown = ", ".join(where[:10]) + (f" and {len(where) - 10} more hosts" if len(where) > 10 else "")
-        manage = f"Set dask_firewall to {name}, or let" if name in MANAGEABLE else "Let"
+        manage = f"Set dask_firewall to {name}, or allow" if name in MANAGEABLE else "Allow"
         yield (
-            f"{shown}: a firewall that the collection does not manage is active, {name}. Scheduler and workers connect to "
-            f"each other. {manage} all hosts of the cluster in to the ports that show_ports.yml lists."
+            f"{shown}: a firewall that the collection does not manage is active, {name}. It may block connections between "
+            f"the scheduler and the workers. {manage} all hosts of the cluster to connect to the ports that show_ports.yml "
+            "lists."
         )

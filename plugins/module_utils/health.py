@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Judge a cluster: what the scheduler reports against what is expected, as pure functions."""
+"""Compare a scheduler's report with the expected cluster, and return a verdict. Pure functions."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ RUNNING, PAUSED, RETIRING = ("running",), ("paused",), ("closing_gracefully", "c
 #: Number of workers that one sentence names. The returned lists name all workers.
 NAMED = 20
 
-SEE_UNITS = "Look at the units on their hosts: systemctl status 'dask-worker*', journalctl -u 'dask-worker*'."
-ASK_LATER = "Ask again when no tasks run: then this scheduler tells more."
+SEE_UNITS = "Check the units on their hosts: systemctl status 'dask-worker*', journalctl -u 'dask-worker*'."
+ASK_LATER = "Check again when no tasks run, because this scheduler then reports more."
 
 
 class Expected:
-    """What a cluster should be.
+    """The expected state of a cluster.
 
     Parameters
     ----------
     workers : dict, optional
-        Expected release by name of worker; None for a worker whose release is not compared.
+        Expected release by name of worker. None for a worker whose release is not compared.
     complete : bool
-        Whether ``workers`` lists all workers of the cluster. If not, only these are judged, so that the gate of one batch
+        Whether ``workers`` lists all workers of the cluster. If not, other workers are ignored, so that the gate of a batch
         ignores the hosts of later batches.
     count : int, optional
         The least number of workers.
@@ -56,7 +56,7 @@ class Expected:
     scheduler_pending : bool
         Whether the scheduler runs an older release than its workers on purpose, because it has work.
     registered_only : bool
-        Whether to check only that the scheduler answers and the workers are registered, whatever their state is.
+        Whether to check only that the scheduler answers and the workers are registered, and to ignore their state.
     """
 
     def __init__(
@@ -98,25 +98,25 @@ class Findings:
         self.problems: list[str] = []
 
     def add(self, verdict: str, problem: str) -> None:
-        """Add a problem; the verdict becomes at least this bad."""
+        """Add a problem. If ``verdict`` is worse than the present verdict, it replaces it."""
         self.verdict = max(self.verdict, verdict, key=VERDICTS.index)
         self.problems.append(problem)
 
 
 def judge(report: Mapping[str, Any], expected: Expected) -> dict[str, Any]:
-    """Judge what a scheduler reports.
+    """Return the verdict on a scheduler's report, and the problems.
 
     Parameters
     ----------
     report : dict
-        As :meth:`SchedulerHTTP.report` returns it.
+        Result of :meth:`SchedulerHTTP.report`.
     expected : Expected
-        What the cluster should be.
+        The expected state of the cluster.
 
     Returns
     -------
     dict
-        ``verdict``, ``problems`` and the values that they are based on.
+        ``verdict``, ``problems`` and the other results of the module `cluster_health`, except ``elapsed``.
     """
     findings = Findings()
     workers = sorted(report["workers"] or [], key=lambda worker: worker["name"])
@@ -128,7 +128,7 @@ def judge(report: Mapping[str, Any], expected: Expected) -> dict[str, Any]:
         "clients": report.get("clients") or [],
         # Results that clients hold count as work: a restart of the scheduler loses them, too.
         "idle": report["known_tasks"] == 0,
-        # Leave the versions of each worker out: there can be hundreds of workers, and "versions" has the differences.
+        # Omit the versions of each worker. There can be hundreds of workers, and "versions" has the differences.
         "workers": [{key: worker[key] for key in worker if key != "versions"} for worker in workers],
         "workers_present": report["count"],
         "workers_expected": len(expected.workers) or expected.count,
@@ -144,7 +144,7 @@ def judge(report: Mapping[str, Any], expected: Expected) -> dict[str, Any]:
         findings.add(DEGRADED, problem)
     status = report["scheduler"].get("status") or "running"
     if status != "running":
-        findings.add(UNHEALTHY, f"The scheduler is {status}. Look at its log: journalctl -u dask-scheduler.")
+        findings.add(UNHEALTHY, f"The scheduler is {status}. See its log: journalctl -u dask-scheduler.")
     result.update(judge_presence(report, workers, expected, findings))
     result.update(judge_states(report, judged, expected, findings))
     if expected.scheduler_pending:
@@ -159,12 +159,12 @@ def judge(report: Mapping[str, Any], expected: Expected) -> dict[str, Any]:
 
 
 def unreachable(reason: str, expected: Expected) -> dict[str, Any]:
-    """Return the judgement on a scheduler that does not answer: all expected workers are missing."""
+    """Return the result for a scheduler that does not answer: all expected workers are missing."""
     nothing = {"detail": "none", "scheduler": {}, "count": 0, "workers": [], "tasks": {}, "states": None}
     nothing["known_tasks"] = None
     result = judge(nothing, expected)
     if result["missing"]:
-        reason += f" Until it answers these are missing: {join(result['missing'])}."
+        reason += f" Until it answers, these workers count as missing: {join(result['missing'])}."
     return dict(result, verdict=UNHEALTHY, problems=[reason])
 
 
@@ -178,14 +178,14 @@ def judge_presence(
     if not expected.workers:
         return {}
     if report["workers"] is None:
-        untold = "this scheduler does not tell their names"
+        untold = "this scheduler does not report their names"
         if count < len(expected.workers):
             findings.add(
                 UNHEALTHY, f"{workers_are(count)} registered instead of {len(expected.workers)}; {untold}. {SEE_UNITS}"
             )
         else:
             findings.add(
-                UNKNOWN, f"{workers_are(count)} registered, but maybe not those expected: {untold}. {ASK_LATER}"
+                UNKNOWN, f"{workers_are(count)} registered, but maybe not the expected ones: {untold}. {ASK_LATER}"
             )
         return {}
 
@@ -214,17 +214,20 @@ def judge_states(
     if paused:
         findings.add(
             DEGRADED,
-            f"Paused, so they take no tasks: {describe(paused)}. Most likely they are short of memory: look at it on "
-            "the scheduler's dashboard, and at journalctl -u 'dask-worker*' on their hosts.",
+            f"Paused, so they take no tasks: {describe(paused)}. They are probably short of memory. Check it on the "
+            "scheduler's dashboard, and see journalctl -u 'dask-worker*' on their hosts.",
         )
     if retiring:
-        findings.add(DEGRADED, f"Retiring: {describe(retiring)}. They leave once their tasks and data are done.")
+        findings.add(
+            DEGRADED,
+            f"Retiring: {describe(retiring)}. They leave after their tasks have finished and their data has moved.",
+        )
     if other:
         listing = describe(other, lambda worker: f"status {worker['status']}")
         findings.add(UNKNOWN, f"Not known to take tasks: {listing}. {SEE_UNITS}")
     if silent:
         listing = describe(silent, lambda worker: f"for {worker['heartbeat_age']:.0f} s")
-        findings.add(UNHEALTHY, f"Silent: {listing}. Look at the network to their hosts. {SEE_UNITS}")
+        findings.add(UNHEALTHY, f"Silent: {listing}. Check the network to their hosts. {SEE_UNITS}")
     judge_untold_states(report, workers, expected, findings)
     return {"paused": names_of(paused), "retiring": names_of(retiring), "silent": names_of(silent)}
 
@@ -232,60 +235,61 @@ def judge_states(
 def judge_untold_states(
     report: Mapping[str, Any], workers: list[dict[str, Any]], expected: Expected, findings: Findings
 ) -> None:
-    """Report states that the scheduler does not tell: a worker of unknown state does not count as healthy."""
+    """Add a problem for states that the scheduler does not report. A worker with an unknown state is not healthy."""
     if report["workers"] is None:
         if report["count"]:
             findings.add(
-                UNKNOWN, f"This scheduler does not tell whether its {report['count']} worker(s) are alive. {ASK_LATER}"
+                UNKNOWN,
+                f"This scheduler does not report whether its {report['count']} worker(s) are alive. {ASK_LATER}",
             )
     else:
         quiet = [worker for worker in workers if worker["heartbeat_age"] is None]
         if quiet:
             findings.add(
-                UNKNOWN, f"This scheduler does not tell when it last heard from {describe(quiet)}. {ASK_LATER}"
+                UNKNOWN, f"This scheduler does not report when it last heard from {describe(quiet)}. {ASK_LATER}"
             )
     untold = [worker for worker in workers if worker.get("status") is None]
     if report["states"] is None:
         if untold:
             findings.add(
                 UNKNOWN,
-                f"This scheduler does not tell whether these are paused or leave: {describe(untold)}. {ASK_LATER} With "
-                "prometheus-client in its environment, distributed 2023.7 and newer tell how many are.",
+                f"This scheduler does not report whether these are paused or retiring: {describe(untold)}. {ASK_LATER} "
+                "With prometheus-client in its environment, distributed 2023.7 and newer report how many are.",
             )
         return
     everyone = expected.complete or not expected.workers
     for state, amount in report["states"].items():
         if amount:
-            # If only some workers are judged, the count may be of others.
+            # If only some workers are checked, the count may be of others.
             findings.add(
                 DEGRADED if everyone else UNKNOWN,
-                f"{workers_are(amount)} {state}; this scheduler does not tell which under load.",
+                f"{workers_are(amount)} {state}. Under load, this scheduler does not report which.",
             )
 
 
 def judge_versions(scheduler: Mapping[str, Any], workers: list[dict[str, Any]], findings: Findings) -> dict[str, Any]:
-    """Find packages whose versions differ: ``{package: {version: [name, ...]}}``, with ``scheduler`` among the names.
+    """Return the packages whose versions differ: ``{package: {version: [name, ...]}}``. A name can be ``scheduler``.
 
-    A package that the scheduler lacks is compared among the workers only: Dask needs no numpy on the scheduler.
+    A package that the scheduler lacks is compared among the workers only, because Dask needs no numpy on the scheduler.
     """
     installed = {package: version for package, version in (scheduler.get("versions") or {}).items() if version}
     everyone = [("scheduler", installed)]
     everyone += [(worker["name"], worker.get("versions") or {}) for worker in workers]
     untold = [worker for worker in workers if not worker.get("versions")]
     if untold and any(packages for dummy, packages in everyone):
-        findings.add(UNKNOWN, f"The versions of their packages are not known: {describe(untold)}. {SEE_UNITS}")
+        findings.add(UNKNOWN, f"Package versions are not known: {describe(untold)}. {SEE_UNITS}")
     found: dict[str, dict[str, list[str]]] = {}
     for who, packages in everyone:
         for package, version in packages.items():
             found.setdefault(package, {}).setdefault(version or "missing", []).append(who)
     differing = {package: versions for package, versions in sorted(found.items()) if len(versions) > 1}
     for package, versions in differing.items():
-        # Dask sends functions as bytecode, which Python reads if only the patch release differs, not the minor version.
+        # Dask sends functions as bytecode, which all patch releases of one minor version of Python can read.
         harmless = package == "python" and len({tuple(version.split(".")[:2]) for version in versions}) == 1
         listing = "; ".join(f"{version} on {join(who)}" for version, who in sorted(versions.items()))
         findings.add(
             DEGRADED if harmless else UNHEALTHY,
-            f"Versions of {package} differ: {listing}. Bring the same environment to all hosts.",
+            f"Versions of {package} differ: {listing}. Install the same environment on all hosts.",
         )
     return differing
 
@@ -315,7 +319,7 @@ def judge_releases(
     wrong = [worker for worker in workers if expected.workers.get(worker["name"]) not in (None, worker.get("release"))]
     if wrong and "release" not in wrong[0]:
         findings.add(
-            UNKNOWN, f"This scheduler does not tell under load which release these run: {describe(wrong)}. {ASK_LATER}"
+            UNKNOWN, f"Under load, this scheduler does not report the release of: {describe(wrong)}. {ASK_LATER}"
         )
         wrong = []
     elif wrong:
@@ -356,8 +360,8 @@ def judge_certificates(
         first = int(days[soon[0]])
         findings.add(
             DEGRADED,
-            f"Certificates expire in {first} days or have expired: {join(soon)}. Run site.yml, or, where "
-            "they are your own, replace them and run site.yml.",
+            f"Certificates expire in {first} days or have expired: {join(soon)}. Run site.yml. If they are your own, "
+            "replace them first.",
         )
     return {"certificate_days": int(min(days.values())) if days else None}
 
@@ -373,31 +377,33 @@ def judge_configuration(
         findings.add(
             DEGRADED,
             f"Settings differ from the configuration of the release: {join(keys)} on {join(sorted(drift))}. "
-            "show_configuration.yml shows their origin; a restart of the service resets what was set at run time.",
+            "show_configuration.yml shows their origin. A restart of the service resets those that were made at run time.",
         )
     return {"drift": drift}
 
 
 def describe_pending(report: Mapping[str, Any], workers: list[dict[str, Any]]) -> str:
-    """Return why the scheduler was not restarted: how much work it has, for which clients, and what versions it runs."""
+    """Return sentences about a pending scheduler: the amount of its work, its clients and its package versions."""
     known, tasks = report["known_tasks"], report["tasks"]
     if known is None:
-        work = "How much work it has is not known."
+        work = "The amount of its work is not known."
     elif known == 0:
-        work = "It has none now: run site.yml again, which restarts it."
+        work = "It has no work now. Run site.yml again to restart it."
     else:
         states = join([f"{tasks[state]} {state}" for state in sorted(tasks) if tasks[state]])
-        work = f"It knows of {known} task(s){f' ({states})' if states else ''}."
-    sentences = ["The scheduler is pending: it was not restarted, because it had work or did not say that it had none."]
+        work = f"It has {known} task(s){f' ({states})' if states else ''}."
+    sentences = [
+        "The scheduler is pending. It was not restarted, because it had work or did not report that it had none."
+    ]
     sentences.append(work)
     clients = report.get("clients") or []
     if clients:
         more = f" and {report['more_clients']} more client(s)" if report.get("more_clients") else ""
-        sentences.append(f"They are wanted by {join([describe_client(client) for client in clients])}{more}.")
+        sentences.append(f"They belong to {join([describe_client(client) for client in clients])}{more}.")
     elif known and report["scheduler"].get("clients") is not None:
         sentences.append(f"{report['scheduler']['clients']} client(s) are connected.")
     if known:
-        sentences.append("Run site.yml again when these clients have released their results or are closed.")
+        sentences.append("Run site.yml again after these clients have released their results or closed.")
     sentences += describe_other_versions(report["scheduler"], workers)
     return " ".join(sentences)
 
@@ -422,7 +428,7 @@ def describe_other_versions(scheduler: Mapping[str, Any], workers: list[dict[str
         if version and others and version not in others:
             differing.append(f"{package} {version} instead of {', '.join(sorted(others)[:3])}")
     if differing:
-        yield f"Until then it runs other versions than the workers: {join(differing)}."
+        yield f"Until then, its versions differ from those of the workers: {join(differing)}."
 
 
 def format_bytes(size: float) -> str:

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The history of a host's releases: the file ``history.json`` in the collection's directory on the host (``home``).
 
-The link ``current`` tells which release the host runs, because systemd starts services through it. The history has what
-the link cannot tell: the change that a release belongs to, the release before it, and the kinds of service that have served
-or were tried with it. The file looks like this::
+The link ``current`` leads to the release that the host runs, because systemd starts services through it. The history records
+the rest: the change to which a release belongs, the release before it, and the kinds of service that have served with it or
+were tried with it. The file looks like this::
 
     {
      "releases": {
@@ -15,8 +15,8 @@ or were tried with it. The file looks like this::
     }
 
 ``staged`` is the start of the change by the controller's clock. The times in ``served`` and ``tried`` are by the host's
-clock. All are seconds since the epoch. ``switch`` is written before ``current`` changes, and is valid once ``current`` leads
-to its release: a run that is interrupted before that does not change the history.
+clock. All are in seconds since the epoch. ``switch`` is written before ``current`` changes, and becomes valid when
+``current`` leads to its release. So a run that is interrupted before that does not change the history.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import r
 
 NAME = "history.json"
 
-#: Bytes of the file. An entry has some 200 bytes, and a host keeps a few releases.
+#: Largest size of the file that is read, in bytes. An entry has about 200 bytes, and a host keeps a few releases.
 LIMIT = 1024**2
 
 Item = TypeVar("Item")
@@ -53,7 +53,7 @@ class Entry:
 
 @dataclasses.dataclass
 class Switch:
-    """A change of ``current`` to ``release``, which takes over from ``previous``."""
+    """A change of ``current`` from ``previous`` to ``release``."""
 
     release: str
     previous: str
@@ -61,21 +61,21 @@ class Switch:
 
 @dataclasses.dataclass
 class History:
-    """The releases of a host by id, and the latest switch if it is not part of them yet."""
+    """The entries of a host's releases by id, and the latest switch if the entries do not contain it yet."""
 
     releases: dict[str, Entry] = dataclasses.field(default_factory=dict)
     switch: Switch | None = None
 
     def entry(self, release: str) -> Entry:
-        """Return the entry of a release; add a new one if there is none."""
+        """Return the entry of a release. Adds a new one if there is none."""
         return self.releases.setdefault(release, Entry())
 
 
 def read_history(home: str) -> History:
     """Return the history of a host.
 
-    Without the file, the history is read from the state that an earlier version of the collection kept. A damaged file
-    counts as empty: services keep running, and only the release that a rollback would return to is unknown.
+    If the file does not exist, the history is read from the state that an earlier version of the collection kept. A damaged
+    file counts as empty. Services are not affected by that, but a rollback does not know its target.
     """
     try:
         history = _parse(read_text(os.path.join(home, NAME), LIMIT))
@@ -112,28 +112,28 @@ def update_history(home: str, change: Callable[[History], None]) -> None:
 
 
 def take_over_history(home: str) -> None:
-    """Write the history of a host without the file, before the state changes that it is read from."""
+    """Write the file if it does not exist, before this run changes the earlier version's state, from which it is read."""
     update_history(home, lambda history: None)
 
 
 def note_change(home: str, release: str, began: int) -> None:
-    """Record that a change needs a release, which is on the host.
+    """Record that a change needs a release that is on the host.
 
     Parameters
     ----------
     home : str
     release : str
     began : int
-        When the change began, in seconds since the epoch by the controller's clock.
+        Start of the change, in seconds since the epoch by the controller's clock.
     """
     update_history(home, lambda history: assign_change(history, current_release(home), release, began))
 
 
 def assign_change(history: History, current: str, release: str, began: int) -> None:
-    """Modify a history so that ``release`` belongs to a change, if it does not already.
+    """Modify a history so that ``release`` belongs to a change, unless it already does.
 
-    A release that was staged after the current one is left from an interrupted run, which this change continues. If the
-    change needs the current release, the releases that were staged after it are no longer needed.
+    A release that was staged after the current one comes from an interrupted run, which this change continues. If the change
+    needs the current release, the releases that were staged after it are no longer needed.
     """
     limit = history.releases[current].staged if current in history.releases else 0
     if release == current:
@@ -150,7 +150,7 @@ def current_release(home: str) -> str:
 
 
 def note_switch(home: str, release: str, previous: str) -> None:
-    """Record that ``current`` will lead to ``release``, which replaces ``previous``; empty for a return to it."""
+    """Record that ``current`` will lead to ``release``, which replaces ``previous`` (empty if ``release`` is restored)."""
 
     def change(history: History) -> None:
         history.switch = Switch(release, previous) if previous else None
@@ -175,7 +175,7 @@ def _updated(home: str, change: Callable[[History], None]) -> str:
 
 
 def forget_removed(home: str) -> None:
-    """Drop the entries of releases that are no longer on the host."""
+    """Remove the entries of releases that are no longer on the host."""
 
     def change(history: History) -> None:
         for name in list(history.releases):
@@ -206,13 +206,13 @@ def _parse(text: str) -> History:
 
 def _typed(value: Any, kind: type[Item]) -> Item:
     if not isinstance(value, kind):
-        raise TypeError(f"{value!r} is no {kind.__name__}")
+        raise TypeError(f"{value!r} is not of the type {kind.__name__}")
     return value
 
 
 def _time(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
-        raise TypeError(f"{value!r} is no time")
+        raise TypeError(f"{value!r} is not a time")
     return value
 
 
@@ -227,8 +227,8 @@ def _content(path: str) -> str | None:
 def _locked(path: str) -> Iterator[int]:
     """Open the new file with an exclusive lock; on an error, remove it.
 
-    The module of an interrupted run may still be draining workers and write at any time. The lock is on the new file itself:
-    only root can open it, so no other user can hold the lock.
+    The module of an interrupted run may still be draining workers, and can write at any time. The lock is on the new file
+    itself. Only root can open this file, so no other user can hold the lock.
     """
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -238,7 +238,7 @@ def _locked(path: str) -> Iterator[int]:
                 mine = os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
             except FileNotFoundError:
                 mine = False
-            if not mine:  # another process has renamed it meanwhile
+            if not mine:  # another process has renamed the file in the meantime
                 continue
             try:
                 yield descriptor

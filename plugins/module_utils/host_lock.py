@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Locks on a host: two modules must not change the same things there at the same time.
+"""Locks on a host, which prevent two modules from changing the same things at the same time.
 
-A user who can open a file, even only for reading, can lock it with ``flock``. So the files are in a directory that only root
-can enter, and the wait for a lock has a limit.
+Every user who can open a file, even only for reading, can lock it with ``flock``. So the files are in a directory that only
+root can enter, and the wait for a lock has a limit.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _held: list[int] = []
 
 
 class HostLockError(Exception):
-    """A lock is not available; the message names the process that holds it and says what to do."""
+    """A lock is not available. The message names the process that holds it, and the remedy."""
 
 
 def take_lock(name: str, timeout: float = TIMEOUT, directory: str = DIRECTORY) -> None:
@@ -56,7 +56,8 @@ def take_lock(name: str, timeout: float = TIMEOUT, directory: str = DIRECTORY) -
             about = os.fstat(inside)
             if about.st_uid != os.geteuid() or about.st_mode & 0o077:
                 raise HostLockError(
-                    f"{directory} must belong to the account that runs this, and have mode 0700. Remove it, and run again."
+                    f"{directory} must belong to the account that runs this module, and have mode 0700. Remove it, and run "
+                    "again."
                 )
             lock = os.open(f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=inside)
         finally:
@@ -75,9 +76,9 @@ def take_lock(name: str, timeout: float = TIMEOUT, directory: str = DIRECTORY) -
             holder = os.pread(lock, 200, 0).decode("ascii", "replace").strip() or "an unknown process"
             os.close(lock)
             raise HostLockError(
-                f"{path} is locked by {holder}, which held it for all {timeout:.0f} s that this run waited. Another run "
-                "works on this host, or a module of an interrupted run still does, such as one that drains workers. Wait "
-                "for its end or end that process, and run again."
+                f"{path} is locked by {holder}, and was not released within {timeout:.0f} s. Another run changes this host, "
+                "or a module of an interrupted run still does, for example because it drains workers. Wait until that "
+                "process ends, or end it, and run again."
             )
         time.sleep(0.2)
     os.ftruncate(lock, 0)
@@ -87,7 +88,7 @@ def take_lock(name: str, timeout: float = TIMEOUT, directory: str = DIRECTORY) -
 
 @contextlib.contextmanager
 def locked(name: str, timeout: float = TIMEOUT, directory: str = DIRECTORY) -> Iterator[None]:
-    """Hold a lock for a while. Parameters and errors are those of `take_lock`."""
+    """Hold a lock in a ``with`` block. Parameters and errors are those of `take_lock`."""
     take_lock(name, timeout, directory)
     lock = _held[-1]
     try:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-#: Bytes of a process's environment that are read. More than Linux allows at the start of a process, but a process can
-#: enlarge its own.
+#: Largest environment of a process that is read, in bytes. Linux allows less at the start of a process, but a process can
+#: enlarge its environment later.
 ENVIRONMENT = 8 * 1024**2
 
 #: Allowed names of a service's release. A process can write any text into its own environment.
@@ -17,17 +17,17 @@ RELEASE = re.compile(r"[0-9A-Za-z_.-]{1,64}")
 
 
 def running_release(pid: int | str) -> str | None:
-    """Return the release that a process was started from.
+    """Return the release from which a process was started.
 
     Parameters
     ----------
     pid : int or str
-        Number of the process.
+        Id of the process.
 
     Returns
     -------
     str or None
-        The name in the process's environment; None if there is none.
+        Name of the release in the process's environment. None if there is none.
     """
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
@@ -42,7 +42,7 @@ def running_release(pid: int | str) -> str | None:
 
 
 def running_services(states: Mapping[str, Mapping[str, str]]) -> dict[str, str | None]:
-    """Return the services that run, or that systemd keeps restarting.
+    """Return the services that run or that systemd keeps restarting, with their releases.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def running_services(states: Mapping[str, Mapping[str, str]]) -> dict[str, str |
     Returns
     -------
     dict
-        Release by unit, None for a service without a process.
+        Release by unit. None for a service without a process.
     """
     return {
         unit: running_release(state["MainPID"])

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The releases and environments on a host.
 
-The collection's directory on the host (``home``) has ``environments/ID`` and ``releases/ID``; ``current`` is a link to the
-release that the host runs. Releases never change. The host's history has the changes, switches and uses of releases.
+The collection's directory on the host (``home``) contains ``environments/ID`` and ``releases/ID``. The link ``current``
+leads to the release that the host runs. Releases never change. The host's history records their changes, switches and uses.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import r
 #: Largest manifest or description of an environment, in bytes. Those of large hosts have about 100 KiB.
 LIMIT = 16 * 1024**2
 
-#: Seconds that `environments_in_use` may take.
+#: Seconds that `directories_in_use` may take.
 PATIENCE = 30
 
-#: Wheel in an environment that the validation of a configuration imports.
+#: Name of the wheel in an environment that the validation of a configuration imports.
 VALIDATOR = "fastjsonschema.whl"
 
-#: Pattern of files that compileall skips: the packages' own tests are not imported on a cluster, and they are almost half of
-#: all files.
+#: Pattern of files that compileall skips: the tests of the packages. A cluster does not import them, and they are almost
+#: half of all files.
 TESTS = "/site-packages/.*/tests?/"
 
 
 def is_secret(path: str) -> bool:
-    """Return whether only root may read a file of a release: the environment files of services may contain secrets."""
+    """Return whether only root may read a file of a release. Environment files of services may contain secrets."""
     return path.startswith("services/")
 
 
@@ -53,7 +53,7 @@ def read_release(path: str) -> dict[str, Any]:
     Parameters
     ----------
     path : str
-        Its directory, or a link to it.
+        Directory of the release, or a link to it.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def read_release(path: str) -> dict[str, Any]:
                 for kind in services
             },
         }
-    # The manifest is missing, or a power cut or an editor damaged it: the release is staged again.
+    # The manifest is missing or damaged, for example by a power cut or an editor. The run stages the release again.
     except (AttributeError, KeyError, OSError, TypeError, ValueError):
         return {}
 
@@ -99,7 +99,7 @@ def read_tree(directory: str) -> dict[str, str]:
     """Return the content of the files below ``directory`` by relative path. Links are not followed."""
     files = {}
     for parent, directories, names in os.walk(directory):
-        directories[:] = [name for name in directories if name != "__pycache__"]  # from a module that root imported
+        directories[:] = [name for name in directories if name != "__pycache__"]  # made when root imported a module
         for name in names:
             path = os.path.join(parent, name)
             if os.path.islink(path):
@@ -116,25 +116,25 @@ def manifest_text(manifest: Mapping[str, Any]) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def sha256_of(text: str) -> str:
-    """Return the SHA-256 of a text in hexadecimal. Most hosts share most files of a release."""
+    """Return the SHA-256 of a text in hexadecimal. Cached, because most hosts share most files of a release."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def tree_digest(files: Mapping[str, str], environment: str) -> str:
-    """Return a short name of a release's files (content by relative path) and of the directory of its environment."""
+    """Return a digest of a release's files (content by relative path) and of the directory of its environment."""
     digests = {path: sha256_of(content) for path, content in files.items()}
     return sha256_of(json.dumps([environment, digests], sort_keys=True))[:32]
 
 
 def text(value: Any) -> str:
-    """Return the value if it is a text, else raise TypeError."""
+    """Return the value if it is a string, else raise TypeError."""
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not a string")
     return value
 
 
 def read_environment(path: str) -> dict[str, Any]:
-    """Return the id, lock, Python and packages of an environment, as recorded by its build; empty if there is none."""
+    """Return the id, lock, Python and packages that the build of an environment has recorded; empty if there is none."""
     try:
         description = json.loads(read(os.path.join(path, "environment.json")))
         packages = description["packages"]
@@ -160,7 +160,7 @@ def read_releases(home: str) -> dict[str, dict[str, Any]]:
     release before it, or empty), ``served`` and ``tried`` (kinds of service, sorted).
     """
     releases, history = {}, read_history(home)
-    for path in glob.glob(os.path.join(home, "releases", "*")):  # not the hidden ones, which are incomplete
+    for path in glob.glob(os.path.join(home, "releases", "*")):  # hidden directories are incomplete and do not match
         release, name = read_release(path), os.path.basename(path)
         if release:
             entry = history.entry(name)
@@ -175,12 +175,12 @@ def read_releases(home: str) -> dict[str, dict[str, Any]]:
 
 
 def started_services(releases: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return the releases of services that have served on the host or were tried there, sorted.
+    """Return the releases whose services have served on the host or were tried there, sorted.
 
     Parameters
     ----------
     releases : dict of dict
-        What `read_releases` returned.
+        Result of `read_releases`.
     """
     return sorted(
         {
@@ -204,19 +204,19 @@ def releases_to_keep(
     Parameters
     ----------
     releases : dict
-        As `read_releases` returns them.
+        Result of `read_releases`.
     current : str
         Id of the release that the host runs.
     running : set of str
-        Releases of the services that run.
+        Releases of the running services.
     keep : int
-        Number of releases to keep: first the current one and those that a rollback returns to, then the newest. At least
-        two are kept, because the current run may still return to the previous one.
+        Number of releases to keep: first the current one and the targets of rollbacks, then the newest. At least two are
+        kept, because the current run may still revert to the previous one.
 
     Returns
     -------
     set of str
-        The ids. Releases that a service runs, and releases that were staged after the current one, are always kept.
+        Ids of the releases to keep. Always includes releases that a service runs, and those staged after the current one.
     """
     kept, before = [current], releases[current]["previous"]
     while before in releases and before not in kept:
@@ -232,10 +232,12 @@ def releases_to_keep(
     return needed
 
 
-def environments_in_use(environments: str) -> set[str]:
-    """Return the ids of the environments that any process has mapped files of, such as a service or a user's session.
+def directories_in_use(root: str) -> set[str]:
+    """Return the directories in ``root`` whose files any process has mapped, such as a service or a user's session.
 
-    A process can map many files with names in any encoding.
+    The directories are environments or managed Pythons.
+
+    A process can map many files, with names in any encoding, so the time is limited.
 
     Raises
     ------
@@ -243,7 +245,7 @@ def environments_in_use(environments: str) -> set[str]:
         If it takes longer than `PATIENCE` seconds.
     """
     used: set[str] = set()
-    pattern = re.compile(re.escape(os.fsencode(os.path.realpath(environments))) + rb"/([\w.-]+)/")
+    pattern = re.compile(re.escape(os.fsencode(os.path.realpath(root))) + rb"/([\w.+-]+)/")
     deadline = time.monotonic() + PATIENCE
     for path in glob.glob("/proc/[0-9]*/maps"):
         try:
@@ -251,7 +253,7 @@ def environments_in_use(environments: str) -> set[str]:
                 for line in file:
                     used.update(os.fsdecode(name) for name in pattern.findall(line))
                     if time.monotonic() > deadline:
-                        raise TimeoutError(f"it took more than {PATIENCE} s to see which environments are in use")
+                        raise TimeoutError(f"finding the directories in use in {root} took more than {PATIENCE} s")
         except (FileNotFoundError, PermissionError, ProcessLookupError):  # the process has ended, or is a kernel thread
             continue
     return used
@@ -273,8 +275,8 @@ def prune(home: str, running: set[str | None], keep: int) -> list[str]:
     releases = read_releases(home)
     kept = releases_to_keep(releases, current_release(home), running, keep)
     needed = {releases[name]["environment"] for name in kept}
-    # Keep a release of each environment in use, so that a later run removes both.
-    used = environments_in_use(roots["environments"])
+    # Keep one release of each environment in use, so that a later run removes both together.
+    used = directories_in_use(roots["environments"])
     for name in sorted(releases, key=lambda name: releases[name]["staged"], reverse=True):
         if releases[name]["environment"] in used - needed:
             kept.add(name)
@@ -285,7 +287,7 @@ def prune(home: str, running: set[str | None], keep: int) -> list[str]:
     ahead = built.keys() - {release["environment"] for release in releases.values()}
     needed |= used | set(sorted(ahead, key=lambda name: built[name], reverse=True)[:keep])
 
-    # Remove environments first: if the run is interrupted, one without its release would count as built in advance.
+    # Remove environments first. If the run is interrupted, an environment without a release would count as built in advance.
     removed = [os.path.join(roots["environments"], name) for name in sorted(built.keys() - needed)]
     removed += [os.path.join(roots["releases"], name) for name in sorted(set(releases) - kept)]
     for path in removed:
@@ -295,7 +297,9 @@ def prune(home: str, running: set[str | None], keep: int) -> list[str]:
 
 
 def set_aside(path: str) -> str:
-    """Rename a release or an environment, so that under its own name it never exists in part.
+    """Rename a release, an environment or a managed Python before its removal.
+
+    So its name never leads to an incomplete directory.
 
     Returns
     -------
@@ -309,9 +313,9 @@ def set_aside(path: str) -> str:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        # An overlay file system cannot rename a directory of its lower layer. Remove its description first, so that an
-        # interrupted removal leaves no directory that counts as complete.
-        for name in ("environment.json", "manifest.json"):
+        # An overlay file system cannot rename a directory of its lower layer. Remove its description first, so that the
+        # directory does not count as complete if the removal is interrupted.
+        for name in ("environment.json", "manifest.json", "python.json"):
             if os.path.exists(os.path.join(path, name)):
                 os.unlink(os.path.join(path, name))
         shutil.rmtree(path)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Replace files and links in two steps. The first step can fail for lack of space or permission, and changes nothing."""
+"""Replace files and links in two steps. The first step finds a lack of space or permission, and changes no existing file."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Callable
 
 
 class Replacement:
-    """Files and links that are prepared under other names, renamed together, and can be undone.
+    """Files and links that are prepared under other names, then renamed together, and restored if needed.
 
-    The methods `file`, `link` and `remove` only record what is wanted. `prepare` writes ``PATH.new`` and keeps the existing
-    file as ``PATH.old``, a second hard link, which needs no space and fails for an immutable file. `commit` and `undo` only
-    rename and remove. `discard` removes the remaining ``.new`` and ``.old`` files.
+    The methods `file`, `link` and `remove` only record the wanted state. `prepare` writes ``PATH.new`` and keeps the
+    existing file as ``PATH.old``. This is a second hard link, which needs no space and fails for an immutable file.
+    `commit` and `undo` only rename and remove. `discard` removes the remaining ``.new`` and ``.old`` files.
 
     All of them raise OSError, except `discard`.
     """
@@ -41,7 +41,7 @@ class Replacement:
         self.wanted[path] = None
 
     def prepare(self) -> None:
-        """Write all new files to the disk, once. Existing files are not changed. Leaves no files behind if it fails."""
+        """Write all new files to the disk, unless this was done before. Leaves no files behind if it fails."""
         if self.prepared:
             return
         try:
@@ -64,7 +64,7 @@ class Replacement:
         self.prepared = True
 
     def commit(self) -> None:
-        """Rename the prepared files into their places."""
+        """Rename the prepared files to their final names."""
         for path, make in self.wanted.items():
             self.committed.append(path)
             if make:
@@ -84,7 +84,7 @@ class Replacement:
         self.discard()
 
     def discard(self) -> None:
-        """Remove the prepared files and the kept ones. Ignores errors, because these files are never read."""
+        """Remove the ``.new`` and ``.old`` files. Ignores errors, because nothing reads these files."""
         for path, make in self.wanted.items():
             with contextlib.suppress(OSError):
                 clear(path)

@@ -1,13 +1,13 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Decide which services of a host must be restarted: those that run another release than they should. Pure functions."""
+"""Decide which services of a host must be restarted, because they do not run the wanted release. Pure functions."""
 
 from __future__ import annotations
 
 from typing import Mapping, NamedTuple
 
-#: Suffix of the release of a service if systemd has loaded another unit than that of the release.
+#: Suffix of a service's release if the unit file that systemd has differs from the one in the release.
 OTHER_UNIT = " (another unit)"
 
 
@@ -15,21 +15,21 @@ class Changes(NamedTuple):
     """Units by change, sorted."""
 
     removed: list[str]
-    """Services that run and are stopped for good."""
+    """Running services to stop for good."""
     restarted: list[str]
-    """Services that are started, or stopped and started."""
+    """Services to start or restart."""
 
 
 def changes(running: Mapping[str, str | None], wanted: Mapping[str, str]) -> Changes:
-    """Return the changes after which a host runs what it should.
+    """Return the changes after which the running services of a host are the wanted ones.
 
     Parameters
     ----------
     running : dict
-        Release by unit, of the services that run; None for a service without a process. The release may end with
+        Release of each running service, by unit. None for a service without a process. The release may end with
         `OTHER_UNIT`.
     wanted : dict
-        Release by unit, of the services that should run.
+        Release of each service that should run, by unit.
     """
     return Changes(
         sorted(unit for unit in running if unit not in wanted),

@@ -21,17 +21,17 @@ from typing import Any
 DIRECTORY = "/run/daskops"
 #: Seconds to wait while another process reads or writes the lock.
 GUARD_TIMEOUT = 10
-#: Longest text that is taken from a lock file, in characters.
+#: Longest text that is read from a lock file, in characters.
 LONGEST = 300
 
 
 class LockError(Exception):
-    """The lock cannot be read or written; the message says why and what to do."""
+    """The lock cannot be read or written. The message has the reason and the remedy."""
 
 
 def uptime() -> float:
-    """Return the seconds since the host booted, suspended time included. Changes of the clock do not affect it."""
-    # Read the same file as the shell command in `renew_command`: some containers have an uptime of their own there.
+    """Return the seconds since the host booted, including suspended time. Changes of the clock do not affect it."""
+    # Read the same file as the shell command in `renew_command`, because some containers have their own uptime there.
     with open("/proc/uptime", encoding="ascii") as file:
         return float(file.read().split()[0])
 
@@ -44,8 +44,8 @@ def printable(value: object) -> str:
 class RunLock:
     """The lock of one run.
 
-    ``holder.json`` names the run that holds the lock. ``RUN.renewed`` is that run's sign of life: the uptime of the host in
-    seconds. A run renews its own file only, so a run that has lost the lock cannot renew the lock of another.
+    ``holder.json`` names the run that holds the lock. ``RUN.renewed`` contains the uptime of the host, in seconds, when that
+    run last renewed the lock. A run renews only its own file, so a run that has lost the lock cannot renew another run's.
 
     Parameters
     ----------
@@ -69,14 +69,15 @@ class RunLock:
         Parameters
         ----------
         holder : dict of str
-            ``user``, ``controller`` and ``command`` of this run, which other runs show in their messages.
+            ``user``, ``controller`` and ``command`` of this run, which other runs report in their messages.
         lease : float
             Seconds after which a lock expires if it is not renewed.
 
         Returns
         -------
         dict or None
-            The run that holds the lock, with ``since`` and ``seconds``; None if this run now holds it.
+            The other run that holds the lock: the ``holder`` of that run with ``since`` (UTC) and ``seconds`` (since then).
+            None if this run now holds the lock.
 
         Raises
         ------
@@ -98,7 +99,7 @@ class RunLock:
 
     @contextlib.contextmanager
     def guard(self) -> Iterator[None]:
-        """Keep other processes away from the files for a moment."""
+        """Prevent other processes from using the files in a ``with`` block."""
         with contextlib.suppress(FileExistsError):
             os.mkdir(self.directory, 0o700)
         about = os.lstat(self.directory)
@@ -158,8 +159,8 @@ class RunLock:
 
     @property
     def renew_command(self) -> str:
-        """Shell command that renews the lock; exit status 3 if another run took the lock over, or the host rebooted."""
-        # The file of this run exists until another run takes the lock over, or the host reboots.
+        """Shell command that renews the lock. Its exit status is 3 if another run has the lock or the host was rebooted."""
+        # The file of this run exists until another run takes over the lock, or the host reboots.
         renewed = shlex.quote(self.renewed)
         return f"test -f {renewed} || exit 3; read -r up rest </proc/uptime && echo $up >{renewed}"
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 
 def canonical(name: str) -> str:
@@ -39,19 +39,29 @@ def bill_of_materials(
     licences: Mapping[str, str],
     hashes: Mapping[str, str],
     tools: Iterable[tuple[str, str, str]],
+    of_conda: Iterable[Mapping[str, str]] = (),
+    by_conda: Collection[str] = (),
+    python_sha256: str | None = None,
 ) -> dict[str, Any]:
     """Return the bill of materials of an environment.
 
     Parameters
     ----------
     description : dict
-        ``id``, ``lock``, ``python`` and ``packages``, as in ``environment.json``.
+        ``id``, ``python``, ``packages``, and ``lock`` or ``archive``, as in ``environment.json``.
     licences : dict
         SPDX expression by package, for packages that declare one.
     hashes : dict
         SHA-256 of the wheel by package, for packages whose hash is known.
     tools : list of (str, str, str)
         Name, version and SHA-256 of the wheel of each tool that built the environment or validates configuration in it.
+    of_conda : list of dict
+        Packages that conda installed, with ``name``, ``version``, ``build``, ``subdir``, ``channel``, ``sha256`` and
+        ``license``, which may be empty.
+    by_conda : collection of str
+        Those of ``packages`` that are part of a package of conda.
+    python_sha256 : str, optional
+        SHA-256 of the archive of the managed Python; empty or None for an interpreter of the host.
 
     Returns
     -------
@@ -74,7 +84,11 @@ def bill_of_materials(
                 "type": "application",
                 "name": "dask-environment",
                 "version": description["id"],
-                "properties": [{"name": "daskops:lock:sha256", "value": description["lock"]}],
+                "properties": [
+                    {"name": f"daskops:{origin}:sha256", "value": description[origin]}
+                    for origin in ("lock", "archive")
+                    if origin in description
+                ],
             },
         },
         "components": [
@@ -83,11 +97,14 @@ def bill_of_materials(
                 "name": "python",
                 "version": description["python"],
                 "purl": f"pkg:generic/python@{quote(description['python'])}",
+                **_hashes(python_sha256),
             },
             *(
                 _package("library", name, version, hashes.get(canonical(name)), licences.get(name))
                 for name, version in sorted(description["packages"].items())
+                if name not in by_conda
             ),
+            *map(_conda_package, of_conda),
         ],
     }
     content = json.dumps(document, sort_keys=True)
@@ -102,6 +119,23 @@ def _package(
         "name": name,
         "version": version,
         "purl": f"pkg:pypi/{canonical(name)}@{quote(version)}",
-        **({"hashes": [{"alg": "SHA-256", "content": sha256}]} if sha256 else {}),
+        **_hashes(sha256),
         **({"licenses": [{"expression": licence}]} if licence else {}),
+    }
+
+
+def _hashes(sha256: str | None) -> dict[str, list[dict[str, str]]]:
+    return {"hashes": [{"alg": "SHA-256", "content": sha256}]} if sha256 else {}
+
+
+def _conda_package(about: Mapping[str, str]) -> dict[str, Any]:
+    """Return a package of conda, whose licence need not be an SPDX expression."""
+    qualifiers = urlencode({key: about[key] for key in ("build", "channel", "subdir") if about[key]})
+    return {
+        "type": "library",
+        "name": about["name"],
+        "version": about["version"],
+        "purl": f"pkg:conda/{about['name']}@{quote(about['version'])}{'?' if qualifiers else ''}{qualifiers}",
+        **_hashes(about["sha256"]),
+        **({"licenses": [{"license": {"name": about["license"]}}]} if about["license"] else {}),
     }

@@ -4,9 +4,9 @@
 
 """Read the answers of a Dask scheduler. Pure functions.
 
-Most of an answer repeats what workers and clients sent to the scheduler, so no value has a guaranteed type. The readers
-check every value that they return: a number is finite, a text is short and has no control characters. A value of another
-type becomes None, which means unknown. A document that no scheduler writes raises :class:`Unreadable`.
+Most values in an answer come from workers and clients, so no value has a guaranteed type. The readers check every value that
+they return: a number is finite, and a text is short and has no control characters. A value of another type becomes None,
+which means unknown. A document that no scheduler writes raises :class:`Unreadable`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ROW = 20000
 
 
 class Unreadable(ValueError):
-    """A document that no scheduler writes; the message says what is wrong with it."""
+    """A document that no scheduler writes. The message says what is wrong with it."""
 
 
 def printable(value: object, length: int = LENGTH) -> str:
@@ -44,12 +44,12 @@ def printable(value: object, length: int = LENGTH) -> str:
 
 
 def parse_json(text: str) -> Any:
-    """Decode JSON whose numbers are numbers: NaN, infinity and numbers of more than 40 digits become None.
+    """Return the value of a JSON text. NaN, infinity and numbers of more than 40 digits become None.
 
     Raises
     ------
     Unreadable
-        If it is not JSON, or is nested too deeply.
+        If the text is not JSON, or is nested too deeply.
     """
 
     def whole(digits: str) -> int | None:
@@ -81,17 +81,17 @@ def whole(value: object) -> int | None:
 
 
 def text(value: object) -> str | None:
-    """Return ``value`` as a printable text if it is a text that is not empty, else None."""
+    """Return ``value`` as printable text if it is a string that is not empty, else None."""
     return printable(value) if isinstance(value, str) and value else None
 
 
 def name(value: object) -> str | None:
-    """Return ``value`` as a name, which Dask allows to be a text or a number, else None."""
+    """Return ``value`` as a name, which in Dask may be a string or a number, else None."""
     return text(str(value)) if isinstance(value, (int, float)) and not isinstance(value, bool) else text(value)
 
 
 def numbers(value: object) -> dict[str, float]:
-    """Return the items of a dictionary whose values are finite numbers; empty if ``value`` is no dictionary."""
+    """Return the items of a dictionary whose values are finite numbers; empty if ``value`` is not a dictionary."""
     if not isinstance(value, dict):
         return {}
     found = {printable(key): number(item) for key, item in list(value.items())[:ITEMS]}
@@ -99,7 +99,7 @@ def numbers(value: object) -> dict[str, float]:
 
 
 def texts(value: object) -> list[str]:
-    """Return the texts in a list; empty if ``value`` is no list."""
+    """Return the strings in a list; empty if ``value`` is not a list."""
     return [printable(item) for item in value[:ITEMS] if isinstance(item, str)] if isinstance(value, list) else []
 
 
@@ -132,7 +132,7 @@ def an_age(value: object) -> float | None:
 
 
 def clean(value: object, depth: int = 5) -> Any:
-    """Return ``value`` with printable texts and finite numbers only; what is nested deeper than ``depth`` becomes None."""
+    """Return ``value`` with printable text and finite numbers only. Values nested deeper than ``depth`` become None."""
     if isinstance(value, dict) and depth:
         return {printable(key): clean(item, depth - 1) for key, item in value.items()}
     if isinstance(value, list) and depth:
@@ -250,8 +250,8 @@ def from_summary(document: object) -> dict[str, Any]:
 def from_counts(document: object) -> dict[str, Any]:
     """Read ``json/counts.json``.
 
-    Only ``tasks`` counts every task once. ``waiting`` counts tasks that wait for another task, ``unrunnable`` tasks that
-    wait for a worker. Tasks that the scheduler holds back (``queued``) have no count of their own.
+    Only ``tasks`` counts every task once. ``waiting`` counts tasks that wait for another task, and ``unrunnable`` counts
+    tasks that wait for a worker. Queued tasks are not counted separately.
     """
     document = a_dict(document, "the answer")
     states = {state: state for state in ("erred", "memory", "processing", "released", "waiting")}
@@ -268,7 +268,7 @@ def from_counts(document: object) -> dict[str, Any]:
 
 
 def from_identity(document: object, headers: Mapping[str, str]) -> dict[str, Any]:
-    """Read ``json/identity.json``. Both ``last_seen`` and the header ``Date`` are of the scheduler's clock."""
+    """Read ``json/identity.json``. Both ``last_seen`` and the header ``Date`` come from the scheduler's clock."""
     document = a_dict(document, "the answer")
     listed = a_dict(document.get("workers"), "workers")
     if text(document.get("address")) is None or text(document.get("id")) is None:
@@ -288,7 +288,7 @@ def from_identity(document: object, headers: Mapping[str, str]) -> dict[str, Any
                 "address": printable(address),
                 "host": text(worker.get("host")),
                 "status": text(worker.get("status")),
-                # Workers with this collection's runtime send it to any scheduler.
+                # Workers with this collection's runtime send their release to any scheduler.
                 "release": text(worker.get("daskops_release")),
                 "label": text(worker.get("daskops_release_label")),
                 "nthreads": whole(worker.get("nthreads")),
@@ -312,7 +312,7 @@ def from_identity(document: object, headers: Mapping[str, str]) -> dict[str, Any
 
 
 def from_workers_page(page: str) -> list[dict[str, Any]] | None:
-    """Read the table of ``info/main/workers.html``. The headings tell which column is which.
+    """Read the table of ``info/main/workers.html``. The headings identify the columns.
 
     Returns
     -------
@@ -342,7 +342,7 @@ def from_workers_page(page: str) -> list[dict[str, Any]] | None:
                 "address": printable(address),
                 "host": _host_of(address),
                 "nthreads": whole(_number_of(_cell(cells, columns, "cores")[1])),
-                # None if the page has no number to sort by: then Dask only writes a rounded size.
+                # None if the page has only a rounded size and no number to sort by.
                 "memory_limit": whole(_number_of(limit[0])) or None,
                 "memory": int(used.group(1)) if used else None,
                 "heartbeat_age": an_age(_age_of(*_cell(cells, columns, "last seen"))),
@@ -362,7 +362,7 @@ def _cell(cells: Sequence[str], columns: Mapping[str, int], key: str) -> tuple[s
 
 
 def _number_of(words: str) -> float | None:
-    """Return the number in a text; None if it is none."""
+    """Return the number in a text; None if the text is not a number."""
     try:
         return number(float(words))
     except ValueError:
@@ -374,7 +374,7 @@ SECONDS = {"d": 86400, "hr": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6}
 
 
 def _age_of(sort: str, shown: str) -> float | None:
-    """Return the seconds in a cell; None if unreadable. Before distributed 2024.4 it only has ``3.21 s`` or ``12m 3s``."""
+    """Return the seconds in a cell; None if unreadable. Before distributed 2024.4, it has only ``3.21 s`` or ``12m 3s``."""
     if sort:
         return _number_of(sort)
     parts = re.findall(r"(-?\d+(?:\.\d+)?) ?(d|hr|ms|us|m|s)(?![a-z])", shown)
@@ -396,9 +396,9 @@ STATES = {"paused": "paused", "retiring": "retiring", "paused_or_retiring": "pau
 
 
 def from_metrics(page: str) -> dict[str, int] | None:
-    """Count paused and retiring workers; None if the scheduler does not.
+    """Return the number of paused and retiring workers by state; None if the scheduler does not report them.
 
-    Distributed 2022.12 does not count them, and no version has metrics without ``prometheus-client``.
+    Distributed 2022.12 does not report them. Other versions need ``prometheus-client`` to have metrics.
     """
     found = re.findall(r'^dask_scheduler_workers\{state="(\w{1,40})"\} (\d{1,9}(?:\.\d{1,3})?)\s*$', page, re.MULTILINE)
     counted = {STATES[state]: int(float(amount)) for state, amount in found if state in STATES}

@@ -4,17 +4,17 @@
 
 """A client of the HTTP routes of a Dask scheduler.
 
-Every failure is a :class:`SchedulerError` that names the URL, says what the answer was, and what to do about it.
+Every failure raises a :class:`SchedulerError`, whose message has the URL, the error and the remedy.
 :meth:`SchedulerHTTP.report` requests the most detailed route that the scheduler has, so it works with any scheduler:
 
 ``full``
     ``daskops/summary.json`` of schedulers that run this collection's runtime.
 ``identity``
-    ``json/identity.json`` of a stock scheduler. It has no versions, and since 2023.7 it answers 500 while tasks run.
+    ``json/identity.json`` of a stock scheduler. It has no versions. Since 2023.7, it answers HTTP 500 while tasks run.
 ``names``
-    The page ``info/main/workers.html``, which Dask renders under load as well. It has no status of workers.
+    The page ``info/main/workers.html``, which Dask also renders under load. It has no status of workers.
 ``counts``
-    ``json/counts.json``, which only has the number of workers.
+    ``json/counts.json``, which has only the number of workers.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ WORKERS_PAGE = "info/main/workers.html"
 #: Largest answer that is read, in bytes. The largest one, identity.json, has about 8 MB with 3,000 workers.
 MAX_BYTES = 16 * 2**20
 
-#: Seconds that a request may take beyond its time-out. The socket's own time-out comes first, and its error names the step.
+#: Seconds that a request may take beyond its timeout. The socket's own timeout expires first, and its error names the step.
 GRACE = 0.5
 
 CHECK_PORT = (
@@ -76,17 +76,17 @@ class SchedulerError(Exception):
     url : str
         The URL of the request.
     reason : str
-        What happened, without a full stop.
+        The error, without a full stop.
     remedy : str
-        What to do about it, without a full stop.
+        The remedy, without a full stop.
     status : int, optional
         The HTTP status, if there was an HTTP answer.
     lasting : bool
-        Whether the same request fails until the configuration changes, so that waiting does not help.
+        Whether the same request fails until the configuration is changed, so that waiting does not help.
     """
 
     def __init__(self, url: str, reason: str, remedy: str, status: int | None = None, lasting: bool = False) -> None:
-        # Parts of the message come from the network, and it is shown on a terminal.
+        # Parts of the message come from the network, and a terminal may show them.
         super().__init__(printable(f"{url}: {reason}. {remedy}.", 2000))
         self.url = url
         self.reason = reason
@@ -124,41 +124,41 @@ def explain(error: Exception, url: str, timeout: float) -> SchedulerError:
         lasting = status in (401, 403) or 300 <= status < 400
         if 300 <= status < 400:
             reason += f", a redirection to {printable(error.headers.get('Location') or 'nowhere')}"
-            remedy = "A redirection is not followed: give the URL of the scheduler itself"
+            remedy = "Redirections are not followed. Give the URL of the scheduler itself"
         elif status == 404:
             remedy = f"{CHECK_PORT}, and whether it has a prefix (--dashboard-prefix)"
         elif status in (401, 403):
-            remedy = "Something in front of the scheduler asks for a login: give the URL of the scheduler itself"
+            remedy = "A server in front of the scheduler requires a login. Give the URL of the scheduler itself"
         elif status in (502, 503, 504):
-            remedy = "Something in front of the scheduler does not reach it: give the URL of the scheduler itself"
+            remedy = "A server in front of the scheduler cannot reach it. Give the URL of the scheduler itself"
         else:
-            remedy = "The server failed on this request: look at its log (journalctl -u dask-scheduler)"
+            remedy = "The server failed on this request. See its log (journalctl -u dask-scheduler)"
     elif isinstance(error, socket.gaierror):
         reason = f"the name {parts.hostname} cannot be resolved"
-        remedy = "Check how it is spelt, and DNS or /etc/hosts on the machine that asks, or give an IP address"
+        remedy = "Check its spelling, and DNS or /etc/hosts on the host that makes the request, or give an IP address"
     elif isinstance(error, ConnectionRefusedError):
         reason = "nothing listens there (connection refused)"
         remedy = (
             f"Check that the scheduler runs (systemctl status dask-scheduler). {CHECK_PORT}; "
-            "a scheduler that finds its port taken picks another, which its log tells"
+            "a scheduler whose port is in use listens on another port, which it writes to its log"
         )
     elif isinstance(error, ssl.SSLCertVerificationError):
         lasting = True
         reason = f"the server's certificate is not trusted ({error.verify_message})"
-        remedy = "Give the certificate authority in ca_path, and use a name or address that the certificate is for"
+        remedy = "Give the CA in ca_path, and use a name or address that is in the certificate"
     elif isinstance(error, ssl.SSLError):
         reason = f"this port does not speak https ({error.reason})"
         remedy = f"Write http:// instead. {CHECK_PORT}"
     elif isinstance(error, socket.timeout) and "handshake" in str(error):
         reason = f"connected, but no https handshake within {timeout:g} s"
-        remedy = f"If this port speaks http, write http://; otherwise the process hangs or is stopped. {CHECK_PORT}"
+        remedy = f"If this port speaks http, write http://. Otherwise the process hangs or is stopped. {CHECK_PORT}"
     elif isinstance(error, socket.timeout) and connecting:
         reason = f"no connection within {timeout:g} s"
-        remedy = "Check that the host is up, and that no firewall drops what is sent to this port"
+        remedy = "Check that the host is up, and that no firewall drops packets to this port"
     elif isinstance(error, socket.timeout):
-        reason = f"connected, but no full answer within {timeout:g} s"
+        reason = f"connected, but no complete answer within {timeout:g} s"
         remedy = (
-            "The process hangs, is stopped or has too much to do: look at it on its host "
+            "The process hangs, is stopped or is overloaded. Check it on its host "
             "(systemctl status dask-scheduler), or raise request_timeout"
         )
     elif isinstance(error, (http.client.RemoteDisconnected, ConnectionError)):
@@ -169,14 +169,14 @@ def explain(error: Exception, url: str, timeout: float) -> SchedulerError:
         reason = "this port speaks Dask's own protocol, not HTTP"
         remedy = "Give the port of the scheduler's dashboard, 8787 unless set otherwise"
     elif isinstance(error, http.client.BadStatusLine):
-        reason = f"the answer is not HTTP, it begins {shorten(status_line(error))}"
+        reason = f"the answer is not HTTP. It begins with {shorten(status_line(error))}"
         remedy = f"Another service uses this port. {CHECK_PORT}"
     elif isinstance(error, http.client.HTTPException):
         reason = f"the answer cannot be read ({type(error).__name__}: {error})"
         remedy = f"Another service may use this port. {CHECK_PORT}"
     elif isinstance(error, OSError):
         reason = f"no connection ({error.strerror or error})"
-        remedy = "Check the address, the network and the firewall between here and there"
+        remedy = "Check the address, the network, and the firewalls between the hosts"
     else:
         reason = f"the answer cannot be read ({type(error).__name__}: {error})"
         remedy = f"Another service may use this port. {CHECK_PORT}"
@@ -195,17 +195,17 @@ def shorten(text: str, length: int = 60) -> str:
 
 
 def within(seconds: float, function: Callable[[], Any]) -> Any:
-    """Return what ``function`` returns, or raise what it raises; raise socket.timeout after ``seconds``.
+    """Return the result of ``function``, or raise its exception; raise socket.timeout after ``seconds``.
 
-    A socket's time-out only limits a single operation: the resolution of a name, or headers that arrive one by one, can
-    take longer. The thread that is left behind ends with the process.
+    A socket's timeout limits only single operations. Resolving a name, or receiving headers one by one, can take longer. The
+    thread of ``function`` then continues until the process ends.
     """
     outcome: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue()
 
     def run() -> None:
         try:
             outcome.put((function(), None))
-        except BaseException as e:  # raised again in the thread that waits
+        except BaseException as e:  # the waiting thread raises it again
             outcome.put((None, e))
 
     threading.Thread(target=run, daemon=True).start()
@@ -225,8 +225,8 @@ def make_context(url: str, validate_certs: bool, ca_path: str | None) -> ssl.SSL
     except (OSError, ValueError) as e:  # an ssl.SSLError is an OSError
         raise SchedulerError(
             url,
-            f"ca_path is {ca_path}, which cannot be used ({getattr(e, 'strerror', None) or e})",
-            "Give a file with certificates in PEM format that the user of the module may read",
+            f"the file in ca_path, {ca_path}, cannot be used ({getattr(e, 'strerror', None) or e})",
+            "Give a file with certificates in PEM format that the module's user may read",
         ) from e
     if not validate_certs:
         context.check_hostname = False
@@ -246,7 +246,7 @@ class SchedulerHTTP:
     validate_certs : bool
         Whether an https certificate must be trusted.
     ca_path : str, optional
-        File with the certificate authorities to trust.
+        File with the certificates of the trusted CAs, in PEM format.
     """
 
     #: Number of requests of identity.json before the page of workers is read instead, and the seconds between them.
@@ -256,9 +256,11 @@ class SchedulerHTTP:
         self.root = normalize_url(url)
         self.timeout = timeout
         if ca_path and not os.path.isfile(ca_path):
-            raise SchedulerError(url, f"ca_path is {ca_path}, which is no file here", "Copy the CA there first")
-        # The scheduler is part of the cluster, so there is no proxy and no login between it and its hosts. There is no
-        # handler of redirections: a server that answers must not choose which URL a host requests next.
+            raise SchedulerError(
+                url, f"the file in ca_path, {ca_path}, does not exist on this host", "Copy the CA there first"
+            )
+        # The scheduler is part of the cluster, so requests need no proxy and no login. There is no handler for redirections,
+        # because a server must not choose the next URL that a host requests.
         self.opener = OpenerDirector()
         handlers: list[BaseHandler] = [HTTPHandler(), HTTPDefaultErrorHandler(), HTTPErrorProcessor()]
         if self.root.startswith("https:"):
@@ -271,13 +273,18 @@ class SchedulerHTTP:
         return f"{self.root}/{route}"
 
     def get(self, route: str) -> tuple[str, Mapping[str, str]]:
-        """Return the text of a route and the headers that came with it."""
+        """Return the text of a route and the headers of the answer.
+
+        Raises
+        ------
+        SchedulerError
+        """
         url = self.url(route)
         try:
             return within(self.timeout + GRACE, lambda: self._get(url))
         except UnicodeError as e:
             raise SchedulerError(url, "this is not a URL of a scheduler", "Write it like http://10.0.0.1:8787") from e
-        except Exception as e:  # the library raises many kinds of exceptions if another server answers
+        except Exception as e:  # the library raises many kinds of exceptions for answers of other servers
             raise explain(e, url, self.timeout) from e
 
     def _get(self, url: str) -> tuple[str, Mapping[str, str]]:
@@ -285,7 +292,7 @@ class SchedulerHTTP:
             return self._read(response).decode("utf-8", "replace"), response.headers
 
     def _read(self, response: Any) -> bytearray:
-        # The socket's own time-out only limits the wait for the next piece.
+        # The socket's timeout limits only the wait for the next part of the answer.
         deadline = time.monotonic() + self.timeout
         body = bytearray()
         while True:
@@ -299,7 +306,7 @@ class SchedulerHTTP:
                 raise socket.timeout
 
     def get_json(self, route: str) -> tuple[Any, Mapping[str, str]]:
-        """Return the decoded JSON of a route and the headers that came with it."""
+        """Return the decoded JSON of a route and the headers of the answer; raises `SchedulerError`."""
         text, headers = self.get(route)
         try:
             document = parse_json(text)
@@ -307,21 +314,21 @@ class SchedulerHTTP:
             kind = printable(headers.get("Content-Type", "no type"), 60)
             raise SchedulerError(
                 self.url(route),
-                f"the answer is no JSON ({kind}), it begins {shorten(text)}",
-                f"Something else than a Dask scheduler answers. {CHECK_PORT}",
+                f"the answer is not JSON ({kind}). It begins with {shorten(text)}",
+                f"The server is not a Dask scheduler. {CHECK_PORT}",
             ) from None
         return document, headers
 
     def report(self) -> dict[str, Any]:
-        """Return what the scheduler reports about the cluster, in the same form for every route.
+        """Return the scheduler's report about the cluster, in the same form for every route.
 
         Returns
         -------
         dict
-            ``detail`` names the route. ``scheduler`` has what is known of the scheduler. ``count`` is the number of
-            workers and ``workers`` their list, or None if only the number is known. ``known_tasks`` is the number of all
-            tasks and ``tasks`` the number by state. ``states`` counts paused and retiring workers if the status of each
-            worker is unknown. In all of these None means unknown.
+            ``detail`` names the route. ``scheduler`` describes the scheduler. ``count`` is the number of workers, and
+            ``workers`` is their list, or None if only the number is known. ``known_tasks`` is the number of all tasks, and
+            ``tasks`` the number by state. ``states`` counts paused and retiring workers if the status of each worker is
+            unknown. None always means unknown.
         """
         try:
             document, headers = self.get_json(SUMMARY)
@@ -337,9 +344,8 @@ class SchedulerHTTP:
         except Unreadable as e:
             raise SchedulerError(
                 self.url(route),
-                f"the JSON has an unexpected shape ({e})",
-                f"Something else than a Dask scheduler answers, or one of another version of this collection. "
-                f"{CHECK_PORT}",
+                f"the JSON has an unexpected form ({e})",
+                f"The server is not a Dask scheduler, or has another version of this collection. {CHECK_PORT}",
             ) from e
 
     def _stock_report(self) -> dict[str, Any]:
@@ -356,7 +362,7 @@ class SchedulerHTTP:
         return dict(report, **better)
 
     def _get_identity(self) -> tuple[Any, Mapping[str, str]] | None:
-        """Return identity.json; None if it answers 500, as it does until a worker's next heartbeat without tasks."""
+        """Return identity.json; None if it answers HTTP 500, as it does until a worker's next heartbeat without tasks."""
         for attempt in range(self.attempts):
             if attempt:
                 time.sleep(self.pause)
@@ -368,7 +374,7 @@ class SchedulerHTTP:
         return None
 
     def _fill_without_identity(self, report: dict[str, Any]) -> dict[str, Any]:
-        # An administrator may disable any of these routes, and Dask's page fails if a worker has unusual metrics.
+        # An administrator may disable any of these routes. Dask's page of workers fails if a worker has unusual metrics.
         left_out = (404, 500)
         try:
             workers = from_workers_page(self.get(WORKERS_PAGE)[0])
@@ -385,7 +391,7 @@ class SchedulerHTTP:
         return report
 
     def _explain_missing_json(self, error: SchedulerError) -> SchedulerError:
-        """Return the error for a Dask server without JSON routes, or for a server that is not Dask at all."""
+        """Return the error for a Dask server without JSON routes, or for a server that is not Dask."""
         try:
             dask = self.get("health")[0] == "ok"
         except SchedulerError:
@@ -393,7 +399,7 @@ class SchedulerHTTP:
         if not dask:
             return SchedulerError(
                 error.url,
-                "an HTTP server answers (404), but not as a Dask scheduler does",
+                "an HTTP server answers (404), but it is not a Dask scheduler",
                 f"{CHECK_PORT}, and that the URL has the scheduler's prefix if it has one (--dashboard-prefix)",
                 404,
             )

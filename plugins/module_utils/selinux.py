@@ -1,13 +1,13 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Contexts of files on hosts with SELinux, by the host's own tools: Python's bindings may be missing."""
+"""Contexts of files on hosts with SELinux. Uses the host's own tools, because Python's bindings may be missing."""
 
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
 
-#: Whether SELinux is enforced: 1. The file is missing on hosts without SELinux.
+#: This file contains 1 if SELinux is enforced. It does not exist on hosts without SELinux.
 ENFORCE = "/sys/fs/selinux/enforce"
 
 
@@ -25,9 +25,9 @@ def enforced() -> bool:
 
 
 def type_of(module: AnsibleModule, path: str) -> str:
-    """Return the type, such as ``bin_t``, that the policy has for a path, which need not exist.
+    """Return the SELinux type of a path by the host's policy, such as ``bin_t``. The path need not exist.
 
-    Empty if SELinux is not enforced, or if the host lacks the tool ``matchpathcon``.
+    Empty if SELinux is not enforced, or if the host lacks the program ``matchpathcon``.
     """
     tool = enforced() and module.get_bin_path("matchpathcon")
     if not tool:
@@ -38,10 +38,10 @@ def type_of(module: AnsibleModule, path: str) -> str:
 
 
 def relabel(module: AnsibleModule, path: str) -> None:
-    """Give a new directory and all files in it the contexts that the policy has for their paths.
+    """Set the SELinux contexts of a new directory and all files in it to those of the host's policy for their paths.
 
-    New files inherit the context of their directory, and systemd starts no program with the one of ``/opt``. The contexts
-    are also set where SELinux only warns. A failure is a warning.
+    New files inherit the context of their directory, and systemd does not start programs with the context of ``/opt``. The
+    contexts are also set if SELinux is permissive. A failure causes only a warning.
     """
     tool = _read(ENFORCE) and module.get_bin_path("restorecon")
     if not tool:
@@ -49,4 +49,7 @@ def relabel(module: AnsibleModule, path: str) -> None:
     status, output, errors = module.run_command([tool, "-R", path])
     if status != 0:
         said = " ".join((errors or output).split())
-        module.warn(f"The SELinux contexts of {path} could not be set, so services may not start: {said}")
+        module.warn(
+            f"The SELinux contexts of {path} could not be set, so services may not start: {said}. Run this on the host: "
+            f"restorecon -R {path}"
+        )

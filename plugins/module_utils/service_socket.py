@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Send a command to a Dask service of this host at its control socket, which only root and the services' account can use.
 
-Clients run code in these services, so an answer is limited in time and size, and validated before it is used.
+Clients can run code in these services. So the time and the size of an answer are limited, and it is validated before it is
+used.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from .scheduler_answers import parse_json
 #: The socket's name in the runtime directory of the unit.
 SOCKET = "control.sock"
 
-#: Bytes of an answer that are read. The settings of a service take about 30 kB.
+#: Largest answer that is read, in bytes. The settings of a service have about 30 kB.
 MAX_BYTES = 4 * 2**20
 
 
 def ask(path: str, command: str, timeout: float) -> Any:
-    """Return the JSON that a service answers to a command.
+    """Return the decoded JSON of a service's answer to a command.
 
     Parameters
     ----------
@@ -31,12 +32,12 @@ def ask(path: str, command: str, timeout: float) -> Any:
     command : str
         The command, one line.
     timeout : float
-        Seconds until the complete answer must be there.
+        Seconds within which the complete answer must arrive.
 
     Raises
     ------
     OSError
-        If there is no complete answer in time, or it is longer than `MAX_BYTES`.
+        If no complete answer arrives in time, or if it is longer than `MAX_BYTES`.
     Unreadable
         If the answer is not JSON. This error is a ValueError.
     """
@@ -54,7 +55,7 @@ def ask(path: str, command: str, timeout: float) -> Any:
             except socket.timeout:
                 piece = None
             if piece is None or time.monotonic() > deadline:
-                raise socket.timeout(f"no full answer within {timeout:g} s")
+                raise socket.timeout(f"no complete answer within {timeout:g} s")
             if not piece:
                 return parse_json(answer.decode("utf-8", "replace"))
             answer += piece

@@ -15,30 +15,30 @@ from typing import Any
 REMEDIES = {
     errno.ENOSPC: "Free space or inodes there (df -h, df -i)",
     errno.EDQUOT: "Raise the disk quota, or free space",
-    errno.EROFS: "Mount the file system writable; if Linux made it read-only, dmesg tells why",
-    errno.EPERM: "Look for an immutable file or directory (lsattr -d) and for rules of SELinux or AppArmor",
-    errno.EACCES: "Look at the permissions, and for rules of SELinux or AppArmor; the play needs become",
+    errno.EROFS: "Mount the file system writable; if Linux made it read-only, see dmesg for the reason",
+    errno.EPERM: "Check for an immutable file or directory (lsattr -d), and for rules of SELinux or AppArmor",
+    errno.EACCES: "Check the permissions, the rules of SELinux or AppArmor, and that the play has become",
     errno.EIO: "The disk reports errors: see dmesg",
     errno.ESTALE: "Mount the network file system again",
-    errno.ENOTDIR: "A file lies where a directory should be: move it away",
-    errno.EISDIR: "A directory lies where a file should be: move it away",
-    errno.ENOTEMPTY: "A directory lies where a file should be: move it away",
-    errno.EEXIST: "Something else lies there: move it away",
-    errno.ELOOP: "Links there lead in a circle: remove them",
+    errno.ENOTDIR: "A file is in the place of a directory: move it away",
+    errno.EISDIR: "A directory is in the place of a file: move it away",
+    errno.ENOTEMPTY: "A directory is in the place of a file: move it away",
+    errno.EEXIST: "Another file exists there: move it away",
+    errno.ELOOP: "Symbolic links there form a loop: remove them",
     errno.EMFILE: "Raise the limit of open files of the login user",
     errno.ENFILE: "Raise fs.file-max",
     errno.ENOMEM: "Free memory on the host",
     errno.EXDEV: "Do not mount a file system there",
-    errno.ENOENT: "Something removed it meanwhile",
+    errno.ENOENT: "Another process has removed it",
 }
 
 
 def explain(error: OSError) -> str:
-    """Return two sentences: the path and the reason of an `OSError`, and what to do."""
+    """Return two sentences about an `OSError`: the path and the reason, and the remedy."""
     path = error.filename2 or error.filename
     path = os.fsdecode(path) if isinstance(path, (str, bytes)) else ""
     reason = error.strerror or str(error) or type(error).__name__
-    remedy = REMEDIES.get(error.errno or 0, "Look at dmesg and at the host's journal")
+    remedy = REMEDIES.get(error.errno or 0, "See dmesg and the host's journal")
     return f"{path + ': ' if path else ''}{reason}. {remedy}, then run again."
 
 
@@ -50,7 +50,7 @@ def reported(module: Any, doing: str) -> Iterator[None]:
     ----------
     module : AnsibleModule
     doing : str
-        The operation, such as ``"writing the certificates"``; after a semicolon, the state that a failure leaves behind.
+        The operation, such as ``"writing the certificates"``. After a semicolon, the state after a failure.
     """
     try:
         yield

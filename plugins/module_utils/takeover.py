@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Read the state of a host that an earlier version of the collection has provisioned.
 
-That version kept state in modification times, in extra links of a release, and in the text of rendered files. Only this
-module reads these. The next run writes ``history.json``, complete manifests and the file of firewall peers, which are used
-from then on.
+That version kept state in modification times, in extra links of a release, and in the text of rendered files. Only this file
+reads that state. The next run writes ``history.json``, complete manifests and the file of firewall peers, and later runs
+read only these.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ def old_history(home: str) -> dict[str, dict[str, Any]]:
 
 
 def completed_manifest(release: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a manifest with the keys that an earlier version did not write, from the release's rendered files.
+    """Return a manifest with the keys that an earlier version did not write, read from the release's rendered files.
 
     Parameters
     ----------
     release : str
         Directory of the release.
     manifest : dict
-        Its manifest, with ``services``.
+        Manifest of the release, with ``services``.
     """
     if manifest.keys() >= {"label", "ports", "tls", "units"}:
         return dict(manifest)
@@ -78,7 +78,7 @@ def _target(link: str) -> str:
 
 
 def _marks(release: str, use: str) -> dict[str, int]:
-    """Return the time at which each link ``USE-KIND`` was made, by kind."""
+    """Return the time when each link ``USE-KIND`` was made, in seconds since the epoch, by kind."""
     links = [link for link in glob.glob(os.path.join(glob.escape(release), f"{use}-*")) if os.path.islink(link)]
     return {os.path.basename(link).partition("-")[2]: int(os.lstat(link).st_mtime) for link in links}
 

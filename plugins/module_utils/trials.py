@@ -10,9 +10,9 @@ from collections.abc import Iterable
 
 #: Prefix of the names of a trial's units, files and directories.
 PREFIX = "daskops-trial-"
-#: Seconds beyond the time-out of a trial after which systemd ends the service, because its run was killed.
+#: Seconds after the timeout of a trial when systemd ends a service whose run was killed.
 GRACE = 30
-#: Scheduler file through which the trial of a worker finds the trial of its scheduler.
+#: Scheduler file in which the worker of a trial finds the address of the trial's scheduler.
 SCHEDULER_FILE = "scheduler.json"
 
 # The last assignment wins, and an empty one resets what the unit and its drop-ins set.
@@ -36,7 +36,7 @@ ExecStopPost=
 ExecStopPost=+/bin/rm -f {unit} {environment}
 """
 
-# Environment variables that the collection sets and that hold no secrets.
+# Environment variables that the collection sets and that contain no secrets.
 OWN = re.compile(r"(DASKOPS_(?!SHUTDOWN_TOKEN)|DASK_(ROOT_)?CONFIG$|(OMP|MKL|OPENBLAS)_NUM_|MALLOC_TRIM_|PYTHON|CUDA_)")
 
 
@@ -52,7 +52,7 @@ def service_section(text: str) -> list[str]:
 
 
 def with_specifiers(text: str, unit: str) -> str:
-    """Return ``text`` with the specifiers ``%n``, ``%i`` and ``%p`` replaced as for the unit that is tried."""
+    """Return ``text`` with the values that the specifiers ``%n``, ``%i`` and ``%p`` have in the tested unit."""
     prefix, _, instance = unit.rsplit(".", 1)[0].partition("@")
     known = {"n": unit, "i": instance, "p": prefix}
     return re.sub(r"%(.)", lambda match: known.get(match[1], match[0]), text)
@@ -79,24 +79,25 @@ def make_unit(
     Parameters
     ----------
     texts : list of str
-        The unit's file and its drop-ins, in the order in which systemd reads them.
+        The tested unit file and its drop-ins, in the order in which systemd reads them.
     unit : str
-        Name of the unit that is tried.
+        Name of the tested unit.
     home, release : str
         Paths of the collection's directory on the host and of the release.
     name : str
         Name of the trial's unit, without ``.service``, and of its runtime directory.
     environment, path : str
-        Paths of the file with the environment of the trial and of the trial's unit.
+        Paths of the trial's environment file and of the trial's unit file.
     timeout : int
         Seconds that the trial may take.
     command : str, optional
-        Command to start instead of the unit's own.
+        Command to run instead of the command of the tested unit.
 
     Returns
     -------
     str
-        The unit: the same user, sandbox and environment, without restart, watchdog and other settings of a lasting service.
+        Content of the unit file. It has the same user, sandbox and environment as the tested unit, but no restart, watchdog
+        or other settings of a permanent service.
     """
     lines = ["[Unit]", f"Description=Trial of {unit}", "CollectMode=inactive-or-failed", "", "[Service]"]
     for text in texts:
@@ -107,19 +108,19 @@ def make_unit(
 
 
 def make_environment(text: str, home: str, release: str, arguments: str) -> str:
-    """Return the environment file of a trial, which adds to the environment of the service.
+    """Return the content of a trial's environment file: the environment of the service, with changes for the trial.
 
     Parameters
     ----------
     text : str
-        The environment file of the service that is tried.
+        Content of the environment file of the tested service.
     home, release : str
         Paths of the collection's directory on the host and of the release.
     arguments : str
-        The arguments of its command.
+        Arguments of the trial's command.
     """
     paths = re.findall(r"^(?:DASK_CONFIG|DASK_ROOT_CONFIG)=.*$", at_release(text, home, release), re.MULTILINE)
-    # No lifetime: a worker's lifetime could end before the worker is registered.
+    # Reset the lifetime, because a worker's lifetime could end before the worker is registered.
     return "\n".join([*paths, "DASKOPS_TRIAL=1", "DASKOPS_LIFETIME=", f"DASKOPS_ARGUMENTS={arguments}", ""])
 
 
@@ -137,7 +138,7 @@ def dashboard_path(arguments: str) -> str:
 
 
 def secret_values(text: str) -> set[str]:
-    """Return the values in the environment file of a service that may be secret: the values that the user set."""
+    """Return the values in the environment file of a service that may be secret, which are those that the user set."""
     values = set()
     for name, value in re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE):
         if not OWN.match(name):
@@ -152,9 +153,9 @@ def scheduler_arguments(given: str, directory: str) -> str:
     Parameters
     ----------
     given : str
-        The arguments of the service, or others.
+        Arguments of the tested service, or other arguments.
     directory : str
-        Its runtime directory.
+        Runtime directory of the trial's scheduler.
     """
     own = f"--host 127.0.0.1 --port 0 --dashboard-address 127.0.0.1:0 --scheduler-file {directory}/{SCHEDULER_FILE}"
     return f"{given} {own}".strip()
@@ -166,11 +167,11 @@ def worker_arguments(given: str, directory: str, scheduler: str) -> str:
     Parameters
     ----------
     given : str
-        The arguments of the service, with the address of its scheduler first.
+        Arguments of the tested service. The first one is the address of its scheduler.
     directory : str
-        Its runtime directory.
+        Runtime directory of the trial's worker.
     scheduler : str
-        The runtime directory of the scheduler that it joins.
+        Runtime directory of the trial's scheduler, to which the worker connects.
     """
     words = given.split(" ")[1:]
     # Dask accepts these only without `--host`.

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read what services and other users of a host have written."""
+"""Read text that services and other users of a host have written."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import functools
 def lines(text: str) -> list[str]:
     """Return the lines of a text. Only a line feed ends a line.
 
-    Python's ``splitlines`` also ends a line at a carriage return, a form feed, U+2028 and others. Linux and systemd do not,
-    so a process could put such a character into a name and begin a line of its own.
+    Python's ``splitlines`` also ends a line at a carriage return, a form feed, U+2028 and others. Linux and systemd do not.
+    So a process could put such a character into a name, and thereby start a forged line.
     """
     return text.rstrip("\n").split("\n") if text else []
 
@@ -20,7 +20,7 @@ def lines(text: str) -> list[str]:
 def read_text(path: str, limit: int) -> str:
     """Return the text of a file of at most ``limit`` bytes.
 
-    Bytes that are not UTF-8 are replaced. Line ends are not translated: a carriage return stays one.
+    Bytes that are not UTF-8 are replaced. Line ends are not translated, so carriage returns are kept.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def read_text(path: str, limit: int) -> str:
         If the file is longer than ``limit``.
     """
     content = b""
-    # Read in pieces: a read of 4 MiB from a file below /proc/sys fails.
+    # Read in pieces, because a read of 4 MiB from a file below /proc/sys fails.
     with open(path, "rb") as file:
         for piece in iter(functools.partial(file.read, 65536), b""):
             content += piece
@@ -40,5 +40,5 @@ def read_text(path: str, limit: int) -> str:
 
 
 def printable(text: str, limit: int = 4000) -> str:
-    """Return the last ``limit`` characters of a text, without the control characters that a terminal would act on."""
+    """Return the last ``limit`` characters of a text, without control characters that could affect a terminal."""
     return "".join(one if one.isprintable() or one in "\n\t" else "?" for one in text[-limit:])

@@ -17,7 +17,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import p
 #: Seconds that a program may run.
 TIMEOUT = 60
 
-#: Exit status of ``setup.sh`` if a line fails, and its message, which follows the output of the lines.
+#: Exit status of ``setup.sh`` if a line fails, and its message, which comes after the output of the lines.
 SETUP_FAILED = 78
 SETUP_MESSAGE = re.compile(r"^dask_environment_setup: (line \d+ \(.*\) .*)$", re.MULTILINE)
 
@@ -31,12 +31,12 @@ class Finished(NamedTuple):
 
 
 def start(command: Sequence[str], timeout: float, **how: Any) -> subprocess.Popen[str]:
-    """Start a program as another user. A process of that user's may stop this one before the program runs.
+    """Start a program as another user, whose processes could stop the new process before the program runs.
 
     Raises
     ------
     subprocess.TimeoutExpired
-        If the program does not run within ``timeout`` seconds.
+        If the program is not running after ``timeout`` seconds.
     """
 
     def give_up(*_dummy: Any) -> None:
@@ -64,34 +64,34 @@ def run(
     question: str = "",
     timeout: float = TIMEOUT,
 ) -> Finished:
-    """Run a program and return its exit status and output. No process that it has started is left.
+    """Run a program, end all processes that it has started, and return its exit status and output.
 
     Parameters
     ----------
     command : list of str
         The program and its arguments.
     enter : callable
-        Called in the new process, whose working directory is ``/``, before the program starts: changes the user.
+        Changes the user. Called in the new process before the program starts. Its working directory is ``/``.
     variables : dict of str
         Environment variables of the program.
     question : str
-        Its input.
+        Input of the program.
     timeout : float
-        Seconds that it may run.
+        Seconds that the program may run.
 
     Raises
     ------
     OSError
-        If it cannot be started.
+        If the program cannot be started.
     subprocess.TimeoutExpired
-        If it does not end within ``timeout`` seconds.
+        If the program does not end within ``timeout`` seconds.
     """
     process = start(
         command,
         timeout,
         env=variables,
         cwd="/",
-        preexec_fn=enter,  # the option user= came with Python 3.9
+        preexec_fn=enter,  # the argument user= needs Python 3.9
         start_new_session=True,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -102,14 +102,14 @@ def run(
     try:
         output, errors = process.communicate(question, timeout=timeout)
     finally:
-        with contextlib.suppress(ProcessLookupError):  # also the processes that the program has started
+        with contextlib.suppress(ProcessLookupError):  # end also the processes that the program has started
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     return Finished(process.returncode, output, errors)
 
 
 def with_setup(command: Sequence[str], script: str, lines: str) -> list[str]:
-    """Return a command that runs after the lines of ``dask_environment_setup``, as ``run.sh`` runs services.
+    """Return a command that runs the lines of ``dask_environment_setup`` and then a program, like ``run.sh`` for services.
 
     Parameters
     ----------
@@ -130,4 +130,4 @@ def setup_problem(finished: Finished) -> str:
     said = printable(finished.errors[: message.start()].strip())
     output = f"Its output: {said}" if said else "It printed nothing."
     failed = printable(message.group(1))
-    return f"dask_environment_setup: {failed}. Correct the line, or what it needs on this host. {output}"
+    return f"dask_environment_setup: {failed}. Correct the line, or install what it needs on this host. {output}"

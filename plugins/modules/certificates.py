@@ -10,10 +10,10 @@ module: certificates
 short_description: Install the certificates of a host's Dask services
 version_added: "0.1.0"
 description:
-  - Reads a CA and certificates on the controller, and writes those that the host's services need below
-    C(tls) in O(home). Only O(user) can read private keys.
-  - Sends nothing to a host that was seen to have these certificates.
-  - Reloads running services that have loaded other certificates. They continue with their work meanwhile.
+  - Reads a CA and certificates on the controller. Writes the ones that the host's services need below C(tls) in O(home).
+    Only O(user) can read private keys.
+  - Sends nothing to the host if M(daskops.cluster.host_info) has reported the same certificates.
+  - Reloads running services that have loaded other certificates. A reload does not interrupt their work.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -26,14 +26,14 @@ attributes:
     description: Reports which files would be written and which services would be reloaded.
   diff_mode:
     support: full
-    description: Shows the names and the SHA-256 of the files, not their content.
+    description: Shows the name and the SHA-256 of each file, not its content.
 options:
   user:
     description: Account that the services run as.
     type: str
     required: true
   directory:
-    description: Directory on the controller, as M(daskops.cluster.make_certificates) describes it.
+    description: Directory of the certificates on the controller; see M(daskops.cluster.make_certificates).
     type: path
     required: true
   kinds:
@@ -43,12 +43,12 @@ options:
     required: true
   made:
     description:
-      - Whether the collection made the certificates. Then every worker host has a certificate of its own.
-      - Otherwise a worker host may have its own certificate, or share one with the others.
+      - Whether the collection made the certificates. If V(true), every worker host has its own certificate.
+      - If V(false), a worker host can have its own certificate or share one with other hosts.
     type: bool
     required: true
   planned:
-    description: In check mode, the names of certificates that an earlier task would make, such as C(ca).
+    description: Names of certificates that an earlier task would make in check mode, such as C(ca).
     type: list
     elements: str
     default: []
@@ -66,12 +66,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 written:
-  description: The files that were written or removed, or in check mode would be.
+  description: The files that were written or removed. In check mode, the files that would be.
   type: list
   elements: str
   returned: success
 reloaded:
-  description: The services that were reloaded, or in check mode would be.
+  description: The services that were reloaded. In check mode, the services that would be.
   type: list
   elements: str
   returned: success
@@ -94,7 +94,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.certificates impor
 from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import reported
 from ansible_collections.daskops.cluster.plugins.module_utils.units import shown_services
 
-#: Seconds that a service may take to read its certificates again.
+#: Seconds that a service may take to load its new certificates.
 PATIENCE = 20
 
 
@@ -124,7 +124,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    with reported(module, "installing the certificates; services keep those that they have read"):
+    with reported(module, "installing the certificates; the services keep those that they have loaded"):
         install(module)
 
 
@@ -149,7 +149,7 @@ def install(module: AnsibleModule) -> None:
         try:
             uids = {"root": 0, user: pwd.getpwnam(user).pw_uid}
         except KeyError:
-            module.fail_json(msg=f"There is no user {user}: run site.yml without --tags.")
+            module.fail_json(msg=f"The user {user} does not exist on this host. Run site.yml without --tags.")
         contents = {"ca.pem": authorities, **{f"{kind}.pem": content for kind, content in certificates.items()}}
         os.umask(0o022)
         os.makedirs(directory, exist_ok=True)
@@ -174,8 +174,8 @@ def reload(module: AnsibleModule, stale: Mapping[str, str]) -> None:
             return
         if time.monotonic() > deadline:
             module.fail_json(
-                msg=f"{', '.join(waiting)}: did not take the new certificates within {PATIENCE} s. Look at journalctl "
-                f"--unit={waiting[0]}; restart.yml restarts the services without loss."
+                msg=f"{', '.join(waiting)} did not load the new certificates within {PATIENCE} s. See journalctl "
+                f"--unit={waiting[0]}, or run restart.yml, which restarts the services without loss."
             )
         time.sleep(0.5)
 

@@ -14,8 +14,8 @@ version_added: "0.1.0"
 description:
   - Executes M(daskops.cluster.services) for the scheduler. Then waits, with M(daskops.cluster.cluster_health), until the
     scheduler serves and its workers are registered again.
-  - Workers that may need the change first are not expected. If the scheduler's address or its version of distributed has
-    changed, these are all workers; otherwise, these are the workers on the scheduler's host that the new release changes.
+  - Does not wait for workers that may have to change first. If the scheduler's address or its version of distributed has
+    changed, these are all workers. Otherwise, these are the workers on the scheduler's host that the new release changes.
   - If the health check fails or the connection is lost, reverts the scheduler to the release that served before, and fails
     with a report.
   - Does not change a scheduler that has work.
@@ -28,12 +28,14 @@ extends_documentation_fragment:
 options:
   before:
     description:
-      - Result of M(daskops.cluster.cluster_health) before the change; empty for a scheduler that does not serve or is not
-        restarted. The scheduler has work if C(idle) is false.
+      - Result of M(daskops.cluster.cluster_health) before the change. The scheduler has work if C(idle) is false.
+      - Empty if the scheduler does not serve or is not restarted.
     type: dict
     default: {}
   restart:
-    description: Whether a scheduler with work is left alone, V(idle), or restarted, V(now), so that its work is lost.
+    description:
+      - When to restart a scheduler that has work.
+      - V(idle) does not change the scheduler in this run. V(now) restarts it, and its work is lost.
     type: str
     choices: [idle, now]
     default: idle

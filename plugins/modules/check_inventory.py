@@ -12,8 +12,9 @@ module: check_inventory
 short_description: Check an inventory as a whole
 version_added: "0.1.0"
 description:
-  - Checks that the groups C(dask_scheduler) and C(dask_workers) form a cluster, that none of their hosts runs Windows, and
-    that variables of the whole cluster have the same value on all hosts. Fails with all problems and their remedies.
+  - Checks that the groups C(dask_scheduler) and C(dask_workers) form a cluster, and that none of their hosts runs Windows.
+    Checks that variables of the whole cluster have the same value on all hosts.
+  - Fails with all problems and their remedies.
   - Runs on the controller and connects to no host, so one host of the play is enough (C(run_once)).
 author:
   - The daskops.cluster authors

@@ -12,12 +12,12 @@ module: check_run
 short_description: Check the groups, the limit and the tags of a run
 version_added: "0.1.0"
 description:
-  - Fails if a run would succeed without doing anything - because the groups C(dask_scheduler) and C(dask_workers) have no
-    host, C(--limit) leaves no host of the groups of its purpose, or no playbook of the run has a tag of C(--tags) or
-    C(--skip-tags).
-  - Fails if the name of a group resembles that of a group of the collection, and its hosts are in none of these groups.
-  - Reads the tags of all playbooks of the run, also of playbooks that import the collection's. If a user's own task includes
-    a role or a file at run time, its tags are unknown, so an unknown tag is only a warning.
+  - Fails if a run would succeed without doing anything. This happens if the groups C(dask_scheduler) and C(dask_workers)
+    have no host, if C(--limit) leaves no host of the groups for O(purpose), or if no playbook of the run has a tag of
+    C(--tags) or C(--skip-tags).
+  - Fails if a group's name resembles the name of a group of the collection, and its hosts are in none of these groups.
+  - Reads the tags of all playbooks of the run, also of playbooks that import those of the collection. If a task of the user
+    includes a role or a file at run time, the tags of that role or file are unknown. Then an unknown tag is only a warning.
   - Runs on the controller and connects to no host, so one host of the play is enough (C(run_once)).
 author:
   - The daskops.cluster authors
@@ -26,7 +26,9 @@ extends_documentation_fragment:
   - daskops.cluster.attributes.read_only
 options:
   purpose:
-    description: Purpose of the run, as for M(daskops.cluster.plan). Runs for V(connect) work on the accounts of clients.
+    description:
+      - Purpose of the run; see O(daskops.cluster.plan#module:purpose). With V(connect), the run works on the accounts of
+        clients.
     type: str
     default: change
 """

@@ -23,7 +23,7 @@ extends_documentation_fragment:
   - daskops.cluster.attributes.read_only
 options:
   maintenance:
-    description: The hosts in maintenance, whose services do not run on purpose.
+    description: The hosts in maintenance, whose services are stopped on purpose.
     type: list
     elements: str
     default: []

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: client_bundle
-short_description: Configure an account to connect to a cluster, or undo that
+short_description: Write or remove the files with which an account connects to a cluster
 version_added: "0.1.0"
 description:
-  - Writes files into a configuration directory of Dask of the account that it runs as. C(Client()) then connects to the
-    cluster. Other uses of Dask by the account do not change.
-  - Replaces the files of another cluster, and those of an earlier version of this collection.
-  - As root, rejects a directory that another user can change.
+  - Writes files into the directory from which the account that runs the module reads its Dask configuration. C(Client())
+    then connects to the cluster. Other uses of Dask by this account do not change.
+  - Replaces the files of another cluster, and the files of an earlier version of this collection.
+  - If root runs the module, fails if another user can change the directory.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -24,7 +24,7 @@ attributes:
     description: Reports what would change.
   diff_mode:
     support: full
-    description: Shows the configuration, and the names of the other files.
+    description: Shows the configuration file and the names of the other files.
 options:
   directory:
     description: Directory of the files. Dask reads C(~/.config/dask) by default.
@@ -45,41 +45,41 @@ options:
     description: URL of the cluster's dashboard. Required with O(state=present).
     type: str
   authorities:
-    description: Certificates of the trusted CAs, in PEM. Without them the connection is not encrypted.
+    description: Certificates of the trusted CAs, in PEM format. Without them, the connection is not encrypted.
     type: list
     elements: str
     default: []
   certificate:
-    description: Certificate of the client, in PEM.
+    description: Certificate of the client, in PEM format.
     type: str
     default: ""
   key:
-    description: Private key of the client, in PEM.
+    description: Private key of the client, in PEM format.
     type: str
     default: ""
   preload:
-    description: Program text of the preload that makes C(Client()) connect. Required with O(state=present).
+    description: Source code of the preload module that makes C(Client()) connect. Required with O(state=present).
     type: str
   lock:
     description:
-      - The lock of the cluster's environment. Required with O(state=present).
-      - C(file:daskops-wheels) in it stands for the directory of O(wheels).
+      - Text of the lock of the cluster's environment. Required with O(state=present).
+      - C(file:daskops-wheels) in the text is replaced by the URL of the directory with O(wheels).
     type: str
   wheels:
-    description: Wheels that the lock names, their content in base64 by file name.
+    description: Content of the wheels that the lock refers to, in base64, by file name.
     type: dict
     default: {}
 """
 
 EXAMPLES = r"""
-- name: Let ada connect to a cluster that does not encrypt
+- name: Let ada connect to a cluster without TLS
   daskops.cluster.client_bundle:
     address: tcp://10.0.0.1:8786
     dashboard: http://10.0.0.1:8787/status
     preload: "{{ lookup('ansible.builtin.file', 'daskops_client.py') }}"
     lock: "{{ lookup('ansible.builtin.file', 'lock.txt') }}"
 
-- name: Remove it from ada's account
+- name: Remove the files from ada's account
   daskops.cluster.client_bundle:
     state: absent
     address: tcp://10.0.0.1:8786
@@ -96,9 +96,9 @@ files:
   elements: str
   returned: success
 other:
-  description: Address of another cluster, whose files were not removed.
+  description: Address of the other cluster to which the files belong, so that they were not removed.
   type: str
-  returned: with O(state=absent), if there is one
+  returned: with O(state=absent), if the files belong to another cluster
 """
 
 import base64
@@ -128,13 +128,13 @@ BYTECODE = "__pycache__/daskops_client.*.pyc"
 
 
 class Rejected(Exception):
-    """The module must not write to the directory; the message says why and what to do."""
+    """The module must not write to the directory. The message has the reason and the remedy."""
 
 
 def write_configuration(directory: str, address: str, dashboard: str, encrypted: bool) -> str:
     """Return the text of the configuration file.
 
-    It contains the paths of certificates, not their text: Dask passes its configuration to other processes, to some of them
+    It contains the paths of certificates and not their text, because Dask passes its configuration to other processes, also
     on the command line.
     """
     security = None
@@ -148,7 +148,7 @@ def write_configuration(directory: str, address: str, dashboard: str, encrypted:
     client = {"address": address, "security": security}
     return (
         f"{HEADER}\n"
-        "# Client() connects there by the preload, and nothing else changes. Without the preload, do it by hand:\n"
+        "# The preload makes Client() connect to this cluster, and changes nothing else. Without the preload, write:\n"
         '# Client(**dask.config.get("daskops.client"))\n'
         "daskops:\n"
         f"  client: {json.dumps(client)}\n"
@@ -312,8 +312,8 @@ def main() -> None:
             encrypted = bool(given["authorities"])
             if given["address"].startswith("tls://") and not encrypted:
                 raise Rejected(
-                    f"authorities: {given['address']} speaks TLS, and there is no certificate of its CA. Run site.yml, or"
-                    " correct dask_tls_directory."
+                    f"authorities is empty, but {given['address']} needs the certificate of its CA. Run site.yml, or correct"
+                    " dask_tls_directory."
                 )
             if encrypted:
                 wanted[AUTHORITIES] = "".join(text.rstrip("\n") + "\n" for text in given["authorities"])

@@ -10,9 +10,9 @@ module: cluster_health
 short_description: Check the health of a Dask cluster
 version_added: "0.1.0"
 description:
-  - Asks the scheduler over HTTP which workers it has, and judges that against what is expected.
-  - Waits for up to O(timeout) seconds until the cluster is healthy or degraded. The module repeats its requests if the
-    scheduler does not answer, since it may be starting. It stops early if the certificate is not trusted, or the server
+  - Requests the list of workers from the scheduler over HTTP, and compares it with the expected workers.
+  - Waits for up to O(timeout) seconds until the cluster is healthy or degraded. If the scheduler does not answer, it may be
+    starting, so the module repeats its requests. The module stops early if the certificate is not trusted, or the server
     redirects or requires a login, because waiting does not change that.
   - V(unhealthy) means that the scheduler does not answer or is closing, that workers are missing or silent, or that workers
     run other package versions than the scheduler or another release than expected.
@@ -22,8 +22,8 @@ description:
     if no release is expected, or Python versions that differ only in the patch number. V(healthy) is any other cluster.
   - Works with schedulers of distributed 2022.12 and newer. A scheduler that was set up by this collection reports everything
     in one request. A stock scheduler reports neither versions nor releases, and while tasks run it does not report which
-    workers are paused or retiring. RV(detail) tells how much is known.
-  - An answer may be 16 MiB long, and a report takes at most nine requests of O(request_timeout) each.
+    workers are paused or retiring. RV(detail) says how much is known.
+  - An answer may have up to 16 MiB. One check makes at most nine requests, of at most O(request_timeout) seconds each.
 options:
   url:
     description:
@@ -66,14 +66,14 @@ options:
   control_socket:
     description:
       - The control socket of the scheduler's service on the host that the module runs on, such as
-        V(/run/dask-scheduler/control.sock). Root can read there which clients the scheduler has work of.
+        V(/run/dask-scheduler/control.sock). Through this socket, root can list the clients for which the scheduler has work.
       - Used only if the scheduler has work and O(scheduler_pending) or O(until_idle) is set. A socket that does not answer
         is ignored.
     type: path
   known_problems:
     description:
-      - Sentences about other problems of the cluster. With any, the cluster is V(degraded) at best. They are added to
-        RV(problems).
+      - Sentences about other problems of the cluster, which are added to RV(problems).
+      - If there are any, the cluster is V(degraded) at best.
     type: list
     elements: str
     default: []
@@ -87,8 +87,8 @@ options:
   until_idle:
     description:
       - Wait until the scheduler has no work, instead of until the cluster is healthy or degraded.
-      - Tasks that run, wait for another task, for a worker or its resources, or are queued count as work, and so do results
-        that clients hold.
+      - The scheduler has work if a task runs, is queued, or waits for another task, a worker or a resource, or if a client
+        holds a result.
     type: bool
     default: false
   timeout:
@@ -116,7 +116,7 @@ options:
     type: float
     default: 30
   fail_when_unhealthy:
-    description: Whether the verdicts V(unhealthy) and V(unknown) fail the task. If V(false), look at RV(verdict).
+    description: Whether the verdicts V(unhealthy) and V(unknown) fail the task. If V(false), check RV(verdict).
     type: bool
     default: true
   validate_certs:
@@ -184,7 +184,7 @@ verdict:
   description:
     - V(healthy), V(degraded), V(unknown) or V(unhealthy). A cluster works if it is V(healthy) or V(degraded). Continue
       only with these two.
-    - V(unknown) also if the arguments are wrong, so that no request was made.
+    - If the arguments are wrong, no request is made and the verdict is V(unknown).
   returned: always
   type: str
   sample: healthy
@@ -195,15 +195,15 @@ problems:
   elements: str
   sample:
     - >-
-      Missing: node2-1. Look at the units on their hosts: systemctl status 'dask-worker*',
+      Missing: node2-1. Check the units on their hosts: systemctl status 'dask-worker*',
       journalctl -u 'dask-worker*'.
 detail:
   description:
     - How much the scheduler reported. V(full) is everything.
     - V(identity) lacks versions, and releases of workers that do not run this collection's runtime.
-    - V(names) also lacks the status of each worker, and at most has the number of paused and retiring workers. V(counts)
-      only has the number of workers.
-    - V(none) if the scheduler did not answer.
+    - V(names) also lacks the status of each worker. It has the number of paused and retiring workers, or not even that.
+    - V(counts) has only the number of workers.
+    - V(none) means that the scheduler did not answer.
   returned: always
   type: str
   sample: full
@@ -316,10 +316,10 @@ tasks:
     processing: 4
 clients:
   description:
-    - The clients that the scheduler has work of, at most ten, the one with most tasks first. Empty if O(control_socket)
+    - The clients for which the scheduler has work, at most ten, the one with most tasks first. Empty if O(control_socket)
       was not used.
-    - C(name), C(address), C(wanted) for the number of tasks, C(tasks) by state, and C(bytes) of the results. C(tasks) and
-      C(bytes) count the first C(looked_at) of the tasks.
+    - Each has C(name), C(address), the number of its tasks in C(wanted), the number of tasks by state in C(tasks), and the
+      size of the results in C(bytes). C(tasks) and C(bytes) count only the first C(looked_at) tasks.
   returned: always
   type: list
   elements: dict
@@ -374,13 +374,13 @@ from ..module_utils.service_socket import ask as ask_service
 
 def ask_clients(path: str, timeout: float) -> Any:
     """Return the clients that want tasks, and the number of clients left out, from the scheduler's control socket."""
-    # The services' account owns the directory and could put a link to another socket there.
+    # The services' account owns the directory and could replace the socket with a link to another one.
     owner = os.stat(os.path.dirname(path)).st_uid
     return as_user(owner, lambda: from_clients(ask_service(path, "clients", timeout)), timeout + 1)
 
 
 def ask(scheduler: SchedulerHTTP, expected: Expected, control_socket: str | None) -> tuple[dict[str, Any], bool]:
-    """Return the judgement on one report, and whether another request can have another result."""
+    """Return the result of one check, and whether another check can have another result."""
     try:
         report = scheduler.report()
     except SchedulerError as e:
@@ -422,7 +422,7 @@ def summarize(url: str, result: Mapping[str, Any], timeout: float) -> str:
 
 
 def stop(module: AnsibleModule, problem: str) -> None:
-    """Fail because of wrong arguments, with a verdict: a result without one could pass for a good one."""
+    """Fail because of wrong arguments. The result has a verdict, because one without could be mistaken for success."""
     module.fail_json(msg=problem, verdict=UNKNOWN, problems=[problem], idle=False)
 
 

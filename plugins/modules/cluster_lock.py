@@ -10,13 +10,13 @@ module: cluster_lock
 short_description: Let one run at a time change a cluster
 version_added: "0.1.0"
 description:
-  - Takes the lock of the cluster on one of its hosts, the same one for every run. It waits while another run holds the lock,
-    and fails after O(timeout) seconds. The message names the user, controller, command and start time of the other run.
+  - Takes the lock of the cluster on one of its hosts, which is the same host for every run. Waits while another run holds
+    the lock, and fails after O(timeout) seconds. The message names the user, controller, command and start time of the
+    other run.
   - While C(ansible-playbook) runs, a process on the controller renews the lock over the same connection. It releases the
-    lock when C(ansible-playbook) ends, for whatever reason. If the controller is lost, the lock expires after O(lease)
-    seconds.
-  - If the host cannot be reached for so long that another run has taken the lock over, the process interrupts this run. If
-    the host was rebooted, the process takes the lock again.
+    lock when C(ansible-playbook) ends for any reason. If the controller is lost, the lock expires after O(lease) seconds.
+  - If the host cannot be reached for more than O(lease) seconds, another run may take over the lock. Then the process
+    interrupts this run. If the host was rebooted, the process takes the lock again.
   - Warns, and takes no lock, if the host cannot be reached.
   - Does nothing in check mode, and with C(--tags health).
 author:
@@ -34,8 +34,8 @@ attributes:
 options:
   inspect:
     description:
-      - Whether to inspect the host in the same remote command, if it is a host of the play.
-        M(daskops.cluster.host_info) returns what was found then, and executes nothing on this host.
+      - Whether to inspect the host in the same remote command, if it is a host of the play. Then
+        M(daskops.cluster.host_info) returns this result and executes nothing on this host.
     type: bool
     default: false
   timeout:
@@ -54,7 +54,7 @@ options:
     description: Name of this run. The action plugin sets it.
     type: str
   holder:
-    description: The user, controller and command of this run, which other runs show. The action plugin sets it.
+    description: The user, controller and command of this run, which other runs report. The action plugin sets it.
     type: dict
 """
 
@@ -68,7 +68,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 info:
-  description: What M(daskops.cluster.host_info) returns for the host.
+  description: Result of M(daskops.cluster.host_info) for the host.
   type: dict
   returned: if the lock is held and the host was inspected
 held:

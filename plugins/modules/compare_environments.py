@@ -12,7 +12,7 @@ module: compare_environments
 short_description: Make sure that all hosts have the same packages
 version_added: "0.1.0"
 description:
-  - Compares the packages of hosts with those that most of them have. Fails with the hosts and packages that differ.
+  - Compares the packages of each host with those that most hosts have. Fails with the hosts and packages that differ.
   - Runs on the controller and connects to no host, so one host of the play is enough (C(run_once)).
 author:
   - The daskops.cluster authors
@@ -27,11 +27,11 @@ attributes:
     description: There is no change to show.
 options:
   plan:
-    description: What M(daskops.cluster.plan) returned.
+    description: Result of M(daskops.cluster.plan).
     type: dict
     required: true
   built:
-    description: What M(daskops.cluster.environment) returned as C(environment) in this run, by host.
+    description: RV(daskops.cluster.environment#module:environment) of this run, by host.
     type: dict
     default: {}
 """

@@ -88,7 +88,7 @@ def main() -> None:
             name = unit.replace(".service", "").replace("@", "-")
             directory = os.path.join(RUNTIME_DIRECTORIES, name)
             try:
-                # The socket is in a directory of the services' user, who could put a link to another socket there.
+                # The services' account owns the directory and could replace the socket with a link to another one.
                 owner = os.stat(directory).st_uid
                 path = os.path.join(directory, service_socket.SOCKET)
                 services[unit] = as_user(owner, functools.partial(ask, path, timeout), timeout + 1)

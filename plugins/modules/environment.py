@@ -10,13 +10,17 @@ module: environment
 short_description: Build an immutable Python environment
 version_added: "0.1.0"
 description:
-  - Builds a virtual environment in a directory whose name is derived from its content. C(uv) installs the packages on the
-    controller, or fetches and installs them on the host.
+  - Builds an environment in a directory that is named by its content. C(uv) has installed the packages on the controller
+    already, or fetches and installs them on the host; or the files come from a packed environment.
   - The directory appears only when the environment is complete, and is never changed afterwards. An interrupted build
     leaves no directory of that name; the next build starts again.
-  - Two files in it describe the content. C(environment.json) is what this module returns. C(sbom.cdx.json) is a bill of
-    materials in the format CycloneDX 1.6 with the interpreter and every package. It has the SHA-256 of a wheel if the
-    requirements allow only one, and the licence if the package declares an SPDX expression.
+  - Nothing is executed on a host that has the environment already, according to the plan.
+  - If the plan has a managed Python for the host, the module first installs it in the same way, from the archive that the
+    controller copies to the host, into C(pythons/NAME).
+  - Two files in it describe the content. C(environment.json) is the result of this module. C(sbom.cdx.json) is a bill of
+    materials in the format CycloneDX 1.6 with the interpreter and every package. It has the SHA-256 of a package's wheel if
+    the lock allows only one wheel, and the licence if the package declares an SPDX expression. Packages of conda are listed
+    with their build and channel.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -31,20 +35,20 @@ attributes:
     description: Shows the packages that are added, removed or changed.
 options:
   home:
-    description: Directory of the collection on the host; the environment becomes C(environments/ID) below it.
+    description: Directory of the collection on the host. The environment is built in C(environments/ID) below it.
     type: path
     required: true
   plan:
     description:
-      - What M(daskops.cluster.plan) returned, with the id of the environment, its interpreter, its lock and the archive with
-        the packages, which is copied to the host.
-      - An existing environment keeps its recorded lock, even if another lock now means the same packages.
+      - Result of M(daskops.cluster.plan). It contains the id of the environment, its interpreter, its lock, and the path of
+        the archive with the packages, which is copied to the host.
+      - An existing environment keeps the lock that it was built from, even if a new lock has the same packages.
     type: dict
     required: true
   index_url:
     description:
-      - Index that the host fetches from if the archive contains no packages.
-      - Empty for the index that the host is configured with.
+      - Package index from which the host fetches if the archive contains no packages.
+      - Empty for the index in the host's own configuration.
     type: str
     default: ""
 """
@@ -58,7 +62,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 environment:
-  description: The content of the environment; empty in check mode if it would be built.
+  description: The content of the environment. Empty in check mode if the environment would be built.
   type: dict
   returned: success
   contains:
@@ -66,10 +70,16 @@ environment:
       description: Its id.
       type: str
     lock:
-      description: SHA-256 of the lock that it was built from; missing if an early version of this collection built it.
+      description: SHA-256 of the lock that it was built from. Missing if an early version of this collection built it.
+      type: str
+    archive:
+      description: SHA-256 of the archive that it was unpacked from, instead of a lock.
       type: str
     python:
       description: Full version of its interpreter.
+      type: str
+    managed_python:
+      description: Name of the managed Python that it uses. Missing if it uses an interpreter of the host, or its own.
       type: str
     packages:
       description: Version by package.
@@ -81,11 +91,13 @@ environment:
     packages: {dask: 2026.8.0, distributed: 2026.8.0}
 """
 
+import functools
 import glob
 import json
 import os
 import re
 import shutil
+import sys
 import tarfile
 import tempfile
 import threading
@@ -96,6 +108,12 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.host_lock import HostLockError, take_lock
+from ansible_collections.daskops.cluster.plugins.module_utils.pythons import (
+    PythonError,
+    describe,
+    install,
+    is_complete,
+)
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     TESTS,
     VALIDATOR,
@@ -109,18 +127,19 @@ from ansible_collections.daskops.cluster.plugins.module_utils.system_errors impo
 
 DESCRIBE = """
 import importlib.metadata, json, platform, dask, distributed
-found = {d.metadata["Name"].lower(): d for d in importlib.metadata.distributions()}
+found = {d.metadata["Name"].lower(): d for d in importlib.metadata.distributions() if d.metadata["Name"] and d.version}
 licences = {name: d.metadata.get("License-Expression") for name, d in found.items()}
 print(json.dumps({
     "python": platform.python_version(),
     "packages": {name: d.version for name, d in found.items()},
     "licences": {name: licence for name, licence in licences.items() if licence},
+    "by_conda": [name for name, d in found.items() if (d.read_text("INSTALLER") or "").strip() == "conda"],
 }))
 """
 
 
 class Builder:
-    """Builds an environment in ``partial``, a directory whose name is not that of an environment."""
+    """Builds an environment in the directory ``partial``, which gets its final name when it is complete."""
 
     def __init__(self, module: AnsibleModule, partial: str) -> None:
         self.module = module
@@ -129,7 +148,7 @@ class Builder:
         self.flush = threading.Thread(target=os.sync)
 
     def appear(self, final: str, texts: Mapping[str, str]) -> None:
-        """Add the last files, and rename the environment to ``final`` once all of it is on the disk."""
+        """Add the last files, and rename the environment to ``final`` when all of its files are on the disk."""
         for name, text in texts.items():
             with open(os.path.join(self.partial, name), "w", encoding="utf-8") as file:
                 file.write(text)
@@ -140,7 +159,7 @@ class Builder:
         os.close(directory)
         self.flush.join()
         relabel(self.module, self.partial)
-        if os.path.exists(final):  # its interpreter no longer exists, but a process may still import from it
+        if os.path.exists(final):  # this environment's interpreter is gone, but a process may still import from it
             broken = set_aside(final)
             os.rename(self.partial, final)
             shutil.rmtree(broken, ignore_errors=True)
@@ -149,7 +168,7 @@ class Builder:
 
     def run(self, what: str, *command: str, **environment: str) -> str:
         """Run a command and return its output. If it fails, fail the module with the end of its output."""
-        # Not in the login user's home: uv reads settings from the working directory and its parents.
+        # Do not run in the login user's home: uv reads settings from the working directory and its parents.
         here = os.path.dirname(self.partial)
         status, output, errors = self.module.run_command(list(command), environ_update=environment, cwd=here)
         if status != 0:
@@ -159,14 +178,14 @@ class Builder:
 
     def fail(self, what: str, why: str) -> None:
         """Fail the module because an operation failed."""
-        self.module.fail_json(msg=f"{what} failed on this host, which keeps running what it ran: {why}")
+        self.module.fail_json(msg=f"{what} failed on this host, whose services were not changed: {why}")
 
     def build(self, archive: str, unpacked: str) -> dict[str, Any]:
         """Install and compile the packages; return what `DESCRIBE` prints."""
         try:
             with tarfile.open(archive) as tar:
                 # The collection made this archive. `tree.py` reads the environment's files directly from it.
-                streams = [name for name in tar.getnames() if name.endswith(".zst")]
+                streams = [name for name in tar.getnames() if name.endswith((".zst", ".gz"))]
                 tar.extractall(unpacked, [member for member in tar if member.name not in streams])
             if streams:
                 self._unpack(archive, streams[0], unpacked)
@@ -181,12 +200,12 @@ class Builder:
         shutil.copy(
             glob.glob(os.path.join(unpacked, "tools", "fastjsonschema-*.whl"))[0], os.path.join(self.partial, VALIDATOR)
         )
-        if streams != ["compiled.zst"]:
+        if not streams or not streams[0].startswith("compiled."):
             library = os.path.join(self.partial, "lib")
             self.run(
                 "Compiling the packages", self.python, "-I", "-m", "compileall", "-q", "-j", "0", "-x", TESTS, library
             )
-        # Write to the disk meanwhile: after a power cut the directory must not exist without its files.
+        # Flush the files while Dask is imported: after a power cut the directory must not exist without its files.
         self.flush.start()
         described: dict[str, Any] = json.loads(self.run("Importing Dask", self.python, "-I", "-B", "-c", DESCRIBE))
         return described
@@ -198,9 +217,9 @@ class Builder:
             with zipfile.ZipFile(wheel) as zipped:
                 zipped.extractall(library)
         script = os.path.join(unpacked, "tree.py")
+        python = self.module.params["python"] or sys.executable
         self.run(
-            "Unpacking the packages", self.module.params["python"], "-I", script, library, "unpack", archive, stream,
-            self.partial,
+            "Unpacking the packages", python, "-I", script, library, "unpack", archive, stream, self.partial
         )  # fmt: skip
 
     def _fetch(self, unpacked: str) -> None:
@@ -236,14 +255,16 @@ def main() -> None:
         argument_spec={
             "home": {"type": "path", "required": True},
             "id": {"type": "str", "required": True},
-            "python": {"type": "path", "required": True},
+            "python": {"type": "path", "default": ""},
             "archive": {"type": "path"},
-            "lock": {"type": "str", "required": True},
+            "managed_python": {"type": "dict", "default": {}},
+            "python_archive": {"type": "path"},
+            "origin": {"type": "dict", "required": True},
             "index_url": {"type": "str", "default": "", "no_log": True},
         },
         supports_check_mode=True,
     )
-    with reported(module, "building the environment; services keep running what they ran"):
+    with reported(module, "building the environment; the services were not changed"):
         provide(module)
 
 
@@ -274,9 +295,9 @@ def provide(module: AnsibleModule) -> None:
 
 def build(module: AnsibleModule, environments: str, final: str) -> dict[str, Any]:
     """Build the environment, and rename it to ``final`` when it is complete."""
-    archive = module.params["archive"]
+    archive, managed = module.params["archive"], module.params["managed_python"]
     if not archive:
-        module.fail_json(msg="The environment does not exist here yet: archive is needed to build it.")
+        module.fail_json(msg="The environment does not exist on this host yet. Set archive to build it.")
     partial = os.path.join(environments, f".partial-{module.params['id']}")
     # Remove the files of interrupted builds.
     for leftover in [
@@ -284,18 +305,39 @@ def build(module: AnsibleModule, environments: str, final: str) -> dict[str, Any
     ]:
         shutil.rmtree(leftover, ignore_errors=True)
     builder = Builder(module, partial)
+    if managed:
+        managed = install_managed(builder, managed)
     with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=environments) as unpacked:
         found = builder.build(archive, unpacked)
-        licences = found.pop("licences")
-        description = {"id": module.params["id"], "lock": module.params["lock"], **found}
+        licences, by_conda = found.pop("licences"), found.pop("by_conda")
+        description = {"id": module.params["id"], **module.params["origin"], **found}
+        if managed:
+            description["managed_python"] = managed["name"]
         hashes = known_hashes(read(os.path.join(unpacked, "requirements.txt")))
         tools = re.findall(
             r"^(\S+)==(\S+) --hash=sha256:(\w+)$", read(os.path.join(unpacked, "tools.txt")), re.MULTILINE
         )
-    bill = bill_of_materials(description, licences, hashes, tools)
+        conda = os.path.join(unpacked, "conda.json")
+        of_conda = json.loads(read(conda)) if os.path.exists(conda) else []
+    bill = bill_of_materials(description, licences, hashes, tools, of_conda, by_conda, managed.get("sha256"))
     texts = {"sbom.cdx.json": bill, "environment.json": description}
     builder.appear(final, {name: json.dumps(text, indent=1, sort_keys=True) for name, text in texts.items()})
     return description
+
+
+def install_managed(builder: Builder, managed: Mapping[str, str]) -> dict[str, str]:
+    """Install the managed Python of the environment if the host does not have it, and return its description."""
+    home, archive = builder.module.params["home"], builder.module.params["python_archive"]
+    if not is_complete(home, managed["name"]):
+        if not archive:
+            builder.module.fail_json(
+                msg=f"The managed Python {managed['name']} does not exist on this host yet. Set python_archive."
+            )
+        try:
+            install(home, managed, archive, builder.run, functools.partial(relabel, builder.module))
+        except PythonError as error:
+            builder.fail("Installing the managed Python", f"{error}.")
+    return describe(home, managed["name"])
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: host_info
-short_description: Report what a host has for Dask
+short_description: Report the hardware and the Dask services of a host
 version_added: "0.1.0"
 description:
-  - Reports in one execution everything that the plan of a host's Dask services depends on. Changes nothing.
+  - Reports all properties of a host on which the plan of its Dask services depends, in one execution. Changes nothing.
   - Replaces fact gathering, which takes longer and lacks most of these values.
-  - The controller fills in the options that a task leaves out, from the variables of the collection.
-  - The controller validates the type and the form of each value, and fails with the names of invalid values.
+  - The controller sets omitted options from the variables of the collection.
+  - The controller validates the type and the format of each returned value. Fails with the names of invalid values.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -22,14 +22,16 @@ extends_documentation_fragment:
   - daskops.cluster.attributes.read_only
 options:
   optional:
-    description: Whether to warn and return nothing, instead of failing, if the host cannot be reached.
+    description: Whether an unreachable host causes a warning and an empty result instead of a failure.
     type: bool
     default: false
   home:
     description: Directory of the collection on the host, with its environments and releases.
     type: path
   python:
-    description: Interpreter that environments are built with, a path or a name on the search path.
+    description:
+      - Interpreter of the host for building environments. A path, or a name on the search path.
+      - Empty if the host's interpreters do not matter, because it gets a managed Python.
     type: str
     default: python3
   user:
@@ -46,21 +48,21 @@ options:
     elements: str
     default: []
   paths:
-    description: Directories and devices to describe, existing or not.
+    description: Directories and devices to describe in RV(file_systems). They need not exist.
     type: list
     elements: str
     default: []
   files:
-    description: Files that should exist.
+    description: Files whose existence to check; see RV(missing).
     type: list
     elements: str
     default: []
   proxy_site:
-    description: Path of the collection's site in nginx; empty for none.
+    description: Path of the nginx site that the collection writes. Empty if the dashboard has no proxy.
     type: path
     default: ""
   scheduler_host:
-    description: Name or address of the scheduler's host, which is resolved; empty for none.
+    description: Name or address of the scheduler's host, to resolve and to find the route to. Empty to skip this.
     type: str
     default: ""
   client_scheduler_host:
@@ -68,26 +70,26 @@ options:
     type: str
     default: ""
   scheduler_port:
-    description: Port of a running scheduler at O(scheduler_host) to connect to; 0 for none.
+    description: Port of a running scheduler at O(scheduler_host). The module tests a connection to it. 0 to skip this.
     type: int
     default: 0
   interface:
-    description: Interface whose address services will listen at; empty for the interface that leads to O(scheduler_host).
+    description: Interface at whose address services will listen. Empty for the interface of the route to O(scheduler_host).
     type: str
     default: ""
   bind_address:
-    description: Address of this host that services will listen at; empty for the address of O(interface).
+    description: Address of this host at which services will listen. Empty for the address of O(interface).
     type: str
     default: ""
   worker_interfaces:
-    description: Interfaces at whose addresses workers will listen, if they have other addresses than the scheduler.
+    description: Interfaces at whose addresses workers will listen, if these differ from the scheduler's.
     type: list
     elements: str
     default: []
   lock:
     description:
-      - Arguments of M(daskops.cluster.cluster_lock). The module takes this lock first, and inspects nothing if another run
-        holds it.
+      - Arguments of M(daskops.cluster.cluster_lock). The module takes this lock first. If another run holds the lock, the
+        module inspects nothing.
     type: dict
   firewall:
     description: Firewall that will filter the host's ports.
@@ -106,7 +108,7 @@ EXAMPLES = r"""
       - /var/lib/dask/scratch
   register: host
 
-- name: Show how much memory it has
+- name: Show the memory and the number of cores
   ansible.builtin.debug:
     msg: "{{ host.memory }} bytes, {{ host.cpus | length }} cores"
 """
@@ -114,14 +116,14 @@ EXAMPLES = r"""
 RETURN = r"""
 clock:
   description:
-    - Least and greatest number of seconds that the host's clock can be ahead of the controller's, negative if it is behind.
-    - The precision depends on how long the module took.
+    - Bounds of the difference between the host's clock and the controller's, in seconds. Positive if the host's is ahead.
+    - The shorter the module takes, the closer the bounds are.
   type: list
   elements: float
   returned: always
   sample: [-0.6, 0.4]
 cpus:
-  description: Numbers of the CPUs that processes may use.
+  description: Numbers of the CPUs on which processes may run.
   type: list
   elements: int
   returned: always
@@ -141,36 +143,36 @@ cpu_limit:
   returned: always
   sample: 0
 nodes:
-  description: The NUMA nodes with such CPUs, by C(id), each with its C(cpus).
+  description: The NUMA nodes that have any of RV(cpus), each with its C(id) and those of its C(cpus).
   type: list
   elements: dict
   returned: always
   sample: [{id: 0, cpus: [0, 1, 2, 3]}]
 gpus:
   description:
-    - NVIDIA GPUs from their driver, in the order of the bus, each with C(index), C(uuid), C(model) and the NUMA C(node),
-      null if unknown. The driver does not know the UUID before the first use of a GPU.
+    - NVIDIA GPUs that the driver reports, in bus order, each with C(index), C(uuid), C(model) and NUMA C(node).
+    - The node is null if it is unknown. The driver reports no UUID before the first use of a GPU.
   type: list
   elements: dict
   returned: always
   sample: [{index: 0, uuid: GPU-8f6d52a1-3f6d-4c3b-9d0f-2b7d8e0c5a11, model: NVIDIA H100, node: 0}]
 memory:
-  description: Bytes of memory, or of the container's limit if that is lower.
+  description: Memory in bytes, or the container's memory limit if that is lower.
   type: int
   returned: always
   sample: 33554432000
 systemd:
-  description: Whether systemd runs the host.
+  description: Whether systemd is the init system of the host.
   type: bool
   returned: always
 selinux_type:
   description:
-    - SELinux type of programs in the environments below O(home), by the host's policy. Empty if SELinux is not enforced.
+    - SELinux type of programs in the environments below O(home) in the host's policy. Empty if SELinux is not enforced.
   type: str
   returned: always
   sample: bin_t
 python:
-  description: The interpreter of O(python); empty if it does not work.
+  description: The interpreter O(python). Empty if it does not work.
   type: dict
   returned: always
   contains:
@@ -198,8 +200,8 @@ python:
       type: bool
     changeable:
       description:
-        - The directory or file on its path that O(user) could change, so that root must not run it. Then only
-          C(executable) is reported with it.
+        - The directory or file on its path that O(user) can change. Root must not run such an interpreter, so only
+          C(executable) is returned besides.
       type: str
   sample:
     executable: /usr/bin/python3
@@ -209,15 +211,32 @@ python:
     machine: x86_64
     libc: [glibc, "2.36"]
     usable: true
+architecture:
+  description: Architecture of the host's processor.
+  type: str
+  returned: always
+  sample: x86_64
+libc:
+  description: Name and version of the C library of the host's system.
+  type: list
+  elements: str
+  returned: always
+  sample: [glibc, "2.36"]
+pythons:
+  description: Names of the complete managed Pythons below O(home).
+  type: list
+  elements: str
+  returned: always
+  sample: [3.13.18+20261110-x86_64]
 changeable:
-  description: The directory on the path of O(home) that O(user) could change; empty if there is none.
+  description: The directory on the path of O(home) that O(user) can change. Empty if there is none.
   type: str
   returned: always
 file_systems:
   description:
-    - By path of O(paths), whether it C(exists), C(type), C(mount) point and C(free) bytes of its file system, and whether
-      it is C(writable) for O(user).
-    - A directory that does not exist yet counts as writable.
+    - Properties of O(paths), by path. C(exists) and C(writable) say whether the path exists, and whether O(user) may write
+      to it. C(type), C(mount) and C(free) are the type, the mount point and the free bytes of its file system.
+    - A directory that does not exist counts as writable.
   type: dict
   returned: always
 groups:
@@ -227,8 +246,8 @@ groups:
   sample: {data: 1005}
 import_paths:
   description:
-    - By path of O(import_paths), whether it is a directory that O(user) is able to read (C(readable)), and the directory on
-      its path that O(user) could change (C(changeable)), empty if there is none.
+    - Properties of O(import_paths), by path. C(readable) says whether O(user) can read it and it is a directory.
+    - C(changeable) is the directory on its path that O(user) can change. Empty if there is none.
   type: dict
   returned: always
   sample: {/shared/code: {readable: true, changeable: ""}}
@@ -246,10 +265,10 @@ proxy:
       description: Whether nginx is installed.
       type: bool
     port:
-      description: The port of the collection's site; 0 without a site.
+      description: Port of the site O(proxy_site). 0 if there is no site.
       type: int
     confined:
-      description: Whether SELinux keeps web servers from connecting to other services.
+      description: Whether SELinux prevents web servers from connecting to other services.
       type: bool
   sample: {nginx: true, port: 8443, confined: false}
 listeners:
@@ -259,14 +278,14 @@ listeners:
   returned: always
 address:
   description:
-    - Address that services will listen at - O(bind_address), the first one of O(interface), or the one from which this
-      host connects to O(scheduler_host). It is an IPv6 address only if there is no IPv4 address.
+    - Address at which services will listen. It is O(bind_address), the first address of O(interface), or the address from
+      which this host connects to O(scheduler_host). It is an IPv6 address only if there is no IPv4 address.
     - Empty if there is no such address.
   type: str
   returned: always
   sample: 10.0.0.2
 worker_addresses:
-  description: The first address by interface of O(worker_interfaces); empty for an interface without one.
+  description: The first address of each interface in O(worker_interfaces), by interface. Empty if it has none.
   type: dict
   returned: always
   sample: {eth1: 10.1.0.2}
@@ -278,25 +297,25 @@ client_addresses:
   sample: [192.0.2.10]
 route:
   description:
-    - Addresses at the two ends of the route from this host to O(scheduler_host), its own first.
+    - Addresses at the two ends of the route to O(scheduler_host), starting with the address of this host.
     - Empty if there is no route.
   type: list
   elements: str
   returned: always
   sample: [10.0.0.2, 10.0.0.1]
 unresolved:
-  description: Why O(scheduler_host) cannot be resolved to an address; empty if it can, or is not given.
+  description: Why O(scheduler_host) cannot be resolved to an address. Empty if it can, or if it is not set.
   type: str
   returned: always
   sample: "Name or service not known"
 refused:
-  description: Why the host cannot connect to O(scheduler_port); empty if it can, or no port is given.
+  description: Why the host cannot connect to O(scheduler_port). Empty if it can, or if no port is set.
   type: str
   returned: always
   sample: Connection refused
 machine:
   description:
-    - Identifier of this machine until its next boot, which differs also between containers and clones of virtual machines.
+    - Identifier of this machine until its next boot. Containers and clones of virtual machines have different identifiers.
     - Empty if it cannot be read.
   type: str
   returned: always
@@ -311,12 +330,12 @@ firewall:
       elements: str
     usable:
       description:
-        - Which of C(nftables), C(firewalld) and C(ufw) work here; checked only if O(firewall) is not V(none).
+        - Those of C(nftables), C(firewalld) and C(ufw) that work on the host. Checked only if O(firewall) is not V(none).
         - C(ufw) must close ports by default, also for RV(address).
       type: list
       elements: str
     installed:
-      description: Firewalls with installed rules of the collection.
+      description: Firewalls in which rules of the collection are installed.
       type: list
       elements: str
     loaded:
@@ -328,37 +347,40 @@ firewall:
       elements: str
 current:
   description:
-    - The current release of the host, with its C(id), C(environment), C(label), C(services) and C(units), and the time at
-      which it was C(staged).
-    - C(content) is a digest of its files and its environment's path. C(settled) lists the kinds of service that have served
-      with it, whose unit files are those of the release, and that start at boot.
+    - The current release of the host, with its C(id), C(environment), C(label) and C(services). C(staged) is the time when
+      it was staged, in seconds since the epoch. C(served) lists the kinds of service that have served with it.
+    - C(content) is a digest of its files and its environment's path.
+    - C(settled) lists the kinds in C(served) whose unit files are those of the release and whose services start at boot.
+      C(enabled) lists the kinds whose services start at boot.
     - Empty if there is none.
   type: dict
   returned: always
 previous:
-  description: The release before RV(current), with the same keys.
+  description: The release before RV(current), with the same keys except C(content) and C(settled).
   type: dict
   returned: always
 serving:
-  description: The release that the scheduler was started from, with the same keys, if it is not RV(current); else empty.
+  description:
+    - The release from which the scheduler was started, with the same keys as RV(previous).
+    - Empty if it is RV(current).
   type: dict
   returned: always
 unfinished:
   description:
-    - Time at which the newest release after the current one was staged; 0 if there is none.
-    - Such releases belong to a change that was not finished, or was reverted.
+    - Time when the newest release was staged, in seconds since the epoch. 0 if it is RV(current).
+    - A newer release than RV(current) belongs to a change that was not finished or was reverted.
   type: int
   returned: always
 known:
-  description: The releases of services that have served on the host or were tried there.
+  description: The releases whose services have served on the host or were started there in a trial.
   type: list
   elements: str
   returned: always
   sample: [3f2a91c04d5e.7b21]
 running:
   description:
-    - Release by unit of the running Dask services; null for a service without a process.
-    - It ends with C((another unit)) if the unit in C(/etc/systemd/system) is not that of the release.
+    - Release of each running Dask service, by unit. Null for a service without a process.
+    - It ends with C((another unit)) if the unit file in C(/etc/systemd/system) differs from the one in the release.
   type: dict
   returned: always
   sample: {dask-worker@1.service: 3f2a91c04d5e.7b21}
@@ -370,16 +392,18 @@ dashboard:
   returned: always
   sample: 8787/dask/
 scheduler_environment:
-  description: Id of the environment that the scheduler on this host runs; empty if there is none.
+  description: Id of the environment in which the scheduler on this host runs. Empty if no scheduler runs.
   type: str
   returned: always
 account:
-  description: The C(home) and C(comment) of O(user), and whether its home exists (C(at_home)); empty without that user.
+  description:
+    - The account of O(user), with its C(home) and C(comment). C(at_home) says whether the home directory exists.
+    - Empty if the account does not exist.
   type: dict
   returned: always
   sample: {home: /var/lib/dask, comment: Dask, at_home: true}
 encrypted:
-  description: Whether the services of the current release encrypt their connections; null if there is no release.
+  description: Whether the services of the current release encrypt their connections. Null if there is no release.
   type: bool
   returned: always
 authorities:
@@ -393,7 +417,7 @@ certificates:
   returned: always
   contains:
     installed:
-      description: Digest, mode and owner of the files below C(tls) in O(home), by name.
+      description: Digest, mode and owner of each file below C(tls) in O(home), by name.
       type: dict
     loaded:
       description: Digest of the certificates that each running service has loaded, by unit.
@@ -402,12 +426,12 @@ certificates:
     installed: {ca.pem: [5d0a41b9c7e2, 420, root], worker.pem: [e83c1f0a9b64, 256, dask]}
     loaded: {dask-worker@1.service: 9f3c2e7a1b50}
 environments:
-  description: The complete environments on the host by id, each as M(daskops.cluster.environment) returned it.
+  description: The complete environments on the host, by id. Each is RV(daskops.cluster.environment#module:environment).
   type: dict
   returned: always
 versions:
   description:
-    - The versions that the Dask services of the host run or, if stopped, would start with. One entry for each environment.
+    - The environments of the host's Dask services. For a stopped service, it is the environment in which it would start.
   type: list
   elements: dict
   returned: always
@@ -416,7 +440,10 @@ versions:
       description: The environment's id.
       type: str
     lock:
-      description: SHA-256 of the lock that it was built from; empty if it is not recorded.
+      description: SHA-256 of the lock from which it was built. Empty if it is not recorded.
+      type: str
+    archive:
+      description: SHA-256 of the archive that it was unpacked from, instead of a lock.
       type: str
     python:
       description: Full version of its interpreter.
@@ -425,7 +452,7 @@ versions:
       description: Version by package.
       type: dict
     releases:
-      description: Releases of the services that run in it, without the part that differs between services.
+      description: Releases of the services that run in it. Only the part before the dot, which all services have in common.
       type: list
       elements: str
     labels:
@@ -439,6 +466,7 @@ import hashlib
 import ipaddress
 import json
 import os
+import platform
 import pwd
 import re
 import time
@@ -455,6 +483,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.directories import
 from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import foreign_firewalls, ufw_filters
 from ansible_collections.daskops.cluster.plugins.module_utils.history import current_release
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
+from ansible_collections.daskops.cluster.plugins.module_utils.pythons import complete_pythons
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     read_environment,
     read_releases,
@@ -491,35 +520,35 @@ from ansible_collections.daskops.cluster.plugins.module_utils.units import (
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import lines, printable, read_text
 
-# What `read_releases` returns.
+# Result of `read_releases`.
 Releases = Mapping[str, Mapping[str, Any]]
 
 # This directory exists if and only if systemd is the first process.
 SYSTEMD = "/run/systemd/system"
 
-# CPUs, NUMA nodes and PCI devices of the kernel.
+# The kernel's list of CPUs, NUMA nodes and PCI devices.
 CPUS = "/sys/devices/system/cpu"
 NODES = "/sys/devices/system/node"
 PCI_DEVICES = "/sys/bus/pci/devices"
 
-# Control groups. In a container, the root group is that of the container.
+# Control groups. In a container, the root group is the group of the container.
 CONTROL_GROUPS = "/sys/fs/cgroup"
 
 # The boot id, which changes at every boot, and the network devices.
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 NETWORK_DEVICES = "/sys/class/net"
 
-# Whether SELinux lets web servers connect to other services: the current value and the pending one.
+# Whether SELinux lets web servers connect to other services. The file has the current value and the pending one.
 SELINUX_CONNECT = "/sys/fs/selinux/booleans/httpd_can_network_connect"
 GPUS = "/proc/driver/nvidia/gpus"
 
-# Files that the role `firewall` writes first and removes last.
+# The role `firewall` writes these files first and removes them last.
 FIREWALLS = {
     "nftables": "/etc/systemd/system/dask-firewall.service",
     "firewalld": "/etc/firewalld/policies/daskops.xml",
 }
 
-# File of the role with the networks of the cluster's hosts, and rules of an earlier version, which have them in a comment.
+# The networks of the cluster's hosts: a file of the role `firewall`, and rules of an earlier version, with a comment.
 FIREWALL_PEERS = "/etc/dask-firewall.json"
 FIREWALL_RULES = ("/etc/dask-firewall.nft", FIREWALLS["firewalld"])
 
@@ -554,7 +583,7 @@ def memory() -> int:
 
 
 def cpu_limit() -> int:
-    """Return the number of CPUs whose time the root control group may use, rounded up as by Dask; 0 for no limit."""
+    """Return the number of CPUs whose time the root control group may use, rounded up like in Dask; 0 for no limit."""
     legacy = " ".join(read(f"{CONTROL_GROUPS}/cpu/cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
     # The quota is "max" (version 2) or -1 (version 1) if there is none.
     for text in (read(f"{CONTROL_GROUPS}/cpu.max"), legacy):
@@ -565,13 +594,13 @@ def cpu_limit() -> int:
 
 
 def cpu_list(text: str) -> set[int]:
-    """Return the numbers in a list of CPUs of the kernel, such as ``0-3,8``."""
+    """Return the numbers in a list of CPUs in the kernel's format, such as ``0-3,8``."""
     listed = re.findall(r"(\d+)(?:-(\d+))?", text)
     return {number for first, last in listed for number in range(int(first), int(last or first) + 1)}
 
 
 def cores(cpus: list[int]) -> list[list[int]]:
-    """Return the physical cores of ``cpus``, each with its CPUs. A CPU without a known core counts as one."""
+    """Return the CPUs of each physical core that has any of ``cpus``. A CPU without a known core counts as a core."""
     found: list[list[int]] = []
     left = set(cpus)
     while left:
@@ -613,7 +642,7 @@ def gpus() -> list[dict[str, Any]]:
 
 
 def writable(module: AnsibleModule, path: str) -> bool:
-    """Return whether the services' account may write to a directory, or the directory does not exist yet."""
+    """Return whether the services' account may write to a directory; true if the directory does not exist yet."""
     if not os.path.exists(path):
         return True
     if os.geteuid() != 0:
@@ -625,14 +654,14 @@ def writable(module: AnsibleModule, path: str) -> bool:
 
 
 def as_services(module: AnsibleModule, function: Callable[[], Any]) -> Any:
-    """Return what a function returns with the rights that the services will have; raises as `as_user` does."""
+    """Call a function with the permissions that the services will have, and return its result; raises like `as_user`."""
     return as_user(module.params["user"], function, groups=module.params["groups"])
 
 
 def import_path(module: AnsibleModule, path: str) -> dict[str, Any]:
-    """Return whether the services could import modules from a directory, and the directory that they could change."""
+    """Return whether services can import modules from a directory, and which directory on its path they can change."""
     try:
-        # On a network file system, root may have fewer rights than the user.
+        # On a network file system, root may have fewer permissions than the user.
         readable = as_services(module, lambda: os.path.isdir(path) and os.access(path, os.R_OK | os.X_OK))
         return {
             "readable": bool(readable),
@@ -643,15 +672,16 @@ def import_path(module: AnsibleModule, path: str) -> dict[str, Any]:
 
 
 def inspect_python(module: AnsibleModule) -> dict[str, Any]:
-    """Return the interpreter for environments, and why root or the services' account must not run it."""
-    # The path that sudo sets on RHEL lacks this directory.
+    """Return the interpreter for environments, as in `RETURN`; only its path if the services' account can change it."""
     name = module.params["python"]
+    if not name:
+        return {}
+    # On RHEL, the search path that sudo sets lacks this directory.
     interpreter = module.get_bin_path(name) or module.get_bin_path(name, opt_dirs=["/usr/local/bin"])
-    user = module.params["user"]
     if not interpreter:
         return {}
     interpreter = os.path.abspath(interpreter)
-    place = changeable(user, interpreter, module.params["groups"])
+    place = changeable(module.params["user"], interpreter, module.params["groups"])
     if place:  # root must not run a program that this user can change
         return {"executable": interpreter, "changeable": place}
     try:
@@ -663,7 +693,7 @@ def inspect_python(module: AnsibleModule) -> dict[str, Any]:
         usable = as_services(
             module, lambda: os.access(real, os.X_OK) and os.access(python["prefix"], os.R_OK | os.X_OK)
         )
-    except (KeyError, OSError, TypeError, ValueError):  # it cannot be run, or is not Python
+    except (KeyError, OSError, TypeError, ValueError):  # the program cannot be run, or is not Python
         return {}
     return {**python, "usable": bool(usable)}
 
@@ -692,7 +722,7 @@ def descriptors(process: str) -> set[str]:
     targets = set()
     with contextlib.suppress(OSError):  # the process has ended meanwhile
         for descriptor in os.listdir(f"/proc/{process}/fd"):
-            with contextlib.suppress(OSError):  # the process has closed it meanwhile
+            with contextlib.suppress(OSError):  # the process has closed it
                 targets.add(os.readlink(f"/proc/{process}/fd/{descriptor}"))
     return targets
 
@@ -728,16 +758,16 @@ def proxy(module: AnsibleModule) -> dict[str, Any]:
 
 
 def confined() -> bool:
-    """Return whether SELinux keeps web servers from connecting to other services."""
+    """Return whether SELinux prevents web servers from connecting to other services."""
     return enforced() and read(SELINUX_CONNECT).startswith("0")
 
 
 def machine() -> str:
     """Return an identifier of this machine until its next boot; empty if it cannot be read.
 
-    Containers on one machine have the same boot id, but process namespaces of their own. Clones of a virtual machine may
-    have the same machine id and, if they were made while it ran, the same boot id, but network devices with other addresses.
-    Virtual devices, such as those of containers, come and go, so they are ignored.
+    Containers on one machine have the same boot id, but different process namespaces. Clones of a virtual machine may have
+    the same machine id. If they were made while the machine ran, they also have the same boot id. But the addresses of their
+    network devices differ. Virtual devices, such as those of containers, change while a machine runs, so they are ignored.
     """
     boot = read(BOOT_ID).strip()
     try:
@@ -760,70 +790,69 @@ def running(states: Mapping[str, Mapping[str, str]], releases: Releases) -> dict
 
 
 def release_of(unit: str, release: str | None, releases: Releases) -> Mapping[str, Any]:
-    """Return the release of the host that a service's release belongs to; empty if it is none of ``releases``."""
+    """Return the one of ``releases`` to which the release of a service belongs; empty if there is none."""
     found = (one for one in releases.values() if one["services"].get(kind_of(unit), {}).get(unit) == release)
     return next(found, {}) if release else {}
 
 
 def serving(scheduler: str, current: Mapping[str, Any], releases: Releases) -> Mapping[str, Any]:
-    """Return the release that the scheduler was started from if it is not the current one; else empty."""
+    """Return the release from which the scheduler was started; empty if it is the current one."""
     if current.get("services", {}).get("scheduler", {}).get("dask-scheduler.service") == scheduler:
         return {}
     return release_of("dask-scheduler.service", scheduler, releases)
 
 
 def other_unit(unit: str, release: str, releases: Releases) -> str:
-    """Return `OTHER_UNIT` if systemd would start a service with another unit than that of its release; else empty."""
+    """Return `OTHER_UNIT` if the unit file that systemd has differs from the one in the service's release; else empty."""
     wanted = release_of(unit, release, releases).get("unit_digests", {}).get(kind_of(unit))
     return "" if wanted is None or same_unit(unit, unit_digests(unit_files(kind_of(unit))), wanted) else OTHER_UNIT
 
 
 def described(home: str, release: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that the controller needs to activate a release again; empty if there is no release."""
+    """Return the values that the controller needs to activate a release again; empty if there is no complete release."""
     if not release:
         return {}
     try:
-        units = read_units(home, release)
-    except (OSError, ValueError):  # a file of the release is missing or damaged: it is staged again
+        read_units(home, release)
+    except (OSError, ValueError):  # a file is missing or damaged, so this run stages the release again
         return {}
-    return {
-        **{key: release[key] for key in ("id", "environment", "label", "staged", "served", "services")},
-        "units": units,
-    }
+    return {key: release[key] for key in ("id", "environment", "label", "staged", "served", "services")}
 
 
 def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``content``, ``settled`` and ``enabled`` of `current`, which show whether something has to change."""
-    if not release:
+    """Return `current`, with ``content``, ``settled`` and ``enabled``, which show whether something has to change."""
+    about = described(home, release)
+    if not about:
         return {}
     path = os.path.join(home, "releases", release["id"])
     try:
+        planned = read_units(home, release)
         content = tree_digest(read_tree(path), os.readlink(os.path.join(path, "environment")))
         shown = show_units(module, ["ActiveState", "UnitFileState"], sorted(BOOT.values()))
     except (OSError, SystemctlError):
-        return {"content": "", "settled": [], "enabled": []}
+        return {**about, "content": "", "settled": [], "enabled": []}
     starts = {unit: (about["ActiveState"], about["UnitFileState"]) for unit, about in shown.items()}
     kept = glob.glob(os.path.join(KEPT, "dask-worker@*"))
     settled = [
         kind
-        for kind, units in release["units"].items()
+        for kind, units in planned.items()
         if kind in release["served"]
         and starts.get(BOOT[kind]) == ("active", "enabled")
         and unit_files(kind) == units
         and not (kind == "worker" and kept)
     ]
     enabled = [kind for kind, unit in BOOT.items() if starts.get(unit, ("", ""))[1] == "enabled"]
-    return {"content": content, "settled": settled, "enabled": enabled}
+    return {**about, "content": content, "settled": settled, "enabled": enabled}
 
 
 def versions(
     environments: str, runs: Mapping[str, str | None], current: Mapping[str, Any], releases: Releases
 ) -> list[dict[str, Any]]:
-    """Return the environments that services run or, if stopped, would start with, and the releases of the services."""
+    """Return the environments in which services run or, if stopped, would start; see `versions` in `RETURN`."""
     services = {unit: release for kind in current.get("services", {}).values() for unit, release in kind.items()}
     services.update((unit, release.replace(OTHER_UNIT, "")) for unit, release in runs.items() if release)
     found: dict[str, dict[str, str]] = {}
-    # The current release first: a scheduler that a new label did not restart belongs to several releases.
+    # Search the current release first. A scheduler that was not restarted for a new label belongs to several releases.
     known = {"current": current, **releases} if current else releases
     for unit, release in services.items():
         about = release_of(unit, release, known)
@@ -843,13 +872,13 @@ def versions(
 
 
 def unfinished(current: Mapping[str, Any], releases: Releases) -> int:
-    """Return the time at which the newest release was staged if it is newer than the current one; else 0."""
+    """Return the time when the newest release was staged, in seconds since the epoch; 0 if it is the current one."""
     staged = [release["staged"] for release in releases.values()]
     return max((when for when in staged if when > current.get("staged", 0)), default=0)
 
 
 def account(name: str) -> dict[str, Any]:
-    """Return home and comment of a user, from any source of the host's name service."""
+    """Return the home and the comment of an account in any database of the host's name service; empty if unknown."""
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
@@ -858,7 +887,7 @@ def account(name: str) -> dict[str, Any]:
 
 
 def address_to_listen_at(module: AnsibleModule) -> str:
-    """Return the address that services will listen at; empty if this host does not have it."""
+    """Return the address at which services will listen; empty if this host does not have it."""
     wanted, interface = module.params["bind_address"], module.params["interface"]
     if interface:
         return interface_address(module.run_command, interface)
@@ -905,7 +934,7 @@ def firewall_peers() -> list[str]:
 
 
 def authorities(home: str) -> list[str]:
-    """Return the SHA-256 of the CA certificates that services trust; none if the file is damaged."""
+    """Return the SHA-256 of each CA certificate that services trust; none if the file is damaged."""
     try:
         return fingerprints(read(os.path.join(home, "tls", "ca.pem")))
     except ValueError:
@@ -913,9 +942,9 @@ def authorities(home: str) -> list[str]:
 
 
 def acquire(module: AnsibleModule, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Take the lock of the cluster, and return what the module `cluster_lock` returns.
+    """Take the lock of the cluster, and return the result of the module `cluster_lock`.
 
-    Ends this module if another run holds the lock.
+    If another run holds the lock, return that run as the result of this module.
     """
     lock = RunLock(arguments["id"], arguments["directory"])
     try:
@@ -958,7 +987,6 @@ def main() -> None:
     home = module.params["home"]
     releases = read_releases(home)
     current = releases.get(current_release(home), {})
-    about_current = described(home, current)
     states = shown_services(module) if os.path.isdir(SYSTEMD) else {}
     runs = running(states, releases)
     scheduler = (runs.get("dask-scheduler.service") or "").replace(OTHER_UNIT, "")
@@ -978,6 +1006,9 @@ def main() -> None:
         systemd=os.path.isdir(SYSTEMD),
         selinux_type=type_of(module, os.path.join(module.params["home"], "environments/0/bin/python")),
         python=inspect_python(module),
+        architecture=os.uname().machine,
+        libc=list(platform.libc_ver()),
+        pythons=complete_pythons(home),
         changeable=changeable(module.params["user"], home, module.params["groups"]),
         groups={name: group_number(name) for name in module.params["groups"]},
         import_paths={path: import_path(module, path) for path in module.params["import_paths"]},
@@ -1003,7 +1034,7 @@ def main() -> None:
         dashboard=release_of("dask-scheduler.service", scheduler, releases).get("dashboard", ""),
         scheduler_environment=release_of("dask-scheduler.service", scheduler, releases).get("environment", ""),
         serving=described(home, serving(scheduler, current, releases)),
-        current={**about_current, **current_state(module, home, about_current)},
+        current=current_state(module, home, current),
         previous=described(home, releases.get(current.get("previous", ""), {})),
         unfinished=unfinished(current, releases),
         account=account(module.params["user"]),

@@ -12,9 +12,9 @@ module: judge_change
 short_description: Check a batch of worker hosts after a change
 version_added: "0.1.0"
 description:
-  - Checks the results of the change. If none failed, checks the health of the cluster with
+  - Checks the results of the change. If the change failed on no host, checks the health of the cluster with
     M(daskops.cluster.cluster_health).
-  - Never fails; check RV(failures) instead. If the health of the cluster cannot be checked, RV(failures) says why.
+  - Never fails. The problems are in RV(failures), also if the health of the cluster cannot be checked.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -28,11 +28,11 @@ attributes:
     description: The module changes nothing.
 options:
   results:
-    description: Result of M(daskops.cluster.services) by host. It may have failed, or the host may be unreachable.
+    description: Result of M(daskops.cluster.services) by host, also of failed and unreachable hosts.
     type: dict
     required: true
   hosts:
-    description: The hosts of the batch, of which one without a result has failed. By default, those of O(results).
+    description: The hosts of the batch. A host without a result has failed. By default, the hosts of O(results).
     type: list
     elements: str
     default: []

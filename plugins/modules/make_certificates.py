@@ -10,16 +10,17 @@ module: make_certificates
 short_description: Check a cluster's certificates, and make those that are missing or expire soon
 version_added: "0.1.0"
 description:
-  - Works in a directory of the controller. C(ca.pem) is the CA, C(previous-ca.pem) a CA that is still trusted. C(scheduler),
-    C(client) and C(workers/HOST) each have a C(.pem) and a C(.key).
+  - Works in a directory of the controller, C(certificates.directory) in the result of M(daskops.cluster.plan). In it,
+    C(ca.pem) is the CA, and C(previous-ca.pem) is a previous CA that is still trusted. C(scheduler), C(client) and
+    C(workers/HOST) each have a certificate, C(.pem), and a private key, C(.key).
   - Makes certificates that are missing, that expire within C(dask_tls_warn_days) days, or that lack a current name or
-    address of their host. A CA of the collection is replaced if it expires within twice as many days. The previous CA signs
-    the new one, and stays trusted until it has expired.
-  - Writes all files or none. Only one run at a time makes certificates in a directory; a second one waits for a minute.
-  - With C(dask_tls_certificates=own), checks your own certificates, C(scheduler), C(client) and, for worker hosts,
-    C(workers/HOST) or C(worker). Changes nothing.
-  - Tests the certificates in TLS handshakes in memory, for each of their uses. Rejects unusable ones with the file, the
-    reason and what to do.
+    address of their host. Replaces the collection's CA if it expires within twice as many days. The previous CA signs the
+    new one, and stays trusted until it expires.
+  - Writes all files or none. Only one run at a time makes certificates in a directory. Other runs wait for up to a minute.
+  - With C(dask_tls_certificates=own), checks the user's own certificates and changes nothing. They are C(scheduler),
+    C(client) and, for worker hosts, C(workers/HOST) or C(worker).
+  - Tests each certificate in TLS handshakes in memory, for each of its uses. Fails with the file, the reason and the remedy
+    if a certificate is not usable.
   - Connects to no host, so one host of the play is enough (C(run_once)). Needs the Python package cryptography, 3.4 or
     newer, on the controller.
 author:
@@ -29,19 +30,20 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    description: Checks the certificates, and reports which would be made.
+    description: Checks the certificates, and reports those that would be made.
   diff_mode:
     support: full
-    description: Shows the names of the files that are made, not their content.
+    description: Shows the names of the new files, not their content.
 options:
   plan:
-    description: Result of M(daskops.cluster.plan), with the directory, the names and the validity of certificates.
+    description: Result of M(daskops.cluster.plan). It contains the directory, the names and the validity of certificates.
     type: dict
     required: true
   rotation:
     description:
-      - Empty to make what is missing or expires soon. V(authority) to make a new CA, unless a rotation has already begun.
-        V(certificates) to make new certificates. V(finish) to end the trust in the previous CA.
+      - Empty to make certificates that are missing or expire soon.
+      - V(certificates) makes all certificates again. V(authority) also makes a new CA, unless a rotation has already begun.
+      - V(finish) ends the trust in the previous CA.
     type: str
     choices: ["", certificates, authority, finish]
     default: ""
@@ -61,21 +63,21 @@ EXAMPLES = r"""
 
 RETURN = r"""
 authority:
-  description: Whether a CA was made, or in check mode would be.
+  description: Whether a CA was made. In check mode, whether it would be.
   type: bool
   returned: success
 needed:
-  description: Whether files were made or removed, or in check mode would be.
+  description: Whether files were made or removed. In check mode, whether they would be.
   type: bool
   returned: always
 certificates:
-  description: Names of the certificates that were made, or in check mode would be.
+  description: Names of the certificates that were made. In check mode, of those that would be.
   type: list
   elements: str
   returned: success
   sample: [client, scheduler, workers/node1]
 outdated:
-  description: The hosts that do not have these certificates, or whose services have not read them.
+  description: The hosts that do not have the current certificates, or whose services have not loaded them.
   type: list
   elements: str
   returned: success

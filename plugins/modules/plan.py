@@ -12,12 +12,12 @@ module: plan
 short_description: Plan what a run does to each host
 version_added: "0.1.0"
 description:
-  - Plans the release of each host and the changes that it needs, from the variables of all hosts and the results of
+  - Plans the release of each host and the changes that this host needs, from the variables of all hosts and the results of
     M(daskops.cluster.host_info). Fails with a sentence for each problem.
-  - Fetches the packages that hosts lack into an archive for M(daskops.cluster.environment).
+  - Fetches missing packages into an archive from which M(daskops.cluster.environment) builds an environment.
   - Runs on the controller, which needs C(pip), for all hosts at once (C(run_once)). Changes no host.
-  - Reads the results that the role preflight registers as C(__dask_host), and every variable of the collection. Of other
-    variables, it reads C(ansible_host) and C(ansible_port). The result contains no secrets.
+  - Reads the results that the role preflight registers as C(__dask_host), all variables of the collection, C(ansible_host)
+    and C(ansible_port). The result contains no secrets.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -33,11 +33,10 @@ options:
   purpose:
     description:
       - Purpose of the run.
-      - With V(change), hosts run a release that follows from the variables.
-      - With V(start) and V(restart), hosts run their installed release. With V(rollback), they run the release from
-        before the latest change of the cluster.
-      - With V(stop), services are stopped until they are started. With V(remove), they are removed.
-      - With V(show), services are planned for display only. With V(rotate), V(connect) and V(inspect), nothing is planned.
+      - V(change) plans a release from the variables. V(start) and V(restart) use the release that is installed on the host.
+        V(rollback) uses the release from before the latest change of the cluster.
+      - V(stop) stops the services until they are started again. V(remove) removes them.
+      - V(show) plans services for display only. V(rotate), V(connect) and V(inspect) plan no services.
     type: str
     choices: [change, start, restart, rollback, stop, remove, rotate, connect, show, inspect]
     default: change
@@ -59,14 +58,14 @@ EXAMPLES = r"""
 
 - name: Show the workers of each host
   ansible.builtin.debug:
-    msg: "{{ plan.hosts[inventory_hostname].workers | map(attribute='name') }}"
+    msg: "{{ plan.expected[inventory_hostname] | map(attribute='name') }}"
 """
 
 RETURN = r"""
 addresses:
   description:
-    - Addresses of the cluster - C(scheduler); C(url), the base URL of the HTTP routes; C(ca_path), the CA certificates for
-      that URL; C(dashboard) and C(proxy_path).
+    - Addresses of the cluster. C(scheduler) is the scheduler's address. C(url) is the base URL of its HTTP routes, and
+      C(ca_path) is the file with the CA certificates for that URL. C(dashboard) and C(proxy_path) belong to the dashboard.
   type: dict
   returned: always
 asked_host:
@@ -79,28 +78,34 @@ back:
   returned: always
 certificates:
   description:
-    - The C(directory) on the controller for the CA and the certificates; C(scheduler_hosts), names and addresses that the
-      scheduler's certificate must have, besides those of its host; C(dashboard_hosts), the names and addresses in URLs of
-      the dashboard for which it is used, each with the variable that they follow from; C(made), whether the collection
-      makes the certificates; C(joins), whether the workers join a scheduler of another system; and C(days) and
-      C(warn_days), the variables C(dask_tls_days) and C(dask_tls_warn_days).
+    - C(directory) is the directory on the controller for the CA and the certificates.
+    - C(scheduler_hosts) lists the names and addresses that the scheduler's certificate must have, besides those of its host.
+    - C(dashboard_hosts) has the names and addresses in URLs of the dashboard that uses this certificate, each with the
+      variable that determines it.
+    - C(made) says whether the collection makes the certificates, and C(joins) whether another system runs the scheduler.
+    - C(days) and C(warn_days) are the variables C(dask_tls_days) and C(dask_tls_warn_days).
   type: dict
   returned: always
 change:
-  description: Start of the change that the run belongs to, in seconds since the epoch by the controller's clock.
+  description: Start of the change to which the run belongs, in seconds since the epoch by the controller's clock.
   type: int
   returned: for the purpose V(change)
 connection:
   description:
-    - Addresses, certificates and versions that clients need to connect. To remove the files of clients, only the address.
+    - Addresses, certificates and versions that clients need to connect.
+    - If the run removes the files of clients, only the address.
   type: dict
   returned: for the purpose V(connect), and for V(remove) if all hosts of the cluster are in the run
 complete:
   description: Whether all worker hosts are in the run.
   type: bool
   returned: always
+environments:
+  description: The C(origin) and the C(packages) of each planned environment, by its id.
+  type: dict
+  returned: for the purpose V(change)
 expected:
-  description: The expected workers by host, with C(name) and C(release) of each.
+  description: The expected workers by host, each with C(name) and C(release).
   type: dict
   returned: success
 hint:
@@ -117,32 +122,39 @@ hosts:
       type: list
       elements: str
     release:
-      description: The planned release, with C(id), C(environment), C(label), C(services) and C(units); empty for none.
+      description:
+        - The planned release, with its C(id), the id of its C(environment), its C(label), its C(services) - release by name
+          of the unit, by kind - and C(trial), the services to try. Empty for none.
+        - A task that needs the files of the release renders them again, or reads them on the host.
       type: dict
     environment:
-      description: Its environment, with C(id), C(python), C(lock), C(archive) and C(packages); for the purpose V(change).
+      description:
+        - What the host needs for its environment - C(python), C(prefix), C(archive), C(managed_python), C(python_archive).
+        - For the purpose V(change).
       type: dict
     workers:
-      description: The planned workers; for the purposes V(change) and V(show).
+      description: The planned workers; for the purpose V(show).
       type: list
       elements: dict
     ports:
-      description: The ports that its services listen on; for the purposes V(change) and V(show).
+      description:
+        - The ports on which its services listen; for the purpose V(show), and with a managed firewall for the purpose
+          V(change).
       type: list
       elements: dict
     address:
-      description: The address that its services listen on; for the purposes V(change) and V(show).
+      description: The address at which its services listen; for the purpose V(show).
       type: str
     firewall:
-      description: The firewall that filters its ports, a value of C(dask_firewall); for the purposes V(change) and V(show).
+      description: The firewall that filters its ports, a value of C(dask_firewall); for the purpose V(show).
       type: str
     interrupts:
       description:
-        - Whether the run restarts a running scheduler, and so waits until the scheduler has no work. False for the purposes
-          V(stop) and V(remove), which drain the workers first.
+        - Whether the run restarts a running scheduler, and therefore waits until the scheduler has no work.
+        - False for the purposes V(stop) and V(remove), which drain the workers first.
       type: bool
     unwanted_firewalls:
-      description: Firewalls whose rules the collection installed before, and that the host should not have.
+      description: Firewalls in which the collection has installed rules that the host should no longer have.
       type: list
       elements: str
     user:
@@ -153,13 +165,15 @@ hosts:
       type: list
       elements: str
     networks:
-      description: Networks that may connect, C(cluster) and C(clients), by address family; for the purpose V(change).
+      description:
+        - The networks that may connect, by address family, in C(cluster) for the cluster's hosts and C(clients) for clients.
+        - For the purpose V(change), with a managed firewall.
       type: dict
     machine:
       description: Its hardware - C(cpus), C(memory), C(nodes), C(gpus); for the purpose V(show).
       type: dict
     ssh_port:
-      description: Port that Ansible connects to; for the purpose V(show).
+      description: Port to which Ansible connects; for the purpose V(show).
       type: int
     problems:
       description: A sentence for each reason why the host cannot run its planned services; for the purpose V(show).
@@ -179,7 +193,7 @@ maintenance:
   elements: str
   returned: success
 missing_packages:
-  description: A sentence for each feature in use whose package is missing.
+  description: A sentence for each used feature whose package is missing from the lock.
   type: list
   elements: str
   returned: unless the purpose is V(show)
@@ -190,9 +204,10 @@ mixed:
   returned: success
 plays:
   description:
-    - The hosts of each play that changes something - C(build), C(stage), C(trial), C(firewall), C(proxy) and
-      C(proxy_unwanted) for the purpose V(change), and C(maintenance), C(scheduler), C(starting) and C(rolling) for each
-      purpose that starts services. C(serial) is the value of C(dask_serial).
+    - The hosts of each play that changes something, by name of the play.
+    - The purpose V(change) has the plays C(build), C(stage), C(trial), C(firewall), C(proxy) and C(proxy_unwanted). Each
+      purpose that starts services has the plays C(maintenance), C(scheduler), C(starting) and C(rolling).
+    - C(serial) is the value of C(dask_serial).
   type: dict
   returned: success
 purpose:
@@ -209,7 +224,9 @@ scheduler:
   type: str
   returned: always
 scheduler_release:
-  description: The planned release of the scheduler; empty if its host is not in the run, or without C(dask_summary_route).
+  description:
+    - The planned release of the scheduler.
+    - Empty if its host is not in the run, or if C(dask_summary_route) is false.
   type: str
   returned: success
 scheduler_older:

@@ -12,9 +12,9 @@ module: plan_start
 short_description: Decide which Dask services of a cluster can be started at once
 version_added: "0.1.0"
 description:
-  - Services that are stopped have nothing to lose, so the scheduler and all workers can be started at the same time.
-  - Nothing is started at once if a service is not installed where it should be, if the scheduler's host is not among the
-    hosts of the run, if that host has not given the lock of the cluster to this run, or if the run's tags leave out
+  - If all services are stopped, no work can be lost, so the scheduler and all workers can be started at the same time.
+  - Starts nothing at once if a host lacks a service that it should have, or if the scheduler's host is not in the run.
+    Starts nothing at once if this run does not hold the lock of the cluster on the scheduler's host, or if its tags exclude
     the scheduler or the workers.
   - Runs on the controller, so one host of the play is enough (C(run_once)).
 author:
@@ -24,11 +24,11 @@ extends_documentation_fragment:
   - daskops.cluster.attributes.read_only
 options:
   hosts:
-    description: What M(daskops.cluster.start_stopped) returned, by host.
+    description: Result of M(daskops.cluster.start_stopped), by host.
     type: dict
     required: true
   scheduler:
-    description: The scheduler's host; empty for a scheduler that another system runs.
+    description: The scheduler's host. Empty if another system runs the scheduler.
     type: str
     default: ""
 """
@@ -45,7 +45,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 held:
-  description: Whether the scheduler's host has given the lock of the cluster to this run.
+  description: Whether this run holds the lock of the cluster on the scheduler's host.
   type: bool
   returned: always
 hosts:

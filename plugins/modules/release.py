@@ -10,8 +10,13 @@ module: release
 short_description: Stage a release of a host's Dask services
 version_added: "0.1.0"
 description:
-  - Renders templates and reads files on the controller, and writes them as one directory on the host, in one execution.
-  - A release is immutable and named by its content. Staging it activates nothing; M(daskops.cluster.services) does.
+  - Renders the files of a release on the controller, and writes them into one directory on the host, in one execution.
+  - A release is immutable and named by its content. Staging a release does not change services. To change the services to
+    it, use M(daskops.cluster.services).
+  - Validates the user's settings with the Dask of the environment before it stages the release. Fails and stages nothing if
+    Dask rejects a setting, or if a preload module or a module with routes cannot be imported.
+  - Warns about settings without effect, such as settings of nannies for workers without a nanny.
+  - Nothing is executed on a host that runs the release already, according to the plan.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -20,16 +25,16 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    description: Tells whether the release would be written.
+    description: Reports whether the release would be written. Validates settings only if the environment is already built.
   diff_mode:
     support: full
-    description: Shows what differs from the current release, file by file.
+    description: Shows the difference from the current release, by file.
 options:
   plan:
     description:
       - What M(daskops.cluster.plan) returned. The release is rendered from the variables of the collection, and rejected if
         it is not the planned one.
-      - The lines of C(dask_environment_setup) are run as the services' user. Nothing is staged if one of them fails.
+      - The lines of C(dask_environment_setup) are executed as the services' account. Nothing is staged if one of them fails.
       - The environment's own Dask is asked about the user's settings before the release is staged. Nothing is staged if Dask
         rejects one of them, or if a preload module or a module with routes cannot be imported. Settings that change nothing,
         such as those of nannies where there are none, give a warning.
@@ -37,7 +42,9 @@ options:
     type: dict
     required: true
   environment_built:
-    description: Whether the same run builds the environment, so that check mode does not miss it.
+    description:
+      - Whether the run builds the environment.
+      - In check mode, a missing environment is then not an error, because a real run would have built it.
     type: bool
     default: false
 """
@@ -50,7 +57,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: What the environment's own Dask rejects, and why nothing was staged.
+  description: The settings that the Dask of the environment rejects, or another reason why the release was not staged.
   type: str
   returned: failure
 """
@@ -80,16 +87,16 @@ from ansible_collections.daskops.cluster.plugins.module_utils.system_errors impo
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable
 from ansible_collections.daskops.cluster.plugins.module_utils.user_programs import run, setup_problem, with_setup
 
-#: Values of Dask's own settings that sentences about them have to name.
+#: Values of Dask's settings that are not secrets, because messages about these settings contain them.
 NO_SECRETS = ("asyncio", "auto", "false", "none", "null", "snappy", "tornado", "true", "uvloop", "zlib", "zstd")
-#: Seconds for what should only define something.
+#: Seconds that importing the preload modules and routes may take. They should only define functions.
 TIMEOUT = 60
 #: Files of a release with dask_environment_setup.
 SETUP, SETUP_LINES = "setup.sh", "setup.lines"
 
 
 def write_tree(directory: str, files: Mapping[str, str]) -> None:
-    """Write ``files``, content by relative path."""
+    """Write files, given by relative path and content, below ``directory``. Only root can read those with secrets."""
     for path, content in files.items():
         full = os.path.join(directory, path)
         os.makedirs(os.path.dirname(full), exist_ok=True)
@@ -100,14 +107,14 @@ def write_tree(directory: str, files: Mapping[str, str]) -> None:
 
 
 def replace(final: str, partial: str) -> None:
-    """Let ``partial`` appear as ``final``, which a link may lead to."""
+    """Rename the directory ``partial`` to ``final``, replacing an existing one. A link may point to ``final``."""
     removed = set_aside(final) if os.path.isdir(final) else None
     os.rename(partial, final)
     if removed:
         shutil.rmtree(removed, ignore_errors=True)
 
 
-# Lines of a service's environment that are the collection's own, and no secrets.
+# Lines of a service's environment file that the collection sets and that contain no secrets.
 PUBLIC = re.compile(r"(DASKOPS_(?!SHUTDOWN_TOKEN)\w+|DASK_CONFIG|DASK_ROOT_CONFIG)=|#|\Z")
 
 
@@ -115,34 +122,34 @@ def shown(path: str, text: str) -> str:
     """Return the text of a file for ``--diff``, without secrets."""
     if path == "manifest.json":
         try:
-            return json.dumps({**json.loads(text), "files": "(each on its own)"}, indent=1) + "\n"
+            return json.dumps({**json.loads(text), "files": "(shown separately)"}, indent=1) + "\n"
         except (TypeError, ValueError):  # the file was edited by hand
             return text
     if not is_secret(path):
         return text
-    # Not splitlines(), which would also part a secret that has a form feed in it.
+    # splitlines() would also split a secret at a form feed.
     lines = text.rstrip("\n").split("\n")
     lines = [line if PUBLIC.match(line) else line.partition("=")[0] + "=(not shown)" for line in lines]
-    # Two that differ only in what is not shown differ in this.
-    lines.append(f"(all of it: {hashlib.sha256(text.encode()).hexdigest()[:12]})")
+    # This line shows the difference between two files that differ only in hidden values.
+    lines.append(f"(digest of all lines: {hashlib.sha256(text.encode()).hexdigest()[:12]})")
     return "\n".join(lines) + "\n"
 
 
-#: Files of a release that do not follow from the inventory, but come with the collection.
+#: Files of a release that come with the collection and do not depend on the inventory.
 OWN = re.compile(r"(run|setup)\.sh|python/daskops_runtime/.*|.*\.release")
 
 
 def own_version(files: Mapping[str, str]) -> str:
-    """Return a short name of the collection's own files among ``files``; empty if there are none."""
+    """Return a digest of the collection's own files among ``files``; empty if there are none."""
     own = {path: text for path, text in files.items() if OWN.fullmatch(path) and path.endswith((".py", ".sh"))}
     return hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:12] if own else ""
 
 
 def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return the diff of the release for ``--diff``: the changed files that depend on the inventory.
+    """Return the diff of two releases for ``--diff``.
 
-    Units are left out: the module services shows them. Of the collection's own files, one line tells that they differ from
-    those on the host.
+    It has every changed file that depends on the inventory, except the units, which the module `services` shows. If any of
+    the collection's own files differ, the diff has one entry for all of them.
     """
     versions = own_version(before), own_version(after)
     own = [
@@ -166,16 +173,16 @@ def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[dic
 
 
 def check(module: AnsibleModule, environment: str, files: Mapping[str, str]) -> None:
-    """Reject settings that the environment's Dask does not accept, before a service starts with them."""
+    """Fail the module if the environment's Dask rejects a setting of ``files``, and issue its warnings."""
     if not module.params["check"] and SETUP_LINES not in files:
         return
     try:
         user = pwd.getpwnam(module.params["user"])
     except KeyError:
-        return  # in check mode, on a host that is still blank
+        return  # check mode on a host without the account: nothing is installed yet
     variables = json.loads(module.params["variables"] or "{}")
-    problems, warnings = {}, {}  # in order, each once, though several kinds may have it
-    # Not in TMPDIR, which may be root's alone.
+    problems, warnings = {}, {}  # used as ordered sets, because both kinds of service may report the same problem
+    # TMPDIR may be readable by root alone, so use a directory next to the environment.
     with tempfile.TemporaryDirectory(prefix=".check-", dir=os.path.dirname(environment)) as directory:
         os.chmod(directory, 0o755)
         write_tree(directory, {path: content for path, content in files.items() if not is_secret(path)})
@@ -188,12 +195,12 @@ def check(module: AnsibleModule, environment: str, files: Mapping[str, str]) -> 
     for warning in warnings:
         module.warn(without_secrets(warning, variables))
     if problems:
-        sentences = ["This host's Dask would not do what is asked for. Nothing was restarted.", *problems]
+        sentences = ["Dask rejects the configuration of this host. Nothing was restarted.", *problems]
         module.fail_json(msg=without_secrets(" ".join(sentences), variables))
 
 
 def without_secrets(said: str, variables: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return a text without the values of environment variables, which the error message of a module may contain."""
+    """Return a text without the values of the user's environment variables, which error messages may contain."""
     values = [
         str(value)
         for some in variables.values()
@@ -206,7 +213,7 @@ def without_secrets(said: str, variables: Mapping[str, Mapping[str, Any]]) -> st
 
 
 def is_answer(answer: Any) -> bool:
-    """Return whether the output of the check, which runs as another user, has the expected form: two lists of texts."""
+    """Return whether the output of `validate_config`, which runs as another user, has two lists of strings."""
     return isinstance(answer, dict) and all(
         isinstance(answer.get(name), list) and all(isinstance(said, str) for said in answer[name])
         for name in ("problems", "warnings")
@@ -214,14 +221,14 @@ def is_answer(answer: Any) -> bool:
 
 
 def enter(user: pwd.struct_passwd, groups: Iterable[str]) -> None:
-    """Become a user with further groups in a new process, in the user's home directory."""
+    """Act as a user with additional groups in a new process, and change to the user's home directory."""
     become(user.pw_name, groups)
-    with contextlib.suppress(OSError):  # the home does not exist, or the user may not enter it
+    with contextlib.suppress(OSError):  # the home directory does not exist, or the user may not enter it
         os.chdir(user.pw_dir)
 
 
 def service_variables(user: pwd.struct_passwd, environment: str, variables: Mapping[str, Any]) -> dict[str, str]:
-    """Return the environment variables of services, without those of the configuration."""
+    """Return the environment variables of services, without the variables with Dask's configuration."""
     general = variables.get("dask_environment_variables", {})
     return {
         "PATH": os.environ["PATH"],
@@ -236,7 +243,7 @@ def service_variables(user: pwd.struct_passwd, environment: str, variables: Mapp
 def try_setup(
     module: AnsibleModule, user: pwd.struct_passwd, environment: str, release: str, variables: Mapping[str, Any]
 ) -> None:
-    """Fail if a line of ``dask_environment_setup`` fails, executed as the services' user."""
+    """Execute the lines of ``dask_environment_setup`` as the services' account, and fail the module if one fails."""
     command = with_setup(["/bin/echo"], os.path.join(release, SETUP), os.path.join(release, SETUP_LINES))
     try:
         finished = run(
@@ -247,13 +254,13 @@ def try_setup(
         )
         problem = setup_problem(finished)
         if not problem and not finished.output:
-            problem = "dask_environment_setup: a line replaced the shell, so no service would start. Do not use exec."
+            problem = "dask_environment_setup: a line has replaced the shell. Do not use exec."
     except subprocess.TimeoutExpired:
-        problem = f"dask_environment_setup did not end within {TIMEOUT} s. Remove the line that waits."
+        problem = f"dask_environment_setup did not end within {TIMEOUT} s. Remove the line that hangs."
     except OSError as error:
         problem = f"dask_environment_setup needs Bash (/bin/bash: {error.strerror}). Install it, or remove the lines."
     if problem:
-        said = f"No service would start on this host, and nothing was restarted. {problem}"
+        said = f"No service would start on this host, so nothing was restarted. {problem}"
         module.fail_json(msg=without_secrets(said, variables))
 
 
@@ -264,7 +271,7 @@ def ask(
     launcher = os.path.join(release, "python", "daskops_runtime", "launch.py")
     library = ":".join([os.path.join(release, "python"), os.path.join(environment, VALIDATOR)])
     python = os.path.join(environment, "bin", "python")
-    # As its services are started, but for the configuration, which must not keep this from starting.
+    # Like the environment of the services, but without their configuration: an invalid one would stop the validation.
     settings = {
         **service_variables(user, environment, about["variables"]),
         "DASK_ROOT_CONFIG": os.devnull,
@@ -273,7 +280,7 @@ def ask(
         "DASKOPS_IMPORT_PATHS": ":".join(about["import_paths"]),
     }
     configuration = os.path.join(release, about["kind"], "dask_configuration.yaml")
-    # As run.sh does: nothing is imported from the working directory, where tasks write.
+    # Like run.sh, import nothing from the working directory, in which tasks can write.
     command = [python, "-B", "-s", launcher, "daskops_runtime.validate_config"]
     lines = os.path.join(release, SETUP_LINES)
     if os.path.exists(lines):
@@ -288,9 +295,7 @@ def ask(
         if is_answer(answer):
             return answer
     except subprocess.TimeoutExpired:
-        said = (
-            f"it did not end within {TIMEOUT} s; look at what the preload modules and routes do when they are imported"
-        )
+        said = f"the validation did not end within {TIMEOUT} s. Check what the preload modules and routes do on import"
     except OSError as error:
         said = (
             f"{user.pw_name} cannot run {os.path.realpath(python)} ({error.strerror}). Set dask_python to an interpreter "
@@ -299,7 +304,9 @@ def ask(
     except ValueError:
         pass
     said = printable(without_secrets(" ".join(said.strip().splitlines()[-3:]), about["variables"])).rstrip(".")
-    return module.fail_json(msg=f"The configuration could not be checked on this host; nothing was restarted: {said}.")
+    return module.fail_json(
+        msg=f"The configuration could not be validated on this host. Nothing was restarted: {said}."
+    )
 
 
 def main() -> None:
@@ -333,12 +340,12 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    with reported(module, "staging the release; services keep running what they ran"):
+    with reported(module, "staging the release; the services were not changed"):
         stage(module)
 
 
 def stage(module: AnsibleModule) -> None:
-    """Do what the module is for."""
+    """Stage the release, and exit the module with the difference from the current one."""
     home, manifest = module.params["home"], module.params["manifest"]
     final = os.path.join(home, "releases", manifest["id"])
     files = {
@@ -356,15 +363,15 @@ def stage(module: AnsibleModule) -> None:
     if not os.path.exists(os.path.join(environment, "environment.json")):
         if not (module.check_mode and module.params["environment_built"]):
             module.fail_json(
-                msg=f"The environment {manifest['environment']}, which this release is to run, is not on this host. Run "
-                "site.yml without --tags, or with --tags environment first."
+                msg=f"The environment {manifest['environment']}, which the release needs, is not on this host. Run site.yml "
+                "without --tags, or with --tags environment first."
             )
         module.exit_json(changed=True, diff=differences(read_tree(current), files))
     os.umask(0o022)
     check(module, environment, files)
     if not module.check_mode:
         partial = os.path.join(home, "releases", f".partial-{manifest['id']}")
-        # Of a run that was cut off.
+        # Remove the files of an interrupted run.
         shutil.rmtree(partial, ignore_errors=True)
         take_over_history(home)
         try:
@@ -375,7 +382,7 @@ def stage(module: AnsibleModule) -> None:
         except OSError:
             shutil.rmtree(partial, ignore_errors=True)
             raise
-        # A run that is cut off before this is repeated: a release without a history belongs to no change yet.
+        # If the run is interrupted before this, the next run repeats it, because the release has no change in the history.
         note_change(home, manifest["id"], module.params["staged"])
     module.exit_json(changed=True, diff=differences(read_tree(current), files))
 

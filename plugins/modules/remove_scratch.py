@@ -10,9 +10,9 @@ module: remove_scratch
 short_description: Remove the files of workers in their scratch directories
 version_added: "0.1.0"
 description:
-  - Removes C(dask-scratch-space) from scratch directories with the rights of the services' account, then each scratch
-    directory that is empty.
-  - Files that this account may not remove stay. A scratch directory that is a mount point or a link stays, too.
+  - Removes C(dask-scratch-space) from the scratch directories with the permissions of the services' account. Then removes
+    the scratch directories that are empty.
+  - Keeps files that this account may not remove, and scratch directories that are mount points or links.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:

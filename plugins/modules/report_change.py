@@ -55,7 +55,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: The report, in lines.
+  description: The report, with one line for each fact.
   type: str
   returned: always
 """

@@ -11,8 +11,8 @@ short_description: Change a host's Dask services to a release
 version_added: "0.1.0"
 description:
   - Compares the releases of the host's running services with the planned release, and restarts the services that differ.
-  - Also updates the files for systemd, the host's C(current) link and the units that start at boot. Stops and removes units
-    that are no longer planned.
+  - Also updates the unit files, the host's C(current) link and the units that start at boot. Stops and removes units that
+    are no longer planned.
   - Writes all files before it stops a service. If a file cannot be written, no service is stopped. If the switch fails, the
     services that ran before are started again.
   - Succeeds only when every service has reported readiness to systemd. Otherwise fails with the last lines of the journal.
@@ -35,17 +35,17 @@ options:
     description:
       - With V(started), the services run the release. Services that already run it are not restarted.
       - With V(restarted), all services are restarted.
-      - With V(stopped), the services are stopped until they are started or the host is rebooted. With V(disabled), a reboot
-        does not start them either.
+      - With V(stopped), the services are stopped until they are started or the host is rebooted.
+      - With V(disabled), the services are stopped until they are started. A reboot does not start them.
       - With V(absent), the services are stopped and their units are removed.
     type: str
     choices: [started, restarted, stopped, disabled, absent]
     default: started
-  release:
+  plan:
     description:
-      - The release, staged by M(daskops.cluster.release), with its C(id), its C(services) - release by name of the unit, by
-        kind - and its C(units) - content of the files for systemd, by kind and path below C(/etc/systemd/system). Needed for
-        V(started) and V(restarted).
+      - Result of M(daskops.cluster.plan), with the id of the host's release. Required for V(started) and V(restarted).
+      - The module reads the services and unit files of the release on the host, where M(daskops.cluster.release) has staged
+        it. In check mode, the release may not be staged, so the controller renders them.
     type: dict
     default: {}
   kind:
@@ -75,7 +75,7 @@ EXAMPLES = r"""
 - name: Run the release
   daskops.cluster.services:
     home: /opt/dask
-    release: "{{ plan.hosts[inventory_hostname].release }}"
+    plan: "{{ plan }}"
     kind: scheduler
 
 - name: Drain and stop the workers
@@ -87,17 +87,21 @@ EXAMPLES = r"""
 
 RETURN = r"""
 restarted:
-  description: The services that ran something else, or nothing, and were (in check mode - would be) started.
+  description:
+    - The services that did not run the planned release and were restarted or started.
+    - In check mode, the services that would be.
   type: list
   elements: str
   returned: always
 removed:
-  description: The services that ran and were (in check mode - would be) stopped for good.
+  description:
+    - The running services that are no longer planned and were stopped.
+    - In check mode, the services that would be.
   type: list
   elements: str
   returned: always
 pruned:
-  description: Paths of the releases and environments that were removed.
+  description: Paths of the releases, environments and managed Pythons that were removed.
   type: list
   elements: str
   returned: changed, unless in check mode or to stop services
@@ -112,7 +116,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.history import note_switch, note_use
 from ansible_collections.daskops.cluster.plugins.module_utils.host_lock import HostLockError, take_lock
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
-from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune, read, read_release, read_releases
+from ansible_collections.daskops.cluster.plugins.module_utils.pythons import prune_pythons
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune, read, read_releases, read_units
 from ansible_collections.daskops.cluster.plugins.module_utils.replacement import Replacement, unlink
 from ansible_collections.daskops.cluster.plugins.module_utils.restarts import OTHER_UNIT, changes
 from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import explain, reported
@@ -131,7 +136,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import p
 
 TEMPLATE = "dask-worker@.service"
 
-#: Units that are stopped, and units that are started after that, at the same time.
+#: Units to stop, and units to restart. All units of a part change at the same time.
 Part = Tuple[List[str], List[str]]
 
 
@@ -139,6 +144,10 @@ def kept_units() -> dict[str, str]:
     """Return the content of the units that still have their previous version, by name."""
     paths = glob.glob(os.path.join(KEPT, TEMPLATE.replace("@", "@*")))
     return {os.path.basename(path): read(path) for path in paths}
+
+
+class Missing(Exception):
+    """The release is not on this host, or not complete; the message says what to do."""
 
 
 class Host:
@@ -170,7 +179,9 @@ class Host:
         return [line.split()[0] for line in output.splitlines() if UNIT.fullmatch(line.split()[0])]
 
     def prune(self, keep: int) -> list[str]:
-        """Remove the releases and environments that neither a service nor a rollback needs, and return their names.
+        """Remove the releases, environments and managed Pythons that neither a service nor a rollback needs.
+
+        Returns their paths.
 
         The services already run, so an error here only causes a warning.
         """
@@ -178,11 +189,12 @@ class Host:
             states = show_units(
                 self.module, ["ActiveState", "MainPID"], ["dask-scheduler.service", "dask-worker@*.service"]
             )
-            return prune(self.home, set(running_services(states).values()), keep)
+            removed = prune(self.home, set(running_services(states).values()), keep)
+            return removed + prune_pythons(self.home)
         except (OSError, SystemctlError, ValueError) as error:
             self.module.warn(
-                f"The services run, but old releases and environments below {self.home} were not removed ({error}). The "
-                "next run that changes something tries again."
+                f"The services run, but old releases, environments and Pythons in {self.home} were not removed ({error}). "
+                "The next run that changes something tries again."
             )
             return []
 
@@ -198,7 +210,7 @@ def ports_of(release: Mapping[str, Any], units: Iterable[str]) -> set[int]:
 
 
 class NotReady(Exception):
-    """A service does not come up; the message names it and has the last lines of its journal."""
+    """A service does not start; the message names it and has the last lines of its journal."""
 
 
 class NotSwitched(Exception):
@@ -230,8 +242,8 @@ def wait_until_ready(host: Host, units: list[str], timeout: float) -> None:
             unit = (failing or waiting)[0]
             about = states[unit]
             raise NotReady(
-                f"{unit} does not come up ({about['ActiveState']}, {about['SubState']}, result {about['Result']}, "
-                f"started again {about['NRestarts']} times). Last lines of its journal:\n"
+                f"{unit} does not start ({about['ActiveState']}, {about['SubState']}, result {about['Result']}, "
+                f"{about['NRestarts']} restarts). Last lines of its journal:\n"
                 f"{host.journal(unit)}\n{host.hint}".rstrip()
             )
         time.sleep(0.5)  # frequent requests to systemd slow down the start of services on a busy host
@@ -248,14 +260,14 @@ class Activation:
         self.kept = kept_units() if self.kind == "worker" else {}
         self.linked = os.path.realpath(host.current) if os.path.islink(host.current) else ""
         self.stopping = self.state not in ("started", "restarted")
+        self.releases = read_releases(host.home)
         if not self.stopping:
-            self.wanted, self.units = parameters["services"], parameters["units"]
+            self.wanted, self.units = self.planned(parameters["release"], parameters["planned"])
             self.target = os.path.realpath(os.path.join(host.home, "releases", parameters["release"]))
         else:
             self.wanted, self.target = {}, self.linked
             self.units = {} if self.state == "absent" else self.files
 
-        self.releases = read_releases(host.home)
         states = host.show(sorted({*self.wanted, *host.services(self.kind), self.boot}))
         self.running = running_services(states)
         self.active = states[self.boot]["ActiveState"] == "active"
@@ -269,6 +281,24 @@ class Activation:
         # To restart a service whatever its release is, count it as not running.
         self.removed = changes(running, self.wanted).removed
         self.restarted = changes({} if self.state == "restarted" else running, self.wanted).restarted
+
+    def planned(
+        self, release: str, given: Mapping[str, Mapping[str, str]] | None
+    ) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """Return the services of a release, and the content of its units by path below systemd's directory.
+
+        Raises
+        ------
+        Missing
+            If the release is not on this host, and its services and units are not ``given`` either.
+        """
+        if given is not None:
+            return given["services"], given["units"]
+        try:
+            about = self.releases[release]
+            return about["services"][self.kind], read_units(self.host.home, about)[self.kind]
+        except (KeyError, OSError, ValueError):
+            raise Missing(f"The release {release} is not on this host, or not complete. Run site.yml.") from None
 
     def is_other_unit(self, unit: str, digests: Mapping[str, str], planned: Mapping[str, str]) -> bool:
         """Return whether systemd started a service from another unit than the planned one.
@@ -292,7 +322,7 @@ class Activation:
         )
 
     def diff(self) -> list[dict[str, str]]:
-        """Return the changes as ``--diff`` shows them."""
+        """Return the changes in the form that ``--diff`` shows; empty if nothing changes."""
 
         def described(runs: Mapping[str, str | None], link: str, at_boot: bool) -> str:
             links = {self.host.current: link, "starts at boot": str(at_boot)}
@@ -366,7 +396,7 @@ class Activation:
             else:
                 replacement.remove(full)
         # A new template applies to all of its units at once. Units that still run must stop with the command and the
-        # time-out that they were started with, so keep their previous unit until then.
+        # timeout of the template that started them, so keep their previous unit file until then.
         before, after = self.files.get(TEMPLATE, ""), self.units.get(TEMPLATE, "")
         if number == 0 and before and settings(before) != settings(after):
             for unit in self.still_running(number, parts) - self.kept.keys():
@@ -425,7 +455,7 @@ class Activation:
         except (OSError, SystemctlError, NotReady) as error:
             why = explain(error) if isinstance(error, OSError) else str(error)
             return f" Starting the previous services failed, too: {why}"
-        return f" Started again: {', '.join(before)}." if before else " No service ran before."
+        return f" Restarted: {', '.join(before)}." if before else " No service ran before."
 
     def release_at(self, path: str) -> Mapping[str, Any]:
         """Return the release in a directory; empty if there is none."""
@@ -459,15 +489,15 @@ def main() -> None:
             },
             "release": {"type": "str"},
             "kind": {"type": "str", "choices": ["scheduler", "worker"], "required": True},
-            "services": {"type": "dict"},
-            "units": {"type": "dict"},
+            # In check mode, the services and units of a release that is not staged.
+            "planned": {"type": "dict", "options": {"services": {"type": "dict"}, "units": {"type": "dict"}}},
             "boot": {"type": "str", "required": True},
             "start_timeout": {"type": "int", "default": 120},
             "back": {"type": "bool", "default": False},
             "hint": {"type": "str", "default": ""},
             "keep": {"type": "int", "default": 3},
         },
-        required_if=[("state", state, ["release", "services", "units"]) for state in ("started", "restarted")],
+        required_if=[("state", state, ["release"]) for state in ("started", "restarted")],
         supports_check_mode=True,
     )
     # Errors of writing are reported with the state of the services. This reports errors of reading.
@@ -486,10 +516,8 @@ def run(module: AnsibleModule) -> None:
     host = Host(module)
     try:
         activation = Activation(host)
-    except SystemctlError as error:
+    except (Missing, SystemctlError) as error:
         module.fail_json(msg=str(error))
-    if not module.check_mode and not activation.stopping and not read_release(activation.target):
-        module.fail_json(msg=f"The release {module.params['release']} is no longer on this host. Run site.yml.")
     result = {
         "changed": activation.changed,
         "restarted": activation.restarted,

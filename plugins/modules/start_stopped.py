@@ -12,10 +12,10 @@ module: start_stopped
 short_description: Start the Dask services of a host that are stopped
 version_added: "0.1.0"
 description:
-  - Looks at the services of the release that a host was last told to run, and starts those of O(kinds) if none of the kind
-    runs and systemd would start them as the release has it.
-  - Leaves everything else to M(daskops.cluster.services).
-  - Runs a shell command on the host, which takes a tenth of the time that a module takes.
+  - Inspects the services of the host's current release. Starts the services of each kind in O(kinds), if none of that kind
+    runs and its unit files are those of the release.
+  - Changes nothing else. For all other changes, use M(daskops.cluster.services).
+  - Runs a shell command on the host, which takes a tenth of the time of a module.
 author:
   - The daskops.cluster authors
 extends_documentation_fragment:
@@ -25,7 +25,7 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    description: Looks, and starts nothing.
+    description: Inspects the services and starts none.
   diff_mode:
     support: none
     description: No file is changed.
@@ -37,13 +37,13 @@ options:
     choices: [scheduler, worker]
     default: []
   wait:
-    description: Seconds to wait until the services serve that were started. That they do not is no failure.
+    description: Seconds to wait until the started services serve. The module succeeds even if they do not.
     type: int
     default: 0
   lock_timeout:
     description:
-      - Seconds to wait for the lock of the cluster, which is taken on this host as M(daskops.cluster.cluster_lock) does.
-      - No lock is taken if omitted. The other hosts of the task need not wait for it to be looked at.
+      - Seconds to wait for the lock of the cluster on this host, as with M(daskops.cluster.cluster_lock).
+      - If omitted, no lock is taken. Other hosts of the task are inspected while this host waits for the lock.
     type: int
 """
 
@@ -57,9 +57,9 @@ EXAMPLES = r"""
 RETURN = r"""
 states:
   description:
-    - What the services of each kind do that the release has, before any of them was started.
-    - V(stopped) if none runs, V(differs) if none runs and systemd would start them with other settings than the release's,
-      V(running) otherwise.
+    - State of the services before the module started any of them, by kind of service in the release.
+    - V(stopped) and V(differs) mean that none runs. With V(differs), the unit files are not those of the release.
+    - V(running) in all other cases.
   type: dict
   returned: always
   sample: {scheduler: running, worker: stopped}
@@ -70,7 +70,7 @@ started:
   returned: always
   sample: [worker]
 held:
-  description: Whether this host has given the lock of the cluster to this run.
+  description: Whether this run holds the lock of the cluster on this host.
   type: bool
   returned: always
 """

@@ -10,13 +10,13 @@ module: trial
 short_description: Start a staged release beside the running services, as a trial
 version_added: "0.1.0"
 description:
-  - Starts the scheduler of a release, and one worker of each pool that joins it, from the release's own units, as the same
-    user and in the same sandbox. They listen on free ports of C(127.0.0.1), and have directories of their own.
-  - Every service must report readiness to systemd, and the scheduler must answer C(/status) and C(/health). Then the
-    services are stopped and removed, even if the module fails or is interrupted. If the module is killed, its services end
-    half a minute after O(timeout).
-  - Fails with the last lines of the journal and with the variable that is the probable cause. The running services are not
-    changed.
+  - Starts the scheduler of a release, and one worker of each pool, which connects to this scheduler. They use the units of
+    the release with its user and sandbox, but listen on free ports of C(127.0.0.1) and have separate directories.
+  - Waits until every service has reported readiness to systemd, and the scheduler has answered C(/status) and C(/health).
+    Then stops and removes the services, even if the module fails or is interrupted. If the module is killed, its services
+    end half a minute after O(timeout).
+  - Fails with the last lines of the journal and with the variable that is the probable cause. Does not change the running
+    services.
   - Requires a release that M(daskops.cluster.release) staged.
 author:
   - The daskops.cluster authors
@@ -29,12 +29,13 @@ attributes:
     description: Starts nothing, and reports the services that would be started.
   diff_mode:
     support: none
-    description: Nothing changes.
+    description: The module changes nothing.
 options:
   plan:
     description:
-      - Result of M(daskops.cluster.plan). It contains the services of the trial. If the scheduler is not one of them,
-        workers connect to a scheduler without a configuration, which is started in the sandbox of the first worker.
+      - Result of M(daskops.cluster.plan), which contains the services of the trial.
+      - If the scheduler is not one of them, the workers connect to a scheduler without a configuration. It runs in the
+        sandbox of the first worker.
     type: dict
     required: true
   timeout:
@@ -51,15 +52,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: The services that were tried; in check mode, the services that would be.
+  description: The services that the trial started. In check mode, the services that it would start.
   type: str
   returned: always
 seconds:
-  description: Time that the trial took.
+  description: Duration of the trial, in seconds.
   type: float
   returned: success, unless in check mode
 unit:
-  description: The service that does not come up.
+  description: The service that does not start.
   type: str
   returned: failure of a service
 """
@@ -103,11 +104,11 @@ from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import p
 #: Directory of units that a reboot removes.
 UNITS = "/run/systemd/system"
 SCHEDULER = "dask-scheduler.service"
-#: Seconds after which a file of a trial is no running one's.
+#: Seconds after which a file of a trial is stale, because no trial takes so long.
 STALE = 24 * 3600
 #: Signals that interrupt a run.
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-#: Largest scheduler file that is read, in bytes. A real one has some hundred.
+#: Largest scheduler file that is read, in bytes. Dask writes a few hundred.
 MAX_BYTES = 2**20
 #: Characters of the journal that are returned.
 LENGTH = 10_000
@@ -222,18 +223,18 @@ class Trial:
             # Workers wait for the scheduler, so check it first: its failure is the cause of theirs.
             for name in self.units:
                 if states.get(name) not in ("active", "waiting"):
-                    raise self.failed(name, "does not come up")
+                    raise self.failed(name, "does not start")
             waiting = [name for name in names if states[name] != "active"]
             if not waiting:
                 return
             if time.monotonic() > deadline:
-                raise self.failed(waiting[0], f"does not come up within {self.timeout} s", late=True)
+                raise self.failed(waiting[0], f"does not start within {self.timeout} s", late=True)
             time.sleep(0.1)
 
     def failed(self, name: str, problem: str, late: bool = False) -> Failed:
         """Return a failure of a unit of the trial."""
         if name == self.scheduler and not self.module.params["scheduler"]:
-            problem = f"could not be tried: a scheduler in its sandbox {problem}"
+            problem = f"could not be tried, because a scheduler in its sandbox {problem}"
         return Failed(self.units[name], name, problem, late)
 
     def run(self) -> None:
@@ -253,7 +254,7 @@ class Trial:
             self.look_at_pages()
         self.wait(list(self.units), deadline)
         if self.module.params["scheduler"]:
-            # Record it, so that a release that waits for a scheduler with work is not tested by every run.
+            # Record the trial. While the scheduler has work, the release waits for it and need not be tried in every run.
             note_use(self.module.params["home"], self.module.params["release"], "scheduler", "tried")
 
     def look_at_pages(self) -> None:
@@ -269,7 +270,7 @@ class Trial:
             # The scheduler loads its dashboard for the first page, which takes 20 s and more on a busy host.
             problem = ask(port, f"{path}{page}", self.module.params["tls"], self.timeout)
             if problem:
-                raise self.failed(self.scheduler, f"comes up, but its page {path}{page} does not answer: {problem}")
+                raise self.failed(self.scheduler, f"starts, but its page {path}{page} does not answer: {problem}")
 
     def journal(self, name: str) -> str:
         """Return the last lines of a unit's journal, without secrets."""
@@ -289,7 +290,10 @@ class Trial:
             return
         status, _output, errors = self.module.run_command(["systemctl", "stop", *names])
         if status != 0 and "not loaded" not in errors:
-            self.module.warn(f"The trial's services could not be stopped: {errors.strip()}")
+            self.module.warn(
+                f"The services of the trial could not be stopped: {errors.strip()}. They end on their own, half a minute "
+                "after the time limit of the trial."
+            )
         for name in self.units:
             for path in (f"{UNITS}/{name}.service", f"{RUNTIME_DIRECTORIES}/{name}.env"):
                 remove_file(path)
@@ -310,7 +314,7 @@ def remove_stale(module: AnsibleModule) -> None:
         except FileNotFoundError:
             continue
         except OSError as error:
-            module.warn(f"{path}, which an earlier trial has left, could not be removed: {error.strerror}")
+            module.warn(f"{path} of an earlier trial could not be removed: {error.strerror}. Remove it by hand.")
 
 
 def dashboard_port(path: str) -> int | None:
@@ -329,8 +333,8 @@ def dashboard_port(path: str) -> int | None:
 
 
 def ask(port: int, path: str, tls: bool, timeout: float) -> str | None:
-    """What is wrong with the answer to a page's request; None if nothing is."""
-    # Only whether it answers counts, and nothing is sent. A certificate need not be for 127.0.0.1.
+    """Request a page of the scheduler and return the error; None if it answers."""
+    # The request contains no secrets, and the certificate need not be for 127.0.0.1, so do not verify it.
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -384,11 +388,13 @@ def main() -> None:
         # The journal of a removed unit can still be read.
         trial.remove()
     if isinstance(failure, Failed):
-        # The action plugin fails the task, with the variable that is to blame.
+        # The action plugin fails the task with this and with the variable that is the probable cause.
         about = {"unit": failure.unit, "problem": failure.problem, "late": failure.late}
         module.exit_json(changed=False, failure={**about, "journal": trial.journal(failure.name)})
     if failure:
-        module.fail_json(msg=f"The release could not be tried: {failure}. Correct that, or set dask_trial to false.")
+        module.fail_json(
+            msg=f"The trial of the release failed: {failure}. Correct the cause, or set dask_trial to false."
+        )
     module.exit_json(changed=False, seconds=round(time.monotonic() - begin, 1))
 
 

@@ -18,7 +18,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import p
 
 COLLECTION = "daskops.cluster"
 _PLUGINS = f"ansible_collections.{COLLECTION}.plugins"
-#: The keys of a documented option that ArgumentSpecValidator knows by the same name.
+#: Keys of a documented option that have the same name and meaning for ArgumentSpecValidator.
 _KEYS = ("type", "elements", "required", "choices", "default", "aliases")
 
 
@@ -44,7 +44,7 @@ def documentation(module: str) -> dict[str, Any]:
 def spec_of(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the argument spec of documented options.
 
-    Paths have the type str, because most of them belong to a host, where ``~`` and variables have other values than on the
+    Paths get the type str. Most of them belong to a host, where ``~`` and environment variables differ from those of the
     controller.
     """
     spec = {}
@@ -67,8 +67,8 @@ def argument_spec(module: str) -> dict[str, Any]:
 def validate(spec: Mapping[str, Any], arguments: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return the arguments with their documented types and defaults, and the problems of invalid arguments.
 
-    ArgumentSpecValidator copies every argument. A dictionary without documented keys, such as the results
-    of `host_info` for all hosts of a large cluster, has no parts to validate, so it is neither copied nor converted.
+    ArgumentSpecValidator copies every argument. To save time, this function neither copies nor converts dictionaries without
+    documented keys. Such a dictionary can have the results of `host_info` for all hosts of a large cluster.
     """
     whole = {
         name: value
@@ -92,26 +92,26 @@ class Action(ActionBase):
 
     _supports_check_mode = True
 
-    #: The name of the module, without the collection.
+    #: Name of the module, without the collection.
     module = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Read the documentation when the class is made.
+        """Read the documentation when the class is created.
 
-        Ansible loads the class before it starts a process for each host, so the documentation is read once per run.
+        Ansible loads the class before it forks a process for each host, so each run reads the documentation once.
         """
         super().__init_subclass__(**kwargs)
-        if cls.__name__ == "ActionModule":  # not a base class of several plugins
+        if cls.__name__ == "ActionModule":  # base classes of several plugins have no module
             cls.module = cls.__module__.rpartition(".")[2]
             argument_spec(cls.module)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Validate the arguments and act on them; called by Ansible."""
+        """Validate the arguments, call `act`, and return its result. Ansible calls this method."""
         result = super().run(tmp, task_vars)
         arguments, problems = validate(argument_spec(self.module), self._task.args)
         if problems:
             name = f"{COLLECTION}.{self.module}"
-            msg = f"{name}: {'; '.join(problems)}. Correct the task; 'ansible-doc {name}' describes the arguments."
+            msg = f"{name}: {'; '.join(problems)}. Correct the task. 'ansible-doc {name}' describes the arguments."
             return {**result, "failed": True, "msg": msg}
         return {**result, **self.act(arguments, task_vars or {})}
 
@@ -121,18 +121,18 @@ class Action(ActionBase):
         Parameters
         ----------
         arguments : dict
-            All documented arguments, with the documented types; None for a missing argument without a default.
+            All documented arguments, with the documented types. None for a missing argument without a default.
         task_vars : dict
-            The variables of the host.
+            Variables of the host.
         """
         raise NotImplementedError
 
     def execute(
         self, arguments: Mapping[str, Any], task_vars: Mapping[str, Any], module: str | None = None
     ) -> dict[str, Any]:
-        """Execute a module of this collection on the host, by default that of the same name, and return its result.
+        """Execute a module of this collection on the host, by default the one of the same name, and return its result.
 
-        Arguments that are None are left out, so that the module's default applies.
+        Arguments that are None are omitted, so that the module's default applies.
         """
         given = {name: value for name, value in arguments.items() if value is not None}
         result: dict[str, Any] = self._execute_module(

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The execution of the module `host_info`: its arguments, and checks of what it returns."""
+"""Prepare the arguments of the module `host_info`, and validate its result."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.host_answers impor
 
 
 def arguments_for(host: str, values: Mapping[str, Any], task_vars: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of the module that follow from a host's variables; raises ValueError if one is wrong."""
+    """Return the arguments of the module from a host's variables; raises ValueError if a variable is invalid."""
     address = values["dask_scheduler_address"]
     scheduler_host = host_of(address) if address else values["dask_scheduler_host"]
-    # Only worker hosts of the run have pools: `-e dask_worker_pool_overrides=...` may name pools that another host lacks.
+    # Only worker hosts of the run have pools. `-e dask_worker_pool_overrides=...` may name pools that other hosts lack.
     has_workers = host in task_vars["groups"].get("dask_workers", []) and host in task_vars["ansible_play_hosts_all"]
     client_host = values["dask_client_scheduler_host"] if host == scheduler_of(task_vars["groups"]) else ""
     return questions(values, pools_of(values) if has_workers else {}, scheduler_host, client_host, PROXY_SITE)
@@ -31,7 +31,7 @@ def checked(result: dict[str, Any], before: float, after: float) -> dict[str, An
     Parameters
     ----------
     result : dict
-        What the module returned.
+        Result of the module.
     before, after : float
         The controller's time in seconds since the epoch, before and after the execution.
     """

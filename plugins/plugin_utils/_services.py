@@ -12,7 +12,9 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.daskops.cluster.plugins.module_utils.units import BOOT
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
+from ansible_collections.daskops.cluster.plugins.plugin_utils._planned_release import planned_release
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide import runs_release
+from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos
 
 
@@ -28,18 +30,18 @@ class ServicesAction(Action):
         task_vars: dict[str, Any],
         changed_before: bool = False,
     ) -> dict[str, Any]:
-        """Bring the services of a kind to a state, and return the result of the module `services`.
+        """Change the services of a kind to a state, and return the result of the module `services`.
 
-        A host that already runs the release, by its result of `host_info`, needs no connection.
+        Does not connect to a host that already runs the release according to its result of `host_info`.
 
         Parameters
         ----------
         kind, state : str
-            As in the module's documentation.
+            See the module's documentation.
         release : dict
-            The release to run, as `host_info` describes one; empty to stop services.
+            The release to run, in the form of `host_info`. Empty to stop services.
         arguments : dict
-            Other arguments of the module. Arguments that the module does not have are ignored.
+            Other arguments of the module, and the plan. Unknown arguments are ignored.
         changed_before : bool
             Whether this run has changed the services since the host was inspected.
         """
@@ -56,8 +58,22 @@ class ServicesAction(Action):
                 if runs_release(about, release.get("id", ""), kind, release.get("services", {}).get(kind, {})):
                     return {"changed": False, "restarted": [], "removed": []}
         if state in ("started", "restarted"):
-            given.update(release=release["id"], services=release["services"][kind], units=release["units"][kind])
+            try:
+                planned = self._planned(kind, release, arguments["plan"], task_vars)
+            except ValueError as error:
+                return failed_if({}, [str(error)])
+            given.update(release=release.get("id"), planned=planned)
         return self.execute(given, task_vars, "services")
+
+    def _planned(
+        self, kind: str, release: Mapping[str, Any], plan: Mapping[str, Any], task_vars: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Return the services and units of a release that check mode has not staged; None if the host has them."""
+        staged = not self._task.check_mode or plan.get("purpose") != "change"
+        if staged or release["id"] != plan["hosts"][task_vars["inventory_hostname"]]["release"]["id"]:
+            return None
+        dummy, rendered = planned_release(self._templar, self._task, task_vars, plan)
+        return {"services": rendered.services[kind], "units": rendered.units[kind]}
 
     def try_to_change(
         self,
@@ -68,14 +84,14 @@ class ServicesAction(Action):
         task_vars: dict[str, Any],
         changed_before: bool = False,
     ) -> dict[str, Any]:
-        """Call `change`, and return a failed result if the connection is lost, so that the change can be reverted."""
+        """Call `change`, but return a failed result if the connection is lost, so that the change can be reverted."""
         try:
             return self.change(kind, state, release, arguments, task_vars, changed_before)
         except AnsibleConnectionFailure as error:
             return {"unreachable": True, "msg": str(error)}
 
     def ask(self, question: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        """Return the result of `cluster_health`, a failed one if the module cannot be executed."""
+        """Return the result of `cluster_health`. The result is failed if the module cannot be executed."""
         try:
             return self.execute({**question, "fail_when_unhealthy": False}, task_vars, "cluster_health")
         except Exception as error:  # AnsibleConnectionFailure, AnsibleError, and exceptions of connection plugins
@@ -85,7 +101,7 @@ class ServicesAction(Action):
         """Return the last 15 lines of a unit's journal; empty if the host cannot be reached."""
         command = f"journalctl --no-pager --output=cat --lines=15 --unit='{unit}'"
         try:
-            # The services' user writes to the journal, so its text must not reach a terminal as it is.
+            # The services' account writes to the journal, so remove control characters that could affect a terminal.
             return printable(
                 str(self._low_level_execute_command(command, executable="/bin/sh").get("stdout", ""))
             ).strip()

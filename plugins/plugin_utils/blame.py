@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find the variable that probably keeps a service from starting. Pure functions."""
+"""Find the variable that is the probable cause when a service does not start. Pure functions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-#: Patterns of the journal, and the settings of Dask that they are about. The first setting that has a value is to blame.
+#: Patterns in the journal, and the settings of Dask that cause them. The first setting that the user set is the cause.
 SYMPTOMS = [
     (r"uvloop|event.loop", ["distributed.admin.event-loop"]),
     (
@@ -22,9 +22,9 @@ SYMPTOMS = [
     (r"ssl\.SSLError|cipher|SSLContext", ["distributed.comm.tls", "distributed.scheduler.dashboard.tls"]),
     (r"http/routing|distributed/http/", ["distributed.scheduler.http", "distributed.worker.http"]),
 ]
-#: Messages of a command line that rejects its arguments.
+#: Messages of a command that rejects its arguments.
 ARGUMENTS = r"Failed to launch worker|^Usage: |^Error: |import_term|Not enough ports"
-#: Messages with which Dask names the preload that it runs. If a preload ends the process, it is the last one named.
+#: Messages in which Dask names the preload that it runs. If a preload ends the process, it is the last one in the journal.
 PRELOAD = r"(?:Creating preload|Import preload module|Run preload setup): (\S+)"
 #: A module of the release in a traceback.
 FILE = r"/releases/[^/]+/python/((?:\w+/)*\w+)\.py"
@@ -47,7 +47,7 @@ def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def dask_settings(settings: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
-    """Return variable, path and value of each setting of Dask that the user set, those with the highest priority first."""
+    """Return variable, path and value of each setting of Dask that the user set, sorted from the highest priority."""
     found = []
     for variable, value in settings.items():
         if variable.endswith("_config") and isinstance(value, dict):
@@ -62,13 +62,13 @@ def dask_settings(settings: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
 
 
 def module_of(name: object) -> str:
-    """Return the name under which an entry of a list of modules is imported."""
+    """Return the name under which Dask imports an entry of a list of modules."""
     name = str(name.get("name", "") if isinstance(name, dict) else name)
     return os.path.basename(name)[: -len(".py")] if name.endswith(".py") else name
 
 
 def user_module(said: str, settings: Mapping[str, Any]) -> str:
-    """Return the variable whose module the end of the journal names; empty if there is none."""
+    """Return the variable with the last of the user's modules in the journal; empty if the journal names none."""
     modules = {
         module_of(entry): variable
         for variable, value in settings.items()
@@ -86,7 +86,7 @@ def user_module(said: str, settings: Mapping[str, Any]) -> str:
 
 
 def about_arguments(said: str, settings: Mapping[str, Any]) -> str:
-    """Return the variable whose arguments a command line rejects, with the option that the journal names."""
+    """Return the variable whose arguments a command rejects, with the option in the journal; empty if there is none."""
     for variable, value in settings.items():
         if variable.endswith("arguments") and isinstance(value, list) and value:
             options = [str(word).partition("=")[0] for word in value if str(word).startswith("--")]
@@ -96,7 +96,7 @@ def about_arguments(said: str, settings: Mapping[str, Any]) -> str:
 
 
 def below(prefixes: Iterable[str], said: str, settings: Mapping[str, Any]) -> str:
-    """Return the variable with a setting below one of ``prefixes``, and the path whose value the journal has, if any."""
+    """Return the variable with a setting below one of ``prefixes``, if possible one whose value is in the journal."""
     for prefix in prefixes:
         found = [one for one in dask_settings(settings) if f"{one[1]}.".startswith(f"{prefix}.")]
         if found:
@@ -109,7 +109,7 @@ def below(prefixes: Iterable[str], said: str, settings: Mapping[str, Any]) -> st
 
 
 def mentioned(said: str, settings: Mapping[str, Any]) -> str:
-    """Return the variable whose key, value or name the journal has; empty if there is none."""
+    """Return the variable whose key, value or name is in the journal; empty if there is none."""
     for variable, path, value in dask_settings(settings):
         if path in said or (isinstance(value, str) and len(value) > 3 and value in said):
             return f"{variable} ({path})" if "." not in variable else variable
@@ -122,21 +122,22 @@ def mentioned(said: str, settings: Mapping[str, Any]) -> str:
 
 
 def blame(said: str, settings: Mapping[str, Any]) -> str:
-    """Return the variable that probably keeps a service from starting.
+    """Return the variable that is the probable cause when a service does not start.
 
     Parameters
     ----------
     said : str
-        The last lines of the service's journal.
+        Last lines of the service's journal.
     settings : dict
-        Values that the user set, by variable. Names that end with ``_config`` are for configuration of Dask, with
-        ``environment_variables`` for environment variables, with ``_preloads`` and ``_routes`` for lists of modules, with
-        ``arguments`` for lists of arguments, and ``dask_..._paths``, ``..._devices`` and ``..._file`` for paths.
+        Values that the user set, by variable. The end of the name determines the type of the value: ``_config`` is for Dask
+        configuration, ``environment_variables`` for environment variables, ``_preloads`` and ``_routes`` for lists of
+        modules, ``arguments`` for lists of arguments, and ``_paths``, ``_devices`` and ``_file`` for paths.
+        ``dask_environment_archive`` is the path of a packed environment.
 
     Returns
     -------
     str
-        The variable, with the part of its value in brackets; empty if nothing points to one.
+        The variable, followed by the part of its value in brackets. Empty if there is no sign of a cause.
     """
     if re.search(SANDBOX, said):
         paths = [name for name in settings if name.endswith(("_paths", "_devices", "_file")) and settings[name]]
@@ -155,13 +156,14 @@ def blame(said: str, settings: Mapping[str, Any]) -> str:
             if found:
                 return found
     arguments = about_arguments(said, settings) if re.search(ARGUMENTS, said, re.MULTILINE) else ""
-    return arguments or mentioned(said, settings) or module or missing_package(said)
+    return arguments or mentioned(said, settings) or module or missing_package(said, settings)
 
 
-def missing_package(said: str) -> str:
-    """Return the variable of the lock with the missing package; empty if the journal reports none."""
+def missing_package(said: str, settings: Mapping[str, Any]) -> str:
+    """Return the variable of the environment with the missing package; empty if the journal names none."""
     missing = re.findall(r"No module named '([\w.]+)'", said)
-    return f"dask_environment_lock (it lacks {missing[-1]})" if missing else ""
+    variable = next((name for name in ("dask_environment_archive",) if settings.get(name)), "dask_environment_lock")
+    return f"{variable} (it lacks {missing[-1]})" if missing else ""
 
 
 def condensed(said: str) -> str:
@@ -181,17 +183,17 @@ def condensed(said: str) -> str:
 
 
 def sentence(said: str, settings: Mapping[str, Any], late: bool) -> str:
-    """Return what is probably to blame and what to do. With ``late`` the service may only be slow to start."""
+    """Return a sentence with the probable cause and the remedy. With ``late``, the service may only be slow to start."""
     variable = user_module(said, settings) if late else blame(said, settings)
     given = sorted(name for name, value in settings.items() if value)
     if late:
-        text = f"A host that is busy may be to blame{f', or {variable}' if variable else ''}: set dask_start_timeout higher."
+        text = f"The host may be too busy{f', or the cause is {variable}' if variable else ''}. Increase dask_start_timeout."
     elif variable:
-        text = f"The variable that is probably to blame: {variable}. Change it."
+        text = f"The probable cause is the variable {variable}. Change it."
     elif given:
-        text = f"One of these is probably to blame: {', '.join(given)}. Change it."
+        text = f"The probable cause is one of these variables: {', '.join(given)}. Change it."
     else:
-        text = "No variable that could be to blame is set; look at the journal."
+        text = "No variable that could be the cause is set. See the journal."
     if re.search(TAKEN, said):
-        text += " It may open a port that the running service holds; leave that out where DASKOPS_TRIAL is set."
+        text += " It may open a port that the running service uses. Do not open it if DASKOPS_TRIAL is set."
     return text

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Read, plan and make the certificates of a cluster in a directory of the controller.
 
-``ca.pem`` is the CA that signs, ``previous-ca.pem`` a CA that is still trusted, and ``cross-ca.pem`` the certificate of the
-CA signed by the previous one. A certificate has the files ``NAME.pem`` and ``NAME.key``. If the collection makes them, there
-is also ``ca.key``, and each worker host has a certificate of its own below ``workers``.
+``ca.pem`` is the CA that signs. ``previous-ca.pem`` is a previous CA that is still trusted, and ``cross-ca.pem`` is a
+certificate of the CA that the previous CA has signed. Each certificate has the files ``NAME.pem`` and ``NAME.key``. If the
+collection makes the certificates, there is also ``ca.key``, and each worker host has its own certificate below ``workers``.
 
 Works with cryptography 3.4, which Ubuntu 22.04 has, and newer.
 """
@@ -54,24 +54,24 @@ except ImportError as import_error:
 
 DAY = 86400
 
-#: Days that a CA is valid.
+#: Number of days for which a CA is valid.
 CA_DAYS = 3650
 
 #: Prefixes of the common name of a CA that the collection made.
 CA_NAME = "dask CA of"
 CA_NAMES = (CA_NAME, "dask authority of")
 
-#: Seconds that a run waits for another run that makes certificates in the same directory.
+#: Seconds to wait while another run makes certificates in the same directory.
 PATIENCE = 60
 
-#: Names in the directory: the lock, new files, and complete files that are not in their places yet.
+#: Names in the directory: the lock, files that are being written, and complete files that still have to be moved.
 LOCK, NEW, READY = ".lock", ".new", ".ready"
 
 HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?")
 
 
 class Unusable(Exception):
-    """A file of the directory cannot be used; the message names the file, the reason and the remedy."""
+    """A file of the directory cannot be used. The message has the file, the reason and the remedy."""
 
 
 def has_certificates(state: Mapping[str, Any], authorities: str, certificates: Mapping[str, str], user: str) -> bool:
@@ -82,11 +82,11 @@ def has_certificates(state: Mapping[str, Any], authorities: str, certificates: M
     state : dict
         The value ``certificates`` of the result of `host_info`.
     authorities : str
-        The certificates of the CA.
+        Certificates of the trusted CAs, in PEM format.
     certificates : dict of str
-        Certificate and key by kind of service.
+        Certificate and key by kind of service, in PEM format.
     user : str
-        The user of the services.
+        Account that the services run as.
     """
     if state["installed"] != wanted_files(authorities, certificates, user):
         return False
@@ -99,36 +99,36 @@ def worker_name(host: str) -> str:
 
 
 def described(error: BaseException) -> str:
-    """Return the text of an error of the operating system, without number and path."""
+    """Return the text of an error of the operating system, without its number and path."""
     return getattr(error, "strerror", None) or str(error)
 
 
 class Directory:
     """A directory of certificates and keys on the controller."""
 
-    replace = "Replace it, or, if the collection made it, remove it to have another one made."
+    replace = "Replace it. If the collection made it, remove it, and the next run makes a new one."
 
     def __init__(self, path: str) -> None:
         self.path = os.path.abspath(os.path.expanduser(path))
-        #: Text by file that `commit` writes. The methods below return it as if it were on the disk.
+        #: Text by file name that `commit` writes. The methods below use it as if it were on the disk.
         self.staged: dict[str, str] = {}
-        #: Text by file that was read.
+        #: Text by file name, of files that were read.
         self.texts: dict[str, str] = {}
         #: Certificates by text.
         self.parsed: dict[str, list[x509.Certificate]] = {}
         if MISSING:
             raise Unusable(
-                f"The controller's Python cannot import cryptography, which certificates need ({MISSING}). Install the "
-                "package cryptography, 3.4 or newer, for the Python that runs Ansible."
+                f"The controller's Python cannot import cryptography ({MISSING}), which is needed for certificates. "
+                "Install the package cryptography, 3.4 or newer, for the Python that runs Ansible."
             )
 
     def file(self, name: str) -> str:
-        """Return the path of a file, or of a complete file that an interrupted run did not move into its place."""
+        """Return the path of a file, or of its complete new version that an interrupted run has not moved."""
         ready = os.path.join(self.path, READY, name)
         return ready if os.path.lexists(ready) else os.path.join(self.path, name)
 
     def interrupted(self) -> bool:
-        """Return whether an interrupted run left complete files that are not in their places."""
+        """Return whether an interrupted run left complete files that still have to be moved."""
         return os.path.isdir(os.path.join(self.path, READY))
 
     def shown(self, name: str) -> str:
@@ -153,7 +153,7 @@ class Directory:
             return ""
         except UnicodeDecodeError:
             raise Unusable(
-                f"{self.shown(name)} is not a text. Convert it to PEM, for example with openssl x509 -inform DER."
+                f"{self.shown(name)} is not a text file. Convert it to PEM, for example with openssl x509 -inform DER."
             ) from None
         except OSError as error:
             raise Unusable(
@@ -165,7 +165,7 @@ class Directory:
         return bool(self.read(name))
 
     def certificates(self, name: str) -> list[x509.Certificate]:
-        """Return the certificates in ``NAME.pem``, a chain or a bundle; none if the file does not exist."""
+        """Return the certificates in ``NAME.pem``, which may be several; none if the file does not exist."""
         text = self.read(f"{name}.pem")
         if text in self.parsed:
             return self.parsed[text]
@@ -173,10 +173,10 @@ class Directory:
             found = [x509.load_pem_x509_certificate(block.encode()) for block in CERTIFICATE.findall(text)]
         except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
             raise Unusable(
-                f"{self.shown(name)}.pem has a certificate that cannot be read ({error}). {self.replace}"
+                f"{self.shown(name)}.pem contains a certificate that cannot be read ({error}). {self.replace}"
             ) from None
         if text and not found:
-            raise Unusable(f"{self.shown(name)}.pem holds no certificate in PEM form. {self.replace}")
+            raise Unusable(f"{self.shown(name)}.pem contains no certificate in PEM format. {self.replace}")
         self.parsed[text] = found
         return found
 
@@ -185,20 +185,20 @@ class Directory:
         try:
             return load_pem_private_key(self.read(f"{name}.key").encode(), password=None)
         except (TypeError, ValueError, UnsupportedAlgorithm) as error:
-            needed = "A private key in PEM form without a passphrase is needed"
+            needed = "A private key in PEM format without a passphrase is needed"
             raise Unusable(f"{self.shown(name)}.key cannot be used ({error}). {needed}. {self.replace}") from None
 
     def bundle(self, name: str) -> str:
-        """Return the text of the file on a host with a certificate and its key.
+        """Return the text of the file with a certificate and its key for a host.
 
-        One file has both, so that a certificate is never used with another one's key. The first line has the time at which
-        the certificate expires. The certificate, the cross-signed certificate of the CA if there is one, and the key follow.
+        One file contains both, so that a certificate is never used with the key of another one. The first line has the time
+        when the certificate expires. The certificate, the cross-signed CA certificate if there is one, and the key follow.
         """
         parts = [self.read(file) for file in (f"{name}.pem", "cross-ca.pem", f"{name}.key")]
         return f"expires {self.expires(name)}\n" + "".join(part.rstrip("\n") + "\n" for part in parts if part)
 
     def trusted(self) -> str:
-        """Return the CAs that every host of the cluster trusts: the CA, and the previous one if there is one."""
+        """Return the CA certificates that every host of the cluster trusts, in PEM format: the CA and any previous CA."""
         return self.read("ca.pem") + self.read("previous-ca.pem")
 
     def issuers(self) -> list[x509.Certificate]:
@@ -212,7 +212,7 @@ class Directory:
         return kind
 
     def missing(self, name: str) -> str:
-        """Return a sentence if the certificate or its key does not exist, else an empty text."""
+        """Return a sentence if the certificate or its key does not exist, else an empty string."""
         files = [file for file in (f"{name}.pem", f"{name}.key") if not self.has(file)]
         return f"{self.shown(files[0])} does not exist" if files else ""
 
@@ -225,13 +225,13 @@ class Directory:
         if self.missing(name):
             return "missing"
         if not self.matches(name):
-            return "not of the same key as its .key"
+            return "not made for its .key"
         if not any(issued(self.certificates(name)[0], issuer) for issuer in self.issuers()):
             return "not signed by the CA in ca.pem"
         return ""
 
     def expires(self, name: str) -> int:
-        """Return the time at which a certificate expires, in seconds since the epoch."""
+        """Return the time when a certificate expires, in seconds since the epoch."""
         return int(moment(self.certificates(name)[0], "not_valid_after"))
 
     def begins(self, name: str) -> int:
@@ -239,7 +239,7 @@ class Directory:
         return int(moment(self.certificates(name)[0], "not_valid_before"))
 
     def hosts(self, name: str) -> set[str]:
-        """Return the host names and addresses that a certificate is for."""
+        """Return the host names and addresses in a certificate."""
         try:
             found = self.certificates(name)[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         except (x509.ExtensionNotFound, ValueError):
@@ -251,7 +251,7 @@ class Directory:
 
     @contextlib.contextmanager
     def locked(self, write: bool, patience: float = PATIENCE) -> Iterator[None]:
-        """Keep other runs from writing here meanwhile. Reading a read-only directory needs no lock."""
+        """Prevent other runs from writing in a ``with`` block. Reading a read-only directory needs no lock."""
         try:
             if write:
                 os.makedirs(self.path, 0o700, exist_ok=True)
@@ -286,8 +286,8 @@ class Directory:
                 if time.monotonic() > deadline:
                     holder = os.pread(lock, 200, 0).decode(errors="replace") or "another process"
                     raise Unusable(
-                        f"{self.shown(LOCK)} has been held for {patience} s by {holder}, another run that makes "
-                        "certificates. Wait until that has ended, or end it, and run again."
+                        f"{self.shown(LOCK)} is locked by {holder}, another run that makes certificates, and was not "
+                        f"released within {patience} s. Wait until that run ends, or end it, and run again."
                     ) from None
                 time.sleep(0.1)
             except OSError as error:
@@ -297,14 +297,14 @@ class Directory:
                 ) from None
 
     def not_written(self, error: OSError) -> str:
-        """Return a sentence for an error on writing."""
+        """Return a sentence about an error that occurred on writing."""
         return (
             f"{self.path} cannot be written to: {described(error)}. Let the account that runs Ansible write there, or set "
             "dask_tls_directory to another directory."
         )
 
     def commit(self, removed: Iterable[str] = ()) -> None:
-        """Write the staged files. An interrupted run leaves all old files or all new ones."""
+        """Write the staged files. After an interruption, either all old files or all new files are in effect."""
         new = os.path.join(self.path, NEW)
         try:
             shutil.rmtree(new, ignore_errors=True)
@@ -324,7 +324,7 @@ class Directory:
         self.staged, self.texts = {}, {}
 
     def _complete(self) -> None:
-        """Move complete files into their places, also those of an interrupted run."""
+        """Move complete files to their final names, also those of an interrupted run."""
         ready = os.path.join(self.path, READY)
         for folder, dummy, names in os.walk(ready):
             place = os.path.normpath(os.path.join(self.path, os.path.relpath(folder, ready)))
@@ -336,20 +336,22 @@ class Directory:
 
 def moment(certificate: x509.Certificate, attribute: str) -> float:
     """Return ``not_valid_before`` or ``not_valid_after`` in seconds since the epoch, with any version of cryptography."""
-    aware = getattr(certificate, f"{attribute}_utc", None)  # cryptography 42 added it and deprecated the other one
+    aware = getattr(
+        certificate, f"{attribute}_utc", None
+    )  # cryptography 42 added this and deprecated the name without it
     found = aware or getattr(certificate, attribute).replace(tzinfo=datetime.timezone.utc)
     return float(found.timestamp())
 
 
 def encoded(key: Any) -> bytes:
-    """Return a public key in DER form."""
+    """Return a public key in DER format."""
     return bytes(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
 
 
 @functools.lru_cache(maxsize=None)
 def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Return whether ``issuer`` signed a certificate. (`verify_directly_issued_by` came with cryptography 40.)"""
-    # The methods differ between kinds of keys. Errors for unsupported ones are caught below.
+    """Return whether ``issuer`` signed a certificate. (`verify_directly_issued_by` needs cryptography 40.)"""
+    # The methods differ between types of keys. Errors for unsupported types are caught below.
     key: Any = issuer.public_key()
     digest: Any = certificate.signature_hash_algorithm
     signed = certificate.signature, certificate.tbs_certificate_bytes
@@ -366,7 +368,7 @@ def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 
 def host_names(values: Iterable[object]) -> set[str]:
-    """Return the host names and addresses that a certificate can name, normalized; others are left out."""
+    """Return the host names and addresses that a certificate can contain, normalized. Omits others."""
     found = set()
     for value in filter(None, values):
         try:
@@ -380,23 +382,21 @@ def host_names(values: Iterable[object]) -> set[str]:
 
 
 def exposed(path: str) -> str:
-    """Return which directory lets any local user replace a path; empty if there is none."""
+    """Return a sentence about a directory that lets any local user replace a path; empty if there is none."""
     path = os.path.abspath(path)
     for place in {path, os.path.realpath(path)}:
         while True:
             above = os.path.dirname(place)
-            with contextlib.suppress(OSError):  # it does not exist: check its parent next
+            with contextlib.suppress(OSError):  # the directory does not exist, so check its parent next
                 about = os.lstat(place)
                 if (
                     not stat.S_ISLNK(about.st_mode)
                     and about.st_mode & stat.S_IWOTH
                     and not about.st_mode & stat.S_ISVTX
                 ):
-                    return f"{place} can be written to by every local user"
+                    return f"every local user can write to {place}"
                 if os.stat(above).st_mode & stat.S_IWOTH and about.st_uid not in (0, os.geteuid()):
-                    return (
-                        f"{place} belongs to another user, and lies in a directory that every local user can write to"
-                    )
+                    return f"{place} belongs to another user, and is in a directory to which every local user can write"
             if above == place:
                 break
             place = above
@@ -409,21 +409,21 @@ def open_keys(directory: Directory, names: Iterable[str]) -> Iterator[str]:
     while os.path.isdir(place) and os.stat(place).st_mode & stat.S_IXOTH and place != "/":
         place = os.path.dirname(place)
     for name in names if place == "/" else []:
-        with contextlib.suppress(OSError):  # it does not exist
+        with contextlib.suppress(OSError):  # the key does not exist
             if os.stat(directory.file(f"{name}.key")).st_mode & stat.S_IROTH:
                 found.append(f"{name}.key")
     if found:
         yield (
-            f"{directory.path}: every local user can read private keys ({', '.join(found[:5])}), and so enter the "
+            f"{directory.path}: every local user can read private keys ({', '.join(found[:5])}), and with them use the "
             f"cluster. Run chmod -R go= {directory.path}"
         )
 
 
-# What to make
+# Plan
 
 
 def nothing() -> dict[str, Any]:
-    """Return the result of `plan` that makes nothing."""
+    """Return a result of `plan` with nothing to make."""
     return {"authority": False, "certificates": {}, "finish": False}
 
 
@@ -437,21 +437,22 @@ def plan(
     others: Iterable[str] = (),
     now: float | None = None,
 ) -> tuple[dict[str, Any], list[str], list[str]]:
-    """Return what the collection must make in a directory, and problems that prevent it.
+    """Return the certificates that the collection must make in a directory, and the problems that prevent it.
 
     Parameters
     ----------
     directory : Directory
-        The directory.
+        Directory of the certificates.
     names : dict
-        Host names and addresses that each certificate must be for, by name of the certificate.
+        Host names and addresses that each certificate must contain, by name of the certificate.
     hosts : dict of dict, optional
         ``authorities``, ``clock`` and ``certificates`` (names) of each host.
     rotation : str
         ``authority`` to make a new CA, ``certificates`` to make new certificates, ``finish`` to end the trust in the
-        previous CA; empty to make only what is missing or expires soon.
+        previous CA. Empty to make only certificates that are missing or expire soon.
     days, warn_days : int
-        Days that new certificates are valid; days before its expiry at which a certificate is renewed.
+        Number of days for which new certificates are valid, and number of days before its expiry when a certificate is
+        renewed.
     others : list of str
         Names of certificates of hosts that are not in the run.
 
@@ -465,12 +466,12 @@ def plan(
     hosts = hosts or {}
     if days <= warn_days:
         return nothing(), [
-            f"dask_tls_days is {days}, and dask_tls_warn_days is {warn_days}: every run would renew the certificates. Give "
-            "dask_tls_days more days than dask_tls_warn_days."
+            f"dask_tls_days is {days}, and dask_tls_warn_days is {warn_days}, so every run would renew the certificates. "
+            "Set dask_tls_days to more than dask_tls_warn_days."
         ], []  # fmt: skip
     if exposed(directory.path):
         return nothing(), [
-            f"{directory.path} is no place for keys: {exposed(directory.path)}. Take that right away, or set "
+            f"{directory.path} is not safe for keys: {exposed(directory.path)}. Remove that permission, or set "
             "dask_tls_directory to a directory of your own."
         ], []  # fmt: skip
     problem = ca_problem(directory, now)
@@ -494,7 +495,7 @@ def plan(
         ]
         return {**wanted, "finish": not problems and directory.has("previous-ca.pem")}, problems, []
     if rotation == "authority":
-        # Continue an interrupted rotation: it made the new CA, but not yet all certificates.
+        # Continue an interrupted rotation, which made the new CA but not yet all certificates.
         return {**wanted, "authority": not (previous and late)}, [], []
     if not ca:
         wanted["authority"] = True
@@ -503,14 +504,14 @@ def plan(
         if made_here(ca[0]):
             wanted["authority"] = True
             warnings.append(
-                f"{directory.shown('ca.pem')} expires on {date(directory.expires('ca'))}, so there is a new CA. Until then "
-                "give it to everybody outside the cluster: run client.yml, and copy the new ca.pem to where Prometheus and "
-                "browsers trust the old one."
+                f"{directory.shown('ca.pem')} expires on {date(directory.expires('ca'))}, so the run makes a new CA. "
+                "Install it outside the cluster before that date: run client.yml, and copy the new ca.pem to where "
+                "Prometheus and browsers trust the old one."
             )
         else:
             warnings.append(
-                f"{directory.shown('ca.pem')} expires on {date(directory.expires('ca'))}. It was not made by the "
-                "collection: replace it, or have a new CA made with rotate_certificates.yml -e dask_tls_rotation=authority."
+                f"{directory.shown('ca.pem')} expires on {date(directory.expires('ca'))}. The collection did not make it. "
+                "Replace it, or let rotate_certificates.yml -e dask_tls_rotation=authority make a new CA."
             )
     for name, needed in names.items():
         reason = renewal_reason(directory, name, needed, rotation, warn_days, now) if ca else "missing"
@@ -534,7 +535,7 @@ def ca_problem(directory: Directory, now: float) -> str:
     if len(there) == 1:
         (missing,) = {"ca.pem", "ca.key"} - set(there)
         return (
-            f"{directory.shown(missing)} does not exist, but {there[0]} does. Restore it from your copy. Where the "
+            f"{directory.shown(missing)} does not exist, but {there[0]} does. Restore it from your copy. If the "
             "certificates are your own, set dask_tls_certificates to own."
         )
     if not directory.matches("ca"):
@@ -546,26 +547,26 @@ def ca_problem(directory: Directory, now: float) -> str:
         )
     if directory.begins("ca") > now:
         return (
-            f"{directory.shown('ca.pem')} is not valid before {date(directory.begins('ca'))}, which is in the future. Set "
-            "the controller's clock."
+            f"{directory.shown('ca.pem')} is not valid before {date(directory.begins('ca'))}, which is in the future. "
+            "Correct the controller's clock."
         )
     return ""
 
 
 def unknown_authority(directory: Directory, authorities: Mapping[str, Iterable[str]]) -> str:
-    """Return a sentence if hosts trust other CAs than the directory has. ``authorities`` has fingerprints by host."""
+    """Return a sentence if hosts trust a CA that is not in the directory. ``authorities`` has fingerprints by host."""
     known = set(fingerprints(directory.trusted()))
     strange = sorted(host for host, trusted in authorities.items() if trusted and not known & set(trusted))
     if not strange:
         return ""
     return (
-        f"{', '.join(strange)}: the CA in {directory.path} is not the one that the host trusts. Set dask_tls_directory to "
-        "the directory that the cluster was made with. If that is lost, run remove.yml first."
+        f"{', '.join(strange)}: the host trusts another CA than the one in {directory.path}. Set dask_tls_directory to the "
+        "directory with which the cluster was set up. If that directory is lost, run remove.yml first."
     )
 
 
 def is_ca(certificate: x509.Certificate) -> bool:
-    """Return whether a certificate is that of a CA."""
+    """Return whether a certificate belongs to a CA."""
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except (x509.ExtensionNotFound, ValueError):
@@ -581,7 +582,7 @@ def made_here(certificate: x509.Certificate) -> bool:
 def renewal_reason(
     directory: Directory, name: str, needed: Iterable[object], rotation: str, warn_days: int, now: float
 ) -> str:
-    """Return the reason for which a certificate must be made; empty if there is none."""
+    """Return the reason why a certificate must be made; empty if there is none."""
     fault = directory.check(name)
     if fault:
         return fault
@@ -603,9 +604,10 @@ def clock_problems(
     now: float,
     made: Mapping[str, int] | None = None,
 ) -> Iterator[str]:
-    """Yield a sentence for each host whose clock makes a certificate invalid there.
+    """Yield a sentence for each host at whose clock a certificate is not valid.
 
-    ``hosts`` has ``clock`` and ``certificates`` by host; ``made`` has, by name, the days that new certificates are valid.
+    ``hosts`` has ``clock`` and ``certificates`` by host. ``made`` has the number of days for which a new certificate is
+    valid, by name.
     """
     made = made or {}
     for host, about in hosts.items():
@@ -619,9 +621,9 @@ def clock_problems(
                 begins, expires = directory.begins(name), directory.expires(name)
             if now + difference < begins or (now + difference > expires and expires > now):
                 yield (
-                    f"{host}: its clock is {readable(difference)} the controller's, and {name}.pem is valid from "
-                    f"{date(begins)} to {date(expires)} only: connections would be rejected there. Set the clock of the "
-                    "host or of the controller, for example with chrony or systemd-timesyncd."
+                    f"{host}: its clock is {readable(difference)} the controller's, and {name}.pem is valid only from "
+                    f"{date(begins)} to {date(expires)}, so the host would reject connections. Synchronize the clock of "
+                    "the host or of the controller, for example with chrony or systemd-timesyncd."
                 )
                 break
 
@@ -631,7 +633,7 @@ def date(seconds: float) -> str:
     return datetime.datetime.fromtimestamp(seconds, tz=datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
 
 
-# How to make it
+# Make
 
 
 def make(
@@ -641,7 +643,7 @@ def make(
     days: int,
     now: float | None = None,
 ) -> None:
-    """Make and stage what `plan` returned; `Directory.commit` writes it."""
+    """Make and stage the certificates in a result of `plan`. `Directory.commit` writes them."""
     now = time.time() if now is None else now
     if wanted["authority"]:
         make_ca(directory, now)
@@ -649,7 +651,7 @@ def make(
     for name in wanted["certificates"]:
         kind = name.partition("/")[0].replace("workers", "worker")
         usages = [x509.ExtendedKeyUsageOID.CLIENT_AUTH]
-        # Dask's scheduler and workers connect to each other, so each is server and client. A client never is a server.
+        # Scheduler and workers connect to each other, so they need both usages. A client is never a server.
         if kind != "client":
             usages.append(x509.ExtendedKeyUsageOID.SERVER_AUTH)
         key = ec.generate_private_key(ec.SECP256R1())
@@ -673,7 +675,7 @@ def make_ca(directory: Directory, now: float) -> None:
     ]
     if before:
         directory.staged["previous-ca.pem"] = pem(before[0])
-        # Clients trust only the previous CA until client.yml runs. With the cross-signed CA they accept new certificates.
+        # Until client.yml runs, clients trust only the previous CA. With the cross-signed CA, they accept new certificates.
         end = max(moment(before[0], "not_valid_after"), now)
         cross = sign(name, key, before[0], directory.key("ca"), now, end, extensions)
         directory.staged["cross-ca.pem"] = pem(cross)
@@ -688,7 +690,7 @@ def stage(directory: Directory, name: str, certificate: x509.Certificate, key: A
 
 
 def pem(certificate: x509.Certificate) -> str:
-    """Return a certificate in PEM form."""
+    """Return a certificate in PEM format."""
     return certificate.public_bytes(Encoding.PEM).decode()
 
 
@@ -706,7 +708,7 @@ def sign(
     end: float,
     extensions: Iterable[tuple[x509.ExtensionType, bool]],
 ) -> x509.Certificate:
-    """Return a certificate, self-signed without ``issuer``. It is valid from a day ago, for hosts with a clock behind."""
+    """Return a certificate, self-signed without ``issuer``. It is valid from a day ago, because clocks may be behind."""
     builder = x509.CertificateBuilder().subject_name(common_name(name))
     builder = builder.issuer_name(issuer.subject if issuer else common_name(name))
     builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
@@ -715,7 +717,7 @@ def sign(
     identity = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     if issuer:
-        # Another program's CA may compute its subject key identifier in another way.
+        # Another program may have computed the subject key identifier of its CA in another way.
         with contextlib.suppress(x509.ExtensionNotFound):
             known = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
             authority = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(known)

@@ -7,26 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-#: Seconds that clocks may differ: more than a host without time synchronisation drifts in a week, and too few to make TLS
-#: reject a certificate.
+#: Seconds by which clocks may differ. A host without time synchronization drifts less in a week, and TLS does not reject a
+#: certificate because of this difference.
 TOLERANCE = 5.0
 
 
 def bounds(before: float, after: float, started: float, ended: float) -> list[float]:
-    """Return the least and the greatest number of seconds that a host's clock can be ahead of the controller's.
+    """Return the bounds of the difference between a host's clock and the controller's, in seconds. Positive means ahead.
 
     Parameters
     ----------
     before, after : float
-        The controller's clock before the module was executed, and after it returned.
+        Time of the controller's clock before and after the execution of the module, in seconds since the epoch.
     started, ended : float
-        The host's clock at two times in between.
+        Two times of the host's clock during the execution, in seconds since the epoch.
     """
     return [round(ended - after, 3), round(started - before, 3)]
 
 
 def certain_difference(clock: Sequence[float] | None) -> float:
-    """Return the seconds that a host's clock is ahead at least, negative if behind. ``clock`` is from `bounds`."""
+    """Return the smallest possible difference in seconds, negative if the clock is behind. ``clock`` is from `bounds`."""
     least, greatest = clock or (0, 0)
     return max(least, 0) or min(greatest, 0)
 
@@ -50,17 +50,17 @@ def differing(clocks: Mapping[str, Sequence[float]]) -> Iterator[str]:
     Parameters
     ----------
     clocks : dict
-        What `bounds` returned, by host.
+        Result of `bounds`, by host.
     """
     away = {host: certain_difference(clock) for host, clock in clocks.items()}
     away = {host: seconds for host, seconds in away.items() if abs(seconds) > TOLERANCE}
-    remedy = "Synchronise the clocks, for example with chrony or systemd-timesyncd."
+    remedy = "Synchronize the clocks, for example with chrony or systemd-timesyncd."
     if away:
         named = sorted(away, key=lambda host: -abs(away[host]))
         shown = "; ".join(f"{host} is {readable(away[host])} the controller" for host in named[:10])
         more = f"; and {len(named) - 10} more hosts" if len(named) > 10 else ""
         if len(away) == len(clocks) > 1 and max(away.values()) - min(away.values()) <= TOLERANCE:
-            remedy = "All hosts agree, so the controller's clock is probably wrong: synchronise it."
+            remedy = "All hosts agree, so the controller's clock is probably wrong. Synchronize it."
         yield f"Clocks differ: {shown}{more}. {remedy}"
     elif clocks:
         first, last = min(clocks, key=lambda host: clocks[host][1]), max(clocks, key=lambda host: clocks[host][0])

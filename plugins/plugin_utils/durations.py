@@ -42,5 +42,5 @@ def parse_duration(text: str | float) -> float:
     match = re.fullmatch(r"(\d*\.?\d*)([a-z]*)", str(text).replace(" ", "").lower())
     number, unit = match.groups() if match else ("", "")
     if unit not in _UNITS or number == "." or not (number or unit):
-        raise ValueError(f"'{text}' is not a duration; write it like 12 hours or 30 minutes")
+        raise ValueError(f"'{text}' is not a duration. Write it like 12 hours or 30 minutes")
     return float(number or 1) * _UNITS[unit]

@@ -11,6 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.plugin_utils.archives import ArchiveError
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import ARCHIVE, LOCK, kind_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import unfit_python
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import numbers, own_python
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     HOW_TO_LOCK,
     LockError,
@@ -19,14 +23,17 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     unreadable_lock,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages
+from ansible_collections.daskops.cluster.plugins.plugin_utils.packed_environments import PackedEnvironment
+
+Hosts = Mapping[str, Mapping[str, Any]]
 
 _FILES = os.path.join(Path(__file__).parents[2], "roles", "environment", "files")
-#: The lock file of the tools that build environments.
+#: Lock file of the tools that build environments.
 TOOLS_LOCK = os.path.join(_FILES, "tools.txt")
 
 
 def lock_file(name: str) -> str:
-    """Return the path of the lock file that ``dask_environment_lock`` names."""
+    """Return the path of the lock file for a value of ``dask_environment_lock``."""
     return os.path.join(_FILES, "default.txt") if name == "default" else os.path.expanduser(name)
 
 
@@ -35,29 +42,36 @@ def _text(path: str) -> str:
     return Path(path).read_text(encoding="utf-8-sig")
 
 
-def environments(
-    hosts: Mapping[str, Mapping[str, Any]], lock: str, source: str, index_url: str, cache: str
-) -> tuple[dict[str, dict[str, Any]], list[str]]:
+def environments(hosts: Hosts, values: Hosts) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Return the environment of each host, and the problems.
 
-    Fetches missing packages, once for all hosts with the same interpreter.
+    Fetches missing packages, or prepares the archive, once for all hosts with the same interpreter.
 
     Parameters
     ----------
     hosts : dict of dict
         Results of `host_info`, by host.
-    lock, source, index_url, cache : str
-        Values of ``dask_environment_lock``, ``dask_environment_source``, ``dask_environment_index_url`` and ``dask_cache``.
+    values : dict of dict
+        The variables of these hosts, complete.
 
     Returns
     -------
     tuple of (dict, list of str)
-        By host ``id``, ``python`` (path of the interpreter), ``lock`` (SHA-256), ``packages`` (version by name) and
-        ``archive``, a file on the controller, empty for a host that has the environment; and the problems, a sentence each.
+        The environments by host, each with ``id``, ``python`` (path of the interpreter that builds it, empty for that of
+        Ansible), ``prefix`` (directory of its interpreter outside of the environment, or empty), ``origin`` (SHA-256 of the
+        ``lock`` or the ``archive``), ``packages`` (version by name) and ``archive`` (path on the controller, empty if the
+        host already has the environment). Then a sentence for each problem.
     """
-    path, cache = lock_file(lock), os.path.expanduser(cache)
+    common = next(iter(values.values()))
+    return _OF_KIND[kind_of(common)](hosts, values, common)
+
+
+def _from_lock(hosts: Hosts, values: Hosts, common: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    path, cache = lock_file(common["dask_environment_lock"]), os.path.expanduser(common["dask_cache"])
     try:
-        found = _environments(hosts, path, source, index_url, cache)
+        found = _environments(
+            hosts, path, common["dask_environment_source"], common["dask_environment_index_url"], cache
+        )
         if not re.search(r"^distributed[ =@\[]", _text(path), re.MULTILINE):
             raise LockError("it does not contain distributed, which the services run")
         return found, []
@@ -73,6 +87,96 @@ def environments(
         return {}, [f"dask_environment_lock ({path}): {error}. {HOW_TO_LOCK}"]
 
 
+def _from_archive(
+    hosts: Hosts, values: Hosts, common: Mapping[str, Any]
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    try:
+        with packed_environment(common) as packed:
+            return _packed(hosts, values, packed, f"dask_environment_archive ({common['dask_environment_archive']})")
+    except (ArchiveError, OSError, PackagesError) as error:
+        return {}, [_archive_problem(common, error)]
+
+
+def packed_environment(common: Mapping[str, Any]) -> PackedEnvironment:
+    """Return the packed environment in the variables. Raises OSError and ArchiveError like `PackedEnvironment`."""
+    return PackedEnvironment(
+        os.path.expanduser(common["dask_environment_archive"]),
+        common["dask_environment_archive_sha256"],
+        _text(TOOLS_LOCK),
+        os.path.expanduser(common["dask_cache"]),
+        common["dask_environment_index_url"],
+    )
+
+
+def client_packages(common: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the packages of a packed environment for clients, and the problems.
+
+    Returns
+    -------
+    tuple of (dict, list of str)
+        ``python``, its version; ``requirements``, a requirements file without hashes; and an empty ``lock``.
+    """
+    try:
+        with packed_environment(common) as packed:
+            about = packed.about
+    except (ArchiveError, OSError, PackagesError) as error:
+        return {}, [_archive_problem(common, error)]
+    lines = [
+        f"# The packages of the cluster, from the archive with the SHA-256 {packed.sha256}.",
+        "# The list has no hashes. An index may lack some of these versions, or have other builds of them than the archive.",
+        *(f"{name}=={version}" for name, version in sorted(about["packages"].items())),
+    ]
+    return {"python": about["python"], "requirements": "\n".join([*lines, ""]), "lock": ""}, []
+
+
+def _archive_problem(common: Mapping[str, Any], error: Exception) -> str:
+    """Return the sentence about an error with a packed environment."""
+    where = f"dask_environment_archive ({common['dask_environment_archive']})"
+    if isinstance(error, FileNotFoundError):
+        return f"{where}: {error.filename} does not exist on the controller. Correct the path."
+    if isinstance(error, OSError):
+        return f"{where} or dask_cache ({common['dask_cache']}) cannot be used on the controller: {error}."
+    if isinstance(error, PackagesError):
+        return f"{where}: the tools that hosts need could not be fetched: {error}."
+    return f"{where}: {str(error).rstrip('.')}."
+
+
+def _packed(
+    hosts: Hosts, values: Hosts, packed: PackedEnvironment, where: str
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Return the environments of hosts from an archive, and the problems."""
+    venv = packed.about["venv"]
+    found, problems, archives = {}, [], {}
+    for host, info in hosts.items():
+        settings = {"python": own_python(values[host]["dask_python"])}
+        unfit = list(unfit_python(host, info, settings)) if venv else []
+        directory = os.path.join(values[host]["dask_home"], "environments")
+        wrong = "" if unfit else packed.problem(info["python"], info["architecture"], directory)
+        problems += [*unfit, *([f"{host}: {where} {wrong}."] if wrong else [])]
+        # Root must not run an interpreter that others can change, and older ones have no library for Zstandard. A managed
+        # Python is not installed for an environment that does not use it.
+        aside = list(unfit_python(host, info, settings)) or (info["python"].get("managed") and not venv)
+        python = {} if aside else info["python"]
+        if problems:
+            continue
+        name = packed.id(python)
+        archive = ""
+        if name not in info["environments"]:
+            kind = str([value for key, value in sorted(python.items()) if key not in ("executable", "usable")])
+            if (kind, directory) not in archives:
+                archives[kind, directory] = packed.archive_for(python, directory)
+            archive = archives[kind, directory]
+        found[host] = {
+            "id": name,
+            "python": python.get("executable", ""),
+            "prefix": python["prefix"] if venv else "",
+            "origin": {"archive": packed.sha256},
+            "archive": archive,
+            "packages": packed.about["packages"],
+        }
+    return found, problems
+
+
 def _environments(
     hosts: Mapping[str, Mapping[str, Any]], lock: str, source: str, index_url: str, cache: str
 ) -> dict[str, dict[str, Any]]:
@@ -81,11 +185,12 @@ def _environments(
     kinds: dict[str, Packages] = {}
     archives: dict[str, str] = {}
     found = {}
-    for host, info in hosts.items():
+    for host, python in with_oldest_libc({host: info["python"] for host, info in hosts.items()}).items():
+        info = hosts[host]
         # Reading a lock takes longer than comparing interpreters, and most hosts have the same one.
-        kind = str([value for name, value in sorted(info["python"].items()) if name != "executable"])
+        kind = kind_of_python(python)
         if kind not in kinds:
-            kinds[kind] = Packages(*texts, info["python"], source, os.path.dirname(os.path.abspath(lock)))
+            kinds[kind] = Packages(*texts, python, source, os.path.dirname(os.path.abspath(lock)))
         packages = kinds[kind]
         archive = ""
         if packages.id not in info["environments"]:
@@ -95,8 +200,34 @@ def _environments(
         found[host] = {
             "id": packages.id,
             "python": info["python"]["executable"],
-            "lock": lock_sha256,
+            "prefix": info["python"]["prefix"],
+            "origin": {"lock": lock_sha256},
             "archive": archive,
             "packages": packages.versions,
         }
     return found
+
+
+def kind_of_python(python: Mapping[str, Any]) -> str:
+    """Return the properties of an interpreter on which an environment depends, as text."""
+    # A managed Python may have another path on other hosts, but its name identifies it.
+    without = {"executable", "prefix"} if python.get("managed") else {"executable"}
+    return str([value for name, value in sorted(python.items()) if name not in without])
+
+
+def with_oldest_libc(pythons: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return the interpreters by host, each with the oldest version of the C library that hosts of its kind have.
+
+    So hosts of different distributions can use the same packages, which the controller fetches and installs once.
+    """
+    oldest: dict[str, list[str]] = {}
+    kinds = {}
+    for host, python in pythons.items():
+        libc = list(python["libc"])
+        kind = kinds[host] = kind_of_python({**python, "libc": libc[:1]})
+        oldest[kind] = min(oldest.get(kind, libc), libc, key=lambda one: numbers(" ".join(one[1:])))
+    return {host: {**python, "libc": oldest[kinds[host]]} for host, python in pythons.items()}
+
+
+#: Function by kind of environment.
+_OF_KIND = {LOCK: _from_lock, ARCHIVE: _from_archive}

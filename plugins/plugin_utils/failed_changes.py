@@ -1,10 +1,9 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find out whether a change failed, which release its hosts return to, and report both. Pure functions.
+"""Find out whether a change failed and to which release its hosts are reverted, and report it. Pure functions.
 
-Results are those of tasks as Ansible registers them. The result of a task that was skipped, or that failed, may lack the
-module's own keys.
+Results are results of tasks as Ansible registers them. The result of a skipped or failed task may lack keys of the module.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ def failure_message(result: Result) -> str:
 
 
 def problem_of(host: str, result: Result | None) -> str:
-    """Return a sentence that names the host and its failure, or an empty text if the task succeeded."""
+    """Return a sentence with the host and its failure; empty if the task succeeded."""
     if not result:
         return f"{host}: the task returned no result."
     if result.get("unreachable"):
@@ -41,7 +40,7 @@ def problem_of(host: str, result: Result | None) -> str:
 
 
 def gate_problem(kind: str, answer: Result) -> str:
-    """Return why the health check after a change failed, or an empty text if it passed.
+    """Return why the health check after a change failed; empty if it passed.
 
     Parameters
     ----------
@@ -53,7 +52,7 @@ def gate_problem(kind: str, answer: Result) -> str:
     verdict, detail = answer.get("verdict"), answer.get("detail")
     if answer.get("unreachable") or answer.get("failed") or verdict is None:
         return f"The health of the cluster could not be checked, so this change counts as failed. {failure_message(answer)}"
-    # Under load, some schedulers report the number of their workers without the names. Such a scheduler serves.
+    # Under load, some schedulers report only the number of their workers. Such a scheduler serves.
     serves = kind == "scheduler" and verdict == "unknown" and detail not in (None, "none")
     if verdict in ("healthy", "degraded") or serves:
         return ""
@@ -63,9 +62,9 @@ def gate_problem(kind: str, answer: Result) -> str:
 def workers_to_return(before: Result, after: Result, host: str, info: Result, release: Result) -> list[str]:
     """Return the workers that must register again with a restarted scheduler before the workers change.
 
-    These are the workers that were registered and that systemd starts again. If the scheduler's address or its version of
-    distributed has changed, there are none, because workers may need the change first. On the scheduler's own host, systemd
-    already starts services from the new release, so only the workers that the release does not change are expected.
+    These are the workers that were registered and that systemd restarts. If the scheduler's address or its version of
+    distributed has changed, there are none, because workers may have to change first. On the scheduler's own host, systemd
+    already starts services from the new release, so only workers that the release does not change are expected.
 
     Parameters
     ----------
@@ -90,34 +89,34 @@ def workers_to_return(before: Result, after: Result, host: str, info: Result, re
     for unit, runs in info.get("running", {}).items():
         if unit.startswith("dask-worker@") and wanted.get(unit) != runs:
             away.add(f"{host}-{unit.partition('@')[2].removesuffix('.service')}")
-    # Only the collection's services report a release. Other workers may not be started again.
+    # Only services of the collection report a release. Other workers may not be restarted.
     workers = before.get("workers") or []
     return sorted(worker["name"] for worker in workers if worker.get("release") and worker["name"] not in away)
 
 
 def revert_target(info: Result, release: Result, kind: str) -> dict[str, Any]:
-    """Return the release that a host returns to after a failed change.
+    """Return the release to which a host is reverted after a failed change.
 
     Parameters
     ----------
     info : dict
         Result of `host_info` for the host, before the change.
     release : dict
-        The release of the change.
+        The new release of the change.
     kind : str
         ``scheduler`` or ``worker``.
 
     Returns
     -------
     dict
-        The release as `host_info` returns it; empty if no other release has served.
+        The release, in the form of `host_info`. Empty if no other release has served.
     """
     current, previous = info.get("current") or {}, info.get("previous") or {}
     before = current if kind in current.get("served", []) else previous
     if kind == "scheduler":
         runs = str(info.get("running", {}).get(SCHEDULER) or "")
         if runs != current.get("services", {}).get(kind, {}).get(SCHEDULER):
-            # The scheduler had work during an earlier change of the host's workers, so it still runs an older release.
+            # The scheduler still runs an older release, because it had work when an earlier run changed the host's workers.
             before = info.get("serving") or before
     if kind not in before.get("services", {}) or before["id"] == release.get("id"):
         return {}
@@ -130,22 +129,22 @@ def has_served(info: Result, kind: str) -> bool:
 
 
 def journal_report(journals: Mapping[str, str]) -> list[str]:
-    """Return the journals that were read, each with a line that names the host."""
+    """Return the journals, each below a line with the name of the host. Omits empty ones."""
     return [f"{host}, last lines of the journal:\n{text}" for host, text in journals.items() if text]
 
 
 def batch_report(results: Mapping[str, Result], enabled: bool) -> list[str]:
-    """Return sentences that say which hosts of a failed batch were reverted, and why the others were not.
+    """Return sentences about the hosts of a failed batch that were reverted, and why the others were not.
 
     Parameters
     ----------
     results : dict
-        Result of `revert_workers` by host; its ``release`` is empty if no other release has served on the host.
+        Result of `revert_workers` by host. Its ``release`` is empty if no other release has served on the host.
     enabled : bool
         Value of ``dask_rollback_on_failure``.
     """
     targets = {host: result.get("release", "") for host, result in results.items()}
-    # If the connection was lost early, the result has no release.
+    # The result has no release if the connection was lost early.
     lost = {host for host, result in results.items() if result.get("unreachable") or result.get("failed")}
     tried = {host: problem_of(host, results[host]) for host in targets if (targets[host] or host in lost) and enabled}
     problems = [problem for problem in tried.values() if problem]
@@ -166,7 +165,7 @@ def batch_report(results: Mapping[str, Result], enabled: bool) -> list[str]:
 
 
 def _part_of_batch(hosts: Collection[str], batch: Collection[str]) -> str:
-    """Return the subject of a sentence about hosts of a batch."""
+    """Return the subject of a sentence about some or all hosts of a batch."""
     names = ", ".join(hosts)
     return f"This batch ({names})" if len(hosts) == len(batch) else f"Of this batch, {names}"
 
@@ -191,7 +190,7 @@ def scheduler_note(info: Result, change: Result, wanted: str, rollback: bool) ->
         return ""
     if rollback:
         return (
-            "The scheduler was already rolled back: run rollback.yml again to finish, or site.yml to undo the rollback."
+            "The scheduler was already rolled back. Run rollback.yml again to finish, or site.yml to undo the rollback."
         )
     return "The scheduler already runs the new release. To revert the scheduler, too, run rollback.yml."
 
@@ -211,11 +210,11 @@ def scheduler_report(
     Parameters
     ----------
     target : dict
-        The release that the host returns to; empty if there is none.
+        The release to which the host was reverted. Empty if there is none.
     reverted : dict
         Result of reverting the scheduler.
     health : dict
-        Result of `cluster_health` after that.
+        Result of `cluster_health` after the revert.
     expected : list of dict
         The workers that must register again.
     served : bool
@@ -225,7 +224,7 @@ def scheduler_report(
     stopped : dict
         Result of stopping a scheduler that never served.
     workers : dict
-        Result of reverting the workers of the scheduler's host; skipped if the host has none.
+        Result of reverting the workers of the scheduler's host. Skipped if the host has none.
     """
     if not enabled:
         return ["The scheduler was not reverted, because dask_rollback_on_failure is false."]
@@ -253,7 +252,7 @@ def scheduler_report(
             f"Not registered again yet: {', '.join(missing)}. Check journalctl -u 'dask-worker@*' on their hosts."
         )
     elif expected:
-        said.append(f"All {len(expected)} worker(s) that it had are registered again.")
+        said.append(f"All of its {len(expected)} worker(s) are registered again.")
     problem = problem_of("The workers of its host", workers)
     if problem:
         said.append(f"These could not be reverted. Check systemctl status 'dask-worker@*' there. {problem}")

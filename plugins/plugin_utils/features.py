@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Features of a cluster that need certain packages in its environment. Pure functions.
+"""Find features of a cluster whose packages are missing from its environment. Pure functions.
 
-Dask runs without these packages and reports nothing: without `prometheus-client`, for example, ``/metrics`` answers 200
-with a comment.
+Dask runs without these packages and reports no error. Without `prometheus-client`, for example, ``/metrics`` answers HTTP
+200 with a comment.
 """
 
 from __future__ import annotations
@@ -15,41 +15,43 @@ from typing import Any
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-#: The oldest version of bokeh that the dashboard works with (``distributed.versions.BOKEH_REQUIREMENT``).
+#: Oldest version of bokeh with which the dashboard works (``distributed.versions.BOKEH_REQUIREMENT``).
 BOKEH = "3.1"
 
-#: Alternative packages of a feature, the usual one first, and what does not work without them.
+#: Alternative packages of a feature, starting with the usual one, and the effect of their absence.
 ALWAYS = [
-    (("prometheus-client",), "/metrics of the scheduler and the workers is empty, so there is nothing to monitor"),
+    (("prometheus-client",), "/metrics of the scheduler and the workers is empty, so monitoring does not work"),
     (("bokeh",), "the dashboard has no pages"),
     (("lz4", "python-snappy"), "workers write data that they spill to disk uncompressed"),
 ]
-GPU = (("nvidia-ml-py", "pynvml"), "the dashboard and /metrics tell nothing of GPUs")
+GPU = (("nvidia-ml-py", "pynvml"), "the dashboard and /metrics do not show GPUs")
 
 
-def lacking(packages: Mapping[str, str | None], gpus: bool = False) -> Iterator[str]:
-    """Yield a sentence for each feature in use whose package is missing.
+def lacking(packages: Mapping[str, str | None], variable: str, gpus: bool = False) -> Iterator[str]:
+    """Yield a sentence for each used feature whose package is missing.
 
     Parameters
     ----------
     packages : dict
-        Version by package of an environment; the version may be empty if it is not known.
+        Version by package of an environment. An unknown version is empty.
+    variable : str
+        Name of the variable with the environment.
     gpus : bool
         Whether workers have GPUs.
     """
     versions: dict[str, str | None] = {canonicalize_name(name): version for name, version in packages.items()}
     for needed, loss in [*ALWAYS, *([GPU] if gpus else [])]:
         if not any(name in versions for name in needed):
-            yield f"The environment has no {' or '.join(needed)}: {loss}. Add {needed[0]} to dask_environment_lock."
+            yield f"The environment has no {' or '.join(needed)}: {loss}. Add {needed[0]} to {variable}."
         elif needed == ("bokeh",) and _is_older(versions["bokeh"], BOKEH):
             yield (
-                f"The environment has bokeh {versions['bokeh']}, which is older than {BOKEH}: {loss}. Take a newer one into "
-                "dask_environment_lock."
+                f"The environment has bokeh {versions['bokeh']}, which is older than {BOKEH}: {loss}. Use a newer version "
+                f"in {variable}."
             )
 
 
 def _is_older(version: str | None, least: str) -> bool:
-    """Return whether a version is older than another; False if it cannot be read."""
+    """Return whether a version is older than another; False if the version is not valid."""
     try:
         return Version(version or "") < Version(least)
     except InvalidVersion:
@@ -57,13 +59,13 @@ def _is_older(version: str | None, least: str) -> bool:
 
 
 def lacking_in(
-    environments: Mapping[str, Mapping[str, Any]], plans: Mapping[str, Iterable[Mapping[str, Any]]]
+    environments: Mapping[str, Mapping[str, Any]], plans: Mapping[str, Iterable[Mapping[str, Any]]], variable: str
 ) -> list[str]:
-    """Return the sentences of `lacking`, each once, for environments and planned workers by host."""
+    """Return the sentences of `lacking` for environments and planned workers by host, without duplicates."""
     found: dict[str, None] = {}
     for host, environment in environments.items():
         gpus = any(worker.get("gpu") for worker in plans.get(host, []))
-        found.update(dict.fromkeys(lacking(environment["packages"], gpus)))
+        found.update(dict.fromkeys(lacking(environment["packages"], variable, gpus)))
     return list(found)
 
 
@@ -71,14 +73,17 @@ def lacking_on(
     infos: Mapping[str, Mapping[str, Any]],
     plans: Mapping[str, Mapping[str, Any]],
     environments: Mapping[str, Mapping[str, Any]],
+    variable: str,
 ) -> list[str]:
-    """Return the sentences of `lacking` for hosts, each once.
+    """Return the sentences of `lacking` for hosts, without duplicates.
 
     Parameters
     ----------
     infos, plans, environments : dict
         What `host_info` and `plan_host` returned, and the planned environment, by host. The last two are empty in runs
         that change nothing.
+    variable : str
+        Name of the variable with the environment.
     """
     found: dict[str, None] = {}
     for host, info in infos.items():
@@ -86,5 +91,5 @@ def lacking_on(
         planned = environments.get(host, {}).get("packages")
         running = [about["packages"] for about in info.get("versions", []) if about["packages"]]
         for packages in [planned] if planned else running:
-            found.update(dict.fromkeys(lacking(packages, gpus)))
+            found.update(dict.fromkeys(lacking(packages, variable, gpus)))
     return list(found)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Test certificates before anything is changed: TLS handshakes in memory, as Dask makes them, for each use."""
+"""Test certificates before anything is changed, with TLS handshakes in memory like those of Dask, for each use."""
 
 from __future__ import annotations
 
@@ -31,38 +31,38 @@ if TYPE_CHECKING:
 
 #: Reason by OpenSSL's code for a rejected certificate (X509_V_ERR_...).
 REASONS = {
-    2: "the CA that signs the one in ca.pem is missing there, so add that too",
-    7: "it is not signed by a CA in ca.pem, which has another key than the CA of that name that signed it",
-    9: "it, or a CA that it depends on, is not valid yet",
-    10: "it, or a CA that it depends on, has expired",
-    18: "it is signed by itself and not in ca.pem",
+    2: "ca.pem lacks the CA that signed the CA in it, so add that CA, too",
+    7: "it is not signed by a CA in ca.pem, which has a CA of the same name but with another key",
+    9: "it is not valid yet, or a CA in its chain is not",
+    10: "it has expired, or a CA in its chain has",
+    18: "it is self-signed and not in ca.pem",
     19: "the CA at the end of its chain is not in ca.pem",
     20: "it is not signed by a CA in ca.pem, and the chain in the file does not lead to one",
     21: "it is not signed by a CA in ca.pem, and the chain in the file does not lead to one",
-    24: "a certificate that signs it must not: its basic constraints lack CA:TRUE, or its key usage lacks keyCertSign",
-    32: "a certificate that signs it must not: its basic constraints lack CA:TRUE, or its key usage lacks keyCertSign",
+    24: "a certificate in its chain may not sign: its basic constraints lack CA:TRUE, or its key usage lacks keyCertSign",
+    32: "a certificate in its chain may not sign: its basic constraints lack CA:TRUE, or its key usage lacks keyCertSign",
     62: "it does not name the host",
     64: "it does not name the address",
     66: "its key is too short",
     67: "the key of its CA is too short",
-    68: "it, or a CA that it depends on, is signed with a weak digest, such as SHA-1",
-    79: "a certificate that signs it must not: its basic constraints lack CA:TRUE, or its key usage lacks keyCertSign",
+    68: "it is signed with a weak digest, such as SHA-1, or a CA in its chain is",
+    79: "a certificate in its chain may not sign: its basic constraints lack CA:TRUE, or its key usage lacks keyCertSign",
 }
 PURPOSE = 26
 
-#: Reason by OpenSSL's error before the verification.
+#: Reason by OpenSSL's name for an error that occurs before the verification.
 WEAK = {"EE_KEY_TOO_SMALL": REASONS[66], "CA_KEY_TOO_SMALL": REASONS[67], "CA_MD_TOO_WEAK": REASONS[68]}
 
-#: The security level of OpenSSL in Debian, Ubuntu and RHEL: at least 2048 bits (RSA) or 224 bits (ECC), no SHA-1.
+#: OpenSSL's security level in Debian, Ubuntu and RHEL: keys of at least 2048 bits (RSA) or 224 bits (ECC), and no SHA-1.
 CIPHERS = "DEFAULT:@SECLEVEL=2"
 
-#: What to do about the user's own certificate, and about one that the collection made.
-REMEDY = "Replace it, or leave dask_tls_certificates at its default to have certificates made."
-REMEDY_MADE = "Run rotate_certificates.yml to have all certificates made again."
+#: Remedy for a certificate of the user, and for one that the collection made.
+REMEDY = "Replace it, or remove dask_tls_certificates, and the collection makes certificates."
+REMEDY_MADE = "Run rotate_certificates.yml, which makes all certificates again."
 
 
 class Rejected(Exception):
-    """A handshake failed: the other side rejects the certificate of ``side`` because of ``reason``."""
+    """A handshake failed because the other side rejects the certificate of ``side``, for ``reason``."""
 
     def __init__(self, side: str, reason: str) -> None:
         super().__init__(reason)
@@ -70,13 +70,13 @@ class Rejected(Exception):
 
 
 def context(purpose: ssl.Purpose, ca_file: str, bundle: str | None = None) -> ssl.SSLContext:
-    """Return a TLS context like Dask's, which requires a certificate of the CA and ignores its names."""
+    """Return a TLS context like Dask's, which requires a certificate of the CA and ignores the names in it."""
     made = ssl.create_default_context(purpose, cafile=ca_file)
     made.set_ciphers(CIPHERS)
-    # Require the whole chain as Python before 3.13 does: hosts may have an older Python than the controller.
+    # Require the whole chain, like Python before 3.13, because hosts may have an older Python than the controller.
     made.verify_flags &= ~ssl.VERIFY_X509_PARTIAL_CHAIN
     if bundle:
-        made.load_cert_chain(bundle, password="")  # without it, OpenSSL would prompt on the terminal
+        made.load_cert_chain(bundle, password="")  # without a password, OpenSSL would prompt for one on the terminal
         made.check_hostname = False
         made.verify_mode = ssl.CERT_REQUIRED
         made.verify_flags &= ~ssl.VERIFY_X509_STRICT
@@ -108,14 +108,12 @@ def handshake(server: ssl.SSLContext, client: ssl.SSLContext, name: str | None =
                 usage = "clientAuth" if other == "client" else "serverAuth"
                 reason = REASONS.get(error.verify_code, error.verify_message)
                 if error.verify_code == PURPOSE:
-                    reason = f"its extended key usage lacks {usage}, or a CA that it depends on does not allow it"
+                    reason = f"its extended key usage lacks {usage}, or a CA in its chain does not allow this usage"
                 raise Rejected(other, reason) from None
             except ssl.SSLError as error:
-                # A client with an unusable key sends no certificate. A server with an unusable key has none to send.
+                # A client with an unusable key sends no certificate, and a server with an unusable key fails itself.
                 blamed = "client" if error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE" else "server"
-                other = (
-                    f"TLS cannot use it, perhaps because of the type of its key (OpenSSL says {error.reason or error})"
-                )
+                other = f"TLS cannot use it, perhaps because of the type of its key (OpenSSL: {error.reason or error})"
                 raise Rejected(blamed, WEAK.get(error.reason, other)) from None
         if not sides:
             return
@@ -138,13 +136,13 @@ def contexts(
             purposes = ssl.Purpose.CLIENT_AUTH, ssl.Purpose.SERVER_AUTH
             found[name] = [context(purpose, ca_file, bundle) for purpose in purposes]
         except ssl.SSLError as error:
-            reason = WEAK.get(error.reason, f"OpenSSL says {error.reason or error}")
+            reason = WEAK.get(error.reason, f"OpenSSL reports {error.reason or error}")
             problems.append(f"{directory.shown(name)}.pem cannot be loaded: {reason}. {remedy}")
     return found, problems
 
 
 def kind(name: str) -> str:
-    """Return the kind of service that has the certificate of this name."""
+    """Return the kind of service to which the certificate of this name belongs, or ``client``."""
     return "worker" if name.startswith("workers/") else name
 
 
@@ -155,7 +153,7 @@ def rejected(
     strict: bool = False,
     remedy: str = REMEDY,
 ) -> list[str]:
-    """Test certificates with each other.
+    """Test certificates with each other, and return a sentence for each one that is rejected.
 
     Parameters
     ----------
@@ -164,11 +162,11 @@ def rejected(
     names : list of str
         Names of certificates: ``scheduler``, ``worker`` (or those of worker hosts) and ``client``.
     dashboard_hosts : dict of str, optional
-        Host names and addresses in HTTPS URLs of the dashboard, each with the variable that it follows from.
+        Host names and addresses in HTTPS URLs of the dashboard, each with the variable that determines it.
     strict : bool
-        Whether Python 3.13 or newer requests the dashboard, which enforces RFC 5280.
+        Whether Python 3.13 or newer, which enforces RFC 5280, requests the dashboard.
     remedy : str
-        Sentence that says what to do.
+        Sentence with the remedy.
 
     Returns
     -------
@@ -182,8 +180,8 @@ def rejected(
         return [f"{directory.shown('ca.pem')}: OpenSSL does not load it ({error}). {remedy}"]
     except OSError as error:
         return [
-            f"Certificates cannot be tried in {tempfile.gettempdir()}: {described(error)}. Set TMPDIR on the controller to "
-            "a directory that the account that runs Ansible can write to."
+            f"Certificates cannot be tested in {tempfile.gettempdir()}: {described(error)}. Set TMPDIR on the controller to "
+            "a directory to which the account that runs Ansible can write."
         ]
 
 
@@ -195,9 +193,9 @@ def tried(
     strict: bool,
     remedy: str,
 ) -> list[str]:
-    """Return the sentences of `rejected`, one for each pair. ``folder`` is an empty directory without access for others."""
+    """Return the sentences of `rejected`, one for each pair. ``folder`` is an empty directory only for this user."""
     found, problems = contexts(directory, names, folder, remedy)
-    # Scheduler and workers connect to each other and to their own kind; clients connect to both.
+    # Services connect to services of both kinds, and clients connect to services of both kinds.
     for server, client in itertools.product(found, found):
         if server != "client":
             try:
@@ -222,21 +220,21 @@ def tried(
                 if failure.reason in (REASONS[62], REASONS[64]):
                     about = f"Add that name to it, or {without_name(variable)}."
                 problems.append(
-                    f"{directory.shown('scheduler')}.pem is rejected as the certificate of the dashboard, which is "
-                    f"requested as {host}: {failure.reason}. {about}"
+                    f"{directory.shown('scheduler')}.pem is rejected as the certificate of the dashboard, whose "
+                    f"URL has the name {host}: {failure.reason}. {about}"
                 )
     return problems
 
 
 def without_name(variable: str) -> str:
-    """Return how to avoid that the dashboard is requested with a name that follows from a variable."""
+    """Return the remedy that removes the name that follows from a variable from the dashboard's URL."""
     if variable == "dask_dashboard_proxy":  # nginx requests it as localhost
         return "set dask_dashboard_proxy to false"
-    return f"set {variable} to a name or address that it has"
+    return f"set {variable} to a name or address in the certificate"
 
 
 def unique(problems: Iterable[str]) -> list[str]:
-    """Return the first sentence for each file and reason: all peers reject a certificate for the same reason."""
+    """Return the first sentence for each file and reason, because all peers reject a certificate for the same reason."""
     found: dict[tuple[str, str], str] = {}
     for problem in problems:
         found.setdefault((problem.partition(" ")[0], problem.partition("): ")[2]), problem)
@@ -252,20 +250,20 @@ def own_problems(
     warn_days: int = 30,
     now: float | None = None,
 ) -> tuple[list[str], list[str]]:
-    """Return the problems with a user's own certificates, and warnings about them.
+    """Return the problems of a user's own certificates, and warnings about them.
 
     Parameters
     ----------
     directory : Directory
         Directory of the certificates.
     joins : bool
-        Whether workers join a scheduler that the collection does not manage, so that its certificate is not here.
+        Whether another system runs the scheduler, so that its certificate is not in the directory.
     hosts : dict of dict
         ``clock`` and ``certificates`` (names) of each host.
     dashboard_hosts, strict
-        As for `rejected`.
+        See `rejected`.
     warn_days : int
-        Warn of a certificate that expires within this number of days.
+        Number of days before the expiry of a certificate when a warning is returned.
 
     Returns
     -------
@@ -277,7 +275,7 @@ def own_problems(
     workers = sorted(of_workers) or ["worker"] * directory.has("worker.pem")
     names = [*([] if joins else ["scheduler"]), *workers, "client"]
     if exposed(directory.path):
-        return [f"{directory.path} is no place for keys: {exposed(directory.path)}. Take that right away."], []
+        return [f"{directory.path} is not safe for keys: {exposed(directory.path)}. Remove that permission."], []
     problems, usable = [], []
     if not directory.certificates("ca"):
         return [f"{directory.shown('ca.pem')} does not exist. {REMEDY}"], []
@@ -304,11 +302,11 @@ def own_problems(
             rejected(directory, [n for n in usable if n in first or n not in workers], dashboard_hosts, strict)
         )
         for name in set(usable) & set(workers) - first:
-            problems.extend(rejected(directory, [name]))  # with itself, 3 ms each
+            problems.extend(rejected(directory, [name]))  # handshakes with itself, which take 3 ms for each certificate
     if not problems:
         problems.extend(clock_problems(directory, hosts, now))
     warnings = [
-        f"{directory.shown(name)}.pem expires on {date(directory.expires(name))}. Replace it before, and run site.yml."
+        f"{directory.shown(name)}.pem expires on {date(directory.expires(name))}. Replace it before that, and run site.yml."
         for name in ("ca", *usable)
         if 0 < directory.expires(name) - now <= warn_days * DAY
     ]
@@ -326,6 +324,6 @@ def not_in_time(directory: Directory, name: str, now: float) -> Iterator[str]:
         yield f"{directory.shown(name)}.pem expired on {date(directory.expires(name))}. {REMEDY}"
     elif directory.begins(name) > now:
         yield (
-            f"{directory.shown(name)}.pem is not valid before {date(directory.begins(name))}. Replace it, or set the "
-            "controller's clock if that is wrong."
+            f"{directory.shown(name)}.pem is not valid before {date(directory.begins(name))}. Replace it, or correct the "
+            "controller's clock."
         )

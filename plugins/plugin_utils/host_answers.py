@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Validate what a host reports about itself. Pure functions.
+"""Validate the values that a host reports about itself. Pure functions.
 
-The controller plans the whole cluster with these values, passes some of them to programs, and shows them. A compromised host
-can report any value.
+A compromised host can report any value. The controller uses the values to plan the whole cluster, passes some of them to
+programs, and prints them.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import LABEL
 
-#: Returns whether a value is allowed.
+#: A function that returns whether a value is allowed.
 Check = Callable[[Any], bool]
 
-#: Items of a list or a dictionary, and characters of a text. A host of 1,000 cores with 100 releases has fewer.
+#: Largest number of items of a list or a dictionary, and of characters of a text. A host of 1,000 cores with 100 releases
+#: has fewer.
 ITEMS = 20_000
 LENGTH = 1_000_000
 
 
 def text(pattern: str = r"[^\x00-\x08\x0e-\x1f\x7f-\x9f]*") -> Check:
-    """Allow a text that matches a pattern, by default any text without control characters."""
+    """Return a check that allows strings that match a pattern, by default strings without control characters."""
     compiled = re.compile(pattern, re.DOTALL)
     return lambda value: isinstance(value, str) and len(value) <= LENGTH and compiled.fullmatch(value) is not None
 
 
-#: Any text without control characters.
+#: Allows any string without control characters.
 TEXT = text()
 
 
@@ -45,7 +46,7 @@ def flag(value: object) -> bool:
 
 
 def address(value: object) -> bool:
-    """Allow an IPv4 or IPv6 address without a zone, or an empty text."""
+    """Allow an IPv4 or IPv6 address without a zone, or an empty string."""
     return value == "" or ("%" not in str(value) and is_network(value, ipaddress.ip_address))
 
 
@@ -55,7 +56,7 @@ def network(value: object) -> bool:
 
 
 def is_network(value: object, parse: Callable[[str], object]) -> bool:
-    """Return whether a value is a text that can be parsed."""
+    """Return whether a value is a string that can be parsed."""
     try:
         return isinstance(value, str) and bool(parse(value))
     except ValueError:
@@ -63,17 +64,17 @@ def is_network(value: object, parse: Callable[[str], object]) -> bool:
 
 
 def optional(check: Check) -> Check:
-    """Allow None, or what another check allows."""
+    """Return a check that allows None and the values that another check allows."""
     return lambda value: value is None or check(value)
 
 
 def listed(check: Check) -> Check:
-    """Allow a list of what another check allows."""
+    """Return a check that allows lists of values that another check allows."""
     return lambda value: isinstance(value, list) and len(value) <= ITEMS and all(map(check, value))
 
 
 def mapping(check: Check, key: Check = TEXT) -> Check:
-    """Allow a dictionary whose values and keys pass a check each."""
+    """Return a check that allows dictionaries whose values and keys each pass a check."""
     return lambda value: (
         isinstance(value, dict)
         and len(value) <= ITEMS
@@ -82,14 +83,19 @@ def mapping(check: Check, key: Check = TEXT) -> Check:
 
 
 def having(**checks: Check) -> Check:
-    """Allow a dictionary that has these keys with allowed values; it may have others."""
+    """Return a check that allows dictionaries with these keys and allowed values. They may have other keys."""
     return lambda value: (
         isinstance(value, dict) and all(name in value and check(value[name]) for name, check in checks.items())
     )
 
 
+def with_optional(check: Check, **checks: Check) -> Check:
+    """Return a check that also checks the values of optional keys."""
+    return lambda value: check(value) and all(name not in value or one(value[name]) for name, one in checks.items())
+
+
 def empty_or(check: Check) -> Check:
-    """Allow an empty dictionary, or what another check allows."""
+    """Return a check that allows an empty dictionary and the values that another check allows."""
     return lambda value: value == {} or check(value)
 
 
@@ -102,15 +108,19 @@ _OF_RELEASES: dict[str, Check] = {
     "staged": number,
     "served": listed(NAME),
     "services": mapping(mapping(NAME)),
-    "units": mapping(mapping(text())),
 }
 RELEASE = empty_or(having(**_OF_RELEASES))
 CURRENT = empty_or(having(**_OF_RELEASES, content=NAME, settled=listed(NAME), enabled=listed(NAME)))
-ENVIRONMENT = having(python=text(r"[\w.+]*"), packages=mapping(text(r"[\w.+!-]*")))
+#: Name of a managed Python, which becomes part of paths.
+MANAGED = text(r"\w[\w.+-]*")
+
+#: Checks of the values that identify the source of an environment.
+ORIGIN: dict[str, Check] = {"lock": NAME, "archive": NAME, "managed_python": MANAGED}
+ENVIRONMENT = with_optional(having(python=text(r"[\w.+]*"), packages=mapping(text(r"[\w.+!-]*"))), **ORIGIN)
 
 
 def python(value: object) -> bool:
-    """Allow the description of an interpreter; only its path if other users can change it, so that it was not run."""
+    """Allow the description of an interpreter. It has only the path if the services' account can change the interpreter."""
     if isinstance(value, dict) and value.get("changeable"):
         return having(executable=text(), changeable=text())(value)
     return having(
@@ -134,6 +144,9 @@ CHECKS: dict[str, Check] = {
     "systemd": flag,
     "selinux_type": NAME,
     "python": empty_or(python),
+    "architecture": text(r"\w+"),
+    "libc": listed(text(r"[\w.-]*")),
+    "pythons": listed(MANAGED),
     "file_systems": mapping(having(exists=flag, type=text(), mount=text(), free=number, writable=flag)),
     "groups": mapping(optional(number)),
     "import_paths": mapping(having(readable=flag, changeable=text())),
@@ -159,7 +172,12 @@ CHECKS: dict[str, Check] = {
     "encrypted": optional(flag),
     "authorities": listed(text(r"[0-9a-f]{64}")),
     "environments": mapping(ENVIRONMENT, NAME),
-    "versions": listed(having(id=NAME, packages=mapping(text()), releases=listed(NAME), labels=mapping(NAME))),
+    "versions": listed(
+        with_optional(
+            having(id=NAME, python=TEXT, packages=mapping(text()), releases=listed(NAME), labels=mapping(NAME)),
+            **ORIGIN,
+        )
+    ),
     "certificates": having(
         installed=mapping(listed(lambda value: number(value) or text()(value))), loaded=mapping(NAME)
     ),
@@ -176,5 +194,5 @@ CHECKS: dict[str, Check] = {
 
 
 def unbelievable(info: Mapping[str, Any]) -> list[str]:
-    """Return the sorted names of values of `host_info` that are missing or not allowed."""
+    """Return the names of values of `host_info` that are missing or not allowed, sorted."""
     return sorted(name for name, check in CHECKS.items() if name not in info or not check(info[name]))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read lock files in requirements form with hashes, and check their wheels, on the controller."""
+"""Read lock files in requirements format with hashes, and check their wheels, on the controller."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from packaging.version import Version
 #: A requirement and its hashes (``sha256:…``).
 Locked = Tuple[Requirement, "list[str]"]
 
-# Options that say where packages come from. They are passed on to pip and uv.
+# Options with the origin of packages. They are passed on to pip and uv.
 _ORIGIN = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--trusted-host", "--no-index")
-# Options without effect here: they are on anyway, or choose between versions, which a lock pins.
+# Options without effect here. They are always on, or choose between versions, which a lock pins.
 _WITHOUT_EFFECT = (
     "--pre",
     "--prefer-binary",
@@ -39,44 +39,44 @@ _WITHOUT_EFFECT = (
     "--no-build-isolation",
 )
 _REJECTED = {
-    ("-r", "--requirement", "-c", "--constraint"): "name every package in the lock itself",
-    ("-e", "--editable"): "build a wheel of the project ('uv build --wheel') and name the wheel's path",
-    ("--no-binary",): "remove the option: only wheels are installed. Build a wheel of a package that has none",
+    ("-r", "--requirement", "-c", "--constraint"): "list every package in the lock itself",
+    ("-e", "--editable"): "build a wheel of the project ('uv build --wheel') and list the wheel's path",
+    ("--no-binary",): "remove the option, because only wheels are installed. Build a wheel of a package that has none",
 }
 
-# Files of other tools that a user could name instead of a lock: a pattern of the text, and how to get a lock from it.
+# Files of other tools that a user could give instead of a lock: a pattern of the text, and how to make a lock from it.
 _FOREIGN = (
     (
         r"(?m)^@EXPLICIT$|^(channels|dependencies|prefix):|^(version: 1\nmetadata:|metadata:\n)|^\s*- (conda|pypi): ",
-        "it is a file of conda, and conda's packages are not installed. Name the packages in a requirements.in; on an index "
-        "some have other names than in conda",
+        "it is a file of conda, whose packages cannot be installed. List the packages in a requirements.in; some have other "
+        "names on a package index than in conda",
     ),
     (
         r"(?m)^\[\[package\]\]$",
-        "it is a lock of uv or Poetry. Export the requirements form: uv export --format requirements-txt",
+        "it is a lock of uv or Poetry. Export it in requirements format: uv export --format requirements-txt",
     ),
-    (r"(?m)^lock-version = ", "it is a pylock.toml. Make the lock in requirements form instead"),
+    (r"(?m)^lock-version = ", "it is a pylock.toml. Make the lock in requirements format instead"),
     (
         r"(?m)^\[(project|build-system)\]$",
-        "it is a pyproject.toml, which pins nothing. Compile it: uv pip compile pyproject.toml",
+        "it is a pyproject.toml, which does not pin versions. Compile it: uv pip compile pyproject.toml",
     ),
-    (r'^\s*\{\s*"', "it is JSON, like the lock of Pipenv. Make a requirements.in of its packages"),
+    (r'^\s*\{\s*"', "it is JSON, like the lock of Pipenv. Make a requirements.in from its packages"),
 )
 
-# The minor versions of glibc 2 for which uv has platforms.
+# Minor versions of glibc 2 for which uv has platforms.
 _UV_MANYLINUX = (17, 28, *range(31, 41))
 
 
-#: How to make a lock.
+#: Remedy for a text that is not a lock.
 HOW_TO_LOCK = "Make it with: uv pip compile --universal --generate-hashes requirements.in -o LOCK"
 
 
 class LockError(ValueError):
-    """No environment can be built from the lock; the message names the line or the package."""
+    """No environment can be built from the lock. The message has the line or the package."""
 
 
 class PackagesError(ValueError):
-    """Packages of a valid lock cannot be fetched or installed; the message says why."""
+    """Packages of a valid lock cannot be fetched or installed. The message has the reason."""
 
 
 def unreadable_lock(path: str, error: OSError | UnicodeDecodeError) -> str:
@@ -85,17 +85,19 @@ def unreadable_lock(path: str, error: OSError | UnicodeDecodeError) -> str:
     Parameters
     ----------
     path : str
-        The path as the user gave it.
+        The path from the user.
     error : OSError or UnicodeDecodeError
     """
     where = f"dask_environment_lock ({path})"
     if isinstance(error, UnicodeDecodeError):
         return f"{where} is not a text file in UTF-8. {HOW_TO_LOCK}"
     if not isinstance(error, FileNotFoundError):
-        return f"{where} cannot be read on the controller: {error.strerror}. Name a file that your account can read."
+        return (
+            f"{where} cannot be read on the controller: {error.strerror}. Set it to a file that your account can read."
+        )
     relative = ""
     if not os.path.isabs(os.path.expanduser(path)):
-        relative = f" The path is relative to {os.getcwd()}, where ansible-playbook was called."
+        relative = f" The path is relative to {os.getcwd()}, the working directory of ansible-playbook."
     return f"{where} does not exist on the controller.{relative} Correct the path."
 
 
@@ -105,16 +107,16 @@ def parse_lock(text: str, directory: str | None = None) -> tuple[list[Locked], l
     Parameters
     ----------
     text : str
-        A requirements file whose every line pins one version and gives its hashes, as written by
+        Text of a requirements file in which every line pins one version and has its hashes, like the output of
         ``uv pip compile --generate-hashes`` or ``pip-compile --generate-hashes``.
     directory : str, optional
-        Directory of the lock, where relative paths in it start. Without it they are not changed.
+        Directory of the lock, to which paths in the lock are relative. Without it, relative paths are not changed.
 
     Returns
     -------
     tuple of (list of (packaging.requirements.Requirement, list of str), list of str)
-        Requirements with their hashes (``sha256:…``), and the options that say where packages come from. A wheel that is
-        named by its path becomes a requirement with a URL (``file:///…``).
+        Requirements with their hashes (``sha256:…``), and the options with the origin of packages. The path of a wheel
+        becomes a requirement with a URL (``file:///…``).
 
     Raises
     ------
@@ -138,37 +140,37 @@ def parse_lock(text: str, directory: str | None = None) -> tuple[list[Locked], l
         try:
             requirement = Requirement(_named_by_path(named, directory))
         except InvalidRequirement:
-            raise LockError(f"'{line[:80]}' is no requirement that a lock may hold") from None
+            raise LockError(f"'{line[:80]}' is not a requirement that a lock may contain") from None
         pinned = [s for s in requirement.specifier if s.operator in ("==", "===") and not s.version.endswith(".*")]
         if not pinned and not requirement.url:
-            raise LockError(f"'{requirement}' pins no version")
+            raise LockError(f"'{requirement}' does not pin a version")
         if not hashes:
             raise LockError(f"'{requirement}' has no sha256 hash")
         requirements.append((requirement, hashes))
     if not requirements:
-        raise LockError("it names no package")
+        raise LockError("it contains no package")
     return requirements, options
 
 
 def _option(line: str, directory: str | None) -> list[str]:
-    """Return an option of a lock as it is passed on, in a list; an empty list if it has no effect."""
+    """Return an option of a lock in the form for pip and uv, in a list; an empty list if it has no effect."""
     found = re.fullmatch(r"(-\w|--[\w-]+)([= ]\s*|(?<=^-\w))?(.*)", line)
     name, dummy, value = found.groups() if found else (line, "", "")
     if name in _WITHOUT_EFFECT:
         return []
     for names, remedy in _REJECTED.items():
         if name in names:
-            raise LockError(f"'{line[:80]}' cannot stand in a lock: {remedy}")
+            raise LockError(f"'{line[:80]}' is not allowed in a lock: {remedy}")
     if name not in _ORIGIN:
-        raise LockError(f"'{line[:80]}' is an option that a lock may not hold: remove it")
+        raise LockError(f"'{line[:80]}' is an option that is not allowed in a lock: remove it")
     if name == "--no-index":
         return [line]
     value = _unquoted(value)
     if not value:
-        raise LockError(f"'{line[:80]}' does not say from where: give one address or path, in quotes if it has a space")
+        raise LockError(f"'{line[:80]}' has no location: give one URL or path, in quotes if it contains a space")
     if name in ("-f", "--find-links"):
         if directory and "://" not in value:
-            # As pip does: beside the lock, or else where the command is called.
+            # Like pip, use the path relative to the lock or, if it does not exist, to the working directory.
             beside = os.path.join(directory, os.path.expanduser(value))
             value = beside if os.path.exists(beside) else value
         return [f"--find-links {shlex.quote(value)}"]
@@ -176,7 +178,7 @@ def _option(line: str, directory: str | None) -> list[str]:
 
 
 def _unquoted(text: str) -> str:
-    """Return a word without its quotes, as pip reads it in a lock; empty if the text is not one word."""
+    """Return a word without its quotes, like pip reads it in a lock; empty if the text is not one word."""
     try:
         words = shlex.split(text)
     except ValueError:
@@ -185,26 +187,26 @@ def _unquoted(text: str) -> str:
 
 
 def _named_by_path(line: str, directory: str | None) -> str:
-    """Return a requirement that is the path of a wheel, as uv writes it, as ``NAME @ URL``; others unchanged."""
+    """Return the path of a wheel, a form that uv writes, as ``NAME @ URL``; other requirements unchanged."""
     path, *marker = re.split(r"\s+;\s*", line.strip(), maxsplit=1)
     if not re.match(r"[./~]|file:", path):
         return line
     path = os.path.expanduser(unquote(re.sub(r"^file:(//(localhost)?(?=/))?", "", path)))
     if not path.endswith(".whl"):
-        raise LockError(f"'{line[:80]}' is no wheel: build one ('uv build --wheel') and name its path")
+        raise LockError(f"'{line[:80]}' is not a wheel: build one ('uv build --wheel') and list its path")
     name = os.path.basename(path).split("-")[0]
     url = Path(os.path.abspath(os.path.join(directory or "", path))).as_uri()
     return " ; ".join([f"{name} @ {url}", *marker])
 
 
 def local_path(requirement: Requirement) -> str | None:
-    """Return the path of the wheel on the controller that a requirement names; None if it names none."""
+    """Return the path of a requirement's wheel on the controller; None if the requirement has no such path."""
     parts = urlsplit(requirement.url or "")
     return unquote(parts.path) if parts.scheme == "file" else None
 
 
 def _kept_wheels(options: Iterable[str]) -> dict[str, dict[Version, list[str]]]:
-    """Return the paths of the wheels in the local directories that options name, by name and version."""
+    """Return the paths of the wheels in the local directories of options, by name and version."""
     places = [shlex.split(line)[1] for line in options if _is_find_links(line)]
     kept: dict[str, dict[Version, list[str]]] = {}
     for directory in [unquote(urlsplit(place).path) if place.startswith("file:") else place for place in places]:
@@ -216,7 +218,7 @@ def _kept_wheels(options: Iterable[str]) -> dict[str, dict[Version, list[str]]]:
 
 
 def _is_find_links(line: str) -> bool:
-    """Return whether an option names a directory of wheels."""
+    """Return whether an option adds a directory of wheels."""
     return line.startswith("--find-links ")
 
 
@@ -226,13 +228,13 @@ def portable_lock(text: str, directory: str) -> tuple[str, list[str]]:
     Parameters
     ----------
     text, directory : str
-        As for `parse_lock`.
+        See `parse_lock`.
 
     Returns
     -------
     tuple of (str, list of str)
-        The lock, in which ``file:daskops-wheels`` stands for the directory of the wheels, and the paths of the wheels on the
-        controller. A lock without such wheels is not changed.
+        The lock and the paths of the wheels on the controller. In the lock, ``file:daskops-wheels`` stands for the directory
+        of the wheels. A lock without such wheels is not changed.
     """
     requirements, options = parse_lock(text, directory)
     kept = _kept_wheels(options)
@@ -254,19 +256,19 @@ def portable_lock(text: str, directory: str) -> tuple[str, list[str]]:
 
 
 def check_local_wheels(requirements: Iterable[Locked], options: Iterable[str]) -> None:
-    """Check the wheels on the controller that a lock names, by their paths or in its directories of wheels.
+    """Check the wheels on the controller whose paths are in a lock, or which are in its directories of wheels.
 
-    It finds wheels that were built again after they were locked, and wheels with the name of a package on an index.
+    Finds wheels that were built again after they were locked, and locked packages of an index with the name of a wheel.
 
     Parameters
     ----------
     requirements, options
-        What `parse_lock` returned.
+        Result of `parse_lock`.
 
     Raises
     ------
     LockError
-        If a wheel is missing or differs from the locked one, or a package of an index was locked instead.
+        If a wheel is missing, differs from the locked one, or was not locked because an index has a package of its name.
     """
     kept = _kept_wheels(options)
     for requirement, hashes in requirements:
@@ -274,7 +276,7 @@ def check_local_wheels(requirements: Iterable[Locked], options: Iterable[str]) -
         if path:
             if not os.path.isabs(path):
                 raise LockError(
-                    f"'{requirement}' names no place: write the path alone (./{path}), which starts beside the lock"
+                    f"'{requirement}' has no usable location: write only the path (./{path}), relative to the lock"
                 )
             if not os.path.isfile(path):
                 raise LockError(f"{requirement.name} is locked as {path}, which does not exist")
@@ -291,12 +293,12 @@ def check_local_wheels(requirements: Iterable[Locked], options: Iterable[str]) -
                 (path, *dummy), *others = versions.values()
                 raise LockError(
                     f"'{requirement}' is not the version in {os.path.dirname(path)} ({', '.join(map(str, versions))}): a "
-                    "package of that name on an index was locked instead. Name the wheel by its path in requirements.in "
-                    f"(./{os.path.relpath(path)}), so that it is looked up nowhere, or remove it"
+                    "package of that name on an index was locked instead. Write the path of the wheel in requirements.in "
+                    f"(./{os.path.relpath(path)}), so that no index is searched, or remove the wheel"
                 )
         if paths and not any(f"sha256:{sha256_of(path)}" in hashes for path in paths):
             raise LockError(
-                f"{paths[0]} differs from its hash in the lock: it was built again, or a package of that name on an index "
+                f"{paths[0]} does not match its hash in the lock: it was built again, or a package of that name on an index "
                 "was locked instead. Make the lock again"
             )
 
@@ -311,7 +313,7 @@ def sha256_of(path: str) -> str:
 
 
 def marker_environment(python: Mapping[str, Any]) -> dict[str, str]:
-    """Return the values of environment markers on a host, from the ``python`` that `host_info` returned."""
+    """Return the values of environment markers on a host, from ``python`` in its result of `host_info`."""
     return {
         "implementation_name": python["implementation"],
         "implementation_version": python["version"],
@@ -329,7 +331,7 @@ def marker_environment(python: Mapping[str, Any]) -> dict[str, str]:
 
 
 def minor(version: str) -> str:
-    """Return the minor version: ``3.11`` for ``3.11.2``."""
+    """Return the minor version, such as ``3.11`` for ``3.11.2``."""
     return ".".join(version.split(".")[:2])
 
 
@@ -339,7 +341,7 @@ def select(requirements: Iterable[Locked], python: Mapping[str, Any]) -> list[st
     Raises
     ------
     LockError
-        If no line applies, or a package is pinned twice.
+        If no line applies, or if a package is pinned twice.
     """
     environment = marker_environment(python)
     lines = {}
@@ -357,7 +359,7 @@ def select(requirements: Iterable[Locked], python: Mapping[str, Any]) -> list[st
 
 
 def name_and_version(line: str) -> tuple[str, str]:
-    """Return name and version of a line of `select`. The version of a URL without one is the URL."""
+    """Return name and version in a line of `select`. If a URL has no version, the version is the URL."""
     requirement = Requirement(line.partition(" --hash=")[0])
     if not requirement.url:
         return requirement.name, next(iter(requirement.specifier)).version
@@ -367,12 +369,12 @@ def name_and_version(line: str) -> tuple[str, str]:
 
 
 def package_differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return the diff of the packages of an environment for Ansible, a line for each changed package.
+    """Return the diff of an environment's packages for ``--diff``, with a line for each changed package.
 
     Parameters
     ----------
     before, after : dict of str
-        Version by package; ``before`` is empty on a host without an environment.
+        Version by package. ``before`` is empty for a host without an environment.
     """
     old, new = ({str(canonicalize_name(name)): version for name, version in side.items()} for side in (before, after))
     changed = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
@@ -406,7 +408,7 @@ def uv_platform(machine: str, libc: Sequence[str]) -> str:
     if machine not in ("x86_64", "aarch64") or (name == "glibc" and not known):
         raise PackagesError(
             f"the controller cannot install packages for {machine} with {' '.join(libc)}: set dask_environment_source to "
-            "index, so that hosts do it themselves"
+            "index, so that the hosts install them"
         )
     return f"{machine}-manylinux_2_{known[-1]}" if known else f"{machine}-unknown-linux-musl"
 
@@ -419,12 +421,12 @@ def check_wheels(paths: Iterable[str], python: Mapping[str, Any]) -> None:
     paths : list of str
         The wheels of one environment.
     python : dict
-        As `host_info` returned it.
+        ``python`` in the result of `host_info`.
 
     Raises
     ------
     LockError
-        If a wheel needs another Python, or a package that is not among them.
+        If a wheel needs another version of Python, or a package that is not among the wheels.
     """
     environment = marker_environment(python)
     metadata = [_metadata(path) for path in paths]
@@ -439,18 +441,18 @@ def check_wheels(paths: Iterable[str], python: Mapping[str, Any]) -> None:
         for text in wheel.get_all("Requires-Dist", []):
             try:
                 requirement = Requirement(text)
-            except InvalidRequirement:  # a form older than PEP 508, which uv checks when it installs the wheel
+            except InvalidRequirement:  # older than PEP 508: uv checks it when it installs the wheel
                 continue
             if requirement.marker and not requirement.marker.evaluate(environment):
                 continue
             version = versions.get(canonicalize_name(requirement.name))
             if version is None:
                 raise LockError(
-                    f"{wheel['Name']} needs {requirement.name}, which the lock does not hold for Python "
+                    f"{wheel['Name']} needs {requirement.name}, which the lock does not contain for Python "
                     f"{python['version']}: the lock is for another Python, or incomplete"
                 )
             if not requirement.specifier.contains(version, prereleases=True):
-                raise LockError(f"{wheel['Name']} needs {requirement}, the lock holds {version}")
+                raise LockError(f"{wheel['Name']} needs {requirement}, but the lock contains {version}")
 
 
 def pins(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -461,10 +463,10 @@ def pins(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _fits(wanted: str, version: str) -> bool:
-    """Return whether a version of Python is one that a wheel needs."""
+    """Return whether a version of Python satisfies the specifier of a wheel."""
     try:
         return SpecifierSet(wanted).contains(version, prereleases=True)
-    except InvalidSpecifier:  # a form older than PEP 440
+    except InvalidSpecifier:  # older than PEP 440
         return True
 
 
@@ -473,5 +475,5 @@ def _metadata(path: str) -> Message:
     with zipfile.ZipFile(path) as wheel:
         names = [name for name in wheel.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)]
         if not names:
-            raise LockError(f"{os.path.basename(path)} is no wheel: it has no metadata")
+            raise LockError(f"{os.path.basename(path)} is not a wheel: it has no metadata")
         return Parser().parsestr(wheel.read(names[0]).decode())

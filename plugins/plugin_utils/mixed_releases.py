@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find hosts that run the releases of different changes, although their settings are the same. Pure functions."""
+"""Find hosts that run releases of different changes although they have the same settings. Pure functions."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from ansible_collections.daskops.cluster.plugins.module_utils.release_names impo
 
 ByHost = Mapping[str, Mapping[str, Any]]
 
-#: Settings that may differ from host to host, and that are not part of what all workers share.
+#: Settings that may differ between hosts and are not part of the digest that workers share.
 OWN = {"dask_bind_address", "dask_interface", "dask_python"}
 
 
 def mixed_releases(infos: ByHost, releases: ByHost, variables: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return a sentence that names the hosts of each release, if they should all run the same one.
 
-    The name of a worker's release begins with a digest that all workers of hosts with the same settings share. The digests
-    differ after two runs at the same time, or after a run that did not reach all hosts.
+    The name of a worker's release begins with a digest, which is the same for all workers on hosts with the same settings.
+    The digests differ after two simultaneous runs, or after a run that did not reach all hosts.
 
     Parameters
     ----------
     infos : dict
-        What `host_info` returned, by host.
+        Result of `host_info`, by host.
     releases : dict
-        The new release by host; other hosts keep their current one.
+        The new release by host. Other hosts keep their current one.
     variables : dict
-        Variables by host. Only those that begin with ``dask_`` are read.
+        Variables by host. Only variables that begin with ``dask_`` are read.
 
     Returns
     -------
     list of str
-        One sentence, or no sentence.
+        One sentence, or none.
     """
     running = {host: found for host, info in infos.items() if (found := _release_of(info, releases.get(host)))}
-    # Reading the variables of many hosts is slow, so do it only if there are several releases.
+    # Reading the variables of many hosts is slow, so read them only if there are several releases.
     if len({found[0] for found in running.values()}) < 2:
         return []
     by_settings: dict[Any, dict[str, list[tuple[str, float | None]]]] = {}
     by_python: dict[Any, dict[str, list[tuple[str, float | None]]]] = {}
     for host, (release, environment, changed) in running.items():
-        python = _python_of(infos[host])
+        python = _python_of(infos[host], variables[host])
         about = (host, changed)
         by_settings.setdefault((python, _settings_of(variables[host])), {}).setdefault(release, []).append(about)
         # The lock is the same for the whole cluster, even if other settings differ.
@@ -56,8 +56,8 @@ def mixed_releases(infos: ByHost, releases: ByHost, variables: Mapping[str, Mapp
             if len(group) > 1:
                 listing = "; ".join(_describe(release, on) for release, on in sorted(group.items()))
                 return [
-                    f"Hosts with the same settings run releases of different changes: {listing}. Two runs were mixed, or "
-                    "one did not reach all hosts. Run site.yml for all of them."
+                    f"Hosts with the same settings run releases of different changes: {listing}. There were two "
+                    "simultaneous runs, or one did not reach all hosts. Run site.yml for all of them."
                 ]
     return []
 
@@ -76,14 +76,16 @@ def _release_of(info: Mapping[str, Any], release: Mapping[str, Any] | None) -> t
     return name, release["environment"], info["current"].get("staged") if same else None
 
 
-def _python_of(info: Mapping[str, Any]) -> str:
-    """Return the properties of a host's interpreter that its environment depends on, as text."""
+def _python_of(info: Mapping[str, Any], variables: Mapping[str, Any]) -> str:
+    """Return the properties of a host and its interpreter on which its environment depends, as text."""
     python = {key: value for key, value in info["python"].items() if key != "executable"}
-    return json.dumps(python, sort_keys=True)
+    # A host with a managed Python reports no interpreter.
+    managed = "" if python else variables.get("dask_python")
+    return json.dumps([python, managed, info.get("architecture")], sort_keys=True, default=str)
 
 
 def _settings_of(variables: Mapping[str, Any]) -> str:
-    """Return the settings that hosts of one release share, as text."""
+    """Return the settings that all hosts of one release have in common, as text."""
     names = sorted(name for name in variables if name.startswith("dask_") and name not in OWN)
     return json.dumps({name: variables[name] for name in names}, sort_keys=True, default=str)
 

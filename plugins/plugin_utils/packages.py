@@ -37,9 +37,9 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     uv_platform,
 )
 
-# Part of the id of every environment. Increase it when the way environments are built changes.
+# Part of the id of every environment. Increase it when environments are built in another way.
 RECIPE = 3
-# Part of the name of every archive. Increase it when the content of archives changes, so that no older one is used.
+# Part of the name of every archive. Increase it when the content of archives changes, so that older ones are not used.
 ARCHIVE = 3
 
 # Seconds to wait while another run fetches packages.
@@ -57,11 +57,12 @@ class Packages:
     lock, tools_lock : str
         Texts of the user's lock and of the lock of the collection's own tools.
     python : dict
-        The host's interpreter, as `host_info` returned it.
+        ``python`` in the host's result of `host_info`.
     source : str
-        ``controller``: the archive contains the packages; ``index``: it contains only the tools, and hosts fetch packages.
+        With ``controller``, the archive contains the packages. With ``index``, it contains only the tools, and hosts fetch
+        the packages.
     directory : str, optional
-        Directory of the lock, where relative paths in it start.
+        Directory of the lock, to which paths in the lock are relative.
 
     Raises
     ------
@@ -77,46 +78,48 @@ class Packages:
         local = [requirement.name for requirement, dummy in requirements if local_path(requirement)]
         if local and source == "index":
             raise LockError(
-                f"{local[0]} is a wheel on the controller, which hosts cannot fetch: set dask_environment_source to "
+                f"{local[0]} is a wheel on the controller, which hosts cannot fetch. Set dask_environment_source to "
                 "controller"
             )
         self.python = python
         self.source = source
         self.lines = select(requirements, python)
-        #: Version by package. The version of a wheel that is named by its path is in its file name.
+        #: Version by package. For the path of a wheel, it is the version in the file name.
         self.versions = dict(map(name_and_version, self.lines))
         self.tools = parse_lock(tools_lock)[0]
         self.tools_lines = select(self.tools, python)
-        # The origin of packages is not part of the id: the hashes identify them.
+        # The origin of packages is not part of the id, because the hashes identify them.
         *kind, libc = _kind(python)
         lines = [re.sub(r" @ file:\S*/", " @ ", line) for line in self.lines]
-        # Nor is the prefix of the distribution's interpreter, which is the same on every host.
+        # The prefix of the distribution's interpreter is not part of the id either, because it is the same on every host. A
+        # managed Python has a name.
         own = [python["prefix"]] if python.get("prefix", "/usr") not in ("/usr", "/") else []
+        own = [python["managed"]] if python.get("managed") else own
         self.id = digest([RECIPE, [*kind, libc[0], *own], lines, self.tools_lines])
 
     def fetch(self, cache: str, index_url: str) -> str:
-        """Return the path of the archive; create it if ``cache`` does not have it.
+        """Return the path of the archive. Makes the archive if ``cache`` does not contain it.
 
         Parameters
         ----------
         cache : str
             Directory on the controller.
         index_url : str
-            Package index; empty for the index that pip is configured with.
+            URL of the package index. Empty for the index in pip's own configuration.
 
         Returns
         -------
         str
-            Path of the archive: ``requirements.txt``, ``tools.txt``, the wheels of ``tools/`` and, with source
-            ``controller``, ``tree.py`` and the files of the environment: ``packages.zst``, or ``compiled.zst`` if the
-            controller's Python could compile them.
+            Path of the archive. It contains ``requirements.txt``, ``tools.txt`` and the wheels of ``tools/``. With source
+            ``controller``, it also contains ``tree.py`` and the files of the environment, in ``packages.zst`` or, if the
+            controller's Python could compile them, ``compiled.zst``.
 
         Raises
         ------
         PackagesError
-            If a package cannot be fetched or installed, or differs from its hash.
+            If a package cannot be fetched or installed, or does not match its hash.
         LockError
-            If the packages are not for the interpreter.
+            If the packages are for another interpreter.
         """
         os.makedirs(cache, exist_ok=True)
         # The archive has the index options for hosts that fetch packages themselves.
@@ -126,7 +129,7 @@ class Packages:
         )
         archive = os.path.join(cache, f"environment-{name}.tar")
         try:
-            # Two runs at the same time fetch one after the other. The second one finds the archive of the first.
+            # Of two simultaneous runs, the second one waits and then finds the archive of the first.
             with locked("packages", PATIENCE, os.path.join(cache, "locks")):
                 if not os.path.exists(archive):
                     with tempfile.TemporaryDirectory(dir=cache) as directory:
@@ -136,11 +139,11 @@ class Packages:
         return archive
 
     def _compiles_here(self) -> bool:
-        """Return whether the host's Python reads the bytecode of the controller's, so that hosts need not compile."""
+        """Return whether the host's Python can read bytecode of the controller's, so that hosts need not compile."""
         return self.source == "controller" and _kind(own_python())[:2] == _kind(self.python)[:2]
 
     def _make_archive(self, archive: str, directory: str, index_url: str) -> None:
-        # Options in a requirements file override those of pip's command line, but here the caller's index must win.
+        # Options in a requirements file override pip's command line. Remove them if the caller gives an index.
         options = [line for line in self.options if not (index_url and line.startswith(("--index-url", "-i ")))]
         requirements = os.path.join(directory, "requirements.txt")
         with open(requirements, "w", encoding="utf-8") as file:
@@ -154,8 +157,8 @@ class Packages:
         if self.source == "controller":
             wheels = download([*options, *self.lines], self.python, os.path.join(directory, "wheels"), index_url)
             check_wheels(wheels, self.python)
-            # Pin the fetched wheels without their origin: they are installed from the controller's directory.
-            _write_pins(requirements, wheels)
+            # Pin the fetched wheels without their origin, because they are installed from a directory of the controller.
+            write_pins(requirements, wheels)
             own = tools
             if _kind(own_python()) != _kind(self.python):
                 python = own_python()
@@ -166,8 +169,8 @@ class Packages:
             used = [*shipped, *filter(_is_uv, own)]
         else:
             used = shipped = tools
-        # The tools that build the environment, for its bill of materials.
-        _write_pins(os.path.join(directory, "tools.txt"), used)
+        # The bill of materials lists the tools that build the environment.
+        write_pins(os.path.join(directory, "tools.txt"), used)
         members += [(os.path.join(directory, "tools.txt"), "tools.txt")]
         members += [(path, f"tools/{os.path.basename(path)}") for path in shipped]
         partial = os.path.join(directory, "archive.tar")
@@ -177,20 +180,16 @@ class Packages:
         os.replace(partial, archive)
 
     def _install(self, tools: Iterable[str], directory: str) -> str:
-        """Install the wheels as a host would, pack the installed files, and return the path of the packed files."""
-        for wheel in tools:
-            with zipfile.ZipFile(wheel) as zipped:
-                zipped.extractall(os.path.join(directory, "library"))
-        uv = glob.glob(os.path.join(directory, "library", "uv-*.data", "scripts", "uv"))[0]
-        os.chmod(uv, 0o755)
+        """Install the wheels like a host, pack the installed files, and return the path of the packed files."""
+        uv = unpack_uv(tools, directory)
         tree = os.path.join(directory, "tree")
         settings = {
             **os.environ,
             "UV_CACHE_DIR": os.path.join(directory, "cache"),
             "UV_LINK_MODE": "hardlink",
-            "UV_NO_CONFIG": "1",  # ignore the controller's configuration: install only the fetched wheels
+            "UV_NO_CONFIG": "1",  # ignore the controller's configuration, to install only the fetched wheels
         }
-        # Relocatable, because it is unpacked in another directory.
+        # The environment must be relocatable, because it is unpacked in another directory.
         _run(
             [uv, "venv", "--quiet", "--relocatable", "--no-python-downloads", "--python", sys.executable, tree],
             settings,
@@ -204,7 +203,7 @@ class Packages:
             "--requirement", os.path.join(directory, "requirements.txt"),
         ], settings)
         # fmt: on
-        # Files that depend on the interpreter: the host creates its own.
+        # Remove files that depend on the interpreter. The host creates its own.
         leftovers = [".lock", "lib64", "pyvenv.cfg", *glob.glob("bin/python*", root_dir=tree)]
         for name in leftovers:
             path = os.path.join(tree, name)
@@ -215,29 +214,29 @@ class Packages:
         packed = os.path.join(directory, "packages.zst")
         if self._compiles_here():
             packed = os.path.join(directory, "compiled.zst")
-            _compile(tree)
+            compile_modules(tree)
         _run([sys.executable, "-I", TREE, os.path.join(directory, "library"), "pack", tree, packed], os.environ)
         return packed
 
 
 def download(lines: Sequence[str], python: Mapping[str, Any], directory: str, index_url: str) -> list[str]:
-    """Fetch wheels for an interpreter, check their hashes, and return their paths.
+    """Fetch the wheels for an interpreter, check their hashes, and return their paths.
 
     Parameters
     ----------
     lines : list of str
-        Requirements with hashes, and options that say where packages come from.
+        Requirements with hashes, and options with the origin of packages.
     python : dict
         The interpreter, in the form of `host_info`.
     directory : str
         Directory for the wheels. The requirements are written beside it.
     index_url : str
-        Package index; empty for the index that pip is configured with.
+        URL of the package index. Empty for the index in pip's own configuration.
 
     Raises
     ------
     PackagesError
-        If a wheel cannot be fetched, or differs from its hash.
+        If a wheel cannot be fetched, or does not match its hash.
     """
     wanted = f"{directory}.txt"
     with open(wanted, "w", encoding="utf-8") as file:
@@ -254,16 +253,16 @@ def download(lines: Sequence[str], python: Mapping[str, Any], directory: str, in
     # fmt: on
     environment = dict(os.environ)
     if index_url:
-        # It may contain a password, which must not appear in the list of processes.
+        # The URL may contain a password, which must not appear in the list of processes.
         environment["PIP_INDEX_URL"] = index_url
         if index_url.startswith("http:"):
-            # pip ignores an index without TLS unless it is trusted. The hashes verify the packages.
+            # pip ignores an index without TLS unless its host is trusted. The hashes verify the packages.
             command.append(f"--trusted-host={urlsplit(index_url).hostname}")
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode != 0:
         missing = re.search(r"No matching distribution found for (\S+)", done.stderr)
         if missing:
-            # Repeat the command for that package alone: with -vv, pip reports the files that it ignored.
+            # Repeat the command for this package alone with -vv, so that pip reports the files that it ignored.
             lines = [line for line in lines if line.startswith(("-", missing.group(1)))]
             with open(wanted, "w", encoding="utf-8") as file:
                 file.write("\n".join([*lines, ""]))
@@ -274,16 +273,16 @@ def download(lines: Sequence[str], python: Mapping[str, Any], directory: str, in
 
 
 def _reason(errors: str, python: Mapping[str, Any]) -> str:
-    """Return the reason for an error of pip, in terms of the lock and the hosts."""
+    """Return the reason for an error of pip and the remedy, in terms of the lock and the hosts."""
     if "No module named pip" in errors:
-        return f"the controller's Python ({sys.executable}) has no pip to fetch packages with: install pip there"
+        return f"the controller's Python ({sys.executable}) has no pip, which fetches packages: install pip there"
     if "DO NOT MATCH THE HASHES" in errors:
         package = re.search(r"^\s+(\S+==\S+)", errors, re.MULTILINE)
         return (
-            f"{package.group(1) if package else 'a package'} differs from its hash in the lock: do not use it "
-            "before you know why; make the lock again if the index is right"
+            f"{package.group(1) if package else 'a package'} does not match its hash in the lock: find out why before "
+            "you use it, and make the lock again if the file on the index is right"
         )
-    # pip treats an index that does not answer like one without packages.
+    # pip treats an index that does not answer like an index without packages.
     broken = re.search(r"Retrying .* after connection broken by (.+?): /", errors)
     if broken:
         return f"the package index does not answer ({broken.group(1)}): set dask_environment_index_url to one that does"
@@ -292,18 +291,28 @@ def _reason(errors: str, python: Mapping[str, Any]) -> str:
     source = rf"No sources permitted for \S+: \S+-{re.escape(version)}\.(tar\.\w+|zip)\b"
     if missing and version and re.search(source, errors):
         return (
-            f"{missing.group(1)} exists only as source, and hosts install wheels alone: build its wheel "
-            f"('pip wheel --no-deps {missing.group(1)}'), name the wheel's path in requirements.in, and make the lock "
+            f"{missing.group(1)} exists only as source, but hosts install only wheels: build its wheel "
+            f"('pip wheel --no-deps {missing.group(1)}'), write the wheel's path in requirements.in, and make the lock "
             "again"
         )
     if missing:
         return (
             f"the index has no wheel of {missing.group(1)} for Python {python['version']} on "
             f"{python['machine']} with {' '.join(python['libc'])}: the lock is for another Python or "
-            "platform, or the index is not the one it was made with"
+            "platform, or was made with another index"
         )
     lines = [line for line in errors.splitlines() if line.strip() and not line.startswith("WARNING")]
     return "pip could not fetch the packages: " + " ".join(lines[-3:])
+
+
+def unpack_uv(wheels: Iterable[str], directory: str) -> str:
+    """Extract wheels, one of which is that of uv, into ``directory/library``, and return the path of uv's executable."""
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as zipped:
+            zipped.extractall(os.path.join(directory, "library"))
+    uv = glob.glob(os.path.join(directory, "library", "uv-*.data", "scripts", "uv"))[0]
+    os.chmod(uv, 0o755)
+    return uv
 
 
 def own_python() -> dict[str, Any]:
@@ -317,30 +326,30 @@ def own_python() -> dict[str, Any]:
 
 
 def _kind(python: Mapping[str, Any]) -> list[Any]:
-    """Return the properties of an interpreter that decide which wheels it needs."""
+    """Return the properties of an interpreter on which the choice of wheels depends."""
     return [python["implementation"], minor(python["version"]), python["machine"], list(python["libc"])]
 
 
 def _is_uv(wheel: str) -> bool:
-    """Return whether a wheel is that of uv."""
+    """Return whether a wheel contains uv."""
     return os.path.basename(wheel).startswith("uv-")
 
 
-def _write_pins(path: str, wheels: Iterable[str]) -> None:
+def write_pins(path: str, wheels: Iterable[str]) -> None:
     """Write the pins and hashes of wheels."""
     with open(path, "w", encoding="utf-8") as file:
         file.writelines(f"{pin} --hash=sha256:{sha256_of(wheel)}\n" for pin, wheel in pins(wheels))
 
 
-def _compile(tree: str) -> None:
-    """Compile to bytecode that Python does not compare with its source: the files of an environment never change."""
+def compile_modules(tree: str) -> None:
+    """Compile modules to bytecode that Python does not compare with the source, which never changes."""
     # fmt: off
     subprocess.run(
         [
             sys.executable, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash",
             "-x", TESTS, os.path.join(tree, "lib"),
         ],
-        # Ignore errors: modules that do not compile, such as templates, are not imported.
+        # Ignore errors, because modules that do not compile, such as templates, are not imported.
         capture_output=True, check=False,
     )
     # fmt: on
@@ -350,4 +359,4 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> None:
     """Run a command; raise PackagesError if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode != 0:
-        raise PackagesError(f"its packages could not be installed on the controller: {' '.join(done.stderr.split())}")
+        raise PackagesError(f"the packages could not be installed on the controller: {' '.join(done.stderr.split())}")

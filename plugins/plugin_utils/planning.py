@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Plan the workers of a host: their processes, threads, memory, CPUs, GPUs and ports. Pure functions.
 
-A host's workers belong to pools. A pool takes missing settings from the host.
+A host's workers belong to pools. Settings that a pool does not have come from the host.
 """
 
 from __future__ import annotations
@@ -23,36 +23,36 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import (
     parse_size,
 )
 
-# systemd kills a worker at MemoryMax, while Dask spills and pauses at its own, lower limit. MemoryMax is larger by this
-# factor, because Dask measures the memory only every 100 ms.
+# systemd kills a worker at MemoryMax. Dask spills and pauses at its own limit, which must be lower, because Dask measures
+# the memory only every 100 ms. MemoryMax is larger by this factor.
 HEADROOM = 1.1
 
-# Memory of an idle worker.
+# Memory of an idle worker, in bytes.
 SMALLEST_WORKER = 64 * MIB
 
-# Least memory of a process for pure Python, which must hold the modules that its tasks import.
+# Smallest memory of a process for pure Python, in bytes. The modules that its tasks import must fit in.
 SMALLEST_PYTHON = 512 * MIB
 
-# Memory of an idle scheduler whose dashboard is open.
+# Memory of an idle scheduler whose dashboard is open, in bytes.
 SMALLEST_SCHEDULER = 256 * MIB
 
-# Threads per CPU in a pool of profile `io`, whose threads mostly wait for the network or a disk.
+# Threads per CPU in a pool of profile `io`. Its threads mostly wait for the network or a disk.
 IO_THREADS = 4
-# Most threads of one process in such a pool, because they share the interpreter's lock.
+# Largest number of threads of one process in such a pool, because threads share the interpreter's lock.
 IO_PROCESS = 32
 
 PORTS = ("port", "dashboard_port", "nanny_port")
 
-# Distance between the default ports of two kinds.
+# Distance between the default first ports of two kinds.
 BLOCK = 100
 
 
 class PlanError(ValueError):
-    """A setting is invalid or does not fit the host; the message names the variable and the remedy."""
+    """A setting is invalid or does not fit the host. The message has the variable and the remedy."""
 
 
 def where(pool: str, setting: str) -> str:
-    """Return the variable that holds a setting of a pool."""
+    """Return the name of the variable with a setting of a pool."""
     return f"dask_worker_pools.{pool}.{setting}" if pool else f"dask_worker_{setting}"
 
 
@@ -69,7 +69,7 @@ def _number(
     if number < smallest or (largest is not None and number > largest):
         bound = f"{smallest} or more" if largest is None else f"{smallest} to {largest}"
         auto = "" if automatic is None else ", or 'auto'"
-        raise PlanError(f"{variable} is '{value}'; give a whole number, {bound}{auto}.")
+        raise PlanError(f"{variable} is '{value}'. Give a whole number, {bound}{auto}.")
     return number
 
 
@@ -97,7 +97,7 @@ def scheduler_memory(value: object, host: str, memory: int) -> int:
     host : str
         Name of the scheduler's host.
     memory : int
-        Bytes of memory of that host.
+        Memory of that host, in bytes.
 
     Raises
     ------
@@ -112,28 +112,28 @@ def scheduler_memory(value: object, host: str, memory: int) -> int:
         raise PlanError(f"dask_scheduler_memory: {error}, or leave it empty for no limit.") from None
     if size < SMALLEST_SCHEDULER:
         raise PlanError(
-            f"dask_scheduler_memory is '{value}', which is {format_size(size)}; a scheduler alone takes up to "
+            f"dask_scheduler_memory is '{value}', which is {format_size(size)}, but even an idle scheduler needs up to "
             f"{SMALLEST_SCHEDULER // MIB}MiB. Give more, with a unit, like 8GiB."
         )
     if size > memory:
         raise PlanError(
-            f"dask_scheduler_memory is '{value}', and {host} has {format_size(memory)}. Lower it, or leave it empty for no "
+            f"dask_scheduler_memory is '{value}', but {host} has {format_size(memory)}. Lower it, or leave it empty for no "
             "limit."
         )
     return size
 
 
 def port(value: object, variable: str, lowest: int = 1024) -> int:
-    """Return the port number in ``value``: ``lowest`` to 65535. Services run unprivileged, so they need 1024 or more.
+    """Return the port number in ``value``, from ``lowest`` to 65535. Unprivileged services need 1024 or more.
 
     Raises
     ------
     PlanError
-        If ``value`` is not such a number.
+        If ``value`` is not a port number in this range.
     """
     number = _number(value, variable, largest=65535)
     if number < lowest:
-        raise PlanError(f"{variable} is {number}; ports below 1024 need root, which Dask's services do not run as.")
+        raise PlanError(f"{variable} is {number}. Only root can use ports below 1024. Give a port from 1024 to 65535.")
     return number
 
 
@@ -149,45 +149,45 @@ def parse_cpus(text: object) -> set[int]:
     for part in str(text).split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise ValueError(f"'{text}' is no list of CPUs; write it like 0-3,8")
+            raise ValueError(f"'{text}' is not a list of CPUs. Write it like 0-3,8")
         numbers.update(range(int(first), int(last or first) + 1))
     if not numbers:
-        raise ValueError(f"'{text}' is no list of CPUs; write it like 0-3,8")
+        raise ValueError(f"'{text}' is not a list of CPUs. Write it like 0-3,8")
     return numbers
 
 
 def system_reserve(memory: float) -> int:
-    """Return the bytes to reserve for the system on a host of ``memory`` bytes: a tenth, at least 256 MiB, at most 4 GiB."""
+    """Return the bytes to reserve for the system: a tenth of ``memory`` bytes, at least 256 MiB, at most 4 GiB."""
     return int(min(max(memory / 10, 256 * MIB), 4 * GIB))
 
 
 def processes_for(cores: int) -> int:
-    """Return the processes of profile ``mixed`` on ``cores`` cores: about the square root, as in Dask's LocalCluster."""
+    """Return the number of processes of profile ``mixed``: about the square root of ``cores``, as in Dask's LocalCluster."""
     if cores <= 4:
         return cores
     return min(count for count in range(1, cores + 1) if cores % count == 0 and count >= math.sqrt(cores))
 
 
 def processes_and_threads(profile: str, cores: int, nodes: int, memory: float, each: int = 0) -> tuple[int, int]:
-    """Return the processes and threads of a profile on its share of a host.
+    """Return the number of processes and threads of a profile on its share of a host.
 
     Parameters
     ----------
     profile : str
         ``numeric``, ``python``, ``mixed`` or ``io``.
     cores : int
-        CPUs of the share; for ``numeric`` without hyperthreads, its physical cores.
+        Number of CPUs of the share. For ``numeric`` without hyperthreads, number of physical cores.
     nodes : int
         Number of NUMA nodes of these CPUs.
     memory : float
-        Bytes of the share.
+        Memory of the share, in bytes.
     each : int, optional
-        Bytes of each process; 0 if the user does not set them.
+        Memory of each process, in bytes. 0 if the user does not set it.
 
     Returns
     -------
     tuple of (int, int)
-        Number of processes and threads of each.
+        Number of processes, and number of threads of each process.
     """
     if profile == "numeric":  # tasks release the interpreter's lock, so threads can share data
         count = nodes if nodes <= cores else 1
@@ -203,18 +203,18 @@ def processes_and_threads(profile: str, cores: int, nodes: int, memory: float, e
 
 
 def usable_cpus(machine: Mapping[str, Any]) -> int:
-    """Return the number of CPUs that workers may use: those of the machine, or a quota of CPU time if it is lower."""
+    """Return the number of CPUs that workers may use: the machine's CPUs, or its quota of CPU time if that is lower."""
     return min(len(machine["cpus"]), machine["cpu_limit"] or len(machine["cpus"]))
 
 
 def shown_cpus(machine: Mapping[str, Any]) -> str:
-    """Return the number of CPUs that workers may use, with the reason if the machine has more."""
+    """Return the number of CPUs that workers may use as text, with the reason if the machine has more."""
     usable, everything = usable_cpus(machine), len(machine["cpus"])
     return str(usable) if usable == everything else f"{usable} (of {everything}, by a quota of its control group)"
 
 
 def physical_cores(machine: Mapping[str, Any], cpus: Iterable[int]) -> int:
-    """Return the number of physical cores that CPUs belong to."""
+    """Return the number of physical cores to which CPUs belong."""
     known = set(cpus)
     return sum(1 for core in machine["cores"] if not known.isdisjoint(core))
 
@@ -222,8 +222,8 @@ def physical_cores(machine: Mapping[str, Any], cpus: Iterable[int]) -> int:
 class Pool:
     """A pool of equal workers on a host.
 
-    Parameters are the host and the machine of `plan_workers`, the pool's name and settings, and ``memory``, the bytes that
-    workers may use.
+    Parameters are ``host`` and ``machine`` as in `plan_workers`, the name and the settings of the pool, and ``memory``, the
+    memory that workers may use, in bytes.
     """
 
     def __init__(
@@ -238,18 +238,18 @@ class Pool:
         if self.profile == "gpu":
             if count > len(self.gpus):
                 raise PlanError(
-                    f"{self.where('count')} is {count}, and there is one worker for each of {len(self.gpus)} GPU(s). Lower "
-                    "it, or set it to 'auto'."
+                    f"{self.where('count')} is {count}, but the pool has one worker for each of {len(self.gpus)} GPU(s). "
+                    "Lower it, or set it to 'auto'."
                 )
             count, threads = count or len(self.gpus), threads or 1
         self.count, self.threads = count, threads  # 0 until the share is known
         self.given_memory = self._given_memory(memory)
         self.memory_limit = 0
-        # The pool's share of the CPUs; its share of the memory is proportional.
+        # The pool's share of the CPUs. Its share of the memory is proportional.
         self.cores = self.cost() if self.count and self.threads else len(self.pinned or ())
 
     def where(self, key: str) -> str:
-        """Return the variable that holds a setting of this pool."""
+        """Return the name of the variable with a setting of this pool."""
         return where(self.name, key)
 
     def __str__(self) -> str:
@@ -257,7 +257,7 @@ class Pool:
         return f"{what} ({self.name})" if self.name else what
 
     def _pinned(self) -> set[int] | None:
-        """Return the CPUs that the pool's workers are restricted to; None for all CPUs."""
+        """Return the CPUs to which the pool's workers are restricted; None for all CPUs."""
         cpus, node = str(self.settings["cpus"]).strip(), str(self.settings["numa_node"]).strip()
         if cpus and node:
             raise PlanError(f"{self.where('cpus')} and {self.where('numa_node')} are both set. Keep one of the two.")
@@ -265,7 +265,7 @@ class Pool:
             known = {str(one["id"]): one for one in self.machine["nodes"]}
             if node not in known:
                 raise PlanError(
-                    f"{self.where('numa_node')} is '{node}'; {self.host} has {', '.join(known) or 'none'}. Give one of "
+                    f"{self.where('numa_node')} is '{node}', but {self.host} has {', '.join(known) or 'none'}. Give one of "
                     "these, or 'auto'."
                 )
             return set(known[node]["cpus"])
@@ -278,26 +278,26 @@ class Pool:
         missing = numbers - set(self.machine["cpus"])
         if missing:
             raise PlanError(
-                f"{self.where('cpus')} is '{cpus}'; {self.host} has {ranges(self.machine['cpus'])}, so "
-                f"{ranges(missing)} cannot be used."
+                f"{self.where('cpus')} is '{cpus}', but {self.host} has {ranges(self.machine['cpus'])}. Remove "
+                f"{ranges(missing)}."
             )
         return numbers
 
     def _given_memory(self, memory: float) -> int:
-        """Return the memory limit of a worker that the user sets, as a size or as a share of ``memory``; 0 for ``auto``."""
+        """Return the memory limit of a worker in bytes if it is a size or a share of ``memory``; 0 for ``auto``."""
         value, variable = self.settings["memory"], self.where("memory")
         if _is_auto(value):
             return 0
         try:
             share = parse_share(value)
-            # All shares together are at most 1 if each unit's MemoryMax counts.
+            # Divide by the headroom, because each unit's MemoryMax counts: all shares together are at most 1.
             size = int(share * memory / HEADROOM) // MIB * MIB if share else parse_size(value)
         except ValueError as error:
             raise PlanError(f"{variable}: {error}, or a share like 75%, or 'auto'.") from None
         if size < SMALLEST_WORKER:
             raise PlanError(
-                f"{variable} is '{value}', which is {format_size(size)}; an idle worker alone takes about 64MiB. Give more, "
-                "as a size with a unit, like 4GiB, or as a share, like 75%."
+                f"{variable} is '{value}', which is {format_size(size)}, but even an idle worker needs about 64MiB. Give "
+                "more, as a size with a unit, like 4GiB, or as a share, like 75%."
             )
         return size
 
@@ -309,8 +309,8 @@ class Pool:
         if _is_auto(wanted):
             if not found:
                 raise PlanError(
-                    f"{self.where('gpus')} is 'auto', and {self.host} shows no GPU: its driver is not loaded. Install it, "
-                    "or declare the GPUs: their number, or a list of what CUDA_VISIBLE_DEVICES calls them."
+                    f"{self.where('gpus')} is 'auto', but {self.host} shows no GPU, because no driver is loaded. Install "
+                    "the driver, or give the number of GPUs or a list of their names in CUDA_VISIBLE_DEVICES."
                 )
             return found
         if not isinstance(wanted, list):
@@ -324,7 +324,7 @@ class Pool:
         ]
         if unknown or not wanted:
             raise PlanError(
-                f"{self.where('gpus')} names {', '.join(unknown) or 'no GPU'}; {self.host} has "
+                f"{self.where('gpus')} names {', '.join(unknown) or 'no GPU'}, but {self.host} has "
                 f"{', '.join(str(gpu['index']) for gpu in found) or 'none that it shows'}. Correct it, or set it to 'auto'."
             )
         return [{"index": one, "node": None, **known.get(one, {})} for one in wanted]
@@ -339,8 +339,8 @@ class Pool:
         return not (self.count and self.threads) and self.pinned is None
 
     def _countable(self, number: int, cpus: Collection[int]) -> int:
-        """Return how many of ``number`` CPUs among ``cpus`` count: without hyperthreads, one for each physical core."""
-        # Two hyperthreads share the units of a core that computes with arrays, so a second thread there gains little.
+        """Return the number of threads for ``number`` of ``cpus``: without hyperthreads, one for each physical core."""
+        # The hyperthreads of a core share its arithmetic units, so a second thread that computes with arrays gains little.
         if self.profile != "numeric" or self.settings["hyperthreads"] or not cpus:
             return number
         limit = self.machine["cpu_limit"] or len(cpus)
@@ -348,9 +348,9 @@ class Pool:
         return max(1, number * cores // min(len(cpus), limit)) if number > 0 else number
 
     def take(self, cores: int, memory: float, busy: Mapping[int, int] | None = None) -> None:
-        """Set the processes and threads of the pool from its share of CPUs and memory.
+        """Set the processes and threads of the pool from its share of CPUs and memory (bytes).
 
-        ``busy`` has the number of CPUs that other workers are restricted to, by NUMA node.
+        ``busy`` has the number of CPUs to which other workers are restricted, by NUMA node.
         """
         self.cores = cores
         cores = self._countable(cores, self.machine["cpus"] if self.pinned is None else self.pinned)
@@ -386,7 +386,7 @@ class Pool:
 
 
 def _share_cores(host: str, machine: Mapping[str, Any], pools: Sequence[Pool], reserve: int, memory: float) -> None:
-    """Give each pool without a fixed size its share of the CPUs."""
+    """Set the share of the CPUs of each pool without a fixed size."""
     usable = usable_cpus(machine)
     for pool in pools:
         if pool.pinned is not None and not (pool.count and pool.threads):
@@ -395,13 +395,13 @@ def _share_cores(host: str, machine: Mapping[str, Any], pools: Sequence[Pool], r
     followers = [pool for pool in pools if pool.follows()]
     fixed = [pool for pool in pools if pool not in followers]
     left = usable - reserve - sum(pool.cores for pool in fixed)
-    # Threads that mostly wait need few CPUs.
+    # Pools of profile `io` need few CPUs, because their threads mostly wait.
     others = [pool for pool in followers if pool.profile != "io"]
     waiting = [pool for pool in followers if pool.profile == "io"] if others else []
     others = others or followers
     shares = {id(pool): 1 for pool in waiting}
     busy = _cores_by_node(machine, fixed)
-    sharing = 0  # CPUs of other pools that share the remaining memory
+    sharing = 0  # number of CPUs of the other pools that share the remaining memory
     for pool in fixed:
         memory -= int(pool.given_memory * HEADROOM) * pool.count
         sharing += 0 if pool.given_memory else pool.cores
@@ -410,14 +410,14 @@ def _share_cores(host: str, machine: Mapping[str, Any], pools: Sequence[Pool], r
     for pool in followers:
         if shares[id(pool)] < 1 or left < len(followers):
             raise PlanError(
-                f"{host} has {shown_cpus(machine)} CPUs, and none is left for {pool.where('count')}. Lower what the other "
-                "pools or dask_worker_cores_reserve take, or say how many workers and threads this pool is to have."
+                f"{host} has {shown_cpus(machine)} CPUs, and none is left for {pool.where('count')}. Lower the CPUs of the "
+                "other pools or dask_worker_cores_reserve, or set the number of workers and threads of this pool."
             )
         pool.take(shares[id(pool)], max(0, memory) * shares[id(pool)] / (sum(shares.values()) + sharing), busy)
 
 
 def _cores_by_node(machine: Mapping[str, Any], pools: Sequence[Pool]) -> dict[int, int]:
-    """Return the number of CPUs that workers are restricted to, by NUMA node."""
+    """Return the number of CPUs to which workers are restricted, by NUMA node."""
     busy = {}
     for one in machine["nodes"]:
         kept = [
@@ -431,7 +431,7 @@ def _cores_by_node(machine: Mapping[str, Any], pools: Sequence[Pool]) -> dict[in
 
 
 def _components(sets: Iterable[frozenset[int]]) -> list[list[frozenset[int]]]:
-    """Return sets in groups, so that sets of different groups do not overlap."""
+    """Return groups of sets, in which sets of different groups do not overlap."""
     groups: list[list[frozenset[int]]] = []
     for one in sets:
         touching = [group for group in groups if any(one & other for other in group)]
@@ -441,7 +441,7 @@ def _components(sets: Iterable[frozenset[int]]) -> list[list[frozenset[int]]]:
 
 
 def _combinations(group: list[frozenset[int]]) -> Iterator[tuple[frozenset[int], ...]]:
-    """Return all combinations of the sets in a group; for over 10 sets, only single sets and all together."""
+    """Yield all combinations of the sets in a group; for more than 10 sets, only each single set and all sets together."""
     sizes = range(1, len(group) + 1) if len(group) <= 10 else (1, len(group))
     return itertools.chain.from_iterable(itertools.combinations(group, size) for size in sizes)
 
@@ -453,13 +453,13 @@ def _check_gpus(pools: Sequence[Pool]) -> None:
         for gpu in [gpu for _node, _cpus, gpu in pool.places() if gpu]:
             if gpu in holders:
                 raise PlanError(
-                    f"{holders[gpu]} and {pool.where('gpus')} both name the GPU {gpu}. Leave one of them out."
+                    f"{holders[gpu]} and {pool.where('gpus')} both name the GPU {gpu}. Remove it from one of them."
                 )
             holders[gpu] = pool.where("gpus")
 
 
 def _check_cores(host: str, machine: Mapping[str, Any], pools: Sequence[Pool], reserve: int) -> None:
-    """Raise `PlanError` if the workers would need more CPUs than the host has."""
+    """Raise `PlanError` if the workers need more CPUs than the host has."""
     cores = usable_cpus(machine) - reserve
     if sum(pool.cost() for pool in pools) > cores:
         wanted = " and ".join(map(str, pools))
@@ -472,7 +472,7 @@ def _check_cores(host: str, machine: Mapping[str, Any], pools: Sequence[Pool], r
         else:
             remedy = "Lower count or threads of a pool in dask_worker_pools, or set them to 'auto'."
         total = sum(pool.cost() for pool in pools)
-        raise PlanError(f"{wanted} want {total} CPUs, {host} has {shown_cpus(machine)}{less}. {remedy}")
+        raise PlanError(f"{wanted} need {total} CPUs, but {host} has {shown_cpus(machine)}{less}. {remedy}")
     # Workers may be restricted to CPUs: each union of such sets must have enough CPUs for the workers inside.
     kept = [
         (pool, frozenset(cpus), pool.cost() / pool.count)
@@ -487,9 +487,9 @@ def _check_cores(host: str, machine: Mapping[str, Any], pools: Sequence[Pool], r
         if sum(cost for _pool, cost in inside) > len(together):
             names = sorted({pool.where("cpus" if pool.settings["cpus"] else "numa_node") for pool, _cost in inside})
             raise PlanError(
-                f"{host}: workers that {', '.join(names)} {'keeps' if len(names) == 1 else 'keep'} to the CPUs "
-                f"{ranges(together)} want {math.ceil(sum(cost for _pool, cost in inside))} of these "
-                f"{len(together)}. Give them more, or lower count or threads."
+                f"{host}: workers that {', '.join(names)} {'restricts' if len(names) == 1 else 'restrict'} to the CPUs "
+                f"{ranges(together)} need {math.ceil(sum(cost for _pool, cost in inside))} CPUs, but these are only "
+                f"{len(together)}. Give more CPUs, or lower count or threads."
             )
 
 
@@ -507,7 +507,7 @@ def _share_memory(host: str, memory: int, pools: Sequence[Pool], reserve: int, s
         if pool.memory_limit < SMALLEST_WORKER:
             lower = [pool.where("count"), *variables, *(["the memory of other pools"] if len(pools) > 1 else [])]
             raise PlanError(
-                f"{pool} of {format_size(pool.memory_limit)} and {others} do not fit {host}, which has "
+                f"{pool} of {format_size(pool.memory_limit)} and {others} do not fit into {host}, which has "
                 f"{format_size(memory)}. Lower {' or '.join(lower)}."
             )
     if sum(int(pool.memory_limit * HEADROOM) * pool.count for pool in pools) > usable:
@@ -522,23 +522,23 @@ def _share_memory(host: str, memory: int, pools: Sequence[Pool], reserve: int, s
                 else f"Lower {' or '.join([pool.where('count'), *variables])}."
             )
         raise PlanError(
-            f"{sizes}, a tenth more for each unit's MemoryMax, and {others} do not fit {host}, which has "
+            f"{sizes}, a tenth more for each unit's MemoryMax, and {others} do not fit into {host}, which has "
             f"{format_size(memory)}. {remedy}"
         )
 
 
 def _used_ports(pool: Pool) -> dict[str, int]:
-    """Return the first port of each kind that the workers of a pool listen on."""
+    """Return the first port of each kind of port on which the workers of a pool listen."""
     # The nanny of `dask cuda worker` listens on a random port.
     nanny = pool.settings["nanny"] and pool.settings["command"] == "dask worker"
     return {kind: port(pool.settings[kind], pool.where(kind)) for kind in PORTS if kind != "nanny_port" or nanny}
 
 
 def _give_ports(pools: Sequence[Pool]) -> list[dict[str, int | None]]:
-    """Return the ports of all workers in order, each a dict by kind. Pools with the same first port share a sequence.
+    """Return the ports of each worker by kind, in order. Pools with the same first port share a sequence.
 
-    All ports of a kind are consecutive if they fit between the first ports of the kinds. The ports of further workers follow
-    those of the last kind: with 8800, 8900 and 9000 the 101st worker has 9100, 9200 and 9300.
+    All ports of a kind are consecutive if they fit between the first ports of the kinds. The ports of further workers come
+    after those of the last kind. With 8800, 8900 and 9000, the 101st worker has 9100, 9200 and 9300.
     """
     try:
         return _ports_in_rows(pools, 65536, 65536)
@@ -551,7 +551,7 @@ def _give_ports(pools: Sequence[Pool]) -> list[dict[str, int | None]]:
 
 
 def _ports_in_rows(pools: Sequence[Pool], row: int, stride: int) -> list[dict[str, int | None]]:
-    """Return the ports, with ``row`` consecutive ports of a kind, and ``stride`` ports from one row to the next."""
+    """Return the ports of `_give_ports` in rows of ``row`` consecutive ports of a kind, with a distance of ``stride``."""
     following: dict[tuple[str, int], int] = {}
     holders: dict[int, str] = {}
     found = []
@@ -564,10 +564,10 @@ def _ports_in_rows(pools: Sequence[Pool], row: int, stride: int) -> list[dict[st
                 following[kind, first] = index + 1
                 number = first + index // row * stride + index % row
                 if number > 65535:
-                    raise PlanError(f"{pool.where(kind)} is {first}: its workers need ports up to 65535. Lower it.")
+                    raise PlanError(f"{pool.where(kind)} is {first}, so its workers need ports above 65535. Lower it.")
                 if number in holders:
                     raise PlanError(
-                        f"{holders[number]} and {pool.where(kind)} overlap: both want port {number}. Set them at least "
+                        f"{holders[number]} and {pool.where(kind)} overlap: both need port {number}. Set them at least "
                         f"{sum(one.count for one in pools)} apart."
                     )
                 holders[number] = pool.where(kind)
@@ -584,20 +584,20 @@ def plan_workers(host: str, machine: Mapping[str, Any], settings: Mapping[str, A
     host : str
         Name in the inventory. Worker ``N`` has the name ``HOST-N``, or ``HOST-POOL-N`` in a pool with a name.
     machine : dict
-        ``cpus`` (numbers of those that processes may use), ``cores`` (their physical cores, each a list of CPUs),
+        ``cpus`` (numbers of the CPUs on which processes may run), ``cores`` (their physical cores, each a list of CPUs),
         ``cpu_limit`` (number of CPUs whose time processes may use, 0 for no limit), ``memory`` (bytes), NUMA ``nodes`` (each
         with ``id`` and ``cpus``) and ``gpus`` (each with ``index``, ``uuid`` and ``node``).
     settings : dict
-        ``memory_reserve``, ``cores_reserve``, ``scheduler_memory`` (of the scheduler on this host; empty if there is none)
-        and ``pools``: by name, the values of the variables ``dask_worker_…`` without that prefix. The name of a host's only
-        pool may be empty.
+        ``memory_reserve``, ``cores_reserve``, ``scheduler_memory`` (empty without a scheduler on this host) and ``pools``.
+        The latter has the settings of each pool by name: the values of the variables ``dask_worker_…``, without this prefix.
+        The name of a host's only pool may be empty.
 
     Returns
     -------
     list of dict
-        By worker: ``name``, ``pool``, systemd ``unit``, ``threads``, ``memory_limit`` and ``memory_max`` (bytes), ``port``,
-        ``dashboard_port``, ``nanny_port`` (None without a nanny), ``cpus`` (list in the format of Linux, empty for
-        all), preferred ``numa_node`` (None for any), ``gpu`` (empty for none).
+        Each worker has ``name``, ``pool``, systemd ``unit``, ``threads``, ``memory_limit`` and ``memory_max`` (bytes),
+        ``port``, ``dashboard_port``, ``nanny_port`` (None without a nanny), ``cpus`` (list in the format of Linux, empty for
+        all), preferred ``numa_node`` (None for any) and ``gpu`` (empty for none).
 
     Raises
     ------
@@ -637,7 +637,7 @@ def plan_workers(host: str, machine: Mapping[str, Any], settings: Mapping[str, A
 
 
 def odd_ones_out(values: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Return the most common value and the hosts that have another one.
+    """Return the most common value, and the hosts with other values.
 
     Parameters
     ----------

@@ -8,23 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-#: By variable: the purpose of a port, what connects to it, and whether clients (browsers, monitoring) are among these. Hosts
+#: The purpose of a port, what connects to it, and whether clients (such as browsers and monitoring) do, by variable. Hosts
 #: of the cluster may connect to every port.
 PORTS = {
     "dask_scheduler_port": ("Dask", "workers, clients", True),
     "dask_scheduler_dashboard_port": ("dashboard, metrics", "browsers, monitoring, the scheduler's host", True),
     "dask_dashboard_proxy_port": ("dashboard, metrics", "browsers, monitoring", True),
-    # The few clients with `direct_to_workers` connect, too. With a firewall they must be among its peers.
+    # Clients with `direct_to_workers` connect, too. With a firewall, they must be in dask_firewall_peers.
     "dask_worker_port": ("Dask", "the scheduler, other workers", False),
     "dask_worker_dashboard_port": ("dashboard, metrics", "browsers, monitoring", True),
     "dask_worker_nanny_port": ("Dask", "the scheduler", False),
 }
 
-HEADER = ("host", "port", "service", "what for", "who connects", "firewall")
+HEADER = ("host", "port", "service", "purpose", "used by", "firewall")
 
 
 def describe(port: int, variable: str, unit: str, local: bool = False) -> dict[str, Any]:
-    """Return the description of a port that a unit listens on; ``local`` if only its own host connects."""
+    """Return the description of a port on which a unit listens; ``local`` if only the unit's own host connects to it."""
     purpose, connects, clients = PORTS[variable]
     if local:
         connects, clients = "the host itself", False
@@ -52,18 +52,18 @@ def ranges(numbers: Iterable[int]) -> str:
 def rows(
     host: str, ssh: int | str, ports: Sequence[Mapping[str, Any]], firewall: str
 ) -> Iterator[tuple[str, str, str, str, str, str]]:
-    """Yield the rows of a host, one for all ports of a variable.
+    """Yield the rows of a host. All ports of a variable share one row.
 
     Parameters
     ----------
     host : str
         Name in the inventory.
     ssh : int or str
-        Port that Ansible connects to.
+        Port to which Ansible connects.
     ports : list of dict
-        The ports of the host, as `describe` returns them.
+        Result of `describe` for each port of the host.
     firewall : str
-        Name of the firewall, ``none`` if there is none.
+        Name of the firewall. ``none`` if there is none.
     """
     yield (host, str(ssh), "ssh", "Ansible", "the controller", "")
     for variable in PORTS:

@@ -10,7 +10,7 @@ from typing import Any
 
 
 def failed_if(result: dict[str, Any], problems: Iterable[object]) -> dict[str, Any]:
-    """Return ``result``, as failed if there are ``problems``, with a line of the message for each."""
+    """Return ``result``. If there are ``problems``, it is failed and its message has a line for each of them."""
     lines = list(map(str, problems))
     if lines:
         result.update(failed=True, msg="\n".join(lines))

@@ -12,7 +12,7 @@ from typing import Any
 
 
 def command_line(options: Mapping[str, Any]) -> str:
-    """Return the command for other users: playbooks, tags and limit, without extra variables, which may be secret.
+    """Return the playbooks, tags and limit of a command, to show to other users. Omits extra variables, which may be secret.
 
     Parameters
     ----------

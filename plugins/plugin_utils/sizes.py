@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read sizes in the notation of Dask (``dask.utils.parse_bytes``), and shares."""
+"""Read sizes in the notation of Dask (``dask.utils.parse_bytes``), and shares of the memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def parse_size(text: str | int) -> int:
     Parameters
     ----------
     text : str or int
-        ``"4GiB"``, ``"4 GB"``, ``"500M"``, ``4000000000``; ``G`` means 10^9 and ``Gi`` 2^30, as in Dask.
+        ``"4GiB"``, ``"4 GB"``, ``"500M"``, ``4000000000``. As in Dask, ``G`` means 10^9 and ``Gi`` means 2^30.
 
     Returns
     -------
@@ -37,12 +37,12 @@ def parse_size(text: str | int) -> int:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgtp]i?|)b?\s*", str(text), re.IGNORECASE)
     size = int(float(match.group(1)) * _UNITS[match.group(2).lower()]) if match else 0
     if size <= 1:
-        raise ValueError(f"'{text}' is not a size; write it like 4GiB or 500MB")
+        raise ValueError(f"'{text}' is not a size. Write it like 4GiB or 500MB")
     return size
 
 
 def parse_share(value: str | float) -> float:
-    """Return the share in ``value``: ``"75%"`` and ``0.75`` are 0.75; 0 if it is something else, such as a size.
+    """Return the share in ``value``, such as 0.75 for ``"75%"`` and ``0.75``; 0 if it is something else, such as a size.
 
     Raises
     ------
@@ -53,9 +53,9 @@ def parse_share(value: str | float) -> float:
     if percent := re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text):
         share = float(percent.group(1)) / 100
         if not 0 < share <= 1:
-            raise ValueError(f"'{value}' is not a share; write it like 75%, at most 100%")
+            raise ValueError(f"'{value}' is not a share. Write it like 75%, at most 100%")
         return share
-    # 1 is no share: somebody may mean 1 GiB.
+    # 1 is not a share, because a user may mean 1 GiB.
     return float(text) if re.fullmatch(r"0?\.\d+", text) else 0.0
 
 

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The start of services that are stopped: where there is nothing to lose, all of a cluster start at once.
+"""Start stopped services. If all services of a cluster are stopped, no work can be lost, so all of them start at once.
 
-A host's services of a kind are ``stopped`` if none of them runs and systemd would start them as their release has it, or
-``differs`` if it would not. Otherwise they are ``running``: some of them, at least, serve, start or stop.
+The services of a kind on a host have one of three states. If none of them runs, they are ``stopped`` if their unit files are
+those of the release, else ``differs``. If at least one of them serves, starts or stops, they are ``running``.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping
 
-#: Prints a line for each kind that the current release has, and starts the kinds that it is given. It looks at their state
-#: in the same moment, so that what another run has changed meanwhile is not started.
+#: Prints a line for each kind of service in the current release, and starts the given kinds. It reads their state
+#: immediately before the start, because another run may have changed them.
 SCRIPT = r"""
 home=$1 systemd=$2 kept=$3 kinds=" $4 " wait=$5
 cd -P -- "$home/current" 2>/dev/null && [ -f manifest.json ] || exit 0
@@ -56,15 +56,15 @@ States = Mapping[str, str]
 
 
 def command(home: str, systemd: str, kept: str, kinds: Iterable[str], wait: int = 0) -> str:
-    """The shell command that looks at the services below ``home`` and starts those of ``kinds`` that are stopped.
+    """Return the shell command that inspects the services below ``home`` and starts the stopped services of ``kinds``.
 
-    It waits up to ``wait`` seconds until these serve.
+    The command waits up to ``wait`` seconds until these services serve.
     """
     return shlex.join(["sh", "-c", SCRIPT, "sh", home, systemd, kept, " ".join(kinds), str(wait)])
 
 
 def parse(output: str) -> tuple[dict[str, str], list[str]]:
-    """The state by kind, and the kinds that were started."""
+    """Return the state of each kind of service, by kind, and the kinds that were started, from the output of the command."""
     lines = [found.groups() for found in map(LINE.fullmatch, output.splitlines()) if found]
     return {kind: what for kind, what in lines if what != "started"}, [
         kind for kind, what in lines if what == "started"
@@ -72,18 +72,19 @@ def parse(output: str) -> tuple[dict[str, str], list[str]]:
 
 
 def startable(states: Mapping[str, States], kinds: Mapping[str, list[str]], scheduler: str) -> dict[str, list[str]]:
-    """The kinds of service that can be started at once, by host; hosts without any are left out.
+    """Return the kinds of service that can be started at once, by host. Omits hosts without any.
 
-    Nothing can if something is missing: the tasks that look closer say what. Workers can if they have a scheduler to join.
+    If a host lacks services, the result is empty, and later tasks report the reason. Workers are started only if there is a
+    scheduler to which they can connect.
 
     Parameters
     ----------
     states : dict of dict
-        The state by kind, of every host of the run.
+        State of the services by host of the run and kind.
     kinds : dict of list
-        The kinds of service that each of these hosts should have.
+        Kinds of service that each of these hosts should have.
     scheduler : str
-        The scheduler's host; empty if the collection does not manage the scheduler.
+        The scheduler's host. Empty if another system runs the scheduler.
     """
     if any(kind not in states[host] for host, wanted in kinds.items() for kind in wanted):
         return {}

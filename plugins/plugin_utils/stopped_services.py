@@ -38,7 +38,7 @@ def state(info: Mapping[str, Any]) -> tuple[str, list[str]]:
     Parameters
     ----------
     info : dict
-        Result of `host_info`, which may have failed because the host is unreachable.
+        Result of `host_info`. It is failed if the host is unreachable.
 
     Returns
     -------
@@ -59,9 +59,9 @@ def state(info: Mapping[str, Any]) -> tuple[str, list[str]]:
 #: Sentence by state; ``{}`` stands for the hosts.
 SENTENCES = {
     "unreachable": (
-        "Nothing is known of the services on {}, which could not be inspected. Correct how Ansible reaches these hosts."
+        "The state of the services on {} is not known, because Ansible could not connect. Correct the connection variables."
     ),
-    "not installed": "Nothing is installed on {}. Run site.yml.",
+    "not installed": "No services are installed on {}. Run site.yml.",
     "stopped": "All services are stopped on {}. Run start.yml.",
 }
 
@@ -72,7 +72,7 @@ def stopped_services(hosts: Mapping[str, Mapping[str, Any]], scheduler: str = ""
     Parameters
     ----------
     hosts : dict of dict
-        Result of `host_info`, which may have failed because the host is unreachable, by host.
+        Result of `host_info`, by host. It is failed if the host is unreachable.
     scheduler : str, optional
         The scheduler's host.
     """
@@ -93,16 +93,16 @@ def stopped_services(hosts: Mapping[str, Mapping[str, Any]], scheduler: str = ""
 def scheduler_not_running(
     hosts: Mapping[str, Mapping[str, Any]], scheduler: str, info: Mapping[str, Any], task_vars: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Yield a sentence if a run would start workers without a scheduler that they could join.
+    """Yield a sentence if a run would start workers without a running scheduler.
 
     Parameters
     ----------
     hosts : dict of dict
-        What `host_info` returned for the hosts of the run.
+        Result of `host_info` for the hosts of the run.
     scheduler : str
-        The scheduler's host; empty if the collection does not manage the scheduler.
+        The scheduler's host. Empty if another system runs the scheduler.
     info : dict
-        What `host_info` returned for the scheduler's host, if the host is not in the run.
+        Result of `host_info` for the scheduler's host, if that host is not in the run.
     task_vars : dict
         Variables of an action plugin, with the groups and the tags of the run.
     """
@@ -119,34 +119,34 @@ def scheduler_not_running(
 def no_scheduler(
     scheduler: str, info: Mapping[str, Any], workers: Sequence[str], tags: Sequence[str] | None = None
 ) -> Iterator[str]:
-    """Yield a sentence if workers would be started while their scheduler does not run.
+    """Yield a sentence if workers would be started but their scheduler does not run.
 
     Parameters
     ----------
     scheduler : str
         The scheduler's host.
     info : dict
-        What `host_info` returned for that host, or the result of a host that could not be reached.
+        Result of `host_info` for that host. It is failed if the host is unreachable.
     workers : list of str
-        The hosts whose workers the run starts.
+        Hosts whose workers the run starts.
     tags : list of str, optional
-        The tags of the run, if the scheduler is not started because of them.
+        Tags of the run, if they exclude the start of the scheduler.
     """
     without = "--tags" if tags else "--limit"
     their = f"the workers on {join(workers)}"
     if "running" not in info:
         why = info.get("msg", "it does not answer")
         yield (
-            f"{scheduler}, the scheduler's host, could not be inspected ({why}), so it is unknown whether {their} have a "
-            "scheduler to join. Bring it up, or correct how Ansible reaches it."
+            f"{scheduler}, the scheduler's host, could not be inspected ({why}), so it is not known whether a scheduler "
+            f"for {their} runs. Start this host, or correct its connection variables."
         )
     elif not _has_scheduler(info):
         yield (
-            f"{scheduler} has no scheduler installed that {their} could join. Run site.yml without {without} first"
-            f"{'' if tags else f', or for {scheduler} too'}."
+            f"No scheduler for {their} is installed on {scheduler}. Run site.yml without {without} first"
+            f"{'' if tags else f', or include {scheduler} in the limit'}."
         )
     elif "dask-scheduler.service" not in info["running"]:
         yield (
-            f"The scheduler on {scheduler} is stopped, so {their} could not join it. Run start.yml --limit {scheduler} "
-            f"first, or this playbook without {without}."
+            f"The scheduler on {scheduler} is stopped, so {their} could not connect to it. Run start.yml --limit "
+            f"{scheduler} first, or this playbook without {without}."
         )

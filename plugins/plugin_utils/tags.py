@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find the tags of playbooks, and tags of a run that no playbook has."""
+"""Find the tags of playbooks, and the tags of a run that no playbook has."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ COLLECTION = Path(__file__).resolve().parents[2]
 #: Tags with a special meaning in Ansible.
 SPECIAL = ("all", "always", "never", "tagged", "untagged")
 
-#: Tags that Molecule skips in every playbook, whether it has them or not; the last one in its step ``idempotence``.
+#: Tags that Molecule skips in every playbook, also if the playbook does not have them. The last one is for ``idempotence``.
 MOLECULE = ("notest", "molecule-notest", "molecule-idempotence-notest")
 
-# The tags of included tasks are unknown until these run.
+# The tags of included tasks are unknown until the tasks run.
 INCLUDES = ("include_role", "include_tasks")
 
 
@@ -47,14 +47,14 @@ def tags_of(paths: Iterable[str], loader: Any, variable_manager: Any) -> tuple[s
     Parameters
     ----------
     paths : list of str
-        Playbooks as they are given to ``ansible-playbook``: paths, or names of playbooks in collections.
+        Playbooks in the forms that ``ansible-playbook`` accepts: paths, or names of playbooks in collections.
     loader : ansible.parsing.dataloader.DataLoader
     variable_manager : ansible.vars.manager.VariableManager
 
     Returns
     -------
     tuple of (set of str, bool)
-        The tags, and whether the set is complete. Tags of tasks that a user's own task includes at run time are unknown.
+        The tags, and whether the set is complete. Tags of tasks that a task of the user includes at run time are unknown.
     """
     found: set[str] = set()
     complete = True
@@ -86,5 +86,5 @@ def unknown_tags(known: Set[str], options: Mapping[str, Iterable[str]]) -> Itera
             if tag not in allowed:
                 near = difflib.get_close_matches(tag, known, 1)
                 hint = f" Did you mean {near[0]}?" if near else ""
-                there_are = f"There are {', '.join(sorted(known))}." if known else f"It has none; leave {option} out."
+                there_are = f"There are {', '.join(sorted(known))}." if known else f"It has no tags. Omit {option}."
                 yield f"{option}: this playbook has no tag '{tag}'.{hint} {there_are}"

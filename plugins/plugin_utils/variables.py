@@ -22,29 +22,29 @@ try:
 except ImportError:  # before ansible-core 2.19
 
     def is_trusted_as_template(value: str) -> bool:
-        """Return whether Ansible evaluates a text with a template."""
+        """Return whether Ansible evaluates the templates in a text."""
         return not getattr(value, "__UNSAFE__", False)
 
 
-# Text without any of these is no template.
+# Text without any of these contains no template.
 MARKS = ("{{", "{%", "{#", "#jinja2:")
 
-# Names through which a template can read variables that it does not name.
+# Names through which a template can read variables that are not in its text.
 INDIRECT = re.compile(r"\b(vars|varnames|lookup|query|q)\b")
 
-# A template that is nothing but the name of a variable, and a text that every version of Ansible returns for it as it is.
+# A template that consists only of the name of a variable, and a text that every version of Ansible returns unchanged.
 REFERENCE = re.compile(r"\{\{ *([A-Za-z_]\w*) *\}\}")
 NAME = re.compile(r"(?!(?i:true|false|none|null|yes|no|on|off|omit)$)[A-Za-z][\w.-]*")
 
-# What Ansible removes from the dictionary or list that holds it.
+# Ansible removes such a value from its dictionary or list.
 OMITTED = re.compile(r"\bomit\b")
 
 
 def plain(value: Any) -> Any:
-    """Return a value with Python's own types instead of Ansible's types for texts, numbers, dates, lists and dictionaries.
+    """Return a value with Python's types instead of Ansible's types for texts, numbers, dates, lists and dictionaries.
 
-    YAML and JSON cannot write some of these types. An inline ``!vault`` is an object of its own, which is no text, with
-    ansible-core older than 2.19.
+    YAML and JSON cannot write some of Ansible's types. With ansible-core older than 2.19, an inline ``!vault`` is not a
+    string, but another object.
     """
     if isinstance(value, Mapping):
         return {plain(key): plain(inner) for key, inner in value.items()}
@@ -63,7 +63,7 @@ def plain(value: Any) -> Any:
 
 
 def templates(value: Any) -> list[Any]:
-    """Return the parts of a value that Ansible must evaluate: texts with templates, and objects such as ``!vault``."""
+    """Return the parts of a value that Ansible must evaluate: strings with templates, and objects such as ``!vault``."""
     if isinstance(value, str):
         return [value] if any(mark in value for mark in MARKS) else []
     if isinstance(value, dict):
@@ -74,7 +74,7 @@ def templates(value: Any) -> list[Any]:
 
 
 def inputs(value: Any, variables: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the variables that a value depends on, by name; None if its templates do not reveal them.
+    """Return the variables on which a value depends, by name; None if its templates do not contain their names.
 
     Parameters
     ----------
@@ -99,16 +99,16 @@ def inputs(value: Any, variables: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Return whether two values, not evaluated, certainly have the same value on their hosts."""
+    """Return whether two values, not evaluated, certainly give the same result on their hosts."""
     return one is other or (isinstance(one, str) and isinstance(other, str) and one == other and not templates(one))
 
 
 class Evaluation:
-    """Evaluates variables of many hosts, each template once for all hosts that have it from the same group.
+    """Evaluates variables of many hosts. A template that many hosts have from the same group is evaluated only once.
 
-    A value without templates needs no evaluation. Ansible compiles a template at each evaluation, which takes 2 to 3 ms; for
-    1,000 hosts, this would be most of the time of a check. Templates in dictionaries and lists are evaluated one by one,
-    because most of them are the same for all hosts, even if one names the host.
+    A value without templates needs no evaluation. Ansible compiles a template at each evaluation, which takes 2 to 3 ms.
+    With 1,000 hosts, a check would spend most of its time on this. Templates in dictionaries and lists are evaluated
+    separately, because most of them are the same for all hosts, even if one of them contains the name of the host.
 
     Parameters
     ----------
@@ -118,8 +118,8 @@ class Evaluation:
 
     def __init__(self, template: Callable[[Any, Mapping[str, Any]], Any]) -> None:
         self._template = template
-        # By the identity of a value: the variables it depends on, the value, and the result. Keep the value, because
-        # otherwise another object could get its identity.
+        # The variables on which a value depends, the value, and the result, by the identity of the value. The value is kept,
+        # because otherwise another object could get its identity.
         self._done: dict[int, list[tuple[dict[str, Any], Any, Any]]] = {}
 
     def value(self, name: str, variables: Mapping[str, Any]) -> Any:
@@ -132,7 +132,7 @@ class Evaluation:
             try:
                 return self._container(raw, variables)
             except AnsibleError:
-                pass  # the message for the whole value names the place in it
+                pass  # evaluate the whole value, because the message for it has the place of the error
         return self._evaluated(raw, variables)
 
     def _container(self, raw: Any, variables: Mapping[str, Any]) -> Any:
@@ -157,7 +157,7 @@ class Evaluation:
             if before.keys() == follows_from.keys() and all(_same(before[name], follows_from[name]) for name in before):
                 return result
         result = plain(self._template(raw, variables))
-        if len(known) < 8:  # a template with more results probably differs for each host
+        if len(known) < 8:  # a template with more results probably has another one for each host
             known.append((follows_from, raw, result))
         return result
 
@@ -166,7 +166,7 @@ class Evaluation:
     ) -> tuple[dict[str, Any], dict[str, AnsibleError]]:
         """Return values of a host's variables by name, and the errors of variables that cannot be evaluated.
 
-        Evaluates no other variable: an inventory may contain templates that are valid only elsewhere, secrets of other
+        Evaluates no other variable, because an inventory may contain templates that are invalid here, secrets of other
         vaults, and slow lookups.
         """
         values, errors = {}, {}
@@ -189,31 +189,29 @@ def evaluation_of(templar: Any) -> Evaluation:
     return Evaluation(template)
 
 
-def variables_of(hosts: Iterable[str], hostvars: Any) -> dict[str, dict[str, Any]]:
-    """Return the variables of hosts, not evaluated, and with ``hostvars``, which Ansible omits there."""
-    return {host: {**hostvars.raw_get(host), "hostvars": hostvars} for host in dict.fromkeys(hosts)}
-
-
-def play_variables(task_vars: Mapping[str, Any], own: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the variables that a play, a role or a task sets, not evaluated. They override the variables of every host.
-
-    The variables of other hosts do not include them. Ansible does not report where a variable comes from, so these are the
-    variables whose values differ from the variables of the task's host and from the defaults of the roles.
+def variables_of(hosts: Iterable[str], hostvars: Any, task: Any = None) -> dict[str, dict[str, Any]]:
+    """Return the variables of hosts, not evaluated, with ``hostvars``, which Ansible does not include.
 
     Parameters
     ----------
-    task_vars : dict
-        Variables of the task, for one host.
-    own : dict
-        Variables of that host.
-    defaults : dict
-        Defaults of the requested variables, by name.
+    hosts : iterable of str
+        Names of the hosts.
+    hostvars : HostVars
+        The variable of this name.
+    task : Task, optional
+        A task: then the variables are those of this task on each host, with what the play, its roles, blocks and the task
+        itself set. ``hostvars`` lacks these, and the variables of the task's own host do not tell where they come from. So
+        they are collected by the object that collects the variables of each task.
     """
-    return {
-        name: task_vars[name]
-        for name, default in defaults.items()
-        if name in task_vars and task_vars[name] != own.get(name, default)
-    }
+    names = dict.fromkeys(hosts)
+    if task is None:
+        return {host: {**hostvars.raw_get(host), "hostvars": hostvars} for host in names}
+    manager, inventory, play = hostvars._variable_manager, hostvars._inventory, task.get_play()
+    found = {}
+    for host in names:
+        found[host] = manager.get_vars(play=play, host=inventory.get_host(host), task=task, include_hostvars=False)
+        found[host]["hostvars"] = hostvars
+    return found
 
 
 def host_infos(hosts: Iterable[str], hostvars: Any) -> dict[str, dict[str, Any]]:
@@ -222,41 +220,40 @@ def host_infos(hosts: Iterable[str], hostvars: Any) -> dict[str, dict[str, Any]]
 
 
 def host_infos_in(variables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the same from variables by host that are read already: Ansible takes 1 ms to collect those of a host."""
+    """Return the result of `host_infos` from variables that were already read. Ansible takes 1 ms a host to read them."""
     return {host: own["__dask_host"] for host, own in variables.items() if own.get("__dask_host")}
 
 
 def values_of(
     templar: Any,
+    task: Any,
     task_vars: Mapping[str, Any],
     hosts: Iterable[str],
     collected: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Return the collection's variables by host, complete and with their types.
+    """Return the collection's variables by host, evaluated, with defaults and with their types.
 
     Parameters
     ----------
     templar : object
         The templar of an action plugin.
+    task : Task or None
+        The task of the action plugin; see `variables_of`.
     task_vars : dict
         Variables of the task.
     hosts : iterable of str
         Names of the hosts.
     collected : dict of dict, optional
-        What `variables_of` returned for these hosts.
+        Result of `variables_of` for these hosts.
 
     Raises
     ------
     ValueError
-        If variables cannot be evaluated or have a wrong value. The message names each variable and its host.
+        If variables cannot be evaluated or are invalid. The message has each variable and its host.
     """
     evaluation, found, problems = evaluation_of(templar), {}, []
-    defaults = {name: setting.default for name, setting in SETTINGS.items()}
-    hostvars, this = task_vars["hostvars"], task_vars["inventory_hostname"]
-    of_play = play_variables(task_vars, hostvars.raw_get(this), defaults)
-    computed = computed_defaults(evaluation, task_vars)
-    for host, own in (collected or variables_of(hosts, hostvars)).items():
-        variables = {**own, **of_play}
+    computed = computed_defaults(evaluation, task, task_vars)
+    for host, variables in (collected or variables_of(hosts, task_vars["hostvars"], task)).items():
         values, errors = evaluation.values([name for name in SETTINGS if name in variables], variables)
         problems += [str(cannot_be_evaluated(f"{host}: {name}", name, str(error))) for name, error in errors.items()]
         try:
@@ -270,12 +267,12 @@ def values_of(
     return found
 
 
-def computed_defaults(evaluation: Evaluation, task_vars: Mapping[str, Any]) -> dict[str, str]:
-    """Return the defaults that depend on the inventory and the controller; the table of variables has "" for them."""
+def computed_defaults(evaluation: Evaluation, task: Any, task_vars: Mapping[str, Any]) -> dict[str, str]:
+    """Return the defaults that depend on the inventory and the controller. The table of variables has "" for them."""
     groups, hostvars = task_vars["groups"], task_vars["hostvars"]
     scheduler = scheduler_of(groups)
     (first, *dummy) = [*members(groups), task_vars["inventory_hostname"]]
-    about = variables_of([first], hostvars)[first]
+    about = variables_of([first], hostvars, task)[first]
     directory = about.get("inventory_dir") or about.get("playbook_dir") or os.getcwd()
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     address = evaluation.value("ansible_host", about) if scheduler and about.get("ansible_host") else scheduler

@@ -1,16 +1,18 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Directories of certificates: made as the collection does, and a user's own."""
+"""Directories of certificates: made as the collection does, and a user's own. Defines fixtures."""
 
 import json
 import os
+import shutil
 import ssl
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pytest
 import yaml
 from ansible_collections.daskops.cluster.plugins.plugin_utils import certificates as making
 from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import (
@@ -19,22 +21,18 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates impor
     plan,
     worker_name,
 )
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import (
     Rejected,
     context,
     handshake,
     own_problems,
 )
+from cluster_settings import ROLE_DEFAULTS
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 
 ROOT = Path(__file__).parents[2]
-
-
-#: The defaults of all variables, which the roles have.
-ROLE_DEFAULTS = {name: setting.default for name, setting in SETTINGS.items()}
 
 
 # Makes certificates in a separate process, as a run does.
@@ -155,16 +153,45 @@ def nothing(path, names=None, **arguments):
     return problems
 
 
-def only(sentences):
-    (sentence,) = sentences
-    return sentence
-
-
 def tree(path):
     """Return the contents of all files below a directory by path, without the lock file."""
     return {
         str(one.relative_to(path)): one.read_text() for one in path.rglob("*") if one.is_file() and one.name != ".lock"
     }
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """Return a directory with the certificates of a cluster. Tests must not change it."""
+    directory = tmp_path_factory.mktemp("certificates") / "tls"
+    make(directory)
+    return directory
+
+
+@pytest.fixture
+def copy(made, tmp_path):
+    """Return a copy of the certificates that a test may change."""
+    return Path(shutil.copytree(made, tmp_path / "tls"))
+
+
+def stage(directory, tmp_path_factory, *arguments, **variables):
+    """Return a copy of the directory after one more run."""
+    where = tmp_path_factory.mktemp("certificates") / "tls"
+    shutil.copytree(directory, where)
+    make(where, *arguments, **variables)
+    return where
+
+
+@pytest.fixture(scope="session")
+def begun(made, tmp_path_factory):
+    """Return a directory with a new CA that has signed no certificate yet."""
+    return stage(made, tmp_path_factory, "authority")
+
+
+@pytest.fixture(scope="session")
+def renewed(begun, tmp_path_factory):
+    """Return a directory whose certificates are signed by the new CA while the old CA is still trusted."""
+    return stage(begun, tmp_path_factory, "certificates", days=40)
 
 
 PLAIN = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

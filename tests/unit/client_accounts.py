@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Accounts of clients: their certificates, and the module that installs their files."""
+"""Accounts of clients: their certificates, and the module that installs their files. Defines fixtures."""
 
 import datetime
 import json
@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from ansible_collections.daskops.cluster.plugins.modules import client_bundle
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -50,6 +51,16 @@ def make_certificate(directory, name, issuer=None):
     return certificate, key
 
 
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """Return a directory with a CA and the certificates of a cluster and its clients."""
+    directory = tmp_path_factory.mktemp("certificates")
+    authority = make_certificate(directory, "ca")
+    for name in ("scheduler", "worker", "client"):
+        make_certificate(directory, name, authority)
+    return directory
+
+
 def run_module(directory, check=False, **options):
     """Run the module on this host, as Ansible does."""
     done = subprocess.run(
@@ -80,3 +91,18 @@ def get_options(certificates, address):
         "preload": PRELOAD.read_text(),
         "lock": LOCK,
     }
+
+
+def make_home(home, certificates, address):
+    """Install the files for the cluster at an address in a new account with this home, and return the home."""
+    directory = home / ".config/dask"
+    directory.mkdir(parents=True)
+    (directory / "daskops.yaml").write_text(EARLIER.format(address=address))  # a file written by an earlier version
+    code, output = run_module(directory, **get_options(certificates, address))
+    assert code == 0, output
+    key = (certificates / "client.key").read_text().splitlines()[1]
+    assert key not in output
+    assert key not in (directory / "daskops.yaml").read_text()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in directory.iterdir()}
+    assert modes == client_bundle.FILES
+    return home

@@ -22,8 +22,11 @@ POOL = {
     "scratch_directory": "/var/lib/dask/scratch",
 }
 
+#: The defaults of all variables, which the roles have.
+ROLE_DEFAULTS = complete({})
+
 DEFAULTS: dict[str, Any] = {
-    **{name.removeprefix("dask_"): value for name, value in complete({}).items()},
+    **{name.removeprefix("dask_"): value for name, value in ROLE_DEFAULTS.items()},
     "tls": False,
     "scheduler_address": "tcp://10.0.0.1:8786",
     "pools": {"": POOL},

@@ -16,16 +16,19 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_http import SchedulerHTTP
 from distributed import Client
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 ROOT = Path(__file__).parents[2]
 RUNTIME = ROOT / "roles/config/files/runtime"
+
+#: Modules beside this one that define fixtures.
+pytest_plugins = ["certificate_directories", "client_accounts", "draining", "owned_directories"]
 
 STOCK_ROUTES = [
     "distributed.http.scheduler.prometheus",
@@ -66,13 +69,6 @@ def environment(settings, variables):
     for key, value in settings.items():
         env["DASK_DISTRIBUTED__" + key.upper().replace(".", "__").replace("-", "_")] = repr(value)
     return env
-
-
-def get_json(scheduler, route):
-    """Return the JSON of a route of a scheduler."""
-    with urllib.request.urlopen(f"{scheduler.url}/{route}", timeout=10) as response:
-        assert response.headers["Content-Type"].startswith("application/json")
-        return json.load(response)
 
 
 def watched(notify, watchdog=0.3):
@@ -258,3 +254,17 @@ def stock(tmp_path_factory):
     """Return a cluster of plain Dask, without this collection's runtime."""
     with cluster(tmp_path_factory.mktemp("stock")) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def registered(request):
+    """Wait until both workers of the shared clusters are registered: the test before may have stopped one."""
+    for name in {"ours", "stock"} & set(request.fixturenames):
+        cluster = request.getfixturevalue(name)
+        wait_until(lambda cluster=cluster: sorted(cluster.addresses()) == ["w1", "w2"])
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    """Do not pause between requests, for answers that do not change."""
+    monkeypatch.setattr(SchedulerHTTP, "pause", 0)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Workers that are stopped as their units stop them, and tasks that log each of their executions."""
+"""Workers that are stopped as their units stop them, and tasks that log each execution. Defines fixtures."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from conftest import environment, scheduler, wait_until, worker, workers_of
 from distributed import Client
 
@@ -198,3 +199,17 @@ class Cluster:
 def cluster(directory, **settings):
     with contextlib.ExitStack() as stack:
         yield Cluster(directory, stack, **settings)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """Return a cluster with one worker, `peer`. Tests add the workers that they drain."""
+    with cluster(tmp_path_factory.mktemp("shared")) as running:
+        running.start("peer")
+        yield running
+
+
+@pytest.fixture
+def log(tmp_path):
+    """Return a new log of tasks."""
+    return Log(tmp_path)

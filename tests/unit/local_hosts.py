@@ -14,6 +14,9 @@ import sys
 
 from playbook_runs import play
 
+#: Variables of a host that Ansible cannot reach.
+LOST = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_ssh_common_args": "-o BatchMode=yes"}
+
 HOOK = """
 import builtins
 import os

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.daskops.cluster.plugins.module_utils import units
+from ansible_collections.daskops.cluster.plugins.module_utils import units as module_units
 from ansible_collections.daskops.cluster.plugins.modules import services
 
+SCHEDULER = "dask-scheduler.service"
 WORKERS = ["dask-worker@1.service", "dask-worker@2.service"]
 STUB = Path(__file__).parent / "stub_systemctl.py"
 
@@ -39,7 +40,7 @@ class Machine:
             (programs / name).chmod(0o755)
         monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
         monkeypatch.setenv("STUB_ROOT", str(root))
-        monkeypatch.setattr(units, "SYSTEMD", str(self.systemd))
+        monkeypatch.setattr(module_units, "SYSTEMD", str(self.systemd))
         monkeypatch.setattr(services, "SYSTEMD", str(self.systemd))
         (root / "kept").mkdir()
         monkeypatch.setattr(services, "KEPT", str(root / "kept"))
@@ -47,18 +48,32 @@ class Machine:
         for name in releases:
             self.add_release(name)
 
-    def add_release(self, name):
+    def add_release(self, name, units=None):
+        """Write a release as `release` does; ``units`` has the content of its units by kind, by path."""
         release = self.home / "releases" / name
-        (release / "services").mkdir(parents=True)
+        (release / "services").mkdir(parents=True, exist_ok=True)
+        units = {
+            "scheduler": {"dask-scheduler.service": self.unit(name)},
+            "worker": self.worker_units(name),
+            **(units or {}),
+        }
+        for path, text in {**units["scheduler"], **units["worker"]}.items():
+            (release / "systemd" / path).parent.mkdir(parents=True, exist_ok=True)
+            (release / "systemd" / path).write_text(text)
         services = {"dask-scheduler.service": {"kind": "scheduler", "release": f"{name}.s"}}
         services.update({unit: {"kind": "worker", "release": f"{name}.w"} for unit in WORKERS})
         for unit, about in services.items():
             (release / f"services/{unit}.release").write_text(f"DASKOPS_RELEASE={about['release']}\n")
-        manifest = {"id": name, "environment": "e", "services": services, "ports": {}, "tls": True, "units": {}}
+        digests = {kind: module_units.unit_digests(texts) for kind, texts in units.items()}
+        manifest = {"id": name, "environment": "e", "services": services, "ports": {}, "tls": True, "units": digests}
         (release / "manifest.json").write_text(json.dumps(manifest))
 
     def unit(self, name):
         return f"[Service]\nExecStart=/bin/sleep {name}\n"
+
+    def worker_units(self, name, memory="1G"):
+        drop_ins = {f"{unit}.d/daskops.conf": f"[Service]\nMemoryMax={memory}\n" for unit in WORKERS}
+        return {"dask-worker@.service": self.unit(name), "dask-workers.target": "[Unit]\n", **drop_ins}
 
     def run(self, release, **options):
         """Run the module `services` and return its result."""
@@ -66,12 +81,10 @@ class Machine:
             "home": str(self.home),
             "release": release,
             "kind": "scheduler",
-            "services": {"dask-scheduler.service": f"{release}.s"},
-            "units": {"dask-scheduler.service": self.unit(release)},
-            "boot": "dask-scheduler.service",
             "start_timeout": 1,
             **options,
         }
+        arguments["boot"] = module_units.BOOT[arguments["kind"]]
         output = io.StringIO()
         with patch_module_args(arguments), contextlib.redirect_stdout(output), pytest.raises(SystemExit):
             services.main()

@@ -52,6 +52,30 @@ def health(url, **options):
     return result
 
 
+def failure(url, **options):
+    """Return the only problem of a scheduler that gives no usable response."""
+    result = health(url, **options)
+    assert (result["verdict"], result["detail"]) == ("unhealthy", "none")
+    (problem,) = result["problems"]
+    return problem
+
+
+def strings(value):
+    """Return all strings in a value."""
+    if isinstance(value, dict):
+        return [text for item in value.items() for text in strings(item)]
+    if isinstance(value, (list, tuple)):
+        return [text for item in value for text in strings(item)]
+    return [value] if isinstance(value, str) else []
+
+
+def assert_can_be_shown(result):
+    """Assert that a result is valid JSON and contains only short printable text."""
+    json.dumps(result, allow_nan=False)
+    for text in strings(result):
+        assert text.isprintable() and len(text) < 20000, ascii(text[:200])
+
+
 def ask(url):
     """Return the module's result for the workers w1 and w2. A worker counts as silent after three seconds."""
     return health(url, workers=[{"name": "w1"}, {"name": "w2"}], silent_after=3)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import members
@@ -53,6 +52,9 @@ def bare(number):
         "systemd": True,
         "selinux_type": "",
         "python": {**PYTHON, "usable": True, "changeable": ""},
+        "architecture": "x86_64",
+        "libc": PYTHON["libc"],
+        "pythons": [],
         "file_systems": {path: DIRECTORY for path in ("/opt/dask", "/var/lib/dask/scratch")},
         "missing": [],
         "groups": {},
@@ -76,7 +78,7 @@ def bare(number):
         "environments": {},
         "versions": [],
         "changeable": "",
-        "clock": [time.time() - 60, time.time() + 3600],
+        "clock": [-0.1, 0.1],
         "unresolved": "",
         "refused": "",
         "machine": f"{number}" * 32,
@@ -92,38 +94,43 @@ def settle(environment, packages):
     """Return what `host_info` returns for hosts that run exactly what `VARIABLES` say."""
     infos = {host: bare(number) for number, host in enumerate(HOSTS, 1)}
     for info in infos.values():
-        info["environments"] = {environment: {"id": environment, "packages": packages}}
-    cluster = cluster_of(infos)
+        info["environments"] = {environment: {"id": environment, "python": PYTHON["version"], "packages": packages}}
+    cluster, about = cluster_of(infos), {"id": environment, "prefix": "/usr"}
     plans, problems = plan_hosts(cluster, HOSTS)
     assert problems == {}
-    chosen, problems, lacking = releases(cluster, plans, {host: {"id": environment} for host in HOSTS})
+    chosen, problems, lacking = releases(cluster, plans, dict.fromkeys(HOSTS, about))
     assert problems == [] and lacking == HOSTS
     for host, info in infos.items():
         values, kinds = cluster.values[host], kinds_of(host, GROUPS)
         settings = host_settings(values, info, cluster.addresses)
-        content = host_release(settings, kinds, plans[host], environment, info).content(values["dask_home"])
-        about = {name: chosen[host][name] for name in ("id", "environment", "label", "services", "units")}
+        content = host_release(settings, kinds, plans[host], about).content(values["dask_home"])
+        release = {name: chosen[host][name] for name in ("id", "environment", "label", "services")}
         info["current"] = {
-            **about,
+            **release,
             "content": content,
             "staged": 7,
             "served": kinds,
             "settled": kinds,
             "enabled": kinds,
         }
-        info["running"] = {unit: one for units in about["services"].values() for unit, one in units.items()}
+        info["running"] = {unit: one for units in release["services"].values() for unit, one in units.items()}
         info["known"] = list(info["running"].values())
         info["encrypted"] = True
     return infos
 
 
-ENVIRONMENT = Packages(
-    Path(lock_file("default")).read_text(encoding="utf-8-sig"),
-    Path(TOOLS_LOCK).read_text(encoding="utf-8-sig"),
-    bare(1)["python"],
-    "controller",
-    str(Path(lock_file("default")).parent),
-)
+def environment_of(python):
+    """Return the packages of the default lock for an interpreter."""
+    return Packages(
+        Path(lock_file("default")).read_text(encoding="utf-8-sig"),
+        Path(TOOLS_LOCK).read_text(encoding="utf-8-sig"),
+        python,
+        "controller",
+        str(Path(lock_file("default")).parent),
+    )
+
+
+ENVIRONMENT = environment_of(bare(1)["python"])
 SETTLED = settle(ENVIRONMENT.id, ENVIRONMENT.versions)
 
 

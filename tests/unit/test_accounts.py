@@ -5,35 +5,14 @@
 
 import grp
 import os
-import pwd
-import shutil
-import tempfile
 import time
-from pathlib import Path
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.module_utils import accounts
 from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user, changeable
+from owned_directories import NOBODY, as_root, directory
 
-NOBODY = pwd.getpwnam("nobody")
 DAEMON = grp.getgrnam("daemon")
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="acts as root and as another user")
-
-
-@pytest.fixture
-def place():
-    """Return a directory that only root can change."""
-    directory = tempfile.mkdtemp(prefix="daskops-test-", dir="/run")
-    os.chmod(directory, 0o755)
-    yield Path(directory)
-    shutil.rmtree(directory)
-
-
-def directory(path, owner=0, mode=0o755):
-    path.mkdir()
-    path.chmod(mode)
-    os.chown(path, owner, owner)
-    return path
 
 
 @as_root

@@ -49,6 +49,8 @@ LOOP = nested("distributed.admin.event-loop", "uvloop")
             {"dask_environment_setup": ["true", "module load gdal"], "dask_config": LOOP},
             "dask_environment_setup (line 2)",
         ),
+        ("No module named 'gdal'", {"dask_environment_archive": "e.tar"}, "dask_environment_archive (it lacks gdal)"),
+        ("No module named 'gdal'", {"dask_environment_archive": ""}, "dask_environment_lock (it lacks gdal)"),
         (BOKEH, {"dask_config": LOOP, "dask_scheduler_config": PREFIX}, f"dask_scheduler_config ({WHERE})"),
         (BOKEH, {"dask_config": PREFIX}, f"dask_config ({WHERE})"),
         (
@@ -106,13 +108,13 @@ def test_blame_names_the_variable(said, settings, variable):
 def test_sentence_lists_the_set_variables_if_the_cause_is_unknown():
     assert sentence(
         "Killed", {"dask_config": LOOP, "dask_worker_paths": [], "dask_worker_config": {"a": 1}}, late=False
-    ) == ("One of these is probably to blame: dask_config, dask_worker_config. Change it.")
-    assert sentence("Killed", {}, late=False) == "No variable that could be to blame is set; look at the journal."
+    ) == ("The probable cause is one of these variables: dask_config, dask_worker_config. Change it.")
+    assert sentence("Killed", {}, late=False) == "No variable that could be the cause is set. See the journal."
 
 
 def test_timeout_on_a_busy_host_suggests_a_longer_timeout():
     said = sentence("uvloop", {"dask_config": LOOP}, late=True)
-    assert said == "A host that is busy may be to blame: set dask_start_timeout higher."
+    assert said == "The host may be too busy. Increase dask_start_timeout."
     # A preload that blocks also runs into the timeout, so the sentence names it as well.
     said = sentence(PRELOAD, {"dask_scheduler_preloads": ["monitor"]}, late=True)
     assert "busy" in said and MONITOR in said

@@ -14,6 +14,16 @@ def test_values_are_by_host_and_hosts_without_the_variable_are_left_out():
     assert by_host(["c"], HOSTVARS, "seen") == {}
 
 
+def test_no_other_variable_is_evaluated():
+    class Variables(dict):
+        def __getitem__(self, name):
+            assert name == "ours"
+            return super().__getitem__(name)
+
+    hostvars = {"a": Variables(ours=1, other="{{ undefined }}"), "b": Variables(other=2)}
+    assert by_host(["a", "b"], hostvars, "ours") == {"a": 1}
+
+
 def test_unknown_host_is_an_error():
     with pytest.raises(KeyError):
         by_host(["d"], HOSTVARS, "seen")

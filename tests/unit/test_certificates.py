@@ -39,43 +39,11 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import 
     own_problems,
     rejected,
 )
-from certificate_directories import MAKE, ROOT, WORKERS, Own, accepts, look, make, needed, nothing, only, tree
+from certificate_directories import MAKE, ROOT, WORKERS, Own, accepts, look, make, needed, nothing, tree
 from conftest import scheduler, wait_until, worker
 from distributed import Client
 from distributed.security import Security
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("certificates") / "tls"
-    make(directory)
-    return directory
-
-
-@pytest.fixture
-def copy(made, tmp_path):
-    """Return a copy of the certificates that a test may change."""
-    return Path(shutil.copytree(made, tmp_path / "tls"))
-
-
-def stage(directory, tmp_path_factory, *arguments, **variables):
-    """Return a copy of the directory after one more run."""
-    where = tmp_path_factory.mktemp("certificates") / "tls"
-    shutil.copytree(directory, where)
-    make(where, *arguments, **variables)
-    return where
-
-
-@pytest.fixture(scope="module")
-def begun(made, tmp_path_factory):
-    """Return a directory with a new CA that has signed no certificate yet."""
-    return stage(made, tmp_path_factory, "authority")
-
-
-@pytest.fixture(scope="module")
-def renewed(begun, tmp_path_factory):
-    """Return a directory whose certificates are signed by the new CA while the old CA is still trusted."""
-    return stage(begun, tmp_path_factory, "certificates", days=40)
+from sentences import only
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +70,7 @@ def test_waiting_for_the_lock_has_a_limit(copy):
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(Unusable) as error, Directory(str(copy)).locked(write=True, patience=0.3):
             pass
-        assert f"{copy}/.lock has been held for 0.3 s by process {os.getpid()}" in str(error.value)
+        assert f"{copy}/.lock is locked by process {os.getpid()}" in str(error.value)
         assert "another run that makes certificates" in str(error.value)
 
 
@@ -149,7 +117,7 @@ def test_missing_certificate_is_made(copy, name):
 
 def test_certificate_with_another_key_is_made_again(copy):
     shutil.copy(copy / "client.key", copy / "scheduler.key")
-    assert look(copy)[0]["certificates"] == {"scheduler": "not of the same key as its .key"}
+    assert look(copy)[0]["certificates"] == {"scheduler": "not made for its .key"}
 
 
 def test_certificate_signed_by_another_ca_is_made_again(copy, stranger):
@@ -215,7 +183,7 @@ def test_ca_that_expires_soon_is_replaced_and_trusted_until_its_end(tmp_path):
     old = shutil.copytree(made, tmp_path / "old")
     assert Directory(str(made)).expires("client") <= Directory(str(made)).expires("ca")
     wanted = make(made, now=now)
-    assert wanted["authority"] and "so there is a new CA" in only(wanted["warnings"])
+    assert wanted["authority"] and "so the run makes a new CA" in only(wanted["warnings"])
     # Services with the old files and services with the new files accept each other.
     for server, client in ((made, old), (old, made)):
         assert accepts(server, client) == ""
@@ -232,7 +200,7 @@ def test_ca_made_by_another_program_is_not_replaced(tmp_path):
     own.write("ca", own.key_of_ca, own.ca)
     wanted, problems, warnings = look(tmp_path / "tls")
     assert not wanted["authority"] and not problems
-    assert "was not made by the collection: replace it, or have a new CA made" in only(warnings)
+    assert "The collection did not make it. Replace it, or let" in only(warnings)
 
 
 def test_longest_allowed_periods_do_not_renew_at_every_run(tmp_path):
@@ -245,7 +213,7 @@ def test_longest_allowed_periods_do_not_renew_at_every_run(tmp_path):
 
 def test_days_not_above_warn_days_are_rejected(copy):
     problem = only(nothing(copy, days=30, warn_days=30))
-    assert "dask_tls_days is 30, and dask_tls_warn_days is 30: every run would renew" in problem
+    assert "dask_tls_days is 30, and dask_tls_warn_days is 30, so every run would renew" in problem
 
 
 # Interrupted runs, and directories that cannot be used
@@ -307,7 +275,7 @@ def test_world_writable_directory_is_rejected(copy, mode):
     copy.chmod(mode)
     if mode == 0o777:
         problem = only(nothing(copy))
-        assert f"{copy} is no place for keys: {copy} can be written to by every local user. Take that" in problem
+        assert f"{copy} is not safe for keys: every local user can write to {copy}. Remove that" in problem
     copy.chmod(0o700)
     (copy.parent / "open").mkdir()
     (copy.parent / "open").chmod(mode)
@@ -338,7 +306,7 @@ def test_world_readable_keys_cause_a_warning(made):
         copy.chmod(0o755)
         problems, warnings = look(copy)[1:]
         assert problems == [] and only(warnings).endswith(
-            f"(ca.key, client.key), and so enter the cluster. Run chmod -R go= {copy}"
+            f"(ca.key, client.key), and with them use the cluster. Run chmod -R go= {copy}"
         )
         for kind in ("pem", "key"):
             shutil.copy(copy / f"{WORKERS[0]}.{kind}", copy / f"worker.{kind}")
@@ -372,15 +340,15 @@ def test_ca_that_differs_from_a_hosts_ca_is_rejected(copy):
     hosts = {"host1": {"authorities": known}, "host2": {"authorities": []}}
     assert nothing(copy, hosts=hosts) == []
     problem = only(nothing(copy, hosts={**hosts, "host2": {"authorities": ["0" * 64]}}))
-    assert problem.startswith("host2: the CA in") and "dask_tls_directory" in problem
+    assert problem.startswith("host2: the host trusts another CA") and "dask_tls_directory" in problem
 
 
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("client.pem", b"nonsense\n", "client.pem holds no certificate in PEM form. Replace it"),
+        ("client.pem", b"nonsense\n", "client.pem contains no certificate in PEM format. Replace it"),
         ("client.pem", b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", "that cannot be read ("),
-        ("ca.pem", b"\x30\x82\xff\xfe", "ca.pem is not a text. Convert it to PEM"),
+        ("ca.pem", b"\x30\x82\xff\xfe", "ca.pem is not a text file. Convert it to PEM"),
         ("scheduler.key", b"nonsense\n", "scheduler.key cannot be used ("),
         ("scheduler.key", None, "scheduler.key is not a file. Replace it"),
     ],
@@ -444,7 +412,7 @@ def test_certificate_not_valid_at_a_hosts_clock_is_rejected(copy, seconds, fine)
         assert bool(problems) is not fine
         if problems:
             problem = only(problems)
-            assert problem.startswith("worker1: its clock is") and "Set the clock of the host" in problem
+            assert problem.startswith("worker1: its clock is") and "Synchronize the clock of the host" in problem
 
 
 # CA rotation

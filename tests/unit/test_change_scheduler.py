@@ -4,25 +4,15 @@
 """The change of the scheduler, as a task on hosts below a temporary directory, with a real scheduler that is asked."""
 
 import pytest
-from local_hosts import prepare, run
-from machine import Machine
+from local_hosts import LOST, prepare, run
+from machine import SCHEDULER, Machine
 from recorded import health
-
-SCHEDULER = "dask-scheduler.service"
-LOST = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_ssh_common_args": "-o BatchMode=yes"}
 
 
 def release(name, **about):
     """Return a release of a scheduler as `host_info` describes it."""
-    units = {SCHEDULER: f"[Service]\nExecStart=/bin/sleep {name}\n"}
-    return {
-        "id": name,
-        "environment": "e",
-        "label": "",
-        "services": {"scheduler": {SCHEDULER: f"{name}.s"}},
-        "units": {"scheduler": units},
-        **about,
-    }
+    services = {"scheduler": {SCHEDULER: f"{name}.s"}}
+    return {"id": name, "environment": "e", "label": "", "services": services, **about}
 
 
 #: What `host_info` returned for a host that runs the release ``one``.
@@ -141,9 +131,9 @@ def test_scheduler_with_work_is_changed_if_the_user_wants_it_now(results):
 def test_scheduler_that_does_not_start_is_reverted(results):
     result, machine = results["broken"]
     assert result["failed"] and result["changed"] and processes(machine) == ONE
-    assert result["msg"].startswith("broken: ") and f"{SCHEDULER} does not come up" in result["msg"]
+    assert result["msg"].startswith("broken: ") and f"{SCHEDULER} does not start" in result["msg"]
     assert "The scheduler was reverted to release one." in result["msg"]
-    assert "All 2 worker(s) that it had are registered again." in result["msg"]
+    assert "All of its 2 worker(s) are registered again." in result["msg"]
     # The module `services` has the journal in its own message.
     assert result["msg"].count("the last words") == 1
 

@@ -32,7 +32,7 @@ def test_hosts_with_other_addresses_or_ports_are_accepted(address, check):
 def test_hosts_with_one_address_are_rejected(check):
     message = failure(check(W2, "127.0.0.2, ansible_port: 1"))
     assert message.startswith(
-        "w1 and w2 are one machine, and would fight over the same services. Keep one of the names;"
+        "w1 and w2 are the same machine, and would both change the same services. Keep one of the names."
     )
 
 
@@ -43,4 +43,4 @@ def test_second_scheduler_host_is_rejected(check):
 
 def test_windows_host_is_rejected(check):
     message = failure(check(W2, "127.0.0.3, ansible_connection: winrm"))
-    assert message.startswith("w2: workers on Windows are not managed here")
+    assert message.startswith("w2: workers on Windows cannot be managed")

@@ -80,7 +80,7 @@ def test_variables_on_the_command_line_are_checked(tmp_path):
     }
     run = play("playbooks/rotate_certificates.yml", tmp_path, inventory(tmp_path), "--extra-vars", json.dumps(wrong))
     assert failure(run).splitlines() == [
-        "dask_enviroment_lock, set for all hosts, is no variable of daskops.cluster. Did you mean dask_environment_lock?",
+        "dask_enviroment_lock, set for all hosts, is not a variable of daskops.cluster. Did you mean dask_environment_lock?",
         "dask_scheduler_restart, set for all hosts, is 'later'. Give one of idle, now.",
         "dask_tls_certificates, set for all hosts, is 'theirs'. Give one of made, own.",
         "dask_tls_rotation, set for all hosts, is 'al'. Give one of certificates, authority, finish.",

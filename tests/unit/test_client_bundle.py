@@ -12,36 +12,16 @@ import pytest
 import yaml
 from ansible_collections.daskops.cluster.plugins.filter.client_lock import client_lock
 from ansible_collections.daskops.cluster.plugins.modules import client_bundle
-from client_accounts import EARLIER, LOCK, get_options, make_certificate, run_module
+from client_accounts import EARLIER, LOCK, get_options, make_home, run_module
 from wheels import build_wheel, lock_line
 
 ADDRESS = "tls://10.0.0.1:8786"
 
 
 @pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("certificates")
-    authority = make_certificate(directory, "ca")
-    for name in ("scheduler", "worker", "client"):
-        make_certificate(directory, name, authority)
-    return directory
-
-
-@pytest.fixture(scope="module")
 def home(certificates, tmp_path_factory):
     """Return the home of an account with the files for the cluster at `ADDRESS`."""
-    home = tmp_path_factory.mktemp("home")
-    directory = home / ".config/dask"
-    directory.mkdir(parents=True)
-    (directory / "daskops.yaml").write_text(EARLIER.format(address=ADDRESS))  # a file written by an earlier version
-    code, output = run_module(directory, **get_options(certificates, ADDRESS))
-    assert code == 0, output
-    key = (certificates / "client.key").read_text().splitlines()[1]
-    assert key not in output
-    assert key not in (directory / "daskops.yaml").read_text()
-    modes = {path.name: path.stat().st_mode & 0o777 for path in directory.iterdir()}
-    assert modes == client_bundle.FILES
-    return home
+    return make_home(tmp_path_factory.mktemp("home"), certificates, ADDRESS)
 
 
 def test_second_run_and_check_mode_change_nothing(home, certificates):

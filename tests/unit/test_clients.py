@@ -8,17 +8,12 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-import urllib.request
 
 import pytest
 from conftest import scheduler, wait_until, worker
 from distributed import Client
+from http_pages import get_text
 from recorded import health
-
-
-def get_text(url):
-    with urllib.request.urlopen(url, timeout=20) as answer:
-        return answer.read().decode()
 
 
 @pytest.fixture
@@ -36,7 +31,7 @@ def test_pending_scheduler_names_clients_with_work(working):
     started, client, control_socket = working
     pending = {"scheduler_pending": True, "control_socket": control_socket}
     (said,) = health(started.url, **pending)["problems"]
-    assert "The scheduler is pending" in said and "It has none now: run site.yml again" in said
+    assert "The scheduler is pending" in said and "It has no work now. Run site.yml again" in said
 
     data = client.scatter(bytes(3 * 2**20), hash=False)
     with started.client() as other:
@@ -44,9 +39,9 @@ def test_pending_scheduler_names_clients_with_work(working):
         waiting = other.submit(sum, [1, 2], resources={"NONE": 1})
         result = wait_until(lambda: sum((said := health(started.url, **pending))["tasks"].values()) == 5 and said)
         (said,) = result["problems"]
-        assert re.search(r"It knows of 5 task\(s\) \(1 memory, 1 no-worker, \d", said), said
+        assert re.search(r"It has 5 task\(s\) \(1 memory, 1 no-worker, \d", said), said
         address = r"tcp://127\.0\.0\.1:\d+"
-        assert re.search(rf"wanted by alice at {address} \([^)]*1 result\(s\) of 3\.0 MiB\)", said), said
+        assert re.search(rf"belong to alice at {address} \([^)]*1 result\(s\) of 3\.0 MiB\)", said), said
         assert re.search(rf"a client at {address} \(1 no-worker\)", said), said
         assert [one["wanted"] for one in result["clients"]] == [4, 1] and not result["idle"]
         # The pages must not show names and addresses of clients.

@@ -16,13 +16,9 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import (
     differing,
     readable,
 )
+from sentences import only
 
 ROOT = Path(__file__).parents[2]
-
-
-def only(sentences):
-    (sentence,) = sentences
-    return sentence
 
 
 @pytest.mark.parametrize(

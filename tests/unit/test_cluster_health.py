@@ -9,31 +9,15 @@ import contextlib
 import re
 import threading
 import time
-import urllib.request
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_answers import from_workers_page
 from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_http import SchedulerHTTP
 from conftest import STOCK_ROUTES, free_port, scheduler, wait_until, worker
-from recorded import health
+from http_pages import get_text
+from recorded import failure, health
 
 W1, W2, W3 = {"name": "w1"}, {"name": "w2"}, {"name": "w3"}
-
-
-def failure(url, **options):
-    """Return the only problem of a scheduler that gives no usable response."""
-    result = health(url, **options)
-    assert (result["verdict"], result["detail"]) == ("unhealthy", "none")
-    (problem,) = result["problems"]
-    return problem
-
-
-@pytest.fixture(autouse=True)
-def settled(request):
-    """Wait until both workers of the shared clusters are registered."""
-    for name in {"ours", "stock"} & set(request.fixturenames):
-        cluster = request.getfixturevalue(name)
-        wait_until(lambda cluster=cluster: sorted(cluster.addresses()) == ["w1", "w2"])
 
 
 # A cluster that runs this collection's runtime
@@ -125,11 +109,6 @@ def test_invalid_worker_data_does_not_affect_other_workers(ours, tmp_path):
     assert health(ours.url, workers=[W1, W2], complete=False)["verdict"] == "healthy"
 
 
-def get_text(url):
-    with urllib.request.urlopen(url, timeout=20) as answer:
-        return answer.read().decode()
-
-
 def test_pending_scheduler_that_is_down(tmp_path):
     problem = failure(f"http://127.0.0.1:{free_port()}", scheduler_pending=True, control_socket="/nowhere")
     assert "nothing listens there" in problem
@@ -209,7 +188,7 @@ def test_stock_scheduler_counts_paused_workers_under_load(stock):
             lambda: (result := health(stock.url))["detail"] == "names" and result["problems"] and result
         )
     assert result["verdict"] == "degraded"
-    assert result["problems"] == ["1 worker is paused; this scheduler does not tell which under load."]
+    assert result["problems"] == ["1 worker is paused. Under load, this scheduler does not report which."]
 
 
 def test_workers_page_agrees_with_identity(stock):
@@ -244,7 +223,7 @@ def test_prefix(tmp_path):
     with scheduler(tmp_path, "--dashboard-prefix", "cluster-a", runtime=True) as started:
         assert health(f"{started.url}/cluster-a")["detail"] == "full"
         assert health(f"{started.url}/cluster-a/status")["detail"] == "full"
-        assert "not as a Dask scheduler does" in failure(started.url)
+        assert "it is not a Dask scheduler" in failure(started.url)
         assert "--dashboard-prefix" in failure(started.url)
 
 
@@ -254,7 +233,7 @@ def test_prefix(tmp_path):
 def test_nothing_listens_until_the_deadline():
     result = health(f"http://127.0.0.1:{free_port()}", workers=[W1], timeout=0.5, interval=0.2)
     assert result["elapsed"] >= 0.5 and result["missing"] == ["w1"]
-    assert "s of waiting" in result["msg"] and "Until it answers these are missing: w1." in result["msg"]
+    assert "s of waiting" in result["msg"] and "Until it answers, these workers count as missing: w1." in result["msg"]
 
 
 def test_waits_for_a_scheduler_that_starts(tmp_path):
@@ -277,10 +256,10 @@ def test_invalid_arguments_are_rejected():
         result = health("http://127.0.0.1:8787", **{option: value})
         assert f"{option} is {value}: give a number" in result["msg"] and result["verdict"] == "unknown"
     result = health("https://127.0.0.1:8787", ca_path="/no/such/ca.pem", timeout=60)
-    assert result["failed"] and "which is no file here" in result["msg"]
+    assert result["failed"] and "does not exist on this host" in result["msg"]
 
 
 def test_unusable_ca_file_is_rejected(tmp_path):
     (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n")
     result = health("https://127.0.0.1:8787", ca_path=str(tmp_path / "ca.pem"), timeout=60)
-    assert result["failed"] and "which cannot be used" in result["msg"] and result["verdict"] == "unknown"
+    assert result["failed"] and "cannot be used" in result["msg"] and result["verdict"] == "unknown"

@@ -93,7 +93,7 @@ def test_second_run_waits_for_the_end_of_the_first(run, changing):
     second = run(timeout=60)
     output = second.communicate(timeout=60)[0]
     assert second.returncode == 0, output
-    assert "Waiting up to 60 s for its end." in output
+    assert "Waiting up to 60 s until it ends." in output
     assert first.wait(timeout=1) == 0
 
 

@@ -44,8 +44,8 @@ def test_plain_arguments_are_accepted():
 def test_argument_that_units_cannot_contain_is_rejected(argument):
     sentence = only(bad_arguments("dask_worker_arguments", [argument], WORKER_OPTIONS))
     assert sentence == (
-        f"dask_worker_arguments: '{argument}' has spaces or characters that mean something to systemd. Give an option and "
-        "its value one by one."
+        f"dask_worker_arguments: '{argument}' has spaces, or characters with a special meaning for systemd. Give an "
+        "option and its value as two items."
     )
 
 
@@ -73,7 +73,7 @@ def test_argument_of_the_collection_is_rejected_with_the_variable(kind, argument
 
 def test_pid_file_is_rejected():
     sentence = only(bad_arguments("dask_scheduler_arguments", ["--pid-file", "/run/x"], SCHEDULER_OPTIONS))
-    assert sentence == "dask_scheduler_arguments: --pid-file is of no use under systemd. Remove it."
+    assert sentence == "dask_scheduler_arguments: --pid-file does not work with systemd. Remove it."
 
 
 @pytest.mark.parametrize("kind", MANAGED)
@@ -111,8 +111,8 @@ def test_messages_name_variables(managed):
 
 def test_notebooks_without_a_password_are_reported():
     sentence = only(open_notebooks("s1", ["--jupyter"], False))
-    assert "s1: dask_scheduler_arguments has --jupyter, so everybody who can connect to the dashboard, and" in sentence
-    assert "Set dask_dashboard_proxy to true to ask others for a password, or leave --jupyter out." in sentence
+    assert "s1: dask_scheduler_arguments has --jupyter, so everyone who can connect to the dashboard, and" in sentence
+    assert "Set dask_dashboard_proxy to true to require a password on other hosts, or remove --jupyter." in sentence
     assert list(open_notebooks("s1", ["--jupyter"], True)) == []
     assert list(open_notebooks("s1", ["--jupyter", "--no-jupyter"], False)) == []
     assert list(open_notebooks("s1", [], False)) == []

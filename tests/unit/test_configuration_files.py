@@ -12,10 +12,10 @@ from daskops_runtime import validate_config
 
 FILES = Path(__file__).parent / "configurations"
 
-OWN = "is set by daskops.cluster itself. Leave it out, and use"
-NANNY = "needs a nanny, and there is none: it changes nothing. Set dask_worker_nanny to true, or leave it out;"
-TERMINATE = f"distributed.worker.memory.terminate {NANNY} the unit's MemoryMax ends a worker that takes too much."
-OTHERS = "No service of this cluster reads it."
+OWN = "is set by daskops.cluster itself. Remove it, and use"
+NANNY = "has no effect, because there is no nanny. Set dask_worker_nanny to true, or remove the setting:"
+TERMINATE = f"distributed.worker.memory.terminate {NANNY} the unit's MemoryMax ends a worker that uses too much memory."
+OTHERS = "No service of this cluster reads it. Remove it."
 
 # The problems and the warnings for each file on worker hosts.
 SAID = {
@@ -26,16 +26,16 @@ SAID = {
             f"distributed.comm.require-encryption {OWN} dask_tls instead.",
             f"distributed.comm.tls.ca-file {OWN} dask_tls_certificates instead.",
             f"distributed.comm.tls.scheduler.cert {OWN} dask_tls_certificates instead.",
-            "distributed.logging gives distributed the level chatty: take one of debug, info, warning, error, critical.",
+            "distributed.logging has the level chatty for distributed. Use one of debug, info, warning, error, critical.",
             "distributed.scheduler.transition-log-length was renamed to distributed.admin.low-level-log-length.",
-            f"distributed.scheduler.pickle is not known to Dask {dask.__version__}; distributed.scheduler.locks is. If "
-            "it is another package's, name distributed.scheduler.pickle in dask_config_extra_namespaces.",
+            f"distributed.scheduler.pickle is not a setting of Dask {dask.__version__}, but distributed.scheduler.locks is. "
+            "If it belongs to another package, add distributed.scheduler.pickle to dask_config_extra_namespaces.",
             "distributed.comm.recent-messages-log-length was renamed to distributed.admin.low-level-log-length.",
         ],
         [
-            "repeats Dask's defaults for 11 settings that daskops.cluster makes, such as distributed.comm.tls.client.cert: "
-            "these change nothing. Its other settings replace those of daskops.cluster: leave out what you do not want to "
-            "change."
+            "repeats Dask's defaults for 11 settings of daskops.cluster, such as distributed.comm.tls.client.cert. These "
+            "have no effect. Its other settings replace those of daskops.cluster. Remove the settings that you do not "
+            "want to change."
         ],
     ),
     "gateway": ([], [f"gateway is for dask-gateway. {OTHERS}", f"labextension is for dask-labextension. {OTHERS}"]),
@@ -54,8 +54,8 @@ SAID = {
         [],
         [
             f"kubernetes is for dask-kubernetes. {OTHERS}",
-            "distributed.scheduler.idle-timeout closes an idle scheduler. systemd starts it again, and all workers restart. "
-            "Leave it out to keep the cluster running.",
+            "distributed.scheduler.idle-timeout closes an idle scheduler. systemd then restarts it and all workers. "
+            "Remove it to keep the cluster running.",
         ],
     ),
     "laptop": (
@@ -83,7 +83,7 @@ def test_problems_and_warnings_of_a_configuration_file(name):
     expected = [f"dask_config{' ' if said.startswith('repeats') else ': '}{said}" for said in SAID[name][1]]
     assert (problems, warnings) == ([f"dask_config: {said}" for said in SAID[name][0]], expected)
     # On the scheduler's host, the warnings about nannies are missing: only worker hosts know whether they have nannies.
-    of_scheduler = [said for said in warnings if "needs a nanny" not in said]
+    of_scheduler = [said for said in warnings if "there is no nanny" not in said]
     assert ask(name, "scheduler") == (problems, of_scheduler)
 
 

@@ -31,6 +31,6 @@ def test_table_of_settings():
         ["n1 dask-worker@1: --name x"],
         ["n2 dask-worker@1: --name x"],
         ["n3 dask-scheduler.service: not known, no"],
-        ["n4: unknown, because the host could not be reached"],
+        ["n4: not known, because the host could not be reached"],
     ]
     assert any(line.startswith("a.b ") for line in configuration_table(answers, hosts, defaults=True))

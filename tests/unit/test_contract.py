@@ -81,7 +81,7 @@ def read_by_python():
     """The variables that the plan and the releases are made of."""
     found = {f"dask_{field.name}" for field in dataclasses.fields(Settings)}
     found |= {one.name for one in POOL_SETTINGS.values()}
-    for directory in ("plugins/action", "plugins/plugin_utils/cluster"):
+    for directory in ("plugins/action", "plugins/plugin_utils", "plugins/plugin_utils/cluster"):
         for path in (ROOT / directory).glob("*.py"):
             if path.name not in ("names.py", "settings.py"):  # which name all of them
                 found |= set(re.findall(r'\["(dask_\w+)"\]', path.read_text()))

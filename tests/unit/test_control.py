@@ -9,17 +9,6 @@ import contextlib
 import socket
 import stat
 
-import pytest
-from draining import cluster
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    """Return a cluster with one worker, `peer`. Tests add the workers that they drain."""
-    with cluster(tmp_path_factory.mktemp("shared")) as running:
-        running.start("peer")
-        yield running
-
 
 def test_socket_is_private_and_survives_invalid_requests(shared):
     (odd,) = shared.start("odd")

@@ -14,7 +14,8 @@ import urllib.request
 from urllib.parse import urljoin
 
 import pytest
-from conftest import RUNTIME, STOCK_ROUTES, free_port, get_json, scheduler, wait_until, worker
+from conftest import RUNTIME, STOCK_ROUTES, free_port, scheduler, wait_until, worker
+from http_pages import get_json
 
 
 def bokeh_question():

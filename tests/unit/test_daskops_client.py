@@ -8,18 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.modules import client_bundle
-from client_accounts import EARLIER, get_options, make_certificate, run_module
+from client_accounts import make_home
 from conftest import scheduler, worker
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("certificates")
-    authority = make_certificate(directory, "ca")
-    for name in ("scheduler", "worker", "client"):
-        make_certificate(directory, name, authority)
-    return directory
 
 
 @pytest.fixture(scope="module")
@@ -43,18 +33,7 @@ def encrypted(certificates, tmp_path_factory):
 @pytest.fixture(scope="module")
 def home(certificates, encrypted, tmp_path_factory):
     """Return the home of an account that can connect to the scheduler of `encrypted`."""
-    home = tmp_path_factory.mktemp("home")
-    directory = home / ".config/dask"
-    directory.mkdir(parents=True)
-    (directory / "daskops.yaml").write_text(EARLIER.format(address=encrypted))  # a file written by an earlier version
-    code, output = run_module(directory, **get_options(certificates, encrypted))
-    assert code == 0, output
-    key = (certificates / "client.key").read_text().splitlines()[1]
-    assert key not in output
-    assert key not in (directory / "daskops.yaml").read_text()
-    modes = {path.name: path.stat().st_mode & 0o777 for path in directory.iterdir()}
-    assert modes == client_bundle.FILES
-    return home
+    return make_home(tmp_path_factory.mktemp("home"), certificates, encrypted)
 
 
 def run(program, home, **variables):

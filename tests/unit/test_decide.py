@@ -6,16 +6,17 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.filter.by_host import by_host
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide import (
     SCHEDULER,
     expected_workers,
+    interrupts_scheduler,
     is_staged,
     runs_release,
     scheduler_is_older,
     scheduler_is_pending,
     services_to_try,
     units_to_restart,
+    untried,
 )
 
 ONE, TWO = "dask-worker@1.service", "dask-worker@2.service"
@@ -49,6 +50,7 @@ def test_release_is_staged():
     assert not is_staged(settled(), "d")
     assert not is_staged(settled(content=""), "c")
     assert not is_staged(settled(settled=[]), "c")
+    assert is_staged(settled(settled=["scheduler", "worker"]), "c")
     assert not is_staged(settled(unfinished=1_800_000_000), "c")
 
 
@@ -81,6 +83,16 @@ def scheduler(runs="old", current="old", environment="e1", unfinished=0):
 
 def workers(environment):
     return {"w1": {"environment": environment, "services": {"worker": {ONE: "w"}}}}
+
+
+def test_scheduler_is_interrupted_if_it_runs_and_stops():
+    running, release = {"running": {SCHEDULER: "s"}}, {"services": {"scheduler": {SCHEDULER: "s"}}}
+    assert not interrupts_scheduler("started", running, release)
+    assert interrupts_scheduler("started", {"running": {SCHEDULER: "r"}}, release)
+    assert interrupts_scheduler("started", running, {})
+    assert interrupts_scheduler("restarted", running, release)
+    for info in ({}, {"running": {}}, {"running": {SCHEDULER: None}}, {"running": {ONE: "w"}}):
+        assert not interrupts_scheduler("restarted", info, release)
 
 
 def test_scheduler_is_pending_while_it_has_work():
@@ -125,7 +137,7 @@ CURRENT = {"services": {"scheduler": {SCHEDULER: "s"}, "worker": {ONE: "w"}}}
 
 def test_workers_of_the_new_release_are_expected():
     seen = {"node1": {"current": CURRENT}}
-    release = {"services": {"worker": {ONE: "x", "dask-worker@gpu-1.service": "y"}}}
+    release = {"services": {"worker": {"dask-worker@gpu-1.service": "y", ONE: "x"}}}
     assert expected_workers(seen, {"node1": release}) == [
         {"name": "node1-1", "release": "x"},
         {"name": "node1-gpu-1", "release": "y"},
@@ -147,6 +159,13 @@ def test_hosts_outside_the_run_have_no_expected_workers():
 # Trials
 
 
+def test_services_of_releases_that_never_ran_are_untried():
+    services = {"scheduler": {SCHEDULER: "s"}, "worker": {TWO: "w", ONE: "x"}}
+    assert untried(["s", "old"], services) == [ONE, TWO]
+    assert untried([], services) == [SCHEDULER, ONE, TWO]
+    assert untried(["s", "w", "x"], services) == []
+
+
 def try_out(**hosts):
     """Return `services_to_try` for hosts, each built by `host`."""
     return services_to_try(
@@ -155,9 +174,9 @@ def try_out(**hosts):
     )
 
 
-def host(name, units, untried, shared="a", pools=None, gpu=""):
+def host(name, units, untried, shared="a", pools=None, gpu="", nanny_port=None):
     """Return the release and the plan of a host; ``units`` maps the unit of each worker to its pool."""
-    workers = [{"unit": unit, "pool": pool, "gpu": gpu, "nanny_port": None} for unit, pool in units.items()]
+    workers = [{"unit": unit, "pool": pool, "gpu": gpu, "nanny_port": nanny_port} for unit, pool in units.items()]
     release = {
         "untried": untried,
         "pools": pools or {},
@@ -181,8 +200,10 @@ def test_each_different_setting_is_tried_once():
         node4=host("node4", {ONE: ""}, [ONE], pools=settings),
         node5=host("node5", dict(zip(POOLS, "ab")), POOLS),
         node6=host("node6", {ONE: ""}, []),
+        node7=host("node7", {ONE: ""}, [ONE], nanny_port=9000),
+        node8=host("node8", {ONE: ""}, [ONE], nanny_port=9001),
     )
-    assert list(found) == ["node1", "node2", "node3", "node5"]
+    assert list(found) == ["node1", "node2", "node3", "node5", "node7"]
     assert found["node5"]["workers"] == POOLS
 
 
@@ -197,16 +218,3 @@ def test_workers_with_gpus_are_not_tried():
 
 def test_unchanged_hosts_try_nothing():
     assert try_out(node1=host("node1", {ONE: ""}, []), node2=({"skipped": True}, None)) == {}
-
-
-# Variables of hosts
-
-
-def test_by_host_evaluates_only_the_named_variable():
-    class Variables(dict):
-        def __getitem__(self, name):
-            assert name == "ours", "no other variable is evaluated"
-            return super().__getitem__(name)
-
-    hostvars = {"a": Variables(ours=1, other="{{ undefined }}"), "b": Variables(other=2)}
-    assert by_host(["a", "b"], hostvars, "ours") == {"a": 1}

@@ -5,11 +5,8 @@
 
 import contextlib
 import os
-import pwd
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
@@ -17,10 +14,9 @@ import pytest
 from ansible_collections.daskops.cluster.plugins.module_utils import directories
 from ansible_collections.daskops.cluster.plugins.module_utils.directories import belongs_to_root, descend
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import outside
+from owned_directories import NOBODY, as_root, directory
 
 PROGRAM = directories.__file__
-NOBODY = pwd.getpwnam("nobody")
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="acts as root and as another user")
 
 # Replaces a path in a loop: with nothing, a directory, and links.
 SWAP = """
@@ -39,22 +35,6 @@ while True:
             with contextlib.suppress(OSError):
                 remove(path)
 """
-
-
-@pytest.fixture
-def place():
-    """Return a directory that only root can change, as /srv is."""
-    directory = tempfile.mkdtemp(prefix="daskops-test-", dir="/run")
-    os.chmod(directory, 0o755)
-    yield Path(directory)
-    shutil.rmtree(directory)
-
-
-def directory(path, owner=0, mode=0o755):
-    path.mkdir()
-    path.chmod(mode)
-    os.chown(path, owner, owner)
-    return path
 
 
 def describe(path):
@@ -181,7 +161,7 @@ def test_error_names_the_directory_that_cannot_be_created(place, owner):
     said = make(home / "scratch").stderr
     assert f"The scratch directory {home / 'scratch'} cannot be created: Not a directory." in said
     assert "Traceback" not in said
-    assert "There is no user not-there" in make(home / "other", "not-there").stderr
+    assert "The user not-there does not exist" in make(home / "other", "not-there").stderr
 
 
 def test_descent_ends_at_the_first_directory_writable_by_others(tmp_path):

@@ -17,20 +17,7 @@ from pathlib import Path
 import pytest
 from conftest import free_port, wait_until
 from daskops_runtime import drain
-from draining import Log, cluster, mark, mark_and_fail, mark_async, mark_seceded, unit
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    """Return a cluster with one worker, `peer`. Tests add the workers that they drain."""
-    with cluster(tmp_path_factory.mktemp("shared")) as running:
-        running.start("peer")
-        yield running
-
-
-@pytest.fixture
-def log(tmp_path):
-    return Log(tmp_path)
+from draining import cluster, mark, mark_and_fail, mark_async, mark_seceded, unit
 
 
 class Load:
@@ -302,7 +289,7 @@ def test_worker_with_a_blocked_event_loop_is_killed_at_the_deadline(tmp_path):
         output, _ = hung.ask(timeout=1).communicate(timeout=40)
         assert hung.process.wait(5) == -signal.SIGABRT
         assert time.monotonic() - begin < 20
-        assert "its tasks and data are lost" in output
+        assert "Its tasks and data are lost" in output
 
 
 def test_last_worker_does_not_wait_for_others(tmp_path, log):
@@ -432,7 +419,7 @@ def test_sigterm_while_draining_kills_a_worker_that_does_not_close(shared, log):
     stuck.process.terminate()
     assert "cut short" in asked.communicate(timeout=40)[0].splitlines()[-1]
     assert stuck.process.wait(10) == 0
-    assert "The worker did not close in time: ending its process" in stuck.errors()
+    assert "The worker did not close in time, so its process is ended" in stuck.errors()
     running.cancel()
 
 

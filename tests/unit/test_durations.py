@@ -27,5 +27,5 @@ def test_number_is_in_seconds(seconds):
 
 @pytest.mark.parametrize("text", ["", "soon", "12 huors", "-1 h", "1 h 30 m", ".", "1..5 s", "1_000 s", None])
 def test_invalid_durations_are_rejected(text):
-    with pytest.raises(ValueError, match="is not a duration; write it like 12 hours or 30 minutes"):
+    with pytest.raises(ValueError, match="is not a duration. Write it like 12 hours or 30 minutes"):
         parse_duration(text)

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Environments of tiny packages, installed with the real uv and unpacked by the module under Ansible."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -12,7 +13,10 @@ import tarfile
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages, own_python
+from ansible_collections.daskops.cluster.plugins.plugin_utils.packed_environments import PackedEnvironment
 from conftest import ROOT
+from packed_prefixes import LIBRARY, VERSION, make_conda, pack_conda
+from python_archives import MACHINE, build_relocatable, sha256_of
 from wheels import build_wheel, lock_line, repack
 
 IMPORTS = "import dask\n"
@@ -47,14 +51,17 @@ def pack(tools, tmp_path):
     return packed
 
 
-def unpack(tmp_path, archive):
-    """Build an environment from an archive; return the exit status and the output."""
+def unpack(tmp_path, archive, **about):
+    """Build an environment from an archive, or with a managed Python; return the exit status and the output."""
     environment = {
         "id": "0f3c5e9a7b1d",
         "python": sys.executable,
         "archive": archive,
-        "lock": "0" * 64,
+        "origin": {"lock": "0" * 64},
         "packages": {},
+        "managed_python": {},
+        "python_archive": "",
+        **about,
     }
     plan = {"hosts": {"localhost": {"environment": environment}}}
     arguments = {"home": str(tmp_path / "home"), "plan": plan}
@@ -120,7 +127,7 @@ def test_environment_without_its_interpreter_is_rebuilt(build, tmp_path):
 def test_environment_is_discarded_if_distributed_cannot_be_imported(build, tmp_path):
     status, output = build(IMPORTS + "import a_library_that_this_host_lacks\n")
     assert status != 0
-    assert "Importing Dask failed on this host, which keeps running what it ran" in output
+    assert "Importing Dask failed on this host, whose services were not changed" in output
     assert "No module named 'a_library_that_this_host_lacks'" in output
     assert names(tmp_path) == []
     # After the host is repaired, the next run builds everything again.
@@ -154,7 +161,124 @@ def test_damaged_archive_is_rejected(pack, tmp_path):
         damage()
         status, output = unpack(tmp_path, str(damaged))
         assert status != 0
-        assert "Unpacking the packages failed on this host, which keeps running what it ran: the archive is" in output
+        assert "Unpacking the packages failed on this host, whose services were not changed: the archive is" in output
         assert "Remove it from dask_cache on the controller, and run again." in output
         assert names(tmp_path) == []
     assert unpack(tmp_path, sound)[0] == 0
+
+
+NAME = f"{VERSION}+20261129-{MACHINE}"
+
+
+@pytest.fixture(scope="session")
+def relocatable(tmp_path_factory):
+    """Return the path of an archive with a real interpreter."""
+    return build_relocatable(tmp_path_factory.mktemp("relocatable"))
+
+
+def with_managed_python(tmp_path, archive, relocatable, **changes):
+    """Build an environment with a managed Python; return the exit status and the output."""
+    about = {"name": NAME, "version": VERSION, "machine": MACHINE, "sha256": sha256_of(relocatable)}
+    python = f"{tmp_path}/home/pythons/{NAME}/bin/python3"
+    managed = {"managed_python": about, "python": python, "python_archive": str(relocatable)}
+    return unpack(tmp_path, archive, **{**managed, **changes})
+
+
+def test_environment_with_a_managed_python(pack, relocatable, tmp_path):
+    archive = pack(IMPORTS)
+    status, output = with_managed_python(tmp_path, archive, relocatable)
+    assert status == 0, output
+    environment = tmp_path / "home/environments/0f3c5e9a7b1d"
+    prefix = "import sys, dask; print(sys.base_prefix)"
+    assert subprocess.check_output([environment / "bin/python", "-c", prefix], text=True).strip() == str(
+        tmp_path / "home/pythons" / NAME
+    )
+    assert subprocess.check_output([environment / "bin/say-dask"], text=True) == "dask\n"
+    description = json.loads((environment / "environment.json").read_text())
+    assert (description["python"], description["managed_python"]) == (VERSION, NAME)
+    bill = json.loads((environment / "sbom.cdx.json").read_text())
+    python = next(component for component in bill["components"] if component["name"] == "python")
+    assert python["hashes"] == [{"alg": "SHA-256", "content": sha256_of(relocatable)}]
+    # The next environment uses the Python that is there, and the plan then has neither its archive nor its hash.
+    shutil.rmtree(environment)
+    about = {"name": NAME, "version": VERSION, "machine": MACHINE, "sha256": ""}
+    status, output = with_managed_python(tmp_path, archive, relocatable, managed_python=about, python_archive="")
+    assert status == 0, output
+    assert json.loads((environment / "sbom.cdx.json").read_text()) == bill
+
+
+def test_damaged_archive_of_a_managed_python_is_rejected(pack, relocatable, tmp_path):
+    archive, damaged = pack(IMPORTS), tmp_path / "damaged.tar.gz"
+    damaged.write_bytes(relocatable.read_bytes()[:-1])
+    status, output = with_managed_python(tmp_path, archive, relocatable, python_archive=str(damaged))
+    assert status != 0
+    assert (
+        "Installing the managed Python failed on this host, whose services were not changed: the SHA-256 of the archive"
+        in output
+    )
+    assert names(tmp_path) == [] and list((tmp_path / "home/pythons").iterdir()) == []
+
+
+def test_plan_of_a_host_that_had_the_managed_python_is_rejected(pack, relocatable, tmp_path):
+    status, output = with_managed_python(tmp_path, pack(IMPORTS), relocatable, python_archive="")
+    assert status != 0
+    assert f"The managed Python {NAME} does not exist on this host yet" in output
+
+
+@pytest.fixture
+def packed(tools, tmp_path, monkeypatch):
+    """Return an archive for hosts of an environment like conda's, and the id of the environment."""
+    (tmp_path / "index").mkdir()
+    for wheel in tools:
+        shutil.copy(wheel, tmp_path / "index")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
+    wheels = [build_wheel(tmp_path, "dask"), build_wheel(tmp_path, "distributed", source=IMPORTS)]
+    prefix = make_conda(tmp_path / "conda", wheels, tmp_path / "caches")
+    (prefix / LIBRARY / "site-packages/dask-1.0.dist-info/INSTALLER").write_text("conda\n")
+    archive = pack_conda(prefix, tmp_path / "env.tar.gz")
+    shutil.rmtree(prefix)
+    sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
+    cache = str(tmp_path / "cache")
+    with PackedEnvironment(str(archive), sha256, "".join(map(lock_line, tools)), cache, "") as environment:
+        # Ansible's own Python unpacks it.
+        name = environment.id({})
+        return environment.archive_for({}, str(tmp_path / "home/environments")), name, sha256
+
+
+def test_packed_environment_is_unpacked(packed, tmp_path):
+    archive, name, sha256 = packed
+    about = {"id": name, "python": "", "origin": {"archive": sha256}}
+    status, output = unpack(tmp_path, archive, **about)
+    assert status == 0, output
+    assert names(tmp_path) == [name]
+    environment = tmp_path / "home/environments" / name
+    description = json.loads((environment / "environment.json").read_text())
+    assert description == {
+        "id": name, "archive": sha256, "python": VERSION, "packages": {"dask": "1.0", "distributed": "1.0"}
+    }  # fmt: skip
+    assert f"PREFIX = '{environment}'" in (environment / LIBRARY / "site-packages/where.py").read_text()
+    assert subprocess.check_output([environment / "bin/say"], text=True, env={"PATH": f"{environment}/bin"}) == "said\n"
+    components = json.loads((environment / "sbom.cdx.json").read_text())["components"]
+    urls = [component["purl"].partition("?")[0] for component in components]
+    assert urls[1:] == ["pkg:pypi/distributed@1.0", "pkg:conda/liba@1.0", f"pkg:conda/python@{VERSION}"]
+    # No other user can change it.
+    for parent, directories, files in os.walk(environment):
+        for entry in [*directories, *files]:
+            about_entry = os.lstat(os.path.join(parent, entry))
+            assert about_entry.st_uid == os.geteuid() and not about_entry.st_mode & 0o7000
+            assert os.path.islink(os.path.join(parent, entry)) or not about_entry.st_mode & 0o022
+    # A second run finds it.
+    status, output = unpack(tmp_path, archive, **about)
+    assert status == 0 and '"changed": false' in output
+
+
+def test_interrupted_transfer_of_a_packed_environment_is_not_used(packed, tmp_path):
+    archive, name, sha256 = packed
+    cut = tmp_path / "cut.tar"
+    shutil.copy(archive, cut)
+    os.truncate(cut, os.path.getsize(cut) // 2)
+    status, output = unpack(tmp_path, str(cut), id=name, python="", origin={"archive": sha256})
+    assert status != 0 and "Unpacking the packages failed on this host" in output and "damaged" in output
+    assert names(tmp_path) == []
+    assert [path.name for path in (tmp_path / "home/environments").iterdir()] == [".locks"]

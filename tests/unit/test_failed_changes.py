@@ -32,7 +32,7 @@ OLD, NEW = release("old"), release("new", served=())
     [
         ({"changed": True}, ""),
         ({"skipped": True, "changed": False}, ""),
-        ({"failed": True, "msg": "it does not come up"}, "node1: it does not come up"),
+        ({"failed": True, "msg": "it does not start"}, "node1: it does not start"),
         ({"unreachable": True, "msg": "No route"}, "node1 cannot be reached any more. No route"),
         (
             {"failed": True, "msg": "MODULE FAILURE\nSee stdout", "module_stderr": "Traceback\nOSError: full\n"},
@@ -188,7 +188,7 @@ FAILED = {"failed": True, "msg": "no space"}
             True,
             SKIPPED,
             SKIPPED,
-            ["was reverted to release old", "All 1 worker(s) that"],
+            ["was reverted to release old", "All of its 1 worker(s)"],
         ),
         (
             OLD,

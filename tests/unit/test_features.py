@@ -11,6 +11,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import parse
 from conftest import ROOT
 from distributed.versions import BOKEH_REQUIREMENT
 
+LOCK = "dask_environment_lock"
 ALL = {"distributed": "2026.8.0", "bokeh": "3.9.2", "prometheus-client": "0.26.0", "lz4": "4.4.4"}
 
 
@@ -20,7 +21,7 @@ def without(*names, **others):
 
 def test_default_lock_is_complete():
     requirements, dummy = parse_lock((ROOT / "roles/environment/files/default.txt").read_text())
-    assert not list(lacking({requirement.name: "9" for requirement, dummy in requirements}))
+    assert not list(lacking({requirement.name: "9" for requirement, dummy in requirements}, LOCK))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ def test_default_lock_is_complete():
     ],
 )
 def test_missing_package_is_reported_with_its_effect(packages, package, loss):
-    (sentence,) = lacking(packages)
+    (sentence,) = lacking(packages, LOCK)
     assert package in sentence and loss in sentence and "dask_environment_lock" in sentence
     assert "\n" not in sentence
 
@@ -49,13 +50,13 @@ def test_missing_package_is_reported_with_its_effect(packages, package, loss):
     ],
 )
 def test_present_packages_are_not_reported(packages):
-    assert not list(lacking(packages))
+    assert not list(lacking(packages, LOCK))
 
 
 def test_gpus_need_nvidia_ml_py():
-    (sentence,) = lacking(ALL, gpus=True)
+    (sentence,) = lacking(ALL, LOCK, gpus=True)
     assert "nvidia-ml-py" in sentence
-    assert not list(lacking({**ALL, "pynvml": "12"}, gpus=True))
+    assert not list(lacking({**ALL, "pynvml": "12"}, LOCK, gpus=True))
 
 
 def test_minimum_version_of_bokeh_is_dasks():
@@ -73,15 +74,15 @@ def test_equal_problems_of_hosts_are_reported_once():
         "c": running(ALL),
         "d": {"unreachable": True},
     }
-    assert len(lacking_on(seen, {}, {})) == 1
+    assert len(lacking_on(seen, {}, {}, LOCK)) == 1
     # The environment that the run installs counts, not the current one.
     planned = {"a": {"packages": ALL}, "b": {"packages": without("lz4")}}
-    (sentence,) = lacking_on({name: seen[name] for name in "ab"}, {}, planned)
+    (sentence,) = lacking_on({name: seen[name] for name in "ab"}, {}, planned, LOCK)
     assert "lz4" in sentence
-    assert len(lacking_on({"c": running(ALL)}, {"c": {"workers": [{"gpu": "0"}]}}, {})) == 1
+    assert len(lacking_on({"c": running(ALL)}, {"c": {"workers": [{"gpu": "0"}]}}, {}, LOCK)) == 1
 
 
 def test_new_environments_are_checked_per_lock_and_gpu():
     environments = {"a": {"packages": ALL}, "b": {"packages": ALL}, "c": {"packages": without("lz4")}}
-    assert len(lacking_in(environments, {"a": [{"gpu": ""}]})) == 1
-    assert len(lacking_in(environments, {"a": [{"gpu": ""}], "b": [{"gpu": "0"}]})) == 2
+    assert len(lacking_in(environments, {"a": [{"gpu": ""}]}, LOCK)) == 1
+    assert len(lacking_in(environments, {"a": [{"gpu": ""}], "b": [{"gpu": "0"}]}, LOCK)) == 2

@@ -10,8 +10,8 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.file_syste
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
-        ("tmpfs", "lives in memory"),
-        ("ramfs", "lives in memory"),
+        ("tmpfs", "is in memory"),
+        ("ramfs", "is in memory"),
         *((kind, "is on the network") for kind in ("nfs", "nfs4", "cifs", "smb3", "afs", "ceph", "lustre", "beegfs")),
         *((kind, "is on the network") for kind in ("gpfs", "wekafs", "panfs", "ocfs2", "gfs2", "orangefs")),
         *((kind, "is a directory of the virtual machine's host") for kind in ("9p", "virtiofs", "vboxsf")),

@@ -23,6 +23,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
 from hypothesis import given
 from hypothesis import strategies as st
+from sentences import only, says
 
 TEMPLATES = Path(__file__).parents[2] / "roles/firewall/templates"
 HOSTS = {
@@ -54,15 +55,6 @@ def plan(hosts=HOSTS, others=(), contacts=(), closed=(), peers=(), clients=()):
 def host(name, **changes):
     """Return `HOSTS` with one host changed."""
     return {**HOSTS, name: {**HOSTS.get(name, HOSTS["w1"]), **changes}}
-
-
-def only(sentences):
-    (sentence,) = sentences
-    return sentence
-
-
-def says(sentence, *parts):
-    return all(part in sentence for part in parts)
 
 
 # Accepted addresses
@@ -176,7 +168,7 @@ def test_new_host_in_a_limited_run_is_rejected():
     assert plan(hosts)[1] == []
     assert plan(hosts, closed=["s1", "w1"], peers=["10.9.0.0/24"])[1] == []
     sentence = only(plan(hosts, closed=["s1", "w1"])[1])
-    assert says(sentence, "w9 is new, and the firewall of s1, w1 does not know it", "Run without --limit")
+    assert says(sentence, "w9 is new, and the firewall of s1, w1 does not accept it yet", "Run without --limit")
 
 
 # Firewalls available on a host
@@ -201,7 +193,7 @@ def test_usable_firewall_is_accepted(wanted, usable):
     ("wanted", "usable", "remedy"),
     [
         ("nftables", [], "Install the package nftables, or set dask_firewall to none"),
-        ("nftables", ["nftables", "firewalld"], "Set dask_firewall to firewalld, or stop and disable that"),
+        ("nftables", ["nftables", "firewalld"], "Set dask_firewall to firewalld, or stop and disable firewalld"),
         ("firewalld", [], "Install and start it, or set dask_firewall to nftables"),
         ("firewalld", ["nftables"], "Install and start it, or set dask_firewall to nftables"),
         ("ufw", ["nftables"], "Run ufw allow ssh, ufw default deny incoming and ufw enable, or set dask_firewall"),

@@ -127,9 +127,6 @@ def test_message_names_hosts_and_remedy():
     assert list(unmanaged({"a": [], "b": []})) == []
     (sentence,) = unmanaged({"a": ["ufw"], "b": ["ufw"], "c": []})
     assert sentence.startswith("a, b: a firewall that the collection does not manage is active, ufw.")
-    assert (
-        "Set dask_firewall to ufw, or let all hosts of the cluster in to the ports that show_ports.yml lists."
-        in sentence
-    )
+    assert "Set dask_firewall to ufw, or allow all hosts of the cluster to connect to the ports that show" in sentence
     (sentence,) = unmanaged({"a": ["iptables"]})
-    assert "Let all hosts of the cluster in to the ports" in sentence and "Set dask_firewall" not in sentence
+    assert "Allow all hosts of the cluster to connect" in sentence and "Set dask_firewall" not in sentence

@@ -54,7 +54,11 @@ def checkout(tmp_path):
 def test_changed_table_is_detected_and_written_to_all_files_that_have_the_variable(checkout):
     before = generated(checkout)
     table = checkout / SOURCE
-    table.write_text(table.read_text().replace('"2GiB"', '"7GiB"').replace('"python3"', '"python3.99"'))
+    table.write_text(
+        table.read_text()
+        .replace('"2GiB"', '"7GiB"')
+        .replace('"auto",\n            "Python of', '"3.99",\n            "Python of')
+    )
     done = generate(checkout, "--check")
     assert done.returncode == 1
     changed = {"README.md"} | {
@@ -68,7 +72,7 @@ def test_changed_table_is_detected_and_written_to_all_files_that_have_the_variab
     assert generate(checkout, "--check").returncode == 0
     assert {path for path, text in generated(checkout).items() if text != before[path]} == changed
     assert defaults(checkout, "preflight")["dask_free_disk"] == "7GiB"
-    assert "| `python3.99`" in (checkout / "README.md").read_text()
+    assert "| `'3.99'`" in (checkout / "README.md").read_text()
 
 
 @pytest.mark.parametrize("path", ["README.md", "roles/worker/README.md"])

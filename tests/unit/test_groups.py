@@ -8,8 +8,8 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups imp
 
 OURS = {"all": ["s1", "w1", "w2", "x1"], "dask_scheduler": ["s1"], "dask_workers": ["w1", "w2"]}
 NONE = (
-    "The inventory has no host in the groups dask_scheduler and dask_workers. Put one Linux host into the first, and at "
-    "least one host into the second."
+    "The inventory has no host in the groups dask_scheduler and dask_workers. Put one Linux host into the first group, and "
+    "at least one host into the second."
 )
 
 
@@ -46,8 +46,8 @@ def test_valid_groups_give_no_problem(groups):
 )
 def test_misspelt_group_is_reported_with_a_suggestion(name, meant):
     assert wrong(**{name: ["w1", "x1"]}) == [
-        f"The group {name} (x1) is none of daskops.cluster. Did you mean {meant}? Rename it, or put its hosts into a group "
-        "of another name if they are not to be part of the cluster."
+        f"The group {name} (x1) is not a group of daskops.cluster. Did you mean {meant}? Rename the "
+        "group. If its hosts do not belong to the cluster, give it a name that is less similar."
     ]
 
 
@@ -71,11 +71,11 @@ def test_limit_without_hosts_is_reported():
         "--limit leaves no host of the group dask_clients, so there is nothing to do. Correct it."
     ]
     assert wrong(connects=True, playing=["c1", "w1"], **groups) == [
-        "--limit leaves out s1, which has to be inspected for the connection. Add s1 to it."
+        "--limit excludes s1, from which the run reads the connection. Add s1 to --limit."
     ]
     assert wrong(connects=True, playing=["s1", "localhost"]) == []
     assert wrong(connects=True, playing=["s1", "w1"]) == [
-        "--limit leaves out localhost, for whose account client.yml works while the group dask_clients is empty, so there "
-        "is nothing to do. Add localhost to --limit, or leave --limit out."
+        "--limit excludes localhost. While the group dask_clients is empty, client.yml works only on localhost, so there "
+        "is nothing to do. Add localhost to --limit, or omit --limit."
     ]
     assert wrong(playing=["w2"]) == []

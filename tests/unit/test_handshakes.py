@@ -15,40 +15,8 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import 
     own_problems,
     rejected,
 )
-from certificate_directories import DASHBOARD, Own, accepts, make, only
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("certificates") / "tls"
-    make(directory)
-    return directory
-
-
-@pytest.fixture
-def copy(made, tmp_path):
-    """Return a copy of the certificates that a test may change."""
-    return Path(shutil.copytree(made, tmp_path / "tls"))
-
-
-def stage(directory, tmp_path_factory, *arguments, **variables):
-    """Return a copy of the directory after one more run."""
-    where = tmp_path_factory.mktemp("certificates") / "tls"
-    shutil.copytree(directory, where)
-    make(where, *arguments, **variables)
-    return where
-
-
-@pytest.fixture(scope="module")
-def begun(made, tmp_path_factory):
-    """Return a directory with a new CA that has signed no certificate yet."""
-    return stage(made, tmp_path_factory, "authority")
-
-
-@pytest.fixture(scope="module")
-def renewed(begun, tmp_path_factory):
-    """Return a directory whose certificates are signed by the new CA while the old CA is still trusted."""
-    return stage(begun, tmp_path_factory, "certificates", days=40)
+from certificate_directories import DASHBOARD, Own, accepts
+from sentences import only
 
 
 def test_services_before_and_after_a_rotation_step_accept_each_other(made, begun, renewed, tmp_path):
@@ -103,7 +71,7 @@ BAD = {
     "DSA": ({"client": {"key": "dsa"}}, "client.pem"),
     "another name": (
         {"scheduler": {"hosts": ["elsewhere"]}},
-        "which is requested as head: it does not name the host. Add that name",
+        "whose URL has the name head: it does not name the host. Add that name",
     ),
 }
 
@@ -124,7 +92,7 @@ def test_unusable_own_certificates_are_rejected(tmp_path, which):
 def test_unusable_temporary_directory_is_a_problem(made, monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
     problem = only(rejected(Directory(str(made)), ["scheduler", "client"]))
-    assert f"Certificates cannot be tried in {tmp_path}/none: No such file or directory. Set TMPDIR" in problem
+    assert f"Certificates cannot be tested in {tmp_path}/none: No such file or directory. Set TMPDIR" in problem
 
 
 def test_own_files_that_are_missing_or_do_not_match_are_rejected(tmp_path):
@@ -135,7 +103,7 @@ def test_own_files_that_are_missing_or_do_not_match_are_rejected(tmp_path):
     assert "worker.key is not the key of worker.pem" in first
     assert "client.key does not exist" in second
     (own.path / "ca.pem").unlink()
-    assert f"{own.path}/ca.pem does not exist. Replace it, or leave dask_tls_certificates" in only(own.problems())
+    assert f"{own.path}/ca.pem does not exist. Replace it, or remove dask_tls_certificates" in only(own.problems())
 
 
 def test_own_key_with_a_passphrase_is_rejected_without_a_prompt(tmp_path):
@@ -151,7 +119,10 @@ def test_own_certificates_of_another_ca_are_rejected(tmp_path, made):
     shutil.copy(other.path / "ca.pem", own.path / "ca.pem")
     problems = own.problems()
     assert "scheduler.pem is rejected" in problems[0] and "worker.pem is rejected" in problems[1]
-    assert all("it is not signed by a CA in ca.pem, which has another key" in problem for problem in problems)
+    assert all(
+        "it is not signed by a CA in ca.pem, which has a CA of the same name but with another key" in problem
+        for problem in problems
+    )
     (own.path / "ca.pem").write_text(Path(made / "ca.pem").read_text())
     assert "it is not signed by a CA in ca.pem, and the chain" in own.problems()[0]
 
@@ -173,7 +144,7 @@ def test_own_chain_of_intermediate_cas(tmp_path):
         key = own.key(name)
         own.write(name, key, own.certificate(name, key, intermediate, between))
     (own.path / "ca.pem").write_bytes(own.pem(intermediate))
-    assert all("the CA that signs the one in ca.pem is missing there" in problem for problem in own.problems())
+    assert all("ca.pem lacks the CA that signed the CA in it" in problem for problem in own.problems())
     (own.path / "ca.pem").write_bytes(own.pem(intermediate) + own.pem(own.ca))
     assert own.problems() == []
 
@@ -213,8 +184,8 @@ def test_own_certificate_without_the_host_name_for_clients_is_rejected(tmp_path)
     dashboard = {"head": "dask_scheduler_host", "dask.example.org": "dask_client_scheduler_host"}
     assert own.problems(dashboard=dashboard) == []
     problem = only(own.problems(dashboard={**dashboard, "outside": "dask_client_scheduler_host"}))
-    assert "which is requested as outside: it does not name the host" in problem
-    assert "Add that name to it, or set dask_client_scheduler_host to a name or address that it has" in problem
+    assert "whose URL has the name outside: it does not name the host" in problem
+    assert "Add that name to it, or set dask_client_scheduler_host to a name or address in the certificate" in problem
 
 
 def test_own_dashboard_certificate_is_checked_as_python_3_13_does(tmp_path):

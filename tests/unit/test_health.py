@@ -78,7 +78,7 @@ def test_missing():
     result = judge(report(worker("a")), expect("a", "b", "c"))
     assert result["verdict"] == UNHEALTHY
     assert result["missing"] == ["b", "c"]
-    assert only_problem(result).startswith("Missing: b, c. Look at")
+    assert only_problem(result).startswith("Missing: b, c. Check")
 
 
 def test_unexpected_only_degrades():
@@ -196,7 +196,7 @@ def test_certificates_that_expire_soon(days, told):
     result = judge(report(worker("a"), late, scheduler=scheduler), expect("a", "b", now=0, certificate_warn_days=30))
     assert result["verdict"] == DEGRADED and result["certificate_days"] == days
     assert told in only_problem(result) and ": scheduler." in only_problem(result)
-    assert "Run site.yml, or, where they are your own" in only_problem(result)
+    assert "Run site.yml. If they are your own" in only_problem(result)
 
 
 def test_workers_outside_an_incomplete_list_are_not_judged():
@@ -333,19 +333,19 @@ def client(**changes):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"known_tasks": 0}, "It has none now: run site.yml again"),
-        ({"known_tasks": None}, "How much work it has is not known."),
+        ({"known_tasks": 0}, "It has no work now. Run site.yml again"),
+        ({"known_tasks": None}, "The amount of its work is not known."),
         (
             {"known_tasks": 3, "tasks": {"memory": 1, "processing": 2, "erred": 0}},
             "3 task(s) (1 memory, 2 processing).",
         ),
         (
             {"known_tasks": 3, "clients": [client(tasks={"memory": 2, "processing": 1}, bytes=3 * 2**30)]},
-            "wanted by alice at tls://10.0.0.9:41000 (1 processing, 2 result(s) of 3.0 GiB).",
+            "belong to alice at tls://10.0.0.9:41000 (1 processing, 2 result(s) of 3.0 GiB).",
         ),
         (
             {"known_tasks": 3, "clients": [client(name="", address=None, tasks={"erred": 3})], "more_clients": 2},
-            "wanted by a client (3 erred) and 2 more client(s).",
+            "belong to a client (3 erred) and 2 more client(s).",
         ),
         (
             {"known_tasks": 90, "clients": [client(wanted=90, looked_at=10, tasks={"memory": 10}, bytes=10)]},
@@ -353,7 +353,7 @@ def client(**changes):
         ),
         (
             {"scheduler": {"status": "running", "versions": dict(PACKAGES, dask="2026.7.1", numpy=None)}},
-            "it runs other versions than the workers: dask 2026.7.1 instead of 2026.8.0.",
+            "its versions differ from those of the workers: dask 2026.7.1 instead of 2026.8.0.",
         ),
     ],
 )

@@ -22,7 +22,6 @@ RELEASE = {
     "staged": 1_800_000_000,
     "served": ["worker"],
     "services": {"worker": {"dask-worker@numeric-1.service": "3f2a91c04d5e.7b21"}},
-    "units": {"worker": {"dask-worker@.service": "[Unit]\nDescription=Grüße\n"}},
 }
 ANSWER = {
     "changed": False,
@@ -60,6 +59,7 @@ ANSWER = {
         "loaded": False,
         "cluster": ["10.0.0.0/31", "fd00::1/128"],
     },
+    "architecture": "x86_64",
     "current": {**RELEASE, "content": "3f2a91c04d5e", "settled": ["worker"], "enabled": ["worker"]},
     "previous": {},
     "serving": {},
@@ -74,6 +74,8 @@ ANSWER = {
     "environments": {"1f3c5e9a7b1d": {"id": "1f3c5e9a7b1d", "python": "3.11.2", "packages": {"dask": "2026.8.0+a"}}},
     "versions": [{"id": "1f3c5e9a7b1d", "lock": "", "python": "", "packages": {}, "releases": [], "labels": {}}],
     "certificates": {"installed": {"ca.pem": ["5d0a41b9c7e2", 420, "root"]}, "loaded": {}},
+    "libc": ["glibc", "2.36"],
+    "pythons": ["3.13.5+20261129-x86_64"],
     "changeable": "",
     "clock": [1_800_000_000.5, 1_800_000_001],
     "unresolved": "",
@@ -87,6 +89,8 @@ def test_valid_answer_is_accepted():
     assert unbelievable({**ANSWER, "address": "fd00::2", "route": ["fd00::2", "fd00::1"]}) == []
     blank = {"python": {}, "current": {}, "account": {}, "address": "", "route": [], "machine": "", "nodes": []}
     assert unbelievable({**ANSWER, **blank}) == []
+    managed = {"1f3c5e9a7b1d": {"python": "3.13.5", "packages": {}, "managed_python": "3.13.5+20261129-x86_64"}}
+    assert unbelievable({**ANSWER, "environments": managed, "pythons": []}) == []
     assert unbelievable({**ANSWER, "python": {"executable": "/home/dask/python", "changeable": "/home/dask"}}) == []
 
 
@@ -106,6 +110,7 @@ def test_answer_of_this_machine_is_accepted():
         ("cpus", [0] * 30_000),
         ("memory", 1e400),
         ("memory", "33554432000"),
+        ("architecture", "x86 64"),
         ("python", []),
         ("python", {"version": "3.11.2"}),
         ("python", {**ANSWER["python"], "version": "3.x"}),
@@ -138,7 +143,15 @@ def test_answer_of_this_machine_is_accepted():
         ("account", {"home": 1, "comment": "", "at_home": True}),
         ("authorities", ["trust me"]),
         ("environments", {"../x": {}}),
+        ("environments", {"1f3c5e9a7b1d": {"python": "3.11.2", "packages": {}, "managed_python": "../x"}}),
+        ("pythons", [".."]),
+        ("pythons", ["3.13.5/bin"]),
+        ("libc", "glibc"),
+        ("libc", ["glibc", "2.36; reboot"]),
         ("environments", {"1f3c5e9a7b1d": {"python": "3.11.2", "packages": []}}),
+        ("environments", {"1f3c5e9a7b1d": {"python": "3.11.2", "packages": {}, "archive": "\x1b[2J"}}),
+        ("versions", [{**ANSWER["versions"][0], "lock": "\x1b[2J"}]),
+        ("versions", [{**ANSWER["versions"][0], "python": "\x1b[2J"}]),
         ("clock", [0]),
         ("clock", ["now", "then"]),
         ("groups", {"data": "1005"}),

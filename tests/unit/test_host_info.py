@@ -259,6 +259,10 @@ def test_interpreter_in_a_closed_home_is_not_usable():
         assert not host_info.inspect_python(Module(python=f"{directory}/copy"))["usable"]
 
 
+def test_interpreter_of_a_host_with_a_managed_python_is_not_run():
+    assert host_info.inspect_python(Module(python="")) == {}
+
+
 @pytest.mark.parametrize("output", ["", "no JSON", "[]", "{}", '{"version": 1}'])
 def test_program_other_than_python_is_ignored(tmp_path, output):
     program = tmp_path / "python"

@@ -94,7 +94,7 @@ def host(tmp_path):
     "name, arguments",
     [
         ("services", {"kind": "worker", "boot": "dask-workers.target", "state": "stopped"}),
-        ("environment", {"id": "e1", "python": sys.executable, "lock": "l"}),
+        ("environment", {"id": "e1", "python": sys.executable, "origin": {"lock": "l"}}),
     ],
 )
 def test_other_users_cannot_block_a_run(host, name, arguments):
@@ -113,7 +113,7 @@ def test_other_users_cannot_block_a_run(host, name, arguments):
             command, env={**os.environ, "PYTHONPATH": str(COLLECTIONS)}, capture_output=True, text=True, timeout=20
         )
     # The module got past the lock: its error is about a later step.
-    assert re.search("systemctl|archive is needed", done.stdout + done.stderr), done
+    assert re.search("systemctl|Set archive", done.stdout + done.stderr), done
 
 
 def test_timeout_names_the_holder_of_the_lock(host):
@@ -139,7 +139,7 @@ def test_lock_is_root_only(host):
 def test_directory_open_to_others_is_rejected(host, mode):
     (host / "run").mkdir()
     (host / "run").chmod(mode)
-    with pytest.raises(HostLockError, match="must belong to the account that runs this, and have mode 0700"):
+    with pytest.raises(HostLockError, match="must belong to the account that runs this module, and have mode 0700"):
         take_lock("services", directory=str(host / "run"))
 
 

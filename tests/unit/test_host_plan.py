@@ -7,25 +7,16 @@ import copy
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import host_plan as plan
+from sentences import only, says
 from wheels import PYTHON
 
 GIB = 1024**3
 
 
-def only(sentences):
-    """Return the only sentence."""
-    (sentence,) = sentences
-    return sentence
-
-
-def says(sentence, *parts):
-    return all(part in sentence for part in parts)
-
-
 def test_proxy_confined_by_selinux_is_rejected():
     assert bad_proxy(confined=True) == [
-        "s1: SELinux keeps nginx from connecting to the dashboard, which dask_dashboard_proxy needs. Run this on the host: "
-        "setsebool -P httpd_can_network_connect on"
+        "s1: SELinux prevents nginx from connecting to the dashboard, which dask_dashboard_proxy needs. Run this on the "
+        "host: setsebool -P httpd_can_network_connect on"
     ]
 
 
@@ -36,6 +27,7 @@ SETTINGS = {
     "worker": True,
     "home": "/opt/dask",
     "python": "python3",
+    "kind": "lock",
     "free_disk": "2GiB",
     "pools": {"": {"scratch_directory": "/scratch"}},
     "scratch_any_filesystem": False,
@@ -94,7 +86,7 @@ def test_suitable_hosts_are_accepted(change, settings):
 
 def test_host_without_systemd_is_rejected():
     sentence = only(unfit(lambda info: info.update(systemd=False)))
-    assert says(sentence, "w1 does not run systemd", "Use a host that was booted with systemd")
+    assert says(sentence, "w1 does not run systemd", "Use a host that runs systemd")
 
 
 def test_directory_whose_programs_systemd_may_not_start_is_rejected():
@@ -111,13 +103,15 @@ def test_host_without_python_is_rejected():
 
 def test_python_in_a_path_with_spaces_is_rejected():
     sentence = only(unfit(with_python(prefix="/srv/my python")))
-    assert says(sentence, "w1: dask_python (/usr/bin/python3) is installed in '/srv/my python'", "Choose one in a path")
+    assert says(
+        sentence, "w1: dask_python (/usr/bin/python3) is installed in '/srv/my python'", "Choose one whose path"
+    )
 
 
 @pytest.mark.parametrize("version", ["3.9.2", "2.7.18"])
 def test_old_python_is_rejected(version):
     sentence = only(unfit(with_python(version=version)))
-    assert says(sentence, f"w1 has Python {version} at /usr/bin/python3", "Install a newer one", "set dask_python")
+    assert says(sentence, f"w1 has Python {version} at /usr/bin/python3", "Install a newer version", "set dask_python")
 
 
 def test_python_that_the_services_user_can_change_is_rejected():
@@ -137,7 +131,12 @@ def test_python_that_the_services_user_cannot_run_is_rejected():
 
 def test_home_that_the_services_user_can_change_is_rejected():
     sentence = only(unfit(lambda info: info.update(changeable="/opt")))
-    assert says(sentence, "w1: dask_home (/opt/dask) is not safe", "dask_user can change /opt", "give that one to root")
+    assert says(
+        sentence,
+        "w1: dask_home (/opt/dask) is not safe",
+        "dask_user can change /opt",
+        "make root the owner of that one",
+    )
 
 
 def test_other_implementations_of_python_are_rejected():
@@ -151,17 +150,15 @@ def test_other_implementations_of_python_are_rejected():
 )
 def test_full_disk_is_rejected(directory, mount, variable):
     sentence = only(unfit(with_file_system(directory, free=GIB)))
-    assert says(
-        sentence, f"w1 has 1.0 GiB free at {mount}", f"{variable} ({directory})", "dask_free_disk asks for 2.0 GiB"
-    )
-    assert "Free some, choose another directory, or lower it" in sentence
+    assert says(sentence, f"w1 has 1.0 GiB free at {mount}", f"{variable} ({directory})", "dask_free_disk is 2.0 GiB")
+    assert "Free some space, choose another directory, or lower dask_free_disk" in sentence
 
 
 @pytest.mark.parametrize(
     "kind, reason",
     [
-        ("tmpfs", "lives in memory"),
-        ("ramfs", "lives in memory"),
+        ("tmpfs", "is in memory"),
+        ("ramfs", "is in memory"),
         ("gpfs", "is on the network"),
         ("fuse.s3fs", "is a file system in user space, slow or on the network"),
     ],
@@ -174,8 +171,21 @@ def test_scratch_in_memory_or_on_the_network_is_rejected(kind, reason):
 
 def test_scratch_that_the_user_cannot_write_to_is_rejected():
     sentence = only(unfit(with_file_system("/scratch", writable=False)))
-    assert says(sentence, "w1: dask_worker_scratch_directory (/scratch)", "dask_user may write to", "Name one below it")
+    assert says(
+        sentence,
+        "w1: dask_worker_scratch_directory (/scratch)",
+        "to which dask_user may write. Make dask_user its owner",
+        "or choose a directory below it",
+    )
     assert unfit(with_file_system("/scratch", writable=False), worker=False) == []
+
+
+def test_scratch_that_a_deleted_user_left_is_rejected():
+    def change(info):
+        info["account"] = {}
+        info["file_systems"]["/scratch"]["writable"] = False
+
+    assert says(only(unfit(change)), "Create dask_user as its owner, or choose a directory below it")
 
 
 @pytest.mark.parametrize(("name", "variable"), [("paths", "dask_worker_paths"), ("devices", "dask_worker_devices")])
@@ -183,7 +193,7 @@ def test_missing_path_or_device_is_rejected(name, variable):
     info = {"file_systems": {"/dev/nvidia0": {"exists": False}, "/dev/nvidia1": {"exists": True}}}
     settings = {"worker": True, "paths": [], "devices": [], "scheduler_file": "", name: list(info["file_systems"])}
     sentence = only(plan.missing("w1", info, settings))
-    assert says(sentence, f"w1: {variable} names /dev/nvidia0, which is not there", "Make or mount it, or take it out")
+    assert says(sentence, f"w1: {variable} has /dev/nvidia0, which does not exist", "Create or mount it, or remove it")
     assert list(plan.missing("w1", info, {**settings, "worker": False})) == []
 
 
@@ -197,7 +207,9 @@ def test_scheduler_file_in_an_unwritable_directory_is_rejected(about):
     }
     sentence = only(plan.missing("s", {"file_systems": {"/shared/dask": about}}, settings))
     assert says(
-        sentence, "s: dask_scheduler_file (/shared/dask/scheduler.json) lies in no directory", "Make it, or give it"
+        sentence,
+        "s: dask_scheduler_file (/shared/dask/scheduler.json) is not in a directory",
+        "Create the directory, or make",
     )
     info = {"file_systems": {"/shared/dask": {"exists": True, "writable": True}}}
     assert list(plan.missing("s", info, settings)) == []
@@ -208,7 +220,7 @@ def test_scheduler_file_in_an_unwritable_directory_is_rejected(about):
 
 def test_user_without_a_home_is_rejected():
     sentence = only(unfit(lambda info: info["account"].update(at_home=False)))
-    assert says(sentence, "w1: dask_user has no home directory (/var/lib/dask does not exist)", "Make it")
+    assert says(sentence, "w1: the home directory of dask_user, /var/lib/dask, does not exist", "Create it")
     assert unfit(lambda info: info.update(account={})) == []
 
 
@@ -220,7 +232,7 @@ LISTENING = {"alone": False, "scheduler_host": "head", "interface": "", "bind_ad
     [
         ("127.0.0.1", {}, ["w1 would listen at 127.0.0.1", "Set dask_scheduler_host"]),
         ("::1", {}, ["w1 would listen at ::1", "Set dask_scheduler_host"]),
-        ("", {}, ["w1 knows no way to the scheduler's host (head)", "Correct dask_scheduler_host"]),
+        ("", {}, ["w1 has no route to the scheduler's host (head)", "Correct dask_scheduler_host"]),
         ("", {"interface": "ib0"}, ["w1 has no interface ib0 with an address", "Correct dask_interface"]),
         ("", {"bind_address": "fd00::9"}, ["w1 has no address fd00::9", "Correct dask_bind_address"]),
         (
@@ -251,7 +263,7 @@ def test_unresolvable_scheduler_host_is_rejected():
     sentence = only(
         plan.unreachable("w1", {**info, "unresolved": ""}, {**LISTENING, "scheduler_host": "scheduler.invalid"})
     )
-    assert says(sentence, "w1 knows no way to the scheduler's host")
+    assert says(sentence, "w1 has no route to the scheduler's host")
     assert (
         list(
             plan.unreachable(
@@ -280,8 +292,8 @@ def test_port_in_use_is_rejected(unit, whose):
     sentence = only(plan.taken_ports("w1", info, {8800: "dask_worker_port"}))
     assert says(
         sentence,
-        f"w1: port 8800 (dask_worker_port) is held by nginx (process 3){whose}.",
-        "Stop that, or choose another",
+        f"w1: port 8800 (dask_worker_port) is used by nginx (process 3){whose}.",
+        "Stop that process, or choose another",
     )
 
 
@@ -302,7 +314,7 @@ def test_port_of_our_proxy_is_accepted():
 )
 def test_proxy_port_in_use_is_rejected(about, variable):
     sentence = only(plan.taken_ports("s1", {**INFO, **about}, {8443: variable}))
-    assert says(sentence, f"s1: port 8443 ({variable}) is held by", "Stop that, or choose another")
+    assert says(sentence, f"s1: port 8443 ({variable}) is used by", "Stop that process, or choose another")
 
 
 @pytest.mark.parametrize(
@@ -373,7 +385,7 @@ def test_missing_preload_file_is_rejected(tmp_path):
     missing = str(tmp_path / "monitor.py")
     settings = {**GOOD_SETTINGS, "modules": {"dask_worker_preloads": [missing]}}
     sentence = only(plan.bad_settings("w1", settings))
-    assert says(sentence, f"w1: dask_worker_preloads names {missing}", "does not exist", "Correct the path")
+    assert says(sentence, f"w1: dask_worker_preloads has {missing}", "does not exist", "Correct the path")
 
 
 @pytest.mark.parametrize(
@@ -381,10 +393,10 @@ def test_missing_preload_file_is_rejected(tmp_path):
     [
         ("dask_worker_preloads", {"path": "x.py"}, "a dictionary with name and arguments"),
         ("dask_worker_preloads", {"name": "x", "args": []}, "a dictionary with name and arguments"),
-        ("dask_worker_preloads", 7, "'7' is no module"),
-        ("dask_worker_preloads", {"name": 7}, "is no module"),
-        ("dask_worker_preloads", {"name": "x", "arguments": "--a"}, "the arguments of x are no list"),
-        ("dask_scheduler_routes", {"name": "x", "arguments": []}, "is no module"),
+        ("dask_worker_preloads", 7, "'7' is not a module"),
+        ("dask_worker_preloads", {"name": 7}, "is not a module"),
+        ("dask_worker_preloads", {"name": "x", "arguments": "--a"}, "the arguments of x are not a list"),
+        ("dask_scheduler_routes", {"name": "x", "arguments": []}, "is not a module"),
     ],
 )
 def test_invalid_module_is_rejected(variable, entry, said):
@@ -416,7 +428,7 @@ def test_nanny_preloads_without_nannies_are_rejected():
     some = {"a": pool, "b": {**pool, "nanny": True}}
     assert list(plan.bad_settings("w1", {**settings, "pools": some})) == []
     sentence = only(plan.bad_settings("w1", settings))
-    assert says(sentence, "w1: dask_nanny_preloads is set", "Set dask_worker_nanny to true, or leave it out")
+    assert says(sentence, "w1: dask_nanny_preloads is set", "Set dask_worker_nanny to true, or remove it")
 
 
 def test_scheduler_file_that_units_cannot_contain_is_rejected():
@@ -433,13 +445,13 @@ def test_invalid_name_of_an_environment_variable_is_rejected(name):
 @pytest.mark.parametrize("line", ["", "  ", "one\ntwo", "one\rtwo", "null\0"])
 def test_entry_that_is_not_one_line_of_shell_is_rejected(line):
     sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "environment_setup": ["true", line]}))
-    assert sentence == (f"w1: dask_environment_setup has {line!r}, which is not one line. Give one in each entry.")
+    assert sentence == (f"w1: dask_environment_setup has {line!r}, which is not one line. Give one line in each item.")
 
 
 @pytest.mark.parametrize("resources", [{"GPU": "one"}, {"GPU": None}, {"G PU": 1}, {"A=B": 1}, {"A,B": 1}, {"GPU": -1}])
 def test_invalid_resource_is_rejected(resources):
     sentence = only(plan.bad_pool("w1", "", {**GOOD_POOL, "resources": resources}))
-    assert says(sentence, "w1: dask_worker_resources:", "is no resource. Give")
+    assert says(sentence, "w1: dask_worker_resources:", "is not a resource.", "without spaces, quotes, = and commas")
 
 
 def test_valid_pool_is_accepted():
@@ -451,28 +463,31 @@ def test_valid_pool_is_accepted():
     [
         ({"environment_variables": {"A-B": 1}}, ["environment_variables: 'A-B' is not a valid name"]),
         ({"environment_variables": {"DASK_CONFIG": "/x"}}, ["DASK_CONFIG is set by daskops.cluster itself"]),
-        ({"resources": {"A B": 1}}, ["resources: 'A B: 1' is no resource"]),
+        ({"resources": {"A B": 1}}, ["resources: 'A B: 1' is not a resource"]),
         ({"arguments": ["--nthreads", "4"]}, ["--nthreads is set by daskops.cluster itself. Use dask_worker_threads"]),
         ({"environment_variables": {"NOTIFY_SOCKET": "/x"}}, ["NOTIFY_SOCKET is set by daskops.cluster itself"]),
         ({"environment_variables": {"DASK_INTERNAL_INHERIT_CONFIG": "e30="}}, ["Remove it, and use dask_config"]),
         ({"lifetime_stagger": "-1 h"}, ["lifetime_stagger is '-1 h'. Give a duration like 12 hours"]),
-        ({"lifetime_stagger": "90 minutes"}, ["lifetime_stagger is '90 minutes', and", "shorter than the lifetime"]),
-        ({"lifetime_stagger": "2h"}, ["lifetime is '1.5 hours': some workers would end at once"]),
+        ({"lifetime_stagger": "90 minutes"}, ["lifetime_stagger is '90 minutes', but", "shorter than the lifetime"]),
+        ({"lifetime_stagger": "2h"}, ["lifetime is only '1.5 hours', so some workers would end at once"]),
         ({"lifetime": "0 s", "lifetime_stagger": ""}, ["lifetime is '0 s'. Give a duration like 12 hours"]),
         ({"lifetime": "1 hour; rm"}, ["lifetime is '1 hour; rm'. Give a duration like 12 hours"]),
-        ({"lifetime": ""}, ["lifetime_stagger is set, and there is no dask_worker_pools.big.lifetime"]),
+        ({"lifetime": ""}, ["lifetime_stagger is set, but dask_worker_pools.big.lifetime is not"]),
         (
             {"command": "dask cuda worker", "cpus": ""},
             ["command is 'dask cuda worker'. Set dask_worker_pools.big.profile to gpu"],
         ),
-        ({"command": "dask cuda worker", "profile": "gpu"}, ["cpus is set, and 'dask cuda worker' keeps its workers"]),
-        ({"resources": {"GPU": True}}, ["'GPU: True' is no resource"]),
+        (
+            {"command": "dask cuda worker", "profile": "gpu"},
+            ["cpus is set, but 'dask cuda worker' itself restricts workers"],
+        ),
+        ({"resources": {"GPU": True}}, ["'GPU: True' is not a resource"]),
         ({"environment_variables": {1: 1}}, ["environment_variables: '1' is not a valid name"]),
         (
             {"environment_variables": {"A\u00c4": 1}},
             ["environment_variables: 'A\u00c4' is not a valid name"],
         ),  # systemd accepts ASCII letters only
-        ({"interface": ["eth0"]}, ["interface is a list", "Name one interface"]),
+        ({"interface": ["eth0"]}, ["interface is a list", "Give one interface"]),
     ],
 )
 def test_invalid_pool_is_rejected(changes, parts):
@@ -550,9 +565,11 @@ def test_workers_listen_at_their_interface():
     assert list(found.values()) == ["10.0.0.1"] * 2 + ["10.1.0.1"] * 3 + ["10.2.0.1"]
     info["worker_addresses"]["eth2"] = ""
     sentence = only(plan.addresses("w1", info, pools, workers)[1])
-    assert says(sentence, "w1 has no interface eth2 with an address, which dask_worker_pools.c.interface names")
+    assert says(sentence, "w1 has no interface eth2 with an address. Correct dask_worker_pools.c.interface")
     sentence = only(plan.addresses("w1", info, pools, [*workers, {"pool": "c", "unit": "c-3"}])[1][1:])
-    assert says(sentence, "dask_worker_pools.c.interface names 2 interface(s) for more workers", "one for each GPU")
+    assert says(
+        sentence, "dask_worker_pools.c.interface has 2 interface(s), but there are more workers", "one for each GPU"
+    )
 
 
 @pytest.mark.parametrize("value", [[1, 2], {"a": 1}, None, "two\nlines", "two\rlines"])
@@ -576,7 +593,7 @@ def test_managed_environment_variable_is_rejected(name, remedy):
 @pytest.mark.parametrize("group", ["two words", "a,b", "-x", "%n", "", "DOM\\users"])
 def test_group_that_units_cannot_contain_is_rejected(group):
     sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "groups": ["data", group]}))
-    assert says(sentence, f"w1: dask_user_groups has '{group}'. Give a name of letters, digits", "the group's number")
+    assert says(sentence, f"w1: dask_user_groups has '{group}'. Give a name of letters, digits", "the id of the group")
 
 
 @pytest.mark.parametrize("variable", ["dask_worker_import_paths", "dask_scheduler_import_paths"])
@@ -605,19 +622,21 @@ def test_groups_and_import_paths_are_accepted():
 
 def test_missing_group_is_rejected():
     assert rights({"data": 1005, "people": None}) == [
-        "w1 has no group people, which dask_user_groups names. Create it, or correct the name."
+        "w1 has no group people, which is in dask_user_groups. Create it, or correct the name."
     ]
 
 
 def test_group_of_root_is_rejected():
-    assert says(only(rights({"root": 0})), "w1: dask_user_groups names root, the group of root", "Take another group")
+    assert says(only(rights({"root": 0})), "w1: dask_user_groups has root, the group of root", "Use another group")
 
 
 def test_import_path_that_is_missing_or_writable_is_rejected():
     unread = only(rights(code={"readable": False, "changeable": ""}, good=GOOD_PATH))
-    assert says(unread, "w1: dask_worker_import_paths names /code, which is no directory that dask_user can read")
+    assert says(unread, "w1: dask_worker_import_paths has /code, which is not a directory that dask_user can read")
     written = only(rights(code={"readable": True, "changeable": "/shared"}))
-    assert says(written, "names /code, but dask_user can change /shared: a task could leave code there", "only read it")
+    assert says(
+        written, "has /code, but dask_user can change /shared, so a task could write code there", "only read it"
+    )
 
 
 PROXY = {"port": 8443, "prefix": "/", "users": ["ada"], "without_password": [], "certificate": "", "key": ""}
@@ -710,9 +729,9 @@ def test_proxy_without_tls_is_rejected():
 @pytest.mark.parametrize("name", ["certificate", "key"])
 def test_unusable_proxy_certificate_is_rejected(name):
     variable, path = f"dask_dashboard_proxy_{name}", OWN_FILES[name]
-    assert says(only(bad_proxy(**{name: path})), f"s1: {variable} is set alone", "Set both")
+    assert says(only(bad_proxy(**{name: path})), f"s1: only {variable} is set", "Set both")
     assert says(
         only(bad_proxy(**{**OWN_FILES, name: "dask.pem"})), f"s1: {variable} is 'dask.pem'", "Give an absolute path"
     )
     sentence = only(bad_proxy(missing=[path], **OWN_FILES))
-    assert says(sentence, f"s1: {variable} names {path}, which does not exist on the host", "Put it there")
+    assert says(sentence, f"s1: {variable} is {path}, which does not exist on the host", "Create the file")

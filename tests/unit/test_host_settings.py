@@ -80,6 +80,12 @@ def test_every_directory_of_a_host_is_inspected_once():
     assert found["paths"] == ["/opt/dask", "/a", "/data", "/dev/nvidia0", "/shared/dask"]
 
 
+def test_interpreter_is_inspected_unless_a_version_is_wanted():
+    assert asked()["python"] == "python3"
+    assert asked(dask_python="/usr/bin/python3.12")["python"] == "/usr/bin/python3.12"
+    assert asked(dask_python="3.12")["python"] == ""
+
+
 def test_groups_and_import_paths_are_inspected_once():
     found = asked(
         dask_user_groups=["data", 1006],

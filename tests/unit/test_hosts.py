@@ -5,22 +5,8 @@
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import hosts as together
-
-
-def only(sentences):
-    """Return the only sentence."""
-    (sentence,) = sentences
-    return sentence
-
-
-def says(sentence, *parts):
-    return all(part in sentence for part in parts)
-
-
-SAME = (
-    "w1 and w2 are one machine, and would fight over the same services. Keep one of the names; a host may be in both "
-    "groups, and dask_worker_count says how many workers it has."
-)
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.inventory import same_machine
+from sentences import only, says
 
 
 def test_two_hosts_on_one_machine_are_rejected():
@@ -31,7 +17,7 @@ def test_two_hosts_on_one_machine_are_rejected():
         "w3": {"machine": ""},
         "w4": {"machine": ""},
     }
-    assert list(together.one_machine_twice(hosts)) == [SAME]
+    assert list(together.one_machine_twice(hosts)) == [str(same_machine(["w1", "w2"]))]
 
 
 def test_unreachable_external_scheduler_is_rejected():
@@ -58,7 +44,7 @@ def test_import_paths_that_the_scheduler_lacks_are_reported():
     workers = ["w1", "w2", "elsewhere"]
     assert list(together.not_importable(importing(s=["/a"], w1=["/a"], w2=[]), workers, "s")) == []
     sentence = only(together.not_importable(importing(s=["/a"], w1=["/a", "/b"], w2=["/b"]), workers, "s"))
-    assert says(sentence, "w1, w2: dask_worker_import_paths has /b, which dask_scheduler_import_paths lacks", "Add it")
+    assert says(sentence, "w1, w2: dask_worker_import_paths has /b, but dask_scheduler_import_paths does not", "Add it")
     # In a limited run, and with a scheduler of another system, the scheduler's settings are not known.
     assert list(together.not_importable(importing(w1=["/b"]), workers, "s")) == []
     assert list(together.not_importable(importing(w1=["/b"]), workers, "")) == []
@@ -116,7 +102,10 @@ def test_different_minor_versions_of_python_are_rejected():
     versions = {"a": "3.11.2", "b": "3.12.1", "c": "3.11.4", "d": "3.10.0"}
     sentence = only(together.differing_pythons({name: {"python": {"version": v}} for name, v in versions.items()}))
     assert says(
-        sentence, "b (3.12), d (3.10)", "the other hosts have 3.11", "Set dask_python to one that every host has"
+        sentence,
+        "b (3.12), d (3.10)",
+        "the other hosts have 3.11",
+        "Set dask_python to one that every host has, or for all hosts to a version such as '3.11' for a managed one.",
     )
 
 
@@ -138,6 +127,6 @@ def test_different_packages_are_rejected():
     common = {"dask": "1", "lz4": "2", "numpy": "3"}
     found = together.differing_packages({"a": common, "b": {"dask": "1", "lz4": "9", "pandas": "4"}, "c": common})
     sentence = only(found)
-    assert says(sentence, "b has other packages", "Give every host the same architecture and Python")
+    assert says(sentence, "b has other packages", "Use the same architecture and Python")
     assert says(sentence, "lz4 9 (others: 2)", "numpy missing (others: 3)", "pandas 4 (others: missing)")
     assert "dask" not in sentence

@@ -25,7 +25,7 @@ def arguments(host="w1", **variables):
     """Return the arguments for a host of an inventory whose hosts have these variables."""
     hostvars = HostVars({name: {"inventory_hostname": name, **variables} for name in HOSTS})
     task_vars = {"groups": GROUPS, "hostvars": hostvars, "ansible_play_hosts_all": PLAYING, **hostvars["s1"]}
-    values = values_of(Templar(loader=DataLoader()), task_vars, [host])[host]
+    values = values_of(Templar(loader=DataLoader()), None, task_vars, [host])[host]
     return arguments_for(host, values, task_vars)
 
 
@@ -43,7 +43,7 @@ def test_only_the_schedulers_host_resolves_the_name_for_clients():
 
 def test_pools_matter_only_for_worker_hosts_of_the_run():
     overrides = {"dask_worker_pool_overrides": {"waiting": {"threads": 1}}}
-    with pytest.raises(ValueError, match="names waiting, which is no pool"):
+    with pytest.raises(ValueError, match="has waiting, which is not a pool"):
         arguments("w1", **overrides)
     for host in ("s1", "w2"):
         assert arguments(host, **overrides)["worker_interfaces"] == []

@@ -113,7 +113,7 @@ def test_stop_runs_in_a_home_with_modules(home, way):
     )
     assert (done.returncode, done.stdout) == (
         1,
-        "RUNTIME_DIRECTORY is not set: run this program from ExecStop= of a worker's unit\n",
+        "RUNTIME_DIRECTORY is not set. Run this program from ExecStop= of a worker's unit\n",
     )
 
 

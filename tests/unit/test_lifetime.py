@@ -8,20 +8,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from draining import Log, cluster, mark, unit
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    """Return a cluster with one worker, `peer`. Tests add the workers that they drain."""
-    with cluster(tmp_path_factory.mktemp("shared")) as running:
-        running.start("peer")
-        yield running
-
-
-@pytest.fixture
-def log(tmp_path):
-    return Log(tmp_path)
+from draining import mark, unit
 
 
 def test_lifetime_does_not_interrupt_a_drain(shared, log):

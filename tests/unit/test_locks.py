@@ -102,14 +102,14 @@ def test_markers_select_the_packages_of_an_interpreter(version, bokeh):
 @pytest.mark.parametrize(
     "lock, reason",
     [
-        ("", "it names no package"),
-        ("# Only a comment\n--index-url https://packages.example\n", "it names no package"),
+        ("", "it contains no package"),
+        ("# Only a comment\n--index-url https://packages.example\n", "it contains no package"),
         ("dask==2026.8.0\n", "'dask==2026.8.0' has no sha256 hash"),
         (f"dask==2026.8.0 --hash=md5:{'a' * 32}\n", "'dask==2026.8.0' has no sha256 hash"),
         (f"dask==2026.8.0 \\\n    --hash={A}\ndistributed==2026.8.0\n", "'distributed==2026.8.0' has no sha256 hash"),
-        (f"dask --hash={A}\n", "'dask' pins no version"),
-        (f"dask>=2026.8.0 --hash={A}\n", "'dask>=2026.8.0' pins no version"),
-        (f"dask==2026.* --hash={A}\n", "'dask==2026.*' pins no version"),
+        (f"dask --hash={A}\n", "'dask' does not pin a version"),
+        (f"dask>=2026.8.0 --hash={A}\n", "'dask>=2026.8.0' does not pin a version"),
+        (f"dask==2026.* --hash={A}\n", "'dask==2026.*' does not pin a version"),
         ("./dask-1.0-py3-none-any.whl\n", "dask-1.0-py3-none-any.whl' has no sha256 hash"),
     ],
 )
@@ -196,7 +196,7 @@ def test_development_version_satisfies_a_requirement(fails):
 def test_missing_package_is_reported(fails):
     # A lock made for Python 3.12 lacks packages that only 3.11 needs.
     message = fails(one={"requires": ["exceptiongroup ; python_version < '3.12'"]})
-    assert message.startswith("one needs exceptiongroup, which the lock does not hold for Python 3.11.2")
+    assert message.startswith("one needs exceptiongroup, which the lock does not contain for Python 3.11.2")
     assert "the lock is for another Python, or incomplete" in message
 
 
@@ -210,7 +210,7 @@ def test_wheel_for_another_python_is_reported(fails):
 
 
 def test_unsuitable_version_is_reported(fails):
-    assert fails(one={"requires": ["two>=2"]}, two={"version": "1.5"}) == "one needs two>=2, the lock holds 1.5"
+    assert fails(one={"requires": ["two>=2"]}, two={"version": "1.5"}) == "one needs two>=2, but the lock contains 1.5"
 
 
 # Options
@@ -233,19 +233,19 @@ def test_options_without_effect_are_left_out(option):
 @pytest.mark.parametrize(
     "option, remedy",
     [
-        ("-r more.txt", "name every package in the lock itself"),
-        ("-rmore.txt", "name every package in the lock itself"),
-        ("--constraint=more.txt", "name every package in the lock itself"),
+        ("-r more.txt", "list every package in the lock itself"),
+        ("-rmore.txt", "list every package in the lock itself"),
+        ("--constraint=more.txt", "list every package in the lock itself"),
         ("-e .", "build a wheel of the project"),
         ("--editable ./project", "build a wheel of the project"),
         ("--no-binary numpy", "only wheels are installed"),
-        ("--unheard-of", "is an option that a lock may not hold: remove it"),
-        ("- numpy==2.0", "is an option that a lock may not hold: remove it"),
-        ("-", "is an option that a lock may not hold: remove it"),
-        ("--find-links", "does not say from where: give one address or path"),
-        ("-f", "does not say from where: give one address or path"),
-        ("--find-links my wheels", "in quotes if it has a space"),
-        ("--index-url 'https://a.example", "does not say from where: give one address or path"),
+        ("--unheard-of", "is an option that is not allowed in a lock: remove it"),
+        ("- numpy==2.0", "is an option that is not allowed in a lock: remove it"),
+        ("-", "is an option that is not allowed in a lock: remove it"),
+        ("--find-links", "has no location: give one URL or path"),
+        ("-f", "has no location: give one URL or path"),
+        ("--find-links my wheels", "in quotes if it contains a space"),
+        ("--index-url 'https://a.example", "has no location: give one URL or path"),
     ],
 )
 def test_unsupported_options_are_rejected_with_the_remedy(option, remedy):
@@ -322,7 +322,7 @@ def test_wheel_is_named_by_its_path(own, tmp_path, form):
 
 
 def test_path_of_a_source_directory_is_rejected(tmp_path):
-    with pytest.raises(LockError, match="is no wheel: build one"):
+    with pytest.raises(LockError, match="is not a wheel: build one"):
         parse_lock(f"./mycode --hash={A}\n", str(tmp_path))
 
 
@@ -332,14 +332,14 @@ def test_rebuilt_wheel_with_another_hash_is_rejected(own, tmp_path, line):
     check_local_wheels(*parse_lock(lock, str(tmp_path)))
     build_wheel(own.parent, "mycode", source="changed = True\n")
     with pytest.raises(
-        LockError, match=r"mycode-1.0-py3-none-any.whl differs from its hash in the lock.*Make the lock again"
+        LockError, match=r"mycode-1.0-py3-none-any.whl does not match its hash in the lock.*Make the lock again"
     ):
         check_local_wheels(*parse_lock(lock, str(tmp_path)))
 
 
 def test_url_of_a_relative_path_is_rejected(tmp_path):
     requirements = parse_lock(f"mycode @ file:mycode-1.0-py3-none-any.whl --hash={A}\n", str(tmp_path))
-    with pytest.raises(LockError, match="names no place: write the path alone .*which starts beside the lock"):
+    with pytest.raises(LockError, match="has no usable location: write only the path .* relative to the lock"):
         check_local_wheels(*requirements)
 
 
@@ -429,12 +429,12 @@ def test_unreadable_lock_is_an_error_with_the_remedy(tmp_path, monkeypatch):
     assert unreadable("/x/lock.txt") == says
     assert unreadable("locks/lock.txt") == (
         "dask_environment_lock (locks/lock.txt) does not exist on the controller. The path is relative to "
-        f"{tmp_path}, where ansible-playbook was called. Correct the path."
+        f"{tmp_path}, the working directory of ansible-playbook. Correct the path."
     )
     (tmp_path / "environment.tar.gz").write_bytes(b"\x1f\x8b")
     assert unreadable("environment.tar.gz").startswith(
         "dask_environment_lock (environment.tar.gz) is not a text file in UTF-8. Make it with: uv pip compile "
     )
     assert unreadable(".").startswith(
-        "dask_environment_lock (.) cannot be read on the controller: Is a directory. Name a "
+        "dask_environment_lock (.) cannot be read on the controller: Is a directory. Set it to a "
     )

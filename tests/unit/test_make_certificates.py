@@ -4,12 +4,13 @@
 """Runs that make certificates on the controller."""
 
 import copy as copies
+import json
 import os
-import shutil
 import time
-from pathlib import Path
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.module_utils.certificates import digest, wanted_files
+from ansible_collections.daskops.cluster.plugins.module_utils.units import kind_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils import certificates as making
 from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import (
     DAY,
@@ -18,18 +19,13 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates impor
 )
 from certificate_directories import INVENTORY, LOOKED, PLAYBOOK, WORKERS, Own, changes, make, run, tree
 
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("certificates") / "tls"
-    make(directory)
-    return directory
-
-
-@pytest.fixture
-def copy(made, tmp_path):
-    """Return a copy of the certificates that a test may change."""
-    return Path(shutil.copytree(made, tmp_path / "tls"))
+#: The host names and addresses of each certificate of `INVENTORY`.
+NAMES = {
+    "client": ["client"],
+    "scheduler": ["head", "127.0.0.1", "localhost"],
+    WORKERS[0]: ["worker1", "fd00::1", "127.0.0.1", "localhost"],
+    WORKERS[1]: ["worker2", "127.0.0.1", "localhost"],
+}
 
 
 def test_certificates_are_made_once(tmp_path):
@@ -44,6 +40,9 @@ def test_certificates_are_made_once(tmp_path):
     }  # fmt: skip
     again = run(tmp_path / "tls")
     assert changes(again) == 0 and tree(tmp_path / "tls") == before
+    directory = Directory(str(tmp_path / "tls"))
+    assert {name: directory.hosts(name) for name in NAMES} == {name: set(hosts) for name, hosts in NAMES.items()}
+    assert 364 < (directory.expires(WORKERS[0]) - time.time()) / DAY < 366
 
 
 def test_check_mode_lists_new_certificates_and_makes_none(tmp_path):
@@ -64,16 +63,6 @@ def test_concurrent_hosts_share_one_ca(tmp_path, strategy):
     assert done.stdout.count("A new CA: ") == 1
     directory = Directory(str(tmp_path / "tls"))
     assert [directory.check(worker_name(host)) for host in hosts] == [""] * 8
-
-
-def test_certificates_name_their_hosts(tmp_path):
-    assert changes(run(tmp_path / "tls")) == 1
-    directory = Directory(str(tmp_path / "tls"))
-    assert directory.hosts("scheduler") == {"head", "127.0.0.1", "localhost"}
-    assert directory.hosts(WORKERS[0]) == {"worker1", "fd00::1", "127.0.0.1", "localhost"}
-    assert directory.hosts(WORKERS[1]) == {"worker2", "127.0.0.1", "localhost"}
-    assert directory.hosts("client") == {"client"}
-    assert 364 < (directory.expires(WORKERS[0]) - time.time()) / DAY < 366
 
 
 def test_certificates_do_not_name_all_addresses(tmp_path):
@@ -111,6 +100,47 @@ def test_certificates_that_expire_soon_are_renewed(tmp_path):
     assert changes(run(tmp_path / "tls")) == 0
 
 
+def test_renewal_of_the_client_certificate_alone_concerns_no_host(tmp_path):
+    """The run needs a host for the task that makes the certificate, and changes nothing there."""
+    path = tmp_path / "tls"
+    make(path, names=NAMES)
+    make(path, "certificates", names={"client": NAMES["client"]}, days=40)
+    before, directory = tree(path), Directory(str(path))
+    states = {}
+    for host, unit, name in (
+        ("head", "dask-scheduler.service", "scheduler"),
+        ("worker1", "dask-worker@1.service", WORKERS[0]),
+        ("worker2", "dask-worker@1.service", WORKERS[1]),
+    ):
+        ca, bundle = directory.trusted(), directory.bundle(name)
+        states[host] = {
+            "installed": wanted_files(ca, {kind_of(unit): bundle}, ""),
+            "loaded": {unit: digest(ca, bundle)},
+        }
+    (play,) = PLAYBOOK
+    look = {"__dask_host": "{{ looked | combine({'certificates': states[inventory_hostname]}) }}"}
+    plays = []
+    # Nothing is due 30 days before the end, the client's certificate is due 50 days before, and then nothing again.
+    for number, warn_days in enumerate((30, 50, 50)):
+        kept = {"content": "{{ __dask_certificates | to_json }}", "dest": f"{tmp_path}/{number}.json", "mode": "0600"}
+        tasks = [
+            {"ansible.builtin.set_fact": look},
+            *play["tasks"][1:],
+            {"ansible.builtin.copy": kept, "run_once": True, "delegate_to": "localhost"},
+        ]
+        plays.append({**play, "tasks": tasks, "vars": {"dask_tls_warn_days": warn_days}})
+    done = run(path, playbook=plays, states=states)
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = [json.loads((tmp_path / f"{number}.json").read_text()) for number in range(3)]
+    assert [result["needed"] for result in results] == [False, True, False]
+    assert [result["certificates"] for result in results] == [[], ["client"], []]
+    assert [result["outdated"] for result in results] == [[], ["head"], []]
+    report = results[1]["report"].splitlines()
+    assert report[0].startswith("New certificates: client (expires on ") and report[1].startswith("Run client.yml, so")
+    after = tree(path)
+    assert {name for name in after if after[name] != before[name]} == {"client.pem", "client.key"}
+
+
 def test_next_run_moves_files_of_an_interrupted_run_into_place(copy, monkeypatch):
     """client.yml and other tools read only the final paths."""
 
@@ -125,7 +155,7 @@ def test_next_run_moves_files_of_an_interrupted_run_into_place(copy, monkeypatch
     assert (copy / "client.pem").read_text() != wanted
     assert changes(run(copy, "--check")) == 1 and (copy / "client.pem").read_text() != wanted
     done = run(copy)
-    assert changes(done) == 1 and "Files of an interrupted run were put into their places." in done.stdout
+    assert changes(done) == 1 and "The certificates of an interrupted run were installed." in done.stdout
     assert (copy / "client.pem").read_text() == wanted and not (copy / ".ready").exists()
 
 
@@ -135,7 +165,7 @@ def test_unusable_file_fails_the_run_without_a_traceback(copy):
         done = run(copy, dask_tls_certificates=whose)
         assert done.returncode != 0
         said = " ".join((done.stdout + done.stderr).split())
-        assert f"{copy}/ca.pem is not a text. Convert it to PEM" in said and "Traceback" not in said
+        assert f"{copy}/ca.pem is not a text file. Convert it to PEM" in said and "Traceback" not in said
 
 
 def test_missing_cryptography_fails_the_run(tmp_path):
@@ -143,7 +173,7 @@ def test_missing_cryptography_fails_the_run(tmp_path):
     done = run(tmp_path / "tls", environment={"PYTHONPATH": str(tmp_path)})
     assert done.returncode != 0
     said = " ".join((done.stdout + done.stderr).split())
-    assert "cannot import cryptography, which certificates need (it is broken). Install the package" in said
+    assert "cannot import cryptography (it is broken), which is needed for certificates. Install the package" in said
     assert "Traceback" not in said and not (tmp_path / "tls").exists()
 
 

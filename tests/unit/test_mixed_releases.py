@@ -59,6 +59,29 @@ def test_hosts_with_different_settings_may_differ():
     assert mixed_releases([host("a", "r1"), host("b", "r2", environment="e2", python=other)]) == []
 
 
+def test_hosts_with_different_managed_pythons_may_differ():
+    managed = {"python": {}, "environment": "e1"}
+    assert (
+        mixed_releases([host("a", "r1", dask_python="3.12", **managed), host("b", "r2", dask_python="3.13", **managed)])
+        == []
+    )
+    assert (
+        len(
+            mixed_releases(
+                [host("a", "r1", dask_python="3.13", **managed), host("b", "r2", dask_python="3.13", **managed)]
+            )
+        )
+        == 1
+    )
+
+
+def test_hosts_with_managed_pythons_of_different_architectures_may_differ():
+    hosts = [host("a", "r1", python={}, dask_python="3.13"), host("b", "r2", "e2", python={}, dask_python="3.13")]
+    assert len(mixed_releases(hosts)) == 1
+    hosts[0]["seen"]["architecture"], hosts[1]["seen"]["architecture"] = "x86_64", "aarch64"
+    assert mixed_releases(hosts) == []
+
+
 def test_hosts_with_different_addresses_must_not_differ():
     hosts = [host("a", "r1", dask_bind_address="10.0.0.1"), host("b", "r2", dask_bind_address="10.0.0.2")]
     assert len(mixed_releases(hosts)) == 1

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from conftest import get_json, watched, worker
+from conftest import watched, worker
+from http_pages import get_json
 
 
 def test_only_the_nanny_notifies_systemd(ours, notify):

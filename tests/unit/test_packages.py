@@ -64,12 +64,23 @@ def test_id_ignores_details_without_effect_on_the_environment(same):
         {"python": python("3.12.2")},
         {"python": {**PYTHON, "machine": "aarch64"}},
         {"python": {**PYTHON, "libc": ["musl", "1.2.4"]}},
+        {"python": {**PYTHON, "managed": "3.11.2+20261129-x86_64"}},
         # A different interpreter of the same version.
         {"python": {**PYTHON, "prefix": "/opt/python", "executable": "/opt/python/bin/python3"}},
     ],
 )
 def test_id_depends_on_everything_that_changes_the_environment(other):
     assert id_of(**other) != id_of()
+
+
+def test_id_depends_on_the_build_of_a_managed_python_and_not_on_its_directory():
+    ids = {
+        (name, prefix): id_of(python={**PYTHON, "managed": name, "prefix": f"{prefix}/pythons/{name}"})
+        for name in ("3.11.2+20261129-x86_64", "3.11.2+20261130-x86_64")
+        for prefix in ("/opt/dask", "/srv/dask")
+    }
+    assert len(set(ids.values())) == 2
+    assert ids["3.11.2+20261129-x86_64", "/opt/dask"] == ids["3.11.2+20261129-x86_64", "/srv/dask"]
 
 
 def test_id_ignores_the_directory_of_a_wheel(tmp_path):
@@ -85,7 +96,7 @@ def test_id_ignores_the_directory_of_a_wheel(tmp_path):
 def test_local_wheel_needs_the_controller_as_source(tmp_path):
     wheel = build_wheel(tmp_path, "mycode")
     with pytest.raises(
-        LockError, match="mycode is a wheel on the controller.*set dask_environment_source to controller"
+        LockError, match="mycode is a wheel on the controller.*Set dask_environment_source to controller"
     ):
         id_of(lock=f"{wheel} {lock_line(wheel).split(' ', 1)[1]}", source="index")
 
@@ -281,14 +292,14 @@ def test_password_of_the_index_is_in_no_command_line(index, tmp_path, monkeypatc
 
 
 def test_package_with_another_hash_is_rejected(index, fetch, tmp_path):
-    with pytest.raises(PackagesError, match=r"lz4==4\.0 differs from its hash in the lock: do not use it"):
+    with pytest.raises(PackagesError, match=r"lz4==4\.0 does not match its hash in the lock: find out why"):
         fetch(lock_line(index.dask) + f"lz4==4.0 --hash={A}\n")
     assert not list(tmp_path.glob("*.tar"))
 
 
 def test_uv_with_another_hash_is_rejected(index, fetch):
     version = index.uv.name.split("-")[1]
-    with pytest.raises(PackagesError, match=rf"uv=={re.escape(version)} differs from its hash in the lock"):
+    with pytest.raises(PackagesError, match=rf"uv=={re.escape(version)} does not match its hash in the lock"):
         fetch(tools_lock=f"uv=={version} --hash={A}\n")
 
 
@@ -339,7 +350,7 @@ def test_missing_wheel_for_a_python_is_reported(fetch):
 
 
 def test_incomplete_lock_is_reported(index, fetch):
-    with pytest.raises(LockError, match=r"dask needs lz4, which the lock does not hold"):
+    with pytest.raises(LockError, match=r"dask needs lz4, which the lock does not contain"):
         fetch(lock_line(index.dask))
 
 

@@ -44,5 +44,5 @@ def test_equal_passwords_have_different_hashes():
 
 def test_library_without_the_function_is_an_error(monkeypatch):
     monkeypatch.setattr(ctypes.util, "find_library", lambda dummy: "libm.so.6")
-    with pytest.raises(AnsibleFilterError, match="hashes no passwords"):
+    with pytest.raises(AnsibleFilterError, match="cannot hash passwords"):
         password_file(USERS, "s1")

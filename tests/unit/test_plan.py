@@ -4,24 +4,30 @@
 """The plan of a run: its functions with any state of hosts, and the task with the variables of a play."""
 
 import copy
+import hashlib
 import json
 import time
-from dataclasses import replace
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils import packages as packages_module
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import members
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import complete
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import (
     Outside,
+    Rejected,
     activation,
     make_plan,
     of_groups,
     plan_hosts,
     releases,
 )
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import managed_python
 from hypothesis import given
 from hypothesis import strategies as st
 from playbook_runs import play
+from python_archives import file_name, packed, program
+from sentences import only, says
 from settled_hosts import (
     ENVIRONMENT,
     GIB,
@@ -29,14 +35,22 @@ from settled_hosts import (
     HOSTS,
     SCHEDULER,
     SETTLED,
+    VARIABLES,
     WORKER,
     bare,
     cluster_of,
+    environment_of,
     write_inventory,
 )
 from wheels import PYTHON
 
-RUN = {"ansible_run_tags": ["all"], "ansible_skip_tags": [], "groups": GROUPS}
+#: The archive of a managed Python, and the environment with it.
+PYTHON_ARCHIVE = packed(program("3.11.2", "x86_64"))
+SHA256 = hashlib.sha256(PYTHON_ARCHIVE).hexdigest()
+MIRROR = {"dask_python_mirror": "MIRROR", "dask_python_sha256": {"x86_64": SHA256}}
+MANAGED = managed_python("/opt/dask", f"3.11.2+20261129-x86_64-{SHA256[:12]}", "3.11.2", bare(1))
+MANAGED_ENVIRONMENT = environment_of(MANAGED)
+
 ALL_SETTLED = {"scheduler": [], "starting": [], "rolling": []}
 
 
@@ -53,28 +67,13 @@ def decide(infos, state="started", **variables):
     cluster = cluster_of(infos, **variables)
     plans, problems = plan_hosts(cluster, HOSTS)
     assert problems == {}
-    environments = {host: {"id": ENVIRONMENT.id} for host in HOSTS}
+    environments = {host: {"id": ENVIRONMENT.id, "prefix": "/usr"} for host in HOSTS}
     chosen, problems, lacking = releases(cluster, plans, environments)
     assert problems == []
     return lacking, activation(state, infos, chosen)
 
 
 # The functions
-
-
-def test_notebooks_without_a_password_cause_a_warning():
-    environments = {host: {"id": ENVIRONMENT.id, "packages": ENVIRONMENT.versions} for host in HOSTS}
-    outside = Outside(lambda infos, common: (environments, []), lambda host: list, lambda name: [], list)
-
-    infos = {host: {**info, "clock": [0.0, 0.0]} for host, info in SETTLED.items()}
-
-    def warnings(**variables):
-        cluster = replace(cluster_of(infos, **variables), run=RUN)
-        return make_plan(cluster, "change", "lock.txt", outside)["warnings"]
-
-    assert warnings() == []
-    (warning,) = warnings(dask_scheduler_arguments=["--jupyter"])
-    assert warning.startswith("s1: dask_scheduler_arguments has --jupyter")
 
 
 def test_settled_hosts_need_nothing():
@@ -108,6 +107,7 @@ DIFFERENCES = {
     "another release is current": (lambda unit, one: {"current": {"id": "0", "content": "0"}}, True, "stopped"),
     "files were changed": (lambda unit, one: {"current": {"content": "0"}}, True, None),
     "services never settled": (lambda unit, one: {"current": {"settled": []}}, True, "stopped"),
+    "account was deleted": (lambda unit, one: {"account": {}}, True, None),
     "change is unfinished": (lambda unit, one: {"unfinished": 5}, True, None),
     "nothing is installed": (lambda unit, one: {"current": {}, "running": {}}, True, "stopped"),
 }
@@ -174,6 +174,302 @@ def test_problems_of_all_hosts_are_returned():
     assert problems["w2"][0].startswith("w2: dask_worker_count")
 
 
+def plan(infos, purpose="change", *, groups=GROUPS, playing=(), each=None, filtered=(), packages=None, **variables):
+    """Return the plan of a run without Ansible.
+
+    ``each`` has further variables by host, ``filtered`` the hosts whose firewall is managed, and ``packages`` those of the
+    environment. The result has the hosts ``looked_up``, whose addresses the plan needs.
+    """
+    playing = list(playing) or members(groups)
+    values = {host: complete({**VARIABLES, **variables, **(each or {}).get(host, {})}) for host in playing}
+    cluster = Cluster(
+        groups=groups,
+        playing=playing,
+        values=values,
+        infos={host: infos[host] for host in playing if host in infos},
+        scheduler_info=infos["s1"],
+        run={"ansible_run_tags": ["all"], "ansible_skip_tags": [], "groups": groups},
+    )
+    looked_up = []
+
+    def look_up(host):
+        looked_up.append(host)
+        return lambda: ["10.0.0.99"]
+
+    environment = {"id": ENVIRONMENT.id, "python": "/usr/bin/python3", "prefix": "/usr", "origin": {}, "archive": ""}
+    environment["packages"] = packages or ENVIRONMENT.versions
+    outside = Outside(
+        pythons=lambda *dummy: ({}, []),
+        environments=lambda infos, dummy: (dict.fromkeys(infos, environment), []),
+        client_packages=lambda dummy: ({}, []),
+        addresses_of=look_up,
+        resolve=lambda name: ["192.0.2.7"] if name == "gate.example.org" else [],
+        filtered_hosts=lambda: list(filtered),
+    )
+    return {**make_plan(cluster, purpose, "lock.txt", outside), "looked_up": looked_up}
+
+
+def problems(*arguments, **options):
+    """Return the problems for which a plan is rejected."""
+    with pytest.raises(Rejected) as error:
+        plan(*arguments, **options)
+    return error.value.problems
+
+
+@pytest.mark.parametrize("purpose", ["change", "start", "restart", "rollback", "stop", "remove", "rotate"])
+def test_run_that_changes_something_needs_all_its_hosts(purpose):
+    infos = {host: SETTLED[host] for host in ("s1", "w1")}
+    assert says(only(problems(infos, purpose)), "w2: not inspected in this run")
+
+
+@pytest.mark.parametrize("purpose", ["show", "inspect", "connect"])
+def test_run_that_changes_nothing_on_hosts_leaves_out_unreachable_ones(purpose):
+    found = plan({host: SETTLED[host] for host in ("s1", "w1")}, purpose, dask_tls=False)
+    assert set(found["hosts"]) == {"s1", "w1"}
+
+
+@pytest.mark.parametrize("purpose", ["start", "restart", "rollback", "rotate"])
+def test_run_that_installs_nothing_needs_a_release(purpose):
+    assert says(
+        only(problems(changed("w2", current={}), purpose)), "w2 has no release with a worker. Run site.yml first"
+    )
+
+
+def test_other_python_of_the_scheduler_outside_the_run_is_rejected():
+    infos = changed("s1", python={"version": "3.12.1"})
+    assert says(only(problems(infos, playing=["w1"])), "Python differs", "3.12")
+    lost = {**SETTLED, "s1": {"unreachable": True, "msg": "no route"}}
+    assert says(only(problems(lost, playing=["w1"])), "s1, the scheduler's host, could not be")
+
+
+def test_managed_python_of_the_scheduler_outside_the_run_counts():
+    managed = {
+        ENVIRONMENT.id: {"python": "3.12.1", "packages": ENVIRONMENT.versions, "managed_python": "3.12.1+2-x86_64"}
+    }
+    infos = changed("s1", environments=managed)
+    found = problems(infos, playing=["w1"], dask_python="python3")
+    assert says(only(found), "Python differs: s1 (3.12); the other hosts have 3.11")
+
+
+def test_equal_names_of_workers_on_two_hosts_are_rejected():
+    groups = {"dask_scheduler": ["s1"], "dask_workers": ["w1", "w1-a"]}
+    infos = {host: bare(number) for number, host in enumerate(("s1", "w1", "w1-a"), 1)}
+    found = problems(infos, groups=groups, each={"w1": {"dask_worker_pools": {"a": {}}}})
+    assert says(only(found), "w1 and w1-a would both have a worker w1-a-1")
+
+
+def test_cluster_of_one_host_may_listen_at_its_own_address():
+    infos = {"s1": {**bare(1), "address": "127.0.0.1"}}
+    groups = {"dask_scheduler": ["s1"], "dask_workers": ["s1"]}
+    assert "s1" in plan(infos, groups=groups, dask_scheduler_host="127.0.0.1")["hosts"]
+
+
+def test_equal_problems_of_two_hosts_are_reported_once(tmp_path):
+    modules = [tmp_path / name / "monitor.py" for name in "ab"]
+    for number, module in enumerate(modules):
+        module.parent.mkdir()
+        module.write_text(f"number = {number}\n")
+    found = problems(SETTLED, dask_worker_preloads=[str(module) for module in modules])
+    assert says(only(found), "Two files of the release have the path python/monitor.py")
+
+
+def test_plan_holds_what_the_roles_need():
+    hosts = plan(SETTLED)["hosts"]
+    assert [about["kinds"] for about in hosts.values()] == [["scheduler"], ["worker"], ["worker"]]
+    assert [about["user"] for about in hosts.values()] == ["dask"] * 3
+
+
+# Warnings
+
+
+def test_settled_hosts_give_no_warning():
+    found = plan(SETTLED)
+    assert (found["warnings"], found["hint"], found["missing_packages"], found["mixed"]) == ([], "", [], [])
+    assert not found["scheduler_older"]
+
+
+@pytest.mark.parametrize("running", [{}, {WORKER: None}])
+def test_unmanaged_firewall_is_a_warning_only_where_nothing_runs(running):
+    infos = changed("w1", firewall={"foreign": ["ufw"]})
+    found = plan(infos)
+    assert found["warnings"] == [] and says(found["hint"], "w1: a firewall that the collection does not manage")
+    infos["w1"]["running"] = running
+    assert plan(infos)["warnings"] == [found["hint"]]
+
+
+def test_different_clocks_are_a_warning():
+    assert says(only(plan(changed("w2", clock=[60, 61]))["warnings"]), "w2 is 60 s ahead of the controller")
+
+
+def test_notebooks_without_a_password_cause_a_warning():
+    found = plan(SETTLED, dask_scheduler_arguments=["--jupyter"])
+    assert only(found["warnings"]).startswith("s1: dask_scheduler_arguments has --jupyter")
+
+
+def test_missing_packages_are_a_warning():
+    packages = {name: version for name, version in ENVIRONMENT.versions.items() if name != "bokeh"}
+    infos = {host: {**info, "environments": {}} for host, info in SETTLED.items()}
+    found = plan(infos, packages=packages)
+    assert says(only(found["warnings"]), "The environment has no bokeh")
+    assert found["missing_packages"] == found["warnings"]
+    infos = changed("w1", versions=[{"packages": packages}])
+    assert plan(infos, "inspect")["missing_packages"] == found["warnings"]
+
+
+def test_different_releases_and_an_older_scheduler_are_reported():
+    other = {"services": {"worker": {WORKER: "0.0"}}}
+    assert says(only(plan(changed("w1", current=other), "inspect")["mixed"]), "0 on w1")
+    assert plan(changed("s1", running={SCHEDULER: "0.0"}), "inspect")["scheduler_older"]
+
+
+# Firewalls
+
+
+def test_addresses_are_looked_up_for_managed_firewalls_only():
+    """The hosts of the run report their own addresses and the scheduler's."""
+    groups = {"dask_scheduler": ["s1"], "dask_workers": ["s1", "w1", "w2"]}
+    options = {"groups": groups, "playing": ["w1"], "dask_firewall": "nftables"}
+    assert plan(SETTLED, **options)["looked_up"] == []
+    found = plan(SETTLED, filtered=["s1", "w1", "w2"], **options)
+    assert found["looked_up"] == ["w2"]
+    assert found["hosts"]["w1"]["networks"]["cluster"]["ipv4"] == ["10.0.0.2/32", "10.0.0.99/32"]
+
+
+def test_new_host_is_rejected_if_a_firewall_outside_the_run_does_not_know_it():
+    new = {host: bare(number) for number, host in enumerate(HOSTS, 1)}
+    assert plan(new, filtered=HOSTS, dask_firewall="nftables")["looked_up"] == []
+    found = problems({**SETTLED, "w1": new["w1"]}, playing=["w1"], filtered=["s1", "w1"], dask_firewall="nftables")
+    assert says(only(found), "w1 is new, and the firewall of s1 does not accept it")
+
+
+@pytest.mark.parametrize(
+    ("purpose", "wanted", "unwanted"),
+    [
+        ("change", "none", ["nftables", "firewalld"]),
+        ("change", "nftables", ["firewalld"]),
+        ("remove", "nftables", ["nftables", "firewalld"]),
+    ],
+)
+def test_installed_firewall_that_is_not_wanted_is_removed(purpose, wanted, unwanted):
+    infos = changed("w1", firewall={"installed": ["nftables", "firewalld"]})
+    found = plan(infos, purpose, each={"w1": {"dask_firewall": wanted}})
+    assert {host: about["unwanted_firewalls"] for host, about in found["hosts"].items()} == {
+        "s1": [],
+        "w1": unwanted,
+        "w2": [],
+    }
+
+
+# Trials
+
+
+@pytest.mark.parametrize(
+    ("variables", "tried"),
+    [
+        ({}, ["w1"]),
+        ({"dask_worker_threads": 1}, ["w1"]),
+        ({"dask_worker_environment_variables": {"A": "1"}}, ["w1", "w2"]),
+        ({"dask_worker_lifetime": "12 hours"}, ["w1", "w2"]),
+    ],
+)
+def test_settings_that_can_prevent_the_start_of_a_worker_are_tried(variables, tried):
+    infos = {
+        host: {**info, "known": [], "current": {**info["current"], "content": ""}} for host, info in SETTLED.items()
+    }
+    found = plan(infos, each={"w2": variables})
+    assert [host for host, about in found["hosts"].items() if about["release"].get("trial", {}).get("workers")] == tried
+
+
+# Other purposes
+
+
+def test_certificate_is_for_the_dashboard_of_an_own_scheduler_only():
+    def dashboard(**variables):
+        return plan(SETTLED, "inspect", **variables)["certificates"]["dashboard_hosts"]
+
+    assert dashboard() == {"10.0.0.1": "dask_scheduler_host"}
+    assert dashboard(dask_scheduler_address="tls://10.0.0.9:8786") == {}
+    assert dashboard(dask_scheduler_dashboard_url="https://pages.example.org") == {}
+    outside, proxied = {"dask_client_scheduler_host": "outside"}, {"dask_dashboard_proxy": True}
+    clients = {"outside": "dask_client_scheduler_host"}
+    assert dashboard(**outside) == {"10.0.0.1": "dask_scheduler_host", **clients}
+    assert dashboard(**outside, **proxied) == {"localhost": "dask_dashboard_proxy", **clients}
+    # Browsers see the proxy's own certificate.
+    own = {"dask_dashboard_proxy_certificate": "/a.pem", "dask_dashboard_proxy_key": "/a.key"}
+    assert dashboard(**outside, **proxied, **own) == {"localhost": "dask_dashboard_proxy"}
+
+
+def test_clients_have_their_own_address_of_the_scheduler(tmp_path):
+    (tmp_path / "ca.pem").write_text("ca")
+    variables = {"dask_tls_directory": str(tmp_path), "dask_client_scheduler_host": "outside"}
+    found = plan(SETTLED, "connect", **variables)
+    assert found["connection"]["address"] == "tls://outside:8786"
+    assert found["connection"]["dashboard"] == "https://outside:8787/status"
+    assert found["addresses"]["scheduler"] == "tls://10.0.0.1:8786"
+    assert plan(SETTLED, "inspect", **variables)["certificates"]["scheduler_hosts"][:2] == ["10.0.0.1", "outside"]
+
+
+def test_hosts_behind_one_gateway_need_different_ports():
+    sentences = problems(SETTLED, dask_worker_contact_host="gate.example.org")
+    assert says(only(sentences), "w1 and w2 would both have a worker at port 8800 of gate.example.org")
+
+
+def test_firewall_accepts_gateways_of_hosts():
+    behind = {"w1": {"dask_worker_contact_host": "gate.example.org"}}
+    found = plan(SETTLED, each=behind, filtered=HOSTS, dask_firewall="nftables")["hosts"]["s1"]
+    assert "192.0.2.7/32" in found["networks"]["cluster"]["ipv4"]
+    behind["w1"]["dask_worker_contact_host"] = "nowhere.example.org"
+    sentences = problems(SETTLED, each=behind, filtered=HOSTS, dask_firewall="nftables")
+    assert says(only(sentences), "w1: the controller cannot resolve dask_worker_contact_host for the firewall")
+
+
+def test_clients_trust_both_cas_during_a_rotation(tmp_path):
+    (tmp_path / "ca.pem").write_text("new")
+    (tmp_path / "previous-ca.pem").write_text("old")
+    found = plan(SETTLED, "connect", dask_tls_directory=str(tmp_path))["connection"]
+    assert found["authorities"] == ["new", "old"]
+
+
+def test_clients_get_the_python_of_any_host():
+    assert plan(changed("s1", python={}), "connect", dask_tls=False)["connection"]["python"] == "3.11"
+
+
+def test_clients_without_a_connection_need_no_certificates():
+    found = plan(SETTLED, "connect", dask_client_state="absent", dask_tls_directory="/nowhere")["connection"]
+    assert found == {"address": "tls://10.0.0.1:8786", "authorities": []}
+
+
+def test_clients_lose_their_connection_with_the_last_host():
+    assert plan(SETTLED, "remove")["connection"]["address"] == "tls://10.0.0.1:8786"
+    assert "connection" not in plan(SETTLED, "remove", playing=["w1", "w2"])
+
+
+def test_certificates_are_not_renewed_without_tls():
+    assert says(only(problems(SETTLED, "rotate", dask_tls=False)), "dask_tls is false", "set it to true")
+
+
+def test_scheduler_without_the_summary_route_is_not_asked_for_its_release():
+    assert plan(SETTLED, "inspect", dask_summary_route=False)["scheduler_release"] == ""
+
+
+def test_shared_scratch_directory_is_removed_once():
+    found = plan(SETTLED, "remove", dask_worker_pools={"a": {}, "b": {}})
+    assert found["hosts"]["w1"]["scratch"] == ["/var/lib/dask/scratch"]
+
+
+def test_latest_unfinished_change_is_continued():
+    infos = changed("w1", unfinished=5)
+    infos["w2"]["unfinished"] = 9
+    assert plan(infos)["change"] == 9
+
+
+def test_installed_proxy_that_is_wanted_stays():
+    infos = changed("s1", proxy={"port": 8443})
+    assert "proxy_unwanted" in plays(plan(infos))["s1"]
+    found = plays(plan(infos, dask_dashboard_proxy=True))["s1"]
+    assert "proxy" in found and "proxy_unwanted" not in found
+
+
 # The task
 
 
@@ -190,6 +486,21 @@ def with_previous():
     for info in infos.values():
         before = {kind: dict.fromkeys(units, "0.0") for kind, units in info["current"]["services"].items()}
         info["previous"] = {**info["current"], "id": "0", "services": before, "staged": 5}
+    return infos
+
+
+def with_managed_python(**pythons):
+    """Return hosts with a managed Python and its environment, which no release uses yet; w2 has neither of the two.
+
+    ``pythons`` has changes of the hosts' own interpreters.
+    """
+    infos = copy.deepcopy(SETTLED)
+    about = {"python": "3.11.2", "packages": MANAGED_ENVIRONMENT.versions, "managed_python": MANAGED["managed"]}
+    for host, info in infos.items():
+        info["python"].update(pythons.get(host, {}))
+        if host != "w2":
+            info["environments"][MANAGED_ENVIRONMENT.id] = about
+            info["pythons"] = [MANAGED["managed"]]
     return infos
 
 
@@ -250,6 +561,9 @@ RUNS = {
     "connect without TLS": ("connect", SETTLED, {"vars": {"dask_tls": False}}),
     "show": ("show", {**NEW, "w2": {**NEW["w2"], "systemd": False}}, {}),
     "inspect": ("inspect", NEW, {}),
+    "managed": ("change", with_managed_python(), {"vars": {"dask_python": "3.11", **MIRROR}}),
+    "managed for auto": ("change", with_managed_python(w1={"version": "3.12.1"}), {"vars": MIRROR}),
+    "managed to show": ("show", {**NEW, "w1": {**NEW["w1"], "python": {}}}, {}),
 }
 #: Runs that fail, and what their message says.
 REJECTED = {
@@ -268,7 +582,7 @@ REJECTED = {
     "two bad hosts": (
         "change",
         {**SETTLED, "w1": {**SETTLED["w1"], "systemd": False}, "w2": {**SETTLED["w2"], "python": {}}},
-        {},
+        {"vars": {"dask_python": "python3"}},
         ["w1 does not run systemd", "w2 has no working Python"],
     ),
     "bad variable": ("change", SETTLED, {"vars": {"dask_worker_count": "many"}}, ["w1: dask_worker_count", "w2: "]),
@@ -284,8 +598,35 @@ REJECTED = {
         {"vars": {"dask_home": "{{ nobody }}"}},
         ["s1: dask_home", "w2: dask_home", "nobody"],
     ),
-    "pythons differ": ("change", changed("w1", python={"version": "3.12.1"}), {}, ["Python differs: w1 (3.12)"]),
-    "one machine": ("change", changed("w2", machine="2" * 32), {}, ["w1 and w2 are one machine"]),
+    "pythons differ": (
+        "change",
+        changed("w1", python={"version": "3.12.1"}),
+        {"vars": {"dask_python": "python3"}},
+        ["Python differs: w1 (3.12)", "or for all hosts to a version such as '3.11'"],
+    ),
+    "limited run with another python": (
+        "change",
+        changed("w1", python={"version": "3.12.1"}),
+        {"hosts": "w1", "scheduler_info": SETTLED["s1"]},
+        ["Python differs: w1 (3.12)"],
+    ),
+    "no managed python for auto": (
+        "change",
+        changed("w1", python={"version": "3.12.1"}),
+        {"vars": {"dask_python_mirror": "/nowhere", "dask_python_sha256": {"x86_64": "0" * 64}}},
+        [
+            "dask_python (3.11): /nowhere has no CPython 3.11 for x86_64",
+            "It is needed because dask_python is auto, and hosts do not all have the same Python",
+            "s1 (3.11), w1 (3.12), w2 (3.11)",
+        ],
+    ),
+    "no managed python for a platform": (
+        "change",
+        changed("w2", architecture="ppc64le"),
+        {"vars": {"dask_python": "3.11"}},
+        ["w2: dask_python needs a managed Python", "the host has ppc64le with glibc 2.36"],
+    ),
+    "one machine": ("change", changed("w2", machine="2" * 32), {}, ["w1 and w2 are the same machine"]),
     "windows": (
         "change",
         SETTLED,
@@ -362,10 +703,10 @@ REJECTED = {
 }
 
 
-def archive(cache):
-    """Return the path under which the packages of `ENVIRONMENT` are kept on the controller."""
-    parts = [packages_module.ARCHIVE, packages_module.sha256_of(packages_module.TREE), ENVIRONMENT.id, "controller"]
-    name = packages_module.digest([*parts, PYTHON["libc"], None, ENVIRONMENT._compiles_here()])
+def archive(cache, environment=ENVIRONMENT):
+    """Return the path under which the packages of an environment are kept on the controller."""
+    parts = [packages_module.ARCHIVE, packages_module.sha256_of(packages_module.TREE), environment.id, "controller"]
+    name = packages_module.digest([*parts, PYTHON["libc"], None, environment._compiles_here()])
     return cache / "daskops" / f"environment-{name}.tar"
 
 
@@ -374,13 +715,17 @@ def results(tmp_path_factory):
     """Return the text of each run's result by name, and the directory of the playbook and its inventory."""
     work = tmp_path_factory.mktemp("plan")
     (work / "CA").mkdir()
+    (work / "MIRROR").mkdir()
+    (work / "MIRROR" / file_name("3.11.2")).write_bytes(PYTHON_ARCHIVE)
     (work / "CA/ca.pem").write_text("the CA")
     (work / "cache/daskops").mkdir(parents=True)
-    archive(work / "cache").touch()
+    for environment in (ENVIRONMENT, MANAGED_ENVIRONMENT):
+        archive(work / "cache", environment).touch()
     plays, kept = [], []
     for number, (purpose, infos, options, *dummy) in enumerate([*RUNS.values(), *REJECTED.values()]):
         variables = {
-            name: str(work / "CA") if value == "CA" else value for name, value in options.get("vars", {}).items()
+            name: str(work / value) if value in ("CA", "MIRROR") else value
+            for name, value in options.get("vars", {}).items()
         }
         arguments = {"purpose": purpose, "scheduler_info": options.get("scheduler_info", {})}
         # Each result has a variable of its own, because one task that writes all of them is faster than many.
@@ -480,6 +825,62 @@ def test_only_the_host_without_the_environment_gets_an_archive(planned, results)
     assert archives == {"s1": "", "w1": "", "w2": str(archive(results[1] / "cache"))}
 
 
+def test_hosts_share_the_description_of_their_environment(planned):
+    result = planned["environment missing"]
+    assert {about["release"]["environment"] for about in result["hosts"].values()} == {ENVIRONMENT.id}
+    assert {name: about["packages"] for name, about in result["environments"].items()} == {
+        ENVIRONMENT.id: ENVIRONMENT.versions
+    }
+
+
+def test_only_hosts_with_a_firewall_get_ports_and_networks(planned):
+    assert all(not about.keys() & {"ports", "networks"} for about in planned["unchanged"]["hosts"].values())
+    about = planned["firewall"]["hosts"]["w1"]
+    assert 8786 not in [port["port"] for port in about["ports"]] and about["ports"][0]["unit"] == WORKER
+    assert about["networks"]["cluster"] == {"ipv4": ["10.0.0.1/32", "10.0.0.2/31"], "ipv6": []}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_result_holds_no_contents_of_releases(results, name):
+    """Each task of each host is given the plan, so its size matters."""
+    assert "[Service]" not in results[0][name] and "ExecStart" not in results[0][name]
+
+
+def test_plan_of_a_host_is_short(planned):
+    for name in ("unchanged", "other release", "start", "rollback"):
+        assert max(len(json.dumps(about)) for about in planned[name]["hosts"].values()) < 450
+
+
+@pytest.mark.parametrize("name", ["managed", "managed for auto"])
+def test_hosts_get_the_managed_python_that_they_lack(planned, results, name):
+    archive_of_python = results[1] / "cache/daskops" / f"python-{MANAGED['managed']}-{SHA256}.tar.gz"
+    found = {host: about["environment"] for host, about in planned[name]["hosts"].items()}
+    about = {"name": MANAGED["managed"], "version": "3.11.2", "machine": "x86_64"}
+    releases = {about["release"]["environment"] for about in planned[name]["hosts"].values()}
+    assert releases == {MANAGED_ENVIRONMENT.id} != {ENVIRONMENT.id}
+    for host, environment in found.items():
+        lacks = host == "w2"
+        assert environment["python"] == MANAGED["executable"]
+        assert environment["managed_python"] == {**about, "sha256": SHA256 if lacks else ""}
+        assert environment["python_archive"] == (str(archive_of_python) if lacks else "")
+        assert environment["archive"] == (str(archive(results[1] / "cache", MANAGED_ENVIRONMENT)) if lacks else "")
+    assert {host: "build" in names for host, names in plays(planned[name]).items()} == {
+        "s1": False,
+        "w1": False,
+        "w2": True,
+    }
+    assert all("stage" in names for names in plays(planned[name]).values())
+
+
+def test_own_interpreters_need_no_managed_python(planned):
+    about = planned["unchanged"]["hosts"]["w1"]["environment"]
+    assert (about["managed_python"], about["python_archive"]) == ({}, "")
+
+
+def test_plan_is_shown_without_fetching_a_managed_python(planned):
+    assert planned["managed to show"]["hosts"]["w1"]["problems"] == []
+
+
 def test_trial_names_the_services(planned):
     assert planned["untried"]["hosts"]["w1"]["release"]["trial"] == {"scheduler": False, "workers": [WORKER]}
 
@@ -502,6 +903,8 @@ def test_restart_of_a_serving_scheduler_interrupts_it(planned):
         "restart in maintenance",
         "rollback",
         "rollback in maintenance",
+        "managed",
+        "managed for auto",
     }
 
 

@@ -4,47 +4,8 @@
 """The table of the workers of hosts."""
 
 from ansible_collections.daskops.cluster.plugins.filter.plan_table import plan_table
-from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import (
-    plan_workers,
-)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import GIB
-
-RESERVES = {"cores_reserve": 0, "memory_reserve": "auto", "scheduler_memory": ""}
-POOL = {
-    "profile": "numeric",
-    "count": "auto",
-    "threads": "auto",
-    "hyperthreads": False,
-    "memory": "auto",
-    "cpus": "",
-    "numa_node": "",
-    "gpus": "auto",
-    "command": "dask worker",
-    "port": 8800,
-    "dashboard_port": 8900,
-    "nanny_port": 9000,
-    "nanny": False,
-}
-
-
-def machine(cores=8, memory=16 * GIB, nodes=1, gpus=()):
-    """Return the facts of a host whose cores are spread evenly over its NUMA nodes."""
-    cpus = list(range(cores))
-    return {
-        "cpus": cpus,
-        "cores": [[cpu] for cpu in cpus],
-        "cpu_limit": 0,
-        "memory": memory,
-        "nodes": [{"id": node, "cpus": cpus[node::nodes]} for node in range(nodes)],
-        "gpus": [{"index": index, "uuid": f"GPU-{index}", "node": node} for index, node in enumerate(gpus)],
-    }
-
-
-def plan_pools(on=None, reserves=None, **pools):
-    """Return the planned workers of a host by pool."""
-    settings = {**RESERVES, **(reserves or {}), "pools": {name: {**POOL, **about} for name, about in pools.items()}}
-    workers = plan_workers("node1", on or machine(), settings)
-    return {name: [worker for worker in workers if worker["pool"] == name] for name in pools}
+from worker_plans import machine, plan_pools
 
 
 def test_plan_table_shows_hosts_and_workers():
@@ -71,7 +32,7 @@ def test_plan_table_shows_hosts_and_workers():
         ["node1-a-1", "2", "1.0", "GiB", "10.0.0.1:8800"],
         ["node1-g-1", "1", "2.0", "GiB", "1,3", "1", "0", "[fd00::1]:8801,", "reached", "at", "gate"],
         ["node4", "2", "cores", "8.0", "GiB", "0-3", "(3", "at", "a", "time)", "2", "nodes", "1"],
-        ["node2:", "not", "known,", "for", "the", "host", "could", "not", "be", "looked", "at"],
+        ["node2:", "not", "known,", "because", "the", "host", "could", "not", "be", "inspected"],
         ["node3:", "no."],
         ["node5:", "in", "maintenance"],
     ]

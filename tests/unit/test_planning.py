@@ -22,23 +22,8 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import range
 from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import GIB, MIB, parse_size
 from hypothesis import given
 from hypothesis import strategies as st
+from worker_plans import POOL, RESERVES, machine, plan_pools
 
-POOL = {
-    "profile": "numeric",
-    "count": "auto",
-    "threads": "auto",
-    "hyperthreads": False,
-    "memory": "auto",
-    "cpus": "",
-    "numa_node": "",
-    "gpus": "auto",
-    "command": "dask worker",
-    "port": 8800,
-    "dashboard_port": 8900,
-    "nanny_port": 9000,
-    "nanny": False,
-}
-RESERVES = {"cores_reserve": 0, "memory_reserve": "auto", "scheduler_memory": ""}
 cores = st.integers(1, 256)
 memory = st.integers(256 * MIB, 2048 * GIB)
 ports = st.one_of(st.integers(8700, 9100), st.integers(-1, 70000))
@@ -63,30 +48,10 @@ settings = st.fixed_dictionaries(
 )
 
 
-def machine(cores=8, memory=16 * GIB, nodes=1, gpus=()):
-    """Return the facts of a host whose cores are spread evenly over its NUMA nodes."""
-    cpus = list(range(cores))
-    return {
-        "cpus": cpus,
-        "cores": [[cpu] for cpu in cpus],
-        "cpu_limit": 0,
-        "memory": memory,
-        "nodes": [{"id": node, "cpus": cpus[node::nodes]} for node in range(nodes)],
-        "gpus": [{"index": index, "uuid": f"GPU-{index}", "node": node} for index, node in enumerate(gpus)],
-    }
-
-
 def plan(on=None, **changes):
     """Return the plan of a host without pools."""
     reserves = {**RESERVES, **{name: changes.pop(name) for name in RESERVES if name in changes}}
     return plan_workers("node1", on or machine(), {**reserves, "pools": {"": {**POOL, **changes}}})
-
-
-def plan_pools(on=None, reserves=None, **pools):
-    """Return the planned workers of a host by pool."""
-    settings = {**RESERVES, **(reserves or {}), "pools": {name: {**POOL, **about} for name, about in pools.items()}}
-    workers = plan_workers("node1", on or machine(), settings)
-    return {name: [worker for worker in workers if worker["pool"] == name] for name in pools}
 
 
 def sizes_of(workers):
@@ -168,45 +133,53 @@ def test_system_reserve_is_within_bounds(memory):
 @pytest.mark.parametrize(
     "changes, variable, remedy",
     [
-        ({"count": 0}, "dask_worker_count", "give a whole number, 1 or more, or 'auto'"),
-        ({"count": "some"}, "dask_worker_count", "give a whole number"),
-        ({"count": True}, "dask_worker_count", "give a whole number"),
-        ({"threads": 1.5}, "dask_worker_threads", "give a whole number"),
+        ({"count": 0}, "dask_worker_count", "Give a whole number, 1 or more, or 'auto'"),
+        ({"count": "some"}, "dask_worker_count", "Give a whole number"),
+        ({"count": True}, "dask_worker_count", "Give a whole number"),
+        ({"threads": 1.5}, "dask_worker_threads", "Give a whole number"),
         ({"threads": 9}, "dask_worker_threads", "set dask_worker_threads to 'auto'"),
-        ({"threads": 8, "cores_reserve": 1}, "dask_worker_threads", "want 8 CPUs, node1 has 8 less 1 for the system"),
+        (
+            {"threads": 8, "cores_reserve": 1},
+            "dask_worker_threads",
+            "need 8 CPUs, but node1 has 8 less 1 for the system",
+        ),
         ({"cores_reserve": 8}, "dask_worker_cores_reserve", "none is left"),
-        ({"cores_reserve": "-1"}, "dask_worker_cores_reserve", "give a whole number, 0 or more"),
-        ({"profile": "io", "count": 2, "threads": 17}, "dask_worker_threads", "want 9 CPUs"),
-        ({"cpus": "0-3", "threads": 5}, "dask_worker_cpus", "want 5 of these 4"),
-        ({"cpus": "6-9"}, "dask_worker_cpus", "node1 has 0-7, so 8-9 cannot be used"),
-        ({"cpus": "one"}, "dask_worker_cpus", "write it like 0-3,8"),
-        ({"cpus": "3-1"}, "dask_worker_cpus", "write it like 0-3,8"),
+        ({"cores_reserve": "-1"}, "dask_worker_cores_reserve", "Give a whole number, 0 or more"),
+        ({"profile": "io", "count": 2, "threads": 17}, "dask_worker_threads", "need 9 CPUs"),
+        ({"cpus": "0-3", "threads": 5}, "dask_worker_cpus", "need 5 CPUs, but these are only 4"),
+        ({"cpus": "6-9"}, "dask_worker_cpus", "but node1 has 0-7. Remove 8-9."),
+        ({"cpus": "one"}, "dask_worker_cpus", "Write it like 0-3,8"),
+        ({"cpus": "3-1"}, "dask_worker_cpus", "Write it like 0-3,8"),
         ({"cpus": "0", "numa_node": 0}, "dask_worker_numa_node", "Keep one of the two"),
         ({"numa_node": 1}, "dask_worker_numa_node", "node1 has 0. Give one of these, or 'auto'"),
-        ({"profile": "gpu"}, "dask_worker_gpus", "shows no GPU: its driver is not loaded. Install it, or declare"),
-        ({"profile": "gpu", "gpus": "all"}, "dask_worker_gpus", "give a whole number"),
+        (
+            {"profile": "gpu"},
+            "dask_worker_gpus",
+            "shows no GPU, because no driver is loaded. Install the driver, or give",
+        ),
+        ({"profile": "gpu", "gpus": "all"}, "dask_worker_gpus", "Give a whole number"),
         ({"profile": "gpu", "gpus": []}, "dask_worker_gpus", "names no GPU"),
         ({"profile": "gpu", "gpus": 2, "count": 3}, "dask_worker_count", "one worker for each of 2 GPU(s)"),
         ({"count": 3, "threads": 3}, "dask_worker_count", "Lower dask_worker_count"),
         ({"count": 9}, "dask_worker_count", "Lower dask_worker_count"),
-        ({"memory": "lots"}, "dask_worker_memory", "write it like 4GiB or 500MB, or a share like 75%, or 'auto'"),
+        ({"memory": "lots"}, "dask_worker_memory", "Write it like 4GiB or 500MB, or a share like 75%, or 'auto'"),
         ({"memory": "16GiB"}, "dask_worker_memory", "Lower dask_worker_memory to 13405MiB or less"),
-        ({"memory": "63MiB"}, "dask_worker_memory", "takes about 64MiB. Give more, as a size with a unit"),
-        ({"memory": 2}, "dask_worker_memory", "is '2', which is 2 B; an idle worker"),
-        ({"memory": 1}, "dask_worker_memory", "'1' is not a size; write it like 4GiB or 500MB, or a share like 75%"),
-        ({"memory": "0%"}, "dask_worker_memory", "'0%' is not a share; write it like 75%, at most 100%"),
-        ({"memory": "101 %"}, "dask_worker_memory", "'101 %' is not a share; write it like 75%, at most 100%"),
-        ({"memory": 0.001}, "dask_worker_memory", "is '0.001', which is 13.0 MiB; an idle worker"),
+        ({"memory": "63MiB"}, "dask_worker_memory", "needs about 64MiB. Give more, as a size with a unit"),
+        ({"memory": 2}, "dask_worker_memory", "is '2', which is 2 B, but even an idle worker"),
+        ({"memory": 1}, "dask_worker_memory", "'1' is not a size. Write it like 4GiB or 500MB, or a share like 75%"),
+        ({"memory": "0%"}, "dask_worker_memory", "'0%' is not a share. Write it like 75%, at most 100%"),
+        ({"memory": "101 %"}, "dask_worker_memory", "'101 %' is not a share. Write it like 75%, at most 100%"),
+        ({"memory": 0.001}, "dask_worker_memory", "is '0.001', which is 13.0 MiB, but even an idle worker"),
         ({"memory": "60%", "count": 2}, "dask_worker_memory", "Lower dask_worker_memory to 6702MiB or less"),
-        ({"memory_reserve": "none"}, "dask_worker_memory_reserve", "write it like 4GiB"),
+        ({"memory_reserve": "none"}, "dask_worker_memory_reserve", "Write it like 4GiB"),
         (
             {"memory_reserve": "16GiB"},
             "dask_worker_memory_reserve",
             "Lower dask_worker_count or dask_worker_memory_reserve",
         ),
-        ({"port": 80}, "dask_worker_port", "ports below 1024 need root"),
+        ({"port": 80}, "dask_worker_port", "Only root can use ports below 1024"),
         ({"port": 65536}, "dask_worker_port", "1 to 65535"),
-        ({"port": "auto"}, "dask_worker_port", "give a whole number"),
+        ({"port": "auto"}, "dask_worker_port", "Give a whole number"),
         ({"port": 65535, "count": 2}, "dask_worker_port", "Lower it"),
         ({"port": 8899, "count": 2}, "dask_worker_dashboard_port", "Set them at least 2 apart"),
         ({"port": 8999, "count": 2, "nanny": True}, "dask_worker_nanny_port", "Set them at least 2 apart"),
@@ -318,7 +291,7 @@ def test_pools_share_hyperthreads():
 
 
 def test_number_that_exceeds_a_quota_is_rejected():
-    with pytest.raises(PlanError, match=r"want 5 CPUs, node1 has 4 \(of 16, by a quota of its control group\)"):
+    with pytest.raises(PlanError, match=r"need 5 CPUs, but node1 has 4 \(of 16, by a quota of its control group\)"):
         plan(hyperthreaded(limit=4), threads=5)
 
 
@@ -346,7 +319,7 @@ def test_workers_beside_a_scheduler_get_the_memory_that_it_leaves():
     assert worker["memory_max"] == pytest.approx(16 * GIB - system_reserve(16 * GIB) - 4 * GIB, abs=2 * MIB)
     with pytest.raises(PlanError) as error:
         plan_pools(reserves=reserves, a={"count": 1, "memory": "12GiB"})
-    assert "the system's 1.6 GiB and the scheduler's 4.0 GiB do not fit node1" in str(error.value)
+    assert "the system's 1.6 GiB and the scheduler's 4.0 GiB do not fit into node1" in str(error.value)
     with pytest.raises(PlanError, match="Lower .* dask_worker_memory_reserve or dask_scheduler_memory"):
         plan_pools(reserves={"scheduler_memory": "14.39GiB"}, a={})
 
@@ -354,11 +327,11 @@ def test_workers_beside_a_scheduler_get_the_memory_that_it_leaves():
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ("lots", "'lots' is not a size; write it like 4GiB or 500MB, or leave it empty for no limit"),
+        ("lots", "'lots' is not a size. Write it like 4GiB or 500MB, or leave it empty for no limit"),
         ("75%", "'75%' is not a size"),
-        ("100MiB", "a scheduler alone takes up to 256MiB. Give more, with a unit, like 8GiB"),
+        ("100MiB", "even an idle scheduler needs up to 256MiB. Give more, with a unit, like 8GiB"),
         (8, "is '8', which is 8 B"),
-        ("17GiB", "and s1 has 16.0 GiB. Lower it"),
+        ("17GiB", "but s1 has 16.0 GiB. Lower it"),
     ],
 )
 def test_invalid_memory_of_a_scheduler_is_rejected(value, said):
@@ -447,11 +420,11 @@ def test_port_ranges_stay_contiguous():
 @pytest.mark.parametrize(
     "pools, said",
     [
-        ({"a": {"threads": 6, "count": 1}, "b": {"threads": 3, "count": 1}}, r"\(a\) and 1 .*\(b\) want 9 CPUs"),
+        ({"a": {"threads": 6, "count": 1}, "b": {"threads": 3, "count": 1}}, r"\(a\) and 1 .*\(b\) need 9 CPUs"),
         ({"a": {"threads": 8, "count": 1}, "b": {}}, r"none is left for dask_worker_pools\.b\.count"),
         (
             {"a": {"cpus": "0-3"}, "b": {"cpus": "2-5"}},
-            r"dask_worker_pools\.a\.cpus.*b\.cpus keep to the CPUs 0-5 want 8 of",
+            r"dask_worker_pools\.a\.cpus.*b\.cpus restrict to the CPUs 0-5 need 8 CPUs",
         ),
         ({"a": {"memory": "9GiB"}, "b": {"memory": "9GiB"}}, r"Lower memory or count of a pool in dask_worker_pools"),
         ({"a": {"memory": "13.05GiB"}, "b": {}}, r"Lower dask_worker_pools\.b\.count.* the memory of other pools"),
@@ -464,7 +437,7 @@ def test_port_ranges_stay_contiguous():
         ({"a": {"count": "x"}}, r"dask_worker_pools\.a\.count is 'x'"),
         (
             {"a": {"port": 8898, "count": 3}},
-            r"a\.dashboard_port and .*a\.port overlap: both want port 8900. Set them at",
+            r"a\.dashboard_port and .*a\.port overlap: both need port 8900. Set them at",
         ),
         ({"a": {"port": 8900}, "b": {}}, r"a\.dashboard_port overlap|a\.port.* overlap"),
     ],
@@ -481,7 +454,7 @@ def test_workers_are_bound_to_their_cpus_and_numa_nodes():
     assert [(worker["numa_node"], worker["cpus"]) for worker in spread] == [(0, "0,2,4,6"), (1, "1,3,5,7")]
     (one,) = plan(two, numa_node=1, count=1)
     assert (one["numa_node"], one["cpus"], one["threads"]) == (1, "1,3,5,7", 4)
-    with pytest.raises(PlanError, match="want 8 of these 4"):
+    with pytest.raises(PlanError, match="need 8 CPUs, but these are only 4"):
         plan(two, numa_node="auto", count=1, threads=8)
     # With a single NUMA node, workers are not bound.
     (one,) = plan(numa_node="auto")
@@ -498,7 +471,7 @@ def test_each_gpu_has_a_worker_on_its_numa_node():
     assert [worker["gpu"] for worker in plan(on, profile="gpu", gpus=[2, "GPU-0"])] == ["2", "0"]
     assert [worker["gpu"] for worker in plan(on, profile="gpu", gpus=["MIG-7"])] == ["MIG-7"]
     assert [worker["gpu"] for worker in plan(profile="gpu", gpus="2")] == ["0", "1"]  # declared, but not detected
-    with pytest.raises(PlanError, match="dask_worker_gpus names 3; node1 has 0, 1, 2"):
+    with pytest.raises(PlanError, match="dask_worker_gpus names 3, but node1 has 0, 1, 2"):
         plan(on, profile="gpu", gpus=4)
     cuda = plan(on, profile="gpu", command="dask cuda worker", nanny=True)
     assert {worker["nanny_port"] for worker in cuda} == {None}  # dask cuda worker chooses the port of each nanny

@@ -36,7 +36,7 @@ def test_reports_do_not_evaluate_variables_of_other_projects(tmp_path):
     for name in ("show_configuration", "show_plan", "show_ports", "status"):
         run = play(f"playbooks/{name}.yml", tmp_path, hosts, timeout=60)
         output += run.stdout + run.stderr
-    assert "w1: not known, for the host could not be looked at" in output
+    assert "w1: not known, because the host could not be inspected" in output
     assert not re.search("undefined|knows_this_filter|/nowhere|vault|Traceback", output), output
 
 

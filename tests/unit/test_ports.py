@@ -6,30 +6,12 @@
 import re
 from pathlib import Path
 
-from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import plan_workers
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import PORTS, describe, ranges, rows
 from hypothesis import given
 from hypothesis import strategies as st
+from worker_plans import worker_ports
 
 README = Path(__file__).parents[2] / "README.md"
-CPUS = list(range(64))
-MACHINE = {
-    "cpus": CPUS, "cores": [[cpu] for cpu in CPUS], "cpu_limit": 0, "memory": 512 * 1024**3,
-    "nodes": [{"id": 0, "cpus": CPUS}], "gpus": [],
-}  # fmt: skip
-RESERVES = {"cores_reserve": 0, "memory_reserve": "auto", "scheduler_memory": ""}
-POOL = {
-    "profile": "numeric", "threads": 1, "hyperthreads": False, "memory": "1GiB", "cpus": "", "numa_node": "",
-    "command": "dask worker", "port": 8800, "dashboard_port": 8900, "nanny_port": 9000,
-}  # fmt: skip
-
-
-def worker_ports(count, nanny=False):
-    """Return the ports of a host with workers, as `plan_host` describes them."""
-    pools = {"": {**POOL, "count": count, "nanny": nanny}}
-    workers = plan_workers("w1", MACHINE, {"pools": pools, **RESERVES})
-    kinds = ["port", "dashboard_port", *(["nanny_port"] if nanny else [])]
-    return [describe(worker[kind], f"dask_worker_{kind}", worker["unit"]) for worker in workers for kind in kinds]
 
 
 def numbers(text):

@@ -6,29 +6,8 @@
 import re
 
 from ansible_collections.daskops.cluster.plugins.filter.ports_table import ports_table
-from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import plan_workers
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
-
-CPUS = list(range(64))
-MACHINE = {
-    "cpus": CPUS, "cores": [[cpu] for cpu in CPUS], "cpu_limit": 0, "memory": 512 * 1024**3,
-    "nodes": [{"id": 0, "cpus": CPUS}], "gpus": [],
-}  # fmt: skip
-RESERVES = {"cores_reserve": 0, "memory_reserve": "auto", "scheduler_memory": ""}
-
-
-POOL = {
-    "profile": "numeric", "threads": 1, "hyperthreads": False, "memory": "1GiB", "cpus": "", "numa_node": "",
-    "command": "dask worker", "port": 8800, "dashboard_port": 8900, "nanny_port": 9000,
-}  # fmt: skip
-
-
-def worker_ports(count, nanny=False):
-    """Return the ports of a host with workers, as `plan_host` describes them."""
-    pools = {"": {**POOL, "count": count, "nanny": nanny}}
-    workers = plan_workers("w1", MACHINE, {"pools": pools, **RESERVES})
-    kinds = ["port", "dashboard_port", *(["nanny_port"] if nanny else [])]
-    return [describe(worker[kind], f"dask_worker_{kind}", worker["unit"]) for worker in workers for kind in kinds]
+from worker_plans import worker_ports
 
 
 def test_table_of_a_cluster():
@@ -43,7 +22,7 @@ def test_table_of_a_cluster():
     }
     lines = ports_table({"hosts": hosts}, ["s1", "w1", "w2", "w3"])
     assert [re.split(r" {2,}", line) for line in lines] == [
-        ["host", "port", "service", "what for", "who connects", "firewall"],
+        ["host", "port", "service", "purpose", "used by", "firewall"],
         ["s1", "22", "ssh", "Ansible", "the controller"],
         ["s1", "8786", "dask-scheduler", "Dask", "workers, clients", "nftables"],
         [
@@ -58,5 +37,5 @@ def test_table_of_a_cluster():
         ["w1", "8800", "dask-worker@1", "Dask", "the scheduler, other workers", "none"],
         ["w1", "8900", "dask-worker@1", "dashboard, metrics", "browsers, monitoring", "none"],
         ["w2: no."],
-        ["w3: not known, for the host could not be looked at"],
+        ["w3: not known, because the host could not be inspected"],
     ]

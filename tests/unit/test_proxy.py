@@ -11,12 +11,9 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import addresses
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
+from cluster_settings import ROLE_DEFAULTS
 
 ROOT = Path(__file__).parents[2]
-#: The defaults of all variables, which the roles have.
-ROLE_DEFAULTS = {name: setting.default for name, setting in SETTINGS.items()}
-USERS = {"bob": 12345, "ada": "s3cret $word 'ü'"}
 
 
 @pytest.fixture(scope="module")

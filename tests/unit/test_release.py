@@ -88,14 +88,14 @@ def host(tmp_path, monkeypatch):
 
 def test_configuration_is_checked_in_a_home_with_modules(host):
     host()
-    with pytest.raises(Failed, match="distributed.worker.memory.targt is not known to Dask"):
+    with pytest.raises(Failed, match="distributed.worker.memory.targt is not a setting of Dask"):
         host(asked={"dask_config": {"distributed": {"worker": {"memory": {"targt": 1}}}}})
 
 
 def test_setting_without_effect_causes_a_warning(host):
     assert host() == []
     (warning,) = host(asked={"dask_config": {"distributed": {"nanny": {"environ": {"A": 1}}}}})
-    assert "distributed.nanny.environ needs a nanny, and there is none: it changes nothing" in warning
+    assert "distributed.nanny.environ has no effect, because there is no nanny" in warning
 
 
 def test_preload_modules_may_be_in_the_import_paths(host, tmp_path):
@@ -115,7 +115,7 @@ def test_invalid_answer_is_an_error(host, answer):
     text = f"import sys; print({answer!r}); sys.stderr.buffer.write(b'caf\\xe9 \\x1b[2J')"
     with pytest.raises(Failed) as failed:
         host({"python/daskops_runtime/validate_config.py": text})
-    assert "could not be checked on this host; nothing was restarted: caf" in str(failed.value)
+    assert "could not be validated on this host. Nothing was restarted: caf" in str(failed.value)
     assert "\x1b" not in str(failed.value)
 
 
@@ -148,20 +148,20 @@ def test_line_of_shell_that_fails_is_rejected(host):
         host({"setup.lines": "true\necho what is wrong; ls /does-not-exist\n"})
     said = str(failed.value)
     assert said.startswith(
-        "No service would start on this host, and nothing was restarted. dask_environment_setup: line 2 "
+        "No service would start on this host, so nothing was restarted. dask_environment_setup: line 2 "
     )
     assert "(echo what is wrong; ls /does-not-exist) ended with status 2." in said
     assert "Its output: what is wrong" in said
 
 
 def test_line_of_shell_that_replaces_the_shell_is_rejected(host):
-    with pytest.raises(Failed, match="a line replaced the shell, so no service would start. Do not use exec."):
+    with pytest.raises(Failed, match="a line has replaced the shell. Do not use exec."):
         host({"setup.lines": "exec true\n"})
 
 
 def test_line_of_shell_that_waits_is_rejected(host, monkeypatch):
     monkeypatch.setattr(release, "TIMEOUT", 1)
-    with pytest.raises(Failed, match="dask_environment_setup did not end within 1 s. Remove the line that waits."):
+    with pytest.raises(Failed, match="dask_environment_setup did not end within 1 s. Remove the line that hangs."):
         host({"setup.lines": "sleep 60\n"})
 
 
@@ -220,5 +220,5 @@ def test_release_with_variables_that_change_is_rejected(tmp_path):
     (tmp_path / "play.json").write_text(json.dumps(plays))
     # The hosts cannot be reached: the task fails before it connects.
     message = failure(play(tmp_path / "play.json", tmp_path, write_inventory(tmp_path)))
-    assert message.startswith("w1: variables of its release have another value each time they are evaluated")
-    assert message.endswith("Give them fixed values, in the inventory.")
+    assert message.startswith("w1: the release differs from the planned one")
+    assert message.endswith("Set fixed values in the inventory.")

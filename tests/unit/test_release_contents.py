@@ -173,7 +173,7 @@ def test_two_modules_of_one_name_are_rejected(tmp_path):
         (tmp_path / directory).mkdir()
         (tmp_path / directory / "same.py").write_text(f"# {directory}\n")
     paths = [str(tmp_path / directory / "same.py") for directory in ("a", "b")]
-    with pytest.raises(ValueError, match="Two files of the release are called python/same.py. Rename one of them."):
+    with pytest.raises(ValueError, match="Two files of the release have the path python/same.py. Rename one of them."):
         files(settings(worker_preloads=paths), ["worker"], PLAN, "/usr")
 
 

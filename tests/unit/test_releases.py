@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pruning releases and environments on a host, and the release that a rollback selects."""
+"""Pruning releases and environments on a host, their history, and the differences between releases."""
 
 import errno
 import json
@@ -37,17 +37,20 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide imp
 from hypothesis import given
 from hypothesis import strategies as st
 
-
-def release(name, staged, environment="e1", worker="w"):
-    """Return a release as `read_release` does. The release of its worker is ``worker``."""
-    services = {"worker": {"dask-worker@1.service": worker}}
-    told = {"id": name, "environment": environment, "label": "", "staged": staged, "previous": ""}
-    return {**told, "services": services, "units": {"worker": {}}}
-
-
 # Releases to keep
 
-RELEASES = {name: release(name, staged, worker=f"service-{name}") for staged, name in enumerate("abcdef")}
+RELEASES = {
+    name: {
+        "id": name,
+        "environment": "e1",
+        "label": "",
+        "staged": staged,
+        "previous": "",
+        "services": {"worker": {"dask-worker@1.service": f"service-{name}"}},
+        "units": {"worker": {}},
+    }
+    for staged, name in enumerate("abcdef")
+}
 CHAIN = {"f": "e", "e": "c", "c": "a"}  # b and d are from failed runs
 
 
@@ -294,11 +297,10 @@ def test_abandoned_change_does_not_affect_other_releases(home):
 
 
 def test_service_that_does_not_run_has_no_release():
-    worker = {"a": release("a", 1, worker="w")}
-    assert release_of("dask-worker@1.service", "w", worker)["id"] == "a"
-    assert release_of("dask-worker@1.service", "x", worker) == {}
-    assert release_of("dask-scheduler.service", None, worker) == {}
-    assert release_of("dask-scheduler.service", "", worker) == {}
+    assert release_of("dask-worker@1.service", "service-a", RELEASES)["id"] == "a"
+    assert release_of("dask-worker@1.service", "service-x", RELEASES) == {}
+    assert release_of("dask-scheduler.service", None, RELEASES) == {}
+    assert release_of("dask-scheduler.service", "", RELEASES) == {}
 
 
 def test_units_differ_by_settings_and_not_by_comments():
@@ -311,13 +313,6 @@ def test_units_differ_by_settings_and_not_by_comments():
     assert not same_unit("dask-worker@1.service", unit, drop_in)
     assert same_unit("dask-worker@2.service", unit, drop_in)
     assert same_unit("dask-scheduler.service", unit, {})
-
-
-# Rollback
-
-
-def host(current, previous=None, unfinished=0, running=None):
-    return {"current": current, "previous": previous or {}, "unfinished": unfinished, "running": running or {}}
 
 
 # Differences shown with --diff
@@ -410,7 +405,7 @@ def test_mapped_files_with_unusual_names_do_not_prevent_pruning(home, tmp_path, 
 def test_search_for_environments_in_use_has_a_time_limit(home, monkeypatch):
     monkeypatch.setattr(releases_module, "PATIENCE", -1)
     before = names(home)
-    with pytest.raises(TimeoutError, match="which environments are in use"):
+    with pytest.raises(TimeoutError, match="finding the directories in use in .*/environments took"):
         prune(str(home), set(), 2)
     assert names(home) == before
 

@@ -4,35 +4,10 @@
 """The module that removes the scratch directories of workers."""
 
 import json
-import os
-import pwd
-import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
-import pytest
-
-NOBODY = pwd.getpwnam("nobody")
-
-
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="acts as root and as another user")
-
-
-@pytest.fixture
-def place():
-    """Return a directory that only root can change, as /srv is."""
-    directory = tempfile.mkdtemp(prefix="daskops-test-", dir="/run")
-    os.chmod(directory, 0o755)
-    yield Path(directory)
-    shutil.rmtree(directory)
-
-
-def directory(path, owner=0, mode=0o755):
-    path.mkdir()
-    path.chmod(mode)
-    os.chown(path, owner, owner)
-    return path
+from owned_directories import NOBODY, as_root, directory
 
 
 def remove(*paths):

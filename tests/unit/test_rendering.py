@@ -132,7 +132,6 @@ ENVIRONMENT = "0f3c5e9a7b1d"
 INFO = {
     "address": "10.0.0.1",
     "worker_addresses": {"eth1": "10.1.0.1", "eth2": "10.2.0.1"},
-    "python": {"prefix": "/usr"},
 }
 
 
@@ -155,16 +154,11 @@ def releases(tmp_path_factory):
             workers = [{**worker, "address": listen_at[worker["unit"]], **listening} for worker in workers]
         plan = {"address": "10.0.0.1", "ports": [], "workers": workers}
         settings = host_settings(values, info, {"scheduler": "tls://scheduler:8786"})
-        release = host_release(settings, kinds, plan, ENVIRONMENT, info)
+        release = host_release(settings, kinds, plan, {"id": ENVIRONMENT, "prefix": "/usr"})
         for path, content in {**release.files, "manifest.json": manifest_text(release.manifest)}.items():
             (directory / host / path).parent.mkdir(parents=True, exist_ok=True)
             (directory / host / path).write_text(content)
     return {host: directory / host for host in HOSTS}
-
-
-def only(values):
-    (value,) = values
-    return value
 
 
 # An assignment with a quoted or unquoted value, a comment, or an empty line.

@@ -92,7 +92,7 @@ def test_report_says_that_rollback_is_disabled(said):
     ("case", "sentence"),
     [
         ("scheduler", "The scheduler already runs the new release. To revert the scheduler, too, run rollback.yml."),
-        ("rollback", "The scheduler was already rolled back: run rollback.yml again to finish, or site.yml to undo"),
+        ("rollback", "The scheduler was already rolled back. Run rollback.yml again to finish, or site.yml to undo"),
     ],
 )
 def test_report_ends_with_the_scheduler_if_it_changed(said, case, sentence):

@@ -7,23 +7,14 @@ import json
 from pathlib import Path
 
 import pytest
-from local_hosts import prepare, run
+from local_hosts import LOST, prepare, run
 from machine import WORKERS, Machine
-
-LOST = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_ssh_common_args": "-o BatchMode=yes"}
-UNITS = {"dask-worker@.service": "[Service]\nExecStart=/bin/sleep 1\n", "dask-workers.target": "[Unit]\n"}
 
 
 def release(name, **about):
     """Return a release of workers as `host_info` describes it."""
-    return {
-        "id": name,
-        "environment": "e",
-        "label": "",
-        "services": {"worker": {unit: f"{name}.w" for unit in WORKERS}},
-        "units": {"worker": UNITS},
-        **about,
-    }
+    services = {"worker": {unit: f"{name}.w" for unit in WORKERS}}
+    return {"id": name, "environment": "e", "label": "", "services": services, **about}
 
 
 #: What `host_info` returned before the change to the release ``two``.
@@ -35,7 +26,7 @@ RAN_ONE = {
 }
 CASES = {
     "changed": {},
-    "reported": {"change": {"failed": True, "msg": "dask-worker@1.service does not come up"}},
+    "reported": {"change": {"failed": True, "msg": "dask-worker@1.service does not start"}},
     "first": {"__dask_host": {**RAN_ONE, "current": {}, "running": {}}},
     "never-served": {"__dask_host": {**RAN_ONE, "current": release("one", served=[], settled=[])}},
     "disabled": {"rollback": False},
@@ -52,8 +43,7 @@ def results(tmp_path_factory):
         try:
             for name, case in CASES.items():
                 machine = machines[name] = Machine(tmp_path_factory.mktemp(name), patch)
-                services = {unit: "two.w" for unit in WORKERS}
-                done = machine.run("two", kind="worker", services=services, units=UNITS, boot="dask-workers.target")
+                done = machine.run("two", kind="worker")
                 assert not done.get("failed"), done
                 machine.asked()
                 variables, environment = prepare(machine)

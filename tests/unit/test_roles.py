@@ -9,6 +9,7 @@ The sentences were also tried with ansible-core 2.17: see `test_playbooks.py` fo
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -22,6 +23,8 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
+from playbook_runs import play as playbook_run
+from settled_hosts import SETTLED, write_inventory
 
 ROOT = Path(__file__).parents[2]
 
@@ -234,3 +237,31 @@ def test_roles_that_need_another_one_are_known():
 def test_role_names_the_role_that_must_run_before_it(said, role):
     sentences = {f"daskops.cluster.{role} needs {RESULTS[name]['needed']}." for name in ROLES[role]["needs"]}
     assert [sentence for sentence in sentences if f"{sentence} Add that role before it." in said[role]]
+
+
+# Hosts that need nothing
+
+
+def roles_on_unreachable_hosts(work: Path, infos: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    """Run the roles environment and config, as in a user's own play, on hosts that cannot be reached."""
+    tasks = [
+        {"ansible.builtin.set_fact": {"__dask_host": "{{ infos[inventory_hostname] }}"}, "vars": {"infos": infos}},
+        {"daskops.cluster.plan": {}, "run_once": True, "register": "__dask_plan"},
+        *({"ansible.builtin.import_role": {"name": f"daskops.cluster.{role}"}} for role in ("environment", "config")),
+    ]
+    plays = [{"hosts": "dask_scheduler:dask_workers", "gather_facts": False, "tasks": tasks}]
+    (work / "play.json").write_text(json.dumps(plays))
+    return playbook_run(work / "play.json", work, write_inventory(work))
+
+
+def test_hosts_that_need_nothing_execute_nothing(tmp_path):
+    done = roles_on_unreachable_hosts(tmp_path, SETTLED)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "UNREACHABLE" not in done.stdout and "Stage the release" in done.stdout
+    assert [line for line in done.stdout.splitlines() if line.startswith("changed: ")] == []
+
+
+def test_only_the_host_that_lacks_its_release_executes_a_module(tmp_path):
+    current = {**SETTLED["w1"]["current"], "content": "0"}
+    done = roles_on_unreachable_hosts(tmp_path, {**SETTLED, "w1": {**SETTLED["w1"], "current": current}})
+    assert re.findall(r"^fatal: \[(\w+)\]: UNREACHABLE", done.stdout, re.MULTILINE) == ["w1"]

@@ -40,6 +40,25 @@ def test_bill_is_valid_by_the_schema():
     assert errors(bill()) is None
 
 
+def test_packages_of_conda_are_listed_once():
+    numpy = {"name": "numpy", "version": "2.1.0", "build": "py311h1", "subdir": "linux-64", "channel": "conda-forge"}
+    bare = dict.fromkeys(("build", "subdir", "channel", "sha256", "license"), "")
+    of_conda = [{**numpy, "sha256": A, "license": "BSD-3-Clause AND X"}, {**bare, "name": "libgdal", "version": "3.8"}]
+    about = {"id": "0f3c5e9a7b1d", "archive": C, "python": "3.11.2", "packages": {"numpy": "2.1.0", "mine": "1"}}
+    document = bill_of_materials(about, {}, {}, [], of_conda, ["numpy"])
+    assert errors(document) is None
+    urls = [component["purl"] for component in document["components"]]
+    assert urls == [
+        "pkg:generic/python@3.11.2",
+        "pkg:pypi/mine@1",
+        "pkg:conda/numpy@2.1.0?build=py311h1&channel=conda-forge&subdir=linux-64",
+        "pkg:conda/libgdal@3.8",
+    ]
+    assert PackageURL.from_string(urls[2]).qualifiers["build"] == "py311h1"
+    properties = document["metadata"]["component"]["properties"]
+    assert properties == [{"name": "daskops:archive:sha256", "value": C}]
+
+
 def test_schema_rejects_an_invalid_hash():
     document = bill()
     document["components"][1]["hashes"] = [{"alg": "SHA-256", "content": "none"}]
@@ -55,6 +74,14 @@ def test_bill_lists_all_packages_and_the_interpreter():
     assert {
         name: about["licenses"][0]["expression"] for name, about in found.items() if "licenses" in about
     } == LICENCES
+
+
+def test_bill_has_the_hash_of_a_managed_python():
+    document = bill_of_materials(DESCRIPTION, {}, {}, [], python_sha256=A)
+    assert errors(document) is None
+    found = {component["name"]: component.get("hashes") for component in document["components"]}
+    assert found["python"] == [{"alg": "SHA-256", "content": A}]
+    assert bill()["components"][0]["name"] == "python" and "hashes" not in bill()["components"][0]
 
 
 def test_bill_names_the_tools_and_the_lock():

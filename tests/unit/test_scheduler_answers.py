@@ -18,34 +18,14 @@ from ansible_collections.daskops.cluster.plugins.module_utils.health import Expe
 from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_http import SchedulerError, SchedulerHTTP
 from hypothesis import given
 from hypothesis import strategies as st
-from recorded import RECORDINGS, STATES, ask, check, read, serving
+from recorded import RECORDINGS, STATES, ask, assert_can_be_shown, check, read, serving
+
+pytestmark = pytest.mark.usefixtures("hurried")
 
 VERSIONS = sorted(file.stem.partition("-")[2] for file in RECORDINGS.glob("distributed-*.json"))
 #: Shared by all tests, which must not change it.
 RECORDED = {version: read(version) for version in VERSIONS}
 IDENTITY, PAGE, METRICS = "json/identity.json", "info/main/workers.html", "metrics"
-
-
-@pytest.fixture(autouse=True)
-def hurried(monkeypatch):
-    """Do not pause between requests: a recording does not change."""
-    monkeypatch.setattr(SchedulerHTTP, "pause", 0)
-
-
-def strings(value):
-    """Return all strings in a value."""
-    if isinstance(value, dict):
-        return [text for item in value.items() for text in strings(item)]
-    if isinstance(value, (list, tuple)):
-        return [text for item in value for text in strings(item)]
-    return [value] if isinstance(value, str) else []
-
-
-def assert_can_be_shown(result):
-    """Assert that a result is valid JSON and contains only short printable text."""
-    json.dumps(result, allow_nan=False)
-    for text in strings(result):
-        assert text.isprintable() and len(text) < 20000, ascii(text[:200])
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -321,7 +301,7 @@ def test_other_json_is_rejected(document):
         (scheduler_answers.from_counts, ()),
         (scheduler_answers.from_identity, ({},)),
     ):
-        with pytest.raises(SchedulerError, match="unexpected shape"):
+        with pytest.raises(SchedulerError, match="unexpected form"):
             client._shaped("route", reader, document, *headers)
 
 

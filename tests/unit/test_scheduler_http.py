@@ -29,23 +29,9 @@ from conftest import STOCK_ROUTES, free_port, scheduler, wait_until
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from recorded import health
+from recorded import assert_can_be_shown, failure, health
 
-
-def failure(url, **options):
-    """Return the only problem of a scheduler that gives no usable response."""
-    result = health(url, **options)
-    assert (result["verdict"], result["detail"]) == ("unhealthy", "none")
-    (problem,) = result["problems"]
-    return problem
-
-
-@pytest.fixture(autouse=True)
-def settled(request):
-    """Wait until both workers of the shared clusters are registered."""
-    for name in {"ours", "stock"} & set(request.fixturenames):
-        cluster = request.getfixturevalue(name)
-        wait_until(lambda cluster=cluster: sorted(cluster.addresses()) == ["w1", "w2"])
+pytestmark = pytest.mark.usefixtures("hurried")
 
 
 def test_nothing_listens():
@@ -64,7 +50,7 @@ def test_stopped_scheduler(tmp_path):
     with scheduler(tmp_path, runtime=True) as started:
         started.process.send_signal(signal.SIGSTOP)
         problem = failure(started.url, request_timeout=0.5)
-        assert "connected, but no full answer within 0.5 s" in problem and "hangs" in problem
+        assert "connected, but no complete answer within 0.5 s" in problem and "hangs" in problem
         started.process.send_signal(signal.SIGCONT)
         assert health(started.url, timeout=10)["verdict"] == "healthy"
 
@@ -136,7 +122,7 @@ def answering(status=200, body="", kind="application/json", pause=0):
 def test_not_http():
     with serving(speaking(b"SSH-2.0-OpenSSH_9.2p1\r\n"), server=socketserver.TCPServer) as url:
         problem = failure(url)
-    assert "the answer is not HTTP, it begins 'SSH-2.0-OpenSSH_9.2p1" in problem and "Another service" in problem
+    assert "the answer is not HTTP. It begins with 'SSH-2.0-OpenSSH_9.2p1" in problem and "Another service" in problem
 
 
 def test_server_closes_without_a_response():
@@ -148,8 +134,8 @@ def test_server_closes_without_a_response():
 @pytest.mark.parametrize(
     "status, reason, remedy",
     [
-        (404, "not as a Dask scheduler does", "--dashboard-prefix"),
-        (401, "HTTP 401", "asks for a login"),
+        (404, "it is not a Dask scheduler", "--dashboard-prefix"),
+        (401, "HTTP 401", "requires a login"),
         (500, "HTTP 500", "journalctl -u dask-scheduler"),
         (502, "HTTP 502", "in front of the scheduler"),
     ],
@@ -163,13 +149,13 @@ def test_http_errors(status, reason, remedy):
 def test_no_json():
     with serving(answering(body="<html>Welcome to nginx!", kind="text/html")) as url:
         problem = failure(url)
-    assert "the answer is no JSON (text/html), it begins '<html>Welcome to nginx!'" in problem
+    assert "the answer is not JSON (text/html). It begins with '<html>Welcome to nginx!'" in problem
 
 
 @pytest.mark.parametrize("document", [{"message": "hello"}, [], None, {"schema": 1, "versions": [], "workers": [3]}])
 def test_json_of_another_shape(document):
     with serving(answering(body=json.dumps(document))) as url:
-        assert "the JSON has an unexpected shape" in failure(url)
+        assert "the JSON has an unexpected form" in failure(url)
 
 
 def test_newer_summary():
@@ -179,7 +165,7 @@ def test_newer_summary():
 
 def test_answer_that_never_ends():
     with serving(answering(pause=0.1)) as url:
-        assert "no full answer within 0.5 s" in failure(url, request_timeout=0.5)
+        assert "no complete answer within 0.5 s" in failure(url, request_timeout=0.5)
 
 
 def test_no_connection_in_time():
@@ -271,28 +257,6 @@ def test_invalid_urls_are_rejected(url):
         normalize_url(url)
 
 
-@pytest.fixture(autouse=True)
-def hurried(monkeypatch):
-    """Do not pause between requests: a recording does not change."""
-    monkeypatch.setattr(SchedulerHTTP, "pause", 0)
-
-
-def strings(value):
-    """Return all strings in a value."""
-    if isinstance(value, dict):
-        return [text for item in value.items() for text in strings(item)]
-    if isinstance(value, (list, tuple)):
-        return [text for item in value for text in strings(item)]
-    return [value] if isinstance(value, str) else []
-
-
-def assert_can_be_shown(result):
-    """Assert that a result is valid JSON and contains only short printable text."""
-    json.dumps(result, allow_nan=False)
-    for text in strings(result):
-        assert text.isprintable() and len(text) < 20000, ascii(text[:200])
-
-
 def problems(url, **options):
     """Return the problems of a response, and assert that the request ended in time."""
     started = time.monotonic()
@@ -368,9 +332,9 @@ def test_invalid_http_responses_are_problems(answer):
 @pytest.mark.parametrize(
     ("pieces", "words"),
     [
-        ([OK, *[b"X: y\r\n"] * 90], "no full answer within 0.4 s"),  # slow headers
-        ([OK + b"\r\n", *[b" "] * 90], "no full answer within 0.4 s"),
-        ([b"H"], "no full answer within 0.4 s"),
+        ([OK, *[b"X: y\r\n"] * 90], "no complete answer within 0.4 s"),  # slow headers
+        ([OK + b"\r\n", *[b" "] * 90], "no complete answer within 0.4 s"),
+        ([b"H"], "no complete answer within 0.4 s"),
     ],
 )
 def test_slow_responses_are_cut_off(pieces, words):

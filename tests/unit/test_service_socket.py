@@ -34,7 +34,7 @@ def answering_at_a_socket(directory, piece, pause):
 
 
 @pytest.mark.parametrize(
-    ("piece", "pause", "words"), [(b" ", 0.05, "no full answer within 0.5 s"), (b" " * 2**20, 0, "longer than")]
+    ("piece", "pause", "words"), [(b" ", 0.05, "no complete answer within 0.5 s"), (b" " * 2**20, 0, "longer than")]
 )
 def test_endless_response_of_the_control_socket_is_cut_off(tmp_path, piece, pause, words):
     started = time.monotonic()

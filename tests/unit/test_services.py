@@ -4,6 +4,7 @@
 """Changes of a host's services: their order, and recovery from failures."""
 
 import json
+import shutil
 import subprocess
 
 import pytest
@@ -113,7 +114,7 @@ def test_no_service_stops_if_a_file_cannot_be_written(machine, obstacle):
     answer = machine.run("two")
     assert answer["failed"]
     assert (
-        f"no service was stopped or changed: {machine.root / obstacle}: Is a directory. A directory lies"
+        f"no service was stopped or changed: {machine.root / obstacle}: Is a directory. A directory is in"
         in answer["msg"]
     )
     assert machine.asked() == []
@@ -129,7 +130,7 @@ def test_stopped_services_are_started_again_if_the_switch_fails(machine, command
     (machine.root / "fail").write_text(command)
     answer = machine.run("two")
     assert answer["failed"]
-    assert f"systemctl {command}" in answer["msg"] and "Started again: dask-scheduler.service." in answer["msg"]
+    assert f"systemctl {command}" in answer["msg"] and "Restarted: dask-scheduler.service." in answer["msg"]
     assert machine.state() == before
     (machine.root / "fail").unlink()
     assert not machine.run("two").get("failed")
@@ -140,14 +141,14 @@ def test_failure_to_start_again_is_reported(machine):
     (machine.root / "fail").write_text("daemon-reload")
     (machine.home / "releases/one/services/dask-scheduler.service.broken").touch()
     answer = machine.run("two")
-    assert "Starting the previous services failed, too: dask-scheduler.service does not come up" in answer["msg"]
+    assert "Starting the previous services failed, too: dask-scheduler.service does not start" in answer["msg"]
     assert "the last words" in answer["msg"]
 
 
 def test_release_that_fails_to_start_is_not_recorded_as_served(machine):
     (machine.home / "releases/two/services/dask-scheduler.service.broken").touch()
     answer = machine.run("two")
-    assert "dask-scheduler.service does not come up" in answer["msg"]
+    assert "dask-scheduler.service does not start" in answer["msg"]
     assert read_releases(str(machine.home))["two"]["served"] == []
     assert machine.state()["files"] == []
     # Reverting works.
@@ -185,23 +186,17 @@ def test_unchanged_host_is_not_changed(machine):
     assert not answer["changed"] and machine.asked() == [] and machine.state() == before
 
 
-def worker_units(machine, name, memory="1G"):
-    drop_ins = {f"{unit}.d/daskops.conf": f"[Service]\nMemoryMax={memory}\n" for unit in WORKERS}
-    return {"dask-worker@.service": machine.unit(name), "dask-workers.target": "[Unit]\n", **drop_ins}
-
-
 def run_workers(machine, name, **options):
-    options = {"units": worker_units(machine, name), **options}
-    wanted = dict.fromkeys(WORKERS, f"{name}.w")
-    return machine.run(name, kind="worker", services=wanted, boot="dask-workers.target", **options)
+    return machine.run(name, kind="worker", **options)
 
 
 def test_running_worker_keeps_its_unit_until_it_stops(machine):
+    machine.add_release("two", {"worker": machine.worker_units("two", "2G")})
     assert not run_workers(machine, "one").get("failed")
     assert [line for line in machine.asked() if line.startswith("start")] == [
         "start dask-workers.target dask-worker@1.service dask-worker@2.service"
     ]
-    assert not run_workers(machine, "two", units=worker_units(machine, "two", "2G")).get("failed")
+    assert not run_workers(machine, "two").get("failed")
     assert machine.asked() == [
         "stop dask-worker@1.service",
         # Worker 2 still runs, so a kept copy of its old unit, with its memory limit, hides the new one.
@@ -217,12 +212,13 @@ def test_running_worker_keeps_its_unit_until_it_stops(machine):
 
 
 def test_second_half_is_unchanged_if_the_first_fails(machine):
+    machine.add_release("two", {"worker": machine.worker_units("two", "2G")})
     run_workers(machine, "one")
     first, second = WORKERS
     (machine.home / f"releases/two/services/{first}.broken").touch()
     pids = json.loads((machine.root / "state.json").read_text())["services"]
-    answer = run_workers(machine, "two", units=worker_units(machine, "two", "2G"))
-    assert f"{first} does not come up" in answer["msg"]
+    answer = run_workers(machine, "two")
+    assert f"{first} does not start" in answer["msg"]
     assert (machine.systemd / f"{second}.d/daskops.conf").read_text() == "[Service]\nMemoryMax=1G\n"
     assert (machine.root / f"kept/{second}").read_text() == machine.unit("one")
     # Reverting does not restart the second half either.
@@ -236,18 +232,14 @@ def test_second_half_is_unchanged_if_the_first_fails(machine):
 def test_settled_host_needs_no_change(machine, monkeypatch):
     """The controller skips a settled host, so the module must have nothing to change there."""
     release, text = machine.home / "releases/one", machine.unit("one")
-    (release / "systemd").mkdir()
-    (release / "systemd/dask-scheduler.service").write_text(text)
     (release / "environment").symlink_to("/nowhere")
     monkeypatch.setattr(host_info, "KEPT", str(machine.root / "kept"))
 
     def settled():
-        units = {"scheduler": {"dask-scheduler.service": text}}
-        state = host_info.current_state(
-            Commands(), str(machine.home), {"id": "one", "units": units, "served": ["scheduler"]}
-        )
+        current = read_releases(str(machine.home))["one"]
+        state = host_info.current_state(Commands(), str(machine.home), current)
         assert state["content"] == tree_digest(read_tree(str(release)), "/nowhere")
-        return bool(state["settled"])
+        return state["settled"] == ["scheduler"]
 
     assert settled() and not machine.run("one")["changed"]
     unit = machine.systemd / "dask-scheduler.service"
@@ -261,3 +253,29 @@ def test_settled_host_needs_no_change(machine, monkeypatch):
         assert not settled()
         assert machine.run("one")["changed"]
         assert settled() and not machine.run("one")["changed"]
+
+
+@pytest.mark.parametrize("damage", ["release", "manifest", "unit"])
+def test_incomplete_release_changes_nothing(machine, damage):
+    release, before = machine.home / "releases/two", machine.state()
+    if damage == "release":
+        shutil.rmtree(release)
+    else:
+        (release / {"manifest": "manifest.json", "unit": "systemd/dask-scheduler.service"}[damage]).unlink()
+    answer = machine.run("two")
+    assert answer["failed"]
+    assert answer["msg"] == "The release two is not on this host, or not complete. Run site.yml."
+    assert machine.asked() == [] and machine.state() == before
+
+
+def test_check_mode_shows_the_change_to_a_release_that_is_not_staged(machine):
+    before = machine.state()
+    planned = {
+        "services": {"dask-scheduler.service": "three.s"},
+        "units": {"dask-scheduler.service": machine.unit("three")},
+    }
+    answer = machine.run("three", planned=planned, _ansible_check_mode=True)
+    assert answer["changed"] and answer["restarted"] == ["dask-scheduler.service"]
+    (unit,) = [one for one in answer["diff"] if one.get("after_header") == "dask-scheduler.service"]
+    assert (unit["before"], unit["after"]) == (machine.unit("one"), machine.unit("three"))
+    assert machine.asked() == [] and machine.state() == before

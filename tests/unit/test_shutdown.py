@@ -5,33 +5,19 @@
 
 import contextlib
 import itertools
-import json
 import signal
 import socket
 import time
-import urllib.error
-import urllib.request
 
 import pytest
 from conftest import STOCK_ROUTES, free_port, scheduler, wait_until, worker, workers_of
+from http_pages import fetch, http_port
 
 TOKEN = "a-token-of-the-tests"
 SHUTDOWN = {
     "scheduler.http.routes": ["daskops_runtime.shutdown", "daskops_runtime.summary", *STOCK_ROUTES],
     "worker.http.routes": ["daskops_runtime.shutdown", "distributed.http.health"],
 }
-
-
-def fetch(url, method="GET", token=None):
-    """Return the status and the text of a response."""
-    request = urllib.request.Request(url, method=method, data=b"" if method == "POST" else None)
-    if token:
-        request.add_header("Authorization", token)
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as e:
-        return e.code, f"{e.reason} {e.read().decode()}"
 
 
 def is_open(port):
@@ -43,12 +29,6 @@ def is_open(port):
 def names(client):
     """Return the names of the registered workers."""
     return {worker["name"] for worker in workers_of(client).values()}
-
-
-def http_port(started, name):
-    """Return the HTTP port of a worker."""
-    workers = json.loads(fetch(f"{started.url}/daskops/summary.json")[1])["workers"]
-    return next(worker["dashboard_port"] for worker in workers if worker["name"] == name)
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def test_other_values_are_no_shares(text):
 
 @pytest.mark.parametrize("text", ["0%", "100.1%", "1000 %"])
 def test_impossible_percentages_are_rejected(text):
-    with pytest.raises(ValueError, match=f"'{text}' is not a share; write it like 75%, at most 100%"):
+    with pytest.raises(ValueError, match=f"'{text}' is not a share. Write it like 75%, at most 100%"):
         parse_share(text)
 
 
@@ -60,6 +60,6 @@ def test_formatted_sizes_have_binary_units(size, text):
 # Dask reads a memory limit of 1 or less as a fraction of the host's memory. That is no size, so it is rejected.
 @pytest.mark.parametrize("text", ["", "auto", "four GiB", "4 Gigs", "-4GiB", "0", "1", "0.5", "1.0", "4GiB 5", None])
 def test_invalid_sizes_are_rejected_with_an_example(text):
-    with pytest.raises(ValueError, match=r"is not a size; write it like 4GiB or 500MB") as error:
+    with pytest.raises(ValueError, match=r"is not a size. Write it like 4GiB or 500MB") as error:
         parse_size(text)
     assert f"'{text}'" in str(error.value)

@@ -58,7 +58,7 @@ def test_keys_return_to_their_defaults():
     [
         ({}, ""),
         ({"comm": {"retry": {"count": 3}}}, ""),
-        ({"comm": {"compression": "no-such"}}, "dask_config: distributed.comm.compression: no message reaches"),
+        ({"comm": {"compression": "no-such"}}, "dask_config: distributed.comm.compression: messages do not reach"),
         ({"logging": {"distributed": "loud"}}, "cannot set up its log"),
     ],
 )
@@ -68,6 +68,6 @@ def test_setting_that_stops_a_worker_is_named(setting, said):
     found = list(find_problems("worker", config, {"dask_config": tree}, DEFAULTS, []))
     if said:
         (problem,) = found
-        assert said in problem and problem.endswith("Correct it, or leave it out.")
+        assert said in problem and problem.endswith("Correct or remove it.")
     else:
         assert found == []

@@ -5,9 +5,8 @@
 
 import pytest
 from local_hosts import prepare, run
-from machine import WORKERS, Machine
+from machine import SCHEDULER, WORKERS, Machine
 
-SCHEDULER = "dask-scheduler.service"
 STOPPED = {"scheduler": "stopped", "worker": "stopped"}
 
 

@@ -8,9 +8,7 @@ import subprocess
 import pytest
 from ansible_collections.daskops.cluster.plugins.action import plan_start
 from ansible_collections.daskops.cluster.plugins.plugin_utils.starting import command, parse, startable
-from machine import WORKERS, Machine
-
-SCHEDULER = "dask-scheduler.service"
+from machine import SCHEDULER, WORKERS, Machine
 
 
 @pytest.fixture
@@ -200,9 +198,13 @@ def test_nothing_starts_without_the_lock():
     assert decided(results(held=False)) == {}
 
 
-def test_nothing_starts_where_hosts_were_not_looked_at():
-    assert decided({**results(), "w2": {"skipped": True}}) == {}
+def test_host_in_maintenance_does_not_start():
+    assert decided({**results(), "w2": {"skipped": True}}) == {"s": ["scheduler"], "w1": ["worker"]}
     assert decided({host: {"skipped": True} for host in STATES}) == {}
+
+
+def test_nothing_starts_where_a_host_was_not_inspected():
+    assert decided({**results(), "w2": {"unreachable": True}}) == {}
 
 
 @pytest.mark.parametrize("tags, skipped", [

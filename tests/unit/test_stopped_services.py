@@ -31,8 +31,8 @@ S1 = host(scheduler=True, workers=False)
 STOPPED_S1 = host(scheduler=True, workers=False, running=[])
 BLANK = host(workers=False)
 UNKNOWN = (
-    "Nothing is known of the services on",
-    ", which could not be inspected. Correct how Ansible reaches these hosts.",
+    "The state of the services on",
+    " is not known, because Ansible could not connect. Correct the connection variables.",
 )
 SILENT = {"unreachable": True, "msg": "Connection refused", "changed": False}
 
@@ -45,8 +45,8 @@ SILENT = {"unreachable": True, "msg": "Connection refused", "changed": False}
         ({"s1": {**S1, "running": {SCHEDULER: None}}, "w1": host()}, []),
         ({"s1": STOPPED_S1, "w1": host(running=[])}, ["The cluster is stopped. Run start.yml."]),
         ({"s1": BLANK, "w1": BLANK}, ["The cluster is not installed. Run site.yml."]),
-        ({"s1": S1, "w1": BLANK}, ["Nothing is installed on w1. Run site.yml."]),
-        ({"s1": BLANK, "w1": host()}, ["Nothing is installed on s1. Run site.yml."]),
+        ({"s1": S1, "w1": BLANK}, ["No services are installed on w1. Run site.yml."]),
+        ({"s1": BLANK, "w1": host()}, ["No services are installed on s1. Run site.yml."]),
         ({"s1": S1, "w1": host(running=[]), "w2": host()}, ["All services are stopped on w1. Run start.yml."]),
         (
             {"s1": S1, "w1": host(running=WORKERS[:1]), "w2": host(running=[])},
@@ -70,7 +70,7 @@ SILENT = {"unreachable": True, "msg": "Connection refused", "changed": False}
             {"s1": STOPPED_S1, "w1": BLANK, "w2": SILENT},
             [
                 f"{UNKNOWN[0]} w2{UNKNOWN[1]}",
-                "Nothing is installed on w1. Run site.yml.",
+                "No services are installed on w1. Run site.yml.",
                 "All services are stopped on s1. Run start.yml.",
             ],
         ),
@@ -89,29 +89,29 @@ def test_stopped_services_are_reported_with_the_remedy(hosts, says):
         (
             BLANK,
             [
-                "s1 has no scheduler installed that the workers on w1, w2 could join. Run site.yml without --limit first, "
-                "or for s1 too."
+                "No scheduler for the workers on w1, w2 is installed on s1. Run site.yml without --limit first, "
+                "or include s1 in the limit."
             ],
         ),
         (
             host(),  # a host that had only workers so far
             [
-                "s1 has no scheduler installed that the workers on w1, w2 could join. Run site.yml without --limit first, "
-                "or for s1 too."
+                "No scheduler for the workers on w1, w2 is installed on s1. Run site.yml without --limit first, "
+                "or include s1 in the limit."
             ],
         ),
         (
             STOPPED_S1,
             [
-                "The scheduler on s1 is stopped, so the workers on w1, w2 could not join it. Run start.yml --limit s1 "
+                "The scheduler on s1 is stopped, so the workers on w1, w2 could not connect to it. Run start.yml --limit s1 "
                 "first, or this playbook without --limit."
             ],
         ),
         (
             SILENT,
             [
-                "s1, the scheduler's host, could not be inspected (Connection refused), so it is unknown whether the "
-                "workers on w1, w2 have a scheduler to join. Bring it up, or correct how Ansible reaches it."
+                "s1, the scheduler's host, could not be inspected (Connection refused), so it is not known whether a "
+                "scheduler for the workers on w1, w2 runs. Start this host, or correct its connection variables."
             ],
         ),
     ],
@@ -122,7 +122,7 @@ def test_missing_scheduler_is_reported_with_the_remedy(info, says):
 
 def test_tags_without_the_scheduler_are_named_in_the_remedy():
     assert list(no_scheduler("s1", BLANK, ["w1"], ["worker"])) == [
-        "s1 has no scheduler installed that the workers on w1 could join. Run site.yml without --tags first."
+        "No scheduler for the workers on w1 is installed on s1. Run site.yml without --tags first."
     ]
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from conftest import get_json, wait_until, worker
+from conftest import wait_until, worker
+from http_pages import get_json
 
 
 def test_summary(ours):

@@ -23,10 +23,10 @@ from ansible_collections.daskops.cluster.plugins.modules import certificates, en
     [
         (OSError(errno.ENOSPC, "No space left on device", "/etc/x"), "/etc/x: No space left on device. Free space"),
         (OSError(errno.EROFS, "Read-only file system", b"/etc/x"), "/etc/x: Read-only file system. Mount the file"),
-        (PermissionError(errno.EPERM, "Operation not permitted", "a", None, "b"), "b: Operation not permitted. Look"),
-        (OSError(errno.EFBIG, "File too large"), "File too large. Look at dmesg"),
-        (OSError("strange"), "strange. Look at dmesg"),
-        (OSError(), "OSError. Look at dmesg"),
+        (PermissionError(errno.EPERM, "Operation not permitted", "a", None, "b"), "b: Operation not permitted. Check"),
+        (OSError(errno.EFBIG, "File too large"), "File too large. See dmesg"),
+        (OSError("strange"), "strange. See dmesg"),
+        (OSError(), "OSError. See dmesg"),
     ],
 )
 def test_explanation_has_path_reason_and_remedy(error, said):
@@ -77,7 +77,7 @@ def test_unwritable_release_is_reported_and_removed(tmp_path):
     arguments = release_of(str(tmp_path))
     with files_limited(5_000):
         answer = answer_of(release, **arguments)
-    assert "On this host staging the release failed (services keep running what they ran): " in answer["msg"]
+    assert "On this host staging the release failed (the services were not changed): " in answer["msg"]
     assert "File too large" in answer["msg"]
     assert os.listdir(tmp_path / "releases") == []
     assert not answer_of(release, **arguments).get("failed")
@@ -97,7 +97,7 @@ def test_unwritable_certificates_leave_no_key_behind(tmp_path):
     [
         (certificates, certificates_of, "tls"),
         (release, release_of, "releases"),
-        (environment, lambda home: {"home": home, "id": "e", "python": "x", "lock": "x"}, "environments"),
+        (environment, lambda home: {"home": home, "id": "e", "python": "x", "origin": {"lock": "x"}}, "environments"),
     ],
     ids=["certificates", "release", "environment"],
 )

@@ -72,7 +72,7 @@ def test_tags_are_incomplete_if_a_task_includes_others(read):
     [
         ({"config", "tls"}, "confg", "this playbook has no tag 'confg'. Did you mean config? There are config, tls."),
         ({"config"}, "xyzzy", "this playbook has no tag 'xyzzy'. There are config."),
-        (set(), "config", "this playbook has no tag 'config'. It has none; leave --tags out."),
+        (set(), "config", "this playbook has no tag 'config'. It has no tags. Omit --tags."),
         ({"config"}, "notest", "this playbook has no tag 'notest'. There are config."),
     ],
 )

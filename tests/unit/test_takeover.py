@@ -21,6 +21,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.history import cur
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     is_secret,
     read_releases,
+    read_units,
     started_services,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.units import kind_of
@@ -115,23 +116,21 @@ def stage(machine, name):
 
 def activate(machine, name, **options):
     """Activate a release for both kinds of services; return the module's results."""
-    release = described(str(machine.home), read_releases(str(machine.home))[name])
-    return [
-        machine.run(
-            name, kind=kind, boot=boot, services=release["services"][kind], units=release["units"][kind], **options
-        )
-        for kind, boot in BOOT.items()
-    ]
+    return [machine.run(name, kind=kind, **options) for kind in BOOT]
 
 
 def told(machine):
-    """Return what `host_info` reports about the host's releases."""
+    """Return what `host_info` reports about the host's releases, and their units."""
     home = str(machine.home)
     releases = read_releases(home)
     current = releases[current_release(home)]
+
+    def with_units(release):
+        return {**described(home, release), "units": read_units(home, release)} if release else {}
+
     return {
-        "current": described(home, current),
-        "previous": described(home, releases.get(current["previous"], {})),
+        "current": with_units(current),
+        "previous": with_units(releases.get(current["previous"], {})),
         "unfinished": unfinished(current, releases),
         "running": {unit: process.partition("=")[2] for unit, process in machine.state()["processes"].items()},
     }

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Trials of a release: the check of the trial's dashboard, and the message about a service that does not come up."""
+"""Trials of a release: the check of the trial's dashboard, and the message about a service that does not start."""
 
 import ssl
 import subprocess
@@ -106,9 +106,9 @@ def test_settings_of_other_services_are_left_out():
 
 
 def test_message_has_place_problem_and_remedy():
-    failure = {"unit": "dask-scheduler.service", "problem": "does not come up", "late": False, "journal": JOURNAL}
+    failure = {"unit": "dask-scheduler.service", "problem": "does not start", "late": False, "journal": JOURNAL}
     said = explain("head", "0123456789ab", failure, {"dask_scheduler_config": PREFIX})
-    assert said.startswith("head: dask-scheduler.service of the new release 0123456789ab does not come up.")
+    assert said.startswith("head: dask-scheduler.service of the new release 0123456789ab does not start.")
     assert "nothing was stopped" in said and "dask_scheduler_config (distributed.scheduler.dashboard" in said
     assert "dask_trial" in said and said.endswith(JOURNAL)
 
@@ -117,7 +117,7 @@ def test_message_shows_the_end_of_the_journal():
     journal = "\n".join(f"line {number}" for number in range(100))
     failure = {
         "unit": "dask-worker@1.service",
-        "problem": "does not come up within 1 s",
+        "problem": "does not start within 1 s",
         "late": True,
         "journal": journal,
     }

@@ -75,7 +75,7 @@ def test_program_replaces_the_shell(tmp_path):
         (["exit 3", "true"], "line 1 (exit 3) ended the shell with status 3"),
         (["set -u", "echo $UNSET"], "line 2 (echo $UNSET) ended the shell with status 1"),
         (["if true"], "line 1 (if true) ended with status 2"),
-        (["break", "export X=1"], "line 1 (break) left out the lines after it"),
+        (["break", "export X=1"], "line 1 (break) skipped the lines after it"),
         (["false", "export X=1"], "line 1 (false) ended with status 1"),
     ],
 )
@@ -83,7 +83,7 @@ def test_line_that_fails_keeps_the_program_from_running(tmp_path, lines, end):
     done = set_up(tmp_path, *lines)
     assert (done.status, done.output) == (78, "")
     said = user_programs.setup_problem(done)
-    assert said.startswith(f"dask_environment_setup: {end}. Correct the line, or what it needs on this host. ")
+    assert said.startswith(f"dask_environment_setup: {end}. Correct the line, or install what it needs on this host. ")
     if "ls" in lines[-1]:
         assert "Its output: " in said and "/does-not-exist" in said and "/nor-this" in said
     # The drain of a worker runs all the same.

@@ -6,16 +6,7 @@
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import problems, to_bool
-
-
-def only(found):
-    """Return the only problem."""
-    (problem,) = found
-    return problem
-
-
-def says(sentence, *parts):
-    return all(part in sentence for part in parts)
+from sentences import only, says
 
 
 def variables(playing=None, **hosts):
@@ -54,6 +45,11 @@ def test_values_that_are_no_boolean(value):
         ("dask_worker_gpus", [0, 1]),
         ("dask_worker_pools", {"a": {"nanny": "yes"}}),
         *[
+            ("dask_python", value)
+            for value in ("auto", "/usr/bin/python3", "python3.12", "3.13", 3.13, "3.13.5+20261129")
+        ],
+        ("dask_python_sha256", {"x86_64": "0" * 64, "aarch64": "f" * 64}),
+        *[
             ("dask_release_label", label)
             for label in ("", "v1.4", "1.10", "2026-11-29", 1234, "a" * 63, "1.0+g3f2a_x-y")
         ],
@@ -68,6 +64,24 @@ def test_valid_values_are_accepted(name, value):
 @pytest.mark.parametrize(
     ("name", "value", "instead"),
     [
+        (
+            "dask_python",
+            3.1,
+            "is '3.1'. Give auto, an interpreter's name or path, or a version in quotes, '3.10' or newer",
+        ),
+        (
+            "dask_python",
+            "3.9",
+            "is '3.9'. Give auto, an interpreter's name or path, or a version in quotes, '3.10' or newer",
+        ),
+        ("dask_python", {}, "Give auto"),
+        ("dask_python_sha256", "0" * 64, "Give a dictionary with 64 hexadecimal digits for x86_64 and for aarch64"),
+        (
+            "dask_python_sha256",
+            {"x86_64": "0"},
+            "Give a dictionary with 64 hexadecimal digits for x86_64 and for aarch64",
+        ),
+        ("dask_python_sha256", {"amd64": "0" * 64}, "Give a dictionary with 64 hexadecimal digits"),
         ("dask_scheduler_port", "http", "is 'http'. Give a whole number, 1 to 65535"),
         ("dask_scheduler_port", 99999, "is '99999'. Give a whole number, 1 to 65535"),
         ("dask_scheduler_port", [1, 2], "is '[1, 2]'. Give a whole number, 1 to 65535"),
@@ -78,15 +92,15 @@ def test_valid_values_are_accepted(name, value):
         ("dask_tls", "perhaps", "is 'perhaps'. Give true or false"),
         ("dask_tls", [True], "Give true or false"),
         ("dask_worker_profile", "numpy", "is 'numpy'. Give one of numeric, python, mixed, io, gpu"),
-        ("dask_worker_threads", [1, 2], "is '[1, 2]'. Give a number or a text"),
-        ("dask_environment_lock", {"file": "x"}, "Give a number or a text"),
-        ("dask_environment_lock", None, "is empty. Give it a value, or leave it out"),
-        ("dask_worker_paths", "/data", "is '/data'. Give a list of texts, also for a single value"),
-        ("dask_worker_paths", [["/data"]], "Give a list of texts"),
+        ("dask_worker_threads", [1, 2], "is '[1, 2]'. Give a number or a string"),
+        ("dask_environment_lock", {"file": "x"}, "Give a number or a string"),
+        ("dask_environment_lock", None, "is empty. Give it a value, or remove it"),
+        ("dask_worker_paths", "/data", "is '/data'. Give a list of strings, also for a single value"),
+        ("dask_worker_paths", [["/data"]], "Give a list of strings"),
         ("dask_worker_preloads", "a.py", "is 'a.py'. Give a list, also for a single value"),
-        ("dask_config", "a=b", "is 'a=b'. Give a dictionary, {} for an empty one"),
-        ("dask_worker_gpus", {"a": 1}, "Give a number, a text, or a list of these"),
-        ("dask_worker_interface", [["eth0"]], "Give a number, a text, or a list of these"),
+        ("dask_config", "a=b", "is 'a=b'. Give a dictionary ({} for an empty one)"),
+        ("dask_worker_gpus", {"a": 1}, "Give a number, a string, or a list of these"),
+        ("dask_worker_interface", [["eth0"]], "Give a number, a string, or a list of these"),
         *[
             ("dask_release_label", label, f"is '{label}'. Give up to 63 letters, digits and the characters . _ + -")
             for label in ("v1 4", "v1.4;", "-v1", "a" * 64, "release/1.4", "v1.4\n", "é", 1.1, True, ["v1.4"])
@@ -97,7 +111,7 @@ def test_valid_values_are_accepted(name, value):
             for umask in (18, 22, "18", "0000", "0020", "0001", "0722", "1022", "0028", "u=rwx", "", "00022", ["0022"])
         ],
         *[
-            ("dask_serial", serial, f"is '{serial}'. Give a number of hosts from 1 on")
+            ("dask_serial", serial, f"is '{serial}'. Give a number of hosts, 1 or more")
             for serial in (0, -1, 0.2, "half", "0%", "101%", "", [], [1, 0])
         ],
     ],
@@ -134,11 +148,12 @@ def test_templates_of_secrets_are_in_no_message():
 def test_invalid_pool_is_reported_with_its_hosts():
     wrong = {"dask_worker_pools": {"Big Pool": {}}}
     sentence = only(variables(w1=wrong, w2=wrong))
-    assert says(sentence, "dask_worker_pools, set for all hosts, has 'Big Pool', which is no name of a pool")
+    assert says(sentence, "dask_worker_pools, set for all hosts, has 'Big Pool', which is not a valid name of a pool")
+    assert says(sentence, "Use up to 20 lower-case letters")
     sentence = only(variables(w1={"dask_worker_pools": {"a": {"thread": 1}}}, w2={}))
-    assert says(sentence, "dask_worker_pools.a.thread, set for w1, is no setting of a pool. Did you mean threads?")
+    assert says(sentence, "dask_worker_pools.a.thread, set for w1, is not a setting of a pool. Did you mean threads?")
     sentence = only(variables(w1={"dask_worker_pools": ["a"]}, w2={}))
-    assert says(sentence, "dask_worker_pools, set for w1, is no dictionary")
+    assert says(sentence, "dask_worker_pools, set for w1, is not a dictionary")
 
 
 def test_pools_of_hosts_outside_the_run_are_not_checked():
@@ -147,14 +162,14 @@ def test_pools_of_hosts_outside_the_run_are_not_checked():
     assert variables(playing=["w1"], w1=given, w2=others) == []
     sentence = only(variables(playing=["w1", "w2"], w1=given, w2=others))
     assert says(
-        sentence, "dask_worker_pool_overrides, set for w2, names b, which is no pool of this host", "There are a"
+        sentence, "dask_worker_pool_overrides, set for w2, has b, which is not a pool of this host", "There are a"
     )
 
 
 def test_misspelt_variable_is_reported_once_with_its_hosts():
     wrong = {"dask_worker_thread": 4}
     sentence = only(variables(w1=wrong, w2=wrong, w3={}))
-    assert says(sentence, "dask_worker_thread, set for w1, w2, is no variable", "Did you mean dask_worker_threads?")
+    assert says(sentence, "dask_worker_thread, set for w1, w2, is not a variable", "Did you mean dask_worker_threads?")
 
 
 def test_unknown_variable_without_a_suggestion():

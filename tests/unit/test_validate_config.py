@@ -15,8 +15,8 @@ from conftest import RUNTIME
 from daskops_runtime import validate_config
 
 MEMORY = "distributed.worker.memory"
-NO_DURATION = 'is no duration: write it like "30s", "5 minutes" or "500ms"'
-NO_SIZE = 'is no size: write it like "64MiB" or "1 GB"'
+NO_DURATION = 'is not a duration. Write it like "30s", "5 minutes" or "500ms"'
+NO_SIZE = 'is not a size. Write it like "64MiB" or "1 GB"'
 FRACTION = "must be a number, more than 0 and at most 1, or false"
 
 # Wrong settings, and parts of the message for each.
@@ -24,8 +24,8 @@ WRONG = [
     # Names
     (
         "distributed.worker.memory.targt: 0.5",
-        f"{MEMORY}.targt is not known to Dask",
-        f"; {MEMORY}.target is.",
+        f"{MEMORY}.targt is not a setting of Dask",
+        f", but {MEMORY}.target is.",
     ),
     (
         "distributed.worker.memroy.target: 0.5",
@@ -35,7 +35,7 @@ WRONG = [
     (
         "distributed.worker.target: 0.5",
         "distributed.worker.target is not known",
-        f"; {MEMORY}.target is.",
+        f", but {MEMORY}.target is.",
     ),
     ("distribted.worker.memory.target: 0.5", "distribted is not known", "; distributed is."),
     ("worker.memory.target: 0.5", "worker is not known", "; distributed.worker is."),
@@ -66,13 +66,13 @@ WRONG = [
         "; distributed.client.heartbeat is.",
     ),
     ("array.chunk_size: 1MiB", "must be written with hyphens: array.chunk-size."),
-    ("my-company.cores: 1", "my-company is not known", "name my-company in dask_config_extra_namespaces."),
+    ("my-company.cores: 1", "my-company is not a setting", "add my-company to dask_config_extra_namespaces."),
     (
         "distributed.mine.cores: 1",
         "distributed.mine is not known",
-        "name distributed.mine in dask_config_extra_namespaces.",
+        "add distributed.mine to dask_config_extra_namespaces.",
     ),
-    ("nonsense: {}", "nonsense is not known to Dask"),
+    ("nonsense: {}", "nonsense is not a setting of Dask"),
     # Deprecated names
     ("worker-memory-target: 0.5", "worker-memory-target was renamed to distributed.worker.memory.target."),
     ("tick-time: 20ms", "tick-time was renamed to distributed.admin.tick.interval."),
@@ -122,16 +122,19 @@ WRONG = [
         "distributed.scheduler.dashboard.bokeh-application: {keep_alive_milliseconds: soon}",
         "the scheduler does not start",
     ),
-    ("distributed.admin.event-loop: uvloop", "needs uvloop", "Put it into the lock that dask_environment_lock names"),
-    ("distributed.admin.event-loop: trio", "is trio, which is no event loop of Dask: take tornado"),
+    ("distributed.admin.event-loop: uvloop", "needs uvloop", "Add it to the lock in dask_environment_lock"),
+    ("distributed.admin.event-loop: trio", "is trio, which is not an event loop of Dask. Use tornado"),
     (
         "distributed.comm.compression: snappy",
-        "is snappy, and the environment has no python-snappy. Put it into the lock",
+        "is snappy, but the environment has no python-snappy. Add it to the lock",
     ),
-    ("distributed.comm.compression: zstd", "is zstd, and the environment has no zstandard. Put it into the lock"),
-    (f"{MEMORY}.spill-compression: snappy", "is snappy, and the environment has no python-snappy"),
-    ("distributed.comm.shard: 1 B", "distributed.comm.shard: no message reaches another host with it: ValueError"),
-    ("distributed.comm.tls.ciphers: ROT13", "distributed.comm.tls.ciphers: no message reaches", "SSLError"),
+    ("distributed.comm.compression: zstd", "is zstd, but the environment has no zstandard. Add it to the lock"),
+    (f"{MEMORY}.spill-compression: snappy", "is snappy, but the environment has no python-snappy"),
+    (
+        "distributed.comm.shard: 1 B",
+        "distributed.comm.shard: messages do not reach other hosts with this value: ValueError",
+    ),
+    ("distributed.comm.tls.ciphers: ROT13", "distributed.comm.tls.ciphers: messages do not reach", "SSLError"),
     (
         "distributed.comm.tls: {min-version: 1.3, max-version: 1.2}",
         "distributed.comm.tls.min-version is 1.3, more than max-version (1.2)",
@@ -140,7 +143,7 @@ WRONG = [
     (
         "distributed.comm.retry.delay.min: 1 minute",
         "delay.min is 1 minute, more than",
-        "(20s): make it the shorter one",
+        "(20s). Make it shorter",
     ),
     (
         "distributed.scheduler.locks.lease-timeout: 5s",
@@ -154,13 +157,13 @@ WRONG = [
     ("distributed.worker.profile.cycle: 10us", 'must be at least "1ms"'),
     (
         "distributed.scheduler.default-task-durations: {inc: soon}",
-        "default-task-durations.inc: the scheduler does not start with it: KeyError",
+        "default-task-durations.inc: the scheduler does not start with this value: KeyError",
     ),
-    ("distributed.scheduler.allowed-imports: [numpy]", "replaces Dask's own list: add dask and distributed"),
+    ("distributed.scheduler.allowed-imports: [numpy]", "replaces Dask's own list. Add dask and distributed"),
     ("distributed.scheduler.bandwidth: fast", NO_SIZE),
     (
         "distributed.scheduler.blocked-handlers: [run_function, register-worker, identity]",
-        "blocks identity, register-worker, without which the cluster does not work: take it out.",
+        "blocks identity, register-worker, without which the cluster does not work. Remove it.",
     ),
     ("distributed.worker.blocked-handlers: [get_data]", "blocks get_data, without which the cluster does not work"),
     ("distributed.comm.socket-backlog: 99999999999", "socket-backlog: the scheduler does not start", "OverflowError"),
@@ -169,7 +172,7 @@ WRONG = [
     ("distributed.scheduler.work-stealing-interval: 0s", "work-stealing-interval: the scheduler does not start"),
     (
         "distributed.scheduler.active-memory-manager.policies: [{class: my.Policy}]",
-        "policies: the scheduler does not start with it: ModuleNotFoundError: No module named 'my'",
+        "policies: the scheduler does not start with this value: ModuleNotFoundError: No module named 'my'",
     ),
     (
         "distributed.scheduler.active-memory-manager.policies: [{klass: my.Policy}]",
@@ -177,49 +180,55 @@ WRONG = [
     ),
     (
         "distributed.dashboard.link: '{}:{port}/status'",
-        "distributed.dashboard.link: the scheduler does not start with it: IndexError",
+        "distributed.dashboard.link: the scheduler does not start with this value: IndexError",
     ),
-    ("distributed.client.security-loader: my.security.load", "security-loader: the scheduler does not start with it"),
-    ("distributed.dashboard.prometheus.namespace: my company", "must be made of letters, digits and _"),
-    ("distributed.worker.resources: {GPU: two}", "must give each resource a number."),
+    (
+        "distributed.client.security-loader: my.security.load",
+        "security-loader: the scheduler does not start with this value",
+    ),
+    ("distributed.dashboard.prometheus.namespace: my company", "must consist of letters, digits and _"),
+    ("distributed.worker.resources: {GPU: two}", "must have a number for each resource."),
     # Logs
-    ("distributed.logging: {distributed: verbose}", "gives distributed the level verbose: take one of debug, info"),
+    ("distributed.logging: {distributed: verbose}", "has the level verbose for distributed. Use one of debug, info"),
     ("logging: {distributed: '10'}", "gives distributed the level 10"),
     ("logging: {distributed: [info]}", "gives distributed the level ['info']"),
     (
         "distributed.admin.log-format: '%(asctime'",
-        "log-format: the scheduler cannot set up its log with it: ValueError",
+        "log-format: the scheduler cannot set up its log with this value: ValueError",
     ),
     (
         "logging-file-config: /nowhere/logging.ini",
-        "names /nowhere/logging.ini, which the services' user cannot read on this host",
+        "is /nowhere/logging.ini, which the services' account cannot read on this host",
     ),
     (
         "logging: {version: 1, handlers: {file: {class: logging.FileHandler, filename: /nowhere/dask.log}}}",
-        "logging.handlers.file: the scheduler cannot set up its log with it: [Errno 2] No such file",
-        "'/nowhere/dask.log'. Correct it, or leave it out.",
+        "logging.handlers.file: the scheduler cannot set up its log with this value: [Errno 2] No such file",
+        "'/nowhere/dask.log'. Correct or remove it.",
     ),
     (
         "distributed.logging: {version: 1, handlers: {json: {class: pythonjsonlogger.Handler}}, root: {handlers: [json]}}",
-        "distributed.logging: the scheduler cannot set up its log with it: ModuleNotFoundError",
+        "distributed.logging: the scheduler cannot set up its log with this value: ModuleNotFoundError",
     ),
     (
         "distributed.logging: {version: 1, root: {level: LOUD}}",
         "distributed.logging.root.level: the scheduler cannot",
         "'LOUD'",
     ),
-    ("distributed.logging: info", "distributed.logging: the scheduler cannot set up its log with it: ValueError"),
-    ("logging: null", "logging is empty: leave it out."),
-    ("scheduler: thread", "scheduler is no scheduler of Dask: take one of distributed, multiprocessing, processes"),
+    (
+        "distributed.logging: info",
+        "distributed.logging: the scheduler cannot set up its log with this value: ValueError",
+    ),
+    ("logging: null", "logging is empty. Remove it."),
+    ("scheduler: thread", "scheduler is not a scheduler of Dask. Use one of distributed, multiprocessing, processes"),
     ("distributed.scheduler.http.routes: [7]", "must be a list of names of modules."),
     # Keys with which Dask cannot be imported
-    ("logging: {1: info}", "logging.1: the key '1' is not a string. Put it into quotes."),
+    ("logging: {1: info}", "logging.1: the key '1' is not a string. Put it in quotes."),
     ("distributed.scheduler.default-task-durations: {off: 1s}", "durations.False: the key 'False' is not a string"),
     # Empty sections
-    ("distributed: null", "distributed is empty: leave it out."),
-    ("distributed.comm.timeouts: null", "distributed.comm.timeouts is empty: leave it out."),
+    ("distributed: null", "distributed is empty. Remove it."),
+    ("distributed.comm.timeouts: null", "distributed.comm.timeouts is empty. Remove it."),
     # Modules
-    ("distributed.worker.http.routes: [json]", "route module json has no list called routes"),
+    ("distributed.worker.http.routes: [json]", "route module json has no list named routes"),
 ]
 
 
@@ -308,7 +317,7 @@ def test_wrong_configuration_is_rejected_with_the_remedy(text, said):
 def test_managed_settings_are_rejected_with_the_variable_to_use(text, variable):
     (problem,) = find(settings(text))
     assert problem.startswith("dask_worker_config: ")
-    assert f" is set by daskops.cluster itself. Leave it out, and use {variable} instead." in problem
+    assert f" is set by daskops.cluster itself. Remove it, and use {variable} instead." in problem
     (key,) = settings(text)
     assert find(settings(text), namespaces=[key]) == [
         problem
@@ -332,7 +341,7 @@ def test_managed_settings_are_rejected_with_the_variable_to_use(text, variable):
 )
 def test_managed_settings_are_rejected_in_environment_variables(name, value, variable):
     (problem,) = find({}, {name: value})
-    assert problem.startswith("dask_environment_variables: ") and f"Leave it out, and use {variable} instead" in problem
+    assert problem.startswith("dask_environment_variables: ") and f"Remove it, and use {variable} instead" in problem
 
 
 def test_environment_variable_with_a_default_of_dask_is_rejected_if_it_has_an_effect():
@@ -402,7 +411,8 @@ def test_defaults_of_dask_are_accepted_with_a_warning(kind):
     assert find(validate_config.DEFAULTS, kind=kind) == []
     (warning,) = warn(validate_config.DEFAULTS)
     assert (
-        warning.startswith("dask_config repeats Dask's defaults for ") and "leave out what you do not want" in warning
+        warning.startswith("dask_config repeats Dask's defaults for ")
+        and "Remove the settings that you do not want" in warning
     )
 
 
@@ -442,8 +452,8 @@ def test_settings_for_nannies_are_accepted_with_a_nanny():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (f"{MEMORY}.terminate: 0.98", "needs a nanny, and there is none: it changes nothing"),
-        (f"{MEMORY}.terminate: 0.98", "the unit's MemoryMax ends a worker that takes too much"),
+        (f"{MEMORY}.terminate: 0.98", "has no effect, because there is no nanny"),
+        (f"{MEMORY}.terminate: 0.98", "the unit's MemoryMax ends a worker that uses too much memory"),
         ("distributed.nanny.environ: {A: 1}", "environment variables belong in dask_environment_variables"),
         (
             "distributed.nanny.pre-spawn-environ: {OMP_NUM_THREADS: 4}",
@@ -476,13 +486,13 @@ def test_defaults_of_dask_for_nannies_cause_no_warning():
         ("gateway.address: https://gateway", "gateway is for dask-gateway"),
         (
             "distributed.scheduler.idle-timeout: 1 hour",
-            "closes an idle scheduler. systemd starts it again",
+            "closes an idle scheduler. systemd then restarts it",
         ),
         (
             "distributed.worker.http.routes: [distributed.http.health]",
-            "leaves out distributed.http.worker.prometheus, which health checks and monitoring use. Add what is missing, or",
+            "lacks distributed.http.worker.prometheus, which health checks and monitoring use. Add these modules, or",
         ),
-        ("distributed.dashboard.prometheus.namespace: mine", "renames Dask's metrics: the health check"),
+        ("distributed.dashboard.prometheus.namespace: mine", "renames Dask's metrics. The health check"),
     ],
 )
 def test_settings_without_effect_cause_a_warning(text, said):
@@ -585,12 +595,12 @@ def test_variables_of_a_pool_are_checked_together_with_common_ones():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"lifetime": "12 huors"}, "big.lifetime is '12 huors', which is no duration: write it like '12 hours'"),
-        ({"lifetime_stagger": "-1 h"}, "big.lifetime_stagger is '-1 h', which is no duration"),
+        ({"lifetime": "12 huors"}, "big.lifetime is '12 huors', which is not a duration. Write it like '12 hours'"),
+        ({"lifetime_stagger": "-1 h"}, "big.lifetime_stagger is '-1 h', which is not a duration"),
         ({"arguments": ["--death-timeut", "3"]}, "big.arguments: No such option '--death-timeut'."),
         ({"arguments": ["surplus"]}, "big.arguments: Got unexpected extra argument: (surplus)"),
         ({"arguments": ["--worker-class"]}, "big.arguments: Option '--worker-class' requires an argument."),
-        ({"arguments": ["--help"]}, "big.arguments: with these 'dask worker' only prints text"),
+        ({"arguments": ["--help"]}, "big.arguments: with these arguments, 'dask worker' only prints text"),
         ({"lifetime_stagger": "12 hours"}, "big.lifetime_stagger is '12 hours', which is not shorter than"),
         (
             {"arguments": ["--contact-address", "tls://10.0.0.1:1"]},
@@ -598,9 +608,9 @@ def test_variables_of_a_pool_are_checked_together_with_common_ones():
         ),
         (
             {"arguments": ["--protocol", "ucx"]},
-            "arguments: --protocol is ucx, and the scheduler's is tcp. Leave it out",
+            "arguments: --protocol is ucx, but the scheduler's is tcp. Remove it",
         ),
-        ({"arguments": ["--death-timeout", "soon"]}, "--death-timeout is soon, which is no duration"),
+        ({"arguments": ["--death-timeout", "soon"]}, "--death-timeout is soon, which is not a duration"),
         (
             {"arguments": ["--worker-class", "my.Worker"]},
             "--worker-class my.Worker cannot be imported: ModuleNotFoundError",
@@ -626,7 +636,7 @@ def test_pool_that_dask_cannot_start_is_rejected(changes, said):
         (["--no-jupyter"], ""),
         (["--jupiter"], "dask_scheduler_arguments: No such option '--jupiter'."),
         (["surplus"], "dask_scheduler_arguments: Got unexpected extra argument: (surplus)"),
-        (["--help"], "dask_scheduler_arguments: with these 'dask scheduler' only prints text."),
+        (["--help"], "dask_scheduler_arguments: with these arguments, 'dask scheduler' only prints text. Remove them."),
         (["--jupyter"], "dask_scheduler_arguments: --jupyter needs jupyterlab, which the environment does not have"),
     ],
 )
@@ -658,16 +668,16 @@ def dask_setup(worker, level):
         ("def dask_setup(worker)\n", [], "cannot be imported: SyntaxError: expected ':'"),
         ("1 / 0", [], "cannot be imported: ZeroDivisionError: division by zero"),
         ("import sys; sys.exit('no GPU here')", [], "cannot be imported: SystemExit: no GPU here"),
-        ("", ["--level", "2"], "takes no arguments: its dask_setup is not a click command"),
+        ("", ["--level", "2"], "takes no arguments, because its dask_setup is not a click command"),
         (
             COMMAND,
             ["--depth", "2"],
-            "does not understand its arguments: No such option '--depth'",
+            "rejects its arguments: No such option '--depth'",
         ),
         (
             COMMAND,
             ["--level", "x"],
-            "does not understand its arguments: Invalid value for '--level': 'x' is not a valid integer",
+            "rejects its arguments: Invalid value for '--level': 'x' is not a valid integer",
         ),
         (COMMAND, ["--level", "2"], None),
         ("print('noise on standard output')", [], None),

@@ -3,17 +3,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Evaluation of inventory variables, and conversion of Ansible's own types to plain values."""
 
+import json
+
 import pytest
 from ansible.errors import AnsibleUndefinedVariable
+from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
+from ansible.playbook.play import Play
 from ansible.template import Templar
 from ansible.utils.unsafe_proxy import wrap_var
+from ansible.vars.hostvars import HostVars
+from ansible.vars.manager import VariableManager
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import (
     Evaluation,
     evaluation_of,
     inputs,
     plain,
     templates,
+    values_of,
 )
 
 try:
@@ -148,3 +155,89 @@ def test_vaulted_values_become_strings():
 def test_vaulted_values_are_evaluated():
     vaulted = Vaulted()
     assert templates({"a": [vaulted, "b"]}) == [vaulted]
+
+
+# The variables of a task on other hosts than its own
+
+INVENTORY = {
+    "all": {
+        "children": {
+            "dask_scheduler": {"hosts": {"s1": {"dask_worker_count": 2, "dask_tls": True, "base": "/srv"}}},
+            "dask_workers": {
+                "hosts": {
+                    "w1": {"dask_worker_count": 3, "dask_tls": False, "dask_keep_releases": 7},
+                    "w2": {"dask_user": "worker"},
+                }
+            },
+        }
+    }
+}
+
+
+@pytest.fixture
+def values(tmp_path):
+    """Return a function that returns the values of a task of a play for all hosts of the inventory."""
+    (tmp_path / "hosts.json").write_text(json.dumps(INVENTORY))
+    loader = DataLoader()
+    inventory = InventoryManager(loader=loader, sources=[str(tmp_path / "hosts.json")])
+    manager = VariableManager(loader=loader, inventory=inventory)
+    hostvars = HostVars(inventory=inventory, variable_manager=manager, loader=loader)
+
+    def values(facts=None, **options):
+        for host, own in (facts or {}).items():
+            manager.set_nonpersistent_facts(host, own)
+        about = {"name": "test", "hosts": "all", "gather_facts": False, "tasks": [{"debug": None}], **options}
+        play = Play.load(about, variable_manager=manager, loader=loader)
+        (task,) = [task for block in play.compile() for task in block.block if task.action.endswith("debug")]
+        task_vars = manager.get_vars(play=play, host=inventory.get_host("s1"), task=task)
+        assert task_vars["hostvars"] is hostvars
+        return values_of(Templar(loader=loader, variables=task_vars), task, task_vars, ["s1", "w1", "w2"])
+
+    return values
+
+
+def each(values, name):
+    return [about[name] for about in values.values()]
+
+
+def test_value_of_each_host_comes_from_the_inventory(values):
+    found = values()
+    assert each(found, "dask_worker_count") == [2, 3, "auto"] and each(found, "dask_tls") == [True, False, True]
+
+
+@pytest.mark.parametrize("where", ["play", "block", "task"])
+def test_variable_of_the_play_that_equals_the_value_of_the_tasks_host_wins_on_all_hosts(values, where):
+    own = {"vars": {"dask_worker_count": 2, "dask_tls": True}}
+    task = {"debug": None}
+    options = {
+        "play": own,
+        "block": {"tasks": [{"block": [task], **own}]},
+        "task": {"tasks": [{**task, **own}]},
+    }
+    found = values(**options[where])
+    assert each(found, "dask_worker_count") == [2, 2, 2] and each(found, "dask_tls") == [True, True, True]
+    assert each(found, "dask_keep_releases") == [3, 7, 3] and each(found, "dask_user") == ["dask", "dask", "worker"]
+
+
+def test_variable_of_the_play_that_equals_the_default_wins_on_all_hosts(values):
+    assert each(values(vars={"dask_keep_releases": 3}), "dask_keep_releases") == [3, 3, 3]
+
+
+def test_variable_of_the_play_in_a_file_wins_on_all_hosts(values, tmp_path):
+    (tmp_path / "vars.yml").write_text("dask_worker_count: 2\n")
+    assert each(values(vars_files=[str(tmp_path / "vars.yml")]), "dask_worker_count") == [2, 2, 2]
+
+
+def test_fact_of_a_host_wins_over_the_play(values):
+    found = values({"w1": {"dask_worker_count": 5}}, vars={"dask_worker_count": 2})
+    assert each(found, "dask_worker_count") == [2, 5, 2]
+
+
+def test_template_of_a_host_reads_other_variables_of_the_play(values):
+    found = values({"w2": {"dask_home": trust_as_template("{{ top }}/dask")}}, vars={"top": "/data"})
+    assert each(found, "dask_home") == ["/opt/dask", "/opt/dask", "/data/dask"]
+
+
+def test_template_of_the_play_reads_the_variables_of_each_host(values):
+    home = trust_as_template("{{ base | default('/nowhere') }}/{{ inventory_hostname }}")
+    assert each(values(vars={"dask_home": home}), "dask_home") == ["/srv/s1", "/nowhere/w1", "/nowhere/w2"]

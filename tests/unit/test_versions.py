@@ -37,6 +37,12 @@ def test_unreachable_host_is_left_out_and_unknown_values_are_named():
     assert versions({"a": {"unreachable": True}}) == []
 
 
+def test_packed_environment_is_named_by_its_archive():
+    seen = host()
+    seen["versions"][0] = {**seen["versions"][0], "lock": "", "archive": "5d0a"}
+    assert versions({"a": seen})[0] == "Environment e1: Python 3.11.2, archive 5d0a."
+
+
 def test_long_lists_of_hosts_are_complete_only_with_packages():
     seen = {f"node{number}": host() for number in range(30)}
     assert versions(seen)[1].endswith(" and 10 more.")

@@ -154,7 +154,7 @@ def test_nanny_plugin_warns_about_workers_without_a_nanny(started, client):
         answers = client.register_plugin(greeting(), name="greeting")
         assert [answer["status"] for answer in answers.values()] == ["OK"]
         said = wait_until(lambda: [str(one.message) for one in caught if "greeting" in str(one.message)])
-        assert "does nothing on 2 workers without a nanny, such as w1, w2" in said[0]
+        assert "has no effect on 2 workers without a nanny, such as w1, w2" in said[0]
         client.unregister_worker_plugin("greeting", nanny=True)
     wait_until(lambda: len(workers_of(client)) == 2)
 
@@ -166,4 +166,4 @@ def test_nanny_plugin_warns_when_a_worker_without_a_nanny_joins(tmp_path):
             client.register_plugin(greeting(), name="greeting")
             with worker(started, "w1", runtime=True):
                 said = wait_until(lambda: [str(one.message) for one in caught if "greeting" in str(one.message)])
-        assert "do nothing on worker w1, which has no nanny: greeting" in said[0]
+        assert "have no effect on worker w1, which has no nanny: greeting" in said[0]

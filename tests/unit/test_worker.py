@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from conftest import free_port, get_json, scheduler, wait_until, watched, worker
+from conftest import free_port, scheduler, wait_until, watched, worker
+from http_pages import get_json
 
 
 def test_worker_is_ready_after_registration(tmp_path, notify):

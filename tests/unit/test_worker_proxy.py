@@ -4,7 +4,6 @@
 """Pages of workers behind the scheduler's proxy."""
 
 import asyncio
-import json
 import re
 import signal
 import urllib.error
@@ -13,28 +12,11 @@ import urllib.request
 import psutil
 import pytest
 from conftest import STOCK_ROUTES, scheduler, wait_until, worker
+from http_pages import fetch, http_port
 from tornado.httpclient import HTTPClientError
 from tornado.websocket import websocket_connect
 
 PAGES = {"scheduler.http.routes": ["daskops_runtime.summary", "daskops_runtime.worker_proxy", *STOCK_ROUTES]}
-
-
-def fetch(url, method="GET", token=None):
-    """Return the status and the text of a response."""
-    request = urllib.request.Request(url, method=method, data=b"" if method == "POST" else None)
-    if token:
-        request.add_header("Authorization", token)
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as e:
-        return e.code, f"{e.reason} {e.read().decode()}"
-
-
-def http_port(started, name):
-    """Return the HTTP port of a worker."""
-    workers = json.loads(fetch(f"{started.url}/daskops/summary.json")[1])["workers"]
-    return next(worker["dashboard_port"] for worker in workers if worker["name"] == name)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +60,7 @@ def test_proxy_forwards_websockets(pages):
 def test_proxy_connects_to_workers_only(pages, address):
     root, port = re.fullmatch(r"(.*/proxy)/(\d+)/127\.0\.0\.1", pages).groups()
     status, said = fetch(f"{root}/{address.format(port=port)}/health")
-    assert status == 404 and "No worker of this cluster has such an address" in said
+    assert status == 404 and "No worker of this cluster has this address" in said
 
 
 def test_failed_websocket_handshakes_leave_no_open_files(pages):

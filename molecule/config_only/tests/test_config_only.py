@@ -97,9 +97,9 @@ def test_invalid_configuration_is_rejected(cluster, play):
     }
     for arguments in (change(**wrong), [*change(**wrong), "--check"]):
         said = rejected(cluster, play, *arguments)
-        assert "dask_config: distributed.comm.timeout is not known to Dask" in said
+        assert "dask_config: distributed.comm.timeout is not a setting of Dask" in said
         assert "distributed.comm.timeouts is." in said
-        assert "dask_environment_variables: distributed.comm.shard is no size" in said and "canary" not in said
+        assert "dask_environment_variables: distributed.comm.shard is not a size" in said and "canary" not in said
     said = rejected(cluster, play, *change(dask_worker_config=wrong["dask_worker_config"]))
     assert "dask_worker_config: distributed.worker.memory.target is 0.9, more than spill (0.7)" in said
 
@@ -110,7 +110,7 @@ def test_settings_that_stop_the_cluster_are_rejected(cluster, play):
         "dask_scheduler_config": {"distributed": {"admin": {"event-loop": "uvloop"}}},
     }
     said = rejected(cluster, play, *change(**wrong))
-    own = "is set by daskops.cluster itself. Leave it out, and use dask_tls instead."
+    own = "is set by daskops.cluster itself. Remove it, and use dask_tls instead."
     assert f"dask_config: distributed.comm.require-encryption {own}" in said
     assert (
         "dask_scheduler_config: distributed.admin.event-loop needs uvloop, which the environment does not have" in said
@@ -122,8 +122,8 @@ def test_settings_that_stop_the_cluster_are_rejected(cluster, play):
     said = rejected(
         cluster, play, *change(dask_worker_config={"logging": log}, dask_scheduler_config={"distributed": bokeh})
     )
-    assert "dask_worker_config: logging: the worker cannot set up its log with it: PermissionError" in said
-    assert "bokeh-application.use_index: the scheduler does not start with it: TypeError" in said
+    assert "dask_worker_config: logging: the worker cannot set up its log with this value: PermissionError" in said
+    assert "bokeh-application.use_index: the scheduler does not start with this value: TypeError" in said
 
 
 def test_copied_defaults_of_dask_keep_encryption(cluster, play):
@@ -182,7 +182,7 @@ def test_line_of_shell_that_fails_is_rejected(cluster, play):
     pids = cluster.pids()
     run = play("site", *with_lines("source /home/shared/vars.sh"))
     assert run.returncode != 0
-    assert "The variable that is probably to blame: dask_environment_setup (line 1). Change it." in run.output
+    assert "The probable cause is the variable dask_environment_setup (line 1). Change it." in run.output
     assert cluster.pids() == pids
     run = play("site", *WORKERS_ONLY, "-e", "dask_serial=100%")
     assert run.returncode == 0, run.output

@@ -258,7 +258,7 @@ def test_ufw(cluster, play, also):
         assert play("remove", "--limit", "worker2").returncode == 0
         run = play("site", "--check")
         assert "worker2: a firewall that the collection does not manage is active, ufw." in run.output
-        assert "Set dask_firewall to ufw, or let all hosts of the cluster in" in run.output
+        assert "Set dask_firewall to ufw, or allow all hosts of the cluster to connect" in run.output
         run = play("site", "--diff", **ufw)
         assert run.returncode == 0, run.output
         assert "+allow proto tcp from" in run.output and "is active, ufw" not in run.output
@@ -329,7 +329,7 @@ def test_new_host_in_a_limited_run_is_rejected(cluster, play):
     assert play("remove", "--limit", "worker2").returncode == 0
     run = play("site", "--limit", "worker2")
     assert run.returncode != 0
-    assert "worker2 is new, and the firewall of scheduler, worker1 does not know it" in run.output
+    assert "worker2 is new, and the firewall of scheduler, worker1 does not accept it yet" in run.output
     assert not any(run.changed.values())
     assert play("site").returncode == 0
     assert cluster.is_whole()

@@ -51,7 +51,7 @@ def test_batch_whose_workers_do_not_start_is_reverted(cluster, play, preload, lo
     before, pids = cluster.releases(), cluster.pids()
     run = play("upgrade", *preload(BROKEN.format(host=cluster.workers[1])))
     assert run.returncode != 0
-    assert f"{cluster.workers[1]}: dask-worker@1.service does not come up" in run.output, run.output
+    assert f"{cluster.workers[1]}: dask-worker@1.service does not start" in run.output, run.output
     assert "this preload is broken" in run.output
     assert f"This batch ({cluster.workers[1]}) was reverted to the previous release" in run.output
     cluster.wait_until(cluster.is_whole, 30)
@@ -137,7 +137,7 @@ def test_rollback_skips_releases_that_never_ran(cluster, play, preload):
 @pytest.mark.parametrize(
     "code, said",
     [
-        ("sys.exit('this preload is broken')", "dask-scheduler.service does not come up"),
+        ("sys.exit('this preload is broken')", "dask-scheduler.service does not start"),
         # The scheduler serves, but workers cannot register.
         ("del scheduler.handlers['register-worker']", "unhealthy after"),
     ],
@@ -152,7 +152,7 @@ def test_failed_scheduler_is_reverted(cluster, play, tmp_path, code, said):
     assert run.returncode != 0
     assert said in run.output, run.output
     assert re.search(r"The scheduler was reverted to release \w+", run.output), run.output
-    assert f"All {len(cluster.workers)} worker(s) that it had are registered again" in run.output, run.output
+    assert f"All of its {len(cluster.workers)} worker(s) are registered again" in run.output, run.output
     assert cluster.is_whole()
     assert cluster.releases() == before and cluster.summary()["scheduler"]["release"] == release
     assert cluster.compute("print(client.submit(sum, [1, 2]).result())").split() == ["3"]

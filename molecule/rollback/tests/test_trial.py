@@ -66,11 +66,11 @@ def test_scheduler_that_cannot_start_is_not_activated(cluster, play, load, untou
     run = play("upgrade", *change)
     assert run.returncode != 0
     assert f"{cluster.scheduler}: dask-scheduler.service of the new release" in run.output, run.output
-    assert "probably to blame: dask_scheduler_preloads (surprise)" in run.output
+    assert "The probable cause is the variable dask_scheduler_preloads (surprise)" in run.output
     assert "this preload is broken" in run.output
     # The second run finds the release staged and tries it again.
     run = play("upgrade", *change)
-    assert run.returncode != 0 and "does not come up. This was a trial beside the running services" in run.output, (
+    assert run.returncode != 0 and "does not start. This was a trial beside the running services" in run.output, (
         run.output
     )
 
@@ -84,7 +84,7 @@ def test_worker_that_cannot_start_is_not_activated(cluster, play, untouched, pre
     run = play("upgrade", *change)
     assert run.returncode != 0
     assert f"{cluster.workers[0]}: dask-worker@1.service of the new release" in run.output, run.output
-    assert "probably to blame: dask_worker_preloads (surprise)" in run.output
+    assert "The probable cause is the variable dask_worker_preloads (surprise)" in run.output
 
 
 def test_killed_run_leaves_no_trial(cluster, play, untouched, preload):

@@ -132,6 +132,22 @@ def test_stop_and_start_of_all(cluster, play):
     assert cluster.is_whole()
 
 
+def test_deleted_user_is_created_again(cluster, play, gone):
+    host = cluster.host(gone)
+    host.check_output("systemctl stop dask-workers.target && userdel dask")
+    # The user may get another number, and then it could not write to the scratch directory in its former home.
+    run = play("site", "--limit", gone)
+    assert run.returncode != 0
+    assert "(/var/lib/dask/scratch) is not a directory to which dask_user may write" in run.output, run.output
+    assert "Create dask_user as its owner" in run.output
+    assert not any(run.changed.values())
+    host.check_output("rm -r /var/lib/dask")
+    run = play("site", "--limit", gone)
+    assert run.returncode == 0, run.output
+    assert cluster.is_whole()
+    assert host.check_output("stat --format=%U /var/lib/dask /opt/dask/tls/worker.pem").split() == ["dask", "dask"]
+
+
 def test_status_when_a_host_is_lost(cluster, play, gone):
     run = play("stop", "--limit", gone)
     assert run.returncode == 0, run.output

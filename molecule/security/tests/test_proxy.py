@@ -149,7 +149,7 @@ def test_invalid_site_is_removed(proxy, cluster, play):
     own = {f"dask_dashboard_proxy_{name}": "/etc/nginx/no-certificate.pem" for name in ("certificate", "key")}
     run = play("site", "-e", proxy.variables, "-e", json.dumps(own))
     assert run.returncode != 0
-    assert re.search(r"nginx does not accept the site: .*no-certificate.pem", run.output), run.output
+    assert re.search(r"nginx rejects the site of the proxy: .*no-certificate.pem", run.output), run.output
     assert host.file(SITE).content_string == before
     assert host.check_output("ls /etc/nginx/conf.d") == "daskops.conf"
     assert host.run("nginx -t").rc == 0

@@ -9,9 +9,11 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 import warnings
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import DAY, Directory, make, plan
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -174,6 +176,22 @@ def test_certificates_change_under_load(cluster, play, load):
     again = play("site")
     assert again.returncode == 0, again.output
     assert not any(again.changed.values())
+
+
+def test_renewal_of_the_client_certificate_alone_restarts_nothing(cluster, play):
+    directory, names = Directory(str(cluster.certificates)), {"client": ["client"]}
+    with directory.locked(write=True):
+        make(directory, plan(directory, names, rotation="certificates")[0], names, days=20)
+        directory.commit()
+    before, pids = cluster.summary(), cluster.pids()
+    run = play("site")
+    assert run.returncode == 0, run.output
+    assert "New certificates: client (expires on" in run.output and "Run client.yml" in run.output
+    # Only the task on the controller changes something. It counts for the host that it runs for.
+    assert sorted(run.changed.values()) == [0, 0, 1]
+    after = cluster.summary()
+    assert after["scheduler"]["id"] == before["scheduler"]["id"] and cluster.pids(after) == pids
+    assert Directory(str(cluster.certificates)).expires("client") > time.time() + 300 * DAY
 
 
 def test_each_worker_host_has_its_own_certificate(cluster):

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+from pathlib import Path
 
 # Runs a task on each release and prints the worker and the version of a package there.
 WHERE = """
@@ -128,6 +129,75 @@ def test_upgrade_without_changes_changes_nothing(cluster, play):
     assert cluster.pids() == pids
 
 
+def test_rolling_change_to_a_packed_environment_and_back(cluster, play, load, packed):
+    scheduler, before = cluster.summary()["scheduler"]["id"], cluster.releases()
+    # An environment of conda has its own Python, so hosts need none.
+    change = ["-e", json.dumps({**packed, "dask_python": "/usr/bin/none", "dask_scheduler_idle_timeout": 1})]
+    look = play("upgrade", "--check", "--diff", *change)
+    assert look.returncode == 0, look.output
+    assert "-bokeh==" in look.output and cluster.releases() == before
+    run = play("upgrade", *change)
+    assert run.returncode == 0, run.output
+    after = cluster.releases()
+    assert len(set(after.values())) == 1 and not set(after.values()) & set(before.values())
+    assert (
+        "The environment has no bokeh: the dashboard has no pages. Add bokeh to dask_environment_archive." in run.output
+    )
+    again = play("upgrade", *change)
+    assert again.returncode == 0 and not any(again.changed.values()), again.output
+    run = play("upgrade", "-e", "dask_scheduler_idle_timeout=1")
+    assert run.returncode == 0, run.output
+    assert cluster.releases() == before
+    assert cluster.summary()["scheduler"]["id"] == scheduler
+
+
+def test_cluster_runs_a_packed_environment(cluster, play, packed):
+    variables = ["-e", json.dumps({**packed, "dask_serial": "100%"})]
+    run = play("upgrade", *variables)
+    assert run.returncode == 0, run.output
+    host = cluster.host(cluster.workers[0])
+    environment = host.check_output("readlink -f /opt/dask/current/environment")
+    shown = cluster.compute("print(client.submit(lambda: __import__('sys').prefix).result())")
+    assert shown.strip() == environment
+    # Root owns the files, and nobody else can change them. Nothing has the prefix that it was packed with.
+    assert host.check_output(f"find {environment} ! -user root -o ! -type l -perm /7022") == ""
+    assert host.check_output(f"cat {environment}/etc/a.conf") == f"home = {environment}/share"
+    bill = json.loads(host.check_output(f"cat {environment}/sbom.cdx.json"))
+    assert "pkg:conda/liba@1.0?build=0&channel=conda-forge&subdir=linux-64" in [
+        one["purl"] for one in bill["components"]
+    ]
+    report = play("status", "--tags", "versions", *variables)
+    assert f", archive {packed['dask_environment_archive_sha256']}." in report.output
+    # Users get the list of packages.
+    assert play("client", *variables).returncode == 0
+    scheduler = cluster.host(cluster.scheduler)
+    user = cluster.variables[cluster.scheduler]["ansible_user"]
+    text = scheduler.check_output(f"cat ~{user}/.config/dask/daskops-environment.txt")
+    assert packed["dask_environment_archive_sha256"] in text and "--hash" not in text and "\ndistributed==" in text
+    # A rollback needs no archive.
+    run = play("rollback")
+    assert run.returncode == 0, run.output
+    assert "bokeh" in cluster.compute("import sys, bokeh; print(bokeh.__name__)")
+    assert play("client").returncode == 0
+    # The rollback keeps the environment, and a run with other variables than those of before goes on from there.
+    assert host.file(environment).exists
+
+
+def test_unusable_archive_is_rejected(cluster, play, packed, tmp_path):
+    pids = cluster.pids()
+    cut = tmp_path / "cut.tar.gz"
+    cut.write_bytes(Path(packed["dask_environment_archive"]).read_bytes()[:1000])
+    for variables, said in (
+        ({"dask_environment_archive_sha256": "0" * 64}, "dask_environment_archive_sha256 is 000000"),
+        ({"dask_environment_archive": str(cut)}, "or was damaged or truncated on its way"),
+        ({"dask_environment_lock": "own.txt"}, "both set the environment. Keep one of them"),
+    ):
+        run = play("upgrade", "-e", json.dumps({**packed, **variables}))
+        assert run.returncode != 0 and said in " ".join(run.output.split()), run.output
+        assert not any(run.changed.values())
+    assert cluster.pids() == pids
+
+
 def test_interrupted_run_is_continued(cluster, play, load, lock):
     change = ["-e", f"dask_environment_lock={lock}", "-e", "dask_scheduler_idle_timeout=1"]
     before = cluster.releases()
@@ -177,9 +247,9 @@ def test_services_share_files_and_code_with_people(cluster, play):
     run = play("site", "-e", json.dumps({**change, "dask_worker_paths": []}))
     assert run.returncode != 0
     for name in (cluster.scheduler, *cluster.workers):
-        assert f"{name} has no group analysts, which dask_user_groups names" in run.output, run.output
+        assert f"{name} has no group analysts, which is in dask_user_groups" in run.output, run.output
     assert (
-        "dask_worker_import_paths names /srv/shared/code, which is no directory that dask_user can read" in run.output
+        "dask_worker_import_paths has /srv/shared/code, which is not a directory that dask_user can read" in run.output
     )
     try:
         for host in hosts:

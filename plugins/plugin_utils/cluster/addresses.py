@@ -65,15 +65,15 @@ def addresses(settings: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str,
         ``client_scheduler_host``, ``scheduler_port``, ``scheduler_dashboard_port``, ``scheduler_dashboard_url``,
         ``dashboard_prefix``, ``dashboard_proxy``, ``dashboard_proxy_port`` and ``dashboard_proxy_prefix``.
     info : dict
-        Result of `host_info` for the scheduler's host; empty if it was not inspected.
+        Result of `host_info` for the scheduler's host. Empty if it was not inspected.
 
     Returns
     -------
     dict
-        ``scheduler``, the address of the scheduler for workers; ``client``, that for clients; ``url``, the base URL of its
-        HTTP routes, from its own host; ``ca_path``, the CA certificates for that URL, empty for plain HTTP; ``dashboard``,
-        the URL for browsers, without a slash at the end; ``path``, the path of the dashboard on the scheduler's own port;
-        and ``proxy_path``, its path behind a proxy.
+        ``scheduler`` is the address of the scheduler for workers, and ``client`` its address for clients. ``url`` is the
+        base URL of its HTTP routes on its own host, and ``ca_path`` the file with the CA certificates for that URL, empty
+        for HTTP without TLS. ``dashboard`` is the URL for browsers, without a slash at the end. ``path`` is the path of the
+        dashboard on the scheduler's own port, and ``proxy_path`` is its path behind a proxy.
     """
     protocol, pages = ("tls", "https") if settings["tls"] else ("tcp", "http")
     host, client = in_url(settings["scheduler_host"]), in_url(settings["client_scheduler_host"])
@@ -83,8 +83,8 @@ def addresses(settings: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str,
     # A scheduler that another system runs has its own URL.
     path = "" if joins else settings["dashboard_prefix"].rstrip("/")
     network = settings["scheduler_dashboard_url"] or f"{pages}://{at}:{PAGES_PORT if joins else port}{path}"
-    # Behind a proxy, the dashboard listens on localhost only. If this run removes the proxy, this remains so until the
-    # scheduler is restarted.
+    # Behind a proxy, the dashboard listens only on localhost. If this run removes the proxy, the dashboard still does so
+    # until the scheduler is restarted.
     behind = settings["dashboard_proxy"] or (info.get("proxy") or {}).get("port", 0) > 0
     url = f"{pages}://localhost:{port}{path}" if behind and not joins else network
     proxy_path = path or settings["dashboard_proxy_prefix"].rstrip("/")
@@ -93,7 +93,7 @@ def addresses(settings: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str,
         "scheduler": scheduler,
         "client": at_host(scheduler, client),
         "url": url,
-        # The dashboard of a scheduler that another system runs may use plain HTTP.
+        # The dashboard of a scheduler that another system runs may use HTTP without TLS.
         "ca_path": f"{settings['home']}/tls/ca.pem" if settings["tls"] and url.startswith("https") else "",
         "dashboard": proxy if settings["dashboard_proxy"] else at_host(network, client),
         "path": f"{path}/",

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Check users' arguments of ``dask scheduler`` and ``dask worker`` as far as that is possible without Dask."""
+"""Check the user's arguments of ``dask scheduler`` and ``dask worker``, as far as that is possible without Dask."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ WORKER_OPTIONS = {
     "--worker-port": "dask_worker_port",
 }
 
-#: The same for `dask scheduler`.
+#: Options of `dask scheduler` that the collection sets, and the variables that determine them.
 SCHEDULER_OPTIONS = {
     "--dashboard": "dask_scheduler_dashboard_port",
     "--dashboard-address": "dask_scheduler_dashboard_port",
@@ -67,7 +67,7 @@ def bad_arguments(variable: str, arguments: Iterable[object], managed: Mapping[s
     variable : str
         Name of the variable with the arguments.
     arguments : list
-        The arguments.
+        Value of the variable.
     managed : dict of str
         `WORKER_OPTIONS` or `SCHEDULER_OPTIONS`.
     """
@@ -75,17 +75,17 @@ def bad_arguments(variable: str, arguments: Iterable[object], managed: Mapping[s
         option = str(argument).partition("=")[0]
         if not re.fullmatch(r"[^\s\"'\\$%]+", str(argument)):
             yield (
-                f"{variable}: '{argument}' has spaces or characters that mean something to systemd. Give an option and its "
-                "value one by one."
+                f"{variable}: '{argument}' has spaces, or characters with a special meaning for systemd. Give an option and "
+                "its value as two items."
             )
         elif option in managed:
             yield f"{variable}: {option} is set by daskops.cluster itself. Use {managed[option]}."
         elif option == "--pid-file":
-            yield f"{variable}: {option} is of no use under systemd. Remove it."
+            yield f"{variable}: {option} does not work with systemd. Remove it."
 
 
 def open_notebooks(host: str, arguments: Iterable[object], proxied: bool) -> Iterator[str]:
-    """Yield a sentence if a scheduler's command line lets everybody run code who can connect to its dashboard.
+    """Yield a sentence if everyone who can connect to the scheduler's dashboard can run code in Jupyter.
 
     Parameters
     ----------
@@ -94,12 +94,12 @@ def open_notebooks(host: str, arguments: Iterable[object], proxied: bool) -> Ite
     arguments : list
         ``dask_scheduler_arguments``.
     proxied : bool
-        Whether a proxy asks for a password in front of the dashboard.
+        Whether a proxy in front of the dashboard requires a password.
     """
     given = [argument for argument in map(str, arguments) if argument in ("--jupyter", "--no-jupyter")]
     if given[-1:] == ["--jupyter"] and not proxied:
         yield (
-            f"{host}: dask_scheduler_arguments has --jupyter, so everybody who can connect to the dashboard, and every "
+            f"{host}: dask_scheduler_arguments has --jupyter, so everyone who can connect to the dashboard, and every "
             "account of the host, can run code as dask_user without a certificate and a password. Set dask_dashboard_proxy "
-            "to true to ask others for a password, or leave --jupyter out."
+            "to true to require a password on other hosts, or remove --jupyter."
         )

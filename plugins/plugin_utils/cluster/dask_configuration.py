@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Dask's configuration for the services of a host.
 
-Each kind of service has a configuration of its own, so that a setting or a preload module of workers does not restart the
-scheduler. `DEFAULTS` come first; over them come ``dask_config``, then what is set for the kind of service, and at last what
-the collection needs to work. Users may paste a copy of all of Dask's defaults: what the collection needs still wins.
+Each kind of service has its own configuration, so that a setting or a preload module of workers does not restart the
+scheduler. The configuration is merged from `DEFAULTS`, ``dask_config``, the configuration for the kind of service, and the
+settings that the collection needs, from the lowest to the highest priority. So users may paste a copy of all of Dask's
+defaults without breaking the collection.
 """
 
 from __future__ import annotations
@@ -17,30 +18,32 @@ from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
 
-#: Dask's configuration for an always-on cluster. What is not here is Dask's own default.
+#: Dask's configuration for an always-on cluster. Other settings have Dask's own defaults.
 DEFAULTS: dict[str, Any] = {
     "distributed": {
         "scheduler": {
-            # A task whose workers were lost this often counts as the cause. Machines are restarted; three is too few.
+            # After this many lost workers, Dask assumes that the task is the cause. Dask's default of 3 is too low, because
+            # machines are restarted for other reasons.
             "allowed-failures": 10,
-            # A worker that has sent nothing for this long is given up, and its tasks run elsewhere.
+            # After this time without a message from a worker, its tasks run on other workers.
             "worker-ttl": "5 minutes",
             # An always-on scheduler must not end when it is idle.
             "idle-timeout": None,
-            # Tasks wait when there is no worker, as in an upgrade of a small cluster.
+            # Tasks wait while there is no worker, for example in an upgrade of a small cluster.
             "no-workers-timeout": None,
-            # Events of workers that have gone are kept this long, so that people can look at them; they take memory.
+            # Keep the events of workers that have left, so that administrators can read them, but not for ever: they use
+            # memory.
             "events-cleanup-delay": "1h",
             "locks": {
-                # A client that holds a lock and sends nothing for this long loses it. A task that does not release the
-                # interpreter is silent too, and a lock with two holders is worse than one held longer by a lost worker.
+                # A client that holds a lock and sends nothing for this time loses the lock. A task that does not release the
+                # interpreter also sends nothing. A lock with two holders is worse than a lost worker that holds one longer.
                 "lease-timeout": "2 minutes",
                 "lease-validation-interval": "10s",
             },
             # Remove unneeded copies of data.
             "active-memory-manager": {"start": True},
             "http": {
-                # Dask's own, without its proxy: the collection has one that only reads.
+                # Dask's own routes without its proxy. The collection has a proxy that only reads.
                 "routes": [
                     "distributed.http.scheduler.prometheus",
                     "distributed.http.scheduler.info",
@@ -51,7 +54,7 @@ DEFAULTS: dict[str, Any] = {
             },
         },
         "worker": {
-            # Dask's own.
+            # Dask's own routes.
             "http": {
                 "routes": [
                     "distributed.http.worker.prometheus",
@@ -59,21 +62,22 @@ DEFAULTS: dict[str, Any] = {
                     "distributed.http.statics",
                 ]
             },
-            # Shares of the memory limit. Without a nanny, MemoryMax of the unit ends a worker that takes more.
+            # Fractions of the memory limit. Without a nanny, MemoryMax of the unit ends a worker that exceeds the limit.
             "memory": {"target": 0.60, "spill": 0.70, "pause": 0.80},
         },
-        # Bounds of the logs that services keep in memory, for they run for months.
+        # Lengths of the logs that services keep in memory. Services run for months.
         "admin": {"log-length": 10000, "low-level-log-length": 1000},
         "comm": {
-            # When a scheduler comes back, all workers and clients connect at once. The kernel's limit is net.core.somaxconn.
+            # After a restart of the scheduler, all workers and clients connect at once. The kernel's limit is
+            # net.core.somaxconn.
             "socket-backlog": 4096,
-            # A connection between two hosts that breaks is tried again, at growing intervals, before a task fails.
+            # Retry a broken connection between two hosts, at growing intervals, before a task fails.
             "retry": {"count": 3, "delay": {"min": "1s", "max": "20s"}},
             "timeouts": {
-                # A worker that waits for its scheduler tries again at growing intervals, this being the longest. With Dask's
-                # own 30 s, a restart of the scheduler would take that long.
+                # A worker that waits for its scheduler tries to connect at growing intervals. This is the longest one. With
+                # Dask's default of 30 s, a restart of the scheduler would take that long.
                 "connect": "5s",
-                # A peer that acknowledges nothing for this long is gone; networks and switches fail for some seconds.
+                # A peer that acknowledges nothing for this time counts as lost. Networks and switches may fail for seconds.
                 "tcp": "30s",
             },
         },
@@ -82,10 +86,10 @@ DEFAULTS: dict[str, Any] = {
 
 
 def merge(configurations: Iterable[Mapping[str, Any] | None]) -> dict[str, Any]:
-    """One configuration of several, merged as Dask does: a later one wins, key by key, and a list replaces a list.
+    """Return one configuration, merged from several like in Dask. Later values replace earlier ones, also whole lists.
 
-    A value that is not a mapping never replaces one, so a section that is empty in a later configuration changes nothing.
-    Hyphens and underscores in keys are the same.
+    Mappings are merged. A value that is not a mapping never replaces a mapping, so an empty section in a later configuration
+    changes nothing. Hyphens and underscores in keys are equivalent.
     """
     merged: dict[str, Any] = {}
     for configuration in configurations:
@@ -111,7 +115,7 @@ def _canonical(key: object) -> str:
 
 @dataclass(frozen=True)
 class Module:
-    """A preload module or a module with HTTP routes: its name, its file on the controller (or ""), and its arguments."""
+    """A preload module or a module with HTTP routes: its name, its file on the controller (may be ""), and its arguments."""
 
     name: str
     file: str
@@ -119,10 +123,10 @@ class Module:
 
 
 def modules(entries: Iterable[Any]) -> list[Module]:
-    """Return the modules that a variable lists.
+    """Return the modules in the value of a variable.
 
-    An entry is a file on the controller (``.py``), which is copied to the hosts and imported by its name, or the name of a
-    module on the hosts. An entry with arguments is a dictionary with ``name`` and ``arguments``.
+    An entry is the name of a module on the hosts, or a file on the controller (``.py``), which is copied to the hosts and
+    imported by its name. An entry with arguments is a dictionary with ``name`` and ``arguments``.
     """
     found = []
     for entry in entries:
@@ -178,7 +182,7 @@ def worker_configuration(settings: Settings) -> dict[str, Any]:
             ]
         },
     }
-    # The command line of a worker names these modules, too. Dask reads only their arguments from the configuration.
+    # The command line of a worker also has these modules. From the configuration, Dask reads only their arguments.
     nanny = _preloads("daskops_runtime.nanny", nanny_modules(settings))
     return merge([chosen, {"distributed": {"worker": section, "nanny": nanny}}])
 
@@ -196,10 +200,10 @@ def _chosen(settings: Settings, kind: str, config: Mapping[str, Any]) -> dict[st
 def _tls(home: str, kind: str) -> dict[str, Any]:
     """Return the section about certificates.
 
-    A service uses its certificate for all connections: services connect to each other, and tasks may create clients. The
-    dashboard and the HTTP routes of scheduler and workers read the section ``scheduler.dashboard``.
+    A service uses its certificate for all connections, because services connect to each other, and tasks may create clients.
+    The dashboard and the HTTP routes of scheduler and workers read the section ``scheduler.dashboard``.
     """
-    file = f"{home}/tls/{kind}.pem"  # which holds the key, too
+    file = f"{home}/tls/{kind}.pem"  # contains the certificate and the key
     certificate = {"cert": file, "key": file}
     return {
         "distributed": {
@@ -219,7 +223,7 @@ def _tls(home: str, kind: str) -> dict[str, Any]:
 
 
 def _preloads(ours: str, users: list[Module]) -> dict[str, Any]:
-    """Return ``preload`` and ``preload-argv`` for the collection's module, which has no arguments, and users' modules."""
+    """Return ``preload`` and ``preload-argv`` for the collection's module, which has no arguments, and for the user's."""
     return {
         "preload": [ours, *(module.name for module in users)],
         "preload-argv": [[], *(module.arguments for module in users)],
@@ -227,7 +231,7 @@ def _preloads(ours: str, users: list[Module]) -> dict[str, Any]:
 
 
 def _flat(value: Any) -> Iterator[Any]:
-    """Yield the routes in a value of a configuration: a list, a list of lists, or one name."""
+    """Yield the routes in a configuration value, which is a list, a list of lists, or one name."""
     if isinstance(value, list):
         for inner in value:
             yield from _flat(inner)

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Decide what a run changes, from the state of the hosts and their planned releases.
 
-``info`` is what `host_info` returned for a host, ``release`` the host's release as the task `release` returned it, and
-``plan`` what `plan_host` returned. Arguments in the plural hold these by host. A task may have been skipped or have failed:
-then its result has none of the keys of its module.
+``info`` is the result of `host_info` for a host, ``release`` is the planned release of the host, and ``plan`` is the result
+of `plan_host`. Arguments in the plural contain these by host. The result of a skipped or failed task lacks the keys of its
+module.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ByHost = Mapping[str, Result]
 
 
 def units_to_restart(running: Mapping[str, str | None], wanted: Mapping[str, str], kind: str) -> list[str]:
-    """Return the running units of a kind that a change to ``wanted`` stops or restarts; both have releases by unit."""
+    """Return the running units of a kind that a change to ``wanted`` stops or restarts. Arguments have releases by unit."""
     return interrupted({unit: release for unit, release in running.items() if kind_of(unit) == kind}, wanted)
 
 
@@ -36,7 +36,7 @@ def interrupts_scheduler(state: str, info: Result, release: Result) -> bool:
 
 
 def interrupts_maintenance(info: Result) -> bool:
-    """Return whether the workers of a host in maintenance run or would start at boot; False if the host is unreachable."""
+    """Return whether workers of a host in maintenance run or start at boot; False if the host is unreachable."""
     running = [unit for unit in info.get("running") or {} if kind_of(unit) == "worker"]
     return bool(running) or "worker" in (info.get("current") or {}).get("enabled", [])
 
@@ -53,14 +53,14 @@ def is_staged(info: Result, content: str) -> bool:
 
 
 def untried(known: Iterable[str], services: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Return the units whose release has neither served on the host nor been tried there.
+    """Return the units whose release has neither served nor been tried on the host.
 
     Parameters
     ----------
     known : iterable of str
-        The releases of services that have served or were tried.
+        Releases of services that have served or were tried.
     services : dict of dict
-        The release to run by unit, by kind.
+        Release to run, by kind and unit.
     """
     return sorted(
         unit for by_unit in services.values() for unit, release in by_unit.items() if release not in set(known)
@@ -70,7 +70,7 @@ def untried(known: Iterable[str], services: Mapping[str, Mapping[str, str]]) -> 
 def runs_release(info: Result, release: str, kind: str, services: Mapping[str, str]) -> bool:
     """Return whether a host's services of a kind already run a release, so that nothing must be started or stopped.
 
-    ``services`` holds the release by unit.
+    ``services`` has the release by unit.
     """
     current = info.get("current") or {}
     running = {unit: runs for unit, runs in (info.get("running") or {}).items() if kind_of(unit) == kind}
@@ -91,17 +91,17 @@ def scheduler_is_pending(work: Result) -> bool:
 def scheduler_is_older(work: Result, change: Result, info: Result, release: Result, releases: ByHost) -> bool:
     """Return whether the scheduler runs an older release than the workers, after this run or an earlier one.
 
-    An earlier run left an older scheduler if the scheduler does not run the current release of its host, or if a change is
-    unfinished and no worker has the environment of the scheduler.
+    The scheduler is older because of an earlier run if it does not run the current release of its host, or if a change is
+    unfinished and no worker has the scheduler's environment.
 
     Parameters
     ----------
     work, change : dict
-        Results of the tasks that wait until the scheduler has no work, and that change it.
+        Results of the task that waits until the scheduler has no work, and of the task that changes it.
     info, release : dict
-        State and release of the scheduler's host. The release is empty if ``--limit`` excludes the host.
+        Result of `host_info` and planned release of the scheduler's host. Empty release if ``--limit`` excludes the host.
     releases : dict
-        The releases of all hosts.
+        Planned releases of all hosts.
     """
     if scheduler_is_pending(work):
         return True
@@ -116,10 +116,10 @@ def scheduler_is_older(work: Result, change: Result, info: Result, release: Resu
 
 
 def expected_workers(infos: ByHost, releases: ByHost) -> list[dict[str, str]]:
-    """Return the workers that `cluster_health` expects: ``name`` and ``release`` of each.
+    """Return the workers that `cluster_health` expects, each with ``name`` and ``release``.
 
     These are the workers of the planned release or, without one, of the current release. For a host without any release, the
-    first worker is expected, so that it is reported as missing.
+    first worker is expected, so that the health check reports it as missing.
     """
     expected = []
     for host, about in infos.items():
@@ -134,11 +134,11 @@ def expected_workers(infos: ByHost, releases: ByHost) -> list[dict[str, str]]:
 
 
 def services_to_try(releases: ByHost, plans: ByHost) -> dict[str, dict[str, Any]]:
-    """Return the services to start in a trial, by host: ``scheduler``, a bool, and ``workers``, a list of units.
+    """Return the services to start in a trial, by host: ``scheduler`` (bool) and ``workers`` (list of units).
 
-    Only services whose release never served are tried: the scheduler, and one worker for each different pool in the cluster.
-    Pools with GPUs are excluded, because the trial would take GPU memory from running workers. Hosts without services to try
-    are excluded.
+    These are services whose release never served: the scheduler, and one worker for each different pool in the cluster.
+    Pools with GPUs are omitted, because the trial would take GPU memory from running workers. Hosts without services to try
+    are omitted.
     """
     found: dict[str, dict[str, Any]] = {}
     known: set[tuple[Any, ...]] = set()

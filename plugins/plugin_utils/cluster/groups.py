@@ -11,10 +11,10 @@ from collections.abc import Collection, Iterator, Mapping
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.problems import Problem
 
-#: The groups that this collection reads.
+#: Groups of the inventory that this collection reads.
 GROUPS = ("dask_scheduler", "dask_workers", "dask_clients")
 
-# Names that other tools use for the groups.
+# Names of the groups in other tools.
 WORDS = {
     "dask_scheduler": ("scheduler", "schedulers", "master", "head"),
     "dask_workers": ("worker", "workers", "nodes", "compute"),
@@ -36,7 +36,7 @@ def members(groups: Groups) -> list[str]:
 
 
 def asked_host(groups: Groups, playing: Collection[str]) -> str:
-    """Return the host that queries the scheduler: the scheduler's or, if another system runs it, a worker host."""
+    """Return the host that queries the scheduler: the scheduler's host or, if another system runs it, a worker host."""
     workers = groups.get("dask_workers", [])
     return scheduler_of(groups) or next(host for host in [*(w for w in workers if w in playing), *workers])
 
@@ -47,7 +47,7 @@ def _plain(name: str) -> str:
 
 
 def misspelt(name: str) -> str:
-    """Return the group of this collection whose name is misspelt as ``name``; empty if there is none."""
+    """Return the group of this collection of which ``name`` is a misspelling; empty if there is none."""
     plain = _plain(name)
     for group in GROUPS:
         similar = difflib.SequenceMatcher(None, plain, group).ratio() >= 0.9
@@ -71,9 +71,9 @@ def _stray(groups: Mapping[str, list[str]]) -> Iterator[Problem]:
         if stray and misspelt(name):
             yield Problem(
                 f"The group {name} ({', '.join(stray)})",
-                "is none of daskops.cluster",
-                f"Did you mean {misspelt(name)}? Rename it, or put its hosts into a group of another name if they are not "
-                "to be part of the cluster.",
+                "is not a group of daskops.cluster",
+                f"Did you mean {misspelt(name)}? Rename the group. If its hosts do not belong to the cluster, give it a "
+                "name that is less similar.",
             )
 
 
@@ -85,9 +85,9 @@ def problems(groups: Mapping[str, list[str]], connects: bool, playing: Collectio
     groups : dict of list of str
         Hosts by group.
     connects : bool
-        Whether the run writes or removes the connection files of clients.
+        Whether the run writes or removes the files with which clients connect.
     playing : collection of str
-        The hosts of the run, after ``--limit``.
+        Hosts of the run, after ``--limit``.
     """
     members = [*groups.get("dask_scheduler", []), *groups.get("dask_workers", [])]
     if not members:
@@ -99,7 +99,7 @@ def problems(groups: Mapping[str, list[str]], connects: bool, playing: Collectio
             Problem(
                 "The inventory",
                 "has no host in the groups dask_scheduler and dask_workers",
-                f"Put one Linux host into the first, and at least one host into the second.{hints}",
+                f"Put one Linux host into the first group, and at least one host into the second.{hints}",
             )
         ]
     return [
@@ -119,20 +119,20 @@ def _limited(members: list[str], playing: Collection[str]) -> Iterator[Problem]:
 
 
 def _limited_clients(groups: Mapping[str, list[str]], inspected: str, playing: Collection[str]) -> Iterator[Problem]:
-    """Yield a problem if ``--limit`` leaves no account of clients, or not the host that is inspected for the connection."""
+    """Yield a problem if ``--limit`` leaves no account of clients, or excludes the host that has the connection."""
     clients = groups.get("dask_clients", [])
     if not clients and "localhost" not in playing:
         yield Problem(
             "--limit",
-            "leaves out localhost, for whose account client.yml works while the group dask_clients is empty, so there is "
+            "excludes localhost. While the group dask_clients is empty, client.yml works only on localhost, so there is "
             "nothing to do",
-            "Add localhost to --limit, or leave --limit out.",
+            "Add localhost to --limit, or omit --limit.",
         )
     elif clients and not set(clients) & set(playing):
         yield Problem("--limit", "leaves no host of the group dask_clients, so there is nothing to do", "Correct it.")
     elif inspected not in playing:
         yield Problem(
             "--limit",
-            f"leaves out {inspected}, which has to be inspected for the connection",
-            f"Add {inspected} to it.",
+            f"excludes {inspected}, from which the run reads the connection",
+            f"Add {inspected} to --limit.",
         )

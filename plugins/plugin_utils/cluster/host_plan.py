@@ -23,7 +23,9 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_li
     bad_arguments,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import modules
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import LOCK
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.file_systems import unfit_for_scratch
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import OLDEST_PYTHON
 from ansible_collections.daskops.cluster.plugins.plugin_utils.durations import parse_duration
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import (
     PlanError,
@@ -35,16 +37,14 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import (
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
 from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import format_size, parse_size
 
-# The oldest Python version that current releases of Dask support.
-OLDEST_PYTHON = (3, 10)
-
-# A path that needs no quotes in unit files, environment files and command lines.
+# Pattern of paths that need no quotes in unit files, environment files and command lines.
 PLAIN_PATH = re.compile(r"(?!.*/\.\.?(/|$))/[\w.+@/-]+")
 
-# Name or number of a group in a unit file.
+# Pattern of the name or id of a group in a unit file.
 GROUP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
-# Variables that the collection or systemd sets for a service: a user's value would be lost, or would stop the service.
+# Environment variables that the collection or systemd sets for a service. A user's value would have no effect, or would stop
+# the service.
 RESERVED = (
     "DASK_CONFIG",
     "DASK_ROOT_CONFIG",
@@ -66,7 +66,7 @@ def is_number(value: Any) -> bool:
 
 
 def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a sentence for each setting that is invalid on any host."""
+    """Yield a sentence for each setting that is invalid, whatever the host is."""
     given = {
         "dask_home": [settings["home"]],
         "dask_user_home": [settings["user_home"]],
@@ -85,17 +85,17 @@ def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
     for group in settings["groups"]:
         if not GROUP.fullmatch(str(group)):
             yield (
-                f"{host}: dask_user_groups has '{group}'. Give a name of letters, digits and the characters . _ - or the "
-                "group's number."
+                f"{host}: dask_user_groups has '{group}'. Give a name of letters, digits and the characters . _ - or the id "
+                "of the group."
             )
     yield from bad_variables(host, "dask_environment_variables", settings["environment_variables"])
     for line in settings["environment_setup"]:
         if not str(line).strip() or re.search(r"[\x00-\x08\n\x0b-\x1f\x7f]", str(line)):
-            yield f"{host}: dask_environment_setup has {str(line)!r}, which is not one line. Give one in each entry."
+            yield f"{host}: dask_environment_setup has {str(line)!r}, which is not one line. Give one line in each item."
     if settings["shutdown_token"] == "bad":
         yield (
-            f"{host}: dask_shutdown_token is too short, or has other characters than printable ASCII. Take 16 or more, like "
-            "those that `openssl rand -hex 16` prints."
+            f"{host}: dask_shutdown_token is too short, or has other characters than printable ASCII. Use at least 16 "
+            "characters, such as the output of `openssl rand -hex 16`."
         )
     yield from bad_contact_host(host, settings)
     yield from bad_prefix(host, "dask_dashboard_prefix", settings["dashboard_prefix"])
@@ -103,21 +103,21 @@ def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"{host}: {sentence}" for sentence in arguments)
     nannies = any(about["nanny"] for about in settings["pools"].values())
     if settings["modules"].get("dask_nanny_preloads") and settings["worker"] and not nannies:
-        yield f"{host}: dask_nanny_preloads is set, and there is no nanny. Set dask_worker_nanny to true, or leave it out."
+        yield f"{host}: dask_nanny_preloads is set, but there is no nanny. Set dask_worker_nanny to true, or remove it."
     cuda = any(about["command"] == "dask cuda worker" for about in settings["pools"].values())
     if cuda and any(
         module.arguments for module in modules(proper_modules(settings["modules"], "dask_worker_preloads"))
     ):
         yield (
-            f"{host}: dask_worker_preloads has a module with arguments, which 'dask cuda worker' does not hand over. Leave "
-            "them out, or set dask_worker_command to 'dask worker'."
+            f"{host}: dask_worker_preloads has a module with arguments, which 'dask cuda worker' does not pass on. Remove "
+            "the arguments, or set dask_worker_command to 'dask worker'."
         )
     for variable, entries in settings["modules"].items():
         yield from (f"{host}: {sentence}" for sentence in bad_modules(variable, entries))
 
 
 def scratch_directories(pools: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Return each scratch directory once, by the name of its setting."""
+    """Return the scratch directories without duplicates, by the name of their setting."""
     found: dict[str, list[str]] = {}
     for pool, about in pools.items():
         if [about["scratch_directory"]] not in found.values():
@@ -130,39 +130,39 @@ def bad_variables(host: str, variable: str, values: Mapping[str, Any]) -> Iterat
     for name, value in values.items():
         is_text = not isinstance(value, (dict, list, type(None))) and not re.search(r"[\r\n]", str(value))
         if not re.fullmatch(r"[A-Za-z_]\w*", str(name), re.ASCII):
-            yield f"{host}: {variable}: '{name}' is not a valid name. Use letters, digits and _, not a digit first."
+            yield f"{host}: {variable}: '{name}' is not a valid name. Use letters, digits and _, not starting with a digit."
         elif not is_text:
-            yield f"{host}: {variable}: the value of {name} is not one line of text. Use one line of text, or a number."
+            yield f"{host}: {variable}: the value of {name} is not one line of text. Give one line of text, or a number."
         elif name == "PYTHONPATH":
             yield f"{host}: {variable}: {name} is set by daskops.cluster itself. Use dask_worker_import_paths."
         elif name in RESERVED or str(name).startswith("DASKOPS_"):
             yield f"{host}: {variable}: {name} is set by daskops.cluster itself. Remove it."
         elif name == "DASK_INTERNAL_INHERIT_CONFIG":
-            yield f"{host}: {variable}: {name} replaces settings that daskops.cluster makes. Remove it, and use dask_config."
+            yield f"{host}: {variable}: {name} replaces settings of daskops.cluster. Remove it, and use dask_config."
 
 
 def bad_pool(host: str, pool: str, about: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a sentence for each setting of a pool that is invalid on any host."""
+    """Yield a sentence for each setting of a pool that is invalid, whatever the host is."""
     yield from bad_variables(host, where(pool, "environment_variables"), about["environment_variables"])
     for name, number in about["resources"].items():
         if not re.fullmatch(r"[^\s=,\"'\\]+", str(name)) or not is_number(number):
             yield (
-                f"{host}: {where(pool, 'resources')}: '{name}: {number}' is no resource. Give a name without spaces, "
+                f"{host}: {where(pool, 'resources')}: '{name}: {number}' is not a resource. Give a name without spaces, "
                 "quotes, = and commas, and a number."
             )
     arguments = bad_arguments(where(pool, "arguments"), about["arguments"], WORKER_OPTIONS)
     yield from (f"{host}: {sentence}" for sentence in arguments)
     yield from (f"{host}: {sentence}" for sentence in bad_lifetime(pool, about))
     if about["command"] == "dask cuda worker" and about["profile"] != "gpu":
-        yield f"{host}: {where(pool, 'command')} is 'dask cuda worker'. Set {where(pool, 'profile')} to gpu for that."
+        yield f"{host}: {where(pool, 'command')} is 'dask cuda worker'. Set {where(pool, 'profile')} to gpu."
     for setting in ("cpus", "numa_node") if about["command"] == "dask cuda worker" else ():
         if str(about[setting]).strip():
             yield (
-                f"{host}: {where(pool, setting)} is set, and 'dask cuda worker' keeps its workers to the CPUs beside their "
-                f"GPU itself. Leave it out, or set {where(pool, 'command')} to 'dask worker'."
+                f"{host}: {where(pool, setting)} is set, but 'dask cuda worker' itself restricts workers to the CPUs near "
+                f"their GPU. Remove it, or set {where(pool, 'command')} to 'dask worker'."
             )
     if isinstance(about["interface"], list) and about["profile"] != "gpu":
-        yield f"{host}: {where(pool, 'interface')} is a list, which is for pools of profile gpu. Name one interface."
+        yield f"{host}: {where(pool, 'interface')} is a list, but the profile is not gpu. Give one interface."
 
 
 def bad_lifetime(pool: str, about: Mapping[str, Any]) -> Iterator[str]:
@@ -171,17 +171,17 @@ def bad_lifetime(pool: str, about: Mapping[str, Any]) -> Iterator[str]:
     for setting in ("lifetime", "lifetime_stagger"):
         if not re.fullmatch(r"[\w. ]*", str(about[setting])):
             yield f"{where(pool, setting)} is '{about[setting]}'. Give a duration like 12 hours."
-        # The host's Dask rejects what it cannot read.
+        # The host's Dask rejects durations that it cannot read.
         with contextlib.suppress(ValueError):
             seconds[setting] = parse_duration(about[setting] or 0)
     if about["lifetime_stagger"] and not about["lifetime"]:
-        yield f"{where(pool, 'lifetime_stagger')} is set, and there is no {where(pool, 'lifetime')}. Set that, too."
+        yield f"{where(pool, 'lifetime_stagger')} is set, but {where(pool, 'lifetime')} is not. Set both."
     elif about["lifetime"] and seconds.get("lifetime") == 0:
-        yield f"{where(pool, 'lifetime')} is '{about['lifetime']}'. Give a duration like 12 hours, or leave it out."
+        yield f"{where(pool, 'lifetime')} is '{about['lifetime']}'. Give a duration like 12 hours, or remove it."
     elif about["lifetime"] and len(seconds) == 2 and seconds["lifetime_stagger"] >= seconds["lifetime"]:
         yield (
-            f"{where(pool, 'lifetime_stagger')} is '{about['lifetime_stagger']}', and {where(pool, 'lifetime')} is "
-            f"'{about['lifetime']}': some workers would end at once. Give a stagger that is shorter than the lifetime."
+            f"{where(pool, 'lifetime_stagger')} is '{about['lifetime_stagger']}', but {where(pool, 'lifetime')} is only "
+            f"'{about['lifetime']}', so some workers would end at once. Give a stagger that is shorter than the lifetime."
         )
 
 
@@ -199,13 +199,14 @@ def addresses(
             counts[pool] += 1
             if not interface:
                 problems[pool] = (
-                    f"{host}: {where(pool, 'interface')} names {given} interface(s) for more workers. Name one for each GPU."
+                    f"{host}: {where(pool, 'interface')} has {given} interface(s), but there are more workers. Give one for "
+                    "each GPU."
                 )
         found[worker["unit"]] = info["worker_addresses"][interface] if interface else info["address"]
         if interface and not found[worker["unit"]]:
             problems[pool, interface] = (
-                f"{host} has no interface {interface} with an address, which {where(pool, 'interface')} names; `ip address` "
-                "shows what it has."
+                f"{host} has no interface {interface} with an address. Correct {where(pool, 'interface')}. `ip address` "
+                "shows the interfaces of the host."
             )
     return found, list(problems.values())
 
@@ -223,13 +224,13 @@ def bad_modules(variable: str, entries: Iterable[Any]) -> Iterator[str]:
         known = {"name", "arguments"} if takes_arguments else {"name"}
         if not isinstance(about, dict) or not isinstance(about.get("name"), str) or set(about) - known:
             also = ", or a dictionary with name and arguments" if takes_arguments else ""
-            yield f"{variable}: '{entry}' is no module. Give a file on the controller (.py), a module's name{also}."
+            yield f"{variable}: '{entry}' is not a module. Give a file on the controller (.py), a module's name{also}."
         elif not isinstance(about.get("arguments", []), list):
-            yield f"{variable}: the arguments of {about['name']} are no list. Put them into one."
+            yield f"{variable}: the arguments of {about['name']} are not a list. Give a list."
         elif any(module.file and not os.path.isfile(module.file) for module in modules([entry])):
             yield (
-                f"{variable} names {about['name']}, which does not exist on the controller. Correct the path; a relative "
-                "one starts where ansible-playbook was called."
+                f"{variable} has {about['name']}, which does not exist on the controller. Correct the path. A relative path "
+                "starts in the working directory of ansible-playbook."
             )
 
 
@@ -237,7 +238,7 @@ def bad_prefix(host: str, variable: str, prefix: str) -> Iterator[str]:
     """Yield a sentence if the path of the dashboard has another form than ``/dask``."""
     if not re.fullmatch(r"/|(/(?!\.\.?(/|$))[\w.~-]+)+/?", prefix, re.ASCII):
         yield (
-            f"{host}: {variable} is '{prefix}'. Give a path like /dask, which begins with a slash and is made of letters, "
+            f"{host}: {variable} is '{prefix}'. Give a path like /dask, which begins with a slash and consists of letters, "
             "digits and the characters . _ ~ -"
         )
 
@@ -255,81 +256,89 @@ def bad_proxy(host: str, info: Mapping[str, Any], proxy: Mapping[str, Any], tls:
     """Yield a sentence for each problem of the settings of a proxy in front of the dashboard."""
     if not proxy["users"]:
         yield (
-            f"{host}: dask_dashboard_proxy is true, but dask_dashboard_proxy_users is empty. Give each user of the "
-            "dashboard a password."
+            f"{host}: dask_dashboard_proxy is true, but dask_dashboard_proxy_users is empty. Set a password for each user "
+            "of the dashboard."
         )
     if info["proxy"]["confined"]:
         yield (
-            f"{host}: SELinux keeps nginx from connecting to the dashboard, which dask_dashboard_proxy needs. Run this on "
-            "the host: setsebool -P httpd_can_network_connect on"
+            f"{host}: SELinux prevents nginx from connecting to the dashboard, which dask_dashboard_proxy needs. Run this "
+            "on the host: setsebool -P httpd_can_network_connect on"
         )
     for user in proxy["users"]:
         if not re.fullmatch(r"[\w.@-]+", str(user)):
             yield f"{host}: dask_dashboard_proxy_users: '{user}' is not a valid name. Use letters, digits and . _ - @"
     for user in proxy["without_password"]:
-        yield f"{host}: dask_dashboard_proxy_users: '{user}' has no password. Give one, or leave the user out."
+        yield f"{host}: dask_dashboard_proxy_users: '{user}' has no password. Give one, or remove the user."
     yield from bad_prefix(host, "dask_dashboard_proxy_prefix", proxy["prefix"])
     files = {f"dask_dashboard_proxy_{name}": proxy[name] for name in ("certificate", "key")}
     given = {variable: path for variable, path in files.items() if path}
     if len(given) == 1:
-        yield f"{host}: {''.join(given)} is set alone. Set both {' and '.join(files)}, or neither."
+        yield f"{host}: only {''.join(given)} is set. Set both {' and '.join(files)}, or neither."
     elif not given and not tls:
         yield (
-            f"{host}: dask_tls is false, so there is no certificate for dask_dashboard_proxy, and passwords could be read "
-            f"on their way. Set {' and '.join(files)}."
+            f"{host}: dask_tls is false, so dask_dashboard_proxy has no certificate and would send passwords without "
+            f"encryption. Set {' and '.join(files)}."
         )
     for variable, path in given.items():
         if not PLAIN_PATH.fullmatch(path):
             yield f"{host}: {variable} is '{path}'. Give an absolute path of letters, digits and the characters . _ - + @"
         elif path in info["missing"]:
-            yield f"{host}: {variable} names {path}, which does not exist on the host. Put it there, or correct the path."
+            yield f"{host}: {variable} is {path}, which does not exist on the host. Create the file, or correct the path."
+
+
+def unfit_python(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence if no environment can be built with the host's interpreter."""
+    python = info["python"]
+    if not python:
+        yield (
+            f"{host} has no working Python '{settings['python']}'. Install it, or set dask_python to one that exists, or to "
+            "a version such as '3.13' for a managed one."
+        )
+    elif python.get("changeable"):
+        yield (
+            f"{host}: dask_python ({python['executable']}) is not safe: dask_user can change {python['changeable']}, and "
+            "root would run that user's files. Choose one that only root can change, such as /usr/bin/python3."
+        )
+    elif tuple(map(int, python["version"].split(".")[:2])) < OLDEST_PYTHON:
+        yield (
+            f"{host} has Python {python['version']} at {python['executable']}, but Dask needs 3.10 or newer. Install a "
+            "newer version, and set dask_python to it, or to a version such as '3.13' for a managed one."
+        )
+    elif python["implementation"] != "cpython":
+        yield f"{host}: dask_python ({python['executable']}) is {python['implementation']}. Set it to a CPython interpreter."
+    elif not python.get("usable", True):
+        yield (
+            f"{host}: dask_user may not run dask_python ({python['executable']}), installed in {python['prefix']}. Let all "
+            "users read the directories above it (mode 0755), or choose another one, such as /usr/bin/python3."
+        )
+    elif not PLAIN_PATH.fullmatch(python["prefix"]):
+        yield (
+            f"{host}: dask_python ({python['executable']}) is installed in '{python['prefix']}'. Choose one whose path has "
+            "only letters, digits and the characters . _ - + @"
+        )
 
 
 def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield a sentence for each reason why a host cannot run Dask's services."""
     if not info["systemd"]:
-        yield f"{host} does not run systemd, which Dask's services need. Use a host that was booted with systemd."
+        yield f"{host} does not run systemd, which Dask's services need. Use a host that runs systemd."
     if info["selinux_type"] not in ("", "bin_t"):
         yield (
             f"{host}: SELinux gives programs below dask_home ({settings['home']}) the type {info['selinux_type']}, with "
             "which systemd does not start them. Choose a directory below /opt, or run this on the host: semanage fcontext "
             f"-a -e /opt/dask {settings['home']}"
         )
-    python = info["python"]
-    if not python:
-        yield f"{host} has no working Python '{settings['python']}'. Install it, or set dask_python to one that is there."
-    elif python.get("changeable"):
-        yield (
-            f"{host}: dask_python ({python['executable']}) is not safe: dask_user can change {python['changeable']}, and "
-            "root would run what that user has put there. Choose one in directories of root's, such as /usr/bin/python3."
-        )
-    elif tuple(map(int, python["version"].split(".")[:2])) < OLDEST_PYTHON:
-        yield (
-            f"{host} has Python {python['version']} at {python['executable']}; Dask needs 3.10 or newer. Install a newer "
-            "one and set dask_python to it."
-        )
-    elif python["implementation"] != "cpython":
-        yield f"{host}: dask_python ({python['executable']}) is {python['implementation']}. Set it to a CPython."
-    elif not python.get("usable", True):
-        yield (
-            f"{host}: dask_user may not run dask_python ({python['executable']}), installed in {python['prefix']}. Open the "
-            "directories above it to everybody (mode 0755), or choose another one, such as /usr/bin/python3."
-        )
-    elif not PLAIN_PATH.fullmatch(python["prefix"]):
-        yield (
-            f"{host}: dask_python ({python['executable']}) is installed in '{python['prefix']}'. Choose one in a path of "
-            "letters, digits and the characters . _ - + @"
-        )
-
+    if settings["kind"] == LOCK:
+        yield from unfit_python(host, info, settings)
     if info.get("changeable"):
         yield (
             f"{host}: dask_home ({settings['home']}) is not safe: dask_user can change {info['changeable']}, and root would "
-            "run what that user has put there. Choose a path in directories of root's, or give that one to root."
+            "run that user's files. Choose a path that only root can change, or make root the owner of that one."
         )
     if info["account"] and not info["account"]["at_home"]:
         yield (
-            f"{host}: dask_user has no home directory ({info['account']['home']} does not exist), where the services run. "
-            "Make it, or choose another user."
+            f"{host}: the home directory of dask_user, {info['account']['home']}, does not exist, but the services run in "
+            "it. Create it, or choose another user."
         )
     try:
         wanted = parse_size(settings["free_disk"])
@@ -344,15 +353,18 @@ def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
         system = info["file_systems"][directory]
         if system["free"] < wanted:
             yield (
-                f"{host} has {format_size(system['free'])} free at {system['mount']}, where {variable} ({directory}) lies; "
-                f"dask_free_disk asks for {format_size(wanted)}. Free some, choose another directory, or lower it."
+                f"{host} has {format_size(system['free'])} free at {system['mount']}, the file system of {variable} "
+                f"({directory}), but dask_free_disk is {format_size(wanted)}. Free some space, choose another directory, or "
+                "lower dask_free_disk."
             )
     for variable, directory in scratch.items() if settings["worker"] else []:
         system = info["file_systems"][directory]
         if not system["writable"]:
+            # The directory may belong to a deleted user.
+            remedy = "Make dask_user its owner" if info["account"] else "Create dask_user as its owner"
             yield (
-                f"{host}: {variable} ({directory}) is no directory that dask_user may write to. Name one below it, which is "
-                "made then, or give it to that user."
+                f"{host}: {variable} ({directory}) is not a directory to which dask_user may write. {remedy}, or choose a "
+                "directory below it, which the run creates."
             )
         reason = unfit_for_scratch(system["type"])
         if reason and not settings["scratch_any_filesystem"]:
@@ -363,49 +375,49 @@ def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
 
 
 def missing(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a sentence for each missing file or directory without which systemd would not start the services."""
+    """Yield a sentence for each missing file or directory that systemd needs to start the services."""
     path = settings["scheduler_file"]
     # The collection creates the home of the services' user.
     elsewhere = path and settings["scheduler"] and os.path.dirname(path) != settings["user_home"]
     directory = info["file_systems"][os.path.dirname(path)] if elsewhere else None
     if directory and not (directory["exists"] and directory["writable"]):
         yield (
-            f"{host}: dask_scheduler_file ({path}) lies in no directory that dask_user may write to. Make it, or give it to "
-            "that user."
+            f"{host}: dask_scheduler_file ({path}) is not in a directory to which dask_user may write. Create the "
+            "directory, or make dask_user its owner."
         )
     for variable, name in {"dask_worker_paths": "paths", "dask_worker_devices": "devices"}.items():
         for path in settings[name] if settings["worker"] else []:
             if not info["file_systems"][path]["exists"]:
-                yield f"{host}: {variable} names {path}, which is not there. Make or mount it, or take it out of the list."
+                yield f"{host}: {variable} has {path}, which does not exist. Create or mount it, or remove it from the list."
 
 
 def rights(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a sentence for each group that services must not or cannot have, and each directory not to import from."""
+    """Yield a sentence for each group that services cannot have, and each directory from which they must not import."""
     for group in settings["groups"]:
         number = info["groups"][group]
         if number is None:
-            yield f"{host} has no group {group}, which dask_user_groups names. Create it, or correct the name."
+            yield f"{host} has no group {group}, which is in dask_user_groups. Create it, or correct the name."
         elif number == 0:
             yield (
-                f"{host}: dask_user_groups names {group}, the group of root, with which tasks could change files of root. "
-                "Take another group."
+                f"{host}: dask_user_groups has {group}, the group of root, with which tasks could change files of root. "
+                "Use another group."
             )
     for variable, paths in settings["import_paths"].items():
         for path in paths:
             about = info["import_paths"][path]
             if not about["readable"]:
                 yield (
-                    f"{host}: {variable} names {path}, which is no directory that dask_user can read. Make or mount it, "
-                    "open it to that user, or take it out of the list."
+                    f"{host}: {variable} has {path}, which is not a directory that dask_user can read. Create or mount it, "
+                    "let dask_user read it, or remove it from the list."
                 )
             elif about["changeable"]:
                 yield (
-                    f"{host}: {variable} names {path}, but dask_user can change {about['changeable']}: a task could leave "
-                    "code there that services import later. Give it to another user and let dask_user only read it."
+                    f"{host}: {variable} has {path}, but dask_user can change {about['changeable']}, so a task could write "
+                    "code there that services import later. Make another user the owner, and let dask_user only read it."
                 )
 
 
-#: By kind: the group, and the unit that stops all services of the kind on a host.
+#: The group, and the unit that stops all services on a host, by kind of service.
 LEFT_OVER = {
     "scheduler": ("dask_scheduler", "dask-scheduler.service"),
     "worker": ("dask_workers", "dask-workers.target"),
@@ -413,30 +425,31 @@ LEFT_OVER = {
 
 
 def left_over(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a sentence for each kind of running services that the inventory no longer has: no run would stop them."""
+    """Yield a sentence for each kind of running services that are no longer in the inventory. No run would stop them."""
     for kind in ("scheduler", "worker"):
         units = sorted(unit for unit in info["running"] if unit.startswith(f"dask-{kind}"))
         if units and not settings[kind]:
             group, all_of_them = LEFT_OVER[kind]
             yield (
-                f"{host} runs {', '.join(units)}, but is not in the group {group}. Put it back, or stop them for good, "
-                f"which drains workers, by this on the host: systemctl disable --now {all_of_them}"
+                f"{host} runs {', '.join(units)}, but is not in the group {group}. Add it to the group, or stop the units "
+                f"for good, which drains workers, with this command on the host: systemctl disable --now {all_of_them}"
             )
 
 
 def unreachable(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a sentence if services cannot listen on an address that other hosts can connect to."""
+    """Yield a sentence if services cannot listen at an address to which other hosts can connect."""
     address = info["address"]
     if settings["interface"] and settings["bind_address"]:
-        yield f"{host}: dask_interface and dask_bind_address both say where services listen. Keep one of the two."
+        yield f"{host}: dask_interface and dask_bind_address are both set. Keep one of the two."
     elif not address and settings["bind_address"]:
         yield (
-            f"{host} has no address {settings['bind_address']}. Correct dask_bind_address; `ip address` shows what it has."
+            f"{host} has no address {settings['bind_address']}. Correct dask_bind_address. `ip address` shows the addresses "
+            "of the host."
         )
     elif not address and settings["interface"]:
         yield (
-            f"{host} has no interface {settings['interface']} with an address. Correct dask_interface; `ip address` shows "
-            "what it has."
+            f"{host} has no interface {settings['interface']} with an address. Correct dask_interface. `ip address` shows "
+            "the interfaces of the host."
         )
     elif not address and info["unresolved"]:
         yield (
@@ -446,12 +459,12 @@ def unreachable(host: str, info: Mapping[str, Any], settings: Mapping[str, Any])
         )
     elif not address:
         yield (
-            f"{host} knows no way to the scheduler's host ({settings['scheduler_host']}). Correct dask_scheduler_host, "
+            f"{host} has no route to the scheduler's host ({settings['scheduler_host']}). Correct dask_scheduler_host, "
             "ansible_host of the scheduler, or dask_scheduler_address."
         )
     elif ipaddress.ip_address(address).is_loopback and not settings["alone"]:
         yield (
-            f"{host} would listen at {address}, where other hosts could not reach it. Set dask_scheduler_host to the "
+            f"{host} would listen at {address}, to which other hosts cannot connect. Set dask_scheduler_host to the "
             "scheduler's address on the network. (Debian's /etc/hosts has 127.0.1.1 for a host's own name.)"
         )
 
@@ -486,8 +499,8 @@ def other_protocol(host: str, info: Mapping[str, Any], tls: bool) -> Iterator[st
     """Yield a sentence if running and planned services could not communicate, because only one of them uses TLS."""
     if info["running"] and info["encrypted"] is not None and info["encrypted"] != tls:
         yield (
-            f"{host} runs services {'with' if info['encrypted'] else 'without'} encryption, and dask_tls is "
-            f"{str(tls).lower()}: old and new would not understand each other while the cluster changes. Run stop.yml "
+            f"{host} runs services {'with' if info['encrypted'] else 'without'} encryption, but dask_tls is "
+            f"{str(tls).lower()}. Old and new services could not communicate while the cluster changes. Run stop.yml "
             "first, and then site.yml."
         )
 
@@ -518,8 +531,8 @@ def firewall(host: str, info: Mapping[str, Any], wanted: str) -> Iterator[str]:
         )
     elif wanted == "nftables" and "firewalld" in usable:
         yield (
-            f"{host}: dask_firewall is nftables, but firewalld runs, and would go on closing ports. Set dask_firewall to "
-            "firewalld, or stop and disable that."
+            f"{host}: dask_firewall is nftables, but firewalld runs and would still block ports. Set dask_firewall to "
+            "firewalld, or stop and disable firewalld."
         )
     elif wanted == "nftables" and "nftables" not in usable:
         yield (
@@ -538,8 +551,8 @@ def taken_ports(host: str, info: Mapping[str, Any], ports: Mapping[int, str]) ->
             ours = UNIT.fullmatch(listener["unit"])
         if variable and not ours:
             yield (
-                f"{host}: port {listener['port']} ({variable}) is held by {listener['process']}"
-                f"{' of ' + listener['unit'] if listener['unit'] else ''}. Stop that, or choose another port."
+                f"{host}: port {listener['port']} ({variable}) is used by {listener['process']}"
+                f"{' of ' + listener['unit'] if listener['unit'] else ''}. Stop that process, or choose another port."
             )
 
 
@@ -551,7 +564,7 @@ def plan_host(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -
 
     def claim(number: int, variable: str, unit: str, local: bool = False) -> None:
         if number in ports:
-            problems.append(f"{host}: {variable} ({number}) is also {ports[number]}. Choose another port.")
+            problems.append(f"{host}: {variable} ({number}) is also the port of {ports[number]}. Choose another port.")
         ports[number] = variable
         rows.append(describe(number, variable, unit, local))
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import kind_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.pools import worker_pools
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import own_python
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import (
     POOL_SETTINGS,
     SETTINGS,
@@ -30,7 +32,7 @@ Values = Mapping[str, Any]
 
 
 def _typed(setting: Setting, value: Any) -> Any:
-    """Return a value with the type of its variable. In an INI inventory, all values are texts."""
+    """Return a value with the type of its variable. In an INI inventory, all values are strings."""
     if setting.type not in ("bool", "int") or setting.scope == "pool":
         return value
     for problem in wrong_value(setting.name, setting, value):
@@ -39,12 +41,12 @@ def _typed(setting: Setting, value: Any) -> Any:
 
 
 def complete(values: Values) -> dict[str, Any]:
-    """Return every variable by name, with its type; a variable that is not in ``values`` has its default.
+    """Return every variable by name, with its type. A variable that is not in ``values`` has its default.
 
     Raises
     ------
     ValueError
-        If the values of bool or int variables have another type; with a line for each.
+        If values of bool or int variables have another type. The message has a line for each.
     """
     found, problems = {}, []
     for name, setting in SETTINGS.items():
@@ -63,7 +65,7 @@ def pools_of(values: Values) -> dict[str, dict[str, Any]]:
     Raises
     ------
     ValueError
-        If a setting has a wrong value.
+        If a setting has an invalid value.
     """
     defaults = {name: values[setting.name] for name, setting in POOL_SETTINGS.items()}
     return worker_pools(values["dask_worker_pools"], values["dask_worker_pool_overrides"], defaults)
@@ -76,12 +78,12 @@ def kinds_of(host: str, groups: Mapping[str, list[str]]) -> list[str]:
 
 
 def user_home(values: Values, info: Values) -> str:
-    """Return the home of the services' user; an existing account keeps its home."""
+    """Return the home directory of the services' account. An existing account keeps its home directory."""
     return str((info.get("account") or {}).get("home") or values["dask_user_home"])
 
 
 def groups_of(values: Values) -> list[str]:
-    """Return the names or numbers of the services' further groups."""
+    """Return the names or ids of the services' additional groups, as strings."""
     return [str(group) for group in values["dask_user_groups"]]
 
 
@@ -97,11 +99,11 @@ def questions(
     pools : dict of dict
         The host's pools of workers.
     scheduler_host : str
-        Name or address with which the host connects to the scheduler.
+        Name or address under which the host connects to the scheduler.
     client_scheduler_host : str
-        Name or address with which clients do, for the scheduler's host; empty for other hosts.
+        Name or address under which clients do, for the scheduler's host; empty for other hosts.
     proxy_site : str
-        File with the collection's site in nginx.
+        Path of the nginx site that the collection writes.
     """
     scratch = [pool["scratch_directory"] for pool in pools.values()]
     interfaces = [pool["interface"] for pool in pools.values()]
@@ -110,7 +112,7 @@ def questions(
     paths = [values["dask_home"], *scratch, *values["dask_worker_paths"], *values["dask_worker_devices"]]
     return {
         "home": values["dask_home"],
-        "python": values["dask_python"],
+        "python": own_python(values["dask_python"]),
         "user": values["dask_user"],
         "groups": groups_of(values),
         "import_paths": list(
@@ -148,13 +150,13 @@ def planning_settings(
     values, pools : dict
         The host's variables, complete, and its pools of workers.
     kinds : list of str
-        The kinds of the host's services.
+        Kinds of the host's services.
     alone : bool
         Whether the cluster has no other host.
     scheduler_host : str
-        Name or address with which hosts connect to the scheduler.
+        Name or address under which hosts connect to the scheduler.
     home : str
-        Home directory of the services' user.
+        Home directory of the services' account.
     """
     users = values["dask_dashboard_proxy_users"]
     # The plan must not contain passwords.
@@ -177,7 +179,8 @@ def planning_settings(
         "bind_address": values["dask_bind_address"],
         "home": values["dask_home"],
         "user_home": home,
-        "python": values["dask_python"],
+        "python": own_python(values["dask_python"]),
+        "kind": kind_of(values),
         "free_disk": values["dask_free_disk"],
         "tls": values["dask_tls"],
         "firewall": values["dask_firewall"],

@@ -18,18 +18,19 @@ Hosts = Mapping[str, Mapping[str, Any]]
 
 
 def differing_pythons(hosts: Hosts) -> Iterator[str]:
-    """Yield a sentence that names the hosts whose Python differs, if any."""
+    """Yield a sentence with the hosts whose Python differs, if there are any."""
     common, odd = odd_ones_out({host: minor(info["python"]["version"]) for host, info in hosts.items()})
     if odd:
         names = ", ".join(f"{host} ({version})" for host, version in sorted(odd.items()))
         yield (
-            f"Python differs: {names}; the other hosts have {common}. Tasks travel between hosts as pickles and bytecode, "
-            "so all need the same minor version. Set dask_python to one that every host has."
+            f"Python differs: {names}; the other hosts have {common}. Hosts exchange tasks as pickles and bytecode, so all "
+            "need the same minor version. Set dask_python to one that every host has, or for all hosts to a version such as "
+            f"'{common}' for a managed one."
         )
 
 
 def no_scheduler_to_join(hosts: Hosts, address: str) -> Iterator[str]:
-    """Yield a sentence for each reason why hosts cannot connect to the scheduler of another system at an address."""
+    """Yield a sentence for each reason why hosts cannot connect to a scheduler that another system runs."""
     reasons: dict[str, list[str]] = {}
     for host, info in hosts.items():
         if info["refused"]:
@@ -42,11 +43,11 @@ def no_scheduler_to_join(hosts: Hosts, address: str) -> Iterator[str]:
 
 
 def too_many_for_windows(plans: Mapping[str, list[Any]], limit: int) -> Iterator[str]:
-    """Yield a sentence if a scheduler on Windows would have over ``limit`` workers. ``plans`` has the workers by host."""
+    """Yield a sentence if a scheduler on Windows would have more than ``limit`` workers. ``plans`` has them by host."""
     planned = sum(len(workers) for workers in plans.values())
     if planned > limit:
         yield (
-            f"{planned} worker processes are planned for a scheduler on Windows, whose TCP server takes about 100: "
+            f"{planned} worker processes are planned for a scheduler on Windows, whose TCP server supports about 100, but "
             f"dask_windows_scheduler_max_workers is {limit}. Move the scheduler to Linux, or plan fewer processes "
             "(dask_worker_count) with more threads."
         )
@@ -64,7 +65,7 @@ def one_machine_twice(hosts: Hosts) -> Iterator[str]:
 
 
 def names_twice(plans: Mapping[str, list[Any]]) -> Iterator[str]:
-    """Yield a sentence for each name of a worker that two hosts would use. ``plans`` has the workers by host."""
+    """Yield a sentence for each name of a worker on two hosts. ``plans`` has the workers by host."""
     holders: dict[str, str] = {}
     for host, workers in plans.items():
         for worker in workers:
@@ -90,16 +91,16 @@ def other_family(hosts: Hosts, scheduler: Mapping[str, Any]) -> Iterator[str]:
 
 
 def not_importable(variables: Hosts, workers: Collection[str], scheduler: str) -> Iterator[str]:
-    """Yield a sentence if workers import from directories that the scheduler does not import from.
+    """Yield a sentence for each directory from which workers import but the scheduler does not.
 
     Parameters
     ----------
     variables : dict of dict
-        The variables of the hosts of the run, by host.
+        Variables of the hosts of the run, by host.
     workers : collection of str
         The worker hosts.
     scheduler : str
-        The scheduler's host; empty if another system runs the scheduler.
+        The scheduler's host. Empty if another system runs the scheduler.
     """
     if scheduler not in variables:
         return
@@ -111,8 +112,8 @@ def not_importable(variables: Hosts, workers: Collection[str], scheduler: str) -
                 lacking.setdefault(path, []).append(host)
     for path, names in lacking.items():
         yield (
-            f"{join(names)}: dask_worker_import_paths has {path}, which dask_scheduler_import_paths lacks. The scheduler "
-            "reads the functions of tasks, so tasks with functions that are defined there fail. Add it there, too."
+            f"{join(names)}: dask_worker_import_paths has {path}, but dask_scheduler_import_paths does not. The scheduler "
+            "reads the functions of tasks, so tasks with functions from this directory fail. Add it to both."
         )
 
 
@@ -145,7 +146,7 @@ def not_installed(hosts: Mapping[str, tuple[Mapping[str, Any], list[str]]]) -> I
     for host, (info, kinds) in hosts.items():
         if set(kinds) - set(info["current"].get("services", {})):
             yield (
-                f"{host} has no release with a {' and a '.join(kinds)}: run site.yml first, or leave the host out with "
+                f"{host} has no release with a {' and a '.join(kinds)}. Run site.yml first, or exclude the host with "
                 "--limit."
             )
 
@@ -155,7 +156,7 @@ def workers_left(groups: Mapping[str, list[str]], playing: Collection[str]) -> I
     left = [host for host in groups.get("dask_workers", []) if host not in playing]
     scheduler = next(iter(groups.get("dask_scheduler", [])), "")
     if scheduler in playing and left:
-        yield f"{scheduler} is the scheduler of {', '.join(left)}: remove all of them together, without --limit."
+        yield f"{scheduler} is the scheduler of {', '.join(left)}. Remove all of them together, without --limit."
 
 
 def differing_packages(environments: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
@@ -168,6 +169,6 @@ def differing_packages(environments: Mapping[str, Mapping[str, str]]) -> Iterato
             for name in names
         ]
         yield (
-            f"{host} has other packages than the other hosts: {', '.join(versions)}. Give every host the same architecture "
-            "and Python, or a lock without markers that tell them apart."
+            f"{host} has other packages than the other hosts: {', '.join(versions)}. Use the same architecture and Python "
+            "on every host, or a lock without markers for them."
         )

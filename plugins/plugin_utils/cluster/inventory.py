@@ -15,9 +15,9 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings i
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import to_bool
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
 
-# Connection plugins that reach a machine by its address and port alone.
+# Connection plugins whose machine depends only on the address and the port.
 BY_ADDRESS = ("", "smart", "ssh", "paramiko", "paramiko_ssh", "libssh")
-# Variables with options of a connection that may lead to another machine than the address, such as a jump host.
+# Variables with connection options that may lead to another machine than the address, such as a jump host.
 DETOUR = re.compile(r"ansible_(?!sftp|scp)\w*(args|proxy_\w+)")
 # Other variables that identify a machine and its operating system.
 CONNECTION = (
@@ -40,8 +40,8 @@ def same_machine(names: Iterable[str]) -> Problem:
     """Return the problem of inventory names that lead to the same machine."""
     return Problem(
         " and ".join(names),
-        "are one machine, and would fight over the same services",
-        "Keep one of the names; a host may be in both groups, and dask_worker_count says how many workers it has.",
+        "are the same machine, and would both change the same services",
+        "Keep one of the names. A host may be in both groups, and dask_worker_count sets its number of workers.",
     )
 
 
@@ -55,7 +55,7 @@ def is_windows(variables: Mapping[str, Any]) -> bool:
 
 
 def connection(host: str, variables: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the connection parameters of a host, which are equal for two hosts only if they are certainly one machine.
+    """Return the connection parameters of a host. They are equal for two hosts only if these are certainly one machine.
 
     Ignores the user of the connection. `host_info` finds other duplicates later, by machine ID.
     """
@@ -65,7 +65,7 @@ def connection(host: str, variables: Mapping[str, Any]) -> tuple[str, ...]:
     detour = sorted(f"{name}={value}" for name, value in variables.items() if DETOUR.fullmatch(name))
     if plugin == "local":
         return ("localhost", port)
-    if plugin not in BY_ADDRESS:  # the address may be that of a container's host
+    if plugin not in BY_ADDRESS:  # the address may belong to the host of a container
         return (host,)
     return ("localhost" if address in ("127.0.0.1", "::1") else address, port, *detour)
 
@@ -90,13 +90,12 @@ def _wrong_address(address: str, tls: bool, dashboard_proxy: bool) -> Iterator[P
             "dask_scheduler_address",
             f"is {address}, but dask_tls is {str(tls).lower()}",
             f"Set dask_tls to {str(encrypted).lower()}, or begin the address with {'tcp' if encrypted else 'tls'}:// if the "
-            f"scheduler {'does not encrypt' if encrypted else 'encrypts'}.",
+            f"scheduler {'does not use TLS' if encrypted else 'uses TLS'}.",
         )
     if dashboard_proxy:
         yield Problem(
             "dask_dashboard_proxy",
-            f"is true, but dask_scheduler_address ({address}) names a scheduler that another system runs, and so is its "
-            "dashboard",
+            f"is true, but another system runs the scheduler at dask_scheduler_address ({address}) and its dashboard",
             "Set dask_dashboard_proxy to false.",
         )
 
@@ -113,8 +112,8 @@ def _wrong_groups(schedulers: list[str], workers: list[str], address: str) -> It
         yield Problem(
             "The group dask_scheduler",
             "has no host",
-            "Put one Linux host in it, or set dask_scheduler_address to join the workers to a scheduler that another system "
-            "runs.",
+            "Put one Linux host into it, or set dask_scheduler_address to connect the workers to a scheduler that another "
+            "system runs.",
         )
     if len(schedulers) > 1:
         names = ", ".join(schedulers)
@@ -122,11 +121,11 @@ def _wrong_groups(schedulers: list[str], workers: list[str], address: str) -> It
     if schedulers and address:
         yield Problem(
             f"dask_scheduler_address ({address})",
-            f"names a scheduler that another system runs, and the group dask_scheduler has {schedulers[0]}",
+            f"is set for a scheduler that another system runs, but the group dask_scheduler has {schedulers[0]}",
             "Keep one of the two.",
         )
     if not workers:
-        yield Problem("The group dask_workers", "has no host", "Put at least one in it.")
+        yield Problem("The group dask_workers", "has no host", "Put at least one host into it.")
 
 
 def _on_windows(
@@ -138,21 +137,21 @@ def _on_windows(
         if platform == "windows" or not said:
             yield Problem(
                 f"{host}:",
-                f"the scheduler is not installed on Windows{said}. There is no systemd there, and the scheduler's TCP "
-                "server takes about 100 workers at most",
-                "Put the scheduler on a Linux host; workers may run anywhere.",
+                f"the scheduler cannot be installed on Windows{said}. Windows has no systemd, and the scheduler's TCP "
+                "server supports about 100 workers there",
+                "Put the scheduler on a Linux host.",
             )
     for host in workers:
         if host not in schedulers and is_windows(hosts[host]):
             yield Problem(
                 f"{host}:",
-                "workers on Windows are not managed here, for want of systemd",
-                "Take the host out of dask_workers and start 'dask worker' on it by hand: it may join the cluster.",
+                "workers on Windows cannot be managed, because Windows has no systemd",
+                "Remove the host from dask_workers, and start 'dask worker' on it by hand to join the cluster.",
             )
 
 
 def _comparable(setting: Setting, value: Any) -> str:
-    """Return a value as text, in the same form for the text ``true`` of an INI inventory and the bool of YAML."""
+    """Return a value as text. The string ``true`` of an INI inventory and the bool of YAML give the same text."""
     flag = to_bool(value) if setting.type == "bool" else None
     return str(value if flag is None else flag)
 
@@ -168,7 +167,7 @@ def _differing(hosts: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
             yield Problem(
                 name,
                 f"differs for {others} from the other hosts ({common})",
-                "It holds for the whole cluster: set it once, for all hosts.",
+                "It applies to the whole cluster. Set it once, for all hosts.",
             )
 
 
@@ -189,9 +188,9 @@ def problems(
     groups : dict of list of str
         Hosts by group.
     hosts : dict of dict
-        Variables by host of both groups; only variables for which `is_needed` is true.
+        Variables of the hosts of both groups, by host. Only variables for which `is_needed` is true.
     address : str
-        Address of a scheduler that another system runs; empty if the cluster has its own.
+        Address of a scheduler that another system runs. Empty if the cluster has its own scheduler.
     platform : str
         Platform of that scheduler, ``linux`` or ``windows``.
     tls : bool

@@ -30,8 +30,8 @@ def digest(value: Any, length: int = 12) -> str:
 def meaning(path: str, content: str) -> str | list[str]:
     """Return the content of a file without comments and blank lines; for Python code, the whole text.
 
-    The file's format decides what a comment is: a line that begins with ``#`` inside a YAML text, or inside a quoted value
-    of an environment file, is data.
+    The format of the file determines what a comment is. In a multi-line string of a YAML file, and in a quoted value of an
+    environment file, a line that begins with ``#`` is data.
     """
     if path.endswith(".py"):
         return content
@@ -65,7 +65,7 @@ def variables(content: str) -> list[str]:
         else:
             found[-1] += f"\n{line}"
             quoted += line
-        # A value ends with its line unless a quotation mark is open; a backslash escapes the next character.
+        # A value ends with its line unless a quotation mark is open. A backslash escapes the next character.
         if not quoted.startswith('"') or re.fullmatch(r'"(\\.|[^"\\])*"\s*', quoted):
             quoted = None
             found[-1] = found[-1].rstrip()
@@ -82,10 +82,10 @@ def service_releases(
     environment : str
         The environment's id.
     label : str
-        Label of the release, a resource of the workers; empty for none.
+        Label of the release, which is a resource of the workers. Empty if there is none.
     files : list of dict
-        ``path``, ``content``, ``kinds`` (of the services that read it) and ``service`` (its only
-        reader; None if all services of the kinds read the file).
+        ``path``, ``content``, ``kinds`` (of the services that read the file) and ``service`` (the only service that reads
+        it; None if all services of the kinds read it).
     services : dict
         Kind of each service, by unit name.
 
@@ -106,7 +106,7 @@ def service_releases(
 
 @functools.lru_cache(maxsize=1024)
 def _digest_of_files(named: str | None, files: tuple[tuple[str, str], ...], length: int) -> str:
-    """Return a digest of files without their comments. Cached, because hosts share files, and it takes 1 ms per host."""
+    """Return a digest of files without their comments. Cached, because hosts share files, and it takes 1 ms a host."""
     return digest([named, {path: meaning(path, content) for path, content in files}], length)
 
 
@@ -126,7 +126,7 @@ def make_manifest(
     environment, label, files, services
         As for `service_releases`. A file below ``systemd/`` also has ``kind``, the kind of service that it belongs to.
     ports : list of dict
-        ``port`` and ``unit`` of each planned port, as `ports.describe` returns them.
+        Result of `ports.describe` for each planned port.
     tls : bool
         Whether the services use TLS.
     dashboard : str
@@ -158,7 +158,7 @@ def make_manifest(
 
 
 def units_of(files: Iterable[Mapping[str, Any]], kind: str) -> dict[str, str]:
-    """Return content of the files for systemd that belong to a kind of service, by path below systemd's directory."""
+    """Return the content of the unit files of a kind of service, by path below systemd's directory."""
     return {
         f["path"].partition("/")[2]: f["content"]
         for f in files

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The settings of a host's release."""
+"""The input of a plan: the cluster, and the settings of a host's release."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups imp
 class Settings:
     """The settings of the services of a host.
 
-    A field has the name of its variable without ``dask_``, with three exceptions: ``user_home`` is the actual home of the
-    services' user, ``scheduler_address`` is never empty, and ``pools`` has the complete settings of each pool of workers by
-    name.
+    A field has the name of its variable without ``dask_``, with three exceptions: ``user_home`` is the actual home directory
+    of the services' account, ``scheduler_address`` is never empty, and ``pools`` has the complete settings of each pool of
+    workers by name.
     """
 
     home: str
@@ -71,7 +71,7 @@ class Settings:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Settings:
-        """Return the settings in a mapping, which may contain other keys, too."""
+        """Return the settings in a mapping, which may contain other keys."""
         return cls(**{one.name: values[one.name] for one in fields(cls)})
 
     @property
@@ -85,26 +85,26 @@ ByHost = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Cluster:
-    """What a plan follows from.
+    """The input of a plan.
 
     Parameters
     ----------
     groups : dict of list of str
-        The inventory's groups.
+        Groups of the inventory.
     playing : list of str
-        The hosts of the run, which ``--limit`` may have left.
+        Hosts of the run, after ``--limit``.
     values : dict of dict
-        The variables of the hosts of the run, complete, by host.
+        Complete variables of the hosts of the run, by host.
     infos : dict of dict
-        What `host_info` returned, by host of the run that it could look at.
+        Result of `host_info` for the inspected hosts of the run, by host.
     scheduler_info : dict
-        The same of the scheduler's host, which may not be in the run; empty if it was not looked at.
+        Result of `host_info` for the scheduler's host, which may not be in the run. Empty if it was not inspected.
     missing : collection of str
-        The hosts of the run that could not be looked at.
+        Hosts of the run that could not be inspected.
     ssh_ports : dict of int
-        The port that Ansible connects to, by host.
+        Port to which Ansible connects, by host.
     run : dict
-        The tags of the run, ``ansible_run_tags`` and ``ansible_skip_tags``, and the groups.
+        Tags of the run, ``ansible_run_tags`` and ``ansible_skip_tags``, and the groups.
     """
 
     groups: Groups
@@ -118,22 +118,22 @@ class Cluster:
 
     @property
     def scheduler(self) -> str:
-        """The scheduler's host; empty if another system runs the scheduler."""
+        """Name of the scheduler's host; empty if another system runs the scheduler."""
         return scheduler_of(self.groups)
 
     @property
     def asked_host(self) -> str:
-        """The host from which the scheduler is asked."""
+        """Name of the host that queries the scheduler."""
         return asked_host(self.groups, self.playing)
 
     @property
     def members(self) -> list[str]:
-        """All hosts of the cluster."""
+        """Names of all hosts of the cluster."""
         return members(self.groups)
 
     @property
     def maintenance(self) -> list[str]:
-        """The hosts of the run that are in maintenance."""
+        """Names of the hosts of the run that are in maintenance."""
         return [host for host in self.playing if self.values[host]["dask_maintenance"]]
 
     def without(self, hosts: Collection[str]) -> Cluster:
@@ -152,16 +152,16 @@ class Cluster:
 
     @property
     def common(self) -> Mapping[str, Any]:
-        """Variables of a host of the run, for those that all hosts share."""
+        """Variables of one host of the run, to read variables that are the same for all hosts."""
         return self.values.get(self.asked_host) or next(iter(self.values.values()))
 
     @property
     def addresses(self) -> dict[str, str]:
-        """Where the scheduler and its pages are reached."""
+        """Addresses of the scheduler and its HTTP routes; see `addresses.addresses`."""
         settings = {name.removeprefix("dask_"): value for name, value in self.common.items()}
         return addresses(settings, self.scheduler_info)
 
     @property
     def scheduler_host(self) -> str:
-        """Name or address under which hosts reach the scheduler."""
+        """Name or address under which hosts connect to the scheduler."""
         return host_of(self.addresses["scheduler"])

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 PREFIX = "dask_"
 
-# Names that `dask-ssh`, SSHCluster, Dask's command line, its Helm chart, its configuration and other roles have for our
-# variables, without `dask_`. A name may also begin with `worker_`.
+# Names of the collection's variables in `dask-ssh`, SSHCluster, Dask's command line, Helm chart and configuration, and in
+# other roles, without `dask_`. A name may also begin with `worker_`.
 MEANINGS: dict[str, tuple[str, ...]] = {
     "dask_bind_address": ("bind_host", "host", "listen_address", "scheduler_bind", "scheduler_listen"),
     "dask_client_directory": ("client_config_dir", "client_config_path"),
@@ -61,6 +61,7 @@ MEANINGS: dict[str, tuple[str, ...]] = {
         "python_version",
         "remote_python",
     ),
+    "dask_python_mirror": ("python_install_mirror", "uv_python_install_mirror"),
     "dask_release_label": (
         "build",
         "build_id",
@@ -166,7 +167,7 @@ def _words(name: str) -> list[str]:
 
 
 def meant(name: str, known: Iterable[str]) -> str:
-    """Return the variable that an unknown name probably means, by other tools' names first and then by spelling.
+    """Return the variable that an unknown name probably means. Compares names in other tools first, then the spelling.
 
     Parameters
     ----------
@@ -203,7 +204,7 @@ def hint(name: str, known: Iterable[str], meaning: str = "") -> str:
     known : iterable of str
         The known names.
     meaning : str
-        The name that `meant` found; empty to compare the spelling only.
+        Result of `meant` for the unknown name. Empty to compare only the spelling.
     """
     known = list(known)
     near = meaning or next(iter(difflib.get_close_matches(str(name), known, n=1)), "")

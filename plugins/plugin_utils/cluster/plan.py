@@ -20,8 +20,14 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import diff
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import decide
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import host_of, in_url
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_lines import open_notebooks
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import (
+    LOCK,
+    kind_of,
+    variable_of,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall import networks
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import plan_host
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import Groups, members
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import plan_host, unfit_python
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import (
     kinds_of,
     planning_settings,
@@ -43,6 +49,14 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts impo
     workers_left,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster, Settings
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import (
+    Choice,
+    choose,
+    own_python,
+    runs,
+    unsupported,
+    with_managed,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.releases import Release, release_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback import rollback_report, rollback_targets
 from ansible_collections.daskops.cluster.plugins.plugin_utils.features import lacking_in, lacking_on
@@ -57,14 +71,17 @@ NO_CERTIFICATES = (
     "site.yml."
 )
 
-#: The purposes for which services may change.
+#: Purposes for which services may change.
 CHANGING = ("change", "start", "restart", "rollback")
+
+#: What the result tells of a release. Its contents would make the result ten times as large.
+KEPT = ("id", "environment", "label", "services", "trial")
 
 ByHost = Mapping[str, Mapping[str, Any]]
 
 
 class Rejected(Exception):
-    """The run cannot continue; ``problems`` has a sentence for each reason."""
+    """The run cannot continue. ``problems`` has a sentence for each reason."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         super().__init__()
@@ -79,44 +96,24 @@ def check(problems: Iterable[str]) -> None:
 
 
 def present(found: dict[str, dict[str, Any]], infos: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, str]]:
-    """Return the packages of planned environments that already exist, by host."""
+    """Return the packages of the planned environments that already exist, by host."""
     there = {host: infos[host]["environments"].get(about["id"]) for host, about in found.items()}
     return {host: about["packages"] for host, about in there.items() if about}
 
 
-def connection(cluster: Cluster, lock: str) -> dict[str, Any]:
-    """Return the addresses, certificates and versions that clients need to connect to the cluster."""
-    common = cluster.common
-    files: list[Path] = []
-    if common["dask_tls"]:
-        directory = Path(common["dask_tls_directory"])
-        # During a rotation, clients trust the old and the new CA.
-        files = [directory / "ca.pem", *directory.glob("previous-ca.pem")]
-        check(f"{file} does not exist. Run site.yml first." for file in files if not file.exists())
-    python = next(filter(None, map(version_of, cluster.infos.values())), "")
-    return {
-        "address": cluster.addresses["client"],
-        "dashboard": f"{cluster.addresses['dashboard']}/status",
-        "authorities": [file.read_text(encoding="utf-8") for file in files],
-        "certificates": common["dask_tls_directory"],
-        "lock": lock,
-        "python": ".".join(python.split(".")[:2]),
-    }
-
-
 def not_inspected(cluster: Cluster) -> Iterator[str]:
-    """Yield a sentence if a host of the run was not inspected: a plan for the others alone could cut it off."""
+    """Yield a sentence if a host of the run was not inspected. A plan without it could cut it off from the cluster."""
     names = [host for host in cluster.playing if host not in cluster.infos]
     if names:
         yield (
             f"{', '.join(names)}: not inspected in this run. Run the role daskops.cluster.preflight for all hosts of the "
-            "cluster in one play, with the strategy ansible.builtin.linear. Leave out hosts that Ansible cannot reach with "
-            "--limit."
+            "cluster in one play, with the strategy ansible.builtin.linear. Use --limit to exclude hosts that Ansible "
+            "cannot reach."
         )
 
 
 def scheduler_in_maintenance(cluster: Cluster) -> Iterator[str]:
-    """Yield a sentence if the scheduler's host is in maintenance: without its scheduler, there is no cluster."""
+    """Yield a sentence if the scheduler's host is in maintenance. Without the scheduler, there is no cluster."""
     if cluster.scheduler in cluster.maintenance:
         yield (
             f"{cluster.scheduler}: dask_maintenance is true, but this is the scheduler's host, without which the cluster "
@@ -126,28 +123,61 @@ def scheduler_in_maintenance(cluster: Cluster) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Outside:
-    """Functions that get further input of a plan: packages from the index, addresses, and other hosts' variables.
+    """Functions that get more input of a plan: Pythons and packages, addresses, and variables of other hosts.
 
     Parameters
     ----------
+    pythons : callable
+        Takes a `Choice`, results of `host_info` and variables; returns what `python_builds.provide` does. May fetch
+        builds of CPython.
     environments : callable
-        Takes results of `host_info` and variables; returns what `environments.environments` does. May fetch packages.
+        Takes results of `host_info` and the variables of hosts. Returns the result of `environments.environments`. May fetch
+        packages.
+    client_packages : callable
+        Takes the variables of a host. Returns the result of `environments.client_packages`.
     addresses_of : callable
-        Takes a host outside the run; returns a function that looks up its addresses.
+        Takes the name of a host outside the run. Returns a function that returns the addresses of this host.
     resolve : callable
         Returns the addresses of a name.
     filtered_hosts : callable
-        Returns the hosts of the cluster, inside or outside the run, whose firewall the collection manages.
+        Returns the hosts of the cluster whose firewall the collection manages, also those outside the run.
     """
 
-    environments: Callable[[ByHost, Mapping[str, Any]], tuple[dict[str, dict[str, Any]], list[str]]]
+    pythons: Callable[[Choice, ByHost, Mapping[str, Any]], tuple[dict[str, dict[str, str]], list[str]]]
+    environments: Callable[[ByHost, ByHost], tuple[dict[str, dict[str, Any]], list[str]]]
+    client_packages: Callable[[Mapping[str, Any]], tuple[dict[str, Any], list[str]]]
     addresses_of: Callable[[str], Callable[[], list[str]]]
     resolve: Callable[[str], list[str]]
     filtered_hosts: Callable[[], list[str]]
 
 
+def connection(cluster: Cluster, lock: str, outside: Outside) -> dict[str, Any]:
+    """Return the addresses, certificates and versions that clients need to connect to the cluster."""
+    common = cluster.common
+    files: list[Path] = []
+    if common["dask_tls"]:
+        directory = Path(common["dask_tls_directory"])
+        # During a rotation, clients trust the old and the new CA.
+        files = [directory / "ca.pem", *directory.glob("previous-ca.pem")]
+        check(f"{file} does not exist. Run site.yml first." for file in files if not file.exists())
+    packages: dict[str, Any] = {"lock": lock, "requirements": ""}
+    python = next(filter(None, map(version_of, cluster.infos.values())), "")
+    if kind_of(common) != LOCK:
+        packages, problems = outside.client_packages(common)
+        check(problems)
+        python = packages.pop("python")
+    return {
+        "address": cluster.addresses["client"],
+        "dashboard": f"{cluster.addresses['dashboard']}/status",
+        "authorities": [file.read_text(encoding="utf-8") for file in files],
+        "certificates": common["dask_tls_directory"],
+        "python": ".".join(python.split(".")[:2]),
+        **packages,
+    }
+
+
 def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> dict[str, Any]:
-    """Return the plan of a run, as the module `plan` does.
+    """Return the plan of a run, the result of the module `plan`.
 
     Parameters
     ----------
@@ -158,7 +188,7 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
     lock : str
         Path of the lock file.
     outside : Outside
-        Functions that get further input.
+        Functions that get more input.
 
     Raises
     ------
@@ -167,7 +197,7 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
     """
     everyone, maintenance = cluster, cluster.maintenance
     check(scheduler_in_maintenance(cluster))
-    # `remove.yml` removes hosts in maintenance, too.
+    # `remove.yml` also removes hosts in maintenance.
     if purpose != "remove":
         cluster = cluster.without(maintenance)
     if purpose not in ("show", "inspect", "connect"):
@@ -179,19 +209,17 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
     elif purpose == "show":
         chosen = _show(cluster, result)
     else:
-        chosen = _keep(cluster, purpose, result)
+        chosen = _keep(cluster, purpose, result, outside)
     plays = result["plays"]
     if purpose in CHANGING:
         plays["maintenance"] = [
             host for host in maintenance if decide.interrupts_maintenance(everyone.infos.get(host, {}))
         ]
         plays.update(activation(result["state"], cluster.infos, of_groups(cluster, chosen)))
-    # Only hosts whose services change need the content of their units.
-    changed = {host for name in ("scheduler", "starting", "rolling") for host in plays.get(name, [])}
     for host, info in cluster.infos.items():
         release = chosen.get(host) or {}
         result["hosts"].setdefault(host, {}).update(
-            release={key: value for key, value in release.items() if key != "units" or host in changed},
+            release={key: release[key] for key in KEPT if key in release},
             kinds=kinds_of(host, cluster.groups),
             contact_host=cluster.values[host]["dask_worker_contact_host"],
             proxy_host=in_url(info["address"]),
@@ -220,8 +248,7 @@ def _common(cluster: Cluster, purpose: str, lock: str) -> dict[str, Any]:
         "certificates": {
             "directory": common["dask_tls_directory"],
             "scheduler_hosts": [
-                common["dask_scheduler_host"],
-                common["dask_client_scheduler_host"],
+                *filter(None, [common["dask_scheduler_host"], common["dask_client_scheduler_host"]]),
                 host_of(addresses["url"]),
             ],
             "dashboard_hosts": {} if elsewhere else _dashboard_hosts(common, addresses),
@@ -253,16 +280,24 @@ def _dashboard_hosts(common: Mapping[str, Any], addresses: Mapping[str, str]) ->
 
 def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[str, Any]:
     """Return the release of each host for a run that may install something."""
-    common, infos = cluster.common, cluster.infos
+    common = cluster.common
+    choice = choose(cluster, unfit(cluster))
+    check(unsupported(choice, cluster.infos))
+    pythons, problems = outside.pythons(choice, cluster.infos, common)
+    check(f"{problem}{because(choice)}" for problem in problems)
+    cluster = with_managed(cluster, {host: (about["name"], about["version"]) for host, about in pythons.items()})
+    infos = cluster.infos
     plans, wrong = plan_hosts(cluster, infos)
     check(problem for host in wrong for problem in wrong[host])
     workers = {host: plan["workers"] for host, plan in plans.items()}
+    elsewhere = cluster.scheduler_info
+    version = version_of(elsewhere)
     everyone = {
-        **({cluster.asked_host: cluster.scheduler_info} if version_of(cluster.scheduler_info) else {}),
+        **({cluster.asked_host: {**elsewhere, "python": {"version": version}}} if version else {}),
         **infos,
     }
     problems = [
-        *differing_pythons(everyone),
+        *(differing_pythons(everyone) if kind_of(common) == LOCK else []),
         *one_machine_twice(everyone),
         *scheduler_not_running(infos, cluster.scheduler, cluster.scheduler_info, cluster.run),
         *no_scheduler_to_join(infos, common["dask_scheduler_address"]),
@@ -275,35 +310,38 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
     check(problems)
     firewall, problems = firewalls(cluster, outside)
     check(problems)
-    found, problems = outside.environments(infos, common)
+    found, problems = outside.environments(infos, cluster.values)
     check([*problems, *differing_packages(present(found, infos))])
     chosen, problems, lacking = releases(cluster, plans, found)
     check(problems)
+    result["environments"] = {
+        about["id"]: {"origin": about["origin"], "packages": about["packages"]} for about in found.values()
+    }
     for host, plan in plans.items():
-        networks = firewall["cluster"].get(host, {})
-        result["hosts"][host] = {
-            **plan,
-            "user": cluster.values[host]["dask_user"],
-            "environment": found[host],
-            "networks": {"cluster": networks, "clients": firewall["clients"]},
-        }
+        environment = {key: found[host][key] for key in ("python", "prefix", "archive")}
+        environment.update(managed_part(pythons.get(host, {}) if environment["prefix"] else {}))
+        result["hosts"][host] = {"user": cluster.values[host]["dask_user"], "environment": environment}
+        if plan["firewall"] != "none":
+            networks = {"cluster": firewall["cluster"].get(host, {}), "clients": firewall["clients"]}
+            result["hosts"][host].update(ports=plan["ports"], networks=networks)
     foreign = {host: info["firewall"]["foreign"] for host, info in infos.items()}
-    # A cluster that works needs no warning at each run.
+    # Do not warn in every run: the firewall does not affect hosts whose services already run.
     still = {host: names for host, names in foreign.items() if not any(infos[host]["running"].values())}
     clocks = {host: info["clock"] for host, info in infos.items()}
     unread = not_importable(cluster.values, cluster.groups.get("dask_workers", []), cluster.scheduler)
-    result["warnings"] += [*differing(clocks), *unmanaged(still), *lacking_in(found, workers), *unread]
+    lacking_packages = lacking_in(found, workers, variable_of(common))
+    result["warnings"] += [*differing(clocks), *unmanaged(still), *lacking_packages, *unread]
     if cluster.scheduler in infos:
         arguments = cluster.values[cluster.scheduler]["dask_scheduler_arguments"]
         result["warnings"] += open_notebooks(cluster.scheduler, arguments, common["dask_dashboard_proxy"])
     result["hint"] = "\n".join(unmanaged(foreign))
-    # A change that was begun and not finished goes on, because its hosts belong together. A new one is newer than all
-    # before, also where the controller's clock is behind another controller's.
+    # Continue an unfinished change, because its hosts belong together. A new change gets a later time than all earlier ones,
+    # even if this controller's clock is behind that of another controller.
     begun = max((info["unfinished"] for info in infos.values()), default=0)
     newest = max((info["current"].get("staged", 0) for info in infos.values()), default=0)
     result["change"] = begun or max(int(time.time()), newest + 1)
     result["plays"].update(_to_do(cluster, found, chosen, plans, lacking))
-    result["missing_packages"] = lacking_on(infos, plans, found)
+    result["missing_packages"] = lacking_on(infos, plans, found, variable_of(common))
     return chosen
 
 
@@ -334,7 +372,10 @@ def _to_do(
 
 
 def _show(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
-    """Add the plan of each host to the result for display, with the problems of hosts that have no valid plan."""
+    """Return the result with the plan of each host for display, and with the problems of hosts without a valid plan."""
+    choice = choose(cluster, unfit(cluster))
+    # The version is not looked up, because this run fetches nothing.
+    cluster = with_managed(cluster, {host: ("", versions[0]) for host, versions in choice.managed.items()})
     plans, wrong = plan_hosts(cluster, cluster.infos)
     for host, info in cluster.infos.items():
         result["hosts"][host] = {
@@ -346,7 +387,7 @@ def _show(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _keep(cluster: Cluster, purpose: str, result: dict[str, Any]) -> dict[str, Any]:
+def _keep(cluster: Cluster, purpose: str, result: dict[str, Any], outside: Outside) -> dict[str, Any]:
     """Return the release of each host for a run that installs nothing."""
     infos = cluster.infos
     if purpose == "rotate" and not cluster.common["dask_tls"]:
@@ -355,7 +396,7 @@ def _keep(cluster: Cluster, purpose: str, result: dict[str, Any]) -> dict[str, A
         check(not_installed({host: (info, kinds_of(host, cluster.groups)) for host, info in infos.items()}))
         check(scheduler_not_running(infos, cluster.scheduler, cluster.scheduler_info, cluster.run))
     if purpose == "connect" and cluster.common["dask_client_state"] == "present":
-        result["connection"] = connection(cluster, result["lock"])
+        result["connection"] = connection(cluster, result["lock"], outside)
     elif purpose == "connect" or (purpose == "remove" and set(cluster.members) <= set(cluster.playing)):
         result["connection"] = {"address": cluster.addresses["client"], "authorities": []}
     if purpose == "remove":
@@ -365,7 +406,7 @@ def _keep(cluster: Cluster, purpose: str, result: dict[str, Any]) -> dict[str, A
         for host, by_name in pools.items():
             scratch = dict.fromkeys(pool["scratch_directory"] for pool in by_name.values())
             result["hosts"][host] = {"scratch": list(scratch)}
-    result["missing_packages"] = lacking_on(infos, {}, {})
+    result["missing_packages"] = lacking_on(infos, {}, {}, variable_of(cluster.common))
     if purpose != "rollback":
         return {host: info["current"] for host, info in infos.items()}
     targets, problems = rollback_targets(infos)
@@ -385,7 +426,7 @@ def _about_health(cluster: Cluster, chosen: dict[str, dict[str, Any]]) -> dict[s
     asked = cluster.asked_host
     services = chosen.get(asked, {}).get("services", {}).get("scheduler", {})
     return {
-        # Without this route, the scheduler does not report its release.
+        # The scheduler reports its release only with this route.
         "scheduler_release": services.get(decide.SCHEDULER, "") if cluster.common["dask_summary_route"] else "",
         "expected": expected,
         "mixed": mixed_releases(cluster.infos, chosen, cluster.values),
@@ -398,7 +439,7 @@ def _about_health(cluster: Cluster, chosen: dict[str, dict[str, Any]]) -> dict[s
 def pools_by_host(
     cluster: Cluster, hosts: Iterable[str]
 ) -> tuple[dict[str, dict[str, dict[str, Any]]], dict[str, list[str]]]:
-    """Return the pools of workers of each host, as `pools_of` returns them, and the problems by host."""
+    """Return the result of `pools_of` for each host, and the problems, both by host."""
     pools, problems = {}, {}
     for host in hosts:
         try:
@@ -409,7 +450,7 @@ def pools_by_host(
 
 
 def plan_hosts(cluster: Cluster, hosts: Iterable[str]) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
-    """Return the plan of each host's services, as `plan_host` returns it, and the problems by host."""
+    """Return the result of `plan_host` for each host, and the problems, both by host."""
     plans = {}
     scheduler_host = cluster.scheduler_host
     pools, problems = pools_by_host(cluster, hosts)
@@ -431,10 +472,50 @@ def host_settings(values: Mapping[str, Any], info: Mapping[str, Any], known_addr
 
 
 def host_release(
-    settings: Settings, kinds: list[str], plan: Mapping[str, Any], environment: str, info: Mapping[str, Any]
+    settings: Settings, kinds: list[str], plan: Mapping[str, Any], environment: Mapping[str, Any]
 ) -> Release:
-    """Return the release of a host. Raises ValueError as `release_of` does."""
-    return release_of(settings, kinds, plan, environment, info["python"]["prefix"])
+    """Return the release of a host; raises ValueError like `release_of`."""
+    return release_of(settings, kinds, plan, environment["id"], environment["prefix"])
+
+
+def planned_release(
+    host: str,
+    values: Mapping[str, Any],
+    info: Mapping[str, Any],
+    groups: Groups,
+    known_addresses: Mapping[str, str],
+    environment: Mapping[str, Any],
+) -> tuple[Settings, Release]:
+    """Return the settings and the release of one host, as `releases` makes them for all hosts.
+
+    A plan for 1,000 hosts would be ten times as large with the contents of the releases, so a task that needs the content of
+    a release makes it again, for its own host.
+
+    Parameters
+    ----------
+    host : str
+        Name of the host.
+    values, info : dict
+        The host's variables, complete, and its result of `host_info`.
+    groups : dict of list of str
+        The inventory's groups.
+    known_addresses : dict
+        ``addresses`` of the plan.
+    environment : dict
+        ``id`` and ``prefix`` of the host's environment.
+
+    Raises
+    ------
+    ValueError
+        As `release_of`.
+    """
+    pools, kinds, alone = pools_of(values), kinds_of(host, groups), len(members(groups)) == 1
+    scheduler_host = host_of(known_addresses["scheduler"])
+    plan, _problems = plan_host(
+        host, info, planning_settings(values, pools, kinds, alone, scheduler_host, user_home(values, info))
+    )
+    settings = host_settings(values, info, known_addresses)
+    return settings, host_release(settings, kinds, plan, environment)
 
 
 def releases(
@@ -442,7 +523,8 @@ def releases(
 ) -> tuple[dict[str, dict[str, Any]], list[str], list[str]]:
     """Return the release of each host, the problems, and the hosts that do not have their release yet.
 
-    A release has the form of `host_info`, with ``untried`` and ``pools``; see `decide.services_to_try`.
+    A release has the form of `host_info`, without ``staged`` and ``served``, and also ``untried`` and ``pools``; see
+    `decide.services_to_try`.
     """
     found: dict[str, dict[str, Any]] = {}
     problems: dict[str, None] = {}
@@ -452,7 +534,7 @@ def releases(
         info = cluster.infos[host]
         settings = host_settings(cluster.values[host], info, known_addresses)
         try:
-            release = host_release(settings, kinds_of(host, cluster.groups), plan, environments[host]["id"], info)
+            release = host_release(settings, kinds_of(host, cluster.groups), plan, environments[host])
         except ValueError as error:
             problems[str(error)] = None
             continue
@@ -461,19 +543,19 @@ def releases(
             "untried": decide.untried(info.get("known", []), release.services),
             "pools": release.pools,
         }
-        # Staging also creates the services' user.
+        # Staging also creates the services' account.
         if not info["account"] or not decide.is_staged(info, release.content(cluster.values[host]["dask_home"])):
             lacking.append(host)
     return found, list(problems), lacking
 
 
 def firewalls(cluster: Cluster, outside: Outside) -> tuple[dict[str, Any], list[str]]:
-    """Return the networks that may connect to the ports, as `firewall.networks` does; none without a managed firewall."""
+    """Return the result of `firewall.networks`; empty if the collection manages no firewall."""
     filtered = outside.filtered_hosts()
     if not filtered:
         return {"cluster": {}, "clients": {}}, []
     workers = cluster.groups.get("dask_workers", [])
-    # The scheduler's address needs no look-up: the hosts report it in ``route``.
+    # The scheduler's address need not be resolved, because the hosts report it in ``route``.
     others = [host for host in workers if host not in [*cluster.playing, cluster.scheduler]]
     common = cluster.common
     contacts = {host: cluster.values[host]["dask_worker_contact_host"] for host in cluster.infos if host in workers}
@@ -488,8 +570,31 @@ def firewalls(cluster: Cluster, outside: Outside) -> tuple[dict[str, Any], list[
 
 
 def version_of(info: Mapping[str, Any]) -> str:
-    """Return the version of a host's interpreter; empty if it was not run."""
-    return str((info.get("python") or {}).get("version", ""))
+    """Return the version of the managed Python that a host's services run, or else of its own; empty if it has neither."""
+    now = runs(info)
+    return str(now["python"] if now.get("managed_python") else (info.get("python") or {}).get("version", ""))
+
+
+def unfit(cluster: Cluster) -> dict[str, str]:
+    """Return why a host's own interpreter cannot be used, by host."""
+    found = {}
+    for host, info in cluster.infos.items():
+        for sentence in unfit_python(host, info, {"python": own_python(cluster.values[host]["dask_python"])}):
+            found[host] = sentence
+    return found
+
+
+def managed_part(about: Mapping[str, str]) -> dict[str, Any]:
+    """Return what an environment's plan has of a managed Python; ``about`` is empty if the environment does not use one."""
+    return {
+        "managed_python": {name: value for name, value in about.items() if name != "archive"},
+        "python_archive": about.get("archive", ""),
+    }
+
+
+def because(choice: Choice) -> str:
+    """Return a sentence that says why hosts with ``auto`` need a managed Python; empty if they do not."""
+    return f" It is needed because dask_python is auto, and {choice.reason}." if choice.reason else ""
 
 
 def of_groups(cluster: Cluster, chosen: ByHost) -> dict[str, dict[str, Any]]:
@@ -515,7 +620,8 @@ def activation(state: str, infos: ByHost, chosen: ByHost) -> dict[str, list[str]
     Returns
     -------
     dict of list of str
-        ``scheduler``; ``starting``, hosts with no worker to restart; and ``rolling``, hosts whose workers are restarted.
+        ``scheduler`` has the scheduler's host. ``starting`` has hosts without a worker to restart, and ``rolling`` has hosts
+        whose workers are restarted.
     """
     found: dict[str, list[str]] = {"scheduler": [], "starting": [], "rolling": []}
     for host, release in chosen.items():

@@ -15,7 +15,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate i
 
 
 def _complete(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of one pool with bools for those that are true or false; dask-cuda always has a nanny."""
+    """Return the settings of one pool with ``hyperthreads`` and ``nanny`` as bools. dask-cuda always has a nanny."""
     return {
         **settings,
         "hyperthreads": bool(to_bool(settings["hyperthreads"])),

@@ -15,11 +15,11 @@ class Problem:
     Parameters
     ----------
     where : str
-        The variable, group, option or hosts that the error is about; the subject of the sentence.
+        The invalid variable, group or option, or the hosts. It is the subject of the sentence.
     wrong : str
-        What is wrong, without the full stop.
+        The rest of the sentence, without the full stop.
     remedy : str
-        What to do, in full sentences.
+        The remedy, in full sentences.
     """
 
     where: str

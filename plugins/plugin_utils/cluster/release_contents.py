@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The contents of a host's release: command lines of the services, files, and the settings of users.
+"""The contents of a host's release: command lines of the services, files, and settings of the user.
 
 ``plan`` is the result of `host_plan.plan_host` for the host, and ``kinds`` are the kinds of its services: ``scheduler``,
 ``worker`` or both.
@@ -40,14 +40,14 @@ def services(kinds: Iterable[str], plan: Plan) -> dict[str, str]:
     return {**found, **{worker["unit"]: "worker" for worker in plan["workers"]}}
 
 
-# Command lines, and the directories that units may write to
+# Command lines, and the directories to which units may write
 
 
 def outside(paths: Iterable[str], directories: Iterable[str]) -> list[str]:
     """Return the paths that are outside of the directories.
 
-    The sandbox of a unit gives access to directories of the host, including the paths in them. Do not list such a path
-    separately: a program that may write to the directory could replace the path with a link to another one.
+    The sandbox of a unit gives access to directories of the host, including the paths in them. Such a path must not be
+    listed separately, because a program that may write to the directory could replace the path with a link to another one.
     """
     roots = [posixpath.normpath(directory) for directory in directories]
     return [
@@ -58,10 +58,10 @@ def outside(paths: Iterable[str], directories: Iterable[str]) -> list[str]:
 
 
 def dashboard_addresses(settings: Settings, address: str) -> list[str]:
-    """Return the addresses on which the scheduler's dashboard listens.
+    """Return the addresses at which the scheduler's dashboard listens.
 
-    Behind a proxy, this is localhost only. Without a proxy, localhost is one of the addresses, so that a proxy can be added
-    or removed without a restart.
+    Behind a proxy, the only address is localhost. Without a proxy, localhost is one of the addresses, so that a proxy can be
+    added or removed without a restart.
     """
     if settings.dashboard_proxy:
         hosts = ["127.0.0.1"]
@@ -92,7 +92,7 @@ def scheduler_arguments(settings: Settings, address: str) -> list[str]:
 
 
 def worker_arguments(settings: Settings, worker: Worker) -> list[str]:
-    """Return the command line of a worker, as `plan_host` planned it."""
+    """Return the command line of a planned worker."""
     pool = settings.pools[worker["pool"]]
     resources = sorted(pool["resources"].items(), key=lambda resource: str(resource[0]).lower())
     common = [
@@ -130,7 +130,7 @@ def _listening(protocol: str, worker: Worker) -> list[Any]:
 
 
 def _options(option: str, ours: str, users: Iterable[Any]) -> list[str]:
-    """Return an option for the collection's module and for each module of users."""
+    """Return an option for the collection's module and for each module of the user."""
     return [word for name in [ours, *(module.name for module in users)] for word in (option, name)]
 
 
@@ -144,15 +144,15 @@ class File:
     Parameters
     ----------
     path : str
-        Path in the release. Files below ``systemd`` are read by systemd.
+        Path in the release. systemd reads the files below ``systemd``.
     content : str
         Text of the file.
     kinds : tuple of str
         Kinds of the services that read the file. They are restarted when it changes.
     kind : str
-        The kind that a file for systemd belongs to.
+        Kind of service to which a unit file belongs.
     service : str, optional
-        The only service that reads the file; None if all services of the kinds do.
+        The only service that reads the file. None if all services of the kinds read it.
     """
 
     path: str
@@ -163,12 +163,12 @@ class File:
 
 
 def files(settings: Settings, kinds: Iterable[str], plan: Plan, python_prefix: str) -> list[File]:
-    """Return the files of a host's release, each path once, with the kinds of all services that read it.
+    """Return the files of a host's release, without duplicate paths, with the kinds of all services that read them.
 
     Parameters
     ----------
     python_prefix : str
-        Prefix of the environment's interpreter, which must be visible in the sandbox of services.
+        Prefix of the environment's interpreter, to which the sandbox must give access.
 
     Raises
     ------
@@ -180,7 +180,7 @@ def files(settings: Settings, kinds: Iterable[str], plan: Plan, python_prefix: s
     for file in _all_files(settings, kinds, plan, python_prefix):
         known = merged.setdefault(file.path, file)
         if known.content != file.content:
-            raise ValueError(f"Two files of the release are called {file.path}. Rename one of them.")
+            raise ValueError(f"Two files of the release have the path {file.path}. Rename one of them.")
         if known is not file:
             merged[file.path] = replace(known, kinds=tuple(sorted({*known.kinds, *file.kinds})))
     return list(merged.values())
@@ -207,7 +207,7 @@ def _scheduler_files(settings: Settings, plan: Plan, python_prefix: str) -> Iter
     directories = [os.path.dirname(settings.scheduler_file)] if settings.scheduler_file else []
     about = {
         "settings": settings,
-        "readable": [settings.home, python_prefix, *settings.scheduler_import_paths],
+        "readable": [path for path in (settings.home, python_prefix, *settings.scheduler_import_paths) if path],
         "binds": outside(directories, [settings.user_home]),
         "environment_variables": settings.environment_variables,
         "memory_max": parse_size(settings.scheduler_memory) if settings.scheduler_memory else 0,
@@ -226,10 +226,10 @@ def _worker_files(settings: Settings, plan: Plan, python_prefix: str) -> Iterato
     nannies = settings.nanny_preloads if settings.has_nannies else []
     yield from _sources("worker", settings.worker_preloads, settings.worker_routes, nannies)
     binds = [*outside(settings.worker_paths, [settings.user_home]), *settings.worker_devices]
-    readable = [settings.home, python_prefix, *settings.worker_import_paths]
+    readable = [path for path in (settings.home, python_prefix, *settings.worker_import_paths) if path]
     shared = {"settings": settings, "readable": readable, "binds": binds}
     yield file("systemd/dask-worker@.service", render("dask-worker@.service.j2", **shared))
-    # No kind of service reads this file, so that a change of the number of workers does not restart the other workers.
+    # The file has no kinds, so that a change of the number of workers does not restart the other workers.
     target = render("dask-workers.target.j2", units=[worker["unit"] for worker in plan["workers"]])
     yield File("systemd/dask-workers.target", target, (), "worker")
     for worker in plan["workers"]:
@@ -252,7 +252,7 @@ def _about_worker(settings: Settings, worker: Worker) -> dict[str, Any]:
 
 
 def _sources(kind: str, *lists: Iterable[Any]) -> Iterator[File]:
-    """Yield the files of users' modules, without duplicates."""
+    """Yield the files of the user's modules, without duplicates."""
     for source in dict.fromkeys(module.file for entries in lists for module in modules(entries) if module.file):
         yield from _source("python", source, (kind,), kind)
 
@@ -265,7 +265,7 @@ def _source(directory: str, source: str, kinds: tuple[str, ...], kind: str) -> I
 
 @functools.cache
 def _python_files(source: str) -> tuple[tuple[str, str], ...]:
-    """Return relative paths and texts of the Python files in a directory, or of one file; read once a run."""
+    """Return relative paths and texts of the Python files in a directory, or of one file. Cached for the run."""
     if not os.path.exists(source):
         raise ValueError(f"{source} does not exist on the controller.")
     if os.path.isfile(source):
@@ -283,11 +283,11 @@ def _text(path: str) -> str:
         return file.read()
 
 
-# Settings of users
+# Settings of the user
 
 
 def user_environment_variables(settings: Settings, kinds: Iterable[str]) -> dict[str, Any]:
-    """Return the users' environment variables of the services, by the name of the setting that holds them."""
+    """Return the user's environment variables of the services, by the name of the setting that contains them."""
     found = {"dask_environment_variables": settings.environment_variables}
     if "worker" in kinds:
         for name, pool in settings.pools.items():
@@ -296,7 +296,7 @@ def user_environment_variables(settings: Settings, kinds: Iterable[str]) -> dict
 
 
 def set_by_user(settings: Settings, kinds: Iterable[str]) -> dict[str, Any]:
-    """Return the users' settings that can prevent a service from starting, by the name of the setting."""
+    """Return the user's settings that can prevent a service from starting, by the name of the setting."""
     found = user_environment_variables(settings, kinds)
     if "worker" in kinds:
         found.update({where(name, "arguments"): pool["arguments"] for name, pool in settings.pools.items()})
@@ -310,13 +310,13 @@ def set_by_user(settings: Settings, kinds: Iterable[str]) -> dict[str, Any]:
 
 
 def pool_settings(settings: Settings) -> dict[str, Any]:
-    """Return the settings of pools that the host's Dask checks, by the prefix of the names of the pool's settings."""
+    """Return the settings of pools that the host's Dask validates, by the prefix of the names of the pool's settings."""
     checked = ("arguments", "command", "lifetime", "lifetime_stagger")
     return {where(name, ""): {key: pool[key] for key in checked} for name, pool in settings.pools.items()}
 
 
 def checks(settings: Settings, kinds: Iterable[str]) -> list[dict[str, Any]]:
-    """Return the users' settings that the host's Dask checks before the release is staged, for each kind of service."""
+    """Return the user's settings that the host's Dask validates before the release is staged, for each kind of service."""
     found: list[dict[str, Any]] = []
     shared = [settings.config, settings.environment_variables]
     writable = [settings.user_home, "/tmp", "/var/tmp"]
@@ -328,7 +328,7 @@ def checks(settings: Settings, kinds: Iterable[str]) -> list[dict[str, Any]]:
                 "kind": "scheduler",
                 "asked": {"dask_config": settings.config, "dask_scheduler_config": settings.scheduler_config},
                 "namespaces": settings.config_extra_namespaces,
-                "nanny": True,  # the worker hosts check this
+                "nanny": True,  # worker hosts validate the settings of nannies
                 "writable": [*writable, *directories],
                 "arguments": [str(argument) for argument in settings.scheduler_arguments],
                 "import_paths": settings.scheduler_import_paths,
@@ -354,6 +354,6 @@ def checks(settings: Settings, kinds: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def _has_own_settings(pool: Mapping[str, Any]) -> bool:
-    """Return whether a pool has settings of users that the host's Dask must check."""
+    """Return whether a pool has settings of the user that the host's Dask must validate."""
     asked = pool["arguments"] or pool["lifetime"] or pool["environment_variables"]
     return bool(asked) or pool["command"] != "dask worker"

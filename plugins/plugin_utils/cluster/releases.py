@@ -31,9 +31,9 @@ class Release:
     manifest : dict
         See `make_manifest`.
     files : dict of str
-        Content by relative path, without the manifest's own file.
+        Content by relative path, without the manifest.
     units : dict of dict
-        Content of the files for systemd, by kind and path below systemd's directory.
+        Content of the unit files, by kind and path below systemd's directory.
     pools : dict of str
         Digest of each pool's settings, by the prefix of the names of its settings. Pools with the same digest need only one
         trial.
@@ -51,7 +51,7 @@ class Release:
 
     @property
     def services(self) -> dict[str, dict[str, str]]:
-        """Release by name of the unit, by kind."""
+        """Releases of the services, by kind and name of the unit."""
         about = self.manifest["services"]
         return {
             kind: {unit: one["release"] for unit, one in about.items() if one["kind"] == kind} for kind in self.units
@@ -69,7 +69,6 @@ class Release:
             "environment": self.manifest["environment"],
             "label": self.manifest["label"],
             "services": self.services,
-            "units": self.units,
         }
 
 
@@ -79,13 +78,13 @@ def release_of(settings: Settings, kinds: Iterable[str], plan: Plan, environment
     Parameters
     ----------
     settings : Settings
-        The settings of the host.
+        Settings of the host.
     kinds : iterable of str
-        Kinds of its services.
+        Kinds of the host's services.
     plan : dict
         Result of `host_plan.plan_host` for the host.
     environment : str
-        Id of its environment.
+        Id of the host's environment.
     python_prefix : str
         Prefix of the environment's interpreter.
 
@@ -101,7 +100,7 @@ def release_of(settings: Settings, kinds: Iterable[str], plan: Plan, environment
     manifest = make_manifest(environment, settings.release_label, made, by_unit, plan["ports"], settings.tls, dashboard)
     content = {file["path"]: file["content"] for file in made}
     for unit, about in manifest["services"].items():
-        # systemd reads this file when the service starts, so each process reports the release that it was started from.
+        # systemd reads this file when the service starts, so each process reports the release from which it was started.
         lines = [f"DASKOPS_RELEASE={about['release']}"]
         if settings.release_label and about["kind"] == "worker":
             lines.append(f"DASKOPS_RELEASE_LABEL={settings.release_label}")
@@ -115,7 +114,7 @@ def release_of(settings: Settings, kinds: Iterable[str], plan: Plan, environment
 
 
 def shipped(release: Release) -> dict[str, dict[str, str]]:
-    """Return the files for the module `release`: ``files``, and ``secret_files``, which Ansible never shows."""
+    """Return the files for the module `release` in ``files`` and ``secret_files``. Ansible does not show the latter."""
     return {
         "files": {path: content for path, content in release.files.items() if not is_secret(path)},
         "secret_files": {path: content for path, content in release.files.items() if is_secret(path)},

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Render the templates of the roles into the files of a release.
 
-Jinja renders them without Ansible: each run renders all files of all hosts to find changes, which takes 2 ms per host, and
-60 ms with Ansible's templating.
+Each run renders all files of all hosts to find changes. Jinja without Ansible's templating takes 2 ms a host, and with it
+60 ms.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import jinja2
 import yaml
 
-#: The collection's own directory.
+#: Directory of the collection.
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 HEADER = "# Written by daskops.cluster for this release; change dask_config in the inventory instead.\n"
@@ -35,7 +35,7 @@ def _environment() -> jinja2.Environment:
 
 
 def render(template: str, **variables: Any) -> str:
-    """Return the text of a template, by its name in the directories of the roles config, scheduler and worker."""
+    """Return the text of a rendered template of the roles config, scheduler or worker."""
     return _environment().get_template(template).render(**variables)
 
 
@@ -47,6 +47,6 @@ def configuration_text(configuration: dict[str, Any]) -> str:
     key = repr(configuration)
     if key not in _CONFIGURATIONS:
         text = yaml.safe_dump(configuration, indent=2, allow_unicode=True, default_flow_style=False)
-        # Keep the empty line: without it, the release of every host would get another id.
+        # Keep the empty line, because without it the release of every host would get another id.
         _CONFIGURATIONS[key] = f"{HEADER}{text}\n"
     return _CONFIGURATIONS[key]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The release that each host ran before the latest change, to which a rollback returns."""
+"""Find the release that each host ran before the latest change, which is the target of a rollback."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import od
 
 
 def is_halfway(info: Mapping[str, Any]) -> bool:
-    """Return whether a rollback of a host was interrupted: not all of its services run its current release yet."""
+    """Return whether a rollback of a host was interrupted, so that some services do not run its current release."""
     services = {unit: release for kind in info["current"]["services"].values() for unit, release in kind.items()}
     runs = {unit: release for unit, release in info["running"].items() if release and unit in services}
     return bool(info["unfinished"]) and (not runs or any(services[unit] != release for unit, release in runs.items()))
 
 
 def packages_of(info: Mapping[str, Any], release: Mapping[str, Any]) -> Any:
-    """Return what identifies the environment of a release: its packages, or its name if they are not known."""
+    """Return the packages of the environment of a release, or the environment's id if they are not known."""
     packages = info.get("environments", {}).get(release["environment"], {}).get("packages")
     return tuple(sorted(packages.items())) if packages else release["environment"]
 
 
 def rollback_targets(hosts: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
-    """Return the release that each host returns to.
+    """Return the release to which each host is rolled back.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def rollback_targets(hosts: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, 
     Returns
     -------
     tuple of (dict, list of str)
-        Release by host, as `host_info` returns it, and the problems that prevent the rollback.
+        Release by host, in the form of `host_info`, and the problems that prevent the rollback.
     """
     missing = sorted(host for host, info in hosts.items() if not info["current"])
     if missing:
@@ -46,7 +46,7 @@ def rollback_targets(hosts: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, 
     changed += [info["unfinished"] for info in hosts.values() if is_halfway(info)]
     if not changed:
         return {}, ["No host has a previous release. Revert your variables and run site.yml."]
-    # A rollback reverts one change of the cluster, not one for each host: hosts that changed earlier keep their release.
+    # A rollback reverts one change of the whole cluster. Hosts that this change did not affect keep their release.
     latest = max(changed)
     targets = {
         host: info["previous"] if info["previous"] and info["current"]["staged"] == latest else info["current"]
@@ -58,8 +58,8 @@ def rollback_targets(hosts: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, 
         (common, *dummy) = (targets[host]["environment"] for host in targets if host not in odd)
         names = ", ".join(f"{host} ({targets[host]['environment']})" for host in sorted(odd))
         return {}, [
-            f"After a rollback, these hosts would have a different environment: {names}; the others have {common}. Revert "
-            "your variables and run site.yml, or exclude these hosts with --limit."
+            f"After a rollback, these hosts would have a different environment: {names}; the others would have {common}. "
+            "Revert your variables and run site.yml, or exclude these hosts with --limit."
         ]
     lacking = sorted(
         host for host, release in targets.items() if hosts[host]["current"]["services"].keys() - release["services"]
@@ -73,7 +73,7 @@ def rollback_targets(hosts: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, 
 
 
 def rollback_report(hosts: Mapping[str, Mapping[str, Any]], targets: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Yield lines that list the release that each host leaves and the one it returns to, which ``targets`` has by host."""
+    """Yield lines with the current release and the target of each host. ``targets`` has the latter by host."""
     changing = {
         host: (info["current"], targets[host])
         for host, info in sorted(hosts.items())

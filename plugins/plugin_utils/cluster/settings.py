@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The table of all variables of the collection.
 
-`tools/generate` (``make generate``) writes the argument specification, the defaults and the README of each role, and the
-collection's README's table of variables, from this table.
+From this table, `tools/generate` (``make generate``) writes the argument specification, the defaults and the README of each
+role, and the table of variables in the collection's README.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-#: A variable of a pool is called ``dask_worker_count``, and ``count`` in the settings of the pool.
+#: Prefix of variables that are also settings of a pool. The variable ``dask_worker_count`` is ``count`` in a pool.
 POOL_PREFIX = "dask_worker_"
 
 
@@ -27,7 +27,7 @@ class Setting:
     type : str
         Type in the argument specification.
     default : object
-        Default; text with ``{{`` is an expression that Ansible evaluates.
+        Default value. Ansible evaluates text with ``{{``.
     meaning : str
         First paragraph of the description, in the markup of Ansible's documentation.
     details : tuple of str
@@ -35,18 +35,18 @@ class Setting:
     elements : str
         Type of a list's elements.
     choices : tuple of str
-        The values that the variable can have; empty for any.
+        Valid values. Empty for any.
     minimum, maximum : int, optional
         Bounds of a whole number.
     secret : bool
         Whether messages and logs must not show the value.
     scope : str
-        ``cluster`` if all hosts must have the same value, ``host`` if each host has its own, ``pool`` if each pool of
-        workers may also have its own.
+        ``cluster`` if all hosts must have the same value, ``host`` if each host can have its own value, ``pool`` if each
+        pool of workers can also have its own value.
     shown_default : str
-        What documentation shows instead of an expression.
+        Text in the documentation instead of an expression.
     summary : str
-        Meaning in the README's table of the variables most often set; empty for a variable that is not in it.
+        Meaning in the README's table of the variables most often set. Empty for a variable that is not in the table.
     """
 
     name: str
@@ -64,54 +64,54 @@ class Setting:
     summary: str = ""
 
 
-#: The variables by the heading that they have in the defaults.
+#: The variables by their heading in the defaults.
 SECTIONS: dict[str, tuple[Setting, ...]] = {
     "Directories and the user of the services": (
         Setting(
             "dask_home",
             "path",
             "/opt/dask",
-            "Directory for environments and releases on every host. O(dask_user) must not be able to replace it.",
+            "Directory on every host for environments and releases. O(dask_user) must not be able to replace it.",
             summary="directory of environments and releases",
         ),
         Setting(
             "dask_user",
             "str",
             "dask",
-            "User that the services run as. A missing user is created; an existing one is not changed.",
+            "User that the services run as. A missing user is created. An existing user is not changed.",
             summary="user that services run as",
         ),
         Setting(
             "dask_user_home",
             "path",
             "/var/lib/dask",
-            "Home directory of O(dask_user) if the run creates that user. Services run in the home directory of "
+            "Home directory of O(dask_user), if the run creates that user. Services run in the home directory of "
             "their user.",
         ),
         Setting(
             "dask_user_groups",
             "list",
             [],
-            "Groups that services have in addition to those of O(dask_user), by name or number, such as the group that "
-            "owns a shared directory. They must exist on the host. The account itself is not changed.",
+            "Groups of the services in addition to those of O(dask_user), as names or ids, such as the group that owns a "
+            "shared directory. They must exist on the host. The account itself is not changed.",
             details=(
-                "Tasks of all users of the cluster have the rights of these groups. So the group of root is rejected; "
-                "do not use others that lead to root's rights, such as C(docker) or C(disk).",
+                "Tasks of all users of the cluster have the permissions of these groups. The group of root is rejected. Do "
+                "not use other groups with which one can become root, such as C(docker) or C(disk).",
             ),
             elements="str",
-            summary="more groups of the services",
+            summary="additional groups of the services",
         ),
         Setting(
             "dask_umask",
             "str",
             "0022",
-            "File mode creation mask of services, as octal digits in quotes. With V(0002), the group of a file may "
-            "write to what tasks create, for results that several people work on.",
+            "File mode creation mask of services, as octal digits in quotes. With V(0002), the group of a file can write "
+            "to files that tasks create, for example to results that several people change.",
             details=(
-                "A mask with which every account of the host could write to these files is rejected. The directories "
-                "that the collection makes for spilled data are closed to other accounts in any case.",
+                "A mask with which every account of the host could write to these files is rejected. Other accounts can "
+                "never open the directories that the collection creates for spilled data.",
             ),
-            summary="`0002` lets groups write to what tasks create",
+            summary="`0002` lets groups write to files of tasks",
         ),
         Setting(
             "dask_cache",
@@ -131,31 +131,86 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
         Setting(
             "dask_python",
             "str",
-            "python3",
-            "Interpreter that environments are built with, as a path or a name. All hosts need the same minor version.",
+            "auto",
+            "Python of the environments. All hosts need the same minor version.",
             details=(
-                "O(dask_user) must be able to run the interpreter, and must not be able to replace it, because root "
-                "runs it, too.",
+                "A version in quotes, such as V('3.13'), V('3.13.5') or V('3.13.5+20261129'), selects a managed Python. The "
+                "controller fetches this relocatable build of CPython (of the project python-build-standalone) with uv, "
+                "checks its hash, and copies it to the hosts (x86_64 and aarch64, with glibc 2.17 or newer). Without a "
+                "patch version, it is the newest build that the locked version of uv knows or that is in the directory "
+                "O(dask_python_mirror).",
+                "A path or a name selects an interpreter of the host. O(dask_user) must be able to run it, but not to "
+                "replace it, because root also runs it.",
+                "With V(auto), hosts use their own C(python3) if all of them have the same minor version, 3.10 or newer. "
+                "Otherwise they use a managed Python with the minor version that the cluster already runs, or 3.13. With "
+                "C(--limit), hosts use the same kind of Python as the scheduler's host.",
             ),
-            summary="interpreter on the hosts, a name or path",
+            summary="a version, an interpreter on the hosts, or `auto`",
+        ),
+        Setting(
+            "dask_python_mirror",
+            "str",
+            "",
+            "Source of managed Pythons. A URL like in uv's E(UV_PYTHON_INSTALL_MIRROR), or a directory on the controller "
+            "with the archives. The directory can have a subdirectory for each date, like the URLs of the archives.",
+            details=(
+                "If empty, uv's own setting is used, which is the internet by default. A relative path starts in the "
+                "working directory of C(ansible-playbook).",
+            ),
+            secret=True,
+            scope="cluster",
+            summary="mirror or directory of managed Pythons",
+        ),
+        Setting(
+            "dask_python_sha256",
+            "dict",
+            {},
+            "SHA-256 of the managed Python's archive, by architecture, such as C({x86_64: 2c26b46b...}). Required for a "
+            "build that uv does not know. Other archives are rejected.",
+            scope="cluster",
         ),
         Setting(
             "dask_environment_lock",
             "path",
             "default",
-            "Lock file on the controller, in requirements form with hashes, as C(uv pip compile --universal "
-            "--generate-hashes) writes it. It must contain C(distributed). A relative path starts in the directory "
-            "in which C(ansible-playbook) is called.",
+            "Lock file on the controller, in requirements format with hashes, such as the output of C(uv pip compile "
+            "--universal --generate-hashes). It must contain C(distributed). A relative path starts in the working "
+            "directory of C(ansible-playbook).",
             details=("V(default) is the lock file of the collection.",),
             scope="cluster",
             summary="lock file on the controller",
         ),
         Setting(
+            "dask_environment_archive",
+            "path",
+            "",
+            "Archive on the controller with a whole environment, instead of O(dask_environment_lock). A tar archive of "
+            "C(conda-pack) or C(venv-pack), plain or compressed with gzip, Zstandard, bzip2 or xz. It must contain "
+            "C(distributed). A relative path starts in the working directory of C(ansible-playbook).",
+            details=(
+                "An environment of conda contains its own Python, so O(dask_python) is not used. A virtual environment "
+                "runs with O(dask_python), which must have the same minor version as the Python that created it.",
+                "The controller unpacks the archive once. Files outside of the environment, links that lead out of it, "
+                "devices, and files with the set-user-ID bit are rejected. The files are copied to the hosts over SSH. Root "
+                "owns them. Their directory below O(dask_home) is named by its content and never changed.",
+            ),
+            scope="cluster",
+            summary="packed environment, instead of a lock",
+        ),
+        Setting(
+            "dask_environment_archive_sha256",
+            "str",
+            "",
+            "SHA-256 of O(dask_environment_archive) in hexadecimal, which is required. Another archive is rejected.",
+            scope="cluster",
+            summary="SHA-256 of `dask_environment_archive`",
+        ),
+        Setting(
             "dask_environment_source",
             "str",
             "controller",
-            "Source of the hosts' packages. With V(controller), the controller fetches and installs them once and "
-            "copies the files over SSH, to hosts of x86_64 and aarch64. With V(index), every host fetches and "
+            "Source of the hosts' packages. With V(controller), the controller fetches and installs the packages once, "
+            "and copies the files to the hosts over SSH (x86_64 and aarch64). With V(index), every host fetches and "
             "installs them itself.",
             choices=("controller", "index"),
             scope="cluster",
@@ -165,7 +220,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_environment_index_url",
             "str",
             "",
-            "URL of the package index or mirror. If empty, pip's setting is used (on hosts, that of uv).",
+            "URL of the package index or mirror. If empty, the index in pip's own configuration is used, or on hosts "
+            "the index in uv's.",
             secret=True,
             summary="package index or mirror, if not that of pip",
         ),
@@ -177,8 +233,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             {},
             "Dask configuration, merged over the collection's defaults. Lists replace lists.",
             details=(
-                "Before anything is restarted, each host's own Dask checks the configuration, and rejects unknown "
-                "keys and wrong values.",
+                "Before anything is restarted, the Dask of each host validates the configuration, and rejects unknown "
+                "keys and invalid values.",
                 "Settings that follow from variables of the collection, such as encryption, preload modules and "
                 "directories, are rejected with the name of the variable, unless they have Dask's own default.",
                 "A change restarts every service that reads the configuration. For one kind of service, use "
@@ -191,30 +247,30 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "list",
             [],
             "Top-level keys of the configuration that belong to packages other than Dask and distributed, such as "
-            "V(my-company). The settings below them are not checked. Keys of well-known packages, such as "
-            "V(jobqueue) and V(rmm), are accepted without this.",
+            "V(my-company). The settings below them are not validated. Keys of well-known packages, such as "
+            "V(jobqueue) and V(rmm), need not be listed.",
             elements="str",
-            summary="keys in it of packages other than Dask",
+            summary="keys in `dask_config` of other packages",
         ),
         Setting(
             "dask_scheduler_config",
             "dict",
             {},
-            "Dask configuration of the scheduler alone, merged over O(dask_config).",
+            "Dask configuration only for the scheduler, merged over O(dask_config).",
         ),
         Setting(
             "dask_worker_config",
             "dict",
             {},
-            "Dask configuration of the workers alone, merged over O(dask_config).",
-            summary="of workers alone; also `dask_scheduler_config`",
+            "Dask configuration only for the workers, merged over O(dask_config).",
+            summary="only for workers; also `dask_scheduler_config`",
         ),
         Setting(
             "dask_environment_variables",
             "dict",
             {},
-            "Environment variables of the services. Variables that begin with C(DASK_) override the configuration "
-            "and are written in Dask's own notation, such as C(DASK_DISTRIBUTED__WORKER__MEMORY__TARGET).",
+            "Environment variables of the services. Variables that begin with C(DASK_) override the configuration. "
+            "Their names have Dask's own notation, such as C(DASK_DISTRIBUTED__WORKER__MEMORY__TARGET).",
             secret=True,
             summary="environment variables of the services",
         ),
@@ -222,14 +278,14 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_environment_setup",
             "list",
             [],
-            "Lines of shell that run before the interpreter of every service, as O(dask_user), such as "
+            "Lines of shell that O(dask_user) runs before the interpreter of every service, such as "
             "C(module load gdal/3.8) or C(source /opt/intel/setvars.sh). The service has the environment variables and "
             "limits that they set.",
             details=(
                 "Bash runs the lines one after the other, after C(/etc/profile). Each line must end with status 0. "
                 "E(DASKOPS_ENVIRONMENT) is the directory of the environment. E(PYTHONPATH) is added after the modules of "
                 "the release.",
-                "Before anything is restarted, every host runs the lines once, and rejects a line that fails. A change "
+                "Before anything is restarted, every host runs the lines once. The run fails if a line fails. A change "
                 "restarts the services of the host.",
                 "All users of a host can read the lines. Put secrets into O(dask_environment_variables).",
             ),
@@ -241,8 +297,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "list",
             [],
             "Preload modules of the scheduler, which run after those of the collection. Each is a file on the "
-            "controller (C(.py)) or an importable module. A relative path starts in the directory in which "
-            "C(ansible-playbook) is called.",
+            "controller (C(.py)) or an importable module. A relative path starts in the working directory of "
+            "C(ansible-playbook).",
             details=(
                 "A module whose C(dask_setup) is a C(click) command gets its arguments from a dictionary with "
                 "C(name) and C(arguments).",
@@ -271,20 +327,20 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "Directories on the hosts, such as those of a shared file system, from which workers import modules. They "
             "come after the environment and the collection's own modules, so they cannot replace a package.",
             details=(
-                "Each run checks that they exist on every worker host, that O(dask_user) can read them, and that it "
-                "cannot write to them or replace them: otherwise a task could leave code there that services import "
-                "later. What is in them is not checked. Changed files are used after the next restart of a service.",
-                "The scheduler reads the functions of tasks, too, so set O(dask_scheduler_import_paths) to the same "
+                "Each run checks that the directories exist on every worker host, and that O(dask_user) can read them but "
+                "not change or replace them. Otherwise a task could write code there that services import later. The "
+                "content of the directories is not checked. A service uses changed files after its next restart.",
+                "The scheduler also reads the functions of tasks. Set O(dask_scheduler_import_paths) to the same "
                 "directories.",
             ),
             elements="str",
-            summary="where workers import shared code from",
+            summary="directories with shared code for workers",
         ),
         Setting(
             "dask_scheduler_import_paths",
             "list",
             [],
-            "Directories on the scheduler's host from which the scheduler imports modules, checked like those of "
+            "Directories on the scheduler's host from which the scheduler imports modules. They are checked like "
             "O(dask_worker_import_paths).",
             elements="str",
         ),
@@ -294,7 +350,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             [],
             "Additional HTTP routes of the scheduler, which come before those of Dask. Each is a file on the "
             "controller or an importable module with a list C(routes), as in Dask.",
-            details=("Everybody who can connect to the dashboard's port can use these routes.",),
+            details=("Everyone who can connect to the dashboard's port can use these routes.",),
             elements="str",
         ),
         Setting(
@@ -310,11 +366,11 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_maintenance",
             "bool",
             False,
-            "Whether a worker host is in maintenance. Its workers are drained and stopped, do not start at boot, and are "
-            "not expected by the health check, until a run without this variable starts them again.",
+            "Whether a worker host is in maintenance. Its workers are drained and stopped, and do not start at boot. The "
+            "health check does not expect them. A run without this variable starts them again.",
             details=(
                 "Set it for a host, or for a run with C(--limit) and C(-e). A host in maintenance may be unreachable. It "
-                "keeps its release, and other changes reach it when the maintenance ends.",
+                "keeps its release, and gets other changes when the maintenance ends.",
             ),
             summary="stops the workers of a host until it is unset",
         ),
@@ -344,10 +400,10 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_scheduler_host",
             "str",
             "",
-            "Name or address under which workers and clients reach the scheduler.",
+            "Name or address under which workers and clients connect to the scheduler.",
             scope="cluster",
             shown_default="the scheduler's address",
-            summary="how workers and clients reach it",
+            summary="how workers and clients connect to it",
         ),
         Setting(
             "dask_client_scheduler_host",
@@ -395,8 +451,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "str",
             "",
             "File on the scheduler's host to which the scheduler writes its address while it runs, for tools with "
-            "an option C(--scheduler-file). Its directory must exist. It may be on a file system shared with hosts "
-            "that join the cluster from outside, such as those of batch jobs. No file is written by default.",
+            "an option C(--scheduler-file). Its directory must exist. It may be on a file system shared with other "
+            "hosts that join the cluster, such as hosts of batch jobs. By default, no file is written.",
             details=(
                 "Such hosts need the cluster's packages and, with O(dask_tls), the worker certificate in "
                 "C(/opt/dask/tls). A client certificate is not accepted.",
@@ -407,22 +463,22 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_scheduler_memory",
             "str",
             "",
-            "Memory at which systemd kills and restarts the scheduler (C(MemoryMax) of its unit), as a size like "
-            "V(8GiB); empty for no limit. A restart loses all tasks.",
-            details=("On a host that also has workers, they cannot get this memory.",),
-            summary="limit of the scheduler",
+            "Memory limit of the scheduler, C(MemoryMax) of its unit, as a size like V(8GiB). Empty for no limit. systemd "
+            "kills and restarts a scheduler above this limit, and all tasks are lost.",
+            details=("On a host that also has workers, this memory is not available to the workers.",),
+            summary="memory limit of the scheduler",
         ),
         Setting(
             "dask_scheduler_arguments",
             "list",
             [],
-            "More arguments of C(dask scheduler), such as C(--jupyter). Before anything is restarted, the host's own "
-            "Dask checks that it knows them.",
+            "More arguments for C(dask scheduler), such as C(--jupyter). Before anything is restarted, the Dask of the "
+            "host validates them.",
             details=(
                 "Arguments that follow from other variables, such as C(--host) or C(--preload), are rejected.",
-                "With C(--jupyter), everybody who can connect to the dashboard can run code as O(dask_user) without a "
-                "password, unless there is a proxy (O(dask_dashboard_proxy)). Every account of the scheduler's host "
-                "can do so in any case, because Dask then also opens a port of the host without encryption. It needs "
+                "With C(--jupyter), everyone who can connect to the dashboard can run code as O(dask_user) without a "
+                "password, unless there is a proxy (O(dask_dashboard_proxy)). Every account of the scheduler's host can "
+                "always do this, because Dask also opens a port of the host without encryption. C(--jupyter) needs "
                 "jupyterlab in the lock file.",
             ),
             elements="str",
@@ -442,17 +498,17 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "bool",
             True,
             "Whether the scheduler has the route C(proxy/PORT/HOST/PAGE), which shows the pages of its workers to "
-            "everybody who can open the scheduler's. The links of the dashboard lead there. Pages of other hosts "
-            "are not shown.",
+            "everyone who can open the scheduler's pages. The dashboard links to it. Pages of other hosts are not "
+            "shown.",
         ),
         Setting(
             "dask_shutdown_token",
             "str",
             "",
             "Token for the route C(POST daskops/shutdown) of workers and the scheduler, with which other programs "
-            "can stop a service. The request's C(Authorization) header is C(Bearer) and the token. The worker "
-            "drains, or the scheduler closes, and the service stays stopped until it is started again, for example "
-            "by C(start.yml) or C(site.yml).",
+            "can stop a service. The request's C(Authorization) header is C(Bearer) and the token. A worker drains "
+            "and a scheduler closes. The service stays stopped until it is started again, for example by "
+            "C(start.yml) or C(site.yml).",
             details=(
                 "The token must have at least 16 characters of printable ASCII without spaces. If it is empty, the "
                 "route does not exist.",
@@ -466,7 +522,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "str",
             "~/.config/dask",
             "Directory to which C(client.yml) writes the files that a user needs to connect. Dask reads the default "
-            "directory by itself, and another one if the environment variable E(DASK_CONFIG) names it.",
+            "directory. To use another directory, set the environment variable E(DASK_CONFIG) to it.",
         ),
         Setting(
             "dask_client_state",
@@ -475,8 +531,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "Whether the files exist. With V(absent), C(client.yml) removes the files that it wrote for an account. "
             "Files for a cluster at another address are not removed.",
             details=(
-                "All users share one client certificate, so an account can connect until its own copies of the key "
-                "are gone, too.",
+                "All users share one client certificate. An account can still connect with its own copies of the key.",
             ),
             choices=("present", "absent"),
         ),
@@ -495,7 +550,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "made",
             "With V(made), the collection makes a CA and certificates on the controller, in O(dask_tls_directory).",
             details=(
-                "With V(own), that directory already contains them in PEM form. C(ca.pem) is the CA. C(scheduler), "
+                "With V(own), that directory already contains them in PEM format. C(ca.pem) is the CA. C(scheduler), "
                 "C(worker) and C(client) each have a C(.pem), which may contain a chain, and a C(.key) without a "
                 "passphrase. A worker host can have its own C(workers/HOST) instead.",
                 "Each run tests the certificates before it changes anything.",
@@ -519,8 +574,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_tls_days",
             "int",
             365,
-            "Days that new certificates are valid, at most 3650, and more than O(dask_tls_warn_days). A CA is valid "
-            "for 3650 days.",
+            "Number of days for which new certificates are valid, at most 3650, and more than O(dask_tls_warn_days). A "
+            "CA is valid for 3650 days.",
             minimum=1,
             maximum=3650,
         ),
@@ -528,8 +583,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_tls_warn_days",
             "int",
             30,
-            "Days before expiry, at most 900, from which C(site.yml) renews a certificate, or warns if it is your "
-            "own. From then on, the report calls the cluster degraded.",
+            "Number of days before expiry, at most 900. A certificate that expires within this time is renewed by "
+            "C(site.yml), or causes a warning if it is your own. The health report calls the cluster degraded.",
             minimum=0,
             maximum=900,
         ),
@@ -537,8 +592,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_tls_rotation",
             "str",
             "certificates",
-            "What C(rotate_certificates.yml) renews. V(certificates) renews the certificates. V(authority) makes a "
-            "new CA and certificates, and keeps trusting the previous CA, so that clients have time to get a new "
+            "Step of C(rotate_certificates.yml). V(certificates) renews the certificates. V(authority) makes a new CA "
+            "and certificates, and keeps trusting the previous CA, so that clients have time to get a new "
             "certificate. V(finish) ends the trust in the previous CA.",
             choices=("certificates", "authority", "finish"),
         ),
@@ -548,10 +603,10 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_dashboard_proxy",
             "bool",
             False,
-            "Whether nginx runs in front of the scheduler's dashboard and asks for a password. The dashboard itself "
+            "Whether nginx runs in front of the scheduler's dashboard and requires a password. The dashboard itself "
             "then listens only on the scheduler's host.",
             details=(
-                "nginx is installed from the host's distribution. If you set this to false again, nginx stays "
+                "nginx is installed from the host's distribution. If you set this variable to false again, nginx stays "
                 "installed, without the collection's site.",
             ),
             scope="cluster",
@@ -609,7 +664,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "none",
             "Firewall for Dask's ports on a host. V(nftables) adds a separate table that does not affect other "
             "tables. V(firewalld) adds a separate policy, on a host where firewalld 0.9 or newer runs. V(ufw) adds "
-            "rules to ufw, on a host where ufw is active and closes ports by default. V(none) leaves the host as it is.",
+            "rules to ufw, on a host where ufw is active and closes ports by default. V(none) does not change the host.",
             details=(
                 "Hosts of the cluster may connect to all of Dask's ports, and O(dask_firewall_clients) to some of "
                 "them. New connections from other addresses are dropped. Other ports are not affected.",
@@ -623,7 +678,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "list",
             [],
             "Addresses and networks, such as V(10.1.0.0/16), of users, browsers and monitoring. They may connect to "
-            "the scheduler, the dashboards and the metrics. V(0.0.0.0/0) and V(::/0) mean everybody.",
+            "the scheduler, the dashboards and the metrics. V(0.0.0.0/0) and V(::/0) mean everyone.",
             elements="str",
             scope="cluster",
             summary="networks of users, browsers and monitoring",
@@ -644,7 +699,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_scheduler_address",
             "str",
             "",
-            "Address of a scheduler outside of this inventory, such as C(tcp://10.0.0.5:8786), which the workers join.",
+            "Address of a scheduler outside of this inventory to which the workers connect, such as "
+            "C(tcp://10.0.0.5:8786).",
             details=("The group C(dask_scheduler) must then be empty.",),
             scope="cluster",
             summary="a scheduler that another system runs",
@@ -678,14 +734,14 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_pools",
             "dict",
             {},
-            "Kinds of workers of a host, by name. A name has up to 20 small letters, digits and C(_). A pool "
+            "Pools of workers of a host, by name. A name has up to 20 lower-case letters, digits and C(_). A pool "
             "accepts every setting from O(dask_worker_profile) to O(dask_worker_nanny_port), without the "
-            "C(dask_worker_) prefix. Settings that it leaves out come from the variables of the host.",
+            "C(dask_worker_) prefix. Settings that a pool does not have come from the variables of the host.",
             details=(
                 "The workers of a pool are named C(HOST-POOL-N), and their units C(dask-worker@POOL-N.service). A "
                 "host without pools has workers C(HOST-N) with units C(dask-worker@N.service).",
-                "Pools share equally what is V(auto) in several of them, after the fixed numbers of other pools are "
-                "subtracted. An automatic pool of profile V(io) beside other pools takes one CPU.",
+                "Fixed numbers are subtracted first. Pools with V(auto) then share the rest equally. Beside other pools, "
+                "a pool of profile V(io) with V(auto) gets one CPU.",
             ),
             secret=True,
             summary="several kinds of workers on a host: see Workers",
@@ -694,8 +750,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_pool_overrides",
             "dict",
             {},
-            "Settings of single hosts that differ from the pools of their group. They are merged over "
-            "O(dask_worker_pools), pool by pool.",
+            "Settings of single hosts that differ from the pools of their group, by pool. They are merged over "
+            "O(dask_worker_pools).",
             secret=True,
         ),
         Setting(
@@ -713,7 +769,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_cores_reserve",
             "int",
             0,
-            "CPUs that are left to the system and to other programs on the host. Each hyperthread is a CPU.",
+            "Number of CPUs to leave to the system and to other programs on the host. Each hyperthread is a CPU.",
             minimum=0,
             summary="CPUs left to the system",
         ),
@@ -721,35 +777,35 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_memory_reserve",
             "str",
             "auto",
-            "Memory that is left to the system, as a size or V(auto), which is a tenth of the memory, between 256 "
-            "MiB and 4 GiB.",
+            "Memory to leave to the system, as a size or V(auto). V(auto) is a tenth of the memory, between 256 MiB "
+            "and 4 GiB.",
             summary="left to the system: a tenth, 256 MiB to 4 GiB",
         ),
         Setting(
             "dask_worker_scratch_any_filesystem",
             "bool",
             False,
-            "Allow a scratch directory in memory, such as on tmpfs, or on a file system of the network, such as NFS.",
+            "Whether a scratch directory in memory, such as tmpfs, or on a network file system, such as NFS, is allowed.",
         ),
         Setting(
             "dask_worker_paths",
             "list",
             [],
-            "More directories that tasks may write to, such as a shared file system. They must exist on the host.",
+            "More directories to which tasks may write, such as a shared file system. They must exist on the host.",
             details=(
-                "Tasks may write to these, to the scratch directory, to the home of O(dask_user) and to a private "
-                "C(/tmp). They may read what O(dask_user) may read, but below C(/home) only the directories listed "
-                "here.",
+                "Tasks may write to these directories, to the scratch directory, to the home of O(dask_user) and to a "
+                "private C(/tmp). They may read everything that O(dask_user) may read, but below C(/home) only these "
+                "directories.",
             ),
             elements="str",
-            summary="more directories that tasks may write to",
+            summary="more directories to which tasks may write",
         ),
         Setting(
             "dask_worker_devices",
             "list",
             [],
             "Devices that tasks may use, such as C(/dev/fpga0). They must exist.",
-            details=("Workers of profile V(gpu) may use NVIDIA's devices in any case.",),
+            details=("Workers of profile V(gpu) may always use NVIDIA's devices.",),
             elements="str",
             summary="devices that tasks may use",
         ),
@@ -765,14 +821,14 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_release_label",
             "str",
             "",
-            "Name of the release for people, such as a git tag or a build number. Reports show it beside the release's "
-            "own name, and workers have it as a resource, C(release:) and the label, one for each thread, if "
-            "O(dask_release_resources) is true.",
+            "Label of the release, such as a git tag or a build number. Reports show it with the name of the release. If "
+            "O(dask_release_resources) is true, workers have it as a resource, one for each thread. The resource is named "
+            "C(release:) and the label.",
             details=(
-                "It has up to 63 letters, digits and the characters C(. _ + -), a letter or digit first. Quote it if "
-                "YAML would read it as another value: V(1.10) without quotes is the number 1.1.",
-                "A change of the label restarts the workers, in batches, because it changes their resources. It does "
-                "not restart the scheduler.",
+                "It has up to 63 letters, digits and the characters C(. _ + -), starting with a letter or digit. Put it in "
+                "quotes if YAML would read another value. Without quotes, V(1.10) is the number 1.1.",
+                "A change of the label restarts the workers in batches, because it changes their resources. It does not "
+                "restart the scheduler.",
             ),
             scope="cluster",
             summary="a name like `v1.4` for reports and resources",
@@ -781,9 +837,9 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_error_monitor",
             "bool",
             True,
-            "Whether each worker reports every failed task once, to the journal (C(journalctl "
-            "DASK_EVENT=task-error)), as the metric C(dask_worker_task_errors_total) and, if "
-            "O(dask_environment_variables) has C(SENTRY_DSN), to Sentry.",
+            "Whether each worker reports every failed task once. The reports are in the journal (C(journalctl "
+            "DASK_EVENT=task-error)) and in the metric C(dask_worker_task_errors_total). If "
+            "O(dask_environment_variables) has C(SENTRY_DSN), they are also sent to Sentry.",
             details=(
                 "A report has the task's key, function, exception and traceback, and the types and sizes of its "
                 "arguments.",
@@ -793,7 +849,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_error_monitor_values",
             "bool",
             False,
-            "Whether a report also has the values of the arguments. Journals are often readable by many people.",
+            "Whether a report of a failed task also has the values of the arguments. Many people can often read "
+            "journals.",
         ),
     ),
     "The workers of a host, and of its pools, which may each have their own": (
@@ -801,20 +858,21 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_profile",
             "str",
             "numeric",
-            "Kind of work, which decides into how many processes V(auto) divides a host's CPUs. Each hyperthread is a "
-            "CPU.",
+            "Kind of work. It determines the number of processes into which V(auto) divides a host's CPUs. Each "
+            "hyperthread is a CPU.",
             details=(
                 "V(numeric) is for NumPy, pandas and similar libraries, whose tasks release Python's global lock "
-                "(GIL) - one process for each NUMA node, and a thread for each physical core. With "
-                "O(dask_worker_hyperthreads), there is a thread for each CPU.",
-                "V(python) is for pure Python - a process with one thread for each CPU, if each has 512 MiB of memory.",
-                "V(mixed) has about as many processes as threads in each process, as C(LocalCluster) does, and a "
-                "thread for each CPU.",
-                "V(io) is for tasks that wait for networks and disks - four threads for each CPU, and at most 32 "
-                "in a process.",
+                "(GIL). It has one process for each NUMA node, and one thread for each physical core. With "
+                "O(dask_worker_hyperthreads), it has one thread for each CPU.",
+                "V(python) is for pure Python. It has one process with one thread for each CPU, if there are 512 MiB of "
+                "memory for each.",
+                "V(mixed) has about as many processes as threads in each process, like C(LocalCluster), and one thread "
+                "for each CPU.",
+                "V(io) is for tasks that wait for networks and disks. It has four threads for each CPU, and at most 32 "
+                "threads in a process.",
                 "V(gpu) has one worker with one thread for each GPU.",
-                "The CPUs are those that the system lets processes use, and no more than a quota of CPU time of the "
-                "root control group allows, which a container may have.",
+                "The number of CPUs is limited to those that processes may use, and by a quota of CPU time of the root "
+                "control group, which a container may have.",
             ),
             choices=("numeric", "python", "mixed", "io", "gpu"),
             scope="pool",
@@ -834,7 +892,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "auto",
             "Number of threads of a worker, or V(auto) to divide the CPUs among the workers.",
             scope="pool",
-            summary="threads of each; `auto` shares out the CPUs",
+            summary="threads of each; `auto` divides the CPUs",
         ),
         Setting(
             "dask_worker_hyperthreads",
@@ -848,21 +906,21 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_memory",
             "str",
             "auto",
-            "Memory limit of a worker, as a size like V(4GiB), as a share like V(75%) or V(0.75), or V(auto) to divide "
-            "the host's memory, less O(dask_worker_memory_reserve) and O(dask_scheduler_memory).",
+            "Memory limit of a worker, as a size like V(4GiB), a share like V(75%) or V(0.75), or V(auto) to divide the "
+            "host's memory without O(dask_worker_memory_reserve) and O(dask_scheduler_memory).",
             details=(
-                "A share is that of the memory that V(auto) would divide on a host with this pool alone. So V(100%) is "
-                "what a single automatic worker gets, and the shares of all workers of a host add up to at most 100%.",
+                "A share is a part of the memory that V(auto) would divide on a host with only this pool. So V(100%) is "
+                "the memory of a single worker with V(auto). The shares of all workers of a host add up to at most 100%.",
                 "The unit's C(MemoryMax) is a tenth above this limit.",
             ),
             scope="pool",
-            summary="limit of each; `auto` shares out the memory",
+            summary="limit of each; `auto` divides the memory",
         ),
         Setting(
             "dask_worker_resources",
             "dict",
             {},
-            "Abstract resources of a worker, by name. A client can send tasks to workers that have a resource.",
+            "Amounts of abstract resources of a worker, by name. A client can send tasks to workers with a resource.",
             scope="pool",
             summary="abstract resources, like `{LICENSE: 1}`",
         ),
@@ -870,7 +928,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_environment_variables",
             "dict",
             {},
-            "Environment variables of workers alone, which override O(dask_environment_variables).",
+            "Environment variables only for workers, which override O(dask_environment_variables).",
             secret=True,
             scope="pool",
         ),
@@ -878,8 +936,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_arguments",
             "list",
             [],
-            "More arguments of C(dask worker), or of O(dask_worker_command). Before anything is restarted, the "
-            "host's own Dask checks that it knows them.",
+            "More arguments for O(dask_worker_command). Before anything is restarted, the Dask of the host validates "
+            "them.",
             details=(
                 "Arguments that follow from other variables, such as C(--contact-address) or C(--nanny), are rejected.",
             ),
@@ -890,20 +948,21 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_nanny",
             "bool",
             False,
-            "Whether a nanny process supervises each worker. Without a nanny, systemd restarts the worker, faster "
-            "and with less memory, and the watchdog checks the worker itself. Plugins that need a nanny are then "
+            "Whether a nanny process supervises each worker. Without a nanny, systemd restarts the worker faster, the "
+            "worker needs less memory, and the watchdog checks the worker itself. Plugins that need a nanny are then "
             "rejected.",
             scope="pool",
-            summary="a nanny process beside each worker",
+            summary="whether each worker has a nanny process",
         ),
         Setting(
             "dask_worker_lifetime",
             "str",
             "",
-            "Duration, such as V(12 hours), after which a worker is drained and restarted; empty for never. It "
-            "helps against memory that libraries do not free.",
+            "Duration, such as V(12 hours), after which a worker is drained and restarted. Empty for no limit. A limit "
+            "helps if libraries do not free memory.",
             details=(
-                "Unlike with C(dask worker --lifetime), running tasks can finish within O(dask_worker_drain_timeout).",
+                "In contrast to C(dask worker --lifetime), running tasks can finish within "
+                "O(dask_worker_drain_timeout).",
             ),
             scope="pool",
         ),
@@ -911,15 +970,15 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_lifetime_stagger",
             "str",
             "",
-            "Duration by which lifetimes differ at random, so that workers do not all restart at once. It must be "
-            "shorter than O(dask_worker_lifetime).",
+            "Duration by which lifetimes differ at random, so that workers do not all restart at the same time. It must "
+            "be shorter than O(dask_worker_lifetime).",
             scope="pool",
         ),
         Setting(
             "dask_worker_cpus",
             "str",
             "",
-            "CPUs that workers may use, such as V(0-3,8); empty for all.",
+            "CPUs that workers may use, such as V(0-3,8). Empty for all.",
             scope="pool",
         ),
         Setting(
@@ -927,16 +986,16 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "str",
             "",
             "NUMA node whose CPUs workers use, and whose memory they prefer. V(auto) spreads workers over all "
-            "nodes; empty for no restriction.",
+            "nodes. Empty for no restriction.",
             scope="pool",
         ),
         Setting(
             "dask_worker_gpus",
             "raw",
             "auto",
-            "GPUs of profile V(gpu) - V(auto) for those that the host has, their number, or a list of their names "
-            "for C(CUDA_VISIBLE_DEVICES).",
-            details=("On hosts with several NUMA nodes, a worker uses the CPUs beside its GPU.",),
+            "GPUs of profile V(gpu). V(auto) uses all GPUs of the host. You can also give their number, or a list of "
+            "their names in C(CUDA_VISIBLE_DEVICES).",
+            details=("On hosts with several NUMA nodes, a worker uses the CPUs near its GPU.",),
             scope="pool",
         ),
         Setting(
@@ -952,8 +1011,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_interface",
             "raw",
             "",
-            "Network interface at whose address workers listen. If empty, they listen where the other services "
-            "of the host do. In a pool of profile V(gpu), it may be a list with one interface for each GPU.",
+            "Network interface at whose address workers listen. If empty, they listen at the address of the other services "
+            "of the host. In a pool of profile V(gpu), it may be a list with one interface for each GPU.",
             scope="pool",
         ),
         Setting(
@@ -962,14 +1021,14 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "/var/lib/dask/scratch",
             "Directory to which workers spill data.",
             scope="pool",
-            summary="where workers spill to; made where it is missing",
+            summary="where workers spill to; created if it is missing",
         ),
         Setting(
             "dask_worker_port",
             "int",
             8800,
-            "Port of the first worker. The next workers have the next ports, also those of other pools with the "
-            "same first port.",
+            "Port of the first worker. The next workers have the next ports. Pools with the same first port share a "
+            "sequence.",
             minimum=1,
             maximum=65535,
             scope="pool",
@@ -998,8 +1057,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_drain_timeout",
             "int",
             300,
-            "Seconds that a stopping worker has to finish its tasks and to hand over its data. Then it stops "
-            "anyway, and its journal lists what was lost.",
+            "Seconds within which a stopping worker must finish its tasks and move its data to other workers. Then it "
+            "stops anyway, and its journal lists the lost tasks and data.",
             minimum=0,
             summary="seconds that a stopping worker may take",
         ),
@@ -1007,7 +1066,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_serial",
             "raw",
             1,
-            "Worker hosts that are restarted at the same time - a number, a percentage, or a list of them, as in "
+            "Number of worker hosts to restart at the same time. A number, a percentage, or a list of these, like "
             "C(serial) of a play.",
             details=("Set it for all hosts, or with C(-e).",),
             summary="worker hosts restarted at a time, like `20%`",
@@ -1016,43 +1075,44 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_trial",
             "bool",
             True,
-            "Whether a trial precedes the change of a release. The scheduler of the new release, and one worker of "
-            "each pool without GPUs, are started once on other ports, beside the running services. If one of them "
-            "fails to start, the run fails and the running services are not changed.",
+            "Whether a new release is tried before the running services change. The trial starts the scheduler of the "
+            "new release, and one worker of each pool without GPUs, on other ports beside the running services. If one "
+            "of them fails to start, the run fails and does not change the running services.",
             details=(
-                "They have C(DASKOPS_TRIAL=1) in their environment, so that a preload module can detect a trial.",
+                "In a trial, services have C(DASKOPS_TRIAL=1) in their environment, so that preload modules can detect "
+                "it.",
             ),
-            summary="a changed release is started beside what runs first",
+            summary="whether a new release is tried first",
         ),
         Setting(
             "dask_rollback_on_failure",
             "bool",
             True,
-            "Whether a failed scheduler, or a failed batch of worker hosts, is put back on its previous release.",
-            summary="a failed change is put back",
+            "Whether a failed scheduler, or a failed batch of worker hosts, is reverted to its previous release.",
+            summary="whether a failed change is reverted",
         ),
         Setting(
             "dask_keep_releases",
             "int",
             3,
-            "Number of releases that stay on a host, with their environments and including the current release. "
-            "C(rollback.yml) can return to them. A release that a process uses always stays.",
+            "Number of releases to keep on a host with their environments, including the current release. "
+            "C(rollback.yml) can return to them. A release that a process uses is always kept.",
             details=(
-                "The same number of environments that were built ahead, with C(--tags environment), stay until a "
+                "The same number of environments that were built in advance, with C(--tags environment), is kept until a "
                 "release uses them.",
             ),
             minimum=1,
-            summary="releases that stay on a host, with environments",
+            summary="releases to keep on a host, with environments",
         ),
         Setting(
             "dask_scheduler_restart",
             "str",
             "idle",
-            "When to restart a scheduler whose release changed. With V(idle), the run waits up to "
-            "O(dask_scheduler_idle_timeout) until the scheduler has no work, and otherwise leaves the restart to "
-            "the next run. With V(now), it restarts the scheduler at once, which loses the work of clients.",
+            "When to restart a scheduler whose release changed. With V(idle), the run waits until the scheduler has no "
+            "work. After O(dask_scheduler_idle_timeout), it leaves the restart to the next run. With V(now), the run "
+            "restarts the scheduler immediately, and the work of clients is lost.",
             choices=("idle", "now"),
-            summary="or `now`, which loses what clients compute",
+            summary="or `now`, which loses the work of clients",
         ),
         Setting(
             "dask_scheduler_idle_timeout",
@@ -1060,7 +1120,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             300,
             "Seconds to wait until the scheduler has no work.",
             minimum=0,
-            summary="seconds to wait for a scheduler without work",
+            summary="seconds to wait until the scheduler is idle",
         ),
     ),
     "The services": (
@@ -1094,14 +1154,14 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_start_timeout",
             "int",
             120,
-            "Seconds that a host's services have to start.",
+            "Seconds within which a host's services must start.",
             minimum=1,
         ),
         Setting(
             "dask_health_timeout",
             "int",
             60,
-            "Seconds that the cluster has to become healthy at the end of a run.",
+            "Seconds within which the cluster must become healthy at the end of a run.",
             minimum=0,
         ),
     ),
@@ -1111,22 +1171,22 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "int",
             120,
             "Seconds to wait for another run that changes the same cluster, also from another controller. After "
-            "this time, the run fails without changes, and names the user, controller, command and start of the "
-            "other run.",
-            details=("Runs that only look, such as C(status.yml) and C(--check), do not wait.",),
+            "this time, the run fails without changes. The message names the user, controller, command and start time "
+            "of the other run.",
+            details=("Runs that change nothing, such as C(status.yml) and C(--check), do not wait.",),
             minimum=0,
             summary="seconds to wait for another run on the same cluster",
         ),
     ),
 }
 
-#: The variables by name.
+#: All variables by name.
 SETTINGS: dict[str, Setting] = {setting.name: setting for group in SECTIONS.values() for setting in group}
 
-#: The variables that all hosts of a cluster must agree on, by name.
+#: Variables that must have the same value on all hosts of a cluster, by name.
 CLUSTER_SETTINGS: dict[str, Setting] = {name: one for name, one in SETTINGS.items() if one.scope == "cluster"}
 
-#: The settings of a pool of workers, by their name in a pool.
+#: Settings of a pool of workers, by their name in a pool.
 POOL_SETTINGS: dict[str, Setting] = {
     name[len(POOL_PREFIX) :]: one for name, one in SETTINGS.items() if one.scope == "pool"
 }

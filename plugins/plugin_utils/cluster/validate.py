@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.names import hint, meant
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.problems import Problem
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import MACHINES, is_valid
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import (
     POOL_PREFIX,
     POOL_SETTINGS,
@@ -26,20 +27,20 @@ TRUE = frozenset({"y", "yes", "on", "1", "true", "t", 1})
 FALSE = frozenset({"n", "no", "off", "0", "false", "f", 0})
 
 
-#: Pattern of a label of a release. It becomes part of the name of a resource.
+#: Pattern of the label of a release, which becomes part of the name of a resource.
 LABEL = r"([A-Za-z0-9][A-Za-z0-9._+-]{0,62})?"
 
-#: Pattern of a umask that takes no right from the owner of a file, and the right to write from all other accounts.
+#: Pattern of a umask that keeps all permissions of the owner of a file, and removes the write permission of other accounts.
 UMASK = r"0?0[0-7][2367]"
 
 
 def is_plain(value: Any) -> bool:
-    """Return whether a value is a number or a text."""
+    """Return whether a value is a number or a string."""
     return isinstance(value, (str, int, float))
 
 
 def to_bool(value: Any) -> bool | None:
-    """Return a value as a bool by Ansible's rules; None if it is not one. In an INI inventory, ``true`` is a text."""
+    """Return a value as a bool by Ansible's rules; None if it is not one. In an INI inventory, ``true`` is a string."""
     if not is_plain(value):
         return None
     word = value.strip().lower() if isinstance(value, str) else value
@@ -47,13 +48,20 @@ def to_bool(value: Any) -> bool | None:
 
 
 def is_serial(value: Any) -> bool:
-    """Return whether Ansible accepts a value as ``serial`` and makes no empty batch from it."""
+    """Return whether Ansible accepts a value as ``serial`` and no batch is empty."""
     values = value if isinstance(value, list) else [value]
     return bool(values) and all(re.fullmatch(r"[1-9]\d*|[1-9]\d?%|100%", str(one)) for one in values)
 
 
+def is_sha256_by_machine(value: Any) -> bool:
+    """Return whether a value is a dictionary with the SHA-256 of a file for architectures of managed Pythons."""
+    return isinstance(value, dict) and all(
+        machine in MACHINES and re.fullmatch(r"[0-9a-f]{64}", str(sha256)) for machine, sha256 in value.items()
+    )
+
+
 def is_label(value: Any) -> bool:
-    """Return whether a value is a label, or empty. Most numbers of YAML are not what the user wrote: 1.10 becomes 1.1."""
+    """Return whether a value is a label or empty. Floats are not valid, because YAML changes them: 1.10 becomes 1.1."""
     whole = isinstance(value, (str, int)) and not isinstance(value, bool)
     return whole and re.fullmatch(LABEL, str(value)) is not None
 
@@ -71,19 +79,26 @@ def is_whole_number(setting: Setting, value: Any) -> bool:
 def expected(setting: Setting, value: Any) -> str:
     """Return a description of the valid values of a variable; empty if ``value`` is valid."""
     if setting.name == "dask_serial":
-        good, kind = is_serial(value), "a number of hosts from 1 on, a percentage like 20%, or a list of these"
+        good, kind = is_serial(value), "a number of hosts, 1 or more, a percentage like 20%, or a list of these"
+    elif setting.name == "dask_python":
+        good = is_valid(value)
+        kind = (
+            "auto, an interpreter's name or path, or a version in quotes, '3.10' or newer (3.10 without quotes is 3.1)"
+        )
+    elif setting.name == "dask_python_sha256":
+        good, kind = is_sha256_by_machine(value), "a dictionary with 64 hexadecimal digits for x86_64 and for aarch64"
     elif setting.name == "dask_release_label":
         good = is_label(value)
         kind = (
-            "up to 63 letters, digits and the characters . _ + - that begin with a letter or digit, in quotes if it looks "
+            "up to 63 letters, digits and the characters . _ + -, starting with a letter or digit, in quotes if they look "
             "like a number or a date"
         )
     elif setting.name == "dask_umask":
-        # Quotes are needed: YAML reads 0022 as the number 18.
+        # Quotes are needed, because YAML reads 0022 as the number 18.
         good = isinstance(value, str) and re.fullmatch(UMASK, value) is not None
         kind = (
-            'three or four octal digits in quotes, such as "0002", which leave their own rights to services and do not '
-            "let all accounts write: a 0 for the user, and 2, 3, 6 or 7 as the last digit"
+            'three or four octal digits in quotes, such as "0002", with 0 for the user, and 2, 3, 6 or 7 as the last digit, '
+            "so that services keep their permissions and not all accounts can write"
         )
     elif setting.type == "int":
         limit = "or more" if setting.maximum is None else f"to {setting.maximum}"
@@ -91,43 +106,45 @@ def expected(setting: Setting, value: Any) -> str:
     elif setting.type == "bool":
         good, kind = to_bool(value) is not None, "true or false"
     elif setting.type == "dict":
-        good, kind = isinstance(value, dict), "a dictionary, {} for an empty one"
+        good, kind = isinstance(value, dict), "a dictionary ({} for an empty one)"
     elif setting.type == "list" and setting.elements == "str":
         good = isinstance(value, list) and all(map(is_plain, value))
-        kind = "a list of texts, also for a single value"
+        kind = "a list of strings, also for a single value"
     elif setting.type == "list":
         good, kind = isinstance(value, list), "a list, also for a single value"
     elif setting.type == "raw":
         good = all(map(is_plain, value if isinstance(value, list) else [value]))
-        kind = "a number, a text, or a list of these"
+        kind = "a number, a string, or a list of these"
     elif setting.choices:
         good, kind = value in setting.choices, f"one of {', '.join(setting.choices)}"
     else:
-        good, kind = is_plain(value), "a number or a text"
+        good, kind = is_plain(value), "a number or a string"
     return "" if good else kind
 
 
 def wrong_value(where: str, setting: Setting, value: Any) -> Iterator[Problem]:
     """Yield the problem of an invalid value of a variable or of a setting of a pool."""
     if value is None:
-        yield Problem(where, "is empty", "Give it a value, or leave it out.")
+        yield Problem(where, "is empty", "Give it a value, or remove it.")
     elif kind := expected(setting, value):
         # Do not show secrets in messages.
-        yield Problem(where, "has a wrong value" if setting.secret else f"is '{value}'", f"Give {kind}.")
+        yield Problem(where, "has an invalid value" if setting.secret else f"is '{value}'", f"Give {kind}.")
 
 
 def _wrong_pools(variable: str, pools: Any) -> Iterator[Problem]:
     """Yield the problems of a dictionary of pools."""
     # A pool may contain secrets, so messages show only the values of settings that are not secret.
     if not isinstance(pools, dict):
-        yield Problem(variable, "is no dictionary", "Give the settings of each pool below its name.")
+        yield Problem(variable, "is not a dictionary", "Give the settings of each pool below its name.")
         return
     for name, about in pools.items():
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,19}", str(name)):
-            remedy = "Take up to 20 small letters, digits and _, a letter first."
-            yield Problem(variable, f"has '{name}', which is no name of a pool", remedy)
+            remedy = "Use up to 20 lower-case letters, digits and _, starting with a letter."
+            yield Problem(variable, f"has '{name}', which is not a valid name of a pool", remedy)
         elif not isinstance(about, dict):
-            yield Problem(f"{variable}.{name}", "is no dictionary", "Give the pool's settings, or {} for the host's.")
+            yield Problem(
+                f"{variable}.{name}", "is not a dictionary", "Give the pool's settings, or {} for the host's."
+            )
         else:
             for key, value in about.items():
                 where = f"{variable}.{name}.{key}"
@@ -136,13 +153,13 @@ def _wrong_pools(variable: str, pools: Any) -> Iterator[Problem]:
                 else:
                     known = [setting.name for setting in POOL_SETTINGS.values()]
                     meaning = meant(f"{POOL_PREFIX}{key}", known)[len(POOL_PREFIX) :]
-                    yield Problem(where, "is no setting of a pool", hint(key, POOL_SETTINGS, meaning))
+                    yield Problem(where, "is not a setting of a pool", hint(key, POOL_SETTINGS, meaning))
 
 
 def wrong_pools(pools: Any, overrides: Any) -> list[Problem]:
     """Return the problems of a host's ``dask_worker_pools`` and ``dask_worker_pool_overrides``."""
     return [*_wrong_pools(POOLS, pools), *_wrong_pools(OVERRIDES, overrides)] or [
-        Problem(OVERRIDES, f"names {name}, which is no pool of this host", hint(name, pools))
+        Problem(OVERRIDES, f"has {name}, which is not a pool of this host", hint(name, pools))
         for name in overrides
         if name not in pools
     ]
@@ -171,8 +188,8 @@ def _wrong_variable(name: str, value: Any) -> Iterator[Problem]:
     """Yield the problem of one variable."""
     if name not in SETTINGS:
         near = meant(name, SETTINGS)
-        remedy = f"Did you mean {near}?" if near else "Remove it; the README lists the variables there are."
-        yield Problem(name, "is no variable of daskops.cluster", remedy)
+        remedy = f"Did you mean {near}?" if near else "Remove it. The README lists all variables."
+        yield Problem(name, "is not a variable of daskops.cluster", remedy)
     elif value is None or name not in (POOLS, OVERRIDES):
         yield from wrong_value(name, SETTINGS[name], value)
 
@@ -200,15 +217,15 @@ def wrong_variables(values: Mapping[str, Any], errors: Mapping[str, str], with_p
 
 
 def problems(hosts: Mapping[str, tuple[Mapping[str, Any], Mapping[str, str]]], playing: Collection[str]) -> list[str]:
-    """Return the problems of all hosts' variables, each problem once with the names of its hosts.
+    """Return the problems of all hosts' variables, without duplicates, each with the names of its hosts.
 
     Parameters
     ----------
     hosts : dict of (dict, dict)
-        Values and errors by host, as for `wrong_variables`.
+        Values and errors by host; see `wrong_variables`.
     playing : collection of str
-        The hosts of the run. The pools of other hosts are not checked: a run may set pools for its hosts only, to which the
-        overrides of other hosts do not apply.
+        Hosts of the run. The pools of other hosts are not checked, because a run may set pools that do not match the
+        overrides of other hosts.
     """
     found: dict[Problem, list[str]] = {}
     for host, (values, errors) in hosts.items():

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Preload of a Dask client: ``Client()`` connects to the cluster that the configuration names in ``daskops.client``.
+"""Preload of a Dask client. ``Client()`` connects to the cluster in ``daskops.client`` of the Dask configuration.
 
-Dask's own settings for this, ``scheduler-address``, ``require-encryption`` and ``default-scheme``, apply to every use of
-Dask by an account: with them LocalCluster(), Client(processes=False) and Client("tcp://other") fail.
+Dask's own settings for this are ``scheduler-address``, ``require-encryption`` and ``default-scheme``. They apply to every
+use of Dask by an account. With them, LocalCluster(), Client(processes=False) and Client("tcp://other") fail.
 
 Dask imports the preloads of a client while it creates the client, before the client connects. It passes the client to
 ``dask_setup`` only after the client has connected, so this module finds the client on the stack. Tested with distributed
@@ -34,8 +34,8 @@ def find_client() -> Client | None:
 
 
 def direct(client: Client, cluster: dict[str, Any], dashboard: str) -> None:
-    """Give a client without an address the cluster's address, and the certificates if it connects to the cluster."""
-    # Arguments beside the address, such as n_workers or processes, are for a LocalCluster.
+    """Set the cluster's address of a client without an address, and the certificates of a client of this cluster."""
+    # Arguments such as n_workers or processes are for a LocalCluster.
     given = (client._start_arg, client.cluster, client.scheduler, client.scheduler_file, client._startup_kwargs or None)
     if given == (None,) * len(given):
         client._start_arg = cluster["address"]
@@ -55,12 +55,12 @@ def is_of_others(record: logging.LogRecord) -> bool:
 
 
 def be_quiet() -> None:
-    """Keep Dask from logging the import of this file. The first client has logged it before this is called."""
+    """Prevent Dask from logging the import of this file. The first client has already logged it."""
     for name in ("distributed.preloading", "distributed.utils"):
         logger = logging.getLogger(name)
         if not any(
             getattr(one, "__module__", None) == __name__ for one in logger.filters
-        ):  # Dask imports this file for each client
+        ):  # Dask imports this file again for each client
             logger.addFilter(is_of_others)
 
 

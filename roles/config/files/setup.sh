@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Usage: setup.sh required|optional LINES PROGRAM ARGUMENTS...
-# Run the lines of the file LINES, those of dask_environment_setup, and replace this shell with the program, so that systemd
-# keeps its main process. A line that fails ends this shell with status 78; with `optional`, the program runs all the same.
+# Run the lines of dask_environment_setup, which are in the file LINES, and replace this shell with the program, so that
+# systemd keeps its main process. If a line fails, this shell ends with status 78. With `optional`, the program still runs.
 readonly daskops_needed=$1 daskops_lines=$2 daskops_path=$PYTHONPATH
 readonly -a daskops_program=("${@:3}")
 unset PYTHONPATH
@@ -12,7 +12,7 @@ daskops_number=0 daskops_line= daskops_complete=
 
 daskops_run() {
     trap - EXIT
-    # The release's modules come first.
+    # Put the modules of the release first.
     export PYTHONPATH="$daskops_path${PYTHONPATH:+:$PYTHONPATH}"
     exec "${daskops_program[@]}"
 }
@@ -24,13 +24,13 @@ daskops_failed() {
 
 # A line may call exit.
 trap 'daskops_failed "ended the shell with status $?"; daskops_run' EXIT
-# Functions such as `module` are defined there. No file of a home directory is read, because tasks can write there.
+# /etc/profile defines functions such as `module`. Read no file of a home directory, because tasks can write there.
 [[ ! -r /etc/profile ]] || . /etc/profile >&2 </dev/null
-# The lines run outside of functions: `declare` in a file that they source would make variables of a function.
+# Run the lines outside of functions. In a function, `declare` in a sourced file would make local variables.
 while IFS= read -r -u 9 daskops_line || { daskops_complete=1; false; }; do
     daskops_number=$((daskops_number + 1))
-    # The program may have a question at its input, and its output may be an answer.
+    # The program may need its standard input and output, so the line must not use them.
     eval "$daskops_line" >&2 </dev/null || daskops_failed "ended with status $?"
 done 9<"$daskops_lines"
-[[ $daskops_complete ]] || daskops_failed "left out the lines after it"
+[[ $daskops_complete ]] || daskops_failed "skipped the lines after it"
 daskops_run

@@ -24,14 +24,14 @@ from distributed.core import Server
 
 logger = logging.getLogger("distributed.daskops.certificates")
 
-#: First line of the certificate file, which gives the expiry in seconds since the epoch.
+#: First line of the certificate file, which has the expiry in seconds since the epoch.
 EXPIRES = re.compile(r"expires (\d+)\n")
 
-#: Metric that a worker sends with each heartbeat: a mapping with `EXPIRES_KEY`. It is not a number, because the dashboard
-#: shows each numeric metric as a column with a total.
+#: Metric that a worker sends with each heartbeat. It is a mapping with `EXPIRES_KEY`, because the dashboard would show a
+#: number as a column with a total.
 KEY = "daskops_certificate"
 EXPIRES_KEY = "expires"
-#: Metric of workers of an older release: the number itself.
+#: Metric of workers of an older release, which is the expiry itself.
 OLD_KEY = "daskops_certificate_expires"
 
 _loaded: dict[Server, Loaded] = {}
@@ -51,7 +51,7 @@ class Loaded:
     def load(self) -> None:
         """Load the files and use them for new connections.
 
-        Raises OSError if a file cannot be used; the server then keeps the certificates it has.
+        Raises OSError if a file cannot be used. The server then keeps its present certificates.
         """
         security = self.server.security
         files = security.get_tls_config_for_role(self.role)
@@ -70,7 +70,7 @@ class Loaded:
             listener.tcp_server.ssl_options = called
         if asked and getattr(self.server, "http_server", None):
             self.server.http_server.ssl_options = asked
-        # The texts were read before the contexts: if a file changed in between, the old digest causes another reload.
+        # The texts were read before the contexts. If a file changed in between, the old digest causes another reload.
         self.digest = hashlib.sha256("".join(texts).encode()).hexdigest()[:12]
         expires = EXPIRES.match(texts[1])
         self.expires = int(expires[1]) if expires else None
@@ -82,14 +82,14 @@ class Loaded:
         try:
             self.load()
         except OSError as e:  # includes ssl.SSLError
-            logger.error("The certificates could not be reloaded, the server keeps those it has: %s", e)
+            logger.error("The certificates could not be reloaded, so the server keeps its present ones: %s", e)
         else:
             logger.info("The certificates were reloaded")
             self.tell(self.server)
 
 
 def get_http_context() -> ssl.SSLContext | None:
-    """Return the TLS context of Dask's HTTP server, created as Dask does, or None without TLS."""
+    """Return a TLS context for Dask's HTTP server, created like in Dask; None without TLS."""
     cert = dask.config.get("distributed.scheduler.dashboard.tls.cert")
     if not cert:
         return None
@@ -108,12 +108,12 @@ def start(server: Scheduler | Worker | Nanny, tell: Callable[[Server], None]) ->
 
 
 def get_digest(server: Server) -> str | None:
-    """Return the digest of the server's certificates, or None if it has none."""
+    """Return the digest of the server's certificates; None if it has none."""
     return _loaded[server].digest if server in _loaded else None
 
 
 def get_expiry(server: Server) -> int | None:
-    """Return the expiry of the server's certificate in seconds since the epoch, or None if it is unknown."""
+    """Return the expiry of the server's certificate in seconds since the epoch; None if it is unknown."""
     return _loaded[server].expires if server in _loaded else None
 
 
@@ -123,11 +123,11 @@ def describe(server: Server) -> dict[str, int | None]:
 
 
 def read_expiry(metrics: dict[str, Any]) -> int | None:
-    """Return the expiry in a worker's metrics in seconds since the epoch, or None."""
+    """Return the expiry in a worker's metrics in seconds since the epoch; None if there is none."""
     told = metrics.get(KEY)
     expires = told.get(EXPIRES_KEY) if isinstance(told, dict) else metrics.get(OLD_KEY)
     return expires if isinstance(expires, int) else None
 
 
 def stop(server: Server) -> None:
-    _loaded.pop(server, None)  # keep the handler: without it, SIGHUP would kill a process that is closing
+    _loaded.pop(server, None)  # keep the handler, because SIGHUP would otherwise kill a process that is closing

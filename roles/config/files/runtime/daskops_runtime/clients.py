@@ -1,9 +1,10 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The clients whose tasks the scheduler has: a command of its control socket, for root and the services' user only.
+"""The clients for which the scheduler has work. A command of the scheduler's control socket.
 
-The response names people and their machines, so it is not an HTTP route for everyone who can open the dashboard.
+The answer has names of people and their machines. So it is available only to root and the services' account, and not as an
+HTTP route to everyone who can open the dashboard.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ from distributed.scheduler import ClientState
 
 from daskops_runtime.summary import plain
 
-#: Number of clients in the response, and of tasks examined for each. Together they block the event loop for 50 ms.
+#: Largest number of clients in the answer, and of examined tasks of each. Together they block the event loop for 50 ms.
 CLIENTS, TASKS = 10, 10_000
 
 
 def describe_client(scheduler: Scheduler, client: ClientState) -> dict[str, Any]:
-    """Describe the tasks of one client.
+    """Return the description of one client and its tasks.
 
     Returns
     -------
     dict
-        ``client``, its id. ``address``, the address it is connected from, or None. ``wanted``, the number of tasks that it
-        waits for or holds results of. ``tasks``, the number of tasks by state among the first ``looked_at`` of these.
-        ``bytes``, the size of their results in bytes.
+        ``client`` is the id of the client. ``address`` is the address from which it is connected, or None. ``wanted`` is the
+        number of tasks for which it waits or whose results it holds. ``tasks`` is the number by state of the first
+        ``looked_at`` of these tasks, and ``bytes`` the size of their results in bytes.
     """
     tasks: Counter[str] = Counter()
     size = 0
@@ -51,7 +52,7 @@ def describe_client(scheduler: Scheduler, client: ClientState) -> dict[str, Any]
 
 
 def describe_clients(scheduler: Scheduler) -> dict[str, Any]:
-    """Return the `CLIENTS` clients with the most tasks, and the number of further ones as ``more``."""
+    """Return the `CLIENTS` clients with the most tasks, and the number of other clients in ``more``."""
     wanting = sorted((c for c in scheduler.clients.values() if c.wants_what), key=lambda c: -len(c.wants_what))
     return {
         "clients": [describe_client(scheduler, client) for client in wanting[:CLIENTS]],

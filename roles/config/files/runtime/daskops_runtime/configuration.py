@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The configuration that this process uses, the origin of each value, and configuration drift.
 
-The wanted configuration consists of the release's file, the unit's environment, its command line and Dask's defaults. Drift
-is every other value: from another file that Dask reads, set while the process runs, or different from the release's file
-because that file was edited.
+The wanted configuration consists of the release's file, the unit's environment, its command line and Dask's defaults. All
+other values are drift: values from other files that Dask reads, values that were set while the process runs, and values that
+were edited in the release's file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ logger = logging.getLogger("distributed.daskops.configuration")
 
 #: Metric with the drift that a worker sends with each heartbeat.
 KEY = "daskops_drift"
-#: Keys that Dask sets while it runs: inside a task with a client, ``scheduler`` is that client's cluster.
+#: Keys that Dask sets while it runs. In a task with a client, ``scheduler`` is that client's cluster.
 SET_BY_DASK = {"scheduler"}
 #: Keys that Dask derives from the variables DASK_CONFIG and DASK_ROOT_CONFIG.
 NO_SETTINGS = {"config", "root-config"}
@@ -46,7 +46,7 @@ _watching: asyncio.Task | None = None
 
 
 def walk(tree: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Generate the dotted path and the value of each leaf; underscores become hyphens, which mean the same to Dask."""
+    """Yield the dotted path and the value of each leaf. Underscores become hyphens, which are equivalent in Dask."""
     for key, value in list(tree.items()):
         path = f"{prefix}{key}".replace("_", "-")
         if isinstance(value, dict) and value:
@@ -56,7 +56,7 @@ def walk(tree: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Return whether two values are equal; objects that cannot be compared are equal if they are identical."""
+    """Return whether two values are equal. Objects that cannot be compared are equal if they are identical."""
     try:
         return bool(one == other)
     except Exception:
@@ -64,7 +64,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def with_current_names(tree: dict) -> dict:
-    """Return a tree with deprecated keys renamed, as Dask does when it starts."""
+    """Return a tree with deprecated keys renamed, like Dask does when it starts."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tree = copy.deepcopy(tree)
@@ -80,16 +80,16 @@ class Origins:
     sources : list of tuple
         Name and values by path of each source, in order of increasing precedence.
     begun_with : dict, optional
-        The complete configuration by path at the end of the start.
+        Complete configuration by path at the end of the start.
     lasting : dict
-        By key, the number of checks for which it has differed from the start.
+        Number of consecutive checks in which a key differed from the start, by key.
     rewritten : set of str
         Keys whose values in the release's file have changed since the start.
     """
 
     def __init__(self) -> None:
         release = os.environ.get("DASK_CONFIG", "")
-        # Resolve the link now: `current` may point to another release later.
+        # Resolve the link now, because `current` may point to another release later.
         self.file = os.path.realpath(release)
         self.file_time = read_time(self.file)
         self.rewritten: set[str] = set()
@@ -105,7 +105,7 @@ class Origins:
         self.lasting: dict[str, int] = {}
 
     def begin(self) -> None:
-        """Store the present configuration as that of the start."""
+        """Store the present configuration as the one of the start."""
         self.begun_with = {path: copy.deepcopy(value) for path, value in walk(dask.config.config)}
 
     def find(self, path: str, value: Any, defaults: dict[str, Any]) -> str:
@@ -143,7 +143,7 @@ class Origins:
         self.rewritten = {path for path in paths if not same(before.get(path), now.get(path))}
 
     def get_drift(self) -> list[str]:
-        """Return the sorted keys that were set while the process runs, by another file, or edited in the release's file."""
+        """Return the keys that are drift, sorted: set while the process runs, by another file, or edited in the file."""
         now, defaults = dict(walk(dask.config.config)), read_defaults()
         found = {path for path, looks in self.lasting.items() if looks >= LOOKS} | self.rewritten
         for path in {path for name, values in self.sources if name.startswith("/") for path in values}:
@@ -153,7 +153,7 @@ class Origins:
 
 
 def read_time(path: str) -> int | None:
-    """Return the modification time of a file in nanoseconds, or None if it does not exist."""
+    """Return the modification time of a file in nanoseconds; None if the file does not exist."""
     try:
         return os.stat(path).st_mtime_ns
     except OSError:
@@ -166,7 +166,7 @@ def read_defaults() -> dict[str, Any]:
 
 
 def start(server: Server) -> None:
-    """Start to check the configuration, unless a task has started this server."""
+    """Start to check the configuration, unless this server was started by a task."""
     global _origins, _watching
     if _origins is None:
         _origins = Origins()
@@ -175,7 +175,7 @@ def start(server: Server) -> None:
 
 async def watch(server: Server, origins: Origins) -> None:
     global _drift
-    # Settings of preload modules count as wanted.
+    # Settings that preload modules make are not drift.
     while server.status == Status.init:
         await asyncio.sleep(0.05)
     origins.begin()
@@ -190,12 +190,12 @@ async def watch(server: Server, origins: Origins) -> None:
 
 
 def get_drift(server: Server | None = None) -> list[str]:
-    """Return the drift found by the latest check."""
+    """Return the keys that the latest check found."""
     return _drift
 
 
 def read_arguments(arguments: list[str]) -> dict[str, str]:
-    """Return the options of a command line with their values."""
+    """Return the values of the options in a command line, by option."""
     found: dict[str, str] = {}
     option = None
     for word in arguments:
@@ -214,9 +214,9 @@ def describe(origins: Origins) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``settings``, a dict of ``[value, origin]`` by key, and ``drift``, a list of keys. The origin is `DEFAULT`, `FILE`
-        (the release's file), the path of another file, the name of an environment variable, ``command line`` or `PROCESS`.
-        Values of environment variables are masked, because they may be secrets.
+        ``settings`` is a dict of ``[value, origin]`` by key, and ``drift`` is a list of keys. The origin is `DEFAULT`,
+        `FILE` (the release's file), the path of another file, the name of an environment variable, ``command line`` or
+        `PROCESS`. Values of environment variables are masked, because they may be secret.
     """
     settings, defaults = {}, read_defaults()
     for path, value in walk(dask.config.config):
@@ -229,7 +229,7 @@ def describe(origins: Origins) -> dict[str, Any]:
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Send all settings as JSON: the command ``configuration`` of `daskops_runtime.control`."""
+    """Send all settings as JSON. The command ``configuration`` of `daskops_runtime.control`."""
     if _origins:
         writer.write(json.dumps(describe(_origins), default=str).encode())
         await writer.drain()

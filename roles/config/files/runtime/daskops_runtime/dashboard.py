@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Load the pages of a service's dashboard on the first request for one.
+"""Load the pages of a service's dashboard on the first request for a page.
 
-The pages take a third of the time and memory of a worker's start, and half of the time of a scheduler's start, for which all
-workers wait. Few users open a worker's pages. So services start with ``--no-dashboard``. Other routes, such as metrics and
-health, are available from the start.
+The pages take a third of the time and memory of a worker's start. They take half of the time of a scheduler's start, and all
+workers wait for this start. Few users open a worker's pages. So services start with ``--no-dashboard``. Other routes, such
+as metrics and health, are available from the start.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ JUPYTER = "/jupyter/"
 
 
 class Waiting(web._HandlerDelegate):
-    """A request that no other route answers, and that waits for the pages."""
+    """A request that matches no other route and waits for the pages."""
 
     application: Pages
 
@@ -52,15 +52,17 @@ class Pages(web.Application):
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> web._HandlerDelegate:
         if getattr(self.server, "jupyter", False) and request.path.startswith(JUPYTER):
-            return super().find_handler(request, **kwargs)  # no page of this application, so the next one is asked
+            return super().find_handler(
+                request, **kwargs
+            )  # not a page of the dashboard, so the next application handles it
         return Waiting(self, request, web.RequestHandler, {}, [], {})
 
     def find_handler_of_any(self, request: HTTPServerRequest, **kwargs: Any) -> web._HandlerDelegate:
-        """Replace the method of the application with all routes, so that the list also loads the pages."""
+        """Replace this method of the application with all routes, so that the list of pages also loads the pages."""
         return self.find_handler(request) if request.path.endswith(LIST) else self.find(request, **kwargs)
 
     def answer(self, waiting: Waiting) -> None:
-        """Load the pages and let them answer a request."""
+        """Load the pages, and let them answer a request."""
         if self.loading is None:
             self.loading = asyncio.create_task(self.load())
         answer = asyncio.create_task(self.hand_over(waiting, self.loading))
@@ -95,7 +97,7 @@ class Pages(web.Application):
         except Exception:
             logger.exception("The dashboard could not be loaded")
         finally:
-            # The pages come first: Jupyter's application answers every path.
+            # The pages must come first, because Jupyter's application answers every path.
             pages = [one for one in application.applications if one not in (self, *others)]
             application.applications[:] = [*pages, *others]
             application.find_handler = self.find  # type: ignore[method-assign]

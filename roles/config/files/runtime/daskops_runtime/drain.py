@@ -1,10 +1,11 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Drain a worker: it takes no new tasks, finishes the running ones, hands its data to other workers, and exits.
+"""Drain a worker: it takes no new tasks, finishes the running ones, moves its data to other workers, and exits.
 
-A stop of the unit requests it through the control socket (see `daskops_runtime.stop`). One deadline covers the whole drain.
-Its last parts are reserved for the data and for closing, so that a task that never ends does not cost existing results.
+A stop of the unit requests a drain through the control socket (see `daskops_runtime.stop`). One deadline applies to the
+whole drain. Its last parts are reserved for the data and for closing, so that a task that never ends does not cause the loss
+of existing results.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ if TYPE_CHECKING:  # older versions of Dask do not have `Key`
 
 logger = logging.getLogger("distributed.daskops.drain")
 
-#: Part of the timeout that is reserved for the data: this fraction, but at most so many seconds.
+#: Part of the timeout that is reserved for the data: a fraction, and the largest number of seconds.
 DATA = (1 / 3, 60.0)
-#: Part of the timeout that is reserved for closing: this fraction, but at most so many seconds.
+#: Part of the timeout that is reserved for closing: a fraction, and the largest number of seconds.
 CLOSING = (1 / 6, 5.0)
 #: Seconds that Dask may take to close after the drain, after its deadline, or after an interruption.
 LAST = 5.0
-#: Reason of a drain that lost the scheduler, noticed either by a failed request or by Dask.
+#: Reason if a drain loses the scheduler, which is noticed by a failed request or by Dask.
 UNREACHABLE = "the scheduler cannot be reached"
 #: States of other workers that can take data now or later.
 TAKERS = {"init", "running", "paused"}
@@ -65,7 +66,7 @@ def end_process_in(seconds: float) -> None:
     """End this process after ``seconds``, from a thread, which works even if the event loop hangs."""
 
     def end() -> None:
-        logger.warning("The worker did not close in time: ending its process")
+        logger.warning("The worker did not close in time, so its process is ended")
         os._exit(exit_status)
 
     timer = threading.Timer(seconds, end)
@@ -76,8 +77,8 @@ def end_process_in(seconds: float) -> None:
 class Results(WorkerPlugin):
     """A plugin that records the keys of results when they are stored.
 
-    Listing the keys at intervals would miss some: while a worker retires, the scheduler copies each new result and makes
-    the worker drop it at once.
+    Listing the keys at intervals would miss some of them. While a worker retires, the scheduler copies each new result and
+    makes the worker drop it immediately.
     """
 
     def __init__(self, keys: set[Key]):
@@ -100,9 +101,9 @@ class Drain:
         self.tasks_until = self.begin + seconds - max(closing, min(seconds * DATA[0], DATA[1]))
         self.executed = worker.state.executed_count  # number at the start of the drain
         self.given_back: set[Key] = set()
-        self.unique: set[Key] = set()  # keys that have been on this worker only, at any time
+        self.unique: set[Key] = set()  # keys that were only on this worker at any time
         self.given_up: list[str] = []  # keys of the tasks that were running at the deadline
-        self.lost: dict[str, int] | None = {}  # keys and bytes that are lost; None if unknown
+        self.lost: dict[str, int] | None = {}  # bytes of the lost keys; None if unknown
         self.actors = 0
         self.reason = ""
         self.stage = "tasks"
@@ -115,7 +116,7 @@ class Drain:
     # Messages
 
     def join(self, writer: asyncio.StreamWriter) -> None:
-        """Send all further lines to this connection, too."""
+        """Send all following lines also to this connection."""
         self.writers.add(writer)
         self.write(writer, self.last)
 
@@ -128,7 +129,7 @@ class Drain:
             self.last = text
             for writer in self.writers:
                 self.write(writer, text)
-        systemd.notify(self.worker, f"STATUS={text}")  # repeat it: the watchdog replaces the status
+        systemd.notify(self.worker, f"STATUS={text}")  # repeat the status, because the watchdog replaces it
 
     async def report(self) -> None:
         while True:
@@ -139,7 +140,7 @@ class Drain:
             await asyncio.sleep(1)
 
     def end(self, how: str = "drained in") -> None:
-        """Send the last line, only once: the finished tasks, and what was given up or lost."""
+        """Send the last line once, with the finished tasks and the tasks and data that were given up or lost."""
         if self.ended:
             return
         self.ended = True
@@ -151,7 +152,7 @@ class Drain:
             text += f"; gave up {count(len(self.given_up), 'task')} still running: {', '.join(self.given_up[:10])}"
             text += f" and {len(self.given_up) - 10} more" if len(self.given_up) > 10 else ""
         if self.lost is None:
-            text += f"; lost those of {count(len(self.worker.data), 'key')} that only this worker held"
+            text += f"; lost those of its {count(len(self.worker.data), 'key')} that no other worker has"
         elif self.lost:
             text += f"; lost {count(len(self.lost), 'key')}, {format_bytes(sum(self.lost.values()))}"
         if self.actors:
@@ -164,7 +165,7 @@ class Drain:
     # Requests to the scheduler
 
     async def ask(self, answer: Awaitable[Any], until: float) -> Any:
-        # Not asyncio.wait_for: before Python 3.12 it ignores a cancellation that comes together with the answer.
+        # Do not use asyncio.wait_for. Before Python 3.12, it ignores a cancellation that comes together with the answer.
         asking = asyncio.ensure_future(answer)
         try:
             await asyncio.wait({asking}, timeout=max(0.0, until - monotonic()))
@@ -179,9 +180,9 @@ class Drain:
     async def reach(self, until: float) -> None:
         """Wait until the scheduler has read all messages of this worker so far.
 
-        The worker sends its status and finished tasks on a stream without responses. Requests use another connection and
-        can overtake the stream. The scheduler would then repeat a finished task, or would return a worker that could not
-        retire to running.
+        The worker sends its status and its finished tasks on a stream without answers. Requests use another connection and
+        can overtake the stream. The scheduler would then repeat a finished task, or set a worker that could not retire to
+        running again.
         """
         token = uuid.uuid4().hex
         self.worker.log_event(self.worker.address, {"action": "drain", "token": token})
@@ -192,7 +193,7 @@ class Drain:
             await asyncio.sleep(0.05)
 
     async def retire(self, until: float, remove: bool) -> bool:
-        """Copy the data to other workers; return whether all of it was copied."""
+        """Copy the data to other workers, and return whether all of it was copied."""
         retired = await self.ask(
             self.worker.scheduler.retire_workers(
                 workers=[self.worker.address],
@@ -205,13 +206,13 @@ class Drain:
         return self.worker.address in retired
 
     async def peers(self, until: float) -> dict[str, str] | None:
-        """Return the status of the other workers by address, or None if the scheduler no longer knows this worker."""
+        """Return the status of the other workers by address; None if the scheduler no longer knows this worker."""
         workers = (await self.ask(self.worker.scheduler.identity(n_workers=-1), until))["workers"]
         statuses = {address: worker["status"] for address, worker in workers.items()}
         return statuses if statuses.pop(self.worker.address, None) else None
 
     async def get_unique(self, until: float) -> dict[str, int]:
-        """Return the keys that only this worker holds, with their sizes in bytes."""
+        """Return the sizes in bytes of the keys that only this worker has, by key."""
         sizes = {key: self.worker.state.tasks[key].nbytes or 0 for key in self.worker.data if key in self.tasks}
         holders = await self.ask(self.worker.scheduler.who_has(keys=list(sizes)), until) if sizes else {}
         unique = {key: sizes[key] for key, workers in holders.items() if list(workers) == [self.worker.address]}
@@ -229,9 +230,10 @@ class Drain:
         return sorted(str(ts.key) for ts in self.worker.state.all_running_tasks)
 
     def give_back(self) -> None:
-        """Give the tasks that have not started back to the scheduler, so that other workers run them at once.
+        """Return the tasks that have not started to the scheduler, so that other workers run them immediately.
 
-        They can no longer start here, so they do not run twice. The scheduler then makes this worker forget them.
+        These tasks can no longer start on this worker, so they do not run twice. The scheduler then makes this worker
+        forget them.
         """
         for key, ts in self.tasks.items():
             if ts.state in ("ready", "constrained", "waiting") and key not in self.given_back:
@@ -240,14 +242,14 @@ class Drain:
 
     async def finish_tasks(self) -> None:
         while monotonic() < self.tasks_until:
-            self.give_back()  # in each iteration: tasks may still arrive
+            self.give_back()  # in each iteration, because tasks may still arrive
             if not self.worker.state.all_running_tasks:
                 return
             await asyncio.sleep(0.05)
         self.given_up = self.running()
 
     async def copy_early(self) -> None:
-        """Copy existing data while tasks still run, so that less is left to copy, or to lose, at the end."""
+        """Copy existing data while tasks still run, so that less data has to be copied, or is lost, at the end."""
         with contextlib.suppress(SchedulerGone, OutOfTime):
             await self.get_unique(self.tasks_until)
             await self.retire(self.tasks_until, remove=False)
@@ -273,7 +275,7 @@ class Drain:
                 self.reason = ""
                 break
             if not takers:
-                self.reason = "there is no other worker to take them"
+                self.reason = "no other worker can take them"
                 break
             self.reason = (
                 f"{count(len(takers), 'other worker')}, of which {len(takers) - len(running)} paused, did not take them"
@@ -285,7 +287,7 @@ class Drain:
         await self.leave(until)
 
     async def leave(self, until: float) -> None:
-        """Unregister without retiring. If a worker just disconnects, Dask counts its running tasks as suspicious."""
+        """Unregister without retiring. If a worker only disconnects, Dask counts its running tasks as suspicious."""
         address = self.worker.address
         await self.ask(
             self.worker.scheduler.unregister(
@@ -296,7 +298,7 @@ class Drain:
 
     async def work(self) -> None:
         self.worker.status = Status.closing_gracefully
-        self.worker.lifetime_restart = False  # or the nanny restarts it if Dask's lifetime ends now
+        self.worker.lifetime_restart = False  # otherwise the nanny restarts it if Dask's lifetime ends now
         await self.worker.plugin_add(plugin=Results(self.unique), name="daskops-drain")
         await self.reach(self.tasks_until)
         early = asyncio.create_task(self.copy_early()) if self.worker.state.all_running_tasks else None
@@ -328,7 +330,7 @@ class Drain:
         self.given_up = self.running()
         self.end()
         end_process_in(LAST)  # Dask may hang while closing if another worker does not answer
-        # Do not wait for running threads: their results cannot be sent any more.
+        # Do not wait for running threads, because their results cannot be sent any more.
         await self.worker.close(timeout=2, executor_wait=False, nanny=True, reason="daskops-drain")
 
     async def count_lost(self) -> None:
@@ -350,12 +352,12 @@ class Drain:
         stream = self.worker.batched_stream
         if stream is None or stream.closed():
             self.reason = UNREACHABLE
-            # Or Dask waits 30 s for threads whose results cannot be sent any more.
+            # Otherwise Dask waits 30 s for threads whose results cannot be sent any more.
             self.worker.executors.clear()
         else:
-            self.reason = "the worker was closed meanwhile"
+            self.reason = "the worker was closed for another reason"
         self.end("drain cut short after")
-        end_process_in(LAST)  # on SIGTERM Dask waits for its tasks, of which one may ignore the cancellation
+        end_process_in(LAST)  # on SIGTERM Dask waits for its tasks, and one of them may ignore the cancellation
 
 
 class Command:
@@ -379,13 +381,13 @@ class Command:
             await reader.read()  # until the client disconnects, or this process ends
 
     def begin(self, seconds: float) -> str | None:
-        """Start to drain, unless a drain runs already; return why it is not possible, or None."""
+        """Start to drain, unless a drain already runs. Return the reason if that is not possible, else None."""
         if self.drain:
             return None
         if self.worker.status == Status.init:
             return f"the worker is not registered yet: {NOTHING}"
         if self.worker.status not in (Status.running, Status.paused, Status.closing_gracefully):
-            return f"the worker is closing already: {NOTHING}"
+            return f"the worker is already closing: {NOTHING}"
         self.drain = Drain(self.worker, seconds)
         return None
 
@@ -397,8 +399,8 @@ def start(worker: Worker) -> Command:
 
 
 def begin(worker: Worker, seconds: float) -> str | None:
-    """Start to drain a worker within ``seconds``; return why it is not possible, or None."""
-    return _commands[worker].begin(seconds) if worker in _commands else f"the worker is closing already: {NOTHING}"
+    """Start to drain a worker within ``seconds``. Return the reason if that is not possible, else None."""
+    return _commands[worker].begin(seconds) if worker in _commands else f"the worker is already closing: {NOTHING}"
 
 
 def stop(worker: Worker) -> None:

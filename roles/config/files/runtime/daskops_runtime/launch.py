@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run a module as ``python -m`` does, but do not import files that a task may have written.
+"""Run a module like ``python -m``, but do not import files that a task may have written.
 
 ``run.sh`` starts all programs as ``python launch.py MODULE ARGUMENTS``. The working directory is the home of the services'
-user, where tasks can write. ``python -m`` and ``python -c`` import from the working directory first, so a ``click.py``
-there would prevent every service from starting. Python 3.11 and later have the option ``-P`` against this.
+account, in which tasks can write. ``python -m`` and ``python -c`` import from the working directory first, so a ``click.py``
+in it would prevent every service from starting. Python 3.11 and newer have the option ``-P`` against this.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import runpy
 import sys
 from collections.abc import Iterator, Sequence
 
-#: Directory that Dask creates in the scratch directory for all workers, and puts first in the `sys.path` of nannies and
+#: Directory that Dask creates in the scratch directory for all workers. Dask puts it first in the `sys.path` of nannies and
 #: their workers.
 SCRATCH = "dask-scratch-space"
 
@@ -37,7 +37,7 @@ class Nothing:
 
 
 def find_nothing_in_scratch(path: str) -> Nothing:
-    """Return a finder of no modules for the scratch directory: a hook of `sys.path_hooks`.
+    """Return a finder that finds no module, for the scratch directory. A hook of `sys.path_hooks`.
 
     Raises ImportError for any other path.
     """
@@ -48,7 +48,7 @@ def find_nothing_in_scratch(path: str) -> Nothing:
 
 @contextlib.contextmanager
 def elsewhere() -> Iterator[None]:
-    """Change the working directory to / for this context: only root can write there."""
+    """Change the working directory to /, in which only root can write, in a ``with`` block."""
     before = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
     os.chdir("/")
     try:
@@ -66,8 +66,8 @@ def protect_children() -> None:
 
     def get_preparation_data(name: str) -> dict[str, object]:
         data = prepare(name)
-        # Put the scratch directory last: a worker can import what a client has uploaded (`UploadDirectory`), but the
-        # environment's modules come first.
+        # Put the scratch directory last. A worker can import modules that a client has uploaded (`UploadDirectory`), but the
+        # modules of the environment come first.
         data["sys_path"] = sorted(data.get("sys_path", []), key=is_scratch)
         return data
 
@@ -82,9 +82,9 @@ def protect_children() -> None:
 
 
 def add_import_paths() -> None:
-    """Let the process and its children import from the user's directories.
+    """Add the user's directories to the import path of the process and its children.
 
-    They come last, so that a module there cannot replace one of Python, of the environment or of the collection.
+    They come last, so that a module in them cannot replace a module of Python, the environment or the collection.
     """
     paths = os.environ.get("DASKOPS_IMPORT_PATHS", "").split(":")
     sys.path += [path for path in paths if path and path not in sys.path]
@@ -93,7 +93,7 @@ def add_import_paths() -> None:
 def import_dask() -> None:
     """Import Dask without garbage collection, and exclude its objects from later collections.
 
-    Collections take a tenth of the import time and free nothing.
+    Garbage collections take a tenth of the import time and free no memory.
     """
     gc.disable()
     try:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A worker's lifetime: at its end the worker drains and exits, and systemd starts a new one.
+"""End a worker after its lifetime. The worker drains and exits, and systemd starts a new one.
 
 Dask's own ``--lifetime`` does not wait for running tasks, so they run again on other workers.
 """
@@ -26,13 +26,13 @@ INTERVAL = 1.0
 
 def start(worker: Worker) -> None:
     """Start the lifetime ``DASKOPS_LIFETIME``, if it is set, plus or minus a random part of ``DASKOPS_LIFETIME_STAGGER``."""
-    # Remove the variables: a worker that a task starts must not inherit the lifetime.
+    # Remove the variables, because a worker that a task starts must not inherit the lifetime.
     text, more = os.environ.pop("DASKOPS_LIFETIME", ""), os.environ.pop("DASKOPS_LIFETIME_STAGGER", "")
     if not text:
         return
     stagger = parse_timedelta(more or "0 s")
     seconds = max(0.0, parse_timedelta(text) + random.uniform(-stagger, stagger))
-    logger.info("The worker's lifetime ends in %s; then it drains", format_time(seconds))
+    logger.info("The worker's lifetime ends in %s. Then the worker drains", format_time(seconds))
     worker.loop.call_later(seconds, end, worker)
 
 

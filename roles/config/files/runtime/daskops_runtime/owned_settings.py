@@ -10,7 +10,7 @@ from typing import Any
 
 import dask
 
-#: Variable to use by key. A key includes all keys below it.
+#: Variable to use, by key. A key includes all keys below it.
 OWNED = {
     "distributed.comm.default-scheme": "dask_tls",
     "distributed.comm.require-encryption": "dask_tls",
@@ -32,7 +32,7 @@ OWNED = {
     "distributed.nanny.preload-argv": "dask_nanny_preloads",
     "scheduler-address": "dask_scheduler_host or dask_scheduler_address",
     "temporary-directory": "dask_worker_scratch_directory",
-    # Dask does not have these keys. Users expect them, so name the variable that has the effect.
+    # Dask does not have these keys, but users expect them. The message names the variable that has the effect.
     "distributed.scheduler.address": "dask_scheduler_host or dask_scheduler_address",
     "distributed.scheduler.host": "dask_bind_address",
     "distributed.scheduler.interface": "dask_interface",
@@ -63,7 +63,7 @@ NOTHING = object()
 
 
 def get_name(path: str) -> str:
-    """Return the current name of a key with hyphens: Dask also accepts underscores and deprecated names."""
+    """Return the current name of a key, with hyphens. Dask also accepts underscores and deprecated names."""
     name = path.replace("_", "-")
     while newer := dask.config.deprecations.get(name):
         name = newer
@@ -81,7 +81,7 @@ def find_owner(path: str) -> tuple[str, str] | None:
 
 
 def walk_values(tree: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Generate the dotted path and the value of each leaf of nested mappings."""
+    """Yield the dotted path and the value of each leaf of nested mappings."""
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from walk_values(value, f"{prefix}{key}.")
@@ -90,7 +90,7 @@ def walk_values(tree: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def find_owned(tree: dict, defaults: dict) -> Iterator[tuple[str, Any, bool]]:
-    """Generate the managed keys in a tree: path, value, and whether the value is Dask's default."""
+    """Yield the managed keys in a tree: path, value, and whether the value is Dask's default."""
     for path, value in walk_values(tree):
         if find_owner(path):
             default = dask.config.get(get_name(path), NOTHING, config=defaults)
@@ -98,7 +98,7 @@ def find_owned(tree: dict, defaults: dict) -> Iterator[tuple[str, Any, bool]]:
 
 
 def find_problems(variable: str, tree: dict, defaults: dict, effective: dict | None = None) -> Iterator[str]:
-    """Generate a message for each managed key that a user's variable sets to another value than Dask's default.
+    """Yield a message for each managed key that a user's variable sets to another value than Dask's default.
 
     Parameters
     ----------
@@ -109,12 +109,12 @@ def find_problems(variable: str, tree: dict, defaults: dict, effective: dict | N
     defaults : dict
         Dask's default configuration.
     effective : dict, optional
-        The configuration file, for settings with a higher precedence such as environment variables: a default value must
-        then equal the file's value, too.
+        The configuration file, if the settings have a higher precedence, such as environment variables. A value that is
+        Dask's default must then also be the value in the file.
     """
     for path, value, is_default in find_owned(tree, defaults):
         if is_default and (effective is None or value == dask.config.get(get_name(path), value, config=effective)):
             continue
         key, ours = find_owner(path) or ("", "")
         remark = f" {REMARKS[key]}" if key in REMARKS else ""
-        yield f"{variable}: {path} is set by daskops.cluster itself. Leave it out, and use {ours} instead.{remark}"
+        yield f"{variable}: {path} is set by daskops.cluster itself. Remove it, and use {ours} instead.{remark}"

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make a worker register soon after its scheduler starts.
 
-Between attempts to connect, Dask sleeps for a random time of up to the total time so far: a worker that has waited three
-seconds may register three seconds after the scheduler starts. So until a worker is registered, each sleep is limited to a
-fraction of its waiting time.
+Between attempts to connect, Dask sleeps for a random time of up to the total time so far. A worker that has waited three
+seconds may register only three seconds after the scheduler starts. So this module limits each sleep to a fraction of the
+waiting time, until the worker is registered.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _patience: Patience | None = None
 
 
 class Patience:
-    """A replacement of the module `random` in Dask's module for connections."""
+    """A replacement for the module `random` in Dask's module for connections."""
 
     def __init__(self, server: Server):
         self.server = server

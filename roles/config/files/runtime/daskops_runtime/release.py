@@ -13,15 +13,16 @@ LABEL_KEY = "daskops_release_label"
 
 
 def get_release() -> str | None:
-    """Return the name of the release that this process was started from, such as ``3f2a91c04d5e.7b21``, or None.
+    """Return the release from which this process was started, such as ``3f2a91c04d5e.7b21``; None without a release.
 
-    The part before the dot identifies what all workers share, the part after it the host's own settings.
+    The part before the dot identifies the files that all workers share. The part after it identifies the host's own
+    settings.
     """
     return os.environ.get("DASKOPS_RELEASE") or None
 
 
 def get_label() -> str | None:
-    """Return the label of the release, such as ``v1.4``, or None."""
+    """Return the label of the release, such as ``v1.4``; None if it has none."""
     return os.environ.get("DASKOPS_RELEASE_LABEL") or None
 
 

@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Shut a scheduler or a worker down over HTTP with a token: the route ``POST daskops/shutdown``.
+"""Shut down a scheduler or a worker over HTTP with a token, by the route ``POST daskops/shutdown``.
 
-It is for orchestrators that remove machines without stopping units, such as those of spot instances. A worker drains as on
-a stop of its unit, a scheduler closes, and systemd does not start either again. The response comes at once. To wait for the
-shutdown, poll the URL until the connection is refused.
+The route is for orchestrators that remove machines without stopping units, such as those of spot instances. A worker drains
+like on a stop of its unit, and a scheduler closes. systemd does not start them again. The answer comes immediately. To wait
+for the shutdown, poll the URL until the connection is refused.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _closing: set[asyncio.Task] = set()
 def start(directory: str | None) -> None:
     """Remove the token from the environment, so that no child process inherits it.
 
-    Also remove an old mark: it was for a worker that died during its shutdown and that the nanny has replaced.
+    Also remove an old mark of a worker that died during its shutdown and that the nanny has replaced.
     """
     global _token
     _token = os.environ.pop("DASKOPS_SHUTDOWN_TOKEN", "") or _token
@@ -49,7 +49,7 @@ def start(directory: str | None) -> None:
 
 
 def exit_with_status() -> None:
-    """Run the remaining exit functions and exit with `STAY_DOWN`: Dask's command line allows no other status."""
+    """Run the remaining exit functions, and exit with `STAY_DOWN`. Dask's command line cannot set the exit status."""
     atexit.unregister(exit_with_status)
     atexit._run_exitfuncs()
     sys.stdout.flush()
@@ -93,7 +93,7 @@ class Shutdown(RequestHandler):
 
 
 async def close(scheduler: Server) -> None:
-    await asyncio.sleep(0.1)  # let the response be sent first
+    await asyncio.sleep(0.1)  # until the answer is sent
     await scheduler.close(reason="daskops-shutdown")
 
 

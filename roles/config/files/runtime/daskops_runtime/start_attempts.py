@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Try to start services with their settings, and find the setting that prevents it.
+"""Try to start services with their settings, and find the setting that prevents the start.
 
-Each attempt runs in a separate process and leaves no files: it sets up logging, or starts a scheduler, a worker and a client
+Each attempt runs in a separate process and leaves no files. It sets up logging, or starts a scheduler, a worker and a client
 that compute one task on loopback addresses. An attempt that also fails with Dask's defaults is not reported, because no
-setting causes it.
+setting is the cause.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ TIMEOUT = 10.0
 SEARCH = 20.0
 LATE = f"it did not end within {TIMEOUT:g} s"
 NOTHING = object()
-#: Sections that Dask reads on import, and for which it may write files.
+#: Sections that Dask reads on import, and which can make it write files.
 LOGS = ("logging", "logging-file-config")
-#: Settings that attempts replace: they use loopback addresses, and other checks validate certificates and modules.
+#: Settings that attempts replace. Attempts use loopback addresses, and other checks validate certificates and modules.
 NEUTRAL: dict[str, Any] = {
     "scheduler-address": None,
     "distributed.diagnostics.cudf": False,  # importing cuDF takes seconds
@@ -59,7 +59,7 @@ NEUTRAL: dict[str, Any] = {
 
 
 def set_up_logging(writable: list[str]) -> None:
-    """Set up logging as Dask does on import, but write no file; raises OSError if a log file cannot be opened."""
+    """Set up logging like Dask on import, but write no file. Raises OSError if a log file cannot be opened."""
 
     def open_nothing(self: logging.FileHandler) -> io.TextIOWrapper:
         path = self.baseFilename
@@ -90,7 +90,7 @@ def find_handlers() -> set[logging.Handler]:
 
 
 def exchange() -> None:
-    """Split and compress a large message and join it again, as between two hosts."""
+    """Split and compress a large message, and join it again, like between two hosts."""
     from distributed.comm.utils import from_frames, to_frames
     from distributed.protocol import to_serialize
 
@@ -99,7 +99,7 @@ def exchange() -> None:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ciphers(ciphers)
     shard = parse_bytes(dask.config.get("distributed.comm.shard"))
     if shard < 1024:
-        raise ValueError(f"a message would be cut into parts of {shard} bytes")
+        raise ValueError(f"a message would be split into parts of {shard} bytes")
     context = {"compression": dask.config.get("distributed.comm.compression")}
 
     async def run() -> None:
@@ -149,7 +149,7 @@ def get_reason(error: BaseException) -> str:
 
 
 def attempt(function: Callable[..., None], config: dict, *arguments: Any) -> str | None:
-    """Run a function with a configuration in a separate process; return the reason of its failure, or None."""
+    """Run a function with a configuration in a separate process. Return the reason if it fails, else None."""
     reading, writing = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -198,7 +198,7 @@ def without(config: dict, keys: Iterable[tuple[str, ...]], defaults: dict) -> di
 
 
 def walk_keys(tree: dict, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Generate each key of nested mappings as a tuple, with its value."""
+    """Yield each key of nested mappings as a tuple, with its value."""
     for key, value in tree.items():
         yield (*prefix, key), value
         if isinstance(value, dict):
@@ -206,7 +206,7 @@ def walk_keys(tree: dict, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[
 
 
 def get_value(tree: Any, key: tuple[str, ...]) -> Any:
-    """Return the value of a key in nested mappings, or `NOTHING`."""
+    """Return the value of a key in nested mappings; `NOTHING` if there is none."""
     for part in key:
         tree = tree.get(part, NOTHING) if isinstance(tree, dict) else NOTHING
     return tree
@@ -220,9 +220,9 @@ def find_culprits(
     arguments: tuple,
     reason: str,
 ) -> list[tuple[str, str]]:
-    """Return the variable and the key without which an attempt succeeds, or all variables without a key.
+    """Return the variable and the key without which an attempt succeeds, or else all variables without a key.
 
-    The result is empty if the attempt also fails without the settings, or if a busy host made it time out.
+    The result is empty if the attempt also fails without the settings, or if it timed out only because the host was busy.
     """
     keys = [
         (variable, key)
@@ -247,20 +247,20 @@ def find_culprits(
 def find_problems(
     kind: str, config: dict, settings: dict[str, dict], defaults: dict, writable: list[str]
 ) -> Iterator[str]:
-    """Generate a message for the first step that fails with a configuration.
+    """Yield a message for the first step that fails with a configuration.
 
     Parameters
     ----------
     kind : str
         ``scheduler`` or ``worker``.
     config : dict
-        The complete configuration of the service.
+        Complete configuration of the service.
     settings : dict
-        The user's settings in it by variable.
+        The user's settings in the configuration, by variable.
     defaults : dict
         Dask's default configuration.
     writable : list of str
-        Directories that services may write to; empty if unknown.
+        Directories to which services may write. Empty if unknown.
     """
     config = copy.deepcopy(config)
     for path, value in NEUTRAL.items():
@@ -273,21 +273,21 @@ def find_problems(
         if isinstance(http.get("routes"), list):
             http["routes"] = [name for name in http["routes"] if not str(name).startswith("daskops_runtime.")]
     if kind == "scheduler":
-        with contextlib.suppress(ImportError):  # import it before the attempts, not in each
+        with contextlib.suppress(ImportError):  # import the library once, not in each attempt
             importlib.import_module("distributed.dashboard.scheduler")
     silent = without(config, [(*section, name) for section in ((), ("distributed",)) for name in LOGS], defaults)
     for what, function, tried, arguments in (
         (f"the {kind} cannot set up its log with", set_up_logging, config, (writable,)),
-        ("no message reaches another host with", exchange, config, ()),
+        ("messages do not reach other hosts with", exchange, config, ()),
         (f"the {kind} does not start with", serve, silent, (kind,)),
     ):
         reason = attempt(function, tried, *arguments) and attempt(
             function, tried, *arguments
-        )  # try twice: a host may be busy for a moment
+        )  # try twice, because a host may be busy for a moment
         culprits = find_culprits(function, tried, settings, defaults, arguments, reason) if reason else []
         if culprits:
             path = culprits[0][1]
             variables = ", ".join(variable for variable, _ in culprits)
-            about = f"{path}: {what} it" if path else f"{what} these settings"
-            yield f"{variables}: {about}: {reason}. Correct {'it, or leave it' if path else 'them, or leave them'} out."
+            about = f"{path}: {what} this value" if path else f"{what} these settings"
+            yield f"{variables}: {about}: {reason}. Correct or remove {'it' if path else 'them'}."
             return

@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Drain the worker of this unit and wait for its end: ``ExecStop=.../python -m daskops_runtime.stop``.
+"""Drain the worker of this unit, and wait until it ends: ``ExecStop=.../python -m daskops_runtime.stop``.
 
-systemd runs this program before it sends a signal, and also when the main process has exited by itself. Afterwards systemd
-ends the remaining processes of the unit. The exit status is 0 even if the drain fails: another status would mark the unit
-as failed. Few modules are imported, because a host that shuts down runs this program once for each worker.
+systemd runs this program before it sends a signal, and also when the main process has exited on its own. Afterwards systemd
+ends the remaining processes of the unit. The exit status is 0 even if the drain fails, because another status would mark the
+unit as failed. The program imports few modules, because a host that shuts down runs it once for each worker.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def say(text: str) -> None:
 
 
 def socket_path() -> str | None:
-    """Return the path of the control socket, or None without a runtime directory."""
+    """Return the path of the control socket; None without a runtime directory."""
     directory = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]  # several directories are separated by colons
     return os.path.join(directory, NAME) if directory else None
 
 
 def parse_timeout(text: str) -> float:
-    """Return the number of seconds in a text; raises ValueError if it is not a finite number of 0 or more."""
+    """Return the number of seconds in a text. Raises ValueError if it is not a finite number of 0 or more."""
     seconds = float(text)
     if not 0 <= seconds < float("inf"):
         raise ValueError(f"not a time: {text}")
@@ -53,30 +53,30 @@ def get_timeout() -> float:
     try:
         return parse_timeout(text)
     except ValueError:
-        say(f"DASKOPS_DRAIN_TIMEOUT is {text!r}, which is not a number of seconds: using {TIMEOUT:g}")
+        say(f"DASKOPS_DRAIN_TIMEOUT is {text!r}, which is not a number of seconds. Using {TIMEOUT:g}")
         return TIMEOUT
 
 
 class MainProcess:
-    """The unit's main process: the worker, or its nanny."""
+    """The unit's main process, which is the worker or its nanny."""
 
     def __init__(self) -> None:
         self.fd: int | None = None
         try:
             self.fd = os.pidfd_open(int(os.environ["MAINPID"]))
         except (KeyError, ValueError, OSError, AttributeError):
-            pass  # it has exited, or Linux is older than 5.3 or Python older than 3.9: systemd waits in that case
+            pass  # the process has exited, or Linux before 5.3 or Python before 3.9 is used; then systemd waits for it
 
     def abort(self) -> None:
-        """Abort the process, whose event loop may hang and ignore SIGTERM; faulthandler writes the stacks to stderr."""
+        """Abort the process. Its event loop may hang and ignore SIGTERM. faulthandler writes the stacks to stderr."""
         if self.fd is not None:
             try:
                 signal.pidfd_send_signal(self.fd, signal.SIGABRT)
             except ProcessLookupError:
-                pass  # it has just exited
+                pass  # the process has just exited
 
     def ended(self, seconds: float) -> bool:
-        """Wait up to ``seconds`` for the end of the process; return whether it ended or is unknown."""
+        """Wait up to ``seconds`` until the process ends, and return whether it has ended or is unknown."""
         return self.fd is None or bool(select.select([self.fd], [], [], max(0.0, seconds))[0])
 
 
@@ -86,7 +86,7 @@ def listen(path: str, timeout: float, deadline: float) -> str | None:
     Returns
     -------
     str, optional
-        The last line, or None if no worker listens. Raises TimeoutError at the deadline.
+        The last line. None if no worker listens. Raises TimeoutError at the deadline.
     """
     last = ""
     with socket.socket(socket.AF_UNIX) as sock:
@@ -116,7 +116,7 @@ def listen(path: str, timeout: float, deadline: float) -> str | None:
 def main() -> int:
     path = socket_path()
     if not path:
-        say("RUNTIME_DIRECTORY is not set: run this program from ExecStop= of a worker's unit")
+        say("RUNTIME_DIRECTORY is not set. Run this program from ExecStop= of a worker's unit")
         return 1
     timeout = get_timeout()
     deadline = time.monotonic() + timeout + GRACE
@@ -131,12 +131,13 @@ def main() -> int:
                 return 0
             if not last.startswith(DRAINING):
                 return 0
-            # The connection closed during the drain and the nanny still runs: a client's restart() may replace the worker.
+            # The connection was closed during the drain, but the nanny still runs. A client's restart() may replace the
+            # worker.
     except PermissionError:
-        say(f"{path}: permission denied. Only root and the worker's user can open it")
+        say(f"{path}: permission denied. Only root and the worker's account can open it")
         return 1
     except (TimeoutError, socket.timeout):
-        say("The worker still runs at the deadline: aborting it; its tasks and data are lost")
+        say("The worker still runs at the deadline and is aborted. Its tasks and data are lost")
         process.abort()
         return 0
 

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The collection's read-only HTTP route of the scheduler: a module of ``distributed.scheduler.http.routes``.
+"""The collection's read-only HTTP route of the scheduler. A module of ``distributed.scheduler.http.routes``.
 
-It is needed because Dask's ``json/identity.json`` returns 500 while tasks run, and no route of Dask has versions or
-releases.
+The route is needed because Dask's ``json/identity.json`` answers HTTP 500 while tasks run, and no route of Dask has versions
+or releases.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from distributed.versions import get_versions
 
 from daskops_runtime import certificates, configuration, release
 
-#: Version of the document. Increase it if an older reader would misread a newer document. New keys do not need this.
+#: Version of the document. Increase it if older readers would misread new documents. New keys do not need this.
 SCHEMA = 1
 
-#: Limits for values that workers and clients send: characters of a text, items of a collection, levels of nesting.
+#: Limits for values that workers and clients send: characters of a string, items of a collection, levels of nesting.
 LENGTH, ITEMS, DEPTH = 300, 200, 3
 
 
 def plain(value: Any, depth: int = DEPTH) -> Any:
-    """Return a value from a worker or client as JSON types, shortened to the limits.
+    """Return a value of a worker or client as JSON types, shortened to the limits.
 
     Workers can send metrics, versions and names of any type. A single worker must not make the document too long or
     impossible to serialize.
@@ -52,7 +52,7 @@ def plain(value: Any, depth: int = DEPTH) -> Any:
 
 
 def tell(question: Callable[[WorkerState], Any], ws: WorkerState) -> Any:
-    """Return the plain result of a function of a worker's state, or None if the worker's data makes it fail."""
+    """Return the plain result of a function of a worker's state; None if the worker's data makes it fail."""
     try:
         return plain(question(ws))
     except Exception:
@@ -69,7 +69,7 @@ class Versions:
         self.numbers: dict[tuple, int] = {}
 
     def number(self, packages: dict[str, str | None] | None) -> int | None:
-        """Return the number of the entry for these packages, or None if they are unknown."""
+        """Return the number of the entry for these packages; None if they are unknown."""
         if not packages or not isinstance(packages, dict):
             return None
         texts = {package: None if version is None else str(version) for package, version in packages.items()}
@@ -103,7 +103,7 @@ QUESTIONS: dict[str, Callable[[WorkerState], Any]] = {
 
 
 def describe_worker(ws: WorkerState, versions: Versions, now: float) -> dict[str, Any]:
-    """Return the values of a worker that the health check needs; a value is None if the worker's data is invalid."""
+    """Return the values of a worker that the health check needs. A value is None if the worker's data is invalid."""
     told = {key: tell(question, ws) for key, question in QUESTIONS.items()}
     packages = tell(lambda ws: ws.versions.get("packages"), ws)
     return {
@@ -115,14 +115,14 @@ def describe_worker(ws: WorkerState, versions: Versions, now: float) -> dict[str
 
 
 def summarize(scheduler: Scheduler) -> dict[str, Any]:
-    """Describe the cluster as the scheduler sees it.
+    """Return the scheduler's description of the cluster.
 
     Returns
     -------
     dict
-        ``schema``, ``scheduler``, ``workers`` (a list sorted by name) and ``versions``. ``versions`` is a list of
-        distinct ``{package: version or None}``. The key ``versions`` of the scheduler and of each worker is an index into
-        it, or None if unknown.
+        ``schema``, ``scheduler``, ``workers`` (a list sorted by name) and ``versions``. ``versions`` is a list of different
+        ``{package: version or None}``. The key ``versions`` of the scheduler and of each worker is an index into this list,
+        or None if unknown.
     """
     now = time()
     versions = Versions()

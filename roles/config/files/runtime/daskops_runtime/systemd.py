@@ -26,7 +26,7 @@ class Report:
     """The notifications of one server.
 
     The task runs on the server's event loop, so a hanging loop sends no watchdog messages. All states except the final ones
-    count as alive: a paused or draining worker is healthy, and so is a nanny that restarts its worker.
+    count as alive. For example, a paused or draining worker is healthy, and a nanny that restarts its worker, too.
     """
 
     def __init__(self, server: Server, path: str):
@@ -36,14 +36,14 @@ class Report:
         self.task = asyncio.create_task(self.run())
 
     def send(self, *lines: str) -> bool:
-        """Send lines and the status for `systemctl status`; return whether that succeeded."""
+        """Send lines and the status for `systemctl status`, and return whether that succeeded."""
         server = self.server
         status = f"STATUS={type(server).__name__} {server.address} {server.status.name}"
         if certificates.get_digest(server):
             status += f", certificates {certificates.get_digest(server)}"
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-                sock.setblocking(False)  # must not block the loop if systemd does not read
+                sock.setblocking(False)  # do not block the event loop if systemd does not read
                 sock.connect(self.path)
                 sock.sendall("\n".join([*lines, status]).encode())
         except OSError as e:
@@ -53,7 +53,7 @@ class Report:
 
     async def run(self) -> None:
         self.send()
-        # The status is `running` when a scheduler serves, a worker is registered, or a nanny's worker is registered.
+        # The status is `running` when a scheduler serves, and when a worker or a nanny's worker is registered.
         while self.server.status != Status.running:
             if self.server.status in ENDED:
                 return
@@ -78,8 +78,8 @@ class Report:
 async def start(server: Server) -> None:
     """Start to notify systemd, if systemd started this process and the server is the unit's main one.
 
-    NOTIFY_SOCKET is removed from the environment: servers that a task starts and child processes must not notify for this
-    unit. A worker with a nanny does not notify, because the nanny is the unit's main process.
+    Removes NOTIFY_SOCKET from the environment, because child processes and servers that a task starts must not notify for
+    this unit. A worker with a nanny does not notify, because the nanny is the unit's main process.
     """
     path = os.environ.pop("NOTIFY_SOCKET", None)
     if path and not getattr(server, "nanny", None):
@@ -95,7 +95,7 @@ def notify(server: Server, *lines: str) -> None:
 
 
 def stop(server: Server) -> None:
-    """Notify that the server is stopping. From now on systemd's stop timeout applies."""
+    """Notify that the server is stopping. From then on, systemd's stop timeout applies."""
     report = _reports.pop(server, None)
     if report:
         report.stop()

@@ -27,7 +27,7 @@ from daskops_runtime import release
 
 logger = logging.getLogger("distributed.daskops.task_errors")
 
-#: Socket of journald; the format is systemd's "Native Journal Protocol".
+#: Socket of journald. The format is systemd's "Native Journal Protocol".
 JOURNAL = "/run/systemd/journal/socket"
 #: Maximum number of characters of a traceback and of an argument's value.
 LIMITS = {"traceback": 20_000, "argument": 200}
@@ -57,7 +57,7 @@ class ErrorMonitor(WorkerPlugin):
     def report(self, key: Any) -> None:
         task = self.worker.state.tasks.get(key)
         if not task or task.state != "error":
-            return  # it was cancelled before it failed
+            return  # the task was cancelled before it failed
         if self.counter:
             self.counter.labels(task.prefix).inc()
         fields = describe(task, self.worker)
@@ -66,7 +66,7 @@ class ErrorMonitor(WorkerPlugin):
             send_to_sentry(self.sentry, task, fields)
 
 
-@functools.cache  # a process can have several workers, but the registry only one counter of a name
+@functools.cache  # a process can have several workers, but the registry only one counter with a name
 def make_counter() -> Any:
     """Return the counter of failed tasks by prefix, which Dask serves at ``/metrics``; None without prometheus-client."""
     try:
@@ -77,15 +77,15 @@ def make_counter() -> Any:
 
 
 def start_sentry() -> Any:
-    """Return a separate Sentry client, which sends in its own thread, or None if ``SENTRY_DSN`` is not set."""
+    """Return a separate Sentry client, which sends in its own thread; None if ``SENTRY_DSN`` is not set."""
     if not os.environ.get("SENTRY_DSN"):
         return None
     try:
         import sentry_sdk
     except ImportError:
-        logger.warning("SENTRY_DSN is set, and the environment has no sentry-sdk: errors are not sent there")
+        logger.warning("SENTRY_DSN is set, but the environment has no sentry-sdk, so errors are not sent to Sentry")
         return None
-    # The default integrations add local variables and logs, which may contain users' data.
+    # Disable the default integrations, which add local variables and logs with users' data.
     return sentry_sdk.Client(default_integrations=False, include_local_variables=False)
 
 
@@ -130,14 +130,14 @@ def send_to_journal(fields: dict[str, str], path: str) -> None:
     entry = b"".join(encode_field(name, value.encode(errors="replace")) for name, value in fields.items())
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-            sock.setblocking(False)  # must not block the loop if journald does not read
+            sock.setblocking(False)  # do not block the event loop if journald does not read
             sock.sendto(entry, path)
     except OSError:
         print(json.dumps(fields), file=sys.stderr, flush=True)
 
 
 def encode_field(name: str, value: bytes) -> bytes:
-    """Encode a field for the journal: a value with line breaks is preceded by its length."""
+    """Return a field in the format of the journal, in which a value with line breaks is preceded by its length."""
     if b"\n" not in value:
         return name.encode() + b"=" + value + b"\n"
     return name.encode() + b"\n" + len(value).to_bytes(8, "little") + value + b"\n"
@@ -159,6 +159,6 @@ def send_to_sentry(client: Any, task: Any, fields: dict[str, str]) -> None:
 
 
 async def start(worker: Worker) -> None:
-    """Start to report, if the error monitor is enabled."""
+    """Start to report failed tasks, if the error monitor is enabled."""
     if os.environ.get("DASKOPS_ERROR_MONITOR") == "1":
         await worker.plugin_add(plugin=ErrorMonitor(), name="daskops-task-errors")

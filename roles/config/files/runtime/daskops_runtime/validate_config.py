@@ -4,8 +4,8 @@
 """Validate settings with the Dask that is installed on this host, before a service starts with them.
 
 ``python -m daskops_runtime.validate_config`` reads the arguments of `find_problems` as JSON from standard input, with the
-path of the configuration file in place of its content. It writes two lists of messages as JSON, ``problems`` and
-``warnings``. Dask itself starts with nearly all wrong settings and reports nothing.
+path of the configuration file instead of its content. It writes two lists of messages as JSON, ``problems`` and
+``warnings``. Dask itself starts with nearly all invalid settings and reports nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from distributed.utils import import_term
 
 from daskops_runtime import owned_settings, start_attempts
 
-#: Keys that Dask and distributed read but no schema describes. Any key below them is allowed.
+#: Keys that Dask and distributed read, but that no schema describes. Any key below them is allowed.
 UNDESCRIBED = {
     "annotations",
     "distributed.logging",
@@ -50,12 +50,12 @@ UNDESCRIBED = {
 }
 #: Keys that have no effect without a nanny, and the remedy.
 OF_THE_NANNY = {
-    "distributed.worker.memory.terminate": "the unit's MemoryMax ends a worker that takes too much",
-    "distributed.worker.multiprocessing-method": "a worker is the unit's own process",
+    "distributed.worker.memory.terminate": "the unit's MemoryMax ends a worker that uses too much memory",
+    "distributed.worker.multiprocessing-method": "a worker is the main process of its unit",
     "distributed.nanny.environ": "environment variables belong in dask_environment_variables",
     "distributed.nanny.pre-spawn-environ": "environment variables belong in dask_environment_variables",
 }
-#: Keys of other packages, which tasks may use, and the name of the package.
+#: Name of the package, by key of other packages that tasks may use.
 OF_OTHERS = {
     "cudf": "cuDF",
     "cupy": "CuPy",
@@ -73,7 +73,7 @@ OF_OTHERS = {
     "ucx": "RAPIDS",
     "ucxx": "distributed-ucxx",
 }
-#: Keys of packages that start clusters, which no service of this cluster reads.
+#: Name of the package, by key of packages that start clusters. No service of this cluster reads these keys.
 OF_STARTERS = {
     "cloudprovider": "dask-cloudprovider",
     "coiled": "Coiled",
@@ -84,7 +84,7 @@ OF_STARTERS = {
     "labextension": "dask-labextension",
     "yarn": "dask-yarn",
 }
-#: Package by the name that `distributed.comm.compression` uses, if they differ.
+#: Package, by name in `distributed.comm.compression`, if they differ.
 LIBRARIES = {"snappy": "python-snappy", "zstd": "zstandard"}
 #: Minimum values that Dask's schema does not contain.
 MINIMA = {
@@ -93,13 +93,13 @@ MINIMA = {
     "distributed.worker.connections.incoming": 1,
     "distributed.worker.connections.outgoing": 1,
 }
-#: Pairs of durations of which the first must not be longer.
+#: Pairs of durations. The first one must not be longer than the second.
 SHORTER = [
     ("distributed.scheduler.locks.lease-validation-interval", "distributed.scheduler.locks.lease-timeout"),
     ("distributed.comm.retry.delay.min", "distributed.comm.retry.delay.max"),
     ("distributed.p2p.comm.retry.delay.min", "distributed.p2p.comm.retry.delay.max"),
 ]
-#: Environment variables with the location of the configuration. The controller has already rejected them.
+#: Environment variables with the location of the configuration. The controller already rejects them.
 NO_SETTINGS = {"DASK_CONFIG", "DASK_ROOT_CONFIG", "DASK_INTERNAL_INHERIT_CONFIG"}
 #: Types of JSON schemas in words.
 KINDS = {
@@ -147,7 +147,7 @@ DEFAULTS = dask.config.merge(*dask.config.defaults)
 
 
 def walk(tree: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Generate the dotted path and the value of each key of nested mappings; a mapping comes before its keys."""
+    """Yield the dotted path and the value of each key of nested mappings. A mapping comes before its keys."""
     for key, value in tree.items():
         path = f"{prefix}{key}"
         yield path, value
@@ -156,7 +156,7 @@ def walk(tree: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def get_schema(path: str) -> dict | None:
-    """Return the schema of a key, or None if there is none."""
+    """Return the schema of a key; None if there is none."""
     schema = SCHEMA
     for key in path.split("."):
         schema = schema.get("properties", {}).get(key)
@@ -188,7 +188,7 @@ KNOWN = known_paths()
 
 
 def find_nearest(path: str) -> str | None:
-    """Return the known key that is most similar to an unknown one, or None."""
+    """Return the known key that is most similar to an unknown one; None if none is similar."""
     below = [known for known in KNOWN if known.endswith(f".{path}")]
     if below:
         return min(below, key=len)
@@ -222,7 +222,7 @@ def get_kind(path: str) -> str | None:
 
 
 def describe(schema: dict) -> str:
-    """Describe the values that a schema allows."""
+    """Return a description of the values that a schema allows."""
     if "oneOf" in schema:
         return ", or ".join(describe(one) for one in schema["oneOf"])
     if "enum" in schema:
@@ -239,7 +239,7 @@ def describe(schema: dict) -> str:
 
 
 def fits(schema: dict, value: Any) -> bool:
-    """Return whether a schema allows a value; Dask accepts 0 and 1 as booleans."""
+    """Return whether a schema allows a value. Dask accepts 0 and 1 as booleans."""
     if schema.get("type") == "boolean" and value in (0, 1):
         return True
     try:
@@ -255,82 +255,84 @@ def unknown(path: str) -> str:
         return f"must be written with hyphens: {path.replace('_', '-')}"
     nearest = find_nearest(path)
     return (
-        f"is not known to Dask {dask.__version__}{f'; {nearest} is' if nearest else ''}. If it is another package's, name "
-        f"{path} in dask_config_extra_namespaces"
+        f"is not a setting of Dask {dask.__version__}{f', but {nearest} is' if nearest else ''}. If it belongs to another "
+        f"package, add {path} to dask_config_extra_namespaces"
     )
 
 
 def judge(path: str, value: Any) -> str | None:
-    """Return the problem of one key, without the keys below it, or None."""
+    """Return the problem of one key, without the keys below it; None if there is none."""
     name: str | None = path
     while name is not None and name in dask.config.deprecations:
         name = dask.config.deprecations[name]
     if path != name:
-        return f"was renamed to {name}" if name in KNOWN else "was removed from Dask: leave it out"
+        return f"was renamed to {name}" if name in KNOWN else "was removed from Dask. Remove it"
     if path not in KNOWN:
         return unknown(path)
     schema = get_schema(path)
     if schema and "properties" in schema and isinstance(value, dict):
         return judge_value(path, value)
     if value is None and (path in SECTIONS or isinstance(dask.config.get(path, None, config=DEFAULTS), dict)):
-        return "is empty: leave it out"
+        return "is empty. Remove it"
     kind = get_kind(path)
     number = isinstance(value, int | float) and not isinstance(value, bool)  # Dask also accepts numbers
     if schema and not (kind and number) and not fits(schema, value):
         like = {"duration": ', like "30s"', "size": ', like "64MiB"'}.get(kind or "", "")
         return f"must be {describe(schema)}{like}"
     if kind == "duration" and (number or isinstance(value, str)) and not parses(parse_timedelta, value):
-        return 'is no duration: write it like "30s", "5 minutes" or "500ms"'
+        return 'is not a duration. Write it like "30s", "5 minutes" or "500ms"'
     if kind == "size" and (number or isinstance(value, str)) and not parses(parse_bytes, value):
-        return 'is no size: write it like "64MiB" or "1 GB"'
+        return 'is not a size. Write it like "64MiB" or "1 GB"'
     if path in MINIMA and value is not None and value < MINIMA[path]:
         return f"must be at least {MINIMA[path]}"
     if path == "distributed.comm.timeouts.tcp" and parse_timedelta(value) < 11:
-        return 'must be at least "11s": with less, Dask cannot connect at all'
+        return 'must be at least "11s". With less, Dask cannot connect'
     if path == "distributed.comm.timeouts.connect" and parse_timedelta(value) < 1:
-        return 'must be at least "1s": with less, Dask gives up connections too early'
+        return 'must be at least "1s". With less, Dask closes connections too early'
     seconds = parse_timedelta(value) if kind == "duration" and value is not None else None
     if path == "distributed.scheduler.idle-timeout" and seconds is not None and seconds < 60:
-        return 'must be at least "1 minute": the scheduler would close before a client connects'
+        return 'must be at least "1 minute". With less, the scheduler closes before a client connects'
     if path.endswith(("interval", "cycle")) and seconds is not None and 0 < seconds < 0.001:
-        return 'must be at least "1ms": with less, a process uses all its time for this'
+        return 'must be at least "1ms". With less, a process uses all its time for this'
     return judge_value(path, value)
 
 
 def judge_value(path: str, value: Any) -> str | None:
-    """Return the problem of a value that has the right type, or None."""
+    """Return the problem of a value that has the right type; None if there is none."""
     if path in ("distributed.comm.compression", "distributed.worker.memory.spill-compression"):
         if isinstance(value, str) and value != "auto" and value not in compressions:
             return (
-                f"is {value}, and the environment has no {LIBRARIES.get(value, value)}. Put it into the lock that "
-                "dask_environment_lock names, or take another compression"
+                f"is {value}, but the environment has no {LIBRARIES.get(value, value)}. Add it to the lock in "
+                "dask_environment_lock, or use another compression"
             )
     if path == "distributed.admin.event-loop":
         if value not in ("asyncio", "tornado", "uvloop"):
-            return f"is {value}, which is no event loop of Dask: take tornado"
+            return f"is {value}, which is not an event loop of Dask. Use tornado"
         if value == "uvloop" and not find_spec("uvloop"):
-            return "needs uvloop, which the environment does not have. Put it into the lock that dask_environment_lock names"
+            return "needs uvloop, which the environment does not have. Add it to the lock in dask_environment_lock"
     if path == "distributed.scheduler.allowed-imports" and not {"dask", "distributed"} <= set(map(str, value)):
-        return "replaces Dask's own list: add dask and distributed to it, without which services cannot read messages"
+        return "replaces Dask's own list. Add dask and distributed, without which services cannot read messages"
     needed = sorted(HANDLERS.get(path, set()) & set(map(str, value if isinstance(value, list) else [])))
     if needed:
-        return f"blocks {', '.join(needed)}, without which the cluster does not work: take it out"
+        return f"blocks {', '.join(needed)}, without which the cluster does not work. Remove it"
     if path == "distributed.worker.resources" and not all(
         isinstance(number, int | float) and not isinstance(number, bool) for number in value.values()
     ):
-        return "must give each resource a number"
+        return "must have a number for each resource"
     if path == "distributed.dashboard.prometheus.namespace" and not re.fullmatch(r"[A-Za-z_:][\w:]*", value):
-        return "must be made of letters, digits and _, for names of metrics begin with it"
+        return "must consist of letters, digits and _, because names of metrics begin with it"
     if path == "scheduler" and value is not None and str(value).lower() not in {"distributed", *named_schedulers}:
-        return f"is no scheduler of Dask: take one of distributed, {', '.join(sorted(named_schedulers))}"
+        return f"is not a scheduler of Dask. Use one of distributed, {', '.join(sorted(named_schedulers))}"
     if path.endswith(".http.routes") and not all(isinstance(name, str) for name in value):
         return "must be a list of names of modules"
     if path.endswith("logging-file-config") and not os.access(str(value), os.R_OK):
-        return f"names {value}, which the services' user cannot read on this host. Put it there, or leave it out"
+        return (
+            f"is {value}, which the services' account cannot read on this host. Create the file, or remove the setting"
+        )
     if path in ("distributed.logging", "logging") and isinstance(value, dict) and "version" not in value:
         for name, level in value.items():
             if not isinstance(level, int) and not isinstance(logging.getLevelName(str(level).upper()), int):
-                return f"gives {name} the level {level}: take one of {', '.join(LEVELS).lower()}"
+                return f"has the level {level} for {name}. Use one of {', '.join(LEVELS).lower()}"
     return None
 
 
@@ -341,7 +343,7 @@ def is_of_others(path: str, namespaces: set[str]) -> bool:
 
 
 def find_wrong_settings(variable: str, config: dict, namespaces: set[str], prefix: str = "") -> Iterator[str]:
-    """Generate the problems of the settings in one variable, without managed keys."""
+    """Yield the problems of the settings in one variable, without managed keys."""
     for key, value in config.items():
         path = f"{prefix}{key}"
         if is_of_others(path, namespaces) or owned_settings.find_owner(path):
@@ -357,36 +359,36 @@ def find_wrong_settings(variable: str, config: dict, namespaces: set[str], prefi
 
 
 def find_idle_settings(variable: str, config: dict, nanny: bool) -> Iterator[str]:
-    """Generate warnings about settings in one variable that have no effect, or an unexpected one."""
+    """Yield warnings about settings in one variable that have no effect, or an unexpected one."""
     values = {path: value for path, value in walk(config) if not isinstance(value, dict)}
     repeated = sorted(path for path, _, is_default in owned_settings.find_owned(config, DEFAULTS) if is_default)
     if len(repeated) > 2:
         yield (
-            f"{variable} repeats Dask's defaults for {len(repeated)} settings that daskops.cluster makes, such as "
-            f"{repeated[0]}: these change nothing. Its other settings replace those of daskops.cluster: leave out what you "
-            "do not want to change."
+            f"{variable} repeats Dask's defaults for {len(repeated)} settings of daskops.cluster, such as {repeated[0]}. "
+            "These have no effect. Its other settings replace those of daskops.cluster. Remove the settings that you do not "
+            "want to change."
         )
     for path in config:
         package = OF_STARTERS.get(str(path).replace("_", "-"))
         if package:
-            yield f"{variable}: {path} is for {package}. No service of this cluster reads it."
+            yield f"{variable}: {path} is for {package}. No service of this cluster reads it. Remove it."
     for key, instead in OF_THE_NANNY.items():
         given = {path for path in values if path == key or path.startswith(f"{key}.")}
         changed = {path for path in given if values[path] != dask.config.get(path, None, config=DEFAULTS)}
         if not nanny and any(values[path] not in (False, None, []) for path in changed):
             yield (
-                f"{variable}: {key} needs a nanny, and there is none: it changes nothing. Set dask_worker_nanny to true, or "
-                f"leave it out; {instead}."
+                f"{variable}: {key} has no effect, because there is no nanny. Set dask_worker_nanny to true, or remove the "
+                f"setting: {instead}."
             )
     if values.get("distributed.comm.compression") == "auto" and not compressions.keys() & {"lz4", "snappy"}:
         yield (
-            f"{variable}: distributed.comm.compression is auto, and the environment has no library for it: nothing is "
-            "compressed. Put lz4 into the lock that dask_environment_lock names."
+            f"{variable}: distributed.comm.compression is auto, but the environment has no library for it, so messages are "
+            "not compressed. Add lz4 to the lock in dask_environment_lock."
         )
     if values.get("distributed.scheduler.idle-timeout") is not None:
         yield (
-            f"{variable}: distributed.scheduler.idle-timeout closes an idle scheduler. systemd starts it again, and all "
-            "workers restart. Leave it out to keep the cluster running."
+            f"{variable}: distributed.scheduler.idle-timeout closes an idle scheduler. systemd then restarts it and all "
+            "workers. Remove it to keep the cluster running."
         )
     for server in ("scheduler", "worker"):
         routes = values.get(f"distributed.{server}.http.routes")
@@ -394,18 +396,18 @@ def find_idle_settings(variable: str, config: dict, nanny: bool) -> Iterator[str
         missing = [name for name in needed if isinstance(routes, list) and name not in routes]
         if missing:
             yield (
-                f"{variable}: distributed.{server}.http.routes leaves out {' and '.join(missing)}, which health checks and "
-                f"monitoring use. Add what is missing, or name only your own modules, in dask_{server}_routes."
+                f"{variable}: distributed.{server}.http.routes lacks {' and '.join(missing)}, which health checks and "
+                f"monitoring use. Add these modules, or remove the setting and set dask_{server}_routes to your own modules."
             )
     if values.get("distributed.dashboard.prometheus.namespace") not in (None, "dask"):
         yield (
-            f"{variable}: distributed.dashboard.prometheus.namespace renames Dask's metrics: the health check and alerts, "
-            "which look for dask_..., do not find them."
+            f"{variable}: distributed.dashboard.prometheus.namespace renames Dask's metrics. The health check and alerts "
+            "search for dask_... and do not find them. Remove the setting."
         )
 
 
 def find_wrong_thresholds(settings: dict[str, dict], config: dict, nanny: bool) -> Iterator[str]:
-    """Generate the problems of memory thresholds that are not in increasing order."""
+    """Yield the problems of memory thresholds that are not in increasing order."""
     memory = dask.config.get("distributed.worker.memory", config=config)
     # False disables a threshold. Only a nanny uses the last one.
     given = [name for name in THRESHOLDS[: 4 if nanny else 3] if memory[name] is not False]
@@ -416,26 +418,27 @@ def find_wrong_thresholds(settings: dict[str, dict], config: dict, nanny: bool) 
         if memory[lower] > memory[upper]:
             yield (
                 f"{', '.join(culprits)}: distributed.worker.memory.{lower} is {memory[lower]}, more than {upper} "
-                f"({memory[upper]}): they must increase in the order target, spill, pause, terminate, including defaults."
+                f"({memory[upper]}). The values, including defaults, must increase in the order target, spill, pause, "
+                "terminate."
             )
 
 
 def find_wrong_keys(settings: dict[str, dict], config: dict, prefix: str = "") -> Iterator[str]:
-    """Generate the problems of keys that are not strings, with which Dask cannot be imported.
+    """Yield the problems of keys that are not strings, with which Dask cannot be imported.
 
-    Only the configuration file shows them: in JSON every key is a string.
+    Only the configuration file shows them, because in JSON every key is a string.
     """
     for key, value in config.items():
         path = f"{prefix}{key}"
         if not isinstance(key, str):
             names = [name for name, tree in settings.items() if path.lower() in {one.lower() for one, _ in walk(tree)}]
-            yield f"{', '.join(names or settings)}: {path}: the key '{key}' is not a string. Put it into quotes."
+            yield f"{', '.join(names or settings)}: {path}: the key '{key}' is not a string. Put it in quotes."
         elif isinstance(value, dict):
             yield from find_wrong_keys(settings, value, f"{path}.")
 
 
 def find_wrong_order(settings: dict[str, dict], config: dict) -> Iterator[str]:
-    """Generate the problems of settings that contradict each other."""
+    """Yield the problems of settings that contradict each other."""
 
     def culprits(*paths: str) -> str:
         names = [
@@ -453,25 +456,25 @@ def find_wrong_order(settings: dict[str, dict], config: dict) -> Iterator[str]:
             and culprits(lower, upper)
             and parse_timedelta(low) > parse_timedelta(high)
         ):
-            yield f"{culprits(lower, upper)}: {lower} is {low}, more than {upper} ({high}): make it the shorter one."
+            yield f"{culprits(lower, upper)}: {lower} is {low}, more than {upper} ({high}). Make it shorter."
     low, high = (dask.config.get(f"distributed.comm.tls.{end}-version", None, config=config) for end in ("min", "max"))
     if low and high and low > high:
         names = culprits("distributed.comm.tls.min-version", "distributed.comm.tls.max-version")
-        yield f"{names}: distributed.comm.tls.min-version is {low}, more than max-version ({high}): leave one of them out."
+        yield f"{names}: distributed.comm.tls.min-version is {low}, more than max-version ({high}). Remove one of them."
 
 
 def find_replaced_routes(variable: str, config: dict) -> Iterator[str]:
-    """Generate the problems of environment variables that would replace the collection's routes."""
+    """Yield the problems of environment variables that would replace the collection's routes."""
     for path, _ in walk(config):
         if path.startswith("distributed.") and path.endswith(".http.routes"):
             yield (
-                f"{variable}: {path} would replace the collection's own modules. Name yours in dask_scheduler_routes or "
-                "dask_worker_routes."
+                f"{variable}: {path} would replace the collection's own modules. Use dask_scheduler_routes or "
+                "dask_worker_routes for your modules."
             )
 
 
 def find_broken_imports(kind: str, config: dict, nanny: bool) -> Iterator[str]:
-    """Generate the problems of preload and route modules that cannot be imported or lack what Dask needs."""
+    """Yield the problems of preload and route modules that cannot be imported, or that Dask cannot use."""
     for server in [kind, "nanny"] if nanny and kind == "worker" else [kind]:
         about = dask.config.get(f"distributed.{server}", config=config)
         for name, arguments in zip(about["preload"], about["preload-argv"] or itertools.repeat([])):
@@ -481,43 +484,43 @@ def find_broken_imports(kind: str, config: dict, nanny: bool) -> Iterator[str]:
 
 
 def find_broken_module(what: str, name: str, arguments: list[str] | None = None) -> Iterator[str]:
-    """Generate the problems of one module: of a preload if ``arguments`` is given, or else of a route module."""
+    """Yield the problems of one module, which is a preload if ``arguments`` is given, else a module with routes."""
     if not MODULE.fullmatch(name) or name.endswith(".py"):
         return  # Dask also accepts a URL, a path or Python code
     try:
         module = importlib.import_module(name)
     except BaseException as error:  # including SystemExit
         said = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
-        yield f"{what} cannot be imported: {said.rstrip('.')}."
+        yield f"{what} cannot be imported: {said.rstrip('.')}. Correct or remove it."
         return
     if arguments is None:
         if not hasattr(module, "routes"):
-            yield f"{what} has no list called routes, which Dask needs."
+            yield f"{what} has no list named routes, which Dask needs. Add the list."
         return
     setup = getattr(module, "dask_setup", None)
     if isinstance(setup, click.Command):
         try:
             setup.make_context("dask_setup", list(arguments), allow_extra_args=False)
         except click.ClickException as error:
-            yield f"{what} does not understand its arguments: {error.format_message()}"
+            yield f"{what} rejects its arguments: {error.format_message()}"
         except click.exceptions.Exit:
-            yield f"{what} only prints text with these arguments."
+            yield f"{what} only prints text with these arguments. Remove them."
     elif arguments:
-        yield f"{what} takes no arguments: its dask_setup is not a click command."
+        yield f"{what} takes no arguments, because its dask_setup is not a click command. Remove the arguments."
 
 
 def find_wrong_pool(prefix: str, pool: dict, encrypted: bool) -> Iterator[str]:
-    """Generate the problems of the arguments and durations of a pool; the names of its settings start with ``prefix``."""
+    """Yield the problems of the arguments and durations of a pool. The names of its settings start with ``prefix``."""
     seconds = {}
     for name in ("lifetime", "lifetime_stagger"):
         if pool[name] and not parses(parse_timedelta, pool[name]):
-            yield f"{prefix}{name} is '{pool[name]}', which is no duration: write it like '12 hours' or '30 minutes'."
+            yield f"{prefix}{name} is '{pool[name]}', which is not a duration. Write it like '12 hours' or '30 minutes'."
         elif pool[name]:
             seconds[name] = parse_timedelta(pool[name])
     if len(seconds) == 2 and seconds["lifetime_stagger"] >= seconds["lifetime"]:
         yield (
             f"{prefix}lifetime_stagger is '{pool['lifetime_stagger']}', which is not shorter than {prefix}lifetime "
-            f"('{pool['lifetime']}'): some workers would end at once. Make it shorter."
+            f"('{pool['lifetime']}'), so some workers would end at once. Make it shorter."
         )
     command = pool["command"]
     try:
@@ -526,45 +529,45 @@ def find_wrong_pool(prefix: str, pool: dict, encrypted: bool) -> Iterator[str]:
         parameters = getattr(main, COMMANDS[command][1]).make_context(command, [address, *pool["arguments"]]).params
     except ImportError as error:
         yield (
-            f"{prefix}command is '{command}', which cannot be imported ({error}). Put its package into the lock that "
-            "dask_environment_lock names."
+            f"{prefix}command is '{command}', which cannot be imported ({error}). Add its package to the lock in "
+            "dask_environment_lock."
         )
     except click.ClickException as error:
         yield f"{prefix}arguments: {error.format_message()}"
     except click.exceptions.Exit:
-        yield f"{prefix}arguments: with these '{command}' only prints text."
+        yield f"{prefix}arguments: with these arguments, '{command}' only prints text. Remove them."
     else:
         yield from (f"{prefix}arguments: {problem}" for problem in find_wrong_parameters(parameters, encrypted))
 
 
 def find_wrong_arguments(arguments: list[str]) -> Iterator[str]:
-    """Generate the problems of the arguments of the scheduler."""
+    """Yield the problems of the scheduler's arguments."""
     main = importlib.import_module("distributed.cli.dask_scheduler").main
     try:
         parameters = main.make_context("dask scheduler", list(arguments)).params
     except click.ClickException as error:
         yield f"dask_scheduler_arguments: {error.format_message()}"
     except click.exceptions.Exit:
-        yield "dask_scheduler_arguments: with these 'dask scheduler' only prints text."
+        yield "dask_scheduler_arguments: with these arguments, 'dask scheduler' only prints text. Remove them."
     else:
         if parameters.get("jupyter") and not find_spec("jupyter_server"):
             yield (
-                "dask_scheduler_arguments: --jupyter needs jupyterlab, which the environment does not have. Put it into the "
-                "lock that dask_environment_lock names."
+                "dask_scheduler_arguments: --jupyter needs jupyterlab, which the environment does not have. Add it to the "
+                "lock in dask_environment_lock."
             )
 
 
 def find_wrong_parameters(parameters: dict, encrypted: bool) -> Iterator[str]:
-    """Generate the problems of valid arguments with which a worker does not start."""
+    """Yield the problems of valid arguments with which a worker does not start."""
     protocol = "tls" if encrypted else "tcp"
     if parameters.get("protocol") not in (None, protocol):
-        yield f"--protocol is {parameters['protocol']}, and the scheduler's is {protocol}. Leave it out, and use dask_tls."
+        yield f"--protocol is {parameters['protocol']}, but the scheduler's is {protocol}. Remove it, and use dask_tls."
     for option, instead in ELSEWHERE.items():
         if parameters.get(option.strip("-").replace("-", "_")):
-            yield f"{option} is set by daskops.cluster itself. Leave it out, and use {instead}."
+            yield f"{option} is set by daskops.cluster itself. Remove it, and use {instead}."
     patience = parameters.get("death_timeout")
     if patience and not parses(parse_timedelta, patience):
-        yield f"--death-timeout is {patience}, which is no duration: write it like '30 s'."
+        yield f"--death-timeout is {patience}, which is not a duration. Write it like '30 s'."
     elif patience and 0 < parse_timedelta(patience) < 5:
         yield f"--death-timeout is {patience}, which may be too short for a worker to start. Give 5 s or more."
     name = parameters.get("worker_class")
@@ -572,10 +575,10 @@ def find_wrong_parameters(parameters: dict, encrypted: bool) -> Iterator[str]:
         try:
             is_worker = issubclass(import_term(name), distributed.Worker)
         except BaseException as error:  # the import of a module may raise anything
-            yield f"--worker-class {name} cannot be imported: {start_attempts.get_reason(error)}."
+            yield f"--worker-class {name} cannot be imported: {start_attempts.get_reason(error)}. Correct or remove it."
         else:
             if not is_worker:
-                yield f"--worker-class {name} is not a subclass of distributed.Worker. Name such a class."
+                yield f"--worker-class {name} is not a subclass of distributed.Worker. Give such a class."
 
 
 def read_variables(variable: str, variables: dict) -> tuple[dict, list[str]]:
@@ -595,12 +598,14 @@ def read_variables(variable: str, variables: dict) -> tuple[dict, list[str]]:
             for name in sorted(settings)
             if any(other.startswith(f"{name}__") for other in settings if other != name)
         )
-        said = f"{variable}: {names or 'DASK_...'} is a value, but other variables set keys below it. Leave one of them out."
+        said = (
+            f"{variable}: {names or 'DASK_...'} is a value, but other variables set keys below it. Remove one of them."
+        )
         return {}, [*problems, said]
 
 
 def canonical(tree: dict, prefix: str = "") -> dict:
-    """Return a tree with its keys as Dask writes them: names of environment variables cannot contain hyphens."""
+    """Return a tree with its keys in Dask's notation. Names of environment variables cannot contain hyphens."""
     names = {path.replace("-", "_"): path for path in KNOWN}
     found = {}
     for key, value in tree.items():
@@ -628,21 +633,21 @@ def find_problems(
     kind : str
         ``scheduler`` or ``worker``.
     configuration : dict
-        The complete configuration file of that kind of service.
+        Complete configuration of that kind of service.
     asked : dict
-        The user's configuration by variable.
+        The user's configuration, by variable.
     variables : dict
-        The user's environment variables by the setting that contains them: first those of all services, then those of
-        pools of workers. Variables that start with ``DASK_`` override the configuration.
+        The user's environment variables, by the setting that contains them: first those of all services, then those of pools
+        of workers. Variables that start with ``DASK_`` override the configuration.
     namespaces : list of str
-        Keys of other packages than Dask and distributed, which are not checked.
+        Keys of other packages than Dask and distributed, which are not validated.
     nanny, error_monitor : bool
         Whether workers have a nanny, and whether they report failed tasks.
     pools : dict
         ``arguments``, ``command``, ``lifetime`` and ``lifetime_stagger`` of pools of workers, by the prefix of the user's
         settings.
     writable : list of str, optional
-        Directories that services may write to.
+        Directories to which services may write.
     arguments : list of str, optional
         The user's arguments of the scheduler.
 
@@ -669,8 +674,8 @@ def find_problems(
     for variable, some in variables.items():
         if kind == "worker" and error_monitor and some.get("SENTRY_DSN") and not find_spec("sentry_sdk"):
             problems.append(
-                f"{variable}: SENTRY_DSN is set, and the environment has no sentry-sdk. Put it into the lock that "
-                "dask_environment_lock names."
+                f"{variable}: SENTRY_DSN is set, but the environment has no sentry-sdk. Add it to the lock in "
+                "dask_environment_lock."
             )
     encrypted = bool(dask.config.get("distributed.comm.require-encryption", None, config=configuration))
     for prefix, pool in pools.items():
@@ -687,7 +692,7 @@ def find_problems(
         own = {name: tree for name, tree in settings.items() if name not in of_pools or name == variable}
         found = [*find_wrong_order(own, config)]
         found += find_wrong_thresholds(own, config, nanny) if kind == "worker" else []
-        # Before the user's modules are imported: threads that they start would be missing in the forked attempts.
+        # Run the attempts before the user's modules are imported, because forked attempts lack threads of these modules.
         failed = [] if found else [*start_attempts.find_problems(kind, config, own, DEFAULTS, writable or [])]
         with dask.config.set(config):  # a module may read it on import
             found += [*find_broken_imports(kind, config, nanny)] or failed
@@ -701,7 +706,7 @@ def of_kind(kind: str, variables: dict) -> dict:
 
 
 def find_warnings(kind: str, asked: dict, variables: dict, nanny: bool, **about: Any) -> list[str]:
-    """Return warnings about settings without the expected effect; the arguments are those of `find_problems`."""
+    """Return warnings about settings without the expected effect. The arguments are those of `find_problems`."""
     in_variables = {variable: read_variables(variable, some)[0] for variable, some in of_kind(kind, variables).items()}
     return [
         warning

@@ -5,10 +5,10 @@
 
 The event loop sends the messages. A task that holds the GIL blocks the loop although it makes progress. Dask waits for such
 a worker for ``distributed.scheduler.worker-ttl``. So before a worker runs or unpickles user code, it extends its watchdog
-interval to that time, and it restores the interval when it is idle.
+interval to that time. It restores the interval when it is idle.
 
-Meanwhile a thread watches the loop. A task that holds the GIL blocks this thread, too. So if the thread runs and the loop
-does not, the loop hangs, unless it runs user code itself.
+While the interval is extended, a thread watches the loop. A task that holds the GIL also blocks this thread. So if the
+thread runs and the loop does not, the loop hangs, unless it runs user code itself.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("distributed.daskops.watchdog")
 
-#: Length of the thread's sleeps as a fraction of the watchdog interval. Each completed sleep counts for this length only,
-#: so the thread must get the GIL 30 times, and the loop never, before the loop counts as hanging.
+#: Length of the thread's sleeps as a fraction of the watchdog interval. Each completed sleep counts only for this length. So
+#: the loop counts as hanging only after the thread has got the GIL 30 times and the loop never.
 STEP = 1 / 30
-#: Seconds until the process aborts itself if systemd does not: versions before 243 ignore ``WATCHDOG=trigger``.
+#: Seconds until the process aborts itself if systemd does not abort it. systemd before 243 ignores ``WATCHDOG=trigger``.
 GRACE = 5.0
 #: Key of the scheduler's ``worker-ttl`` in its identity, in seconds or None.
 TTL = "daskops_worker_ttl"
-#: Functions of Dask that run user code on the event loop without a time limit: coroutines, unpickling, which imports
-#: modules, and spilling to disk. ``client.run`` is not included: its functions must not block the loop.
+#: Functions of Dask that run user code on the event loop without a time limit: coroutines, unpickling (which imports
+#: modules) and spilling to disk. ``client.run`` is not included, because its functions must not block the loop.
 USER_CODE = {
     ("distributed/worker.py", "execute"),
     ("distributed/worker.py", "actor_execute"),
@@ -84,13 +84,13 @@ class Watchdog:
         self.interval = timeout / 3
 
     async def begin(self) -> None:
-        """Start to watch; called before the server serves."""
+        """Start to watch. Called before the server serves."""
 
     async def serve(self) -> None:
-        """Complete the start; called when the server serves."""
+        """Complete the start. Called when the server serves."""
 
     def feed(self) -> None:
-        """Send a watchdog message; called on the event loop."""
+        """Send a watchdog message. Called on the event loop."""
         self.send("WATCHDOG=1")
 
     def end(self) -> None:
@@ -124,7 +124,7 @@ class WorkerWatchdog(Watchdog):
 
     @property
     def limit(self) -> float:
-        """The watchdog interval of a busy worker in seconds; 0 means unlimited.
+        """Watchdog interval of a busy worker in seconds; 0 means unlimited.
 
         `timeout` is added because the last message may be that old when a task takes the GIL.
         """
@@ -146,16 +146,16 @@ class WorkerWatchdog(Watchdog):
         self.thread.start()
         try:
             identity = await self.worker.scheduler.identity(n_workers=0)
-        except Exception as e:  # e.g. an exception raised in a scheduler of another version
+        except Exception as e:  # for example an exception of a scheduler of another version
             logger.info("The scheduler does not report its worker-ttl, using %g s: %s", self.ttl or 0, e)
             return
-        self.ttl = identity.get(TTL, self.ttl)  # it may be set for the scheduler only
+        self.ttl = identity.get(TTL, self.ttl)  # may be set only for the scheduler
         if self.extended:
             self.extended = False
             self.extend()
 
     def loads(self, *args: Any, **options: Any) -> Any:
-        """Extend the watchdog interval, then unpickle as Dask does."""
+        """Extend the watchdog interval, then unpickle like Dask."""
         self.extend()
         return self.dask_loads(*args, **options)
 
@@ -183,7 +183,7 @@ class WorkerWatchdog(Watchdog):
             self.reset()
 
     def watch(self) -> None:
-        """Abort the process if the loop does not run although the GIL is free; runs in the thread."""
+        """Abort the process if the loop does not run although the GIL is free. Runs in the thread."""
         step = self.timeout * STEP
         while not self.ended.wait(step):
             self.silence += step
@@ -195,14 +195,14 @@ class WorkerWatchdog(Watchdog):
                 self.abort()
 
     def abort(self) -> None:
-        logger.critical("The event loop has not run for %.0f s although the GIL was free: it hangs", self.silence)
+        logger.critical("The event loop hangs: it has not run for %.0f s although the GIL was free", self.silence)
         self.send("WATCHDOG=trigger")  # systemd sends SIGABRT, and faulthandler writes all stacks to the journal
         time.sleep(GRACE)
         os.abort()
 
 
 def make(server: Server, send: Callable[..., bool]) -> Watchdog | None:
-    """Return the watchdog of a server, or None if its unit has no watchdog."""
+    """Return the watchdog of a server; None if its unit has no watchdog."""
     timeout = get_timeout()
     if not timeout:
         return None

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Support for workers without a nanny, which systemd restarts.
 
-Dask sends nanny plugins to the existing nannies and does not report that there are none. Its clients reject the restart of
-a worker without a nanny. The scheduler corrects both, because users bring their own version of Dask.
+Dask sends nanny plugins to the existing nannies, and does not report that there are none. Dask's clients reject the restart
+of a worker without a nanny. The scheduler corrects both, because users choose the version of Dask.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ logger = logging.getLogger("distributed.daskops.without_nanny")
 
 #: Name that clients see as the nanny of a worker that systemd restarts.
 SYSTEMD = "systemd"
-#: Dask's plugins that install packages: names of their classes, and prefixes of the names of older ones.
+#: Dask's plugins that install packages: names of the classes, and prefixes of the names of older ones.
 PACKAGE_PLUGINS = {"InstallPlugin", "PackageInstall"}
 PACKAGE_PREFIXES = ("pip-install-", "conda-install-")
 
@@ -57,7 +57,7 @@ class WithoutNanny(SchedulerPlugin):
             name = method.__name__
             self.dask[name] = getattr(scheduler, name)
             scheduler.handlers[name] = method
-            if name != "identity":  # the method's result is also written to files and pages, where it must not change
+            if name != "identity":  # files and pages also have the result of this method, and must not change
                 setattr(scheduler, name, method)
 
     # Plugins
@@ -74,12 +74,12 @@ class WithoutNanny(SchedulerPlugin):
         lacking = self.lacking()
         if lacking and len(lacking) == len(self.scheduler.workers):
             raise RuntimeError(
-                f"The plugin {name} runs in nannies, and no worker of this cluster has one: it was not registered. {INSTEAD}"
+                f"The plugin {name} needs a nanny, but no worker of this cluster has one. It was not registered. {INSTEAD}"
             )
         if lacking:
             names = ", ".join(sorted(str(ws.name) for ws in lacking)[:5])
             self.warn(
-                f"The plugin {name} does nothing on {len(lacking)} workers without a nanny, such as {names}. {INSTEAD}"
+                f"The plugin {name} has no effect on {len(lacking)} workers without a nanny, such as {names}. {INSTEAD}"
             )
             self.told.add(name)
         return await self.dask["register_nanny_plugin"](comm, plugin=plugin, name=name, **options)
@@ -90,7 +90,7 @@ class WithoutNanny(SchedulerPlugin):
         if ws and not ws.nanny and names:
             self.told.update(names)
             self.warn(
-                f"Nanny plugins do nothing on worker {ws.name}, which has no nanny: {', '.join(names)}. {INSTEAD}"
+                f"Nanny plugins have no effect on worker {ws.name}, which has no nanny: {', '.join(names)}. {INSTEAD}"
             )
 
     async def register_scheduler_plugin(self, plugin: Any, name: str | None = None, **options: Any) -> Any:
@@ -107,8 +107,8 @@ class WithoutNanny(SchedulerPlugin):
 
     def reject_packages(self, name: str) -> None:
         raise RuntimeError(
-            f"{name} cannot install packages: the environment of this cluster is read-only, and the same on all hosts."
-            " Ask the administrator to add the packages to the lock that dask_environment_lock names, and to run upgrade.yml"
+            f"{name} cannot install packages, because the environment of this cluster is read-only and the same on all"
+            " hosts. Ask the administrator to add the packages to the lock in dask_environment_lock, and to run upgrade.yml"
             " of daskops.cluster."
         )
 
@@ -126,7 +126,7 @@ class WithoutNanny(SchedulerPlugin):
     async def restart_workers(
         self, workers: list[str] | None = None, *, timeout: float = 30, wait_for_workers: bool = True, **options: Any
     ) -> dict[str, str]:
-        """Restart workers as Dask does, including those without a nanny; "OK" means that a worker returned in time."""
+        """Restart workers like Dask, including those without a nanny. "OK" means that a worker registered in time."""
         chosen = self.scheduler.workers.keys() if workers is None else self.scheduler.workers.keys() & set(workers)
         names = {
             address: self.scheduler.workers[address].name
@@ -135,7 +135,7 @@ class WithoutNanny(SchedulerPlugin):
         }
         deadline = Deadline.after(timeout)
         for address in names:
-            # Do not wait for tasks: a nanny would kill the worker, too. Dask's own later request to close has no effect.
+            # Do not wait for tasks, because a nanny would also kill the worker. Dask's later request to close has no effect.
             self.scheduler.worker_send(
                 address, {"op": "close", "reason": "restart", "executor_wait": False, "timeout": 2}
             )
@@ -150,7 +150,7 @@ class WithoutNanny(SchedulerPlugin):
             await asyncio.sleep(0.1)
         if missing and options.get("on_error", "raise") == "raise":
             raise TimeoutError(
-                f"{len(missing)} worker(s) did not come back within {timeout:g} s: {', '.join(sorted(map(str, missing)))}"
+                f"{len(missing)} worker(s) did not restart within {timeout:g} s: {', '.join(sorted(map(str, missing)))}"
             )
         return {**restarted, **{address: "timed out" if name in missing else "OK" for address, name in names.items()}}
 

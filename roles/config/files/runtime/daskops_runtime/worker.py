@@ -29,12 +29,12 @@ ipv6.start()
 
 
 async def dask_setup(worker: Worker) -> None:
-    # A preload runs before the worker registers, and registering sends all of this to the scheduler.
+    # A preload runs before the worker registers. The registration sends all of this to the scheduler.
     worker.name = os.environ.pop("DASKOPS_WORKER_NAME", None) or worker.name
     worker.startup_information[release.KEY] = lambda worker: release.get_release()
     worker.startup_information[release.LABEL_KEY] = lambda worker: release.get_label()
     for resource in release.get_resources():
-        # One unit for each thread: the resource selects workers and must not limit the number of tasks.
+        # Add one unit for each thread. The resource selects workers and must not limit the number of tasks.
         worker.state.total_resources[resource] = worker.state.nthreads
         worker.state.available_resources[resource] = worker.state.nthreads
     certificates.start(worker, systemd.notify)

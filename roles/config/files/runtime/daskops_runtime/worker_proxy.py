@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A proxy for the pages of the cluster's workers: the route ``proxy/PORT/HOST/PAGE`` of the scheduler's HTTP server.
+"""A proxy for the pages of the cluster's workers. The route ``proxy/PORT/HOST/PAGE`` of the scheduler's HTTP server.
 
-Browsers then need to reach the scheduler's host only. The list of workers in Dask's dashboard links to this route, which
-Dask itself provides only with ``jupyter-server-proxy``. This proxy accepts GET only, and only for registered workers.
+With it, browsers need to connect only to the scheduler's host. The list of workers in Dask's dashboard links to this route,
+which Dask itself provides only with ``jupyter-server-proxy``. The proxy accepts only GET, and only for registered workers.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ HEADERS = ("Content-Type", "Cache-Control", "Etag", "Location")
 
 
 def find_page(scheduler: Scheduler, port: str, host: str, page: str, query: str, scheme: str) -> HTTPRequest:
-    """Return the request for a page of a worker; raises HTTPError if there is no such worker."""
+    """Return the request for a page of a worker; raises HTTPError if the worker is not registered."""
     if not any(ws.host == host and str(ws.services.get("dashboard")) == port for ws in scheduler.workers.values()):
-        raise web.HTTPError(404, reason="No worker of this cluster has such an address")
+        raise web.HTTPError(404, reason="No worker of this cluster has this address")
     context = None
     if scheduler.address.startswith("tls"):
-        # Do not check the host name: several hosts may share a user's own worker certificate. The CA's signature is enough.
+        # Do not check the host name, because hosts may share a user's own worker certificate. The CA's signature is enough.
         context = ssl.create_default_context(cafile=scheduler.security.get_tls_config_for_role("scheduler")["ca_file"])
         context.check_hostname = False
         scheme += "s"
@@ -48,7 +48,7 @@ def no_answer(error: Exception) -> web.HTTPError:
     """Return the HTTP error for a worker that does not answer."""
     if isinstance(error, HTTPTimeoutError):
         return web.HTTPError(504, reason="The worker did not answer in time")
-    return web.HTTPError(502, reason=f"The worker gave no answer: {type(error).__name__}")
+    return web.HTTPError(502, reason=f"The worker did not answer: {type(error).__name__}")
 
 
 class Page(WebSocketHandler, RequestHandler):
@@ -72,7 +72,7 @@ class Page(WebSocketHandler, RequestHandler):
                     self.worker.close()
             return
         request = find_page(self.server, port, host, page, self.request.query, "http")
-        # A separate client: other requests must not wait for a hanging worker.
+        # Use a separate client, so that other requests do not wait for a hanging worker.
         client = AsyncHTTPClient(force_instance=True)
         try:
             answer = await client.fetch(request, raise_error=False)
