@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What `host_info` returns for a worker host with two pools of two workers each, for benchmarks without hosts."""
+"""A result of `host_info` for a worker host with two pools of two workers each, for benchmarks without hosts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNITS = [f"dask-worker@{name}.service" for name in ("big-1", "big-2", "small-1",
 
 
 def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[str, Any]:
-    """The result of `host_info` for a host that runs the release of an earlier change.
+    """Return the result of `host_info` for a host that runs the release of an earlier change.
 
     Parameters
     ----------
@@ -93,6 +93,7 @@ def host_info(number: int, environment: str, packages: dict[str, str]) -> dict[s
         "certificates": {"installed": {}, "loaded": {}},
         "authorities": [],
         "environments": {environment: about},
+        "environment_paths": {},
         "versions": [{"id": environment, "lock": "", **about, "releases": ["3f2a91c04d5e"], "labels": {}}],
         "clock": [1700000000.0, 1700000000.5],
     }

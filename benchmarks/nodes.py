@@ -30,7 +30,7 @@ PATIENCE = 120.0
 
 
 def play(path: str, *arguments: str) -> tuple[float, str]:
-    """Run a playbook; return its time in seconds and its output."""
+    """Run a playbook, and return its time in seconds and its output."""
     start = time.perf_counter()
     run = subprocess.run(
         ["ansible-playbook", *INVENTORY, path, *arguments], cwd=CHECKOUT, capture_output=True, text=True
@@ -42,7 +42,7 @@ def play(path: str, *arguments: str) -> tuple[float, str]:
 
 
 def told(what: str, seconds: float) -> float:
-    """Print a result at once, so that an interrupted benchmark has printed its results so far."""
+    """Print a result immediately, so that an interrupted benchmark has printed its results so far."""
     print(f"{what:<52} {seconds:7.1f} s", flush=True)
     return seconds
 
@@ -76,14 +76,14 @@ def cluster() -> Iterator[None]:
 
 
 def on_hosts(commands: dict[str, str]) -> None:
-    """Run commands by host address in parallel, as `pdsh` does."""
+    """Run commands, by host address, in parallel, like `pdsh`."""
     running = [subprocess.Popen([*SSH, host, command], stdin=subprocess.DEVNULL) for host, command in commands.items()]
     if any([process.wait() for process in running]):
         raise SystemExit(f"A command failed: {commands}")
 
 
 def stop() -> None:
-    """Stop all services and wait for the end; whether they start at boot does not change."""
+    """Stop all services, and wait until they have ended. They still start at boot if they did before."""
     on_hosts(dict.fromkeys(WORKERS, "sudo systemctl stop dask-workers.target 'dask-worker@*'"))
     on_hosts({SCHEDULER: "sudo systemctl stop dask-scheduler"})
 
@@ -104,7 +104,7 @@ class Watch(threading.Thread):
     Parameters
     ----------
     encrypted : bool
-        Whether the scheduler serves HTTPS, as those of the collection do.
+        Whether the scheduler serves HTTPS, like the schedulers of the collection.
 
     Attributes
     ----------

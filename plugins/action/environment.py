@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import services_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.existing_environments import conda_packages
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import package_differences
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos, values_of
 
 
 class ActionModule(Action):
@@ -30,6 +32,12 @@ class ActionModule(Action):
             arguments["archive"] = self._copied(archive, "environment.tar")
             if environment["python_archive"]:
                 arguments["python_archive"] = self._copied(environment["python_archive"], "python.tar.gz")
+        path = shared["origin"].get("path", "")
+        if path:
+            found = info["environment_paths"][path]
+            arguments["about"] = {key: found[key] for key in ("python", "packages", "by_conda")}
+            arguments["about"]["conda"] = conda_packages(found)
+            arguments.update(services_of(values_of(self._templar, self._task, task_vars, [host])[host]))
         result = self.execute(arguments, task_vars)
         result.pop("diff", None)
         if packages and not result.get("failed"):

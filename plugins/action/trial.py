@@ -12,7 +12,7 @@ from typing import Any
 from ansible.utils.display import Display
 from ansible_collections.daskops.cluster.plugins.module_utils.release_names import with_label
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
-from ansible_collections.daskops.cluster.plugins.plugin_utils.blame import condensed, sentence
+from ansible_collections.daskops.cluster.plugins.plugin_utils.blame import UNLOCKED, condensed, sentence
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import host_settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import set_by_user
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos, values_of
@@ -80,7 +80,7 @@ class ActionModule(Action):
         failure = answer.pop("failure", None)
         if failure:
             users = set_by_user(settings, plan["hosts"][host]["kinds"])
-            users["dask_environment_archive"] = values["dask_environment_archive"]
+            users.update({name: values[name] for name in UNLOCKED})
             said = explain(host, with_label(release["id"], release["label"]), failure, users)
             return {"changed": False, "failed": True, "unit": failure["unit"], "msg": said}
         return {"msg": f"Tried: {', '.join(tried)} of release {with_label(release['id'], release['label'])}.", **answer}

@@ -11,12 +11,28 @@ version_added: "0.1.0"
 author:
   - The daskops.cluster authors
 description:
-  - Reads a lock on the controller, the wheels whose paths are in the lock, and the wheels in its directories of wheels.
+  - Reads a lock on the controller in any accepted form, the wheels that it names by their paths or that are in its
+    directories of wheels, and the wheels that this controller has built from source.
+  - Passwords in the URLs of indexes are left out.
+positional: build, cache, python
 options:
   _input:
     description: Path of the lock on the controller.
     type: path
     required: true
+  build:
+    description: Packages that were built from source, as in C(dask_environment_build).
+    type: list
+    elements: str
+    default: []
+  cache:
+    description: Directory of the wheels that were built, as in C(dask_cache).
+    type: path
+    default: ""
+  python:
+    description: The hosts' interpreter, as C(host_info) returned it. Required with O(build).
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -32,29 +48,42 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - C(text) is the lock. In it, C(file:daskops-wheels) stands for the directory of the wheels.
-    - C(wheels) has the content of each wheel in base64, by file name.
+    - C(text), the lock in requirements format, in which C(file:daskops-wheels) stands for the directory of the wheels, and
+      C(wheels), the content of each in base64 by its name.
   type: dict
 """
 
 import base64
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, portable_lock, unreadable_lock
+from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import (
+    parse_lock,
+    portable_lock,
+    unreadable_lock,
+)
+from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError
+from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import built_wheels
+from packaging.utils import canonicalize_name
 
 
-def client_lock(path: str) -> dict[str, Any]:
+def client_lock(
+    path: str, build: Iterable[str] = (), cache: str = "", python: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return the lock in ``path`` for another machine; see `RETURN`."""
-    lock = Path(path).expanduser().absolute()
+    file = Path(path).expanduser().absolute()
     try:
-        content = lock.read_text(encoding="utf-8-sig")
+        content = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise AnsibleFilterError(unreadable_lock(path, error)) from None
     try:
-        text, wheels = portable_lock(content, str(lock.parent))
+        lock = parse_lock(content, str(file.parent))
+        names = {canonicalize_name(str(name)) for name in build}
+        built = built_wheels(lock, names, os.path.expanduser(cache), python) if names and python else {}
+        text, wheels = portable_lock(content, lock, built)
         contents = {Path(wheel).name: base64.b64encode(Path(wheel).read_bytes()).decode() for wheel in wheels}
     except (LockError, OSError) as error:
         raise AnsibleFilterError(f"dask_environment_lock ({path}): {error}") from error

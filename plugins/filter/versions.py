@@ -63,8 +63,8 @@ def versions(infos: Mapping[str, Mapping[str, Any]], packages: bool = False) -> 
 
 
 def _origin(about: Mapping[str, Any]) -> str:
-    """Return the source of an environment as text: its archive or lock."""
-    return next((f"{kind} {about[kind]}" for kind in ("archive", "lock") if about.get(kind)), "lock unknown")
+    """Return the source of an environment as text: its path, archive or lock."""
+    return next((f"{kind} {about[kind]}" for kind in ("path", "archive", "lock") if about.get(kind)), "lock unknown")
 
 
 def _names(hosts: list[str], every: bool) -> str:

@@ -25,7 +25,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.history import (
     forget_removed,
     read_history,
 )
-from ansible_collections.daskops.cluster.plugins.module_utils.takeover import completed_manifest
+from ansible_collections.daskops.cluster.plugins.module_utils.takeover import completed_manifest, old_build_time
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import read_text
 
 #: Largest manifest or description of an environment, in bytes. Those of large hosts have about 100 KiB.
@@ -36,6 +36,9 @@ PATIENCE = 30
 
 #: Name of the wheel in an environment that the validation of a configuration imports.
 VALIDATOR = "fastjsonschema.whl"
+
+#: Link in an environment to the directory of the user's that the services run.
+PREFIX = "prefix"
 
 #: Pattern of files that compileall skips: the tests of the packages. A cluster does not import them, and they are almost
 #: half of all files.
@@ -143,9 +146,23 @@ def read_environment(path: str) -> dict[str, Any]:
     return description if isinstance(packages, dict) and isinstance(description.get("python"), str) else {}
 
 
+def python_of(environment: str) -> str:
+    """Return the path of the interpreter of an environment, whose files are elsewhere if the link `PREFIX` exists."""
+    link = os.path.join(environment, PREFIX)
+    if os.path.islink(link):
+        return os.path.join(os.path.realpath(link), "bin", "python3")
+    return os.path.join(environment, "bin", "python")
+
+
+def build_time(path: str) -> int:
+    """Return the time when an environment was built, in seconds since the epoch by the host's clock."""
+    built = read_environment(path).get("built")
+    return built if type(built) is int else old_build_time(path)
+
+
 def read_usable_environment(path: str) -> dict[str, Any]:
     """Return the result of `read_environment` if the interpreter still exists; else empty."""
-    return read_environment(path) if os.access(os.path.join(path, "bin", "python"), os.X_OK) else {}
+    return read_environment(path) if os.access(python_of(path), os.X_OK) else {}
 
 
 def read(path: str) -> str:
@@ -282,8 +299,8 @@ def prune(home: str, running: set[str | None], keep: int) -> list[str]:
             kept.add(name)
             needed.add(releases[name]["environment"])
     # An environment without a release was built in advance, for a later change.
-    paths = glob.glob(f"{roots['environments']}/*/environment.json")
-    built = {os.path.basename(os.path.dirname(path)): os.stat(path).st_mtime for path in paths}
+    paths = [os.path.dirname(path) for path in glob.glob(f"{roots['environments']}/*/environment.json")]
+    built = {os.path.basename(path): build_time(path) for path in paths}
     ahead = built.keys() - {release["environment"] for release in releases.values()}
     needed |= used | set(sorted(ahead, key=lambda name: built[name], reverse=True)[:keep])
 

@@ -15,6 +15,9 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
+#: Names of the properties that say what an environment was made from, by the key of its description.
+ORIGINS = {"lock": "lock:sha256", "archive": "archive:sha256", "path": "path", "fingerprint": "fingerprint"}
+
 
 def canonical(name: str) -> str:
     """Return the normalized name of a package (PEP 503)."""
@@ -28,9 +31,9 @@ def known_hashes(requirements: str) -> dict[str, str]:
     """
     hashes = {}
     for line in requirements.splitlines():
-        allowed = re.findall(r"--hash=sha256:([0-9a-f]{64})", line)
-        if len(allowed) == 1:
-            hashes[canonical(re.sub(r"[^\w.-].*", "", line))] = allowed[0]
+        allowed = re.findall(r"--hash=(\S+)", line)
+        if len(allowed) == 1 and allowed[0].startswith("sha256:"):
+            hashes[canonical(re.sub(r"[^\w.-].*", "", line))] = allowed[0].partition(":")[2]
     return hashes
 
 
@@ -48,7 +51,7 @@ def bill_of_materials(
     Parameters
     ----------
     description : dict
-        ``id``, ``python``, ``packages``, and ``lock`` or ``archive``, as in ``environment.json``.
+        ``id``, ``python``, ``packages``, and those of `ORIGINS`, as in ``environment.json``.
     licences : dict
         SPDX expression by package, for packages that declare one.
     hashes : dict
@@ -85,8 +88,8 @@ def bill_of_materials(
                 "name": "dask-environment",
                 "version": description["id"],
                 "properties": [
-                    {"name": f"daskops:{origin}:sha256", "value": description[origin]}
-                    for origin in ("lock", "archive")
+                    {"name": f"daskops:{name}", "value": description[origin]}
+                    for origin, name in ORIGINS.items()
                     if origin in description
                 ],
             },

@@ -39,6 +39,14 @@ def old_history(home: str) -> dict[str, dict[str, Any]]:
     return found
 
 
+def old_build_time(environment: str) -> int:
+    """Return the time when an environment was built, from the modification time of its description; 0 if there is none."""
+    try:
+        return int(os.stat(os.path.join(environment, "environment.json")).st_mtime)
+    except OSError:
+        return 0
+
+
 def completed_manifest(release: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return a manifest with the keys that an earlier version did not write, read from the release's rendered files.
 
@@ -68,6 +76,12 @@ def old_peers(rules: Iterable[str]) -> list[str]:
     """Return the networks of the cluster's hosts in a comment of firewall rules; empty if there is none."""
     comment = re.search(r"Hosts of the cluster:([0-9a-f.:/ ]*)", "".join(map(_read, rules)))
     return comment.group(1).split() if comment else []
+
+
+def old_proxy_port(site: str) -> int:
+    """Return the port in a site of nginx; 0 if there is none."""
+    listens = re.search(r"listen [0-9.:]*?(\d+) ssl", _read(site))
+    return int(listens.group(1)) if listens else 0
 
 
 def _target(link: str) -> str:

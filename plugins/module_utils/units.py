@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import hashlib
 import os
@@ -119,8 +120,12 @@ def settings(text: str) -> list[str]:
     return [line for line in stripped if line and not line.startswith(("#", ";"))]
 
 
+@functools.lru_cache(maxsize=4096)
 def unit_digest(text: str) -> str:
-    """Return a digest of the lines of a unit file that systemd reads, which does not depend on comments."""
+    """Return a digest of the lines of a unit file that systemd reads, which does not depend on comments.
+
+    Cached: most hosts of a cluster have the same unit files.
+    """
     return hashlib.sha256("\n".join(settings(text)).encode()).hexdigest()[:12]
 
 

@@ -75,6 +75,17 @@ environment:
     archive:
       description: SHA-256 of the archive that it was unpacked from, instead of a lock.
       type: str
+    path:
+      description: Directory of an environment that existed before, instead of a lock.
+      type: str
+    fingerprint:
+      description: Name of the packages that were in C(path), and of its Python.
+      type: str
+    built:
+      description:
+        - Time when it was built, in seconds since the epoch by the host's clock. Missing if an early version of this
+          collection built it.
+      type: int
     python:
       description: Full version of its interpreter.
       type: str
@@ -101,12 +112,14 @@ import sys
 import tarfile
 import tempfile
 import threading
+import time
 import zipfile
 import zlib
 from collections.abc import Mapping
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.daskops.cluster.plugins.module_utils.existing_environments import import_problem
 from ansible_collections.daskops.cluster.plugins.module_utils.host_lock import HostLockError, take_lock
 from ansible_collections.daskops.cluster.plugins.module_utils.pythons import (
     PythonError,
@@ -115,6 +128,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.pythons import (
     is_complete,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
+    PREFIX,
     TESTS,
     VALIDATOR,
     read,
@@ -182,24 +196,12 @@ class Builder:
 
     def build(self, archive: str, unpacked: str) -> dict[str, Any]:
         """Install and compile the packages; return what `DESCRIBE` prints."""
-        try:
-            with tarfile.open(archive) as tar:
-                # The collection made this archive. `tree.py` reads the environment's files directly from it.
-                streams = [name for name in tar.getnames() if name.endswith((".zst", ".gz"))]
-                tar.extractall(unpacked, [member for member in tar if member.name not in streams])
-            if streams:
-                self._unpack(archive, streams[0], unpacked)
-            else:
-                self._fetch(unpacked)
-        except (tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
-            self.fail(
-                "Unpacking the packages",
-                f"the archive is damaged ({error}). Remove it from dask_cache on the controller, and run again.",
-            )
-        # The validation of a release's configuration imports this wheel. It is not one of the user's packages.
-        shutil.copy(
-            glob.glob(os.path.join(unpacked, "tools", "fastjsonschema-*.whl"))[0], os.path.join(self.partial, VALIDATOR)
-        )
+        streams = self._extract(archive, unpacked)
+        if streams:
+            self._unpack(archive, streams[0], unpacked)
+        else:
+            self._fetch(unpacked)
+        self._copy_validator(unpacked)
         if not streams or not streams[0].startswith("compiled."):
             library = os.path.join(self.partial, "lib")
             self.run(
@@ -209,6 +211,33 @@ class Builder:
         self.flush.start()
         described: dict[str, Any] = json.loads(self.run("Importing Dask", self.python, "-I", "-B", "-c", DESCRIBE))
         return described
+
+    def link(self, archive: str, unpacked: str, path: str) -> dict[str, Any]:
+        """Link to an environment that exists, after its Dask was imported as the services' user; return `about`."""
+        parameters = self.module.params
+        problem = import_problem(path, parameters["user"], parameters["groups"], parameters["setup"])
+        if problem:
+            self.fail(f"Importing Dask from {path}", problem)
+        self._extract(archive, unpacked)
+        os.mkdir(self.partial)
+        os.symlink(path, os.path.join(self.partial, PREFIX))
+        self._copy_validator(unpacked)
+        self.flush.start()
+        about = parameters["about"]
+        return {"python": about["python"], "packages": about["packages"], "licences": {}, "by_conda": about["by_conda"]}
+
+    def _extract(self, archive: str, unpacked: str) -> list[str]:
+        """Extract the archive but for streams of the environment's files, and return the names of these."""
+        with tarfile.open(archive) as tar:
+            # The collection made this archive. `tree.py` reads the environment's files directly from it.
+            streams = [name for name in tar.getnames() if name.endswith((".zst", ".gz"))]
+            tar.extractall(unpacked, [member for member in tar if member.name not in streams])
+        return streams
+
+    def _copy_validator(self, unpacked: str) -> None:
+        """Copy the wheel that the validation of a release's configuration imports. It is not one of the user's packages."""
+        (wheel,) = glob.glob(os.path.join(unpacked, "tools", "fastjsonschema-*.whl"))
+        shutil.copy(wheel, os.path.join(self.partial, VALIDATOR))
 
     def _unpack(self, archive: str, stream: str, unpacked: str) -> None:
         """Create the environment from files that the controller has installed."""
@@ -260,6 +289,10 @@ def main() -> None:
             "managed_python": {"type": "dict", "default": {}},
             "python_archive": {"type": "path"},
             "origin": {"type": "dict", "required": True},
+            "about": {"type": "dict", "default": {}},
+            "user": {"type": "str", "default": ""},
+            "groups": {"type": "list", "elements": "str", "default": []},
+            "setup": {"type": "dict", "default": {}},
             "index_url": {"type": "str", "default": "", "no_log": True},
         },
         supports_check_mode=True,
@@ -308,9 +341,16 @@ def build(module: AnsibleModule, environments: str, final: str) -> dict[str, Any
     if managed:
         managed = install_managed(builder, managed)
     with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=environments) as unpacked:
-        found = builder.build(archive, unpacked)
+        path = module.params["origin"].get("path", "")
+        try:
+            found = builder.link(archive, unpacked, path) if path else builder.build(archive, unpacked)
+        except (tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
+            builder.fail(
+                "Unpacking the packages",
+                f"the archive is damaged ({error}). Remove it from dask_cache on the controller, and run again.",
+            )
         licences, by_conda = found.pop("licences"), found.pop("by_conda")
-        description = {"id": module.params["id"], **module.params["origin"], **found}
+        description = {"id": module.params["id"], "built": int(time.time()), **module.params["origin"], **found}
         if managed:
             description["managed_python"] = managed["name"]
         hashes = known_hashes(read(os.path.join(unpacked, "requirements.txt")))
@@ -318,7 +358,7 @@ def build(module: AnsibleModule, environments: str, final: str) -> dict[str, Any
             r"^(\S+)==(\S+) --hash=sha256:(\w+)$", read(os.path.join(unpacked, "tools.txt")), re.MULTILINE
         )
         conda = os.path.join(unpacked, "conda.json")
-        of_conda = json.loads(read(conda)) if os.path.exists(conda) else []
+        of_conda = module.params["about"].get("conda") or (json.loads(read(conda)) if os.path.exists(conda) else [])
     bill = bill_of_materials(description, licences, hashes, tools, of_conda, by_conda, managed.get("sha256"))
     texts = {"sbom.cdx.json": bill, "environment.json": description}
     builder.appear(final, {name: json.dumps(text, indent=1, sort_keys=True) for name, text in texts.items()})

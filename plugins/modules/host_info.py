@@ -34,6 +34,14 @@ options:
       - Empty if the host's interpreters do not matter, because it gets a managed Python.
     type: str
     default: python3
+  environment_path:
+    description: Directory of an environment that exists on the host; empty for none.
+    type: str
+    default: ""
+  setup:
+    description: The C(script) and the C(lines) of C(dask_environment_setup), which run before the interpreter there.
+    type: dict
+    default: {}
   user:
     description: Account that the services will run as.
     type: str
@@ -58,7 +66,9 @@ options:
     elements: str
     default: []
   proxy_site:
-    description: Path of the nginx site that the collection writes. Empty if the dashboard has no proxy.
+    description:
+      - Path of the nginx site that the collection writes. Empty if the dashboard has no proxy. Read only on a host where an
+        earlier version of the collection has written it.
     type: path
     default: ""
   scheduler_host:
@@ -429,6 +439,42 @@ environments:
   description: The complete environments on the host, by id. Each is RV(daskops.cluster.environment#module:environment).
   type: dict
   returned: always
+environment_paths:
+  description:
+    - The environments outside of O(home) by path - that of O(environment_path), and those of the current and the previous
+      release. They belong to others, and may have changed since a release was staged.
+  type: dict
+  returned: always
+  contains:
+    changeable:
+      description: The directory or file that O(user) could change, so that the environment is not used; else empty.
+      type: str
+    problem:
+      description: Why it cannot be used; empty if it can.
+      type: str
+    python:
+      description: Full version of its interpreter.
+      type: str
+    implementation:
+      description: Implementation of its interpreter.
+      type: str
+    prefix:
+      description: Its directory without symbolic links.
+      type: str
+    base_prefix:
+      description: Directory of its interpreter.
+      type: str
+    packages:
+      description: Version by Python package.
+      type: dict
+    conda:
+      description: The packages of conda, each as C(NAME-VERSION-BUILD).
+      type: list
+      elements: str
+    by_conda:
+      description: Those of the Python packages that conda installed.
+      type: list
+      elements: str
 versions:
   description:
     - The environments of the host's Dask services. For a stopped service, it is the environment in which it would start.
@@ -444,6 +490,9 @@ versions:
       type: str
     archive:
       description: SHA-256 of the archive that it was unpacked from, instead of a lock.
+      type: str
+    path:
+      description: Directory of an environment that exists on the host, instead of a lock.
       type: str
     python:
       description: Full version of its interpreter.
@@ -470,7 +519,7 @@ import platform
 import pwd
 import re
 import time
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Iterable, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user, changeable
@@ -480,6 +529,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.certificates impor
     loaded_certificates,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.directories import group_number
+from ansible_collections.daskops.cluster.plugins.module_utils.existing_environments import inspect
 from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import foreign_firewalls, ufw_filters
 from ansible_collections.daskops.cluster.plugins.module_utils.history import current_release
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
@@ -504,7 +554,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.routes import (
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.run_lock import LockError, RunLock
 from ansible_collections.daskops.cluster.plugins.module_utils.selinux import enforced, type_of
-from ansible_collections.daskops.cluster.plugins.module_utils.takeover import old_peers
+from ansible_collections.daskops.cluster.plugins.module_utils.takeover import old_peers, old_proxy_port
 from ansible_collections.daskops.cluster.plugins.module_utils.ufw import FILES as UFW_FILES
 from ansible_collections.daskops.cluster.plugins.module_utils.ufw import own_rules, read_rules
 from ansible_collections.daskops.cluster.plugins.module_utils.units import (
@@ -551,6 +601,9 @@ FIREWALLS = {
 # The networks of the cluster's hosts: a file of the role `firewall`, and rules of an earlier version, with a comment.
 FIREWALL_PEERS = "/etc/dask-firewall.json"
 FIREWALL_RULES = ("/etc/dask-firewall.nft", FIREWALLS["firewalld"])
+
+# File of the role proxy with the port of its site.
+PROXY = "/etc/dask-proxy.json"
 
 # This directory exists if firewalld has policies (0.9 and newer).
 FIREWALLD_POLICIES = "/usr/lib/firewalld/policies"
@@ -749,12 +802,19 @@ def listeners() -> list[dict[str, Any]]:
 
 def proxy(module: AnsibleModule) -> dict[str, Any]:
     """Return whether nginx is installed, and the port of the collection's site."""
-    listens = re.search(r"listen (?:\S*:)?(\d+) ssl", read(module.params["proxy_site"]))
     return {
         "nginx": bool(module.get_bin_path("nginx")),
-        "port": int(listens.group(1)) if listens else 0,
+        "port": proxy_port(module.params["proxy_site"]),
         "confined": confined(),
     }
+
+
+def proxy_port(site: str) -> int:
+    """Return the port of the collection's site in nginx; 0 if there is none."""
+    try:
+        return int(json.loads(read_text(PROXY, LIMIT))["port"])
+    except (KeyError, OSError, TypeError, ValueError):  # an earlier version installed the site, or the file is damaged
+        return old_proxy_port(site)
 
 
 def confined() -> bool:
@@ -871,6 +931,19 @@ def versions(
     ]
 
 
+def environment_paths(
+    module: AnsibleModule, environments: Mapping[str, Mapping[str, Any]], releases: Iterable[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return what the environments outside of the collection's directory contain, by path."""
+    of_releases = [environments.get(release.get("environment", ""), {}).get("path", "") for release in releases]
+    parameters = module.params
+    return {
+        path: inspect(path, parameters["user"], parameters["groups"], parameters["setup"])
+        for path in dict.fromkeys([parameters["environment_path"], *of_releases])
+        if path
+    }
+
+
 def unfinished(current: Mapping[str, Any], releases: Releases) -> int:
     """Return the time when the newest release was staged, in seconds since the epoch; 0 if it is the current one."""
     staged = [release["staged"] for release in releases.values()]
@@ -961,6 +1034,8 @@ def main() -> None:
         argument_spec={
             "home": {"type": "path"},
             "python": {"type": "str", "default": "python3"},
+            "environment_path": {"type": "str", "default": ""},
+            "setup": {"type": "dict", "default": {}},
             "user": {"type": "str"},
             "groups": {"type": "list", "elements": "str", "default": []},
             "import_paths": {"type": "list", "elements": "str", "default": []},
@@ -987,6 +1062,8 @@ def main() -> None:
     home = module.params["home"]
     releases = read_releases(home)
     current = releases.get(current_release(home), {})
+    about_current = current_state(module, home, current)
+    about_previous = described(home, releases.get(current.get("previous", ""), {}))
     states = shown_services(module) if os.path.isdir(SYSTEMD) else {}
     runs = running(states, releases)
     scheduler = (runs.get("dask-scheduler.service") or "").replace(OTHER_UNIT, "")
@@ -1034,8 +1111,8 @@ def main() -> None:
         dashboard=release_of("dask-scheduler.service", scheduler, releases).get("dashboard", ""),
         scheduler_environment=release_of("dask-scheduler.service", scheduler, releases).get("environment", ""),
         serving=described(home, serving(scheduler, current, releases)),
-        current=current_state(module, home, current),
-        previous=described(home, releases.get(current.get("previous", ""), {})),
+        current=about_current,
+        previous=about_previous,
         unfinished=unfinished(current, releases),
         account=account(module.params["user"]),
         encrypted=current.get("tls"),
@@ -1045,6 +1122,7 @@ def main() -> None:
         },
         authorities=authorities(home),
         environments={name: about for name, about in usable.items() if about},
+        environment_paths=environment_paths(module, usable, [about_current, about_previous]),
         versions=versions(environments, runs, current, releases),
         clock=[started, time.time()],
         **found,

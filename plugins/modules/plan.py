@@ -129,7 +129,8 @@ hosts:
       type: dict
     environment:
       description:
-        - What the host needs for its environment - C(python), C(prefix), C(archive), C(managed_python), C(python_archive).
+        - What the host needs for its environment - C(python), C(prefixes), C(boot_python), C(archive), C(managed_python) and
+          C(python_archive).
         - For the purpose V(change).
       type: dict
     workers:
@@ -197,6 +198,12 @@ missing_packages:
   type: list
   elements: str
   returned: unless the purpose is V(show)
+drift:
+  description:
+    - A sentence for each environment outside of C(dask_home) that has other packages than the services were started with.
+  type: list
+  elements: str
+  returned: success
 mixed:
   description: A sentence if hosts with the same settings run releases of different changes.
   type: list

@@ -80,6 +80,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     VALIDATOR,
     is_secret,
     manifest_text,
+    python_of,
     read_tree,
     set_aside,
 )
@@ -236,7 +237,7 @@ def service_variables(user: pwd.struct_passwd, environment: str, variables: Mapp
         "USER": user.pw_name,
         "LOGNAME": user.pw_name,
         **{name: str(value) for name, value in general.items() if not name.startswith("DASK_")},
-        "DASKOPS_ENVIRONMENT": environment,
+        "DASKOPS_ENVIRONMENT": os.path.dirname(os.path.dirname(python_of(environment))),
     }
 
 
@@ -270,7 +271,7 @@ def ask(
     """Return the problems and warnings of ``daskops_runtime.validate_config``, executed as the services' user."""
     launcher = os.path.join(release, "python", "daskops_runtime", "launch.py")
     library = ":".join([os.path.join(release, "python"), os.path.join(environment, VALIDATOR)])
-    python = os.path.join(environment, "bin", "python")
+    python = python_of(environment)
     # Like the environment of the services, but without their configuration: an invalid one would stop the validation.
     settings = {
         **service_variables(user, environment, about["variables"]),

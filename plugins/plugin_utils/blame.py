@@ -28,6 +28,8 @@ ARGUMENTS = r"Failed to launch worker|^Usage: |^Error: |import_term|Not enough p
 PRELOAD = r"(?:Creating preload|Import preload module|Run preload setup): (\S+)"
 #: A module of the release in a traceback.
 FILE = r"/releases/[^/]+/python/((?:\w+/)*\w+)\.py"
+#: Variables that name an environment without a lock.
+UNLOCKED = ("dask_environment_archive", "dask_environment_path")
 #: A line of dask_environment_setup fails.
 SETUP = r"^dask_environment_setup: (line \d+) "
 #: systemd cannot set up the sandbox.
@@ -132,7 +134,7 @@ def blame(said: str, settings: Mapping[str, Any]) -> str:
         Values that the user set, by variable. The end of the name determines the type of the value: ``_config`` is for Dask
         configuration, ``environment_variables`` for environment variables, ``_preloads`` and ``_routes`` for lists of
         modules, ``arguments`` for lists of arguments, and ``_paths``, ``_devices`` and ``_file`` for paths.
-        ``dask_environment_archive`` is the path of a packed environment.
+        ``dask_environment_archive`` and ``dask_environment_path`` are environments without a lock.
 
     Returns
     -------
@@ -162,7 +164,7 @@ def blame(said: str, settings: Mapping[str, Any]) -> str:
 def missing_package(said: str, settings: Mapping[str, Any]) -> str:
     """Return the variable of the environment with the missing package; empty if the journal names none."""
     missing = re.findall(r"No module named '([\w.]+)'", said)
-    variable = next((name for name in ("dask_environment_archive",) if settings.get(name)), "dask_environment_lock")
+    variable = next((name for name in UNLOCKED if settings.get(name)), "dask_environment_lock")
     return f"{variable} (it lacks {missing[-1]})" if missing else ""
 
 

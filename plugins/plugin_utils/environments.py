@@ -6,24 +6,43 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.archives import ArchiveError
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import ARCHIVE, LOCK, kind_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import (
+    ARCHIVE,
+    LOCK,
+    PATH,
+    kind_of,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import unfit_python
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.manifest import digest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import numbers, own_python
+from ansible_collections.daskops.cluster.plugins.plugin_utils.existing_environments import (
+    RECIPE as EXISTING_RECIPE,
+)
+from ansible_collections.daskops.cluster.plugins.plugin_utils.existing_environments import (
+    fingerprint,
+    prefixes,
+    unusable,
+)
+from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import read_lock, unreadable_lock
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
+    ENCODE,
     HOW_TO_LOCK,
+    Lock,
     LockError,
     PackagesError,
-    sha256_of,
-    unreadable_lock,
+    is_url,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages
-from ansible_collections.daskops.cluster.plugins.plugin_utils.packed_environments import PackedEnvironment
+from ansible_collections.daskops.cluster.plugins.plugin_utils.packed_environments import (
+    PackedEnvironment,
+    tools_archive,
+)
+from packaging.utils import canonicalize_name
 
 Hosts = Mapping[str, Mapping[str, Any]]
 
@@ -35,11 +54,6 @@ TOOLS_LOCK = os.path.join(_FILES, "tools.txt")
 def lock_file(name: str) -> str:
     """Return the path of the lock file for a value of ``dask_environment_lock``."""
     return os.path.join(_FILES, "default.txt") if name == "default" else os.path.expanduser(name)
-
-
-def _text(path: str) -> str:
-    """Return the text of a lock file, without the byte order mark that editors on Windows write."""
-    return Path(path).read_text(encoding="utf-8-sig")
 
 
 def environments(hosts: Hosts, values: Hosts) -> tuple[dict[str, dict[str, Any]], list[str]]:
@@ -58,7 +72,7 @@ def environments(hosts: Hosts, values: Hosts) -> tuple[dict[str, dict[str, Any]]
     -------
     tuple of (dict, list of str)
         The environments by host, each with ``id``, ``python`` (path of the interpreter that builds it, empty for that of
-        Ansible), ``prefix`` (directory of its interpreter outside of the environment, or empty), ``origin`` (SHA-256 of the
+        Ansible), ``prefixes`` and ``boot_python`` (see `model.Environment`), ``origin`` (SHA-256 of the
         ``lock`` or the ``archive``), ``packages`` (version by name) and ``archive`` (path on the controller, empty if the
         host already has the environment). Then a sentence for each problem.
     """
@@ -68,23 +82,25 @@ def environments(hosts: Hosts, values: Hosts) -> tuple[dict[str, dict[str, Any]]
 
 def _from_lock(hosts: Hosts, values: Hosts, common: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
     path, cache = lock_file(common["dask_environment_lock"]), os.path.expanduser(common["dask_cache"])
+    index_url = common["dask_environment_index_url"]
+    if index_url and not is_url(index_url):
+        return {}, [f"dask_environment_index_url is not a valid URL. {ENCODE}."]
+    build = {canonicalize_name(str(name)) for name in common["dask_environment_build"]}
     try:
-        found = _environments(
-            hosts, path, common["dask_environment_source"], common["dask_environment_index_url"], cache
-        )
-        if not re.search(r"^distributed[ =@\[]", _text(path), re.MULTILINE):
-            raise LockError("it does not contain distributed, which the services run")
-        return found, []
+        lock, lock_sha256 = read_lock(path)
+        if not any(canonicalize_name(locked.requirement.name) == "distributed" for locked in lock.packages):
+            raise LockError(f"it does not contain distributed, which the services run. {HOW_TO_LOCK}")
+        return _environments(hosts, lock, lock_sha256, common["dask_environment_source"], index_url, cache, build), []
     except (FileNotFoundError, UnicodeDecodeError) as error:
         return {}, [unreadable_lock(path, error)]
     except OSError as error:
         return {}, [
             f"dask_environment_lock ({path}) or dask_cache ({cache}) cannot be used on the controller: {error}."
         ]
-    except PackagesError as error:
-        return {}, [f"dask_environment_lock ({path}): {error}."]
-    except LockError as error:
-        return {}, [f"dask_environment_lock ({path}): {error}. {HOW_TO_LOCK}"]
+    except (PackagesError, LockError) as error:
+        # The command at the end of some messages has no full stop.
+        stop = "" if str(error).endswith(HOW_TO_LOCK) else "."
+        return {}, [f"dask_environment_lock ({path}): {error}{stop}"]
 
 
 def _from_archive(
@@ -97,36 +113,84 @@ def _from_archive(
         return {}, [_archive_problem(common, error)]
 
 
+def _from_path(hosts: Hosts, values: Hosts, common: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    path, cache = common["dask_environment_path"], os.path.expanduser(common["dask_cache"])
+    where = f"dask_environment_path ({path})"
+    abouts = {host: info["environment_paths"][path] for host, info in hosts.items()}
+    problems = [sentence for host, about in abouts.items() for sentence in unusable(host, where, about)]
+    problems += [
+        f"{host} has no safe Python '{values[host]['dask_python']}', with which root creates scratch directories. Set "
+        "dask_python to one that only root can change, such as /usr/bin/python3."
+        for host, info in hosts.items()
+        if not info["python"] or info["python"].get("changeable")
+    ]
+    found = {}
+    for host, about in {} if problems else abouts.items():
+        name = digest([EXISTING_RECIPE, "path", path, fingerprint(about)])
+        archive = ""
+        if name not in hosts[host]["environments"]:
+            try:
+                archive = tools_archive(read_lock(TOOLS_LOCK)[0], cache, common["dask_environment_index_url"])
+            except OSError as error:
+                return {}, [f"dask_cache ({cache}) cannot be used on the controller: {error}."]
+            except PackagesError as error:
+                return {}, [f"{where}: the tools that hosts need could not be fetched: {error}."]
+        found[host] = {
+            "id": name,
+            "python": "",
+            "prefixes": prefixes(path, about),
+            "boot_python": hosts[host]["python"]["executable"],
+            "origin": {"path": path, "fingerprint": fingerprint(about)},
+            "archive": archive,
+            "packages": about["packages"],
+        }
+    return found, problems
+
+
 def packed_environment(common: Mapping[str, Any]) -> PackedEnvironment:
     """Return the packed environment in the variables. Raises OSError and ArchiveError like `PackedEnvironment`."""
     return PackedEnvironment(
         os.path.expanduser(common["dask_environment_archive"]),
         common["dask_environment_archive_sha256"],
-        _text(TOOLS_LOCK),
+        read_lock(TOOLS_LOCK)[0],
         os.path.expanduser(common["dask_cache"]),
         common["dask_environment_index_url"],
     )
 
 
-def client_packages(common: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return the packages of a packed environment for clients, and the problems.
+def client_packages(common: Mapping[str, Any], hosts: Hosts) -> tuple[dict[str, Any], list[str]]:
+    """Return the packages of an environment without a lock for clients, and the problems.
+
+    Parameters
+    ----------
+    common : dict
+        The variables of a host, complete.
+    hosts : dict of dict
+        Results of `host_info`, of at least one host.
 
     Returns
     -------
     tuple of (dict, list of str)
         ``python``, its version; ``requirements``, a requirements file without hashes; and an empty ``lock``.
     """
-    try:
-        with packed_environment(common) as packed:
-            about = packed.about
-    except (ArchiveError, OSError, PackagesError) as error:
-        return {}, [_archive_problem(common, error)]
+    if kind_of(common) == PATH:
+        path = common["dask_environment_path"]
+        host, about = next((host, info["environment_paths"][path]) for host, info in hosts.items())
+        problems = list(unusable(host, f"dask_environment_path ({path})", about))
+        origin = f"the directory {path} of its hosts"
+    else:
+        try:
+            with packed_environment(common) as packed:
+                about, problems = packed.about, []
+        except (ArchiveError, OSError, PackagesError) as error:
+            return {}, [_archive_problem(common, error)]
+        origin = f"the archive with the SHA-256 {packed.sha256}"
     lines = [
-        f"# The packages of the cluster, from the archive with the SHA-256 {packed.sha256}.",
-        "# The list has no hashes. An index may lack some of these versions, or have other builds of them than the archive.",
+        f"# The packages of the cluster, from {origin}.",
+        "# The list has no hashes. An index may lack some of these versions, or have other builds of them.",
         *(f"{name}=={version}" for name, version in sorted(about["packages"].items())),
     ]
-    return {"python": about["python"], "requirements": "\n".join([*lines, ""]), "lock": ""}, []
+    return {"python": about["python"], "requirements": "\n".join([*lines, ""]), "lock": ""}, problems
 
 
 def _archive_problem(common: Mapping[str, Any], error: Exception) -> str:
@@ -169,7 +233,8 @@ def _packed(
         found[host] = {
             "id": name,
             "python": python.get("executable", ""),
-            "prefix": python["prefix"] if venv else "",
+            "prefixes": [python["prefix"]] if venv else [],
+            "boot_python": "",
             "origin": {"archive": packed.sha256},
             "archive": archive,
             "packages": packed.about["packages"],
@@ -178,19 +243,18 @@ def _packed(
 
 
 def _environments(
-    hosts: Mapping[str, Mapping[str, Any]], lock: str, source: str, index_url: str, cache: str
+    hosts: Hosts, lock: Lock, lock_sha256: str, source: str, index_url: str, cache: str, build: Collection[str] = ()
 ) -> dict[str, dict[str, Any]]:
-    texts = _text(lock), _text(TOOLS_LOCK)
-    lock_sha256 = sha256_of(lock)
+    tools = read_lock(TOOLS_LOCK)[0]
     kinds: dict[str, Packages] = {}
     archives: dict[str, str] = {}
     found = {}
     for host, python in with_oldest_libc({host: info["python"] for host, info in hosts.items()}).items():
         info = hosts[host]
-        # Reading a lock takes longer than comparing interpreters, and most hosts have the same one.
+        # Selecting packages takes longer than comparing interpreters, and most hosts have the same one.
         kind = kind_of_python(python)
         if kind not in kinds:
-            kinds[kind] = Packages(*texts, python, source, os.path.dirname(os.path.abspath(lock)))
+            kinds[kind] = Packages(lock, tools, python, source, build)
         packages = kinds[kind]
         archive = ""
         if packages.id not in info["environments"]:
@@ -200,7 +264,8 @@ def _environments(
         found[host] = {
             "id": packages.id,
             "python": info["python"]["executable"],
-            "prefix": info["python"]["prefix"],
+            "prefixes": [info["python"]["prefix"]],
+            "boot_python": "",
             "origin": {"lock": lock_sha256},
             "archive": archive,
             "packages": packages.versions,
@@ -230,4 +295,4 @@ def with_oldest_libc(pythons: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapp
 
 
 #: Function by kind of environment.
-_OF_KIND = {LOCK: _from_lock, ARCHIVE: _from_archive}
+_OF_KIND = {LOCK: _from_lock, ARCHIVE: _from_archive, PATH: _from_path}

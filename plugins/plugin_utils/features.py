@@ -62,11 +62,8 @@ def lacking_in(
     environments: Mapping[str, Mapping[str, Any]], plans: Mapping[str, Iterable[Mapping[str, Any]]], variable: str
 ) -> list[str]:
     """Return the sentences of `lacking` for environments and planned workers by host, without duplicates."""
-    found: dict[str, None] = {}
-    for host, environment in environments.items():
-        gpus = any(worker.get("gpu") for worker in plans.get(host, []))
-        found.update(dict.fromkeys(lacking(environment["packages"], variable, gpus)))
-    return list(found)
+    gpus = {host: any(worker.get("gpu") for worker in plans.get(host, [])) for host in environments}
+    return _sentences(((about["packages"], gpus[host]) for host, about in environments.items()), variable)
 
 
 def lacking_on(
@@ -85,11 +82,21 @@ def lacking_on(
     variable : str
         Name of the variable with the environment.
     """
-    found: dict[str, None] = {}
+    used = []
     for host, info in infos.items():
         gpus = any(worker.get("gpu") for worker in plans.get(host, {}).get("workers", []))
         planned = environments.get(host, {}).get("packages")
         running = [about["packages"] for about in info.get("versions", []) if about["packages"]]
-        for packages in [planned] if planned else running:
-            found.update(dict.fromkeys(lacking(packages, variable, gpus)))
+        used += [(packages, gpus) for packages in ([planned] if planned else running)]
+    return _sentences(used, variable)
+
+
+def _sentences(used: Iterable[tuple[Mapping[str, str | None], bool]], variable: str) -> list[str]:
+    """Return the sentences of `lacking` without duplicates. Most hosts have the same packages, which are read once."""
+    known: list[tuple[Mapping[str, str | None], bool]] = []
+    found: dict[str, None] = {}
+    for one in used:
+        if one not in known:
+            known.append(one)
+            found.update(dict.fromkeys(lacking(one[0], variable, one[1])))
     return list(found)

@@ -115,8 +115,28 @@ CURRENT = empty_or(having(**_OF_RELEASES, content=NAME, settled=listed(NAME), en
 MANAGED = text(r"\w[\w.+-]*")
 
 #: Checks of the values that identify the source of an environment.
-ORIGIN: dict[str, Check] = {"lock": NAME, "archive": NAME, "managed_python": MANAGED}
+ORIGIN: dict[str, Check] = {
+    "lock": NAME,
+    "archive": NAME,
+    "path": TEXT,
+    "fingerprint": NAME,
+    "managed_python": MANAGED,
+}
 ENVIRONMENT = with_optional(having(python=text(r"[\w.+]*"), packages=mapping(text(r"[\w.+!-]*"))), **ORIGIN)
+
+
+#: An environment outside of dask_home.
+EXISTING = having(
+    changeable=TEXT,
+    problem=text(),
+    python=text(r"([\d.]+\w*[+]?)?"),
+    implementation=NAME,
+    prefix=TEXT,
+    base_prefix=TEXT,
+    packages=mapping(text(r"[\w.+!-]*"), text(r"[a-z0-9][\w.-]*")),
+    conda=listed(text(r"[\w.+!-]*")),
+    by_conda=listed(NAME),
+)
 
 
 def python(value: object) -> bool:
@@ -172,6 +192,7 @@ CHECKS: dict[str, Check] = {
     "encrypted": optional(flag),
     "authorities": listed(text(r"[0-9a-f]{64}")),
     "environments": mapping(ENVIRONMENT, NAME),
+    "environment_paths": mapping(EXISTING),
     "versions": listed(
         with_optional(
             having(id=NAME, python=TEXT, packages=mapping(text()), releases=listed(NAME), labels=mapping(NAME)),

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read lock files in requirements format with hashes, and check their wheels, on the controller."""
+"""Locks: the packages in them that apply to an interpreter, and checks of their wheels, on the controller."""
 
 from __future__ import annotations
 
@@ -12,202 +12,189 @@ import os
 import re
 import shlex
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from email.message import Message
 from email.parser import Parser
-from pathlib import Path
-from typing import Any, Tuple
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.tags import compatible_tags, cpython_tags
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
 from packaging.version import Version
 
-#: A requirement and its hashes (``sha256:…``).
-Locked = Tuple[Requirement, "list[str]"]
+#: The hash algorithms of a lock, and the number of hexadecimal digits of each: those that pip accepts.
+ALGORITHMS = {"sha256": 64, "sha384": 96, "sha512": 128}
 
-# Options with the origin of packages. They are passed on to pip and uv.
-_ORIGIN = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--trusted-host", "--no-index")
-# Options without effect here. They are always on, or choose between versions, which a lock pins.
-_WITHOUT_EFFECT = (
-    "--pre",
-    "--prefer-binary",
-    "--only-binary",
-    "--require-hashes",
-    "--use-feature",
-    "--no-build-isolation",
-)
-_REJECTED = {
-    ("-r", "--requirement", "-c", "--constraint"): "list every package in the lock itself",
-    ("-e", "--editable"): "build a wheel of the project ('uv build --wheel') and list the wheel's path",
-    ("--no-binary",): "remove the option, because only wheels are installed. Build a wheel of a package that has none",
-}
-
-# Files of other tools that a user could give instead of a lock: a pattern of the text, and how to make a lock from it.
-_FOREIGN = (
-    (
-        r"(?m)^@EXPLICIT$|^(channels|dependencies|prefix):|^(version: 1\nmetadata:|metadata:\n)|^\s*- (conda|pypi): ",
-        "it is a file of conda, whose packages cannot be installed. List the packages in a requirements.in; some have other "
-        "names on a package index than in conda",
-    ),
-    (
-        r"(?m)^\[\[package\]\]$",
-        "it is a lock of uv or Poetry. Export it in requirements format: uv export --format requirements-txt",
-    ),
-    (r"(?m)^lock-version = ", "it is a pylock.toml. Make the lock in requirements format instead"),
-    (
-        r"(?m)^\[(project|build-system)\]$",
-        "it is a pyproject.toml, which does not pin versions. Compile it: uv pip compile pyproject.toml",
-    ),
-    (r'^\s*\{\s*"', "it is JSON, like the lock of Pipenv. Make a requirements.in from its packages"),
-)
+#: How to make a lock, the end of messages about texts that are none.
+HOW_TO_LOCK = "Make it with: uv pip compile --universal --generate-hashes requirements.in -o LOCK"
 
 # Minor versions of glibc 2 for which uv has platforms.
 _UV_MANYLINUX = (17, 28, *range(31, 41))
 
 
-#: Remedy for a text that is not a lock.
-HOW_TO_LOCK = "Make it with: uv pip compile --universal --generate-hashes requirements.in -o LOCK"
-
-
 class LockError(ValueError):
-    """No environment can be built from the lock. The message has the line or the package."""
+    """No environment can be built from the lock; the message names the line or the package, and what to do."""
 
 
 class PackagesError(ValueError):
-    """Packages of a valid lock cannot be fetched or installed. The message has the reason."""
+    """Packages of a valid lock cannot be fetched, built or installed; the message says why."""
 
 
-def unreadable_lock(path: str, error: OSError | UnicodeDecodeError) -> str:
-    """Return the message for a lock whose file raised an ``OSError`` or a ``UnicodeDecodeError``.
-
-    Parameters
-    ----------
-    path : str
-        The path from the user.
-    error : OSError or UnicodeDecodeError
-    """
-    where = f"dask_environment_lock ({path})"
-    if isinstance(error, UnicodeDecodeError):
-        return f"{where} is not a text file in UTF-8. {HOW_TO_LOCK}"
-    if not isinstance(error, FileNotFoundError):
-        return (
-            f"{where} cannot be read on the controller: {error.strerror}. Set it to a file that your account can read."
-        )
-    relative = ""
-    if not os.path.isabs(os.path.expanduser(path)):
-        relative = f" The path is relative to {os.getcwd()}, the working directory of ansible-playbook."
-    return f"{where} does not exist on the controller.{relative} Correct the path."
-
-
-def parse_lock(text: str, directory: str | None = None) -> tuple[list[Locked], list[str]]:
-    """Return the requirements and the index options of a lock.
+@dataclass(frozen=True)
+class Locked:
+    """A package of a lock.
 
     Parameters
     ----------
-    text : str
-        Text of a requirements file in which every line pins one version and has its hashes, like the output of
-        ``uv pip compile --generate-hashes`` or ``pip-compile --generate-hashes``.
-    directory : str, optional
-        Directory of the lock, to which paths in the lock are relative. Without it, relative paths are not changed.
-
-    Returns
-    -------
-    tuple of (list of (packaging.requirements.Requirement, list of str), list of str)
-        Requirements with their hashes (``sha256:…``), and the options with the origin of packages. The path of a wheel
-        becomes a requirement with a URL (``file:///…``).
-
-    Raises
-    ------
-    LockError
-        If a line is not a requirement, does not pin one version, or has no hash.
+    requirement : packaging.requirements.Requirement
+        Name and marker, with one version or a URL. A wheel or source archive that is named by its path has a URL
+        (``file:///…``). The version is missing if only the names of ``files`` have it.
+    hashes : list of str
+        The allowed hashes, such as ``sha256:…``. Empty for a commit of git, which identifies its content itself.
+    files : tuple of (str, str)
+        Name and hash of each wheel and source archive, if the lock lists them. One of them is chosen for an interpreter.
+    requires_python : str
+        The versions of Python that the lock says the package is for; empty for any.
     """
-    for pattern, remedy in _FOREIGN:
-        if re.search(pattern, text):
-            raise LockError(remedy)
-    joined = re.sub(r"\\\s*\n", " ", text)
-    requirements, options = [], []
-    for line in joined.splitlines():
-        line = re.sub(r"(^|\s)#.*", "", line).strip()
-        if not line:
-            continue
-        if line.startswith("-"):
-            options += _option(line, directory)
-            continue
-        hashes = re.findall(r"--hash[= ](sha256:[0-9a-f]{64})", line)
-        named = re.sub(r"\s*--hash[= ]\S+", "", line)
-        try:
-            requirement = Requirement(_named_by_path(named, directory))
-        except InvalidRequirement:
-            raise LockError(f"'{line[:80]}' is not a requirement that a lock may contain") from None
-        pinned = [s for s in requirement.specifier if s.operator in ("==", "===") and not s.version.endswith(".*")]
-        if not pinned and not requirement.url:
-            raise LockError(f"'{requirement}' does not pin a version")
-        if not hashes:
-            raise LockError(f"'{requirement}' has no sha256 hash")
-        requirements.append((requirement, hashes))
-    if not requirements:
-        raise LockError("it contains no package")
-    return requirements, options
+
+    requirement: Requirement
+    hashes: list[str]
+    files: tuple[tuple[str, str], ...] = ()
+    requires_python: str = ""
 
 
-def _option(line: str, directory: str | None) -> list[str]:
-    """Return an option of a lock in the form for pip and uv, in a list; an empty list if it has no effect."""
-    found = re.fullmatch(r"(-\w|--[\w-]+)([= ]\s*|(?<=^-\w))?(.*)", line)
-    name, dummy, value = found.groups() if found else (line, "", "")
-    if name in _WITHOUT_EFFECT:
-        return []
-    for names, remedy in _REJECTED.items():
-        if name in names:
-            raise LockError(f"'{line[:80]}' is not allowed in a lock: {remedy}")
-    if name not in _ORIGIN:
-        raise LockError(f"'{line[:80]}' is an option that is not allowed in a lock: remove it")
-    if name == "--no-index":
-        return [line]
-    value = _unquoted(value)
-    if not value:
-        raise LockError(f"'{line[:80]}' has no location: give one URL or path, in quotes if it contains a space")
-    if name in ("-f", "--find-links"):
-        if directory and "://" not in value:
-            # Like pip, use the path relative to the lock or, if it does not exist, to the working directory.
-            beside = os.path.join(directory, os.path.expanduser(value))
-            value = beside if os.path.exists(beside) else value
-        return [f"--find-links {shlex.quote(value)}"]
-    return [line]
+@dataclass(frozen=True)
+class Lock:
+    """The content of a lock.
+
+    Parameters
+    ----------
+    packages : list of Locked
+        The packages.
+    options : list of str
+        Options with the origin of packages, as lines of a requirements file. They may contain passwords.
+    included : list of str
+        Paths of the files that the lock includes.
+    from_source : dict of str
+        By normalized name of a package that the lock wants to be built from source, the place in the lock.
+    addresses : dict of str
+        URL by hash of the files whose URLs the lock gives.
+    indexes : list of str
+        URLs of the indexes that the lock names for its files.
+    requires_python : str
+        The versions of Python that the lock is for; empty for any.
+    environments : list of packaging.markers.Marker
+        Markers, one of which an interpreter must satisfy; empty if the lock is for all.
+    groups : frozenset of str
+        The dependency groups that are installed.
+    """
+
+    packages: list[Locked]
+    options: list[str] = field(default_factory=list)
+    included: list[str] = field(default_factory=list)
+    from_source: dict[str, str] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
+    indexes: list[str] = field(default_factory=list)
+    requires_python: str = ""
+    environments: list[Marker] = field(default_factory=list)
+    groups: frozenset[str] = frozenset()
 
 
-def _unquoted(text: str) -> str:
-    """Return a word without its quotes, like pip reads it in a lock; empty if the text is not one word."""
+# A user name and password in a URL. A password that is not encoded may contain "@" and "/".
+_CREDENTIALS = re.compile(r"(?<=://)(?:(?!git@)[^\s/]*@|[^\s/@:]*:(?!\d+(?:/|\s|$))\S*@)")
+
+
+def redacted(text: str) -> str:
+    """Return a text without the user names and passwords of URLs in it."""
+    return _CREDENTIALS.sub("****@", text)
+
+
+def without_credentials(text: str) -> str:
+    """Return a URL, or the option of a lock that names one, without user name and password."""
+    return _CREDENTIALS.sub("", text)
+
+
+#: The remedy for a text that is not a URL.
+ENCODE = 'Correct it; in a password, write "/" as %2F, "@" as %40 and ":" as %3A'
+
+
+def is_url(text: str) -> bool:
+    """Return whether a text is a URL of a file or a web server that pip and uv accept.
+
+    They show others in full in their messages, also with a password.
+    """
     try:
-        words = shlex.split(text)
+        parts = urlsplit(text)
+        usable = parts.port is None or parts.port > 0
     except ValueError:
-        return ""
-    return words[0] if len(words) == 1 else ""
+        return False
+    return usable and (parts.scheme == "file" or parts.scheme in ("http", "https") and bool(parts.hostname))
 
 
-def _named_by_path(line: str, directory: str | None) -> str:
-    """Return the path of a wheel, a form that uv writes, as ``NAME @ URL``; other requirements unchanged."""
-    path, *marker = re.split(r"\s+;\s*", line.strip(), maxsplit=1)
-    if not re.match(r"[./~]|file:", path):
-        return line
-    path = os.path.expanduser(unquote(re.sub(r"^file:(//(localhost)?(?=/))?", "", path)))
-    if not path.endswith(".whl"):
-        raise LockError(f"'{line[:80]}' is not a wheel: build one ('uv build --wheel') and list its path")
-    name = os.path.basename(path).split("-")[0]
-    url = Path(os.path.abspath(os.path.join(directory or "", path))).as_uri()
-    return " ; ".join([f"{name} @ {url}", *marker])
+def shown(line: str) -> str:
+    """Return the beginning of a line of a lock for a message."""
+    return redacted(line)[:80]
+
+
+def strong(hashes: Iterable[str]) -> list[str]:
+    """Return the hashes that can be checked: those of an algorithm in `ALGORITHMS`, with as many digits as it has."""
+    pattern = "|".join(f"{name}:[0-9a-f]{{{digits}}}" for name, digits in ALGORITHMS.items())
+    return [one for one in hashes if re.fullmatch(pattern, one)]
+
+
+def matches(path: str, hashes: Iterable[str]) -> bool:
+    """Return whether a file has one of the hashes of a lock."""
+    wanted = list(hashes)
+    return any(f"{name}:{hash_of(path, name)}" in wanted for name in {one.partition(":")[0] for one in wanted})
+
+
+def hash_of(path: str, algorithm: str = "sha256") -> str:
+    """Return a hash of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        checksum = hashlib.new(algorithm)
+        while chunk := file.read(1 << 20):
+            checksum.update(chunk)
+    return checksum.hexdigest()
 
 
 def local_path(requirement: Requirement) -> str | None:
-    """Return the path of a requirement's wheel on the controller; None if the requirement has no such path."""
+    """Return the path of the file on the controller that a requirement names; None if it names none."""
     parts = urlsplit(requirement.url or "")
     return unquote(parts.path) if parts.scheme == "file" else None
 
 
-def _kept_wheels(options: Iterable[str]) -> dict[str, dict[Version, list[str]]]:
+def is_git(url: str | None) -> bool:
+    """Return whether a URL is that of a git repository."""
+    return bool(url and url.startswith("git+"))
+
+
+def is_wheel(url: str) -> bool:
+    """Return whether a URL is that of a wheel. Other URLs are those of source code."""
+    return urlsplit(url).path.endswith(".whl")
+
+
+def file_version(name: str) -> str:
+    """Return the version in the name of a wheel or a source archive; empty if it has none."""
+    with contextlib.suppress(InvalidWheelFilename):
+        return str(parse_wheel_filename(name)[1])
+    with contextlib.suppress(InvalidSdistFilename):
+        return str(parse_sdist_filename(name)[1])
+    return ""
+
+
+def kept_wheels(options: Iterable[str]) -> dict[str, dict[Version, list[str]]]:
     """Return the paths of the wheels in the local directories of options, by name and version."""
-    places = [shlex.split(line)[1] for line in options if _is_find_links(line)]
+    places = [shlex.split(line)[1] for line in options if is_find_links(line)]
     kept: dict[str, dict[Version, list[str]]] = {}
     for directory in [unquote(urlsplit(place).path) if place.startswith("file:") else place for place in places]:
         for path in sorted(glob.glob(os.path.join(glob.escape(directory), "*.whl"))):
@@ -217,99 +204,61 @@ def _kept_wheels(options: Iterable[str]) -> dict[str, dict[Version, list[str]]]:
     return kept
 
 
-def _is_find_links(line: str) -> bool:
+def is_find_links(line: str) -> bool:
     """Return whether an option adds a directory of wheels."""
     return line.startswith("--find-links ")
 
 
-def portable_lock(text: str, directory: str) -> tuple[str, list[str]]:
-    """Return a lock that can be used on another machine, and the wheels that must be copied with it.
-
-    Parameters
-    ----------
-    text, directory : str
-        See `parse_lock`.
-
-    Returns
-    -------
-    tuple of (str, list of str)
-        The lock and the paths of the wheels on the controller. In the lock, ``file:daskops-wheels`` stands for the directory
-        of the wheels. A lock without such wheels is not changed.
-    """
-    requirements, options = parse_lock(text, directory)
-    kept = _kept_wheels(options)
-    lines, wheels = [], []
-    for requirement, hashes in requirements:
-        pin = str(requirement)
-        path = local_path(requirement)
-        versions = kept.get(canonicalize_name(requirement.name), {})
-        paths = [path] if path else [one for found in versions.values() for one in found]
-        wheels += [one for one in paths if f"sha256:{sha256_of(one)}" in hashes]
-        if path:
-            marker = f" ; {requirement.marker}" if requirement.marker else ""
-            pin = f"{requirement.name} @ file:daskops-wheels/{os.path.basename(path)}{marker}"
-        lines.append(" \\\n    ".join([pin, *(f"--hash={one}" for one in hashes)]))
-    if not wheels:
-        return text, []
-    passed_on = [line for line in options if not _is_find_links(line) or re.search(r"(?<!file)://", line)]
-    return "\n".join([*passed_on, "--find-links file:daskops-wheels", *lines, ""]), sorted(set(wheels))
-
-
-def check_local_wheels(requirements: Iterable[Locked], options: Iterable[str]) -> None:
+def check_local_wheels(lock: Lock) -> None:
     """Check the wheels on the controller whose paths are in a lock, or which are in its directories of wheels.
 
     Finds wheels that were built again after they were locked, and locked packages of an index with the name of a wheel.
-
-    Parameters
-    ----------
-    requirements, options
-        Result of `parse_lock`.
 
     Raises
     ------
     LockError
         If a wheel is missing, differs from the locked one, or was not locked because an index has a package of its name.
     """
-    kept = _kept_wheels(options)
-    for requirement, hashes in requirements:
+    kept = kept_wheels(lock.options)
+    for locked in lock.packages:
+        requirement = locked.requirement
         path = local_path(requirement)
         if path:
             if not os.path.isabs(path):
                 raise LockError(
                     f"'{requirement}' has no usable location: write only the path (./{path}), relative to the lock"
                 )
-            if not os.path.isfile(path):
-                raise LockError(f"{requirement.name} is locked as {path}, which does not exist")
-            paths = [path]
-        else:
-            versions = kept.get(canonicalize_name(requirement.name), {})
-            paths = [
-                path
-                for version, found in versions.items()
-                if requirement.specifier.contains(version, True)
-                for path in found
-            ]
-            if versions and not paths and not requirement.url:
-                (path, *dummy), *others = versions.values()
-                raise LockError(
-                    f"'{requirement}' is not the version in {os.path.dirname(path)} ({', '.join(map(str, versions))}): a "
-                    "package of that name on an index was locked instead. Write the path of the wheel in requirements.in "
-                    f"(./{os.path.relpath(path)}), so that no index is searched, or remove the wheel"
-                )
-        if paths and not any(f"sha256:{sha256_of(path)}" in hashes for path in paths):
+            _check_file(requirement.name, [path], locked.hashes)
+            continue
+        versions = kept.get(canonicalize_name(requirement.name), {})
+        paths = [
+            path
+            for version, found in versions.items()
+            if requirement.specifier.contains(version, True)
+            for path in found
+        ]
+        if paths:
+            _check_file(requirement.name, paths, locked.hashes)
+        elif versions and not requirement.url:
+            (path, *dummy), *others = versions.values()
             raise LockError(
-                f"{paths[0]} does not match its hash in the lock: it was built again, or a package of that name on an index "
-                "was locked instead. Make the lock again"
+                f"'{requirement}' is not the version in {os.path.dirname(path)} ({', '.join(map(str, versions))}): a "
+                "package of that name on an index was locked instead. Name the wheel by its path in requirements.in "
+                f"(./{os.path.relpath(path)}), so that it is looked up nowhere, or remove it"
             )
 
 
-def sha256_of(path: str) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        checksum = hashlib.sha256()
-        while chunk := file.read(1 << 20):
-            checksum.update(chunk)
-    return checksum.hexdigest()
+def _check_file(name: str, paths: Sequence[str], hashes: Iterable[str]) -> None:
+    """Raise LockError if none of the files on the controller is the one that a lock names."""
+    if not os.path.isfile(paths[0]):
+        raise LockError(
+            f"{name} is locked as {paths[0]}, which does not exist. Correct the path, or make the lock again"
+        )
+    if not any(matches(path, hashes) for path in paths):
+        raise LockError(
+            f"{paths[0]} does not match its hash in the lock: it was built again, or a package of that name on an index was "
+            "locked instead. Make the lock again"
+        )
 
 
 def marker_environment(python: Mapping[str, Any]) -> dict[str, str]:
@@ -335,37 +284,188 @@ def minor(version: str) -> str:
     return ".".join(version.split(".")[:2])
 
 
-def select(requirements: Iterable[Locked], python: Mapping[str, Any]) -> list[str]:
+def wheel_tags(python: Mapping[str, Any]) -> list[str]:
+    """Return the tags of the wheels that an interpreter can use, the best first."""
+    version = tuple(map(int, minor(python["version"]).split(".")))
+    own = f"cp{version[0]}{version[1]}"
+    platforms = platform_tags(python["machine"], python["libc"])
+    return [*map(str, cpython_tags(version, [own], platforms)), *map(str, compatible_tags(version, own, platforms))]
+
+
+def described(python: Mapping[str, Any]) -> str:
+    """Return an interpreter's version and platform for a message."""
+    return f"Python {python['version']} on {python['machine']} with {' '.join(python['libc'])}"
+
+
+def add_to_build(name: str) -> str:
+    """Return the part of a message that says how to get a package that has no wheel."""
+    return f"Add {name} to dask_environment_build, so that the controller builds its wheel"
+
+
+def select(lock: Lock, python: Mapping[str, Any], build: Collection[str] = ()) -> list[str]:
     """Return the lines of a lock that apply to an interpreter, without markers, sorted.
+
+    Parameters
+    ----------
+    lock : Lock
+        The lock.
+    python : dict
+        The interpreter, as `host_info` returned it.
+    build : collection of str
+        Normalized names of the packages that are built from source.
 
     Raises
     ------
     LockError
-        If no line applies, or if a package is pinned twice.
+        If the lock is for another Python or platform, no line applies, a package is pinned twice, or none of a package's
+        files fits.
     """
-    environment = marker_environment(python)
-    lines = {}
-    for requirement, hashes in requirements:
+    environment: dict[str, str | frozenset[str]] = {
+        **marker_environment(python),
+        "extras": frozenset(),
+        "dependency_groups": lock.groups,
+    }
+    if not _fits(lock.requires_python, python["version"]):
+        raise LockError(
+            f"it is for Python {lock.requires_python}, not {python['version']}. Set dask_python to another interpreter, or "
+            "make the lock for this one"
+        )
+    if lock.environments and not any(marker.evaluate(environment) for marker in lock.environments):
+        raise LockError(f"none of its environments is {described(python)}. Make the lock for this platform, too")
+    lines: dict[str, str] = {}
+    for locked in lock.packages:
+        requirement = locked.requirement
         if requirement.marker and not requirement.marker.evaluate(environment):
             continue
         name = canonicalize_name(requirement.name)
         if name in lines:
-            raise LockError(f"'{name}' is pinned twice for Python {python['version']}")
-        pin = f" @ {requirement.url}" if requirement.url else str(requirement.specifier)
-        lines[name] = " ".join([name + pin, *(f"--hash={h}" for h in sorted(hashes))])
+            raise LockError(f"'{name}' is pinned twice for Python {python['version']}. Remove one of the two")
+        if not _fits(locked.requires_python, python["version"]):
+            raise LockError(
+                f"{name} needs Python {locked.requires_python}, not {python['version']}. Make the lock for this Python"
+            )
+        if locked.files:
+            lines[name] = _chosen(locked, lock, python, name in build)
+        else:
+            pin = f" @ {requirement.url}" if requirement.url else str(requirement.specifier)
+            lines[name] = " ".join([name + pin, *(f"--hash={one}" for one in sorted(locked.hashes))])
     if not lines:
-        raise LockError(f"no package in it is for Python {python['version']}")
+        raise LockError(f"no package in it is for Python {python['version']}. Make the lock for this Python")
     return [lines[name] for name in sorted(lines)]
 
 
+def _chosen(locked: Locked, lock: Lock, python: Mapping[str, Any], from_source: bool) -> str:
+    """Return the line of a package with the one of its files that an interpreter takes: its best wheel, or its source."""
+    name = canonicalize_name(locked.requirement.name)
+    ranks = {tag: rank for rank, tag in enumerate(wheel_tags(python))}
+    fitting = []
+    for file, one in locked.files:
+        if not file.endswith(".whl"):
+            if from_source:
+                fitting.append((0, 0, file, one))
+        elif not from_source:
+            with contextlib.suppress(InvalidWheelFilename):
+                build, tags = parse_wheel_filename(file)[2:]
+                found = [ranks[str(tag)] for tag in tags if str(tag) in ranks]
+                # Of equal wheels, the one with the highest build number is taken.
+                number = -build[0] if build else 1
+                fitting += [(min(found), number, file, one)] if found else []
+    if not fitting:
+        sources = [file for file, dummy in locked.files if not file.endswith(".whl")]
+        if from_source:
+            raise LockError(f"it has no source of {name}. Remove {name} from dask_environment_build")
+        if sources:
+            raise LockError(f"{name} exists only as source for {described(python)}. {add_to_build(name)}")
+        raise LockError(f"it has no wheel of {name} for {described(python)}. Make the lock for this platform, too")
+    file, one = min(fitting)[2:]
+    address = lock.addresses.get(one, "")
+    if address.startswith("file:"):
+        _check_file(name, [unquote(urlsplit(address).path)], [one])
+    pin = str(locked.requirement.specifier) or f"=={file_version(file)}"
+    pin = f" @ {address}" if address.startswith("file:") else pin
+    return f"{name}{pin} --hash={one}"
+
+
+def to_build(lock: Lock, lines: Iterable[str], build: Collection[str]) -> list[str]:
+    """Return the names of the packages that the controller builds from source.
+
+    Parameters
+    ----------
+    lock : Lock
+        The lock.
+    lines : list of str
+        What `select` returned.
+    build : collection of str
+        Normalized names of the packages that may be built.
+
+    Raises
+    ------
+    LockError
+        If another package has no wheel, the lock names a wheel of a package that is to be built, or a name is not in the
+        lock.
+    """
+    unknown = sorted(set(build) - {canonicalize_name(locked.requirement.name) for locked in lock.packages})
+    if unknown:
+        raise LockError(
+            f"it has no package {unknown[0]}. Remove {unknown[0]} from dask_environment_build, or correct it"
+        )
+    names = []
+    for line in lines:
+        requirement = requirement_of(line)
+        if requirement.name in build:
+            if requirement.url and is_wheel(requirement.url):
+                raise LockError(
+                    f"{requirement.name} is locked as a wheel, {shown(requirement.url)}, which needs no build. Remove "
+                    f"{requirement.name} from dask_environment_build"
+                )
+            names.append(requirement.name)
+        elif requirement.url and not is_wheel(requirement.url):
+            raise LockError(
+                f"{requirement.name} is locked as source, {shown(requirement.url)}, but hosts install only wheels. "
+                f"{add_to_build(requirement.name)}"
+            )
+        elif requirement.name in lock.from_source:
+            raise LockError(
+                f"{lock.from_source[requirement.name]}: --no-binary asks for a build of {requirement.name}. "
+                f"{add_to_build(requirement.name)}, or remove the option"
+            )
+    return names
+
+
+def requirement_of(line: str) -> Requirement:
+    """Return the requirement in a line of `select`."""
+    return Requirement(line.partition(" --hash=")[0])
+
+
+def with_addresses(lines: Iterable[str], addresses: Mapping[str, str]) -> list[str]:
+    """Return lines of `select` with the URLs that the lock gives for their files."""
+    found = []
+    for line in lines:
+        pin, dummy, one = line.partition(" --hash=")
+        address = addresses.get(one)
+        found.append(f"{pin.partition('==')[0]} @ {address} --hash={one}" if address and "==" in pin else line)
+    return found
+
+
+def identity(line: str) -> str:
+    """Return a line of `select` without the origin of the package, which its hashes or its commit identify."""
+    requirement = requirement_of(line)
+    if not requirement.url:
+        return line
+    parts = urlsplit(requirement.url)
+    name = parts.path.rpartition("@" if is_git(requirement.url) else "/")[2]
+    return line.replace(requirement.url, f"{name}#{parts.fragment}" if parts.fragment else name)
+
+
 def name_and_version(line: str) -> tuple[str, str]:
-    """Return name and version in a line of `select`. If a URL has no version, the version is the URL."""
-    requirement = Requirement(line.partition(" --hash=")[0])
+    """Return name and version of a line of `select`. If only a build can tell the version, it is the commit or the URL."""
+    requirement = requirement_of(line)
     if not requirement.url:
         return requirement.name, next(iter(requirement.specifier)).version
-    with contextlib.suppress(InvalidWheelFilename):
-        return requirement.name, str(parse_wheel_filename(unquote(requirement.url.rpartition("/")[2]))[1])
-    return requirement.name, requirement.url
+    path = urlsplit(requirement.url).path
+    if is_git(requirement.url):
+        return requirement.name, f"git+{path.rpartition('@')[2][:12]}"
+    return requirement.name, file_version(unquote(path.rpartition("/")[2])) or without_credentials(requirement.url)
 
 
 def package_differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[dict[str, str]]:
@@ -436,7 +536,7 @@ def check_wheels(paths: Iterable[str], python: Mapping[str, Any]) -> None:
         if wanted and not _fits(wanted, python["version"]):
             raise LockError(
                 f"{wheel['Name']} {wheel['Version']} needs Python {wanted}, not {python['version']}: "
-                "the lock is for another Python"
+                f"the lock is for another Python. Make it for Python {minor(python['version'])}"
             )
         for text in wheel.get_all("Requires-Dist", []):
             try:
@@ -449,10 +549,12 @@ def check_wheels(paths: Iterable[str], python: Mapping[str, Any]) -> None:
             if version is None:
                 raise LockError(
                     f"{wheel['Name']} needs {requirement.name}, which the lock does not contain for Python "
-                    f"{python['version']}: the lock is for another Python, or incomplete"
+                    f"{python['version']}: the lock is for another Python, or incomplete. Make it again"
                 )
             if not requirement.specifier.contains(version, prereleases=True):
-                raise LockError(f"{wheel['Name']} needs {requirement}, but the lock contains {version}")
+                raise LockError(
+                    f"{wheel['Name']} needs {requirement}, but the lock contains {version}. Make the lock again"
+                )
 
 
 def pins(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -463,7 +565,7 @@ def pins(paths: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _fits(wanted: str, version: str) -> bool:
-    """Return whether a version of Python satisfies the specifier of a wheel."""
+    """Return whether a version of Python is one that a lock or a wheel needs; an empty text allows all."""
     try:
         return SpecifierSet(wanted).contains(version, prereleases=True)
     except InvalidSpecifier:  # older than PEP 440
@@ -475,5 +577,5 @@ def _metadata(path: str) -> Message:
     with zipfile.ZipFile(path) as wheel:
         names = [name for name in wheel.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)]
         if not names:
-            raise LockError(f"{os.path.basename(path)} is not a wheel: it has no metadata")
+            raise LockError(f"{os.path.basename(path)} is not a wheel: it has no metadata. Build it again")
         return Parser().parsestr(wheel.read(names[0]).decode())

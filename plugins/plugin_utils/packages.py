@@ -9,33 +9,42 @@ import glob
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from ansible_collections.daskops.cluster.plugins.module_utils.host_lock import HostLockError, locked
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import TESTS
+from ansible_collections.daskops.cluster.plugins.plugin_utils.builds import BUILDS, build_wheel, built_wheel
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.manifest import digest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
+    Lock,
     LockError,
     PackagesError,
+    add_to_build,
     check_local_wheels,
     check_wheels,
+    described,
+    hash_of,
+    identity,
     local_path,
     minor,
     name_and_version,
-    parse_lock,
     pins,
     platform_tags,
+    redacted,
+    requirement_of,
     select,
-    sha256_of,
+    to_build,
     uv_platform,
+    with_addresses,
 )
+from ansible_collections.daskops.cluster.plugins.plugin_utils.pip import run_pip
 
 # Part of the id of every environment. Increase it when environments are built in another way.
 RECIPE = 3
@@ -54,15 +63,15 @@ class Packages:
 
     Parameters
     ----------
-    lock, tools_lock : str
-        Texts of the user's lock and of the lock of the collection's own tools.
+    lock, tools_lock : Lock
+        The user's lock, and the lock of the collection's own tools.
     python : dict
         ``python`` in the host's result of `host_info`.
     source : str
         With ``controller``, the archive contains the packages. With ``index``, it contains only the tools, and hosts fetch
         the packages.
-    directory : str, optional
-        Directory of the lock, to which paths in the lock are relative.
+    build : collection of str
+        Normalized names of the packages that the controller builds from source.
 
     Raises
     ------
@@ -71,28 +80,33 @@ class Packages:
     """
 
     def __init__(
-        self, lock: str, tools_lock: str, python: Mapping[str, Any], source: str, directory: str | None = None
+        self, lock: Lock, tools_lock: Lock, python: Mapping[str, Any], source: str, build: Collection[str] = ()
     ) -> None:
-        requirements, self.options = parse_lock(lock, directory)
-        check_local_wheels(requirements, self.options)
-        local = [requirement.name for requirement, dummy in requirements if local_path(requirement)]
-        if local and source == "index":
-            raise LockError(
-                f"{local[0]} is a wheel on the controller, which hosts cannot fetch. Set dask_environment_source to "
-                "controller"
-            )
+        check_local_wheels(lock)
+        self.lock = lock
         self.python = python
         self.source = source
-        self.lines = select(requirements, python)
+        self.lines = select(lock, python, build)
+        #: Names of the packages that are built from source.
+        self.built = to_build(lock, self.lines, build)
+        here = [f"{name} is built" for name in self.built]
+        here += [f"{line.partition(' ')[0]} is a wheel" for line in self.lines if local_path(requirement_of(line))]
+        if here and source == "index":
+            raise LockError(
+                f"{here[0]} on the controller, which hosts cannot fetch. Set dask_environment_source to controller"
+            )
         #: Version by package. For the path of a wheel, it is the version in the file name.
         self.versions = dict(map(name_and_version, self.lines))
-        self.tools = parse_lock(tools_lock)[0]
+        self.tools = tools_lock
         self.tools_lines = select(self.tools, python)
-        # The origin of packages is not part of the id, because the hashes identify them.
         *kind, libc = _kind(python)
-        lines = [re.sub(r" @ file:\S*/", " @ ", line) for line in self.lines]
-        # The prefix of the distribution's interpreter is not part of the id either, because it is the same on every host. A
-        # managed Python has a name.
+        # A package that is built has other files than its wheel on an index.
+        lines = [
+            f"{identity(line)} built {BUILDS}" if requirement_of(line).name in self.built else identity(line)
+            for line in self.lines
+        ]
+        # The prefix of the distribution's interpreter is not part of the id, because it is the same on every host. A managed
+        # Python has a name.
         own = [python["prefix"]] if python.get("prefix", "/usr") not in ("/usr", "/") else []
         own = [python["managed"]] if python.get("managed") else own
         self.id = digest([RECIPE, [*kind, libc[0], *own], lines, self.tools_lines])
@@ -123,9 +137,9 @@ class Packages:
         """
         os.makedirs(cache, exist_ok=True)
         # The archive has the index options for hosts that fetch packages themselves.
-        origin = [index_url, self.options] if self.source == "index" else None
+        origin = [index_url, self._for_hosts(index_url)] if self.source == "index" else None
         name = digest(
-            [ARCHIVE, sha256_of(TREE), self.id, self.source, self.python["libc"], origin, self._compiles_here()]
+            [ARCHIVE, hash_of(TREE), self.id, self.source, self.python["libc"], origin, self._compiles_here()]
         )
         archive = os.path.join(cache, f"environment-{name}.tar")
         try:
@@ -133,7 +147,7 @@ class Packages:
             with locked("packages", PATIENCE, os.path.join(cache, "locks")):
                 if not os.path.exists(archive):
                     with tempfile.TemporaryDirectory(dir=cache) as directory:
-                        self._make_archive(archive, directory, index_url)
+                        self._make_archive(archive, directory, index_url, cache)
         except HostLockError as error:
             raise PackagesError(str(error)) from None
         return archive
@@ -142,12 +156,21 @@ class Packages:
         """Return whether the host's Python can read bytecode of the controller's, so that hosts need not compile."""
         return self.source == "controller" and _kind(own_python())[:2] == _kind(self.python)[:2]
 
-    def _make_archive(self, archive: str, directory: str, index_url: str) -> None:
+    def _options(self, index_url: str) -> list[str]:
+        """Return the lock's options about the origin of packages."""
         # Options in a requirements file override pip's command line. Remove them if the caller gives an index.
-        options = [line for line in self.options if not (index_url and line.startswith(("--index-url", "-i ")))]
+        return [line for line in self.lock.options if not (index_url and line.startswith(("--index-url", "-i")))]
+
+    def _lines(self, index_url: str) -> list[str]:
+        """Return the lines of the packages, with the URLs that the lock gives unless the caller names an index."""
+        return self.lines if index_url else with_addresses(self.lines, self.lock.addresses)
+
+    def _for_hosts(self, index_url: str) -> str:
+        """Return the requirements file of hosts that fetch packages themselves."""
+        return "\n".join([*self._options(index_url), *self._lines(index_url), ""])
+
+    def _make_archive(self, archive: str, directory: str, index_url: str, cache: str) -> None:
         requirements = os.path.join(directory, "requirements.txt")
-        with open(requirements, "w", encoding="utf-8") as file:
-            file.write("\n".join([*(options if self.source == "index" else []), *self.lines, ""]))
         members = [(requirements, "requirements.txt")]
         # Hosts that install packages themselves do not need the package for unpacking.
         lines = [
@@ -155,7 +178,7 @@ class Packages:
         ]
         tools = download(lines, self.python, os.path.join(directory, "tools"), index_url)
         if self.source == "controller":
-            wheels = download([*options, *self.lines], self.python, os.path.join(directory, "wheels"), index_url)
+            wheels = self._provide(directory, index_url, cache)
             check_wheels(wheels, self.python)
             # Pin the fetched wheels without their origin, because they are installed from a directory of the controller.
             write_pins(requirements, wheels)
@@ -168,6 +191,8 @@ class Packages:
             shipped = [path for path in tools if not _is_uv(path)]
             used = [*shipped, *filter(_is_uv, own)]
         else:
+            with open(requirements, "w", encoding="utf-8") as file:
+                file.write(self._for_hosts(index_url))
             used = shipped = tools
         # The bill of materials lists the tools that build the environment.
         write_pins(os.path.join(directory, "tools.txt"), used)
@@ -177,7 +202,24 @@ class Packages:
         with tarfile.open(partial, "w") as tar:
             for path, name in members:
                 tar.add(path, name)
+        if self.source == "index":
+            # The options may contain a password.
+            os.chmod(partial, 0o600)
         os.replace(partial, archive)
+
+    def _provide(self, directory: str, index_url: str, cache: str) -> list[str]:
+        """Fetch or build the wheels of the packages into ``directory/wheels``, and return their paths."""
+        options, lines = self._options(index_url), self._lines(index_url)
+        sources = [line for line in lines if requirement_of(line).name in self.built]
+        # Build first: this fails more often, and takes longer, than fetching.
+        built = [build_wheel(line, options, cache, index_url, self.python, own_python()) for line in sources]
+        fetched = [line for line in lines if line not in sources]
+        if fetched:
+            download([*options, *fetched], self.python, os.path.join(directory, "wheels"), index_url)
+        os.makedirs(os.path.join(directory, "wheels"), exist_ok=True)
+        for wheel in built:
+            shutil.copy(wheel, os.path.join(directory, "wheels"))
+        return sorted(glob.glob(f"{glob.escape(directory)}/wheels/*.whl"))
 
     def _install(self, tools: Iterable[str], directory: str) -> str:
         """Install the wheels like a host, pack the installed files, and return the path of the packed files."""
@@ -245,20 +287,12 @@ def download(lines: Sequence[str], python: Mapping[str, Any], directory: str, in
     tags = platform_tags(python["machine"], python["libc"])
     # fmt: off
     command = [
-        sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check",
-        "--no-deps", "--require-hashes", "--only-binary=:all:", "--implementation=cp",
+        "download", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:", "--implementation=cp",
         f"--python-version={minor(python['version'])}", f"--abi=cp{version}", "--abi=abi3", "--abi=none",
         *(f"--platform={tag}" for tag in tags), f"--dest={directory}", f"--requirement={wanted}",
     ]
     # fmt: on
-    environment = dict(os.environ)
-    if index_url:
-        # The URL may contain a password, which must not appear in the list of processes.
-        environment["PIP_INDEX_URL"] = index_url
-        if index_url.startswith("http:"):
-            # pip ignores an index without TLS unless its host is trusted. The hashes verify the packages.
-            command.append(f"--trusted-host={urlsplit(index_url).hostname}")
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    done = run_pip(command, index_url)
     if done.returncode != 0:
         missing = re.search(r"No matching distribution found for (\S+)", done.stderr)
         if missing:
@@ -267,15 +301,13 @@ def download(lines: Sequence[str], python: Mapping[str, Any], directory: str, in
             with open(wanted, "w", encoding="utf-8") as file:
                 file.write("\n".join([*lines, ""]))
             command[command.index("--quiet")] = "-vv"
-            done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        raise PackagesError(_reason(done.stderr + done.stdout, python))
+            done = run_pip(command, index_url)
+        raise PackagesError(redacted(_reason(done.stderr + done.stdout, python)))
     return sorted(glob.glob(f"{directory}/*.whl"))
 
 
 def _reason(errors: str, python: Mapping[str, Any]) -> str:
     """Return the reason for an error of pip and the remedy, in terms of the lock and the hosts."""
-    if "No module named pip" in errors:
-        return f"the controller's Python ({sys.executable}) has no pip, which fetches packages: install pip there"
     if "DO NOT MATCH THE HASHES" in errors:
         package = re.search(r"^\s+(\S+==\S+)", errors, re.MULTILINE)
         return (
@@ -290,19 +322,36 @@ def _reason(errors: str, python: Mapping[str, Any]) -> str:
     version = missing.group(1).rpartition("==")[2] if missing else ""
     source = rf"No sources permitted for \S+: \S+-{re.escape(version)}\.(tar\.\w+|zip)\b"
     if missing and version and re.search(source, errors):
-        return (
-            f"{missing.group(1)} exists only as source, but hosts install only wheels: build its wheel "
-            f"('pip wheel --no-deps {missing.group(1)}'), write the wheel's path in requirements.in, and make the lock "
-            "again"
-        )
+        return f"{missing.group(1)} exists only as source. {add_to_build(missing.group(1).rpartition('==')[0])}"
     if missing:
         return (
-            f"the index has no wheel of {missing.group(1)} for Python {python['version']} on "
-            f"{python['machine']} with {' '.join(python['libc'])}: the lock is for another Python or "
+            f"the index has no wheel of {missing.group(1)} for {described(python)}: the lock is for another Python or "
             "platform, or was made with another index"
         )
     lines = [line for line in errors.splitlines() if line.strip() and not line.startswith("WARNING")]
     return "pip could not fetch the packages: " + " ".join(lines[-3:])
+
+
+def built_wheels(lock: Lock, build: Collection[str], cache: str, python: Mapping[str, Any]) -> dict[str, str]:
+    """Return the wheels that this controller has built, by name of the package.
+
+    Parameters
+    ----------
+    lock, build, python
+        As for `Packages`.
+    cache : str
+        As for `Packages.fetch`.
+
+    Raises
+    ------
+    LockError
+        As `Packages` does.
+    """
+    lines = select(lock, python, build)
+    names = to_build(lock, lines, build)
+    by_name = {requirement_of(line).name: line for line in lines}
+    found = {name: built_wheel(cache, by_name[name], own_python()) for name in names}
+    return {name: wheel for name, wheel in found.items() if wheel}
 
 
 def unpack_uv(wheels: Iterable[str], directory: str) -> str:
@@ -338,7 +387,7 @@ def _is_uv(wheel: str) -> bool:
 def write_pins(path: str, wheels: Iterable[str]) -> None:
     """Write the pins and hashes of wheels."""
     with open(path, "w", encoding="utf-8") as file:
-        file.writelines(f"{pin} --hash=sha256:{sha256_of(wheel)}\n" for pin, wheel in pins(wheels))
+        file.writelines(f"{pin} --hash=sha256:{hash_of(wheel)}\n" for pin, wheel in pins(wheels))
 
 
 def compile_modules(tree: str) -> None:
@@ -359,4 +408,5 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> None:
     """Run a command; raise PackagesError if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode != 0:
-        raise PackagesError(f"the packages could not be installed on the controller: {' '.join(done.stderr.split())}")
+        why = redacted(" ".join(done.stderr.split()))
+        raise PackagesError(f"the packages could not be installed on the controller: {why}")

@@ -26,11 +26,11 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.archives import Ar
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import OLDEST_PYTHON
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.manifest import digest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
+    Lock,
     PackagesError,
+    hash_of,
     minor,
-    parse_lock,
     select,
-    sha256_of,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import (
     PATIENCE,
@@ -58,8 +58,8 @@ class PackedEnvironment:
         The archive.
     sha256 : str
         Its expected SHA-256.
-    tools_lock : str
-        Text of the lock of the collection's tools.
+    tools : Lock
+        The lock of the collection's tools.
     cache : str
         Directory on the controller.
     index_url : str
@@ -71,16 +71,16 @@ class PackedEnvironment:
         If the archive is another one.
     """
 
-    def __init__(self, path: str, sha256: str, tools_lock: str, cache: str, index_url: str) -> None:
+    def __init__(self, path: str, sha256: str, tools: Lock, cache: str, index_url: str) -> None:
         self.path = path
-        found = sha256_of(path)
+        found = hash_of(path)
         if found != sha256.lower():
             raise ArchiveError(
                 f"its SHA-256 is {found}, but dask_environment_archive_sha256 is {sha256}: it is another archive, or was "
                 "damaged or truncated on its way. Copy it again, or correct the variable"
             )
         self.sha256 = found
-        self.tools = parse_lock(tools_lock)[0]
+        self.tools = tools
         self.cache, self.index_url = cache, index_url
         self._stack = ExitStack()
         self._tree = self._library = ""
@@ -163,7 +163,7 @@ class PackedEnvironment:
         lines = [line for line in select(self.tools, target) if not line.startswith(needless)]
         codec = "zst" if python else "gz"
         kind = [python["machine"], python["libc"]] if python else []
-        name = digest([CACHED, sha256_of(TREE), self.sha256, prefix, codec, lines, kind, self._compiles_here()])
+        name = digest([CACHED, hash_of(TREE), self.sha256, prefix, codec, lines, kind, self._compiles_here()])
         archive = os.path.join(self.cache, f"environment-{name}.tar")
         os.makedirs(self.cache, exist_ok=True)
         try:
@@ -239,8 +239,29 @@ class PackedEnvironment:
         return stream
 
 
+def tools_archive(tools: Lock, cache: str, index_url: str) -> str:
+    """Return an archive for hosts that have an environment, with the collection's tools alone; make it if it is missing.
+
+    Parameters are those of `PackedEnvironment`.
+    """
+    # The only tool is not for a certain version of Python.
+    python = own_python()
+    lines = [line for line in select(tools, python) if line.startswith("fastjsonschema=")]
+    archive = os.path.join(cache, f"environment-{digest([CACHED, lines])}.tar")
+    os.makedirs(cache, exist_ok=True)
+    try:
+        with locked("packages", PATIENCE, os.path.join(cache, "locks")):
+            if not os.path.exists(archive):
+                with tempfile.TemporaryDirectory(dir=cache) as work:
+                    wheels = download(lines, python, os.path.join(work, "tools"), index_url)
+                    _write_archive(archive, work, "", wheels, [])
+    except HostLockError as error:
+        raise PackagesError(str(error)) from None
+    return archive
+
+
 def _write_archive(archive: str, work: str, stream: str, tools: list[str], conda: list[dict[str, Any]]) -> None:
-    """Write the archive for hosts, with a stream of files and the wheels of tools."""
+    """Write the archive for hosts, with a stream of files, if there is one, and the wheels of tools."""
     texts = {"requirements.txt": "", "conda.json": json.dumps(conda)}
     for name, text in texts.items():
         with open(os.path.join(work, name), "w", encoding="utf-8") as file:
@@ -249,7 +270,7 @@ def _write_archive(archive: str, work: str, stream: str, tools: list[str], conda
     partial = os.path.join(work, "archive.tar")
     with tarfile.open(partial, "w") as tar:
         tar.add(TREE, "tree.py")
-        for path in [stream, *(os.path.join(work, name) for name in (*texts, "tools.txt"))]:
+        for path in [*filter(None, [stream]), *(os.path.join(work, name) for name in (*texts, "tools.txt"))]:
             tar.add(path, os.path.basename(path))
         for path in tools:
             tar.add(path, f"tools/{os.path.basename(path)}")

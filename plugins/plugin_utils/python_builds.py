@@ -18,7 +18,6 @@ import subprocess
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -26,12 +25,8 @@ from ansible_collections.daskops.cluster.plugins.module_utils.host_lock import H
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.manifest import digest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import OLDEST_PYTHON, numbers
 from ansible_collections.daskops.cluster.plugins.plugin_utils.environments import TOOLS_LOCK
-from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
-    PackagesError,
-    parse_lock,
-    select,
-    sha256_of,
-)
+from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import read_lock
+from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import PackagesError, hash_of, select
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import download, own_python, unpack_uv
 
 #: Seconds to wait while another run fetches a build.
@@ -239,7 +234,7 @@ class Source:
                 shutil.copyfile(build.path, archive)
             else:
                 archive = self._fetch_with_uv(build, directory)
-            found = sha256_of(archive)
+            found = hash_of(archive)
             if build.sha256 not in ("", found):
                 raise BuildError(
                     f"{build.file} of {self.place} has the SHA-256 {found}, but dask_python_sha256 has another one. Find "
@@ -345,7 +340,7 @@ def _described(build: Build, key: str, directory: str) -> str:
 
 def _locked_uv() -> str:
     """Return the line of the lock for uv, which pins its version, for the controller's interpreter."""
-    lines = select(parse_lock(Path(TOOLS_LOCK).read_text(encoding="utf-8"))[0], own_python())
+    lines = select(read_lock(TOOLS_LOCK)[0], own_python())
     return next(line for line in lines if line.startswith("uv=="))
 
 

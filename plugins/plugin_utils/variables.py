@@ -65,7 +65,8 @@ def plain(value: Any) -> Any:
 def templates(value: Any) -> list[Any]:
     """Return the parts of a value that Ansible must evaluate: strings with templates, and objects such as ``!vault``."""
     if isinstance(value, str):
-        return [value] if any(mark in value for mark in MARKS) else []
+        # Most values have neither character, and this is read for each value of each host.
+        return [value] if ("{" in value or "#" in value) and any(mark in value for mark in MARKS) else []
     if isinstance(value, dict):
         return [found for pair in value.items() for inner in pair for found in templates(inner)]
     if isinstance(value, (list, tuple)):

@@ -41,7 +41,7 @@ def busy(client):
 
 @contextlib.contextmanager
 def holding(client):
-    """Hold a result in a client, without running tasks."""
+    """Keep a result in a client, without running tasks."""
     future = client.submit(sum, [1, 2])
     future.result()
     yield

@@ -46,7 +46,7 @@ def member(name: str, content: bytes = b"", **about: object) -> tuple[tarfile.Ta
 
 
 def program(version: str = VERSION, machine: str = MACHINE) -> list[tuple[tarfile.TarInfo, bytes]]:
-    """Return the members of an archive with a program that says what an interpreter says of itself."""
+    """Return the members of an archive with a program that reports the same data as an interpreter."""
     script = f"#!/bin/sh\necho {version} {machine}\n".encode()
     return [
         member("python", type=tarfile.DIRTYPE, mode=0o700),

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import members
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import complete, kinds_of
@@ -18,6 +17,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan impor
     releases,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.environments import TOOLS_LOCK, lock_file
+from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import read_lock
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages
 from wheels import PYTHON
 
@@ -41,7 +41,7 @@ DIRECTORY = {"exists": True, "type": "ext4", "mount": "/", "free": 100 * GIB, "w
 
 
 def bare(number):
-    """Return what `host_info` returns for a host without an installation."""
+    """Return the result of `host_info` for a host without an installation."""
     return {
         "cpus": [0, 1],
         "cores": [[0], [1]],
@@ -76,6 +76,7 @@ def bare(number):
         "account": {"home": "/var/lib/dask", "comment": "Dask (daskops.cluster)", "at_home": True},
         "encrypted": None,
         "environments": {},
+        "environment_paths": {},
         "versions": [],
         "changeable": "",
         "clock": [-0.1, 0.1],
@@ -91,11 +92,11 @@ def cluster_of(infos, **variables):
 
 
 def settle(environment, packages):
-    """Return what `host_info` returns for hosts that run exactly what `VARIABLES` say."""
+    """Return the results of `host_info` for hosts that match `VARIABLES`."""
     infos = {host: bare(number) for number, host in enumerate(HOSTS, 1)}
     for info in infos.values():
         info["environments"] = {environment: {"id": environment, "python": PYTHON["version"], "packages": packages}}
-    cluster, about = cluster_of(infos), {"id": environment, "prefix": "/usr"}
+    cluster, about = cluster_of(infos), {"id": environment, "prefixes": ["/usr"], "boot_python": ""}
     plans, problems = plan_hosts(cluster, HOSTS)
     assert problems == {}
     chosen, problems, lacking = releases(cluster, plans, dict.fromkeys(HOSTS, about))
@@ -121,13 +122,7 @@ def settle(environment, packages):
 
 def environment_of(python):
     """Return the packages of the default lock for an interpreter."""
-    return Packages(
-        Path(lock_file("default")).read_text(encoding="utf-8-sig"),
-        Path(TOOLS_LOCK).read_text(encoding="utf-8-sig"),
-        python,
-        "controller",
-        str(Path(lock_file("default")).parent),
-    )
+    return Packages(read_lock(lock_file("default"))[0], read_lock(TOOLS_LOCK)[0], python, "controller")
 
 
 ENVIRONMENT = environment_of(bare(1)["python"])

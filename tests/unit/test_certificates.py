@@ -519,7 +519,7 @@ def test_host_with_other_certificates_runs_the_module(seen, fault):
     elif fault == "mode":
         (tls / "worker.pem").chmod(0o444)
     elif fault == "owner":
-        wanted["user"] = "somebody else"
+        wanted["user"] = "another user"
     elif fault == "missing":
         (tls / "worker.pem").unlink()
     elif fault == "left over":

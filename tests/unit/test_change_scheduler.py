@@ -96,7 +96,7 @@ def results(ours, tmp_path_factory):
 
 
 def processes(machine):
-    """Return what the services on a host report as their release."""
+    """Return the releases that the services on a host report."""
     return machine.state()["processes"]
 
 

@@ -64,7 +64,7 @@ def changing(tmp_path):
 
 @pytest.fixture
 def holder(tmp_path):
-    """Return the path of the file that names the run that holds the lock."""
+    """Return the path of the file with the owner of the lock."""
     return tmp_path / "daskops/holder.json"
 
 

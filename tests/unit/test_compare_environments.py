@@ -20,7 +20,7 @@ def environment(**packages):
 
 def compare(built, **present):
     """Return the result of the action for three hosts: what this run built, and what they had before, by host."""
-    hosts = {host: {"environment": {"id": "e"}} for host in "abc"}
+    hosts = {host: {"release": {"environment": "e"}} for host in "abc"}
     hostvars = HostVars()
     for host in hosts:
         environments = {"e": present[host]} if host in present else {}

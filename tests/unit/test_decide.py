@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Decisions of a run: what to stage, restart, try and expect."""
+"""Decisions of a run: releases to stage, services to restart, trials and expected workers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide import (
     SCHEDULER,
     expected_workers,
+    interrupts_maintenance,
     interrupts_scheduler,
     is_staged,
     runs_release,
@@ -36,7 +37,7 @@ def test_units_with_another_release_are_restarted():
 
 
 def settled(**changed):
-    """Return what `host_info` reports for a host that runs release ``r`` with content ``c``."""
+    """Return the result of `host_info` for a host that runs release ``r`` with content ``c``."""
     current = {"id": "r", "content": "c", "settled": ["worker"], "services": {"worker": {ONE: "w", TWO: "w"}}}
     current.update({name: value for name, value in changed.items() if name in current})
     running = changed.get("running", {SCHEDULER: "s", ONE: "w", TWO: "w"})
@@ -68,11 +69,23 @@ def test_services_that_run_the_release_are_not_changed():
     assert not runs_release(settled(running={}), "r", "worker", wanted)
 
 
+def test_maintenance_begins_where_workers_run_or_start_at_boot():
+    assert interrupts_maintenance({"running": {ONE: "w"}, "current": {"enabled": []}})
+    assert interrupts_maintenance({"running": {ONE: None}, "current": {}})
+    assert interrupts_maintenance({"running": {}, "current": {"enabled": ["worker"]}})
+    for info in (
+        {},
+        {"running": {SCHEDULER: "s"}, "current": {"enabled": ["scheduler"]}},
+        {"running": {}, "current": {}},
+    ):
+        assert not interrupts_maintenance(info)
+
+
 # The scheduler
 
 
 def scheduler(runs="old", current="old", environment="e1", unfinished=0):
-    """Return what `host_info` reports for the scheduler's host."""
+    """Return the result of `host_info` for the scheduler's host."""
     return {
         "running": {SCHEDULER: runs},
         "current": {"services": {"scheduler": {SCHEDULER: current}}},

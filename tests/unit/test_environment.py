@@ -10,12 +10,20 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
+import time
+from pathlib import Path
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import read_usable_environment
+from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import parse_lock
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages, own_python
-from ansible_collections.daskops.cluster.plugins.plugin_utils.packed_environments import PackedEnvironment
+from ansible_collections.daskops.cluster.plugins.plugin_utils.packed_environments import (
+    PackedEnvironment,
+    tools_archive,
+)
 from conftest import ROOT
-from packed_prefixes import LIBRARY, VERSION, make_conda, pack_conda
+from packed_prefixes import LIBRARY, VERSION, make_conda, make_venv, pack_conda
 from python_archives import MACHINE, build_relocatable, sha256_of
 from wheels import build_wheel, lock_line, repack
 
@@ -46,12 +54,13 @@ def pack(tools, tmp_path):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PIP_NO_INDEX", "1")
             patch.setenv("PIP_FIND_LINKS", str(wheels))
-            return Packages(lock, tools_lock, own_python(), "controller").fetch(str(tmp_path / "cache"), "")
+            locks = parse_lock(lock), parse_lock(tools_lock)
+            return Packages(*locks, own_python(), "controller").fetch(str(tmp_path / "cache"), "")
 
     return packed
 
 
-def unpack(tmp_path, archive, **about):
+def unpack(tmp_path, archive, paths=None, **about):
     """Build an environment from an archive, or with a managed Python; return the exit status and the output."""
     environment = {
         "id": "0f3c5e9a7b1d",
@@ -63,9 +72,14 @@ def unpack(tmp_path, archive, **about):
         "python_archive": "",
         **about,
     }
-    plan = {"hosts": {"localhost": {"environment": environment}}}
+    name, shared = environment["id"], {key: environment.pop(key) for key in ("id", "origin", "packages")}
+    plan = {
+        "hosts": {"localhost": {"release": {"environment": name}, "environment": environment}},
+        "environments": {name: shared},
+        "plays": {"build": ["localhost"]},
+    }
     arguments = {"home": str(tmp_path / "home"), "plan": plan}
-    info = {"__dask_host": {"environments": {}, "current": {}}}
+    info = {"__dask_host": {"environments": {}, "current": {}, "environment_paths": paths or {}}, "dask_user": "nobody"}
     command = ["ansible", "localhost", "-m", "daskops.cluster.environment", "-a", json.dumps(arguments)]
     command += ["-e", json.dumps(info)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
@@ -90,6 +104,7 @@ def test_environment_is_named_after_a_successful_import(build, tmp_path):
     environment = tmp_path / "home/environments/0f3c5e9a7b1d"
     description = json.loads((environment / "environment.json").read_text())
     assert description["packages"] == {"dask": "1.0", "distributed": "1.0"}
+    assert abs(description["built"] - time.time()) < 600
     # Scripts must work after the environment is moved from its build path.
     assert subprocess.check_output([environment / "bin/say-dask"], text=True) == "dask\n"
     assert not (environment / ".lock").exists()
@@ -240,7 +255,7 @@ def packed(tools, tmp_path, monkeypatch):
     shutil.rmtree(prefix)
     sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
     cache = str(tmp_path / "cache")
-    with PackedEnvironment(str(archive), sha256, "".join(map(lock_line, tools)), cache, "") as environment:
+    with PackedEnvironment(str(archive), sha256, parse_lock("".join(map(lock_line, tools))), cache, "") as environment:
         # Ansible's own Python unpacks it.
         name = environment.id({})
         return environment.archive_for({}, str(tmp_path / "home/environments")), name, sha256
@@ -254,6 +269,7 @@ def test_packed_environment_is_unpacked(packed, tmp_path):
     assert names(tmp_path) == [name]
     environment = tmp_path / "home/environments" / name
     description = json.loads((environment / "environment.json").read_text())
+    assert abs(description.pop("built") - time.time()) < 600
     assert description == {
         "id": name, "archive": sha256, "python": VERSION, "packages": {"dask": "1.0", "distributed": "1.0"}
     }  # fmt: skip
@@ -282,3 +298,57 @@ def test_interrupted_transfer_of_a_packed_environment_is_not_used(packed, tmp_pa
     assert status != 0 and "Unpacking the packages failed on this host" in output and "damaged" in output
     assert names(tmp_path) == []
     assert [path.name for path in (tmp_path / "home/environments").iterdir()] == [".locks"]
+
+
+@pytest.fixture
+def existing(tools, monkeypatch):
+    """Return a directory with an environment that every user can read, and an archive with the tools for it."""
+    directory = Path(tempfile.mkdtemp(dir="/tmp"))
+    directory.chmod(0o755)
+    (directory / "index").mkdir()
+    for wheel in tools:
+        shutil.copy(wheel, directory / "index")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(directory / "index"))
+    wheels = [build_wheel(directory, "dask"), build_wheel(directory, "distributed", source=IMPORTS)]
+    prefix = make_venv(directory / "env", wheels)
+    yield prefix, tools_archive(parse_lock("".join(map(lock_line, tools))), str(directory / "cache"), "")
+    shutil.rmtree(directory)
+
+
+def test_environment_that_exists_is_linked(existing, tmp_path):
+    prefix, archive = existing
+    before = sorted(str(path) for path in prefix.rglob("*"))
+    found = {"python": VERSION, "packages": {"dask": "1.0"}, "by_conda": [], "conda": ["libgdal-3.8-0"]}
+    about = {
+        "id": "e1",
+        "python": "",
+        "origin": {"path": str(prefix), "fingerprint": "f" * 32},
+        "packages": {"dask": "1.0"},
+    }
+    status, output = unpack(tmp_path, archive, {str(prefix): found}, **about)
+    assert status == 0, output
+    environment = tmp_path / "home/environments/e1"
+    assert sorted(path.name for path in environment.iterdir()) == [
+        "environment.json", "fastjsonschema.whl", "prefix", "sbom.cdx.json"
+    ]  # fmt: skip
+    assert os.readlink(environment / "prefix") == str(prefix)
+    description = read_usable_environment(str(environment))
+    assert abs(description.pop("built") - time.time()) < 600
+    assert description == {
+        "id": "e1", "path": str(prefix), "fingerprint": "f" * 32, "python": VERSION, "packages": {"dask": "1.0"}
+    }  # fmt: skip
+    bill = json.loads((environment / "sbom.cdx.json").read_text())
+    assert [one["purl"] for one in bill["components"]][1:] == ["pkg:pypi/dask@1.0", "pkg:conda/libgdal@3.8?build=0"]
+    assert sorted(str(path) for path in prefix.rglob("*")) == before
+
+
+def test_environment_that_exists_is_tried(existing, tmp_path):
+    prefix, archive = existing
+    (prefix / LIBRARY / "site-packages/distributed.py").write_text("import a_library_that_this_host_lacks\n")
+    found = {"python": VERSION, "packages": {}, "by_conda": [], "conda": []}
+    about = {"id": "e1", "python": "", "origin": {"path": str(prefix), "fingerprint": "f" * 32}}
+    status, output = unpack(tmp_path, archive, {str(prefix): found}, **about)
+    assert status != 0 and names(tmp_path) == []
+    assert f"Importing Dask from {prefix} failed on this host" in output
+    assert "No module named 'a_library_that_this_host_lacks'" in output

@@ -24,6 +24,7 @@ def problems(**variables):
         ({}, "lock"),
         ({"dask_environment_lock": "own.txt", "dask_environment_source": "index"}, "lock"),
         (ARCHIVE, "archive"),
+        ({"dask_environment_path": "/nfs/env"}, "path"),
         ({**ARCHIVE, "dask_environment_lock": "default"}, "archive"),
     ],
 )
@@ -39,6 +40,20 @@ def test_kind_of_the_environment(variables, kind):
             {**ARCHIVE, "dask_environment_lock": "own.txt"},
             "dask_environment_lock and dask_environment_archive both set the environment. Keep one of them "
             "('default' sets dask_environment_lock aside).",
+        ),
+        (
+            {**ARCHIVE, "dask_environment_path": "/nfs/env"},
+            "dask_environment_archive and dask_environment_path both set the environment. Keep one of them.",
+        ),
+        (
+            {**ARCHIVE, "dask_environment_path": "/nfs/env", "dask_environment_lock": "own.txt"},
+            "dask_environment_lock and dask_environment_archive and dask_environment_path all set the environment. "
+            "Keep one of them ('default' sets dask_environment_lock aside).",
+        ),
+        (
+            {"dask_environment_path": "/nfs/env", "dask_environment_archive_sha256": "ab" * 32},
+            "dask_environment_archive_sha256 is set, but dask_environment_archive is not. Set dask_environment_archive, or "
+            "remove the variable.",
         ),
         (
             {**ARCHIVE, "dask_environment_source": "index"},
@@ -57,8 +72,8 @@ def test_kind_of_the_environment(variables, kind):
         (
             {"dask_environment_archive_sha256": "ab" * 32},
             "dask_environment_archive_sha256 is set, but dask_environment_archive is not. Set dask_environment_archive, "
-            "or remove the "
-            "variable.",
+            "or "
+            "remove the variable.",
         ),
     ],
 )

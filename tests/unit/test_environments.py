@@ -6,6 +6,7 @@
 import hashlib
 import platform
 import sys
+import tarfile
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils import environments
@@ -21,7 +22,12 @@ def variables(cache, **changes):
     return {"w1": complete({"dask_cache": str(cache), **changes})}
 
 
-@pytest.mark.parametrize("line", ["dask==1", "# distributed==1", "distributed-plus==1"])
+HASH = f"--hash=sha256:{'a' * 64}"
+
+
+@pytest.mark.parametrize(
+    "line", [f"dask==1 {HASH}", f"dask==1 {HASH}\n# distributed==1", f"distributed-plus==1 {HASH}"]
+)
 def test_lock_without_distributed_is_rejected(tmp_path, line):
     lock = tmp_path / "lock.txt"
     lock.write_text(f"{line}\n")
@@ -30,11 +36,21 @@ def test_lock_without_distributed_is_rejected(tmp_path, line):
     assert says(sentence, f"dask_environment_lock ({lock}): it does not contain distributed")
 
 
-@pytest.mark.parametrize("line", ["distributed==2026.8.0", "distributed @ file:///x.whl", "distributed[http]==1"])
+@pytest.mark.parametrize(
+    "line", ["distributed==2026.8.0", "distributed @ file:///x.whl", "distributed[http]==1", "Distributed==1"]
+)
 def test_lock_with_distributed_is_accepted(tmp_path, line):
     lock = tmp_path / "lock.txt"
-    lock.write_text(f"a==1\n{line}\n")
+    lock.write_text(f"a==1 {HASH}\n{line} {HASH}\n")
     assert environments.environments({}, variables(tmp_path, dask_environment_lock=str(lock))) == ({}, [])
+
+
+def test_malformed_url_of_the_index_is_rejected_without_its_password(tmp_path):
+    own = variables(tmp_path, dask_environment_index_url="https://ada:can/ary@a.example")
+    found, (sentence,) = environments.environments({}, own)
+    assert (
+        found == {} and sentence.startswith("dask_environment_index_url is not a valid URL. ") and "ary" not in sentence
+    )
 
 
 def python(libc, machine="x86_64", **about):
@@ -125,7 +141,7 @@ def test_hosts_need_no_python_for_an_environment_of_conda(archives, tmp_path):
     assert problems == []
     assert len({about["id"] for about in found.values()}) == 1
     assert [about["python"] for about in found.values()] == [sys.executable, "", "", ""]
-    assert {about["prefix"] for about in found.values()} == {""}
+    assert not any(about["prefixes"] for about in found.values())
     assert found["a"]["archive"] != found["b"]["archive"] == found["c"]["archive"] == found["d"]["archive"]
     assert found["a"]["packages"] == {"dask": "1.0", "distributed": "1.0"}
     assert found["a"]["origin"] == {"archive": hashlib.sha256(archives["conda"].read_bytes()).hexdigest()}
@@ -143,13 +159,13 @@ def test_virtual_environment_needs_a_python_of_the_host(archives, tmp_path):
     where = f"dask_environment_archive ({archives['venv']})"
     assert says(problems[1], f"c: {where} is a virtual environment of Python {VERSION[:4]}, but dask_python (")
     found, problems = from_archive(tmp_path, archives["venv"], {"a": HOST})
-    assert problems == [] and (found["a"]["python"], found["a"]["prefix"]) == (sys.executable, "/usr")
+    assert problems == [] and (found["a"]["python"], found["a"]["prefixes"]) == (sys.executable, ["/usr"])
 
 
 def test_host_of_another_architecture_is_rejected(archives, tmp_path):
     found, problems = from_archive(tmp_path, archives["conda"], {"a": HOST, "b": {**HOST, "architecture": "riscv64"}})
     assert says(
-        only(problems), f"b: dask_environment_archive ({archives['conda']}) is for {platform.machine()}, and the"
+        only(problems), f"b: dask_environment_archive ({archives['conda']}) is for {platform.machine()}, but the"
     )
     assert only(problems).endswith("but the host is riscv64. Pack an environment on a machine of that architecture.")
 
@@ -169,7 +185,7 @@ def test_unusable_archive_is_rejected(tmp_path, make, changes, said):
     found, problems = from_archive(tmp_path, path, {"a": HOST}, **changes)
     assert found == {} and says(only(problems), f"dask_environment_archive ({path})", said)
     own = {"dask_environment_archive": str(path), "dask_environment_archive_sha256": "0" * 64, **changes}
-    found, problems = environments.client_packages(variables(tmp_path, **own)["w1"])
+    found, problems = environments.client_packages(variables(tmp_path, **own)["w1"], {})
     assert found == {} and says(only(problems), f"dask_environment_archive ({path})")
 
 
@@ -184,7 +200,71 @@ def test_missing_tools_are_an_error(archives, tmp_path, monkeypatch):
 def test_clients_get_a_list_of_packages(archives, tmp_path):
     sha256 = hashlib.sha256(archives["conda"].read_bytes()).hexdigest()
     own = {"dask_environment_archive": str(archives["conda"]), "dask_environment_archive_sha256": sha256}
-    found, problems = environments.client_packages(variables(tmp_path, **own)["w1"])
+    found, problems = environments.client_packages(variables(tmp_path, **own)["w1"], {})
     assert problems == [] and (found["python"], found["lock"]) == (VERSION, "")
     lines = found["requirements"].splitlines()
     assert sha256 in lines[0] and "no hashes" in lines[1] and lines[2:] == ["dask==1.0", "distributed==1.0"]
+
+
+# From a directory on hosts
+
+PATH = "/nfs/env"
+ABOUT = {
+    "changeable": "", "problem": "", "python": "3.12.4", "implementation": "cpython", "prefix": PATH, "base_prefix": PATH,
+    "packages": {"dask": "1", "distributed": "1"}, "conda": [], "by_conda": [],
+}  # fmt: skip
+
+
+def from_path(tmp_path, **abouts):
+    """Return the environments of hosts from what they have at `PATH`, and the problems."""
+    hosts = {name: {**HOST, "environment_paths": {PATH: about}} for name, about in abouts.items()}
+    own = variables(tmp_path / "cache", dask_environment_path=PATH)["w1"]
+    return environments.environments(hosts, dict.fromkeys(hosts, own))
+
+
+def test_hosts_share_an_environment_that_exists(tmp_path):
+    found, problems = from_path(tmp_path, a=ABOUT, b=ABOUT)
+    assert problems == [] and found["a"] == found["b"]
+    about = found["a"]
+    assert (about["python"], about["boot_python"], about["prefixes"]) == ("", sys.executable, [PATH])
+    assert about["origin"]["path"] == PATH and about["packages"] == ABOUT["packages"]
+    with tarfile.open(about["archive"]) as tar:
+        assert sorted(name.split("-")[0] for name in tar.getnames()) == [
+            "conda.json", "requirements.txt", "tools.txt", "tools/fastjsonschema", "tree.py"
+        ]  # fmt: skip
+    # Another version is another environment, and so another release.
+    newer, problems = from_path(tmp_path, a={**ABOUT, "packages": {**ABOUT["packages"], "dask": "2"}})
+    assert newer["a"]["id"] != about["id"] and newer["a"]["origin"]["fingerprint"] != about["origin"]["fingerprint"]
+    hosts = {"a": {**HOST, "environment_paths": {PATH: ABOUT}, "environments": {about["id"]: {}}}}
+    own = variables(tmp_path / "cache", dask_environment_path=PATH)["w1"]
+    again, problems = environments.environments(hosts, {"a": own})
+    assert (again["a"]["id"], again["a"]["archive"]) == (about["id"], "")
+
+
+def test_environment_that_a_host_cannot_use_is_rejected(tmp_path):
+    found, problems = from_path(tmp_path, a=ABOUT, b={**ABOUT, "problem": "it cannot be read"})
+    assert found == {} and says(only(problems), f"b: dask_environment_path ({PATH}) cannot be used: it cannot be read.")
+
+
+@pytest.mark.parametrize("python", [{}, {"executable": "/home/dask/python", "changeable": "/home/dask"}])
+def test_root_needs_an_interpreter_of_its_own(tmp_path, python):
+    hosts = {"a": {**HOST, "python": python, "environment_paths": {PATH: ABOUT}}}
+    own = variables(tmp_path / "cache", dask_environment_path=PATH)["w1"]
+    found, problems = environments.environments(hosts, {"a": own})
+    assert found == {} and says(only(problems), "a has no safe Python 'python3', with which root creates scratch")
+    old = {**HOST["python"], "version": "3.8.0"}
+    hosts["a"]["python"] = old
+    assert environments.environments(hosts, {"a": own})[1] == []
+
+
+def test_clients_get_the_packages_of_a_host(tmp_path):
+    own = variables(tmp_path, dask_environment_path=PATH)["w1"]
+    found, problems = environments.client_packages(own, {"a": {"environment_paths": {PATH: ABOUT}}})
+    assert problems == [] and found["python"] == "3.12.4"
+    assert (
+        found["requirements"].splitlines()[0]
+        == f"# The packages of the cluster, from the directory {PATH} of its hosts."
+    )
+    assert found["requirements"].splitlines()[2:] == ["dask==1", "distributed==1"]
+    broken = {"a": {"environment_paths": {PATH: {**ABOUT, "problem": "it is gone"}}}}
+    assert says(only(environments.client_packages(own, broken)[1]), f"dask_environment_path ({PATH})", "it is gone")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.features import BOKEH, lacking, lacking_in, lacking_on
-from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import parse_lock
+from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import parse_lock
 from conftest import ROOT
 from distributed.versions import BOKEH_REQUIREMENT
 
@@ -20,8 +20,8 @@ def without(*names, **others):
 
 
 def test_default_lock_is_complete():
-    requirements, dummy = parse_lock((ROOT / "roles/environment/files/default.txt").read_text())
-    assert not list(lacking({requirement.name: "9" for requirement, dummy in requirements}, LOCK))
+    packages = parse_lock((ROOT / "roles/environment/files/default.txt").read_text()).packages
+    assert not list(lacking({locked.requirement.name: "9" for locked in packages}, LOCK))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,17 @@ RELEASE = {
     "served": ["worker"],
     "services": {"worker": {"dask-worker@numeric-1.service": "3f2a91c04d5e.7b21"}},
 }
+ABOUT = {
+    "changeable": "",
+    "problem": "",
+    "python": "3.12.4",
+    "implementation": "cpython",
+    "prefix": "/nfs/env",
+    "base_prefix": "/nfs/env",
+    "packages": {"dask": "2026.8.0"},
+    "conda": ["libgdal-3.8.0-h1_0"],
+    "by_conda": ["dask"],
+}
 ANSWER = {
     "changed": False,
     "cpus": [0, 1],
@@ -72,6 +83,7 @@ ANSWER = {
     "encrypted": None,
     "authorities": ["0" * 64],
     "environments": {"1f3c5e9a7b1d": {"id": "1f3c5e9a7b1d", "python": "3.11.2", "packages": {"dask": "2026.8.0+a"}}},
+    "environment_paths": {"/nfs/env": ABOUT},
     "versions": [{"id": "1f3c5e9a7b1d", "lock": "", "python": "", "packages": {}, "releases": [], "labels": {}}],
     "certificates": {"installed": {"ca.pem": ["5d0a41b9c7e2", 420, "root"]}, "loaded": {}},
     "libc": ["glibc", "2.36"],
@@ -152,6 +164,11 @@ def test_answer_of_this_machine_is_accepted():
         ("environments", {"1f3c5e9a7b1d": {"python": "3.11.2", "packages": {}, "archive": "\x1b[2J"}}),
         ("versions", [{**ANSWER["versions"][0], "lock": "\x1b[2J"}]),
         ("versions", [{**ANSWER["versions"][0], "python": "\x1b[2J"}]),
+        ("environment_paths", {"/nfs/env": {}}),
+        ("environment_paths", {"/nfs/env": {**ABOUT, "packages": {"--index-url": "1"}}}),
+        ("environment_paths", {"/nfs/env": {**ABOUT, "packages": {"dask": "1 --hash"}}}),
+        ("environment_paths", {"/nfs/env": {**ABOUT, "conda": ["\x1b[2J"]}}),
+        ("environment_paths", {"/nfs/env": {**ABOUT, "python": "new"}}),
         ("clock", [0]),
         ("clock", ["now", "then"]),
         ("groups", {"data": "1005"}),

@@ -54,6 +54,21 @@ def test_firewall_peers_are_read_from_the_hosts_files(tmp_path, monkeypatch, con
     assert host_info.firewall_peers() == peers
 
 
+@pytest.mark.parametrize(
+    ("content", "port"),
+    [('{"port": 9443}', 9443), ("", 8443), ("[]", 8443), ("{}", 8443), ('{"port": "https"}', 8443), (None, 8443)],
+)
+def test_port_of_the_proxy_is_read_from_its_file(tmp_path, monkeypatch, content, port):
+    """On a host of an earlier version, and with a damaged file, it is that of the site."""
+    monkeypatch.setattr(host_info, "PROXY", str(tmp_path / "proxy.json"))
+    site = tmp_path / "daskops.conf"
+    assert host_info.proxy_port(str(site)) == 0
+    site.write_text("server {\n    listen 10.0.0.1:8443 ssl;\n}\n")
+    if content is not None:
+        (tmp_path / "proxy.json").write_text(content)
+    assert host_info.proxy_port(str(site)) == port
+
+
 def test_nodes_contain_only_usable_cpus(host):
     host("NODES/node0/cpulist", "0-3,8-11\n")
     host("NODES/node1/cpulist", "4-7,12\n")
@@ -170,15 +185,6 @@ def test_containers_have_their_own_machine_ids():
     environment = {**os.environ, "PYTHONPATH": collections}
     found = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.strip()
     assert found not in ("", host_info.machine())
-
-
-@pytest.mark.parametrize(
-    ("listen", "port"),
-    [("10.0.0.1:8443", 8443), ("[fd00::1]:443", 443), ("8443", 8443), ("[::]:8443", 8443), ("unix:/run/x", 0)],
-)
-def test_port_of_the_proxy_is_read_from_its_site(tmp_path, listen, port):
-    (tmp_path / "site").write_text(f"server {{\n    listen {listen} ssl;\n}}\n")
-    assert host_info.proxy(Module(proxy_site=str(tmp_path / "site")))["port"] == port
 
 
 # Values that users of the host control

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Locks on a host: which users can hold them, and how waiting ends."""
+"""Locks on a host: users that can take them, and the end of waiting."""
 
 import contextlib
 import json

@@ -349,6 +349,8 @@ GOOD_SETTINGS = {
     "devices": ["/dev/nvidia0"],
     "scheduler_file": "/shared/scheduler.json",
     "environment_variables": {"A_1": "b"},
+    "python": "python3",
+    "environment_path": "/nfs/env",
     "environment_setup": ["module load gdal/3.8", "\tsource /opt/intel/setvars.sh  # all of them", 7],
     "modules": {},
     "shutdown_token": "good",
@@ -440,6 +442,26 @@ def test_scheduler_file_that_units_cannot_contain_is_rejected():
 def test_invalid_name_of_an_environment_variable_is_rejected(name):
     sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "environment_variables": {name: "x"}}))
     assert says(sentence, "w1: dask_environment_variables", f"'{name}' is not a valid name. Use letters")
+
+
+@pytest.mark.parametrize("path", ["/opt/dask", "/opt/dask/environments/0f3c5e9a7b1d"])
+def test_environment_in_the_directory_of_the_collection_is_rejected(path):
+    sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "environment_path": path}))
+    assert says(
+        sentence, f"w1: dask_environment_path ({path}) is in dask_home", "Name a directory that exists without it"
+    )
+
+
+def test_managed_python_beside_an_environment_that_exists_is_rejected():
+    sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "python": ""}))
+    assert says(sentence, "w1: dask_python is a managed Python, and dask_environment_path (/nfs/env) has its own")
+    assert list(plan.bad_settings("w1", {**GOOD_SETTINGS, "python": "", "environment_path": ""})) == []
+
+
+@pytest.mark.parametrize("path", ["nfs/env", "/nfs/env dask", "/nfs/../env"])
+def test_environment_that_units_cannot_contain_is_rejected(path):
+    sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "environment_path": path}))
+    assert says(sentence, f"w1: dask_environment_path is '{path}'", "Give an absolute path")
 
 
 @pytest.mark.parametrize("line", ["", "  ", "one\ntwo", "one\rtwo", "null\0"])

@@ -9,6 +9,7 @@ import http.server
 import importlib.util
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -18,8 +19,10 @@ from pathlib import Path
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils import environments
 from ansible_collections.daskops.cluster.plugins.plugin_utils import packages as packages_module
+from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import parse_lock, read_lock
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, PackagesError
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages
+from sources import commit_all, git, hash_of, write_project, write_sdist
 from wheels import PYTHON, build_wheel, lock_line, python, repack
 
 try:
@@ -32,8 +35,8 @@ LOCK = f"dask==2026.8.0 --hash={A} --hash={B}\n"
 TOOLS_LOCK = f"uv==0.13.8 --hash={C}\n"
 
 
-def id_of(lock=LOCK, tools_lock=TOOLS_LOCK, python=PYTHON, source="controller"):
-    return Packages(lock, tools_lock, python, source).id
+def id_of(lock=LOCK, tools_lock=TOOLS_LOCK, python=PYTHON, source="controller", build=()):
+    return Packages(parse_lock(lock), parse_lock(tools_lock), python, source, build).id
 
 
 @pytest.mark.parametrize(
@@ -47,6 +50,7 @@ def id_of(lock=LOCK, tools_lock=TOOLS_LOCK, python=PYTHON, source="controller"):
         {"source": "index"},
         {"python": python("3.11.9")},
         {"python": {**PYTHON, "libc": ["glibc", "2.41"]}},
+        {"lock": f"--no-binary :none:\n-c constraints.txt\n{LOCK}"},
     ],
 )
 def test_id_ignores_details_without_effect_on_the_environment(same):
@@ -71,6 +75,66 @@ def test_id_ignores_details_without_effect_on_the_environment(same):
 )
 def test_id_depends_on_everything_that_changes_the_environment(other):
     assert id_of(**other) != id_of()
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+GIT = f"{LOCK}mycode @ git+https://a.example/mycode@{COMMIT}#subdirectory=one\n"
+URL = f"{LOCK}mycode @ https://a.example/mycode-1.0.tar.gz --hash={C}\n"
+PYLOCK = f"""
+lock-version = "1.0"
+created-by = "tool"
+[[packages]]
+name = "dask"
+version = "2026.8.0"
+sdist = {{ url = "https://a.example/dask-2026.8.0.tar.gz", hashes = {{ sha256 = "{"a" * 64}" }} }}
+wheels = [
+  {{ url = "https://a.example/dask-2026.8.0-py3-none-any.whl", hashes = {{ sha256 = "{"b" * 64}" }} }},
+  {{ url = "https://a.example/dask-2026.8.0-cp312-cp312-linux_x86_64.whl", hashes = {{ sha256 = "{"c" * 64}" }} }},
+]
+"""
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"lock": LOCK}, {"lock": LOCK, "build": ["dask"]}),
+        ({"lock": LOCK}, {"lock": LOCK.replace(A, f"sha512:{'a' * 128}")}),
+        ({"lock": GIT, "build": ["mycode"]}, {"lock": GIT.replace("0123", "1123"), "build": ["mycode"]}),
+        ({"lock": GIT, "build": ["mycode"]}, {"lock": GIT.replace("=one", "=two"), "build": ["mycode"]}),
+        ({"lock": URL, "build": ["mycode"]}, {"lock": URL.replace(C, B), "build": ["mycode"]}),
+        ({"lock": PYLOCK}, {"lock": PYLOCK, "build": ["dask"]}),
+        ({"lock": PYLOCK}, {"lock": PYLOCK.replace("b" * 64, "d" * 64)}),
+    ],
+)
+def test_id_depends_on_sources_and_builds(one, other):
+    assert id_of(**one) != id_of(**other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        # The commit and the hash identify the content, from whatever host.
+        ({"lock": GIT, "build": ["mycode"]}, {"lock": GIT.replace("https://a", "ssh://git@b"), "build": ["mycode"]}),
+        ({"lock": URL, "build": ["mycode"]}, {"lock": URL.replace("//a", "//ada:pw@b"), "build": ["mycode"]}),
+        # Files for other interpreters, and other URLs of the same files.
+        ({"lock": PYLOCK}, {"lock": PYLOCK.replace("c" * 64, "d" * 64).replace("a.example", "b.example")}),
+        ({"lock": PYLOCK}, {"lock": f"dask==2026.8.0 --hash={B}\n"}),
+    ],
+)
+def test_id_ignores_the_origin(one, other):
+    assert id_of(**one) == id_of(**other)
+
+
+def test_package_that_is_built_needs_the_controller_as_source():
+    with pytest.raises(
+        LockError, match="dask is built on the controller, which hosts cannot fetch. Set dask_environment_source to con"
+    ):
+        id_of(build=["dask"], source="index")
+
+
+def test_version_of_a_commit_is_not_known():
+    packages = Packages(parse_lock(GIT), parse_lock(TOOLS_LOCK), PYTHON, "controller", ["mycode"])
+    assert packages.versions == {"dask": "2026.8.0", "mycode": "git+0123456789ab"}
 
 
 def test_id_depends_on_the_build_of_a_managed_python_and_not_on_its_directory():
@@ -156,9 +220,13 @@ def index(tmp_path_factory):
     return Index(tmp_path_factory.mktemp("index"))
 
 
-def fetched(index, cache, lock=None, tools_lock=None, source="controller", version="3.11.2", directory=None):
+def packages_of(lock, tools_lock, version="3.11.2", source="controller", build=(), directory=None):
+    return Packages(parse_lock(lock, directory), parse_lock(tools_lock), python(version), source, build)
+
+
+def fetched(index, cache, lock=None, tools_lock=None, **options):
     """Fetch a lock from the index; return the archive."""
-    packages = Packages(lock or index.lock, tools_lock or index.tools_lock, python(version), source, directory)
+    packages = packages_of(lock or index.lock, tools_lock or index.tools_lock, **options)
     with index.served() as url:
         return packages.fetch(str(cache), f"{url}/simple")
 
@@ -249,12 +317,13 @@ def test_paths_may_start_with_a_tilde(index, cache, archive, monkeypatch, encodi
     (cache / "tools.txt").write_text(index.tools_lock)
     monkeypatch.setattr(environments, "TOOLS_LOCK", str(cache / "tools.txt"))
     hosts = {"a": {"python": python("3.11.2"), "environments": {}}}
-    found = environments._environments(hosts, environments.lock_file("~/lock.txt"), "controller", "", str(cache))
+    lock = read_lock(environments.lock_file("~/lock.txt"))
+    found = environments._environments(hosts, *lock, "controller", "", str(cache))
     assert found["a"]["archive"] == archive
 
 
 def test_second_run_uses_the_cache(index, archive, cache):
-    packages = Packages(index.lock, index.tools_lock, python("3.11.2"), "controller")
+    packages = packages_of(index.lock, index.tools_lock)
     assert packages.fetch(str(cache), "http://127.0.0.1:9/simple") == archive
 
 
@@ -262,7 +331,7 @@ def test_archive_of_another_format_is_not_used(index, cache, archive, monkeypatc
     monkeypatch.setattr(packages_module, "ARCHIVE", packages_module.ARCHIVE + 1)
     # No index answers, so no new archive can be made.
     monkeypatch.setenv("PIP_RETRIES", "0")
-    packages = Packages(index.lock, index.tools_lock, python("3.11.2"), "controller")
+    packages = packages_of(index.lock, index.tools_lock)
     with pytest.raises(PackagesError, match="the package index does not answer|has no wheel"):
         packages.fetch(str(cache), "http://127.0.0.1:9/simple")
 
@@ -284,7 +353,7 @@ def test_password_of_the_index_is_in_no_command_line(index, tmp_path, monkeypatc
     monkeypatch.setattr(
         subprocess, "run", lambda command, **options: commands.append(command) or run(command, **options)
     )
-    packages = Packages(index.lock, index.tools_lock, python("3.11.2"), "controller")
+    packages = packages_of(index.lock, index.tools_lock)
     with index.served() as url:
         packages.fetch(str(tmp_path), url.replace("http://", "http://somebody:canary@") + "/simple")
     assert any("download" in command for command in commands)
@@ -317,7 +386,7 @@ def test_package_without_wheels_is_reported(index, fetch):
         tar.add(__file__, "sourceonly-1.0/setup.py")
     line = f"sourceonly==1.0 --hash={A}\n"
     with pytest.raises(
-        PackagesError, match="sourceonly==1.0 exists only as source.*pip wheel --no-deps sourceonly==1.0"
+        PackagesError, match="^sourceonly==1.0 exists only as source. Add sourceonly to dask_environment_build, so that"
     ):
         fetch(index.lock + line)
     with pytest.raises(PackagesError, match=r"the index has no wheel of sourceonly==1\.1"):
@@ -337,9 +406,93 @@ def test_directory_of_wheels_may_have_a_space_in_its_path(index, fetch, tmp_path
     assert b"mycode==1.0" in contents(fetch(lock, directory=str(directory.parent)))["requirements.txt"]
 
 
+def pylock(url, *wheels):
+    """Return a pylock.toml with wheels of an index."""
+    entries = [
+        f'[[packages]]\nname = "{wheel.name.split("-")[0]}"\nversion = "{wheel.name.split("-")[1]}"\nwheels = [\n'
+        f'{{ url = "{url}/wheels/{wheel.name}", hashes = {{ sha256 = "{hash_of(wheel).partition(":")[2]}" }} }} ]\n'
+        for wheel in wheels
+    ]
+    return 'lock-version = "1.0"\ncreated-by = "tool"\n' + "".join(entries)
+
+
+def test_wheels_of_a_pylock_come_from_their_urls(index, tmp_path, monkeypatch):
+    for tool in (index.uv, index.zstd):
+        shutil.copy(tool, tmp_path)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    with index.served() as url:
+        archive = packages_of(pylock(url, index.dask, index.lz4), index.tools_lock).fetch(str(tmp_path / "cache"), "")
+    assert contents(archive)["requirements.txt"].decode() == pinned(index.dask, index.lz4)
+
+
+def test_mirror_is_used_instead_of_the_urls_of_a_pylock(index, fetch):
+    lock = pylock("http://127.0.0.1:9", index.dask, index.lz4)
+    assert contents(fetch(lock))["requirements.txt"].decode() == pinned(index.dask, index.lz4)
+    held = contents(fetch(lock, source="index"))["requirements.txt"].decode()
+    assert held == pinned(index.dask, index.lz4)
+
+
+def test_hosts_get_the_urls_of_a_pylock(index, tmp_path, monkeypatch):
+    packages = packages_of(pylock("https://files.example", index.lz4), index.tools_lock, source="index")
+    with index.served() as url:
+        monkeypatch.setenv("PIP_INDEX_URL", f"{url}/simple")
+        archive = packages.fetch(str(tmp_path), "")
+    assert contents(archive)["requirements.txt"].decode() == (
+        f"lz4 @ https://files.example/wheels/{index.lz4.name} --hash={hash_of(index.lz4)}\n"
+    )
+    # Options and URLs may contain passwords.
+    assert Path(archive).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("algorithm", ["sha384", "sha512"])
+def test_wheels_are_checked_with_other_hash_algorithms(index, fetch, algorithm):
+    good = f"dask==2026.8.0 --hash={hash_of(index.dask, algorithm)}\nlz4==4.0 --hash={hash_of(index.lz4, algorithm)}\n"
+    assert contents(fetch(good))["requirements.txt"].decode() == pinned(index.dask, index.lz4)
+    with pytest.raises(PackagesError, match=r"lz4==4\.0 does not match its hash in the lock: find out why"):
+        fetch(good.replace(hash_of(index.lz4, algorithm), hash_of(index.dask, algorithm)))
+
+
+def test_built_wheels_are_installed_and_pinned_by_their_content(index, fetch, tmp_path):
+    sdist = write_sdist(tmp_path, "fromsource")
+    project = write_project(tmp_path / "repository", "fromgit")
+    commit = commit_all(project)
+    lock = (
+        f"{lock_line(index.dask)}{lock_line(index.lz4)}./{sdist.name} --hash={hash_of(sdist)}\n"
+        f"fromgit @ git+{project.as_uri()}@{commit}\n"
+    )
+    build = ["fromsource", "fromgit"]
+    archive = fetch(lock, build=build, directory=str(tmp_path))
+    held = contents(archive)
+    dummy, tree = files(held, tmp_path)
+    assert {f"lib/python3.11/site-packages/{name}.py" for name in build} < set(tree)
+    wheels = sorted((tmp_path / "wheels").glob("*/*.whl"))
+    assert held["requirements.txt"].decode() == pinned(index.dask, *wheels, index.lz4)
+    # The archive is made again from the wheels that were built.
+    sdist.rename(tmp_path / "elsewhere")
+    Path(archive).unlink()
+    sdist.write_bytes((tmp_path / "elsewhere").read_bytes())
+    git(project, "checkout", "--quiet", "--orphan", "other")
+    git(project, "branch", "-D", "main")
+    assert fetch(lock, build=build, directory=str(tmp_path)) == archive
+    assert sorted((tmp_path / "wheels").glob("*/*.whl")) == wheels
+
+
+def test_packages_that_wheels_from_source_need_are_checked(index, fetch, tmp_path):
+    sdist = write_sdist(tmp_path, metadata="Requires-Dist: numpy\n")
+    with pytest.raises(LockError, match="mycode needs numpy, which the lock does not contain for Python 3.11.2"):
+        fetch(f"{index.lock}./{sdist.name} --hash={hash_of(sdist)}\n", build=["mycode"], directory=str(tmp_path))
+
+
+def test_lock_without_wheels_of_an_index_is_possible(fetch, tmp_path):
+    sdist = write_sdist(tmp_path)
+    held = contents(fetch(f"./{sdist.name} --hash={hash_of(sdist)}\n", build=["mycode"], directory=str(tmp_path)))
+    assert held["requirements.txt"].startswith(b"mycode==1.0 --hash=sha256:")
+
+
 def test_unreachable_index_is_reported(index, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_RETRIES", "1")
-    packages = Packages(index.lock, index.tools_lock, python("3.11.2"), "controller")
+    packages = packages_of(index.lock, index.tools_lock)
     with pytest.raises(PackagesError, match=r"the package index does not answer .*: set dask_environment_index_url"):
         packages.fetch(str(tmp_path), "http://127.0.0.1:9/simple")
 

@@ -17,6 +17,7 @@ import tarfile
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils import packed_environments, tree
 from ansible_collections.daskops.cluster.plugins.plugin_utils.archives import ArchiveError
+from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import parse_lock
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import PackagesError
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import own_python
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packed_environments import PackedEnvironment
@@ -64,7 +65,7 @@ def packed(index, tmp_path, monkeypatch):
 
     def opened(path, sha256=None):
         found = hashlib.sha256(path.read_bytes()).hexdigest()
-        return PackedEnvironment(str(path), sha256 or found, lock, str(tmp_path / "cache"), "")
+        return PackedEnvironment(str(path), sha256 or found, parse_lock(lock), str(tmp_path / "cache"), "")
 
     return opened
 

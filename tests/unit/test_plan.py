@@ -9,6 +9,7 @@ import json
 import time
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.module_utils.existing_environments import UNKNOWN
 from ansible_collections.daskops.cluster.plugins.plugin_utils import packages as packages_module
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import members
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import complete
@@ -23,6 +24,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan impor
     releases,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import managed_python
+from ansible_collections.daskops.cluster.plugins.plugin_utils.existing_environments import fingerprint
 from hypothesis import given
 from hypothesis import strategies as st
 from playbook_runs import play
@@ -55,7 +57,7 @@ ALL_SETTLED = {"scheduler": [], "starting": [], "rolling": []}
 
 
 def changed(host, **changes):
-    """Return `SETTLED` with changes of what one host returned."""
+    """Return `SETTLED` with changes to the result of one host."""
     infos = copy.deepcopy(SETTLED)
     for name, value in changes.items():
         infos[host][name] = {**infos[host][name], **value} if isinstance(value, dict) and value else value
@@ -67,7 +69,7 @@ def decide(infos, state="started", **variables):
     cluster = cluster_of(infos, **variables)
     plans, problems = plan_hosts(cluster, HOSTS)
     assert problems == {}
-    environments = {host: {"id": ENVIRONMENT.id, "prefix": "/usr"} for host in HOSTS}
+    environments = {host: {"id": ENVIRONMENT.id, "prefixes": ["/usr"], "boot_python": ""} for host in HOSTS}
     chosen, problems, lacking = releases(cluster, plans, environments)
     assert problems == []
     return lacking, activation(state, infos, chosen)
@@ -186,8 +188,9 @@ def plan(infos, purpose="change", *, groups=GROUPS, playing=(), each=None, filte
         groups=groups,
         playing=playing,
         values=values,
-        infos={host: infos[host] for host in playing if host in infos},
+        infos={host: infos[host] for host in playing if "running" in infos.get(host, {})},
         scheduler_info=infos["s1"],
+        missing=[host for host in playing if "running" not in infos.get(host, {})],
         run={"ansible_run_tags": ["all"], "ansible_skip_tags": [], "groups": groups},
     )
     looked_up = []
@@ -196,12 +199,19 @@ def plan(infos, purpose="change", *, groups=GROUPS, playing=(), each=None, filte
         looked_up.append(host)
         return lambda: ["10.0.0.99"]
 
-    environment = {"id": ENVIRONMENT.id, "python": "/usr/bin/python3", "prefix": "/usr", "origin": {}, "archive": ""}
+    environment = {
+        "id": ENVIRONMENT.id,
+        "python": "/usr/bin/python3",
+        "prefixes": ["/usr"],
+        "boot_python": "",
+        "origin": {},
+        "archive": "",
+    }
     environment["packages"] = packages or ENVIRONMENT.versions
     outside = Outside(
         pythons=lambda *dummy: ({}, []),
         environments=lambda infos, dummy: (dict.fromkeys(infos, environment), []),
-        client_packages=lambda dummy: ({}, []),
+        client_packages=lambda *dummy: ({}, []),
         addresses_of=look_up,
         resolve=lambda name: ["192.0.2.7"] if name == "gate.example.org" else [],
         filtered_hosts=lambda: list(filtered),
@@ -389,7 +399,7 @@ def test_certificate_is_for_the_dashboard_of_an_own_scheduler_only():
 
     assert dashboard() == {"10.0.0.1": "dask_scheduler_host"}
     assert dashboard(dask_scheduler_address="tls://10.0.0.9:8786") == {}
-    assert dashboard(dask_scheduler_dashboard_url="https://pages.example.org") == {}
+    assert dashboard(dask_scheduler_dashboard_url="https://pages.example.org:8443") == {}
     outside, proxied = {"dask_client_scheduler_host": "outside"}, {"dask_dashboard_proxy": True}
     clients = {"outside": "dask_client_scheduler_host"}
     assert dashboard(**outside) == {"10.0.0.1": "dask_scheduler_host", **clients}
@@ -470,7 +480,7 @@ def test_installed_proxy_that_is_wanted_stays():
     assert "proxy" in found and "proxy_unwanted" not in found
 
 
-# The task
+# Runs
 
 
 def without(host, name):
@@ -504,52 +514,47 @@ def with_managed_python(**pythons):
     return infos
 
 
-#: The variables that put w1 into maintenance.
-MAINTENANCE = {"dask_maintenance": "{{ inventory_hostname == 'w1' }}"}
+MAINTENANCE = {"each": {"w1": {"dask_maintenance": True}}}
 IN_MAINTENANCE = changed("w1", running={}, current={"settled": [], "enabled": []})
 STOPPED = {host: {**info, "running": {}} for host, info in SETTLED.items()}
 NEW = {host: bare(number) for number, host in enumerate(HOSTS, 1)}
+LOST = {**SETTLED, "w2": {"msg": "Connection refused", "unreachable": True}}
 
-#: Runs by name: the purpose, what `host_info` returned, and more: ``hosts`` of the run, ``vars`` of the play, arguments.
+#: Runs by name: the purpose, what `host_info` returned, and options of `plan`.
 RUNS = {
     "unchanged": ("change", SETTLED, {}),
     "environment missing": ("change", without("w2", "environments"), {}),
     "content differs": ("change", changed("w1", current={"content": "0"}), {}),
     "other release": ("change", changed("w1", current={"id": "0", "content": "0"}, running={WORKER: "0.0"}), {}),
     "untried": ("change", changed("w1", current={"content": "0"}, known=[]), {}),
-    "no trial": ("change", changed("w1", current={"content": "0"}, known=[]), {"vars": {"dask_trial": False}}),
+    "no trial": ("change", changed("w1", current={"content": "0"}, known=[]), {"dask_trial": False}),
     "scheduler differs": ("change", changed("s1", running={SCHEDULER: "0.0"}), {}),
     "worker stopped": ("change", changed("w2", running={}), {}),
     "proxy unwanted": ("change", changed("s1", proxy={"port": 8443}), {}),
-    "proxy": ("change", SETTLED, {"vars": {"dask_dashboard_proxy": True}}),
-    "firewall": ("change", SETTLED, {"vars": {"dask_firewall": "nftables"}}),
+    "proxy": ("change", SETTLED, {"dask_dashboard_proxy": True}),
+    "firewall": ("change", SETTLED, {"dask_firewall": "nftables", "filtered": HOSTS}),
     "firewall installed": ("change", changed("w1", firewall={"installed": ["nftables"]}), {}),
     "unfinished": ("change", changed("w1", unfinished=5), {}),
     "newer": ("change", changed("w1", current={"staged": 9_000_000_000}), {}),
-    "unreachable": ("inspect", {**SETTLED, "w2": {"msg": "Connection refused", "unreachable": True}}, {}),
-    "play wins": (
-        "change",
-        SETTLED,
-        {"vars": {"dask_scheduler_host": "10.9.9.9", "dask_tls_directory": "/ca", "dask_serial": 3}},
-    ),
-    "limited": ("change", SETTLED, {"hosts": "w1", "scheduler_info": SETTLED["s1"]}),
-    "maintenance begins": ("change", SETTLED, {"vars": MAINTENANCE}),
-    "maintenance begins, workers stopped": ("change", changed("w1", running={}), {"vars": MAINTENANCE}),
-    "maintenance": ("change", IN_MAINTENANCE, {"vars": MAINTENANCE}),
-    "maintenance, unreachable": ("change", {**SETTLED, "w1": {}}, {"vars": MAINTENANCE}),
+    "limited": ("change", SETTLED, {"playing": ["w1"]}),
+    "unreachable": ("inspect", LOST, {}),
+    "maintenance begins": ("change", SETTLED, MAINTENANCE),
+    "maintenance begins, workers stopped": ("change", changed("w1", running={}), MAINTENANCE),
+    "maintenance": ("change", IN_MAINTENANCE, MAINTENANCE),
+    "maintenance, unreachable": ("change", {**SETTLED, "w1": {}}, MAINTENANCE),
     "maintenance of all hosts of the run": (
         "change",
         changed("w1", current={"content": "0"}),
-        {"hosts": "w1", "scheduler_info": SETTLED["s1"], "vars": {"dask_maintenance": True}},
+        {"playing": ["w1"], **MAINTENANCE},
     ),
     "maintenance ends": ("start", IN_MAINTENANCE, {}),
-    "start in maintenance": ("start", STOPPED, {"vars": MAINTENANCE}),
-    "restart in maintenance": ("restart", IN_MAINTENANCE, {"vars": MAINTENANCE}),
-    "rollback in maintenance": ("rollback", with_previous(), {"vars": MAINTENANCE}),
-    "rotate in maintenance": ("rotate", {**SETTLED, "w1": {}}, {"vars": MAINTENANCE}),
-    "stop in maintenance": ("stop", {**SETTLED, "w1": {}}, {"vars": MAINTENANCE}),
-    "remove in maintenance": ("remove", IN_MAINTENANCE, {"vars": MAINTENANCE}),
-    "show in maintenance": ("show", {**NEW, "w1": {}}, {"vars": MAINTENANCE}),
+    "start in maintenance": ("start", STOPPED, MAINTENANCE),
+    "restart in maintenance": ("restart", IN_MAINTENANCE, MAINTENANCE),
+    "rollback in maintenance": ("rollback", with_previous(), MAINTENANCE),
+    "rotate in maintenance": ("rotate", {**SETTLED, "w1": {}}, MAINTENANCE),
+    "stop in maintenance": ("stop", {**SETTLED, "w1": {}}, MAINTENANCE),
+    "remove in maintenance": ("remove", IN_MAINTENANCE, MAINTENANCE),
+    "show in maintenance": ("show", {**NEW, "w1": {}}, MAINTENANCE),
     "start": ("start", STOPPED, {}),
     "start nothing": ("start", SETTLED, {}),
     "restart": ("restart", SETTLED, {}),
@@ -557,101 +562,45 @@ RUNS = {
     "stop": ("stop", SETTLED, {}),
     "remove": ("remove", SETTLED, {}),
     "rotate": ("rotate", SETTLED, {}),
-    "connect": ("connect", SETTLED, {"vars": {"dask_tls_directory": "CA"}}),
-    "connect without TLS": ("connect", SETTLED, {"vars": {"dask_tls": False}}),
+    "connect": ("connect", SETTLED, {"dask_tls": False}),
     "show": ("show", {**NEW, "w2": {**NEW["w2"], "systemd": False}}, {}),
     "inspect": ("inspect", NEW, {}),
-    "managed": ("change", with_managed_python(), {"vars": {"dask_python": "3.11", **MIRROR}}),
-    "managed for auto": ("change", with_managed_python(w1={"version": "3.12.1"}), {"vars": MIRROR}),
     "managed to show": ("show", {**NEW, "w1": {**NEW["w1"], "python": {}}}, {}),
 }
-#: Runs that fail, and what their message says.
+#: Runs that are rejected, and parts of the message.
 REJECTED = {
-    "not inspected": (
-        "change",
-        {**SETTLED, "w2": {"msg": "Connection refused", "unreachable": True}},
-        {},
-        ["w2: not inspected in this run", "--limit"],
-    ),
-    "failed with values": (
-        "change",
-        {**SETTLED, "w2": {**SETTLED["w2"], "failed": True}},
-        {},
-        ["w2: not inspected in this run"],
-    ),
     "two bad hosts": (
         "change",
         {**SETTLED, "w1": {**SETTLED["w1"], "systemd": False}, "w2": {**SETTLED["w2"], "python": {}}},
-        {"vars": {"dask_python": "python3"}},
+        {"dask_python": "python3"},
         ["w1 does not run systemd", "w2 has no working Python"],
     ),
-    "bad variable": ("change", SETTLED, {"vars": {"dask_worker_count": "many"}}, ["w1: dask_worker_count", "w2: "]),
-    "bad flag": (
-        "inspect",
-        SETTLED,
-        {"vars": {"dask_tls": "perhaps", "dask_keep_releases": "few"}},
-        [f"{host}: {name}" for host in HOSTS for name in ("dask_tls is 'perhaps'", "dask_keep_releases is 'few'")],
-    ),
-    "not evaluated": (
-        "inspect",
-        SETTLED,
-        {"vars": {"dask_home": "{{ nobody }}"}},
-        ["s1: dask_home", "w2: dask_home", "nobody"],
-    ),
+    "bad variable": ("change", SETTLED, {"dask_worker_count": "many"}, ["w1: dask_worker_count", "w2: "]),
     "pythons differ": (
         "change",
         changed("w1", python={"version": "3.12.1"}),
-        {"vars": {"dask_python": "python3"}},
+        {"dask_python": "python3"},
         ["Python differs: w1 (3.12)", "or for all hosts to a version such as '3.11'"],
     ),
     "limited run with another python": (
         "change",
         changed("w1", python={"version": "3.12.1"}),
-        {"hosts": "w1", "scheduler_info": SETTLED["s1"]},
+        {"playing": ["w1"]},
         ["Python differs: w1 (3.12)"],
-    ),
-    "no managed python for auto": (
-        "change",
-        changed("w1", python={"version": "3.12.1"}),
-        {"vars": {"dask_python_mirror": "/nowhere", "dask_python_sha256": {"x86_64": "0" * 64}}},
-        [
-            "dask_python (3.11): /nowhere has no CPython 3.11 for x86_64",
-            "It is needed because dask_python is auto, and hosts do not all have the same Python",
-            "s1 (3.11), w1 (3.12), w2 (3.11)",
-        ],
-    ),
-    "no managed python for a platform": (
-        "change",
-        changed("w2", architecture="ppc64le"),
-        {"vars": {"dask_python": "3.11"}},
-        ["w2: dask_python needs a managed Python", "the host has ppc64le with glibc 2.36"],
     ),
     "one machine": ("change", changed("w2", machine="2" * 32), {}, ["w1 and w2 are the same machine"]),
     "windows": (
         "change",
         SETTLED,
-        {"vars": {"dask_scheduler_platform": "windows", "dask_windows_scheduler_max_workers": 1}},
+        {"dask_scheduler_platform": "windows", "dask_windows_scheduler_max_workers": 1},
         ["2 worker processes are planned"],
-    ),
-    "no scheduler runs": (
-        "change",
-        SETTLED,
-        {"hosts": "w1", "scheduler_info": STOPPED["s1"]},
-        ["The scheduler on s1 is stopped"],
     ),
     "external scheduler refuses": (
         "change",
         changed("w1", refused="Connection refused"),
-        {"vars": {"dask_scheduler_address": "tls://10.0.0.9:8786"}},
+        {"dask_scheduler_address": "tls://10.0.0.9:8786"},
         ["w1 cannot connect to dask_scheduler_address (tls://10.0.0.9:8786): Connection refused"],
     ),
-    "firewall network": (
-        "change",
-        SETTLED,
-        {"vars": {"dask_firewall": "nftables", "dask_firewall_clients": ["everybody"]}},
-        ["dask_firewall_clients: 'everybody' is not an address"],
-    ),
-    "no lock": ("change", SETTLED, {"vars": {"dask_environment_lock": "/nowhere.txt"}}, ["/nowhere.txt"]),
     "packages differ": (
         "change",
         changed("w2", environments={ENVIRONMENT.id: {"packages": {**ENVIRONMENT.versions, "dask": "0"}}}),
@@ -661,97 +610,54 @@ REJECTED = {
     "preload missing": (
         "change",
         SETTLED,
-        {"vars": {"dask_worker_preloads": ["/nowhere/monitor.py"]}},
+        {"dask_worker_preloads": ["/nowhere/monitor.py"]},
         ["/nowhere/monitor.py"],
     ),
-    "start uninstalled": ("start", {**SETTLED, "w2": NEW["w2"]}, {}, ["w2 has no release with a worker"]),
-    "restart uninstalled": ("restart", {**SETTLED, "s1": NEW["s1"]}, {}, ["s1 has no release with a scheduler"]),
-    "rotate uninstalled": ("rotate", {**SETTLED, "w1": NEW["w1"]}, {}, ["w1 has no release with a worker"]),
-    "start without scheduler": (
-        "start",
-        STOPPED,
-        {"hosts": "w1", "scheduler_info": STOPPED["s1"]},
-        ["The scheduler on s1 is stopped"],
+    "firewall network": (
+        "change",
+        SETTLED,
+        {"filtered": HOSTS, "dask_firewall": "nftables", "dask_firewall_clients": ["everybody"]},
+        ["dask_firewall_clients: 'everybody' is not an address"],
     ),
+    "restart uninstalled": ("restart", {**SETTLED, "s1": NEW["s1"]}, {}, ["s1 has no release with a scheduler"]),
+    "start without scheduler": ("start", STOPPED, {"playing": ["w1"]}, ["The scheduler on s1 is stopped"]),
     "rollback to nothing": ("rollback", SETTLED, {}, ["No host has a previous release"]),
-    "remove scheduler": ("remove", SETTLED, {"hosts": "s1"}, ["s1 is the scheduler of w1, w2"]),
+    "remove scheduler": ("remove", SETTLED, {"playing": ["s1"]}, ["s1 is the scheduler of w1, w2"]),
     "remove with bad pools": (
         "remove",
         SETTLED,
-        {"vars": {"dask_worker_pools": {"a": {"nanny": "perhaps"}}}},
+        {"dask_worker_pools": {"a": {"nanny": "perhaps"}}},
         ["s1: dask_worker_pools", "w2: dask_worker_pools"],
     ),
     "connect without CA": (
         "connect",
         SETTLED,
-        {"vars": {"dask_tls_directory": "/nowhere"}},
+        {"dask_tls_directory": "/nowhere"},
         ["/nowhere/ca.pem does not exist. Run site.yml first."],
     ),
     "scheduler in maintenance": (
         "change",
         SETTLED,
-        {"vars": {"dask_maintenance": True}},
+        {"dask_maintenance": True},
         ["s1: dask_maintenance is true, but this is the scheduler's host", "run stop.yml"],
     ),
     "remove unreachable in maintenance": (
         "remove",
         {**SETTLED, "w1": {}},
-        {"vars": MAINTENANCE},
+        MAINTENANCE,
         ["w1: not inspected in this run"],
     ),
-    "unknown purpose": ("dance", SETTLED, {}, ["purpose must be one of"]),
 }
 
 
-def archive(cache, environment=ENVIRONMENT):
-    """Return the path under which the packages of an environment are kept on the controller."""
-    parts = [packages_module.ARCHIVE, packages_module.sha256_of(packages_module.TREE), environment.id, "controller"]
-    name = packages_module.digest([*parts, PYTHON["libc"], None, environment._compiles_here()])
-    return cache / "daskops" / f"environment-{name}.tar"
+def test_number_of_workers_is_limited_for_schedulers_on_windows_only():
+    assert plan(SETTLED, dask_windows_scheduler_max_workers=1)["warnings"] == []
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    """Return the text of each run's result by name, and the directory of the playbook and its inventory."""
-    work = tmp_path_factory.mktemp("plan")
-    (work / "CA").mkdir()
-    (work / "MIRROR").mkdir()
-    (work / "MIRROR" / file_name("3.11.2")).write_bytes(PYTHON_ARCHIVE)
-    (work / "CA/ca.pem").write_text("the CA")
-    (work / "cache/daskops").mkdir(parents=True)
-    for environment in (ENVIRONMENT, MANAGED_ENVIRONMENT):
-        archive(work / "cache", environment).touch()
-    plays, kept = [], []
-    for number, (purpose, infos, options, *dummy) in enumerate([*RUNS.values(), *REJECTED.values()]):
-        variables = {
-            name: str(work / value) if value in ("CA", "MIRROR") else value
-            for name, value in options.get("vars", {}).items()
-        }
-        arguments = {"purpose": purpose, "scheduler_info": options.get("scheduler_info", {})}
-        # Each result has a variable of its own, because one task that writes all of them is faster than many.
-        tasks = [
-            {"ansible.builtin.set_fact": {"__dask_host": "{{ infos[inventory_hostname] }}"}, "vars": {"infos": infos}},
-            {"daskops.cluster.plan": arguments, "run_once": True, "register": f"found_{number}", "ignore_errors": True},
-        ]
-        limit = options.get("hosts", "dask_scheduler:dask_workers")
-        kept.append(f"hostvars['{'w1' if limit == 'w1' else 's1'}'].found_{number}")
-        plays.append({"hosts": limit, "gather_facts": False, "vars": variables, "tasks": tasks})
-    content = "{{ [" + ", ".join(kept) + "] | to_json }}"
-    write = {"ansible.builtin.copy": {"content": content, "dest": f"{work}/results.json", "mode": "0600"}}
-    plays.append({"hosts": "localhost", "gather_facts": False, "tasks": [write]})
-    (work / "play.json").write_text(json.dumps(plays))
-    done = play(work / "play.json", work, write_inventory(work), XDG_CACHE_HOME=str(work / "cache"))
-    assert done.returncode == 0, done.stdout + done.stderr
-    results = json.loads((work / "results.json").read_text())
-    return {name: json.dumps(result) for name, result in zip([*RUNS, *REJECTED], results)}, work
-
-
-@pytest.fixture(scope="module")
-def planned(results):
-    """Return the results of the runs in `RUNS` by name."""
-    found = {name: json.loads(results[0][name]) for name in RUNS}
-    assert {name: result["msg"] for name, result in found.items() if result["failed"]} == {}
-    return found
+def planned():
+    """Return the plans of the runs in `RUNS` by name."""
+    return {name: plan(infos, purpose, **options) for name, (purpose, infos, options) in RUNS.items()}
 
 
 def plays(result):
@@ -818,13 +724,6 @@ def test_variables_of_hosts_put_them_into_groups(planned):
     assert all("firewall" in plays(planned["firewall"])[host] for host in HOSTS)
 
 
-def test_only_the_host_without_the_environment_gets_an_archive(planned, results):
-    archives = {
-        host: about["environment"]["archive"] for host, about in planned["environment missing"]["hosts"].items()
-    }
-    assert archives == {"s1": "", "w1": "", "w2": str(archive(results[1] / "cache"))}
-
-
 def test_hosts_share_the_description_of_their_environment(planned):
     result = planned["environment missing"]
     assert {about["release"]["environment"] for about in result["hosts"].values()} == {ENVIRONMENT.id}
@@ -841,40 +740,15 @@ def test_only_hosts_with_a_firewall_get_ports_and_networks(planned):
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_result_holds_no_contents_of_releases(results, name):
+def test_plan_holds_no_contents_of_releases(planned, name):
     """Each task of each host is given the plan, so its size matters."""
-    assert "[Service]" not in results[0][name] and "ExecStart" not in results[0][name]
+    found = json.dumps(planned[name])
+    assert "[Service]" not in found and "ExecStart" not in found
 
 
 def test_plan_of_a_host_is_short(planned):
     for name in ("unchanged", "other release", "start", "rollback"):
         assert max(len(json.dumps(about)) for about in planned[name]["hosts"].values()) < 450
-
-
-@pytest.mark.parametrize("name", ["managed", "managed for auto"])
-def test_hosts_get_the_managed_python_that_they_lack(planned, results, name):
-    archive_of_python = results[1] / "cache/daskops" / f"python-{MANAGED['managed']}-{SHA256}.tar.gz"
-    found = {host: about["environment"] for host, about in planned[name]["hosts"].items()}
-    about = {"name": MANAGED["managed"], "version": "3.11.2", "machine": "x86_64"}
-    releases = {about["release"]["environment"] for about in planned[name]["hosts"].values()}
-    assert releases == {MANAGED_ENVIRONMENT.id} != {ENVIRONMENT.id}
-    for host, environment in found.items():
-        lacks = host == "w2"
-        assert environment["python"] == MANAGED["executable"]
-        assert environment["managed_python"] == {**about, "sha256": SHA256 if lacks else ""}
-        assert environment["python_archive"] == (str(archive_of_python) if lacks else "")
-        assert environment["archive"] == (str(archive(results[1] / "cache", MANAGED_ENVIRONMENT)) if lacks else "")
-    assert {host: "build" in names for host, names in plays(planned[name]).items()} == {
-        "s1": False,
-        "w1": False,
-        "w2": True,
-    }
-    assert all("stage" in names for names in plays(planned[name]).values())
-
-
-def test_own_interpreters_need_no_managed_python(planned):
-    about = planned["unchanged"]["hosts"]["w1"]["environment"]
-    assert (about["managed_python"], about["python_archive"]) == ({}, "")
 
 
 def test_plan_is_shown_without_fetching_a_managed_python(planned):
@@ -903,8 +777,6 @@ def test_restart_of_a_serving_scheduler_interrupts_it(planned):
         "restart in maintenance",
         "rollback",
         "rollback in maintenance",
-        "managed",
-        "managed for auto",
     }
 
 
@@ -921,39 +793,6 @@ def test_change_continues_an_unfinished_one_and_is_newer_than_others(planned):
     assert planned["unfinished"]["change"] == 5
     assert planned["newer"]["change"] == 9_000_000_001
     assert abs(planned["unchanged"]["change"] - time.time()) < 3600
-
-
-def test_limited_run_is_not_complete(planned):
-    assert planned["unchanged"]["complete"] and not planned["limited"]["complete"]
-    assert list(planned["limited"]["hosts"]) == ["w1"] and planned["limited"]["asked_host"] == "s1"
-    assert list(planned["limited"]["expected"]) == ["w1"]
-
-
-def test_unreachable_host_has_no_plan(planned):
-    assert set(planned["unreachable"]["hosts"]) == {"s1", "w1"} and plays(planned["unreachable"]) == {}
-
-
-def test_defaults_follow_from_the_inventory(planned, results):
-    result = planned["unchanged"]
-    assert result["addresses"]["scheduler"] == "tls://10.0.0.1:8786"
-    assert result["certificates"]["directory"] == str(results[1] / "dask-tls")
-    assert result["certificates"]["scheduler_hosts"] == ["10.0.0.1", "10.0.0.1"]
-
-
-def test_variables_of_the_play_win(planned):
-    result = planned["play wins"]
-    assert result["addresses"]["scheduler"] == "tls://10.9.9.9:8786" and result["plays"]["serial"] == 3
-    assert result["certificates"]["directory"] == "/ca"
-    # The scheduler does not need its own address. One host tries what both have in common.
-    assert plays(result) == {"w1": ["rolling", "stage", "trial"], "w2": ["rolling", "stage"]}
-
-
-def test_connection_has_the_certificates_of_the_ca(planned):
-    connection = planned["connect"]["connection"]
-    assert connection["address"] == "tls://10.0.0.1:8786" and connection["authorities"] == ["the CA"]
-    assert connection["python"] == "3.11" and connection["dashboard"] == "https://10.0.0.1:8787/status"
-    plain = planned["connect without TLS"]["connection"]
-    assert plain["authorities"] == [] and plain["address"] == "tcp://10.0.0.1:8786"
 
 
 def test_rollback_selects_the_release_before(planned):
@@ -973,19 +812,30 @@ def test_problem_of_one_host_does_not_hide_the_others(planned):
     (problem,) = hosts["w2"]["problems"]
     assert problem.startswith("w2 does not run systemd")
     assert hosts["w1"]["problems"] == [] and [worker["name"] for worker in hosts["w1"]["workers"]] == ["w1-1"]
-    assert hosts["w1"]["ssh_port"] == 1 and hosts["w1"]["machine"]["memory"] == 8 * GIB
+    assert hosts["w1"]["machine"]["memory"] == 8 * GIB
+
+
+def test_limited_run_is_not_complete(planned):
+    assert planned["unchanged"]["complete"] and not planned["limited"]["complete"]
+    assert list(planned["limited"]["hosts"]) == ["w1"] and planned["limited"]["asked_host"] == "s1"
+    assert list(planned["limited"]["expected"]) == ["w1"]
+
+
+def test_unreachable_host_has_no_plan(planned):
+    assert set(planned["unreachable"]["hosts"]) == {"s1", "w1"} and plays(planned["unreachable"]) == {}
 
 
 @pytest.mark.parametrize("name", REJECTED)
-def test_wrong_run_is_rejected(results, name):
-    result = json.loads(results[0][name])
-    assert result["failed"] and "hosts" not in result
-    assert [part for part in REJECTED[name][-1] if part not in result["msg"]] == [], result["msg"]
+def test_wrong_run_is_rejected(name):
+    purpose, infos, options, parts = REJECTED[name]
+    found = "\n".join(problems(infos, purpose, **options))
+    assert [part for part in parts if part not in found] == [], found
+    assert "hidden-" not in found
 
 
-@pytest.mark.parametrize("name", [*RUNS, *REJECTED])
-def test_result_holds_no_secret(results, name):
-    assert "hidden-" not in results[0][name]
+@pytest.mark.parametrize("name", RUNS)
+def test_plan_holds_no_secret(planned, name):
+    assert "hidden-" not in json.dumps(planned[name])
 
 
 def test_release_keeps_only_the_kinds_that_the_inventory_gives_the_host():
@@ -996,3 +846,226 @@ def test_release_keeps_only_the_kinds_that_the_inventory_gives_the_host():
         "s1": ["scheduler"],
         "w1": ["worker"],
     }
+
+
+def with_path(path="/nfs/env", **changes):
+    """Return hosts that run an environment outside of dask_home, in which packages have changed since."""
+    infos = copy.deepcopy(SETTLED)
+    before = {**UNKNOWN, "python": "3.12.4", "implementation": "cpython", "packages": {"dask": "1"}}
+    description = {"path": path, "fingerprint": fingerprint(before), "python": "3.12.4", "packages": {"dask": "1"}}
+    for info in infos.values():
+        info["environments"][ENVIRONMENT.id] = {"id": ENVIRONMENT.id, **description}
+        info["environment_paths"] = {path: {**before, **changes}}
+    return infos
+
+
+@pytest.mark.parametrize("purpose", ["inspect", "start", "restart", "stop"])
+def test_changed_packages_are_reported(purpose):
+    assert plan(with_path(), purpose)["drift"] == []
+    (sentence,) = plan(with_path(packages={"dask": "2"}), purpose)["drift"]
+    assert says(sentence, "The environment /nfs/env has other packages", "dask 2 (was 1), on s1, w1, w2")
+
+
+def test_rollback_to_changed_packages_is_rejected():
+    infos = with_path(packages={"dask": "2"})
+    for info in infos.values():
+        info["previous"] = {**info["current"], "id": "0", "staged": 5}
+    assert says(only(problems(infos, "rollback")), "s1, w1, w2: the packages of the previous release were changed")
+
+
+# The task
+
+#: Runs of the task by name: the purpose, what `host_info` returned, and more: ``hosts`` of the run, ``vars`` of the play.
+TASKS = {
+    "unchanged": ("change", SETTLED, {}),
+    "environment missing": ("change", without("w2", "environments"), {}),
+    "unreachable": ("inspect", LOST, {}),
+    "limited": ("change", SETTLED, {"hosts": "w1"}),
+    "maintenance": ("change", SETTLED, {"vars": {"dask_maintenance": "{{ inventory_hostname == 'w1' }}"}}),
+    "variables of the play": (
+        "change",
+        SETTLED,
+        {"vars": {"dask_scheduler_host": "10.9.9.9", "dask_tls_directory": "/ca", "dask_serial": 3}},
+    ),
+    "connect": ("connect", SETTLED, {"vars": {"dask_tls_directory": "CA"}}),
+    "show": ("show", NEW, {}),
+    "managed": ("change", with_managed_python(), {"vars": {"dask_python": "3.11", **MIRROR}}),
+    "managed for auto": ("change", with_managed_python(w1={"version": "3.12.1"}), {"vars": MIRROR}),
+}
+#: The same for tasks that fail, with parts of the message.
+FAILED_TASKS = {
+    "failed with values": (
+        "change",
+        {**SETTLED, "w2": {**SETTLED["w2"], "failed": True}},
+        {},
+        ["w2: not inspected in this run", "--limit"],
+    ),
+    "bad flag": (
+        "inspect",
+        SETTLED,
+        {"vars": {"dask_tls": "perhaps", "dask_keep_releases": "few"}},
+        [f"{host}: {name}" for host in HOSTS for name in ("dask_tls is 'perhaps'", "dask_keep_releases is 'few'")],
+    ),
+    "not evaluated": (
+        "inspect",
+        SETTLED,
+        {"vars": {"dask_home": "{{ nobody }}"}},
+        ["s1: dask_home", "w2: dask_home", "nobody"],
+    ),
+    "stopped scheduler outside the run": ("change", STOPPED, {"hosts": "w1"}, ["The scheduler on s1 is stopped"]),
+    "firewall network": (
+        "change",
+        SETTLED,
+        {"vars": {"dask_firewall": "nftables", "dask_firewall_clients": ["everybody"]}},
+        ["dask_firewall_clients: 'everybody' is not an address"],
+    ),
+    "no lock": ("change", SETTLED, {"vars": {"dask_environment_lock": "/nowhere.txt"}}, ["/nowhere.txt"]),
+    "no managed python for auto": (
+        "change",
+        changed("w1", python={"version": "3.12.1"}),
+        {"vars": {"dask_python_mirror": "/nowhere", "dask_python_sha256": {"x86_64": "0" * 64}}},
+        [
+            "dask_python (3.11): /nowhere has no CPython 3.11 for x86_64",
+            "It is needed because dask_python is auto, and hosts do not all have the same Python",
+            "s1 (3.11), w1 (3.12), w2 (3.11)",
+        ],
+    ),
+    "no managed python for a platform": (
+        "change",
+        changed("w2", architecture="ppc64le"),
+        {"vars": {"dask_python": "3.11"}},
+        ["w2: dask_python needs a managed Python", "the host has ppc64le with glibc 2.36"],
+    ),
+    "unknown purpose": ("dance", SETTLED, {}, ["purpose must be one of"]),
+}
+
+
+def archive(cache, environment=ENVIRONMENT):
+    """Return the path under which the packages of an environment are kept on the controller."""
+    parts = [packages_module.ARCHIVE, packages_module.hash_of(packages_module.TREE), environment.id, "controller"]
+    name = packages_module.digest([*parts, PYTHON["libc"], None, environment._compiles_here()])
+    return cache / "daskops" / f"environment-{name}.tar"
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory):
+    """Return the result of each task by name, and the directory of the playbook and its inventory."""
+    work = tmp_path_factory.mktemp("plan")
+    (work / "CA").mkdir()
+    (work / "CA/ca.pem").write_text("the CA")
+    (work / "MIRROR").mkdir()
+    (work / "MIRROR" / file_name("3.11.2")).write_bytes(PYTHON_ARCHIVE)
+    (work / "cache/daskops").mkdir(parents=True)
+    for environment in (ENVIRONMENT, MANAGED_ENVIRONMENT):
+        archive(work / "cache", environment).touch()
+    plays, kept = [], []
+    for number, (purpose, infos, options, *dummy) in enumerate([*TASKS.values(), *FAILED_TASKS.values()]):
+        variables = {
+            name: str(work / value) if value in ("CA", "MIRROR") else value
+            for name, value in options.get("vars", {}).items()
+        }
+        limit = options.get("hosts", "dask_scheduler:dask_workers")
+        arguments = {"purpose": purpose, "scheduler_info": infos["s1"] if limit == "w1" else {}}
+        # Each result has a variable of its own, because one task that writes all of them is faster than many.
+        steps = [
+            {"ansible.builtin.set_fact": {"__dask_host": "{{ infos[inventory_hostname] }}"}, "vars": {"infos": infos}},
+            {"daskops.cluster.plan": arguments, "run_once": True, "register": f"found_{number}", "ignore_errors": True},
+        ]
+        kept.append(f"hostvars['{'w1' if limit == 'w1' else 's1'}'].found_{number}")
+        plays.append({"hosts": limit, "gather_facts": False, "vars": variables, "tasks": steps})
+    content = "{{ [" + ", ".join(kept) + "] | to_json }}"
+    write = {"ansible.builtin.copy": {"content": content, "dest": f"{work}/results.json", "mode": "0600"}}
+    plays.append({"hosts": "localhost", "gather_facts": False, "tasks": [write]})
+    (work / "play.json").write_text(json.dumps(plays))
+    done = play(work / "play.json", work, write_inventory(work), XDG_CACHE_HOME=str(work / "cache"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = dict(zip([*TASKS, *FAILED_TASKS], json.loads((work / "results.json").read_text())))
+    assert {name: results[name]["msg"] for name in TASKS if results[name]["failed"]} == {}
+    return results, work
+
+
+def test_task_returns_the_plan(tasks):
+    results, work = tasks
+    found = results["unchanged"]
+    assert plays(found) == {} and set(found["hosts"]) == set(HOSTS)
+    assert found["addresses"]["scheduler"] == "tls://10.0.0.1:8786"
+    assert found["certificates"]["directory"] == str(work / "dask-tls")
+    assert found["certificates"]["scheduler_hosts"] == ["10.0.0.1", "10.0.0.1"]
+
+
+def test_only_the_host_without_the_environment_gets_an_archive(tasks):
+    results, work = tasks
+    found = {host: about["environment"]["archive"] for host, about in results["environment missing"]["hosts"].items()}
+    assert found == {"s1": "", "w1": "", "w2": str(archive(work / "cache"))}
+
+
+@pytest.mark.parametrize("name", ["managed", "managed for auto"])
+def test_hosts_get_the_managed_python_that_they_lack(tasks, name):
+    results, work = tasks
+    archive_of_python = work / "cache/daskops" / f"python-{MANAGED['managed']}-{SHA256}.tar.gz"
+    found = {host: about["environment"] for host, about in results[name]["hosts"].items()}
+    about = {"name": MANAGED["managed"], "version": "3.11.2", "machine": "x86_64"}
+    releases = {about["release"]["environment"] for about in results[name]["hosts"].values()}
+    assert releases == {MANAGED_ENVIRONMENT.id} != {ENVIRONMENT.id}
+    for host, environment in found.items():
+        lacks = host == "w2"
+        assert environment["python"] == MANAGED["executable"]
+        assert environment["managed_python"] == {**about, "sha256": SHA256 if lacks else ""}
+        assert environment["python_archive"] == (str(archive_of_python) if lacks else "")
+        assert environment["archive"] == (str(archive(work / "cache", MANAGED_ENVIRONMENT)) if lacks else "")
+    assert {host: "build" in names for host, names in plays(results[name]).items()} == {
+        "s1": False,
+        "w1": False,
+        "w2": True,
+    }
+    assert all("stage" in names for names in plays(results[name]).values())
+    assert results[name]["hosts"]["s1"]["interrupts"]
+
+
+def test_own_interpreters_need_no_managed_python(tasks):
+    about = tasks[0]["unchanged"]["hosts"]["w1"]["environment"]
+    assert (about["managed_python"], about["python_archive"]) == ({}, "")
+
+
+def test_hosts_outside_the_run_and_unreachable_ones_have_no_plan(tasks):
+    assert {name: set(tasks[0][name]["hosts"]) for name in ("limited", "unreachable")} == {
+        "limited": {"w1"},
+        "unreachable": {"s1", "w1"},
+    }
+
+
+def test_variables_of_the_play_win(tasks):
+    found = tasks[0]["variables of the play"]
+    assert found["addresses"]["scheduler"] == "tls://10.9.9.9:8786" and found["plays"]["serial"] == 3
+    assert found["certificates"]["directory"] == "/ca"
+    # The scheduler does not need its own address. One host tries what both have in common.
+    assert plays(found) == {"w1": ["rolling", "stage", "trial"], "w2": ["rolling", "stage"]}
+
+
+def test_variables_are_evaluated_for_each_host(tasks):
+    found = tasks[0]["maintenance"]
+    assert found["maintenance"] == ["w1"] and plays(found) == {"w1": ["maintenance"]}
+
+
+def test_connection_has_the_certificates_of_the_ca(tasks):
+    connection = tasks[0]["connect"]["connection"]
+    assert connection["address"] == "tls://10.0.0.1:8786" and connection["authorities"] == ["the CA"]
+    assert connection["python"] == "3.11" and connection["dashboard"] == "https://10.0.0.1:8787/status"
+    plain = plan(SETTLED, "connect", dask_tls=False)["connection"]
+    assert plain["authorities"] == [] and plain["address"] == "tcp://10.0.0.1:8786"
+
+
+def test_plan_for_display_has_the_port_of_ansible(tasks):
+    assert tasks[0]["show"]["hosts"]["w1"]["ssh_port"] == 1
+
+
+@pytest.mark.parametrize("name", FAILED_TASKS)
+def test_task_fails_with_all_problems(tasks, name):
+    result = tasks[0][name]
+    assert result["failed"] and "hosts" not in result
+    assert [part for part in FAILED_TASKS[name][-1] if part not in result["msg"]] == [], result["msg"]
+
+
+@pytest.mark.parametrize("name", [*TASKS, *FAILED_TASKS])
+def test_result_holds_no_secret(tasks, name):
+    assert "hidden-" not in json.dumps(tasks[0][name])

@@ -49,6 +49,10 @@ def test_client_files_are_in_the_home_that_dask_uses(tmp_path):
         "dashboard": "http://10.0.0.1:8787/status",
         "authorities": [],
         "lock": str(lock),
+        "requirements": "",
+        "build": [],
+        "cache": str(tmp_path / "cache"),
+        "interpreter": {},
         "python": "3.11",
     }
     playbook = tmp_path / "playbook.yml"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an unpacked environment contains, and its bytecode."""
+"""Contents of an unpacked environment, and its bytecode."""
 
 import importlib.util
 import platform

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The prefix of environments of conda, compared with what their own program makes."""
+"""The prefix of conda environments, compared with the result of their own program."""
 
 import filecmp
 import os

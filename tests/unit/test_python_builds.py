@@ -302,7 +302,7 @@ def test_mirror_without_the_build_is_reported(uv, source, tmp_path):
     message = str(error.value)
     assert message.startswith(f"CPython {build.version} for x86_64 cannot be fetched from {url} (")
     assert "404" in message and "canary" not in message
-    assert f"Set dask_python_mirror to a mirror, or to a directory on the controller with {build.file}; or" in message
+    assert f"dask_python_mirror to a mirror, or to a directory on the controller with {build.file}, or" in message
 
 
 def test_password_of_the_mirror_is_in_no_command_line(uv, source, tmp_path, monkeypatch):

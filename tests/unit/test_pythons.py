@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Managed Pythons on a host: what an archive may contain, complete installations, and their removal."""
+"""Managed Pythons on a host: allowed members of an archive, complete installations, and their removal."""
 
 import contextlib
 import json

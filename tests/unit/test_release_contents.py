@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Environment
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import (
     SCHEDULER,
     checks,
@@ -37,6 +38,7 @@ WORKER = {
     "dashboard_port": 8900,
     "nanny_port": 9000,
 }
+ENVIRONMENT = Environment("0f3c5e9a7b1d", ("/usr",))
 PLAN = {"address": "10.0.0.2", "workers": [WORKER]}
 
 
@@ -79,7 +81,8 @@ def test_command_line_of_the_scheduler():
     [("/", [], "8787/"), ("/a/b", ["DASKOPS_DASHBOARD_PREFIX=a/b"], "8787/a/b/")],
 )
 def test_scheduler_knows_the_path_of_its_dashboard(prefix, lines, dashboard):
-    found = {file.path: file.content for file in files(settings(dashboard_prefix=prefix), ["scheduler"], PLAN, "/usr")}
+    made = files(settings(dashboard_prefix=prefix), ["scheduler"], PLAN, ENVIRONMENT)
+    found = {file.path: file.content for file in made}
     variables = found[f"services/{SCHEDULER}.env"].splitlines()
     assert [line for line in variables if line.startswith("DASKOPS_DASHBOARD")] == lines
     assert dashboard_of(settings(dashboard_prefix=prefix)) == dashboard
@@ -87,7 +90,9 @@ def test_scheduler_knows_the_path_of_its_dashboard(prefix, lines, dashboard):
 
 @pytest.mark.parametrize(("memory", "lines"), [("", []), ("2GiB", ["MemoryMax=2147483648"])])
 def test_unit_of_the_scheduler_has_its_limit_of_memory(memory, lines):
-    found = {file.path: file.content for file in files(settings(scheduler_memory=memory), ["scheduler"], PLAN, "/usr")}
+    found = {
+        file.path: file.content for file in files(settings(scheduler_memory=memory), ["scheduler"], PLAN, ENVIRONMENT)
+    }
     unit = found[f"systemd/{SCHEDULER}"]
     assert [line for line in unit.splitlines() if line.startswith("Memory") and "Max" in line] == lines
 
@@ -141,30 +146,30 @@ def test_worker_behind_a_gateway_has_two_addresses(address, contact, protocol, l
 
 
 def test_each_service_has_its_own_files():
-    found = {file.path: file for file in files(settings(), ["scheduler", "worker"], PLAN, "/usr")}
+    found = {file.path: file for file in files(settings(), ["scheduler", "worker"], PLAN, ENVIRONMENT)}
     assert found["run.sh"].kinds == ("scheduler", "worker")
     assert found["services/dask-scheduler.service.env"].service == SCHEDULER
     assert found["services/dask-worker@1.service.env"].kinds == ("worker",)
     # No service reads the target, so an added or removed worker restarts no other.
     assert found["systemd/dask-workers.target"].kinds == () and found["systemd/dask-workers.target"].kind == "worker"
-    of_workers = files(settings(), ["worker"], PLAN, "/usr")
+    of_workers = files(settings(), ["worker"], PLAN, ENVIRONMENT)
     assert not any(file.path.startswith(("scheduler/", "services/dask-scheduler")) for file in of_workers)
 
 
 def test_lines_of_shell_are_read_by_all_services():
     wanted = settings(environment_setup=["module load gdal/3.8", "ulimit -s unlimited"])
-    found = {file.path: file for file in files(wanted, ["scheduler", "worker"], PLAN, "/usr")}
+    found = {file.path: file for file in files(wanted, ["scheduler", "worker"], PLAN, ENVIRONMENT)}
     assert found["setup.lines"].content == "module load gdal/3.8\nulimit -s unlimited\n"
     assert found["setup.lines"].kinds == found["setup.sh"].kinds == ("scheduler", "worker")
     assert set_by_user(wanted, ["scheduler"])["dask_environment_setup"] == wanted.environment_setup
-    assert not any(file.path.startswith("setup.") for file in files(settings(), ["scheduler"], PLAN, "/usr"))
+    assert not any(file.path.startswith("setup.") for file in files(settings(), ["scheduler"], PLAN, ENVIRONMENT))
 
 
 def test_module_of_several_lists_is_shipped_once(tmp_path):
     module = tmp_path / "both.py"
     module.write_text("routes = []\n")
     wanted = settings(worker_preloads=[str(module)], worker_routes=[str(module)])
-    (file,) = (file for file in files(wanted, ["worker"], PLAN, "/usr") if file.path == "python/both.py")
+    (file,) = (file for file in files(wanted, ["worker"], PLAN, ENVIRONMENT) if file.path == "python/both.py")
     assert file.content == "routes = []\n" and file.kinds == ("worker",)
 
 
@@ -174,17 +179,28 @@ def test_two_modules_of_one_name_are_rejected(tmp_path):
         (tmp_path / directory / "same.py").write_text(f"# {directory}\n")
     paths = [str(tmp_path / directory / "same.py") for directory in ("a", "b")]
     with pytest.raises(ValueError, match="Two files of the release have the path python/same.py. Rename one of them."):
-        files(settings(worker_preloads=paths), ["worker"], PLAN, "/usr")
+        files(settings(worker_preloads=paths), ["worker"], PLAN, ENVIRONMENT)
 
 
 def test_module_that_does_not_exist_is_rejected(tmp_path):
     with pytest.raises(ValueError, match="missing.py does not exist on the controller"):
-        files(settings(worker_preloads=[str(tmp_path / "missing.py")]), ["worker"], PLAN, "/usr")
+        files(settings(worker_preloads=[str(tmp_path / "missing.py")]), ["worker"], PLAN, ENVIRONMENT)
+
+
+def test_environment_outside_is_visible_and_not_run_by_root():
+    environment = Environment("0f3c5e9a7b1d", ("/nfs/env", "/usr"), "/usr/bin/python3.9")
+    found = {file.path: file.content for file in files(settings(), ["scheduler", "worker"], PLAN, environment)}
+    for unit in (SCHEDULER, "dask-worker@.service"):
+        assert "BindReadOnlyPaths=/opt/dask /nfs/env /usr\n" in found[f"systemd/{unit}"]
+    boot = "ExecStartPre=+/usr/bin/python3.9 -I -S /opt/dask/current/boot/directories.py"
+    assert boot in found["systemd/dask-worker@1.service.d/daskops.conf"]
+    packed = {file.path: file.content for file in files(settings(), ["scheduler"], PLAN, Environment("0f3c5e9a7b1d"))}
+    assert "BindReadOnlyPaths=/opt/dask\n" in packed[f"systemd/{SCHEDULER}"]
 
 
 def test_paths_below_writable_ones_are_left_out():
     def binds(**changes):
-        found = {file.path: file for file in files(settings(**changes), ["scheduler", "worker"], PLAN, "/usr")}
+        found = {file.path: file for file in files(settings(**changes), ["scheduler", "worker"], PLAN, ENVIRONMENT)}
         names = (f"systemd/{SCHEDULER}", "systemd/dask-worker@.service", "systemd/dask-worker@1.service.d/daskops.conf")
         lines = [found[name].content.splitlines() for name in names]
         opened = [

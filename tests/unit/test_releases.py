@@ -21,11 +21,13 @@ from ansible_collections.daskops.cluster.plugins.module_utils.history import (
     take_over_history,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
+    build_time,
     prune,
     read_environment,
     read_release,
     read_releases,
     read_units,
+    read_usable_environment,
     releases_to_keep,
     started_services,
 )
@@ -122,6 +124,22 @@ def test_place_of_the_dashboard_is_known_from_the_manifest(home):
     assert [read_release(str(home / "releases" / name))["dashboard"] for name in "bc"] == ["", "8787/dask/"]
 
 
+def test_environment_outside_is_never_removed(home, tmp_path):
+    outside = tmp_path / "nfs/env"
+    (outside / "bin").mkdir(parents=True)
+    (outside / "bin/python3").symlink_to(sys.executable)
+    (home / "environments/e-a/prefix").symlink_to(outside)
+    description = json.dumps({"python": "3.12.4", "packages": {}})
+    for name in "ab":
+        (home / f"environments/e-{name}/environment.json").write_text(description)
+    assert read_usable_environment(str(home / "environments/e-a"))
+    assert prune(str(home), set(), 2) == [str(home / "environments/e-a"), str(home / "releases/a")]
+    assert (outside / "bin/python3").exists() and not (home / "environments/e-a").exists()
+    (outside / "bin/python3").unlink()
+    (home / "environments/e-b/prefix").symlink_to(outside)
+    assert not read_usable_environment(str(home / "environments/e-b"))
+
+
 def test_release_and_its_environment_are_removed_together(home):
     assert prune(str(home), set(), 2) == [str(home / "environments/e-a"), str(home / "releases/a")]
     assert names(home) == {"releases": ["b", "c"], "environments": ["e-b", "e-c"]}
@@ -154,15 +172,17 @@ input()
     assert names(home) == {"releases": ["b", "c"], "environments": ["e-b", "e-c"]}
 
 
-def build_ahead(home, name, when):
+def build_ahead(home, name, when, modified):
+    """Make an environment that was built at a time; an earlier version of the collection did not write the time."""
     description = home / "environments" / name / "environment.json"
     description.parent.mkdir()
-    description.write_text("{}")
-    os.utime(description, (when, when))
+    built = {} if when is None else {"built": when}
+    description.write_text(json.dumps({"python": "3.11.2", "packages": {}, **built}))
+    os.utime(description, (modified, modified))
 
 
 def test_environment_built_ahead_is_kept(home):
-    build_ahead(home, "ahead", 0)  # older than the switch to the current release, which belongs to another change
+    build_ahead(home, "ahead", 0, 0)  # older than the switch to the current release, which belongs to another change
     (home / "environments/.partial-other").mkdir()
     prune(str(home), set(), 2)
     assert names(home) == {"releases": ["b", "c"], "environments": [".partial-other", "ahead", "e-b", "e-c"]}
@@ -170,9 +190,22 @@ def test_environment_built_ahead_is_kept(home):
 
 def test_only_the_latest_environments_built_ahead_are_kept(home):
     for when, name in enumerate("klm"):
-        build_ahead(home, name, when)
+        build_ahead(home, name, when, 9 - when)
     prune(str(home), set(), 2)
     assert names(home)["environments"] == ["e-b", "e-c", "l", "m"]
+
+
+def test_modification_time_counts_only_for_environments_of_an_earlier_version(home):
+    for name, when, modified in (("j", None, 5), ("k", 4, 9), ("l", None, 3), ("m", 6, 1)):
+        build_ahead(home, name, when, modified)
+    prune(str(home), set(), 2)
+    assert names(home)["environments"] == ["e-b", "e-c", "j", "m"]
+
+
+def test_environment_without_a_readable_description_counts_as_old(home):
+    assert build_time(str(home / "environments/none")) == 0
+    build_ahead(home, "k", "yesterday", 7)
+    assert build_time(str(home / "environments/k")) == 7
 
 
 def test_interrupted_removal_is_completed(home):

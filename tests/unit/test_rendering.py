@@ -154,7 +154,7 @@ def releases(tmp_path_factory):
             workers = [{**worker, "address": listen_at[worker["unit"]], **listening} for worker in workers]
         plan = {"address": "10.0.0.1", "ports": [], "workers": workers}
         settings = host_settings(values, info, {"scheduler": "tls://scheduler:8786"})
-        release = host_release(settings, kinds, plan, {"id": ENVIRONMENT, "prefix": "/usr"})
+        release = host_release(settings, kinds, plan, {"id": ENVIRONMENT, "prefixes": ["/usr"], "boot_python": ""})
         for path, content in {**release.files, "manifest.json": manifest_text(release.manifest)}.items():
             (directory / host / path).parent.mkdir(parents=True, exist_ok=True)
             (directory / host / path).write_text(content)
@@ -455,6 +455,33 @@ def test_units_have_the_exit_status_that_prevents_a_restart(releases):
         host, _, path = unit.partition("/")
         for name in ("SuccessExitStatus", "RestartPreventExitStatus"):
             assert settings(releases[host] / path, name) == [str(STAY_DOWN)]
+
+
+def test_environment_outside_is_run_in_its_own_place(releases, tmp_path):
+    for number in ("1", "2"):
+        environment = tmp_path / f"nfs/env-{number}"
+        (environment / "bin").mkdir(parents=True)
+        (environment / "bin/python3").symlink_to(sys.executable)
+        shutil.copy(Path(sys.prefix) / "pyvenv.cfg", environment)
+        (environment / "lib").symlink_to(Path(sys.prefix) / "lib")
+    (tmp_path / "nfs/env").symlink_to("env-1")
+    release = tmp_path / "releases/a"
+    shutil.copytree(releases["both"] / "python", release / "python")
+    shutil.copy(releases["both"] / "run.sh", release)
+    (tmp_path / "environments/e1").mkdir(parents=True)
+    (tmp_path / "environments/e1/prefix").symlink_to(tmp_path / "nfs/env")
+    (release / "environment").symlink_to(tmp_path / "environments/e1")
+    (release / "python/service.py").write_text(
+        "import sys\nprint(sys.prefix, flush=True)\ninput()\nprint(sys.executable)\n"
+    )
+    with subprocess.Popen(
+        ["/bin/sh", release / "run.sh", "service"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        # Neither in dask_home, nor through the link, which may lead elsewhere while the process runs.
+        assert process.stdout.readline() == f"{tmp_path}/nfs/env-1\n"
+        (tmp_path / "nfs/env").unlink()
+        (tmp_path / "nfs/env").symlink_to("env-2")
+        assert process.communicate("\n")[0] == f"{tmp_path}/nfs/env-1/bin/python3\n"
 
 
 def test_running_process_keeps_its_release(releases, tmp_path):

@@ -24,7 +24,7 @@ LICENCES = {"dask": "BSD-3-Clause", "prometheus_client": "Apache-2.0 AND BSD-2-C
 REQUIREMENTS = f"""--index-url https://packages.example/simple
 dask==2026.8.0 --hash=sha256:{A}
 prometheus-client==0.26.0 --hash=sha256:{B}
-torch==2.9.0+cu128 --hash=sha256:{A} --hash=sha256:{B}
+torch==2.9.0+cu128 --hash=sha256:{A} --hash=sha512:{B}{B}
 """
 
 

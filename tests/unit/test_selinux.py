@@ -10,7 +10,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils import selinux
 
 
 class Module:
-    """What `selinux` uses of an AnsibleModule; its tools are scripts in a directory."""
+    """The part of AnsibleModule that `selinux` uses; its tools are scripts in a directory."""
 
     def __init__(self, directory):
         self.directory = directory

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.module_utils.history import current_release
+from ansible_collections.daskops.cluster.plugins.module_utils.history import current_release, note_change
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import read_releases, read_tree, tree_digest
 from ansible_collections.daskops.cluster.plugins.modules import host_info
 from ansible_collections.daskops.cluster.plugins.modules.services import Activation
@@ -279,3 +279,25 @@ def test_check_mode_shows_the_change_to_a_release_that_is_not_staged(machine):
     (unit,) = [one for one in answer["diff"] if one.get("after_header") == "dask-scheduler.service"]
     assert (unit["before"], unit["after"]) == (machine.unit("one"), machine.unit("three"))
     assert machine.asked() == [] and machine.state() == before
+
+
+def test_change_that_was_taken_back_is_staged_once(machine):
+    """A host with an unfinished change counts as one that lacks its release; see `decide.is_staged`."""
+    home = str(machine.home)
+
+    def unfinished():
+        releases = read_releases(home)
+        return host_info.unfinished(releases[current_release(home)], releases)
+
+    note_change(home, "one", 1)
+    later = read_releases(home)["one"]["staged"] + 10
+    note_change(home, "two", later)
+    assert machine.run("two")["changed"] and unfinished() == 0
+    assert machine.run("one", back=True)["changed"] and current_release(home) == "one"
+    # A run with the variables of the later release continues its change.
+    assert unfinished() == later
+    # All that `release` does on a host that has the files of the release.
+    note_change(home, "one", later)
+    assert unfinished() == 0 and not machine.run("one")["changed"]
+    note_change(home, "one", later + 10)
+    assert unfinished() == 0

@@ -120,7 +120,7 @@ def activate(machine, name, **options):
 
 
 def told(machine):
-    """Return what `host_info` reports about the host's releases, and their units."""
+    """Return the host's releases and their units, as `host_info` reports them."""
     home = str(machine.home)
     releases = read_releases(home)
     current = releases[current_release(home)]
@@ -239,3 +239,13 @@ def test_peers_are_read_from_the_comment_in_the_rules(tmp_path, rules, peers):
     for path, text in zip(paths, rules):
         path.write_text(text)
     assert takeover.old_peers([*map(str, paths), str(tmp_path / "none")]) == peers
+
+
+@pytest.mark.parametrize(
+    ("site", "port"),
+    [("server {\n    listen 10.0.0.1:8443 ssl;\n}\n", 8443), ("    listen 443 ssl;\n", 443), ("", 0), (None, 0)],
+)
+def test_port_of_the_proxy_is_read_from_the_site(tmp_path, site, port):
+    if site is not None:
+        (tmp_path / "daskops.conf").write_text(site)
+    assert takeover.old_proxy_port(str(tmp_path / "daskops.conf")) == port

@@ -29,27 +29,27 @@ WRONG = [
     ),
     (
         "distributed.worker.memroy.target: 0.5",
-        "distributed.worker.memroy is not known",
-        "; distributed.worker.memory is.",
+        "distributed.worker.memroy is not a setting of Dask",
+        ", but distributed.worker.memory is.",
     ),
     (
         "distributed.worker.target: 0.5",
-        "distributed.worker.target is not known",
+        "distributed.worker.target is not a setting of Dask",
         f", but {MEMORY}.target is.",
     ),
-    ("distribted.worker.memory.target: 0.5", "distribted is not known", "; distributed is."),
-    ("worker.memory.target: 0.5", "worker is not known", "; distributed.worker is."),
-    ("memory.spill: 0.5", "memory is not known", f"; {MEMORY} is."),
-    ("timeouts.connect: 5s", "timeouts is not known", "; distributed.comm.timeouts is."),
+    ("distribted.worker.memory.target: 0.5", "distribted is not a setting of Dask", ", but distributed is."),
+    ("worker.memory.target: 0.5", "worker is not a setting of Dask", ", but distributed.worker is."),
+    ("memory.spill: 0.5", "memory is not a setting of Dask", f", but {MEMORY} is."),
+    ("timeouts.connect: 5s", "timeouts is not a setting of Dask", ", but distributed.comm.timeouts is."),
     (
         "distributed.comm.timeout.connect: 5s",
-        "comm.timeout is not known",
-        "; distributed.comm.timeouts is.",
+        "comm.timeout is not a setting of Dask",
+        ", but distributed.comm.timeouts is.",
     ),
     (
         "distributed.scheduler.bandwith: 100",
-        "bandwith is not known",
-        "; distributed.scheduler.bandwidth is.",
+        "bandwith is not a setting of Dask",
+        ", but distributed.scheduler.bandwidth is.",
     ),
     (
         "distributed.scheduler.allowed_failures: 5",
@@ -57,19 +57,19 @@ WRONG = [
     ),
     (
         "distributed.comm.retry.counts: 5",
-        "counts is not known",
-        "; distributed.comm.retry.count is.",
+        "counts is not a setting of Dask",
+        ", but distributed.comm.retry.count is.",
     ),
     (
         "distributed.client.hartbeat: 5s",
-        "hartbeat is not known",
-        "; distributed.client.heartbeat is.",
+        "hartbeat is not a setting of Dask",
+        ", but distributed.client.heartbeat is.",
     ),
     ("array.chunk_size: 1MiB", "must be written with hyphens: array.chunk-size."),
     ("my-company.cores: 1", "my-company is not a setting", "add my-company to dask_config_extra_namespaces."),
     (
         "distributed.mine.cores: 1",
-        "distributed.mine is not known",
+        "distributed.mine is not a setting of Dask",
         "add distributed.mine to dask_config_extra_namespaces.",
     ),
     ("nonsense: {}", "nonsense is not a setting of Dask"),
@@ -190,8 +190,8 @@ WRONG = [
     ("distributed.worker.resources: {GPU: two}", "must have a number for each resource."),
     # Logs
     ("distributed.logging: {distributed: verbose}", "has the level verbose for distributed. Use one of debug, info"),
-    ("logging: {distributed: '10'}", "gives distributed the level 10"),
-    ("logging: {distributed: [info]}", "gives distributed the level ['info']"),
+    ("logging: {distributed: '10'}", "has the level 10 for distributed"),
+    ("logging: {distributed: [info]}", "has the level ['info'] for distributed"),
     (
         "distributed.admin.log-format: '%(asctime'",
         "log-format: the scheduler cannot set up its log with this value: ValueError",
@@ -543,7 +543,7 @@ def test_memory_thresholds_are_checked_for_workers_only():
     [
         ("DASK_DISTRIBUTED__WORKER__MEMORY__TARGET", "2", f"{MEMORY}.target {FRACTION}."),
         ("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "lots", "allowed-failures must be a whole number"),
-        ("DASK_DISTRIBUTED__SCHEDULER__WORKER_TLL", "5s", "; distributed.scheduler.worker-ttl is."),
+        ("DASK_DISTRIBUTED__SCHEDULER__WORKER_TLL", "5s", ", but distributed.scheduler.worker-ttl is."),
         ("DASK_WORKER_MEMORY_TARGET", "high", f"{MEMORY}.target {FRACTION}."),  # an old name that Dask still reads
         ("DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE", "0.65", "spill is 0.7, more than pause (0.65)"),
     ],

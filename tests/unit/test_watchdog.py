@@ -134,7 +134,7 @@ def lasting(tmp_path_factory):
 
 
 def hold(seconds):
-    """Hold the GIL in native code."""
+    """Keep the GIL in native code."""
     ctypes.PyDLL(None).usleep(int(seconds * 1e6))
     return os.getpid()
 

@@ -119,7 +119,7 @@ print(time.time(), flush=True)
 
 
 def test_worker_is_silent_while_it_runs_a_task(cluster):
-    """Three cases at once: a task holds the GIL, a worker with such a task restarts, and a busy worker is stopped."""
+    """Three cases at once: a task holds the GIL, a worker with such a task restarts, and a busy worker stops."""
     holding, draining, stopped = cluster.workers[:3]
     pids = {name: main_pid(cluster, name, "dask-worker@1") for name in (holding, draining, stopped)}
     client = cluster.start(f"""

@@ -189,6 +189,100 @@ def test_line_of_shell_that_fails_is_rejected(cluster, play):
     assert "LOADED" not in cluster.compute("print(client.run(lambda: list(__import__('os').environ)))")
 
 
+SHARED = "/srv/shared/env"
+SITE = f"{SHARED}/lib/python3*/site-packages"
+# A virtual environment with the packages of the environment that the host runs.
+MAKE_SHARED = f"""
+set -e
+lib=$(echo $(readlink -f /opt/dask/current/environment)/lib/python3*/site-packages)
+mkdir -p {SHARED}
+python3 -m venv --without-pip {SHARED}
+echo $lib >$(echo {SITE})/packages.pth
+"""
+
+
+def add_package(version):
+    """Return the command that puts a package into the shared environment; it has no modules."""
+    text = f"Metadata-Version: 2.1\\nName: addition\\nVersion: {version}\\n"
+    return (
+        f"cd {SITE} && rm -rf addition-* && mkdir addition-{version}.dist-info && printf '{text}' >addition-*/METADATA"
+    )
+
+
+def everywhere(cluster, command):
+    """Run a command on all hosts as root, and return the outputs."""
+    return [cluster.host(name).check_output(command) for name in [cluster.scheduler, *cluster.workers]]
+
+
+def test_environment_that_hosts_have(cluster, play):
+    everywhere(cluster, MAKE_SHARED)
+    everywhere(cluster, add_package(1))
+    shared = change(**json.loads(WORKERS_ONLY[-1]), dask_environment_path=SHARED, dask_serial="100%")[2:]
+    before = everywhere(cluster, f"find {SHARED} -printf '%p %u %m %T@\\n' | sort | sha256sum")
+    run = play("site", *shared)
+    assert run.returncode == 0, run.output
+    prefixes = cluster.compute("print(client.run(lambda: __import__('sys').prefix))")
+    assert prefixes.count(SHARED) == len(cluster.workers)
+    # Root ran nothing of it, and nothing was written there.
+    assert everywhere(cluster, f"find {SHARED} -printf '%p %u %m %T@\\n' | sort | sha256sum") == before
+    assert everywhere(cluster, "ls /opt/dask/current/environment/")[0].split() == [
+        "environment.json", "fastjsonschema.whl", "prefix", "sbom.cdx.json"
+    ]  # fmt: skip
+    pids = cluster.pids()
+    run = play("site", *shared)
+    assert run.returncode == 0 and not any(run.changed.values()) and cluster.pids() == pids
+    report = play("status", *shared)
+    assert report.returncode == 0 and f", path {SHARED}." in report.output and "degraded" not in report.output
+
+
+def test_changed_packages_are_reported_and_restart_services(cluster, play, load):
+    shared = change(**json.loads(WORKERS_ONLY[-1]), dask_environment_path=SHARED)[2:]
+    pids = cluster.pids()
+    everywhere(cluster, add_package(2))
+    report = play("status", *shared)
+    said = " ".join(report.output.split())
+    assert report.returncode == 0, report.output
+    assert (
+        f"The environment {SHARED} has other packages than the services were started with: addition 2 (was 1)" in said
+    )
+    assert "The cluster is degraded" in said and cluster.pids() == pids
+    # The hosts must agree.
+    cluster.host(cluster.workers[1]).check_output(add_package(3))
+    run = play("site", *shared)
+    assert run.returncode != 0 and not any(run.changed.values())
+    assert (
+        f"{cluster.workers[1]}: dask_environment_path ({SHARED}) has other packages than on the other hosts"
+        in run.output
+    )
+    assert "addition 3 (others: 2)" in run.output
+    cluster.host(cluster.workers[1]).check_output(add_package(2))
+    run = play("site", *shared, "-e", "dask_scheduler_idle_timeout=1")
+    assert run.returncode == 0, run.output
+    assert {name for name, pid in cluster.pids().items() if pid == pids[name]} == set()
+
+
+def test_changed_packages_prevent_a_rollback(cluster, play):
+    shared = change(**json.loads(WORKERS_ONLY[-1]), dask_environment_path=SHARED)[2:]
+    pids = cluster.pids()
+    run = play("rollback", *shared)
+    assert run.returncode != 0 and not any(run.changed.values()) and cluster.pids() == pids
+    assert "the packages of the previous release were changed in their directory" in " ".join(run.output.split())
+
+
+def test_unsafe_environment_is_rejected(cluster, play):
+    host = cluster.host(cluster.workers[0])
+    host.check_output(f"chown dask {SHARED}/lib")
+    said = rejected(cluster, play, *change(**json.loads(WORKERS_ONLY[-1]), dask_environment_path=SHARED)[2:])
+    assert (
+        f"{cluster.workers[0]}: dask_environment_path ({SHARED}) is not safe: dask_user can change {SHARED}/lib" in said
+    )
+    host.check_output(f"chown root {SHARED}/lib")
+    run = play("site", *WORKERS_ONLY[2:], "-e", "dask_serial=100%")
+    assert run.returncode == 0, run.output
+    # Nothing of the collection removes it.
+    everywhere(cluster, f"test -e {SHARED}/bin/python3 && rm -r {SHARED}")
+
+
 def test_scheduler_setting_restarts_only_the_scheduler(cluster, play):
     scheduler = cluster.summary()["scheduler"]["id"]
     variables = json.loads(WORKERS_ONLY[-1])

@@ -15,7 +15,8 @@ import threading
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.modules.host_info import PROBE
-from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import parse_lock, platform_tags, select
+from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import parse_lock
+from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import platform_tags, select
 from conftest import INVENTORY, PROJECT
 
 ENVIRONMENT = "/opt/dask/current/environment"
@@ -42,7 +43,7 @@ def index(cluster, lock, tmp_path):
     python = json.loads(host)
     wanted = tmp_path / "wanted.txt"
     locks = [lock, DEFAULT_LOCK.with_name("tools.txt")]
-    wanted.write_text("\n".join(line for one in locks for line in select(parse_lock(one.read_text())[0], python)))
+    wanted.write_text("\n".join(line for one in locks for line in select(parse_lock(one.read_text()), python)))
     platforms = [f"--platform={tag}" for tag in platform_tags(python["machine"], python["libc"])]
     subprocess.run(
         [sys.executable, "-m", "pip", "download", "-qq", "--no-deps", "--require-hashes", "--only-binary=:all:",

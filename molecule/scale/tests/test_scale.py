@@ -134,7 +134,7 @@ def test_stop_and_start_of_all(cluster, play):
 
 def test_deleted_user_is_created_again(cluster, play, gone):
     host = cluster.host(gone)
-    host.check_output("systemctl stop dask-workers.target && userdel dask")
+    host.check_output("systemctl stop dask-workers.target dask-worker@1 && userdel dask")
     # The user may get another number, and then it could not write to the scratch directory in its former home.
     run = play("site", "--limit", gone)
     assert run.returncode != 0

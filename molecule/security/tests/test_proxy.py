@@ -22,6 +22,8 @@ VARIABLES = {
     "dask_dashboard_proxy_users": {"ada": PASSWORD},
 }
 SITE = "/etc/nginx/conf.d/daskops.conf"
+#: File with the port of the site.
+RECORD = "/etc/dask-proxy.json"
 PASSWORDS = "/etc/nginx/daskops.htpasswd"
 
 
@@ -120,6 +122,12 @@ def test_only_nginx_can_read_the_passwords(proxy, cluster):
         assert host.run(f"runuser -u {user} -- cat {PASSWORDS}").rc != 0
 
 
+def test_port_is_recorded_for_later_runs(proxy, cluster):
+    recorded = cluster.host(cluster.scheduler).file(RECORD)
+    assert (recorded.user, recorded.mode) == ("root", 0o600)
+    assert json.loads(recorded.content_string) == {"port": 8443}
+
+
 def test_client_files_contain_the_proxys_address(proxy, play):
     run = play("client", "-e", proxy.variables)
     assert run.returncode == 0, run.output
@@ -165,7 +173,7 @@ def test_disabled_proxy_is_removed(proxy, cluster, play):
         run = play("site")
         assert run.returncode == 0, run.output
         assert f"dashboard at {cluster.url}/status." in run.output
-        assert not host.file(SITE).exists and not host.file(PASSWORDS).exists
+        assert not any(host.file(path).exists for path in (SITE, PASSWORDS, RECORD))
         assert cluster.is_whole()
         # nginx and its other sites are kept.
         assert not host.socket("tcp://0.0.0.0:8443").is_listening

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kind of a cluster's environment: a lock of packages, or a packed environment."""
+"""The kind of a cluster's environment: a lock of packages, a packed environment, or a directory on the hosts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from typing import Any
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.problems import Problem
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
 
-LOCK, ARCHIVE = "lock", "archive"
+LOCK, ARCHIVE, PATH = "lock", "archive", "path"
 
 #: Variable with the environment, by kind. The variable of a lock has a default.
-VARIABLES = {LOCK: "dask_environment_lock", ARCHIVE: "dask_environment_archive"}
+VARIABLES = {
+    LOCK: "dask_environment_lock",
+    ARCHIVE: "dask_environment_archive",
+    PATH: "dask_environment_path",
+}
 
 
 def kind_of(values: Mapping[str, Any]) -> str:
@@ -39,7 +43,8 @@ def wrong_environment(values: Mapping[str, Any]) -> Iterator[Problem]:
     asked = [name for name in VARIABLES.values() if values[name] != SETTINGS[name].default]
     if len(asked) > 1:
         aside = " ('default' sets dask_environment_lock aside)" if VARIABLES[LOCK] in asked else ""
-        yield Problem(" and ".join(asked), "both set the environment", f"Keep one of them{aside}.")
+        number = "both" if len(asked) == 2 else "all"
+        yield Problem(" and ".join(asked), f"{number} set the environment", f"Keep one of them{aside}.")
     kind, sha256 = kind_of(values), str(values["dask_environment_archive_sha256"])
     if kind != LOCK and values["dask_environment_source"] != SETTINGS["dask_environment_source"].default:
         yield Problem(

@@ -74,6 +74,7 @@ def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
         "dask_worker_paths": settings["paths"],
         "dask_worker_devices": settings["devices"],
         "dask_scheduler_file": [settings["scheduler_file"]] if settings["scheduler_file"] else [],
+        "dask_environment_path": [settings["environment_path"]] if settings["environment_path"] else [],
         **settings["import_paths"],
     }
     for variable, path in ((variable, path) for variable, paths in given.items() for path in paths):
@@ -88,6 +89,16 @@ def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
                 f"{host}: dask_user_groups has '{group}'. Give a name of letters, digits and the characters . _ - or the id "
                 "of the group."
             )
+    if settings["home"] and f"{settings['environment_path']}/".startswith(f"{settings['home']}/"):
+        yield (
+            f"{host}: dask_environment_path ({settings['environment_path']}) is in dask_home, where the collection removes "
+            "old environments. Name a directory that exists without it."
+        )
+    if settings["environment_path"] and not settings["python"]:
+        yield (
+            f"{host}: dask_python is a managed Python, and dask_environment_path ({settings['environment_path']}) has its "
+            "own. Leave dask_python out, or name an interpreter of the host."
+        )
     yield from bad_variables(host, "dask_environment_variables", settings["environment_variables"])
     for line in settings["environment_setup"]:
         if not str(line).strip() or re.search(r"[\x00-\x08\n\x0b-\x1f\x7f]", str(line)):

@@ -12,6 +12,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environmen
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.pools import worker_pools
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import own_python
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import setup_files
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import (
     POOL_SETTINGS,
     SETTINGS,
@@ -87,6 +88,16 @@ def groups_of(values: Values) -> list[str]:
     return [str(group) for group in values["dask_user_groups"]]
 
 
+def services_of(values: Values) -> dict[str, Any]:
+    """Return the arguments with which a module runs a program as services are run."""
+    setup = setup_files(values["dask_environment_setup"])
+    return {
+        "user": values["dask_user"],
+        "groups": groups_of(values),
+        "setup": {"script": setup["setup.sh"], "lines": setup["setup.lines"]} if setup else {},
+    }
+
+
 def questions(
     values: Values, pools: Mapping[str, Values], scheduler_host: str, client_scheduler_host: str, proxy_site: str
 ) -> dict[str, Any]:
@@ -113,8 +124,8 @@ def questions(
     return {
         "home": values["dask_home"],
         "python": own_python(values["dask_python"]),
-        "user": values["dask_user"],
-        "groups": groups_of(values),
+        "environment_path": values["dask_environment_path"],
+        **services_of(values),
         "import_paths": list(
             dict.fromkeys([*values["dask_worker_import_paths"], *values["dask_scheduler_import_paths"]])
         ),
@@ -181,6 +192,7 @@ def planning_settings(
         "user_home": home,
         "python": own_python(values["dask_python"]),
         "kind": kind_of(values),
+        "environment_path": values["dask_environment_path"],
         "free_disk": values["dask_free_disk"],
         "tls": values["dask_tls"],
         "firewall": values["dask_firewall"],

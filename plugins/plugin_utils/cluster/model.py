@@ -19,6 +19,30 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups imp
 
 
 @dataclass(frozen=True)
+class Environment:
+    """The environment that the services of a host run.
+
+    Parameters
+    ----------
+    id : str
+        Name of its directory in ``dask_home``.
+    prefixes : tuple of str
+        Other directories with its files, which must be visible in the sandbox of services.
+    boot_python : str
+        Interpreter that root runs before a worker starts; empty for that of the environment.
+    """
+
+    id: str
+    prefixes: tuple[str, ...] = ()
+    boot_python: str = ""
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Environment:
+        """Return the environment in a mapping, which may contain other keys, too."""
+        return cls(values["id"], tuple(values["prefixes"]), values["boot_python"])
+
+
+@dataclass(frozen=True)
 class Settings:
     """The settings of the services of a host.
 

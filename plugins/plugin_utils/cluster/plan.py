@@ -48,7 +48,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts impo
     too_many_for_windows,
     workers_left,
 )
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster, Settings
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster, Environment, Settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import (
     Choice,
     choose,
@@ -59,6 +59,11 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_cho
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.releases import Release, release_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback import rollback_report, rollback_targets
+from ansible_collections.daskops.cluster.plugins.plugin_utils.existing_environments import (
+    changed_in_place,
+    differing_contents,
+    drift,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.features import lacking_in, lacking_on
 from ansible_collections.daskops.cluster.plugins.plugin_utils.mixed_releases import mixed_releases
 from ansible_collections.daskops.cluster.plugins.plugin_utils.stopped_services import scheduler_not_running
@@ -134,7 +139,7 @@ class Outside:
         Takes results of `host_info` and the variables of hosts. Returns the result of `environments.environments`. May fetch
         packages.
     client_packages : callable
-        Takes the variables of a host. Returns the result of `environments.client_packages`.
+        Takes the variables of a host and results of `host_info`. Returns the result of `environments.client_packages`.
     addresses_of : callable
         Takes the name of a host outside the run. Returns a function that returns the addresses of this host.
     resolve : callable
@@ -145,10 +150,20 @@ class Outside:
 
     pythons: Callable[[Choice, ByHost, Mapping[str, Any]], tuple[dict[str, dict[str, str]], list[str]]]
     environments: Callable[[ByHost, ByHost], tuple[dict[str, dict[str, Any]], list[str]]]
-    client_packages: Callable[[Mapping[str, Any]], tuple[dict[str, Any], list[str]]]
+    client_packages: Callable[[Mapping[str, Any], ByHost], tuple[dict[str, Any], list[str]]]
     addresses_of: Callable[[str], Callable[[], list[str]]]
     resolve: Callable[[str], list[str]]
     filtered_hosts: Callable[[], list[str]]
+
+
+def interpreter(version: str, info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the choice of a lock's packages for a host depends on, in the form of ``python`` of `host_info`."""
+    return {
+        "implementation": "cpython",
+        "version": version,
+        "machine": info["architecture"],
+        "libc": info["libc"],
+    }
 
 
 def connection(cluster: Cluster, lock: str, outside: Outside) -> dict[str, Any]:
@@ -160,10 +175,17 @@ def connection(cluster: Cluster, lock: str, outside: Outside) -> dict[str, Any]:
         # During a rotation, clients trust the old and the new CA.
         files = [directory / "ca.pem", *directory.glob("previous-ca.pem")]
         check(f"{file} does not exist. Run site.yml first." for file in files if not file.exists())
-    packages: dict[str, Any] = {"lock": lock, "requirements": ""}
-    python = next(filter(None, map(version_of, cluster.infos.values())), "")
+    versions = {host: version_of(info) for host, info in cluster.infos.items() if version_of(info)}
+    host, python = next(iter(versions.items()), ("", ""))
+    packages: dict[str, Any] = {
+        "lock": lock,
+        "requirements": "",
+        "build": common["dask_environment_build"],
+        "cache": common["dask_cache"],
+        "interpreter": interpreter(python, cluster.infos[host]) if host else {},
+    }
     if kind_of(common) != LOCK:
-        packages, problems = outside.client_packages(common)
+        packages, problems = outside.client_packages(common, cluster.infos)
         check(problems)
         python = packages.pop("python")
     return {
@@ -312,14 +334,16 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
     check(problems)
     found, problems = outside.environments(infos, cluster.values)
     check([*problems, *differing_packages(present(found, infos))])
+    check(differing_contents(common["dask_environment_path"], everyone))
     chosen, problems, lacking = releases(cluster, plans, found)
     check(problems)
     result["environments"] = {
         about["id"]: {"origin": about["origin"], "packages": about["packages"]} for about in found.values()
     }
     for host, plan in plans.items():
-        environment = {key: found[host][key] for key in ("python", "prefix", "archive")}
-        environment.update(managed_part(pythons.get(host, {}) if environment["prefix"] else {}))
+        environment = {key: found[host][key] for key in ("python", "prefixes", "boot_python", "archive")}
+        uses_python = environment["python"] and environment["prefixes"]
+        environment.update(managed_part(pythons.get(host, {}) if uses_python else {}))
         result["hosts"][host] = {"user": cluster.values[host]["dask_user"], "environment": environment}
         if plan["firewall"] != "none":
             networks = {"cluster": firewall["cluster"].get(host, {}), "clients": firewall["clients"]}
@@ -410,7 +434,7 @@ def _keep(cluster: Cluster, purpose: str, result: dict[str, Any], outside: Outsi
     if purpose != "rollback":
         return {host: info["current"] for host, info in infos.items()}
     targets, problems = rollback_targets(infos)
-    check(problems)
+    check([*problems, *changed_in_place(infos, targets)])
     result["rollback_report"] = list(rollback_report(infos, targets))
     return {host: dict(release) for host, release in targets.items()}
 
@@ -430,6 +454,7 @@ def _about_health(cluster: Cluster, chosen: dict[str, dict[str, Any]]) -> dict[s
         "scheduler_release": services.get(decide.SCHEDULER, "") if cluster.common["dask_summary_route"] else "",
         "expected": expected,
         "mixed": mixed_releases(cluster.infos, chosen, cluster.values),
+        "drift": drift(cluster.infos, chosen),
         "scheduler_older": decide.scheduler_is_older(
             {}, {}, cluster.scheduler_info, chosen.get(asked, {}), {h: r for h, r in chosen.items() if r}
         ),
@@ -475,7 +500,7 @@ def host_release(
     settings: Settings, kinds: list[str], plan: Mapping[str, Any], environment: Mapping[str, Any]
 ) -> Release:
     """Return the release of a host; raises ValueError like `release_of`."""
-    return release_of(settings, kinds, plan, environment["id"], environment["prefix"])
+    return release_of(settings, kinds, plan, Environment.of(environment))
 
 
 def planned_release(
@@ -502,7 +527,7 @@ def planned_release(
     known_addresses : dict
         ``addresses`` of the plan.
     environment : dict
-        ``id`` and ``prefix`` of the host's environment.
+        The host's environment, as for `model.Environment`.
 
     Raises
     ------

@@ -23,7 +23,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_confi
     scheduler_configuration,
     worker_configuration,
 )
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Environment, Settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rendering import ROOT, configuration_text, render
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import where
 from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import parse_size
@@ -162,13 +162,13 @@ class File:
     service: str | None = None
 
 
-def files(settings: Settings, kinds: Iterable[str], plan: Plan, python_prefix: str) -> list[File]:
+def files(settings: Settings, kinds: Iterable[str], plan: Plan, environment: Environment) -> list[File]:
     """Return the files of a host's release, without duplicate paths, with the kinds of all services that read them.
 
     Parameters
     ----------
-    python_prefix : str
-        Prefix of the environment's interpreter, to which the sandbox must give access.
+    environment : Environment
+        The host's environment.
 
     Raises
     ------
@@ -177,7 +177,7 @@ def files(settings: Settings, kinds: Iterable[str], plan: Plan, python_prefix: s
     """
     kinds = tuple(kinds)
     merged: dict[str, File] = {}
-    for file in _all_files(settings, kinds, plan, python_prefix):
+    for file in _all_files(settings, kinds, plan, environment):
         known = merged.setdefault(file.path, file)
         if known.content != file.content:
             raise ValueError(f"Two files of the release have the path {file.path}. Rename one of them.")
@@ -186,19 +186,25 @@ def files(settings: Settings, kinds: Iterable[str], plan: Plan, python_prefix: s
     return list(merged.values())
 
 
-def _all_files(settings: Settings, kinds: tuple[str, ...], plan: Plan, python_prefix: str) -> Iterator[File]:
+def _all_files(settings: Settings, kinds: tuple[str, ...], plan: Plan, environment: Environment) -> Iterator[File]:
     yield from _source("python", os.path.join(ROOT, "roles/config/files/runtime"), kinds, kinds[0])
     yield File("run.sh", _text(os.path.join(ROOT, "roles/config/files/run.sh")), kinds, kinds[0])
-    if settings.environment_setup:
-        yield File("setup.sh", _text(os.path.join(ROOT, "roles/config/files/setup.sh")), kinds, kinds[0])
-        yield File("setup.lines", "".join(f"{line}\n" for line in settings.environment_setup), kinds, kinds[0])
+    for path, content in setup_files(settings.environment_setup).items():
+        yield File(path, content, kinds, kinds[0])
     if "scheduler" in kinds:
-        yield from _scheduler_files(settings, plan, python_prefix)
+        yield from _scheduler_files(settings, plan, environment)
     if "worker" in kinds:
-        yield from _worker_files(settings, plan, python_prefix)
+        yield from _worker_files(settings, plan, environment)
 
 
-def _scheduler_files(settings: Settings, plan: Plan, python_prefix: str) -> Iterator[File]:
+def setup_files(lines: Iterable[Any]) -> dict[str, str]:
+    """Return the files that run lines of shell before a service, by name; none without lines."""
+    text = "".join(f"{line}\n" for line in lines)
+    script = os.path.join(ROOT, "roles/config/files/setup.sh")
+    return {"setup.sh": _text(script), "setup.lines": text} if text else {}
+
+
+def _scheduler_files(settings: Settings, plan: Plan, environment: Environment) -> Iterator[File]:
     def file(path: str, content: str, service: str | None = None) -> File:
         return File(path, content, ("scheduler",), "scheduler", service)
 
@@ -207,7 +213,7 @@ def _scheduler_files(settings: Settings, plan: Plan, python_prefix: str) -> Iter
     directories = [os.path.dirname(settings.scheduler_file)] if settings.scheduler_file else []
     about = {
         "settings": settings,
-        "readable": [path for path in (settings.home, python_prefix, *settings.scheduler_import_paths) if path],
+        "readable": [settings.home, *environment.prefixes, *settings.scheduler_import_paths],
         "binds": outside(directories, [settings.user_home]),
         "environment_variables": settings.environment_variables,
         "memory_max": parse_size(settings.scheduler_memory) if settings.scheduler_memory else 0,
@@ -217,7 +223,7 @@ def _scheduler_files(settings: Settings, plan: Plan, python_prefix: str) -> Iter
     yield file(f"services/{SCHEDULER}.env", render("scheduler.env.j2", **about), SCHEDULER)
 
 
-def _worker_files(settings: Settings, plan: Plan, python_prefix: str) -> Iterator[File]:
+def _worker_files(settings: Settings, plan: Plan, environment: Environment) -> Iterator[File]:
     def file(path: str, content: str, service: str | None = None) -> File:
         return File(path, content, ("worker",), "worker", service)
 
@@ -226,14 +232,15 @@ def _worker_files(settings: Settings, plan: Plan, python_prefix: str) -> Iterato
     nannies = settings.nanny_preloads if settings.has_nannies else []
     yield from _sources("worker", settings.worker_preloads, settings.worker_routes, nannies)
     binds = [*outside(settings.worker_paths, [settings.user_home]), *settings.worker_devices]
-    readable = [path for path in (settings.home, python_prefix, *settings.worker_import_paths) if path]
+    readable = [settings.home, *environment.prefixes, *settings.worker_import_paths]
     shared = {"settings": settings, "readable": readable, "binds": binds}
     yield file("systemd/dask-worker@.service", render("dask-worker@.service.j2", **shared))
     # The file has no kinds, so that a change of the number of workers does not restart the other workers.
     target = render("dask-workers.target.j2", units=[worker["unit"] for worker in plan["workers"]])
     yield File("systemd/dask-workers.target", target, (), "worker")
+    boot = environment.boot_python or f"{settings.home}/current/environment/bin/python"
     for worker in plan["workers"]:
-        unit, about = worker["unit"], {"settings": settings, **_about_worker(settings, worker)}
+        unit, about = worker["unit"], {"settings": settings, "boot_python": boot, **_about_worker(settings, worker)}
         yield file(f"systemd/{unit}.d/daskops.conf", render("daskops.conf.j2", **about), unit)
         yield file(f"services/{unit}.env", render("worker.env.j2", **about), unit)
 
@@ -257,10 +264,13 @@ def _sources(kind: str, *lists: Iterable[Any]) -> Iterator[File]:
         yield from _source("python", source, (kind,), kind)
 
 
-def _source(directory: str, source: str, kinds: tuple[str, ...], kind: str) -> Iterator[File]:
-    """Yield the Python files in ``source``, a file or a directory on the controller, as files of ``directory``."""
-    for path, content in _python_files(source):
-        yield File(os.path.join(directory, path), content, kinds, kind)
+@functools.cache
+def _source(directory: str, source: str, kinds: tuple[str, ...], kind: str) -> tuple[File, ...]:
+    """Return the Python files in ``source``, a file or a directory on the controller, as files of ``directory``.
+
+    Cached for the run.
+    """
+    return tuple(File(os.path.join(directory, path), content, kinds, kind) for path, content in _python_files(source))
 
 
 @functools.cache

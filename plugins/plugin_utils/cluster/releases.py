@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import is_secret, manifest_text, tree_digest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.manifest import digest, make_manifest, units_of
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Environment, Settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import (
     Plan,
     dashboard_of,
@@ -72,7 +72,7 @@ class Release:
         }
 
 
-def release_of(settings: Settings, kinds: Iterable[str], plan: Plan, environment: str, python_prefix: str) -> Release:
+def release_of(settings: Settings, kinds: Iterable[str], plan: Plan, environment: Environment) -> Release:
     """Return the release of a host.
 
     Parameters
@@ -83,10 +83,8 @@ def release_of(settings: Settings, kinds: Iterable[str], plan: Plan, environment
         Kinds of the host's services.
     plan : dict
         Result of `host_plan.plan_host` for the host.
-    environment : str
-        Id of the host's environment.
-    python_prefix : str
-        Prefix of the environment's interpreter.
+    environment : Environment
+        The host's environment.
 
     Raises
     ------
@@ -94,10 +92,12 @@ def release_of(settings: Settings, kinds: Iterable[str], plan: Plan, environment
         If two files would have the same path, or a file does not exist on the controller.
     """
     kinds = list(kinds)
-    made = [vars(file) for file in files(settings, kinds, plan, python_prefix)]
+    made = [vars(file) for file in files(settings, kinds, plan, environment)]
     by_unit = services(kinds, plan)
     dashboard = dashboard_of(settings) if "scheduler" in kinds else ""
-    manifest = make_manifest(environment, settings.release_label, made, by_unit, plan["ports"], settings.tls, dashboard)
+    manifest = make_manifest(
+        environment.id, settings.release_label, made, by_unit, plan["ports"], settings.tls, dashboard
+    )
     content = {file["path"]: file["content"] for file in made}
     for unit, about in manifest["services"].items():
         # systemd reads this file when the service starts, so each process reports the release from which it was started.

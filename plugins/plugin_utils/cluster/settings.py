@@ -174,11 +174,26 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "path",
             "default",
             "Lock file on the controller, in requirements format with hashes, such as the output of C(uv pip compile "
-            "--universal --generate-hashes). It must contain C(distributed). A relative path starts in the working "
-            "directory of C(ansible-playbook).",
+            "--universal --generate-hashes), or a C(pylock.toml). It must contain C(distributed). A relative path starts "
+            "in the working directory of C(ansible-playbook).",
             details=("V(default) is the lock file of the collection.",),
             scope="cluster",
             summary="lock file on the controller",
+        ),
+        Setting(
+            "dask_environment_build",
+            "list",
+            [],
+            "Packages of O(dask_environment_lock) whose wheels the controller builds from source. Use it for packages "
+            "without a wheel on an index, and for commits of a git repository.",
+            details=(
+                "A build runs code of the package, and of the packages that the build fetches from the index, as the "
+                "account that runs Ansible. Each wheel is built once and kept in O(dask_cache).",
+                "To build a package that is compiled, the controller needs the Python and the platform of the hosts.",
+            ),
+            elements="str",
+            scope="cluster",
+            summary="packages in it to build from source",
         ),
         Setting(
             "dask_environment_archive",
@@ -204,6 +219,23 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "SHA-256 of O(dask_environment_archive) in hexadecimal, which is required. Another archive is rejected.",
             scope="cluster",
             summary="SHA-256 of `dask_environment_archive`",
+        ),
+        Setting(
+            "dask_environment_path",
+            "path",
+            "",
+            "Directory with an environment that exists on every host, instead of O(dask_environment_lock) - such as one of "
+            "conda on a network file system, or one that an environment module provides. It must contain C(distributed), "
+            "and its interpreter is C(bin/python3) in it.",
+            details=(
+                "The environment is used as it is, and never changed or removed. All hosts must have the same Python and "
+                "the same versions of all packages there. If they change, reports call the cluster degraded, and the next "
+                "run restarts the services in batches.",
+                "The services' user must be able to run it and must not be able to change it. Its programs never run as "
+                "root; O(dask_python), which may be older than Dask needs, creates the scratch directories.",
+            ),
+            scope="cluster",
+            summary="directory on every host, instead of a lock",
         ),
         Setting(
             "dask_environment_source",

@@ -6,6 +6,12 @@
 # process must import from the same release after `current` changes.
 release=$(dirname "$(readlink -f "$0")")
 environment=$(readlink -f "$release/environment")
+python=bin/python
+# The files of dask_environment_path are elsewhere. Resolve this link, too, because it may lead to other files later.
+if [ -L "$environment/prefix" ]; then
+    environment=$(readlink -f "$environment/prefix")
+    python=bin/python3
+fi
 export PYTHONPATH="$release/python"
 # The drain of a worker must not depend on the lines of dask_environment_setup.
 needed=required
@@ -14,7 +20,7 @@ needed=required
 # -P; launch.py does the same there.
 safe=-P
 [ ! -d "$environment/lib/python3.10" ] || safe=
-set -- "$environment/bin/python" -s $safe "$release/python/daskops_runtime/launch.py" "$@"
+set -- "$environment/$python" -s $safe "$release/python/daskops_runtime/launch.py" "$@"
 if [ -e "$release/setup.lines" ]; then
     export DASKOPS_ENVIRONMENT="$environment"
     set -- /bin/bash --noprofile --norc "$release/setup.sh" "$needed" "$release/setup.lines" "$@"

@@ -13,7 +13,7 @@ daskops_number=0 daskops_line= daskops_complete=
 daskops_run() {
     trap - EXIT
     # Put the modules of the release first.
-    export PYTHONPATH="$daskops_path${PYTHONPATH:+:$PYTHONPATH}"
+    export PYTHONPATH="$daskops_path${daskops_path:+${PYTHONPATH:+:}}$PYTHONPATH"
     exec "${daskops_program[@]}"
 }
 
