@@ -39,15 +39,20 @@ class Cluster:
         self.variables = inventory["_meta"]["hostvars"]
         self.scheduler = inventory["dask_scheduler"]["hosts"][0]
         self.workers = inventory["dask_workers"]["hosts"]
-        self.address = f"tls://{self.variables[self.scheduler]['ansible_host']}:8786"
-        self.url = f"https://{self.variables[self.scheduler]['ansible_host']}:8787"
+        self.address = f"tls://{self.in_url(self.scheduler)}:8786"
+        self.url = f"https://{self.in_url(self.scheduler)}:8787"
         self.certificates = PROJECT / ".cache/testbed" / f"tls-{self.variables[self.scheduler]['testbed_name']}"
+
+    def in_url(self, name):
+        """Return the address of a host, an IPv6 address in brackets."""
+        address = self.variables[name]["ansible_host"]
+        return f"[{address}]" if ":" in address else address
 
     def host(self, name):
         """Return a host over SSH, with testinfra's paramiko backend and its own connection."""
         variables = self.variables[name]
         return testinfra.get_host(
-            f"paramiko://{variables['ansible_user']}@{variables['ansible_host']}",
+            f"paramiko://{variables['ansible_user']}@{self.in_url(name)}",
             ssh_identity_file=variables["ansible_ssh_private_key_file"],
             ssh_config=f"{PROJECT}/testbed/ssh_config",
             sudo=True,

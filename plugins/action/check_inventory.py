@@ -41,5 +41,7 @@ class ActionModule(Action):
             common.get("dask_scheduler_platform", "linux"),
             common.get("dask_tls", True),
             common.get("dask_dashboard_proxy", False),
+            common.get("dask_client_scheduler_host", ""),
+            common.get("dask_scheduler_host", "") if groups.get("dask_scheduler") else "",
         )
         return failed_if({}, [*found, *(wrong_environment(common) if common else [])])

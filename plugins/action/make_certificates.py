@@ -18,6 +18,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates impor
     plan,
     worker_name,
 )
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import WILDCARDS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import REMEDY_MADE, own_problems, rejected
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos
@@ -33,9 +34,13 @@ def described(
     infos: Mapping[str, Mapping[str, Any]],
     groups: Mapping[str, list[str]],
     hostvars: Mapping[str, Mapping[str, Any]],
+    plan: Mapping[str, Any],
     made: bool,
 ) -> dict[str, dict[str, Any]]:
-    """Return the properties of each host on which its certificates depend. ``infos`` has results of `host_info` by host."""
+    """Return the properties of each host on which its certificates depend.
+
+    ``infos`` has results of `host_info` by host, and ``plan`` is the result of the module `plan`.
+    """
     found = {}
     for host, info in infos.items():
         kinds = [kind for kind, group in GROUPS.items() if host in groups.get(group, [])]
@@ -45,8 +50,9 @@ def described(
             "reached": [
                 host,
                 hostvars[host].get("ansible_host"),
-                info.get("address"),
+                *(one for one in [info.get("address"), *info.get("route", [])[:1]] if one not in WILDCARDS),
                 *info.get("worker_addresses", {}).values(),
+                plan["hosts"].get(host, {}).get("contact_host"),
                 *LOCAL,
             ],
             "authorities": info.get("authorities", []),
@@ -150,7 +156,7 @@ class ActionModule(Action):
         ]
         try:
             directory = Directory(arguments["directory"])
-            hosts = described(directory, arguments["hosts"], groups, task_vars["hostvars"], made)
+            hosts = described(directory, arguments["hosts"], groups, task_vars["hostvars"], plan, made)
             with directory.locked(write=False):
                 wanted, problems, warnings = self._decide(directory, made, hosts, arguments)
                 if made and not problems:
@@ -209,7 +215,7 @@ class ActionModule(Action):
             directory,
             arguments["joins"],
             hosts,
-            arguments["dashboard_host"],
+            arguments["dashboard_hosts"],
             strict(arguments["hosts"]),
             warn_days,
         )
@@ -226,7 +232,7 @@ class ActionModule(Action):
         ]
         if not tried or arguments["rotation"] == "finish":
             return []
-        return rejected(directory, tried, arguments["dashboard_host"], strict(arguments["hosts"]), REMEDY_MADE)
+        return rejected(directory, tried, arguments["dashboard_hosts"], strict(arguments["hosts"]), REMEDY_MADE)
 
     def _make(
         self, directory: Directory, wanted: dict[str, Any], hosts: dict[str, dict[str, Any]], arguments: dict[str, Any]

@@ -42,6 +42,7 @@ class ActionModule(Action):
                 application=application,
                 pack=lambda made, common: pack(made, common["dask_cache"]),
                 addresses_of=functools.partial(addresses_of, task_vars["hostvars"]),
+                resolve=resolve,
                 filtered_hosts=functools.partial(self._filtered_hosts, cluster, task_vars),
             )
             lock = lock_file(cluster.common["dask_environment_lock"])

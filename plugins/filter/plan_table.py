@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import in_url
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import ranges
 from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import format_size
 from ansible_collections.daskops.cluster.plugins.plugin_utils.tables import table
@@ -57,7 +58,9 @@ def rows(name: str, plan: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
     yield (name, *has, f"{nodes} node{'s' * (nodes != 1)}", str(gpus or ""), "")
     for worker in plan["workers"]:
         node = "" if worker["numa_node"] is None else str(worker["numa_node"])
-        place = (worker["cpus"], node, worker["gpu"], f"{worker['address']}:{worker['port']}")
+        listens = f"{in_url(worker['address'])}:{worker['port']}"
+        listens += f", reached at {worker['contact_host']}" if worker["contact_host"] else ""
+        place = (worker["cpus"], node, worker["gpu"], listens)
         yield (f"  {worker['name']}", str(worker["threads"]), format_size(worker["memory_limit"]), *place)
 
 

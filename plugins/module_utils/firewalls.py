@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 UFW, UFW_DEFAULTS = "/etc/ufw/ufw.conf", "/etc/default/ufw"
 
+#: Firewalls that the collection can manage, and that may close ports without it.
+MANAGEABLE = ("firewalld", "ufw")
+
 #: These files exist if iptables has tables that ``nft`` does not show.
 LEGACY_TABLES = ("/proc/net/ip_tables_names", "/proc/net/ip6_tables_names")
 
@@ -62,6 +65,11 @@ def setting(name: str, text: str) -> str:
     return found.group(1).lower() if found else ""
 
 
+def ufw_filters(address: str) -> bool:
+    """Return whether ufw, if it is active, filters connections to an address of the host."""
+    return ":" not in address or setting("IPV6", read(UFW_DEFAULTS)) == "yes"
+
+
 def foreign_firewalls(run: Callable[[list[str]], tuple[int, str, str]], find: Callable[[str], str | None]) -> list[str]:
     """Return the names of the firewalls that filter incoming connections on this host.
 
@@ -99,9 +107,9 @@ def unmanaged(hosts: Mapping[str, Iterable[str]]) -> Iterator[str]:
             by_name.setdefault(name, []).append(host)
     for name, where in sorted(by_name.items()):
         shown = ", ".join(where[:10]) + (f" and {len(where) - 10} more hosts" if len(where) > 10 else "")
-        command = "" if name != "ufw" else ", for example with: ufw allow proto tcp from NETWORK to any port PORT"
+        manage = f"Set dask_firewall to {name}, or allow" if name in MANAGEABLE else "Allow"
         yield (
             f"{shown}: a firewall that the collection does not manage is active, {name}. It may block connections between "
-            f"the scheduler and the workers. Allow all hosts of the cluster to connect to the ports that show_ports.yml "
-            f"lists{command}."
+            f"the scheduler and the workers. {manage} all hosts of the cluster to connect to the ports that show_ports.yml "
+            "lists."
         )

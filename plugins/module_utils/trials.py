@@ -130,6 +130,13 @@ def given_arguments(text: str) -> str:
     return found[1] if found else ""
 
 
+def dashboard_path(arguments: str) -> str:
+    """Return the path below which a scheduler with these arguments serves its pages, with slashes at both ends."""
+    words = arguments.split(" ")
+    prefix = words[words.index("--dashboard-prefix") + 1] if "--dashboard-prefix" in words[:-1] else ""
+    return f"/{prefix}/" if prefix else "/"
+
+
 def secret_values(text: str) -> set[str]:
     """Return the values in the environment file of a service that may be secret, which are those that the user set."""
     values = set()
@@ -167,6 +174,10 @@ def worker_arguments(given: str, directory: str, scheduler: str) -> str:
         Runtime directory of the trial's scheduler, to which the worker connects.
     """
     words = given.split(" ")[1:]
+    # Dask accepts these only without `--host`.
+    for option in ("--listen-address", "--contact-address"):
+        if option in words:
+            del words[words.index(option) : words.index(option) + 2]
     own = [
         "--scheduler-file", f"{scheduler}/{SCHEDULER_FILE}",
         "--host", "127.0.0.1",

@@ -75,6 +75,10 @@ options:
     description: Name or address of the scheduler's host, to resolve and to find the route to. Empty to skip this.
     type: str
     default: ""
+  client_scheduler_host:
+    description: Name or address with which clients connect to the scheduler on this host; empty for none.
+    type: str
+    default: ""
   scheduler_port:
     description: Port of a running scheduler at O(scheduler_host). The module tests a connection to it. 0 to skip this.
     type: int
@@ -100,7 +104,7 @@ options:
   firewall:
     description: Firewall that will filter the host's ports.
     type: str
-    choices: [none, nftables, firewalld]
+    choices: [none, nftables, firewalld, ufw]
     default: none
 """
 
@@ -284,27 +288,33 @@ listeners:
   returned: always
 address:
   description:
-    - IPv4 address at which services will listen. It is O(bind_address), the first address of O(interface), or the address
-      from which this host connects to O(scheduler_host).
+    - Address at which services will listen. It is O(bind_address), the first address of O(interface), or the address from
+      which this host connects to O(scheduler_host). It is an IPv6 address only if there is no IPv4 address.
     - Empty if there is no such address.
   type: str
   returned: always
   sample: 10.0.0.2
 worker_addresses:
-  description: The first IPv4 address of each interface in O(worker_interfaces), by interface. Empty if it has none.
+  description: The first address of each interface in O(worker_interfaces), by interface. Empty if it has none.
   type: dict
   returned: always
   sample: {eth1: 10.1.0.2}
+client_addresses:
+  description: Addresses of this host that O(client_scheduler_host) resolves to.
+  type: list
+  elements: str
+  returned: always
+  sample: [192.0.2.10]
 route:
   description:
-    - IPv4 addresses at the two ends of the route to O(scheduler_host), starting with the address of this host.
+    - Addresses at the two ends of the route to O(scheduler_host), starting with the address of this host.
     - Empty if there is no route.
   type: list
   elements: str
   returned: always
   sample: [10.0.0.2, 10.0.0.1]
 unresolved:
-  description: Why O(scheduler_host) cannot be resolved to an IPv4 address. Empty if it can, or if it is not set.
+  description: Why O(scheduler_host) cannot be resolved to an address. Empty if it can, or if it is not set.
   type: str
   returned: always
   sample: "Name or service not known"
@@ -329,7 +339,9 @@ firewall:
       type: list
       elements: str
     usable:
-      description: Those of C(nftables) and C(firewalld) that work on the host. Checked only if O(firewall) is not V(none).
+      description:
+        - Those of C(nftables), C(firewalld) and C(ufw) that work on the host. Checked only if O(firewall) is not V(none).
+        - C(ufw) must close ports by default, also for RV(address).
       type: list
       elements: str
     installed:
@@ -383,6 +395,13 @@ running:
   type: dict
   returned: always
   sample: {dask-worker@1.service: 3f2a91c04d5e.7b21}
+dashboard:
+  description:
+    - Port and path at which the scheduler that runs on this host serves its dashboard; empty if there is none or if its
+      release does not say.
+  type: str
+  returned: always
+  sample: 8787/dask/
 scheduler_environment:
   description: Id of the environment in which the scheduler on this host runs. Empty if no scheduler runs.
   type: str
@@ -507,7 +526,6 @@ import os
 import platform
 import pwd
 import re
-import socket
 import time
 from typing import Any, Callable, Iterable, Mapping
 
@@ -521,7 +539,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.certificates impor
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.directories import group_number
 from ansible_collections.daskops.cluster.plugins.module_utils.existing_environments import inspect
-from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import foreign_firewalls
+from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import foreign_firewalls, ufw_filters
 from ansible_collections.daskops.cluster.plugins.module_utils.history import current_release
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
 from ansible_collections.daskops.cluster.plugins.module_utils.pythons import complete_pythons
@@ -536,9 +554,19 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     tree_digest,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.restarts import OTHER_UNIT
+from ansible_collections.daskops.cluster.plugins.module_utils.routes import (
+    bound,
+    interface_address,
+    own_addresses,
+    refused,
+    route,
+    unresolved,
+)
 from ansible_collections.daskops.cluster.plugins.module_utils.run_lock import LockError, RunLock
 from ansible_collections.daskops.cluster.plugins.module_utils.selinux import enforced, type_of
 from ansible_collections.daskops.cluster.plugins.module_utils.takeover import old_peers, old_proxy_port
+from ansible_collections.daskops.cluster.plugins.module_utils.ufw import FILES as UFW_FILES
+from ansible_collections.daskops.cluster.plugins.module_utils.ufw import own_rules, read_rules
 from ansible_collections.daskops.cluster.plugins.module_utils.units import (
     BOOT,
     KEPT,
@@ -554,9 +582,6 @@ from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import l
 
 # Result of `read_releases`.
 Releases = Mapping[str, Mapping[str, Any]]
-
-# Timeout of a connection, in seconds.
-CONNECT_TIMEOUT = 5
 
 # This directory exists if and only if systemd is the first process.
 SYSTEMD = "/run/systemd/system"
@@ -946,74 +971,32 @@ def account(name: str) -> dict[str, Any]:
 
 
 def address_to_listen_at(module: AnsibleModule) -> str:
-    """Return the IPv4 address at which services will listen; empty if this host does not have it."""
+    """Return the address at which services will listen; empty if this host does not have it."""
     wanted, interface = module.params["bind_address"], module.params["interface"]
-    try:
-        if interface:
-            return address_of(module, interface)
-        if wanted:
-            with socket.socket() as sock:
-                sock.bind((wanted, 0))
-                return sock.getsockname()[0]
-        return route(module.params["scheduler_host"])[0]
-    except (IndexError, OSError):
-        return ""
+    if interface:
+        return interface_address(module.run_command, interface)
+    return bound(wanted) if wanted else next(iter(route(module.params["scheduler_host"])), "")
 
 
-def address_of(module: AnsibleModule, interface: str) -> str:
-    """Return the first IPv4 address of an interface; empty if it has none."""
-    found = module.run_command(["ip", "-4", "-json", "address", "show", "dev", interface])[1]
-    try:
-        return next((address["local"] for link in json.loads(found) for address in link.get("addr_info", [])), "")
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return ""
-
-
-def unresolved(name: str) -> str:
-    """Return why a name cannot be resolved to an IPv4 address; empty if it can."""
-    try:
-        socket.getaddrinfo(name, 9, family=socket.AF_INET, type=socket.SOCK_DGRAM)
-    except (OSError, UnicodeError) as error:
-        return str(getattr(error, "strerror", None) or error)
-    return ""
-
-
-def refused(name: str, number: int) -> str:
-    """Return why this host cannot connect to a port; empty if it can."""
-    try:
-        with socket.create_connection((name, number), timeout=CONNECT_TIMEOUT):
-            return ""
-    except (OSError, OverflowError, UnicodeError) as error:
-        return str(getattr(error, "strerror", None) or error)
-
-
-def route(other: str) -> list[str]:
-    """Return the IPv4 addresses at the two ends of the route to a host, this host's first; empty if there is none."""
-    try:
-        target = socket.getaddrinfo(other, 9, family=socket.AF_INET, type=socket.SOCK_DGRAM)[0][4]
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.connect(target)  # sends nothing, but selects the route
-            return [sock.getsockname()[0], target[0]]
-    except (OSError, UnicodeError):
-        return []
-
-
-def firewall(module: AnsibleModule) -> dict[str, Any]:
-    """Return the firewalls of the host; see `firewall` in `RETURN`."""
+def firewall(module: AnsibleModule, address: str) -> dict[str, Any]:
+    """Return the firewalls of the host, whose services listen at an address; see `firewall` in `RETURN`."""
 
     def works(*command: str) -> bool:
         program = module.get_bin_path(command[0])
         return bool(program) and module.run_command([program, *command[1:]])[0] == 0
 
     usable = []
+    foreign = foreign_firewalls(module.run_command, module.get_bin_path)
     if module.params["firewall"] != "none":
         if works("nft", "list", "tables"):
             usable.append("nftables")
         if os.path.isdir(FIREWALLD_POLICIES) and works("systemctl", "is-active", "--quiet", "firewalld.service"):
             usable.append("firewalld")
+        if "ufw" in foreign and module.get_bin_path("ufw") and ufw_filters(address):
+            usable.append("ufw")
     installed = [name for name, file in FIREWALLS.items() if os.path.exists(file)]
+    installed += ["ufw"] if own_rules(read_rules(map(read, UFW_FILES))) else []
     loaded = "nftables" in installed and works("nft", "list", "table", "inet", "daskops")
-    foreign = foreign_firewalls(module.run_command, module.get_bin_path)
     return {
         "foreign": [name for name in foreign if name != module.params["firewall"]],
         "usable": usable,
@@ -1071,11 +1054,12 @@ def main() -> None:
             "files": {"type": "list", "elements": "str", "default": []},
             "proxy_site": {"type": "path", "default": ""},
             "scheduler_host": {"type": "str", "default": ""},
+            "client_scheduler_host": {"type": "str", "default": ""},
             "scheduler_port": {"type": "int", "default": 0},
             "interface": {"type": "str", "default": ""},
             "bind_address": {"type": "str", "default": ""},
             "worker_interfaces": {"type": "list", "elements": "str", "default": []},
-            "firewall": {"type": "str", "choices": ["none", "nftables", "firewalld"], "default": "none"},
+            "firewall": {"type": "str", "choices": ["none", "nftables", "firewalld", "ufw"], "default": "none"},
             "lock": {"type": "dict"},
         },
         supports_check_mode=True,
@@ -1085,6 +1069,7 @@ def main() -> None:
         found["lock"] = acquire(module, module.params["lock"])
     started = time.time()
     scheduler_host, scheduler_port = module.params["scheduler_host"], module.params["scheduler_port"]
+    client_host = module.params["client_scheduler_host"]
     home = module.params["home"]
     releases = read_releases(home)
     current = releases.get(current_release(home), {})
@@ -1098,6 +1083,7 @@ def main() -> None:
     usable = {os.path.basename(path): read_usable_environment(path) for path in glob.glob(f"{environments}/*")}
     applications = {os.path.basename(path): read_application(path) for path in glob.glob(f"{home}/applications/*")}
     cpus = sorted(os.sched_getaffinity(0))
+    address = address_to_listen_at(module)
     module.exit_json(
         changed=False,
         cpus=cpus,
@@ -1122,15 +1108,19 @@ def main() -> None:
         missing=[path for path in module.params["files"] if not os.path.isfile(path)],
         proxy=proxy(module),
         listeners=listeners(),
-        address=address_to_listen_at(module),
-        worker_addresses={name: address_of(module, name) for name in module.params["worker_interfaces"]},
+        address=address,
+        worker_addresses={
+            name: interface_address(module.run_command, name) for name in module.params["worker_interfaces"]
+        },
+        client_addresses=own_addresses(client_host) if client_host else [],
         route=route(scheduler_host),
         unresolved=unresolved(scheduler_host) if scheduler_host else "",
         refused=refused(scheduler_host, scheduler_port) if scheduler_port else "",
         machine=machine(),
-        firewall=firewall(module),
+        firewall=firewall(module, address),
         known=started_services(releases),
         running=runs,
+        dashboard=release_of("dask-scheduler.service", scheduler, releases).get("dashboard", ""),
         scheduler_environment=release_of("dask-scheduler.service", scheduler, releases).get("environment", ""),
         serving=described(home, serving(scheduler, current, releases)),
         current=about_current,

@@ -84,6 +84,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import re
 from ansible_collections.daskops.cluster.plugins.module_utils.trials import (
     PREFIX,
     SCHEDULER_FILE,
+    dashboard_path,
     given_arguments,
     make_environment,
     make_unit,
@@ -264,11 +265,12 @@ class Trial:
         pages = ["status"]
         if "distributed.http.health" in read(f"{self.release}/scheduler/dask_configuration.yaml"):
             pages.append("health")
+        path = dashboard_path(given_arguments(read(f"{self.release}/services/{SCHEDULER}.env")))
         for page in pages:
             # The scheduler loads its dashboard for the first page, which takes 20 s and more on a busy host.
-            problem = ask(port, page, self.module.params["tls"], self.timeout)
+            problem = ask(port, f"{path}{page}", self.module.params["tls"], self.timeout)
             if problem:
-                raise self.failed(self.scheduler, f"starts, but its page /{page} does not answer: {problem}")
+                raise self.failed(self.scheduler, f"starts, but its page {path}{page} does not answer: {problem}")
 
     def journal(self, name: str) -> str:
         """Return the last lines of a unit's journal, without secrets."""
@@ -330,7 +332,7 @@ def dashboard_port(path: str) -> int | None:
     return port if isinstance(port, int) and 0 < port < 65536 else None
 
 
-def ask(port: int, page: str, tls: bool, timeout: float) -> str | None:
+def ask(port: int, path: str, tls: bool, timeout: float) -> str | None:
     """Request a page of the scheduler and return the error; None if it answers."""
     # The request contains no secrets, and the certificate need not be for 127.0.0.1, so do not verify it.
     context = ssl.create_default_context()
@@ -342,7 +344,7 @@ def ask(port: int, page: str, tls: bool, timeout: float) -> str | None:
         else http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     )
     try:
-        connection.request("GET", f"/{page}")
+        connection.request("GET", path)
         answer = connection.getresponse()
     except (OSError, http.client.HTTPException) as error:
         return str(error) or type(error).__name__

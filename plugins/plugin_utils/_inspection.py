@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import bounds
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import PROXY_SITE, host_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import scheduler_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import pools_of, questions
 from ansible_collections.daskops.cluster.plugins.plugin_utils.host_answers import unbelievable
 
@@ -20,7 +21,8 @@ def arguments_for(host: str, values: Mapping[str, Any], task_vars: Mapping[str, 
     scheduler_host = host_of(address) if address else values["dask_scheduler_host"]
     # Only worker hosts of the run have pools. `-e dask_worker_pool_overrides=...` may name pools that other hosts lack.
     has_workers = host in task_vars["groups"].get("dask_workers", []) and host in task_vars["ansible_play_hosts_all"]
-    return questions(values, pools_of(values) if has_workers else {}, scheduler_host, PROXY_SITE)
+    client_host = values["dask_client_scheduler_host"] if host == scheduler_of(task_vars["groups"]) else ""
+    return questions(values, pools_of(values) if has_workers else {}, scheduler_host, client_host, PROXY_SITE)
 
 
 def checked(result: dict[str, Any], before: float, after: float) -> dict[str, Any]:

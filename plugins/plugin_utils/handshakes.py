@@ -149,7 +149,7 @@ def kind(name: str) -> str:
 def rejected(
     directory: Directory,
     names: Sequence[str],
-    dashboard_host: str = "",
+    dashboard_hosts: Mapping[str, str] | None = None,
     strict: bool = False,
     remedy: str = REMEDY,
 ) -> list[str]:
@@ -161,8 +161,8 @@ def rejected(
         Directory of the certificates.
     names : list of str
         Names of certificates: ``scheduler``, ``worker`` (or those of worker hosts) and ``client``.
-    dashboard_host : str
-        Host name or address in the dashboard's HTTPS URL. Empty without HTTPS.
+    dashboard_hosts : dict of str, optional
+        Host names and addresses in HTTPS URLs of the dashboard, each with the variable that determines it.
     strict : bool
         Whether Python 3.13 or newer, which enforces RFC 5280, requests the dashboard.
     remedy : str
@@ -175,7 +175,7 @@ def rejected(
     """
     try:
         with tempfile.TemporaryDirectory(prefix="daskops-") as folder:
-            return unique(tried(directory, names, folder, dashboard_host, strict, remedy))
+            return unique(tried(directory, names, folder, dashboard_hosts or {}, strict, remedy))
     except (ssl.SSLError, ValueError) as error:
         return [f"{directory.shown('ca.pem')}: OpenSSL does not load it ({error}). {remedy}"]
     except OSError as error:
@@ -186,7 +186,12 @@ def rejected(
 
 
 def tried(
-    directory: Directory, names: Sequence[str], folder: str, dashboard_host: str, strict: bool, remedy: str
+    directory: Directory,
+    names: Sequence[str],
+    folder: str,
+    dashboard_hosts: Mapping[str, str],
+    strict: bool,
+    remedy: str,
 ) -> list[str]:
     """Return the sentences of `rejected`, one for each pair. ``folder`` is an empty directory only for this user."""
     found, problems = contexts(directory, names, folder, remedy)
@@ -201,29 +206,31 @@ def tried(
                     f"{directory.shown(name)}.pem is rejected as the certificate of a {use} (the {kind(client)} "
                     f"connects to the {kind(server)}): {failure.reason}. {remedy}"
                 )
-    if dashboard_host and "scheduler" in found and not problems:
+    if dashboard_hosts and "scheduler" in found and not problems:
         browser = context(ssl.Purpose.SERVER_AUTH, os.path.join(folder, "ca.pem"))
         browser.verify_flags |= ssl.VERIFY_X509_STRICT if strict else 0
         # The dashboard does not request a certificate from browsers.
         pages = context(ssl.Purpose.CLIENT_AUTH, os.path.join(folder, "ca.pem"))
         pages.load_cert_chain(os.path.join(folder, f"{list(names).index('scheduler')}.pem"), password="")
-        try:
-            handshake(pages, browser, dashboard_host)
-        except Rejected as failure:
-            if failure.reason in (REASONS[62], REASONS[64]):
-                remedy = f"Add that name to it, or {without_name(dashboard_host)}."
-            problems.append(
-                f"{directory.shown('scheduler')}.pem is rejected as the certificate of the dashboard, whose URL has the "
-                f"name {dashboard_host}: {failure.reason}. {remedy}"
-            )
+        for host, variable in dashboard_hosts.items():
+            try:
+                handshake(pages, browser, host)
+            except Rejected as failure:
+                about = remedy
+                if failure.reason in (REASONS[62], REASONS[64]):
+                    about = f"Add that name to it, or {without_name(variable)}."
+                problems.append(
+                    f"{directory.shown('scheduler')}.pem is rejected as the certificate of the dashboard, whose "
+                    f"URL has the name {host}: {failure.reason}. {about}"
+                )
     return problems
 
 
-def without_name(host: str) -> str:
-    """Return the remedy that removes this name from the dashboard's URL."""
-    if host == "localhost":  # nginx requests it with this name
+def without_name(variable: str) -> str:
+    """Return the remedy that removes the name that follows from a variable from the dashboard's URL."""
+    if variable == "dask_dashboard_proxy":  # nginx requests it as localhost
         return "set dask_dashboard_proxy to false"
-    return "set dask_scheduler_host to a name or address in the certificate"
+    return f"set {variable} to a name or address in the certificate"
 
 
 def unique(problems: Iterable[str]) -> list[str]:
@@ -238,7 +245,7 @@ def own_problems(
     directory: Directory,
     joins: bool,
     hosts: Mapping[str, Mapping[str, Any]],
-    dashboard_host: str = "",
+    dashboard_hosts: Mapping[str, str] | None = None,
     strict: bool = False,
     warn_days: int = 30,
     now: float | None = None,
@@ -253,7 +260,7 @@ def own_problems(
         Whether another system runs the scheduler, so that its certificate is not in the directory.
     hosts : dict of dict
         ``clock`` and ``certificates`` (names) of each host.
-    dashboard_host, strict
+    dashboard_hosts, strict
         See `rejected`.
     warn_days : int
         Number of days before the expiry of a certificate when a warning is returned.
@@ -292,7 +299,7 @@ def own_problems(
     if not any(problem.startswith(directory.shown("ca.pem")) for problem in problems):
         first = set(workers[:1])
         problems.extend(
-            rejected(directory, [n for n in usable if n in first or n not in workers], dashboard_host, strict)
+            rejected(directory, [n for n in usable if n in first or n not in workers], dashboard_hosts, strict)
         )
         for name in set(usable) & set(workers) - first:
             problems.extend(rejected(directory, [name]))  # handshakes with itself, which take 3 ms for each certificate

@@ -46,8 +46,8 @@ def flag(value: object) -> bool:
 
 
 def address(value: object) -> bool:
-    """Allow an IPv4 address, or an empty string."""
-    return value == "" or is_network(value, ipaddress.IPv4Address)
+    """Allow an IPv4 or IPv6 address without a zone, or an empty string."""
+    return value == "" or ("%" not in str(value) and is_network(value, ipaddress.ip_address))
 
 
 def network(value: object) -> bool:
@@ -176,6 +176,7 @@ CHECKS: dict[str, Check] = {
     "listeners": listed(having(port=number, process=text(), unit=text())),
     "address": address,
     "worker_addresses": mapping(address),
+    "client_addresses": listed(address),
     "route": listed(address),
     "firewall": having(
         foreign=listed(TEXT), usable=listed(NAME), installed=listed(NAME), loaded=flag, cluster=listed(network)
@@ -186,6 +187,7 @@ CHECKS: dict[str, Check] = {
     "unfinished": number,
     "known": listed(NAME),
     "running": mapping(optional(text(r"[\w.-]+( \(another unit\))?"))),
+    "dashboard": text(r"(\d{1,5}/[\w.~/-]*)?"),
     "scheduler_environment": NAME,
     "account": empty_or(having(home=text(), comment=text(), at_home=flag)),
     "encrypted": optional(flag),

@@ -52,6 +52,7 @@ with directory.locked(write=True):
 
 
 LOOKED = {
+    "address": "",
     "authorities": [],
     "certificates": {"installed": {}, "loaded": {}},
     "clock": [-0.1, 0.1],
@@ -86,6 +87,10 @@ INVENTORY = {
 
 
 GROUPS = {group: list(about["hosts"]) for group, about in INVENTORY.items()}
+
+
+#: The host in the URL of the dashboard, and its variable.
+DASHBOARD = {"head": "dask_scheduler_host"}
 
 
 WORKERS = [worker_name("worker1"), worker_name("worker2")]
@@ -263,7 +268,8 @@ class Own:
         ):
             subprocess.run(["openssl", *command.split()], cwd=self.path, capture_output=True, check=True)
 
-    def problems(self, joins=False, hosts=None, dashboard="head", **arguments):
+    def problems(self, joins=False, hosts=None, dashboard=None, **arguments):
+        dashboard = DASHBOARD if dashboard is None else dashboard
         return own_problems(Directory(str(self.path)), joins, hosts or {}, dashboard, **arguments)[0]
 
 

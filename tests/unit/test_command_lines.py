@@ -25,7 +25,7 @@ COMMANDS = {"scheduler": dask_scheduler.main, "worker": dask_worker.main}
 FREE = {
     "scheduler": {"--jupyter", "--no-jupyter", "--show", "--no-show", "--use-xheaders", "--version"},
     "worker": {
-        *("--death-timeout", "--dashboard-prefix", "--protocol", "--scheduler-sni", "--version", "--worker-class"),
+        *("--death-timeout", "--protocol", "--scheduler-sni", "--version", "--worker-class"),
     },
 }
 
@@ -54,7 +54,7 @@ def test_argument_that_units_cannot_contain_is_rejected(argument):
     [
         ("worker", "--nthreads", "dask_worker_threads"),
         ("worker", "--name=x", "dask_worker_pools"),
-        ("worker", "--contact-address", "dask_worker_interface"),
+        ("worker", "--contact-address", "dask_worker_contact_host"),
         ("worker", "--listen-address=tls://:8800", "dask_worker_interface"),
         ("worker", "--no-lifetime-restart", "dask_worker_lifetime"),
         ("scheduler", "--host", "dask_bind_address"),
@@ -88,12 +88,15 @@ def test_every_option_of_dask_is_managed_or_free(kind):
 def test_every_option_of_the_collections_command_lines_is_managed():
     worker = {
         "pool": "", "name": "w1-1", "threads": 1, "memory_limit": 1, "address": "10.0.0.1", "port": 1, "dashboard_port": 2,
-        "nanny_port": 3,
+        "nanny_port": 3, "contact_host": "",
     }  # fmt: skip
     nannies = {"": {**settings().pools[""], "nanny": True, "resources": {"GPU": 1}}}
     words = {
         "scheduler": scheduler_arguments(settings(scheduler_file="/srv/file"), "10.0.0.1"),
-        "worker": worker_arguments(settings(pools=nannies), worker),
+        "worker": [
+            *worker_arguments(settings(pools=nannies), worker),
+            *worker_arguments(settings(), {**worker, "contact_host": "gate"}),
+        ],
     }
     for kind, given in words.items():
         set_here = {word for word in given if word.startswith("--")}

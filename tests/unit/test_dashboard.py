@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from urllib.parse import urljoin
 
 import pytest
-from conftest import RUNTIME, free_port, scheduler, wait_until, worker
+from conftest import RUNTIME, STOCK_ROUTES, free_port, scheduler, wait_until, worker
 from http_pages import get_json
 
 
@@ -57,6 +60,39 @@ def test_scheduler_loads_its_dashboard_on_the_first_request(tmp_path):
         assert client.run_on_scheduler(bokeh_question())
         with urllib.request.urlopen(f"{started.url}/", timeout=20) as response:
             assert response.url == f"{started.url}/status"
+
+
+def test_everything_of_a_scheduler_is_below_its_path(tmp_path):
+    routes = ["daskops_runtime.summary", "daskops_runtime.worker_proxy", *STOCK_ROUTES]
+    path = {"DASKOPS_DASHBOARD_PREFIX": "a/b"}
+    settings = {"scheduler.http.routes": routes}
+    arguments = ["--dashboard-prefix", "a/b"]
+    with scheduler(tmp_path, *arguments, runtime=True, settings=settings, **path) as started:
+        below = f"{started.url}/a/b"
+
+        def get(url):
+            with urllib.request.urlopen(url, timeout=30) as response:
+                return response.url, response.read().decode()
+
+        port = free_port()
+        with worker(started, "w1", "--dashboard-address", f"127.0.0.1:{port}", runtime=True):
+            wait_until(lambda: json.loads(get(f"{below}/daskops/summary.json")[1])["workers"])
+            # Before the pages are loaded, and after.
+            for page in ("", "/", "/status"):
+                assert get(f"{below}{page}")[0] == f"{below}/status"
+            assert get(f"{started.url}/")[0] == f"{below}/status"
+            assert get(f"{below}/health")[1] == "ok"
+            (script, *_) = re.findall(r'src="(/[^"]*bokeh.min.js[^"]*)"', get(f"{below}/status")[1])
+            assert script.startswith("/a/b/static/") and len(get(f"{started.url}{script}")[1]) > 10_000
+            # The list of workers links to their pages, whose own links are relative.
+            linked = re.findall(r'href="([^"]*proxy/[^"]*)"', get(f"{below}/info/main/workers.html")[1])
+            url, page = get(urljoin(f"{below}/info/main/workers.html", linked[0]))
+            assert url == f"{below}/proxy/{port}/127.0.0.1/status"
+            (script, *_) = re.findall(r'src="([^"]*bokeh.min.js[^"]*)"', page)
+            assert len(get(urljoin(url, script))[1]) > 10_000
+            for page in ("status", "health", "daskops/summary.json"):
+                with pytest.raises(urllib.error.HTTPError, match="404"):
+                    get(f"{started.url}/{page}")
 
 
 JUPYTER = """

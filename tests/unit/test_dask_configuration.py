@@ -61,6 +61,16 @@ def test_modules_are_files_or_names(tmp_path, monkeypatch):
     ]
 
 
+def test_scheduler_logs_the_path_of_its_dashboard():
+    def link(**changes):
+        return scheduler_configuration(settings(**changes))["distributed"].get("dashboard", {}).get("link")
+
+    assert link() is None
+    assert link(dashboard_prefix="/a/b/") == "{scheme}://{host}:{port}/a/b/status"
+    own = {"distributed": {"dashboard": {"link": "https://dask.example.org/a/b/status"}}}
+    assert link(dashboard_prefix="/a/b/", config=own) == "https://dask.example.org/a/b/status"
+
+
 def test_each_kind_has_its_own_settings():
     both = settings(
         config={"distributed": {"admin": {"log-length": 5}}},

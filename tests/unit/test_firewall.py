@@ -44,9 +44,12 @@ HOSTS = {
 }
 
 
-def plan(hosts=HOSTS, others=(), closed=(), peers=(), clients=()):
-    found = {host: lambda addresses=addresses: addresses for host, addresses in dict(others).items()}
-    return firewall.networks(hosts, found, list(closed), list(peers), list(clients))
+def plan(hosts=HOSTS, others=(), contacts=(), closed=(), peers=(), clients=()):
+    looked_up = [
+        {host: lambda addresses=addresses: addresses for host, addresses in dict(some).items()}
+        for some in (others, contacts)
+    ]
+    return firewall.networks(hosts, *looked_up, list(closed), list(peers), list(clients))
 
 
 def host(name, **changes):
@@ -86,6 +89,12 @@ def test_all_hosts_of_the_cluster_are_accepted():
         "cluster": {"s1": networks, "w1": networks},
         "clients": {"ipv4": ["0.0.0.0/0"], "ipv6": []},
     }
+
+
+def test_gateways_of_hosts_are_accepted():
+    found, problems = plan(contacts={"w1": ["192.0.2.7"]})
+    assert problems == [] and found["cluster"]["s1"]["ipv4"] == ["10.9.0.1/32", "10.9.0.2/32", "192.0.2.7/32"]
+    assert "w1: the controller cannot resolve dask_worker_contact_host" in only(plan(contacts={"w1": []})[1])
 
 
 def test_loopback_addresses_are_not_accepted():
@@ -167,7 +176,14 @@ def test_new_host_in_a_limited_run_is_rejected():
 
 @pytest.mark.parametrize(
     ("wanted", "usable"),
-    [("none", []), ("nftables", ["nftables"]), ("firewalld", ["firewalld"]), ("firewalld", ["nftables", "firewalld"])],
+    [
+        ("none", []),
+        ("nftables", ["nftables"]),
+        ("nftables", ["nftables", "ufw"]),  # with a warning, because ufw closes ports, too
+        ("firewalld", ["firewalld"]),
+        ("firewalld", ["nftables", "firewalld"]),
+        ("ufw", ["nftables", "ufw"]),
+    ],
 )
 def test_usable_firewall_is_accepted(wanted, usable):
     assert list(firewall_problems("w1", {"firewall": {"usable": usable}}, wanted)) == []
@@ -180,6 +196,7 @@ def test_usable_firewall_is_accepted(wanted, usable):
         ("nftables", ["nftables", "firewalld"], "Set dask_firewall to firewalld, or stop and disable firewalld"),
         ("firewalld", [], "Install and start it, or set dask_firewall to nftables"),
         ("firewalld", ["nftables"], "Install and start it, or set dask_firewall to nftables"),
+        ("ufw", ["nftables"], "Run ufw allow ssh, ufw default deny incoming and ufw enable, or set dask_firewall"),
     ],
 )
 def test_unusable_firewall_is_rejected_with_the_remedy(wanted, usable, remedy):

@@ -101,6 +101,16 @@ def test_iptables(rules, closes):
 
 
 @pytest.mark.parametrize(
+    ("address", "ipv6", "filters"),
+    [("10.0.0.1", "no", True), ("fd00::1", "no", False), ("fd00::1", "yes", True), ("", "no", True)],
+)
+def test_ufw_may_leave_ipv6_alone(tmp_path, monkeypatch, address, ipv6, filters):
+    (tmp_path / "defaults").write_text(f"IPV6={ipv6}\n")
+    monkeypatch.setattr(firewalls, "UFW_DEFAULTS", str(tmp_path / "defaults"))
+    assert firewalls.ufw_filters(address) is filters
+
+
+@pytest.mark.parametrize(
     ("enabled", "policy", "found"),
     [("yes", "DROP", ["ufw"]), ("no", "DROP", []), ("yes", "ACCEPT", []), ("YES", "REJECT", ["ufw"])],
 )
@@ -117,4 +127,6 @@ def test_message_names_hosts_and_remedy():
     assert list(unmanaged({"a": [], "b": []})) == []
     (sentence,) = unmanaged({"a": ["ufw"], "b": ["ufw"], "c": []})
     assert sentence.startswith("a, b: a firewall that the collection does not manage is active, ufw.")
-    assert "show_ports.yml" in sentence and "ufw allow proto tcp from NETWORK to any port PORT" in sentence
+    assert "Set dask_firewall to ufw, or allow all hosts of the cluster to connect to the ports that show" in sentence
+    (sentence,) = unmanaged({"a": ["iptables"]})
+    assert "Allow all hosts of the cluster to connect" in sentence and "Set dask_firewall" not in sentence

@@ -15,7 +15,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import 
     own_problems,
     rejected,
 )
-from certificate_directories import Own, accepts
+from certificate_directories import DASHBOARD, Own, accepts
 from sentences import only
 
 
@@ -168,15 +168,24 @@ def test_own_certificates_of_single_worker_hosts(tmp_path):
 def test_external_scheduler_needs_no_scheduler_certificate(tmp_path):
     own = Own(tmp_path / "tls")
     (own.path / "scheduler.pem").unlink()
-    assert own.problems(joins=True, dashboard="") == []
+    assert own.problems(joins=True, dashboard={}) == []
     assert "scheduler.pem does not exist" in only(own.problems())
 
 
 def test_own_certificate_without_the_proxys_host_name_is_rejected(tmp_path):
     own = Own(tmp_path / "tls", scheduler={"hosts": ["head"]})
     assert own.problems() == []
-    problem = only(own.problems(dashboard="localhost"))
+    problem = only(own.problems(dashboard={"localhost": "dask_dashboard_proxy"}))
     assert "Add that name to it, or set dask_dashboard_proxy to false" in problem
+
+
+def test_own_certificate_without_the_host_name_for_clients_is_rejected(tmp_path):
+    own = Own(tmp_path / "tls", scheduler={"hosts": ["head", "dask.example.org"]})
+    dashboard = {"head": "dask_scheduler_host", "dask.example.org": "dask_client_scheduler_host"}
+    assert own.problems(dashboard=dashboard) == []
+    problem = only(own.problems(dashboard={**dashboard, "outside": "dask_client_scheduler_host"}))
+    assert "whose URL has the name outside: it does not name the host" in problem
+    assert "Add that name to it, or set dask_client_scheduler_host to a name or address in the certificate" in problem
 
 
 def test_own_dashboard_certificate_is_checked_as_python_3_13_does(tmp_path):
@@ -187,7 +196,7 @@ def test_own_dashboard_certificate_is_checked_as_python_3_13_does(tmp_path):
 
 def test_own_certificates_that_expire_soon_cause_a_warning(tmp_path):
     own = Own(tmp_path / "tls", worker={"days": 20})
-    problems, warnings = own_problems(Directory(str(own.path)), False, {}, "head")
+    problems, warnings = own_problems(Directory(str(own.path)), False, {}, DASHBOARD)
     assert problems == [] and "worker.pem expires on" in only(warnings)
 
 

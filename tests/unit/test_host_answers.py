@@ -62,6 +62,7 @@ ANSWER = {
     "listeners": [{"port": 22, "process": "sshd (process 1)", "unit": "ssh.service"}],
     "address": "10.0.0.2",
     "worker_addresses": {"eth1": "10.1.0.2", "eth2": ""},
+    "client_addresses": ["192.0.2.10"],
     "route": ["10.0.0.2", "10.0.0.1"],
     "firewall": {
         "foreign": ["ufw"],
@@ -77,6 +78,7 @@ ANSWER = {
     "unfinished": 0,
     "known": ["3f2a91c04d5e.7b21"],
     "running": {"dask-worker@1.service": "3f2a91c04d5e.7b21 (another unit)", "dask-scheduler.service": None},
+    "dashboard": "",
     "scheduler_environment": "",
     "account": {"home": "/var/lib/dask", "comment": "Dask (daskops.cluster)", "at_home": True},
     "encrypted": None,
@@ -108,6 +110,7 @@ ANSWER = {
 
 def test_valid_answer_is_accepted():
     assert unbelievable(ANSWER) == []
+    assert unbelievable({**ANSWER, "address": "fd00::2", "route": ["fd00::2", "fd00::1"]}) == []
     blank = {"python": {}, "current": {}, "account": {}, "address": "", "route": [], "machine": "", "nodes": []}
     assert unbelievable({**ANSWER, **blank}) == []
     managed = {"1f3c5e9a7b1d": {"python": "3.13.5", "packages": {}, "managed_python": "3.13.5+20261129-x86_64"}}
@@ -140,7 +143,13 @@ def test_answer_of_this_machine_is_accepted():
         ("python", {**ANSWER["python"], "libc": "glibc"}),
         ("address", "10.0.0.0/8"),
         ("address", "scheduler"),
+        ("address", "fe80::1%eth0"),
+        ("address", "[fd00::1]"),
+        ("address", 42),
         ("route", ["10.0.0.2", None]),
+        ("client_addresses", ["scheduler"]),
+        ("dashboard", "8787/;x"),
+        ("dashboard", "/dask"),
         ("worker_addresses", {"eth1": "0.0.0.0/0"}),
         ("firewall", {**ANSWER["firewall"], "cluster": ["everybody"]}),
         ("firewall", {**ANSWER["firewall"], "foreign": ["\x1b[31m"]}),

@@ -231,9 +231,10 @@ LISTENING = {"alone": False, "scheduler_host": "head", "interface": "", "bind_ad
     "address, settings, parts",
     [
         ("127.0.0.1", {}, ["w1 would listen at 127.0.0.1", "Set dask_scheduler_host"]),
-        ("", {}, ["w1 has no IPv4 route", "(head)", "Correct dask_scheduler_host"]),
-        ("", {"interface": "ib0"}, ["w1 has no interface ib0 with an IPv4 address", "Correct dask_interface"]),
-        ("", {"bind_address": "10.9.9.9"}, ["w1 has no IPv4 address 10.9.9.9", "Correct dask_bind_address"]),
+        ("::1", {}, ["w1 would listen at ::1", "Set dask_scheduler_host"]),
+        ("", {}, ["w1 has no route to the scheduler's host (head)", "Correct dask_scheduler_host"]),
+        ("", {"interface": "ib0"}, ["w1 has no interface ib0 with an address", "Correct dask_interface"]),
+        ("", {"bind_address": "fd00::9"}, ["w1 has no address fd00::9", "Correct dask_bind_address"]),
         (
             "10.0.0.1",
             {"interface": "ib0", "bind_address": "10.0.0.1"},
@@ -245,7 +246,9 @@ def test_unreachable_listening_address_is_rejected(address, settings, parts):
     assert says(only(plan.unreachable("w1", {"address": address, "unresolved": ""}, {**LISTENING, **settings})), *parts)
 
 
-@pytest.mark.parametrize("address, alone", [("127.0.0.1", True), ("10.0.0.1", False), ("0.0.0.0", False)])
+@pytest.mark.parametrize(
+    "address, alone", [("127.0.0.1", True), ("10.0.0.1", False), ("0.0.0.0", False), ("fd00::1", False), ("::", False)]
+)
 def test_reachable_listening_address_is_accepted(address, alone):
     assert list(plan.unreachable("w1", {"address": address}, {**LISTENING, "alone": alone})) == []
 
@@ -253,14 +256,14 @@ def test_reachable_listening_address_is_accepted(address, alone):
 def test_unresolvable_scheduler_host_is_rejected():
     info = {"address": "", "unresolved": "Name or service not known", "refused": ""}
     assert list(plan.unreachable("w1", info, {**LISTENING, "scheduler_host": "scheduler.invalid"})) == [
-        "w1 cannot resolve scheduler.invalid, the scheduler's host, to an IPv4 address (Name or service not known). Set "
+        "w1 cannot resolve scheduler.invalid, the scheduler's host, to an address (Name or service not known). Set "
         "dask_scheduler_host (for a scheduler that another system runs, dask_scheduler_address) to an address or to a name "
         "that every host can resolve."
     ]
     sentence = only(
         plan.unreachable("w1", {**info, "unresolved": ""}, {**LISTENING, "scheduler_host": "scheduler.invalid"})
     )
-    assert says(sentence, "w1 has no IPv4 route")
+    assert says(sentence, "w1 has no route to the scheduler's host")
     assert (
         list(
             plan.unreachable(
@@ -352,6 +355,8 @@ GOOD_SETTINGS = {
     "modules": {},
     "shutdown_token": "good",
     "scheduler_arguments": ["--jupyter"],
+    "contact_host": "",
+    "dashboard_prefix": "/",
     "worker": True,
     "pools": {"": {"scratch_directory": "/scratch", "nanny": False, "command": "dask worker"}},
     "groups": ["data", "1005", "data-writers_2.x"],
@@ -512,6 +517,43 @@ def test_invalid_pool_is_rejected(changes, parts):
     assert says(sentence, "w1: dask_worker_pools.big.", *parts)
 
 
+def test_contact_host_with_a_port_is_rejected():
+    sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "contact_host": "gate:8800"}))
+    assert says(sentence, "w1: dask_worker_contact_host is 'gate:8800'. Give a name or an address, without a protocol")
+
+
+def test_contact_host_with_nannies_is_rejected():
+    (pool,) = GOOD_SETTINGS["pools"].values()
+    pools = {"a": pool, "b": {**pool, "nanny": True}}
+    contact = {"contact_host": "gate.example.org"}
+    assert list(plan.bad_settings("w1", {**GOOD_SETTINGS, **contact})) == []
+    assert list(plan.bad_settings("w1", {**GOOD_SETTINGS, "pools": pools})) == []
+    sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, **contact, "pools": pools}))
+    assert says(sentence, "w1: dask_worker_contact_host is set, and dask_worker_pools.b.nanny is true", "to false")
+
+
+@pytest.mark.parametrize(
+    ("listens", "own", "rejected"),
+    [
+        ("10.0.0.1", ["192.0.2.1"], True),
+        ("192.0.2.1", ["192.0.2.1"], False),
+        ("0.0.0.0", ["192.0.2.1"], False),
+        ("::", ["fd00::1"], False),
+        ("10.0.0.1", [], False),  # an address that a gateway translates, or a name that is not known here
+    ],
+)
+def test_scheduler_that_does_not_listen_for_clients_is_rejected(listens, own, rejected):
+    info = {"address": listens, "client_addresses": own}
+    found = list(plan.unreachable_for_clients("s1", info, {"client_scheduler_host": "out"}))
+    assert bool(found) == rejected
+    assert list(plan.unreachable_for_clients("s1", info, {"client_scheduler_host": ""})) == []
+    if rejected:
+        assert says(
+            only(found), "s1 would listen only at 10.0.0.1, but dask_client_scheduler_host (out) is its address"
+        )
+        assert says(only(found), "Set dask_bind_address of this host to 0.0.0.0")
+
+
 def test_managed_argument_of_the_scheduler_is_rejected():
     sentence = only(plan.bad_settings("s1", {**GOOD_SETTINGS, "scheduler_arguments": ["--port=1"]}))
     assert sentence == (
@@ -545,7 +587,7 @@ def test_workers_listen_at_their_interface():
     assert list(found.values()) == ["10.0.0.1"] * 2 + ["10.1.0.1"] * 3 + ["10.2.0.1"]
     info["worker_addresses"]["eth2"] = ""
     sentence = only(plan.addresses("w1", info, pools, workers)[1])
-    assert says(sentence, "w1 has no interface eth2 with an IPv4 address. Correct dask_worker_pools.c.interface")
+    assert says(sentence, "w1 has no interface eth2 with an address. Correct dask_worker_pools.c.interface")
     sentence = only(plan.addresses("w1", info, pools, [*workers, {"pool": "c", "unit": "c-3"}])[1][1:])
     assert says(
         sentence, "dask_worker_pools.c.interface has 2 interface(s), but there are more workers", "one for each GPU"
@@ -652,7 +694,50 @@ def test_proxy_user_without_a_password_is_rejected():
     assert says(sentence, "s1: dask_dashboard_proxy_users: 'ada' has no password", "Give one")
 
 
-@pytest.mark.parametrize("prefix", ["dask", "", "/a b", "//", "/dask;", "/{x}", "https://x/dask"])
+BAD_PREFIXES = ["dask", "", "/a b", "//", "/dask;", "/{x}", "https://x/dask", "/../x", "/a/.", "/\u00e9"]
+
+
+@pytest.mark.parametrize("prefix", BAD_PREFIXES)
+def test_invalid_path_of_the_dashboard_is_rejected(prefix):
+    sentence = only(plan.bad_settings("s1", {**GOOD_SETTINGS, "dashboard_prefix": prefix}))
+    assert says(sentence, f"s1: dask_dashboard_prefix is '{prefix}'", "Give a path like /dask")
+
+
+@pytest.mark.parametrize("prefix", ["/dask", "/a/b-c.d/", "/~ada/dask", "/.well-known"])
+def test_valid_path_of_the_dashboard_is_accepted(prefix):
+    assert list(plan.bad_settings("s1", {**GOOD_SETTINGS, "dashboard_prefix": prefix})) == []
+
+
+def test_two_paths_of_the_dashboard_are_rejected():
+    sentence = only(plan.two_prefixes("s1", "/dask", "/other"))
+    assert says(
+        sentence, "s1: dask_dashboard_prefix is '/dask', and dask_dashboard_proxy_prefix is '/other'. Leave one"
+    )
+    for prefix, proxied in (("/dask", "/"), ("/", "/other"), ("/dask", "/dask/"), ("/", "/")):
+        assert list(plan.two_prefixes("s1", prefix, proxied)) == []
+
+
+@pytest.mark.parametrize(
+    ("served", "changes", "rejected"),
+    [
+        ("", {}, False),
+        ("8787/dask/", {}, False),
+        ("8787/", {}, True),
+        ("9787/dask/", {}, True),
+        ("8787/", {"scheduler_restart": "now"}, False),
+        ("8787/", {"scheduler": False}, False),
+    ],
+)
+def test_change_of_the_dashboards_url_needs_an_explicit_restart(served, changes, rejected):
+    settings = {"scheduler": True, "dashboard": "8787/dask/", "scheduler_restart": "idle", **changes}
+    found = list(plan.moved_dashboard("s1", {"dashboard": served}, settings))
+    assert bool(found) == rejected
+    if rejected:
+        assert says(only(found), f"s1: the running scheduler serves its dashboard at port and path {served}")
+        assert says(only(found), "say 8787/dask/", "nobody computes, and add -e dask_scheduler_restart=now")
+
+
+@pytest.mark.parametrize("prefix", BAD_PREFIXES)
 def test_invalid_proxy_prefix_is_rejected(prefix):
     sentence = only(bad_proxy(prefix=prefix))
     assert says(sentence, f"s1: dask_dashboard_proxy_prefix is '{prefix}'", "Give a path like /dask")

@@ -67,7 +67,7 @@ def test_existing_account_keeps_its_home():
 
 def asked(**variables):
     values = complete(variables)
-    return questions(values, pools_of(values), "10.0.0.1", "/etc/nginx/site")
+    return questions(values, pools_of(values), "10.0.0.1", "dask.example.org", "/etc/nginx/site")
 
 
 def test_every_directory_of_a_host_is_inspected_once():
@@ -106,6 +106,11 @@ def test_connection_to_an_external_scheduler_is_tried():
     assert asked()["scheduler_port"] == 0
 
 
+def test_hosts_to_resolve_are_those_for_workers_and_for_clients():
+    found = asked()
+    assert (found["scheduler_host"], found["client_scheduler_host"]) == ("10.0.0.1", "dask.example.org")
+
+
 def test_files_of_the_proxy_are_inspected():
     files = {"dask_dashboard_proxy_certificate": "/a.pem", "dask_dashboard_proxy_key": "/a.key"}
     assert asked(**files)["files"] == ["/a.pem", "/a.key"]
@@ -131,6 +136,13 @@ def test_passwords_of_the_proxy_are_left_out():
     found = planning(dask_dashboard_proxy=True, dask_dashboard_proxy_users=users)
     assert found["proxy"]["users"] == ["ada", "bob"] and found["proxy"]["without_password"] == ["bob"]
     assert "hidden-password" not in json.dumps(found)
+
+
+def test_each_kind_of_host_has_its_own_settings():
+    given = {"dask_client_scheduler_host": "out", "dask_scheduler_memory": "8GiB", "dask_worker_contact_host": "gate"}
+    names = ("client_scheduler_host", "scheduler_memory", "contact_host")
+    assert [planning(["scheduler"], **given)[name] for name in names] == ["out", "8GiB", ""]
+    assert [planning(["worker"], **given)[name] for name in names] == ["", "", "gate"]
 
 
 def test_only_the_schedulers_host_has_a_proxy():

@@ -56,6 +56,43 @@ def test_equal_worker_names_on_two_hosts_are_rejected():
     assert says(sentence, "a and a-gpu would both have a worker a-gpu-1", "Rename the host or the pool")
 
 
+@pytest.mark.parametrize(
+    ("route", "listens", "rejected"),
+    [
+        (["10.0.0.2", "10.0.0.1"], "10.0.0.1", False),
+        (["fd00::2", "fd00::1"], "fd00::1", False),
+        (["fd00::2", "fd00::1"], "::", False),
+        (["fd00::2", "fd00::1"], "10.0.0.1", True),
+        (["fd00::2", "fd00::1"], "0.0.0.0", True),
+        (["10.0.0.2", "10.0.0.1"], "fd00::1", True),
+        ([], "10.0.0.1", False),
+        (["fd00::2", "fd00::1"], "", False),
+    ],
+)
+def test_host_that_reaches_the_scheduler_over_another_protocol_is_rejected(route, listens, rejected):
+    found = list(together.other_family({"w1": {"route": route}}, {"address": listens} if listens else {}))
+    assert bool(found) == rejected
+    if rejected:
+        assert says(only(found), f"w1 reaches the scheduler's host at {route[1]}", f"listen at {listens} only")
+        assert says(only(found), "Set dask_scheduler_host to an address", "all over IPv6")
+
+
+def behind(contact, port, number=2):
+    """Return workers that others reach at a name, from a first port on."""
+    return [{"contact_host": contact, "port": port + n, "dashboard_port": port + 100 + n} for n in range(number)]
+
+
+def test_hosts_behind_one_gateway_with_different_ports_are_accepted():
+    plans = {"a": behind("gate", 8800), "b": behind("gate", 8802), "c": behind("", 8800), "d": behind("", 8800)}
+    assert list(together.contacts_twice(plans)) == []
+
+
+def test_hosts_with_the_same_ports_of_one_gateway_are_rejected():
+    sentence = only(together.contacts_twice({"a": behind("gate", 8800), "b": behind("Gate", 8801)}))
+    assert says(sentence, "a and b would both have a worker at port 8801 of Gate (dask_worker_contact_host)")
+    assert says(sentence, "Give one of them other ports: dask_worker_port and dask_worker_dashboard_port")
+
+
 def test_equal_minor_versions_of_python_are_accepted():
     hosts = {name: {"python": {"version": version}} for name, version in {"a": "3.11.2", "b": "3.11.9"}.items()}
     assert list(together.differing_pythons(hosts)) == []

@@ -35,6 +35,12 @@ def test_arguments_follow_from_variables_and_the_inventory():
     assert arguments(dask_scheduler_host="10.0.0.1")["scheduler_host"] == "10.0.0.1"
 
 
+def test_only_the_schedulers_host_resolves_the_name_for_clients():
+    given = {"dask_client_scheduler_host": "dask.example.org"}
+    assert arguments("s1", **given)["client_scheduler_host"] == "dask.example.org"
+    assert arguments("w1", **given)["client_scheduler_host"] == ""
+
+
 def test_pools_matter_only_for_worker_hosts_of_the_run():
     overrides = {"dask_worker_pool_overrides": {"waiting": {"threads": 1}}}
     with pytest.raises(ValueError, match="has waiting, which is not a pool"):

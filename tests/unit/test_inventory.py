@@ -9,12 +9,21 @@ from sentences import only, says
 
 
 def inventory(
-    schedulers=("s1",), workers=("w1", "w2"), address="", platform="linux", tls=True, dashboard_proxy=False, **hostvars
+    schedulers=("s1",),
+    workers=("w1", "w2"),
+    address="",
+    platform="linux",
+    tls=True,
+    dashboard_proxy=False,
+    client_host="",
+    scheduler_host="",
+    **hostvars,
 ):
     """Return the problems of an inventory. Keyword arguments are the variables of hosts."""
     known = {host: hostvars.get(host, {}) for host in {*schedulers, *workers}}
     groups = {"dask_scheduler": list(schedulers), "dask_workers": list(workers)}
-    return [str(problem) for problem in problems(groups, known, address, platform, tls, dashboard_proxy)]
+    found = problems(groups, known, address, platform, tls, dashboard_proxy, client_host, scheduler_host)
+    return [str(problem) for problem in found]
 
 
 @pytest.mark.parametrize(
@@ -27,6 +36,9 @@ def inventory(
         {"w1": {"dask_worker_count": 2, "ansible_connection": "ssh", "my_dask_notes": "", "__dask_internal": 1}},
         {"w1": {"ansible_facts": {"os_family": "Debian"}}},
         {"dashboard_proxy": True},
+        {"client_host": "dask.example.org"},
+        {"client_host": "fd00::1"},
+        {"scheduler_host": "fd00::1"},
     ],
 )
 def test_valid_inventories_have_no_problem(good):
@@ -38,6 +50,17 @@ def test_missing_groups_count_as_empty():
     assert len(found) == 2
     assert says(found[0], "dask_scheduler has no host", "Put one Linux host into it", "set dask_scheduler_address")
     assert says(found[1], "dask_workers has no host", "Put at least one host into it")
+
+
+def test_host_for_clients_that_is_a_url():
+    assert only(inventory(client_host="tls://dask.example.org:8786")) == (
+        "dask_client_scheduler_host is 'tls://dask.example.org:8786'. Give a name or an address, without a protocol, a port "
+        "and brackets."
+    )
+
+
+def test_host_of_the_scheduler_with_brackets():
+    assert says(only(inventory(scheduler_host="[fd00::1]")), "dask_scheduler_host is '[fd00::1]'", "without a protocol")
 
 
 def test_two_schedulers():

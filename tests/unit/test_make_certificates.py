@@ -17,7 +17,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates impor
     Directory,
     worker_name,
 )
-from certificate_directories import INVENTORY, PLAYBOOK, WORKERS, Own, changes, make, run, tree
+from certificate_directories import INVENTORY, LOOKED, PLAYBOOK, WORKERS, Own, changes, make, run, tree
 
 #: The host names and addresses of each certificate of `INVENTORY`.
 NAMES = {
@@ -63,6 +63,26 @@ def test_concurrent_hosts_share_one_ca(tmp_path, strategy):
     assert done.stdout.count("A new CA: ") == 1
     directory = Directory(str(tmp_path / "tls"))
     assert [directory.check(worker_name(host)) for host in hosts] == [""] * 8
+
+
+def test_certificates_do_not_name_all_addresses(tmp_path):
+    looked = {**LOOKED, "address": "0.0.0.0", "route": ["10.0.0.7", "10.0.0.1"]}
+    assert changes(run(tmp_path / "tls", looked=looked)) == 1
+    hosts = Directory(str(tmp_path / "tls")).hosts(WORKERS[1])
+    assert hosts == {"worker2", "10.0.0.7", "127.0.0.1", "localhost"}
+
+
+def test_certificates_name_hosts_for_clients_and_gateways(tmp_path):
+    inventory = copies.deepcopy(INVENTORY)
+    inventory["dask_workers"]["hosts"]["worker2"] = {"dask_worker_contact_host": "Gate.example.org"}
+    assert changes(run(tmp_path / "tls", inventory=inventory)) == 1
+    assert changes(run(tmp_path / "tls", inventory=inventory)) == 0
+    done = run(tmp_path / "tls", inventory=inventory, dask_client_scheduler_host="dask.example.org")
+    assert changes(done) == 1 and "New certificates: scheduler (not for dask.example.org)." in done.stdout
+    directory = Directory(str(tmp_path / "tls"))
+    assert directory.hosts("scheduler") == {"head", "dask.example.org", "127.0.0.1", "localhost"}
+    assert directory.hosts(WORKERS[1]) == {"worker2", "gate.example.org", "127.0.0.1", "localhost"}
+    assert "gate.example.org" not in directory.hosts(WORKERS[0])
 
 
 def test_certificates_that_expire_soon_are_renewed(tmp_path):

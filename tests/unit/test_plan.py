@@ -249,6 +249,7 @@ def plan(
         application=built,
         pack=lambda made, dummy: f"/cache/{made.id}.tar.gz",
         addresses_of=look_up,
+        resolve=lambda name: ["192.0.2.7"] if name == "gate.example.org" else [],
         filtered_hosts=lambda: list(filtered),
     )
     return {**make_plan(cluster, purpose, "lock.txt", outside), "looked_up": looked_up}
@@ -471,11 +472,42 @@ def test_settings_that_can_prevent_the_start_of_a_worker_are_tried(variables, tr
 
 def test_certificate_is_for_the_dashboard_of_an_own_scheduler_only():
     def dashboard(**variables):
-        return plan(SETTLED, "inspect", **variables)["certificates"]["dashboard_host"]
+        return plan(SETTLED, "inspect", **variables)["certificates"]["dashboard_hosts"]
 
-    assert dashboard() == "10.0.0.1"
-    assert dashboard(dask_scheduler_address="tls://10.0.0.9:8786") == ""
-    assert dashboard(dask_scheduler_dashboard_url="https://pages.example.org:8443") == ""
+    assert dashboard() == {"10.0.0.1": "dask_scheduler_host"}
+    assert dashboard(dask_scheduler_address="tls://10.0.0.9:8786") == {}
+    assert dashboard(dask_scheduler_dashboard_url="https://pages.example.org:8443") == {}
+    outside, proxied = {"dask_client_scheduler_host": "outside"}, {"dask_dashboard_proxy": True}
+    clients = {"outside": "dask_client_scheduler_host"}
+    assert dashboard(**outside) == {"10.0.0.1": "dask_scheduler_host", **clients}
+    assert dashboard(**outside, **proxied) == {"localhost": "dask_dashboard_proxy", **clients}
+    # Browsers see the proxy's own certificate.
+    own = {"dask_dashboard_proxy_certificate": "/a.pem", "dask_dashboard_proxy_key": "/a.key"}
+    assert dashboard(**outside, **proxied, **own) == {"localhost": "dask_dashboard_proxy"}
+
+
+def test_clients_have_their_own_address_of_the_scheduler(tmp_path):
+    (tmp_path / "ca.pem").write_text("ca")
+    variables = {"dask_tls_directory": str(tmp_path), "dask_client_scheduler_host": "outside"}
+    found = plan(SETTLED, "connect", **variables)
+    assert found["connection"]["address"] == "tls://outside:8786"
+    assert found["connection"]["dashboard"] == "https://outside:8787/status"
+    assert found["addresses"]["scheduler"] == "tls://10.0.0.1:8786"
+    assert plan(SETTLED, "inspect", **variables)["certificates"]["scheduler_hosts"][:2] == ["10.0.0.1", "outside"]
+
+
+def test_hosts_behind_one_gateway_need_different_ports():
+    sentences = problems(SETTLED, dask_worker_contact_host="gate.example.org")
+    assert says(only(sentences), "w1 and w2 would both have a worker at port 8800 of gate.example.org")
+
+
+def test_firewall_accepts_gateways_of_hosts():
+    behind = {"w1": {"dask_worker_contact_host": "gate.example.org"}}
+    found = plan(SETTLED, each=behind, filtered=HOSTS, dask_firewall="nftables")["hosts"]["s1"]
+    assert "192.0.2.7/32" in found["networks"]["cluster"]["ipv4"]
+    behind["w1"]["dask_worker_contact_host"] = "nowhere.example.org"
+    sentences = problems(SETTLED, each=behind, filtered=HOSTS, dask_firewall="nftables")
+    assert says(only(sentences), "w1: the controller cannot resolve dask_worker_contact_host for the firewall")
 
 
 def test_clients_trust_both_cas_during_a_rotation(tmp_path):

@@ -12,7 +12,15 @@ def test_plan_table_shows_hosts_and_workers():
     on = machine(4, 8 * GIB, nodes=2, gpus=(1,))
     pools = plan_pools(on, a={"count": 1, "threads": 2, "memory": "1GiB"}, g={"profile": "gpu", "memory": "2GiB"})
     workers = [*pools["a"], *pools["g"]]
-    planned = [{**worker, "address": "10.0.0.1"} for worker in workers]
+    contacts, addresses = {"node1-g-1": "gate"}, {"node1-g-1": "fd00::1"}
+    planned = [
+        {
+            **worker,
+            "address": addresses.get(worker["name"], "10.0.0.1"),
+            "contact_host": contacts.get(worker["name"], ""),
+        }
+        for worker in workers
+    ]
     hosts = {
         "node1": {"machine": on, "workers": planned, "problems": []},
         "node3": {"machine": on, "workers": [], "problems": ["node3: no."]},
@@ -22,7 +30,7 @@ def test_plan_table_shows_hosts_and_workers():
     assert [line.split() for line in plan_table(plan, ["node1", "node2", "node3", "node4", "node5"])][1:] == [
         ["node1", "4", "cores", "8.0", "GiB", "0-3", "2", "nodes", "1"],
         ["node1-a-1", "2", "1.0", "GiB", "10.0.0.1:8800"],
-        ["node1-g-1", "1", "2.0", "GiB", "1,3", "1", "0", "10.0.0.1:8801"],
+        ["node1-g-1", "1", "2.0", "GiB", "1,3", "1", "0", "[fd00::1]:8801,", "reached", "at", "gate"],
         ["node4", "2", "cores", "8.0", "GiB", "0-3", "(3", "at", "a", "time)", "2", "nodes", "1"],
         ["node2:", "not", "known,", "because", "the", "host", "could", "not", "be", "inspected"],
         ["node3:", "no."],

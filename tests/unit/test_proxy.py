@@ -23,6 +23,7 @@ def sites(tmp_path_factory):
     hosts = {
         "plain": {},
         "below": {"dask_dashboard_proxy_prefix": "/dask/", "dask_dashboard_proxy_port": 443},
+        "prefixed": {"dask_dashboard_prefix": "/a/b"},
         "own": {
             "dask_tls": "no",  # an INI inventory gives a string
             "dask_dashboard_proxy_certificate": "/etc/ssl/dask.pem",
@@ -37,7 +38,6 @@ def sites(tmp_path_factory):
         "hosts": "all",
         "gather_facts": False,
         "vars": {
-            "__dask_host": {"address": "10.0.0.1"},
             "dask_dashboard_proxy": True,
         },
         "tasks": [{"name": "Write the site to the test's directory", "ansible.builtin.template": template}],
@@ -47,7 +47,8 @@ def sites(tmp_path_factory):
     for about in hosts.values():
         values = {**ROLE_DEFAULTS, "dask_dashboard_proxy": True, "dask_scheduler_host": "10.0.0.1", **about}
         reached = addresses({name.removeprefix("dask_"): value for name, value in values.items()}, {})
-        about["__dask_plan"] = {"addresses": reached, "certificates": {"directory": str(directory / "tls")}}
+        listens = {"hosts": {host: {"proxy_host": "[fd00::1]" if host == "prefixed" else "10.0.0.1"} for host in hosts}}
+        about["__dask_plan"] = {**listens, "addresses": reached, "certificates": {"directory": str(directory / "tls")}}
     (directory / "hosts.json").write_text(
         json.dumps({"all": {"hosts": hosts, "vars": {**ROLE_DEFAULTS, **local}, "children": group}})
     )
@@ -75,6 +76,13 @@ def test_site_with_defaults(sites):
 
 def test_site_below_a_path(sites):
     assert {"listen 10.0.0.1:443 ssl;", "location /dask/ {", "proxy_redirect / /dask/;"} <= set(sites["below"])
+
+
+def test_site_of_a_dashboard_below_a_path(sites):
+    assert "listen [fd00::1]:8443 ssl;" in sites["prefixed"]
+    assert {"location /a/b/ {", "proxy_pass https://127.0.0.1:8787/a/b/;", "proxy_redirect /a/b/ /a/b/;"} <= set(
+        sites["prefixed"]
+    )
 
 
 def test_site_without_tls_in_the_cluster(sites):

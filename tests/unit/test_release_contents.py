@@ -11,6 +11,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_co
     SCHEDULER,
     checks,
     dashboard_addresses,
+    dashboard_of,
     files,
     pool_settings,
     scheduler_arguments,
@@ -32,6 +33,7 @@ WORKER = {
     "numa_node": None,
     "gpu": "",
     "address": "10.0.0.2",
+    "contact_host": "",
     "port": 8800,
     "dashboard_port": 8900,
     "nanny_port": 9000,
@@ -53,6 +55,9 @@ def test_services_of_a_host():
         (False, "10.0.0.1", ["127.0.0.1:8787", "10.0.0.1:8787"]),
         (False, "127.0.0.1", ["127.0.0.1:8787"]),
         (False, "0.0.0.0", ["0.0.0.0:8787"]),
+        (True, "fd00::1", ["127.0.0.1:8787"]),
+        (False, "fd00::1", ["127.0.0.1:8787", "[fd00::1]:8787"]),
+        (False, "::", ["127.0.0.1:8787", "[::]:8787"]),
     ],
 )
 def test_dashboard_addresses(proxy, address, listens):
@@ -67,6 +72,20 @@ def test_command_line_of_the_scheduler():
     )
     given = scheduler_arguments(settings(scheduler_arguments=["--jupyter", 1]), "10.0.0.1")
     assert given[-3:] == ["--jupyter", "1", "--no-dashboard"]
+    given = scheduler_arguments(settings(dashboard_prefix="/a/b/"), "10.0.0.1")
+    assert given[-3:] == ["--dashboard-prefix", "a/b", "--no-dashboard"]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "lines", "dashboard"),
+    [("/", [], "8787/"), ("/a/b", ["DASKOPS_DASHBOARD_PREFIX=a/b"], "8787/a/b/")],
+)
+def test_scheduler_knows_the_path_of_its_dashboard(prefix, lines, dashboard):
+    made = files(settings(dashboard_prefix=prefix), ["scheduler"], PLAN, ENVIRONMENT)
+    found = {file.path: file.content for file in made}
+    variables = found[f"services/{SCHEDULER}.env"].splitlines()
+    assert [line for line in variables if line.startswith("DASKOPS_DASHBOARD")] == lines
+    assert dashboard_of(settings(dashboard_prefix=prefix)) == dashboard
 
 
 @pytest.mark.parametrize(("memory", "lines"), [("", []), ("2GiB", ["MemoryMax=2147483648"])])
@@ -82,6 +101,13 @@ COMMON = (
     "tcp://10.0.0.1:8786 --name w1-1 --nthreads 4 --memory-limit 1024 --host 10.0.0.2 --worker-port 8800 "
     "--dashboard-address 10.0.0.2:8900 --local-directory /var/lib/dask/scratch --death-timeout 60"
 )
+
+
+def test_command_lines_have_ipv6_addresses_in_brackets():
+    given = " ".join(scheduler_arguments(settings(), "fd00::1"))
+    assert given.startswith("--host [fd00::1] --port 8786 --dashboard-address 127.0.0.1:8787,[fd00::1]:8787 ")
+    given = " ".join(worker_arguments(settings(), {**WORKER, "address": "fd00::2"}))
+    assert "--host [fd00::2] --worker-port 8800 --dashboard-address [fd00::2]:8900 " in given
 
 
 @pytest.mark.parametrize(
@@ -100,6 +126,20 @@ COMMON = (
 def test_command_line_of_a_worker(changes, own):
     given = worker_arguments(settings(pools={"": pool(**changes)}, nanny_preloads=["n"], worker_preloads=["p"]), WORKER)
     assert " ".join(given) == f"{COMMON} {own}"
+
+
+@pytest.mark.parametrize(
+    ("address", "contact", "protocol", "listening"),
+    [
+        ("10.0.0.2", "gate.example.org", "tcp", "tcp://10.0.0.2:8800 --contact-address tcp://gate.example.org:8800"),
+        ("fd00::2", "2001:db8::2", "tls", "tls://[fd00::2]:8800 --contact-address tls://[2001:db8::2]:8800"),
+    ],
+)
+def test_worker_behind_a_gateway_has_two_addresses(address, contact, protocol, listening):
+    worker = {**WORKER, "address": address, "contact_host": contact}
+    words = worker_arguments(settings(scheduler_address=f"{protocol}://10.0.0.1:8786"), worker)
+    assert f"--listen-address {listening} --dashboard-address" in " ".join(words)
+    assert not {"--host", "--worker-port"} & set(words)
 
 
 # Files

@@ -107,6 +107,7 @@ def home(tmp_path):
         services = {"dask-worker@1.service": {"kind": "worker", "release": f"service-{name}"}}
         manifest = {"id": name, "environment": f"e-{name}", "services": services}
         manifest.update(ports={"dask-worker@1.service": [8800 + staged]}, tls=True, units={"worker": {}})
+        manifest.update({"dashboard": "8787/dask/"} if name == "c" else {})
         (directory / "manifest.json").write_text(json.dumps(manifest))
         note_change(str(tmp_path), name, staged)
         if name != "a":
@@ -118,6 +119,10 @@ def home(tmp_path):
 
 def names(home):
     return {kind: sorted(path.name for path in (home / kind).iterdir()) for kind in ("releases", "environments")}
+
+
+def test_place_of_the_dashboard_is_known_from_the_manifest(home):
+    assert [read_release(str(home / "releases" / name))["dashboard"] for name in "bc"] == ["", "8787/dask/"]
 
 
 def test_environment_outside_is_never_removed(home, tmp_path):

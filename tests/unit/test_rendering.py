@@ -150,7 +150,8 @@ def releases(tmp_path_factory):
             workers = plan_workers(host, MACHINE, {"pools": pools, **reserves})
             listen_at, problems = addresses(host, info, pools, workers)
             assert problems == []
-            workers = [{**worker, "address": listen_at[worker["unit"]]} for worker in workers]
+            listening = {"contact_host": values["dask_worker_contact_host"]}
+            workers = [{**worker, "address": listen_at[worker["unit"]], **listening} for worker in workers]
         plan = {"address": "10.0.0.1", "ports": [], "workers": workers}
         settings = host_settings(values, info, {"scheduler": "tls://scheduler:8786"})
         environment = {"id": ENVIRONMENT, "prefixes": ["/usr"], "boot_python": ""}

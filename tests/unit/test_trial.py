@@ -48,16 +48,16 @@ def pages(request, tmp_path):
 
 def test_http_errors_of_pages_are_reported(pages):
     port, tls = pages
-    assert ask(port, "status", tls, 5) is None
-    assert ask(port, "health", tls, 5) == "HTTP 500 Internal Server Error"
-    assert ask(port, "other", tls, 5) == "HTTP 404 Not Found"
+    assert ask(port, "/status", tls, 5) is None
+    assert ask(port, "/health", tls, 5) == "HTTP 500 Internal Server Error"
+    assert ask(port, "/other", tls, 5) == "HTTP 404 Not Found"
 
 
 def test_closed_dashboard_port_is_reported():
     server = HTTPServer(("127.0.0.1", 0), Pages)
     port = server.server_port
     server.server_close()
-    assert "refused" in ask(port, "status", tls=False, timeout=5)
+    assert "refused" in ask(port, "/status", tls=False, timeout=5)
 
 
 @pytest.mark.parametrize(

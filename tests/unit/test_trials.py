@@ -10,6 +10,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.history import not
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import read_releases, started_services
 from ansible_collections.daskops.cluster.plugins.module_utils.trials import (
     at_release,
+    dashboard_path,
     given_arguments,
     make_environment,
     make_unit,
@@ -114,6 +115,19 @@ def test_environment_of_a_trial():
     ]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "path"),
+    [
+        ("--host 10.0.0.1 --no-dashboard", "/"),
+        ("--dashboard-prefix a/b --no-dashboard", "/a/b/"),
+        ("--no-dashboard --dashboard-prefix", "/"),
+        ("", "/"),
+    ],
+)
+def test_path_of_the_dashboard_is_found_in_arguments(arguments, path):
+    assert dashboard_path(arguments) == path
+
+
 def test_worker_of_a_trial_joins_the_trials_scheduler_at_free_ports():
     given = given_arguments(ENVIRONMENT)
     assert given.startswith("tls://10.0.0.1:8786 ")
@@ -127,6 +141,10 @@ def test_worker_of_a_trial_joins_the_trials_scheduler_at_free_ports():
     assert last("--scheduler-file") == "/run/s/scheduler.json" and last("--local-directory") == "/run/w"
     assert last("--host") == "127.0.0.1" and last("--worker-port") == "0" and last("--nanny-port") == "0"
     assert last("--dashboard-address") == "127.0.0.1:0"
+    # A worker behind a gateway.
+    given = "tls://a:1 --listen-address tls://10.0.0.2:8800 --contact-address tls://gate:8800 --no-nanny"
+    words = worker_arguments(given, "/run/w", "/run/s").split()
+    assert words[0] == "--no-nanny" and "gate:8800" not in "".join(words)
     # Without a nanny the option is not added.
     assert "--nanny-port" not in worker_arguments("tls://10.0.0.1:8786 --no-nanny", "/run/w", "/run/s")
     # The running worker uses the PID file.

@@ -245,7 +245,7 @@ OWNED = [
     ("distributed.comm.tls.client.key: /a.key", "dask_tls_certificates"),
     ("distributed.comm.tls.scheduler: null", "dask_tls_certificates"),
     ("distributed.scheduler.dashboard.tls: {cert: /a.pem}", "dask_tls_certificates"),
-    ("distributed.scheduler.dashboard.bokeh-application: {prefix: /dask}", "dask_dashboard_proxy_prefix"),
+    ("distributed.scheduler.dashboard.bokeh-application: {prefix: /dask}", "dask_dashboard_prefix"),
     ("distributed.scheduler.preload: [my.module]", "dask_scheduler_preloads"),
     ("distributed.scheduler.preload: my.module", "dask_scheduler_preloads"),
     ("distributed.scheduler.preload-argv: [--x]", "dask_scheduler_preloads"),

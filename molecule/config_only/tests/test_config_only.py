@@ -4,6 +4,7 @@
 """Changes of the configuration only: they restart the affected services in batches and keep the environment."""
 
 import json
+import re
 import shutil
 import subprocess
 
@@ -24,6 +25,30 @@ def environments(cluster):
         name: cluster.host(name).check_output("ls -l --time-style=full-iso /opt/dask/environments")
         for name in [cluster.scheduler, *cluster.workers]
     }
+
+
+def test_hosts_have_only_ipv6_addresses(cluster, play):
+    summary = cluster.summary()
+    for name in [cluster.scheduler, *cluster.workers]:
+        host, address = cluster.host(name), cluster.variables[name]["ansible_host"]
+        assert host.check_output("ip -4 -brief address show dev eth0").split() == []
+        rules = host.check_output("nft list table inet daskops")
+        assert "ip6 saddr" in rules and "ip saddr" not in rules
+        assert address in host.check_output("ss --no-header --listening --tcp --numeric | grep -E ':8(78|80|90)'")
+    assert summary["scheduler"]["address"] == cluster.address
+    assert {worker["address"] for worker in summary["workers"]} == {
+        f"tls://{cluster.in_url(name)}:8800" for name in cluster.workers
+    }
+    # A page of a worker behind the scheduler, and data that moves between the workers.
+    assert cluster.get(f"proxy/8900/{cluster.variables['worker1']['ansible_host']}/status").returncode == 0
+    program = """
+one, two = (client.submit(bytes, 100_000, workers=[f"worker{n}-1"], pure=False) for n in (1, 2))
+print(client.submit(lambda a, b: len(a + b), one, two).result(), client.dashboard_link)
+"""
+    assert cluster.compute(program).split() == ["200000", f"{cluster.url}/status"]
+    # The names of the hosts lead to their IPv6 addresses.
+    run = play("site", "-e", "dask_scheduler_host=scheduler", "--check")
+    assert run.returncode == 0, run.output
 
 
 def test_worker_setting_restarts_only_workers(cluster, play, load):
@@ -267,6 +292,42 @@ def test_scheduler_setting_restarts_only_the_scheduler(cluster, play):
     assert run.returncode == 0, run.output
     assert cluster.summary()["scheduler"]["id"] != scheduler
     assert {name: number for name, number in run.changed.items() if number and name != cluster.scheduler} == {}
+
+
+PREFIX = ["-e", json.dumps({"dask_dashboard_prefix": "/sites/dask"})]
+
+
+def test_dashboard_below_a_path(cluster, play):
+    """A scheduler for a reverse proxy that serves other sites, too, and back."""
+    assert "add -e dask_scheduler_restart=now" in rejected(cluster, play, *PREFIX)
+    pids, now = cluster.pids(), ["-e", "dask_scheduler_restart=now"]
+    try:
+        run = play("site", *PREFIX, *now)
+        assert run.returncode == 0, run.output
+        assert f"dashboard at {cluster.url}/sites/dask/status." in run.output
+        assert cluster.get("daskops/summary.json").returncode != 0 and cluster.get("status").returncode != 0
+        summary = json.loads(cluster.get("sites/dask/daskops/summary.json").stdout)
+        assert cluster.pids(summary).keys() == pids.keys()
+        assert all(worker["status"] == "running" for worker in summary["workers"])
+        # The page of a worker, with its script, and a redirection to the dashboard.
+        host, port = summary["workers"][0]["host"], summary["workers"][0]["dashboard_port"]
+        page = cluster.get(f"sites/dask/proxy/{port}/{host}/status").stdout
+        (script, *_) = re.findall(r'src="([^"]*bokeh.min.js[^"]*)"', page)
+        assert len(cluster.get(f"sites/dask/proxy/{port}/{host}/{script}").stdout) > 10_000
+        to = subprocess.run(
+            ["curl", "-sk", "-o/dev/null", "-w%{redirect_url}", cluster.url], capture_output=True, text=True
+        )
+        assert to.stdout == f"{cluster.url}/sites/dask/status"
+        # Other playbooks and clients follow.
+        assert play("client", *PREFIX).returncode == 0
+        assert cluster.compute("print(client.dashboard_link)").strip() == f"{cluster.url}/sites/dask/status"
+        assert play("status", *PREFIX).returncode == 0
+        run = play("site", *PREFIX)
+        assert run.returncode == 0 and not any(run.changed.values()), run.output
+    finally:
+        assert play("site", *now).returncode == 0
+        assert play("client").returncode == 0
+    assert cluster.is_whole()
 
 
 def test_comment_restarts_nothing(cluster, tmp_path):

@@ -8,6 +8,7 @@ import re
 import subprocess
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import HEADROOM, system_reserve
 from conftest import PYTHON
 
 PLANNED = {
@@ -111,6 +112,30 @@ except KilledWorker as error:
     assert units(host)["dask-worker@waiting-1.service"] == before["dask-worker@waiting-1.service"]
 
 
+def test_memory_may_be_a_share_of_what_the_host_has(cluster, workers):
+    host = cluster.host("gpus")
+    total = int(host.check_output("awk '/MemTotal/ {print $2}' /proc/meminfo")) * 1024
+    limit = int(0.05 * (total - system_reserve(total)) / HEADROOM) // 2**20 * 2**20
+    assert {workers[f"gpus-gpu-{number}"]["memory_limit"] for number in (1, 2)} == {limit}
+    shown = host.check_output("systemctl show --property=MemoryMax --value dask-worker@gpu-1")
+    assert int(shown) == pytest.approx(limit * HEADROOM, abs=4096)
+
+
+def test_scheduler_has_its_limit_of_memory_and_arguments(cluster):
+    host = cluster.host(cluster.scheduler)
+    shown = host.check_output("systemctl show --property=MemoryMax,MainPID --value dask-scheduler").split()
+    assert str(2**30) in shown
+    pid = next(number for number in shown if number != str(2**30))
+    assert "--no-jupyter" in host.check_output(f"tr '\\0' ' ' </proc/{pid}/cmdline")
+
+
+def test_wrong_argument_of_the_scheduler_is_rejected_without_a_change(cluster, play):
+    run = play("site", "--limit", "scheduler", "-e", json.dumps({"dask_scheduler_arguments": ["--jupiter"]}))
+    assert run.returncode != 0
+    assert "dask_scheduler_arguments: No such option '--jupiter'" in run.output
+    assert cluster.summary()["scheduler"]["status"] == "running"
+
+
 def test_failed_task_is_in_the_journal_and_counted(cluster):
     program = """
 print(repr(client.submit(lambda: 1 / 0, key="boom", resources={"NETWORK": 1}, workers=["worker1-waiting-1"]).exception()))
@@ -204,6 +229,8 @@ def test_plan_is_shown_before_it_is_applied(cluster, play):
         new = {"gpu": {"profile": "gpu"}, "python": {"profile": "python", "memory": "300MiB"}}
         run = play("show_plan", "--limit", "gpus,scheduler", "-e", json.dumps({"dask_worker_pools": new}))
         lines = [line.strip(' ",').split() for line in run.output.splitlines()]
+        # Its control group has a quota of 1.5 CPUs.
+        assert any(line[:3] == ["gpus", "2", "cores"] and line[6:10] == ["(2", "at", "a", "time)"] for line in lines)
         shown = {line[0]: line[1:] for line in lines if line and line[0].startswith("gpus-")}
         assert set(shown) == {"gpus-gpu-1", "gpus-python-1"}, run.output
         assert shown["gpus-gpu-1"][-2] == "0" and shown["gpus-python-1"][:3] == ["1", "300.0", "MiB"]

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 #: Options of `dask worker` that the collection sets, and the variables that determine them.
 WORKER_OPTIONS = {
-    "--contact-address": "dask_worker_interface",
+    "--contact-address": "dask_worker_contact_host",
     "--dashboard": "dask_worker_dashboard_port",
     "--dashboard-address": "dask_worker_dashboard_port",
+    "--dashboard-prefix": "dask_dashboard_prefix",
     "--host": "dask_worker_interface",
     "--interface": "dask_worker_interface",
     "--lifetime": "dask_worker_lifetime",
@@ -43,7 +44,7 @@ WORKER_OPTIONS = {
 SCHEDULER_OPTIONS = {
     "--dashboard": "dask_scheduler_dashboard_port",
     "--dashboard-address": "dask_scheduler_dashboard_port",
-    "--dashboard-prefix": "dask_dashboard_proxy_prefix",
+    "--dashboard-prefix": "dask_dashboard_prefix",
     "--host": "dask_bind_address",
     "--idle-timeout": "distributed.scheduler.idle-timeout in dask_scheduler_config",
     "--interface": "dask_interface",

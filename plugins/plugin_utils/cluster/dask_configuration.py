@@ -145,7 +145,7 @@ def modules(entries: Iterable[Any]) -> list[Module]:
 
 def scheduler_configuration(settings: Settings) -> dict[str, Any]:
     """Return the configuration of the scheduler."""
-    chosen = _chosen(settings, "scheduler", settings.scheduler_config)
+    chosen = merge([_links(settings), _chosen(settings, "scheduler", settings.scheduler_config)])
     section = {
         **_preloads("daskops_runtime.scheduler", modules(settings.scheduler_preloads)),
         "http": {
@@ -159,6 +159,14 @@ def scheduler_configuration(settings: Settings) -> dict[str, Any]:
         },
     }
     return merge([chosen, {"distributed": {"scheduler": section}}])
+
+
+def _links(settings: Settings) -> dict[str, Any]:
+    """Return the form of the dashboard's URL, which the scheduler logs, if the dashboard is below a path."""
+    if settings.dashboard_prefix == "/":
+        return {}
+    link = f"{{scheme}}://{{host}}:{{port}}/{settings.dashboard_prefix.strip('/')}/status"
+    return {"distributed": {"dashboard": {"link": link}}}
 
 
 def worker_configuration(settings: Settings) -> dict[str, Any]:

@@ -75,6 +75,7 @@ def by_family(networks: Iterable[Any]) -> dict[str, list[str]]:
 def networks(
     hosts: Hosts,
     others: Mapping[str, Callable[[], list[str]]],
+    contacts: Mapping[str, Callable[[], list[str]]],
     closed: list[str],
     peers: Iterable[str],
     clients: Iterable[str],
@@ -87,6 +88,8 @@ def networks(
         Results of `host_info` for the hosts of the run.
     others : dict of callable
         A function that returns the addresses of a worker host outside the run, by host.
+    contacts : dict of callable
+        A function that returns the addresses of the gateway of a worker host of the run, by host.
     closed : list of str
         Hosts outside the run that have a firewall.
     peers, clients : list of str
@@ -103,6 +106,15 @@ def networks(
     cluster: list[Any] = [*known_peers]
     for info in hosts.values():
         cluster.extend(on_network([info["address"], *info["route"], *info["worker_addresses"].values()]))
+    for host, find in contacts.items():
+        # Connections of these hosts come from the gateway, too.
+        addresses = on_network(find())
+        if not addresses:
+            problems.append(
+                f"{host}: the controller cannot resolve dask_worker_contact_host for the firewall. Set it to an address, or "
+                "add the gateway to dask_firewall_peers and to the controller's /etc/hosts."
+            )
+        cluster.extend(addresses)
     known = {host: remembered(info) if others else [] for host, info in hosts.items()}
     looked_up: list[Any] = []
     # The rules of a host have the actual addresses of other hosts. The controller can only resolve names. Use a host's rules

@@ -9,12 +9,14 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.units import UNIT
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import WILDCARDS, is_host
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_lines import (
     SCHEDULER_OPTIONS,
     WORKER_OPTIONS,
@@ -106,6 +108,8 @@ def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
             f"{host}: dask_shutdown_token is too short, or has other characters than printable ASCII. Use at least 16 "
             "characters, such as the output of `openssl rand -hex 16`."
         )
+    yield from bad_contact_host(host, settings)
+    yield from bad_prefix(host, "dask_dashboard_prefix", settings["dashboard_prefix"])
     arguments = bad_arguments("dask_scheduler_arguments", settings["scheduler_arguments"], SCHEDULER_OPTIONS)
     yield from (f"{host}: {sentence}" for sentence in arguments)
     nannies = any(about["nanny"] for about in settings["pools"].values())
@@ -212,8 +216,8 @@ def addresses(
         found[worker["unit"]] = info["worker_addresses"][interface] if interface else info["address"]
         if interface and not found[worker["unit"]]:
             problems[pool, interface] = (
-                f"{host} has no interface {interface} with an IPv4 address. Correct {where(pool, 'interface')}. `ip -4 "
-                "address` shows the interfaces of the host."
+                f"{host} has no interface {interface} with an address. Correct {where(pool, 'interface')}. `ip address` "
+                "shows the interfaces of the host."
             )
     return found, list(problems.values())
 
@@ -241,6 +245,24 @@ def bad_modules(variable: str, entries: Iterable[Any]) -> Iterator[str]:
             )
 
 
+def bad_prefix(host: str, variable: str, prefix: str) -> Iterator[str]:
+    """Yield a sentence if the path of the dashboard has another form than ``/dask``."""
+    if not re.fullmatch(r"/|(/(?!\.\.?(/|$))[\w.~-]+)+/?", prefix, re.ASCII):
+        yield (
+            f"{host}: {variable} is '{prefix}'. Give a path like /dask, which begins with a slash and consists of letters, "
+            "digits and the characters . _ ~ -"
+        )
+
+
+def two_prefixes(host: str, prefix: str, proxied: str) -> Iterator[str]:
+    """Yield a sentence if the path of the dashboard is another one behind the proxy: its pages name their own path."""
+    if prefix.strip("/") and proxied.strip("/") and prefix.strip("/") != proxied.strip("/"):
+        yield (
+            f"{host}: dask_dashboard_prefix is '{prefix}', and dask_dashboard_proxy_prefix is '{proxied}'. Leave one of "
+            "them out."
+        )
+
+
 def bad_proxy(host: str, info: Mapping[str, Any], proxy: Mapping[str, Any], tls: bool) -> Iterator[str]:
     """Yield a sentence for each problem of the settings of a proxy in front of the dashboard."""
     if not proxy["users"]:
@@ -258,11 +280,7 @@ def bad_proxy(host: str, info: Mapping[str, Any], proxy: Mapping[str, Any], tls:
             yield f"{host}: dask_dashboard_proxy_users: '{user}' is not a valid name. Use letters, digits and . _ - @"
     for user in proxy["without_password"]:
         yield f"{host}: dask_dashboard_proxy_users: '{user}' has no password. Give one, or remove the user."
-    if not re.fullmatch(r"/|(/[\w.~-]+)+/?", proxy["prefix"]):
-        yield (
-            f"{host}: dask_dashboard_proxy_prefix is '{proxy['prefix']}'. Give a path like /dask, which begins with a slash "
-            "and consists of letters, digits and the characters . _ ~ -"
-        )
+    yield from bad_prefix(host, "dask_dashboard_proxy_prefix", proxy["prefix"])
     files = {f"dask_dashboard_proxy_{name}": proxy[name] for name in ("certificate", "key")}
     given = {variable: path for variable, path in files.items() if path}
     if len(given) == 1:
@@ -436,30 +454,56 @@ def unreachable(host: str, info: Mapping[str, Any], settings: Mapping[str, Any])
         yield f"{host}: dask_interface and dask_bind_address are both set. Keep one of the two."
     elif not address and settings["bind_address"]:
         yield (
-            f"{host} has no IPv4 address {settings['bind_address']}. Correct dask_bind_address. `ip -4 address` shows the "
-            "addresses of the host."
+            f"{host} has no address {settings['bind_address']}. Correct dask_bind_address. `ip address` shows the addresses "
+            "of the host."
         )
     elif not address and settings["interface"]:
         yield (
-            f"{host} has no interface {settings['interface']} with an IPv4 address. Correct dask_interface. `ip -4 address` "
-            "shows the interfaces of the host."
+            f"{host} has no interface {settings['interface']} with an address. Correct dask_interface. `ip address` shows "
+            "the interfaces of the host."
         )
     elif not address and info["unresolved"]:
         yield (
-            f"{host} cannot resolve {settings['scheduler_host']}, the scheduler's host, to an IPv4 address "
+            f"{host} cannot resolve {settings['scheduler_host']}, the scheduler's host, to an address "
             f"({info['unresolved']}). Set dask_scheduler_host (for a scheduler that another system runs, "
             "dask_scheduler_address) to an address or to a name that every host can resolve."
         )
     elif not address:
         yield (
-            f"{host} has no IPv4 route to the scheduler's host ({settings['scheduler_host']}), which Dask's HTTP routes "
-            "need. Correct dask_scheduler_host, ansible_host of the scheduler, or dask_scheduler_address."
+            f"{host} has no route to the scheduler's host ({settings['scheduler_host']}). Correct dask_scheduler_host, "
+            "ansible_host of the scheduler, or dask_scheduler_address."
         )
-    elif address.startswith("127.") and not settings["alone"]:
+    elif ipaddress.ip_address(address).is_loopback and not settings["alone"]:
         yield (
             f"{host} would listen at {address}, to which other hosts cannot connect. Set dask_scheduler_host to the "
             "scheduler's address on the network. (Debian's /etc/hosts has 127.0.1.1 for a host's own name.)"
         )
+
+
+def unreachable_for_clients(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence if the scheduler does not listen at the address of its host that clients connect to."""
+    own, listens, name = info["client_addresses"], info["address"], settings["client_scheduler_host"]
+    if name and own and listens not in (*own, *WILDCARDS):
+        yield (
+            f"{host} would listen only at {listens}, but dask_client_scheduler_host ({name}) is its "
+            f"address {own[0]}. Set dask_bind_address of this host to 0.0.0.0, so that it listens at all addresses."
+        )
+
+
+def bad_contact_host(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each reason why workers cannot have the name or address that a gateway translates."""
+    contact = settings["contact_host"]
+    if contact and not is_host(contact):
+        yield (
+            f"{host}: dask_worker_contact_host is '{contact}'. Give a name or an address, without a protocol, a port and "
+            "brackets."
+        )
+    for pool, about in settings["pools"].items() if contact else []:
+        if about["nanny"]:
+            yield (
+                f"{host}: dask_worker_contact_host is set, and {where(pool, 'nanny')} is true: the scheduler could not "
+                f"reach the nannies. Set {where(pool, 'nanny')} to false, and use 'dask worker' as command."
+            )
 
 
 def other_protocol(host: str, info: Mapping[str, Any], tls: bool) -> Iterator[str]:
@@ -472,6 +516,17 @@ def other_protocol(host: str, info: Mapping[str, Any], tls: bool) -> Iterator[st
         )
 
 
+def moved_dashboard(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence if the run could not ask the running scheduler whether it has work, because its URL changes."""
+    served, planned = info["dashboard"], settings["dashboard"]
+    if settings["scheduler"] and served and served != planned and settings["scheduler_restart"] != "now":
+        yield (
+            f"{host}: the running scheduler serves its dashboard at port and path {served}, and "
+            f"dask_scheduler_dashboard_port and dask_dashboard_prefix say {planned}, so a run could not find out whether "
+            "the scheduler has work. Make sure that nobody computes, and add -e dask_scheduler_restart=now."
+        )
+
+
 def firewall(host: str, info: Mapping[str, Any], wanted: str) -> Iterator[str]:
     """Yield a sentence if the host lacks the requested firewall, or if another firewall would override it."""
     usable = info["firewall"]["usable"]
@@ -479,6 +534,11 @@ def firewall(host: str, info: Mapping[str, Any], wanted: str) -> Iterator[str]:
         yield (
             f"{host}: dask_firewall is firewalld, but no firewalld of 0.9 or newer runs. Install and start it, or set "
             "dask_firewall to nftables or none."
+        )
+    elif wanted == "ufw" and "ufw" not in usable:
+        yield (
+            f"{host}: dask_firewall is ufw, but ufw is not active, or does not close ports by default, or not those of "
+            "IPv6. Run ufw allow ssh, ufw default deny incoming and ufw enable, or set dask_firewall to nftables or none."
         )
     elif wanted == "nftables" and "firewalld" in usable:
         yield (
@@ -527,6 +587,7 @@ def plan_host(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -
                 claim(port(settings[name], name), name, "dask-scheduler.service", local)
         if settings["proxy"]:
             problems.extend(bad_proxy(host, info, settings["proxy"], settings["tls"]))
+            problems.extend(two_prefixes(host, settings["dashboard_prefix"], settings["proxy"]["prefix"]))
             name = "dask_dashboard_proxy_port"
             claim(port(settings["proxy"]["port"], name, lowest=1), name, "nginx.service")
         if settings["worker"]:
@@ -542,7 +603,7 @@ def plan_host(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -
     listen_at, without_address = addresses(host, info, settings["pools"], workers)
     problems.extend(without_address)
     for worker in workers:
-        worker["address"] = listen_at[worker["unit"]]
+        worker.update(address=listen_at[worker["unit"]], contact_host=settings["contact_host"])
     if not problems:
         problems = [
             *fitness(host, info, settings),
@@ -550,7 +611,9 @@ def plan_host(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -
             *rights(host, info, settings),
             *left_over(host, info, settings),
             *unreachable(host, info, settings),
+            *unreachable_for_clients(host, info, settings),
             *other_protocol(host, info, settings["tls"]),
+            *moved_dashboard(host, info, settings),
             *firewall(host, info, settings["firewall"]),
             *taken_ports(host, info, ports),
         ]

@@ -98,7 +98,9 @@ def services_of(values: Values) -> dict[str, Any]:
     }
 
 
-def questions(values: Values, pools: Mapping[str, Values], scheduler_host: str, proxy_site: str) -> dict[str, Any]:
+def questions(
+    values: Values, pools: Mapping[str, Values], scheduler_host: str, client_scheduler_host: str, proxy_site: str
+) -> dict[str, Any]:
     """Return the arguments of the module `host_info` for a host.
 
     Parameters
@@ -109,6 +111,8 @@ def questions(values: Values, pools: Mapping[str, Values], scheduler_host: str, 
         The host's pools of workers.
     scheduler_host : str
         Name or address under which the host connects to the scheduler.
+    client_scheduler_host : str
+        Name or address under which clients do, for the scheduler's host; empty for other hosts.
     proxy_site : str
         Path of the nginx site that the collection writes.
     """
@@ -126,6 +130,7 @@ def questions(values: Values, pools: Mapping[str, Values], scheduler_host: str, 
             dict.fromkeys([*values["dask_worker_import_paths"], *values["dask_scheduler_import_paths"]])
         ),
         "scheduler_host": scheduler_host,
+        "client_scheduler_host": client_scheduler_host,
         "scheduler_port": int(address.rpartition(":")[2]) if address else 0,
         "interface": values["dask_interface"],
         "bind_address": values["dask_bind_address"],
@@ -179,6 +184,8 @@ def planning_settings(
         "worker": "worker" in kinds,
         "alone": alone,
         "scheduler_host": scheduler_host,
+        "client_scheduler_host": values["dask_client_scheduler_host"] if "scheduler" in kinds else "",
+        "contact_host": values["dask_worker_contact_host"] if "worker" in kinds else "",
         "interface": values["dask_interface"],
         "bind_address": values["dask_bind_address"],
         "home": values["dask_home"],
@@ -208,6 +215,9 @@ def planning_settings(
         "proxy": proxy if values["dask_dashboard_proxy"] and "scheduler" in kinds else {},
         "dask_scheduler_port": values["dask_scheduler_port"],
         "dask_scheduler_dashboard_port": values["dask_scheduler_dashboard_port"],
+        "dashboard": f"{values['dask_scheduler_dashboard_port']}{values['dask_dashboard_prefix'].rstrip('/')}/",
+        "scheduler_restart": values["dask_scheduler_restart"],
+        "dashboard_prefix": values["dask_dashboard_prefix"] if "scheduler" in kinds else "/",
         "pools": pools,
         "cores_reserve": values["dask_worker_cores_reserve"],
         "memory_reserve": values["dask_worker_memory_reserve"],

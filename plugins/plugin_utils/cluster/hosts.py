@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -73,6 +74,22 @@ def names_twice(plans: Mapping[str, list[Any]]) -> Iterator[str]:
                 yield f"{other} and {host} would both have a worker {worker['name']}. Rename the host or the pool."
 
 
+def other_family(hosts: Hosts, scheduler: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each host that reaches the scheduler's host over IPv6 where it listens at IPv4, or vice versa.
+
+    ``scheduler`` is the result of `host_info` for the scheduler's host; empty if the collection does not manage it.
+    """
+    listens = scheduler.get("address", "")
+    for host, info in hosts.items() if listens else ():
+        target = info["route"][1] if info["route"] else ""
+        if target and ipaddress.ip_address(target).version != ipaddress.ip_address(listens).version:
+            yield (
+                f"{host} reaches the scheduler's host at {target}, and the scheduler would listen at {listens} only. Set "
+                "dask_scheduler_host to an address, or to a name with such addresses, that all hosts reach over IPv4 or all "
+                "over IPv6."
+            )
+
+
 def not_importable(variables: Hosts, workers: Collection[str], scheduler: str) -> Iterator[str]:
     """Yield a sentence for each directory from which workers import but the scheduler does not.
 
@@ -97,6 +114,24 @@ def not_importable(variables: Hosts, workers: Collection[str], scheduler: str) -
         yield (
             f"{join(names)}: dask_worker_import_paths has {path}, but dask_scheduler_import_paths does not. The scheduler "
             "reads the functions of tasks, so tasks with functions from this directory fail. Add it to both."
+        )
+
+
+def contacts_twice(plans: Mapping[str, list[Any]]) -> Iterator[str]:
+    """Yield a sentence for each pair of hosts whose workers others would reach at the same address and port."""
+    holders: dict[tuple[str, int], str] = {}
+    found: dict[tuple[str, str, str], int] = {}
+    for host, workers in plans.items():
+        for worker in workers:
+            for kind in ("port", "dashboard_port") if worker["contact_host"] else ():
+                name, number = worker["contact_host"].lower(), worker[kind]
+                other = holders.setdefault((name, number), host)
+                if other != host:
+                    found.setdefault((other, host, worker["contact_host"]), number)
+    for (other, host, name), number in found.items():
+        yield (
+            f"{other} and {host} would both have a worker at port {number} of {name} (dask_worker_contact_host). Give one "
+            "of them other ports: dask_worker_port and dask_worker_dashboard_port."
         )
 
 

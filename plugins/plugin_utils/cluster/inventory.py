@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import is_host
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.problems import Problem
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import CLUSTER_SETTINGS, Setting
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import to_bool
@@ -99,6 +100,12 @@ def _wrong_address(address: str, tls: bool, dashboard_proxy: bool) -> Iterator[P
         )
 
 
+def _wrong_host(variable: str, host: str) -> Iterator[Problem]:
+    """Yield the problem of a variable that is not the name or the address of a host."""
+    if not is_host(host):
+        yield Problem(variable, f"is '{host}'", "Give a name or an address, without a protocol, a port and brackets.")
+
+
 def _wrong_groups(schedulers: list[str], workers: list[str], address: str) -> Iterator[Problem]:
     """Yield the problems of the number of hosts."""
     if not schedulers and not address:
@@ -171,6 +178,8 @@ def problems(
     platform: str,
     tls: bool,
     dashboard_proxy: bool = False,
+    client_host: str = "",
+    scheduler_host: str = "",
 ) -> list[Problem]:
     """Return the problems of the inventory as a whole.
 
@@ -188,6 +197,10 @@ def problems(
         Whether connections are encrypted.
     dashboard_proxy : bool
         Whether a proxy runs in front of the dashboard.
+    client_host : str
+        Name or address of the scheduler for clients; empty for that of workers.
+    scheduler_host : str
+        Name or address of the scheduler; empty if another system runs it.
     """
     schedulers, workers = groups.get("dask_scheduler", []), groups.get("dask_workers", [])
     ours = {host: hosts[host] for host in dict.fromkeys([*schedulers, *workers])}
@@ -197,6 +210,8 @@ def problems(
     return [
         *_wrong_groups(schedulers, workers, address),
         *(_wrong_address(address, tls, dashboard_proxy) if address else []),
+        *(_wrong_host("dask_client_scheduler_host", client_host) if client_host else []),
+        *(_wrong_host("dask_scheduler_host", scheduler_host) if scheduler_host else []),
         *_on_windows(schedulers, workers, ours, platform),
         *(same_machine(several) for several in names.values() if len(several) > 1),
         *_differing(ours),

@@ -123,6 +123,7 @@ def make_manifest(
     services: Mapping[str, str],
     ports: Iterable[Mapping[str, Any]],
     tls: bool,
+    dashboard: str = "",
 ) -> dict[str, Any]:
     """Return the manifest of a release, with its id.
 
@@ -134,12 +135,15 @@ def make_manifest(
         Result of `ports.describe` for each planned port.
     tls : bool
         Whether the services use TLS.
+    dashboard : str
+        Port and path of the scheduler's dashboard; empty without a scheduler.
 
     Returns
     -------
     dict
         ``id``, ``environment``, ``application``, ``label``, ``services`` (``kind`` and ``release`` by unit), ``files``
-        (SHA-256 by path), ``ports`` (by unit), ``tls``, and ``units`` (digest by kind and path below systemd's directory).
+        (SHA-256 by path), ``ports`` (by unit), ``tls``, ``dashboard``, and ``units`` (digest by kind and path below systemd's
+        directory).
     """
     releases = service_releases(environment, application, label, files, services)
     optional = {"application": application, "label": label}
@@ -156,6 +160,7 @@ def make_manifest(
         **content,
         "ports": {name: sorted(port["port"] for port in ports if port["unit"] == name) for name in services},
         "tls": tls,
+        "dashboard": dashboard,
         "units": {kind: unit_digests(units_of(files, kind)) for kind in sorted(set(services.values()))},
     }
 

@@ -82,6 +82,7 @@ class Settings:
     scheduler_address: str
     scheduler_port: int | str
     scheduler_dashboard_port: int | str
+    dashboard_prefix: str
     scheduler_file: str
     scheduler_memory: str
     scheduler_arguments: list[str]

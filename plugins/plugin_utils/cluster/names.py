@@ -16,8 +16,8 @@ PREFIX = "dask_"
 MEANINGS: dict[str, tuple[str, ...]] = {
     "dask_bind_address": ("bind_host", "host", "listen_address", "scheduler_bind", "scheduler_listen"),
     "dask_client_directory": ("client_config_dir", "client_config_path"),
+    "dask_client_scheduler_host": ("client_address", "external_host", "public_host", "scheduler_public_host"),
     "dask_config": ("conf", "configuration", "config_yaml", "log_level", "logging", "scheduler_options", "yaml"),
-    "dask_dashboard_proxy_prefix": ("dashboard_prefix",),
     "dask_dashboard_proxy_users": ("dashboard_password", "dashboard_user", "dashboard_users"),
     "dask_environment_index_url": ("extra_index_url", "index_url", "pip_index_url", "pypi_index_url"),
     "dask_environment_lock": (
@@ -109,6 +109,7 @@ MEANINGS: dict[str, tuple[str, ...]] = {
     "dask_user": ("group", "service_user", "system_user", "username"),
     "dask_worker_arguments": ("args", "extra_args", "options"),
     "dask_worker_command": ("class",),
+    "dask_worker_contact_host": ("contact_address", "contact_host", "external_address"),
     "dask_worker_count": (
         "n_workers",
         "nprocs",

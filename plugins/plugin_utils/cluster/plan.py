@@ -8,6 +8,7 @@ The plan is made once, on the controller, from the variables of all hosts and th
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.applications impor
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import differing
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import decide
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import host_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import host_of, in_url
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_lines import open_notebooks
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import modules
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import (
@@ -43,6 +44,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_setti
     user_home,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts import (
+    contacts_twice,
     differing_packages,
     differing_pythons,
     names_twice,
@@ -50,6 +52,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts impo
     not_importable,
     not_installed,
     one_machine_twice,
+    other_family,
     too_many_for_windows,
     workers_left,
 )
@@ -151,6 +154,8 @@ class Outside:
         Takes the application and the variables of a host. Returns the path of the application's archive for hosts.
     addresses_of : callable
         Takes the name of a host outside the run. Returns a function that returns the addresses of this host.
+    resolve : callable
+        Returns the addresses of a name.
     filtered_hosts : callable
         Returns the hosts of the cluster whose firewall the collection manages, also those outside the run.
     """
@@ -161,6 +166,7 @@ class Outside:
     application: Callable[[Mapping[str, Any]], Application]
     pack: Callable[[Application, Mapping[str, Any]], str]
     addresses_of: Callable[[str], Callable[[], list[str]]]
+    resolve: Callable[[str], list[str]]
     filtered_hosts: Callable[[], list[str]]
 
 
@@ -197,7 +203,7 @@ def connection(cluster: Cluster, lock: str, application: Application, outside: O
         check(problems)
         python = packages.pop("python")
     return {
-        "address": cluster.addresses["scheduler"],
+        "address": cluster.addresses["client"],
         "dashboard": f"{cluster.addresses['dashboard']}/status",
         "authorities": [file.read_text(encoding="utf-8") for file in files],
         "certificates": common["dask_tls_directory"],
@@ -286,6 +292,8 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
         result["hosts"].setdefault(host, {}).update(
             release={key: release[key] for key in KEPT if key in release},
             kinds=kinds_of(host, cluster.groups),
+            contact_host=cluster.values[host]["dask_worker_contact_host"],
+            proxy_host=in_url(info["address"]),
             interrupts=decide.interrupts_scheduler(result["state"], info, release),
             unwanted_firewalls=[
                 name
@@ -310,8 +318,11 @@ def _common(cluster: Cluster, purpose: str, lock: str) -> dict[str, Any]:
         "addresses": addresses,
         "certificates": {
             "directory": common["dask_tls_directory"],
-            "scheduler_hosts": [common["dask_scheduler_host"], host_of(addresses["url"])],
-            "dashboard_host": "" if elsewhere else host_of(addresses["url"]),
+            "scheduler_hosts": [
+                *filter(None, [common["dask_scheduler_host"], common["dask_client_scheduler_host"]]),
+                host_of(addresses["url"]),
+            ],
+            "dashboard_hosts": {} if elsewhere else _dashboard_hosts(common, addresses),
             "made": common["dask_tls_certificates"] == "made",
             "joins": bool(common["dask_scheduler_address"]),
             "days": common["dask_tls_days"],
@@ -325,6 +336,17 @@ def _common(cluster: Cluster, purpose: str, lock: str) -> dict[str, Any]:
         "warnings": [],
         "hint": "",
     }
+
+
+def _dashboard_hosts(common: Mapping[str, Any], addresses: Mapping[str, str]) -> dict[str, str]:
+    """Return the hosts in URLs of the dashboard that uses the scheduler's certificate, each with its variable."""
+    host = host_of(addresses["url"])
+    found = {host: "dask_dashboard_proxy" if host == "localhost" else "dask_scheduler_host"}
+    client = common["dask_client_scheduler_host"]
+    # Browsers see another certificate if the proxy has its own.
+    if client and not (common["dask_dashboard_proxy"] and common["dask_dashboard_proxy_certificate"]):
+        found.setdefault(client, "dask_client_scheduler_host")
+    return found
 
 
 def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[str, Any]:
@@ -351,11 +373,13 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
         *scheduler_not_running(infos, cluster.scheduler, cluster.scheduler_info, cluster.run),
         *no_scheduler_to_join(infos, common["dask_scheduler_address"]),
         *names_twice(workers),
+        *contacts_twice(workers),
+        *other_family(infos, cluster.scheduler_info),
     ]
     if common["dask_scheduler_platform"] == "windows":
         problems += too_many_for_windows(workers, common["dask_windows_scheduler_max_workers"])
     check(problems)
-    firewall, problems = firewalls(cluster, outside.addresses_of, outside.filtered_hosts())
+    firewall, problems = firewalls(cluster, outside)
     check(problems)
     application = built(outside, common)
     found, problems = outside.environments(infos, cluster.values)
@@ -460,7 +484,7 @@ def _keep(cluster: Cluster, purpose: str, result: dict[str, Any], outside: Outsi
         result["connection"] = connection(cluster, result["lock"], application, outside)
         result["warnings"] += other_application(infos, application)
     elif purpose == "connect" or (purpose == "remove" and set(cluster.members) <= set(cluster.playing)):
-        result["connection"] = {"address": cluster.addresses["scheduler"], "authorities": []}
+        result["connection"] = {"address": cluster.addresses["client"], "authorities": []}
     if purpose == "remove":
         check(workers_left(cluster.groups, cluster.playing))
         pools, wrong = pools_by_host(cluster, infos)
@@ -616,27 +640,20 @@ def releases(
     return found, list(problems), lacking
 
 
-def firewalls(
-    cluster: Cluster, look_up: Callable[[str], Callable[[], list[str]]], filtered: list[str]
-) -> tuple[dict[str, Any], list[str]]:
-    """Return the result of `firewall.networks`; empty if the collection manages no firewall.
-
-    Parameters
-    ----------
-    look_up : callable
-        Takes the name of a host. Returns a function that returns the addresses of this host.
-    filtered : list of str
-        Hosts of the cluster whose firewall the collection manages.
-    """
+def firewalls(cluster: Cluster, outside: Outside) -> tuple[dict[str, Any], list[str]]:
+    """Return the result of `firewall.networks`; empty if the collection manages no firewall."""
+    filtered = outside.filtered_hosts()
     if not filtered:
         return {"cluster": {}, "clients": {}}, []
     workers = cluster.groups.get("dask_workers", [])
     # The scheduler's address need not be resolved, because the hosts report it in ``route``.
     others = [host for host in workers if host not in [*cluster.playing, cluster.scheduler]]
     common = cluster.common
+    contacts = {host: cluster.values[host]["dask_worker_contact_host"] for host in cluster.infos if host in workers}
     return networks(
         cluster.infos,
-        {host: look_up(host) for host in others},
+        {host: outside.addresses_of(host) for host in others},
+        {host: functools.partial(outside.resolve, name) for host, name in contacts.items() if name},
         [host for host in filtered if host not in cluster.playing],
         common["dask_firewall_peers"],
         common["dask_firewall_clients"],

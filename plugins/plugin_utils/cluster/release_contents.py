@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import in_url
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import (
     modules,
     nanny_modules,
@@ -66,18 +67,24 @@ def dashboard_addresses(settings: Settings, address: str) -> list[str]:
         hosts = ["127.0.0.1"]
     elif address == "0.0.0.0":
         hosts = [address]
-    else:
+    else:  # "::" does not include IPv4
         hosts = list(dict.fromkeys(["127.0.0.1", address]))
-    return [f"{host}:{settings.scheduler_dashboard_port}" for host in hosts]
+    return [f"{in_url(host)}:{settings.scheduler_dashboard_port}" for host in hosts]
+
+
+def dashboard_of(settings: Settings) -> str:
+    """Return the port and the path of the scheduler's dashboard, such as ``8787/dask/``."""
+    return f"{settings.scheduler_dashboard_port}{settings.dashboard_prefix.rstrip('/')}/"
 
 
 def scheduler_arguments(settings: Settings, address: str) -> list[str]:
     """Return the command line of the scheduler, which listens at ``address``."""
     return [
-        *("--host", address),
+        *("--host", in_url(address)),
         *("--port", str(settings.scheduler_port)),
         *("--dashboard-address", ",".join(dashboard_addresses(settings, address))),
         *(["--scheduler-file", settings.scheduler_file] if settings.scheduler_file else []),
+        *(["--dashboard-prefix", settings.dashboard_prefix.strip("/")] if settings.dashboard_prefix != "/" else []),
         *map(str, settings.scheduler_arguments),
         # daskops_runtime.dashboard loads the pages at the first request.
         "--no-dashboard",
@@ -93,9 +100,8 @@ def worker_arguments(settings: Settings, worker: Worker) -> list[str]:
         *("--name", worker["name"]),
         *("--nthreads", worker["threads"]),
         *("--memory-limit", worker["memory_limit"]),
-        *("--host", worker["address"]),
-        *("--worker-port", worker["port"]),
-        *("--dashboard-address", f"{worker['address']}:{worker['dashboard_port']}"),
+        *_listening(settings.scheduler_address.partition("://")[0], worker),
+        *("--dashboard-address", f"{in_url(worker['address'])}:{worker['dashboard_port']}"),
         *("--local-directory", pool["scratch_directory"]),
         *("--death-timeout", 60),
         *(["--resources", ",".join(f"{name}={number}" for name, number in resources)] if resources else []),
@@ -111,6 +117,16 @@ def worker_arguments(settings: Settings, worker: Worker) -> list[str]:
         own = ["--no-dashboard", "--no-nanny"]
     # --no-dashboard: daskops_runtime.dashboard loads the pages at the first request.
     return [str(argument) for argument in [*common, *own]]
+
+
+def _listening(protocol: str, worker: Worker) -> list[Any]:
+    """Return the options for where a worker listens, and for where others reach it if this differs."""
+    if not worker["contact_host"]:
+        return ["--host", in_url(worker["address"]), "--worker-port", worker["port"]]
+    addresses = {"--listen-address": worker["address"], "--contact-address": worker["contact_host"]}
+    return [
+        word for option, host in addresses.items() for word in (option, f"{protocol}://{in_url(host)}:{worker['port']}")
+    ]
 
 
 def _options(option: str, ours: str, users: Iterable[Any]) -> list[str]:

@@ -19,6 +19,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.manifest i
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Environment, Settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import (
     Plan,
+    dashboard_of,
     files,
     pool_settings,
     services,
@@ -102,8 +103,9 @@ def release_of(
     kinds = list(kinds)
     made = [vars(file) for file in files(settings, kinds, plan, environment)]
     by_unit = services(kinds, plan)
+    dashboard = dashboard_of(settings) if "scheduler" in kinds else ""
     manifest = make_manifest(
-        environment.id, application, settings.release_label, made, by_unit, plan["ports"], settings.tls
+        environment.id, application, settings.release_label, made, by_unit, plan["ports"], settings.tls, dashboard
     )
     content = {file["path"]: file["content"] for file in made}
     for unit, about in manifest["services"].items():

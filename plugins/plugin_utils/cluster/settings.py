@@ -442,16 +442,19 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_interface",
             "str",
             "",
-            "Network interface, such as V(eth1) or V(ib0), at whose IPv4 address the services of a host listen. Set "
-            "it for a host or a group.",
-            details=("By default, services listen only at the address from which the host connects to the scheduler.",),
+            "Network interface, such as V(eth1) or V(ib0), at whose address the services of a host listen. Set it for "
+            "a host or a group.",
+            details=(
+                "By default, services listen only at the address from which the host connects to the scheduler.",
+                "An IPv6 address is used only if there is no IPv4 address.",
+            ),
         ),
         Setting(
             "dask_bind_address",
             "str",
             "",
-            "IPv4 address at which the services of a host listen, instead of the address of O(dask_interface). "
-            "V(0.0.0.0) means all addresses.",
+            "Address at which the services of a host listen, instead of the address of O(dask_interface). V(0.0.0.0) "
+            "means all IPv4 addresses, and V(::) all IPv6 addresses.",
         ),
     ),
     "The scheduler": (
@@ -463,6 +466,20 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             scope="cluster",
             shown_default="the scheduler's address",
             summary="how workers and clients connect to it",
+        ),
+        Setting(
+            "dask_client_scheduler_host",
+            "str",
+            "",
+            "Name or address under which clients and browsers reach the scheduler, if it differs from "
+            "O(dask_scheduler_host) because they are on another network than the workers.",
+            details=(
+                "If it is another address of the scheduler's host, the scheduler must listen at all of its addresses, "
+                "so set O(dask_bind_address) of that host to V(0.0.0.0), or to V(::) for IPv6.",
+                "It is in the scheduler's certificate and in the files that C(client.yml) writes.",
+            ),
+            scope="cluster",
+            summary="the same for clients on another network",
         ),
         Setting(
             "dask_scheduler_port",
@@ -480,6 +497,15 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "Port of the scheduler's dashboard and HTTP routes.",
             minimum=1,
             maximum=65535,
+            scope="cluster",
+        ),
+        Setting(
+            "dask_dashboard_prefix",
+            "str",
+            "/",
+            "Path below which the scheduler serves its dashboard and all HTTP routes, such as V(/dask), for a reverse "
+            "proxy of your own that serves other sites, too. The proxy must forward the path unchanged.",
+            details=("A change restarts the scheduler. The workers' own pages have no prefix.",),
             scope="cluster",
         ),
         Setting(
@@ -660,7 +686,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_dashboard_proxy_prefix",
             "str",
             "/",
-            "Path of the dashboard behind the proxy, such as V(/dask).",
+            "Path of the dashboard behind the proxy, such as V(/dask). With O(dask_dashboard_prefix), it is that path, "
+            "and this variable must not be set.",
             scope="cluster",
         ),
         Setting(
@@ -698,14 +725,15 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "str",
             "none",
             "Firewall for Dask's ports on a host. V(nftables) adds a separate table that does not affect other "
-            "tables. V(firewalld) adds a separate policy, on a host where firewalld 0.9 or newer runs. V(none) "
-            "does not change the host.",
+            "tables. V(firewalld) adds a separate policy, on a host where firewalld 0.9 or newer runs. V(ufw) adds "
+            "rules to ufw, on a host where ufw is active and closes ports by default. V(none) does not change the host.",
             details=(
                 "Hosts of the cluster may connect to all of Dask's ports, and O(dask_firewall_clients) to some of "
                 "them. New connections from other addresses are dropped. Other ports are not affected.",
+                "With V(ufw), your own rules that open these ports stay in force.",
             ),
-            choices=("none", "nftables", "firewalld"),
-            summary="or `nftables`, `firewalld`: see Security",
+            choices=("none", "nftables", "firewalld", "ufw"),
+            summary="or `nftables`, `firewalld`, `ufw`: see Security",
         ),
         Setting(
             "dask_firewall_clients",
@@ -787,6 +815,17 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "Settings of single hosts that differ from the pools of their group, by pool. They are merged over "
             "O(dask_worker_pools).",
             secret=True,
+        ),
+        Setting(
+            "dask_worker_contact_host",
+            "str",
+            "",
+            "Name or address under which the scheduler, other workers and browsers reach the workers of this host, if "
+            "a gateway translates addresses (NAT). The gateway must forward the ports of the workers unchanged.",
+            details=(
+                "Workers listen where they would without it. Hosts behind one address need different ports.",
+                "It cannot be used with nannies, because Dask has no such address for these.",
+            ),
         ),
         Setting(
             "dask_worker_cores_reserve",
@@ -1034,8 +1073,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_interface",
             "raw",
             "",
-            "Network interface at whose IPv4 address workers listen. If empty, they listen at the address of the other "
-            "services of the host. In a pool of profile V(gpu), it may be a list with one interface for each GPU.",
+            "Network interface at whose address workers listen. If empty, they listen at the address of the other services "
+            "of the host. In a pool of profile V(gpu), it may be a list with one interface for each GPU.",
             scope="pool",
         ),
         Setting(

@@ -13,6 +13,8 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+import os
+import re
 from typing import Any
 
 from distributed import Scheduler, Worker
@@ -78,11 +80,15 @@ class Pages(web.Application):
         kind = "scheduler" if isinstance(self.server, Scheduler) else "worker"
         application = self.server.http_application
         others = [one for one in application.applications if one is not self]
-        prefix = getattr(self.server, "_http_prefix", "")  # schedulers of the collection have no prefix
+        prefix = get_prefix(self.server)
         try:
             # The import takes a second, so do not block the event loop.
             module = await asyncio.to_thread(importlib.import_module, f"distributed.dashboard.{kind}")
             module.connect(application, self.server.http_server, self.server, prefix=prefix)
+            if kind == "scheduler" and prefix:
+                # Dask's own redirections lead to /PREFIX/PREFIX/status.
+                to_status = {"url": f"/{prefix}/status", "permanent": False}
+                application.add_handlers(".*$", [(rf"/(?:{re.escape(prefix)}/?)?", web.RedirectHandler, to_status)])
         except ImportError:
             logger.info("No dashboard: bokeh is not installed")
             if kind == "scheduler":  # a page that says that bokeh is missing
@@ -95,6 +101,11 @@ class Pages(web.Application):
             pages = [one for one in application.applications if one not in (self, *others)]
             application.applications[:] = [*pages, *others]
             application.find_handler = self.find  # type: ignore[method-assign]
+
+
+def get_prefix(server: Scheduler | Worker) -> str:
+    """Return the path below which a service serves its pages, without slashes at the ends. Only schedulers have one."""
+    return os.environ.get("DASKOPS_DASHBOARD_PREFIX", "") if isinstance(server, Scheduler) else ""
 
 
 def start(server: Scheduler | Worker) -> None:

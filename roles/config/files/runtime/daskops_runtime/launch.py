@@ -119,6 +119,8 @@ def main() -> None:
     if not sys.argv[0].startswith("daskops_runtime."):  # `stop` starts no children
         protect_children()
         import_dask()
+        if any("[" in word for word in sys.argv):  # an IPv6 address
+            importlib.import_module("daskops_runtime.ipv6").start()
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 

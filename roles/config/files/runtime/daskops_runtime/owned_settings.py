@@ -19,7 +19,7 @@ OWNED = {
     "distributed.comm.tls.worker": "dask_tls_certificates",
     "distributed.comm.tls.client": "dask_tls_certificates",
     "distributed.scheduler.dashboard.tls": "dask_tls_certificates",
-    "distributed.scheduler.dashboard.bokeh-application.prefix": "dask_dashboard_proxy_prefix",
+    "distributed.scheduler.dashboard.bokeh-application.prefix": "dask_dashboard_prefix",
     "distributed.scheduler.contact-address": "dask_scheduler_host",
     "distributed.scheduler.preload": "dask_scheduler_preloads",
     "distributed.scheduler.preload-argv": "dask_scheduler_preloads",

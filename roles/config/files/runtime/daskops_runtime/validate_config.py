@@ -126,7 +126,7 @@ HANDLERS = {
 #: Mappings for which Dask has no default.
 SECTIONS = {"annotations", "distributed.logging", "logging", "multiprocessing"}
 #: Options of a worker that contradict those of the collection, and the variable to use instead.
-ELSEWHERE = {"--contact-address": "dask_worker_interface", "--listen-address": "dask_worker_interface"}
+ELSEWHERE = {"--contact-address": "dask_worker_contact_host", "--listen-address": "dask_worker_interface"}
 #: Log levels that messages suggest. Python accepts more, such as ``warn`` and ``notset``.
 LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 #: Fractions of the memory limit, in increasing order.

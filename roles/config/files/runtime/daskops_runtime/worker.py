@@ -15,6 +15,7 @@ from daskops_runtime import (
     control,
     dashboard,
     drain,
+    ipv6,
     lifetime,
     registration,
     release,
@@ -22,6 +23,9 @@ from daskops_runtime import (
     systemd,
     task_errors,
 )
+
+# A nanny's worker is a process that launch.py does not start. It imports this before it starts its HTTP server.
+ipv6.start()
 
 
 async def dask_setup(worker: Worker) -> None:
