@@ -62,9 +62,9 @@ def read_release(path: str) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``id``, ``environment``, ``application``, ``label``, ``tls``, ``dashboard`` (its port and path), ``ports`` by unit, and
-        by kind ``services`` (release by unit) and ``unit_digests`` (digest by path below systemd's directory); empty if there
-        is no release.
+        ``id``, ``environment``, ``application``, ``label``, ``tls``, ``dashboard`` (its port and path), ``ports`` by unit,
+        and by kind ``services`` (release by unit) and ``unit_digests`` (digest by path below systemd's directory); empty if
+        there is no release.
     """
     try:
         manifest = json.loads(read(os.path.join(path, "manifest.json")))

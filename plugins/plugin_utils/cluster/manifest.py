@@ -142,8 +142,8 @@ def make_manifest(
     -------
     dict
         ``id``, ``environment``, ``application``, ``label``, ``services`` (``kind`` and ``release`` by unit), ``files``
-        (SHA-256 by path), ``ports`` (by unit), ``tls``, ``dashboard``, and ``units`` (digest by kind and path below systemd's
-        directory).
+        (SHA-256 by path), ``ports`` (by unit), ``tls``, ``dashboard``, and ``units`` (digest by kind and path below
+        systemd's directory).
     """
     releases = service_releases(environment, application, label, files, services)
     optional = {"application": application, "label": label}
