@@ -17,6 +17,8 @@ SECRETS = {
     "dask_environment_variables": {"REPORT_TOKEN": CANARY},
     # The packages are installed already, so nothing is fetched from this index.
     "dask_environment_index_url": f"https://somebody:{CANARY}@index.invalid/simple",
+    # The hosts have a suitable Python, so nothing is fetched from this mirror.
+    "dask_python_mirror": f"https://somebody:{CANARY}@mirror.invalid/python",
     "dask_dashboard_proxy_users": {"ada": CANARY},
     "dask_shutdown_token": CANARY,
     "dask_worker_environment_variables": {"WORKER_TOKEN": CANARY},
