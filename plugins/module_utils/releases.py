@@ -78,7 +78,7 @@ def read_release(path: str) -> dict[str, Any]:
             "application": text(manifest["application"]),
             "label": text(manifest["label"]),
             "tls": bool(manifest["tls"]),
-            "dashboard": text(manifest.get("dashboard", "")),
+            "dashboard": text(manifest["dashboard"]),
             "ports": {unit: [int(port) for port in ports] for unit, ports in manifest["ports"].items()},
             "services": services,
             "unit_digests": {

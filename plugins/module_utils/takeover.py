@@ -57,12 +57,13 @@ def completed_manifest(release: str, manifest: Mapping[str, Any]) -> dict[str, A
     manifest : dict
         Manifest of the release, with ``services``.
     """
-    if manifest.keys() >= {"application", "label", "ports", "tls", "units"}:
+    if manifest.keys() >= {"application", "dashboard", "label", "ports", "tls", "units"}:
         return dict(manifest)
     kinds = sorted({about["kind"] for about in manifest["services"].values()})
     texts = [_read(os.path.join(release, kind, "dask_configuration.yaml")) for kind in kinds]
     return {
         "application": "",
+        "dashboard": "",
         "label": "",
         "ports": {
             unit: _ports(_read(os.path.join(release, "services", f"{unit}.env"))) for unit in manifest["services"]

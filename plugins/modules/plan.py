@@ -161,6 +161,12 @@ hosts:
         - Whether the run restarts a running scheduler, and therefore waits until the scheduler has no work.
         - False for the purposes V(stop) and V(remove), which drain the workers first.
       type: bool
+    contact_host:
+      description: Value of C(dask_worker_contact_host), if it is set.
+      type: str
+    proxy_host:
+      description: The host's address as in a URL, with brackets for IPv6; for the scheduler's host.
+      type: str
     unwanted_firewalls:
       description: Firewalls in which the collection has installed rules that the host should no longer have.
       type: list

@@ -46,7 +46,7 @@ def planned_release(
         task_vars["groups"],
         plan["addresses"],
         {**about["environment"], "id": planned["environment"]},
-        planned["application"],
+        planned.get("application", ""),
     )
     if release.id != planned["id"]:
         raise ValueError(

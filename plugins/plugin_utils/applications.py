@@ -25,7 +25,6 @@ from ansible_collections.daskops.cluster.plugins.module_utils.health import join
 from ansible_collections.daskops.cluster.plugins.plugin_utils.environments import TOOLS_LOCK
 from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import read_lock, unreadable_lock
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
-    HOW_TO_LOCK,
     LockError,
     described,
     marker_environment,
@@ -203,7 +202,7 @@ def application_of(entries: Sequence[str], build_lock: str, index_url: str, cach
         try:
             return Builder(read_lock(lock)[0], read_lock(TOOLS_LOCK)[0], index_url, cache)
         except LockError as error:
-            raise ProjectError(f"dask_application_build_lock ({build_lock}): {error}. {HOW_TO_LOCK}") from None
+            raise ProjectError(f"dask_application_build_lock ({build_lock}): {error}") from None
         except (OSError, UnicodeDecodeError) as error:
             message = unreadable_lock(build_lock, error)
             raise ProjectError(message.replace("dask_environment_lock", "dask_application_build_lock")) from None

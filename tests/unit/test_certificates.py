@@ -39,7 +39,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import 
     own_problems,
     rejected,
 )
-from certificate_directories import MAKE, ROOT, WORKERS, Own, accepts, look, make, needed, nothing, tree
+from certificate_directories import DASHBOARD, MAKE, ROOT, WORKERS, Own, accepts, look, make, needed, nothing, tree
 from conftest import scheduler, wait_until, worker
 from distributed import Client
 from distributed.security import Security
@@ -106,7 +106,7 @@ def test_certificate_of_a_worker_stays_small_with_3000_hosts(tmp_path):
     wanted["certificates"] = {name: wanted["certificates"][name] for name in tried}
     making.make(directory, wanted, names, 365)
     assert max(len(directory.bundle(name)) for name in tried) < 2000
-    assert rejected(directory, tried, "head") == []
+    assert rejected(directory, tried, DASHBOARD) == []
 
 
 @pytest.mark.parametrize("name", ["scheduler", "client", *WORKERS])
@@ -149,7 +149,7 @@ def test_ca_made_by_another_program_can_sign(tmp_path):
             path.unlink()
     own.write("ca", own.key_of_ca, own.ca)
     make(tmp_path / "tls")
-    assert rejected(Directory(str(tmp_path / "tls")), ["scheduler", "client", *WORKERS], "head", strict=True) == []
+    assert rejected(Directory(str(tmp_path / "tls")), ["scheduler", "client", *WORKERS], DASHBOARD, strict=True) == []
 
 
 # Renewal
@@ -165,7 +165,7 @@ def test_expired_certificate_is_renewed(tmp_path):
     made = make(tmp_path / "tls")
     assert set(made["certificates"]) == set(needed()) and not made["authority"]
     assert made["certificates"]["client"].startswith("expired on ")
-    assert rejected(Directory(str(tmp_path / "tls")), list(needed()), "head") == []
+    assert rejected(Directory(str(tmp_path / "tls")), list(needed()), DASHBOARD) == []
 
 
 def test_certificate_not_yet_valid_is_renewed(tmp_path):
@@ -244,11 +244,11 @@ def test_interrupted_run_leaves_a_consistent_directory(copy, monkeypatch, rotati
                 if len(calls) < count:
                     break
         directory = Directory(str(copy))
-        assert directory.matches("ca") and rejected(directory, list(needed()), "head") == []
+        assert directory.matches("ca") and rejected(directory, list(needed()), DASHBOARD) == []
         # The next run completes the interrupted one and finds nothing to make.
         assert make(copy) == {**making.nothing(), "warnings": []}
         directory = Directory(str(copy))
-        assert rejected(directory, list(needed()), "head") == []
+        assert rejected(directory, list(needed()), DASHBOARD) == []
         assert not {".new", ".ready"} & set(os.listdir(copy))
     else:
         pytest.fail("every attempt was interrupted")
@@ -310,7 +310,7 @@ def test_world_readable_keys_cause_a_warning(made):
         )
         for kind in ("pem", "key"):
             shutil.copy(copy / f"{WORKERS[0]}.{kind}", copy / f"worker.{kind}")
-        assert "(client.key)" in only(own_problems(Directory(str(copy)), False, {}, "head")[1])
+        assert "(client.key)" in only(own_problems(Directory(str(copy)), False, {}, DASHBOARD)[1])
 
 
 def test_ca_without_its_key_is_rejected(copy):
@@ -362,7 +362,7 @@ def test_unusable_file_is_one_problem(copy, name, content, said, whose):
     (copy / name).write_bytes(content) if content else (copy / name).mkdir()
     problems = []
     try:  # the action plugin catches Unusable as well
-        problems = look(copy)[1] if whose == "made" else own_problems(Directory(str(copy)), False, {}, "head")[0]
+        problems = look(copy)[1] if whose == "made" else own_problems(Directory(str(copy)), False, {}, DASHBOARD)[0]
     except Unusable as error:
         problems.append(str(error))
     assert said in only(problems)
@@ -383,9 +383,9 @@ for rotation in ("", "authority", "certificates", "finish"):
         make(directory, wanted, names, 365)
     with directory.locked(write=True):
         directory.commit(["cross-ca.pem", "previous-ca.pem"] if wanted["finish"] else [])
-    assert rejected(directory, list(names), "head") == []
+    assert rejected(directory, list(names), {"head": "dask_scheduler_host"}) == []
 assert plan(directory, names) == (nothing(), [], [])
-print(sorted(directory.hosts("scheduler")), own_problems(Directory(sys.argv[3]), False, {}, "head"))
+print(sorted(directory.hosts("scheduler")), own_problems(Directory(sys.argv[3]), False, {}, {"head": "dask_scheduler_host"}))
 """
 
 

@@ -50,6 +50,7 @@ def test_client_files_are_in_the_home_that_dask_uses(tmp_path):
         "authorities": [],
         "lock": str(lock),
         "requirements": "",
+        "wheels": [],
         "build": [],
         "cache": str(tmp_path / "cache"),
         "interpreter": {},

@@ -290,10 +290,11 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
     for host, info in cluster.infos.items():
         release = chosen.get(host) or {}
         result["hosts"].setdefault(host, {}).update(
-            release={key: release[key] for key in KEPT if key in release},
+            release={
+                key: release[key] for key in KEPT if release.get(key) or (key in release and key != "application")
+            },
             kinds=kinds_of(host, cluster.groups),
-            contact_host=cluster.values[host]["dask_worker_contact_host"],
-            proxy_host=in_url(info["address"]),
+            **_addresses_of(cluster, host),
             interrupts=decide.interrupts_scheduler(result["state"], info, release),
             unwanted_firewalls=[
                 name
@@ -303,6 +304,17 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
         )
     result.update(_about_health(cluster, chosen))
     return result
+
+
+def _addresses_of(cluster: Cluster, host: str) -> dict[str, str]:
+    """Return the addresses that only some hosts need, because the plan of a host should be short."""
+    found = {}
+    contact = cluster.values[host]["dask_worker_contact_host"]
+    if contact:
+        found["contact_host"] = contact
+    if "scheduler" in kinds_of(host, cluster.groups):
+        found["proxy_host"] = in_url(cluster.infos[host]["address"])
+    return found
 
 
 def _common(cluster: Cluster, purpose: str, lock: str) -> dict[str, Any]:
