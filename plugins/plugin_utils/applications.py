@@ -202,7 +202,7 @@ def application_of(entries: Sequence[str], build_lock: str, index_url: str, cach
         try:
             return Builder(read_lock(lock)[0], read_lock(TOOLS_LOCK)[0], index_url, cache)
         except LockError as error:
-            raise ProjectError(f"dask_application_build_lock ({build_lock}): {error}") from None
+            raise ProjectError(f"dask_application_build_lock ({build_lock}): {error}.") from None
         except (OSError, UnicodeDecodeError) as error:
             message = unreadable_lock(build_lock, error)
             raise ProjectError(message.replace("dask_environment_lock", "dask_application_build_lock")) from None
@@ -360,23 +360,36 @@ def hidden_modules(application: Application, files: Iterable[str]) -> Iterator[s
 
 
 def pack(application: Application, cache: str) -> str:
-    """Return the path of an archive with the application, which is created if ``cache`` does not have it."""
+    """Return the path of an archive with the application, which is created if ``cache`` does not have it.
+
+    Raises
+    ------
+    ApplicationError
+        If the archive cannot be written.
+    """
     cache = os.path.expanduser(cache)
     archive = os.path.join(cache, f"application-{application.id}.tar.gz")
-    if os.path.exists(archive):
-        return archive
-    os.makedirs(cache, exist_ok=True)
-    description = {"id": application.id, "packages": application.packages}
-    with tempfile.TemporaryDirectory(dir=cache) as directory:
-        partial = os.path.join(directory, "archive.tar.gz")
-        with tarfile.open(partial, "w:gz") as tar:
-            _add(tar, DESCRIPTION, json.dumps(description, indent=1, sort_keys=True).encode(), False)
-            for wheel in application.wheels:
-                with zipfile.ZipFile(wheel.path) as zipped:
-                    for path, (member, executable, dummy) in sorted(wheel.files.items()):
-                        _add(tar, f"{MODULES}/{path}", zipped.read(member), executable)
-        os.replace(partial, archive)
+    try:
+        os.makedirs(cache, exist_ok=True)
+        if not os.path.exists(archive):
+            with tempfile.TemporaryDirectory(dir=cache) as directory:
+                partial = os.path.join(directory, "archive.tar.gz")
+                _write(application, partial)
+                os.replace(partial, archive)
+    except OSError as error:
+        raise ApplicationError(f"dask_cache ({cache}) cannot be used on the controller: {error}.") from None
     return archive
+
+
+def _write(application: Application, archive: str) -> None:
+    """Write an archive with the application."""
+    description = {"id": application.id, "packages": application.packages}
+    with tarfile.open(archive, "w:gz") as tar:
+        _add(tar, DESCRIPTION, json.dumps(description, indent=1, sort_keys=True).encode(), False)
+        for wheel in application.wheels:
+            with zipfile.ZipFile(wheel.path) as zipped:
+                for path, (member, executable, dummy) in sorted(wheel.files.items()):
+                    _add(tar, f"{MODULES}/{path}", zipped.read(member), executable)
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes, executable: bool) -> None:

@@ -233,11 +233,14 @@ def built(outside: Outside, common: Mapping[str, Any]) -> Application:
 
 def application_archives(cluster: Cluster, application: Application, outside: Outside) -> dict[str, str]:
     """Return the application's archive by host; empty for a host that has the application."""
-    lacking = [
-        host for host, info in cluster.infos.items() if application.id and application.id not in info["applications"]
-    ]
-    archive = outside.pack(application, cluster.common) if lacking else ""
-    return {host: archive if host in lacking else "" for host in cluster.infos}
+    archives = dict.fromkeys(cluster.infos, "")
+    lacking = [host for host, info in cluster.infos.items() if application.id not in info["applications"]]
+    if application.id and lacking:
+        try:
+            archives.update(dict.fromkeys(lacking, outside.pack(application, cluster.common)))
+        except ApplicationError as error:
+            raise Rejected(error.problems) from None
+    return archives
 
 
 def hidden_by_modules(cluster: Cluster, application: Application) -> list[str]:
