@@ -204,9 +204,8 @@ echo $lib >$(echo {SITE})/packages.pth
 def add_package(version):
     """Return the command that puts a package into the shared environment; it has no modules."""
     text = f"Metadata-Version: 2.1\\nName: addition\\nVersion: {version}\\n"
-    return (
-        f"cd {SITE} && rm -rf addition-* && mkdir addition-{version}.dist-info && printf '{text}' >addition-*/METADATA"
-    )
+    package = f"addition-{version}.dist-info"
+    return f"cd {SITE} && rm -rf addition-* && mkdir {package} && printf '{text}' >{package}/METADATA"
 
 
 def everywhere(cluster, command):
