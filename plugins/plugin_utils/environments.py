@@ -119,8 +119,8 @@ def _from_path(hosts: Hosts, values: Hosts, common: Mapping[str, Any]) -> tuple[
     abouts = {host: info["environment_paths"][path] for host, info in hosts.items()}
     problems = [sentence for host, about in abouts.items() for sentence in unusable(host, where, about)]
     problems += [
-        f"{host} has no safe Python '{values[host]['dask_python']}', with which root creates scratch directories. Set "
-        "dask_python to one that only root can change, such as /usr/bin/python3."
+        f"{host} has no safe Python with which root can create scratch directories. Set dask_python to one that only root "
+        "can change, such as /usr/bin/python3."
         for host, info in hosts.items()
         if not info["python"] or info["python"].get("changeable")
     ]

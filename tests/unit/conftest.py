@@ -19,7 +19,6 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_http import SchedulerHTTP
 from distributed import Client
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -267,4 +266,7 @@ def registered(request):
 @pytest.fixture
 def hurried(monkeypatch):
     """Do not pause between requests, for answers that do not change."""
+    # Schedulers import this file to read tasks of tests, and do not have the collection.
+    from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_http import SchedulerHTTP
+
     monkeypatch.setattr(SchedulerHTTP, "pause", 0)

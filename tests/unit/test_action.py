@@ -132,6 +132,6 @@ def test_task_with_wrong_arguments_fails_without_a_traceback(tmp_path):
     kept = json.loads((tmp_path / "kept.json").read_text())
     assert kept["wrong"].startswith("daskops.cluster.compare_environments: ")
     assert "argument 'plan' is of type" in kept["wrong"] and "unsupported arguments: bilt" in kept["wrong"]
-    remedy = "Correct the task; 'ansible-doc daskops.cluster.compare_environments' describes the arguments."
+    remedy = "Correct the task. 'ansible-doc daskops.cluster.compare_environments' describes the arguments."
     assert kept["wrong"].endswith(remedy)
     assert "node1: vaulted text" in kept["reported"]

@@ -251,7 +251,7 @@ def test_root_needs_an_interpreter_of_its_own(tmp_path, python):
     hosts = {"a": {**HOST, "python": python, "environment_paths": {PATH: ABOUT}}}
     own = variables(tmp_path / "cache", dask_environment_path=PATH)["w1"]
     found, problems = environments.environments(hosts, {"a": own})
-    assert found == {} and says(only(problems), "a has no safe Python 'python3', with which root creates scratch")
+    assert found == {} and says(only(problems), "a has no safe Python with which root can create")
     old = {**HOST["python"], "version": "3.8.0"}
     hosts["a"]["python"] = old
     assert environments.environments(hosts, {"a": own})[1] == []

@@ -7,6 +7,8 @@ import filecmp
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.archives import ArchiveError, unpack
@@ -26,8 +28,15 @@ def archive(tmp_path_factory):
     return pack_conda(make_conda(directory / "env", [], directory / "caches"), directory / "env.tar.gz")
 
 
-def test_files_equal_those_of_conda_unpack(archive, tmp_path):
-    theirs, ours = tmp_path / "0f3c5e9a7b1d", tmp_path / "ours"
+@pytest.fixture
+def short_path():
+    """Return a directory whose path fits into that of the archive's files, which `tmp_path` may not."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
+        yield Path(directory)
+
+
+def test_files_equal_those_of_conda_unpack(archive, short_path):
+    theirs, ours = short_path / "0f3c5e9a7b1d", short_path / "ours"
     unpack(str(archive), str(theirs))
     subprocess.run([sys.executable, theirs / PROGRAM], check=True, capture_output=True)
     unpack(str(archive), str(ours))

@@ -77,7 +77,7 @@ def test_failed_relabelling_is_a_warning(module, enforce):
     selinux.relabel(module, "/opt/dask/environments/a")
     assert module.warnings == [
         "The SELinux contexts of /opt/dask/environments/a could not be set, so services may not start: restorecon: not "
-        "permitted"
+        "permitted. Run this on the host: restorecon -R /opt/dask/environments/a"
     ]
 
 

@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The task that starts the stopped services of a host. `test_starting` tests its shell command."""
 
+import shutil
+
 import pytest
 from local_hosts import prepare, run
 from machine import SCHEDULER, WORKERS, Machine
@@ -21,10 +23,7 @@ def results(tmp_path_factory):
     root, work = tmp_path_factory.mktemp("host"), tmp_path_factory.mktemp("work")
     with pytest.MonkeyPatch.context() as patch:
         machine = Machine(root, patch, releases=("one",))
-        for name in (SCHEDULER, "dask-worker@.service", "dask-workers.target"):
-            for path in (machine.systemd / name, machine.home / "releases/one/systemd" / name):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(machine.unit("one"))
+        shutil.copytree(machine.home / "releases/one/systemd", machine.systemd, dirs_exist_ok=True)
         (machine.home / "current").symlink_to(machine.home / "releases/one")
         home = str(machine.home)
         variables, environment = prepare(machine)

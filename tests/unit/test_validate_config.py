@@ -457,9 +457,12 @@ def test_settings_for_nannies_are_accepted_with_a_nanny():
         ("distributed.nanny.environ: {A: 1}", "environment variables belong in dask_environment_variables"),
         (
             "distributed.nanny.pre-spawn-environ: {OMP_NUM_THREADS: 4}",
-            "distributed.nanny.pre-spawn-environ needs a nanny",
+            "distributed.nanny.pre-spawn-environ has no effect, because there is no nanny",
         ),
-        ("distributed.worker.multiprocessing-method: fork", "distributed.worker.multiprocessing-method needs a nanny"),
+        (
+            "distributed.worker.multiprocessing-method: fork",
+            "distributed.worker.multiprocessing-method has no effect, because there is no nanny",
+        ),
     ],
 )
 def test_settings_for_nannies_cause_a_warning_without_a_nanny(text, said):
@@ -709,4 +712,5 @@ def test_preload_is_imported_and_its_arguments_are_parsed(text, arguments, said,
     )
     expected = [f"The worker's preload module greeting {said}"] if said else []
     answer = json.loads(done.stdout)
-    assert [problem.rstrip(".") for problem in answer["problems"]] == expected and answer["warnings"] == []
+    assert [problem[: len(start)] for problem, start in zip(answer["problems"], expected, strict=True)] == expected
+    assert answer["warnings"] == []

@@ -5,7 +5,7 @@
 # Usage: setup.sh required|optional LINES PROGRAM ARGUMENTS...
 # Run the lines of dask_environment_setup, which are in the file LINES, and replace this shell with the program, so that
 # systemd keeps its main process. If a line fails, this shell ends with status 78. With `optional`, the program still runs.
-readonly daskops_needed=$1 daskops_lines=$2 daskops_path=$PYTHONPATH
+readonly daskops_needed=$1 daskops_lines=$2 daskops_path=${PYTHONPATH-}
 readonly -a daskops_program=("${@:3}")
 unset PYTHONPATH
 daskops_number=0 daskops_line= daskops_complete=
@@ -13,7 +13,7 @@ daskops_number=0 daskops_line= daskops_complete=
 daskops_run() {
     trap - EXIT
     # Put the modules of the release first.
-    export PYTHONPATH="$daskops_path${daskops_path:+${PYTHONPATH:+:}}$PYTHONPATH"
+    export PYTHONPATH="$daskops_path${daskops_path:+${PYTHONPATH:+:}}${PYTHONPATH-}"
     exec "${daskops_program[@]}"
 }
 
