@@ -204,9 +204,8 @@ echo $lib >$(echo {SITE})/packages.pth
 def add_package(version):
     """Return the command that puts a package into the shared environment; it has no modules."""
     text = f"Metadata-Version: 2.1\\nName: addition\\nVersion: {version}\\n"
-    return (
-        f"cd {SITE} && rm -rf addition-* && mkdir addition-{version}.dist-info && printf '{text}' >addition-*/METADATA"
-    )
+    package = f"addition-{version}.dist-info"
+    return f"cd {SITE} && rm -rf addition-* && mkdir {package} && printf '{text}' >{package}/METADATA"
 
 
 def everywhere(cluster, command):
@@ -292,42 +291,6 @@ def test_scheduler_setting_restarts_only_the_scheduler(cluster, play):
     assert run.returncode == 0, run.output
     assert cluster.summary()["scheduler"]["id"] != scheduler
     assert {name: number for name, number in run.changed.items() if number and name != cluster.scheduler} == {}
-
-
-PREFIX = ["-e", json.dumps({"dask_dashboard_prefix": "/sites/dask"})]
-
-
-def test_dashboard_below_a_path(cluster, play):
-    """A scheduler for a reverse proxy that serves other sites, too, and back."""
-    assert "add -e dask_scheduler_restart=now" in rejected(cluster, play, *PREFIX)
-    pids, now = cluster.pids(), ["-e", "dask_scheduler_restart=now"]
-    try:
-        run = play("site", *PREFIX, *now)
-        assert run.returncode == 0, run.output
-        assert f"dashboard at {cluster.url}/sites/dask/status." in run.output
-        assert cluster.get("daskops/summary.json").returncode != 0 and cluster.get("status").returncode != 0
-        summary = json.loads(cluster.get("sites/dask/daskops/summary.json").stdout)
-        assert cluster.pids(summary).keys() == pids.keys()
-        assert all(worker["status"] == "running" for worker in summary["workers"])
-        # The page of a worker, with its script, and a redirection to the dashboard.
-        host, port = summary["workers"][0]["host"], summary["workers"][0]["dashboard_port"]
-        page = cluster.get(f"sites/dask/proxy/{port}/{host}/status").stdout
-        (script, *_) = re.findall(r'src="([^"]*bokeh.min.js[^"]*)"', page)
-        assert len(cluster.get(f"sites/dask/proxy/{port}/{host}/{script}").stdout) > 10_000
-        to = subprocess.run(
-            ["curl", "-sk", "-o/dev/null", "-w%{redirect_url}", cluster.url], capture_output=True, text=True
-        )
-        assert to.stdout == f"{cluster.url}/sites/dask/status"
-        # Other playbooks and clients follow.
-        assert play("client", *PREFIX).returncode == 0
-        assert cluster.compute("print(client.dashboard_link)").strip() == f"{cluster.url}/sites/dask/status"
-        assert play("status", *PREFIX).returncode == 0
-        run = play("site", *PREFIX)
-        assert run.returncode == 0 and not any(run.changed.values()), run.output
-    finally:
-        assert play("site", *now).returncode == 0
-        assert play("client").returncode == 0
-    assert cluster.is_whole()
 
 
 def test_comment_restarts_nothing(cluster, tmp_path):
@@ -465,3 +428,39 @@ def test_unused_environment_is_removed(cluster, play, lock):
         session.communicate()
     change(60002)
     assert not scheduler.file(old).exists
+
+
+PREFIX = ["-e", json.dumps({"dask_dashboard_prefix": "/sites/dask"})]
+
+
+def test_dashboard_below_a_path(cluster, play):
+    """A scheduler for a reverse proxy that serves other sites, too, and back."""
+    assert "add -e dask_scheduler_restart=now" in rejected(cluster, play, *PREFIX)
+    pids, now = cluster.pids(), ["-e", "dask_scheduler_restart=now"]
+    try:
+        run = play("site", *PREFIX, *now)
+        assert run.returncode == 0, run.output
+        assert f"dashboard at {cluster.url}/sites/dask/status." in run.output
+        assert cluster.get("daskops/summary.json").returncode != 0 and cluster.get("status").returncode != 0
+        summary = json.loads(cluster.get("sites/dask/daskops/summary.json").stdout)
+        assert cluster.pids(summary).keys() == pids.keys()
+        assert all(worker["status"] == "running" for worker in summary["workers"])
+        # The page of a worker, with its script, and a redirection to the dashboard.
+        host, port = summary["workers"][0]["host"], summary["workers"][0]["dashboard_port"]
+        page = cluster.get(f"sites/dask/proxy/{port}/{host}/status").stdout
+        (script, *_) = re.findall(r'src="([^"]*bokeh.min.js[^"]*)"', page)
+        assert len(cluster.get(f"sites/dask/proxy/{port}/{host}/{script}").stdout) > 10_000
+        to = subprocess.run(
+            ["curl", "-sk", "-o/dev/null", "-w%{redirect_url}", cluster.url], capture_output=True, text=True
+        )
+        assert to.stdout == f"{cluster.url}/sites/dask/status"
+        # Other playbooks and clients follow.
+        assert play("client", *PREFIX).returncode == 0
+        assert cluster.compute("print(client.dashboard_link)").strip() == f"{cluster.url}/sites/dask/status"
+        assert play("status", *PREFIX).returncode == 0
+        run = play("site", *PREFIX)
+        assert run.returncode == 0 and not any(run.changed.values()), run.output
+    finally:
+        assert play("site", *now).returncode == 0
+        assert play("client").returncode == 0
+    assert cluster.is_whole()
