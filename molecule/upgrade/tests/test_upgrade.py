@@ -135,7 +135,8 @@ def test_upgrade_without_changes_changes_nothing(cluster, play):
 def test_rolling_change_to_a_packed_environment_and_back(cluster, play, load, packed):
     scheduler, before = cluster.summary()["scheduler"]["id"], cluster.releases()
     # An environment of conda has its own Python, so hosts need none.
-    change = ["-e", json.dumps({**packed, "dask_python": "/usr/bin/none", "dask_scheduler_idle_timeout": 1})]
+    back = {"dask_scheduler_idle_timeout": 1, "dask_config": {"distributed": {"scheduler": {"allowed-failures": 11}}}}
+    change = ["-e", json.dumps({**packed, **back, "dask_python": "/usr/bin/none"})]
     look = play("upgrade", "--check", "--diff", *change)
     assert look.returncode == 0, look.output
     assert "-bokeh==" in look.output and cluster.releases() == before
@@ -148,7 +149,7 @@ def test_rolling_change_to_a_packed_environment_and_back(cluster, play, load, pa
     )
     again = play("upgrade", *change)
     assert again.returncode == 0 and not any(again.changed.values()), again.output
-    run = play("upgrade", "-e", "dask_scheduler_idle_timeout=1")
+    run = play("upgrade", "-e", json.dumps(back))
     assert run.returncode == 0, run.output
     assert cluster.releases() == before
     assert cluster.summary()["scheduler"]["id"] == scheduler
