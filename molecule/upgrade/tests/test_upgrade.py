@@ -264,7 +264,7 @@ def test_services_share_files_and_code_with_people(cluster, play):
         run = play("site", "-e", json.dumps(change))
         assert run.returncode != 0
         # Tasks have the rights of the group, so they could leave code there.
-        assert "dask_user can change /srv/shared/code: a task could leave code there" in run.output, run.output
+        assert "dask_user can change /srv/shared/code, so a task could write code there" in run.output, run.output
         assert cluster.pids() == pids
         for host in hosts:
             host.check_output("chmod 0755 /srv/shared/code")
