@@ -113,7 +113,7 @@ def test_scratch_of_another_user(cluster, rejected):
     cluster.host("worker1").check_output("install --directory --mode=755 /srv/scratch")
     rejected(
         with_variables({"all": {"dask_worker_scratch_directory": "/srv/scratch"}}),
-        r"worker1: dask_worker_scratch_directory \(/srv/scratch\) is not a directory to which dask_user may write. Make",
+        r"worker1: dask_worker_scratch_directory \(/srv/scratch\) is not a directory to which dask_user may write. Create",
     )
 
 
