@@ -245,7 +245,7 @@ def plan(
     outside = Outside(
         pythons=lambda *dummy: ({}, []),
         environments=lambda infos, dummy: (dict.fromkeys(infos, environment), []),
-        client_packages=lambda *dummy: ({}, []),
+        client_packages=lambda *dummy: ({"python": "3.11.2", "requirements": "dask==1\n", "lock": ""}, []),
         application=built,
         pack=lambda made, dummy: f"/cache/{made.id}.tar.gz",
         addresses_of=look_up,
@@ -260,6 +260,13 @@ def problems(*arguments, **options):
     with pytest.raises(Rejected) as error:
         plan(*arguments, **options)
     return error.value.problems
+
+
+def test_connection_without_a_lock_has_what_the_role_client_reads():
+    options = {"dask_tls": False, "dask_client_state": "present"}
+    with_lock = plan(SETTLED, "connect", **options)["connection"]
+    packed = plan(SETTLED, "connect", **options, dask_environment_archive="/env.tar.gz")["connection"]
+    assert packed.keys() == with_lock.keys() and packed["requirements"] == "dask==1\n" and packed["python"] == "3.11"
 
 
 def test_application_is_sent_to_the_hosts_that_lack_it(tmp_path):

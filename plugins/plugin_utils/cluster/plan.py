@@ -199,8 +199,9 @@ def connection(cluster: Cluster, lock: str, application: Application, outside: O
         "interpreter": interpreter(python, cluster.infos[host]) if host else {},
     }
     if kind_of(common) != LOCK:
-        packages, problems = outside.client_packages(common, cluster.infos)
+        found, problems = outside.client_packages(common, cluster.infos)
         check(problems)
+        packages.update(found)
         python = packages.pop("python")
     return {
         "address": cluster.addresses["client"],
