@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Look at an environment that exists on a host, such as one of conda on a network file system.
 
-The environment belongs to somebody else: it is never changed, and its programs run as the services' user, never as root.
+Another program or an administrator owns the environment. So the collection never changes it, and runs its programs as the
+services' user, never as root.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def check_out(name: str, commit: Reference, directory: str) -> str:
     repository, settings = _without_password(commit.repository)
     environment = {key: value for key, value in os.environ.items() if key not in _OF_A_REPOSITORY}
     environment.update(settings)
-    # Nobody can answer questions here.
+    # git and ssh must not ask for a password, because nothing can answer them.
     environment.update(
         GIT_TERMINAL_PROMPT="0", GIT_SSH_COMMAND=os.environ.get("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
     )

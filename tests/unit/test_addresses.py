@@ -174,3 +174,17 @@ def test_dashboard_below_a_path(prefix):
     # The scheduler of another system does not follow our variables.
     found = addresses({**SETTINGS, "dashboard_prefix": prefix, "scheduler_address": "tls://there:8786"}, {})
     assert found["url"] == "https://there:8787"
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://dask.example.org", "dask.example.org"),
+        ("https://dask.example.org/dask/status", "dask.example.org"),
+        ("https://dask.example.org:8443/dask", "dask.example.org"),
+        ("https://[fd00::1]/dask", "fd00::1"),
+        ("", ""),
+    ],
+)
+def test_host_of_a_url_with_or_without_a_port(url, host):
+    assert host_of(url) == host

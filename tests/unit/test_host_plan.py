@@ -734,7 +734,7 @@ def test_change_of_the_dashboards_url_needs_an_explicit_restart(served, changes,
     assert bool(found) == rejected
     if rejected:
         assert says(only(found), f"s1: the running scheduler serves its dashboard at port and path {served}")
-        assert says(only(found), "say 8787/dask/", "nobody computes, and add -e dask_scheduler_restart=now")
+        assert says(only(found), "say 8787/dask/", "no client has work, and add -e dask_scheduler_restart=now")
 
 
 @pytest.mark.parametrize("prefix", BAD_PREFIXES)

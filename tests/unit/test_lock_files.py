@@ -11,7 +11,7 @@ from ansible_collections.daskops.cluster.plugins.filter.client_lock import clien
 from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import parse_lock, portable_lock, read_lock
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, check_local_wheels
 from conftest import ROOT
-from wheels import build_wheel, lock_line
+from wheels import build_wheel, hash_of
 
 LOCKS = ROOT / "tests/unit/locks"
 A, B = (f"sha256:{digit * 64}" for digit in "ab")
@@ -69,17 +69,6 @@ def test_unreadable_lock_is_an_error_with_the_remedy(tmp_path, monkeypatch):
 
 
 # Locks for other machines
-
-
-@pytest.fixture
-def own(tmp_path):
-    """Return the path of a user's wheel in a directory beside the lock."""
-    (tmp_path / "wheels").mkdir()
-    return build_wheel(tmp_path / "wheels", "mycode")
-
-
-def hash_of(wheel):
-    return lock_line(wheel).split("--hash=")[1].strip()
 
 
 def portable(text, directory, **built):

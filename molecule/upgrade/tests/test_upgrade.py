@@ -163,7 +163,7 @@ def test_cluster_runs_a_packed_environment(cluster, play, packed):
     environment = host.check_output("readlink -f /opt/dask/current/environment")
     shown = cluster.compute("print(client.submit(lambda: __import__('sys').prefix).result())")
     assert shown.strip() == environment
-    # Root owns the files, and nobody else can change them. Nothing has the prefix that it was packed with.
+    # Root owns the files, and other users cannot change them. No file has the prefix of the packed environment.
     assert host.check_output(f"find {environment} ! -user root -o ! -type l -perm /7022") == ""
     assert host.check_output(f"cat {environment}/etc/a.conf") == f"home = {environment}/share"
     bill = json.loads(host.check_output(f"cat {environment}/sbom.cdx.json"))

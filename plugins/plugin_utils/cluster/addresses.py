@@ -45,7 +45,8 @@ def in_url(host: str) -> str:
 
 def host_of(url: str) -> str:
     """Return the host in the address of a scheduler or a page, without the brackets of an IPv6 address."""
-    return url.partition("//")[2].partition("/")[0].rpartition(":")[0].strip("[]")
+    netloc = urlsplit(url).netloc
+    return netloc[1:].partition("]")[0] if netloc.startswith("[") else netloc.partition(":")[0]
 
 
 def at_host(url: str, host: str) -> str:

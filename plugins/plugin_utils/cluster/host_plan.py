@@ -523,7 +523,7 @@ def moved_dashboard(host: str, info: Mapping[str, Any], settings: Mapping[str, A
         yield (
             f"{host}: the running scheduler serves its dashboard at port and path {served}, and "
             f"dask_scheduler_dashboard_port and dask_dashboard_prefix say {planned}, so a run could not find out whether "
-            "the scheduler has work. Make sure that nobody computes, and add -e dask_scheduler_restart=now."
+            "the scheduler has work. Make sure that no client has work, and add -e dask_scheduler_restart=now."
         )
 
 
