@@ -24,6 +24,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     directories_in_use,
     read,
     read_environment,
+    replace_directory,
     set_aside,
 )
 
@@ -184,9 +185,7 @@ def install(home: str, build: Mapping[str, str], archive: str, run: Run, relabel
             json.dump(dict(build), file, indent=1, sort_keys=True)
         relabel(partial)
         os.sync()  # after a power cut the directory must not exist without its files
-        if os.path.lexists(final):  # an existing directory without a valid description is damaged
-            shutil.rmtree(set_aside(final), ignore_errors=True)
-        os.rename(partial, final)
+        replace_directory(final, partial)  # an existing directory without a valid description is damaged
     except BaseException:  # fail_json raises SystemExit; remove the files, since the disk may be full
         shutil.rmtree(partial, ignore_errors=True)
         raise

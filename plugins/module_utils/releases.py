@@ -333,7 +333,7 @@ def prune(home: str, running: set[str | None], keep: int) -> list[str]:
 
 
 def set_aside(path: str) -> str:
-    """Rename a release, an environment or a managed Python before its removal.
+    """Rename a release, an environment, an application or a managed Python before its removal.
 
     So its name never leads to an incomplete directory.
 
@@ -351,8 +351,19 @@ def set_aside(path: str) -> str:
             raise
         # An overlay file system cannot rename a directory of its lower layer. Remove its description first, so that the
         # directory does not count as complete if the removal is interrupted.
-        for name in ("environment.json", "manifest.json", "python.json"):
+        for name in ("application.json", "environment.json", "manifest.json", "python.json"):
             if os.path.exists(os.path.join(path, name)):
                 os.unlink(os.path.join(path, name))
         shutil.rmtree(path)
     return aside
+
+
+def replace_directory(final: str, partial: str) -> None:
+    """Rename the complete directory ``partial`` to ``final``, and remove a directory that has this name.
+
+    A link may point to ``final``, and a process may still import from the existing directory.
+    """
+    removed = set_aside(final) if os.path.isdir(final) else None
+    os.rename(partial, final)
+    if removed:
+        shutil.rmtree(removed, ignore_errors=True)

@@ -76,7 +76,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.applications impor
     read_application,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.host_lock import HostLockError, take_lock
-from ansible_collections.daskops.cluster.plugins.module_utils.releases import set_aside
+from ansible_collections.daskops.cluster.plugins.module_utils.releases import replace_directory
 from ansible_collections.daskops.cluster.plugins.module_utils.selinux import relabel
 from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import reported
 
@@ -162,12 +162,9 @@ def install(module: AnsibleModule, partial: str) -> None:
 
 def appear(module: AnsibleModule, partial: str, final: str) -> None:
     """Rename a complete application to its own name once it is on the disk."""
-    os.sync()
     relabel(module, partial)
-    broken = set_aside(final) if os.path.isdir(final) else None
-    os.rename(partial, final)
-    if broken:
-        shutil.rmtree(broken, ignore_errors=True)
+    os.sync()
+    replace_directory(final, partial)
 
 
 if __name__ == "__main__":

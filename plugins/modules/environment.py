@@ -133,7 +133,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     VALIDATOR,
     read,
     read_usable_environment,
-    set_aside,
+    replace_directory,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.sbom import bill_of_materials, known_hashes
 from ansible_collections.daskops.cluster.plugins.module_utils.selinux import relabel
@@ -173,12 +173,7 @@ class Builder:
         os.close(directory)
         self.flush.join()
         relabel(self.module, self.partial)
-        if os.path.exists(final):  # this environment's interpreter is gone, but a process may still import from it
-            broken = set_aside(final)
-            os.rename(self.partial, final)
-            shutil.rmtree(broken, ignore_errors=True)
-        else:
-            os.rename(self.partial, final)
+        replace_directory(final, self.partial)
 
     def run(self, what: str, *command: str, **environment: str) -> str:
         """Run a command and return its output. If it fails, fail the module with the end of its output."""

@@ -85,7 +85,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     python_of,
     read_links,
     read_tree,
-    set_aside,
+    replace_directory,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import reported
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable
@@ -114,14 +114,6 @@ def make_links(directory: str, links: Mapping[str, str]) -> None:
     """Make the links of a release, with their targets by name."""
     for name, target in links.items():
         os.symlink(target, os.path.join(directory, name))
-
-
-def replace(final: str, partial: str) -> None:
-    """Rename the directory ``partial`` to ``final``, replacing an existing one. A link may point to ``final``."""
-    removed = set_aside(final) if os.path.isdir(final) else None
-    os.rename(partial, final)
-    if removed:
-        shutil.rmtree(removed, ignore_errors=True)
 
 
 # Lines of a service's environment file that the collection sets and that contain no secrets.
@@ -395,7 +387,7 @@ def stage(module: AnsibleModule) -> None:
             write_tree(partial, files)
             make_links(partial, links)
             os.sync()
-            replace(final, partial)
+            replace_directory(final, partial)
         except OSError:
             shutil.rmtree(partial, ignore_errors=True)
             raise

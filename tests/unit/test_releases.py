@@ -29,11 +29,13 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     read_units,
     read_usable_environment,
     releases_to_keep,
+    replace_directory,
+    set_aside,
     started_services,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.units import same_unit, unit_digest, unit_digests
 from ansible_collections.daskops.cluster.plugins.modules.host_info import release_of
-from ansible_collections.daskops.cluster.plugins.modules.release import differences, replace
+from ansible_collections.daskops.cluster.plugins.modules.release import differences
 from ansible_collections.daskops.cluster.plugins.modules.services import Host
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide import untried
 from hypothesis import given
@@ -243,6 +245,27 @@ def test_directories_are_removed_if_rename_crosses_devices(home, monkeypatch, wh
     assert names(home) == {"releases": ["b", "c"], "environments": ["e-b", "e-c"]}
 
 
+@pytest.mark.parametrize("name", ["application.json", "environment.json", "manifest.json", "python.json"])
+def test_interrupted_removal_across_devices_leaves_no_description(tmp_path, monkeypatch, name):
+    """Without its description, an incomplete directory does not count as complete."""
+    directory = tmp_path / "a"
+    directory.mkdir()
+    (directory / name).write_text("{}")
+
+    def refuse(source, target):
+        raise OSError(errno.EXDEV, "Invalid cross-device link", source)
+
+    def interrupt(path, ignore_errors=False):
+        if path == str(directory):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "rename", refuse)
+    monkeypatch.setattr(shutil, "rmtree", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        set_aside(str(directory))
+    assert directory.exists() and not (directory / name).exists()
+
+
 def test_directories_are_kept_if_rename_is_not_permitted(home, monkeypatch):
     def refuse(source, target):
         raise PermissionError(errno.EPERM, "Operation not permitted", source)
@@ -312,7 +335,7 @@ def test_repaired_release_keeps_its_history(home):
     (final / "run.sh").write_text("changed")
     shutil.copytree(final, partial, symlinks=True)
     (partial / "run.sh").write_text("as it should be")
-    replace(str(final), str(partial))
+    replace_directory(str(final), str(partial))
     assert (home / "current/run.sh").read_text() == "as it should be"
     assert read_releases(str(home))["c"] == before and before["previous"] == "b" and before["served"] == ["worker"]
     assert names(home)["releases"] == ["a", "b", "c"]

@@ -110,8 +110,9 @@ def test_maintenance_of_a_host(cluster, play, load, gone):
         assert run.returncode != 0 and f"{gone}: not inspected in this run" in run.output
     finally:
         subprocess.run(["docker", "start", cluster.container(gone)], check=True, capture_output=True)
+    booted = ["docker", "exec", cluster.container(gone), "timeout", "60", "systemctl", "is-system-running", "--wait"]
+    assert subprocess.run(booted, check=False, capture_output=True, text=True).stdout in ("running\n", "degraded\n")
     host = cluster.host(gone)
-    cluster.wait_until(lambda: host.run("systemctl is-system-running").stdout.strip() in ("running", "degraded"), 60)
     assert not host.service("dask-worker@1").is_running
 
     run = play("start")
@@ -229,18 +230,18 @@ def test_workers_beside_the_scheduler(cluster, play, tmp_path):
 
 
 def test_remove_all(cluster, play, gone):
-    somebody = cluster.host(gone)
-    somebody.check_output("touch /opt/dask/notes")
+    host = cluster.host(gone)
+    host.check_output("touch /opt/dask/notes")
     run = play("remove")
     assert run.returncode == 0, run.output
-    assert traces(somebody) == ["/opt/dask"]
-    assert somebody.check_output("ls -A /opt/dask") == "notes"
+    assert traces(host) == ["/opt/dask"]
+    assert host.check_output("ls -A /opt/dask") == "notes"
     for name in [cluster.scheduler, *cluster.workers[:-1]]:
         assert traces(cluster.host(name)) == []
     user = cluster.variables[cluster.scheduler]["ansible_user"]
     assert "daskops" not in cluster.host(cluster.scheduler).check_output(f"ls -A ~{user}/.config/dask")
     run = play("start")
     assert run.returncode != 0
-    assert f"{gone} has no release with a worker: run site.yml first" in run.output
+    assert f"{gone} has no release with a worker. Run site.yml first" in run.output
     run = play("remove")
     assert run.returncode == 0 and not any(run.changed.values()), run.output
