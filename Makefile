@@ -14,7 +14,7 @@ SCENARIOS := $(notdir $(patsubst %/,%,$(dir $(wildcard molecule/*/molecule.yml))
 # same time. `default` uses plain nodes, so it can start while the environment image is built.
 SHARED := rollback upgrade scale
 LONGEST := default security firewall config_only pools chaos
-BENCHMARK := converge start recovery unchanged variables tls task_errors plan
+BENCHMARK := converge packed start recovery unchanged variables tls task_errors plan
 ifdef SCENARIO
 RUN_SCENARIOS := molecule test --scenario-name $(SCENARIO)
 else

@@ -140,7 +140,7 @@ def test_deleted_user_is_created_again(cluster, play, gone):
     run = play("site", "--limit", gone)
     assert run.returncode != 0
     assert "(/var/lib/dask/scratch) is not a directory to which dask_user may write" in run.output, run.output
-    assert "Create dask_user as its owner" in run.output
+    assert "Create the account dask_user and make it the owner" in run.output
     assert not any(run.changed.values())
     host.check_output("rm -r /var/lib/dask")
     run = play("site", "--limit", gone)
