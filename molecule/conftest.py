@@ -19,7 +19,7 @@ import testinfra
 PROJECT = Path(__file__).resolve().parent.parent
 SCENARIO = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
 INVENTORY = [f"--inventory={PROJECT}/testbed/inventory.py", f"--inventory={SCENARIO}/hosts.yml"]
-# The interpreter of the environment, for a shell. An environment that hosts have (dask_environment_path) is the link "prefix".
+# The interpreter of the environment, for a shell. The link "prefix" leads to an environment that hosts have.
 PYTHON = "/opt/dask/current/environment$(test ! -e /opt/dask/current/environment/prefix || echo /prefix)/bin/python"
 FAILURES = PROJECT / ".cache/failures.txt"
 
