@@ -110,8 +110,12 @@ def test_maintenance_of_a_host(cluster, play, load, gone):
         assert run.returncode != 0 and f"{gone}: not inspected in this run" in run.output
     finally:
         subprocess.run(["docker", "start", cluster.container(gone)], check=True, capture_output=True)
-    booted = ["docker", "exec", cluster.container(gone), "timeout", "60", "systemctl", "is-system-running", "--wait"]
-    assert subprocess.run(booted, check=False, capture_output=True, text=True).stdout in ("running\n", "degraded\n")
+    state = ["docker", "exec", cluster.container(gone), "systemctl", "is-system-running"]
+
+    def booted():
+        return subprocess.run(state, check=False, capture_output=True, text=True).stdout in ("running\n", "degraded\n")
+
+    cluster.wait_until(booted, 60)
     host = cluster.host(gone)
     assert not host.service("dask-worker@1").is_running
 
