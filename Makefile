@@ -63,10 +63,29 @@ lock: .venv/complete ## resolve the lock files again
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
 	    --constraint roles/environment/files/default.txt --custom-compile-command 'make lock' \
 	    requirements/dev.in -o requirements/dev.txt
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
+	    --custom-compile-command 'make lock' requirements/docs.in -o requirements/docs.txt
 
 .PHONY: generate
-generate: .venv/complete ## write what comes from the table of variables: argument specs, defaults, READMEs
+generate: .venv/complete ## write what comes from the code: argument specs, defaults, READMEs, the reference
 	python tools/generate
+
+# -- The documentation -------------------------------------------------------------------------------------------------
+
+.venv-docs/complete: requirements/docs.txt | .venv/complete
+	@echo "Installing Sphinx into .venv-docs"
+	@uv venv --quiet --clear --python .venv/bin/python .venv-docs
+	@uv pip install --quiet --python .venv-docs/bin/python --require-hashes -r requirements/docs.txt
+	@touch $@
+
+.PHONY: docs
+docs: .venv/complete .venv-docs/complete ## build the documentation into docs/_build/html; any warning is an error
+	@rm -rf docs/reference/plugins && mkdir docs/reference/plugins
+	@# Run ansible-doc, which antsibull-docs calls, from .venv.
+	@.venv-docs/bin/antsibull-docs collection --use-current --no-breadcrumbs --squash-hierarchy --fail-on-error \
+	    --dest-dir docs/reference/plugins daskops.cluster
+	@.venv-docs/bin/sphinx-build --quiet --fresh-env --nitpicky --fail-on-warning --keep-going docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 # -- The demo ----------------------------------------------------------------------------------------------------------
 
@@ -86,20 +105,20 @@ demo-gone: .venv/complete
 	@$(QUIET) ansible-playbook $(DEMO) testbed/destroy.yml
 
 .PHONY: clean
-clean: ## remove the demo, the images, the caches and .venv
+clean: ## remove the demo, the images, the caches and the virtual environments
 	@if docker version >/dev/null 2>&1 || command -v dockerd >/dev/null; then \
 	    $(MAKE) --no-print-directory demo-gone; \
 	    docker images --quiet 'daskops-*' | sort -u | xargs --no-run-if-empty docker rmi --force >/dev/null; \
 	    testbed/engine stop; fi
-	rm -rf .venv .cache .ansible
+	rm -rf .venv .venv-docs .cache .ansible docs/_build docs/reference/plugins
 
 # -- Tests -------------------------------------------------------------------------------------------------------------
 
 .PHONY: test
 test: .venv/complete ## run all tests
-	@# Building the node image mostly waits for the network, so lint at the same time.
+	@# Building the node image mostly waits for the network, so lint and build the documentation at the same time.
 	@trap 'testbed/engine stop' EXIT; \
-	printf '%s\n' lint testbed | xargs --max-procs=2 --max-args=1 $(MAKE) --no-print-directory; \
+	printf '%s\n' testbed lint docs | xargs --max-procs=2 --max-args=1 $(MAKE) --no-print-directory; \
 	$(MAKE) --no-print-directory unit molecule
 
 .PHONY: lint

@@ -14,6 +14,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 SOURCE = "plugins/plugin_utils/cluster/settings.py"
 ROLES = "tools/roles.yml"
+VARIABLES = "docs/reference/variables.md"
 
 
 def generate(root, *arguments):
@@ -24,7 +25,11 @@ def generate(root, *arguments):
 
 def generated(root):
     """Return the content of the generated files, by path."""
-    paths = [root / "README.md", *root.glob("roles/*/README.md"), *root.glob("roles/*/defaults/main.yml")]
+    paths = [
+        *root.glob("docs/reference/*.md"),
+        *root.glob("roles/*/README.md"),
+        *root.glob("roles/*/defaults/main.yml"),
+    ]
     paths += root.glob("roles/*/meta/argument_specs.yml")
     return {str(path.relative_to(root)): path.read_text() for path in paths}
 
@@ -43,8 +48,8 @@ def test_generated_files_are_up_to_date():
 def checkout(tmp_path):
     """Return a copy of the files that the generator reads and writes."""
     shutil.copytree(ROOT / "plugins", tmp_path / "plugins", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "README.md", tmp_path / "README.md")
-    shutil.copytree(ROOT / "tools", tmp_path / "tools")
+    for name in ("docs/reference", "playbooks", "tools"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "plugins"))
     shutil.copytree(ROOT / "roles", tmp_path / "roles", ignore=shutil.ignore_patterns("files"))
     (tmp_path / ".collections/ansible_collections/daskops").mkdir(parents=True)
     (tmp_path / ".collections/ansible_collections/daskops/cluster").symlink_to(tmp_path)
@@ -61,10 +66,10 @@ def test_changed_table_is_detected_and_written_to_all_files_that_have_the_variab
     )
     done = generate(checkout, "--check")
     assert done.returncode == 1
-    changed = {"README.md"} | {
+    changed = {VARIABLES} | {
         f"roles/preflight/{path}" for path in ("README.md", "defaults/main.yml", "meta/argument_specs.yml")
     }
-    message = f": out of date with {SOURCE} or {ROLES}. Run 'make generate'.\n"
+    message = ": out of date with the code. Run 'make generate'.\n"
     assert done.stderr.endswith(message)
     assert set(done.stderr.removesuffix(message).split(", ")) == changed
     assert generated(checkout) == before
@@ -72,15 +77,57 @@ def test_changed_table_is_detected_and_written_to_all_files_that_have_the_variab
     assert generate(checkout, "--check").returncode == 0
     assert {path for path, text in generated(checkout).items() if text != before[path]} == changed
     assert defaults(checkout, "preflight")["dask_free_disk"] == "7GiB"
-    assert "| `'3.99'`" in (checkout / "README.md").read_text()
+    assert (checkout / VARIABLES).read_text().count("`'3.99'`") == 2
 
 
-@pytest.mark.parametrize("path", ["README.md", "roles/worker/README.md"])
+@pytest.mark.parametrize("path", [VARIABLES, "roles/worker/README.md"])
 def test_edited_generated_file_is_detected(checkout, path):
-    readme = checkout / path
-    readme.write_text(readme.read_text().replace("| `dask_worker_drain_timeout` ", "| `dask_worker_drain_timeouts`"))
+    page = checkout / path
+    page.write_text(page.read_text().replace("`dask_worker_drain_timeout`", "`dask_worker_drain_timeouts`"))
     done = generate(checkout, "--check")
     assert done.returncode == 1 and done.stderr.startswith(f"{path}: out of date")
+
+
+def test_text_of_a_page_around_its_generated_part_may_be_edited(checkout):
+    page = checkout / VARIABLES
+    page.write_text(page.read_text().replace("# Variables\n", "# All variables\n", 1))
+    assert generate(checkout, "--check").returncode == 0
+
+
+def test_page_without_the_mark_of_its_generated_part_is_rejected(checkout):
+    page = checkout / "docs/reference/ports.md"
+    page.write_text(page.read_text().replace("<!-- Ports: written by `make generate` -->\n", ""))
+    done = generate(checkout, "--check")
+    assert done.returncode == 1 and "lacks the lines <!-- Ports" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "page", "said"),
+    [
+        ("playbooks/stop.yml", "# Stops the cluster", "# Halts the cluster", "playbooks", "Halts the cluster"),
+        ("playbooks/status.yml", "tags: versions", "tags: packages", "playbooks", "`health`, `packages`"),
+        (SOURCE, "8786,", "8796,", "ports", "| 8796 "),
+        ("plugins/module_utils/health.py", 'f"Missing: {', 'f"Absent: {', "messages", "| Absent: …. Check the units"),
+        (
+            "plugins/plugin_utils/cluster/groups.py",
+            "has no host in",
+            "lacks a host in",
+            "messages",
+            "- The inventory lacks a",
+        ),
+        (ROLES, "Stage a release on", "Prepare a release on", "", ""),
+    ],
+)
+def test_changed_source_changes_its_page(checkout, path, old, new, page, said):
+    source = checkout / path
+    assert old in source.read_text()
+    source.write_text(source.read_text().replace(old, new))
+    changed = generate(checkout).stdout.split()
+    if page:
+        assert f"docs/reference/{page}.md" in changed
+        assert said in (checkout / f"docs/reference/{page}.md").read_text()
+    else:
+        assert changed and not [one for one in changed if one.startswith("docs/")]
 
 
 def test_role_has_the_variables_that_its_files_name_and_those_that_they_follow_from(checkout):

@@ -3,15 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The rows about ports, which list each port of the plan once and name the clients of each."""
 
-import re
-from pathlib import Path
-
-from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import PORTS, describe, ranges, rows
+from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe, ranges, rows
 from hypothesis import given
 from hypothesis import strategies as st
 from worker_plans import worker_ports
-
-README = Path(__file__).parents[2] / "README.md"
 
 
 def numbers(text):
@@ -46,8 +41,3 @@ def test_nanny_ports_are_listed_only_with_nannies():
 def test_dashboard_behind_a_proxy_is_local():
     behind = describe(8787, "dask_scheduler_dashboard_port", "dask-scheduler.service", local=True)
     assert (behind["connects"], behind["clients"]) == ("the host itself", False)
-
-
-def test_readme_lists_the_same_ports():
-    listed = re.findall(r"^\| \d+\+? +\| `(dask_\w+)` ", README.read_text(), re.MULTILINE)
-    assert listed == list(PORTS)

@@ -19,6 +19,7 @@ HEADER = [
 GENERAL = {
     "configuration_files": "the validation of whole configuration files",
     "contract": "documentation, arguments and variables agree",
+    "documentation": "the README and docs",
     "generate": "tools",
     "playbooks": "playbooks",
     "proxy": "the templates of the role proxy",

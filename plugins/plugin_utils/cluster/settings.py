@@ -4,7 +4,7 @@
 """The table of all variables of the collection.
 
 From this table, `tools/generate` (``make generate``) writes the argument specification, the defaults and the README of each
-role, and the table of variables in the collection's README.
+role, and the pages of the reference about variables.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Setting:
     shown_default : str
         Text in the documentation instead of an expression.
     summary : str
-        Meaning in the README's table of the variables most often set. Empty for a variable that is not in the table.
+        Meaning in the reference's table of the variables most often set. Empty for a variable that is not in the table.
     """
 
     name: str
@@ -733,7 +733,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
                 "With V(ufw), your own rules that open these ports stay in force.",
             ),
             choices=("none", "nftables", "firewalld", "ufw"),
-            summary="or `nftables`, `firewalld`, `ufw`: see Security",
+            summary="or `nftables`, `firewalld`, `ufw`",
         ),
         Setting(
             "dask_firewall_clients",
@@ -806,7 +806,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
                 "a pool of profile V(io) with V(auto) gets one CPU.",
             ),
             secret=True,
-            summary="several kinds of workers on a host: see Workers",
+            summary="several kinds of workers on a host",
         ),
         Setting(
             "dask_worker_pool_overrides",
@@ -938,7 +938,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             ),
             choices=("numeric", "python", "mixed", "io", "gpu"),
             scope="pool",
-            summary="or `python`, `mixed`, `io`, `gpu`: see Workers",
+            summary="or `python`, `mixed`, `io`, `gpu`",
         ),
         Setting(
             "dask_worker_count",
