@@ -24,3 +24,5 @@ myst_enable_extensions = ["colon_fence"]
 html_theme = "furo"
 html_title = f"daskops.cluster {version}"
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["diagrams.css"]

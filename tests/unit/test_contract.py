@@ -226,16 +226,20 @@ def test_modules_are_called_as_documented():
 # The archive
 
 
-def test_private_keys_beside_an_inventory_are_not_in_the_archive(tmp_path):
+def test_private_keys_and_built_pages_are_not_in_the_archive(tmp_path):
     source = tmp_path / "source"
     shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "tests", "molecule"))
     for directory in ("dask-tls", "inventories/small/dask-tls", "inventories/small/elsewhere"):
         (source / directory).mkdir()
         for name in ("ca.key", "ca.pem", "client.key", ".gitignore"):
             (source / directory / name).write_text("secret")
+    for directory in ("docs/_build/html", "docs/reference/plugins"):
+        (source / directory).mkdir(parents=True, exist_ok=True)
+        (source / directory / "index.html").touch()
     subprocess.run(["ansible-galaxy", "collection", "build", "--output-path", tmp_path, source], check=True)
     (archive,) = tmp_path.glob("*.tar.gz")
     with tarfile.open(archive) as tar:
         names = tar.getnames()
-    assert "inventories/small/hosts.yml" in names
+    assert {"inventories/small/hosts.yml", "docs/tutorial.md", "docs/_static/diagrams.css"} <= {*names}
+    assert [name for name in names if name.startswith(("docs/_build", "docs/reference/plugins/"))] == []
     assert [name for name in names if "dask-tls" in name or name.endswith(".key")] == []

@@ -21,8 +21,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import dask.config
 import pytest
 import yaml
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import DEFAULTS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import GROUPS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import wrong_variables
@@ -402,6 +404,40 @@ def test_python_example_compiles(block):
 def test_blocks_of_code_have_a_known_language():
     known = {"console", "yaml", "python", "text", "nginx", "{svgbob}", "{toctree}"}
     assert [located(block) for block in ALL_BLOCKS if block.language not in known] == []
+
+
+# Dask's settings
+
+
+def leaves(settings: dict[str, object], prefix: str = "") -> dict[str, object]:
+    """Return nested settings by their dotted keys."""
+    found: dict[str, object] = {}
+    for key, value in settings.items():
+        found.update(leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value})
+    return found
+
+
+def shown_settings(text: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the key, the collection's value and Dask's value of each setting in the table of a page."""
+    for first, *cells in re.findall(r"^\| (`[a-z.-]+`.*?) +\| (.*?) +\| (.*?) +\|", text, re.MULTILINE):
+        keys = re.findall(r"`([a-z.-]+)`", first)
+        keys[1:] = [f"{keys[0].rpartition('.')[0]}.{key}" for key in keys[1:]]
+        ours, dasks = ([*one.split()] if len(keys) == len(one.split()) else [one] * len(keys) for one in cells)
+        yield from zip(keys, ours, dasks, strict=True)
+
+
+def as_shown(value: object) -> str:
+    """Return a value as the table shows it."""
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def test_settings_of_the_collection_and_of_dask_are_those_of_the_table():
+    ours = {key: value for key, value in leaves(DEFAULTS["distributed"]).items() if not key.endswith(".routes")}
+    table = list(shown_settings((ROOT / "docs/reference/dask-defaults.md").read_text()))
+    assert {key: value for key, value, dummy in table} == {key: as_shown(value) for key, value in ours.items()}
+    for key, value, dasks in table:
+        default = as_shown(dask.config.get(f"distributed.{key}"))
+        assert dasks == ("same" if default == value else default), key
 
 
 # The generated parts
