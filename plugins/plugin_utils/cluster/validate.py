@@ -188,9 +188,8 @@ def _wrong_variable(name: str, value: Any) -> Iterator[Problem]:
     """Yield the problem of one variable."""
     if name not in SETTINGS:
         near = meant(name, SETTINGS)
-        remedy = (
-            f"Did you mean {near}?" if near else "Remove it. 'ansible-doc -t role daskops.cluster.preflight' lists all."
-        )
+        everything = "'ansible-doc -t role daskops.cluster.preflight' lists all variables."
+        remedy = f"Did you mean {near}?" if near else f"Remove it. {everything}"
         yield Problem(name, "is not a variable of daskops.cluster", remedy)
     elif value is None or name not in (POOLS, OVERRIDES):
         yield from wrong_value(name, SETTINGS[name], value)
