@@ -24,8 +24,8 @@ options:
     description:
       - File with the names or addresses of hosts, separated by white space. Repeated names count once, because batch systems
         write a line for each slot. C(#) starts a comment.
-      - A relative path is relative to the file with these options. C(~) and environment variables such as C($PBS_NODEFILE) are
-        replaced.
+      - A relative path is relative to the file with these options. C(~) and environment variables such as C($PBS_NODEFILE)
+        are replaced.
     type: str
     required: true
   scheduler:
@@ -85,10 +85,16 @@ scheduler: login1
 """
 
 import os
+from typing import Any
 
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
-from ansible_collections.daskops.cluster.plugins.plugin_utils.hostfiles import HostfileError, divide, is_host, read_hosts
+from ansible_collections.daskops.cluster.plugins.plugin_utils.hostfiles import (
+    HostfileError,
+    divide,
+    is_host,
+    read_hosts,
+)
 
 #: Variable of each option, by the group that has it.
 VARIABLES = {
@@ -113,11 +119,11 @@ class InventoryModule(BaseInventoryPlugin):
 
     NAME = "daskops.cluster.dask_ssh"
 
-    def verify_file(self, path):
+    def verify_file(self, path: str) -> bool:
         """Return whether a file can have options of this plugin."""
-        return super().verify_file(path) and path.endswith(("dask_ssh.yml", "dask_ssh.yaml"))
+        return bool(super().verify_file(path)) and path.endswith(("dask_ssh.yml", "dask_ssh.yaml"))
 
-    def parse(self, inventory, loader, path, cache=True):
+    def parse(self, inventory: Any, loader: Any, path: str, cache: bool = True) -> None:
         """Add the hosts, their groups and their variables to the inventory."""
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
@@ -125,7 +131,9 @@ class InventoryModule(BaseInventoryPlugin):
         hostfile = os.path.join(os.path.dirname(os.path.abspath(path)), hostfile)
         scheduler = self.get_option("scheduler")
         if scheduler and not is_host(scheduler):
-            raise AnsibleParserError(f"scheduler: {scheduler!r} is not the name of a host. Write its name or its address.")
+            raise AnsibleParserError(
+                f"scheduler: {scheduler!r} is not the name of a host. Write its name or its address."
+            )
         try:
             with open(hostfile, encoding="utf-8") as file:
                 hosts = read_hosts(file.read())

@@ -17,7 +17,10 @@ _OTHER_FORMS = (
     (r".*\[.*\].*", "'scontrol show hostnames' writes the names of such a list, one on a line"),
     (r".*=.*|\d+", "The file must have only names. Keep the first word of each line: awk '{print $1}'"),
     (r"[^@]+@.*", "Set ssh_username to the user, and write only the name of the host"),
-    (r"[^:]+:\d+", "Write only the name of the host. ssh_port sets the port of SSH, and nworkers the number of workers"),
+    (
+        r"[^:]+:\d+",
+        "Write only the name of the host. ssh_port sets the port of SSH, and nworkers the number of workers",
+    ),
 )
 
 

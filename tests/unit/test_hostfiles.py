@@ -26,8 +26,14 @@ def test_names_are_read_once_and_in_their_order(text, hosts):
     [
         ("", "has no hosts"),
         ("# nothing\n", "has no hosts"),
-        ("node1\nnode2 slots=4\n", "line 2 has 'slots=4', which is not the name of a host. The file must have only names"),
-        ("node1 4 all.q@node1 UNDEFINED", "line 1 has '4', which is not the name of a host. The file must have only names"),
+        (
+            "node1\nnode2 slots=4\n",
+            "line 2 has 'slots=4', which is not the name of a host. The file must have only names",
+        ),
+        (
+            "node1 4 all.q@node1 UNDEFINED",
+            "line 1 has '4', which is not the name of a host. The file must have only names",
+        ),
         ("node[1-4]", "'scontrol show hostnames' writes the names"),
         ("ada@node1", "Set ssh_username to the user"),
         ("node1:4", "nworkers the number of workers"),
