@@ -27,6 +27,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     wheel_tags,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.pip import run_pip
+from ansible_collections.daskops.cluster.plugins.plugin_utils.progress import begins
 from packaging.requirements import Requirement
 from packaging.utils import parse_wheel_filename
 
@@ -89,6 +90,7 @@ def build_wheel(
         final = _directory(cache, line, own)
         os.makedirs(os.path.dirname(final), exist_ok=True)
         with tempfile.TemporaryDirectory(dir=os.path.dirname(final)) as directory:
+            begins(f"building {requirement_of(line).name} from its source")
             _build(line, options, directory, index_url, own)
             os.rename(os.path.join(directory, "wheel"), final)
         wheel = built_wheel(cache, line, own)
