@@ -9,7 +9,7 @@ name: dask_ssh
 short_description: Hosts of a hostfile of dask ssh
 version_added: "0.1.0"
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 description:
   - Reads a file with names of hosts, as C(dask ssh --hostfile) does, into the groups C(dask_scheduler) and C(dask_workers).
   - The options have the names of the options of C(dask ssh).

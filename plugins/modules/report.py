@@ -15,7 +15,7 @@ description:
   - Prints each line as it is. C(ansible.builtin.debug) prints a list in JSON, in which tables are hard to read.
   - With O(plan), also prints the services that the run started or restarted, and how long the run took.
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.read_only

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.plugin_utils._packaging import Requirement, parse_wheel_filename
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.manifest import digest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.git import check_out, reference
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
@@ -28,8 +29,6 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.pip import run_pip
 from ansible_collections.daskops.cluster.plugins.plugin_utils.progress import begins
-from packaging.requirements import Requirement
-from packaging.utils import parse_wheel_filename
 
 #: Part of the id of an environment with packages that were built. Increase it when the way they are built changes.
 BUILDS = 1
@@ -94,7 +93,8 @@ def build_wheel(
             _build(line, options, directory, index_url, own)
             os.rename(os.path.join(directory, "wheel"), final)
         wheel = built_wheel(cache, line, own)
-    assert wheel
+    if not wheel:
+        raise PackagesError(f"The build of {line} left no wheel")
     _check_target(wheel, python, own)
     return wheel
 

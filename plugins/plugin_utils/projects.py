@@ -144,7 +144,7 @@ class Builder:
         ProjectError
             If the project cannot be built.
         """
-        for _ in range(ATTEMPTS):
+        for dummy in range(ATTEMPTS):
             before = source_digest(project)
             built = os.path.join(self.cache, "projects", f"{self.id}-{before}")
             wheels = glob.glob(f"{glob.escape(built)}/*.whl")
