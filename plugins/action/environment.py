@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import services_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.existing_environments import conda_packages
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import package_differences
+from ansible_collections.daskops.cluster.plugins.plugin_utils.progress import begins
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos, values_of
 
 
@@ -29,6 +31,8 @@ class ActionModule(Action):
         archive, packages = environment["archive"], shared["packages"]
         # The plan has archives only if the host lacks the environment, or its Python.
         if archive and not self._task.check_mode:
+            size = os.path.getsize(archive) // 1_000_000
+            begins(f"sending the packages ({size} MB), and building the environment", host)
             arguments["archive"] = self._copied(archive, "environment.tar")
             if environment["python_archive"]:
                 arguments["python_archive"] = self._copied(environment["python_archive"], "python.tar.gz")

@@ -9,7 +9,7 @@ name: by_host
 short_description: Return a variable of several hosts
 version_added: "0.1.0"
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 description:
   - Collects the values that a variable has on hosts, such as a registered result. Evaluates no other variable.
 options:

@@ -9,7 +9,7 @@ name: client_lock
 short_description: Return a lock for other machines, with its wheels
 version_added: "0.1.0"
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 description:
   - Reads a lock on the controller in any accepted form, the wheels that it names by their paths or that are in its
     directories of wheels, and the wheels that this controller has built from source.
@@ -70,6 +70,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.daskops.cluster.plugins.plugin_utils._packaging import canonicalize_name
 from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import (
     parse_lock,
     portable_lock,
@@ -77,7 +78,6 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import 
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import built_wheels
-from packaging.utils import canonicalize_name
 
 
 def client_lock(

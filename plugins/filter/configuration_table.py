@@ -9,7 +9,7 @@ name: configuration_table
 short_description: Return a table of the settings of running services
 version_added: "0.1.0"
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 description:
   - Lists the results of M(daskops.cluster.configuration_info) for several hosts. Services with the same value from the same
     origin share a line. The command line of each service follows the table.

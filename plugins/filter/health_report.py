@@ -9,7 +9,7 @@ name: health_report
 short_description: Report the health of a cluster
 version_added: "0.1.0"
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 description:
   - Formats the result of M(daskops.cluster.cluster_health) as lines of text. Adds the releases of the workers, the missing
     packages of used features, and the hosts in maintenance.

@@ -9,7 +9,7 @@ name: password_file
 short_description: Return the content of a password file for a web server
 version_added: "0.1.0"
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 description:
   - Hashes passwords with the SHA-512 method of crypt(3). Returns a line for each, in the format of nginx's
     C(auth_basic_user_file).

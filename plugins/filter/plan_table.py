@@ -17,7 +17,7 @@ name: plan_table
 short_description: Return a table of the planned workers of hosts
 version_added: "0.1.0"
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 description:
   - Lists what hosts have, the workers that M(daskops.cluster.plan) planned on them, and the label of their release.
 options:

@@ -15,7 +15,7 @@ name: ports_table
 short_description: Return a table of the ports of hosts and of the hosts that connect to them
 version_added: "0.1.0"
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 description:
   - Lists the ports that M(daskops.cluster.plan) planned on hosts, and the SSH port to which Ansible connects.
 options:

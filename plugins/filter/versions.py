@@ -9,7 +9,7 @@ name: versions
 short_description: List the environments and releases of hosts
 version_added: "0.1.0"
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 description:
   - Lists the environments and releases that the Dask services of hosts run, and the hosts of each release.
 options:

@@ -183,12 +183,12 @@ def main() -> None:
     try:
         make(path, user, groups)
     except KeyError:
-        sys.exit(f"The user {user} does not exist on this host. Run site.yml.")
+        raise SystemExit(f"The user {user} does not exist on this host. Run site.yml.") from None
     except OSError as error:
-        sys.exit(
+        raise SystemExit(
             f"The scratch directory {path} cannot be created: {error.strerror}. Create it for the user {user}, or change "
             "dask_worker_scratch_directory."
-        )
+        ) from None
 
 
 if __name__ == "__main__":

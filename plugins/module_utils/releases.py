@@ -173,7 +173,7 @@ def python_of(environment: str) -> str:
 def build_time(path: str) -> int:
     """Return the time when an environment was built, in seconds since the epoch by the host's clock."""
     built = read_environment(path).get("built")
-    return built if type(built) is int else old_build_time(path)
+    return built if isinstance(built, int) and not isinstance(built, bool) else old_build_time(path)
 
 
 def read_usable_environment(path: str) -> dict[str, Any]:

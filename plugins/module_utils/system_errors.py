@@ -55,7 +55,7 @@ def reported(module: Any, doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        what, _, state = doing.partition("; ")
+        what, dummy, state = doing.partition("; ")
         module.fail_json(
             msg=f"On this host {what} failed{f' ({state})' if state else ''}: {explain(error)}", errno=error.errno
         )

@@ -53,7 +53,7 @@ def service_section(text: str) -> list[str]:
 
 def with_specifiers(text: str, unit: str) -> str:
     """Return ``text`` with the values that the specifiers ``%n``, ``%i`` and ``%p`` have in the tested unit."""
-    prefix, _, instance = unit.rsplit(".", 1)[0].partition("@")
+    prefix, dummy, instance = unit.rsplit(".", 1)[0].partition("@")
     known = {"n": unit, "i": instance, "p": prefix}
     return re.sub(r"%(.)", lambda match: known.get(match[1], match[0]), text)
 

@@ -15,7 +15,7 @@ description:
   - The directory appears only when the application is complete, and is never changed afterwards. An interrupted
     installation leaves no directory of that name.
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.linux

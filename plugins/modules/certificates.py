@@ -15,7 +15,7 @@ description:
   - Sends nothing to the host if M(daskops.cluster.host_info) has reported the same certificates.
   - Reloads running services that have loaded other certificates. A reload does not interrupt their work.
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.linux

@@ -20,7 +20,7 @@ description:
     with a report.
   - Does not change a scheduler that has work.
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.linux

@@ -17,7 +17,7 @@ description:
   - Fails with all problems and their remedies.
   - Runs on the controller and connects to no host, so one host of the play is enough (C(run_once)).
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.read_only

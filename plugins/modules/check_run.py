@@ -20,7 +20,7 @@ description:
     includes a role or a file at run time, the tags of that role or file are unknown. Then an unknown tag is only a warning.
   - Runs on the controller and connects to no host, so one host of the play is enough (C(run_once)).
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.read_only

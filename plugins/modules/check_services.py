@@ -17,7 +17,7 @@ description:
   - Runs on the controller with the results of M(daskops.cluster.host_info), so one host of the play is enough
     (C(run_once)).
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.read_only

@@ -16,7 +16,7 @@ description:
     C(dask_clients). Fails with all unknown names and invalid values, each with its hosts and its remedy.
   - Runs on the controller and connects to no host, so one host of the play is enough (C(run_once)).
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.read_only

@@ -15,7 +15,7 @@ description:
   - Replaces the files of another cluster, and the files of an earlier version of this collection.
   - If root runs the module, fails if another user can change the directory.
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.attributes.linux
 attributes:

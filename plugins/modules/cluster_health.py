@@ -134,7 +134,7 @@ attributes:
     description: Will return details on what has changed, or possibly needs changing in check mode, when in diff mode.
     support: none
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 """
 
 EXAMPLES = r"""

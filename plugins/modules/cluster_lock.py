@@ -20,7 +20,7 @@ description:
   - Warns, and takes no lock, if the host cannot be reached.
   - Does nothing in check mode, and with C(--tags health).
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.linux

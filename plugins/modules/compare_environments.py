@@ -15,7 +15,7 @@ description:
   - Compares the packages of each host with those that most hosts have. Fails with the hosts and packages that differ.
   - Runs on the controller and connects to no host, so one host of the play is enough (C(run_once)).
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
 attributes:

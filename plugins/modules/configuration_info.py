@@ -13,7 +13,7 @@ description:
   - Reads the configuration of every running service, and the origin of each value, from the service's control socket.
     Only root and the services' account can use that socket.
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.attributes.linux
   - daskops.cluster.attributes.read_only

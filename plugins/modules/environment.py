@@ -22,7 +22,7 @@ description:
     the lock allows only one wheel, and the licence if the package declares an SPDX expression. Packages of conda are listed
     with their build and channel.
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.linux

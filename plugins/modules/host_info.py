@@ -15,7 +15,7 @@ description:
   - The controller sets omitted options from the variables of the collection.
   - The controller validates the type and the format of each returned value. Fails with the names of invalid values.
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.linux

@@ -16,7 +16,7 @@ description:
     M(daskops.cluster.cluster_health).
   - Never fails. The problems are in RV(failures), also if the health of the cluster cannot be checked.
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
 attributes:

@@ -24,7 +24,7 @@ description:
   - Connects to no host, so one host of the play is enough (C(run_once)). Needs the Python package cryptography, 3.4 or
     newer, on the controller.
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
 attributes:

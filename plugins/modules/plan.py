@@ -19,7 +19,7 @@ description:
   - Reads the results that the role preflight registers as C(__dask_host), all variables of the collection, C(ansible_host)
     and C(ansible_port). The result contains no secrets.
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
 attributes:

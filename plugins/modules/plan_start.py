@@ -18,7 +18,7 @@ description:
     the scheduler or the workers.
   - Runs on the controller, so one host of the play is enough (C(run_once)).
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.read_only

@@ -18,7 +18,7 @@ description:
   - Warns about settings without effect, such as settings of nannies for workers without a nanny.
   - Nothing is executed on a host that runs the release already, according to the plan.
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.linux

@@ -14,7 +14,7 @@ description:
     the scratch directories that are empty.
   - Keeps files that this account may not remove, and scratch directories that are mount points or links.
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.linux

@@ -15,7 +15,7 @@ description:
   - Always fails. The message lists the problems of a batch of worker hosts, the last lines of their journals, the hosts that
     were reverted, and the state of the scheduler.
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.read_only

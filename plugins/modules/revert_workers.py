@@ -15,7 +15,7 @@ description:
   - Reads the journal of the workers, unless M(daskops.cluster.services) has already reported it. Then executes
     M(daskops.cluster.services) for the release that served before the change, if there is one.
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.linux

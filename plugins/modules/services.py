@@ -18,7 +18,7 @@ description:
   - Succeeds only when every service has reported readiness to systemd. Otherwise fails with the last lines of the journal.
   - Finally removes the releases and environments that the host no longer needs, except those that a process uses.
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.linux

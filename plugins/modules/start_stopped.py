@@ -17,7 +17,7 @@ description:
   - Changes nothing else. For all other changes, use M(daskops.cluster.services).
   - Runs a shell command on the host, which takes a tenth of the time of a module.
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.linux

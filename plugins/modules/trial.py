@@ -19,7 +19,7 @@ description:
     services.
   - Requires a release that M(daskops.cluster.release) staged.
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.linux
@@ -73,7 +73,6 @@ import os
 import re
 import signal
 import ssl
-import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -355,7 +354,7 @@ def ask(port: int, path: str, tls: bool, timeout: float) -> str | None:
 
 def interrupted(number: int, _frame: object) -> None:
     """Exit, so that `main` removes the trial's units."""
-    sys.exit(f"interrupted by signal {number}")
+    raise SystemExit(f"interrupted by signal {number}")
 
 
 def main() -> None:

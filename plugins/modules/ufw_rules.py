@@ -15,7 +15,7 @@ description:
     allowed in between, too.
   - The rules have the comment C(daskops.cluster). Other rules are not changed.
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.linux

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
-from ansible_collections.daskops.cluster.plugins.module_utils.units import BOOT
+from ansible_collections.daskops.cluster.plugins.module_utils.health import join
+from ansible_collections.daskops.cluster.plugins.module_utils.units import BOOT, kind_of
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils._planned_release import planned_release
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide import runs_release
+from ansible_collections.daskops.cluster.plugins.plugin_utils.progress import begins
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos
 
@@ -63,7 +65,15 @@ class ServicesAction(Action):
             except ValueError as error:
                 return failed_if({}, [str(error)])
             given.update(release=release.get("id"), planned=planned)
+        self._announce(kind, infos, task_vars)
         return self.execute(given, task_vars, "services")
+
+    def _announce(self, kind: str, infos: Mapping[str, Mapping[str, Any]], task_vars: Mapping[str, Any]) -> None:
+        """Print that workers may drain, which can take minutes."""
+        units = [unit for about in infos.values() for unit in about.get("running", {}) if kind_of(unit) == kind]
+        if kind == "worker" and units and not self._task.check_mode:
+            names = join([unit.removesuffix(".service") for unit in units])
+            begins(f"changing {names}: each drains until its tasks end", task_vars["inventory_hostname"])
 
     def _planned(
         self, kind: str, release: Mapping[str, Any], plan: Mapping[str, Any], task_vars: dict[str, Any]

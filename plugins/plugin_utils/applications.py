@@ -22,6 +22,18 @@ from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.applications import DESCRIPTION, MODULES, content_id
 from ansible_collections.daskops.cluster.plugins.module_utils.health import join
+from ansible_collections.daskops.cluster.plugins.plugin_utils._packaging import (
+    InvalidRequirement,
+    InvalidSpecifier,
+    InvalidVersion,
+    InvalidWheelFilename,
+    Requirement,
+    SpecifierSet,
+    Tag,
+    Version,
+    canonicalize_name,
+    parse_wheel_filename,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.environments import TOOLS_LOCK
 from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import read_lock, unreadable_lock
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
@@ -37,11 +49,6 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.projects import (
     ProjectError,
     wheel_of,
 )
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.tags import Tag
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
 
 #: Suffixes of modules.
 SUFFIXES = (".py", ".so", ".pyc")

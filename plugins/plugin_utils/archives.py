@@ -157,7 +157,8 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
         raise ArchiveError(f"'{member.name}' has the set-user-ID or set-group-ID bit. Remove it (chmod ug-s)")
     _remove(path)
     source = tar.extractfile(member)
-    assert source is not None  # it is a file
+    if source is None:
+        raise ArchiveError(f"'{member.name}' is not a file")
     mode = 0o755 if member.mode & 0o100 else 0o644
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode), "wb") as file:
         _copy(source, file, member.size)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.plugin_utils._packaging import Requirement, parse_wheel_filename
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.manifest import digest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.git import check_out, reference
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
@@ -27,8 +28,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     wheel_tags,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.pip import run_pip
-from packaging.requirements import Requirement
-from packaging.utils import parse_wheel_filename
+from ansible_collections.daskops.cluster.plugins.plugin_utils.progress import begins
 
 #: Part of the id of an environment with packages that were built. Increase it when the way they are built changes.
 BUILDS = 1
@@ -89,10 +89,12 @@ def build_wheel(
         final = _directory(cache, line, own)
         os.makedirs(os.path.dirname(final), exist_ok=True)
         with tempfile.TemporaryDirectory(dir=os.path.dirname(final)) as directory:
+            begins(f"building {requirement_of(line).name} from its source")
             _build(line, options, directory, index_url, own)
             os.rename(os.path.join(directory, "wheel"), final)
         wheel = built_wheel(cache, line, own)
-    assert wheel
+    if not wheel:
+        raise PackagesError(f"The build of {line} left no wheel")
     _check_target(wheel, python, own)
     return wheel
 

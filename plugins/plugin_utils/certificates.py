@@ -384,7 +384,7 @@ def host_names(values: Iterable[object]) -> set[str]:
 def exposed(path: str) -> str:
     """Return a sentence about a directory that lets any local user replace a path; empty if there is none."""
     path = os.path.abspath(path)
-    for place in {path, os.path.realpath(path)}:
+    for place in dict.fromkeys((path, os.path.realpath(path))):
         while True:
             above = os.path.dirname(place)
             with contextlib.suppress(OSError):  # the directory does not exist, so check its parent next

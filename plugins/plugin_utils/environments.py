@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.plugin_utils._packaging import canonicalize_name
 from ansible_collections.daskops.cluster.plugins.plugin_utils.archives import ArchiveError
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import (
     ARCHIVE,
@@ -42,7 +43,6 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.packed_environment
     PackedEnvironment,
     tools_archive,
 )
-from packaging.utils import canonicalize_name
 
 Hosts = Mapping[str, Mapping[str, Any]]
 

@@ -12,8 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from ansible_collections.daskops.cluster.plugins.plugin_utils._packaging import (
+    InvalidVersion,
+    Version,
+    canonicalize_name,
+)
 
 #: Oldest version of bokeh with which the dashboard works (``distributed.versions.BOKEH_REQUIREMENT``).
 BOKEH = "3.1"

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from ansible_collections.daskops.cluster.plugins.plugin_utils._packaging import canonicalize_name
 from ansible_collections.daskops.cluster.plugins.plugin_utils.foreign_locks import foreign
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     HOW_TO_LOCK,
@@ -29,7 +30,6 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.pylock import is_pylock, parse_pylock
 from ansible_collections.daskops.cluster.plugins.plugin_utils.requirements_files import parse_requirements
-from packaging.utils import canonicalize_name
 
 #: The directory of the wheels of a lock for other machines.
 _WHEELS = "file:daskops-wheels"

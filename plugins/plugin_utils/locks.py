@@ -19,18 +19,21 @@ from email.parser import Parser
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from packaging.markers import Marker
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.tags import compatible_tags, cpython_tags
-from packaging.utils import (
+from ansible_collections.daskops.cluster.plugins.plugin_utils._packaging import (
+    InvalidRequirement,
     InvalidSdistFilename,
+    InvalidSpecifier,
     InvalidWheelFilename,
+    Marker,
+    Requirement,
+    SpecifierSet,
+    Version,
     canonicalize_name,
+    compatible_tags,
+    cpython_tags,
     parse_sdist_filename,
     parse_wheel_filename,
 )
-from packaging.version import Version
 
 #: The hash algorithms of a lock, and the number of hexadecimal digits of each: those that pip accepts.
 ALGORITHMS = {"sha256": 64, "sha384": 96, "sha512": 128}

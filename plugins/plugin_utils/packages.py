@@ -45,6 +45,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     with_addresses,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.pip import run_pip
+from ansible_collections.daskops.cluster.plugins.plugin_utils.progress import begins
 
 # Part of the id of every environment. Increase it when environments are built in another way.
 RECIPE = 3
@@ -170,6 +171,7 @@ class Packages:
         return "\n".join([*self._options(index_url), *self._lines(index_url), ""])
 
     def _make_archive(self, archive: str, directory: str, index_url: str, cache: str) -> None:
+        begins("fetching the packages of the environment")
         requirements = os.path.join(directory, "requirements.txt")
         members = [(requirements, "requirements.txt")]
         # Hosts that install packages themselves do not need the package for unpacking.

@@ -42,6 +42,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import (
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.prefix_contents import describe, freeze_bytecode
 from ansible_collections.daskops.cluster.plugins.plugin_utils.prefixes import PROGRAM, records, set_prefix
+from ansible_collections.daskops.cluster.plugins.plugin_utils.progress import begins
 
 # Part of the id of every environment. Increase it when the files on hosts change for the same archive.
 RECIPE = 1
@@ -186,6 +187,7 @@ class PackedEnvironment:
     def _unpacked(self) -> str:
         """Return a directory with the environment as it is in the archive."""
         if not self._tree:
+            begins(f"unpacking {self.path}")
             work = self._directory()
             archive = self.path
             if is_zstandard(archive):

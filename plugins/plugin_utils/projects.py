@@ -28,6 +28,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.manifest i
 from ansible_collections.daskops.cluster.plugins.plugin_utils.environments import TOOLS_LOCK
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import Lock, PackagesError, select
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import download, own_python, unpack_uv
+from ansible_collections.daskops.cluster.plugins.plugin_utils.progress import begins
 
 #: The lock of packages that common builds need.
 BUILD_LOCK = os.path.join(os.path.dirname(TOOLS_LOCK), "build.txt")
@@ -143,7 +144,7 @@ class Builder:
         ProjectError
             If the project cannot be built.
         """
-        for _ in range(ATTEMPTS):
+        for dummy in range(ATTEMPTS):
             before = source_digest(project)
             built = os.path.join(self.cache, "projects", f"{self.id}-{before}")
             wheels = glob.glob(f"{glob.escape(built)}/*.whl")
@@ -164,6 +165,7 @@ class Builder:
             except HostLockError as error:
                 raise ProjectError(str(error)) from None
             directory = stack.enter_context(tempfile.TemporaryDirectory(dir=os.path.dirname(built)))
+            begins(f"building the wheel of {project}")
             wheel = self._run(project, directory)
             # A build may write files, such as one with the version, into the sources. The next one finds them.
             if source_digest(project) != before:

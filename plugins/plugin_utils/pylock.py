@@ -15,6 +15,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from ansible_collections.daskops.cluster.plugins.plugin_utils._packaging import (
+    InvalidMarker,
+    InvalidRequirement,
+    InvalidVersion,
+    Marker,
+    Requirement,
+    Version,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.git import reference
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     HOW_TO_LOCK,
@@ -26,9 +34,6 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     shown,
     strong,
 )
-from packaging.markers import InvalidMarker, Marker
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.version import InvalidVersion, Version
 
 try:
     import tomllib

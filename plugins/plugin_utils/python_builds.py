@@ -28,6 +28,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.environments impor
 from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import read_lock
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import PackagesError, hash_of, select
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import download, own_python, unpack_uv
+from ansible_collections.daskops.cluster.plugins.plugin_utils.progress import begins
 
 #: Seconds to wait while another run fetches a build.
 PATIENCE = 1800
@@ -228,6 +229,7 @@ class Source:
             raise BuildError(str(error)) from None
 
     def _fetch(self, build: Build) -> tuple[str, str]:
+        begins(f"fetching CPython {build.version} for {build.machine}")
         with self._scratch() as directory:
             if build.path and not build.known:
                 archive = os.path.join(directory, build.file)

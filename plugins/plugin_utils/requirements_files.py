@@ -14,6 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
+from ansible_collections.daskops.cluster.plugins.plugin_utils._packaging import (
+    InvalidRequirement,
+    InvalidSdistFilename,
+    Requirement,
+    canonicalize_name,
+    parse_sdist_filename,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.foreign_locks import foreign
 from ansible_collections.daskops.cluster.plugins.plugin_utils.git import reference
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
@@ -28,8 +35,6 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     shown,
     strong,
 )
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import InvalidSdistFilename, canonicalize_name, parse_sdist_filename
 
 # Options with the origin of packages. They are passed on to pip and uv.
 _ORIGIN = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--trusted-host", "--no-index")

@@ -54,7 +54,7 @@ def plain(value: Any) -> Any:
         return str(value)
     for kind in (bool, int, float):  # bool is an int
         if isinstance(value, kind):
-            return value if type(value) is kind else kind(value)
+            return kind(value)
     if isinstance(value, datetime.datetime):
         return datetime.datetime.combine(datetime.date(value.year, value.month, value.day), value.timetz())
     if isinstance(value, datetime.date):

@@ -9,11 +9,13 @@ import pathlib
 import subprocess
 
 ROOT = pathlib.Path(__file__).parents[2]
+# REUSE-IgnoreStart
 HEADER = [
     "# Copyright (c) 2026, the daskops.cluster authors",
     "# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)",
     "# SPDX-License-Identifier: GPL-3.0-or-later",
 ]
+# REUSE-IgnoreEnd
 
 #: Test files of several source files: roles, templates, playbooks, tools, and rules of the repository.
 GENERAL = {
@@ -79,3 +81,8 @@ def test_every_source_file_has_a_test_file_of_its_name():
     assert len(sources) > 90
     assert sources - tests == set()
     assert tests - sources == set(GENERAL)
+
+
+def test_licence_has_the_same_text_in_both_places():
+    """REUSE wants it in LICENSES, and Galaxy in LICENSE."""
+    assert (ROOT / "LICENSE").read_bytes() == (ROOT / "LICENSES/GPL-3.0-or-later.txt").read_bytes()

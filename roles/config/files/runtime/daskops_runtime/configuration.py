@@ -200,7 +200,7 @@ def read_arguments(arguments: list[str]) -> dict[str, str]:
     option = None
     for word in arguments:
         if word.startswith("--"):
-            option, _, value = word.partition("=")
+            option, dummy, value = word.partition("=")
             found[option] = f"{found[option]}, {value}" if option in found else value
         elif option:
             found[option] += word

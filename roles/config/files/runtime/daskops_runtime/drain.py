@@ -188,7 +188,7 @@ class Drain:
         self.worker.log_event(self.worker.address, {"action": "drain", "token": token})
         while True:
             events = await self.ask(self.worker.scheduler.events(topic=self.worker.address), until)
-            if any(isinstance(event, dict) and event.get("token") == token for _, event in events):
+            if any(isinstance(event, dict) and event.get("token") == token for dummy, event in events):
                 return
             await asyncio.sleep(0.05)
 

@@ -65,7 +65,7 @@ def stay_down_if_marked(directory: str | None) -> None:
 
 class Shutdown(RequestHandler):
     def post(self) -> None:
-        scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
+        scheme, dummy, token = self.request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not _token or not hmac.compare_digest(token.encode(), _token.encode()):
             self.set_header("WWW-Authenticate", "Bearer")
             self.answer(401, "send the token: Authorization: Bearer TOKEN")

@@ -171,7 +171,7 @@ def attempt(function: Callable[..., None], config: dict, *arguments: Any) -> str
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as answer:
-        ready, _, _ = select.select([answer], [], [], TIMEOUT)
+        ready, dummy, dummy = select.select([answer], [], [], TIMEOUT)
         if not ready:
             os.kill(child, signal.SIGKILL)
         said = answer.read() if ready else b""
@@ -231,7 +231,7 @@ def find_culprits(
         if value != get_value(defaults, key)
     ]
     begin = time.monotonic()
-    if attempt(function, without(config, [key for _, key in keys], defaults), *arguments):
+    if attempt(function, without(config, [key for dummy, key in keys], defaults), *arguments):
         return []
     if reason == LATE and time.monotonic() - begin > TIMEOUT / 3:
         return []
@@ -241,7 +241,7 @@ def find_culprits(
             break
         if not attempt(function, without(config, [key], defaults), *arguments):
             return [(variable, ".".join(map(str, key)))]
-    return [(variable, "") for variable in dict.fromkeys(variable for variable, _ in keys)]
+    return [(variable, "") for variable in dict.fromkeys(variable for variable, dummy in keys)]
 
 
 def find_problems(
@@ -287,7 +287,7 @@ def find_problems(
         culprits = find_culprits(function, tried, settings, defaults, arguments, reason) if reason else []
         if culprits:
             path = culprits[0][1]
-            variables = ", ".join(variable for variable, _ in culprits)
+            variables = ", ".join(variable for variable, dummy in culprits)
             about = f"{path}: {what} this value" if path else f"{what} these settings"
             yield f"{variables}: {about}: {reason}. Correct or remove {'it' if path else 'them'}."
             return

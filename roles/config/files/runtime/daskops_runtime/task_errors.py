@@ -148,7 +148,7 @@ def send_to_sentry(client: Any, task: Any, fields: dict[str, str]) -> None:
     import sentry_sdk
 
     traceback = task.traceback.data if task.traceback is not None else None
-    _, exception, traceback = clean_exception(task.exception.data, traceback)
+    dummy, exception, traceback = clean_exception(task.exception.data, traceback)
     with sentry_sdk.new_scope() as scope:
         scope.set_client(client)
         for name in ("DASK_FUNCTION", "DASK_WORKER", "DASK_RELEASE"):

@@ -181,7 +181,7 @@ def known_paths() -> set[str]:
             yield f"{prefix}{key}"
             yield from described(inner, f"{prefix}{key}.")
 
-    return UNDESCRIBED | set(described(SCHEMA)) | {path for path, _ in walk(DEFAULTS)}
+    return UNDESCRIBED | set(described(SCHEMA)) | {path for path, dummy in walk(DEFAULTS)}
 
 
 KNOWN = known_paths()
@@ -213,7 +213,7 @@ def get_kind(path: str) -> str | None:
     default = dask.config.get(path, None, config=DEFAULTS)
     if isinstance(default, str) and default[:1].isdigit() and not default.isdigit():
         return "duration" if parses(parse_timedelta, default) else "size" if parses(parse_bytes, default) else None
-    if type(default) is int and set((get_schema(path) or {}).get("type", [])) == {"integer", "string"}:
+    if isinstance(default, int) and set((get_schema(path) or {}).get("type", [])) == {"integer", "string"}:
         return "size"
     # Keys whose default is "off".
     if default is None and path.endswith(("timeout", "duration", "interval", "-ttl", "-delay")):
@@ -361,7 +361,7 @@ def find_wrong_settings(variable: str, config: dict, namespaces: set[str], prefi
 def find_idle_settings(variable: str, config: dict, nanny: bool) -> Iterator[str]:
     """Yield warnings about settings in one variable that have no effect, or an unexpected one."""
     values = {path: value for path, value in walk(config) if not isinstance(value, dict)}
-    repeated = sorted(path for path, _, is_default in owned_settings.find_owned(config, DEFAULTS) if is_default)
+    repeated = sorted(path for path, dummy, is_default in owned_settings.find_owned(config, DEFAULTS) if is_default)
     if len(repeated) > 2:
         yield (
             f"{variable} repeats Dask's defaults for {len(repeated)} settings of daskops.cluster, such as {repeated[0]}. "
@@ -431,7 +431,7 @@ def find_wrong_keys(settings: dict[str, dict], config: dict, prefix: str = "") -
     for key, value in config.items():
         path = f"{prefix}{key}"
         if not isinstance(key, str):
-            names = [name for name, tree in settings.items() if path.lower() in {one.lower() for one, _ in walk(tree)}]
+            names = [name for name, tree in settings.items() if path.lower() in {one.lower() for one, dummy in walk(tree)}]
             yield f"{', '.join(names or settings)}: {path}: the key '{key}' is not a string. Put it in quotes."
         elif isinstance(value, dict):
             yield from find_wrong_keys(settings, value, f"{path}.")
@@ -465,7 +465,7 @@ def find_wrong_order(settings: dict[str, dict], config: dict) -> Iterator[str]:
 
 def find_replaced_routes(variable: str, config: dict) -> Iterator[str]:
     """Yield the problems of environment variables that would replace the collection's routes."""
-    for path, _ in walk(config):
+    for path, dummy in walk(config):
         if path.startswith("distributed.") and path.endswith(".http.routes"):
             yield (
                 f"{variable}: {path} would replace the collection's own modules. Use dask_scheduler_routes or "
@@ -658,10 +658,10 @@ def find_problems(
     """
     variables = of_kind(kind, variables)
     read = {variable: read_variables(variable, some) for variable, some in variables.items()}
-    in_variables = {variable: config for variable, (config, _) in read.items()}
+    in_variables = {variable: config for variable, (config, dummy) in read.items()}
     settings = {**asked, **in_variables}
     elsewhere = {name.replace("_", "-") for name in namespaces}
-    problems = [problem for _, found in read.values() for problem in found]
+    problems = [problem for dummy, found in read.values() for problem in found]
     problems += find_wrong_keys(asked, configuration)
     if problems:
         return problems

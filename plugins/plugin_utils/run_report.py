@@ -1,0 +1,79 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Report what a run changed, and how long it took."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ansible_collections.daskops.cluster.plugins.module_utils.health import join
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import CHANGING
+
+#: Registered results that name services, by the verb of the report.
+RESULTS = ("__dask_scheduler_change", "__dask_worker_change")
+
+
+def run_report(plan: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]], seconds: float) -> list[str]:
+    """Return the lines of a report about what a run changed; none for a run that changes no services.
+
+    Parameters
+    ----------
+    plan : dict
+        Result of the module `plan`.
+    results : dict of dict
+        Registered variables of each host: ``__dask_environment``, ``__dask_start``, and those in `RESULTS`.
+    seconds : float
+        Duration of the run until now.
+    """
+    if plan["purpose"] not in CHANGING:
+        return []
+    built = [host for host, found in results.items() if found.get("__dask_environment", {}).get("changed")]
+    started: Mapping[str, list[str]] = next(
+        (found["__dask_start"]["hosts"] for found in results.values() if "__dask_start" in found), {}
+    )
+    lines = [
+        *_line("Built the environment on", built),
+        *_line("Started", (f"{' and '.join(sorted(kinds))} of {host}" for host, kinds in started.items())),
+        *_line("Restarted", _services(results, "restarted")),
+        *_line("Stopped", _services(results, "removed")),
+    ]
+    return [*(lines or ["No service was restarted."]), f"The run took {duration(seconds)}."]
+
+
+def changing(plan: Mapping[str, Any]) -> list[str]:
+    """Return the hosts in any play of a plan. Only these can have results."""
+    plays = [hosts for hosts in plan["plays"].values() if isinstance(hosts, list)]
+    return list(dict.fromkeys(host for hosts in plays for host in hosts if host in plan["hosts"]))
+
+
+def _line(verb: str, what: Iterable[str]) -> Iterator[str]:
+    """Yield a line about the hosts or services, if there are any."""
+    names = list(what)
+    if names:
+        yield f"{verb}: {join(names)}."
+
+
+def _services(results: Mapping[str, Mapping[str, Any]], key: str) -> Iterator[str]:
+    """Yield the services of each host in a list of its results, such as ``dask-worker@1 and dask-worker@2 of node1``."""
+    for host, found in results.items():
+        units = [unit for name in RESULTS for unit in found.get(name, {}).get(key, [])]
+        if units:
+            yield f"{', '.join(unit.removesuffix('.service') for unit in units)} of {host}"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration such as ``43 s`` or ``2 min 5 s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def age_of_process(pid: int) -> float:
+    """Return the seconds since a process started."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        # The second field is the program's name in parentheses, which may contain spaces. The start is the 22nd field.
+        start = int(file.read().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - start / os.sysconf("SC_CLK_TCK")
