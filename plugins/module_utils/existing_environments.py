@@ -64,6 +64,8 @@ UNKNOWN: Mapping[str, Any] = {
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 VERSION = re.compile(r"[\w.+!-]+", re.ASCII)
+#: Version of an interpreter.
+PYTHON_VERSION = re.compile(r"\d+\.\d+\.\d+\w*\+?", re.ASCII)
 
 
 def inspect(path: str, user: str, groups: Sequence[str], setup: Mapping[str, str]) -> dict[str, Any]:
@@ -99,7 +101,7 @@ def inspect(path: str, user: str, groups: Sequence[str], setup: Mapping[str, str
         about = valid(json.loads(output))
         places = [changeable(user, place, groups) for place in about.pop("places")]
         return {**about, "changeable": next(filter(None, places), ""), "problem": ""}
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         return {**UNKNOWN, "problem": f"{PYTHON} is not a Python"}
     except OSError as error:  # also a time-out of a network file system
         return {**UNKNOWN, "problem": f"it cannot be read ({error.strerror or error})"}
@@ -109,6 +111,8 @@ def valid(answer: Mapping[str, Any]) -> dict[str, Any]:
     """Return an answer of `PROBE`, without packages with unusual names. Raises an error if it has another form."""
     texts = {name: str(answer[name]) for name in ("python", "implementation", "prefix", "base_prefix")}
     packages = {name: version for name, version in answer["packages"].items() if NAME.fullmatch(name)}
+    if not PYTHON_VERSION.fullmatch(texts["python"]):
+        raise ValueError("it has no version")
     return {
         **texts,
         "places": [str(place) for place in answer["places"]],

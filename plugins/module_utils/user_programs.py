@@ -118,29 +118,30 @@ def _exchange(process: subprocess.Popen[bytes], question: bytes, timeout: float)
     """Write a question to a program, and return its output and errors when it has ended; see `run`."""
     assert process.stdin and process.stdout and process.stderr
     deadline = time.monotonic() + timeout
-    found = {process.stdout: bytearray(), process.stderr: bytearray()}
+    output, errors = bytearray(), bytearray()
     with selectors.DefaultSelector() as selector:
-        for stream in found:
-            selector.register(stream, selectors.EVENT_READ)
+        selector.register(process.stdout, selectors.EVENT_READ, output)
+        selector.register(process.stderr, selectors.EVENT_READ, errors)
         selector.register(process.stdin, selectors.EVENT_WRITE)
         os.set_blocking(process.stdin.fileno(), False)
         while selector.get_map():
             ready = selector.select(max(0.0, deadline - time.monotonic()))
             if time.monotonic() > deadline:
                 raise subprocess.TimeoutExpired(process.args, timeout)
-            for stream in (key.fileobj for key, dummy in ready):
-                if stream is process.stdin:
+            for key, dummy in ready:
+                if key.data is None:
                     question = _write(process.stdin, question)
                     ended = not question
                 else:
-                    piece = os.read(stream.fileno(), 65536)
-                    keep(found[stream], piece, first=stream is process.stdout)
+                    piece = os.read(key.fd, 65536)
+                    keep(key.data, piece, first=key.data is output)
                     ended = not piece
                 if ended:
-                    selector.unregister(stream)
-                    stream.close()
+                    selector.unregister(key.fileobj)
+                    if key.data is None:
+                        process.stdin.close()
     process.wait(max(0.0, deadline - time.monotonic()))
-    return bytes(found[process.stdout]), bytes(found[process.stderr])
+    return bytes(output), bytes(errors)
 
 
 def _write(stream: IO[bytes], question: bytes) -> bytes:
