@@ -354,7 +354,7 @@ GOOD_SETTINGS = {
     "environment_setup": ["module load gdal/3.8", "\tsource /opt/intel/setvars.sh  # all of them", 7],
     "modules": {},
     "shutdown_token": "good",
-    "scheduler_arguments": ["--jupyter"],
+    "scheduler_arguments": ["--no-jupyter"],
     "contact_host": "",
     "dashboard_prefix": "/",
     "worker": True,
@@ -559,6 +559,11 @@ def test_managed_argument_of_the_scheduler_is_rejected():
     assert sentence == (
         "s1: dask_scheduler_arguments: --port is set by daskops.cluster itself. Use dask_scheduler_port."
     )
+
+
+def test_notebooks_without_a_token_are_rejected():
+    sentence = only(plan.bad_settings("s1", {**GOOD_SETTINGS, "scheduler_arguments": ["--jupyter"]}))
+    assert sentence.startswith("s1: dask_scheduler_arguments has --jupyter")
 
 
 def test_short_token_is_rejected():

@@ -395,11 +395,6 @@ def test_different_clocks_are_a_warning():
     assert says(only(plan(changed("w2", clock=[60, 61]))["warnings"]), "w2 is 60 s ahead of the controller")
 
 
-def test_notebooks_without_a_password_cause_a_warning():
-    found = plan(SETTLED, dask_scheduler_arguments=["--jupyter"])
-    assert only(found["warnings"]).startswith("s1: dask_scheduler_arguments has --jupyter")
-
-
 def test_missing_packages_are_a_warning():
     packages = {name: version for name, version in ENVIRONMENT.versions.items() if name != "bokeh"}
     infos = {host: {**info, "environments": {}} for host, info in SETTLED.items()}

@@ -21,6 +21,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_li
     SCHEDULER_OPTIONS,
     WORKER_OPTIONS,
     bad_arguments,
+    open_notebooks,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import modules
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import LOCK
@@ -111,7 +112,8 @@ def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
     yield from bad_contact_host(host, settings)
     yield from bad_prefix(host, "dask_dashboard_prefix", settings["dashboard_prefix"])
     arguments = bad_arguments("dask_scheduler_arguments", settings["scheduler_arguments"], SCHEDULER_OPTIONS)
-    yield from (f"{host}: {sentence}" for sentence in arguments)
+    notebooks = open_notebooks(settings["scheduler_arguments"], settings["environment_variables"])
+    yield from (f"{host}: {sentence}" for sentence in [*arguments, *notebooks])
     nannies = any(about["nanny"] for about in settings["pools"].values())
     if settings["modules"].get("dask_nanny_preloads") and settings["worker"] and not nannies:
         yield f"{host}: dask_nanny_preloads is set, but there is no nanny. Set dask_worker_nanny to true, or remove it."

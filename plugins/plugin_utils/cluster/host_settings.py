@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_lines import is_token
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import kind_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.pools import worker_pools
@@ -148,7 +149,7 @@ def _shutdown_token(token: str) -> str:
     """Return the state of the token without its value: ``none``, ``good`` or ``bad``."""
     if not token:
         return "none"
-    return "good" if len(token) >= 16 and all("!" <= character <= "~" for character in token) else "bad"
+    return "good" if is_token(token) else "bad"
 
 
 def planning_settings(

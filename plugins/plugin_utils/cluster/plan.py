@@ -25,7 +25,6 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.applications impor
 from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import differing
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import decide
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import host_of, in_url
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_lines import open_notebooks
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import modules
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import (
     LOCK,
@@ -431,9 +430,6 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
     unread = not_importable(cluster.values, cluster.groups.get("dask_workers", []), cluster.scheduler)
     lacking_packages = lacking_in(found, workers, variable_of(common))
     result["warnings"] += [*differing(clocks), *unmanaged(still), *lacking_packages, *unread]
-    if cluster.scheduler in infos:
-        arguments = cluster.values[cluster.scheduler]["dask_scheduler_arguments"]
-        result["warnings"] += open_notebooks(cluster.scheduler, arguments, common["dask_dashboard_proxy"])
     result["hint"] = "\n".join(unmanaged(foreign))
     # Continue an unfinished change, because its hosts belong together. A new change gets a later time than all earlier ones,
     # even if this controller's clock is behind that of another controller.
