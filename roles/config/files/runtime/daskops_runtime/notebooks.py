@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from importlib.util import find_spec
@@ -26,8 +27,7 @@ def start() -> None:
 
 def require_token() -> None:
     """Let Jupyter require the token in the environment, if there is one. Ends the process if Jupyter ignores it."""
-    from jupyter_server.serverapp import ServerApp
-
+    ServerApp = importlib.import_module("jupyter_server.serverapp").ServerApp
     initialize = ServerApp.initialize
 
     def initialize_with_token(self: Any, *args: Any, **options: Any) -> None:
@@ -56,4 +56,4 @@ def require_encryption() -> None:
         if not (plain and dask.config.get("distributed.comm.require-encryption")):
             await listen(self, address, *args, **options)
 
-    Scheduler.listen = listen_encrypted  # type: ignore[method-assign]
+    Scheduler.listen = listen_encrypted  # type: ignore[assignment,method-assign]
