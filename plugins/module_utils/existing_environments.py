@@ -19,7 +19,12 @@ from typing import Any, Iterator, Mapping, Sequence
 
 from ansible_collections.daskops.cluster.plugins.module_utils.accounts import act_as, changeable
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable
-from ansible_collections.daskops.cluster.plugins.module_utils.user_programs import run, setup_problem, with_setup
+from ansible_collections.daskops.cluster.plugins.module_utils.user_programs import (
+    TIMEOUT,
+    run,
+    setup_problem,
+    with_setup,
+)
 
 #: Interpreter of an environment.
 PYTHON = "bin/python3"
@@ -136,7 +141,12 @@ def ended(status: int, errors: str) -> str:
 
 
 def execute(
-    python: str, program: str, user: str, groups: Sequence[str], setup: Mapping[str, str]
+    python: str,
+    program: str,
+    user: str,
+    groups: Sequence[str],
+    setup: Mapping[str, str],
+    timeout: float = TIMEOUT,
 ) -> tuple[int, str, str, str]:
     """Run a program with an interpreter as the services' user, and return status, output, errors and problem.
 
@@ -150,7 +160,7 @@ def execute(
             if files:
                 command = with_setup(command, *files)
                 variables["DASKOPS_ENVIRONMENT"] = os.path.dirname(os.path.dirname(python))
-            finished = run(command, lambda: act_as(user, groups), variables)
+            finished = run(command, lambda: act_as(user, groups), variables, timeout=timeout)
     except subprocess.TimeoutExpired as error:
         return 1, "", "", f"it did not answer within {error.timeout:g} s"
     except OSError as error:

@@ -164,7 +164,7 @@ def test_environment_that_cannot_be_used(venv, change, said):
 def test_interpreter_that_waits_is_given_up(venv, monkeypatch):
     break_interpreter("#!/bin/sh\nsleep 60\n")(venv)
     run = on_host.run
-    monkeypatch.setattr(on_host, "run", lambda *arguments: run(*arguments, timeout=0.5))
+    monkeypatch.setattr(on_host, "run", lambda *arguments, timeout: run(*arguments, timeout=0.5))
     assert on_host.inspect(str(venv), USER, [], NO_SETUP)["problem"] == "it did not answer within 0.5 s"
 
 

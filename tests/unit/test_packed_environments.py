@@ -176,7 +176,7 @@ def test_archive_that_is_replaced_after_its_hash_was_checked_is_not_used(packed,
     with packed(path) as environment:
         path.write_bytes(archives["venv"].read_bytes())
         with pytest.raises(ArchiveError, match="it was replaced or changed while it was read. Run again"):
-            environment.about
+            _ = environment.about
         assert [one.name for one in (tmp_path / "cache").iterdir() if one.is_file()] == []
 
 
