@@ -117,7 +117,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.existing_environments import (
@@ -210,7 +210,7 @@ class Builder:
             self.fail(what, last)
         return str(output)
 
-    def fail(self, what: str, why: str) -> NoReturn:
+    def fail(self, what: str, why: str) -> None:
         """Fail the module because an operation failed."""
         self.module.fail_json(msg=f"{what} failed on this host, whose services were not changed: {why}")
 
@@ -249,7 +249,8 @@ class Builder:
                 return dict(described)
         except (RecursionError, ValueError):
             pass
-        return self.fail("Importing Dask", "it printed something else than a list of packages")
+        self.fail("Importing Dask", "it printed something else than a list of packages")
+        return {}  # not reached
 
     def link(self, archive: str, unpacked: str, path: str) -> dict[str, Any]:
         """Link to an environment that exists, after its Dask was imported as the services' user; return `about`."""

@@ -150,6 +150,11 @@ def read_wheel(path: str, built: bool) -> Wheel:
             about = Parser().parsestr(zipped.read(metadata).decode())
     except (InvalidWheelFilename, OSError, UnicodeDecodeError, ValueError, zipfile.BadZipFile):
         raise ApplicationError(f"dask_application: {path} is no valid wheel. Build it again.") from None
+    own = str(canonicalize_name(about["Name"] or "")), about["Version"] or ""
+    if own[0] != name or not _same_version(own[1], str(version)):
+        raise ApplicationError(
+            f"dask_application: {path} is {' '.join(own)} by its metadata. Give it its own name back, or build it again."
+        )
     files = {}
     for member in members:
         target = _installed_path(member.filename)
@@ -168,6 +173,14 @@ def read_wheel(path: str, built: bool) -> Wheel:
     return Wheel(path, built, str(canonicalize_name(name)), str(version), tags, about, files)
 
 
+def _same_version(one: str, other: str) -> bool:
+    """Return whether two texts are the same version."""
+    try:
+        return Version(one) == Version(other)
+    except InvalidVersion:
+        return False
+
+
 def _installed_path(member: str) -> str | None:
     """Return where a member of a wheel is installed; empty if services do not need it, None if the wheel is not valid.
 
@@ -177,7 +190,7 @@ def _installed_path(member: str) -> str | None:
     if member.startswith("/") or "\\" in member or any(part in ("", ".", "..") for part in parts):
         return None
     if parts[0].endswith(".data"):
-        return "/".join(parts[2:]) if parts[1] in ("purelib", "platlib") else ""
+        return "/".join(parts[2:]) if parts[1:2] in (["purelib"], ["platlib"]) else ""
     return member
 
 
@@ -210,6 +223,9 @@ def application_of(entries: Sequence[str], build_lock: str, index_url: str, cach
     problems: list[str] = []
     wheels = []
     for entry in dict.fromkeys(map(str, entries)):
+        if not entry.strip():
+            problems.append("dask_application has an entry without a path. Remove it, or give the path.")
+            continue
         try:
             wheels.append(read_wheel(*wheel_of(entry, builder)))
         except (ApplicationError, ProjectError) as error:
