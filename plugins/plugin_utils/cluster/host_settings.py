@@ -34,7 +34,12 @@ Values = Mapping[str, Any]
 
 
 def _typed(setting: Setting, value: Any) -> Any:
-    """Return a value with the type of its variable. In an INI inventory, all values are strings."""
+    """Return a value with the type of its variable. In an INI inventory, all values are strings.
+
+    In YAML, a text of digits is a number.
+    """
+    if setting.type in ("str", "path") and setting.scope != "pool" and type(value) in (int, float):
+        return str(value)
     if setting.type not in ("bool", "int") or setting.scope == "pool":
         return value
     for problem in wrong_value(setting.name, setting, value):
