@@ -444,12 +444,13 @@ def test_invalid_name_of_an_environment_variable_is_rejected(name):
     assert says(sentence, "w1: dask_environment_variables", f"'{name}' is not a valid name. Use letters")
 
 
-@pytest.mark.parametrize("path", ["/opt/dask", "/opt/dask/environments/0f3c5e9a7b1d"])
+@pytest.mark.parametrize("path", ["/opt/dask", "/opt//dask/e", "//opt/dask/", "/opt/dask/environments/0f3c5e9a7b1d"])
 def test_environment_in_the_directory_of_the_collection_is_rejected(path):
     sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "environment_path": path}))
     assert says(
         sentence, f"w1: dask_environment_path ({path}) is in dask_home", "Name a directory that exists without it"
     )
+    assert only(plan.bad_settings("w1", {**GOOD_SETTINGS, "home": "/opt/dask/", "environment_path": path}))
 
 
 def test_managed_python_beside_an_environment_that_exists_is_rejected():
