@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,6 +121,17 @@ def not_inspected(cluster: Cluster) -> Iterator[str]:
             f"{', '.join(names)}: not inspected in this run. Run the role daskops.cluster.preflight for all hosts of the "
             "cluster in one play, with the strategy ansible.builtin.linear. Use --limit to exclude hosts that Ansible "
             "cannot reach."
+        )
+
+
+def last_workers(cluster: Cluster, stopping: Collection[str]) -> Iterator[str]:
+    """Yield a sentence if no worker host is left, to which the workers that stop could move their data."""
+    workers = cluster.groups.get("dask_workers", [])
+    if stopping and set(workers) <= set(cluster.maintenance):
+        yield (
+            f"{', '.join(stopping)}: dask_maintenance is true for all worker hosts of the cluster. Their workers finish their "
+            "tasks and stop, and the results that they hold are lost. To keep them, set dask_maintenance for some of the "
+            "hosts at a time."
         )
 
 
@@ -289,6 +300,7 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
         plays["maintenance"] = [
             host for host in maintenance if decide.interrupts_maintenance(everyone.infos.get(host, {}))
         ]
+        result["warnings"] += last_workers(everyone, plays["maintenance"])
         plays.update(activation(result["state"], cluster.infos, of_groups(cluster, chosen)))
     for host, info in cluster.infos.items():
         release = chosen.get(host) or {}
