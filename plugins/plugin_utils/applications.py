@@ -37,6 +37,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.projects import (
     ProjectError,
     wheel_of,
 )
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag
@@ -164,6 +165,14 @@ def read_wheel(path: str, built: bool) -> Wheel:
             )
         if target:
             files[target] = (member.filename, bool(member.external_attr >> 16 & 0o100), member.CRC)
+    for target in files:
+        above = os.path.dirname(target)
+        while above and above not in files:
+            above = os.path.dirname(above)
+        if above:
+            raise ApplicationError(
+                f"dask_application: {path} has {above} as a file and as a directory. Build it again."
+            )
     links = [target for target in files if "/" not in target and target.endswith(".pth")]
     if links:
         raise ApplicationError(
@@ -329,7 +338,10 @@ def _unmet(wheel: Wheel, packages: Mapping[str, str], python: Mapping[str, Any])
             requirement = Requirement(text)
         except InvalidRequirement:  # a form older than PEP 508
             continue
-        if requirement.marker and not requirement.marker.evaluate(environment):
+        try:
+            if requirement.marker and not requirement.marker.evaluate(environment):
+                continue
+        except (UndefinedComparison, UndefinedEnvironmentName):  # no tool can evaluate the marker
             continue
         has = packages.get(str(canonicalize_name(requirement.name)))
         if has is None:

@@ -168,6 +168,16 @@ def test_wheel_with_the_name_of_another_one_is_rejected(tmp_path, other):
     assert f"{wheel} is analysis 1.0 by its metadata. Give it its own name back" in sentence
 
 
+def test_file_that_is_also_a_directory_is_rejected(tmp_path):
+    wheel = build_wheel(tmp_path, "analysis", more={"a/b": "x", "a/b/c/d.py": "x"})
+    assert f"{wheel} has a/b as a file and as a directory. Build it again." in only(problems(wheel))
+
+
+def test_requirement_whose_marker_no_tool_can_evaluate_is_left_out(tmp_path):
+    wheel = build_wheel(tmp_path, "analysis", requires=["dask; python_version ~= 'x'"])
+    assert misfits(application(wheel), {"w1": (PYTHON, {})}) == []
+
+
 @pytest.mark.parametrize("entry", ["", " "])
 def test_entry_without_a_path_is_rejected(entry, tmp_path, monkeypatch):
     monkeypatch.chdir(write_project(tmp_path / "project"))

@@ -129,9 +129,9 @@ def last_workers(cluster: Cluster, stopping: Collection[str]) -> Iterator[str]:
     workers = cluster.groups.get("dask_workers", [])
     if stopping and set(workers) <= set(cluster.maintenance):
         yield (
-            f"{', '.join(stopping)}: dask_maintenance is true for all worker hosts of the cluster. Their workers finish their "
-            "tasks and stop, and the results that they hold are lost. To keep them, set dask_maintenance for some of the "
-            "hosts at a time."
+            f"{', '.join(stopping)}: dask_maintenance is true for all worker hosts of the cluster. Their workers finish "
+            "their tasks and stop, and the results that they hold are lost. To keep them, set dask_maintenance for some of "
+            "the hosts at a time."
         )
 
 
