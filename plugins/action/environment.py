@@ -36,12 +36,14 @@ class ActionModule(Action):
             arguments["archive"] = self._copied(archive, "environment.tar")
             if environment["python_archive"]:
                 arguments["python_archive"] = self._copied(environment["python_archive"], "python.tar.gz")
+        services = services_of(values_of(self._templar, self._task, task_vars, [host])[host])
+        arguments.update({key: services[key] for key in ("user", "groups")})
         path = shared["origin"].get("path", "")
         if path:
             found = info["environment_paths"][path]
             arguments["about"] = {key: found[key] for key in ("python", "packages", "by_conda")}
             arguments["about"]["conda"] = conda_packages(found)
-            arguments.update(services_of(values_of(self._templar, self._task, task_vars, [host])[host]))
+            arguments["setup"] = services["setup"]
         result = self.execute(arguments, task_vars)
         result.pop("diff", None)
         if packages and not result.get("failed"):

@@ -19,7 +19,12 @@ from typing import Any, Iterator, Mapping, Sequence
 
 from ansible_collections.daskops.cluster.plugins.module_utils.accounts import act_as, changeable
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable
-from ansible_collections.daskops.cluster.plugins.module_utils.user_programs import run, setup_problem, with_setup
+from ansible_collections.daskops.cluster.plugins.module_utils.user_programs import (
+    TIMEOUT,
+    run,
+    setup_problem,
+    with_setup,
+)
 
 #: Interpreter of an environment.
 PYTHON = "bin/python3"
@@ -64,6 +69,8 @@ UNKNOWN: Mapping[str, Any] = {
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 VERSION = re.compile(r"[\w.+!-]+", re.ASCII)
+#: Version of an interpreter.
+PYTHON_VERSION = re.compile(r"\d+\.\d+\.\d+\w*\+?", re.ASCII)
 
 
 def inspect(path: str, user: str, groups: Sequence[str], setup: Mapping[str, str]) -> dict[str, Any]:
@@ -99,7 +106,7 @@ def inspect(path: str, user: str, groups: Sequence[str], setup: Mapping[str, str
         about = valid(json.loads(output))
         places = [changeable(user, place, groups) for place in about.pop("places")]
         return {**about, "changeable": next(filter(None, places), ""), "problem": ""}
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
         return {**UNKNOWN, "problem": f"{PYTHON} is not a Python"}
     except OSError as error:  # also a time-out of a network file system
         return {**UNKNOWN, "problem": f"it cannot be read ({error.strerror or error})"}
@@ -109,6 +116,8 @@ def valid(answer: Mapping[str, Any]) -> dict[str, Any]:
     """Return an answer of `PROBE`, without packages with unusual names. Raises an error if it has another form."""
     texts = {name: str(answer[name]) for name in ("python", "implementation", "prefix", "base_prefix")}
     packages = {name: version for name, version in answer["packages"].items() if NAME.fullmatch(name)}
+    if not PYTHON_VERSION.fullmatch(texts["python"]):
+        raise ValueError("it has no version")
     return {
         **texts,
         "places": [str(place) for place in answer["places"]],
@@ -132,7 +141,12 @@ def ended(status: int, errors: str) -> str:
 
 
 def execute(
-    python: str, program: str, user: str, groups: Sequence[str], setup: Mapping[str, str]
+    python: str,
+    program: str,
+    user: str,
+    groups: Sequence[str],
+    setup: Mapping[str, str],
+    timeout: float = TIMEOUT,
 ) -> tuple[int, str, str, str]:
     """Run a program with an interpreter as the services' user, and return status, output, errors and problem.
 
@@ -146,7 +160,7 @@ def execute(
             if files:
                 command = with_setup(command, *files)
                 variables["DASKOPS_ENVIRONMENT"] = os.path.dirname(os.path.dirname(python))
-            finished = run(command, lambda: act_as(user, groups), variables)
+            finished = run(command, lambda: act_as(user, groups), variables, timeout=timeout)
     except subprocess.TimeoutExpired as error:
         return 1, "", "", f"it did not answer within {error.timeout:g} s"
     except OSError as error:

@@ -17,7 +17,7 @@ import posixpath
 import shutil
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Mapping
 
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
@@ -27,6 +27,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     replace_directory,
     set_aside,
 )
+from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable
 
 #: File that describes a complete managed Python.
 DESCRIPTION = "python.json"
@@ -45,7 +46,10 @@ Run = Callable[..., str]
 
 
 class PythonError(Exception):
-    """An archive cannot be installed. The message has the reason and the remedy."""
+    """An archive cannot be installed. The message has the reason and the remedy, without control characters."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message).replace("\n", "?"))
 
 
 def interpreter(home: str, name: str) -> str:
@@ -118,15 +122,29 @@ def extract(archive: str, directory: str) -> None:
     try:
         with tarfile.open(archive, "r:gz") as tar:
             for member in members(tar):
-                # Do not write a member through a link of an earlier member, because links may form a chain.
-                parents = member.name.split("/")
-                if any("/".join(parents[:number]) in links for number in range(1, len(parents))):
-                    raise PythonError(f"the archive has '{member.name}', which is below a link")
+                # Do not write a member, or link to one, through a link of an earlier member, because links may form a chain.
+                below(member.name, member.name, links)
+                if member.islnk():
+                    below(member.name, f"{member.linkname}/", links)
+                if member.name in links:
+                    raise PythonError(f"the archive has '{member.name}' twice, once as a link")
                 tar.extract(member, directory, numeric_owner=True)
                 if member.issym():
                     links.add(member.name)
     except (EOFError, tarfile.TarError, zlib.error) as error:
         raise PythonError(f"the archive is damaged ({error})") from None
+    # By its text alone, a link over other links can lead elsewhere than it does.
+    root = os.path.realpath(directory)
+    for name in sorted(links):
+        if os.path.commonpath([root, os.path.realpath(os.path.join(root, name))]) != root:
+            raise PythonError(f"the archive has '{name}', a link that leads out of its directory {TOP}")
+
+
+def below(member: str, path: str, links: Container[str]) -> None:
+    """Raise PythonError if a path of a member is below one of the links."""
+    parents = path.split("/")
+    if any("/".join(parents[:number]) in links for number in range(1, len(parents))):
+        raise PythonError(f"the archive has '{member}', which is below a link")
 
 
 def sha256_of(path: str) -> str:

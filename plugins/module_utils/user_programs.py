@@ -1,21 +1,26 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run programs as an unprivileged user of the host, with a time limit."""
+"""Run programs as an unprivileged user of the host, with limits for time and output."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
+import selectors
 import signal
 import subprocess
-from typing import Any, Callable, Mapping, NamedTuple, Sequence
+import time
+from typing import IO, Any, Callable, Mapping, NamedTuple, Sequence
 
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable
 
 #: Seconds that a program may run.
 TIMEOUT = 60
+
+#: Bytes that are kept of a program's output and of its errors.
+LIMIT = 16 * 1024**2
 
 #: Exit status of ``setup.sh`` if a line fails, and its message, which comes after the output of the lines.
 SETUP_FAILED = 78
@@ -30,7 +35,7 @@ class Finished(NamedTuple):
     errors: str
 
 
-def start(command: Sequence[str], timeout: float, **how: Any) -> subprocess.Popen[str]:
+def start(command: Sequence[str], timeout: float, **how: Any) -> subprocess.Popen[bytes]:
     """Start a program as another user, whose processes could stop the new process before the program runs.
 
     Raises
@@ -66,6 +71,8 @@ def run(
 ) -> Finished:
     """Run a program, end all processes that it has started, and return its exit status and output.
 
+    A program can print without end, so only the first `LIMIT` bytes of its output and the last ones of its errors are kept.
+
     Parameters
     ----------
     command : list of str
@@ -96,16 +103,62 @@ def run(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
     )
+    with process:
+        try:
+            output, errors = _exchange(process, question.encode(), timeout)
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # end also the processes that the program has started
+                os.killpg(process.pid, signal.SIGKILL)
+    texts = [text.decode(errors="replace").replace("\r\n", "\n") for text in (output, errors)]
+    return Finished(process.returncode, *texts)
+
+
+def _exchange(process: subprocess.Popen[bytes], question: bytes, timeout: float) -> tuple[bytes, bytes]:
+    """Write a question to a program, and return its output and errors when it has ended; see `run`."""
+    assert process.stdin and process.stdout and process.stderr
+    deadline = time.monotonic() + timeout
+    output, errors = bytearray(), bytearray()
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ, output)
+        selector.register(process.stderr, selectors.EVENT_READ, errors)
+        selector.register(process.stdin, selectors.EVENT_WRITE)
+        os.set_blocking(process.stdin.fileno(), False)
+        while selector.get_map():
+            ready = selector.select(max(0.0, deadline - time.monotonic()))
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(process.args, timeout)
+            for key, dummy in ready:
+                if key.data is None:
+                    question = _write(process.stdin, question)
+                    ended = not question
+                else:
+                    piece = os.read(key.fd, 65536)
+                    keep(key.data, piece, first=key.data is output)
+                    ended = not piece
+                if ended:
+                    selector.unregister(key.fileobj)
+                    if key.data is None:
+                        process.stdin.close()
+    process.wait(max(0.0, deadline - time.monotonic()))
+    return bytes(output), bytes(errors)
+
+
+def _write(stream: IO[bytes], question: bytes) -> bytes:
+    """Write a part of a question, and return the rest; empty if the program does not read it."""
     try:
-        output, errors = process.communicate(question, timeout=timeout)
-    finally:
-        with contextlib.suppress(ProcessLookupError):  # end also the processes that the program has started
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    return Finished(process.returncode, output, errors)
+        return question[os.write(stream.fileno(), question[:65536]) :]
+    except BrokenPipeError:
+        return b""
+
+
+def keep(kept: bytearray, piece: bytes, first: bool) -> None:
+    """Add a piece of output to what is kept: the ``first`` `LIMIT` bytes, or the last ones."""
+    kept += piece
+    if first:
+        del kept[LIMIT:]
+    elif len(kept) > 2 * LIMIT or not piece:  # not for each piece, because this moves the rest
+        del kept[:-LIMIT]
 
 
 def with_setup(command: Sequence[str], script: str, lines: str) -> list[str]:

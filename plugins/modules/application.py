@@ -156,7 +156,8 @@ def install(module: AnsibleModule, partial: str) -> None:
     # that do not compile, such as templates, are not imported.
     python = os.path.join(module.params["home"], "environments", module.params["environment"], "bin", "python")
     if os.path.exists(python):
-        command = [python, "-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", modules]
+        # -S: root must not run the files "*.pth" of packages.
+        command = [python, "-I", "-S", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", modules]
         module.run_command(command, cwd="/")
 
 

@@ -15,6 +15,7 @@ description:
   - The directory appears only when the environment is complete, and is never changed afterwards. An interrupted build
     leaves no directory of that name; the next build starts again.
   - Nothing is executed on a host that has the environment already, according to the plan.
+  - Code of the packages runs only as the services' user, to find out whether Dask can be imported.
   - If the plan has a managed Python for the host, the module first installs it in the same way, from the archive that the
     controller copies to the host, into C(pythons/NAME).
   - Two files in it describe the content. C(environment.json) is the result of this module. C(sbom.cdx.json) is a bill of
@@ -119,7 +120,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.daskops.cluster.plugins.module_utils.existing_environments import import_problem
+from ansible_collections.daskops.cluster.plugins.module_utils.existing_environments import (
+    ended,
+    execute,
+    import_problem,
+)
 from ansible_collections.daskops.cluster.plugins.module_utils.host_lock import HostLockError, take_lock
 from ansible_collections.daskops.cluster.plugins.module_utils.pythons import (
     PythonError,
@@ -150,6 +155,26 @@ print(json.dumps({
     "by_conda": [name for name, d in found.items() if (d.read_text("INSTALLER") or "").strip() == "conda"],
 }))
 """
+
+
+#: Seconds that the first import of Dask may take, with files that were just written.
+IMPORT_TIMEOUT = 300
+
+
+def is_description(value: Any) -> bool:
+    """Return whether a value has the form of what `DESCRIBE` prints."""
+
+    def texts(values: Any) -> bool:
+        return all(isinstance(one, str) for one in values)
+
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("python"), str)
+        and all(isinstance(value.get(name), dict) for name in ("packages", "licences"))
+        and texts([*value["packages"].values(), *value["licences"].values()])
+        and isinstance(value.get("by_conda"), list)
+        and texts(value["by_conda"])
+    )
 
 
 class Builder:
@@ -199,13 +224,33 @@ class Builder:
         self._copy_validator(unpacked)
         if not streams or not streams[0].startswith("compiled."):
             library = os.path.join(self.partial, "lib")
+            # -S: root must not run the files "*.pth" of packages.
+            # fmt: off
             self.run(
-                "Compiling the packages", self.python, "-I", "-m", "compileall", "-q", "-j", "0", "-x", TESTS, library
+                "Compiling the packages", self.python, "-I", "-S", "-m", "compileall", "-q", "-j", "0", "-x", TESTS, library
             )
+            # fmt: on
         # Flush the files while Dask is imported: after a power cut the directory must not exist without its files.
         self.flush.start()
-        described: dict[str, Any] = json.loads(self.run("Importing Dask", self.python, "-I", "-B", "-c", DESCRIBE))
-        return described
+        return self._describe()
+
+    def _describe(self) -> dict[str, Any]:
+        """Return what `DESCRIBE` prints as the services' user, because it runs code of the packages."""
+        parameters = self.module.params
+        status, output, errors, problem = execute(
+            self.python, DESCRIBE, parameters["user"], parameters["groups"], {}, IMPORT_TIMEOUT
+        )
+        if problem or status:
+            self.fail("Importing Dask", problem or ended(status, errors))
+        try:
+            # Packages may print a text when they are imported.
+            described = json.loads(output.strip().rpartition("\n")[2])
+            if is_description(described):
+                return dict(described)
+        except (RecursionError, ValueError):
+            pass
+        self.fail("Importing Dask", "it printed something else than a list of packages")
+        return {}  # not reached
 
     def link(self, archive: str, unpacked: str, path: str) -> dict[str, Any]:
         """Link to an environment that exists, after its Dask was imported as the services' user; return `about`."""

@@ -305,7 +305,7 @@ def ask(
             f"{user.pw_name} cannot run {os.path.realpath(python)} ({error.strerror}). Set dask_python to an interpreter "
             "that every user may run, such as /usr/bin/python3"
         )
-    except ValueError:
+    except (RecursionError, ValueError):
         pass
     said = printable(without_secrets(" ".join(said.strip().splitlines()[-3:]), about["variables"])).rstrip(".")
     return module.fail_json(

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 try:
-    from packaging.markers import InvalidMarker, Marker
+    from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
     from packaging.tags import Tag, compatible_tags, cpython_tags
@@ -38,6 +38,8 @@ __all__ = [
     "Requirement",
     "SpecifierSet",
     "Tag",
+    "UndefinedComparison",
+    "UndefinedEnvironmentName",
     "Version",
     "canonicalize_name",
     "compatible_tags",

@@ -30,6 +30,8 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils._packaging import 
     Requirement,
     SpecifierSet,
     Tag,
+    UndefinedComparison,
+    UndefinedEnvironmentName,
     Version,
     canonicalize_name,
     parse_wheel_filename,
@@ -157,6 +159,11 @@ def read_wheel(path: str, built: bool) -> Wheel:
             about = Parser().parsestr(zipped.read(metadata).decode())
     except (InvalidWheelFilename, OSError, UnicodeDecodeError, ValueError, zipfile.BadZipFile):
         raise ApplicationError(f"dask_application: {path} is no valid wheel. Build it again.") from None
+    own = str(canonicalize_name(about["Name"] or "")), about["Version"] or ""
+    if own[0] != name or not _same_version(own[1], str(version)):
+        raise ApplicationError(
+            f"dask_application: {path} is {' '.join(own)} by its metadata. Give it its own name back, or build it again."
+        )
     files = {}
     for member in members:
         target = _installed_path(member.filename)
@@ -166,6 +173,14 @@ def read_wheel(path: str, built: bool) -> Wheel:
             )
         if target:
             files[target] = (member.filename, bool(member.external_attr >> 16 & 0o100), member.CRC)
+    for target in files:
+        above = os.path.dirname(target)
+        while above and above not in files:
+            above = os.path.dirname(above)
+        if above:
+            raise ApplicationError(
+                f"dask_application: {path} has {above} as a file and as a directory. Build it again."
+            )
     links = [target for target in files if "/" not in target and target.endswith(".pth")]
     if links:
         raise ApplicationError(
@@ -173,6 +188,14 @@ def read_wheel(path: str, built: bool) -> Wheel:
             "an editable one."
         )
     return Wheel(path, built, str(canonicalize_name(name)), str(version), tags, about, files)
+
+
+def _same_version(one: str, other: str) -> bool:
+    """Return whether two texts are the same version."""
+    try:
+        return Version(one) == Version(other)
+    except InvalidVersion:
+        return False
 
 
 def _installed_path(member: str) -> str | None:
@@ -184,7 +207,7 @@ def _installed_path(member: str) -> str | None:
     if member.startswith("/") or "\\" in member or any(part in ("", ".", "..") for part in parts):
         return None
     if parts[0].endswith(".data"):
-        return "/".join(parts[2:]) if parts[1] in ("purelib", "platlib") else ""
+        return "/".join(parts[2:]) if parts[1:2] in (["purelib"], ["platlib"]) else ""
     return member
 
 
@@ -217,6 +240,9 @@ def application_of(entries: Sequence[str], build_lock: str, index_url: str, cach
     problems: list[str] = []
     wheels = []
     for entry in dict.fromkeys(map(str, entries)):
+        if not entry.strip():
+            problems.append("dask_application has an entry without a path. Remove it, or give the path.")
+            continue
         try:
             wheels.append(read_wheel(*wheel_of(entry, builder)))
         except (ApplicationError, ProjectError) as error:
@@ -320,7 +346,10 @@ def _unmet(wheel: Wheel, packages: Mapping[str, str], python: Mapping[str, Any])
             requirement = Requirement(text)
         except InvalidRequirement:  # a form older than PEP 508
             continue
-        if requirement.marker and not requirement.marker.evaluate(environment):
+        try:
+            if requirement.marker and not requirement.marker.evaluate(environment):
+                continue
+        except (UndefinedComparison, UndefinedEnvironmentName):  # no tool can evaluate the marker
             continue
         has = packages.get(str(canonicalize_name(requirement.name)))
         if has is None:

@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
+import shutil
 import tarfile
 import zlib
 from collections.abc import Iterator
 from typing import IO
+
+from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable
 
 try:
     from lzma import LZMAError
@@ -39,7 +43,11 @@ _CHUNK = 1 << 20
 
 
 class ArchiveError(ValueError):
-    """No environment can be made from the archive. The message has the reason and the remedy."""
+    """No environment can be made from the archive. The message has the reason and the remedy, without control characters."""
+
+    def __init__(self, message: str) -> None:
+        # Names of an archive can contain everything.
+        super().__init__(printable(message).replace("\n", "?"))
 
 
 def is_zstandard(path: str) -> bool:
@@ -159,6 +167,8 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
     source = tar.extractfile(member)
     if source is None:
         raise ArchiveError(f"'{member.name}' is not a file")
+    if member.size > shutil.disk_usage(os.path.dirname(path)).free:  # a few bytes can stand for terabytes
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
     mode = 0o755 if member.mode & 0o100 else 0o644
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode), "wb") as file:
         _copy(source, file, member.size)

@@ -222,6 +222,7 @@ def _packed(
         # Python is not installed for an environment that does not use it.
         aside = list(unfit_python(host, info, settings)) or (info["python"].get("managed") and not venv)
         python = {} if aside else info["python"]
+        own = {} if venv or info["python"].get("changeable") or info["python"].get("managed") else info["python"]
         if problems:
             continue
         name = packed.id(python)
@@ -235,7 +236,8 @@ def _packed(
             "id": name,
             "python": python.get("executable", ""),
             "prefixes": [python["prefix"]] if venv else [],
-            "boot_python": "",
+            # Root creates scratch directories with it, if it can with the host's own Python.
+            "boot_python": own.get("executable", ""),
             "python_version": packed.about["python"],
             "origin": {"archive": packed.sha256},
             "archive": archive,

@@ -13,7 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
-from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError, PackagesError, redacted, shown
+from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
+    ENCODE,
+    LockError,
+    PackagesError,
+    redacted,
+    shown,
+)
 
 #: The transports of git that a reference may name. Others, such as ``ext``, run commands.
 _TRANSPORTS = ("https", "http", "ssh", "file")
@@ -49,7 +55,10 @@ def reference(name: str, url: str) -> Reference:
     LockError
         If the URL names no full commit, or a transport or a directory that is not accepted.
     """
-    parts = urlsplit(url.partition("+")[2])
+    try:
+        parts = urlsplit(url.partition("+")[2])
+    except ValueError:
+        raise LockError(f"{name} has no valid URL. {ENCODE}") from None
     if parts.scheme not in _TRANSPORTS:
         raise LockError(
             f"{name} is locked as {shown(url)}, and only git+{', git+'.join(_TRANSPORTS)} are accepted. Write its address "

@@ -130,7 +130,7 @@ ENVIRONMENT = with_optional(having(python=text(r"[\w.+]*"), packages=mapping(tex
 EXISTING = having(
     changeable=TEXT,
     problem=text(),
-    python=text(r"([\d.]+\w*[+]?)?"),
+    python=text(r"(\d+\.\d+\.\d+\w*[+]?)?"),
     implementation=NAME,
     prefix=TEXT,
     base_prefix=TEXT,

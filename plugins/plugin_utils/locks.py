@@ -27,6 +27,8 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils._packaging import 
     Marker,
     Requirement,
     SpecifierSet,
+    UndefinedComparison,
+    UndefinedEnvironmentName,
     Version,
     canonicalize_name,
     compatible_tags,
@@ -333,12 +335,12 @@ def select(lock: Lock, python: Mapping[str, Any], build: Collection[str] = ()) -
             f"it is for Python {lock.requires_python}, not {python['version']}. Set dask_python to another interpreter, or "
             "make the lock for this one"
         )
-    if lock.environments and not any(marker.evaluate(environment) for marker in lock.environments):
+    if lock.environments and not any(_applies(marker, environment, "the lock") for marker in lock.environments):
         raise LockError(f"none of its environments is {described(python)}. Make the lock for this platform, too")
     lines: dict[str, str] = {}
     for locked in lock.packages:
         requirement = locked.requirement
-        if requirement.marker and not requirement.marker.evaluate(environment):
+        if requirement.marker and not _applies(requirement.marker, environment, requirement.name):
             continue
         name = canonicalize_name(requirement.name)
         if name in lines:
@@ -355,6 +357,16 @@ def select(lock: Lock, python: Mapping[str, Any], build: Collection[str] = ()) -
     if not lines:
         raise LockError(f"no package in it is for Python {python['version']}. Make the lock for this Python")
     return [lines[name] for name in sorted(lines)]
+
+
+def _applies(marker: Marker, environment: Mapping[str, Any], where: str) -> bool:
+    """Return whether a marker applies to an interpreter; raise LockError if it cannot be evaluated."""
+    try:
+        return marker.evaluate(dict(environment))
+    except (UndefinedComparison, UndefinedEnvironmentName):
+        raise LockError(
+            f"the marker '{marker}' of {where} compares what cannot be compared. Make the lock again"
+        ) from None
 
 
 def _chosen(locked: Locked, lock: Lock, python: Mapping[str, Any], from_source: bool) -> str:
@@ -546,7 +558,10 @@ def check_wheels(paths: Iterable[str], python: Mapping[str, Any]) -> None:
                 requirement = Requirement(text)
             except InvalidRequirement:  # older than PEP 508: uv checks it when it installs the wheel
                 continue
-            if requirement.marker and not requirement.marker.evaluate(environment):
+            try:
+                if requirement.marker and not requirement.marker.evaluate(environment):
+                    continue
+            except (UndefinedComparison, UndefinedEnvironmentName):  # uv checks it, too
                 continue
             version = versions.get(canonicalize_name(requirement.name))
             if version is None:

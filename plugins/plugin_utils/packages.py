@@ -273,7 +273,7 @@ def download(lines: Sequence[str], python: Mapping[str, Any], directory: str, in
     python : dict
         The interpreter, in the form of `host_info`.
     directory : str
-        Directory for the wheels. The requirements are written beside it.
+        Directory for the wheels.
     index_url : str
         URL of the package index. Empty for the index in pip's own configuration.
 
@@ -282,30 +282,33 @@ def download(lines: Sequence[str], python: Mapping[str, Any], directory: str, in
     PackagesError
         If a wheel cannot be fetched, or does not match its hash.
     """
-    wanted = f"{directory}.txt"
-    with open(wanted, "w", encoding="utf-8") as file:
-        file.write("\n".join([*lines, ""]))
     version = minor(python["version"]).replace(".", "")
     tags = platform_tags(python["machine"], python["libc"])
     # fmt: off
     command = [
         "download", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:", "--implementation=cp",
         f"--python-version={minor(python['version'])}", f"--abi=cp{version}", "--abi=abi3", "--abi=none",
-        *(f"--platform={tag}" for tag in tags), f"--dest={directory}", f"--requirement={wanted}",
+        *(f"--platform={tag}" for tag in tags), f"--dest={directory}",
     ]
     # fmt: on
-    done = run_pip(command, index_url)
+    done = _run_pip(command, lines, index_url)
     if done.returncode != 0:
         missing = re.search(r"No matching distribution found for (\S+)", done.stderr)
         if missing:
             # Repeat the command for this package alone with -vv, so that pip reports the files that it ignored.
             lines = [line for line in lines if line.startswith(("-", missing.group(1)))]
-            with open(wanted, "w", encoding="utf-8") as file:
-                file.write("\n".join([*lines, ""]))
             command[command.index("--quiet")] = "-vv"
-            done = run_pip(command, index_url)
+            done = _run_pip(command, lines, index_url)
         raise PackagesError(redacted(_reason(done.stderr + done.stdout, python)))
     return sorted(glob.glob(f"{directory}/*.whl"))
+
+
+def _run_pip(command: Sequence[str], lines: Iterable[str], index_url: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of pip with requirements, in a file that no other account can read: options may have passwords."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".txt") as file:
+        file.write("\n".join([*lines, ""]))
+        file.flush()
+        return run_pip([*command, f"--requirement={file.name}"], index_url)
 
 
 def _reason(errors: str, python: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import glob
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -40,7 +41,11 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import (
     own_python,
     write_pins,
 )
-from ansible_collections.daskops.cluster.plugins.plugin_utils.prefix_contents import describe, freeze_bytecode
+from ansible_collections.daskops.cluster.plugins.plugin_utils.prefix_contents import (
+    describe,
+    freeze_bytecode,
+    read_text,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.prefixes import PROGRAM, records, set_prefix
 from ansible_collections.daskops.cluster.plugins.plugin_utils.progress import begins
 
@@ -189,13 +194,24 @@ class PackedEnvironment:
         if not self._tree:
             begins(f"unpacking {self.path}")
             work = self._directory()
-            archive = self.path
+            archive = self._copied(work)
             if is_zstandard(archive):
-                archive = os.path.join(work, "archive.tar")
-                self._run_tree("decompress", self.path, archive)
+                decompressed = os.path.join(work, "archive.tar")
+                self._run_tree("decompress", archive, decompressed)
+                os.remove(archive)
+                archive = decompressed
             self._tree = os.path.join(work, "tree")
             unpack(archive, self._tree)
+            os.remove(archive)
         return self._tree
+
+    def _copied(self, directory: str) -> str:
+        """Copy the archive, so that it cannot be replaced between the check of its hash and its use; return the copy."""
+        copy = os.path.join(directory, "archive")
+        shutil.copyfile(self.path, copy)
+        if hash_of(copy) != self.sha256:
+            raise ArchiveError("it was replaced or changed while it was read. Run again when it is complete")
+        return copy
 
     def _directory(self) -> str:
         """Return a new directory that exists as long as this object."""
@@ -221,8 +237,7 @@ class PackedEnvironment:
         tree, self._tree = self._unpacked(), ""  # the next stream needs the files as they are in the archive
         program = os.path.join(tree, PROGRAM)
         if prefix and os.path.isfile(program):
-            with open(program, encoding="utf-8") as file:
-                changed = set_prefix(tree, records(file.read()), prefix)
+            changed = set_prefix(tree, records(read_text(program)), prefix)
             for path in changed:  # their bytecode has the old prefix
                 parent, name = os.path.split(os.path.join(tree, path))
                 for bytecode in glob.glob(f"{glob.escape(os.path.join(parent, '__pycache__', name[:-3]))}.*.pyc"):

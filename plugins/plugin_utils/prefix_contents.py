@@ -12,8 +12,14 @@ import os
 import re
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.module_utils.existing_environments import (
+    NAME,
+    PYTHON_VERSION,
+    VERSION,
+)
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import TESTS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.archives import ArchiveError
 from ansible_collections.daskops.cluster.plugins.plugin_utils.prefixes import PROGRAM, longest_prefix, records
@@ -70,7 +76,7 @@ def describe(tree: str) -> dict[str, Any]:
         "machine": _extension_machine(site_packages) if venv else _interpreter_machine(tree),
         "packages": packages,
         "conda": conda,
-        "longest_prefix": longest_prefix(records(_text(program))) if os.path.isfile(program) else None,
+        "longest_prefix": longest_prefix(records(read_text(program))) if os.path.isfile(program) else None,
     }
 
 
@@ -106,18 +112,35 @@ def _library(tree: str) -> str:
     if len(found) > 1:
         names = ", ".join(sorted(map(os.path.basename, found)))
         raise ArchiveError(f"it has several versions of Python ({names}). Make a new environment, and pack that")
+    name = os.path.basename(found[0])
+    if not re.fullmatch(r"python3\.\d+", name, re.ASCII):  # such as python3.13t
+        raise ArchiveError(
+            f"it has {name}, which is not a regular build of CPython. Make an environment with another build of Python, and "
+            "pack that"
+        )
     return found[0]
 
 
 def _packages(site_packages: str) -> dict[str, str]:
-    """Return the version of each Python package."""
-    found = importlib.metadata.distributions(path=[site_packages])
-    return {one.metadata["Name"].lower(): one.version for one in found if one.metadata["Name"] and one.version}
+    """Return the version of each Python package, without those whose names or versions are none."""
+    packages: dict[str, str] = {}
+    for path in sorted(glob.glob(os.path.join(glob.escape(site_packages), "*.*-info"))):
+        try:
+            about: Any = importlib.metadata.PathDistribution(Path(path)).metadata or {}
+        except UnicodeDecodeError:
+            raise ArchiveError(
+                f"the metadata of {os.path.basename(path)} cannot be read. Install that package again, and pack again"
+            ) from None
+        name, version = str(about.get("Name") or ""), str(about.get("Version") or "")
+        # They become parts of paths, and of a requirements file for clients.
+        if NAME.fullmatch(name) and VERSION.fullmatch(version):
+            packages.setdefault(name.lower(), version)
+    return packages
 
 
 def _version(library: str, conda: list[dict[str, Any]]) -> str:
     """Return the version of Python, which is complete only if conda has recorded it."""
-    complete = [one["version"] for one in conda if one["name"] == "python"]
+    complete = [one["version"] for one in conda if one["name"] == "python" and PYTHON_VERSION.fullmatch(one["version"])]
     return str(complete[0]) if complete else os.path.basename(library).removeprefix("python")
 
 
@@ -125,7 +148,7 @@ def _conda_packages(tree: str) -> Iterator[dict[str, Any]]:
     """Yield the packages of conda: ``name``, ``version``, ``build``, ``subdir``, ``channel``, ``sha256`` and ``license``."""
     for path in sorted(glob.glob(os.path.join(glob.escape(tree), "conda-meta", "*.json"))):
         try:
-            about = json.loads(_text(path))
+            about = json.loads(read_text(path))
             yield {
                 "name": str(about["name"]),
                 "version": str(about["version"]),
@@ -137,7 +160,8 @@ def _conda_packages(tree: str) -> Iterator[dict[str, Any]]:
             ) from None
 
 
-def _text(path: str) -> str:
+def read_text(path: str) -> str:
+    """Return the text of a file. Bytes that are not UTF-8 are replaced."""
     with open(path, encoding="utf-8", errors="replace") as file:
         return file.read()
 

@@ -38,7 +38,9 @@ def records(program: str) -> Records:
             and any(isinstance(target, ast.Name) and target.id == "_prefix_records" for target in statement.targets)
         )
         listed = [(str(path), str(placeholder), str(mode)) for path, placeholder, mode in found]
-    except (SyntaxError, TypeError, ValueError):
+        for _path, placeholder, _mode in listed:
+            os.fsencode(placeholder)
+    except (MemoryError, RecursionError, SyntaxError, TypeError, ValueError):
         listed = [("", "", "")]
     if any(not placeholder or mode not in ("text", "binary") for _path, placeholder, mode in listed):
         raise ArchiveError(f"{PROGRAM} has an unknown form. Pack the environment with a current conda-pack")

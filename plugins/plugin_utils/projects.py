@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -89,6 +90,8 @@ def _content(path: str) -> str:
     """Return a text that differs if a file differs."""
     try:
         about = os.stat(path)
+        if not stat.S_ISREG(about.st_mode):
+            return "no file"
         if about.st_size > LARGE:
             return f"{about.st_size} {about.st_mtime_ns}"
         return f"{about.st_mode & 0o100} {hashlib.sha256(Path(path).read_bytes()).hexdigest()}"

@@ -75,6 +75,8 @@ def parse_pylock(text: str, directory: str | None = None) -> Lock:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise LockError(f"it is not a valid pylock.toml: {error}. Make it again") from None
+    except RecursionError:
+        raise LockError("it is not a valid pylock.toml: it is nested too deeply. Make it again") from None
     try:
         return _lock(content, directory)
     except (AttributeError, KeyError, TypeError) as error:

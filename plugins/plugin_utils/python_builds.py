@@ -26,7 +26,13 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.manifest i
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import OLDEST_PYTHON, numbers
 from ansible_collections.daskops.cluster.plugins.plugin_utils.environments import TOOLS_LOCK
 from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import read_lock
-from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import PackagesError, hash_of, select
+from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
+    PackagesError,
+    hash_of,
+    redacted,
+    select,
+    without_credentials,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import download, own_python, unpack_uv
 from ansible_collections.daskops.cluster.plugins.plugin_utils.progress import begins
 
@@ -154,7 +160,7 @@ class Source:
     def place(self) -> str:
         """Return the description of the source in messages, without a password."""
         url = self.mirror or os.environ.get("UV_PYTHON_INSTALL_MIRROR", "")
-        return self.directory or re.sub(r"//[^/@]*@", "//", url) or "the internet"
+        return self.directory or without_credentials(url) or "the internet"
 
     def find(self, wanted: Sequence[str], machines: Collection[str]) -> dict[str, Build]:
         """Return the build for each architecture, like `newest`; raise BuildError if there is none."""
@@ -224,9 +230,19 @@ class Source:
             # Of two simultaneous runs, the second one waits and then finds the archive of the first.
             with locked("pythons", PATIENCE, os.path.join(self.cache, "locks")):
                 there = glob.glob(os.path.join(glob.escape(self.cache), f"python-{glob.escape(build.name)}-*.tar.gz"))
-                return _cached(there[0]) if there else self._fetch(build)
+                return self._cached(build, there[0]) if there else self._fetch(build)
         except HostLockError as error:
             raise BuildError(str(error)) from None
+
+    def _cached(self, build: Build, path: str) -> tuple[str, str]:
+        """Return the path of a build's archive in the cache, and its SHA-256, with which its name ends."""
+        found = path[: -len(".tar.gz")].rpartition("-")[2]
+        if build.sha256 not in ("", found):
+            raise BuildError(
+                f"{os.path.basename(path)} in dask_cache has the SHA-256 {found}, but dask_python_sha256 has another one. "
+                "Find out why before you use it, and remove the wrong one"
+            )
+        return path, found
 
     def _fetch(self, build: Build) -> tuple[str, str]:
         begins(f"fetching CPython {build.version} for {build.machine}")
@@ -282,7 +298,7 @@ class Source:
             )
         # The last cause is the most specific one.
         cause = re.split(r"\bcause: ", " ".join(errors.split()))[-1]
-        cause = re.sub(r"( for url)? \(?[a-z]+://\S+", "", cause).strip(" .:`")
+        cause = redacted(re.sub(r"( for url)? \(?[a-z]+://\S+", "", cause).strip(" .:`"))
         return (
             f"CPython {build.version} for {build.machine} cannot be fetched from {self.place} ({cause}). Set "
             f"dask_python_mirror to a mirror, or to a directory on the controller with {build.file}, or install one "
@@ -310,11 +326,6 @@ def _named(wanted: Iterable[str], machines: Iterable[str], known: Mapping[str, B
             build = build_of(f"cpython-{version}-{machine}-unknown-linux-gnu-install_only_stripped.tar.gz")
             if build and build.file not in known:
                 yield build
-
-
-def _cached(path: str) -> tuple[str, str]:
-    """Return the path of an archive in the cache, and its SHA-256, with which its name ends."""
-    return path, path[: -len(".tar.gz")].rpartition("-")[2]
 
 
 def _described(build: Build, key: str, directory: str) -> str:

@@ -156,6 +156,34 @@ def test_wheel_with_files_outside_is_rejected(tmp_path, member):
     assert "outside of its directory" in only(problems(wheel))
 
 
+def test_file_with_the_name_of_a_directory_of_data_is_left_out(tmp_path):
+    wheel = build_wheel(tmp_path, "analysis", more={"analysis-1.0.data": "x"})
+    assert "analysis-1.0.data" not in read_wheel(str(wheel), False).files
+
+
+@pytest.mark.parametrize("other", ["distributed-9.0-py3-none-any.whl", "analysis-2.0-py3-none-any.whl"])
+def test_wheel_with_the_name_of_another_one_is_rejected(tmp_path, other):
+    wheel = build_wheel(tmp_path, "analysis").rename(tmp_path / other)
+    sentence = only(problems(wheel))
+    assert f"{wheel} is analysis 1.0 by its metadata. Give it its own name back" in sentence
+
+
+def test_file_that_is_also_a_directory_is_rejected(tmp_path):
+    wheel = build_wheel(tmp_path, "analysis", more={"a/b": "x", "a/b/c/d.py": "x"})
+    assert f"{wheel} has a/b as a file and as a directory. Build it again." in only(problems(wheel))
+
+
+def test_requirement_whose_marker_no_tool_can_evaluate_is_left_out(tmp_path):
+    wheel = build_wheel(tmp_path, "analysis", requires=["dask; python_version ~= 'x'"])
+    assert misfits(application(wheel), {"w1": (PYTHON, {})}) == []
+
+
+@pytest.mark.parametrize("entry", ["", " "])
+def test_entry_without_a_path_is_rejected(entry, tmp_path, monkeypatch):
+    monkeypatch.chdir(write_project(tmp_path / "project"))
+    assert only(problems(entry)) == "dask_application has an entry without a path. Remove it, or give the path."
+
+
 def test_editable_wheel_is_rejected(tmp_path):
     wheel = build_wheel(tmp_path, "analysis", more={"__editable__.analysis.pth": "/home/ada/analysis\n"})
     assert "installs __editable__.analysis.pth, which services do not read" in only(problems(wheel))

@@ -5,6 +5,8 @@
 
 import io
 import os
+import resource
+import subprocess
 import tarfile
 import zipfile
 
@@ -88,6 +90,7 @@ BAD = {
     "hard link to above": ([link("x", "../x", tarfile.LNKTYPE)], "'../x' would be outside of the environment"),
     "hard link to nothing": ([link("x", "etc/passwd", tarfile.LNKTYPE)], "'etc/passwd' is missing"),
     "hard link to a link": ([link("l", "x"), link("x", "l", tarfile.LNKTYPE)], "'l' is missing"),
+    "name with control characters": ([member("/\x1b[2J\nx\udcff", b"x")], "'/?[2J?x?' would be outside of"),
     "device": ([member("dev/null", type=tarfile.CHRTYPE)], "'dev/null' is a device or a pipe"),
     "disk": ([member("dev/sda", type=tarfile.BLKTYPE)], "'dev/sda' is a device or a pipe"),
     "pipe": ([member("p", type=tarfile.FIFOTYPE)], "'p' is a device or a pipe"),
@@ -147,6 +150,21 @@ def test_other_kinds_of_archives_are_named(tmp_path):
     for name, start in said.items():
         with pytest.raises(ArchiveError, match=f"^{start}.*, not a tar archive. Pack the environment as .tar.gz"):
             unpack(str(tmp_path / name), str(tmp_path / "out"))
+
+
+def test_file_larger_than_the_disk_is_not_begun(tmp_path):
+    with open(tmp_path / "huge", "wb") as file:
+        file.truncate(15 << 40)
+    subprocess.run(["tar", "-C", tmp_path, "-cSf", tmp_path / "a.tar", "huge"], check=True)
+    (tmp_path / "huge").unlink()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))  # so that this test never fills a disk
+    try:
+        with pytest.raises(OSError, match="No space left on device"):
+            unpack(str(tmp_path / "a.tar"), str(tmp_path / "out"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not (tmp_path / "out/huge").exists()
 
 
 def test_error_of_the_disk_is_no_damage(tmp_path):

@@ -109,10 +109,18 @@ def test_messages_name_variables(managed):
     assert {name.split()[-1] for name in managed.values()} <= SETTINGS.keys()
 
 
-def test_notebooks_without_a_password_are_reported():
-    sentence = only(open_notebooks("s1", ["--jupyter"], False))
-    assert "s1: dask_scheduler_arguments has --jupyter, so everyone who can connect to the dashboard, and" in sentence
-    assert "Set dask_dashboard_proxy to true to require a password on other hosts, or remove --jupyter." in sentence
-    assert list(open_notebooks("s1", ["--jupyter"], True)) == []
-    assert list(open_notebooks("s1", ["--jupyter", "--no-jupyter"], False)) == []
-    assert list(open_notebooks("s1", [], False)) == []
+def test_notebooks_need_a_token():
+    token = {"JUPYTER_TOKEN": "0123456789abcdef"}
+    for variables in (
+        {},
+        {"JUPYTER_TOKEN": "short"},
+        {"JUPYTER_TOKEN": "0123456789 abcdef"},
+        {"JUPYTER_TOKEN": "é" * 16},
+    ):
+        sentence = only(open_notebooks(["--jupyter"], variables))
+        assert sentence.startswith("dask_scheduler_arguments has --jupyter, with which every account of the host, and")
+        assert "Set JUPYTER_TOKEN in dask_environment_variables to at least 16" in sentence
+        assert (
+            list(open_notebooks(["--jupyter", "--no-jupyter"], variables)) == list(open_notebooks([], variables)) == []
+        )
+    assert list(open_notebooks(["--jupyter"], token)) == []

@@ -6,6 +6,7 @@
 import hashlib
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,15 @@ from wheels import build_wheel, lock_line, repack
 IMPORTS = "import dask\n"
 
 
+@pytest.fixture
+def tmp_path():
+    """Return a directory that every user can enter, because Dask is imported as the services' user."""
+    directory = Path(tempfile.mkdtemp(dir="/tmp"))
+    directory.chmod(0o755)
+    yield directory
+    shutil.rmtree(directory)
+
+
 @pytest.fixture(scope="session")
 def tools(tmp_path_factory):
     """Return the paths of wheels of the collection's tools."""
@@ -41,13 +51,13 @@ def tools(tmp_path_factory):
 def pack(tools, tmp_path):
     """Return a function that packs an environment of tiny packages and returns the path of the archive."""
 
-    def packed(distributed):
+    def packed(distributed, more=None):
         shutil.rmtree(tmp_path / "index", ignore_errors=True)
         wheels = tmp_path / "index"
         wheels.mkdir()
         script = {"dask-1.0.dist-info/entry_points.txt": "[console_scripts]\nsay-dask = dask:main\n"}
         dask = build_wheel(wheels, "dask", source="def main():\n    print('dask')\n", more=script)
-        packages = [dask, build_wheel(wheels, "distributed", source=distributed)]
+        packages = [dask, build_wheel(wheels, "distributed", source=distributed, more=more)]
         lock, tools_lock = ("".join(map(lock_line, some)) for some in (packages, tools))
         for wheel in tools:
             shutil.copy(wheel, wheels)
@@ -89,7 +99,7 @@ def unpack(tmp_path, archive, paths=None, **about):
 @pytest.fixture
 def build(pack, tmp_path):
     """Return a function that builds an environment of tiny packages and returns the exit status and the output."""
-    return lambda distributed: unpack(tmp_path, pack(distributed))
+    return lambda *distributed: unpack(tmp_path, pack(*distributed))
 
 
 def names(tmp_path):
@@ -125,6 +135,25 @@ def test_hosts_compile_if_the_controller_cannot(build, tmp_path, monkeypatch):
     monkeypatch.setattr(Packages, "_compiles_here", lambda self: False)
     assert build(IMPORTS)[0] == 0
     assert compiled(tmp_path / "home/environments/0f3c5e9a7b1d") == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("compiles_here", [True, False])
+def test_code_of_packages_never_runs_as_root(build, tmp_path, monkeypatch, compiles_here):
+    monkeypatch.setattr(Packages, "_compiles_here", lambda self: compiles_here)
+    (tmp_path / "ran").mkdir()
+    (tmp_path / "ran").chmod(0o777)
+    touch = f"import os; open(f'{tmp_path}/ran/{{os.geteuid()}}', 'w').close()\n"
+    status, output = build(IMPORTS + touch, {"at_start.pth": touch})
+    assert status == 0, output
+    assert os.listdir(tmp_path / "ran") == [str(pwd.getpwnam("nobody").pw_uid)]
+
+
+@pytest.mark.parametrize("more", ["print('hello')\n", "import atexit\natexit.register(print, 'bye')\n"])
+def test_package_that_prints(build, tmp_path, more):
+    status, output = build(IMPORTS + more)
+    assert (status == 0) == ("hello" in more)
+    assert status == 0 or "it printed something else than a list of packages" in output, output
 
 
 def test_environment_without_its_interpreter_is_rebuilt(build, tmp_path):

@@ -151,6 +151,20 @@ def test_hosts_need_no_python_for_an_environment_of_conda(archives, tmp_path):
     assert (again["a"]["id"], again["a"]["archive"], problems) == (found["a"]["id"], "", [])
 
 
+def test_root_creates_directories_with_the_python_of_the_host_if_it_is_safe(archives, tmp_path):
+    old = {**HOST["python"], "version": "3.8.1"}
+    hosts = {
+        "own": HOST,
+        "old": {**HOST, "python": old},
+        "none": {**HOST, "python": {}},
+        "unsafe": {**HOST, "python": {"executable": "/home/dask/python3", "changeable": "/home/dask"}},
+    }
+    found, problems = from_archive(tmp_path, archives["conda"], hosts)
+    assert problems == []
+    boot = {host: about["boot_python"] for host, about in found.items()}
+    assert boot == {"own": sys.executable, "old": sys.executable, "none": "", "unsafe": ""}
+
+
 def test_virtual_environment_needs_a_python_of_the_host(archives, tmp_path):
     hosts = {"a": HOST, "b": {**HOST, "python": {}}, "c": {**HOST, "python": {**HOST["python"], "version": "3.99.1"}}}
     found, problems = from_archive(tmp_path, archives["venv"], hosts)

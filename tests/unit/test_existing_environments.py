@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Environments that exist on hosts: what a host says about one, and what the controller makes of it."""
 
+import json
 import os
 import shutil
 import sys
@@ -23,6 +24,13 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.existing_environme
 from conftest import ROOT
 from packed_prefixes import LIBRARY, VERSION, make_conda, make_venv
 from wheels import build_wheel
+
+#: What an interpreter prints that is asked for its packages.
+ANSWER = {
+    **{name: "" for name in ("implementation", "prefix", "base_prefix")},
+    **{name: [] for name in ("places", "conda", "by_conda")},
+    "packages": {},
+}
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 USER = "nobody"
@@ -135,6 +143,11 @@ def break_interpreter(text, mode=0o755):
         (break_interpreter("#!/bin/sh\n", 0o644), "nobody cannot run {}/bin/python3 (Permission denied)"),
         (break_interpreter("#!/bin/sh\necho hello\n"), "bin/python3 is not a Python"),
         (break_interpreter("#!/bin/sh\necho '{\"packages\": 1}'\n"), "bin/python3 is not a Python"),
+        (break_interpreter("#!/bin/sh\nhead -c 500000 /dev/zero | tr '\\0' '['\n"), "bin/python3 is not a Python"),
+        (
+            break_interpreter(f"#!/bin/sh\necho '{json.dumps({**ANSWER, 'python': '3'})}'\n"),
+            "bin/python3 is not a Python",
+        ),
         (break_interpreter("#!/bin/sh\necho what >&2; exit 3\n"), "bin/python3 ended with status 3: what"),
     ],
 )
@@ -151,7 +164,7 @@ def test_environment_that_cannot_be_used(venv, change, said):
 def test_interpreter_that_waits_is_given_up(venv, monkeypatch):
     break_interpreter("#!/bin/sh\nsleep 60\n")(venv)
     run = on_host.run
-    monkeypatch.setattr(on_host, "run", lambda *arguments: run(*arguments, timeout=0.5))
+    monkeypatch.setattr(on_host, "run", lambda *arguments, timeout: run(*arguments, timeout=0.5))
     assert on_host.inspect(str(venv), USER, [], NO_SETUP)["problem"] == "it did not answer within 0.5 s"
 
 
@@ -178,7 +191,7 @@ def test_lines_of_shell_run_first(venv, shared):
 
 
 def test_packages_with_unusual_names_are_left_out():
-    answer = {**on_host.UNKNOWN, "places": [], "packages": {"dask": "1", "--index-url": "1", "x": "1 --hash", "é": "1"}}
+    answer = {**ANSWER, "python": "3.12.4", "packages": {"dask": "1", "--index-url": "1", "x": "1 --hash", "é": "1"}}
     assert on_host.valid(answer)["packages"] == {"dask": "1"}
 
 

@@ -54,6 +54,7 @@ def test_revision_that_can_move_is_rejected(revision):
             "git+https://a.example/x",
             "with no commit. Write the full commit of 40 hexadecimal digits after @: git ls-remote ",
         ),
+        (f"git+https://ada:canary@[::1/x@{COMMIT}", "x has no valid URL. Correct it; in a password, write"),
         (f"git+ext::sh -c true@{COMMIT}", "only git+https, git+http, git+ssh, git+file are accepted"),
         (f"git+git@a.example:x@{COMMIT}", "only git+https, git+http, git+ssh, git+file are accepted"),
         (f"git+file:srv/x@{COMMIT}", "a relative path. Write git+file:// and an absolute path"),

@@ -356,7 +356,7 @@ GOOD_SETTINGS = {
     "environment_setup": ["module load gdal/3.8", "\tsource /opt/intel/setvars.sh  # all of them", 7],
     "modules": {},
     "shutdown_token": "good",
-    "scheduler_arguments": ["--jupyter"],
+    "scheduler_arguments": ["--no-jupyter"],
     "contact_host": "",
     "dashboard_prefix": "/",
     "worker": True,
@@ -446,12 +446,13 @@ def test_invalid_name_of_an_environment_variable_is_rejected(name):
     assert says(sentence, "w1: dask_environment_variables", f"'{name}' is not a valid name. Use letters")
 
 
-@pytest.mark.parametrize("path", ["/opt/dask", "/opt/dask/environments/0f3c5e9a7b1d"])
+@pytest.mark.parametrize("path", ["/opt/dask", "/opt//dask/e", "//opt/dask/", "/opt/dask/environments/0f3c5e9a7b1d"])
 def test_environment_in_the_directory_of_the_collection_is_rejected(path):
     sentence = only(plan.bad_settings("w1", {**GOOD_SETTINGS, "environment_path": path}))
     assert says(
         sentence, f"w1: dask_environment_path ({path}) is in dask_home", "Name a directory that exists without it"
     )
+    assert only(plan.bad_settings("w1", {**GOOD_SETTINGS, "home": "/opt/dask/", "environment_path": path}))
 
 
 def test_managed_python_beside_an_environment_that_exists_is_rejected():
@@ -561,6 +562,11 @@ def test_managed_argument_of_the_scheduler_is_rejected():
     assert sentence == (
         "s1: dask_scheduler_arguments: --port is set by daskops.cluster itself. Use dask_scheduler_port."
     )
+
+
+def test_notebooks_without_a_token_are_rejected():
+    sentence = only(plan.bad_settings("s1", {**GOOD_SETTINGS, "scheduler_arguments": ["--jupyter"]}))
+    assert sentence.startswith("s1: dask_scheduler_arguments has --jupyter")
 
 
 def test_short_token_is_rejected():

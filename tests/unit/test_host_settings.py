@@ -30,6 +30,14 @@ def test_texts_of_an_ini_inventory_get_types():
     assert values["dask_tls"] is False and values["dask_keep_releases"] == 5 and values["dask_home"] == "/srv/dask"
 
 
+TEXTS = [name for name, about in SETTINGS.items() if about.type in ("str", "path") and about.scope != "pool"]
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if name not in ("dask_python", "dask_umask")])
+def test_number_in_the_place_of_a_text_is_its_digits(name):
+    assert complete({name: 8080})[name] == "8080"
+
+
 def test_all_wrong_values_are_reported():
     with pytest.raises(ValueError) as error:
         complete({"dask_tls": "perhaps", "dask_keep_releases": "few", "dask_home": "/srv/dask"})

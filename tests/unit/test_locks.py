@@ -45,6 +45,7 @@ def test_markers_select_the_packages_of_an_interpreter(version, bokeh):
         # Names are compared in their normalized form (PEP 503).
         (f"a.b==1 --hash={A}\nA-B==2 --hash={B}\n", "'a-b' is pinned twice for Python 3.11.2"),
         (f"a==1 ; sys_platform == 'win32' --hash={A}\n", "no package in it is for Python 3.11.2"),
+        (f"a==1 ; python_version ~= 'x' --hash={A}\n", "of a compares what cannot be compared. Make the lock again"),
     ],
 )
 def test_lock_without_usable_packages_for_an_interpreter_is_rejected(lock, reason):

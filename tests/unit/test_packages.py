@@ -510,3 +510,15 @@ def test_incomplete_lock_is_reported(index, fetch):
 def test_index_url_overrides_the_locks_index(index, fetch):
     # A mirror is used if hosts or the controller cannot reach the index of the lock.
     assert fetch("--index-url http://127.0.0.1:9/simple\n" + index.lock)
+
+
+def test_fetched_packages_leave_no_file_with_the_address_of_the_index(tmp_path, monkeypatch):
+    (tmp_path / "index").mkdir()
+    wheel = build_wheel(tmp_path / "index", "dask")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    options = ["--index-url https://ada:secret@example.org/simple", f"--find-links {tmp_path / 'index'}"]
+    (found,) = packages_module.download([*options, lock_line(wheel)], PYTHON, str(tmp_path / "wheels"), "")
+    with pytest.raises(PackagesError):
+        packages_module.download([*options, f"lz4==4.0 --hash={A}"], PYTHON, str(tmp_path / "others"), "")
+    assert Path(found).read_bytes() == wheel.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "others") == ["index", "wheels"]

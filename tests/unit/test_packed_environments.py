@@ -168,6 +168,18 @@ def test_damaged_part_of_the_cache_is_made_again(packed, archives, tmp_path):
     assert json.loads(path.read_text()) == about
 
 
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_archive_that_is_replaced_after_its_hash_was_checked_is_not_used(packed, archives, tmp_path, suffix):
+    path = tmp_path / f"env.tar{suffix}"
+    content = archives["conda"].read_bytes()
+    path.write_bytes(content if suffix == ".gz" else zstd.compress(gzip.decompress(content)))
+    with packed(path) as environment:
+        path.write_bytes(archives["venv"].read_bytes())
+        with pytest.raises(ArchiveError, match="it was replaced or changed while it was read. Run again"):
+            _ = environment.about
+        assert [one.name for one in (tmp_path / "cache").iterdir() if one.is_file()] == []
+
+
 def test_other_hash_is_rejected(packed, archives):
     with pytest.raises(ArchiveError) as error:
         packed(archives["venv"], "0" * 64)

@@ -395,9 +395,15 @@ def test_different_clocks_are_a_warning():
     assert says(only(plan(changed("w2", clock=[60, 61]))["warnings"]), "w2 is 60 s ahead of the controller")
 
 
-def test_notebooks_without_a_password_cause_a_warning():
-    found = plan(SETTLED, dask_scheduler_arguments=["--jupyter"])
-    assert only(found["warnings"]).startswith("s1: dask_scheduler_arguments has --jupyter")
+def test_maintenance_of_all_workers_is_a_warning():
+    both = {host: {"dask_maintenance": True} for host in ("w1", "w2")}
+    assert says(
+        only(plan(SETTLED, each=both)["warnings"]), "w1, w2: dask_maintenance is true for all worker hosts of the"
+    )
+    assert plan(SETTLED, each={"w1": both["w1"]})["warnings"] == []
+    # They have stopped already.
+    stopped = {**SETTLED, "w1": {}, "w2": {}}
+    assert plan(stopped, each=both)["warnings"] == []
 
 
 def test_missing_packages_are_a_warning():

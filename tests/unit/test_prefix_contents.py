@@ -4,6 +4,7 @@
 """Contents of an unpacked environment, and its bytecode."""
 
 import importlib.util
+import json
 import platform
 import py_compile
 import shutil
@@ -166,3 +167,34 @@ def test_tests_of_packages_need_no_bytecode(tmp_path):
     assert freeze_bytecode(str(tmp_path))
     (tests.parent / "a.py").write_text("")
     assert not freeze_bytecode(str(tmp_path))
+
+
+def test_names_and_versions_that_are_no_names_and_versions_are_left_out(conda):
+    site = conda / SITE
+    # They become lines of the requirements file of clients.
+    for number, (name, version) in enumerate(
+        {"--index-url": "1", "a": "1\n --hash=x", "b": "1 -r x", "é": "1"}.items()
+    ):
+        (site / f"odd{number}.dist-info").mkdir()
+        (site / f"odd{number}.dist-info/METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
+    (site / "empty.dist-info").mkdir()
+    assert describe(str(conda))["packages"] == PACKAGES
+
+
+def test_metadata_that_is_not_text_is_rejected(conda):
+    (conda / SITE / "odd.dist-info").mkdir()
+    (conda / SITE / "odd.dist-info/METADATA").write_bytes(b"Name: caf\xe9\n")
+    with pytest.raises(ArchiveError, match="the metadata of odd.dist-info cannot be read. Install that package again"):
+        describe(str(conda))
+
+
+def test_version_of_conda_that_is_no_version_is_not_used(conda):
+    (path,) = (conda / "conda-meta").glob("python-*.json")
+    path.write_text(json.dumps({"name": "python", "version": "3.11.2; rm -rf ~"}))
+    assert describe(str(conda))["python"] == MINOR
+
+
+def test_free_threaded_python_is_rejected(conda):
+    (conda / LIBRARY).rename(conda / "lib/python3.13t")
+    with pytest.raises(ArchiveError, match="it has python3.13t, .* Make an environment with another build of Python"):
+        describe(str(conda))

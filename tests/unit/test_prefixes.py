@@ -81,6 +81,8 @@ def test_content_with_another_prefix(content, binary, expected):
         "_prefix_records = [('a', '/old', 'shell')]\n",
         "_prefix_records = [('a', '', 'text')]\n",
         "_prefix_records = []\n_prefix_records = []\n",
+        "_prefix_records = " + "-" * 100_000 + "1\n",
+        "_prefix_records = [('a', '/old\\ud800', 'text')]\n",
     ],
 )
 def test_other_program_is_rejected_without_running_it(program):

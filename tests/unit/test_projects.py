@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -23,6 +24,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.projects import (
     source_digest,
     wheel_of,
 )
+from conftest import ROOT
 from sample_projects import CachedBuilder, write_project
 
 
@@ -214,6 +216,21 @@ def test_digest_depends_on_every_file(project, change):
     assert source_digest(str(project)) == before
     change(project)
     assert source_digest(str(project)) != before
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.symlink("/dev/zero", path)])
+def test_pipes_and_devices_in_a_project_are_not_read(project, make):
+    before = source_digest(str(project))
+    make(project / "odd")
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (2 << 30,) * 2); sys.path.insert(0, {!r})"
+    program = (
+        f"{limited.format(str(ROOT / '.collections'))}\n"
+        "from ansible_collections.daskops.cluster.plugins.plugin_utils.projects import source_digest\n"
+        "print(source_digest(sys.argv[1]))"
+    )
+    command = [sys.executable, "-c", program, str(project)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() not in ("", before)
 
 
 def test_digest_depends_on_linked_directories_and_large_files(project, tmp_path):

@@ -285,6 +285,10 @@ def test_name_that_is_none_is_rejected():
     [
         ('lock-version = "2.0"\n', "it is a pylock.toml of version 2.0, and only version 1 is known"),
         (f"{HEAD}packages = []\n", "it contains no package"),
+        (
+            f'lock-version = "1.0"\npackages = {"[" * 3000}{"]" * 3000}',
+            "it is not a valid pylock.toml: it is nested too",
+        ),
         (HEAD, "it is not a valid pylock.toml: a value is missing or of the wrong type ('packages'). Make it again"),
     ],
 )

@@ -6,6 +6,7 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -236,6 +237,25 @@ def test_build_of_a_directory_with_another_hash_is_rejected(mirror, source, with
 def known_build(uv_source):
     """Return a build that uv knows."""
     return uv_source.find(["3.13"], ["x86_64"])["x86_64"]
+
+
+def test_build_in_the_cache_with_another_hash_is_rejected(source, tmp_path):
+    # The name of a build that uv knows has no hash.
+    build = Build("3.11.2", TAG, "x86_64", file_name("3.11.2"), known=True)
+    (tmp_path / "cache").mkdir()
+    archive = tmp_path / "cache" / f"python-{build.name}-{'a' * 64}.tar.gz"
+    archive.touch()
+    assert source().fetch(build) == source().fetch(replace(build, sha256="a" * 64)) == (str(archive), "a" * 64)
+    with pytest.raises(
+        BuildError, match=f"in dask_cache has the SHA-256 {'a' * 64}, but dask_python_sha256 has another"
+    ):
+        source().fetch(replace(build, sha256="b" * 64))
+
+
+def test_password_of_the_mirror_is_not_shown(source):
+    for password in ("secret", "sec/ret", "se@cret"):
+        place = source(f"https://ada:{password}@example.org/pythons").place
+        assert place == "https://example.org/pythons"
 
 
 def test_uv_checks_a_build_of_a_directory_that_it_knows(uv, mirror, source, tmp_path):

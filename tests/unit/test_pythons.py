@@ -104,6 +104,45 @@ def test_member_behind_a_link_is_rejected(tmp_path):
         extract(str(write_archive(tmp_path / "archive.tar.gz", behind)), str(tmp_path / "out"))
 
 
+#: By its text alone, the last link leads to a/b.
+UP = [
+    member("python/a/b", type=tarfile.DIRTYPE),
+    member("python/a/b/top", type=tarfile.SYMTYPE, linkname="../.."),
+    member("python/out", type=tarfile.SYMTYPE, linkname="a/b/top/.."),
+]
+OVER_LINKS = {
+    "a link": UP,
+    "a hard link below a link": [*UP, member("python/x", type=tarfile.LNKTYPE, linkname="python/out/secret")],
+    "a file in the place of a link": [
+        *UP[:2],
+        member("python/x", type=tarfile.SYMTYPE, linkname="a/b/top/../secret"),
+        member("python/x", b"changed"),
+    ],
+    "a hard link to a link": [
+        member("python/l", type=tarfile.SYMTYPE, linkname="bin"),
+        member("python/x", type=tarfile.LNKTYPE, linkname="python/l"),
+    ],
+}
+
+
+@pytest.mark.parametrize("what", OVER_LINKS)
+def test_archive_that_leads_out_over_links_is_rejected(tmp_path, what):
+    (tmp_path / "secret").write_text("secret")
+    (tmp_path / "secret").chmod(0o600)
+    path = write_archive(tmp_path / "archive.tar.gz", [*program(), *OVER_LINKS[what]])
+    with pytest.raises(PythonError, match="the archive has '"):
+        extract(str(path), str(tmp_path / "out"))
+    about = (tmp_path / "secret").stat()
+    assert (stat.S_IMODE(about.st_mode), about.st_nlink) == (0o600, 1)
+    assert (tmp_path / "secret").read_text() == "secret"
+
+
+def test_message_has_no_control_characters(tmp_path):
+    path = write_archive(tmp_path / "archive.tar.gz", [member("\x1b[2J\nx", b"x")])
+    with pytest.raises(PythonError, match=r"the archive has '\?\[2J\?x'"):
+        extract(str(path), str(tmp_path / "out"))
+
+
 PARTS = st.sampled_from(["python", "a", "b", "..", ".", "", "/"])
 PATHS = st.lists(PARTS, min_size=1, max_size=5).map("/".join)
 

@@ -133,7 +133,8 @@ def test_module_of_the_application_that_others_hide_is_rejected(host, tmp_path, 
 
 
 @pytest.mark.parametrize(
-    "answer", ["{}", "[]", "[1]", "null", "nothing", "", '{"problems": [1], "warnings": []}', '{"problems": []}']
+    "answer",
+    ["{}", "[" * 100_000, "[]", "[1]", "null", "nothing", "", '{"problems": [1], "warnings": []}', '{"problems": []}'],
 )
 def test_invalid_answer_is_an_error(host, answer):
     text = f"import sys; print({answer!r}); sys.stderr.buffer.write(b'caf\\xe9 \\x1b[2J')"

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tracemalloc
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.module_utils import user_programs
@@ -44,6 +45,29 @@ def test_no_process_is_left(tmp_path):
         user_programs.run(["/bin/sh", "-c", f"sleep 60 & echo $! >{tmp_path}/pid; wait"], lambda: None, {}, timeout=0.5)
     pid = (tmp_path / "pid").read_text().strip()
     assert not os.path.exists(f"/proc/{pid}") or ") Z " in open(f"/proc/{pid}/stat").read()
+
+
+def test_input_that_a_program_does_not_read_is_no_error():
+    assert run(["/bin/echo", "done"], "x" * 1_000_000) == (0, "done\n", "")
+    assert run(["/bin/cat"], "x" * 1_000_000).output == "x" * 1_000_000
+
+
+def test_output_without_end_fills_no_memory(monkeypatch):
+    monkeypatch.setattr(user_programs, "LIMIT", 1000)
+    tracemalloc.start()
+    # 200 MB, and the lines that count: the first ones of the output, the last ones of the errors.
+    endless = "echo first; echo early >&2; head -c 100000000 /dev/zero; head -c 100000000 /dev/zero >&2; echo last >&2"
+    done = run(["/bin/sh", "-c", endless])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert done.output == "first\n" + "\0" * 994
+    assert done.errors == "\0" * 995 + "last\n"
+    assert peak < 10_000_000
+
+
+def test_program_that_prints_for_ever_is_ended():
+    with pytest.raises(subprocess.TimeoutExpired):
+        user_programs.run(["/usr/bin/yes"], lambda: None, {}, timeout=0.5)
 
 
 def test_lines_change_the_environment_of_the_program(tmp_path):

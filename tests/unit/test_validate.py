@@ -5,7 +5,7 @@
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import problems, to_bool
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import problems, to_bool, wrong_variables
 from sentences import only, says
 
 
@@ -129,6 +129,15 @@ def test_secret_values_are_in_no_message(name):
 def test_secrets_of_pools_are_in_no_message():
     for wrong in ("hunter2", {"a": "hunter2"}, {"a": {"environment_variables": "hunter2"}}):
         assert "hunter2" not in only(variables(w1={"dask_worker_pools": wrong}))
+
+
+@pytest.mark.parametrize(
+    "name", ["dask_environment_archive", "dask_python_mirror", "dask_dashboard_prefix", "dask_home"]
+)
+@pytest.mark.parametrize("value", [True, False])
+def test_boolean_is_no_text(name, value):
+    (problem,) = wrong_variables({name: value}, {})
+    assert "Give a number or a string." in str(problem)
 
 
 def test_failing_template_is_reported():

@@ -84,22 +84,25 @@ def bad_arguments(variable: str, arguments: Iterable[object], managed: Mapping[s
             yield f"{variable}: {option} does not work with systemd. Remove it."
 
 
-def open_notebooks(host: str, arguments: Iterable[object], proxied: bool) -> Iterator[str]:
-    """Yield a sentence if everyone who can connect to the scheduler's dashboard can run code in Jupyter.
+def open_notebooks(arguments: Iterable[object], variables: Mapping[str, object]) -> Iterator[str]:
+    """Yield a sentence if the scheduler would serve Jupyter to everyone who can connect to it.
 
     Parameters
     ----------
-    host : str
-        The scheduler's host.
     arguments : list
         ``dask_scheduler_arguments``.
-    proxied : bool
-        Whether a proxy in front of the dashboard requires a password.
+    variables : dict
+        ``dask_environment_variables``.
     """
     given = [argument for argument in map(str, arguments) if argument in ("--jupyter", "--no-jupyter")]
-    if given[-1:] == ["--jupyter"] and not proxied:
+    if given[-1:] == ["--jupyter"] and not is_token(str(variables.get("JUPYTER_TOKEN", ""))):
         yield (
-            f"{host}: dask_scheduler_arguments has --jupyter, so everyone who can connect to the dashboard, and every "
-            "account of the host, can run code as dask_user without a certificate and a password. Set dask_dashboard_proxy "
-            "to true to require a password on other hosts, or remove --jupyter."
+            "dask_scheduler_arguments has --jupyter, with which every account of the host, and everyone who can connect to "
+            "the dashboard, could run code as dask_user. Set JUPYTER_TOKEN in dask_environment_variables to at least 16 "
+            "printable ASCII characters without spaces, such as the output of `openssl rand -hex 16`, or remove --jupyter."
         )
+
+
+def is_token(text: str) -> bool:
+    """Return whether a text can be a token: at least 16 characters of printable ASCII without spaces."""
+    return re.fullmatch(r"[!-~]{16,}", text) is not None

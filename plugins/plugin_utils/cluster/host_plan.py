@@ -21,6 +21,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_li
     SCHEDULER_OPTIONS,
     WORKER_OPTIONS,
     bad_arguments,
+    open_notebooks,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import modules
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import LOCK
@@ -89,7 +90,7 @@ def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
                 f"{host}: dask_user_groups has '{group}'. Give a name of letters, digits and the characters . _ - or the id "
                 "of the group."
             )
-    if settings["home"] and f"{settings['environment_path']}/".startswith(f"{settings['home']}/"):
+    if settings["home"] and is_below(str(settings["environment_path"]), str(settings["home"])):
         yield (
             f"{host}: dask_environment_path ({settings['environment_path']}) is in dask_home, where the collection removes "
             "old environments. Name a directory that exists without it."
@@ -111,7 +112,8 @@ def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
     yield from bad_contact_host(host, settings)
     yield from bad_prefix(host, "dask_dashboard_prefix", settings["dashboard_prefix"])
     arguments = bad_arguments("dask_scheduler_arguments", settings["scheduler_arguments"], SCHEDULER_OPTIONS)
-    yield from (f"{host}: {sentence}" for sentence in arguments)
+    notebooks = open_notebooks(settings["scheduler_arguments"], settings["environment_variables"])
+    yield from (f"{host}: {sentence}" for sentence in [*arguments, *notebooks])
     nannies = any(about["nanny"] for about in settings["pools"].values())
     if settings["modules"].get("dask_nanny_preloads") and settings["worker"] and not nannies:
         yield f"{host}: dask_nanny_preloads is set, but there is no nanny. Set dask_worker_nanny to true, or remove it."
@@ -125,6 +127,12 @@ def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
         )
     for variable, entries in settings["modules"].items():
         yield from (f"{host}: {sentence}" for sentence in bad_modules(variable, entries))
+
+
+def is_below(path: str, directory: str) -> bool:
+    """Return whether a path is that of a directory, or below it; False for an empty path."""
+    names, above = ([name for name in one.split("/") if name] for one in (path, directory))
+    return bool(names) and names[: len(above)] == above
 
 
 def scratch_directories(pools: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_lines import is_token
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import kind_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.pools import worker_pools
@@ -33,7 +34,12 @@ Values = Mapping[str, Any]
 
 
 def _typed(setting: Setting, value: Any) -> Any:
-    """Return a value with the type of its variable. In an INI inventory, all values are strings."""
+    """Return a value with the type of its variable. In an INI inventory, all values are strings.
+
+    In YAML, a text of digits is a number.
+    """
+    if setting.type in ("str", "path") and setting.scope != "pool" and type(value) in (int, float):
+        return str(value)
     if setting.type not in ("bool", "int") or setting.scope == "pool":
         return value
     for problem in wrong_value(setting.name, setting, value):
@@ -148,7 +154,7 @@ def _shutdown_token(token: str) -> str:
     """Return the state of the token without its value: ``none``, ``good`` or ``bad``."""
     if not token:
         return "none"
-    return "good" if len(token) >= 16 and all("!" <= character <= "~" for character in token) else "bad"
+    return "good" if is_token(token) else "bad"
 
 
 def planning_settings(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.applications impor
 from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import differing
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import decide
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import host_of, in_url
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_lines import open_notebooks
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import modules
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import (
     LOCK,
@@ -122,6 +121,17 @@ def not_inspected(cluster: Cluster) -> Iterator[str]:
             f"{', '.join(names)}: not inspected in this run. Run the role daskops.cluster.preflight for all hosts of the "
             "cluster in one play, with the strategy ansible.builtin.linear. Use --limit to exclude hosts that Ansible "
             "cannot reach."
+        )
+
+
+def last_workers(cluster: Cluster, stopping: Collection[str]) -> Iterator[str]:
+    """Yield a sentence if no worker host is left, to which the workers that stop could move their data."""
+    workers = cluster.groups.get("dask_workers", [])
+    if stopping and set(workers) <= set(cluster.maintenance):
+        yield (
+            f"{', '.join(stopping)}: dask_maintenance is true for all worker hosts of the cluster. Their workers finish "
+            "their tasks and stop, and the results that they hold are lost. To keep them, set dask_maintenance for some of "
+            "the hosts at a time."
         )
 
 
@@ -290,6 +300,7 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
         plays["maintenance"] = [
             host for host in maintenance if decide.interrupts_maintenance(everyone.infos.get(host, {}))
         ]
+        result["warnings"] += last_workers(everyone, plays["maintenance"])
         plays.update(activation(result["state"], cluster.infos, of_groups(cluster, chosen)))
     for host, info in cluster.infos.items():
         release = chosen.get(host) or {}
@@ -431,9 +442,6 @@ def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[
     unread = not_importable(cluster.values, cluster.groups.get("dask_workers", []), cluster.scheduler)
     lacking_packages = lacking_in(found, workers, variable_of(common))
     result["warnings"] += [*differing(clocks), *unmanaged(still), *lacking_packages, *unread]
-    if cluster.scheduler in infos:
-        arguments = cluster.values[cluster.scheduler]["dask_scheduler_arguments"]
-        result["warnings"] += open_notebooks(cluster.scheduler, arguments, common["dask_dashboard_proxy"])
     result["hint"] = "\n".join(unmanaged(foreign))
     # Continue an unfinished change, because its hosts belong together. A new change gets a later time than all earlier ones,
     # even if this controller's clock is behind that of another controller.

@@ -538,10 +538,9 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "host validates them.",
             details=(
                 "Arguments that follow from other variables, such as C(--host) or C(--preload), are rejected.",
-                "With C(--jupyter), everyone who can connect to the dashboard can run code as O(dask_user) without a "
-                "password, unless there is a proxy (O(dask_dashboard_proxy)). Every account of the scheduler's host can "
-                "always do this, because Dask also opens a port of the host without encryption. C(--jupyter) needs "
-                "jupyterlab in the lock file.",
+                "With C(--jupyter), the scheduler also serves Jupyter, whose users can run code as O(dask_user). It needs "
+                "jupyterlab in the lock file, and E(JUPYTER_TOKEN) in O(dask_environment_variables), a token for which "
+                "Jupyter asks.",
             ),
             elements="str",
         ),

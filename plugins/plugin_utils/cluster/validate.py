@@ -118,7 +118,9 @@ def expected(setting: Setting, value: Any) -> str:
     elif setting.choices:
         good, kind = value in setting.choices, f"one of {', '.join(setting.choices)}"
     else:
-        good, kind = is_plain(value), "a number or a string"
+        # YAML reads no and off as false.
+        good = is_plain(value) and not (isinstance(value, bool) and setting.scope != "pool")
+        kind = "a number or a string"
     return "" if good else kind
 
 

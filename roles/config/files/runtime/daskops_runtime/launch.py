@@ -121,6 +121,8 @@ def main() -> None:
         import_dask()
         if any("[" in word for word in sys.argv):  # an IPv6 address
             importlib.import_module("daskops_runtime.ipv6").start()
+        if "--jupyter" in sys.argv:
+            importlib.import_module("daskops_runtime.notebooks").start()
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 
