@@ -9,10 +9,11 @@ import json
 import os
 import re
 import subprocess
+import sys
 import tarfile
 
 import pytest
-from conftest import PROJECT
+from conftest import INVENTORY, PROJECT
 
 NAMES = "find /opt/dask/pythons -mindepth 1 -maxdepth 1 -printf '%f\n' | sort"
 
@@ -37,15 +38,17 @@ EXCHANGE = """
 import dask.array as da
 import numpy as np
 
+def received(dask_worker):
+    return len(dask_worker.transfer_incoming_log)
+
 workers = sorted(client.scheduler_info(n_workers=-1)["workers"])
 made = {worker: client.submit(np.arange, 500_000, workers=[worker], pure=False) for worker in workers}
 for source, array in made.items():
     for target in set(workers) - {source}:
-        before = client.run(lambda: len(__import__("distributed").get_worker().transfer_incoming_log), workers=[target])
+        before = client.run(received, workers=[target])[target]
         total = client.submit(lambda x, factor=2: int((x * factor).sum()), array, workers=[target], pure=False)
         assert total.result(timeout=60) == 500_000 * 499_999
-        after = client.run(lambda: len(__import__("distributed").get_worker().transfer_incoming_log), workers=[target])
-        assert after[target] > before[target], (source, target)
+        assert client.run(received, workers=[target])[target] > before, (source, target)
 
 x = np.arange(1000 * 1000).reshape(1000, 1000) / 1e6
 d = da.arange(1000 * 1000, chunks=250_000).reshape(1000, 1000).rechunk(250) / 1e6
@@ -59,6 +62,19 @@ def build():
     return sys.base_prefix
 
 print(*sorted(set(client.run(build).values())))
+"""
+
+CONNECT = """
+import sys
+import docopt
+from distributed import Client
+
+def version():
+    import docopt
+    return docopt.__version__
+
+with Client(timeout=60) as client:
+    print(sys.base_prefix, docopt.__version__, client.submit(version).result(timeout=60))
 """
 
 
@@ -148,7 +164,7 @@ def test_another_build_reaches_the_hosts_in_batches(cluster, play, load, other_b
     assert cluster.pids() == pids and pythons(cluster) == [old]
     process = play.start("site", *change)
     try:
-        cluster.wait_until(lambda: len(set(cluster.releases().values())) == 2, 180)
+        cluster.wait_until(lambda: process.poll() is not None or len(set(cluster.releases().values())) == 2, 180)
         builds = cluster.compute(BUILDS, mixed=True).split()
     finally:
         run = play.finish(process)
@@ -180,15 +196,22 @@ def test_build_that_no_release_needs_is_removed(cluster, play):
     assert cluster.compute(EXCHANGE) == "3\n"
 
 
-def test_user_with_the_same_build_connects(cluster, play, mirror, tmp_path):
-    """The user works on this machine with the Python and the lock of the cluster."""
+def test_user_with_the_same_python_connects(cluster, play, mirror, tmp_path):
+    """The user works on this machine, and has the cluster's Python and, from client.yml, its lock."""
     with tarfile.open(mirror) as archive:
-        archive.extractall(tmp_path, filter="data")
-    bundle = tmp_path / "bundle"
-    variables = {"dask_client_directory": str(bundle)}
-    local = tmp_path / "local.ini"
-    local.write_text("[dask_clients]\nlocalhost ansible_connection=local\n")
-    run = play("client", "-e", json.dumps(variables), "--limit", "dask_scheduler")
+        archive.extractall(tmp_path)
+    bundle, accounts = tmp_path / "bundle", tmp_path / "accounts.yml"
+    user = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    hosts = {"localhost": {**user, "dask_client_directory": str(bundle)}}
+    accounts.write_text(json.dumps({"dask_clients": {"hosts": hosts}}))
+    limit = ["--limit", f"localhost,{cluster.scheduler}"]
+    run = play("client", *limit, inventory=[*INVENTORY, f"--inventory={accounts}"])
     assert run.returncode == 0, run.output
-    (command,) = re.findall(r"uv run --no-project --isolated --python (\S+) --with-requirements \S+ python", run.output)
-    assert command
+    (command,) = re.findall(rf"uv run [^\n\"]*{bundle}[^\n\"]* python", run.output)
+    # uv takes the first Python 3.13 in PATH.
+    environment = {**os.environ, "DASK_CONFIG": str(bundle), "PATH": f"{tmp_path}/python/bin:{os.environ['PATH']}"}
+    done = subprocess.run(
+        [*command.split(), "-c", CONNECT], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{tmp_path}/python 0.6.2 0.6.2\n"
