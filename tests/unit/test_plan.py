@@ -838,8 +838,8 @@ def test_plan_of_a_host_is_short(planned):
 def test_plan_is_shown_without_fetching_a_managed_python(planned):
     assert planned["managed to show"]["hosts"]["w1"]["problems"] == []
     assert planned["managed to show"]["python"] == (
-        "Hosts get a managed Python (3.13, if there is one), because dask_python is auto, and hosts do not all have the same "
-        "Python that Dask can use: s1 (3.11), w1 (none), w2 (3.11)."
+        "Hosts get a managed Python (3.13, if there is one), because dask_python is auto, and hosts do not all have the "
+        "same Python that Dask can use: s1 (3.11), w1 (none), w2 (3.11)."
     )
     assert planned["show"]["python"] == ""
 

@@ -711,9 +711,7 @@ def _chosen(choice: Choice) -> str:
     if not choice.reason:
         return ""
     version = next(versions[0] for versions in choice.managed.values() if len(versions) > 1)
-    return (
-        f"Hosts get a managed Python ({version}, if there is one), because dask_python is auto, and {choice.reason}."
-    )
+    return f"Hosts get a managed Python ({version}, if there is one), because dask_python is auto, and {choice.reason}."
 
 
 def of_groups(cluster: Cluster, chosen: ByHost) -> dict[str, dict[str, Any]]:
