@@ -1012,10 +1012,10 @@ FAILED_TASKS = {
     "no managed python for auto": (
         "change",
         changed("w1", python={"version": "3.12.1"}),
-        {"vars": {"dask_python_mirror": "/nowhere", "dask_python_sha256": {"x86_64": "0" * 64}}},
+        {"vars": {"dask_python_mirror": "/dev/null/pythons", "dask_python_sha256": {"x86_64": "0" * 64}}},
         [
-            "dask_python (3.11): /nowhere has no CPython 3.11 for x86_64",
-            "It is needed because dask_python is auto, and hosts do not all have the same Python",
+            "dask_python (3.11): /dev/null/pythons is not a directory on the controller. Correct dask_python_mirror",
+            "A managed Python is needed because dask_python is auto, and hosts do not all have the same Python",
             "s1 (3.11), w1 (3.12), w2 (3.11)",
         ],
     ),

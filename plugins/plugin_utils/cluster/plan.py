@@ -703,7 +703,7 @@ def managed_part(about: Mapping[str, str]) -> dict[str, Any]:
 
 def because(choice: Choice) -> str:
     """Return a sentence that says why hosts with ``auto`` need a managed Python; empty if they do not."""
-    return f" It is needed because dask_python is auto, and {choice.reason}." if choice.reason else ""
+    return f" A managed Python is needed because dask_python is auto, and {choice.reason}." if choice.reason else ""
 
 
 def _chosen(choice: Choice) -> str:
