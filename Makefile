@@ -11,9 +11,9 @@ PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
     $$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 SCENARIOS := $(notdir $(patsubst %/,%,$(dir $(wildcard molecule/*/molecule.yml))))
 # Two scenarios run at a time. First the group that shares its hosts, then the longest ones, so that both lanes end at about the
-# same time. `default` uses plain nodes, so it can start while the environment image is built.
+# same time. `default` uses plain nodes, so it can start while the environment image is built. `fleet` compiles Python once.
 SHARED := rollback upgrade scale
-LONGEST := default security firewall config_only pools chaos
+LONGEST := default fleet security firewall config_only pools chaos
 BENCHMARK := converge packed start recovery unchanged variables tls task_errors plan
 ifdef SCENARIO
 RUN_SCENARIOS := molecule test --scenario-name $(SCENARIO)

@@ -21,6 +21,7 @@ VARIABLES = {
     "ansible_become": True,
     "ansible_python_interpreter": "/usr/bin/python3",
     "dask_tls_directory": str(CHECKOUT / ".cache" / "testbed" / "tls-{{ testbed_name }}"),
+    "testbed_cache": str(CHECKOUT / ".cache" / "testbed"),
 }
 
 print(json.dumps({"testbed": {"vars": VARIABLES}, "_meta": {"hostvars": {}}}))

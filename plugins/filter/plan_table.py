@@ -19,7 +19,8 @@ version_added: "0.1.0"
 author:
   - The daskops.cluster authors (@daskops)
 description:
-  - Lists what hosts have, the workers that M(daskops.cluster.plan) planned on them, and the label of their release.
+  - Lists what hosts have, the workers that M(daskops.cluster.plan) planned on them, the label of their release, and why
+    hosts get a managed Python if C(dask_python) is V(auto).
 options:
   _input:
     description: Result of M(daskops.cluster.plan) for the purpose V(show).
@@ -79,7 +80,8 @@ def plan_table(plan: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
         if "workers" in about and not about["problems"]:
             lines.extend(rows(host, about))
     label = [f"Label of the release: {plan['label']}."] if plan["label"] else []
-    return [*table(HEADER, lines), *label, *others]
+    python = [plan["python"]] if plan["python"] else []
+    return [*table(HEADER, lines), *label, *python, *others]
 
 
 class FilterModule:

@@ -52,7 +52,7 @@ def versions(infos: Mapping[str, Mapping[str, Any]], packages: bool = False) -> 
     for host, info in infos.items():
         for about in info.get("versions", []):
             held = tuple(sorted(about["packages"].items()))
-            environment = (about["id"], about["python"], _origin(about), held)
+            environment = (about["id"], _python(about), _origin(about), held)
             releases = found.setdefault(environment, {})
             for release in about["releases"]:
                 named = with_label(release, about["labels"].get(release))
@@ -65,13 +65,19 @@ def versions(infos: Mapping[str, Mapping[str, Any]], packages: bool = False) -> 
     lines = []
     for environment, releases in sorted(found.items()):
         name, python, origin, held = environment
-        lines.append(f"Environment {name}: Python {python or 'unknown'}, {origin}.")
+        lines.append(f"Environment {name}: {python}, {origin}.")
         for release, on in sorted(releases.items()):
             application = applications.get(environment, {}).get(release, "")
             runs = f" with the application {application}" if application else ""
             lines.append(f"Release {release}{runs} on {_names(on, packages)}.")
         lines += [f"{package} {version}" for package, version in held] if packages else []
     return lines
+
+
+def _python(about: Mapping[str, Any]) -> str:
+    """Return the Python of an environment as text: the build of a managed one, whose version may not change with it."""
+    managed = about.get("managed_python")
+    return f"managed Python {managed}" if managed else f"Python {about['python'] or 'unknown'}"
 
 
 def _origin(about: Mapping[str, Any]) -> str:

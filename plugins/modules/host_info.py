@@ -499,6 +499,9 @@ versions:
     path:
       description: Directory of an environment that exists on the host, instead of a lock.
       type: str
+    managed_python:
+      description: Name of the managed Python that it uses, if any.
+      type: str
     python:
       description: Full version of its interpreter.
       type: str

@@ -197,6 +197,12 @@ label:
   description: The label that releases are to have; empty for none.
   type: str
   returned: always
+python:
+  description:
+    - Why hosts whose C(dask_python) is V(auto) get a managed Python. Empty if they do not, and for other purposes than
+      V(show).
+  type: str
+  returned: always
 lock:
   description: Path of the lock file on the controller.
   type: str

@@ -188,6 +188,8 @@ class Source:
         needs = " and ".join(sorted(machines))
         if not self.directory:
             return f"there is no CPython {version} for {needs}. Choose another version, or give a build: VERSION+DATE"
+        if not os.path.isdir(self.directory):
+            return f"{self.place} is not a directory on the controller. Correct dask_python_mirror, or create it"
         there = sorted({f"{build.version}+{build.tag} for {build.machine}" for build in offered})
         return (
             f"{self.place} has no CPython {version} for {needs}, but {', '.join(there) or 'no build at all'}. Add archives "

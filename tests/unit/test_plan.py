@@ -843,6 +843,11 @@ def test_plan_of_a_host_is_short(planned):
 
 def test_plan_is_shown_without_fetching_a_managed_python(planned):
     assert planned["managed to show"]["hosts"]["w1"]["problems"] == []
+    assert planned["managed to show"]["python"] == (
+        "Hosts get a managed Python (3.13, if there is one), because dask_python is auto, and hosts do not all have the "
+        "same Python that Dask can use: s1 (3.11), w1 (none), w2 (3.11)."
+    )
+    assert planned["show"]["python"] == ""
 
 
 def test_trial_names_the_services(planned):
@@ -1013,10 +1018,10 @@ FAILED_TASKS = {
     "no managed python for auto": (
         "change",
         changed("w1", python={"version": "3.12.1"}),
-        {"vars": {"dask_python_mirror": "/nowhere", "dask_python_sha256": {"x86_64": "0" * 64}}},
+        {"vars": {"dask_python_mirror": "/dev/null/pythons", "dask_python_sha256": {"x86_64": "0" * 64}}},
         [
-            "dask_python (3.11): /nowhere has no CPython 3.11 for x86_64",
-            "It is needed because dask_python is auto, and hosts do not all have the same Python",
+            "dask_python (3.11): /dev/null/pythons is not a directory on the controller. Correct dask_python_mirror",
+            "A managed Python is needed because dask_python is auto, and hosts do not all have the same Python",
             "s1 (3.11), w1 (3.12), w2 (3.11)",
         ],
     ),

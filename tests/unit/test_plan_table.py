@@ -26,7 +26,7 @@ def test_plan_table_shows_hosts_and_workers():
         "node3": {"machine": on, "workers": [], "problems": ["node3: no."]},
         "node4": {"machine": {**on, "cores": [[0, 2], [1, 3]], "cpu_limit": 3}, "workers": [], "problems": []},
     }
-    plan = {"hosts": hosts, "label": "", "maintenance": ["node5"]}
+    plan = {"hosts": hosts, "label": "", "python": "", "maintenance": ["node5"]}
     assert [line.split() for line in plan_table(plan, ["node1", "node2", "node3", "node4", "node5"])][1:] == [
         ["node1", "4", "cores", "8.0", "GiB", "0-3", "2", "nodes", "1"],
         ["node1-a-1", "2", "1.0", "GiB", "10.0.0.1:8800"],
@@ -38,8 +38,7 @@ def test_plan_table_shows_hosts_and_workers():
     ]
 
 
-def test_plan_table_names_the_label():
+def test_plan_table_names_the_label_and_the_reason_for_a_managed_python():
     hosts = {"node1": {"machine": machine(), "workers": [], "problems": []}}
-    assert (
-        plan_table({"hosts": hosts, "label": "v1.4", "maintenance": []}, ["node1"])[-1] == "Label of the release: v1.4."
-    )
+    plan = {"hosts": hosts, "label": "v1.4", "python": "Hosts get a managed Python.", "maintenance": []}
+    assert plan_table(plan, ["node1"])[-2:] == ["Label of the release: v1.4.", "Hosts get a managed Python."]

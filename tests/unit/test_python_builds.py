@@ -211,6 +211,12 @@ def test_directory_without_the_build_is_rejected(mirror, source, without_uv):
         source(mirror.directory, OTHER).find(["3.12"], BOTH)
 
 
+def test_directory_that_does_not_exist_is_named(source, without_uv, tmp_path):
+    message = f"^{tmp_path}/nowhere is not a directory on the controller. Correct dask_python_mirror, or create it$"
+    with pytest.raises(BuildError, match=message):
+        source(tmp_path / "nowhere", OTHER).find(["3.12"], ["x86_64"])
+
+
 def test_build_of_a_directory_is_copied_and_checked(mirror, source, without_uv, tmp_path):
     archive = mirror()
     sha256 = sha256_of(archive)

@@ -44,6 +44,18 @@ def test_packed_environment_is_named_by_its_archive():
     assert versions({"a": seen})[0] == "Environment e1: Python 3.11.2, archive 5d0a."
 
 
+def test_managed_python_is_named_by_its_build():
+    first, second = host(python="3.13.5"), host(python="3.13.5")
+    first["versions"][0]["managed_python"] = "3.13.5+20261101-x86_64"
+    second["versions"][0]["managed_python"] = "3.13.5+20261129-x86_64"
+    assert versions({"a": first, "b": second}) == [
+        "Environment e1: managed Python 3.13.5+20261101-x86_64, lock abc.",
+        "Release r1 on a.",
+        "Environment e1: managed Python 3.13.5+20261129-x86_64, lock abc.",
+        "Release r1 on b.",
+    ]
+
+
 def test_long_lists_of_hosts_are_complete_only_with_packages():
     seen = {f"node{number}": host() for number in range(30)}
     assert versions(seen)[1].endswith(" and 10 more.")

@@ -357,6 +357,7 @@ def _common(cluster: Cluster, purpose: str, lock: str) -> dict[str, Any]:
         },
         "lock": lock,
         "label": str(common["dask_release_label"]),
+        "python": "",
         "complete": not set(cluster.groups.get("dask_workers", [])) - set(cluster.playing),
         "hosts": {},
         "plays": {"serial": common["dask_serial"]},
@@ -482,6 +483,7 @@ def _to_do(
 def _show(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
     """Return the result with the plan of each host for display, and with the problems of hosts without a valid plan."""
     choice = choose(cluster, unfit(cluster))
+    result["python"] = _chosen(choice)
     # The version is not looked up, because this run fetches nothing.
     cluster = with_managed(cluster, {host: ("", versions[0]) for host, versions in choice.managed.items()})
     plans, wrong = plan_hosts(cluster, cluster.infos)
@@ -709,7 +711,15 @@ def managed_part(about: Mapping[str, str]) -> dict[str, Any]:
 
 def because(choice: Choice) -> str:
     """Return a sentence that says why hosts with ``auto`` need a managed Python; empty if they do not."""
-    return f" It is needed because dask_python is auto, and {choice.reason}." if choice.reason else ""
+    return f" A managed Python is needed because dask_python is auto, and {choice.reason}." if choice.reason else ""
+
+
+def _chosen(choice: Choice) -> str:
+    """Return a sentence about the managed Python of hosts with ``auto``; empty if they do not get one."""
+    if not choice.reason:
+        return ""
+    version = next(versions[0] for versions in choice.managed.values() if len(versions) > 1)
+    return f"Hosts get a managed Python ({version}, if there is one), because dask_python is auto, and {choice.reason}."
 
 
 def of_groups(cluster: Cluster, chosen: ByHost) -> dict[str, dict[str, Any]]:
