@@ -103,7 +103,7 @@ def test_status_reports_the_versions_on_hosts(cluster, play):
     short, long = play("status"), play("status", "--tags", "versions")
     for run in (short, long):
         assert run.returncode == 0, run.output
-        assert run.output.count('"Environment ') == 1
+        assert run.output.count("\nEnvironment ") == 1
         assert f"lock {hashlib.sha256(DEFAULT_LOCK.read_bytes()).hexdigest()}." in run.output
         assert f"Release {cluster.releases().popitem()[1]} on {', '.join(cluster.workers)}." in run.output
     listed = [f'"{name} {version}"' in long.output for name, version in packages.items()]
