@@ -340,7 +340,12 @@ def test_ca_that_differs_from_a_hosts_ca_is_rejected(copy):
     hosts = {"host1": {"authorities": known}, "host2": {"authorities": []}}
     assert nothing(copy, hosts=hosts) == []
     problem = only(nothing(copy, hosts={**hosts, "host2": {"authorities": ["0" * 64]}}))
-    assert problem.startswith("host2: the host trusts another CA") and "dask_tls_directory" in problem
+    assert problem.startswith("host2: the host trusts the CA of an existing cluster") and "has another CA" in problem
+    # The message for a controller without the directory has the three ways out.
+    problem = only(look(copy.parent / "new", hosts=hosts)[1])
+    assert f"{copy.parent}/new has no CA" in problem
+    for way in ("copy the directory dask_tls_directory", "set dask_tls_files", "-e dask_tls_rotation=reissue"):
+        assert way in problem
 
 
 @pytest.mark.parametrize(
@@ -526,7 +531,7 @@ def test_host_with_other_certificates_runs_the_module(seen, fault):
         (tls / "scheduler.pem").write_text("of a scheduler that has gone")
     else:
         states["dask-worker@1.service"]["StatusText"] = "tcp://x (certificates 000000000000)"
-    found = {"installed": installed_files(str(tls)), "loaded": loaded_certificates(states)}
+    found = {**found, "installed": installed_files(str(tls)), "loaded": loaded_certificates(states)}
     assert not has_certificates(found, **wanted)
 
 

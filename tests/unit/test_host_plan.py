@@ -185,7 +185,9 @@ def test_scratch_that_a_deleted_user_left_is_rejected():
         info["account"] = {}
         info["file_systems"]["/scratch"]["writable"] = False
 
-    assert says(only(unfit(change)), "Create the account dask_user and make it the owner, or choose a directory below it")
+    assert says(
+        only(unfit(change)), "Create the account dask_user and make it the owner, or choose a directory below it"
+    )
 
 
 @pytest.mark.parametrize(("name", "variable"), [("paths", "dask_worker_paths"), ("devices", "dask_worker_devices")])

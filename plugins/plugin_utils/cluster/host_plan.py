@@ -372,7 +372,9 @@ def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
         system = info["file_systems"][directory]
         if not system["writable"]:
             # The directory may belong to a deleted user.
-            remedy = "Make dask_user its owner" if info["account"] else "Create the account dask_user and make it the owner"
+            remedy = (
+                "Make dask_user its owner" if info["account"] else "Create the account dask_user and make it the owner"
+            )
             yield (
                 f"{host}: {variable} ({directory}) is not a directory to which dask_user may write. {remedy}, or choose a "
                 "directory below it, which the run creates."
