@@ -547,6 +547,13 @@ def plan(
             "dask_tls_rotation=authority first, for all hosts."
             for name in late
         ]
+        # A reissue leaves out hosts in maintenance, which then trust only the previous CA.
+        problems.extend(
+            f"{directory.shown(f'{name}.pem')} does not exist, so its host may trust only the previous CA. Run site.yml for "
+            "that host first, or remove it from the inventory."
+            for name in [*names, *others]
+            if directory.is_reissued and not directory.certificates(name)
+        )
         return {**wanted, "finish": not problems and directory.has("previous-ca.pem")}, problems, []
     if rotation == "authority":
         # Continue an interrupted rotation, which made the new CA but not yet all certificates.

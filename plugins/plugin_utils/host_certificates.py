@@ -103,7 +103,7 @@ def _fault(directory: Directory, kind: str, about: Mapping[str, Any]) -> str:
         return "not signed by the CA in ca.pem"
     usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     both = {x509.ExtendedKeyUsageOID.CLIENT_AUTH, x509.ExtendedKeyUsageOID.SERVER_AUTH}
-    if is_ca(certificate) or not both <= set(usages):
+    if not both <= set(usages):
         return "not for a service"
     # Services report the expiry in the first line to the health check.
     first = EXPIRES.match(text)

@@ -5,10 +5,12 @@
 
 import base64
 import datetime
+import json
 import os
 import random
 import re
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -31,7 +33,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates impor
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.host_answers import public_certificates as believable
 from ansible_collections.daskops.cluster.plugins.plugin_utils.host_certificates import keep, plan_reissue
-from certificate_directories import WORKERS, accepts, make, needed, tree
+from certificate_directories import ROOT, WORKERS, accepts, make, needed, tree
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from sentences import only
@@ -296,6 +298,35 @@ def test_hosts_with_another_ca_than_the_variable_are_rejected(copy, tmp_path):
     assert problem.startswith("worker1: the host trusts another CA than dask_tls_files['ca.pem']")
 
 
+OLD = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import Directory, make, nothing, plan
+from ansible_collections.daskops.cluster.plugins.plugin_utils.host_certificates import keep, plan_reissue
+
+about, files = json.load(open(sys.argv[2])), json.load(open(sys.argv[3]))
+directory, names = Directory("/nowhere", files), {"workers/worker1": ["worker1"]}
+assert keep(directory, {"worker1": about}, names) == {} and list(directory.kept) == ["workers/worker1.pem"]
+assert plan(directory, {}, {"worker1": about}) == (nothing(), [], [])
+damaged = {**about, "public": {"worker": "-----BEGIN CERTIFICATE-----\\nA===\\n-----END CERTIFICATE-----\\n"}}
+assert keep(directory, {"worker1": damaged}, names) and plan_reissue(Directory("/nowhere"), {"worker1": damaged}, [])[1]
+wanted, problems = plan_reissue(Directory("/nowhere"), {"worker1": about}, [])
+assert wanted["authority"] and not problems
+make(Directory("/nowhere"), wanted, {}, 365)
+print("good")
+"""
+
+
+@pytest.mark.parametrize("version", ["3.4.8", "41.0.7"])
+def test_old_cryptography_is_supported(copy, tmp_path, version):
+    (tmp_path / "about.json").write_text(json.dumps(reported(copy)))
+    (tmp_path / "files.json").write_text(json.dumps(given(copy)))
+    command = ["uv", "run", "--isolated", "--no-project", "--quiet", "--with", f"cryptography=={version}", "python"]
+    arguments = [str(ROOT / ".collections"), str(tmp_path / "about.json"), str(tmp_path / "files.json")]
+    done = subprocess.run([*command, "-c", OLD, *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "good\n"), done.stderr
+
+
 # The state of a host that keeps its certificate
 
 
@@ -368,6 +399,17 @@ def test_reissue_keeps_the_old_ca_trusted(copy, tmp_path):
     assert accepts(new, copy) != ""
     assert plan(Directory(str(new)), needed(), hosts)[:2] == (making.nothing(), [])
     assert plan(Directory(str(new)), needed(), hosts, "finish")[:2] == ({**making.nothing(), "finish": True}, [])
+
+
+def test_reissue_is_not_finished_before_all_hosts_have_certificates(copy, tmp_path):
+    """A host in maintenance trusts only the old CA until it takes part again."""
+    hosts, new = hosts_of(copy), tmp_path / "new"
+    reissue(new, hosts)
+    assert second_phase(new, hosts) == []
+    problem = only(
+        plan(Directory(str(new)), needed(), hosts, "finish", others=["scheduler", worker_name("worker3")])[1]
+    )
+    assert problem.startswith(f"{new}/workers/worker3.pem does not exist, so its host may trust only the previous CA.")
 
 
 def test_reissue_needs_all_hosts(copy, tmp_path):

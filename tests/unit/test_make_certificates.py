@@ -9,6 +9,7 @@ import os
 import time
 
 import pytest
+from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.daskops.cluster.plugins.module_utils.certificates import digest, fingerprints, wanted_files
 from ansible_collections.daskops.cluster.plugins.module_utils.units import kind_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils import certificates as making
@@ -351,6 +352,29 @@ def test_invalid_files_fail_the_run_without_their_content(cluster, other):
         done.returncode != 0 and "dask_tls_files['ca.key'] does not contain a private key" in done.stdout + done.stderr
     )
     assert_no_keys(done, cluster)
+
+
+def test_files_come_from_a_vault_and_from_lookups(cluster, other):
+    vault = VaultLib([("default", VaultSecret(b"open sesame"))])
+    (other.parent / "password").write_text("open sesame")
+    encrypted = vault.encrypt((cluster / "ca.key").read_text()).decode().replace("\n", "\n      ")
+    lookup = "{{ lookup('ansible.builtin.file', '" + str(cluster / "ca.pem") + "') }}"
+    (other.parent / "vars.yml").write_text(
+        f'dask_tls_files:\n  ca.pem: "{lookup}"\n  ca.key: !vault |\n      {encrypted}\n'
+    )
+    arguments = ["-e", f"@{other.parent}/vars.yml", f"--vault-password-file={other.parent}/password"]
+    done, (result,) = several(other.parent, other, {}, states=states_of(cluster), arguments=arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (result["needed"], result["outdated"]) == (False, []) and not other.exists()
+    assert_no_keys(done, cluster)
+
+
+def test_failed_lookup_is_reported_without_its_template(cluster, other):
+    files = {"ca.key": "{{ lookup('ansible.builtin.file', '/nowhere/password-in-template') }}"}
+    done, dummy = several(other.parent, other, {}, states=states_of(cluster), dask_tls_files=files)
+    assert (
+        done.returncode != 0 and "dask_tls_files cannot be evaluated. Correct the template" in done.stdout + done.stderr
+    )
 
 
 def test_own_certificates_need_no_directory(tmp_path, other):
