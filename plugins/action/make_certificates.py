@@ -22,7 +22,11 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import members
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.tls_files import VARIABLE
 from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import REMEDY_MADE, own_problems, rejected
-from ansible_collections.daskops.cluster.plugins.plugin_utils.host_certificates import keep, plan_reissue
+from ansible_collections.daskops.cluster.plugins.plugin_utils.host_certificates import (
+    keep,
+    not_renewed,
+    plan_reissue,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos, tls_files
 
@@ -285,6 +289,8 @@ class ActionModule(Action):
             arguments["others"],
             installed=arguments["installed"],
         )
+        if rotation == "finish" and not problems:
+            problems = not_renewed(directory, hosts)
         for name in set(reasons) & set(wanted["certificates"]):
             wanted["certificates"][name] = reasons[name]
         known = {worker_name(host) for host in arguments["workers"]}

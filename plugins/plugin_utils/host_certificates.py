@@ -114,6 +114,27 @@ def _fault(directory: Directory, kind: str, about: Mapping[str, Any]) -> str:
     return ""
 
 
+def not_renewed(directory: Directory, hosts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return a sentence for each host that still has a certificate of the previous CA, after an interrupted rotation."""
+    return [
+        f"{host}: its services still have a certificate of the previous CA. Run rotate_certificates.yml first, so that other "
+        "hosts do not reject it."
+        for host, about in hosts.items()
+        if any(_of_previous_ca(directory, about["public"].get(kind, "")) for kind in about["kinds"])
+    ]
+
+
+def _of_previous_ca(directory: Directory, text: str) -> bool:
+    """Return whether the previous CA, and not the CA, has signed a certificate that a host reports."""
+    try:
+        certificate = x509.load_pem_x509_certificate(CERTIFICATE.findall(text)[0].encode())
+        if any(issued(certificate, ca) for ca in directory.certificates("ca")):
+            return False
+        return any(issued(certificate, ca) for ca in directory.certificates("previous-ca"))
+    except (IndexError, *MALFORMED):
+        return False
+
+
 # A CA whose key is lost
 
 

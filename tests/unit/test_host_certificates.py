@@ -32,7 +32,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates impor
     worker_name,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.host_answers import public_certificates as believable
-from ansible_collections.daskops.cluster.plugins.plugin_utils.host_certificates import keep, plan_reissue
+from ansible_collections.daskops.cluster.plugins.plugin_utils.host_certificates import keep, not_renewed, plan_reissue
 from certificate_directories import ROOT, WORKERS, accepts, make, needed, tree
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -325,6 +325,23 @@ def test_old_cryptography_is_supported(copy, tmp_path, version):
     arguments = [str(ROOT / ".collections"), str(tmp_path / "about.json"), str(tmp_path / "files.json")]
     done = subprocess.run([*command, "-c", OLD, *arguments], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "good\n"), done.stderr
+
+
+@pytest.mark.parametrize("installed", ["old", "new", "stranger", "garbage", "nothing"])
+def test_trust_does_not_end_while_a_host_has_an_old_certificate(made, renewed, tmp_path, installed):
+    """The run that made the new certificates may have been interrupted before it installed them."""
+    make(tmp_path / "stranger")
+    where = {"old": made, "stranger": tmp_path / "stranger"}.get(installed, renewed)
+    about = reported(where, host_directory=tmp_path / "host")
+    if installed == "garbage":
+        about["public"] = {"worker": "-----BEGIN CERTIFICATE-----\nA===\n-----END CERTIFICATE-----\n"}
+    elif installed == "nothing":
+        about["public"] = {}
+    found = not_renewed(Directory(str(renewed)), {"worker1": about})
+    if installed == "old":
+        assert only(found).startswith("worker1: its services still have a certificate of the previous CA.")
+    else:  # the run replaces the certificate
+        assert found == []
 
 
 # The state of a host that keeps its certificate

@@ -422,6 +422,18 @@ def test_interrupted_reissue_is_completed_by_the_next_one(cluster, other):
     assert tree(other)["ca.pem"] == before["ca.pem"] and len(second["certificates"]) == 4
 
 
+def test_finish_needs_the_new_certificates_on_the_hosts(cluster, other):
+    states = states_of(cluster)
+    assert several(other.parent, other, *REISSUE, states=states)[0].returncode == 0
+    before = tree(other)
+    done, dummy = several(other.parent, other, {"rotation": "finish"}, states=states)
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode != 0 and "head: its services still have a certificate of the previous CA" in said
+    assert tree(other) == before
+    done, results = several(other.parent, other, {"rotation": "finish"}, states=states_of(other))
+    assert done.returncode == 0 and results[0]["needed"] and "previous-ca.pem" not in tree(other)
+
+
 def test_reissue_with_a_limit_is_rejected(cluster, other):
     limit = ["--limit", "head,worker1"]
     done, dummy = several(other.parent, other, REISSUE[0], states=states_of(cluster), arguments=limit)
