@@ -34,9 +34,10 @@ if not MISSING:
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
 
-    #: Errors of cryptography for a malformed or unusual certificate.
+    #: Errors for a missing, malformed or unusual certificate.
     MALFORMED: tuple[type[Exception], ...] = (
         AttributeError,
+        IndexError,
         OverflowError,
         TypeError,
         UnsupportedAlgorithm,
@@ -117,8 +118,8 @@ def _fault(directory: Directory, kind: str, about: Mapping[str, Any]) -> str:
 def not_renewed(directory: Directory, hosts: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return a sentence for each host that still has a certificate of the previous CA, after an interrupted rotation."""
     return [
-        f"{host}: its services still have a certificate of the previous CA. Run rotate_certificates.yml first, so that other "
-        "hosts do not reject it."
+        f"{host}: its services still have a certificate of the previous CA. Run rotate_certificates.yml first, so that "
+        "other hosts do not reject it."
         for host, about in hosts.items()
         if any(_of_previous_ca(directory, about["public"].get(kind, "")) for kind in about["kinds"])
     ]
@@ -131,7 +132,7 @@ def _of_previous_ca(directory: Directory, text: str) -> bool:
         if any(issued(certificate, ca) for ca in directory.certificates("ca")):
             return False
         return any(issued(certificate, ca) for ca in directory.certificates("previous-ca"))
-    except (IndexError, *MALFORMED):
+    except MALFORMED:
         return False
 
 
