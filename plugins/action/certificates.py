@@ -14,7 +14,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates impor
     has_certificates,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos, tls_files
 
 
 class ActionModule(Action):
@@ -23,12 +23,17 @@ class ActionModule(Action):
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         host = task_vars["inventory_hostname"]
         try:
-            directory = Directory(arguments["directory"])
+            files = tls_files(self._templar, task_vars)
+        except ValueError as error:
+            return failed_if({}, [f"{host}: {error}"])
+        try:
+            directory = Directory(arguments["directory"], files)
             names = {kind: directory.name_for(kind, host, arguments["made"]) for kind in arguments["kinds"]}
             if self._task.check_mode and {"ca", *names.values()} & set(arguments["planned"]):
                 return {"changed": True}  # an earlier task would make them
             with directory.locked(write=False):
-                certificates = {kind: directory.bundle(name) for kind, name in names.items()}
+                kept = [kind for kind, name in names.items() if name in arguments["kept"]]
+                certificates = {kind: directory.bundle(name) for kind, name in names.items() if kind not in kept}
                 authorities = directory.trusted()
         except (Unusable, IndexError) as error:  # IndexError: there is no certificate
             reason = (
@@ -42,8 +47,9 @@ class ActionModule(Action):
             "user": arguments["user"],
             "authorities": authorities,
             "certificates": certificates,
+            "kept": kept,
         }
         state = host_infos([host], task_vars["hostvars"]).get(host, {}).get("certificates")
-        if state and has_certificates(state, authorities, certificates, arguments["user"]):
-            return {"changed": False, "written": [], "reloaded": []}
+        if state and has_certificates(state, authorities, certificates, arguments["user"], kept):
+            return {"changed": False, "written": [], "reloaded": [], "current": state["current"]}
         return self.execute(module_arguments, task_vars)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
@@ -19,9 +19,16 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates impor
     worker_name,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import WILDCARDS
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import members
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.tls_files import VARIABLE
 from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import REMEDY_MADE, own_problems, rejected
+from ansible_collections.daskops.cluster.plugins.plugin_utils.host_certificates import (
+    keep,
+    not_renewed,
+    plan_reissue,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
-from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos, tls_files
 
 #: Names with which a host connects to itself.
 LOCAL = ["localhost", "127.0.0.1"]
@@ -57,6 +64,9 @@ def described(
             ],
             "authorities": info.get("authorities", []),
             "clock": info.get("clock"),
+            "public": info["certificates"]["public"],
+            "installed": info["certificates"]["installed"],
+            "user": plan["hosts"].get(host, {}).get("user", ""),
         }
     return found
 
@@ -85,6 +95,12 @@ def sample(names: Iterable[str]) -> list[str]:
 def report(wanted: Mapping[str, Any], directory: Directory) -> str:
     """Return the report of new certificates, one line for each reason."""
     lines = [f"A new CA: {directory.shown('ca.pem')}."] if wanted["authority"] else []
+    if wanted["previous"]:
+        lines.append(
+            "Clients can connect until the hosts have their new certificates, and then need the new CA: run client.yml, and "
+            "copy the new ca.pem to where Prometheus and browsers trust the old one. The previous CA is trusted until a run "
+            "with -e dask_tls_rotation=finish."
+        )
     by_reason: dict[str, list[str]] = {}
     for name, reason in wanted["certificates"].items():
         by_reason.setdefault(reason, []).append(name)
@@ -104,6 +120,7 @@ def outdated(
     hosts: Mapping[str, Mapping[str, Any]],
     plan: Mapping[str, Any],
     changing: set[str],
+    kept: Collection[str] = (),
 ) -> list[str]:
     """Return the hosts that do not have the current certificates, or whose services have not loaded them.
 
@@ -119,19 +136,30 @@ def outdated(
         Result of the module `plan`.
     changing : set of str
         Names of the certificates that are made. If ``ca`` is one of them, all hosts are outdated.
+    kept : collection of str
+        Names of the certificates that hosts keep.
     """
     found = []
     with directory.locked(write=False):
         for host, about in hosts.items():
             names = dict(zip(about["kinds"], about["certificates"]))
+            kept_kinds = [kind for kind, name in names.items() if name in kept]
             if changing & {"ca", *names.values()} or not has_certificates(
                 infos[host]["certificates"],
                 directory.trusted(),
-                {kind: directory.bundle(name) for kind, name in names.items()},
+                {kind: directory.bundle(name) for kind, name in names.items() if name not in kept},
                 plan["hosts"][host].get("user", ""),
+                kept_kinds,
             ):
                 found.append(host)
     return found
+
+
+def kept_names(directory: Directory, hosts: Mapping[str, Mapping[str, Any]], rotation: str) -> list[str]:
+    """Return the names of the certificates that hosts keep."""
+    if rotation == "reissue":  # only the CA is installed
+        return sorted({name for about in hosts.values() for name in about["certificates"]})
+    return sorted(file[: -len(".pem")] for file in directory.kept)
 
 
 class ActionModule(Action):
@@ -154,8 +182,14 @@ class ActionModule(Action):
             "scheduler",
             *(worker_name(host) for host in groups.get("dask_workers", []) if host not in arguments["hosts"]),
         ]
+        arguments["absent"] = set(members(groups)) - set(arguments["hosts"]) - set(plan["maintenance"])
+        arguments["workers"] = groups.get("dask_workers", [])
         try:
-            directory = Directory(arguments["directory"])
+            given = tls_files(self._templar, task_vars)
+        except ValueError as error:
+            return failed_if(result, [str(error)])
+        try:
+            directory = Directory(arguments["directory"], given)
             hosts = described(directory, arguments["hosts"], groups, task_vars["hostvars"], plan, made)
             with directory.locked(write=False):
                 wanted, problems, warnings = self._decide(directory, made, hosts, arguments)
@@ -173,7 +207,8 @@ class ActionModule(Action):
                 )
             changing = {"ca"} if wanted["authority"] or wanted["finish"] else set(wanted["certificates"])
             if not problems:
-                result["outdated"] = outdated(directory, arguments["hosts"], hosts, plan, changing)
+                result["kept"] = kept_names(directory, hosts, arguments["rotation"])
+                result["outdated"] = outdated(directory, arguments["hosts"], hosts, plan, changing, result["kept"])
         except Unusable as error:
             return failed_if(result, [str(error)])
         files = ["ca"] * wanted["authority"] + list(wanted["certificates"])
@@ -202,9 +237,11 @@ class ActionModule(Action):
                 f"certificates of its CA. Put them into {directory.path} and set dask_tls_certificates to own. If that "
                 "scheduler does not use TLS, set dask_tls to false."
             ], []  # fmt: skip
+        if made and rotation == "reissue":
+            wanted, problems = plan_reissue(directory, hosts, arguments["absent"])
+            return wanted, problems, []
         if made:
-            names = needed_names(hosts, arguments["scheduler_hosts"])
-            return plan(directory, names, hosts, rotation, arguments["days"], warn_days, arguments["others"])
+            return self._decide_made(directory, hosts, arguments)
         if rotation not in ("", "certificates"):
             return nothing(), [
                 f"dask_tls_rotation is {rotation}, but the certificates are your own (dask_tls_certificates), so "
@@ -221,6 +258,49 @@ class ActionModule(Action):
         )
         return nothing(), problems, warnings
 
+    def _decide_made(
+        self, directory: Directory, hosts: dict[str, dict[str, Any]], arguments: dict[str, Any]
+    ) -> tuple[dict[str, Any], list[str], list[str]]:
+        """Return the result of `_decide` for certificates that the collection makes, except for a lost CA."""
+        rotation, warn_days = arguments["rotation"], arguments["warn_days"]
+        unused = [file for file in ("worker.pem", "worker.key") if file in directory.given]
+        if unused:
+            return nothing(), [
+                f"{VARIABLE}['{unused[0]}'] is set, but each worker host has its own certificate. Name it workers/HOST.pem, "
+                "or set dask_tls_certificates to own."
+            ], []  # fmt: skip
+        names = needed_names(hosts, arguments["scheduler_hosts"])
+        reasons: dict[str, str] = {}
+        if directory.authority_is_given:
+            if rotation == "":
+                reasons = keep(directory, hosts, names, warn_days)
+            if not directory.has("client.pem") and not directory.is_given("client"):
+                del names["client"]  # client.yml makes it
+        names = {name: needed for name, needed in names.items() if f"{name}.pem" not in directory.kept}
+        # In check mode, the run has not made the new CA of a reissue.
+        checked = {} if arguments["installed"] and self._task.check_mode else hosts
+        wanted, problems, warnings = plan(
+            directory,
+            names,
+            checked,
+            rotation,
+            arguments["days"],
+            warn_days,
+            arguments["others"],
+            installed=arguments["installed"],
+        )
+        if rotation == "finish" and not problems:
+            problems = not_renewed(directory, hosts)
+        for name in set(reasons) & set(wanted["certificates"]):
+            wanted["certificates"][name] = reasons[name]
+        known = {worker_name(host) for host in arguments["workers"]}
+        stray = sorted(file for file in directory.given if file.startswith("workers/") and file[:-4] not in known)
+        if stray:
+            warnings.append(
+                f"{VARIABLE} has {', '.join(stray)}, but dask_workers has no such host. Remove or rename it."
+            )
+        return wanted, problems, warnings
+
     def _try(
         self, directory: Directory, wanted: dict[str, Any], hosts: dict[str, dict[str, Any]], arguments: dict[str, Any]
     ) -> list[str]:
@@ -228,9 +308,14 @@ class ActionModule(Action):
         tried = [
             name
             for name in sample(needed_names(hosts, arguments["scheduler_hosts"]))
-            if f"{name}.pem" in directory.staged or (name not in wanted["certificates"] and not directory.missing(name))
+            if f"{name}.pem" in directory.staged
+            or (
+                name not in wanted["certificates"]
+                and not directory.missing(name)
+                and f"{name}.pem" not in directory.kept
+            )
         ]
-        if not tried or arguments["rotation"] == "finish":
+        if not tried or arguments["rotation"] in ("finish", "reissue"):
             return []
         return rejected(directory, tried, arguments["dashboard_hosts"], strict(arguments["hosts"]), REMEDY_MADE)
 

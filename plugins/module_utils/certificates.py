@@ -1,7 +1,10 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The certificates that are installed on a host, and the certificates that its services have loaded."""
+"""The certificates that are installed on a host, and the certificates that its services have loaded.
+
+The files of services belong to the services' account, which could write anything into them.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import os
 import pwd
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.units import kind_of
@@ -19,7 +22,17 @@ from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import r
 #: Largest file of certificates that is read, in bytes.
 LIMIT = 4 * 1024**2
 
+#: Longest text of public certificates that a host reports, in characters. A certificate that the collection made has 800.
+PUBLIC_LIMIT = 16_000
+
 CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+
+#: A certificate with nothing but base64 inside, as hosts report it, and the first line of a service's file.
+PLAIN_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----\n(?:[A-Za-z0-9+/=]{1,76}\n)+-----END CERTIFICATE-----\n")
+EXPIRES = re.compile(r"expires \d{1,12}\n")
+
+#: Kinds of services, whose files are ``KIND.pem``.
+KINDS = ("scheduler", "worker")
 
 
 def fingerprints(bundle: str) -> list[str]:
@@ -36,14 +49,53 @@ def installed_files(directory: str) -> dict[str, list[Any]]:
     """Return digest, mode and owner of each file in a directory of certificates, by name."""
     files = {}
     for name in os.listdir(directory) if os.path.isdir(directory) else []:
-        path = os.path.join(directory, name)
-        about = os.stat(path)
-        try:  # the services' account owns these files and could write anything into them
-            content = digest(read_text(path, LIMIT))
-        except (OSError, ValueError):
-            content = ""
-        files[name] = [content, about.st_mode & 0o777, owner(about.st_uid)]
+        about = os.stat(os.path.join(directory, name))
+        text = installed_text(directory, name)
+        files[name] = ["" if text is None else digest(text), about.st_mode & 0o777, owner(about.st_uid)]
     return files
+
+
+def installed_text(directory: str, name: str) -> str | None:
+    """Return the text of a file in a directory of certificates; None if it cannot be read or is too long."""
+    try:
+        return read_text(os.path.join(directory, name), LIMIT)
+    except (OSError, ValueError):
+        return None
+
+
+def installed_digests(directory: str) -> dict[str, str]:
+    """Return the digest that services with the installed files would report, by their kind."""
+    authorities = installed_text(directory, "ca.pem")
+    texts = {kind: installed_text(directory, f"{kind}.pem") for kind in KINDS}
+    return {
+        kind: digest(authorities, text) for kind, text in texts.items() if authorities is not None and text is not None
+    }
+
+
+def public_certificates(directory: str) -> dict[str, str]:
+    """Return the certificates in ``ca.pem`` and in the files of services, without keys, by the file's name without ``.pem``.
+
+    A service's text begins with the first line of its file, which has the expiry. A file is left out if it is too long, or
+    if its key does not belong to its certificate.
+    """
+    found = {}
+    for name in ("ca", *KINDS):
+        text = installed_text(directory, f"{name}.pem")
+        blocks = PLAIN_CERTIFICATE.findall(text) if text and len(text) <= PUBLIC_LIMIT else []
+        if blocks and (name == "ca" or _key_fits(os.path.join(directory, f"{name}.pem"))):
+            first = EXPIRES.match(text or "") if name != "ca" else None
+            found[name] = (first[0] if first else "") + "".join(blocks)
+    return found
+
+
+def _key_fits(path: str) -> bool:
+    """Return whether TLS can use the certificate and the key in a file."""
+    try:
+        # Without a password, OpenSSL would prompt for one on the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path, password="")
+    except (OSError, ValueError):  # ssl.SSLError is an OSError
+        return False
+    return True
 
 
 def owner(uid: int) -> str:
@@ -54,19 +106,29 @@ def owner(uid: int) -> str:
         return str(uid)
 
 
-def wanted_files(authorities: str, certificates: Mapping[str, str], user: str) -> dict[str, list[Any]]:
-    """Return the result of `installed_files` after ``authorities`` and ``certificates`` (text by kind) are installed."""
+def wanted_files(
+    authorities: str,
+    certificates: Mapping[str, str],
+    user: str,
+    kept: Iterable[str] = (),
+    installed: Mapping[str, list[Any]] | None = None,
+) -> dict[str, list[Any]]:
+    """Return the result of `installed_files` after ``authorities`` and ``certificates`` (text by kind) are installed.
+
+    The files of ``kept`` (kinds of services) stay as they are in ``installed``.
+    """
     files = {f"{kind}.pem": [digest(content), 0o400, user] for kind, content in certificates.items()}
+    names = [f"{kind}.pem" for kind in kept]
+    files.update({name: installed[name] for name in names if installed and name in installed})
     return {"ca.pem": [digest(authorities), 0o644, "root"], **files}
 
 
-def stale_services(loaded: Mapping[str, str], authorities: str, certificates: Mapping[str, str]) -> dict[str, str]:
+def stale_services(loaded: Mapping[str, str], current: Mapping[str, str]) -> dict[str, str]:
     """Return the services that must reload, with the digest of the certificates that they should load.
 
-    ``loaded`` is the result of `loaded_certificates`, and ``certificates`` has the PEM text by kind of service. Services of
-    other kinds are left out, because the run stops them later.
+    ``loaded`` is the result of `loaded_certificates`, and ``current`` has the digest by kind of service. Services of other
+    kinds are left out, because the run stops them later.
     """
-    current = {kind: digest(authorities, content) for kind, content in certificates.items()}
     wanted = {unit: current[kind_of(unit)] for unit in loaded if kind_of(unit) in current}
     return {unit: wanted[unit] for unit in wanted if loaded[unit] != wanted[unit]}
 

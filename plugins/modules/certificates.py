@@ -10,8 +10,8 @@ module: certificates
 short_description: Install the certificates of a host's Dask services
 version_added: "0.1.0"
 description:
-  - Reads a CA and certificates on the controller. Writes the ones that the host's services need below C(tls) in O(home).
-    Only O(user) can read private keys.
+  - Reads a CA and certificates on the controller, or in the variable C(dask_tls_files). Writes the ones that the host's
+    services need below C(tls) in O(home). Only O(user) can read private keys.
   - Sends nothing to the host if M(daskops.cluster.host_info) has reported the same certificates.
   - Reloads running services that have loaded other certificates. A reload does not interrupt their work.
 author:
@@ -52,6 +52,13 @@ options:
     type: list
     elements: str
     default: []
+  kept:
+    description:
+      - Names of certificates that M(daskops.cluster.make_certificates) has accepted on their hosts. Their files are not
+        written.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -75,6 +82,11 @@ reloaded:
   type: list
   elements: str
   returned: success
+current:
+  description: Digest of the installed certificates by kind of service. A service reports it after it has loaded them.
+  type: dict
+  returned: success, except in check mode if a certificate would be made
+  sample: {worker: 9f3c2e7a1b50}
 """
 
 import contextlib
@@ -86,7 +98,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.certificates import (
+    digest,
     installed_files,
+    installed_text,
     loaded_certificates,
     stale_services,
     wanted_files,
@@ -121,6 +135,7 @@ def main() -> None:
             "user": {"type": "str", "required": True},
             "authorities": {"type": "str", "required": True},
             "certificates": {"type": "dict", "required": True, "no_log": True},
+            "kept": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -132,9 +147,13 @@ def install(module: AnsibleModule) -> None:
     """Install the certificates, and have the services read them."""
     authorities, certificates = module.params["authorities"], module.params["certificates"]
     user, directory = module.params["user"], os.path.join(module.params["home"], "tls")
-    before, after = installed_files(directory), wanted_files(authorities, certificates, user)
+    before = installed_files(directory)
+    after = wanted_files(authorities, certificates, user, module.params["kept"], before)
     written = sorted(name for name in {**before, **after} if before.get(name) != after.get(name))
-    stale = stale_services(loaded_certificates(shown_services(module)), authorities, certificates)
+    texts = {kind: installed_text(directory, f"{kind}.pem") for kind in module.params["kept"]}
+    texts.update(certificates)
+    current = {kind: digest(authorities, text) for kind, text in texts.items() if text is not None}
+    stale = stale_services(loaded_certificates(shown_services(module)), current)
 
     def shown(files: Mapping[str, list[Any]]) -> str:
         return "".join(f"{name}: {files[name][0]}\n" for name in sorted(files))
@@ -143,6 +162,7 @@ def install(module: AnsibleModule) -> None:
         "changed": bool(written or stale),
         "written": written,
         "reloaded": sorted(stale),
+        "current": current,
         "diff": {"before_header": directory, "after_header": directory, "before": shown(before), "after": shown(after)},
     }
     if not module.check_mode:

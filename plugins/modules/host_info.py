@@ -433,9 +433,19 @@ certificates:
     loaded:
       description: Digest of the certificates that each running service has loaded, by unit.
       type: dict
+    current:
+      description: Digest that services with the installed files would report, by their kind.
+      type: dict
+    public:
+      description:
+        - The certificates in each installed file in PEM format, without keys, by the name of the file without C(.pem). The
+          text of a service begins with the line of its file that has the expiry.
+        - A file that is too long, or whose key does not belong to its certificate, is left out.
+      type: dict
   sample:
     installed: {ca.pem: [5d0a41b9c7e2, 420, root], worker.pem: [e83c1f0a9b64, 256, dask]}
     loaded: {dask-worker@1.service: 9f3c2e7a1b50}
+    current: {worker: 9f3c2e7a1b50}
 environments:
   description: The complete environments on the host, by id. Each is RV(daskops.cluster.environment#module:environment).
   type: dict
@@ -537,8 +547,10 @@ from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as
 from ansible_collections.daskops.cluster.plugins.module_utils.applications import read_application
 from ansible_collections.daskops.cluster.plugins.module_utils.certificates import (
     fingerprints,
+    installed_digests,
     installed_files,
     loaded_certificates,
+    public_certificates,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.directories import group_number
 from ansible_collections.daskops.cluster.plugins.module_utils.existing_environments import inspect
@@ -1134,6 +1146,8 @@ def main() -> None:
         certificates={
             "installed": installed_files(os.path.join(home, "tls")),
             "loaded": loaded_certificates(states),
+            "current": installed_digests(os.path.join(home, "tls")),
+            "public": public_certificates(os.path.join(home, "tls")),
         },
         authorities=authorities(home),
         environments={name: about for name, about in usable.items() if about},

@@ -16,6 +16,8 @@ description:
   - Makes certificates that are missing, that expire within C(dask_tls_warn_days) days, or that lack a current name or
     address of their host. Replaces the collection's CA if it expires within twice as many days. The previous CA signs the
     new one, and stays trusted until it expires.
+  - Uses the variable C(dask_tls_files), which is not an argument, so that callback plugins cannot show it. Its texts replace
+    files of the directory. If it has the CA, hosts keep their good certificates, and the CA is never replaced.
   - Writes all files or none. Only one run at a time makes certificates in a directory. Other runs wait for up to a minute.
   - With C(dask_tls_certificates=own), checks the user's own certificates and changes nothing. They are C(scheduler),
     C(client) and, for worker hosts, C(workers/HOST) or C(worker).
@@ -44,9 +46,14 @@ options:
       - Empty to make certificates that are missing or expire soon.
       - V(certificates) makes all certificates again. V(authority) also makes a new CA, unless a rotation has already begun.
       - V(finish) ends the trust in the previous CA.
+      - V(reissue) makes a new CA like V(authority) if the key of the previous one is lost. All hosts must trust the same CA.
     type: str
-    choices: ["", certificates, authority, finish]
+    choices: ["", certificates, authority, finish, reissue]
     default: ""
+  installed:
+    description: Whether the run has just installed the CA on all hosts.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -78,6 +85,11 @@ certificates:
   sample: [client, scheduler, workers/node1]
 outdated:
   description: The hosts that do not have the current certificates, or whose services have not loaded them.
+  type: list
+  elements: str
+  returned: success
+kept:
+  description: Names of the certificates that stay on their hosts as they are.
   type: list
   elements: str
   returned: success

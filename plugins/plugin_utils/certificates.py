@@ -6,6 +6,7 @@
 ``ca.pem`` is the CA that signs. ``previous-ca.pem`` is a previous CA that is still trusted, and ``cross-ca.pem`` is a
 certificate of the CA that the previous CA has signed. Each certificate has the files ``NAME.pem`` and ``NAME.key``. If the
 collection makes the certificates, there is also ``ca.key``, and each worker host has its own certificate below ``workers``.
+The variable ``dask_tls_files`` can have the text of any of these files instead.
 
 Works with cryptography 3.4, which Ubuntu 22.04 has, and newer.
 """
@@ -23,17 +24,25 @@ import shutil
 import socket
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
 from ansible_collections.daskops.cluster.plugins.module_utils.certificates import (
     CERTIFICATE,
+    digest,
     fingerprints,
     stale_services,
     wanted_files,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import certain_difference, readable
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.tls_files import (
+    AUTHORITY,
+    VARIABLE,
+    authority_is_given,
+    given_files,
+    wrong_files,
+)
 
 try:
     from cryptography import x509
@@ -74,7 +83,13 @@ class Unusable(Exception):
     """A file of the directory cannot be used. The message has the file, the reason and the remedy."""
 
 
-def has_certificates(state: Mapping[str, Any], authorities: str, certificates: Mapping[str, str], user: str) -> bool:
+def has_certificates(
+    state: Mapping[str, Any],
+    authorities: str,
+    certificates: Mapping[str, str],
+    user: str,
+    kept: Collection[str] = (),
+) -> bool:
     """Return whether a host has these certificates and its services have loaded them.
 
     Parameters
@@ -87,10 +102,14 @@ def has_certificates(state: Mapping[str, Any], authorities: str, certificates: M
         Certificate and key by kind of service, in PEM format.
     user : str
         Account that the services run as.
+    kept : collection of str
+        Kinds of services whose certificates the host keeps.
     """
-    if state["installed"] != wanted_files(authorities, certificates, user):
+    if state["installed"] != wanted_files(authorities, certificates, user, kept, state["installed"]):
         return False
-    return not stale_services(state["loaded"], authorities, certificates)
+    current = {kind: digest(authorities, text) for kind, text in certificates.items()}
+    current.update({kind: state["current"].get(kind, "") for kind in kept})
+    return not stale_services(state["loaded"], current)
 
 
 def worker_name(host: str) -> str:
@@ -104,12 +123,26 @@ def described(error: BaseException) -> str:
 
 
 class Directory:
-    """A directory of certificates and keys on the controller."""
+    """A directory of certificates and keys on the controller.
+
+    Parameters
+    ----------
+    path : str
+        Path of the directory.
+    given : dict of str, optional
+        Value of ``dask_tls_files``. Its texts replace files of the directory.
+    """
 
     replace = "Replace it. If the collection made it, remove it, and the next run makes a new one."
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, given: Mapping[str, Any] | None = None) -> None:
         self.path = os.path.abspath(os.path.expanduser(path))
+        problems = list(wrong_files(dict(given or {})))
+        if problems:
+            raise Unusable("\n".join(map(str, problems)))
+        self.given = given_files(given or {})
+        #: Certificates that hosts have and keep, by file name. Their keys are only on the hosts.
+        self.kept: dict[str, str] = {}
         #: Text by file name that `commit` writes. The methods below use it as if it were on the disk.
         self.staged: dict[str, str] = {}
         #: Text by file name, of files that were read.
@@ -132,13 +165,25 @@ class Directory:
         return os.path.isdir(os.path.join(self.path, READY))
 
     def shown(self, name: str) -> str:
-        """Return the path of a file, for messages."""
-        return os.path.join(self.path, name)
+        """Return the path of a file, or its name in the variable, for messages."""
+        return f"{VARIABLE}['{name}']" if name in self.given else os.path.join(self.path, name)
+
+    @property
+    def authority_is_given(self) -> bool:
+        """Whether the CA comes from the variable, so that the collection cannot replace it."""
+        return authority_is_given(self.given)
+
+    def is_given(self, name: str) -> bool:
+        """Return whether a certificate or its key comes from the variable, so that the collection cannot replace it."""
+        return f"{name}.pem" in self.given or f"{name}.key" in self.given
 
     def read(self, name: str) -> str:
         """Return the text of a file; empty if it does not exist."""
-        if name in self.staged:
-            return self.staged[name]
+        for texts in (self.staged, self.given, self.kept):
+            if name in texts:
+                return texts[name]
+        if name in AUTHORITY and "ca.pem" in self.given:
+            return ""  # files of another CA, which this directory had before
         if name not in self.texts:
             self.texts[name] = self._read(name)
         return self.texts[name]
@@ -173,10 +218,10 @@ class Directory:
             found = [x509.load_pem_x509_certificate(block.encode()) for block in CERTIFICATE.findall(text)]
         except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
             raise Unusable(
-                f"{self.shown(name)}.pem contains a certificate that cannot be read ({error}). {self.replace}"
+                f"{self.shown(f'{name}.pem')} contains a certificate that cannot be read ({error}). {self.replace}"
             ) from None
         if text and not found:
-            raise Unusable(f"{self.shown(name)}.pem contains no certificate in PEM format. {self.replace}")
+            raise Unusable(f"{self.shown(f'{name}.pem')} contains no certificate in PEM format. {self.replace}")
         self.parsed[text] = found
         return found
 
@@ -186,7 +231,7 @@ class Directory:
             return load_pem_private_key(self.read(f"{name}.key").encode(), password=None)
         except (TypeError, ValueError, UnsupportedAlgorithm) as error:
             needed = "A private key in PEM format without a passphrase is needed"
-            raise Unusable(f"{self.shown(name)}.key cannot be used ({error}). {needed}. {self.replace}") from None
+            raise Unusable(f"{self.shown(f'{name}.key')} cannot be used ({error}). {needed}. {self.replace}") from None
 
     def bundle(self, name: str) -> str:
         """Return the text of the file with a certificate and its key for a host.
@@ -204,6 +249,11 @@ class Directory:
     def issuers(self) -> list[x509.Certificate]:
         """Return the certificates of the trusted CAs."""
         return self.certificates("ca") + self.certificates("previous-ca")
+
+    @property
+    def is_reissued(self) -> bool:
+        """Whether the CA replaced one whose key was lost. Such a previous CA could not sign the new one."""
+        return self.has("previous-ca.pem") and not self.has("cross-ca.pem") and not self.authority_is_given
 
     def name_for(self, kind: str, host: str, made: bool) -> str:
         """Return the name of the certificate of a host's services. Without ``made``, worker hosts may share one."""
@@ -424,7 +474,7 @@ def open_keys(directory: Directory, names: Iterable[str]) -> Iterator[str]:
 
 def nothing() -> dict[str, Any]:
     """Return a result of `plan` with nothing to make."""
-    return {"authority": False, "certificates": {}, "finish": False}
+    return {"authority": False, "previous": "", "certificates": {}, "finish": False}
 
 
 def plan(
@@ -436,6 +486,7 @@ def plan(
     warn_days: int = 30,
     others: Iterable[str] = (),
     now: float | None = None,
+    installed: bool = False,
 ) -> tuple[dict[str, Any], list[str], list[str]]:
     """Return the certificates that the collection must make in a directory, and the problems that prevent it.
 
@@ -455,12 +506,14 @@ def plan(
         renewed.
     others : list of str
         Names of certificates of hosts that are not in the run.
+    installed : bool
+        Whether the run has just installed the CA on all hosts.
 
     Returns
     -------
     tuple of (dict, list of str, list of str)
-        What to make: ``authority`` (bool), ``certificates`` (reason by name) and ``finish`` (bool). Then the problems and
-        the warnings.
+        What to make: ``authority`` (bool), ``previous`` (the previous CA, if its key is lost), ``certificates`` (reason by
+        name) and ``finish`` (bool). Then the problems and the warnings.
     """
     now = time.time() if now is None else now
     hosts = hosts or {}
@@ -476,7 +529,8 @@ def plan(
         ], []  # fmt: skip
     problem = ca_problem(directory, now)
     authorities = {host: about["authorities"] for host, about in hosts.items() if about.get("authorities")}
-    problem = problem or unknown_authority(directory, authorities)
+    problem = problem or unknown_authority(directory, authorities) or cannot_rotate(directory, rotation)
+    problem = problem or ("" if installed else interrupted_reissue(directory))
     if problem:
         return nothing(), [problem], []
 
@@ -489,16 +543,25 @@ def plan(
     ]
     if rotation == "finish":
         problems = [
-            f"{directory.shown(name)}.pem is signed by the previous CA. Run rotate_certificates.yml with "
+            f"{directory.shown(f'{name}.pem')} is signed by the previous CA. Run rotate_certificates.yml with "
             "dask_tls_rotation=authority first, for all hosts."
             for name in late
         ]
+        # A reissue leaves out hosts in maintenance, which then trust only the previous CA.
+        problems.extend(
+            f"{directory.shown(f'{name}.pem')} does not exist, so its host may trust only the previous CA. Run site.yml for "
+            "that host first, or remove it from the inventory."
+            for name in [*names, *others]
+            if directory.is_reissued and not directory.certificates(name)
+        )
         return {**wanted, "finish": not problems and directory.has("previous-ca.pem")}, problems, []
     if rotation == "authority":
         # Continue an interrupted rotation, which made the new CA but not yet all certificates.
         return {**wanted, "authority": not (previous and late)}, [], []
     if not ca:
         wanted["authority"] = True
+    elif directory.authority_is_given:
+        warnings.extend(given_authority_ends(directory, warn_days, now))
     elif directory.expires("ca") - now <= 2 * warn_days * DAY:
         # Renew the CA twice as early as a certificate, so that it does not expire before its certificates.
         if made_here(ca[0]):
@@ -513,13 +576,25 @@ def plan(
                 f"{directory.shown('ca.pem')} expires on {date(directory.expires('ca'))}. The collection did not make it. "
                 "Replace it, or let rotate_certificates.yml -e dask_tls_rotation=authority make a new CA."
             )
+    problems = []
     for name, needed in names.items():
+        if directory.is_given(name):
+            found = given_certificate(directory, name, needed, rotation, warn_days, now)
+            problems.extend(found[0])
+            warnings.extend(found[1])
+            continue
         reason = renewal_reason(directory, name, needed, rotation, warn_days, now) if ca else "missing"
         if reason:
             wanted["certificates"][name] = reason
     wanted["finish"] = (
-        bool(previous) and not late and not wanted["authority"] and directory.expires("previous-ca") < now
+        bool(previous)
+        and not late
+        and not wanted["authority"]
+        and not directory.authority_is_given
+        and max(moment(certificate, "not_valid_after") for certificate in previous) < now
     )
+    if problems:
+        return nothing(), problems, warnings
     return (
         wanted,
         list(clock_problems(directory, hosts, now, {name: days for name in wanted["certificates"]})),
@@ -534,9 +609,15 @@ def ca_problem(directory: Directory, now: float) -> str:
         return ""
     if len(there) == 1:
         (missing,) = {"ca.pem", "ca.key"} - set(there)
+        if there[0] in directory.given:
+            return (
+                f"{directory.shown(there[0])} is set, but {missing} is neither there nor in {directory.path}. Add it to "
+                "dask_tls_files."
+            )
+        lost = " If it is lost, run rotate_certificates.yml -e dask_tls_rotation=reissue, which makes a new CA."
         return (
             f"{directory.shown(missing)} does not exist, but {there[0]} does. Restore it from your copy. If the "
-            "certificates are your own, set dask_tls_certificates to own."
+            f"certificates are your own, set dask_tls_certificates to own.{lost if missing == 'ca.key' else ''}"
         )
     if not directory.matches("ca"):
         return f"{directory.shown('ca.key')} is not the key of ca.pem. Restore both from your copy."
@@ -559,10 +640,66 @@ def unknown_authority(directory: Directory, authorities: Mapping[str, Iterable[s
     strange = sorted(host for host, trusted in authorities.items() if trusted and not known & set(trusted))
     if not strange:
         return ""
+    if directory.authority_is_given:
+        return (
+            f"{', '.join(strange)}: the host trusts another CA than {directory.shown('ca.pem')}. Set dask_tls_files to the "
+            "files of this cluster. To change the CA, also give the present one as previous-ca.pem."
+        )
+    has = "has another CA" if directory.has("ca.pem") else "has no CA"
     return (
-        f"{', '.join(strange)}: the host trusts another CA than the one in {directory.path}. Set dask_tls_directory to the "
-        "directory with which the cluster was set up. If that directory is lost, run remove.yml first."
+        f"{', '.join(strange)}: the host trusts the CA of an existing cluster, but {directory.path} {has}. Do one of these: "
+        "copy the directory dask_tls_directory from the controller that made the certificates; set dask_tls_files to its "
+        "files; or, if it is lost, run rotate_certificates.yml -e dask_tls_rotation=reissue, which makes a new CA and "
+        "certificates while the cluster works. Reissue into an empty directory."
     )
+
+
+def cannot_rotate(directory: Directory, rotation: str) -> str:
+    """Return why the collection cannot replace the CA or end a rotation; empty if it can."""
+    if not directory.authority_is_given or rotation in ("", "certificates"):
+        return ""
+    return (
+        f"dask_tls_rotation is {rotation}, but the CA is in dask_tls_files, so the collection does not replace it. Give the "
+        "new CA as ca.pem and ca.key and the present one as previous-ca.pem, and run site.yml, rotate_certificates.yml and "
+        "client.yml. Then remove previous-ca.pem, and run site.yml."
+    )
+
+
+def interrupted_reissue(directory: Directory) -> str:
+    """Return a sentence if a CA was reissued, but no certificate yet, so that some hosts may not trust the new CA."""
+    ca, client = directory.certificates("ca"), directory.certificates("client")
+    if not directory.is_reissued or (ca and client and issued(client[0], ca[0])):
+        return ""
+    return (
+        f"{directory.path} has a new CA that may not be on all hosts, because rotate_certificates.yml was interrupted. Run "
+        "it again with -e dask_tls_rotation=reissue, which completes it."
+    )
+
+
+def given_authority_ends(directory: Directory, warn_days: int, now: float) -> Iterator[str]:
+    """Yield a warning if the CA in ``dask_tls_files`` expires soon."""
+    if directory.expires("ca") - now <= 2 * warn_days * DAY:
+        yield (
+            f"{directory.shown('ca.pem')} expires on {date(directory.expires('ca'))}. Before that, give a new CA as ca.pem "
+            "and ca.key and this one as previous-ca.pem, and run site.yml, rotate_certificates.yml and client.yml."
+        )
+
+
+def given_certificate(
+    directory: Directory, name: str, needed: Iterable[object], rotation: str, warn_days: int, now: float
+) -> tuple[list[str], list[str]]:
+    """Return the problems and the warnings of a certificate in ``dask_tls_files``."""
+    shown = directory.shown(f"{name}.pem")
+    reason = renewal_reason(directory, name, needed, "", 0, now)
+    if reason:
+        fault = directory.missing(name) or f"{shown} cannot be used: {reason}"
+        return [f"{fault}. Replace it, or remove it and its key from dask_tls_files, and the run makes one."], []
+    if rotation == "certificates":
+        return [], [f"{shown} is not renewed, because it is in dask_tls_files. Replace it there."]
+    if directory.expires(name) - now <= warn_days * DAY:
+        until = date(directory.expires(name))
+        return [], [f"{shown} expires on {until}. Replace it before that in dask_tls_files, and run site.yml."]
+    return [], []
 
 
 def is_ca(certificate: x509.Certificate) -> bool:
@@ -586,8 +723,11 @@ def renewal_reason(
     fault = directory.check(name)
     if fault:
         return fault
-    if rotation == "certificates":
-        return "rotated"
+    return "rotated" if rotation == "certificates" else unsuitable(directory, name, needed, warn_days, now)
+
+
+def unsuitable(directory: Directory, name: str, needed: Iterable[object], warn_days: int, now: float) -> str:
+    """Return why the dates or the names of a certificate do not suit; empty if they do."""
     if directory.expires(name) <= now:
         return f"expired on {date(directory.expires(name))}"
     if directory.expires(name) - now <= warn_days * DAY:
@@ -646,7 +786,7 @@ def make(
     """Make and stage the certificates in a result of `plan`. `Directory.commit` writes them."""
     now = time.time() if now is None else now
     if wanted["authority"]:
-        make_ca(directory, now)
+        make_ca(directory, now, wanted["previous"])
     ca, ca_key = directory.certificates("ca")[0], directory.key("ca")
     for name in wanted["certificates"]:
         kind = name.partition("/")[0].replace("workers", "worker")
@@ -665,15 +805,21 @@ def make(
         stage(directory, name, sign(f"dask {kind}", key, ca, ca_key, now, end, extensions), key)
 
 
-def make_ca(directory: Directory, now: float) -> None:
-    """Make and stage a new CA. The previous CA also signs it, and stays trusted."""
+def make_ca(directory: Directory, now: float, previous: str = "") -> None:
+    """Make and stage a new CA. The previous CA also signs it, and stays trusted.
+
+    With ``previous``, the certificates of previous CAs whose key is lost, these stay trusted and do not sign.
+    """
     before = directory.certificates("ca")
     key, name = ec.generate_private_key(ec.SECP256R1()), f"{CA_NAME} {date(now)} {os.urandom(3).hex()}"
     extensions = [
         (x509.BasicConstraints(ca=True, path_length=None), True),
         (key_usage(key_cert_sign=True, crl_sign=True), True),
     ]
-    if before:
+    if previous:
+        directory.staged["previous-ca.pem"] = previous
+        directory.staged["cross-ca.pem"] = ""  # replaces that of an earlier rotation
+    elif before:
         directory.staged["previous-ca.pem"] = pem(before[0])
         # Until client.yml runs, clients trust only the previous CA. With the cross-signed CA, they accept new certificates.
         end = max(moment(before[0], "not_valid_after"), now)

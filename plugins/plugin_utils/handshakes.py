@@ -137,7 +137,7 @@ def contexts(
             found[name] = [context(purpose, ca_file, bundle) for purpose in purposes]
         except ssl.SSLError as error:
             reason = WEAK.get(error.reason, f"OpenSSL reports {error.reason or error}")
-            problems.append(f"{directory.shown(name)}.pem cannot be loaded: {reason}. {remedy}")
+            problems.append(f"{directory.shown(f'{name}.pem')} cannot be loaded: {reason}. {remedy}")
     return found, problems
 
 
@@ -203,7 +203,7 @@ def tried(
             except Rejected as failure:
                 name, use = (server, "server") if failure.side == "server" else (client, "client")
                 problems.append(
-                    f"{directory.shown(name)}.pem is rejected as the certificate of a {use} (the {kind(client)} "
+                    f"{directory.shown(f'{name}.pem')} is rejected as the certificate of a {use} (the {kind(client)} "
                     f"connects to the {kind(server)}): {failure.reason}. {remedy}"
                 )
     if dashboard_hosts and "scheduler" in found and not problems:
@@ -220,7 +220,7 @@ def tried(
                 if failure.reason in (REASONS[62], REASONS[64]):
                     about = f"Add that name to it, or {without_name(variable)}."
                 problems.append(
-                    f"{directory.shown('scheduler')}.pem is rejected as the certificate of the dashboard, whose "
+                    f"{directory.shown('scheduler.pem')} is rejected as the certificate of the dashboard, whose "
                     f"URL has the name {host}: {failure.reason}. {about}"
                 )
     return problems
@@ -290,7 +290,7 @@ def own_problems(
             fault = directory.missing(name)
             directory.certificates(name)
             if not fault and not directory.matches(name):
-                fault = f"{directory.shown(name)}.key is not the key of {name}.pem"
+                fault = f"{directory.shown(f'{name}.key')} is not the key of {name}.pem"
             found = [f"{fault}. {REMEDY}"] if fault else list(not_in_time(directory, name, now))
         except Unusable as error:
             found = [str(error)]
@@ -306,7 +306,8 @@ def own_problems(
     if not problems:
         problems.extend(clock_problems(directory, hosts, now))
     warnings = [
-        f"{directory.shown(name)}.pem expires on {date(directory.expires(name))}. Replace it before that, and run site.yml."
+        f"{directory.shown(f'{name}.pem')} expires on {date(directory.expires(name))}. Replace it before that, and run "
+        "site.yml."
         for name in ("ca", *usable)
         if 0 < directory.expires(name) - now <= warn_days * DAY
     ]
@@ -321,9 +322,9 @@ def lasts(certificate: x509.Certificate, now: float) -> bool:
 def not_in_time(directory: Directory, name: str, now: float) -> Iterator[str]:
     """Yield a sentence if a certificate has expired, or is not valid yet."""
     if directory.expires(name) <= now:
-        yield f"{directory.shown(name)}.pem expired on {date(directory.expires(name))}. {REMEDY}"
+        yield f"{directory.shown(f'{name}.pem')} expired on {date(directory.expires(name))}. {REMEDY}"
     elif directory.begins(name) > now:
         yield (
-            f"{directory.shown(name)}.pem is not valid before {date(directory.begins(name))}. Replace it, or correct the "
-            "controller's clock."
+            f"{directory.shown(f'{name}.pem')} is not valid before {date(directory.begins(name))}. Replace it, or correct "
+            "the controller's clock."
         )

@@ -14,6 +14,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.module_utils.certificates import (
+    EXPIRES,
+    PLAIN_CERTIFICATE,
+    PUBLIC_LIMIT,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import LABEL
 
 #: A function that returns whether a value is allowed.
@@ -126,6 +131,15 @@ ORIGIN: dict[str, Check] = {
 ENVIRONMENT = with_optional(having(python=text(r"[\w.+]*"), packages=mapping(text(r"[\w.+!-]*"))), **ORIGIN)
 
 
+KIND = text("scheduler|worker")
+_PUBLIC = re.compile(f"({EXPIRES.pattern})?({PLAIN_CERTIFICATE.pattern})+")
+
+
+def public_certificates(value: object) -> bool:
+    """Allow certificates in PEM format below a line with their expiry, and nothing else."""
+    return isinstance(value, str) and len(value) <= PUBLIC_LIMIT and _PUBLIC.fullmatch(value) is not None
+
+
 #: An environment outside of dask_home.
 EXISTING = having(
     changeable=TEXT,
@@ -209,7 +223,10 @@ CHECKS: dict[str, Check] = {
         )
     ),
     "certificates": having(
-        installed=mapping(listed(lambda value: number(value) or text()(value))), loaded=mapping(NAME)
+        installed=mapping(listed(lambda value: number(value) or text()(value))),
+        loaded=mapping(NAME),
+        current=mapping(NAME, KIND),
+        public=mapping(public_certificates, text("ca|scheduler|worker")),
     ),
     "changeable": text(),
     "clock": lambda value: (

@@ -15,6 +15,7 @@ from ansible.errors import AnsibleError
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import members, scheduler_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import complete
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.tls_files import wrong_files
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import cannot_be_evaluated
 
 try:
@@ -265,6 +266,26 @@ def values_of(
         found[host].update({name: value for name, value in computed.items() if found[host][name] == ""})
     if problems:
         raise ValueError("\n".join(problems))
+    return found
+
+
+def tls_files(templar: Any, task_vars: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the value of ``dask_tls_files`` for a task.
+
+    Action plugins read it here, because callback plugins can show the arguments of tasks.
+
+    Raises
+    ------
+    ValueError
+        If the value cannot be evaluated. Its error is left out, because it may contain secrets.
+    """
+    name = "dask_tls_files"
+    try:
+        found = evaluation_of(templar).value(name, task_vars) if name in task_vars else SETTINGS[name].default
+    except AnsibleError as error:
+        raise ValueError(str(cannot_be_evaluated(name, name, str(error)))) from None
+    if not isinstance(found, dict):
+        raise ValueError(str(next(wrong_files(found))))
     return found
 
 

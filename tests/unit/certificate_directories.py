@@ -54,7 +54,7 @@ with directory.locked(write=True):
 LOOKED = {
     "address": "",
     "authorities": [],
-    "certificates": {"installed": {}, "loaded": {}},
+    "certificates": {"installed": {}, "loaded": {}, "current": {}, "public": {}},
     "clock": [-0.1, 0.1],
     "current": {},
     "environments": {},

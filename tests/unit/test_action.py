@@ -66,7 +66,7 @@ def test_spec_contains_all_options_of_a_module():
     spec = argument_spec("make_certificates")
     assert spec["rotation"] == {
         "type": "str",
-        "choices": ["", "certificates", "authority", "finish"],
+        "choices": ["", "certificates", "authority", "finish", "reissue"],
         "default": "",
     }
     assert argument_spec("cluster_lock")["lease"]["type"] == "int"

@@ -83,5 +83,5 @@ def test_variables_on_the_command_line_are_checked(tmp_path):
         "dask_enviroment_lock, set for all hosts, is not a variable of daskops.cluster. Did you mean dask_environment_lock?",
         "dask_scheduler_restart, set for all hosts, is 'later'. Give one of idle, now.",
         "dask_tls_certificates, set for all hosts, is 'theirs'. Give one of made, own.",
-        "dask_tls_rotation, set for all hosts, is 'al'. Give one of certificates, authority, finish.",
+        "dask_tls_rotation, set for all hosts, is 'al'. Give one of certificates, authority, finish, reissue.",
     ]

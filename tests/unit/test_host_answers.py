@@ -35,6 +35,7 @@ ABOUT = {
     "conda": ["libgdal-3.8.0-h1_0"],
     "by_conda": ["dask"],
 }
+BLOCK = "-----BEGIN CERTIFICATE-----\nMIIB+/=\n-----END CERTIFICATE-----\n"
 ANSWER = {
     "changed": False,
     "cpus": [0, 1],
@@ -97,7 +98,12 @@ ANSWER = {
             "applications": {},
         }
     ],
-    "certificates": {"installed": {"ca.pem": ["5d0a41b9c7e2", 420, "root"]}, "loaded": {}},
+    "certificates": {
+        "installed": {"ca.pem": ["5d0a41b9c7e2", 420, "root"]},
+        "loaded": {},
+        "current": {"worker": "9f3c2e7a1b50"},
+        "public": {"ca": BLOCK, "worker": f"expires 1800000000\n{BLOCK}{BLOCK}"},
+    },
     "libc": ["glibc", "2.36"],
     "pythons": ["3.13.5+20261129-x86_64"],
     "changeable": "",
@@ -166,6 +172,12 @@ def test_answer_of_this_machine_is_accepted():
         ("running", {"dask-worker@1.service": "\x1b[2J"}),
         ("account", {"home": 1, "comment": "", "at_home": True}),
         ("authorities", ["trust me"]),
+        ("certificates", {**ANSWER["certificates"], "current": {"ca": "9f3c2e7a1b50"}}),
+        ("certificates", {**ANSWER["certificates"], "public": {"../ca": BLOCK}}),
+        ("certificates", {**ANSWER["certificates"], "public": {"ca": f"{BLOCK}\x1b[2J"}}),
+        ("certificates", {**ANSWER["certificates"], "public": {"ca": BLOCK * 10_000}}),
+        ("certificates", {**ANSWER["certificates"], "public": {"ca": BLOCK.replace("CERTIFICATE", "PRIVATE KEY")}}),
+        ("certificates", {**ANSWER["certificates"], "public": {"worker": ""}}),
         ("environments", {"../x": {}}),
         ("environments", {"1f3c5e9a7b1d": {"python": "3.11.2", "packages": {}, "managed_python": "../x"}}),
         ("pythons", [".."]),

@@ -197,3 +197,10 @@ def test_cluster_variable_that_differs_for_one_host_is_rejected():
     )
     sentence = only(inventory(w2={"dask_environment_lock": "other.txt"}))
     assert says(sentence, "dask_environment_lock differs for w2 (other.txt) from the other hosts (not set)")
+
+
+def test_differing_secrets_are_not_shown():
+    given = {host: {"dask_tls_files": {"ca.key": "a secret"}} for host in ("s1", "w1")}
+    sentence = only(inventory(**given, w2={"dask_tls_files": {"ca.key": "another secret"}}))
+    assert says(sentence, "dask_tls_files differs for w2 from the other hosts. It applies")
+    assert "secret" not in sentence

@@ -9,7 +9,8 @@ import os
 import time
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.module_utils.certificates import digest, wanted_files
+from ansible.parsing.vault import VaultLib, VaultSecret
+from ansible_collections.daskops.cluster.plugins.module_utils.certificates import digest, fingerprints, wanted_files
 from ansible_collections.daskops.cluster.plugins.module_utils.units import kind_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils import certificates as making
 from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import (
@@ -116,6 +117,8 @@ def test_renewal_of_the_client_certificate_alone_concerns_no_host(tmp_path):
         states[host] = {
             "installed": wanted_files(ca, {kind_of(unit): bundle}, ""),
             "loaded": {unit: digest(ca, bundle)},
+            "current": {kind_of(unit): digest(ca, bundle)},
+            "public": {},
         }
     (play,) = PLAYBOOK
     look = {"__dask_host": "{{ looked | combine({'certificates': states[inventory_hostname]}) }}"}
@@ -206,3 +209,250 @@ def test_workers_of_an_external_scheduler_need_own_certificates(tmp_path):
     for kind in ("pem", "key"):
         (own.path / f"scheduler.{kind}").unlink()
     assert changes(run(own.path, playbook=rotating("certificates"), dask_tls_certificates="own", **variables)) == 0
+
+
+# Several controllers
+
+
+#: Kind of service, unit and certificate of each host of `INVENTORY`.
+SERVICES = {
+    "head": ("scheduler", "dask-scheduler.service", "scheduler"),
+    "worker1": ("worker", "dask-worker@1.service", WORKERS[0]),
+    "worker2": ("worker", "dask-worker@1.service", WORKERS[1]),
+}
+
+
+def states_of(path):
+    """Return what `host_info` reports about the certificates of each host after they were installed from a directory."""
+    directory, states = Directory(str(path)), {}
+    for host, (kind, unit, name) in SERVICES.items():
+        ca, bundle = directory.trusted(), directory.bundle(name)
+        current = {kind: digest(ca, bundle)}
+        states[host] = {
+            "installed": wanted_files(ca, {kind: bundle}, ""),
+            "loaded": {unit: current[kind]},
+            "current": current,
+            "public": {"ca": ca, kind: bundle.partition("-----BEGIN PRIVATE KEY")[0]},
+        }
+    return states
+
+
+def several(work, path, *tasks, states, **variables):
+    """Run tasks for hosts in given states, and return the run and the results of `make_certificates`."""
+    (play,) = copies.deepcopy(PLAYBOOK)
+    look = {
+        "__dask_host": "{{ looked | combine({'certificates': states[inventory_hostname], "
+        "'authorities': authorities[inventory_hostname]}) }}"
+    }
+    shown = []
+    for number, arguments in enumerate(tasks):
+        module = {"plan": "{{ __dask_plan }}", **arguments}
+        keep = {"content": "{{ made | to_json }}", "dest": f"{work}/result{number}.json", "mode": "0600"}
+        shown += [
+            {"daskops.cluster.make_certificates": module, "run_once": True, "register": "made"},
+            {"ansible.builtin.copy": keep, "run_once": True, "delegate_to": "localhost", "check_mode": False},
+        ]
+    playbook = [{**play, "tasks": [{"ansible.builtin.set_fact": look}, play["tasks"][1], *shown]}]
+    authorities = {host: fingerprints(about["public"]["ca"]) for host, about in states.items()}
+    arguments = variables.pop("arguments", [])
+    done = run(path, "-vvv", *arguments, playbook=playbook, states=states, authorities=authorities, **variables)
+    results = [json.loads(file.read_text()) for file in sorted(work.glob("result*.json"))]
+    return done, results
+
+
+def authority(path, *more):
+    """Return ``dask_tls_files`` with the CA and other files of a directory."""
+    return {name: (path / name).read_text() for name in ("ca.pem", "ca.key", *more)}
+
+
+def assert_no_keys(done, *paths):
+    """Assert that the output of a run with maximum verbosity has no line of a private key."""
+    for path in paths:
+        for file in path.rglob("*.key"):
+            assert file.read_text().splitlines()[1] not in done.stdout + done.stderr
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """Return the directory of the controller that made the certificates of `INVENTORY`."""
+    make(tmp_path / "first/tls", names=NAMES)
+    return tmp_path / "first/tls"
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Return the directory of another controller, which does not exist."""
+    (tmp_path / "second").mkdir()
+    return tmp_path / "second/tls"
+
+
+def test_other_controller_with_the_ca_in_the_variable_changes_nothing(cluster, other):
+    done, (result,) = several(other.parent, other, {}, states=states_of(cluster), dask_tls_files=authority(cluster))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (result["needed"], result["outdated"], result["certificates"]) == (False, [], [])
+    assert result["kept"] == sorted(["scheduler", *WORKERS])
+    assert not other.exists()
+    assert_no_keys(done, cluster)
+
+
+def test_other_controller_renews_only_what_is_not_good(cluster, other):
+    states = states_of(cluster)
+    states["worker2"]["public"]["worker"] = states["worker1"]["public"]["worker"]  # that of another host
+    done, (result,) = several(other.parent, other, {}, states=states, dask_tls_files=authority(cluster))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (result["certificates"], result["outdated"]) == ([WORKERS[1]], ["worker2"])
+    assert f"New certificates: {WORKERS[1]} (not for worker2)." in result["report"]
+    assert set(tree(other)) == {".gitignore", f"{WORKERS[1]}.pem", f"{WORKERS[1]}.key"}
+    assert_no_keys(done, cluster, other)
+    # A run that ends before the certificate is installed leaves it in the directory, and the next run installs it.
+    before = tree(other)
+    done, (result,) = several(other.parent, other, {}, states=states, dask_tls_files=authority(cluster))
+    assert (result["certificates"], result["outdated"]) == ([], ["worker2"]) and tree(other) == before
+
+
+def test_host_keeps_its_certificate_even_if_the_controller_has_another(cluster, other):
+    files = authority(cluster)
+    make(cluster, "certificates", names=NAMES)
+    states = states_of(cluster)
+    make(cluster, "certificates", names=NAMES)
+    done, (result,) = several(other.parent, cluster, {}, states=states, dask_tls_files=files)
+    assert (result["needed"], result["outdated"]) == (False, [])
+
+
+def test_rotation_with_the_ca_in_the_variable_renews_all_certificates(cluster, other):
+    states, files = states_of(cluster), authority(cluster)
+    done, (result,) = several(other.parent, other, {"rotation": "certificates"}, states=states, dask_tls_files=files)
+    assert result["certificates"] == sorted(["scheduler", *WORKERS]) and result["kept"] == []
+    assert len(result["outdated"]) == 3
+
+
+def test_shared_certificate_of_workers_is_rejected_if_the_collection_makes_them(cluster, other):
+    files = authority(cluster)
+    files["worker.pem"] = files["ca.pem"]
+    done, dummy = several(other.parent, other, {}, states=states_of(cluster), dask_tls_files=files)
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode != 0 and "dask_tls_files['worker.pem'] is set, but each worker host has its own" in said
+
+
+def test_certificate_of_an_unknown_host_causes_a_warning(cluster, other):
+    names = [f"{WORKERS[0]}.{kind}" for kind in ("pem", "key")]
+    files = authority(cluster, *names)
+    files["workers/wroker2.pem"] = files["ca.pem"]
+    done, (result,) = several(other.parent, other, {}, states=states_of(cluster), dask_tls_files=files)
+    assert result["warnings"] == [
+        "dask_tls_files has workers/wroker2.pem, but dask_workers has no such host. Remove or rename it."
+    ]
+    assert (result["kept"], result["needed"], result["outdated"]) == (["scheduler", WORKERS[1]], False, [])
+
+
+def test_invalid_files_fail_the_run_without_their_content(cluster, other):
+    line = (cluster / "ca.key").read_text().splitlines()[1]
+    done, dummy = several(other.parent, other, {}, states=states_of(cluster), dask_tls_files={"ca.key": line})
+    assert (
+        done.returncode != 0 and "dask_tls_files['ca.key'] does not contain a private key" in done.stdout + done.stderr
+    )
+    assert_no_keys(done, cluster)
+
+
+def test_files_come_from_a_vault_and_from_lookups(cluster, other):
+    vault = VaultLib([("default", VaultSecret(b"open sesame"))])
+    (other.parent / "password").write_text("open sesame")
+    encrypted = vault.encrypt((cluster / "ca.key").read_text()).decode().replace("\n", "\n      ")
+    lookup = "{{ lookup('ansible.builtin.file', '" + str(cluster / "ca.pem") + "') }}"
+    (other.parent / "vars.yml").write_text(
+        f'dask_tls_files:\n  ca.pem: "{lookup}"\n  ca.key: !vault |\n      {encrypted}\n'
+    )
+    arguments = ["-e", f"@{other.parent}/vars.yml", f"--vault-password-file={other.parent}/password"]
+    done, (result,) = several(other.parent, other, {}, states=states_of(cluster), arguments=arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (result["needed"], result["outdated"]) == (False, []) and not other.exists()
+    assert_no_keys(done, cluster)
+
+
+def test_failed_lookup_is_reported_without_its_template(cluster, other):
+    files = {"ca.key": "{{ lookup('ansible.builtin.file', '/nowhere/password-in-template') }}"}
+    done, dummy = several(other.parent, other, {}, states=states_of(cluster), dask_tls_files=files)
+    assert (
+        done.returncode != 0 and "dask_tls_files cannot be evaluated. Correct the template" in done.stdout + done.stderr
+    )
+
+
+def test_own_certificates_need_no_directory(tmp_path, other):
+    own = Own(tmp_path / "own", scheduler={"hosts": ["head", "localhost"]})
+    files = {name: text.rstrip() for name, text in tree(own.path).items()}
+    done = run(other, dask_tls_certificates="own", dask_tls_files=files, dask_scheduler_host="head")
+    assert changes(done) == 0 and not other.exists()
+
+
+def test_controller_without_the_directory_is_told_what_to_do(cluster, other):
+    done, dummy = several(other.parent, other, {}, states=states_of(cluster))
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode != 0 and f"but {other} has no CA. Do one of these: copy the directory" in said
+    assert not other.exists()
+
+
+REISSUE = [{"rotation": "reissue"}, {"rotation": "certificates", "installed": True}]
+
+
+def test_reissue_makes_a_ca_first_and_then_all_certificates(cluster, other):
+    states = states_of(cluster)
+    checked = several(other.parent, other, *REISSUE, states=states, arguments=["--check"])
+    assert checked[0].returncode == 0, checked[0].stdout + checked[0].stderr
+    assert [result["authority"] for result in checked[1]] == [True, True] and not other.exists()
+    done, (first, second) = several(other.parent, other, *REISSUE, states=states)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (first["authority"], first["certificates"]) == (True, [])
+    assert first["kept"] == sorted(["scheduler", *WORKERS]) and len(first["outdated"]) == 3
+    assert "A new CA: " in first["report"] and "run client.yml" in first["report"]
+    assert (second["authority"], second["kept"]) == (False, [])
+    assert second["certificates"] == sorted(["client", "scheduler", *WORKERS])
+    assert tree(other)["previous-ca.pem"] == tree(cluster)["ca.pem"]
+    assert_no_keys(done, cluster, other)
+
+
+def test_interrupted_reissue_is_completed_by_the_next_one(cluster, other):
+    states = states_of(cluster)
+    assert several(other.parent, other, REISSUE[0], states=states)[0].returncode == 0
+    before = tree(other)
+    done, dummy = several(other.parent, other, {}, states=states)
+    assert done.returncode != 0 and "was interrupted" in " ".join((done.stdout + done.stderr).split())
+    assert tree(other) == before
+    done, (first, second) = several(other.parent, other, *REISSUE, states=states)
+    assert (first["authority"], first["kept"], len(first["outdated"])) == (False, sorted(["scheduler", *WORKERS]), 3)
+    assert tree(other)["ca.pem"] == before["ca.pem"] and len(second["certificates"]) == 4
+
+
+def test_finish_needs_the_new_certificates_on_the_hosts(cluster, other):
+    states = states_of(cluster)
+    assert several(other.parent, other, *REISSUE, states=states)[0].returncode == 0
+    before = tree(other)
+    done, dummy = several(other.parent, other, {"rotation": "finish"}, states=states)
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode != 0 and "head: its services still have a certificate of the previous CA" in said
+    assert tree(other) == before
+    done, results = several(other.parent, other, {"rotation": "finish"}, states=states_of(other))
+    assert done.returncode == 0 and results[0]["needed"] and "previous-ca.pem" not in tree(other)
+
+
+def test_reissue_with_a_limit_is_rejected(cluster, other):
+    limit = ["--limit", "head,worker1"]
+    done, dummy = several(other.parent, other, REISSUE[0], states=states_of(cluster), arguments=limit)
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode != 0 and "worker2: not in this run, but dask_tls_rotation=reissue needs all hosts" in said
+    assert not other.exists()
+
+
+def test_reissue_leaves_out_hosts_in_maintenance(cluster, other):
+    states = states_of(cluster)
+    inventory = copies.deepcopy(INVENTORY)
+    inventory["dask_workers"]["hosts"]["worker2"] = {"dask_maintenance": True}
+    done, (first, second) = several(other.parent, other, *REISSUE, states=states, inventory=inventory)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert first["authority"] and WORKERS[1] not in second["certificates"]
+
+
+def test_own_ca_is_not_reissued(tmp_path):
+    own = Own(tmp_path / "tls")
+    done = run(own.path, playbook=rotating("reissue"), dask_tls_certificates="own")
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode != 0 and "dask_tls_rotation is reissue, but the certificates are your own" in said

@@ -530,6 +530,21 @@ def test_clients_trust_both_cas_during_a_rotation(tmp_path):
     assert found["authorities"] == ["new", "old"]
 
 
+def test_clients_trust_the_cas_in_the_variable(tmp_path):
+    (tmp_path / "ca.pem").write_text("of the directory")
+    (tmp_path / "previous-ca.pem").write_text("of the directory")
+    new, old = (f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----" for name in ("new", "old"))
+    files = {"ca.pem": new, "ca.key": new.replace("CERTIFICATE", "PRIVATE KEY").replace("new", "secret")}
+    found = plan(SETTLED, "connect", dask_tls_directory=str(tmp_path), dask_tls_files=files)
+    assert found["connection"]["authorities"] == [f"{new}\n"]
+    files["previous-ca.pem"] = old
+    found = plan(SETTLED, "connect", dask_tls_directory="/nowhere", dask_tls_files=files)
+    assert found["connection"]["authorities"] == [f"{new}\n", f"{old}\n"]
+    assert "secret" not in str(found)
+    (problem,) = problems(SETTLED, "connect", dask_tls_directory="/nowhere", dask_tls_files={"ca.pem": "secret"})
+    assert says(problem, "dask_tls_files['ca.pem'] does not contain certificates") and "secret" not in problem
+
+
 def test_clients_get_the_python_of_any_host():
     assert plan(changed("s1", python={}), "connect", dask_tls=False)["connection"]["python"] == "3.11"
 

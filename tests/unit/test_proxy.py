@@ -49,6 +49,7 @@ def sites(tmp_path_factory):
         reached = addresses({name.removeprefix("dask_"): value for name, value in values.items()}, {})
         listens = {"hosts": {host: {"proxy_host": "[fd00::1]" if host == "prefixed" else "10.0.0.1"} for host in hosts}}
         about["__dask_plan"] = {**listens, "addresses": reached, "certificates": {"directory": str(directory / "tls")}}
+        about["__dask_host"] = {"certificates": {"current": {"scheduler": "9f3c2e7a1b50"}}}
     (directory / "hosts.json").write_text(
         json.dumps({"all": {"hosts": hosts, "vars": {**ROLE_DEFAULTS, **local}, "children": group}})
     )

@@ -31,12 +31,14 @@ SECRETS = {
 
 
 @pytest.fixture(scope="module")
-def arguments(tmp_path_factory, play):
+def arguments(cluster, tmp_path_factory, play):
     """Return arguments that set all secret variables from a vault, with maximum verbosity."""
+    names = ["ca.pem", "ca.key", "client.pem", "client.key", "workers/worker1.pem", "workers/worker1.key"]
+    secrets = {**SECRETS, "dask_tls_files": {name: (cluster.certificates / name).read_text() for name in names}}
     directory = tmp_path_factory.mktemp("vault")
     (directory / "password").write_text("open sesame")
     vault = VaultLib([("default", VaultSecret(b"open sesame"))])
-    (directory / "secrets.yml").write_bytes(vault.encrypt(yaml.safe_dump(SECRETS)))
+    (directory / "secrets.yml").write_bytes(vault.encrypt(yaml.safe_dump(secrets)))
     given = [f"@{directory}/secrets.yml", f"--vault-password-file={directory}/password"]
     yield ["-e", *given, "-e", "dask_dashboard_proxy=true", "-vvv", "--diff"]
     assert play("site").returncode == 0
@@ -75,7 +77,7 @@ class Watch(threading.Thread):
 
 def test_all_secret_variables_are_covered():
     options = yaml.safe_load(SPECS.read_text())["argument_specs"]["main"]["options"]
-    assert {name for name, about in options.items() if about.get("no_log")} == set(SECRETS)
+    assert {name for name, about in options.items() if about.get("no_log")} == {*SECRETS, "dask_tls_files"}
 
 
 def test_runs_show_no_secret(cluster, play, arguments, keys, monkeypatch, tmp_path):

@@ -4,7 +4,11 @@
 """Access with and without certificates of the cluster, and certificate changes while the cluster works."""
 
 import datetime
+import json
+import os
 import re
+import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -176,6 +180,94 @@ def test_certificates_change_under_load(cluster, play, load):
     again = play("site")
     assert again.returncode == 0, again.output
     assert not any(again.changed.values())
+
+
+def authority(cluster, directory):
+    """Return arguments for a controller with an empty directory, which has the CA of the cluster in a variable."""
+    files = {name: (cluster.certificates / name).read_text().rstrip() for name in ("ca.pem", "ca.key")}
+    (directory / "files.json").write_text(json.dumps({"dask_tls_files": files}))
+    return ["-e", f"@{directory}/files.json", "-e", f"dask_tls_directory={directory}/tls"]
+
+
+def test_controller_with_only_the_ca_changes_nothing(cluster, play, tmp_path):
+    before, arguments = cluster.summary(), authority(cluster, tmp_path)
+    run = play("site", *arguments)
+    assert run.returncode == 0, run.output
+    assert not any(run.changed.values()) and not (tmp_path / "tls").exists()
+    # It makes its own client certificate, and then finds nothing to change either.
+    run = play("client", *arguments)
+    assert run.returncode == 0, run.output
+    assert {path.name for path in (tmp_path / "tls").glob("[!.]*")} == {"client.pem", "client.key"}
+    assert cluster.compute("print(client.submit(sum, (1, 2), pure=False).result())") == "3\n"
+    assert not any(play("client", *arguments).changed.values())
+    # A service's account may write into the file of its certificate. Here it writes the certificate of another host.
+    worker1, worker2 = cluster.host("worker1"), cluster.host("worker2")
+    own = worker1.check_output("cat /opt/dask/tls/worker.pem")
+    worker2.check_output(
+        "runuser -u dask -- sh -c 'chmod 600 /opt/dask/tls/worker.pem; cat > /opt/dask/tls/worker.pem; "
+        f"chmod 400 /opt/dask/tls/worker.pem' <<'END'\n{own}\nEND"
+    )
+    run = play("site", *arguments)
+    assert run.returncode == 0, run.output
+    assert re.search(r"New certificates: workers/worker2 \(not for [^)]*worker2", run.output), run.output
+    assert run.changed["worker2"] and not run.changed["worker1"]
+    assert worker2.check_output("cat /opt/dask/tls/worker.pem") != own
+    assert not any(play("site", *arguments).changed.values())
+    assert cluster.pids() == cluster.pids(before)
+    # The controller that has the directory installs its own certificate again.
+    run = play("site")
+    assert run.returncode == 0 and {host for host, changes in run.changed.items() if changes} == {"worker2"}
+    assert cluster.pids() == cluster.pids(before) and play("client").returncode == 0
+
+
+def test_lost_ca_is_reissued_under_load(cluster, play, load, tmp_path):
+    before, pids = cluster.summary(), cluster.pids()
+    shutil.move(cluster.certificates, tmp_path / "lost")
+    told = play("site")
+    assert told.returncode != 0 and not cluster.certificates.exists()
+    assert "has no CA. Do one of these: copy the directory" in " ".join(told.output.split())
+    reissue = ["rotate_certificates", "-e", "dask_tls_rotation=reissue"]
+    limited = play(*reissue, "--limit", "scheduler,worker1")
+    assert limited.returncode != 0 and "worker2: not in this run" in " ".join(limited.output.split())
+    # A compromised host cannot make the others trust the CA of an attacker.
+    attacker, names = Directory(str(tmp_path / "attacker")), {"client": ["client"]}
+    with attacker.locked(write=True):
+        make(attacker, plan(attacker, names)[0], names, 20)
+        attacker.commit()
+    worker2, file = cluster.host("worker2"), "/opt/dask/tls/ca.pem"
+    worker2.check_output(f"cp -p {file} /root/ca.pem; cat >> {file} <<'END'\n{attacker.read('ca.pem')}END")
+    refused = play(*reissue)
+    assert refused.returncode != 0 and "The hosts trust different CAs" in " ".join(refused.output.split())
+    assert not cluster.certificates.exists()
+    worker2.check_output(f"mv /root/ca.pem {file}")
+    # Interrupt the run after all hosts trust both CAs.
+    interrupted = play.start(*reissue)
+    for line in interrupted.stdout:
+        if "PLAY [Renew the certificates]" in line:
+            break
+    os.killpg(interrupted.pid, signal.SIGKILL)
+    interrupted.communicate()
+    for name in (cluster.scheduler, *cluster.workers):
+        assert cluster.host(name).check_output(f"grep -c BEGIN {file}") == "2"
+    assert cluster.compute("print(client.submit(sum, (1, 2), pure=False).result())") == "3\n"
+    told = play("site")
+    assert told.returncode != 0 and "with -e dask_tls_rotation=reissue" in " ".join(told.output.split())
+    run = play(*reissue)
+    assert run.returncode == 0, run.output
+    assert "The cluster is healthy" in run.output
+    after = cluster.summary()
+    assert after["scheduler"]["id"] == before["scheduler"]["id"] and cluster.pids(after) == pids
+    # New connections of clients need client.yml.
+    assert cluster.start("print(client.submit(sum, (1, 2)).result())").wait(120) != 0
+    assert play("client").returncode == 0
+    assert cluster.compute("print(client.submit(sum, (1, 2), pure=False).result())") == "3\n"
+    assert not any(play("site").changed.values())
+    run = play("rotate_certificates", "-e", "dask_tls_rotation=finish")
+    assert run.returncode == 0, run.output
+    assert cluster.host("worker1").check_output(f"grep -c BEGIN {file}") == "1"
+    assert not any(play("site").changed.values()) and cluster.pids() == pids
+    nothing_lost = play(*reissue)
+    assert nothing_lost.returncode != 0 and "nothing is lost" in nothing_lost.output
 
 
 def test_renewal_of_the_client_certificate_alone_restarts_nothing(cluster, play):

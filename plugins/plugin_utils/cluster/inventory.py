@@ -163,10 +163,11 @@ def _differing(hosts: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
             {host: _comparable(setting, variables.get(name, "not set")) for host, variables in hosts.items()}
         )
         if odd:
-            others = ", ".join(f"{host} ({value})" for host, value in sorted(odd.items()))
+            shown = {host: "" if setting.secret else f" ({value})" for host, value in odd.items()}
+            others = ", ".join(f"{host}{shown[host]}" for host in sorted(odd))
             yield Problem(
                 name,
-                f"differs for {others} from the other hosts ({common})",
+                f"differs for {others} from the other hosts" + ("" if setting.secret else f" ({common})"),
                 "It applies to the whole cluster. Set it once, for all hosts.",
             )
 

@@ -66,6 +66,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_cho
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.releases import Release, release_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback import rollback_report, rollback_targets
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.tls_files import given_files, wrong_files
 from ansible_collections.daskops.cluster.plugins.plugin_utils.existing_environments import (
     changed_in_place,
     differing_contents,
@@ -193,12 +194,6 @@ def interpreter(version: str, info: Mapping[str, Any]) -> dict[str, Any]:
 def connection(cluster: Cluster, lock: str, application: Application, outside: Outside) -> dict[str, Any]:
     """Return the addresses, certificates, versions and wheels that clients need to connect to the cluster."""
     common = cluster.common
-    files: list[Path] = []
-    if common["dask_tls"]:
-        directory = Path(common["dask_tls_directory"])
-        # During a rotation, clients trust the old and the new CA.
-        files = [directory / "ca.pem", *directory.glob("previous-ca.pem")]
-        check(f"{file} does not exist. Run site.yml first." for file in files if not file.exists())
     versions = {host: version_of(info) for host, info in cluster.infos.items() if version_of(info)}
     host, python = next(iter(versions.items()), ("", ""))
     packages: dict[str, Any] = {
@@ -216,12 +211,27 @@ def connection(cluster: Cluster, lock: str, application: Application, outside: O
     return {
         "address": cluster.addresses["client"],
         "dashboard": f"{cluster.addresses['dashboard']}/status",
-        "authorities": [file.read_text(encoding="utf-8") for file in files],
+        "authorities": _authorities(common) if common["dask_tls"] else [],
         "certificates": common["dask_tls_directory"],
+        "days": common["dask_tls_days"],
+        "warn_days": common["dask_tls_warn_days"],
         "python": ".".join(python.split(".")[:2]),
         "wheels": [wheel.path for wheel in application.wheels],
         **packages,
     }
+
+
+def _authorities(common: Mapping[str, Any]) -> list[str]:
+    """Return the certificates of the CAs that clients trust. During a rotation, these are the new and the previous CA."""
+    check(map(str, wrong_files(common["dask_tls_files"])))
+    given = given_files(common["dask_tls_files"])
+    if "ca.pem" in given:
+        return [given[name] for name in ("ca.pem", "previous-ca.pem") if name in given]
+    directory = Path(common["dask_tls_directory"])
+    file = directory / "ca.pem"
+    if not file.exists():
+        check([f"{file} does not exist. Run site.yml first. With several controllers, set dask_tls_files."])
+    return [file.read_text(encoding="utf-8") for file in (file, *directory.glob("previous-ca.pem"))]
 
 
 def other_application(infos: ByHost, application: Application) -> Iterator[str]:

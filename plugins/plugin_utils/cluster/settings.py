@@ -632,6 +632,20 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             shown_default="dask-tls",
         ),
         Setting(
+            "dask_tls_files",
+            "dict",
+            {},
+            "Texts of certificates and keys by the names that their files have in O(dask_tls_directory), such as "
+            "C(ca.pem), C(ca.key) and C(workers/HOST.pem), from a vault or a lookup. A text replaces the file of that name.",
+            details=(
+                "With C(ca.pem) and C(ca.key), any controller can run. Hosts keep their certificates until these expire "
+                "soon. The collection then never replaces the CA.",
+                "With O(dask_tls_certificates=own), all certificates can be here, and the directory need not exist.",
+            ),
+            secret=True,
+            scope="cluster",
+        ),
+        Setting(
             "dask_tls_days",
             "int",
             365,
@@ -656,7 +670,11 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "Step of C(rotate_certificates.yml). V(certificates) renews the certificates. V(authority) makes a new CA "
             "and certificates, and keeps trusting the previous CA, so that clients have time to get a new "
             "certificate. V(finish) ends the trust in the previous CA.",
-            choices=("certificates", "authority", "finish"),
+            details=(
+                "V(reissue) does the same as V(authority) if the directory of the CA is lost. Clients cannot connect "
+                "afterwards until C(client.yml) has run.",
+            ),
+            choices=("certificates", "authority", "finish", "reissue"),
         ),
     ),
     "A proxy in front of the dashboard": (

@@ -18,6 +18,8 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings i
     SETTINGS,
     Setting,
 )
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.tls_files import VARIABLE as FILES
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.tls_files import wrong_files
 
 POOLS = "dask_worker_pools"
 OVERRIDES = "dask_worker_pool_overrides"
@@ -128,6 +130,8 @@ def wrong_value(where: str, setting: Setting, value: Any) -> Iterator[Problem]:
     """Yield the problem of an invalid value of a variable or of a setting of a pool."""
     if value is None:
         yield Problem(where, "is empty", "Give it a value, or remove it.")
+    elif setting.name == FILES:
+        yield from wrong_files(value)
     elif kind := expected(setting, value):
         # Do not show secrets in messages.
         yield Problem(where, "has an invalid value" if setting.secret else f"is '{value}'", f"Give {kind}.")
