@@ -15,7 +15,7 @@ description:
   - If the key of the CA is in C(dask_tls_files) and the controller has no client certificate, or one that expires soon,
     makes one in the directory of the certificates. Certificates of different controllers are valid at the same time.
 author:
-  - The daskops.cluster authors
+  - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.linux

@@ -96,7 +96,8 @@ NO_SECRETS = ("asyncio", "auto", "false", "none", "null", "snappy", "tornado", "
 #: Seconds that importing the preload modules and routes may take. They should only define functions.
 TIMEOUT = 60
 #: Files of a release with dask_environment_setup.
-SETUP, SETUP_LINES = "setup.sh", "setup.lines"
+SETUP = "setup.sh"
+SETUP_LINES = "setup.lines"
 
 
 def write_tree(directory: str, files: Mapping[str, str]) -> None:

@@ -39,7 +39,7 @@ def application(*wheels, built=False):
     return Application([read_wheel(str(wheel), built) for wheel in wheels])
 
 
-def of(*entries, build_lock="default", cache="/nowhere"):
+def of(*entries, build_lock="default", cache="/dev/null/cache"):
     return application_of([str(entry) for entry in entries], build_lock, "", str(cache))
 
 
