@@ -116,7 +116,8 @@ def run(
 
 def _exchange(process: subprocess.Popen[bytes], question: bytes, timeout: float) -> tuple[bytes, bytes]:
     """Write a question to a program, and return its output and errors when it has ended; see `run`."""
-    assert process.stdin and process.stdout and process.stderr
+    if not (process.stdin and process.stdout and process.stderr):
+        raise ValueError("a program needs pipes for its question, its output and its errors")
     deadline = time.monotonic() + timeout
     output, errors = bytearray(), bytearray()
     with selectors.DefaultSelector() as selector:
