@@ -431,7 +431,9 @@ def find_wrong_keys(settings: dict[str, dict], config: dict, prefix: str = "") -
     for key, value in config.items():
         path = f"{prefix}{key}"
         if not isinstance(key, str):
-            names = [name for name, tree in settings.items() if path.lower() in {one.lower() for one, dummy in walk(tree)}]
+            names = [
+                name for name, tree in settings.items() if path.lower() in {one.lower() for one, dummy in walk(tree)}
+            ]
             yield f"{', '.join(names or settings)}: {path}: the key '{key}' is not a string. Put it in quotes."
         elif isinstance(value, dict):
             yield from find_wrong_keys(settings, value, f"{path}.")
