@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import fnmatch
+import inspect
 import json
 import os
 import re
@@ -24,11 +25,14 @@ from typing import NamedTuple
 import dask.config
 import pytest
 import yaml
+from ansible_collections.daskops.cluster.plugins.inventory import dask_ssh
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import DEFAULTS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import GROUPS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import wrong_variables
 from conftest import free_port, scheduler, wait_until, worker
+from dask.distributed import Nanny, Scheduler, SSHCluster, Worker
+from distributed.cli.dask_ssh import main as dask_ssh_command
 from playbook_runs import ROOT, inventory, play
 from test_roles import generator
 from test_tags import COLLECTIONS, READ
@@ -173,6 +177,31 @@ def test_page_begins_with_what_the_reader_gets_and_an_example(path):
     if path.name not in ("README.md", "tutorial.md", "comparison.md"):
         before = "\n\n".join([first, *rest]).partition("\n## ")[0]
         assert list(blocks(name(path), before)), "no example before the first heading"
+
+
+def broken_tables(text: str) -> Iterator[str]:
+    """Yield the first row of each table that has no header, or a row with another number of cells than the header."""
+    rows: list[str] = []
+    for line in [*prose(text).splitlines(), ""]:
+        if line.startswith("|"):
+            rows.append(line)
+            continue
+        counts = {len(re.findall(r"(?<!\\)\|", row)) for row in rows}
+        if rows and (len(rows) < 3 or not re.fullmatch(r"[| :-]+", rows[1]) or len(counts) > 1):
+            yield rows[0]
+        rows = []
+
+
+@pytest.mark.parametrize("path", [*PAGES, *MORE_PAGES], ids=name)
+def test_tables_have_a_header_and_rows_of_one_length(path):
+    assert list(broken_tables(path.read_text())) == []
+
+
+@pytest.mark.parametrize(
+    "table", ["| --- | --- |\n| a | b |\n", "| a | b |\n| --- | --- |\n| c |\n", "| a |\n| --- |\n"]
+)
+def test_broken_table_is_found(table):
+    assert list(broken_tables(f"Text.\n\n{table}\nText.\n")) == [table.partition("\n")[0]]
 
 
 # Commands
@@ -438,6 +467,109 @@ def test_settings_of_the_collection_and_of_dask_are_those_of_the_table():
     for key, value, dasks in table:
         default = as_shown(dask.config.get(f"distributed.{key}"))
         assert dasks == ("same" if default == value else default), key
+
+
+# Coming from other ways to start Dask
+
+COMING = (ROOT / "docs/how-to/coming-from-dask-ssh.md").read_text()
+
+
+def rows_of(text: str, first: str) -> list[list[str]]:
+    """Return the cells of the rows of the table whose first header is ``first``."""
+    lines = iter(text.splitlines())
+    assert any(line.startswith(f"| {first} |") for line in lines), f"no table of {first}"
+    next(lines)  # the line below the header
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+def named(text: str, first: str) -> list[str]:
+    """Return the names in the first column of a table."""
+    return [name for cell, *dummy in rows_of(text, first) for name in re.findall(r"`([^`]*)`", cell)]
+
+
+def difference(found: list[str], real: set[str]) -> list[str]:
+    """Return what is wrong with the names in a table: missing ones, unknown ones, and ones that it has twice."""
+    missing = [f"{name} is missing" for name in sorted(real.difference(found))]
+    unknown = [f"{name} does not exist" for name in sorted(set(found) - real)]
+    return missing + unknown + [f"{name} is there twice" for name in sorted(set(found)) if found.count(name) > 1]
+
+
+def options_of_dask_ssh() -> set[str]:
+    """Return the options of the command, and its argument in capital letters."""
+    parameters = dask_ssh_command.get_params(dask_ssh_command.make_context("dask ssh", ["host"]))
+    return {one.opts[0] if one.param_type_name == "option" else one.name.upper() for one in parameters}
+
+
+def test_every_option_of_dask_ssh_is_explained():
+    assert len(options_of_dask_ssh()) > 15
+    assert difference(named(COMING, "`dask ssh`"), options_of_dask_ssh()) == []
+
+
+def test_missing_unknown_and_repeated_names_are_found():
+    table = "| `dask ssh` | here |\n| --- | --- |\n| `--a` | b |\n| `--c`, `--a` | d |\n\n| `--e` | f |\n"
+    wrong_names = ["--version is missing", "--c does not exist", "--a is there twice"]
+    assert difference(named(table, "`dask ssh`"), {"--a", "--version"}) == wrong_names
+
+
+def test_options_of_the_plugin_are_those_of_the_table():
+    rows = rows_of(COMING, "`dask ssh`")
+    told = {option.strip("`"): meaning for dummy, option, meaning in rows if option != "none"}
+    assert {*told, "plugin", "scheduler_works"} == set(yaml.safe_load(dask_ssh.DOCUMENTATION)["options"])
+    variables = {option: name for group in dask_ssh.VARIABLES.values() for option, name in group.items()}
+    assert [option for option, name in variables.items() if f"`{name}`" not in told[option]] == []
+
+
+def test_every_argument_of_ssh_cluster_is_explained():
+    assert difference(named(COMING, "`SSHCluster`"), set(inspect.signature(SSHCluster).parameters)) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "classes", "more"),
+    [("worker_options", [Worker, Nanny], {"n_workers"}), ("scheduler_options", [Scheduler], set())],
+)
+def test_options_of_workers_and_schedulers_exist(table, classes, more):
+    real = more.union(*(inspect.signature(one).parameters for one in classes))
+    found = named(COMING, f"key of `{table}`")
+    assert len(found) > 10 and [one for one in difference(found, real) if not one.endswith("missing")] == []
+
+
+def test_hostfile_of_the_example_becomes_a_cluster(tmp_path):
+    """The files of the page, as a reader writes them, pass the collection's own checks."""
+    mine = [block for block in ALL_BLOCKS if block.page.endswith("coming-from-dask-ssh.md")]
+    hostfile, options, settings = (block.text for block in mine if block.language in ("text", "yaml"))
+    for file, text in {"hosts.txt": hostfile, "hosts.dask_ssh.yml": options, "settings.yml": settings}.items():
+        (tmp_path / file).write_text(text)
+    check = {"daskops.cluster.check_inventory": {}, "run_once": True}
+    shown = ["dask_worker_count", "dask_worker_memory_reserve", "ansible_user", "inventory_dir"]
+    show = {
+        "ansible.builtin.debug": {"msg": [f"{{{{ inventory_hostname }}}} {name}={{{{ {name} }}}}" for name in shown]}
+    }
+    (tmp_path / "play.yml").write_text(
+        yaml.safe_dump(
+            [
+                {"ansible.builtin.import_playbook": str(ROOT / "playbooks/_check_inventory.yml")},
+                {"hosts": "dask_scheduler:dask_workers", "gather_facts": False, "tasks": [check]},
+                {"hosts": "dask_workers", "gather_facts": False, "tasks": [show]},
+            ]
+        )
+    )
+    inventories = [f"--inventory={tmp_path / file}" for file in ("hosts.dask_ssh.yml", "settings.yml")]
+    done = play(tmp_path / "play.yml", tmp_path, *inventories, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for host in ("node2.example.org", "node3.example.org"):
+        for value in (
+            "dask_worker_count=4",
+            "dask_worker_memory_reserve=8GiB",
+            "ansible_user=ada",
+            f"inventory_dir={tmp_path}",
+        ):
+            assert f"{host} {value}" in done.stdout
+    assert "node1.example.org dask" not in done.stdout
 
 
 # The generated parts
