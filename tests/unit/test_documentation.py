@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import configparser
 import fnmatch
 import inspect
 import json
@@ -433,6 +434,22 @@ def test_python_example_compiles(block):
 def test_blocks_of_code_have_a_known_language():
     known = {"console", "yaml", "python", "text", "nginx", "{svgbob}", "{toctree}"}
     assert [located(block) for block in ALL_BLOCKS if block.language not in known] == []
+
+
+# Ansible's settings
+
+
+def test_settings_for_an_installed_collection_are_those_of_the_checkout():
+    """The archive has no `ansible.cfg`. The options that are left out do not change what a run shows or costs."""
+    (block,) = [block for block in ALL_BLOCKS if block.page == "docs/tutorial.md" and "[defaults]" in block.text]
+    shown, real = configparser.RawConfigParser(), configparser.RawConfigParser()
+    shown.read_string(block.text)
+    real.read(ROOT / "ansible.cfg")
+    for option in ("collections_path", "retry_files_enabled", "interpreter_python"):
+        real.remove_option("defaults", option)
+    assert {name: {**shown[name]} for name in shown} == {name: {**real[name]} for name in real}
+    explained = set(re.findall(r"^\| `(\w+)` \|", (ROOT / block.page).read_text(), re.MULTILINE))
+    assert {*shown["defaults"], *shown["connection"]} <= explained
 
 
 # Dask's settings
