@@ -70,6 +70,10 @@ lock: .venv/complete ## resolve the lock files again
 generate: .venv/complete ## write what comes from the code: argument specs, defaults, READMEs, the reference
 	python tools/generate
 
+.PHONY: changelog
+changelog: .venv/complete .venv-docs/complete ## write CHANGELOG.rst from changelogs/changelog.yaml
+	@.venv-docs/bin/antsibull-changelog generate
+
 # -- The documentation -------------------------------------------------------------------------------------------------
 
 .venv-docs/complete: requirements/docs.txt | .venv/complete
@@ -116,18 +120,24 @@ clean: ## remove the demo, the images, the caches and the virtual environments
 
 .PHONY: test
 test: .venv/complete ## run all tests
-	@# Building the node image mostly waits for the network, so lint and build the documentation at the same time.
+	@# Building the node image mostly waits for the network, so lint and build the documentation at the same time. These two
+	@# run one after the other, because both may install .venv-docs.
 	@trap 'testbed/engine stop' EXIT; \
-	printf '%s\n' testbed lint docs | xargs --max-procs=2 --max-args=1 $(MAKE) --no-print-directory; \
+	printf '%s\n' testbed 'lint docs' | xargs --max-procs=2 --max-lines=1 $(MAKE) --no-print-directory; \
 	$(MAKE) --no-print-directory unit molecule
 
 .PHONY: lint
-lint: .venv/complete ## check formatting, style and types
+lint: .venv/complete .venv-docs/complete ## check formatting, style, types and the changelog
 	ruff format --check .
 	ruff check .
 	mypy
 	yamllint --strict .
 	ansible-lint --offline
+	.venv-docs/bin/antsibull-changelog lint
+	.venv-docs/bin/antsibull-changelog lint-changelog-yaml --strict changelogs/changelog.yaml
+	@.venv-docs/bin/antsibull-changelog generate --output .cache/CHANGELOG.rst
+	@cmp --silent CHANGELOG.rst .cache/CHANGELOG.rst \
+	    || { echo "CHANGELOG.rst differs from changelogs/changelog.yaml. Write it with: make changelog"; exit 1; }
 
 .PHONY: unit
 unit: .venv/complete ## run the unit tests, with real schedulers and workers

@@ -589,6 +589,51 @@ def test_hostfile_of_the_example_becomes_a_cluster(tmp_path):
     assert "node1.example.org dask" not in done.stdout
 
 
+# The changelog
+
+CHANGELOG = yaml.safe_load((ROOT / "changelogs/changelog.yaml").read_text())
+INTERNAL = "daskops.cluster.internal"
+
+
+def introduced() -> dict[str, dict[str, str]]:
+    """Return the descriptions of what all releases together introduced, by kind and name."""
+    found: dict[str, dict[str, str]] = {}
+    for release in CHANGELOG["releases"].values():
+        listed = {"module": release.get("modules", []), **release.get("plugins", {}), **release.get("objects", {})}
+        for kind, entries in listed.items():
+            found.setdefault(kind, {}).update({entry["name"]: entry["description"] for entry in entries})
+    return found
+
+
+def described(folder: str) -> dict[str, str]:
+    """Return the short descriptions of the plugins in a folder that are not internal, as the changelog has them."""
+    texts = {path.stem: path.read_text() for path in ROOT.glob(f"plugins/{folder}/*.py")}
+    docs = {
+        name: yaml.safe_load(re.search(r'DOCUMENTATION = r"""(.*?)"""', text, re.DOTALL)[1])
+        for name, text in texts.items()
+    }
+    return {
+        name: f"{doc['short_description']}."
+        for name, doc in docs.items()
+        if INTERNAL not in doc.get("extends_documentation_fragment", [])
+    }
+
+
+@pytest.mark.parametrize(("kind", "folder"), [("module", "modules"), ("filter", "filter"), ("inventory", "inventory")])
+def test_changelog_lists_the_plugins_that_users_call(kind, folder):
+    assert described(folder) and introduced()[kind] == described(folder)
+
+
+def test_changelog_lists_roles_and_playbooks():
+    assert set(introduced()["role"]) == {path.name for path in ROOT.glob("roles/*")}
+    assert set(introduced()["playbook"]) == {path.stem for path in ROOT.glob("playbooks/[!_]*.yml")}
+
+
+def test_names_in_the_changelog_are_variables_of_the_collection():
+    text = (ROOT / "CHANGELOG.rst").read_text()
+    assert "``dask_ssh``" in text and unknown_names(text) == {"dask_ssh"}
+
+
 # The generated parts
 
 
