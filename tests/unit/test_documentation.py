@@ -41,7 +41,9 @@ from test_tags import COLLECTIONS, READ
 reference = sys.modules["reference"]  # imported by the generator
 
 PAGES = sorted(
-    path for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")] if not {"_build", "plugins"} & {*path.parts[:-1]}
+    path
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")]
+    if not {"_build", "plugins"} & {*path.parts[:-1]}
 )
 #: Pages whose files other pages may link to, and which may link to files outside of the archive.
 MORE_PAGES = [*ROOT.glob("roles/*/README.md"), ROOT / "benchmarks/README.md", ROOT / "testbed/README.md"]
@@ -165,8 +167,9 @@ def test_anchors_are_those_of_github():
 # The form of pages
 
 
-def test_readme_is_short():
-    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+@pytest.mark.parametrize(("page", "lines"), [("README.md", 150), ("CONTRIBUTING.md", 80)])
+def test_page_is_short(page, lines):
+    assert len((ROOT / page).read_text().splitlines()) <= lines
 
 
 @pytest.mark.parametrize("path", [path for path in PAGES if path.name not in ("index.md", "ansible.md")], ids=name)
