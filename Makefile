@@ -28,6 +28,8 @@ export XDG_CACHE_HOME := $(CURDIR)/.cache
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 # Molecule wraps lines at the terminal's width.
 export COLUMNS := 160
+# pyproject.toml has paths for coverage.
+export DASKOPS_CHECKOUT := $(CURDIR)
 # The user's own settings must not affect the demo and the tests.
 unexport ANSIBLE_INVENTORY ANSIBLE_ROLES_PATH ANSIBLE_COLLECTIONS_PATH
 # Without bytecode, each start of Ansible or Dask compiles hundreds of modules.
@@ -144,6 +146,12 @@ unit: .venv/complete ## run the unit tests, with real schedulers and workers
 	@# A hanging test fails and shows its stack.
 	python -m pytest --numprocesses 2 --dist loadscope --max-worker-restart 1 \
 	    -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
+
+.PHONY: coverage
+coverage: .venv/complete ## show which lines the unit tests run, in their subprocesses, too; TESTS=files for some of them
+	@mkdir -p .cache/coverage && coverage erase
+	@status=0; coverage run -m pytest --numprocesses 2 --dist loadscope --max-worker-restart 1 $(TESTS) || status=$$?; \
+	coverage combine --quiet && coverage report && exit $$status
 
 .PHONY: health-matrix
 health-matrix: .venv/complete ## cluster_health with older versions of Dask; RECORD=1 records their responses for the unit tests
