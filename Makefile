@@ -28,6 +28,8 @@ export XDG_CACHE_HOME := $(CURDIR)/.cache
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 # Molecule wraps lines at the terminal's width.
 export COLUMNS := 160
+# pyproject.toml has paths for coverage.
+export DASKOPS_CHECKOUT := $(CURDIR)
 # The user's own settings must not affect the demo and the tests.
 unexport ANSIBLE_INVENTORY ANSIBLE_ROLES_PATH ANSIBLE_COLLECTIONS_PATH
 # Without bytecode, each start of Ansible or Dask compiles hundreds of modules.
@@ -69,6 +71,10 @@ lock: .venv/complete ## resolve the lock files again
 .PHONY: generate
 generate: .venv/complete ## write what comes from the code: argument specs, defaults, READMEs, the reference
 	python tools/generate
+
+.PHONY: changelog
+changelog: .venv/complete .venv-docs/complete ## write CHANGELOG.rst from changelogs/changelog.yaml
+	@.venv-docs/bin/antsibull-changelog generate
 
 # -- The documentation -------------------------------------------------------------------------------------------------
 
@@ -116,24 +122,36 @@ clean: ## remove the demo, the images, the caches and the virtual environments
 
 .PHONY: test
 test: .venv/complete ## run all tests
-	@# Building the node image mostly waits for the network, so lint and build the documentation at the same time.
+	@# Building the node image mostly waits for the network, so lint and build the documentation at the same time. These two
+	@# run one after the other, because both may install .venv-docs.
 	@trap 'testbed/engine stop' EXIT; \
-	printf '%s\n' testbed lint docs | xargs --max-procs=2 --max-args=1 $(MAKE) --no-print-directory; \
+	printf '%s\n' testbed 'lint docs' | xargs --max-procs=2 --max-lines=1 $(MAKE) --no-print-directory; \
 	$(MAKE) --no-print-directory unit molecule
 
 .PHONY: lint
-lint: .venv/complete ## check formatting, style and types
+lint: .venv/complete .venv-docs/complete ## check formatting, style, types and the changelog
 	ruff format --check .
 	ruff check .
 	mypy
 	yamllint --strict .
 	ansible-lint --offline
+	.venv-docs/bin/antsibull-changelog lint
+	.venv-docs/bin/antsibull-changelog lint-changelog-yaml --strict changelogs/changelog.yaml
+	@.venv-docs/bin/antsibull-changelog generate --output .cache/CHANGELOG.rst
+	@cmp --silent CHANGELOG.rst .cache/CHANGELOG.rst \
+	    || { echo "CHANGELOG.rst differs from changelogs/changelog.yaml. Write it with: make changelog"; exit 1; }
 
 .PHONY: unit
 unit: .venv/complete ## run the unit tests, with real schedulers and workers
 	@# A hanging test fails and shows its stack.
 	python -m pytest --numprocesses 2 --dist loadscope --max-worker-restart 1 \
 	    -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
+
+.PHONY: coverage
+coverage: .venv/complete ## show which lines the unit tests run, in their subprocesses, too; TESTS=files for some of them
+	@mkdir -p .cache/coverage && coverage erase
+	@status=0; coverage run -m pytest --numprocesses 2 --dist loadscope --max-worker-restart 1 $(TESTS) || status=$$?; \
+	coverage combine --quiet && coverage report && exit $$status
 
 .PHONY: health-matrix
 health-matrix: .venv/complete ## cluster_health with older versions of Dask; RECORD=1 records their responses for the unit tests

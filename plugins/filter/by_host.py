@@ -39,6 +39,8 @@ RETURN = r"""
 _value:
   description: Value by host. Hosts without the variable are left out.
   type: dict
+  sample:
+    node1: {changed: false, services: {}, silent: {}}
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -42,6 +42,9 @@ options:
     description: Text of a requirements file without hashes, instead of the lock.
     type: str
     default: ""
+seealso:
+  - module: daskops.cluster.client_bundle
+    description: Writes the lock and the wheels into an account.
 """
 
 EXAMPLES = r"""
@@ -60,6 +63,13 @@ _value:
     - C(text), the lock in requirements format, in which C(file:daskops-wheels) stands for the directory of the wheels, and
       C(wheels), the content of each in base64 by its name.
   type: dict
+  sample:
+    text: |
+      dask==2026.8.0 \
+          --hash=sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
+      analysis @ file:daskops-wheels/analysis-1.4-py3-none-any.whl
+    wheels:
+      analysis-1.4-py3-none-any.whl: UEsDBBQAAAAI
 """
 
 import base64

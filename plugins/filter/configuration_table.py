@@ -28,6 +28,12 @@ options:
     type: bool
     default: false
 positional: _hosts
+seealso:
+  - module: daskops.cluster.configuration_info
+    description: Returns the settings of one host.
+  - plugin: daskops.cluster.by_host
+    plugin_type: filter
+    description: Collects the results of several hosts.
 """
 
 EXAMPLES = r"""
@@ -43,6 +49,10 @@ _value:
   description: The lines of the table.
   type: list
   elements: str
+  sample:
+    - "setting                          value  from  of"
+    - "distributed.worker.memory.spill  0.7    file  node1 dask-worker@1"
+    - "node1 dask-worker@1: --nthreads 4"
 """
 
 import json

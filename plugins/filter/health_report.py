@@ -23,6 +23,9 @@ options:
     type: dict
     required: true
 positional: _plan
+seealso:
+  - module: daskops.cluster.cluster_health
+    description: Checks the health, also of other Dask clusters.
 """
 
 EXAMPLES = r"""
@@ -36,6 +39,9 @@ _value:
   description: A line for the cluster, for each release, for each problem and for each missing package.
   type: list
   elements: str
+  sample:
+    - "The cluster is healthy: 3 worker(s) at tls://10.0.0.1:8786, dashboard at https://10.0.0.1:8787/status."
+    - Release 3f2a91c04d5e (v1.4) on 3 worker(s).
 """
 
 from collections.abc import Callable, Mapping

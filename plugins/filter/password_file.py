@@ -24,6 +24,10 @@ options:
     type: str
     required: true
 positional: _seed
+seealso:
+  - name: ansible.builtin.password_hash
+    description: Filter that returns the hash of one password; needs the Python package passlib on some controllers.
+    link: https://docs.ansible.com/ansible/latest/collections/ansible/builtin/password_hash_filter.html
 """
 
 EXAMPLES = r"""
@@ -39,6 +43,8 @@ RETURN = r"""
 _value:
   description: The content of the file.
   type: str
+  sample: |
+    ada:$6$aab8fd8b634428e3$mllQAXB6N1wTwrDGSc.nrFlgDhQiceMMwKT44WmoAFnIcHIVPDjX7ccg/QGdVphvaWJWLeFaDqeiB2uPxsdBs1
 """
 
 import ctypes

@@ -32,6 +32,10 @@ options:
     elements: str
     required: true
 positional: _hosts
+seealso:
+  - plugin: daskops.cluster.ports_table
+    plugin_type: filter
+    description: Lists the ports of the same plan.
 """
 
 EXAMPLES = r"""
@@ -45,6 +49,12 @@ _value:
   description: The lines of the table.
   type: list
   elements: str
+  sample:
+    - "host, workers  threads  memory   CPUs  NUMA node  GPU  listens at"
+    - "node1          4 cores  8.0 GiB  0-3   1 node"
+    - "  node1-1      2        3.3 GiB                        10.0.0.2:8800"
+    - "  node1-2      2        3.3 GiB                        10.0.0.2:8801"
+    - "Label of the release: v1.4."
 """
 
 HEADER = ("host, workers", "threads", "memory", "CPUs", "NUMA node", "GPU", "listens at")

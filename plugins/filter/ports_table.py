@@ -29,6 +29,10 @@ options:
     elements: str
     required: true
 positional: _hosts
+seealso:
+  - plugin: daskops.cluster.plan_table
+    plugin_type: filter
+    description: Lists the workers of the same plan.
 """
 
 EXAMPLES = r"""
@@ -42,6 +46,10 @@ _value:
   description: The lines of the table.
   type: list
   elements: str
+  sample:
+    - "host       port  service         purpose  used by           firewall"
+    - "scheduler  22    ssh             Ansible  the controller"
+    - "scheduler  8786  dask-scheduler  Dask     workers, clients  nftables"
 """
 
 

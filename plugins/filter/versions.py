@@ -21,6 +21,10 @@ options:
     description: Whether to list every host and the version of every package.
     type: bool
     default: false
+seealso:
+  - plugin: daskops.cluster.by_host
+    plugin_type: filter
+    description: Collects the results of several hosts.
 """
 
 EXAMPLES = r"""
@@ -36,6 +40,9 @@ _value:
     - With O(packages), a line for each package follows.
   type: list
   elements: str
+  sample:
+    - "Environment be4fe101595f: Python 3.11.2, lock dccc1d32c305."
+    - Release bbfa829cb6ae (v1.4) on node1, node2.
 """
 
 from collections.abc import Callable, Mapping

@@ -69,6 +69,10 @@ options:
     description: Content of the wheels that the lock refers to, in base64, by file name.
     type: dict
     default: {}
+seealso:
+  - plugin: daskops.cluster.client_lock
+    plugin_type: filter
+    description: Returns the lock and the wheels for O(lock) and O(wheels).
 """
 
 EXAMPLES = r"""
@@ -90,15 +94,18 @@ directory:
   description: Directory of the files, as an absolute path.
   type: str
   returned: success
+  sample: /home/ada/.config/dask
 files:
   description: Names of the files that were written or removed.
   type: list
   elements: str
   returned: success
+  sample: [daskops-client.pem, daskops.yaml]
 other:
   description: Address of the other cluster to which the files belong, so that they were not removed.
   type: str
   returned: with O(state=absent), if the files belong to another cluster
+  sample: tls://10.0.9.1:8786
 """
 
 import base64

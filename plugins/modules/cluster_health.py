@@ -135,6 +135,15 @@ attributes:
     support: none
 author:
   - The daskops.cluster authors (@daskops)
+seealso:
+  - plugin: daskops.cluster.health_report
+    plugin_type: filter
+    description: Makes lines of text from the result, for a cluster of this collection.
+  - module: daskops.cluster.configuration_info
+    description: Returns the settings behind RV(drift), and where each comes from.
+  - name: HTTP endpoints of Dask
+    description: Routes and metrics of schedulers and workers.
+    link: https://distributed.dask.org/en/stable/http_services.html
 """
 
 EXAMPLES = r"""
@@ -212,6 +221,7 @@ idle:
     - Whether the scheduler has no task at all. False if it did not answer or did not report the number of tasks.
   returned: always
   type: bool
+  sample: false
 elapsed:
   description: Seconds that the module spent on requests and waiting.
   returned: always
@@ -238,21 +248,25 @@ unexpected:
   returned: always
   type: list
   elements: str
+  sample: [laptop-1]
 paused:
   description: Workers that take no new tasks, usually because they are short of memory.
   returned: always
   type: list
   elements: str
+  sample: [node3-1]
 retiring:
   description: Workers that finish their tasks, hand over their data and then leave.
   returned: always
   type: list
   elements: str
+  sample: [node4-1]
 silent:
   description: Workers whose last heartbeat is older than O(silent_after).
   returned: always
   type: list
   elements: str
+  sample: [node5-1]
 versions:
   description:
     - Packages whose versions differ. By package and version, the names of the workers that have it, or V(scheduler).

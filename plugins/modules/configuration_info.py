@@ -22,6 +22,13 @@ options:
     description: Seconds to wait for the complete answer of a service.
     type: float
     default: 5
+seealso:
+  - plugin: daskops.cluster.configuration_table
+    plugin_type: filter
+    description: Makes a table from the results of several hosts.
+  - name: Configuration of Dask
+    description: Files, environment variables and keys.
+    link: https://docs.dask.org/en/stable/configuration.html
 """
 
 EXAMPLES = r"""
@@ -60,7 +67,8 @@ silent:
   description: Error by unit, for services that did not answer.
   type: dict
   returned: always
-  sample: {}
+  sample:
+    dask-worker@2.service: no complete answer within 5 s
 """
 
 import functools

@@ -171,6 +171,39 @@ def test_documentation_parses_and_is_complete(module):
     assert [task for task in yaml.safe_load(loaded.EXAMPLES) if f"daskops.cluster.{module}" in task]
 
 
+TYPES = {"str": str, "bool": bool, "int": int, "float": (int, float), "list": list, "dict": dict}
+#: What users call, and not only the roles.
+CALLED = sorted(
+    path
+    for folder in ("modules", "filter")
+    for path in (ROOT / "plugins" / folder).glob("*.py")
+    if "daskops.cluster.internal" not in path.read_text()
+)
+
+
+def without_sample(returned):
+    """Yield the names of return values that have no sample, or one of another type."""
+    for name, about in returned.items():
+        if not isinstance(about.get("sample"), TYPES[about["type"]]) or about["sample"] in ([], {}, ""):
+            yield name
+
+
+@pytest.mark.parametrize("path", CALLED, ids=lambda path: path.stem)
+def test_return_values_of_what_users_call_have_samples(path):
+    returned = yaml.safe_load(re.search(r'^RETURN = r"""(.*?)"""', path.read_text(), re.MULTILINE | re.DOTALL)[1])
+    assert returned and list(without_sample(returned)) == []
+
+
+def test_what_users_call_is_found():
+    names = {path.stem for path in CALLED}
+    assert {"cluster_health", "configuration_info", "client_bundle", "health_report"} <= names and "plan" not in names
+
+
+@pytest.mark.parametrize("about", [{"type": "str"}, {"type": "list", "sample": "a"}, {"type": "dict", "sample": {}}])
+def test_missing_sample_is_found(about):
+    assert list(without_sample({"x": about})) == ["x"]
+
+
 # Options that the action plugin handles and does not pass to the module.
 OF_THE_ACTION = {"cluster_lock": {"inspect"}, "host_info": {"optional"}}
 # The action plugin makes the arguments of the module from those of the task.

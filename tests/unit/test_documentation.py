@@ -8,7 +8,9 @@
 
 from __future__ import annotations
 
+import configparser
 import fnmatch
+import inspect
 import json
 import os
 import re
@@ -24,11 +26,14 @@ from typing import NamedTuple
 import dask.config
 import pytest
 import yaml
+from ansible_collections.daskops.cluster.plugins.inventory import dask_ssh
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import DEFAULTS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import GROUPS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import wrong_variables
 from conftest import free_port, scheduler, wait_until, worker
+from dask.distributed import Nanny, Scheduler, SSHCluster, Worker
+from distributed.cli.dask_ssh import main as dask_ssh_command
 from playbook_runs import ROOT, inventory, play
 from test_roles import generator
 from test_tags import COLLECTIONS, READ
@@ -36,7 +41,9 @@ from test_tags import COLLECTIONS, READ
 reference = sys.modules["reference"]  # imported by the generator
 
 PAGES = sorted(
-    path for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")] if not {"_build", "plugins"} & {*path.parts[:-1]}
+    path
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")]
+    if not {"_build", "plugins"} & {*path.parts[:-1]}
 )
 #: Pages whose files other pages may link to, and which may link to files outside of the archive.
 MORE_PAGES = [*ROOT.glob("roles/*/README.md"), ROOT / "benchmarks/README.md", ROOT / "testbed/README.md"]
@@ -160,8 +167,9 @@ def test_anchors_are_those_of_github():
 # The form of pages
 
 
-def test_readme_is_short():
-    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+@pytest.mark.parametrize(("page", "lines"), [("README.md", 150), ("CONTRIBUTING.md", 80)])
+def test_page_is_short(page, lines):
+    assert len((ROOT / page).read_text().splitlines()) <= lines
 
 
 @pytest.mark.parametrize("path", [path for path in PAGES if path.name not in ("index.md", "ansible.md")], ids=name)
@@ -173,6 +181,31 @@ def test_page_begins_with_what_the_reader_gets_and_an_example(path):
     if path.name not in ("README.md", "tutorial.md", "comparison.md"):
         before = "\n\n".join([first, *rest]).partition("\n## ")[0]
         assert list(blocks(name(path), before)), "no example before the first heading"
+
+
+def broken_tables(text: str) -> Iterator[str]:
+    """Yield the first row of each table that has no header, or a row with another number of cells than the header."""
+    rows: list[str] = []
+    for line in [*prose(text).splitlines(), ""]:
+        if line.startswith("|"):
+            rows.append(line)
+            continue
+        counts = {len(re.findall(r"(?<!\\)\|", row)) for row in rows}
+        if rows and (len(rows) < 3 or not re.fullmatch(r"[| :-]+", rows[1]) or len(counts) > 1):
+            yield rows[0]
+        rows = []
+
+
+@pytest.mark.parametrize("path", [*PAGES, *MORE_PAGES], ids=name)
+def test_tables_have_a_header_and_rows_of_one_length(path):
+    assert list(broken_tables(path.read_text())) == []
+
+
+@pytest.mark.parametrize(
+    "table", ["| --- | --- |\n| a | b |\n", "| a | b |\n| --- | --- |\n| c |\n", "| a |\n| --- |\n"]
+)
+def test_broken_table_is_found(table):
+    assert list(broken_tables(f"Text.\n\n{table}\nText.\n")) == [table.partition("\n")[0]]
 
 
 # Commands
@@ -406,6 +439,22 @@ def test_blocks_of_code_have_a_known_language():
     assert [located(block) for block in ALL_BLOCKS if block.language not in known] == []
 
 
+# Ansible's settings
+
+
+def test_settings_for_an_installed_collection_are_those_of_the_checkout():
+    """The archive has no `ansible.cfg`. The options that are left out do not change what a run shows or costs."""
+    (block,) = [block for block in ALL_BLOCKS if block.page == "docs/tutorial.md" and "[defaults]" in block.text]
+    shown, real = configparser.RawConfigParser(), configparser.RawConfigParser()
+    shown.read_string(block.text)
+    real.read(ROOT / "ansible.cfg")
+    for option in ("collections_path", "retry_files_enabled", "interpreter_python"):
+        real.remove_option("defaults", option)
+    assert {name: {**shown[name]} for name in shown} == {name: {**real[name]} for name in real}
+    explained = set(re.findall(r"^\| `(\w+)` \|", (ROOT / block.page).read_text(), re.MULTILINE))
+    assert {*shown["defaults"], *shown["connection"]} <= explained
+
+
 # Dask's settings
 
 
@@ -438,6 +487,154 @@ def test_settings_of_the_collection_and_of_dask_are_those_of_the_table():
     for key, value, dasks in table:
         default = as_shown(dask.config.get(f"distributed.{key}"))
         assert dasks == ("same" if default == value else default), key
+
+
+# Coming from other ways to start Dask
+
+COMING = (ROOT / "docs/how-to/coming-from-dask-ssh.md").read_text()
+
+
+def rows_of(text: str, first: str) -> list[list[str]]:
+    """Return the cells of the rows of the table whose first header is ``first``."""
+    lines = iter(text.splitlines())
+    assert any(line.startswith(f"| {first} |") for line in lines), f"no table of {first}"
+    next(lines)  # the line below the header
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+def named(text: str, first: str) -> list[str]:
+    """Return the names in the first column of a table."""
+    return [name for cell, *dummy in rows_of(text, first) for name in re.findall(r"`([^`]*)`", cell)]
+
+
+def difference(found: list[str], real: set[str]) -> list[str]:
+    """Return what is wrong with the names in a table: missing ones, unknown ones, and ones that it has twice."""
+    missing = [f"{name} is missing" for name in sorted(real.difference(found))]
+    unknown = [f"{name} does not exist" for name in sorted(set(found) - real)]
+    return missing + unknown + [f"{name} is there twice" for name in sorted(set(found)) if found.count(name) > 1]
+
+
+def options_of_dask_ssh() -> set[str]:
+    """Return the options of the command, and its argument in capital letters."""
+    parameters = dask_ssh_command.get_params(dask_ssh_command.make_context("dask ssh", ["host"]))
+    return {one.opts[0] if one.param_type_name == "option" else one.name.upper() for one in parameters}
+
+
+def test_every_option_of_dask_ssh_is_explained():
+    assert len(options_of_dask_ssh()) > 15
+    assert difference(named(COMING, "`dask ssh`"), options_of_dask_ssh()) == []
+
+
+def test_missing_unknown_and_repeated_names_are_found():
+    table = "| `dask ssh` | here |\n| --- | --- |\n| `--a` | b |\n| `--c`, `--a` | d |\n\n| `--e` | f |\n"
+    wrong_names = ["--version is missing", "--c does not exist", "--a is there twice"]
+    assert difference(named(table, "`dask ssh`"), {"--a", "--version"}) == wrong_names
+
+
+def test_options_of_the_plugin_are_those_of_the_table():
+    rows = rows_of(COMING, "`dask ssh`")
+    told = {option.strip("`"): meaning for dummy, option, meaning in rows if option != "none"}
+    assert {*told, "plugin", "scheduler_works"} == set(yaml.safe_load(dask_ssh.DOCUMENTATION)["options"])
+    variables = {option: name for group in dask_ssh.VARIABLES.values() for option, name in group.items()}
+    assert [option for option, name in variables.items() if f"`{name}`" not in told[option]] == []
+
+
+def test_every_argument_of_ssh_cluster_is_explained():
+    assert difference(named(COMING, "`SSHCluster`"), set(inspect.signature(SSHCluster).parameters)) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "classes", "more"),
+    [("worker_options", [Worker, Nanny], {"n_workers"}), ("scheduler_options", [Scheduler], set())],
+)
+def test_options_of_workers_and_schedulers_exist(table, classes, more):
+    real = more.union(*(inspect.signature(one).parameters for one in classes))
+    found = named(COMING, f"key of `{table}`")
+    assert len(found) > 10 and [one for one in difference(found, real) if not one.endswith("missing")] == []
+
+
+def test_hostfile_of_the_example_becomes_a_cluster(tmp_path):
+    """The files of the page, as a reader writes them, pass the collection's own checks."""
+    mine = [block for block in ALL_BLOCKS if block.page.endswith("coming-from-dask-ssh.md")]
+    hostfile, options, settings = (block.text for block in mine if block.language in ("text", "yaml"))
+    for file, text in {"hosts.txt": hostfile, "hosts.dask_ssh.yml": options, "settings.yml": settings}.items():
+        (tmp_path / file).write_text(text)
+    check = {"daskops.cluster.check_inventory": {}, "run_once": True}
+    shown = ["dask_worker_count", "dask_worker_memory_reserve", "ansible_user", "inventory_dir"]
+    show = {
+        "ansible.builtin.debug": {"msg": [f"{{{{ inventory_hostname }}}} {name}={{{{ {name} }}}}" for name in shown]}
+    }
+    (tmp_path / "play.yml").write_text(
+        yaml.safe_dump(
+            [
+                {"ansible.builtin.import_playbook": str(ROOT / "playbooks/_check_inventory.yml")},
+                {"hosts": "dask_scheduler:dask_workers", "gather_facts": False, "tasks": [check]},
+                {"hosts": "dask_workers", "gather_facts": False, "tasks": [show]},
+            ]
+        )
+    )
+    inventories = [f"--inventory={tmp_path / file}" for file in ("hosts.dask_ssh.yml", "settings.yml")]
+    done = play(tmp_path / "play.yml", tmp_path, *inventories, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for host in ("node2.example.org", "node3.example.org"):
+        for value in (
+            "dask_worker_count=4",
+            "dask_worker_memory_reserve=8GiB",
+            "ansible_user=ada",
+            f"inventory_dir={tmp_path}",
+        ):
+            assert f"{host} {value}" in done.stdout
+    assert "node1.example.org dask" not in done.stdout
+
+
+# The changelog
+
+CHANGELOG = yaml.safe_load((ROOT / "changelogs/changelog.yaml").read_text())
+INTERNAL = "daskops.cluster.internal"
+
+
+def introduced() -> dict[str, dict[str, str]]:
+    """Return the descriptions of what all releases together introduced, by kind and name."""
+    found: dict[str, dict[str, str]] = {}
+    for release in CHANGELOG["releases"].values():
+        listed = {"module": release.get("modules", []), **release.get("plugins", {}), **release.get("objects", {})}
+        for kind, entries in listed.items():
+            found.setdefault(kind, {}).update({entry["name"]: entry["description"] for entry in entries})
+    return found
+
+
+def described(folder: str) -> dict[str, str]:
+    """Return the short descriptions of the plugins in a folder that are not internal, as the changelog has them."""
+    texts = {path.stem: path.read_text() for path in ROOT.glob(f"plugins/{folder}/*.py")}
+    docs = {
+        name: yaml.safe_load(re.search(r'DOCUMENTATION = r"""(.*?)"""', text, re.DOTALL)[1])
+        for name, text in texts.items()
+    }
+    return {
+        name: f"{doc['short_description']}."
+        for name, doc in docs.items()
+        if INTERNAL not in doc.get("extends_documentation_fragment", [])
+    }
+
+
+@pytest.mark.parametrize(("kind", "folder"), [("module", "modules"), ("filter", "filter"), ("inventory", "inventory")])
+def test_changelog_lists_the_plugins_that_users_call(kind, folder):
+    assert described(folder) and introduced()[kind] == described(folder)
+
+
+def test_changelog_lists_roles_and_playbooks():
+    assert set(introduced()["role"]) == {path.name for path in ROOT.glob("roles/*")}
+    assert set(introduced()["playbook"]) == {path.stem for path in ROOT.glob("playbooks/[!_]*.yml")}
+
+
+def test_names_in_the_changelog_are_variables_of_the_collection():
+    text = (ROOT / "CHANGELOG.rst").read_text()
+    assert "``dask_ssh``" in text and unknown_names(text) == {"dask_ssh"}
 
 
 # The generated parts
