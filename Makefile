@@ -122,10 +122,10 @@ clean: ## remove the demo, the images, the caches and the virtual environments
 
 .PHONY: test
 test: .venv/complete ## run all tests
-	@# Building the node image mostly waits for the network, so lint and build the documentation at the same time. These two
-	@# run one after the other, because both may install .venv-docs.
+	@# Building the node image mostly waits for the network, so check the code and build the documentation at the same time.
+	@# Lint and docs run one after the other, because both may install .venv-docs.
 	@trap 'testbed/engine stop' EXIT; \
-	printf '%s\n' testbed 'lint docs' | xargs --max-procs=2 --max-lines=1 $(MAKE) --no-print-directory; \
+	printf '%s\n' testbed 'lint docs galaxy' sanity | xargs --max-procs=3 --max-lines=1 $(MAKE) --no-print-directory; \
 	$(MAKE) --no-print-directory unit molecule
 
 .PHONY: lint
@@ -140,6 +140,19 @@ lint: .venv/complete .venv-docs/complete ## check formatting, style, types and t
 	@.venv-docs/bin/antsibull-changelog generate --output .cache/CHANGELOG.rst
 	@cmp --silent CHANGELOG.rst .cache/CHANGELOG.rst \
 	    || { echo "CHANGELOG.rst differs from changelogs/changelog.yaml. Write it with: make changelog"; exit 1; }
+
+.PHONY: sanity
+sanity: .venv/complete ## run ansible-test sanity with the oldest and the newest ansible-core
+	tests/sanity/run 2.17 3.11
+	tests/sanity/run 2.21 3.12
+
+.PHONY: galaxy
+galaxy: .venv/complete .venv-docs/complete ## build the collection's archive, and import it as Galaxy does
+	@rm -rf .cache/galaxy
+	@ansible-galaxy collection build --output-path .cache/galaxy >/dev/null
+	@PATH="$(CURDIR)/.venv-docs/bin:$$PATH" GALAXY_IMPORTER_CONFIG=tests/galaxy-importer.cfg \
+	    .venv-docs/bin/python -m galaxy_importer.main .cache/galaxy/*.tar.gz >.cache/galaxy/log 2>&1 \
+	    || { cat .cache/galaxy/log; exit 1; }
 
 .PHONY: unit
 unit: .venv/complete ## run the unit tests, with real schedulers and workers
