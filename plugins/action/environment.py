@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
@@ -48,7 +49,9 @@ class ActionModule(Action):
         result.pop("diff", None)
         if packages and not result.get("failed"):
             current = info["environments"].get(info["current"].get("environment", ""), {})
-            result["diff"] = package_differences(current.get("packages", {}), packages)
+            before = with_python(current.get("packages", {}), current.get("managed_python", ""))
+            after = with_python(packages, environment["managed_python"].get("name", ""))
+            result["diff"] = package_differences(before, after)
         if archive:
             self._remove_tmp_path(self._connection._shell.tmpdir)
         return result
@@ -59,3 +62,8 @@ class ActionModule(Action):
             self._make_tmp_path()
         path: str = self._transfer_file(file, self._connection._shell.join_path(self._connection._shell.tmpdir, name))
         return path
+
+
+def with_python(packages: Mapping[str, str], name: str) -> dict[str, str]:
+    """Return packages with the managed Python of their environment as one of them; ``name`` is empty if it has none."""
+    return {**packages, "managed-python": name} if name else dict(packages)

@@ -16,8 +16,10 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.action.environment import with_python
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import read_usable_environment
 from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import parse_lock
+from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import package_differences
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import Packages, own_python
 from ansible_collections.daskops.cluster.plugins.plugin_utils.packed_environments import (
     PackedEnvironment,
@@ -381,3 +383,10 @@ def test_environment_that_exists_is_tried(existing, tmp_path):
     assert status != 0 and names(tmp_path) == []
     assert f"Importing Dask from {prefix} failed on this host" in output
     assert "No module named 'a_library_that_this_host_lacks'" in output
+
+
+def test_diff_names_a_changed_managed_python():
+    packages = {"dask": "2026.8.0"}
+    (diff,) = package_differences(with_python(packages, "3.13.5+20260101"), with_python(packages, "3.13.5+20260202"))
+    assert (diff["before"], diff["after"]) == ("managed-python==3.13.5+20260101\n", "managed-python==3.13.5+20260202\n")
+    assert package_differences(with_python(packages, ""), with_python(packages, "")) == []

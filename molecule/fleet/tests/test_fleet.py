@@ -162,8 +162,9 @@ def test_archive_with_another_hash_changes_nothing(cluster, play, other_build):
 def test_another_build_reaches_the_hosts_in_batches(cluster, play, load, other_build):
     scheduler, pids, (old,) = cluster.summary()["scheduler"]["id"], cluster.pids(), pythons(cluster)
     change = ["-e", json.dumps({**other_build, "dask_scheduler_idle_timeout": 1})]
-    predicted = play("site", "--check", *change)
+    predicted = play("site", "--check", "--diff", *change)
     assert predicted.returncode == 0 and all(predicted.changed.values()), predicted.output
+    assert f"-managed-python=={old}" in predicted.output and "+managed-python==" in predicted.output
     assert cluster.pids() == pids and pythons(cluster) == [old]
     process = play.start("site", *change)
     try:
