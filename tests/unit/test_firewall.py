@@ -271,9 +271,9 @@ class Network:
 
     def __init__(self, stack):
         self.stack = stack
-        self.host, self.somebody = self.namespace(), self.namespace()
-        self.run(self.host, "ip", "link", "add", "cable", "type", "veth", "peer", "cable", "netns", str(self.somebody))
-        for namespace, numbers in ((self.host, [1]), (self.somebody, [2, 3, 4])):
+        self.host, self.peer = self.namespace(), self.namespace()
+        self.run(self.host, "ip", "link", "add", "cable", "type", "veth", "peer", "cable", "netns", str(self.peer))
+        for namespace, numbers in ((self.host, [1]), (self.peer, [2, 3, 4])):
             self.run(namespace, "ip", "link", "set", "lo", "up")
             self.run(namespace, "ip", "link", "set", "cable", "up")
             for number in numbers:
@@ -310,7 +310,7 @@ class Network:
     def open_to(self, source, target):
         """Return the ports that a source address can connect to."""
         ports = [str(port["port"]) for port in PORTS] + [str(OTHER_PORT)]
-        namespace = self.host if source == target else self.somebody
+        namespace = self.host if source == target else self.peer
         return set(map(int, self.run(namespace, sys.executable, "-c", CONNECT, source, target, *ports).split()))
 
 
@@ -370,7 +370,7 @@ def test_rules_can_accept_clients_from_everywhere(network):
 
 
 def test_existing_connections_stay_open(network):
-    stranger = network.start(network.somebody, sys.executable, "-c", STAY)
+    stranger = network.start(network.peer, sys.executable, "-c", STAY)
     assert stranger.stdout.readline() == "before\n"
     network.load(rendered("dask-firewall.nft.j2"))
     assert network.open_to("10.9.0.4", "10.9.0.1") == {OTHER_PORT}
