@@ -26,7 +26,7 @@ class ActionModule(Action):
             hosts = [task_vars["inventory_hostname"], *changing(plan)]
             results = {host: task_vars["hostvars"].raw_get(host) for host in hosts}
             # The parent of this process is ansible-playbook.
-            lines += run_report(plan, results, age_of_process(os.getppid()))
+            lines += run_report(plan, results, age_of_process(os.getppid()), self._task.check_mode)
         for line in lines:
             self._display.display(line)
         number = len(arguments["problems"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.health import join
@@ -17,7 +17,9 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan impor
 RESULTS = ("__dask_scheduler_change", "__dask_worker_change")
 
 
-def run_report(plan: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]], seconds: float) -> list[str]:
+def run_report(
+    plan: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]], seconds: float, check_mode: bool = False
+) -> list[str]:
     """Return the lines of a report about what a run changed; none for a run that changes no services.
 
     Parameters
@@ -28,6 +30,8 @@ def run_report(plan: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]
         Registered variables of each host: ``__dask_environment``, ``__dask_start``, and those in `RESULTS`.
     seconds : float
         Duration of the run until now.
+    check_mode : bool
+        Whether the run only predicted the changes.
     """
     if plan["purpose"] not in CHANGING:
         return []
@@ -35,26 +39,23 @@ def run_report(plan: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]
     started: Mapping[str, list[str]] = next(
         (found["__dask_start"]["hosts"] for found in results.values() if "__dask_start" in found), {}
     )
-    lines = [
-        *_line("Built the environment on", built),
-        *_line("Started", (f"{' and '.join(sorted(kinds))} of {host}" for host, kinds in started.items())),
-        *_line("Restarted", _services(results, "restarted")),
-        *_line("Stopped", _services(results, "removed")),
+    done = [
+        ("built the environment on", built),
+        ("started", [f"{' and '.join(sorted(kinds))} of {host}" for host, kinds in started.items()]),
+        ("started or restarted", list(_services(results, "restarted"))),
+        ("stopped", list(_services(results, "removed"))),
     ]
-    return [*(lines or ["No service was restarted."]), f"The run took {duration(seconds)}."]
+    lines = [
+        f"{'Would have ' + verb if check_mode else verb.capitalize()}: {join(names)}." for verb, names in done if names
+    ]
+    nothing = "No service would have been restarted." if check_mode else "No service was restarted."
+    return [*(lines or [nothing]), f"The run took {duration(seconds)}."]
 
 
 def changing(plan: Mapping[str, Any]) -> list[str]:
     """Return the hosts in any play of a plan. Only these can have results."""
     plays = [hosts for hosts in plan["plays"].values() if isinstance(hosts, list)]
     return list(dict.fromkeys(host for hosts in plays for host in hosts if host in plan["hosts"]))
-
-
-def _line(verb: str, what: Iterable[str]) -> Iterator[str]:
-    """Yield a line about the hosts or services, if there are any."""
-    names = list(what)
-    if names:
-        yield f"{verb}: {join(names)}."
 
 
 def _services(results: Mapping[str, Mapping[str, Any]], key: str) -> Iterator[str]:

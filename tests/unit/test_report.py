@@ -42,6 +42,6 @@ def test_services_that_were_restarted_and_the_duration(report):
     run = report(variables={"__dask_worker_change": CHANGE}, lines=["healthy"], plan=PLAN)
     assert run.returncode == 0, run.stderr
     said = run.stdout.partition("\nhealthy\n")[2].splitlines()
-    assert said[0] == "Restarted: dask-worker@1 of localhost."
+    assert said[0] == "Started or restarted: dask-worker@1 of localhost."
     seconds = int(said[1].removeprefix("The run took ").removesuffix(" s."))
     assert 0 < seconds < 59, said

@@ -41,10 +41,16 @@ def test_report_names_what_changed():
     }
     assert run_report(PLAN, results, 125.4) == [
         "Built the environment on: a.",
-        "Restarted: dask-scheduler, dask-worker@1, dask-worker@2 of a, dask-worker@1 of b.",
+        "Started or restarted: dask-scheduler, dask-worker@1, dask-worker@2 of a, dask-worker@1 of b.",
         "Stopped: dask-worker@2 of b.",
         "The run took 2 min 5 s.",
     ]
+
+
+def test_report_of_check_mode_says_what_would_change():
+    results = {"a": {"__dask_worker_change": change("dask-worker@1.service")}}
+    assert run_report(PLAN, results, 3, check_mode=True)[0] == "Would have started or restarted: dask-worker@1 of a."
+    assert run_report(PLAN, {}, 3, check_mode=True)[0] == "No service would have been restarted."
 
 
 def test_report_names_what_started():

@@ -59,6 +59,7 @@ def test_worker_setting_restarts_only_workers(cluster, play, load):
     assert run.changed[cluster.scheduler] == 0
     assert cluster.summary()["scheduler"]["id"] == scheduler
     assert {name for name, pid in cluster.pids().items() if pid == pids[name]} == set()
+    assert "Started or restarted: dask-worker@1 of worker1, dask-worker@1 of worker2." in run.output, run.output
     assert "TASK [daskops.cluster.environment" not in run.output
     assert environments(cluster) == before
     target = cluster.compute(
