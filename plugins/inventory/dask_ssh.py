@@ -84,6 +84,7 @@ hostfile: $PBS_NODEFILE
 scheduler: login1
 """
 
+import difflib
 import os
 from typing import Any
 
@@ -126,7 +127,13 @@ class InventoryModule(BaseInventoryPlugin):
     def parse(self, inventory: Any, loader: Any, path: str, cache: bool = True) -> None:
         """Add the hosts, their groups and their variables to the inventory."""
         super().parse(inventory, loader, path, cache)
-        self._read_config_data(path)
+        given = self._read_config_data(path)
+        known = list(self.get_options())
+        for name in given:
+            if name not in known:
+                near = difflib.get_close_matches(str(name), known, 1)
+                hint = f"Did you mean {near[0]}?" if near else f"The options are {', '.join(known)}."
+                raise AnsibleParserError(f"{path}: {name} is not an option of this plugin. {hint}")
         hostfile = os.path.expanduser(os.path.expandvars(self.get_option("hostfile")))
         hostfile = os.path.join(os.path.dirname(os.path.abspath(path)), hostfile)
         scheduler = self.get_option("scheduler")

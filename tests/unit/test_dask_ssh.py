@@ -76,6 +76,8 @@ def test_scheduler_with_workers(listed):
         ({"hostfile": "hosts.txt", "scheduler": "a b"}, "scheduler: 'a b' is not the name of a host"),
         ({"hostfile": "hosts.txt", "nworkers": "many"}, "nworkers"),
         ({}, "hostfile"),
+        ({"hostfile": "hosts.txt", "nthread": 4}, "nthread is not an option of this plugin. Did you mean nthreads?"),
+        ({"hostfile": "hosts.txt", "xyz": 4}, "xyz is not an option of this plugin. The options are "),
     ],
 )
 def test_wrong_options_are_rejected(options, message, listed):

@@ -448,7 +448,7 @@ def test_settings_for_an_installed_collection_are_those_of_the_checkout():
     shown, real = configparser.RawConfigParser(), configparser.RawConfigParser()
     shown.read_string(block.text)
     real.read(ROOT / "ansible.cfg")
-    for option in ("collections_path", "retry_files_enabled", "interpreter_python"):
+    for option in ("collections_path", "retry_files_enabled"):
         real.remove_option("defaults", option)
     assert {name: {**shown[name]} for name in shown} == {name: {**real[name]} for name in real}
     explained = set(re.findall(r"^\| `(\w+)` \|", (ROOT / block.page).read_text(), re.MULTILINE))
