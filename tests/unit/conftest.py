@@ -23,6 +23,9 @@ from distributed import Client
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+# Tests read results of Ansible as JSON. ansible.cfg shows them as YAML.
+os.environ["ANSIBLE_CALLBACK_RESULT_FORMAT"] = "json"
+
 ROOT = Path(__file__).parents[2]
 RUNTIME = ROOT / "roles/config/files/runtime"
 

@@ -15,11 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 def play(path, work, *arguments, timeout=None, **environment):
     """Run a playbook without the inventory of the user's settings."""
-    settings = {
-        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-        "ANSIBLE_LOCAL_TEMP": str(work / "tmp"),
-        "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",  # so that `failure` can read it
-    }
+    settings = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_LOCAL_TEMP": str(work / "tmp")}
     return subprocess.run(
         [sys.executable, "-m", "ansible", "playbook", path, *arguments],
         cwd=ROOT,
