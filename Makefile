@@ -50,7 +50,7 @@ help: ## show this list
 	@echo "Installing Ansible and the test tools into .venv"
 	@$(PYTHON) -m venv --clear .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r roles/environment/files/tools.txt
-	@.venv/bin/uv pip install --quiet --require-hashes -r requirements/dev.txt
+	@.venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements/dev.txt
 	@touch $@
 
 .PHONY: testbed
