@@ -70,7 +70,7 @@ def test_table_of_ports(cluster, play):
     lines = [line.split() for line in run.output.splitlines()]
     for host, ports in PORTS.items():
         for port in ports:
-            assert [line for line in lines if line[:2] == [f'"{host}', str(port)] and line[-1].startswith("nftables")]
+            assert [line for line in lines if line[:2] == [host, str(port)] and line[-1].startswith("nftables")]
     assert "The cluster is" not in run.output
 
 

@@ -16,7 +16,7 @@ def is_open(address, port):
 def told(output):
     """Return the ports in the table by host."""
     found = {}
-    for host, numbers in re.findall(r'^\s*"(\S+) +(\d[\d,-]*) ', output, re.MULTILINE):
+    for host, numbers in re.findall(r"^(\S+) +(\d[\d,-]*) ", output, re.MULTILINE):
         for first, last in (part.split("-") if "-" in part else (part, part) for part in numbers.split(",")):
             found.setdefault(host, set()).update(range(int(first), int(last) + 1))
     return found
