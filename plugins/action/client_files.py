@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible.errors import AnsibleFilterError
+from ansible_collections.daskops.cluster.plugins.filter.client_lock import client_lock
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import Directory, Unusable, make, plan
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
@@ -74,6 +76,13 @@ class ActionModule(Action):
             "dashboard": connection.get("dashboard"),
             "authorities": connection["authorities"],
         }
+        if arguments["state"] == "present":
+            names = ("lock", "build", "cache", "interpreter", "wheels", "requirements")
+            try:
+                packages = client_lock(*(connection[name] for name in names))
+            except AnsibleFilterError as error:
+                return failed_if({}, [str(error)])
+            module_arguments.update(lock=packages["text"], wheels=packages["wheels"])
         if connection["authorities"]:
             try:
                 files = tls_files(self._templar, task_vars)

@@ -43,13 +43,6 @@ options:
   preload:
     description: See M(daskops.cluster.client_bundle).
     type: str
-  lock:
-    description: See M(daskops.cluster.client_bundle).
-    type: str
-  wheels:
-    description: See M(daskops.cluster.client_bundle).
-    type: dict
-    default: {}
 """
 
 EXAMPLES = r"""
@@ -57,7 +50,6 @@ EXAMPLES = r"""
   daskops.cluster.client_files:
     connection: "{{ __dask_plan.connection }}"
     preload: "{{ lookup('ansible.builtin.file', 'daskops_client.py') }}"
-    lock: "{{ lookup('ansible.builtin.file', 'lock.txt') }}"
 """
 
 RETURN = r"""

@@ -22,6 +22,7 @@ def connection(path):
         "certificates": str(path),
         "days": 365,
         "warn_days": 30,
+        **{"lock": "", "build": [], "cache": "", "interpreter": {}, "wheels": [], "requirements": "dask==1\n"},
     }
 
 
@@ -101,7 +102,6 @@ def test_role_writes_the_files_and_shows_no_key(copy, tmp_path):
                     "connection": "{{ connection }}",
                     "directory": str(home),
                     "preload": "pass\n",
-                    "lock": "dask==1\n",
                 }
             }
         ],
