@@ -150,8 +150,9 @@ sanity: .venv/complete ## run ansible-test sanity with the oldest and the newest
 galaxy: .venv/complete .venv-docs/complete ## build the collection's archive, and import it as Galaxy does
 	@rm -rf .cache/galaxy
 	@ansible-galaxy collection build --output-path .cache/galaxy >/dev/null
-	@PATH="$(CURDIR)/.venv-docs/bin:$$PATH" GALAXY_IMPORTER_CONFIG=tests/galaxy-importer.cfg \
-	    .venv-docs/bin/python -m galaxy_importer.main .cache/galaxy/*.tar.gz >.cache/galaxy/log 2>&1 \
+	@# The importer writes its result into the working directory.
+	@(cd .cache/galaxy && PATH="$(CURDIR)/.venv-docs/bin:$$PATH" \
+	    GALAXY_IMPORTER_CONFIG="$(CURDIR)/tests/galaxy-importer.cfg" python -m galaxy_importer.main *.tar.gz >log 2>&1) \
 	    || { cat .cache/galaxy/log; exit 1; }
 
 .PHONY: unit

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
-from ansible_collections.daskops.cluster.plugins.filter.client_lock import client_lock
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import Directory, Unusable, make, plan
+from ansible_collections.daskops.cluster.plugins.plugin_utils.client_lock import client_lock
+from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import tls_files
 
@@ -80,7 +80,7 @@ class ActionModule(Action):
             names = ("lock", "build", "cache", "interpreter", "wheels", "requirements")
             try:
                 packages = client_lock(*(connection[name] for name in names))
-            except AnsibleFilterError as error:
+            except LockError as error:
                 return failed_if({}, [str(error)])
             module_arguments.update(lock=packages["text"], wheels=packages["wheels"])
         if connection["authorities"]:

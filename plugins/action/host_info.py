@@ -27,7 +27,7 @@ class ActionModule(Action):
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         optional = arguments.pop("optional")
         host = self._task.delegate_to or task_vars["inventory_hostname"]
-        inspected = task_vars.get("__dask_result") or {}
+        inspected = task_vars.get("__dask_lock") or {}
         if inspected.get("host") == host and inspected.get("info"):
             return dict(inspected["info"])  # `cluster_lock` has inspected this host in the same remote command
         try:

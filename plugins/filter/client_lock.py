@@ -72,62 +72,20 @@ _value:
       analysis-1.4-py3-none-any.whl: UEsDBBQAAAAI
 """
 
-import base64
-import hashlib
-import os
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.daskops.cluster.plugins.plugin_utils._packaging import canonicalize_name
-from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import (
-    parse_lock,
-    portable_lock,
-    unreadable_lock,
-)
+from ansible_collections.daskops.cluster.plugins.plugin_utils import client_lock as plain
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError
-from ansible_collections.daskops.cluster.plugins.plugin_utils.packages import built_wheels
 
 
-def client_lock(
-    path: str,
-    build: Iterable[str] = (),
-    cache: str = "",
-    python: Mapping[str, Any] | None = None,
-    application: Iterable[str] = (),
-    requirements: str = "",
-) -> dict[str, Any]:
-    """Return the lock in ``path`` for another machine; see `RETURN`."""
-    found: dict[str, Any] = (
-        {"text": requirements, "wheels": {}} if requirements else _portable(path, build, cache, python)
-    )
-    lines = []
-    for wheel in map(Path, application):
-        content = wheel.read_bytes()
-        # By its path, so that no index is asked for the name. Without hashes of the others, it must have none.
-        digest = "" if requirements else f" --hash=sha256:{hashlib.sha256(content).hexdigest()}"
-        lines.append(f"{wheel.name.split('-')[0]} @ file:daskops-wheels/{wheel.name}{digest}\n")
-        found["wheels"][wheel.name] = base64.b64encode(content).decode()
-    return {**found, "text": "".join([found["text"].rstrip("\n"), "\n", *lines])} if lines else found
-
-
-def _portable(path: str, build: Iterable[str], cache: str, python: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the lock in ``path`` for another machine, with its own wheels."""
-    file = Path(path).expanduser().absolute()
+def client_lock(*arguments: Any, **options: Any) -> dict[str, Any]:
+    """Return the lock for another machine; see `plugin_utils.client_lock`."""
     try:
-        content = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise AnsibleFilterError(unreadable_lock(path, error)) from None
-    try:
-        lock = parse_lock(content, str(file.parent))
-        names = {canonicalize_name(str(name)) for name in build}
-        built = built_wheels(lock, names, os.path.expanduser(cache), python) if names and python else {}
-        text, wheels = portable_lock(content, lock, built)
-        contents = {Path(wheel).name: base64.b64encode(Path(wheel).read_bytes()).decode() for wheel in wheels}
-    except (LockError, OSError) as error:
-        raise AnsibleFilterError(f"dask_environment_lock ({path}): {error}") from error
-    return {"text": text, "wheels": contents}
+        return plain.client_lock(*arguments, **options)
+    except LockError as error:
+        raise AnsibleFilterError(str(error)) from error
 
 
 class FilterModule:

@@ -13,7 +13,7 @@ from typing import Any
 from ansible_collections.daskops.cluster.plugins.module_utils.health import join
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import CHANGING
 
-#: Registered results that name services, by the verb of the report.
+#: Registered results that list the services of a host that were restarted or removed.
 RESULTS = ("__dask_scheduler_change", "__dask_worker_change")
 
 
