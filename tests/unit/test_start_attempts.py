@@ -71,3 +71,14 @@ def test_setting_that_stops_a_worker_is_named(setting, said):
         assert said in problem and problem.endswith("Correct or remove it.")
     else:
         assert found == []
+
+
+def test_nothing_is_tried_without_settings_of_the_user(monkeypatch):
+    """The only settings are those of the collection and Dask's defaults."""
+    monkeypatch.setattr(start_attempts, "attempt", lambda *arguments: pytest.fail("an attempt"))
+    tree = {"distributed": {"comm": {"compression": "no-such"}}}
+    config = dask.config.merge(copy.deepcopy(dask.config.config), tree)
+    for settings in ({}, {"dask_config": {}}, {"dask_config": {"distributed": DEFAULTS["distributed"]}}):
+        assert list(find_problems("worker", config, settings, DEFAULTS, [])) == []
+    with pytest.raises(pytest.fail.Exception):
+        list(find_problems("worker", config, {"dask_config": tree}, DEFAULTS, []))

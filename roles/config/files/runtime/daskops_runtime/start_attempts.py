@@ -212,6 +212,16 @@ def get_value(tree: Any, key: tuple[str, ...]) -> Any:
     return tree
 
 
+def find_changes(settings: dict[str, dict], defaults: dict) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the variable and the key of each setting that differs from Dask's default."""
+    return [
+        (variable, key)
+        for variable, tree in settings.items()
+        for key, value in walk_keys(tree)
+        if value != get_value(defaults, key)
+    ]
+
+
 def find_culprits(
     function: Callable[..., None],
     config: dict,
@@ -224,12 +234,7 @@ def find_culprits(
 
     The result is empty if the attempt also fails without the settings, or if it timed out only because the host was busy.
     """
-    keys = [
-        (variable, key)
-        for variable, tree in settings.items()
-        for key, value in walk_keys(tree)
-        if value != get_value(defaults, key)
-    ]
+    keys = find_changes(settings, defaults)
     begin = time.monotonic()
     if attempt(function, without(config, [key for dummy, key in keys], defaults), *arguments):
         return []
@@ -249,6 +254,8 @@ def find_problems(
 ) -> Iterator[str]:
     """Yield a message for the first step that fails with a configuration.
 
+    Only the user's settings are reported, so nothing is tried if all of them have Dask's default values.
+
     Parameters
     ----------
     kind : str
@@ -262,6 +269,8 @@ def find_problems(
     writable : list of str
         Directories to which services may write. Empty if unknown.
     """
+    if not find_changes(settings, defaults):
+        return
     config = copy.deepcopy(config)
     for path, value in NEUTRAL.items():
         dask.config.set({path: value}, config=config)
