@@ -351,7 +351,7 @@ def history(host):
 
 def test_old_releases_are_removed_and_those_in_use_kept(cluster, play):
     host = cluster.host(cluster.workers[0])
-    for allowed in (21, 22, 23):
+    for allowed in (22, 23):
         config = {"distributed": {"scheduler": {"allowed-failures": allowed}}}
         run = play("site", *change(dask_config=config, dask_serial="100%"))
         assert run.returncode == 0, run.output
