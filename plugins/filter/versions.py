@@ -50,6 +50,7 @@ from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.health import join
 from ansible_collections.daskops.cluster.plugins.module_utils.release_names import with_label
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.status import origin_of, python_of
 
 
 def versions(infos: Mapping[str, Mapping[str, Any]], packages: bool = False) -> list[str]:
@@ -59,7 +60,7 @@ def versions(infos: Mapping[str, Mapping[str, Any]], packages: bool = False) -> 
     for host, info in infos.items():
         for about in info.get("versions", []):
             held = tuple(sorted(about["packages"].items()))
-            environment = (about["id"], _python(about), _origin(about), held)
+            environment = (about["id"], python_of(about), origin_of(about), held)
             releases = found.setdefault(environment, {})
             for release in about["releases"]:
                 named = with_label(release, about["labels"].get(release))
@@ -79,17 +80,6 @@ def versions(infos: Mapping[str, Mapping[str, Any]], packages: bool = False) -> 
             lines.append(f"Release {release}{runs} on {_names(on, packages)}.")
         lines += [f"{package} {version}" for package, version in held] if packages else []
     return lines
-
-
-def _python(about: Mapping[str, Any]) -> str:
-    """Return the Python of an environment as text: the build of a managed one, whose version may not change with it."""
-    managed = about.get("managed_python")
-    return f"managed Python {managed}" if managed else f"Python {about['python'] or 'unknown'}"
-
-
-def _origin(about: Mapping[str, Any]) -> str:
-    """Return the source of an environment as text: its path, archive or lock."""
-    return next((f"{kind} {about[kind]}" for kind in ("path", "archive", "lock") if about.get(kind)), "lock unknown")
 
 
 def _names(hosts: list[str], every: bool) -> str:
