@@ -6,7 +6,11 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
+import json
 import re
+import types
+import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings i
     SETTINGS,
     Setting,
 )
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.status import Status
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import PORTS
 from markup import kind, markdown, shown, table
 
@@ -162,6 +167,53 @@ def ports() -> str:
         first = SETTINGS[name].default or SETTINGS[name].shown_default
         rows.append((str(first), f"[`{name}`](variables.md#{name})", purpose, connects, "yes" if clients else "no"))
     return table([("port", "variable", "purpose", "who connects", "open for `dask_firewall_clients`"), *rows])
+
+
+# The status in JSON
+
+#: Types of Python in a JSON schema.
+JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
+
+
+def schema_of(kind: Any) -> dict[str, Any]:
+    """Return the JSON schema of a type. Objects may have more keys, because new ones may be added."""
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        properties = {
+            one.name: {"description": one.metadata["about"], **schema_of(hints[one.name])}
+            for one in dataclasses.fields(kind)
+        }
+        return {"type": "object", "required": list(properties), "properties": properties}
+    arguments = typing.get_args(kind)
+    if typing.get_origin(kind) is list:
+        return {"type": "array", "items": schema_of(arguments[0])}
+    if typing.get_origin(kind) is dict:
+        return {"type": "object", "additionalProperties": schema_of(arguments[1])}
+    if typing.get_origin(kind) is types.UnionType:
+        return {"type": [JSON_TYPES[one] for one in arguments]}
+    return {"type": JSON_TYPES[kind]}
+
+
+def schema() -> str:
+    """Return the JSON schema of the file that `status.yml` writes."""
+    about = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Status of a cluster of daskops.cluster",
+    }
+    return json.dumps({**about, **schema_of(Status)}, indent=2) + "\n"
+
+
+def status_keys(kind: Any = Status, prefix: str = "") -> Iterator[tuple[str, str, str]]:
+    """Yield the rows of the table of the keys: name, type and meaning."""
+    for one, hint in zip(dataclasses.fields(kind), typing.get_type_hints(kind).values(), strict=True):
+        inner = typing.get_args(hint)[0] if typing.get_origin(hint) is list else hint
+        found = schema_of(hint)["type"]
+        shown = found if isinstance(found, str) else " or ".join(found)
+        if shown == "array":
+            shown = f"array of {schema_of(inner)['type']}s"
+        yield f"`{prefix}{one.name}`", shown, one.metadata["about"]
+        if dataclasses.is_dataclass(inner):
+            yield from status_keys(inner, f"{prefix}{one.name}{'[]' if inner is not hint else ''}.")
 
 
 # Messages
@@ -314,9 +366,10 @@ def pages(root: Path, about: Mapping[str, Any]) -> dict[str, str]:
         "playbooks": {"Playbooks": playbooks(root)},
         "roles": {"Roles": roles(about)},
         "ports": {"Ports": ports()},
+        "status": {"Keys": table([("key", "type", "meaning"), *status_keys()])},
         "messages": {"Health report": findings(root), "Messages": messages(root)},
     }
-    found = {}
+    found = {"docs/reference/status.schema.json": schema()}
     for name, contents in parts.items():
         path = f"docs/reference/{name}.md"
         text = (root / path).read_text(encoding="utf-8")

@@ -1244,6 +1244,32 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             minimum=0,
         ),
     ),
+    "The status page": (
+        Setting(
+            "dask_status_page",
+            "path",
+            "",
+            "File on the controller into which C(status.yml) writes the status of the cluster as an HTML page. The page "
+            "needs no other file, no JavaScript and no network. If empty, no page is written.",
+            details=(
+                "The page is also written if the cluster is unhealthy or a host is unreachable. A new file has the mode "
+                "0644, and an existing file keeps its mode. The directory must exist. A relative path starts in the working "
+                "directory of C(ansible-playbook).",
+                "To show what would change, C(status.yml) then plans like C(site.yml --check), which may fetch packages "
+                "into O(dask_cache).",
+            ),
+            scope="cluster",
+            summary="file on the controller for an HTML page of `status.yml`",
+        ),
+        Setting(
+            "dask_status_json",
+            "path",
+            "",
+            "File on the controller into which C(status.yml) writes the status of the cluster as JSON, like "
+            "O(dask_status_page).",
+            scope="cluster",
+        ),
+    ),
     "Locks": (
         Setting(
             "dask_lock_timeout",
