@@ -102,6 +102,10 @@ demo: testbed ## start a scheduler and three workers in containers, and compute 
 	@$(QUIET) ansible-playbook $(DEMO) playbooks/client.yml
 	@ansible-playbook $(DEMO) testbed/demo.yml
 
+.PHONY: screenshots
+screenshots: .venv/complete ## make the pictures in docs/images from the running demo, with Chromium
+	@tools/screenshots
+
 .PHONY: demo-down
 demo-down: demo-gone ## remove the demo
 	@testbed/engine stop
