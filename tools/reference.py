@@ -242,8 +242,8 @@ MESSAGES = {
         "plugin_utils/planning.py",
         "plugin_utils/failed_changes.py",
         "plugin_utils/blame.py",
-        "modules/services.py",
-        "modules/trial.py",
+        "modules/change_services.py",
+        "modules/try_release.py",
     ],
     "The state of services": ["plugin_utils/stopped_services.py", "plugin_utils/mixed_releases.py"],
 }

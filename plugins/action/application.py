@@ -28,7 +28,7 @@ class ActionModule(Action):
             arguments["archive"] = self._transfer_file(
                 archive, self._connection._shell.join_path(self._connection._shell.tmpdir, "application.tar.gz")
             )
-        result = self.execute(arguments, task_vars)
+        result = self.execute("install_application", arguments, task_vars)
         result.pop("diff", None)
         if not result.get("failed"):
             before = info["applications"].get(info["current"].get("application", ""), {})

@@ -52,4 +52,4 @@ class ActionModule(Action):
         state = host_infos([host], task_vars["hostvars"]).get(host, {}).get("certificates")
         if state and has_certificates(state, authorities, certificates, arguments["user"], kept):
             return {"changed": False, "written": [], "reloaded": [], "current": state["current"]}
-        return self.execute(module_arguments, task_vars)
+        return self.execute("install_certificates", module_arguments, task_vars)

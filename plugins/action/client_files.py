@@ -92,4 +92,4 @@ class ActionModule(Action):
             if not found:
                 return {"changed": True, "directory": arguments["directory"]}
             module_arguments["certificate"], module_arguments["key"] = found
-        return self.execute(module_arguments, task_vars, "client_bundle")
+        return self.execute("client_bundle", module_arguments, task_vars)

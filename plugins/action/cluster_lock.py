@@ -84,31 +84,33 @@ class ActionModule(Action):
         playbook = os.getppid()
         controller = socket.gethostname()
         started = start_time(playbook)
-        arguments["id"] = run_name(controller, playbook, started)
-        arguments["holder"] = {
-            "user": user_name(),
-            "controller": controller,
-            "command": command_line(context.CLIARGS),
+        lock = {
+            "id": run_name(controller, playbook, started),
+            "holder": {
+                "user": user_name(),
+                "controller": controller,
+                "command": command_line(context.CLIARGS),
+            },
+            **{name: arguments[name] for name in ("lease", "directory")},
         }
         deadline = time.monotonic() + arguments["timeout"]
         told = False
 
         host = self._task.delegate_to or task_vars["inventory_hostname"]
-        inspects = arguments.pop("inspect") and host in task_vars["ansible_play_hosts_all"]
+        inspects = arguments["inspect"] and host in task_vars["ansible_play_hosts_all"]
 
         def acquire() -> dict[str, Any]:
-            return self.execute(arguments, task_vars)
+            return self.execute("take_cluster_lock", lock, task_vars)
 
         def acquire_and_inspect() -> dict[str, Any]:
             """Take the lock and inspect the host with one remote command."""
-            lock = {name: arguments[name] for name in ("id", "holder", "lease", "directory")}
             try:
                 values = values_of(self._templar, self._task, task_vars, [host])[host]
                 questions = arguments_for(host, values, task_vars)
             except ValueError:
                 return acquire()  # the task that inspects all hosts reports the invalid variable
             before = time.time()
-            info = self.execute({**questions, "lock": lock}, task_vars, "host_info")
+            info = self.execute("inspect_host", {**questions, "lock": lock}, task_vars)
             found: dict[str, Any] = info.pop("lock", {})
             if not found:
                 return acquire()  # the task that inspects all hosts fails with the reason

@@ -45,7 +45,7 @@ class ActionModule(Action):
             arguments["about"] = {key: found[key] for key in ("python", "packages", "by_conda")}
             arguments["about"]["conda"] = conda_packages(found)
             arguments["setup"] = services["setup"]
-        result = self.execute(arguments, task_vars)
+        result = self.execute("build_environment", arguments, task_vars)
         result.pop("diff", None)
         if packages and not result.get("failed"):
             current = info["environments"].get(info["current"].get("environment", ""), {})

@@ -39,7 +39,7 @@ class ActionModule(Action):
         arguments = {**arguments, **{name: asked[name] for name in asked if name not in self._task.args}}
         before = time.time()
         try:
-            result = self.execute(arguments, task_vars)
+            result = self.execute("inspect_host", arguments, task_vars)
         except AnsibleConnectionFailure as error:
             # Do not fail: with run_once, even ignore_unreachable ends the play. A host in maintenance may be off.
             if not optional and not values["dask_maintenance"]:

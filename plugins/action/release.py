@@ -34,6 +34,7 @@ class ActionModule(Action):
         except ValueError as error:
             return failed_if({}, [str(error)])
         result = self.execute(
+            "stage_release",
             {
                 "home": settings.home,
                 "manifest": release.manifest,

@@ -74,9 +74,8 @@ class ActionModule(Action):
             return {"changed": False}
         values = values_of(self._templar, self._task, task_vars, [host])[host]
         settings = host_settings(values, host_infos([host], task_vars["hostvars"])[host], plan["addresses"])
-        answer = self.execute(
-            {**arguments, **chosen, "home": settings.home, "release": release["id"], "tls": settings.tls}, task_vars
-        )
+        about = {"home": settings.home, "release": release["id"], "tls": settings.tls}
+        answer = self.execute("try_release", {**arguments, **chosen, **about}, task_vars)
         failure = answer.pop("failure", None)
         if failure:
             users = set_by_user(settings, plan["hosts"][host]["kinds"])

@@ -3,6 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+# The action plugin of the same name does the work; this is its documentation.
+
 from __future__ import annotations
 
 DOCUMENTATION = r"""
@@ -24,6 +26,7 @@ author:
 extends_documentation_fragment:
   - daskops.cluster.internal
   - daskops.cluster.attributes.linux
+  - daskops.cluster.run_lock
 attributes:
   check_mode:
     support: full
@@ -42,20 +45,6 @@ options:
     description: Seconds to wait for the end of another run.
     type: int
     default: 120
-  lease:
-    description: Seconds after which another run takes over a lock that is not renewed.
-    type: int
-    default: 60
-  directory:
-    description: Directory on the host that holds the lock. It is created if missing, and only root can write to it.
-    type: path
-    default: /run/daskops
-  id:
-    description: Name of this run. The action plugin sets it.
-    type: str
-  holder:
-    description: The user, controller and command of this run, which other runs report. The action plugin sets it.
-    type: dict
 """
 
 EXAMPLES = r"""
@@ -94,33 +83,3 @@ release:
   type: str
   returned: when this run holds the lock
 """
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.daskops.cluster.plugins.module_utils.run_lock import DIRECTORY, LockError, RunLock
-
-
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "timeout": {"type": "int", "default": 120},
-            "lease": {"type": "int", "default": 60},
-            "directory": {"type": "path", "default": DIRECTORY},
-            "id": {"type": "str"},
-            "holder": {"type": "dict"},
-        },
-        supports_check_mode=True,
-    )
-    if module.check_mode or not module.params["id"]:
-        module.exit_json(changed=False, held=False)
-    lock = RunLock(module.params["id"], module.params["directory"])
-    try:
-        other = lock.acquire(module.params["holder"] or {}, module.params["lease"])
-    except LockError as error:
-        module.fail_json(msg=str(error))
-    if other:
-        module.exit_json(changed=False, held=False, holder=other)
-    module.exit_json(changed=False, held=True, renew=lock.renew_command, release=lock.release_command)
-
-
-if __name__ == "__main__":
-    main()

@@ -85,7 +85,7 @@ def validate(spec: Mapping[str, Any], arguments: Mapping[str, Any]) -> tuple[dic
 
 
 class Action(ActionBase):
-    """Base class of action plugins whose arguments are documented in the module of the same name.
+    """Base class of action plugins whose arguments are documented in the module of the same name, which has no code.
 
     Subclasses are named ``ActionModule`` and define `act`.
     """
@@ -127,15 +127,14 @@ class Action(ActionBase):
         """
         raise NotImplementedError
 
-    def execute(
-        self, arguments: Mapping[str, Any], task_vars: Mapping[str, Any], module: str | None = None
-    ) -> dict[str, Any]:
-        """Execute a module of this collection on the host, by default the one of the same name, and return its result.
+    def execute(self, module: str, arguments: Mapping[str, Any], task_vars: Mapping[str, Any]) -> dict[str, Any]:
+        """Execute a module of this collection on the host, and return its result.
 
-        Arguments that are None are omitted, so that the module's default applies.
+        The module has another name than the action plugin, because its arguments differ from those of the task. Arguments
+        that are None are omitted, so that the module's default applies.
         """
         given = {name: value for name, value in arguments.items() if value is not None}
         result: dict[str, Any] = self._execute_module(
-            module_name=f"{COLLECTION}.{module or self.module}", module_args=given, task_vars=task_vars
+            module_name=f"{COLLECTION}.{module}", module_args=given, task_vars=task_vars
         )
         return result

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Prepare the arguments of the module `host_info`, and validate its result."""
+"""Prepare the arguments of the module `inspect_host`, and validate its result."""
 
 from __future__ import annotations
 

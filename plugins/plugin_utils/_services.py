@@ -21,7 +21,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import h
 
 
 class ServicesAction(Action):
-    """Base class of action plugins that execute the modules `services` and `cluster_health`."""
+    """Base class of action plugins that execute the modules `change_services` and `cluster_health`."""
 
     def change(
         self,
@@ -32,7 +32,7 @@ class ServicesAction(Action):
         task_vars: dict[str, Any],
         changed_before: bool = False,
     ) -> dict[str, Any]:
-        """Change the services of a kind to a state, and return the result of the module `services`.
+        """Change the services of a kind to a state, and return the result of the module `change_services`.
 
         Does not connect to a host that already runs the release according to its result of `host_info`.
 
@@ -66,7 +66,7 @@ class ServicesAction(Action):
                 return failed_if({}, [str(error)])
             given.update(release=release.get("id"), planned=planned)
         self._announce(kind, infos, task_vars)
-        return self.execute(given, task_vars, "services")
+        return self.execute("change_services", given, task_vars)
 
     def _announce(self, kind: str, infos: Mapping[str, Mapping[str, Any]], task_vars: Mapping[str, Any]) -> None:
         """Print that workers may drain, which can take minutes."""
@@ -103,7 +103,7 @@ class ServicesAction(Action):
     def ask(self, question: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return the result of `cluster_health`. The result is failed if the module cannot be executed."""
         try:
-            return self.execute({**question, "fail_when_unhealthy": False}, task_vars, "cluster_health")
+            return self.execute("cluster_health", {**question, "fail_when_unhealthy": False}, task_vars)
         except Exception as error:  # AnsibleConnectionFailure, AnsibleError, and exceptions of connection plugins
             return {"failed": True, "msg": str(error)}
 

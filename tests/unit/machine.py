@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.daskops.cluster.plugins.module_utils import units as module_units
-from ansible_collections.daskops.cluster.plugins.modules import services
+from ansible_collections.daskops.cluster.plugins.modules import change_services
 
 SCHEDULER = "dask-scheduler.service"
 WORKERS = ["dask-worker@1.service", "dask-worker@2.service"]
@@ -41,15 +41,17 @@ class Machine:
         monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
         monkeypatch.setenv("STUB_ROOT", str(root))
         monkeypatch.setattr(module_units, "SYSTEMD", str(self.systemd))
-        monkeypatch.setattr(services, "SYSTEMD", str(self.systemd))
+        monkeypatch.setattr(change_services, "SYSTEMD", str(self.systemd))
         (root / "kept").mkdir()
-        monkeypatch.setattr(services, "KEPT", str(root / "kept"))
-        monkeypatch.setattr(services, "take_lock", lambda name: None)  # this process would hold the lock until it ends
+        monkeypatch.setattr(change_services, "KEPT", str(root / "kept"))
+        monkeypatch.setattr(
+            change_services, "take_lock", lambda name: None
+        )  # this process would hold the lock until it ends
         for name in releases:
             self.add_release(name)
 
     def add_release(self, name, units=None):
-        """Write a release as `release` does; ``units`` has the content of its units by kind, by path."""
+        """Write a release as `stage_release` does; ``units`` has the content of its units by kind, by path."""
         release = self.home / "releases" / name
         (release / "services").mkdir(parents=True, exist_ok=True)
         units = {
@@ -76,7 +78,7 @@ class Machine:
         return {"dask-worker@.service": self.unit(name), "dask-workers.target": "[Unit]\n", **drop_ins}
 
     def run(self, release, **options):
-        """Run the module `services` and return its result."""
+        """Run the module `change_services` and return its result."""
         arguments = {
             "home": str(self.home),
             "release": release,
@@ -87,7 +89,7 @@ class Machine:
         arguments["boot"] = module_units.BOOT[arguments["kind"]]
         output = io.StringIO()
         with patch_module_args(arguments), contextlib.redirect_stdout(output), pytest.raises(SystemExit):
-            services.main()
+            change_services.main()
         return json.loads(output.getvalue())
 
     def systemctl(self, *arguments):

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A stub for systemctl in tests of the module `services`.
+"""A stub for systemctl in tests of the module `change_services`.
 
 It starts each service as a real process whose environment names its release, as systemd does, and records each command.
 ``STUB_ROOT/fail`` lists the commands that must fail, one a line.

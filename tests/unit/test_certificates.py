@@ -3,10 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Making, renewing and validating certificates, and real servers that reload them while they run."""
 
-import contextlib
 import fcntl
 import getpass
-import io
 import json
 import os
 import shutil
@@ -21,14 +19,12 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 from ansible_collections.daskops.cluster.plugins.module_utils.certificates import (
     digest,
     fingerprints,
     installed_files,
     loaded_certificates,
 )
-from ansible_collections.daskops.cluster.plugins.modules import certificates as installing
 from ansible_collections.daskops.cluster.plugins.plugin_utils import certificates as making
 from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import (
     DAY,
@@ -56,14 +52,6 @@ def stranger(tmp_path_factory):
     directory = tmp_path_factory.mktemp("stranger") / "tls"
     make(directory, names=needed("worker1"))
     return directory
-
-
-def answer_of(module, **arguments):
-    """Return the result of a module."""
-    output = io.StringIO()
-    with patch_module_args(arguments), contextlib.redirect_stdout(output), pytest.raises(SystemExit):
-        module.main()
-    return json.loads(output.getvalue())
 
 
 # Making certificates
@@ -459,7 +447,7 @@ def test_previous_ca_is_kept_for_hosts_outside_the_run(begun, tmp_path):
 
 
 def install(directory, where):
-    """Write the files as the module `certificates` does on a host."""
+    """Write the files as the module `install_certificates` does on a host."""
     source = Directory(str(directory))
     where.mkdir(exist_ok=True)
     texts = {"ca": source.trusted(), "scheduler": source.bundle("scheduler"), "worker": source.bundle(WORKERS[0])}
@@ -545,27 +533,6 @@ def test_host_with_other_certificates_runs_the_module(seen, fault):
         states["dask-worker@1.service"]["StatusText"] = "tcp://x (certificates 000000000000)"
     found = {**found, "installed": installed_files(str(tls)), "loaded": loaded_certificates(states)}
     assert not has_certificates(found, **wanted)
-
-
-@pytest.mark.parametrize("present", [True, False])
-def test_kept_certificate_is_not_written(seen, tmp_path, present):
-    """The controller does not have its key, but still installs the CA."""
-    dummy, dummy, dummy, wanted = seen
-    arguments = {"home": str(tmp_path), "user": wanted["user"]}
-    before = (tmp_path / "tls/worker.pem").stat()
-    if not present:
-        (tmp_path / "tls/worker.pem").unlink()
-    new = wanted["authorities"] + "another\n"
-    answer = answer_of(installing, **arguments, authorities=new, certificates={}, kept=["worker"])
-    assert (answer["written"], answer["reloaded"]) == (["ca.pem"], [])
-    assert (tmp_path / "tls/ca.pem").read_text() == new and (tmp_path / "tls/worker.pem").exists() is present
-    assert answer["current"] == ({"worker": digest(new, wanted["certificates"]["worker"])} if present else {})
-    if present:
-        after = (tmp_path / "tls/worker.pem").stat()
-        assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-        # Without `kept`, the module removes the file of a service that the host no longer has.
-        answer = answer_of(installing, **arguments, authorities=new, certificates={})
-        assert answer["written"] == ["worker.pem"] and not (tmp_path / "tls/worker.pem").exists()
 
 
 @pytest.mark.parametrize("nanny", [False, True])

@@ -17,7 +17,7 @@ import pytest
 from ansible.plugins.filter.core import FilterModule as AnsibleFilters
 from ansible_collections.daskops.cluster.plugins.module_utils import firewalls
 from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import foreign_firewalls
-from ansible_collections.daskops.cluster.plugins.modules import host_info
+from ansible_collections.daskops.cluster.plugins.modules import inspect_host
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import firewall
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import firewall as firewall_problems
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
@@ -391,11 +391,11 @@ def test_rules_replace_only_their_own_table(network):
     assert network.run(network.host, "nft", "list", "table", "inet", "somebodys") == somebodys
 
 
-def test_written_peers_are_read_by_host_info(tmp_path, monkeypatch):
+def test_written_peers_are_read_by_inspect_host(tmp_path, monkeypatch):
     path = tmp_path / "dask-firewall.json"
     path.write_text(rendered("dask-firewall.json.j2", others={"w2": ["fd00::2"]}, clients=["10.9.3.0/24"]))
-    monkeypatch.setattr(host_info, "FIREWALL_PEERS", str(path))
-    assert host_info.firewall_peers() == ["10.9.0.1/32", "10.9.0.2/32", "fd00::2/128"]
+    monkeypatch.setattr(inspect_host, "FIREWALL_PEERS", str(path))
+    assert inspect_host.firewall_peers() == ["10.9.0.1/32", "10.9.0.2/32", "fd00::2/128"]
 
 
 def test_firewalld_policy_has_the_same_rules():

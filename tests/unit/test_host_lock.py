@@ -91,23 +91,23 @@ def host(tmp_path):
 
 @as_root
 @pytest.mark.parametrize(
-    "name, arguments",
+    "lock, module, arguments",
     [
-        ("services", {"kind": "worker", "boot": "dask-workers.target", "state": "stopped"}),
-        ("environment", {"id": "e1", "python": sys.executable, "origin": {"lock": "l"}}),
+        ("services", "change_services", {"kind": "worker", "boot": "dask-workers.target", "state": "stopped"}),
+        ("build", "build_environment", {"id": "e1", "python": sys.executable, "origin": {"lock": "l"}}),
     ],
 )
-def test_other_users_cannot_block_a_run(host, name, arguments):
+def test_other_users_cannot_block_a_run(host, lock, module, arguments):
     systemd, home = host / "systemd", host / "home"
     for directory in (systemd, home / "environments"):
         directory.mkdir(parents=True)
     (home / "environments/.lock").touch(0o644)  # a file of an earlier version
     for directory in (host / "run", home / "environments/.locks"):
-        take_lock(name, directory=str(directory))
+        take_lock(lock, directory=str(directory))
         os.close(take_lock.__globals__["_held"].pop())
     with running(ATTACK, str(systemd), str(home / "environments"), str(host / "run"), user=NOBODY) as (dummy, got):
         assert str(systemd) in got and str(host / "run") not in got and "locks/" not in got
-        command = [sys.executable, "-c", MODULE.format(name=name)]
+        command = [sys.executable, "-c", MODULE.format(name=module)]
         command += [str(host / "run"), str(systemd), json.dumps({"home": str(home), **arguments})]
         done = subprocess.run(
             command, env={**os.environ, "PYTHONPATH": str(COLLECTIONS)}, capture_output=True, text=True, timeout=20

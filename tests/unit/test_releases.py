@@ -34,9 +34,9 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     started_services,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.units import same_unit, unit_digest, unit_digests
-from ansible_collections.daskops.cluster.plugins.modules.host_info import release_of
-from ansible_collections.daskops.cluster.plugins.modules.release import differences
-from ansible_collections.daskops.cluster.plugins.modules.services import Host
+from ansible_collections.daskops.cluster.plugins.modules.change_services import Host
+from ansible_collections.daskops.cluster.plugins.modules.inspect_host import release_of
+from ansible_collections.daskops.cluster.plugins.modules.stage_release import differences
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide import untried
 from hypothesis import given
 from hypothesis import strategies as st

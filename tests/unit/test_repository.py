@@ -63,8 +63,8 @@ def test_programs_have_a_licence_header():
 def source_names() -> set[str]:
     """Return the names of all plugins and of the Python files that roles copy to hosts.
 
-    A module and its action plugin have the same name, and so do a filter and the function that it calls. One test file tests
-    both. Documentation fragments have no behaviour.
+    An action plugin and its documentation have the same name, and so do a filter and the function that it calls. One test
+    file tests both. Documentation fragments have no behaviour.
     """
     folders = [path.relative_to(ROOT).parts for path in list_files() if path.suffix == ".py"]
     sources = [

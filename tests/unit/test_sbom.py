@@ -8,7 +8,7 @@ import json
 import pytest
 from ansible_collections.daskops.cluster.plugins.filter.versions import versions
 from ansible_collections.daskops.cluster.plugins.module_utils.sbom import bill_of_materials, known_hashes
-from ansible_collections.daskops.cluster.plugins.modules import host_info
+from ansible_collections.daskops.cluster.plugins.modules import inspect_host
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
@@ -164,8 +164,8 @@ def test_running_services_report_their_release_and_stopped_ones_the_current_rele
 
     releases = {name: release(name) for name in ("new", "old")}
     # A pending scheduler that runs with another unit, and a stopped worker.
-    runs = {scheduler: f"s-old.1{host_info.OTHER_UNIT}", worker: None}
-    assert host_info.versions(str(tmp_path), runs, releases["new"], releases) == [
+    runs = {scheduler: f"s-old.1{inspect_host.OTHER_UNIT}", worker: None}
+    assert inspect_host.versions(str(tmp_path), runs, releases["new"], releases) == [
         {**DESCRIPTION, "id": "new", "releases": ["w-new"], "labels": {}, "applications": {}},
         {
             "id": "old",
@@ -181,7 +181,7 @@ def test_running_services_report_their_release_and_stopped_ones_the_current_rele
     releases = {"old": release("new", "v1.3"), "new": release("new", "v1.4", "a2")}
     releases["old"]["services"]["worker"][worker] = "w-older.1"
     runs = {scheduler: "s-new.1", worker: "w-older.1"}
-    (found,) = host_info.versions(str(tmp_path), runs, releases["new"], releases)
+    (found,) = inspect_host.versions(str(tmp_path), runs, releases["new"], releases)
     assert found["labels"] == {"s-new": "v1.4", "w-older": "v1.3"}
     assert found["applications"] == {"s-new": "a2"}
-    assert host_info.versions(str(tmp_path), {}, {}, {}) == []
+    assert inspect_host.versions(str(tmp_path), {}, {}, {}) == []

@@ -5,17 +5,19 @@
 
 import contextlib
 import errno
-import io
-import json
 import os
 import pwd
 import resource
 import signal
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import explain
-from ansible_collections.daskops.cluster.plugins.modules import certificates, environment, release
+from ansible_collections.daskops.cluster.plugins.modules import (
+    build_environment,
+    install_certificates,
+    stage_release,
+)
+from module_runs import answer_of
 
 
 @pytest.mark.parametrize(
@@ -31,13 +33,6 @@ from ansible_collections.daskops.cluster.plugins.modules import certificates, en
 )
 def test_explanation_has_path_reason_and_remedy(error, said):
     assert explain(error).startswith(said) and explain(error).endswith(", then run again.")
-
-
-def answer_of(module, **arguments):
-    output = io.StringIO()
-    with patch_module_args(arguments), contextlib.redirect_stdout(output), pytest.raises(SystemExit):
-        module.main()
-    return json.loads(output.getvalue())
 
 
 def certificates_of(home):
@@ -76,34 +71,34 @@ def files_limited(size):
 def test_unwritable_release_is_reported_and_removed(tmp_path):
     arguments = release_of(str(tmp_path))
     with files_limited(5_000):
-        answer = answer_of(release, **arguments)
+        answer = answer_of(stage_release, **arguments)
     assert "On this host staging the release failed (the services were not changed): " in answer["msg"]
     assert "File too large" in answer["msg"]
     assert os.listdir(tmp_path / "releases") == []
-    assert not answer_of(release, **arguments).get("failed")
+    assert not answer_of(stage_release, **arguments).get("failed")
 
 
 def test_release_without_its_application_is_not_staged(tmp_path):
     arguments = release_of(str(tmp_path))
     arguments["manifest"]["application"] = "a1"
-    answer = answer_of(release, **arguments)
+    answer = answer_of(stage_release, **arguments)
     assert answer["msg"] == "The application a1, which the release needs, is not on this host. Run site.yml."
     assert not (tmp_path / "releases").exists()
     (tmp_path / "applications/a1").mkdir(parents=True)
     (tmp_path / "applications/a1/application.json").write_text('{"id": "a1", "packages": {}}')
-    assert not answer_of(release, **arguments).get("failed")
+    assert not answer_of(stage_release, **arguments).get("failed")
     assert os.readlink(tmp_path / "releases/r/application") == str(tmp_path / "applications/a1")
     # A release whose link was removed is staged again.
     (tmp_path / "releases/r/application").unlink()
-    assert answer_of(release, **arguments)["changed"]
-    assert not answer_of(release, **arguments)["changed"]
+    assert answer_of(stage_release, **arguments)["changed"]
+    assert not answer_of(stage_release, **arguments)["changed"]
 
 
 def test_unwritable_certificates_leave_no_key_behind(tmp_path):
     arguments = certificates_of(str(tmp_path))
     arguments["certificates"]["worker"] = "key\n" * 5_000
     with files_limited(5_000):
-        answer = answer_of(certificates, **arguments)
+        answer = answer_of(install_certificates, **arguments)
     assert "On this host installing the certificates failed" in answer["msg"] and "File too large" in answer["msg"]
     assert os.listdir(tmp_path / "tls") == ["ca.pem"]
 
@@ -111,9 +106,13 @@ def test_unwritable_certificates_leave_no_key_behind(tmp_path):
 @pytest.mark.parametrize(
     "module, arguments, obstacle",
     [
-        (certificates, certificates_of, "tls"),
-        (release, release_of, "releases"),
-        (environment, lambda home: {"home": home, "id": "e", "python": "x", "origin": {"lock": "x"}}, "environments"),
+        (install_certificates, certificates_of, "tls"),
+        (stage_release, release_of, "releases"),
+        (
+            build_environment,
+            lambda home: {"home": home, "id": "e", "python": "x", "origin": {"lock": "x"}},
+            "environments",
+        ),
     ],
     ids=["certificates", "release", "environment"],
 )

@@ -25,9 +25,9 @@ from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     started_services,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.units import kind_of
-from ansible_collections.daskops.cluster.plugins.modules import release as release_module
-from ansible_collections.daskops.cluster.plugins.modules.host_info import described, unfinished
-from ansible_collections.daskops.cluster.plugins.modules.services import ports_of
+from ansible_collections.daskops.cluster.plugins.modules import stage_release as release_module
+from ansible_collections.daskops.cluster.plugins.modules.change_services import ports_of
+from ansible_collections.daskops.cluster.plugins.modules.inspect_host import described, unfinished
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.manifest import make_manifest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback import rollback_targets
 from killed import killed_at

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 import yaml
-from ansible_collections.daskops.cluster.plugins.modules.release import without_secrets
+from ansible_collections.daskops.cluster.plugins.modules.stage_release import without_secrets
 from conftest import RUNTIME
 from daskops_runtime import validate_config
 

@@ -14,7 +14,7 @@ import sys
 import threading
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.modules.host_info import PROBE
+from ansible_collections.daskops.cluster.plugins.modules.inspect_host import PROBE
 from ansible_collections.daskops.cluster.plugins.plugin_utils.lock_files import parse_lock
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import platform_tags, select
 from conftest import INVENTORY, PROJECT

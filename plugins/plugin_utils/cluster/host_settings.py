@@ -107,7 +107,7 @@ def services_of(values: Values) -> dict[str, Any]:
 def questions(
     values: Values, pools: Mapping[str, Values], scheduler_host: str, client_scheduler_host: str, proxy_site: str
 ) -> dict[str, Any]:
-    """Return the arguments of the module `host_info` for a host.
+    """Return the arguments of the module `inspect_host` for a host.
 
     Parameters
     ----------

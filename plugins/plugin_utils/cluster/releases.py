@@ -123,7 +123,7 @@ def release_of(
 
 
 def shipped(release: Release) -> dict[str, dict[str, str]]:
-    """Return the files for the module `release` in ``files`` and ``secret_files``. Ansible does not show the latter."""
+    """Return ``files`` and ``secret_files`` for the module `stage_release`. Ansible does not show the latter."""
     return {
         "files": {path: content for path, content in release.files.items() if not is_secret(path)},
         "secret_files": {path: content for path, content in release.files.items() if is_secret(path)},
