@@ -127,9 +127,9 @@ clean: ## remove the demo, the images, the caches and the virtual environments
 .PHONY: test
 test: .venv/complete ## run all tests
 	@# Building the node image mostly waits for the network, so check the code and build the documentation at the same time.
-	@# Lint and docs run one after the other, because both may install .venv-docs.
+	@# Lint, docs and galaxy run one after the other, because each may install .venv-docs.
 	@trap 'testbed/engine stop' EXIT; \
-	printf '%s\n' testbed 'lint docs galaxy' | xargs --max-procs=2 --max-lines=1 $(MAKE) --no-print-directory; \
+	printf '%s\n' testbed 'lint docs galaxy' sanity | xargs --max-procs=3 --max-lines=1 $(MAKE) --no-print-directory; \
 	$(MAKE) --no-print-directory unit molecule
 
 .PHONY: lint
