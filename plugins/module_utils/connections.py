@@ -1,0 +1,192 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Try connections and packets to other hosts. All functions are bounded in time, and need no permissions of root."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import selectors
+import socket
+import struct
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+#: Results of an attempt to connect. Other results are texts of the operating system.
+OPEN, REFUSED, TIMEOUT = "open", "refused", "timed out"
+
+#: Connections that are tried at the same time.
+AT_ONCE = 200
+
+#: Linux's options that forbid fragments and ignore what the kernel remembers of the path, which Python does not name.
+IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PMTUDISC_PROBE = 10, 23, 3
+
+#: Sizes of packets to try if one of the interface's size is lost: those of jumbo frames, Ethernet, PPPoE, tunnels and the
+#: least of IPv6.
+SIZES = (9000, 8900, 8000, 4000, 1500, 1492, 1480, 1460, 1450, 1430, 1420, 1400, 1380, 1350, 1280, 576)
+
+#: Bytes of a packet that every path transports.
+SMALL = 64
+
+
+def _said(error: int) -> str:
+    """Return the result for an error number of a connection."""
+    if error in (0, errno.EISCONN):
+        return OPEN
+    return {errno.ECONNREFUSED: REFUSED, errno.ETIMEDOUT: TIMEOUT}.get(error) or os.strerror(error)
+
+
+def connect_all(targets: Sequence[tuple[str, int]], timeout: float = 3.0) -> list[str]:
+    """Try TCP connections, and return the result of each: `OPEN`, `REFUSED`, `TIMEOUT` or another text.
+
+    Parameters
+    ----------
+    targets : list of tuple
+        Address and port of each connection.
+    timeout : float
+        Seconds that each connection may take.
+    """
+    found: list[str] = []
+    for start in range(0, len(targets), AT_ONCE):
+        found += _connect_some(targets[start : start + AT_ONCE], timeout)
+    return found
+
+
+def _connect_some(targets: Sequence[tuple[str, int]], timeout: float) -> list[str]:
+    """Try TCP connections at the same time."""
+    found = [TIMEOUT] * len(targets)
+    deadline = time.monotonic() + timeout
+    with selectors.DefaultSelector() as selector, contextlib.ExitStack() as stack:
+        for number, (address, port) in enumerate(targets):
+            sock = stack.enter_context(socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET))
+            sock.setblocking(False)
+            try:
+                error = sock.connect_ex((address, port))
+            except (OSError, OverflowError, UnicodeError) as reason:
+                found[number] = str(getattr(reason, "strerror", None) or reason)
+                continue
+            if error == errno.EINPROGRESS:
+                selector.register(sock, selectors.EVENT_WRITE, number)
+            else:
+                found[number] = _said(error)
+        while selector.get_map():
+            ready = selector.select(max(0.0, deadline - time.monotonic()))
+            if not ready:
+                break
+            for key, dummy in ready:
+                selector.unregister(key.fileobj)
+                sock = key.fileobj  # type: ignore[assignment]
+                found[key.data] = _said(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+    return found
+
+
+def _ping_socket(family: int) -> socket.socket:
+    """Return a socket for echo requests that are not fragmented. Raises OSError if this account may not use it."""
+    if family == socket.AF_INET6:
+        sock = socket.socket(family, socket.SOCK_DGRAM, socket.IPPROTO_ICMPV6)
+        level, option = socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER
+    else:
+        sock = socket.socket(family, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
+        level, option = socket.IPPROTO_IP, IP_MTU_DISCOVER
+    try:
+        sock.setsockopt(level, option, PMTUDISC_PROBE)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def echoes(addresses: Mapping[str, int], timeout: float = 1.0) -> set[str]:
+    """Return the addresses that answer an echo request (ping) in one packet of a size.
+
+    Parameters
+    ----------
+    addresses : dict of int
+        Size of the packet in bytes, with the headers of IP and ICMP, by address.
+    timeout : float
+        Seconds to wait for all answers.
+
+    Raises
+    ------
+    OSError
+        If this account may not send echo requests (``net.ipv4.ping_group_range``).
+    """
+    answered: set[str] = set()
+    for family in (socket.AF_INET, socket.AF_INET6):
+        headers = 48 if family == socket.AF_INET6 else 28
+        mine = {a: size for a, size in addresses.items() if (":" in a) == (family == socket.AF_INET6)}
+        if not mine:
+            continue
+        with _ping_socket(family) as sock:
+            for address, size in mine.items():
+                kind = 128 if family == socket.AF_INET6 else 8
+                # The kernel sets the checksum and the identifier.
+                packet = struct.pack("!BBHHH", kind, 0, 0, 0, 1) + b"\0" * max(0, size - headers)
+                with contextlib.suppress(OSError):  # larger than the interface allows, or no route
+                    sock.sendto(packet, (address, 0))
+            deadline = time.monotonic() + timeout
+            while mine.keys() - answered and time.monotonic() < deadline:
+                sock.settimeout(max(0.01, deadline - time.monotonic()))
+                try:
+                    data, sender = sock.recvfrom(65536)
+                except OSError:  # the time is over, or an error of another packet
+                    continue
+                if data[:1] in (b"\0", b"\x81") and sender[0] in mine:
+                    answered.add(sender[0])
+    return answered
+
+
+def path_mtus(interfaces: Mapping[str, int], timeout: float = 1.0) -> dict[str, int]:
+    """Return the size of the largest packet that reaches each address and comes back. 0 if the address does not answer.
+
+    Parameters
+    ----------
+    interfaces : dict of int
+        MTU of the interface that leads to an address, by address.
+    timeout : float
+        Seconds to wait for the answers to each size.
+
+    Raises
+    ------
+    OSError
+        As `echoes`.
+    """
+    found = dict.fromkeys(interfaces, 0)
+    alive: set[str] = set()
+    for dummy in range(2):  # the first packet to a host can get lost while its hardware address is looked up
+        alive |= echoes({address: SMALL for address in interfaces if address not in alive}, timeout)
+    left = {address: interfaces[address] for address in alive}
+    for dummy in range(2):  # a lost packet is sent again
+        for address in echoes(left, timeout) if left else ():
+            found[address] = left.pop(address)
+    for size in SIZES:
+        smaller = {address: size for address, mtu in left.items() if size < mtu}
+        for address in echoes(smaller, timeout) if smaller else ():
+            found[address] = size
+            del left[address]
+    return {**found, **dict.fromkeys(left, SMALL)}
+
+
+def names_of(addresses: Iterable[str]) -> dict[str, str]:
+    """Return the name of each address in the host's name service; empty if it has none."""
+    found = {}
+    for address in addresses:
+        try:
+            found[address] = socket.getnameinfo((address, 0), socket.NI_NAMEREQD)[0]
+        except (OSError, UnicodeError):
+            found[address] = ""
+    return found
+
+
+def addresses_of(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the addresses of each name in the host's name service; none if it cannot be resolved."""
+    found = {}
+    for name in names:
+        try:
+            entries = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            entries = []
+        found[name] = sorted({str(entry[4][0]) for entry in entries})
+    return found
