@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.doctor import KINDS, SEVERITIES
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import (
     POOL_PREFIX,
     SECTIONS,
@@ -216,6 +217,20 @@ def status_keys(kind: Any = Status, prefix: str = "") -> Iterator[tuple[str, str
             yield from status_keys(inner, f"{prefix}{one.name}{'[]' if inner is not hint else ''}.")
 
 
+# Findings of doctor.yml
+
+
+def kinds_of_findings() -> str:
+    """Return the table of all findings of `doctor.yml`, the most severe first."""
+    rows = [
+        (f"`{code}`", kind.severity, kind.when, kind.remedy)
+        for severity in SEVERITIES
+        for code, kind in sorted(KINDS.items())
+        if kind.severity == severity
+    ]
+    return table([("code", "severity", "found when", "what to do"), *rows])
+
+
 # Messages
 
 #: The files whose messages users read, by the subject of the messages.
@@ -369,9 +384,10 @@ def pages(root: Path, about: Mapping[str, Any]) -> dict[str, str]:
         "status": {"Keys": table([("key", "type", "meaning"), *status_keys()])},
         "messages": {"Health report": findings(root), "Messages": messages(root)},
     }
+    paths = {f"docs/reference/{name}.md": contents for name, contents in parts.items()}
+    paths["docs/how-to/doctor.md"] = {"Findings": kinds_of_findings()}
     found = {"docs/reference/status.schema.json": schema()}
-    for name, contents in parts.items():
-        path = f"docs/reference/{name}.md"
+    for path, contents in paths.items():
         text = (root / path).read_text(encoding="utf-8")
         for what, content in contents.items():
             text = replaced(text, what, content)

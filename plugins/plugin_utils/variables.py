@@ -226,6 +226,12 @@ def host_infos_in(variables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[
     return {host: own["__dask_host"] for host, own in variables.items() if own.get("__dask_host")}
 
 
+def connection_names(hosts: Iterable[str], hostvars: Any) -> dict[str, str]:
+    """Return the name or address with which Ansible connects to each host. A template is not evaluated, and gives ""."""
+    found = {host: str(hostvars.raw_get(host).get("ansible_host") or host) for host in hosts}
+    return {host: "" if templates(name) else name for host, name in found.items()}
+
+
 def values_of(
     templar: Any,
     task: Any,

@@ -26,6 +26,7 @@ def generate(root, *arguments):
 def generated(root):
     """Return the content of the generated files, by path."""
     paths = [
+        root / "docs/how-to/doctor.md",
         *root.glob("docs/reference/*.md"),
         *root.glob("roles/*/README.md"),
         *root.glob("roles/*/defaults/main.yml"),
@@ -48,7 +49,7 @@ def test_generated_files_are_up_to_date():
 def checkout(tmp_path):
     """Return a copy of the files that the generator reads and writes."""
     shutil.copytree(ROOT / "plugins", tmp_path / "plugins", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("docs/reference", "playbooks", "tools"):
+    for name in ("docs/how-to", "docs/reference", "playbooks", "tools"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "plugins"))
     shutil.copytree(ROOT / "roles", tmp_path / "roles", ignore=shutil.ignore_patterns("files"))
     (tmp_path / ".collections/ansible_collections/daskops").mkdir(parents=True)

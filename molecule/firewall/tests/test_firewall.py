@@ -43,6 +43,40 @@ def test_computation(cluster):
     assert cluster.compute("print(client.submit(sum, client.map(abs, range(-100, 0))).result())") == "5050\n"
 
 
+@pytest.fixture
+def broken(cluster):
+    """Block a port of worker2 for worker1, and leave files of another installation on worker2."""
+    host, other = cluster.host("worker2"), cluster.variables["worker1"]["ansible_host"]
+    files = {
+        "/etc/systemd/system/my-dask.service": "[Service]\nExecStart=/opt/conda/bin/dask-worker tcp://a:8786\n",
+        "/etc/dask/old.yaml": "distributed: {}\n",
+    }
+    for path, text in files.items():
+        host.check_output("mkdir -p $(dirname %s) && printf %s > %s", path, text, path)
+    rule = f"ip saddr {other} tcp dport 8800 drop"
+    host.check_output("nft %s", f"table inet blocks {{ chain in {{ type filter hook input priority -9; {rule}; }} }}")
+    yield
+    host.check_output("nft delete table inet blocks; rm -r /etc/dask /etc/systemd/system/my-dask.service")
+
+
+def test_doctor_finds_no_error_and_no_leftovers(play):
+    run = play("doctor")
+    assert run.returncode == 0 and "Examined 3 host(s)" in run.output, run.output
+    assert not any(f"[{code}]" in run.output for code in ("other-unit", "system-configuration", "stray-process"))
+    assert not any(run.changed.values())
+
+
+def test_doctor_finds_a_blocked_port_and_leftovers(cluster, play, broken):
+    run = play("doctor")
+    assert run.returncode != 0 and not any(run.changed.values()), run.output
+    address = cluster.variables["worker2"]["ansible_host"]
+    (blocked,) = [line for line in run.output.splitlines() if line.startswith("error [")]
+    assert blocked.startswith(f"error [blocked] worker1: port 8800 of worker2 ({address}): timed out. Allow the")
+    assert "warning [other-unit] worker2: /etc/systemd/system/my-dask.service. Disable it" in run.output
+    assert "warning [system-configuration] worker2: /etc/dask/old.yaml. Services ignore it" in run.output
+    assert cluster.is_whole()
+
+
 def test_limited_run_renders_the_same_rules(cluster, play):
     for name in ("worker1", "scheduler"):
         run = play("site", "--limit", name)

@@ -153,16 +153,18 @@ def test_deleted_user_is_created_again(cluster, play, gone):
     assert host.check_output("stat --format=%U /var/lib/dask /opt/dask/tls/worker.pem").split() == ["dask", "dask"]
 
 
-def test_status_when_a_host_is_lost(cluster, play, gone):
+def test_status_when_a_host_is_lost(cluster, play, gone, tmp_path):
     run = play("stop", "--limit", gone)
     assert run.returncode == 0, run.output
     subprocess.run(["docker", "kill", cluster.container(gone)], check=True, capture_output=True)
+    page = tmp_path / "status.html"
     try:
-        run = play("status", "-e", "dask_health_timeout=1")
+        run = play("status", "-e", "dask_health_timeout=1", "-e", f"dask_status_page={page}")
     finally:
         subprocess.run(["docker", "start", cluster.container(gone)], check=True, capture_output=True)
     assert run.returncode != 0
     assert f"Missing: {gone}-1" in run.output, run.output
+    assert ">unhealthy<" in page.read_text() and ">unreachable<" in page.read_text()
     # Stopped services start with their host.
     cluster.wait_until(cluster.is_whole, 90)
 
@@ -247,5 +249,7 @@ def test_remove_all(cluster, play, gone):
     run = play("start")
     assert run.returncode != 0
     assert f"{gone} has no release with a worker. Run site.yml first" in run.output
+    run = play("doctor")
+    assert run.returncode == 0 and "note [not-installed] " in run.output and "note [not-tried] " in run.output
     run = play("remove")
     assert run.returncode == 0 and not any(run.changed.values()), run.output

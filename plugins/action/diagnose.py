@@ -1,0 +1,49 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Judge the results of `host_info` and `doctor_info` of all hosts."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import host_of
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.doctor import ERROR, Examined, diagnose, report
+from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
+from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import connection_names, host_infos, values_of
+
+
+class ActionModule(Action):
+    """See the documentation of the module of the same name."""
+
+    _requires_connection = False
+
+    def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        plan, playing, hostvars = arguments["plan"], task_vars["ansible_play_hosts_all"], task_vars["hostvars"]
+        try:
+            values = values_of(self._templar, self._task, task_vars, playing)
+        except ValueError as error:
+            return failed_if({}, [str(error)])
+        infos = host_infos(playing, hostvars)
+        facts = {host: dict(hostvars.raw_get(host).get("__dask_examined") or {}) for host in playing}
+        examined = Examined(
+            groups=task_vars["groups"],
+            infos={host: infos.get(host, {}) for host in playing},
+            facts=facts,
+            values=values,
+            plans=plan["hosts"],
+            maintenance=plan["maintenance"],
+            names=connection_names(playing, hostvars),
+            scheduler_host=host_of(plan["addresses"]["scheduler"]),
+        )
+        findings = diagnose(examined)
+        return {
+            "changed": False,
+            "findings": [
+                {**dataclasses.asdict(one), "severity": one.severity, "remedy": one.remedy} for one in findings
+            ],
+            "lines": report(findings, len(playing)),
+            "errors": [one.line() for one in findings if one.severity == ERROR],
+        }
