@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import time
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import host_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.doctor import ERROR, Examined, diagnose, report
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
+from ansible_collections.daskops.cluster.plugins.plugin_utils.status_files import replace
+from ansible_collections.daskops.cluster.plugins.plugin_utils.support_bundle import archive, contents
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import connection_names, host_infos, values_of
 
 
@@ -39,11 +43,29 @@ class ActionModule(Action):
             scheduler_host=host_of(plan["addresses"]["scheduler"]),
         )
         findings = diagnose(examined)
-        return {
-            "changed": False,
+        lines = report(findings, len(playing))
+        problems = []
+        if arguments["bundle"]:
+            files = contents(task_vars["groups"], values, plan, infos, facts, lines)
+            problems = self._write(arguments["bundle"], files)
+        result = {
+            "changed": bool(arguments["bundle"]) and not problems,
             "findings": [
                 {**dataclasses.asdict(one), "severity": one.severity, "remedy": one.remedy} for one in findings
             ],
-            "lines": report(findings, len(playing)),
+            "lines": lines,
             "errors": [one.line() for one in findings if one.severity == ERROR],
         }
+        return failed_if(result, problems)
+
+    def _write(self, given: str, files: dict[str, str]) -> list[str]:
+        """Write the archive, and return the problems. Only its owner can read it."""
+        path = os.path.abspath(os.path.expanduser(given))
+        try:
+            if not self._task.check_mode:
+                replace(path, archive(files, time.time()), 0o600)
+        except OSError as error:
+            return [
+                f"dask_support_bundle: {path} cannot be written ({error.strerror}). Name a file in a directory that exists."
+            ]
+        return []

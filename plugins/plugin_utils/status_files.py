@@ -50,14 +50,14 @@ def content_of(path: str) -> str:
         return ""
 
 
-def replace(path: str, text: str, mode: int | None = None) -> None:
+def replace(path: str, content: str | bytes, mode: int | None = None) -> None:
     """Replace a file atomically. Raises OSError if it cannot be written.
 
     Parameters
     ----------
     path : str
         The file. If it is a symbolic link, the link's target is replaced.
-    text : str
+    content : str or bytes
         The new content.
     mode : int, optional
         Mode of the file. Without it, an existing file keeps its mode, which its owner may have chosen, and a new one is
@@ -70,8 +70,8 @@ def replace(path: str, text: str, mode: int | None = None) -> None:
             mode = stat.S_IMODE(os.stat(path).st_mode)
     handle, partial = tempfile.mkstemp(prefix=".partial-", dir=os.path.dirname(path))
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content if isinstance(content, bytes) else content.encode())
             os.fchmod(file.fileno(), mode)
         os.replace(partial, path)
     except BaseException:

@@ -4,6 +4,8 @@
 """doctor.yml on hosts that cannot be reached, and on this machine, on which nothing is installed."""
 
 import re
+import stat
+import tarfile
 
 import pytest
 from playbook_runs import HOSTS, ROOT, inventory, play
@@ -46,9 +48,35 @@ def test_unreachable_hosts_are_errors(tmp_path):
 @pytest.mark.parametrize("options", [[], ["--check"]])
 def test_this_machine_is_examined_although_another_host_is_lost(options, tmp_path):
     hosts = inventory(tmp_path, LOCAL.replace("DIRECTORY", str(tmp_path / "home")))
+    bundle = tmp_path / "bundle.tar.gz"
+    options = [*options, "-e", f"dask_support_bundle={bundle}", "-e", "dask_shutdown_token=hidden-token-of-the-cluster"]
     run = play(ROOT / "playbooks/doctor.yml", tmp_path, hosts, *options, timeout=60)
     said = run.stdout + run.stderr
     assert run.returncode != 0 and "error [unreachable] lost: it cannot be reached (" in said, said
     assert "note [not-installed] here: no services are installed. Run site.yml" in said, said
     assert "error [open-files] here: fs.nr_open is " in said
-    assert not re.search(r"changed=[1-9]", said) and not (tmp_path / "home").exists()
+    assert re.findall(r"changed=([1-9])", said) == ["1"] and not (tmp_path / "home").exists()  # the archive
+    assert bundle.exists() is ("--check" not in options)
+    if bundle.exists():
+        assert stat.S_IMODE(bundle.stat().st_mode) == 0o600
+        with tarfile.open(bundle) as tar:
+            texts = {name.partition("/")[2]: tar.extractfile(name).read().decode() for name in tar.getnames()}
+        assert {"findings.txt", "plan.json", "hosts/here/journal.txt", "hosts/lost/doctor_info.json"} <= set(texts)
+        assert not any("hidden-token" in text for text in texts.values())
+        assert "error [unreachable] lost" in texts["findings.txt"]
+
+
+def test_archive_that_cannot_be_written(tmp_path):
+    bundle = tmp_path / "nowhere/bundle.tar.gz"
+    run = play(
+        ROOT / "playbooks/doctor.yml",
+        tmp_path,
+        inventory(tmp_path, HOSTS),
+        "-e",
+        f"dask_support_bundle={bundle}",
+        timeout=60,
+    )
+    said = (
+        f"dask_support_bundle: {bundle} cannot be written (No such file or directory). Name a file in a directory that"
+    )
+    assert run.returncode != 0 and said in run.stdout + run.stderr

@@ -1244,7 +1244,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             minimum=0,
         ),
     ),
-    "The status page": (
+    "The status page, and help": (
         Setting(
             "dask_status_page",
             "path",
@@ -1267,6 +1267,20 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "",
             "File on the controller into which C(status.yml) writes the status of the cluster as JSON, like "
             "O(dask_status_page).",
+            scope="cluster",
+        ),
+        Setting(
+            "dask_support_bundle",
+            "path",
+            "",
+            "File on the controller into which C(doctor.yml) writes an archive (C(.tar.gz)) for someone who helps, with the "
+            "findings, the plan, the variables of the collection, and the reports and the journals of all hosts. If empty, "
+            "no archive is written.",
+            details=(
+                "Secrets are masked: the values of secret variables and of environment variables wherever they appear, "
+                "private keys, and what follows a word such as C(password) or C(token). Look into it before you send it, "
+                "because journals can contain what tasks print. Only its owner can read it.",
+            ),
             scope="cluster",
         ),
     ),
