@@ -27,6 +27,9 @@ IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PMTUDISC_PROBE = 10, 23, 3
 #: least of IPv6.
 SIZES = (9000, 8900, 8000, 4000, 1500, 1492, 1480, 1460, 1450, 1430, 1420, 1400, 1380, 1350, 1280, 576)
 
+#: Seconds for the names of all hosts.
+LOOKUPS = 10.0
+
 #: Bytes of a packet that every path transports.
 SMALL = 64
 
@@ -169,10 +172,16 @@ def path_mtus(interfaces: Mapping[str, int], timeout: float = 1.0) -> dict[str, 
     return {**found, **dict.fromkeys(left, SMALL)}
 
 
-def names_of(addresses: Iterable[str]) -> dict[str, str]:
-    """Return the name of each address in the host's name service; empty if it has none."""
-    found = {}
+def names_of(addresses: Iterable[str], seconds: float = LOOKUPS) -> dict[str, str]:
+    """Return the name of each address in the host's name service; empty if it has none.
+
+    Addresses that are left after some seconds are omitted, because each takes long if the name service does not answer.
+    """
+    found: dict[str, str] = {}
+    deadline = time.monotonic() + seconds
     for address in addresses:
+        if found and time.monotonic() > deadline:
+            break
         try:
             found[address] = socket.getnameinfo((address, 0), socket.NI_NAMEREQD)[0]
         except (OSError, UnicodeError):
@@ -180,10 +189,16 @@ def names_of(addresses: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def addresses_of(names: Iterable[str]) -> dict[str, list[str]]:
-    """Return the addresses of each name in the host's name service; none if it cannot be resolved."""
-    found = {}
+def addresses_of(names: Iterable[str], seconds: float = LOOKUPS) -> dict[str, list[str]]:
+    """Return the addresses of each name in the host's name service; none if it cannot be resolved.
+
+    Names that are left after some seconds are omitted, as in `names_of`.
+    """
+    found: dict[str, list[str]] = {}
+    deadline = time.monotonic() + seconds
     for name in names:
+        if found and time.monotonic() > deadline:
+            break
         try:
             entries = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):

@@ -14,8 +14,10 @@ import tarfile
 import time
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+import yaml
 from ansible import __version__ as ansible_version
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
 
@@ -125,7 +127,17 @@ class Masker:
 
 def versions() -> dict[str, str]:
     """Return the versions of the controller's software."""
-    return {"ansible-core": ansible_version, "python": sys.version.split()[0], "platform": platform.platform()}
+    root = Path(__file__).parents[2]
+    try:
+        collection = json.loads((root / "MANIFEST.json").read_text())["collection_info"]["version"]
+    except OSError:  # a checkout
+        collection = yaml.safe_load((root / "galaxy.yml").read_text())["version"]
+    return {
+        "collection": collection,
+        "ansible-core": ansible_version,
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+    }
 
 
 def contents(

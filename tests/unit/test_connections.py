@@ -122,3 +122,8 @@ def test_names_and_addresses():
     assert found["no-such-host.invalid"] == [] and found["a" * 300] == []
     assert names_of(["127.0.0.1", "192.0.2.1", "wrong"]).keys() == {"127.0.0.1", "192.0.2.1", "wrong"}
     assert names_of(["127.0.0.1"])["127.0.0.1"] and names_of(["192.0.2.1"])["192.0.2.1"] == ""
+
+
+def test_lookups_are_bounded_in_time():
+    assert names_of(["127.0.0.1", "127.0.0.2"], seconds=-1).keys() == {"127.0.0.1"}
+    assert addresses_of(["localhost", "no-such-host.invalid"], seconds=-1).keys() == {"localhost"}

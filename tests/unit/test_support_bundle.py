@@ -8,6 +8,7 @@ import json
 import tarfile
 
 import pytest
+import yaml
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import complete
 from ansible_collections.daskops.cluster.plugins.plugin_utils.support_bundle import (
     MASK,
@@ -16,6 +17,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.support_bundle imp
     contents,
     versions,
 )
+from playbook_runs import ROOT
 from settled_hosts import GROUPS, SETTLED
 from test_doctor import facts
 
@@ -118,6 +120,10 @@ def test_archive_is_one_directory_that_only_its_owner_can_read():
         assert [member.name for member in members] == [f"{top}/{name}" for name in files]
         assert {member.mode for member in members} == {0o600}
         assert tar.extractfile(members[0]).read() == b"a\n" and tar.extractfile(members[1]).read() == "ü?".encode()
+
+
+def test_versions_have_that_of_the_collection():
+    assert versions()["collection"] == yaml.safe_load((ROOT / "galaxy.yml").read_text())["version"]
 
 
 def test_name_of_a_host_is_no_path():

@@ -53,8 +53,9 @@ def broken(cluster):
     }
     for path, text in files.items():
         host.check_output("mkdir -p $(dirname %s) && printf %s > %s", path, text, path)
-    rule = f"ip saddr {other} tcp dport 8800 drop"
-    host.check_output("nft %s", f"table inet blocks {{ chain in {{ type filter hook input priority -9; {rule}; }} }}")
+    host.check_output("nft add table inet blocks")
+    host.check_output("nft %s", "add chain inet blocks in { type filter hook input priority -9; }")
+    host.check_output(f"nft add rule inet blocks in ip saddr {other} tcp dport 8800 drop")
     yield
     host.check_output("nft delete table inet blocks; rm -r /etc/dask /etc/systemd/system/my-dask.service")
 
