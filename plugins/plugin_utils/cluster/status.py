@@ -50,114 +50,122 @@ ACTIONS = {
 ByHost = Mapping[str, Mapping[str, Any]]
 
 
-def described(meaning: str) -> Any:
-    """Return a field of a dataclass with its meaning, for the schema and the reference."""
-    return field(metadata={"about": meaning})
+def about(meaning: str) -> dict[str, str]:
+    """Return the metadata of a field, with its meaning for the schema and the reference."""
+    return {"about": meaning}
 
 
 @dataclass(frozen=True)
 class SchedulerStatus:
     """The scheduler."""
 
-    host: str = described("Its host; empty if another system runs the scheduler.")
-    address: str = described("Its address for workers.")
-    dashboard: str = described("URL of its dashboard.")
-    answers: bool = described("Whether it answered.")
-    release: str = described("Release that it runs, without the part after the dot; empty if unknown.")
-    clients: int | None = described("Number of connected clients; null if unknown.")
+    host: str = field(metadata=about("Its host; empty if another system runs the scheduler."))
+    address: str = field(metadata=about("Its address for workers."))
+    dashboard: str = field(metadata=about("URL of its dashboard."))
+    answers: bool = field(metadata=about("Whether it answered."))
+    release: str = field(metadata=about("Release that it runs, without the part after the dot; empty if unknown."))
+    clients: int | None = field(metadata=about("Number of connected clients; null if unknown."))
 
 
 @dataclass(frozen=True)
 class HostStatus:
     """A host of the run."""
 
-    name: str = described("Name in the inventory.")
-    kinds: list[str] = described("Kinds of its services: `scheduler`, `worker`.")
-    state: str = described(
-        "`running`, `stopped`, `partly stopped`, `not installed`, `maintenance`, `unreachable`, or `failed` if it could not "
-        "be inspected."
+    name: str = field(metadata=about("Name in the inventory."))
+    kinds: list[str] = field(metadata=about("Kinds of its services: `scheduler`, `worker`."))
+    state: str = field(
+        metadata=about(
+            "`running`, `stopped`, `partly stopped`, `not installed`, `maintenance`, `unreachable`, or `failed` if it "
+            "could not be inspected."
+        )
     )
-    reason: str = described("Why it could not be inspected; empty if it was.")
-    stopped: list[str] = described("Its units that do not run.")
-    address: str = described("Address at which its services listen; empty if unknown.")
-    cpus: int | None = described("Number of CPUs; null if unknown.")
-    memory: int | None = described("Memory in bytes; null if unknown.")
-    gpus: int | None = described("Number of GPUs; null if unknown.")
-    releases: list[str] = described("Releases that its services run or, if stopped, would run, with their labels.")
-    clock: float = described("Least possible difference between its clock and the controller's, in seconds.")
+    reason: str = field(metadata=about("Why it could not be inspected; empty if it was."))
+    stopped: list[str] = field(metadata=about("Its units that do not run."))
+    address: str = field(metadata=about("Address at which its services listen; empty if unknown."))
+    cpus: int | None = field(metadata=about("Number of CPUs; null if unknown."))
+    memory: int | None = field(metadata=about("Memory in bytes; null if unknown."))
+    gpus: int | None = field(metadata=about("Number of GPUs; null if unknown."))
+    releases: list[str] = field(
+        metadata=about("Releases that its services run or, if stopped, would run, with their labels.")
+    )
+    clock: float = field(
+        metadata=about("Least possible difference between its clock and the controller's, in seconds.")
+    )
 
 
 @dataclass(frozen=True)
 class WorkerStatus:
     """A worker that is registered or expected."""
 
-    name: str = described("Name in Dask.")
-    host: str = described("Host or address; empty if unknown.")
-    state: str = described("`running`, `paused`, `retiring`, `silent`, `missing`, or another status of Dask.")
-    expected: bool = described("Whether the inventory has it.")
-    threads: int | None = described("Number of threads; null if unknown.")
-    processing: int | None = described("Number of tasks that it runs or has in its queue; null if unknown.")
-    memory: int | None = described("Memory that it uses, in bytes; null if unknown.")
-    memory_limit: int | None = described("Limit of its memory in bytes; null if unknown.")
-    spilled: int | None = described("Data on its disk, in bytes; null if unknown.")
-    release: str = described("Release that it runs, without the part after the dot; empty if unknown.")
-    drift: list[str] = described("Settings that differ from the configuration of its release.")
+    name: str = field(metadata=about("Name in Dask."))
+    host: str = field(metadata=about("Host or address; empty if unknown."))
+    state: str = field(
+        metadata=about("`running`, `paused`, `retiring`, `silent`, `missing`, or another status of Dask.")
+    )
+    expected: bool = field(metadata=about("Whether the inventory has it."))
+    threads: int | None = field(metadata=about("Number of threads; null if unknown."))
+    processing: int | None = field(metadata=about("Number of tasks that it runs or has in its queue; null if unknown."))
+    memory: int | None = field(metadata=about("Memory that it uses, in bytes; null if unknown."))
+    memory_limit: int | None = field(metadata=about("Limit of its memory in bytes; null if unknown."))
+    spilled: int | None = field(metadata=about("Data on its disk, in bytes; null if unknown."))
+    release: str = field(metadata=about("Release that it runs, without the part after the dot; empty if unknown."))
+    drift: list[str] = field(metadata=about("Settings that differ from the configuration of its release."))
 
 
 @dataclass(frozen=True)
 class ReleaseStatus:
     """A release that services run."""
 
-    release: str = described("Its name, which all services of the release share.")
-    label: str = described("Its label; empty if none.")
-    environment: str = described("Id of its environment.")
-    python: str = described("Python of the environment.")
-    origin: str = described("Lock, archive or directory from which the environment comes.")
-    application: str = described("Id of the application; empty if none.")
-    hosts: list[str] = described("Hosts that run it.")
+    release: str = field(metadata=about("Its name, which all services of the release share."))
+    label: str = field(metadata=about("Its label; empty if none."))
+    environment: str = field(metadata=about("Id of its environment."))
+    python: str = field(metadata=about("Python of the environment."))
+    origin: str = field(metadata=about("Lock, archive or directory from which the environment comes."))
+    application: str = field(metadata=about("Id of the application; empty if none."))
+    hosts: list[str] = field(metadata=about("Hosts that run it."))
 
 
 @dataclass(frozen=True)
 class CertificateStatus:
     """A certificate on a host."""
 
-    host: str = described("The host.")
-    kind: str = described("Kind of service that uses it: `scheduler` or `worker`.")
-    expires: str = described("When it expires, in UTC.")
-    days: int = described("Days until then; negative if it has expired.")
+    host: str = field(metadata=about("The host."))
+    kind: str = field(metadata=about("Kind of service that uses it: `scheduler` or `worker`."))
+    expires: str = field(metadata=about("When it expires, in UTC."))
+    days: int = field(metadata=about("Days until then; negative if it has expired."))
 
 
 @dataclass(frozen=True)
 class Change:
     """Something that `site.yml` would do."""
 
-    action: str = described("What it would do.")
-    hosts: list[str] = described("On which hosts.")
+    action: str = field(metadata=about("What it would do."))
+    hosts: list[str] = field(metadata=about("On which hosts."))
 
 
 @dataclass(frozen=True)
 class Status:
     """The status of a cluster."""
 
-    schema: int = described(f"Version of this format: {SCHEMA}.")
-    written: str = described("When the status was determined, in UTC.")
-    verdict: str = described("`healthy`, `degraded`, `unknown` or `unhealthy`.")
-    complete: bool = described("Whether all worker hosts are in the report. False with `--limit`.")
-    problems: list[str] = described("A sentence for each problem.")
-    scheduler: SchedulerStatus = described("The scheduler.")
-    hosts: list[HostStatus] = described("The hosts of the run.")
-    workers: list[WorkerStatus] = described("The workers that are registered or expected.")
-    memory_used: int = described("Memory that all workers use, in bytes.")
-    memory_limit: int = described("Sum of their limits, in bytes.")
-    tasks: dict[str, int] = described("Number of tasks by state.")
-    releases: list[ReleaseStatus] = described("The releases that services run.")
-    certificates: list[CertificateStatus] = described("The certificates of the services.")
-    certificate_days: int | None = described(
-        "Days until the first certificate that a service has loaded expires; null if unknown."
+    schema: int = field(metadata=about(f"Version of this format: {SCHEMA}."))
+    written: str = field(metadata=about("When the status was determined, in UTC."))
+    verdict: str = field(metadata=about("`healthy`, `degraded`, `unknown` or `unhealthy`."))
+    complete: bool = field(metadata=about("Whether all worker hosts are in the report. False with `--limit`."))
+    problems: list[str] = field(metadata=about("A sentence for each problem."))
+    scheduler: SchedulerStatus = field(metadata=about("The scheduler."))
+    hosts: list[HostStatus] = field(metadata=about("The hosts of the run."))
+    workers: list[WorkerStatus] = field(metadata=about("The workers that are registered or expected."))
+    memory_used: int = field(metadata=about("Memory that all workers use, in bytes."))
+    memory_limit: int = field(metadata=about("Sum of their limits, in bytes."))
+    tasks: dict[str, int] = field(metadata=about("Number of tasks by state."))
+    releases: list[ReleaseStatus] = field(metadata=about("The releases that services run."))
+    certificates: list[CertificateStatus] = field(metadata=about("The certificates of the services."))
+    certificate_days: int | None = field(
+        metadata=about("Days until the first certificate that a service has loaded expires; null if unknown.")
     )
-    drift: list[str] = described("A sentence for each environment or change that makes hosts differ.")
-    changes: list[Change] = described("What `site.yml` would change.")
-    changes_unknown: str = described("Why it is not known what `site.yml` would change; empty if it is.")
+    drift: list[str] = field(metadata=about("A sentence for each environment or change that makes hosts differ."))
+    changes: list[Change] = field(metadata=about("What `site.yml` would change."))
+    changes_unknown: str = field(metadata=about("Why it is not known what `site.yml` would change; empty if it is."))
 
 
 def level(name: str) -> str:
@@ -329,13 +337,13 @@ def _releases(infos: ByHost) -> Iterator[ReleaseStatus]:
     """Yield each release in each environment, with its hosts."""
     found: dict[tuple[str, str, str, str, str, str], list[str]] = {}
     for host, info in infos.items():
-        for about in info.get("versions", []):
-            for release in about["releases"]:
-                label, application = (str(about[key].get(release, "")) for key in ("labels", "applications"))
-                known = str(release), label, str(about["id"]), python_of(about), origin_of(about), application
+        for one in info.get("versions", []):
+            for release in one["releases"]:
+                label, application = (str(one[key].get(release, "")) for key in ("labels", "applications"))
+                known = str(release), label, str(one["id"]), python_of(one), origin_of(one), application
                 found.setdefault(known, []).append(host)
-    for one, hosts in sorted(found.items()):
-        yield ReleaseStatus(*one, hosts)
+    for identity, hosts in sorted(found.items()):
+        yield ReleaseStatus(*identity, hosts)
 
 
 def _certificates(infos: ByHost, now: float) -> Iterator[CertificateStatus]:
