@@ -13,7 +13,7 @@ short_description: Print lines as text
 version_added: "0.1.0"
 description:
   - Prints each line as it is. C(ansible.builtin.debug) prints a list in JSON, in which tables are hard to read.
-  - With O(plan), also prints the services that the run started or restarted, and how long the run took.
+  - With O(plan), also prints the services that the run started, restarted or stopped, and how long the run took.
 author:
   - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
@@ -31,7 +31,7 @@ options:
     elements: str
     default: []
   plan:
-    description: Result of M(daskops.cluster.plan), of a run that changes services.
+    description: Result of M(daskops.cluster.plan), of a run that changes or stops services.
     type: dict
 """
 

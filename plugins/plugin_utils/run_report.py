@@ -33,7 +33,7 @@ def run_report(
     check_mode : bool
         Whether the run only predicted the changes.
     """
-    if plan["purpose"] not in CHANGING:
+    if plan["purpose"] not in (*CHANGING, "stop"):
         return []
     built = [host for host, found in results.items() if found.get("__dask_environment", {}).get("changed")]
     started: Mapping[str, list[str]] = next(
@@ -48,12 +48,16 @@ def run_report(
     lines = [
         f"{'Would have ' + verb if check_mode else verb.capitalize()}: {join(names)}." for verb, names in done if names
     ]
-    nothing = "No service would have been restarted." if check_mode else "No service was restarted."
-    return [*(lines or [nothing]), f"The run took {duration(seconds)}."]
+    verb = "stopped" if plan["purpose"] == "stop" else "restarted"
+    nothing = f"No service would have been {verb}." if check_mode else f"No service was {verb}."
+    until = ["start.yml starts them again, and so does a reboot."] if lines and verb == "stopped" else []
+    return [*(lines or [nothing]), *until, f"The run took {duration(seconds)}."]
 
 
 def changing(plan: Mapping[str, Any]) -> list[str]:
-    """Return the hosts in any play of a plan. Only these can have results."""
+    """Return the hosts in any play of a plan, or all of a plan without plays. Only these can have results."""
+    if plan["purpose"] == "stop":
+        return list(plan["hosts"])
     plays = [hosts for hosts in plan["plays"].values() if isinstance(hosts, list)]
     return list(dict.fromkeys(host for hosts in plays for host in hosts if host in plan["hosts"]))
 

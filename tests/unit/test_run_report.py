@@ -68,6 +68,19 @@ def test_unchanged_run_says_so(results):
     assert run_report(PLAN, results, 3) == ["No service was restarted.", "The run took 3 s."]
 
 
+def test_report_of_a_run_that_stops_names_what_stopped():
+    plan = {**PLAN, "purpose": "stop", "plays": {"serial": 1}}
+    results = {host: {"__dask_worker_change": change(removed=["dask-worker@1.service"])} for host in changing(plan)}
+    results["a"]["__dask_scheduler_change"] = change(removed=["dask-scheduler.service"])
+    assert run_report(plan, results, 3) == [
+        "Stopped: dask-scheduler, dask-worker@1 of a, dask-worker@1 of b.",
+        "start.yml starts them again, and so does a reboot.",
+        "The run took 3 s.",
+    ]
+    assert run_report(plan, results, 3, check_mode=True)[0].startswith("Would have stopped: ")
+    assert run_report(plan, {}, 3) == ["No service was stopped.", "The run took 3 s."]
+
+
 def test_pending_scheduler_has_no_list_of_units():
     results = {"a": {"__dask_scheduler_change": {"changed": False, "pending": True, "older": True}}}
     assert run_report(PLAN, results, 3)[0] == "No service was restarted."

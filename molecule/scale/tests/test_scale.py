@@ -79,8 +79,10 @@ def test_stop_and_start_of_a_host(cluster, play, load, gone):
     run = play("stop", "--limit", gone)
     assert run.returncode == 0, run.output
     assert f"{gone}-1" not in cluster.pids()
+    assert f"Stopped: dask-worker@1 of {gone}." in run.output
     run = play("stop", "--limit", gone)
     assert run.returncode == 0 and not any(run.changed.values()), run.output
+    assert "No service was stopped." in run.output
     run = play("start", "--limit", gone)
     assert run.returncode == 0, run.output
     assert cluster.is_whole()
