@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.utils.display import Display
-from ansible_collections.daskops.cluster.plugins.module_utils.release_names import with_label
+from ansible_collections.daskops.cluster.plugins.module_utils.release_names import name_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.blame import UNLOCKED, condensed, sentence
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import host_settings
@@ -80,6 +80,6 @@ class ActionModule(Action):
         if failure:
             users = set_by_user(settings, plan["hosts"][host]["kinds"])
             users.update({name: values[name] for name in UNLOCKED})
-            said = explain(host, with_label(release["id"], release["label"]), failure, users)
+            said = explain(host, name_of(release), failure, users)
             return {"changed": False, "failed": True, "unit": failure["unit"], "msg": said}
-        return {"msg": f"Tried: {', '.join(tried)} of release {with_label(release['id'], release['label'])}.", **answer}
+        return {"msg": f"Tried: {', '.join(tried)} of release {name_of(release)}.", **answer}

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ansible_collections.daskops.cluster.plugins.module_utils.release_names import with_label
+from ansible_collections.daskops.cluster.plugins.module_utils.release_names import name_of
 
 SCHEDULER = "dask-scheduler.service"
 
@@ -240,10 +240,10 @@ def scheduler_report(
     problem = problem_of("The scheduler's host", reverted)
     if problem:
         return [
-            f"The scheduler could not be reverted to release {with_label(target['id'], target['label'])}, and its state is "
+            f"The scheduler could not be reverted to release {name_of(target)}, and its state is "
             f"unknown. Check systemctl status dask-scheduler on its host. {problem}"
         ]
-    said = [f"The scheduler was reverted to release {with_label(target['id'], target['label'])}."]
+    said = [f"The scheduler was reverted to release {name_of(target)}."]
     missing = health.get("missing") or []
     if health.get("failed") or health.get("unreachable") or health.get("detail") in (None, "none"):
         said.append(f"Its workers could not be checked: {failure_message(health)}")

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.health import join
-from ansible_collections.daskops.cluster.plugins.module_utils.release_names import with_label
+from ansible_collections.daskops.cluster.plugins.module_utils.release_names import name_of
 
 ByHost = Mapping[str, Mapping[str, Any]]
 
@@ -72,8 +72,7 @@ def _release_of(info: Mapping[str, Any], release: Mapping[str, Any] | None) -> t
     if not services or "python" not in info:
         return None
     same = release.get("id") == info.get("current", {}).get("id")
-    name = with_label(services[0].split(".")[0], release["label"])
-    return name, release["environment"], info["current"].get("staged") if same else None
+    return name_of(release), release["environment"], info["current"].get("staged") if same else None
 
 
 def _python_of(info: Mapping[str, Any], variables: Mapping[str, Any]) -> str:

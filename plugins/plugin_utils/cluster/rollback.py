@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansible_collections.daskops.cluster.plugins.module_utils.release_names import with_label
+from ansible_collections.daskops.cluster.plugins.module_utils.release_names import name_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import odd_ones_out
 
 
@@ -87,8 +87,10 @@ def rollback_report(hosts: Mapping[str, Mapping[str, Any]], targets: Mapping[str
     }
     yield "This run reverts the latest change:" if changing else "This run finishes an interrupted rollback."
     for host, (current, target) in changing.items():
-        names = [with_label(release["id"], release["label"]) for release in (current, target)]
-        line = f"{host}: release {' to '.join(names)}"
+        names = [name_of(release) for release in (current, target)]
+        # Releases of one name differ only in settings of the host, such as the memory of its workers.
+        change = " to ".join(names) if len(set(names)) > 1 else f"{names[0]}, previous settings of the host"
+        line = f"{host}: release {change}"
         for kind in ("environment", "application"):
             ids = [release[kind] or "none" for release in (current, target)]
             line += f", {kind} {' to '.join(ids)}" if len(set(ids)) > 1 else ""
