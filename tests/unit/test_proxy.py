@@ -49,7 +49,7 @@ def sites(tmp_path_factory):
         reached = addresses({name.removeprefix("dask_"): value for name, value in values.items()}, {})
         listens = {"hosts": {host: {"proxy_host": "[fd00::1]" if host == "prefixed" else "10.0.0.1"} for host in hosts}}
         about["__dask_plan"] = {**listens, "addresses": reached, "certificates": {"directory": str(directory / "tls")}}
-        about["__dask_host"] = {"certificates": {"current": {"scheduler": "9f3c2e7a1b50"}}}
+        about["__dask_result"] = {"stdout": f"{about.get('dask_tls', 'yes')}  scheduler.pem"}
     (directory / "hosts.json").write_text(
         json.dumps({"all": {"hosts": hosts, "vars": {**ROLE_DEFAULTS, **local}, "children": group}})
     )
@@ -91,3 +91,8 @@ def test_site_without_tls_in_the_cluster(sites):
     assert "ssl_certificate_key /etc/ssl/dask.key;" in sites["own"]
     assert "proxy_pass http://127.0.0.1:8787/;" in sites["own"]
     assert not any("proxy_ssl" in line for line in sites["own"])
+
+
+def test_other_certificates_change_the_site(sites):
+    plain, below, own = (sites[host][1] for host in ("plain", "below", "own"))
+    assert plain == below != own and plain.startswith("# Certificates: ")

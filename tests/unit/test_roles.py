@@ -136,6 +136,23 @@ def undeclared(role: str) -> set[str]:
     return used - defined_in(role) - {*ROLES[role]["needs"], *ROLES[role]["reads"]}
 
 
+def internal_names(root: Path) -> set[str]:
+    """Return the internal names in roles and playbooks, each of which is a variable of hosts."""
+    paths = [path for folder in ("roles", "playbooks") for path in (root / folder).rglob("*") if path.is_file()]
+    return {name for path in paths for name in re.findall(r"__dask_\w+", path.read_text(errors="replace"))}
+
+
+def test_internal_names_are_a_dozen():
+    """Decisions belong to the plan, and results that only the next task reads are ``__dask_result``."""
+    assert len(internal_names(ROOT)) == 12
+
+
+def test_another_internal_name_is_found(tmp_path):
+    (tmp_path / "roles/tls/tasks").mkdir(parents=True)
+    (tmp_path / "roles/tls/tasks/main.yml").write_text("- register: __dask_installed\n")
+    assert internal_names(tmp_path) == {"__dask_installed"}
+
+
 @pytest.mark.parametrize("role", ROLES)
 def test_internal_names_that_a_role_uses_are_its_own_or_declared(role):
     assert undeclared(role) == set()
