@@ -11,6 +11,7 @@ from __future__ import annotations
 import configparser
 import fnmatch
 import inspect
+import itertools
 import json
 import os
 import re
@@ -85,6 +86,22 @@ def blocks(page: str, text: str) -> Iterator[Block]:
 def prose(text: str) -> str:
     """Return a page without its blocks of code."""
     return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def double_blank_lines(text: str) -> list[int]:
+    """Return the numbers of the blank lines outside of code that follow a blank line."""
+    lines = re.sub(r"^ *```.*?^ *```$", lambda block: "code\n" * block[0].count("\n") + "code", text, flags=re.M | re.S)
+    pairs = enumerate(itertools.pairwise(lines.splitlines()), 2)
+    return [number for number, (before, line) in pairs if not before.strip() and not line.strip()]
+
+
+@pytest.mark.parametrize("path", [*PAGES, *MORE_PAGES], ids=name)
+def test_pages_have_no_double_blank_lines(path):
+    assert double_blank_lines(path.read_text()) == []
+
+
+def test_double_blank_line_is_found():
+    assert double_blank_lines("a\n\n```python\nb\n\n\nc\n```\n\n\nd\n") == [10]
 
 
 ALL_BLOCKS = [block for path in PAGES for block in blocks(name(path), path.read_text())]
