@@ -84,14 +84,26 @@ changelog: .venv/complete .venv-docs/complete ## write CHANGELOG.rst from change
 	@uv pip install --quiet --python .venv-docs/bin/python --require-hashes -r requirements/docs.txt
 	@touch $@
 
-.PHONY: docs
-docs: .venv/complete .venv-docs/complete ## build the documentation into docs/_build/html; any warning is an error
+.PHONY: plugin-docs
+plugin-docs: .venv/complete .venv-docs/complete
 	@rm -rf docs/reference/plugins && mkdir docs/reference/plugins
 	@# Run ansible-doc, which antsibull-docs calls, from .venv.
 	@.venv-docs/bin/antsibull-docs collection --use-current --no-breadcrumbs --squash-hierarchy --fail-on-error \
 	    --dest-dir docs/reference/plugins daskops.cluster
+
+.PHONY: docs
+docs: plugin-docs ## build the documentation into docs/_build/html; any warning is an error
 	@.venv-docs/bin/sphinx-build --quiet --fresh-env --nitpicky --fail-on-warning --keep-going docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+.PHONY: linkcheck
+linkcheck: plugin-docs ## request each link from the documentation and the README to another site, over the internet
+	@# Sphinx reads one folder, which must not contain .venv, and the README is outside of docs.
+	@rm -rf .cache/linkcheck && mkdir -p .cache/linkcheck && cp -r *.md docs .cache/linkcheck
+	@rm -rf .cache/linkcheck/docs/_build
+	@# `make docs` and the unit tests check the links between pages.
+	@.venv-docs/bin/sphinx-build --quiet --builder linkcheck --conf-dir docs --define root_doc=README \
+	    --define suppress_warnings=myst.xref_missing,ref.ref .cache/linkcheck .cache/linkcheck/_build
 
 # -- The demo ----------------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,15 @@ nitpicky = True
 myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence"]
 
+linkcheck_timeout = 20
+linkcheck_ignore = [
+    # Hosts of examples do not exist, and a demo may not run.
+    r"https?://([^/]*\.)?example\.(com|net|org)\b",
+    r"https?://([\d.]+|[\w-]+)[:/]",
+    # The page of the collection itself, which does not exist before the first release.
+    r"https://galaxy\.ansible\.com/ui/repo/published/daskops/",
+]
+
 html_theme = "furo"
 html_title = f"daskops.cluster {version}"
 html_copy_source = False
