@@ -33,7 +33,7 @@ def test_reports_do_not_evaluate_variables_of_other_projects(tmp_path):
     """The reports use variables of all hosts, here of unreachable ones."""
     hosts = inventory(tmp_path, HOSTS + OTHER_PEOPLES)
     output = ""
-    for name in ("show_configuration", "show_plan", "show_ports", "status"):
+    for name in ("doctor", "show_configuration", "show_plan", "show_ports", "status"):
         run = play(f"playbooks/{name}.yml", tmp_path, hosts, timeout=60)
         output += run.stdout + run.stderr
     assert "w1: not known, because the host could not be inspected" in output

@@ -16,6 +16,7 @@ from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import (
     Evaluation,
+    connection_names,
     evaluation_of,
     inputs,
     plain,
@@ -241,3 +242,11 @@ def test_template_of_a_host_reads_other_variables_of_the_play(values):
 def test_template_of_the_play_reads_the_variables_of_each_host(values):
     home = trust_as_template("{{ base | default('/nowhere') }}/{{ inventory_hostname }}")
     assert each(values(vars={"dask_home": home}), "dask_home") == ["/srv/s1", "/nowhere/w1", "/nowhere/w2"]
+
+
+def test_names_of_connections_are_not_evaluated():
+    inventory = InventoryManager(loader=DataLoader(), sources="a,b,c,")
+    for host, address in {"a": "10.0.0.1", "b": "{{ no_such_variable }}"}.items():
+        inventory.get_host(host).set_variable("ansible_host", address)
+    hostvars = HostVars(inventory, VariableManager(DataLoader(), inventory), DataLoader())
+    assert connection_names(["a", "b", "c"], hostvars) == {"a": "10.0.0.1", "b": "", "c": "c"}
