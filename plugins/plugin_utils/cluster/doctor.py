@@ -489,7 +489,7 @@ def planned(examined: Examined) -> Iterator[Found]:
 
 def network(examined: Examined) -> Iterator[Found]:
     """Find ports of other hosts that cannot be reached."""
-    silent = set()
+    silent: dict[str, None] = {}  # in the order of the hosts
     for host, facts in _examined(examined):
         wanted = targets(host, examined.groups, examined.plans, examined.infos)
         for target, result in zip(wanted, facts["connections"], strict=False):
@@ -505,7 +505,7 @@ def network(examined: Examined) -> Iterator[Found]:
             elif listens:
                 yield "refused", host, f"{where} refuses the connection, although a service listens on it"
             else:
-                silent.add(target.host)
+                silent[target.host] = None
     for host in silent:
         yield "not-tried", host, "nothing listens on the ports of its services, so connections are not tried in full"
 
