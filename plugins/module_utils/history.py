@@ -29,11 +29,15 @@ import os
 import time
 from typing import Any, Callable, Iterator, TypeVar
 
-from ansible_collections.daskops.cluster.plugins.module_utils.replacement import sync
+from ansible_collections.daskops.cluster.plugins.module_utils.replacement import Replacement, sync
 from ansible_collections.daskops.cluster.plugins.module_utils.takeover import old_history
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import read_text
 
 NAME = "history.json"
+
+#: Link to the release that the host is to run, for the metrics of services, which cannot read the history. It differs from
+#: ``current`` between staging and switching, so also while a scheduler is pending.
+STAGED = "staged"
 
 #: Largest size of the file that is read, in bytes. An entry has about 200 bytes, and a host keeps a few releases.
 LIMIT = 1024**2
@@ -147,6 +151,20 @@ def current_release(home: str) -> str:
     """Return the id of the release that ``current`` leads to; empty if there is none."""
     link = os.path.join(home, "current")
     return os.path.basename(os.path.realpath(link)) if os.path.islink(link) else ""
+
+
+def link_staged(home: str, release: str) -> None:
+    """Make the link `STAGED` lead to a release, unless it already does."""
+    link, target = os.path.join(home, STAGED), os.path.join(home, "releases", release)
+    if os.path.realpath(link) == os.path.realpath(target):
+        return
+    replacement = Replacement()
+    replacement.link(link, target)
+    try:
+        replacement.prepare()
+        replacement.commit()
+    finally:
+        replacement.discard()
 
 
 def note_switch(home: str, release: str, previous: str) -> None:

@@ -72,7 +72,7 @@ import time
 from typing import Any, Iterable, List, Mapping, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.daskops.cluster.plugins.module_utils.history import note_switch, note_use
+from ansible_collections.daskops.cluster.plugins.module_utils.history import STAGED, note_switch, note_use
 from ansible_collections.daskops.cluster.plugins.module_utils.host_lock import HostLockError, take_lock
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
 from ansible_collections.daskops.cluster.plugins.module_utils.pythons import prune_pythons
@@ -362,6 +362,7 @@ class Activation:
                 replacement.file(os.path.join(KEPT, unit), before)
         if number == 0 and self.linked != self.target:
             replacement.link(self.host.current, self.target)
+            replacement.link(os.path.join(self.host.home, STAGED), self.target)
         return replacement
 
     def still_running(self, number: int, parts: list[Part]) -> set[str]:

@@ -140,7 +140,11 @@ from typing import Any, Iterable, Mapping
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.applications import read_application
 from ansible_collections.daskops.cluster.plugins.module_utils.directories import become
-from ansible_collections.daskops.cluster.plugins.module_utils.history import note_change, take_over_history
+from ansible_collections.daskops.cluster.plugins.module_utils.history import (
+    link_staged,
+    note_change,
+    take_over_history,
+)
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
     VALIDATOR,
     is_secret,
@@ -427,6 +431,7 @@ def stage(module: AnsibleModule) -> None:
     if read_tree(final) == files and read_links(final) == links:
         if not module.check_mode:
             note_change(home, manifest["id"], module.params["staged"])
+            link_staged(home, manifest["id"])
         module.exit_json(changed=False)
     if not os.path.exists(os.path.join(links["environment"], "environment.json")):
         if not (module.check_mode and module.params["environment_built"]):
@@ -458,6 +463,7 @@ def stage(module: AnsibleModule) -> None:
             raise
         # If the run is interrupted before this, the next run repeats it, because the release has no change in the history.
         note_change(home, manifest["id"], module.params["staged"])
+        link_staged(home, manifest["id"])
     module.exit_json(changed=True, diff=differences(read_tree(current), files))
 
 

@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 RUNTIME = ROOT / "roles/config/files/runtime"
 
 #: Modules beside this one that define fixtures.
-pytest_plugins = ["certificate_directories", "client_accounts", "draining", "owned_directories", "wheels"]
+pytest_plugins = ["certificate_directories", "client_accounts", "draining", "owned_directories", "scrapes", "wheels"]
 
 STOCK_ROUTES = [
     "distributed.http.scheduler.prometheus",

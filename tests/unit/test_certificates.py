@@ -7,6 +7,7 @@ import fcntl
 import getpass
 import json
 import os
+import re
 import shutil
 import signal
 import ssl
@@ -487,10 +488,14 @@ def computes(address, directory):
         return False
 
 
-def summary(url, directory):
+def get(url, directory):
     context = ssl.create_default_context(cafile=str(directory / "ca.pem"))
-    with urllib.request.urlopen(f"{url}/daskops/summary.json", timeout=10, context=context) as response:
-        return json.load(response)
+    with urllib.request.urlopen(url, timeout=10, context=context) as response:
+        return response.read()
+
+
+def summary(url, directory):
+    return json.loads(get(f"{url}/daskops/summary.json", directory))
 
 
 @pytest.fixture
@@ -553,6 +558,9 @@ def test_servers_reload_certificates_while_they_run(made, begun, renewed, tmp_pa
             told = summary(url, made)
             assert told["workers"][0]["certificate_expires"] == Directory(str(made)).expires(WORKERS[0])
             assert told["scheduler"]["certificate_expires"] == Directory(str(made)).expires("scheduler")
+            text = get(f"{url}/metrics", made).decode()
+            expires = re.search(r"^daskops_certificate_not_after_timestamp_seconds (\S+)$", text, re.MULTILINE)[1]
+            assert float(expires) == Directory(str(made)).expires("scheduler")
             pids = started.process.pid, told["workers"][0]["pid"]
             with Client(started.address, security=security(made), set_as_default=False, timeout=10) as client:
                 assert client.run_on_scheduler(columns) == []  # the table would show meaningless totals of them

@@ -94,6 +94,7 @@ def test_switch_restarts_the_service_and_records_the_previous_release(machine):
     answer = machine.run("two")
     assert answer["restarted"] == ["dask-scheduler.service"] and answer["changed"]
     assert machine.state() == running("two", machine)
+    assert (machine.home / "staged").readlink() == machine.home / "releases/two"
     two = read_releases(str(machine.home))["two"]
     assert two["previous"] == "one" and two["served"] == ["scheduler"]
     assert machine.asked() == [

@@ -16,6 +16,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.history import (
     History,
     Switch,
     forget_removed,
+    link_staged,
     note_change,
     note_switch,
     note_use,
@@ -59,6 +60,13 @@ def test_file_is_json_for_root_only(home):
     }
     assert path.stat().st_mode & 0o777 == 0o600 and path.stat().st_uid == os.geteuid()
     assert sorted(os.listdir(home)) == ["current", "history.json", "releases"]
+
+
+def test_link_leads_to_the_staged_release(home):
+    for name in ("b", "b", "a"):
+        link_staged(str(home), name)
+        assert (home / "staged").resolve() == home / "releases" / name
+    assert sorted(os.listdir(home)) == ["current", "history.json", "releases", "staged"]
 
 
 def test_switch_is_recorded_when_the_release_is_current(home):

@@ -403,6 +403,11 @@ def begin(worker: Worker, seconds: float) -> str | None:
     return _commands[worker].begin(seconds) if worker in _commands else f"the worker is already closing: {NOTHING}"
 
 
+def get_drain(worker: Worker) -> Drain | None:
+    """Return the drain of a worker; None if it does not drain."""
+    return _commands[worker].drain if worker in _commands else None
+
+
 def stop(worker: Worker) -> None:
     """Remove the command, and interrupt a running drain."""
     command = _commands.pop(worker, None)

@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from distributed import Scheduler
 
-from daskops_runtime import certificates, clients, configuration, control, dashboard, shutdown, systemd, without_nanny
+from daskops_runtime import (
+    certificates,
+    clients,
+    configuration,
+    control,
+    dashboard,
+    metrics,
+    shutdown,
+    systemd,
+    without_nanny,
+)
 
 
 async def dask_setup(scheduler: Scheduler) -> None:
@@ -15,6 +25,7 @@ async def dask_setup(scheduler: Scheduler) -> None:
     certificates.start(scheduler, systemd.notify)
     dashboard.start(scheduler)
     await control.start(scheduler, {"configuration": configuration.serve, "clients": clients.Command(scheduler)})
+    metrics.start(scheduler)
     shutdown.start(control.get_directory(scheduler))
     await systemd.start(scheduler)
     configuration.start(scheduler)
@@ -22,6 +33,7 @@ async def dask_setup(scheduler: Scheduler) -> None:
 
 async def dask_teardown(scheduler: Scheduler) -> None:
     shutdown.stay_down_if_marked(control.get_directory(scheduler))
+    metrics.stop(scheduler)
     control.stop(scheduler)
     systemd.stop(scheduler)
     certificates.stop(scheduler)

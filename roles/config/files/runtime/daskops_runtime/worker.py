@@ -17,6 +17,7 @@ from daskops_runtime import (
     drain,
     ipv6,
     lifetime,
+    metrics,
     registration,
     release,
     shutdown,
@@ -45,6 +46,7 @@ async def dask_setup(worker: Worker) -> None:
     await systemd.start(worker)
     drain_command = drain.start(worker)
     await control.start(worker, {"drain": drain_command.serve, "configuration": configuration.serve})
+    metrics.start(worker)
     shutdown.start(control.get_directory(worker))
     lifetime.start(worker)
     configuration.start(worker)
@@ -53,6 +55,7 @@ async def dask_setup(worker: Worker) -> None:
 
 async def dask_teardown(worker: Worker) -> None:
     shutdown.stay_down_if_marked(control.get_directory(worker))
+    metrics.stop(worker)
     control.stop(worker)
     drain.stop(worker)
     systemd.stop(worker)

@@ -1,0 +1,251 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The collection's metrics of a service, which Dask serves with its own metrics at ``/metrics``.
+
+A scrape runs on the event loop. So it reads only values that the process has, two small files, and the state of a file
+system.
+The names begin with ``daskops_``, because a later version of Dask may use any name with ``dask_``. An exception is
+``dask_worker_task_errors_total`` of `daskops_runtime.task_errors`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from time import monotonic
+from typing import Any
+
+from distributed import Scheduler, Worker
+from distributed.core import Server
+from distributed.metrics import time
+
+from daskops_runtime import certificates, configuration, control, drain, release
+
+logger = logging.getLogger("distributed.daskops.metrics")
+
+#: Links in ``dask_home`` to the release that services run, and to the release that they are to run.
+LINKS = ("current", "staged")
+#: File in the unit's runtime directory with the number of starts. systemd keeps the directory until the unit is stopped.
+STARTS = "starts"
+#: Valid names and labels of releases, and largest number of releases in the metrics. A worker can send any text.
+NAME, NAMES = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.+-]{0,63}"), 20
+#: Name of releases that are not valid or too many.
+OTHER = "other"
+#: Largest size of a file that is read, in bytes.
+LIMIT = 4096
+
+_collector: Collector | None = None
+
+
+class Collector:
+    """A collector of `prometheus_client` for one server."""
+
+    def __init__(self, server: Scheduler | Worker, directory: str | None):
+        self.server = server
+        self.unit = unit_of(directory)
+        self.restarts = count_start(directory) - 1 if directory else None
+        self.failed = False
+
+    def describe(self) -> list[Any]:
+        return []  # otherwise the registry calls `collect` before the server is ready
+
+    def collect(self) -> Iterator[Any]:
+        server = self.server
+        yield from self.guarded(lambda: release_metrics(self.unit))
+        yield from self.guarded(lambda: certificate_metrics(server))
+        yield from self.guarded(lambda: restart_metrics(self.restarts))
+        if isinstance(server, Scheduler):
+            yield from self.guarded(lambda: scheduler_metrics(server))
+        else:
+            yield from self.guarded(lambda: drain_metrics(server))
+            yield from self.guarded(lambda: memory_metrics(server))
+
+    def guarded(self, part: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+        """Yield the metrics of a part. A part that fails must not affect the others, nor those of Dask."""
+        try:
+            yield from part()
+        except Exception:
+            if not self.failed:
+                logger.warning("Some metrics are not available", exc_info=True)
+            self.failed = True
+
+
+def gauge(name: str, help_text: str, value: float) -> Any:
+    from prometheus_client.core import GaugeMetricFamily
+
+    return GaugeMetricFamily(name, help_text, value=value)
+
+
+def labeled(name: str, help_text: str, labels: list[str], values: Mapping[tuple[str, ...], float]) -> Any:
+    """Return a gauge with a value for each tuple of values of the labels."""
+    from prometheus_client.core import GaugeMetricFamily
+
+    family = GaugeMetricFamily(name, help_text, labels=labels)
+    for key, value in values.items():
+        family.add_metric(list(key), value)
+    return family
+
+
+def release_metrics(unit: str | None) -> Iterator[Any]:
+    name = release.get_release()
+    if name:
+        key = (name, release.get_label() or "")
+        yield labeled("daskops_release_info", "Release that this process runs", ["release", "label"], {key: 1.0})
+    differing = {link: differs(link, unit, name) for link in LINKS}
+    yield labeled(
+        "daskops_release_drift",
+        "Whether the release of this service in a link of the host differs from that of this process",
+        ["link"],
+        {(link,): float(value) for link, value in differing.items() if value is not None},
+    )
+    yield gauge(
+        "daskops_drifted_settings",
+        "Number of settings that differ from the configuration of the release",
+        len(configuration.get_drift()),
+    )
+
+
+def certificate_metrics(server: Server) -> Iterator[Any]:
+    expiry = certificates.get_expiry(server)
+    if expiry is not None:
+        yield gauge(
+            "daskops_certificate_not_after_timestamp_seconds",
+            "End of the certificate in use, in seconds since the epoch",
+            expiry,
+        )
+
+
+def restart_metrics(restarts: int | None) -> Iterator[Any]:
+    from prometheus_client.core import CounterMetricFamily
+
+    if restarts is not None:
+        help_text = "Starts of this service since the first one after its unit was stopped"
+        yield CounterMetricFamily("daskops_restarts", help_text, value=restarts)
+
+
+def scheduler_metrics(scheduler: Scheduler) -> Iterator[Any]:
+    now, workers = time(), list(scheduler.workers.values())
+    yield labeled(
+        "daskops_scheduler_workers",
+        "Number of workers by release",
+        ["release", "label"],
+        count_releases((ws.extra.get(release.KEY), ws.extra.get(release.LABEL_KEY)) for ws in workers),
+    )
+    yield gauge(
+        "daskops_scheduler_heartbeat_age_maximum_seconds",
+        "Seconds since the last heartbeat of the worker that has been silent for the longest time",
+        max((now - ws.last_seen for ws in workers), default=0.0),
+    )
+
+
+def drain_metrics(worker: Worker) -> Iterator[Any]:
+    running = drain.get_drain(worker)
+    state = running.stage if running else "none"
+    yield labeled(
+        "daskops_worker_drain_state",
+        "Whether the worker does not drain (none), waits for its tasks, or moves its data",
+        ["state"],
+        {(name,): float(name == state) for name in ("none", "tasks", "data")},
+    )
+    yield gauge(
+        "daskops_worker_drain_duration_seconds",
+        "Seconds since the begin of the drain",
+        monotonic() - running.begin if running else 0.0,
+    )
+
+
+def memory_metrics(worker: Worker) -> Iterator[Any]:
+    limit = worker.memory_manager.memory_limit
+    if limit:
+        yield gauge("daskops_worker_memory_limit_bytes", "Memory limit of the worker", limit)
+    scratch = os.statvfs(worker.local_directory)
+    yield gauge(
+        "daskops_worker_scratch_size_bytes",
+        "Size of the file system to which the worker spills",
+        scratch.f_blocks * scratch.f_frsize,
+    )
+    yield gauge(
+        "daskops_worker_scratch_free_bytes",
+        "Free space of the file system to which the worker spills",
+        scratch.f_bavail * scratch.f_frsize,
+    )
+
+
+def count_releases(releases: Iterator[tuple[Any, Any]]) -> dict[tuple[str, ...], float]:
+    """Return the number of workers by release and label; see `NAMES`."""
+    found: Counter[tuple[str, ...]] = Counter()
+    for name, label in releases:
+        shared = name.partition(".")[0] if isinstance(name, str) else ""
+        shared = shared if NAME.fullmatch(shared) else OTHER
+        found[shared, label if isinstance(label, str) and NAME.fullmatch(label) else ""] += 1
+    kept = dict(found.most_common(NAMES))
+    rest = found.total() - sum(kept.values())
+    return {key: float(value) for key, value in {**kept, (OTHER, ""): kept.get((OTHER, ""), 0) + rest}.items() if value}
+
+
+def unit_of(directory: str | None) -> str | None:
+    """Return the name of the unit with a runtime directory; None for others, such as the services of a trial."""
+    name = os.path.basename(directory or "")
+    if name == "dask-scheduler":
+        return "dask-scheduler.service"
+    instance = name.removeprefix("dask-worker-")
+    return f"dask-worker@{instance}.service" if instance != name else None
+
+
+def differs(link: str, unit: str | None, name: str | None) -> bool | None:
+    """Return whether a release of the host has another release of a unit, or lacks the unit; None if that is unknown."""
+    current = os.path.dirname(os.path.dirname(os.environ.get("DASK_CONFIG", "")))
+    directory = os.path.join(os.path.dirname(current), link)
+    if not (current and unit and name and os.path.isdir(directory)):
+        return None
+    lines = read(os.path.join(directory, "services", f"{unit}.release")).splitlines()
+    return f"DASKOPS_RELEASE={name}" not in lines
+
+
+def count_start(directory: str) -> int:
+    """Increase the number of starts in a runtime directory, and return it."""
+    path = os.path.join(directory, STARTS)
+    text = read(path).strip()
+    starts = int(text) + 1 if re.fullmatch(r"\d{1,9}", text, re.ASCII) else 1
+    try:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(f"{starts}\n")
+    except OSError as e:
+        logger.warning("The number of starts cannot be stored: %s", e)
+    return starts
+
+
+def read(path: str) -> str:
+    """Return the content of a small file; empty if it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(LIMIT)
+    except OSError:
+        return ""
+
+
+def start(server: Scheduler | Worker) -> None:
+    """Add the metrics of the first server of this process. A task may start another one."""
+    global _collector
+    if _collector:
+        return
+    try:
+        import prometheus_client
+    except ImportError:
+        return
+    _collector = Collector(server, control.get_directory(server))
+    prometheus_client.REGISTRY.register(_collector)
+
+
+def stop(server: Server) -> None:
+    """Remove the metrics of a server."""
+    global _collector
+    if _collector and _collector.server is server:
+        import prometheus_client
+
+        prometheus_client.REGISTRY.unregister(_collector)
+        _collector = None
