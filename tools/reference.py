@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.daskops.cluster.plugins.plugin_utils.alerts import ALERTS, expression_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.doctor import KINDS, SEVERITIES
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import (
     POOL_PREFIX,
@@ -231,6 +232,20 @@ def kinds_of_findings() -> str:
     return table([("code", "severity", "found when", "what to do"), *rows])
 
 
+# Alerts
+
+
+def alerts() -> str:
+    """Return the table of the alerts, with the expressions for the default of ``dask_tls_warn_days``."""
+    rows = []
+    for alert in ALERTS:
+        expression = expression_of(alert, SETTINGS["dask_tls_warn_days"].default).replace("|", "\\|")
+        summary = re.sub(r"{{ \$(?:labels\.)?(\w+).*?}}", lambda found: f"*{found[1]}*", alert.summary)
+        lasts = "must last" if alert.lasts else "at once"
+        rows.append((f"`{alert.name}`", summary, f"`{expression}`", lasts, alert.severity))
+    return table([("alert", "says", "condition", "fires", "severity"), *rows])
+
+
 # Messages
 
 #: The files whose messages users read, by the subject of the messages.
@@ -250,6 +265,7 @@ MESSAGES = {
     ],
     "The application": ["plugin_utils/applications.py", "plugin_utils/projects.py"],
     "Certificates": ["plugin_utils/certificates.py", "plugin_utils/handshakes.py"],
+    "Monitoring": ["plugin_utils/cluster/monitoring.py"],
     "The firewall": ["plugin_utils/cluster/firewall.py", "module_utils/firewalls.py", "modules/ufw_rules.py"],
     "The change of the cluster": [
         "plugin_utils/cluster/plan.py",
@@ -382,6 +398,7 @@ def pages(root: Path, about: Mapping[str, Any]) -> dict[str, str]:
         "roles": {"Roles": roles(about)},
         "ports": {"Ports": ports()},
         "status": {"Keys": table([("key", "type", "meaning"), *status_keys()])},
+        "metrics": {"Alerts": alerts()},
         "messages": {"Health report": findings(root), "Messages": messages(root)},
     }
     paths = {f"docs/reference/{name}.md": contents for name, contents in parts.items()}

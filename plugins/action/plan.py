@@ -68,7 +68,15 @@ class ActionModule(Action):
                 host: hostvars[host].get("ansible_port", 22) for host in infos if arguments["purpose"] == "show"
             },
             run={name: task_vars[name] for name in ("ansible_run_tags", "ansible_skip_tags", "groups")},
+            monitoring=self._monitoring(arguments["purpose"], task_vars),
         )
+
+    def _monitoring(self, purpose: str, task_vars: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """Return the variables of the hosts that get the files for Prometheus, if the run needs them."""
+        if purpose not in ("monitor", "show", "remove"):
+            return {}
+        hosts = task_vars["groups"].get("dask_monitoring") or ["localhost"]
+        return values_of(self._templar, self._task, task_vars, hosts)
 
     def _filtered_hosts(self, cluster: Cluster, task_vars: dict[str, Any]) -> list[str]:
         """Return the hosts of the cluster whose firewall the collection manages, also those outside the run."""

@@ -64,6 +64,8 @@ def ports_table(plan: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:
         )
         if "ports" in about and not about["problems"]:
             lines.extend(rows(host, about["ssh_port"], about["ports"], about["firewall"]))
+    for host, about in plan.get("monitoring", {}).items():
+        lines.extend(rows(host, 0, about["ports"], ""))
     return [*table(HEADER, lines), *others]
 
 

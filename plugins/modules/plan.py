@@ -36,9 +36,10 @@ options:
       - V(change) plans a release from the variables. V(start) and V(restart) use the release that is installed on the host.
         V(rollback) uses the release from before the latest change of the cluster.
       - V(stop) stops the services until they are started again. V(remove) removes them.
-      - V(show) plans services for display only. V(rotate), V(connect) and V(inspect) plan no services.
+      - V(show) plans services for display only, and V(monitor) for the files of Prometheus. V(rotate), V(connect) and
+        V(inspect) plan no services.
     type: str
-    choices: [change, start, restart, rollback, stop, remove, rotate, connect, show, inspect]
+    choices: [change, start, restart, rollback, stop, remove, rotate, connect, monitor, show, inspect]
     default: change
   scheduler_info:
     description: Result of M(daskops.cluster.host_info) for the scheduler's host, if that host is not in the run.
@@ -223,6 +224,14 @@ drift:
   type: list
   elements: str
   returned: success
+monitoring:
+  description:
+    - What the role monitoring sets up, by host - the C(state), a value of C(dask_monitoring), the C(directory), the C(files)
+      with their content, the C(names) of all files that a run may have written, the C(drop_ins) of systemd with their
+      content, and the address of Prometheus (C(listen)).
+    - For the purpose V(show), the C(ports) of each host on which the collection installs Prometheus.
+  type: dict
+  returned: for the purposes V(monitor) and V(show), and for V(remove) if all hosts of the cluster are in the run
 mixed:
   description: A sentence if hosts with the same settings run releases of different changes.
   type: list

@@ -18,6 +18,9 @@ PORTS = {
     "dask_worker_port": ("Dask", "the scheduler, other workers", False),
     "dask_worker_dashboard_port": ("dashboard, metrics", "browsers, monitoring", True),
     "dask_worker_nanny_port": ("Dask", "the scheduler", False),
+    # By default, both listen only at the loopback address.
+    "dask_monitoring_port": ("metrics, alerts", "Grafana, browsers", False),
+    "dask_monitoring_node_exporter_port": ("metrics of the host", "Prometheus", False),
 }
 
 HEADER = ("host", "port", "service", "purpose", "used by", "firewall")
@@ -59,13 +62,14 @@ def rows(
     host : str
         Name in the inventory.
     ssh : int or str
-        Port to which Ansible connects.
+        Port to which Ansible connects; 0 to leave it out.
     ports : list of dict
         Result of `describe` for each port of the host.
     firewall : str
         Name of the firewall. ``none`` if there is none.
     """
-    yield (host, str(ssh), "ssh", "Ansible", "the controller", "")
+    if ssh:
+        yield (host, str(ssh), "ssh", "Ansible", "the controller", "")
     for variable in PORTS:
         group = [port for port in ports if port["variable"] == variable]
         if group:

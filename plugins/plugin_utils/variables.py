@@ -308,4 +308,7 @@ def computed_defaults(evaluation: Evaluation, task: Any, task_vars: Mapping[str,
         "dask_scheduler_host": str(address),
         "dask_tls_directory": os.path.join(directory, "dask-tls"),
         "dask_cache": os.path.join(cache, "daskops"),
+        "dask_monitoring_directory": (
+            "/etc/prometheus/dask" if groups.get("dask_monitoring") else os.path.join(directory, "dask-monitoring")
+        ),
     }

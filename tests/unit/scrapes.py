@@ -1,12 +1,14 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Scrapes of the metrics of real services. Defines fixtures."""
+"""Scrapes of the metrics of real services, and the names of metrics in expressions. Defines fixtures."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import shutil
 import ssl
 import tempfile
@@ -34,6 +36,12 @@ def scrape(port, ca=None):
     }
 
 
+def names_in(expression):
+    """Return the names of metrics in an expression of Prometheus, without the one that Prometheus itself makes."""
+    without_labels = re.sub(r"\{[^}]*\}", "", expression)
+    return set(re.findall(r"\b(?:dask|daskops|process|node)_\w+", without_labels))
+
+
 def point(home, link, release):
     """Make a link of a host lead to one of its releases."""
     (home / "new").symlink_to(f"releases/{release}")
@@ -51,10 +59,11 @@ def host():
     """Make the directory of a host with two releases, of which ``one`` is the current one, and runtime directories."""
     directory = Path(tempfile.mkdtemp())  # pytest's directories are too long for a Unix socket
     for name in ("one", "two"):
-        (directory / f"releases/{name}/services").mkdir(parents=True)
-        for unit, kind in {"dask-scheduler.service": "s", "dask-worker@fast-1.service": "w"}.items():
-            text = f"DASKOPS_RELEASE={name}.{kind}\nDASKOPS_RELEASE_LABEL=v1\n"
-            (directory / f"releases/{name}/services/{unit}.release").write_text(text)
+        (directory / f"releases/{name}").mkdir(parents=True)
+        by_unit = {"dask-scheduler.service": f"{name}.s", "dask-worker@fast-1.service": f"{name}.w"}
+        services = {unit: {"release": release} for unit, release in by_unit.items()}
+        (directory / f"releases/{name}/manifest.json").write_text(json.dumps({"services": services}))
+    (directory / "releases/without").mkdir()  # no service is planned there any more
     for name in metrics.LINKS:
         point(directory, name, "one")
     for name in ("dask-scheduler", "dask-worker-fast-1"):

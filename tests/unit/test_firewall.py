@@ -44,12 +44,12 @@ HOSTS = {
 }
 
 
-def plan(hosts=HOSTS, others=(), contacts=(), closed=(), peers=(), clients=()):
-    looked_up = [
+def plan(hosts=HOSTS, others=(), contacts=(), closed=(), peers=(), clients=(), monitors=()):
+    *looked_up, of_monitors = [
         {host: lambda addresses=addresses: addresses for host, addresses in dict(some).items()}
-        for some in (others, contacts)
+        for some in (others, contacts, monitors)
     ]
-    return firewall.networks(hosts, *looked_up, list(closed), list(peers), list(clients))
+    return firewall.networks(hosts, *looked_up, list(closed), list(peers), list(clients), of_monitors)
 
 
 def host(name, **changes):
@@ -95,6 +95,15 @@ def test_gateways_of_hosts_are_accepted():
     found, problems = plan(contacts={"w1": ["192.0.2.7"]})
     assert problems == [] and found["cluster"]["s1"]["ipv4"] == ["10.9.0.1/32", "10.9.0.2/32", "192.0.2.7/32"]
     assert "w1: the controller cannot resolve dask_worker_contact_host" in only(plan(contacts={"w1": []})[1])
+
+
+def test_monitoring_hosts_are_clients():
+    found, problems = plan(clients=["10.1.0.0/16"], monitors={"m1": ["10.2.0.1"]})
+    assert (found["clients"]["ipv4"], problems) == (["10.1.0.0/16", "10.2.0.1/32"], [])
+    assert only(plan(monitors={"m1": ["127.0.0.1"]})[1]) == (
+        "m1 is in the group dask_monitoring, and the controller cannot resolve its address for the firewall. Set its "
+        "ansible_host to an address."
+    )
 
 
 def test_loopback_addresses_are_not_accepted():

@@ -56,8 +56,10 @@ def test_metrics_of_services(home, tmp_path):
             assert of_worker["daskops_worker_drain_duration_seconds",] == 0
             point(home, "current", "two")
             assert drift(scrape(port)) == {"current": 1, "staged": 1}
-            (home / "releases/two/services/dask-worker@fast-1.service.release").unlink()  # no longer planned
+            point(home, "current", "without")
             assert drift(scrape(port))["current"] == 1
+            point(home, "current", "one")
+            assert drift(scrape(port))["current"] == 0
 
             gate = tmp_path / "gate"
             future = client.submit(lambda path: wait_for_file(path), str(gate))

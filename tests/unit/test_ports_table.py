@@ -20,7 +20,8 @@ def test_table_of_a_cluster():
         "w1": {"ports": worker_ports(1), "firewall": "none", "ssh_port": 2222, "problems": []},
         "w2": {"problems": ["w2: no."]},
     }
-    lines = ports_table({"hosts": hosts}, ["s1", "w1", "w2", "w3"])
+    monitoring = {"m1": {"ports": [describe(9090, "dask_monitoring_port", "prometheus.service", local=True)]}}
+    lines = ports_table({"hosts": hosts, "monitoring": monitoring}, ["s1", "w1", "w2", "w3"])
     assert [re.split(r" {2,}", line) for line in lines] == [
         ["host", "port", "service", "purpose", "used by", "firewall"],
         ["s1", "22", "ssh", "Ansible", "the controller"],
@@ -36,6 +37,7 @@ def test_table_of_a_cluster():
         ["w1", "2222", "ssh", "Ansible", "the controller"],
         ["w1", "8800", "dask-worker@1", "Dask", "the scheduler, other workers", "none"],
         ["w1", "8900", "dask-worker@1", "dashboard, metrics", "browsers, monitoring", "none"],
+        ["m1", "9090", "prometheus", "metrics, alerts", "the host itself"],
         ["w2: no."],
         ["w3: not known, because the host could not be inspected"],
     ]

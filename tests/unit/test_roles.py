@@ -247,7 +247,7 @@ def said(tmp_path_factory) -> dict[str, str]:
 
 
 def test_roles_that_need_another_one_are_known():
-    assert set(ROLES) - set(LATER) == {"preflight", "client"}
+    assert set(ROLES) - set(LATER) == {"preflight", "client", "monitoring"}
 
 
 @pytest.mark.parametrize("role", LATER)

@@ -79,6 +79,7 @@ def networks(
     closed: list[str],
     peers: Iterable[str],
     clients: Iterable[str],
+    monitors: Mapping[str, Callable[[], list[str]]] | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the networks that may connect, and the problems.
 
@@ -94,6 +95,8 @@ def networks(
         Hosts outside the run that have a firewall.
     peers, clients : list of str
         Values of ``dask_firewall_peers`` and ``dask_firewall_clients``.
+    monitors : dict of callable, optional
+        A function that returns the addresses of a monitoring host outside the cluster, by host. It counts as a client.
 
     Returns
     -------
@@ -102,7 +105,15 @@ def networks(
     """
     problems: list[str] = []
     known_peers = parse("dask_firewall_peers", peers, problems)
-    known_clients = parse("dask_firewall_clients", clients, problems)
+    known_clients: list[Any] = [*parse("dask_firewall_clients", clients, problems)]
+    for host, find in (monitors or {}).items():
+        addresses = on_network(find())
+        if not addresses:
+            problems.append(
+                f"{host} is in the group dask_monitoring, and the controller cannot resolve its address for the firewall. "
+                "Set its ansible_host to an address."
+            )
+        known_clients.extend(addresses)
     cluster: list[Any] = [*known_peers]
     for info in hosts.values():
         cluster.extend(on_network([info["address"], *info["route"], *info["worker_addresses"].values()]))

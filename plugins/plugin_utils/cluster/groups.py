@@ -12,13 +12,14 @@ from collections.abc import Collection, Iterator, Mapping
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.problems import Problem
 
 #: Groups of the inventory that this collection reads.
-GROUPS = ("dask_scheduler", "dask_workers", "dask_clients")
+GROUPS = ("dask_scheduler", "dask_workers", "dask_clients", "dask_monitoring")
 
 # Names of the groups in other tools.
 WORDS = {
     "dask_scheduler": ("scheduler", "schedulers", "master", "head"),
     "dask_workers": ("worker", "workers", "nodes", "compute"),
     "dask_clients": ("client", "clients"),
+    "dask_monitoring": ("monitor", "monitors", "prometheus"),
 }
 
 

@@ -130,6 +130,8 @@ class Cluster:
         Port to which Ansible connects, by host.
     run : dict
         Tags of the run, ``ansible_run_tags`` and ``ansible_skip_tags``, and the groups.
+    monitoring : dict of dict
+        Complete variables of the hosts that get the files for Prometheus, by host.
     """
 
     groups: Groups
@@ -140,6 +142,7 @@ class Cluster:
     missing: Collection[str] = ()
     ssh_ports: Mapping[str, int] = field(default_factory=dict)
     run: Mapping[str, Any] = field(default_factory=dict)
+    monitoring: ByHost = field(default_factory=dict, repr=False)
 
     @property
     def scheduler(self) -> str:

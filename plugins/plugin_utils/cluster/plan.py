@@ -56,6 +56,16 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.hosts impo
     workers_left,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster, Environment, Settings
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.monitoring import (
+    GROUP,
+    monitoring,
+    monitoring_ports,
+    monitoring_to_remove,
+    targets_left_out,
+    wants_files,
+    without_monitoring_host,
+    without_proxy_user,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import (
     Choice,
     choose,
@@ -295,7 +305,9 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
     # `remove.yml` also removes hosts in maintenance.
     if purpose != "remove":
         cluster = cluster.without(maintenance)
-    if purpose not in ("show", "inspect", "connect"):
+    if purpose == "monitor":
+        check(targets_left_out(cluster))
+    if purpose not in ("show", "inspect", "connect", "monitor"):
         check(not_inspected(cluster))
     result = _common(cluster, purpose, lock)
     result["maintenance"] = maintenance
@@ -303,6 +315,8 @@ def make_plan(cluster: Cluster, purpose: str, lock: str, outside: Outside) -> di
         chosen = _change(cluster, result, outside)
     elif purpose == "show":
         chosen = _show(cluster, result)
+    elif purpose == "monitor":
+        chosen = _monitor(cluster, result)
     else:
         chosen = _keep(cluster, purpose, result, outside)
     plays = result["plays"]
@@ -504,7 +518,24 @@ def _show(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
             "problems": wrong.get(host, []),
             **plans.get(host, {}),
         }
+    result["monitoring"] = monitoring_ports(cluster)
     return {}
+
+
+def _monitor(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
+    """Return the current release of each host, and set the files for Prometheus."""
+    check([*without_monitoring_host(cluster), *without_proxy_user(cluster)])
+    plans: dict[str, dict[str, Any]] = {}
+    if wants_files(cluster):
+        choice = choose(cluster, unfit(cluster))
+        # The version is not looked up, because this run fetches nothing.
+        planned = with_managed(cluster, {host: ("", versions[0]) for host, versions in choice.managed.items()})
+        plans, wrong = plan_hosts(planned, cluster.infos)
+        check(problem for host in wrong for problem in wrong[host])
+    common = cluster.common
+    authorities = _authorities(common) if common["dask_tls"] and plans else []
+    result["monitoring"] = monitoring(cluster, plans, authorities)
+    return {host: info["current"] for host, info in cluster.infos.items()}
 
 
 def _keep(cluster: Cluster, purpose: str, result: dict[str, Any], outside: Outside) -> dict[str, Any]:
@@ -521,6 +552,7 @@ def _keep(cluster: Cluster, purpose: str, result: dict[str, Any], outside: Outsi
         result["warnings"] += other_application(infos, application)
     elif purpose == "connect" or (purpose == "remove" and set(cluster.members) <= set(cluster.playing)):
         result["connection"] = {"address": cluster.addresses["client"], "authorities": []}
+        result["monitoring"] = monitoring_to_remove(cluster)
     if purpose == "remove":
         check(workers_left(cluster.groups, cluster.playing))
         pools, wrong = pools_by_host(cluster, infos)
@@ -686,6 +718,7 @@ def firewalls(cluster: Cluster, outside: Outside) -> tuple[dict[str, Any], list[
     others = [host for host in workers if host not in [*cluster.playing, cluster.scheduler]]
     common = cluster.common
     contacts = {host: cluster.values[host]["dask_worker_contact_host"] for host in cluster.infos if host in workers}
+    monitors = cluster.groups.get(GROUP, [])
     return networks(
         cluster.infos,
         {host: outside.addresses_of(host) for host in others},
@@ -693,6 +726,7 @@ def firewalls(cluster: Cluster, outside: Outside) -> tuple[dict[str, Any], list[
         [host for host in filtered if host not in cluster.playing],
         common["dask_firewall_peers"],
         common["dask_firewall_clients"],
+        {host: outside.addresses_of(host) for host in monitors if host not in cluster.members},
     )
 
 

@@ -736,6 +736,95 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "distributions.",
         ),
     ),
+    "Monitoring": (
+        Setting(
+            "dask_monitoring",
+            "str",
+            "files",
+            "What C(monitoring.yml) sets up on the hosts of the group C(dask_monitoring) or, while this group is empty, on "
+            "the controller. With V(files), it writes targets, a scrape configuration, alert rules and dashboards for a "
+            "Prometheus and a Grafana that exist.",
+            details=(
+                "With V(prometheus), it also installs Prometheus and the node exporter of the distribution (Debian, "
+                "Ubuntu) on each host of the group, and configures them. A Prometheus that the collection did not set up "
+                "is not changed.",
+                "V(absent) removes the files and the configuration. Packages stay installed.",
+            ),
+            choices=("files", "prometheus", "absent"),
+            summary="or `prometheus`, to install one",
+        ),
+        Setting(
+            "dask_monitoring_directory",
+            "path",
+            "",
+            "Directory for the files. Clusters can share a directory if they have different names "
+            "(O(dask_monitoring_cluster)).",
+            details=(
+                "The default is C(/etc/prometheus/dask) on a host of the group C(dask_monitoring), and C(dask-monitoring) "
+                "beside the inventory on the controller.",
+            ),
+            shown_default="/etc/prometheus/dask",
+        ),
+        Setting(
+            "dask_monitoring_cluster",
+            "str",
+            "main",
+            "Name of the cluster. It is the label C(cluster) of all metrics and alerts, and part of file names.",
+        ),
+        Setting(
+            "dask_monitoring_delay",
+            "int",
+            300,
+            "Seconds for which a condition must last before its alert fires.",
+            minimum=0,
+        ),
+        Setting(
+            "dask_monitoring_interval",
+            "int",
+            15,
+            "Seconds between two scrapes, and between two evaluations of the alert rules.",
+            minimum=1,
+        ),
+        Setting(
+            "dask_monitoring_address",
+            "str",
+            "127.0.0.1",
+            "Address at which an installed Prometheus listens. Its pages have no password, and show the names of tasks. By "
+            "default, only accounts of its host can read them.",
+        ),
+        Setting(
+            "dask_monitoring_port",
+            "int",
+            9090,
+            "Port of an installed Prometheus.",
+            minimum=1,
+            maximum=65535,
+        ),
+        Setting(
+            "dask_monitoring_node_exporter_port",
+            "int",
+            9100,
+            "Port of an installed node exporter, which listens at C(127.0.0.1).",
+            minimum=1,
+            maximum=65535,
+        ),
+        Setting(
+            "dask_monitoring_alertmanagers",
+            "list",
+            [],
+            "Alertmanagers to which an installed Prometheus sends alerts, as C(HOST:PORT). Without one, alerts are only on "
+            "its pages.",
+            elements="str",
+        ),
+        Setting(
+            "dask_monitoring_proxy_user",
+            "str",
+            "",
+            "User of O(dask_dashboard_proxy_users) as which Prometheus reads the metrics of a scheduler behind "
+            "O(dask_dashboard_proxy). Write the password into the file C(dask-CLUSTER-password) beside the scrape "
+            "configuration.",
+        ),
+    ),
     "The firewall": (
         Setting(
             "dask_firewall",

@@ -32,6 +32,9 @@ FALSE = frozenset({"n", "no", "off", "0", "false", "f", 0})
 #: Pattern of the label of a release, which becomes part of the name of a resource.
 LABEL = r"([A-Za-z0-9][A-Za-z0-9._+-]{0,62})?"
 
+#: Pattern of the name of a cluster, which becomes part of file names.
+CLUSTER = r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}"
+
 #: Pattern of a umask that keeps all permissions of the owner of a file, and removes the write permission of other accounts.
 UMASK = r"0?0[0-7][2367]"
 
@@ -95,6 +98,9 @@ def expected(setting: Setting, value: Any) -> str:
             "up to 63 letters, digits and the characters . _ + -, starting with a letter or digit, in quotes if they look "
             "like a number or a date"
         )
+    elif setting.name == "dask_monitoring_cluster":
+        good = is_plain(value) and re.fullmatch(CLUSTER, str(value)) is not None
+        kind = "up to 40 letters, digits and the characters _ and -, starting with a letter or digit"
     elif setting.name == "dask_umask":
         # Quotes are needed, because YAML reads 0022 as the number 18.
         good = isinstance(value, str) and re.fullmatch(UMASK, value) is not None

@@ -3,14 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The collection's metrics of a service, which Dask serves with its own metrics at ``/metrics``.
 
-A scrape runs on the event loop. So it reads only values that the process has, two small files, and the state of a file
-system.
+A scrape runs on the event loop. So it reads only values that the process has, two links, and the state of a file system.
 The names begin with ``daskops_``, because a later version of Dask may use any name with ``dask_``. An exception is
 ``dask_worker_task_errors_total`` of `daskops_runtime.task_errors`.
 """
 
 from __future__ import annotations
 
+import functools
+import json
 import logging
 import os
 import re
@@ -36,7 +37,7 @@ NAME, NAMES = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.+-]{0,63}"), 20
 #: Name of releases that are not valid or too many.
 OTHER = "other"
 #: Largest size of a file that is read, in bytes.
-LIMIT = 4096
+LIMIT = 1024**2
 
 _collector: Collector | None = None
 
@@ -199,11 +200,20 @@ def unit_of(directory: str | None) -> str | None:
 def differs(link: str, unit: str | None, name: str | None) -> bool | None:
     """Return whether a release of the host has another release of a unit, or lacks the unit; None if that is unknown."""
     current = os.path.dirname(os.path.dirname(os.environ.get("DASK_CONFIG", "")))
-    directory = os.path.join(os.path.dirname(current), link)
-    if not (current and unit and name and os.path.isdir(directory)):
+    path = os.path.join(os.path.dirname(current), link)
+    if not (current and unit and name and os.path.isdir(path)):
         return None
-    lines = read(os.path.join(directory, "services", f"{unit}.release")).splitlines()
-    return f"DASKOPS_RELEASE={name}" not in lines
+    return planned_release(os.path.realpath(path), unit) != name
+
+
+@functools.lru_cache(maxsize=8)  # the content of a release never changes
+def planned_release(path: str, unit: str) -> str | None:
+    """Return the release of a unit according to the manifest in the directory of a host's release; None without the unit."""
+    try:
+        release: str = json.loads(read(os.path.join(path, "manifest.json")))["services"][unit]["release"]
+    except (KeyError, TypeError, ValueError):
+        return None
+    return release
 
 
 def count_start(directory: str) -> int:
