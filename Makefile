@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
 SCENARIOS := $(notdir $(patsubst %/,%,$(dir $(wildcard molecule/*/molecule.yml))))
 # Two scenarios run at a time. First the group that shares its hosts, then the longest ones, so that both lanes end at about the
 # same time. `default` uses plain nodes, so it can start while the environment image is built. `fleet` compiles Python once.
-SHARED := rollback upgrade scale
+SHARED := rollback upgrade monitoring scale
 LONGEST := default fleet security firewall config_only pools chaos
 BENCHMARK := converge packed start recovery unchanged variables tls task_errors metrics plan
 ifdef SCENARIO
