@@ -95,12 +95,14 @@ def scrape_jobs(about: Mapping[str, Any], values: Mapping[str, Any], directory: 
 
 def listen_address(values: Mapping[str, Any]) -> str:
     """Return the address and the port at which an installed Prometheus listens."""
-    return f"{in_url(values['dask_monitoring_address'])}:{values['dask_monitoring_port']}"
+    address, port = values["dask_monitoring_address"], values["dask_monitoring_port"]
+    return f"{in_url(address)}:{port}"
 
 
 def node_exporter_address(values: Mapping[str, Any]) -> str:
     """Return the address and the port at which an installed node exporter listens."""
-    return f"127.0.0.1:{values['dask_monitoring_node_exporter_port']}"
+    port = values["dask_monitoring_node_exporter_port"]
+    return f"127.0.0.1:{port}"
 
 
 def drop_ins(values: Mapping[str, Any]) -> dict[str, str]:
