@@ -11,6 +11,7 @@ from typing import Any
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import Directory, Unusable, make, plan
 from ansible_collections.daskops.cluster.plugins.plugin_utils.client_lock import client_lock
+from ansible_collections.daskops.cluster.plugins.plugin_utils.client_package import build_wheel
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import LockError
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import tls_files
@@ -77,9 +78,11 @@ class ActionModule(Action):
             "authorities": connection["authorities"],
         }
         if arguments["state"] == "present":
-            names = ("lock", "build", "cache", "interpreter", "wheels", "requirements")
+            given = {"path": "lock", "python": "interpreter", "application": "wheels"}
+            given.update({name: name for name in ("build", "cache", "requirements")})
+            options = {parameter: connection[name] for parameter, name in given.items()}
             try:
-                packages = client_lock(*(connection[name] for name in names))
+                packages = client_lock(**options, more=dict([build_wheel()]))
             except LockError as error:
                 return failed_if({}, [str(error)])
             module_arguments.update(lock=packages["text"], wheels=packages["wheels"])

@@ -54,14 +54,18 @@ from ansible_collections.daskops.cluster.plugins.module_utils.release_names impo
 def health_report(health: Mapping[str, Any], plan: Mapping[str, Any]) -> list[str]:
     """Return the lines of a report about the health of a cluster; see `RETURN`."""
     addresses = plan["addresses"]
+    standby = health["standby"]
+    more = f", {len(standby)} on standby," if standby else ""
     lines = [
-        f"The cluster is {health['verdict']}: {health['workers_present']} worker(s) at {addresses['scheduler']}, dashboard "
-        f"at {addresses['dashboard']}/status."
+        f"The cluster is {health['verdict']}: {health['workers_present']} worker(s){more} at {addresses['scheduler']}, "
+        f"dashboard at {addresses['dashboard']}/status."
     ]
     several = len(health["releases"]) > 1
     for release, names in sorted(health["releases"].items()):
         where = f": {join(sorted(names))}" if several else ""
         lines.append(f"Release {with_label(release, health['labels'].get(release))} on {len(names)} worker(s){where}.")
+    if standby:
+        lines.append(f"On standby, because they are not needed now: {join(standby)}.")
     if plan["maintenance"]:
         lines.append(f"In maintenance: {join(plan['maintenance'])}.")
     return [*lines, *health["problems"], *plan["missing_packages"]]

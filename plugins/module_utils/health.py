@@ -121,6 +121,7 @@ def judge(report: Mapping[str, Any], expected: Expected) -> dict[str, Any]:
     findings = Findings()
     workers = sorted(report["workers"] or [], key=lambda worker: worker["name"])
     judged = [worker for worker in workers if expected.concerns(worker)]
+    standby = sorted(report.get("standby") or [], key=lambda worker: worker["name"])
     result = {
         "detail": report["detail"],
         "scheduler": report["scheduler"],
@@ -131,6 +132,7 @@ def judge(report: Mapping[str, Any], expected: Expected) -> dict[str, Any]:
         # Omit the versions of each worker. There can be hundreds of workers, and "versions" has the differences.
         "workers": [{key: worker[key] for key in worker if key != "versions"} for worker in workers],
         "workers_present": report["count"],
+        "standby": names_of(standby),
         "workers_expected": len(expected.workers) or expected.count,
         "memory": {
             "used": sum(worker.get("memory") or 0 for worker in workers),
@@ -145,14 +147,15 @@ def judge(report: Mapping[str, Any], expected: Expected) -> dict[str, Any]:
     status = report["scheduler"].get("status") or "running"
     if status != "running":
         findings.add(UNHEALTHY, f"The scheduler is {status}. See its log: journalctl -u dask-scheduler.")
-    result.update(judge_presence(report, workers, expected, findings))
+    result.update(judge_presence(report, workers, standby, expected, findings))
     result.update(judge_states(report, judged, expected, findings))
     if expected.scheduler_pending:
         findings.add(DEGRADED, describe_pending(report, judged))
         result["versions"] = judge_versions({}, judged, findings)
     else:
         result["versions"] = judge_versions(report["scheduler"], judged, findings)
-    result.update(judge_releases(report["scheduler"], judged, expected, findings))
+    waiting = [worker for worker in standby if expected.concerns(worker)]
+    result.update(judge_releases(report["scheduler"], [*judged, *waiting], expected, findings))
     result.update(judge_certificates(report["scheduler"], judged, expected, findings))
     result.update(judge_configuration(report["scheduler"], judged, findings))
     return dict(result, verdict=findings.verdict, problems=sorted(findings.problems))
@@ -169,12 +172,19 @@ def unreachable(reason: str, expected: Expected) -> dict[str, Any]:
 
 
 def judge_presence(
-    report: Mapping[str, Any], workers: list[dict[str, Any]], expected: Expected, findings: Findings
+    report: Mapping[str, Any],
+    workers: list[dict[str, Any]],
+    standby: list[dict[str, Any]],
+    expected: Expected,
+    findings: Findings,
 ) -> dict[str, Any]:
-    """Find expected workers that are missing, and workers that are not expected."""
+    """Find expected workers that are neither registered nor on standby, and workers that are not expected."""
     count = report["count"]
-    if expected.count is not None and count < expected.count:
-        findings.add(UNHEALTHY, f"{workers_are(count)} registered instead of at least {expected.count}. {SEE_UNITS}")
+    if expected.count is not None and count + len(standby) < expected.count:
+        more = f", and {len(standby)} on standby," if standby else ""
+        findings.add(
+            UNHEALTHY, f"{workers_are(count)} registered{more} instead of at least {expected.count}. {SEE_UNITS}"
+        )
     if not expected.workers:
         return {}
     if report["workers"] is None:
@@ -189,7 +199,7 @@ def judge_presence(
             )
         return {}
 
-    present = {worker["name"] for worker in workers}
+    present = {worker["name"] for worker in [*workers, *standby]}
     missing = sorted(set(expected.workers) - present)
     unexpected = [worker for worker in workers if expected.complete and worker["name"] not in expected.workers]
     if missing:

@@ -228,6 +228,7 @@ def from_summary(document: object) -> dict[str, Any]:
         )
     return {
         "detail": "full",
+        "standby": standby_of(document.get("standby")),
         "scheduler": {
             "id": text(scheduler.get("id")),
             "address": text(scheduler.get("address")),
@@ -245,6 +246,16 @@ def from_summary(document: object) -> dict[str, Any]:
         "known_tasks": sum(tasks.values()),
         "states": None,
     }
+
+
+def standby_of(listed: object) -> list[dict[str, str | None]]:
+    """Return the workers on standby in ``summary.json``; none if an older runtime does not report them."""
+    found = []
+    for worker in listed if isinstance(listed, list) else []:
+        called = name(worker.get("name")) if isinstance(worker, dict) else None
+        if called is not None:
+            found.append({"name": called, "host": text(worker.get("host")), "release": text(worker.get("release"))})
+    return found
 
 
 def from_counts(document: object) -> dict[str, Any]:

@@ -51,7 +51,7 @@ options:
     type: bool
     default: true
   count:
-    description: The least number of workers that must be registered.
+    description: The least number of workers that must be registered or on standby.
     type: int
   scheduler_release:
     description:
@@ -237,8 +237,16 @@ workers_present:
   returned: always
   type: int
   sample: 1
+standby:
+  description:
+    - Workers that are not needed now, whose units wait for the scheduler. They count as present. Always empty without
+      C(dask_worker_scaling) of this collection.
+  returned: always
+  type: list
+  elements: str
+  sample: [node6-1]
 missing:
-  description: Expected workers that are not registered.
+  description: Expected workers that are neither registered nor on standby.
   returned: always
   type: list
   elements: str
@@ -429,7 +437,8 @@ def wait(
 def summarize(url: str, result: Mapping[str, Any], timeout: float) -> str:
     """Return the result as one message."""
     if result["verdict"] == HEALTHY:
-        return f"The Dask cluster at {url} is healthy, {workers_are(result['workers_present'])} registered."
+        standby = f", {len(result['standby'])} on standby" if result["standby"] else ""
+        return f"The Dask cluster at {url} is healthy, {workers_are(result['workers_present'])} registered{standby}."
     waited = f" after {result['elapsed']:.1f} s of waiting" if timeout else ""
     said = result["verdict"] if result["verdict"] != UNKNOWN else "not known to be healthy"
     return f"The Dask cluster at {url} is {said}{waited}. {' '.join(result['problems'])}"

@@ -29,8 +29,11 @@ def client_lock(
     python: Mapping[str, Any] | None = None,
     application: Iterable[str] = (),
     requirements: str = "",
+    more: Mapping[str, bytes] | None = None,
 ) -> dict[str, Any]:
     """Return the lock in ``path`` for another machine; see the filter of this name.
+
+    ``more`` has the content of further wheels by file name.
 
     Raises
     ------
@@ -41,12 +44,12 @@ def client_lock(
         {"text": requirements, "wheels": {}} if requirements else _portable(path, build, cache, python)
     )
     lines = []
-    for wheel in map(Path, application):
-        content = wheel.read_bytes()
+    contents = {Path(wheel).name: Path(wheel).read_bytes() for wheel in application}
+    for name, content in {**contents, **(more or {})}.items():
         # By its path, so that no index is asked for the name. Without hashes of the others, it must have none.
         digest = "" if requirements else f" --hash=sha256:{hashlib.sha256(content).hexdigest()}"
-        lines.append(f"{wheel.name.split('-')[0]} @ file:daskops-wheels/{wheel.name}{digest}\n")
-        found["wheels"][wheel.name] = base64.b64encode(content).decode()
+        lines.append(f"{name.split('-')[0]} @ file:daskops-wheels/{name}{digest}\n")
+        found["wheels"][name] = base64.b64encode(content).decode()
     return {**found, "text": "".join([found["text"].rstrip("\n"), "\n", *lines])} if lines else found
 
 

@@ -18,6 +18,9 @@ POOL = {
     "lifetime": "",
     "lifetime_stagger": "",
     "nanny": False,
+    "scaling": "none",
+    "minimum": 0,
+    "maximum": 10000,
     "resources": {},
     "scratch_directory": "/var/lib/dask/scratch",
 }

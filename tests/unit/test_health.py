@@ -74,6 +74,20 @@ def test_no_workers_and_none_expected():
     assert judge(report(), Expected())["verdict"] == HEALTHY
 
 
+def test_workers_on_standby_are_present_and_must_have_the_expected_release():
+    waiting = [{"name": "c", "host": "h", "release": "shared.c"}, {"name": "other", "host": "h", "release": None}]
+    one = report(worker("a"), standby=waiting)
+    expected = Expected({"a": "shared.a", "c": "shared.c"}, complete=False, count=3)
+    result = judge(one, expected)
+    assert (result["verdict"], result["standby"], result["workers_present"]) == (HEALTHY, ["c", "other"], 1)
+    old = judge(one, Expected({"a": "shared.a", "c": "next.c"}, complete=False))
+    assert old["verdict"] == UNHEALTHY
+    assert only_problem(old) == "Not the expected release: c on h (shared.c instead of next.c). Restart their units."
+    few = judge(one, Expected(count=4))
+    assert only_problem(few).startswith("1 worker is registered, and 2 on standby, instead of at least 4.")
+    assert judge(one, expect("a", "b"))["missing"] == ["b"]
+
+
 def test_missing():
     result = judge(report(worker("a")), expect("a", "b", "c"))
     assert result["verdict"] == UNHEALTHY

@@ -111,6 +111,9 @@ def test_environment_of_a_trial():
         f"DASK_CONFIG={RELEASE}/worker/dask_configuration.yaml",
         "DASKOPS_TRIAL=1",
         "DASKOPS_LIFETIME=",
+        "DASKOPS_STANDBY=",
+        "DASKOPS_SCALING=",
+        "DASKOPS_SCALING_FILE=",
         "DASKOPS_ARGUMENTS=--a b",
     ]
 

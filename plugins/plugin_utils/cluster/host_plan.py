@@ -172,6 +172,11 @@ def bad_pool(host: str, pool: str, about: Mapping[str, Any]) -> Iterator[str]:
     arguments = bad_arguments(where(pool, "arguments"), about["arguments"], WORKER_OPTIONS)
     yield from (f"{host}: {sentence}" for sentence in arguments)
     yield from (f"{host}: {sentence}" for sentence in bad_lifetime(pool, about))
+    if int(about["minimum"]) > int(about["maximum"]):
+        yield (
+            f"{host}: {where(pool, 'minimum')} is {about['minimum']}, but {where(pool, 'maximum')} is {about['maximum']}. "
+            "Give a minimum that is not above the maximum."
+        )
     if about["command"] == "dask cuda worker" and about["profile"] != "gpu":
         yield f"{host}: {where(pool, 'command')} is 'dask cuda worker'. Set {where(pool, 'profile')} to gpu."
     for setting in ("cpus", "numa_node") if about["command"] == "dask cuda worker" else ():

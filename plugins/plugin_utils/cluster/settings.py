@@ -1143,6 +1143,42 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             scope="pool",
         ),
         Setting(
+            "dask_worker_scaling",
+            "str",
+            "none",
+            "Whether workers can be stopped and started without the rights of root. A stopped worker drains, and its unit "
+            "then waits for the scheduler with a small process.",
+            details=(
+                "With V(none), all workers always run.",
+                "With V(manual), all workers run until a user with the client certificate calls C(scale) or C(adapt) of "
+                "C(daskops.Cluster).",
+                "With V(adaptive), the scheduler also starts workers if there is work and stops idle ones by itself, "
+                "until a user asks for something else.",
+            ),
+            choices=("none", "manual", "adaptive"),
+            scope="pool",
+            summary="or `manual`, `adaptive`: stop idle workers",
+        ),
+        Setting(
+            "dask_worker_minimum",
+            "int",
+            0,
+            "Number of workers of the pool, on all hosts together, that are not stopped for O(dask_worker_scaling). If "
+            "hosts differ, the largest number counts.",
+            minimum=0,
+            scope="pool",
+        ),
+        Setting(
+            "dask_worker_maximum",
+            "int",
+            10000,
+            "Largest number of workers of the pool, on all hosts together, that run at the same time with "
+            "O(dask_worker_scaling). If hosts differ, the largest number counts.",
+            minimum=1,
+            maximum=10000,
+            scope="pool",
+        ),
+        Setting(
             "dask_worker_cpus",
             "str",
             "",

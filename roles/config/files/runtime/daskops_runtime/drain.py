@@ -39,6 +39,8 @@ DATA = (1 / 3, 60.0)
 CLOSING = (1 / 6, 5.0)
 #: Seconds that Dask may take to close after the drain, after its deadline, or after an interruption.
 LAST = 5.0
+#: Seconds of a drain without a deadline.
+FOREVER = 10 * 365 * 86400.0
 #: Reason if a drain loses the scheduler, which is noticed by a failed request or by Dask.
 UNREACHABLE = "the scheduler cannot be reached"
 #: States of other workers that can take data now or later.
@@ -92,13 +94,11 @@ class Results(WorkerPlugin):
 class Drain:
     """One drain of a worker, from the request to the end of the process."""
 
-    def __init__(self, worker: Worker, seconds: float):
+    def __init__(self, worker: Worker, seconds: float | None):
         self.worker = worker
         self.begin = monotonic()
-        self.seconds = seconds
-        closing = min(seconds * CLOSING[0], CLOSING[1])
-        self.data_until = self.begin + seconds - closing
-        self.tasks_until = self.begin + seconds - max(closing, min(seconds * DATA[0], DATA[1]))
+        self.patient = False
+        self.set_deadline(seconds)
         self.executed = worker.state.executed_count  # number at the start of the drain
         self.given_back: set[Key] = set()
         self.unique: set[Key] = set()  # keys that were only on this worker at any time
@@ -111,7 +111,21 @@ class Drain:
         self.ended = False
         self.writers: set[asyncio.StreamWriter] = set()
         self.task = asyncio.create_task(self.run())
-        end_process_in(seconds + LAST)  # independent of the task above
+
+    def set_deadline(self, seconds: float | None) -> None:
+        """Set the time from now in which the drain must end. None means as long as the tasks and data need."""
+        self.patient = seconds is None
+        seconds = FOREVER if seconds is None else seconds
+        closing = min(seconds * CLOSING[0], CLOSING[1])
+        self.end_at = monotonic() + seconds
+        self.data_until = self.end_at - closing
+        self.tasks_until = self.end_at - max(closing, min(seconds * DATA[0], DATA[1]))
+        end_process_in(seconds + LAST)  # independent of the task
+
+    def shorten(self, seconds: float | None) -> None:
+        """Bring the deadline forward, if the drain may take longer than that."""
+        if seconds is not None and monotonic() + seconds < self.end_at:
+            self.set_deadline(seconds)
 
     # Messages
 
@@ -168,9 +182,11 @@ class Drain:
         # Do not use asyncio.wait_for. Before Python 3.12, it ignores a cancellation that comes together with the answer.
         asking = asyncio.ensure_future(answer)
         try:
-            await asyncio.wait({asking}, timeout=max(0.0, until - monotonic()))
-            if not asking.done():
-                raise OutOfTime
+            while not asking.done():
+                left = min(until, self.end_at) - monotonic()  # `shorten` may change the end
+                if left <= 0:
+                    raise OutOfTime
+                await asyncio.wait({asking}, timeout=min(left, 1))
             return asking.result()
         except (OSError, asyncio.TimeoutError) as e:
             raise SchedulerGone from e
@@ -256,9 +272,8 @@ class Drain:
 
     async def hand_over(self) -> None:
         """Move the data and unregister from the scheduler, which then assigns the remaining tasks to other workers."""
-        until = self.data_until
-        self.unique.update(await self.get_unique(until))
-        while not await self.retire(until, remove=True):
+        self.unique.update(await self.get_unique(self.data_until))
+        while not await self.retire(until := self.data_until, remove=True):
             peers = await self.peers(until)
             if peers is None:
                 return  # already removed
@@ -274,7 +289,7 @@ class Drain:
             if not self.lost:
                 self.reason = ""
                 break
-            if not takers:
+            if not takers and not self.patient:
                 self.reason = "no other worker can take them"
                 break
             self.reason = (
@@ -284,7 +299,7 @@ class Drain:
         else:
             self.lost, self.reason = {}, ""
             return
-        await self.leave(until)
+        await self.leave(self.data_until)
 
     async def leave(self, until: float) -> None:
         """Unregister without retiring. If a worker only disconnects, Dask counts its running tasks as suspicious."""
@@ -311,7 +326,9 @@ class Drain:
         await self.hand_over()
 
     async def run(self) -> None:
-        logger.info("draining, for %g s at most", self.seconds)
+        logger.info(
+            "draining, %s", "without a deadline" if self.patient else f"for {self.end_at - self.begin:g} s at most"
+        )
         report = asyncio.create_task(self.report())
         try:
             await self.work()
@@ -336,7 +353,7 @@ class Drain:
     async def count_lost(self) -> None:
         """Record what is lost at the deadline."""
         self.reason = self.reason or "the deadline was reached"
-        half = (self.begin + self.seconds + monotonic()) / 2
+        half = (self.end_at + monotonic()) / 2
         try:
             self.lost = await self.get_unique(half)
             await self.leave(half)
@@ -380,9 +397,10 @@ class Command:
             self.drain.join(writer)
             await reader.read()  # until the client disconnects, or this process ends
 
-    def begin(self, seconds: float) -> str | None:
-        """Start to drain, unless a drain already runs. Return the reason if that is not possible, else None."""
+    def begin(self, seconds: float | None) -> str | None:
+        """Start to drain, or shorten a running drain. Return the reason if that is not possible, else None."""
         if self.drain:
+            self.drain.shorten(seconds)
             return None
         if self.worker.status == Status.init:
             return f"the worker is not registered yet: {NOTHING}"
@@ -398,8 +416,8 @@ def start(worker: Worker) -> Command:
     return _commands[worker]
 
 
-def begin(worker: Worker, seconds: float) -> str | None:
-    """Start to drain a worker within ``seconds``. Return the reason if that is not possible, else None."""
+def begin(worker: Worker, seconds: float | None) -> str | None:
+    """Start to drain a worker within ``seconds``, or without a deadline. Return why that is not possible, else None."""
     return _commands[worker].begin(seconds) if worker in _commands else f"the worker is already closing: {NOTHING}"
 
 

@@ -110,6 +110,13 @@ def import_dask() -> None:
         gc.enable()
 
 
+def wait_if_on_standby() -> None:
+    """Wait while the scheduler does not want the worker of this unit, if ``DASKOPS_STANDBY`` has the scheduler's address."""
+    address = os.environ.pop("DASKOPS_STANDBY", "")
+    if address:
+        importlib.import_module("daskops_runtime.standby").wait_until_wanted(address, sys.argv)
+
+
 def main() -> None:
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [path for path in sys.path if path not in ("", here)]
@@ -117,6 +124,7 @@ def main() -> None:
     add_import_paths()
     sys.path_hooks.insert(0, find_nothing_in_scratch)
     if not sys.argv[0].startswith("daskops_runtime."):  # `stop` starts no children
+        wait_if_on_standby()
         protect_children()
         import_dask()
         if any("[" in word for word in sys.argv):  # an IPv6 address

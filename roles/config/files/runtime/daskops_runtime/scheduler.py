@@ -14,6 +14,7 @@ from daskops_runtime import (
     control,
     dashboard,
     metrics,
+    scaling,
     shutdown,
     systemd,
     without_nanny,
@@ -26,6 +27,7 @@ async def dask_setup(scheduler: Scheduler) -> None:
     dashboard.start(scheduler)
     await control.start(scheduler, {"configuration": configuration.serve, "clients": clients.Command(scheduler)})
     metrics.start(scheduler)
+    scaling.start(scheduler)
     shutdown.start(control.get_directory(scheduler))
     await systemd.start(scheduler)
     configuration.start(scheduler)
@@ -35,5 +37,6 @@ async def dask_teardown(scheduler: Scheduler) -> None:
     shutdown.stay_down_if_marked(control.get_directory(scheduler))
     metrics.stop(scheduler)
     control.stop(scheduler)
+    scaling.stop(scheduler)
     systemd.stop(scheduler)
     certificates.stop(scheduler)

@@ -20,7 +20,7 @@ from distributed.metrics import time
 from distributed.scheduler import WorkerState
 from distributed.versions import get_versions
 
-from daskops_runtime import certificates, configuration, release
+from daskops_runtime import certificates, configuration, release, scaling
 
 #: Version of the document. Increase it if older readers would misread new documents. New keys do not need this.
 SCHEMA = 1
@@ -120,7 +120,8 @@ def summarize(scheduler: Scheduler) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``schema``, ``scheduler``, ``workers`` (a list sorted by name) and ``versions``. ``versions`` is a list of different
+        ``schema``, ``scheduler``, ``workers`` (a list sorted by name), ``standby`` (workers that are not needed now, with
+        name, host and release) and ``versions``. ``versions`` is a list of different
         ``{package: version or None}``. The key ``versions`` of the scheduler and of each worker is an index into this list,
         or None if unknown.
     """
@@ -149,6 +150,7 @@ def summarize(scheduler: Scheduler) -> dict[str, Any]:
         "workers": sorted(
             (describe_worker(ws, versions, now) for ws in scheduler.workers.values()), key=lambda worker: worker["name"]
         ),
+        "standby": scaling.describe_standby(scheduler),
         "versions": versions.to_list(),
     }
 

@@ -20,6 +20,7 @@ from daskops_runtime import (
     metrics,
     registration,
     release,
+    scaling,
     shutdown,
     systemd,
     task_errors,
@@ -47,6 +48,7 @@ async def dask_setup(worker: Worker) -> None:
     drain_command = drain.start(worker)
     await control.start(worker, {"drain": drain_command.serve, "configuration": configuration.serve})
     metrics.start(worker)
+    scaling.start_worker(worker)
     shutdown.start(control.get_directory(worker))
     lifetime.start(worker)
     configuration.start(worker)

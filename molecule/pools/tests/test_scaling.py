@@ -1,0 +1,63 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A user stops and starts the workers of a pool, and an administrator works on the cluster meanwhile."""
+
+CLUSTER = """
+import glob, os, sys, time
+sys.path += glob.glob(os.path.expanduser("~/.config/dask/daskops-wheels/daskops-*.whl"))
+from daskops import Cluster
+
+def is_true(condition):
+    deadline = time.monotonic() + 40
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return condition()
+
+with Cluster() as cluster:
+    pool = lambda: cluster._scaling["pools"]["waiting"]
+"""
+STOP = """
+    futures = client.map(lambda n: time.sleep(0.05) or n, range(100), resources={"NETWORK": 1}, pure=False)
+    cluster.scale(1, pool="waiting")
+    assert client.gather(futures) == list(range(100))
+    del futures
+    cluster.scale(0, pool="waiting")
+    assert is_true(lambda: set(pool()["standby"]) == {"worker1-waiting-1", "worker2-waiting-1"}), pool()
+    assert len(cluster.observed) == 4, cluster.observed
+"""
+START = """
+    future = client.submit(os.getpid, resources={"NETWORK": 1})
+    cluster.adapt(minimum=0, pool="waiting")
+    assert future.result(40)
+    cluster.scale()
+    cluster.wait_for_workers(6, timeout=40)
+"""
+
+
+def test_user_stops_and_starts_workers_of_a_pool(cluster, play):
+    cluster.compute(CLUSTER + STOP)
+    unit = "dask-worker@waiting-1"
+    hosts = {name: cluster.host(name) for name in ("worker1", "worker2")}
+    properties = "--property=ActiveState,StatusText,MemoryCurrent,NRestarts"
+
+    def shown(host):
+        return dict(
+            line.split("=", 1) for line in host.check_output(f"systemctl show {properties} {unit}").splitlines()
+        )
+
+    for host in hosts.values():
+        found = shown(host)
+        assert found["ActiveState"] == "active" and found["StatusText"].startswith("On standby: tls://"), found
+        assert int(found["MemoryCurrent"]) < 60e6, found
+        assert "drained in" in host.check_output(f"journalctl --unit={unit} --output=cat")
+
+    # The workers stay on standby while the administrator restarts all services, also the scheduler.
+    run = play("restart")
+    assert run.returncode == 0, run.output
+    assert "4 worker(s), 2 on standby, at" in run.output
+    assert "On standby, because they are not needed now: worker1-waiting-1, worker2-waiting-1." in run.output
+    assert all(shown(host)["StatusText"].startswith("On standby") for host in hosts.values())
+
+    cluster.compute(CLUSTER + START)
+    assert play("status").returncode == 0

@@ -1,0 +1,246 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Workers that clients and Dask's adaptive scaling stop and start, in units that a stub of systemd restarts."""
+
+import contextlib
+import json
+import signal
+import time
+
+import pytest
+from conftest import free_port, scheduler, wait_until, workers_of
+from distributed import Client
+from draining import Log, by_value, mark
+from restarted_units import Unit
+
+#: Settings of Dask with which adaptive scaling decides fast.
+FAST = {"adaptive.interval": "200ms", "adaptive.wait-count": 2}
+
+
+def start_scheduler(stack, directory, port=0, **variables):
+    variables = {"DASKOPS_SCALING_FILE": str(directory / "scaling.json"), **variables}
+    return stack.enter_context(scheduler(directory, "--port", port, runtime=True, settings=FAST, **variables))
+
+
+class Cluster:
+    """A scheduler, a client, and units."""
+
+    def __init__(self, directory, stack):
+        self.directory = directory
+        self.stack = stack
+        self.port = free_port()
+        self.scheduler_stack = stack.enter_context(contextlib.ExitStack())
+        self.scheduler = start_scheduler(self.scheduler_stack, directory, self.port)
+        self.client = stack.enter_context(Client(self.scheduler.address, set_as_default=False, timeout=20))
+        self.units = {}
+
+    def start(self, *names, args=(), **variables):
+        for name in names:
+            self.units[name] = self.stack.enter_context(
+                Unit(self.scheduler.address, name, *args, directory=self.directory, **variables)
+            )
+        wait_until(lambda: set(names) <= self.known(), 40)
+
+    def known(self):
+        return {name for pool in self.ask("daskops_scaling")["pools"].values() for name in pool["workers"]}
+
+    def names(self):
+        return {worker["name"] for worker in workers_of(self.client).values()}
+
+    def wait_for(self, *names):
+        wait_until(lambda: self.names() == set(names), 40)
+
+    def ask(self, command, **options):
+        return self.client.sync(getattr(self.client.scheduler, command), **options)
+
+    def state(self, pool="default"):
+        wait_until(lambda: pool in self.ask("daskops_scaling")["pools"])
+        return self.ask("daskops_scaling")["pools"][pool]
+
+    def wait_for_standby(self, *names, pool="default"):
+        wait_until(lambda: set(self.state(pool)["standby"]) == set(names), 40)
+
+    def restart_scheduler(self):
+        self.scheduler_stack.close()
+        (self.directory / "scheduler.json").unlink(missing_ok=True)
+        self.scheduler = start_scheduler(self.scheduler_stack, self.directory, self.port)
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    with contextlib.ExitStack() as stack:
+        yield Cluster(tmp_path, stack)
+
+
+@pytest.fixture
+def log(tmp_path):
+    return Log(tmp_path)
+
+
+@by_value
+def double(value):
+    return value * 2
+
+
+def test_scale_down_under_load_loses_and_repeats_no_task(cluster, log):
+    cluster.start("w1", "w2", "w3")
+    data = cluster.client.scatter(list(range(30)), hash=False)
+    futures = [cluster.client.submit(mark, log.path, f"t{i}", 0.1, pure=False) for i in range(60)]
+    doubled = cluster.client.map(double, data)
+    wait_until(lambda: len(log.ended()) > 10)
+    state = cluster.ask("daskops_scale", n=1)["pools"]["default"]
+    assert len(state["wanted"]) == 1
+    (kept,) = state["wanted"]
+    cluster.wait_for(kept)
+    stopped = {"w1", "w2", "w3"} - {kept}
+    cluster.wait_for_standby(*stopped)
+    assert cluster.client.gather(futures) == [f"t{i}" for i in range(60)]
+    assert cluster.client.gather(doubled) == [2 * i for i in range(30)]
+    assert set(log.runs().values()) == {1}
+
+    # The units on standby are small processes that systemd considers started, and a stop ends them at once.
+    first, second = (cluster.units[name] for name in sorted(stopped))
+    assert first.notifies("READY=1") and first.memory() < 30e6
+    assert "nothing to drain" in second.stop() and second.codes == [0, -signal.SIGTERM]
+
+    cluster.ask("daskops_scale", n=2)
+    wait_until(lambda: len(cluster.names()) == 2)
+    assert first.codes == [0, 0]  # the drained worker, and the unit on standby
+
+
+def test_last_worker_with_results_stays_until_they_are_released(cluster):
+    cluster.start("w1")
+    data = cluster.client.scatter([b"only here"], hash=False)
+    cluster.ask("daskops_scale", n=0)
+    time.sleep(2)
+    assert cluster.names() == {"w1"} and cluster.client.gather(data) == [b"only here"]
+    del data
+    cluster.wait_for()
+    cluster.wait_for_standby("w1")
+    waiting = cluster.client.submit(double, 21)
+    cluster.ask("daskops_scale")  # the default: all workers
+    assert waiting.result(30) == 42
+    cluster.start("w2")
+
+
+def test_worker_drains_as_long_as_its_task_runs(cluster, log):
+    cluster.start("w1", "w2", DASKOPS_DRAIN_TIMEOUT="1")
+    (address,) = (address for address, worker in workers_of(cluster.client).items() if worker["name"] == "w1")
+    future = cluster.client.submit(mark, log.path, "long", log.gate, workers=[address], pure=False)
+    log.wait_for("long")
+    cluster.ask("daskops_scale", n=0)
+    cluster.wait_for("w1")
+    time.sleep(2)  # longer than the drain timeout
+    log.open_gate()
+    assert future.result(20) == "long"
+    del future
+    cluster.wait_for_standby("w1", "w2")
+    assert log.runs() == {"long": 1}
+
+
+def test_stop_of_the_unit_shortens_the_drain(cluster, log):
+    cluster.start("w1", "w2")
+    (address,) = (address for address, worker in workers_of(cluster.client).items() if worker["name"] == "w1")
+    future = cluster.client.submit(mark, log.path, "endless", log.gate, workers=[address], pure=False)
+    log.wait_for("endless")
+    cluster.ask("daskops_scale", n=0)
+    cluster.wait_for("w1")
+    said = cluster.units["w1"].stop(timeout=2)
+    assert "gave up 1 task still running" in said and "aborted" not in said
+    assert cluster.units["w1"].codes[-1] == 0
+    future.cancel()
+
+
+def test_adaptive_scaling(cluster, log):
+    cluster.start("w1", "w2", "w3")
+    cluster.ask("daskops_adapt", minimum=0, maximum=2)
+    cluster.wait_for_standby("w1", "w2", "w3")
+    futures = [cluster.client.submit(mark, log.path, f"t{i}", 0.3, pure=False) for i in range(40)]
+    wait_until(lambda: len(cluster.names()) == 2, 40)
+    assert cluster.client.gather(futures) == [f"t{i}" for i in range(40)]
+    assert set(log.runs().values()) == {1}
+    assert len(cluster.state()["wanted"]) == 2  # never more
+    del futures
+    cluster.wait_for_standby("w1", "w2", "w3")
+    # A pause of the adaptive scaling changes nothing.
+    state = cluster.ask("daskops_stop_adapting")["pools"]["default"]
+    assert (state["minimum"], state["maximum"], state["adaptive"]) == (0, 0, False)
+
+
+def test_pools_have_limits_of_their_own_and_start_for_a_resource(cluster):
+    cluster.start("c1", "c2", DASKOPS_POOL="cpu", DASKOPS_SCALING="adaptive", DASKOPS_POOL_MINIMUM="1")
+    gpu = {"DASKOPS_POOL": "gpu", "DASKOPS_SCALING": "adaptive", "DASKOPS_POOL_MAXIMUM": "1"}
+    cluster.start("g1", args=["--resources", "GPU=1"], **gpu)
+    cluster.wait_for_standby("g1", pool="gpu")
+    wait_until(lambda: len(cluster.names()) == 1)
+    assert cluster.client.submit(double, 21, resources={"GPU": 1}).result(30) == 42
+    cluster.wait_for_standby("g1", pool="gpu")
+    assert len(cluster.ask("daskops_scale", n=0, pool="cpu")["pools"]["cpu"]["wanted"]) == 1
+    with pytest.raises(ValueError, match="There is no pool 'tpu'. The pools are: cpu, gpu."):
+        cluster.ask("daskops_scale", n=0, pool="tpu")
+
+
+def test_state_survives_a_restart_of_the_scheduler(cluster):
+    cluster.start("w1", "w2")
+    kept = cluster.ask("daskops_scale", n=1)["pools"]["default"]["wanted"]
+    (stopped,) = {"w1", "w2"} - set(kept)
+    cluster.wait_for_standby(stopped)
+    pid = cluster.units[stopped].process.pid
+    cluster.restart_scheduler()
+    cluster.wait_for(*kept)
+    cluster.wait_for_standby(stopped)
+    assert cluster.units[stopped].process.pid == pid  # it did not start while there was no scheduler
+
+    # A scheduler that lost its state runs all workers.
+    cluster.scheduler_stack.close()
+    (cluster.directory / "scaling.json").write_text('{"schema": 1, "known": [{"name": "w1\\n"}], "stopped": ["w1"]}')
+    cluster.restart_scheduler()
+    cluster.wait_for("w1", "w2")
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "message"),
+    [
+        ("scale", {"n": -1}, "n is '-1'. Give a whole number of at least 0."),
+        ("scale", {"n": "all"}, "n is 'all'. Give a whole number"),
+        ("scale", {"n": True}, "n is 'True'"),
+        ("adapt", {"minimum": 2, "maximum": 1}, "minimum is 2, but maximum is 1. Give a minimum that is not above it."),
+        ("adapt", {"interval": "soon"}, "interval is 'soon'. Give a time between 0.1 s and 1 day."),
+        ("adapt", {"wait_count": 0}, "wait_count is '0'. Give a whole number of at least 1."),
+    ],
+)
+def test_invalid_requests_are_rejected(one_worker, command, options, message):
+    with pytest.raises(ValueError, match=message):
+        one_worker.ask(f"daskops_{command}", **options)
+
+
+@pytest.fixture(scope="module")
+def one_worker(tmp_path_factory):
+    with contextlib.ExitStack() as stack:
+        running = Cluster(tmp_path_factory.mktemp("one"), stack)
+        running.start("w1")
+        running.state()
+        yield running
+
+
+def test_hostile_questions_change_nothing(one_worker):
+    """A name that never registered is wanted, whatever it is, and is not stored."""
+    for name in ["other", "x" * 100_000, "a\nb\x00", "", None, 7, ["w1"], {"w1": 1}]:
+        assert one_worker.ask("daskops_standby", name=name, release="x" * 100_000) == {"wanted": True}
+    assert one_worker.state()["workers"] == ("w1",)
+    assert one_worker.names() == {"w1"}
+
+
+def test_workers_without_the_setting_are_never_stopped(ours):
+    with pytest.raises(ValueError, match="set dask_worker_scaling to manual or adaptive in the inventory"):
+        ours.client.sync(ours.client.scheduler.daskops_scale, n=0)
+    assert sorted(ours.addresses()) == ["w1", "w2"]
+
+
+def test_saved_name_of_an_unknown_worker_is_wanted(tmp_path):
+    saved = {"schema": 1, "known": [], "stopped": ["w9"], "requests": {}}
+    (tmp_path / "scaling.json").write_text(json.dumps(saved))
+    with contextlib.ExitStack() as stack:
+        running = Cluster(tmp_path, stack)
+        assert running.ask("daskops_standby", name="w9") == {"wanted": True}

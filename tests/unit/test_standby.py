@@ -1,0 +1,189 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The process that waits instead of a worker, its answers from schedulers and other servers, and its certificate."""
+
+import contextlib
+import hashlib
+import os
+import signal
+import socket
+import ssl
+import struct
+import threading
+
+import msgpack
+import pytest
+from certificate_directories import WORKERS
+from conftest import STOCK_ROUTES, scheduler, wait_until
+from daskops_runtime import standby
+from distributed import Client
+from distributed.security import Security
+from restarted_units import Unit
+
+
+@contextlib.contextmanager
+def server(*messages):
+    """Run a server that sends these messages to a client that connects, and then closes. Yield its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve():
+            with contextlib.suppress(OSError):
+                connected, dummy = listener.accept()
+                with connected:
+                    connected.settimeout(5)
+                    for message in messages:
+                        connected.sendall(message)
+                    while connected.recv(1000):
+                        pass
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def frame(value):
+    content = msgpack.packb(value)
+    return struct.pack("QQQ", 16 + len(content), 1, len(content)) + content
+
+
+HANDSHAKE = frame({"compression": None, "python": [3, 11, 2], "pickle-protocol": 5})
+NO = frame({"wanted": False, "again": 3})
+
+
+def is_wanted(address):
+    asked = standby.Standby(address, "w1", "")
+    try:
+        return asked.is_wanted()
+    finally:
+        asked.close()
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [HANDSHAKE, frame(None)],
+        [HANDSHAKE, frame({"status": "uncaught-error", "text": "no such command"})],
+        [HANDSHAKE, frame({"wanted": "no"})],
+        [HANDSHAKE, frame({"wanted": 0})],
+        [HANDSHAKE, frame([1, 2])],
+        [HANDSHAKE, struct.pack("QQQ", 17, 1, 1) + b"\xc1"],
+        [b"HTTP/1.1 400 Bad Request\r\n\r\n" + b"x" * 100],
+        [struct.pack("Q", 2**63)],
+        [struct.pack("QQQ", 16, 2**60, 1)],
+        [struct.pack("Q", 0)],
+        [HANDSHAKE, struct.pack("QQQ", 16, 1, 2**62)],
+        [b"\xff" * 1000],
+    ],
+)
+def test_worker_starts_after_an_answer_that_is_not_no(messages):
+    with server(*messages) as address:
+        assert is_wanted(address) is True
+
+
+def test_answer_no_is_understood_and_limits_the_questions():
+    with server(HANDSHAKE, NO) as address:
+        asked = standby.Standby(address, "w1", "")
+        assert asked.is_wanted() is False and asked.again == 3
+        asked.close()
+    for again, found in [(0, 1), (1e9, 60), ("x", 1), (float("nan"), 1), (-5, 1)]:
+        with server(HANDSHAKE, frame({"wanted": False, "again": again})) as address:
+            asked = standby.Standby(address, "w1", "")
+            assert asked.is_wanted() is False and asked.again == found
+            asked.close()
+
+
+@pytest.mark.parametrize("address", ["ucx://10.0.0.1:8786", "tcp://", "nonsense", "tcp://127.0.0.1:99999", ""])
+def test_address_that_cannot_be_asked_starts_the_worker(address, monkeypatch):
+    monkeypatch.setattr(standby, "TIMEOUT", 0.2)
+    standby.wait_until_wanted(address, ["distributed.cli.dask_worker", address, "--name", "w1"])
+
+
+def test_closed_port_starts_the_worker_and_silence_does_not_hold_it_for_long(monkeypatch):
+    monkeypatch.setattr(standby, "TIMEOUT", 0.3)
+    with server() as address:
+        with pytest.raises(OSError, match="timed out"):
+            is_wanted(address)
+    with pytest.raises(OSError, match="refused"):
+        is_wanted("tcp://127.0.0.1:1")
+    standby.wait_until_wanted("tcp://127.0.0.1:1", [])
+
+
+def test_name_in_the_command_line():
+    assert standby.worker_name(["dask", "cuda", "worker", "tls://s:1", "--name", "g-1", "--nthreads", "1"]) == "g-1"
+    assert standby.worker_name(["dask", "--name"]) == ""
+
+
+def test_scheduler_without_the_command_gets_its_worker(tmp_path):
+    with scheduler(tmp_path, settings={"scheduler.http.routes": STOCK_ROUTES}) as started, started.client() as client:
+        assert is_wanted(started.address) is True
+        with Unit(started.address, "w1", directory=tmp_path):
+            client.wait_for_workers(1, timeout=40)
+
+
+def tls(directory, role):
+    pem = str(directory / f"{role}.pem")
+    return {
+        "comm.require-encryption": True,
+        "comm.default-scheme": "tls",
+        "comm.tls.ca-file": str(directory / "ca.pem"),
+        f"comm.tls.{role}": {"cert": pem, "key": pem},
+    }
+
+
+@pytest.fixture
+def files(made, tmp_path):
+    """Return a directory with certificates and keys in the form of a host's ``tls`` directory."""
+    directory = tmp_path / "tls"
+    directory.mkdir()
+    (directory / "ca.pem").write_text((made / "ca.pem").read_text())
+    names = {"scheduler": "scheduler", "worker": WORKERS[0]}
+    for role, name in names.items():
+        (directory / f"{role}.pem").write_text((made / f"{name}.pem").read_text() + (made / f"{name}.key").read_text())
+    return directory
+
+
+def test_certificates(made, files, tmp_path):
+    """A scheduler with TLS answers only programs with a certificate, and a unit on standby uses new files after a reload."""
+    with contextlib.ExitStack() as stack:
+        settings = {**tls(files, "scheduler"), "adaptive.interval": "200ms"}
+        started = stack.enter_context(scheduler(tmp_path, "--protocol", "tls", runtime=True, settings=settings))
+        paths = {"tls_client_cert": str(made / "client.pem"), "tls_client_key": str(made / "client.key")}
+        trusted = Security(require_encryption=True, tls_ca_file=str(files / "ca.pem"), **paths)
+        client = stack.enter_context(Client(started.address, security=trusted, set_as_default=False))
+        unit = stack.enter_context(
+            Unit(
+                started.address,
+                "w1",
+                directory=tmp_path,
+                settings=tls(files, "worker"),
+                DASKOPS_STANDBY_TLS=str(files),
+                WATCHDOG_USEC="1500000",
+            )
+        )
+        client.wait_for_workers(1, timeout=40)
+        client.sync(client.scheduler.daskops_scale, n=0)
+        wait_until(lambda: client.sync(client.scheduler.daskops_scaling)["pools"]["default"]["standby"], 40)
+
+        # Without a certificate, nobody can ask or scale.
+        anonymous = ssl.create_default_context(cafile=str(files / "ca.pem"))
+        anonymous.check_hostname = False
+        with pytest.raises(OSError):  # noqa: PT011 - the message depends on the version of OpenSSL
+            standby.Connection(started.address, anonymous, 5).ask({"op": "daskops_scale", "n": None})
+        with pytest.raises(OSError):  # noqa: PT011
+            is_wanted(started.address.replace("tls://", "tcp://"))
+        assert client.sync(client.scheduler.daskops_scaling)["pools"]["default"]["standby"] == ("w1",)
+
+        def status():
+            text = (files / "ca.pem").read_text() + (files / "worker.pem").read_text()
+            digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+            return f"STATUS=On standby: {started.address} does not need w1, certificates {digest}"
+
+        unit.notify.wait_for(status())
+        pid = unit.process.pid
+        (files / "worker.pem").write_text((files / "worker.pem").read_text() + "\n")
+        os.kill(pid, signal.SIGHUP)
+        unit.notify.wait_for(status())
+        assert unit.notifies("WATCHDOG=1") and unit.process.pid == pid
+        client.sync(client.scheduler.daskops_scale, n=1)
+        client.wait_for_workers(1, timeout=40)
