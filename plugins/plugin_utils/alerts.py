@@ -71,13 +71,14 @@ ALERTS = (
     ),
     Alert(
         "DaskWorkerDown",
-        f"up{{{OF_WORKER}}} == 0",
+        f"up{{{OF_WORKER}}} == 0 unless on (cluster, worker) daskops_scheduler_worker_standby{{{OF_SCHEDULER}}}",
         "The worker {{ $labels.worker }} on {{ $labels.host }} does not answer",
         "Run status.yml, and read the journal of its unit. In maintenance, run monitoring.yml to remove its targets.",
     ),
     Alert(
         "DaskWorkersMissing",
-        f"count by (cluster) (up{{{OF_WORKER}}}) > sum by (cluster) (dask_scheduler_workers{{{OF_SCHEDULER}}})",
+        f"count by (cluster) (up{{{OF_WORKER}}}) > sum by (cluster) (dask_scheduler_workers{{{OF_SCHEDULER}}}) "
+        f"+ sum by (cluster) (daskops_scheduler_standby_workers{{{OF_SCHEDULER}}})",
         "The scheduler has fewer workers than the {{ $value }} that are planned",
         "Run status.yml, which names the missing workers.",
         "critical",

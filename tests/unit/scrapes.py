@@ -23,15 +23,19 @@ from distributed import Client
 from prometheus_client.parser import text_string_to_metric_families
 
 
-def scrape(port, ca=None):
-    """Return the values in a scrape by name and labels. ``ca`` is the CA's certificate for a service with TLS."""
+def families(port, ca=None):
+    """Return the metrics in a scrape. ``ca`` is the CA's certificate for a service with TLS."""
     context = ssl.create_default_context(cafile=ca) if ca else None
     url = f"https://localhost:{port}/metrics" if ca else f"http://127.0.0.1:{port}/metrics"
     with urllib.request.urlopen(url, timeout=10, context=context) as response:
-        text = response.read().decode()
+        return list(text_string_to_metric_families(response.read().decode()))
+
+
+def scrape(port, ca=None):
+    """Return the values in a scrape by name and labels."""
     return {
         (sample.name, *sorted(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(text)
+        for family in families(port, ca)
         for sample in family.samples
     }
 
@@ -103,5 +107,7 @@ def scraped(tmp_path_factory):
             client.wait_for_workers(1, timeout=30)
             with pytest.raises(ZeroDivisionError):
                 client.submit(divmod, 1, 0).result(timeout=30)
-            samples = {*scrape(started.port, ca), *wait_until(lambda: scrape(port, ca))}
-    return {name for name, *dummy in samples}
+            found = families(started.port, ca) + wait_until(lambda: families(port, ca))
+    # A metric of workers on standby has no values here.
+    empty = {family.name for family in found if not family.samples}
+    return empty | {sample.name for family in found for sample in family.samples}

@@ -13,6 +13,7 @@ from conftest import free_port, scheduler, wait_until, workers_of
 from distributed import Client
 from draining import Log, by_value, mark
 from restarted_units import Unit
+from scrapes import scrape
 
 #: Settings of Dask with which adaptive scaling decides fast.
 FAST = {"adaptive.interval": "200ms", "adaptive.wait-count": 2}
@@ -186,6 +187,9 @@ def test_state_survives_a_restart_of_the_scheduler(cluster):
     kept = cluster.ask("daskops_scale", n=1)["pools"]["default"]["wanted"]
     (stopped,) = {"w1", "w2"} - set(kept)
     cluster.wait_for_standby(stopped)
+    found = scrape(cluster.scheduler.port)
+    assert found["daskops_scheduler_standby_workers",] == 1
+    assert found["daskops_scheduler_worker_standby", ("worker", stopped)] == 1
     pid = cluster.units[stopped].process.pid
     cluster.restart_scheduler()
     cluster.wait_for(*kept)

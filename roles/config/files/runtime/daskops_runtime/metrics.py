@@ -24,7 +24,7 @@ from distributed import Scheduler, Worker
 from distributed.core import Server
 from distributed.metrics import time
 
-from daskops_runtime import certificates, configuration, control, drain, release
+from daskops_runtime import certificates, configuration, control, drain, release, scaling
 
 logger = logging.getLogger("distributed.daskops.metrics")
 
@@ -135,6 +135,14 @@ def scheduler_metrics(scheduler: Scheduler) -> Iterator[Any]:
         "Number of workers by release",
         ["release", "label"],
         count_releases((ws.extra.get(release.KEY), ws.extra.get(release.LABEL_KEY)) for ws in workers),
+    )
+    standby = [worker["name"] for worker in scaling.describe_standby(scheduler)]
+    yield gauge("daskops_scheduler_standby_workers", "Number of workers that are not needed now", len(standby))
+    yield labeled(
+        "daskops_scheduler_worker_standby",
+        "Worker that is not needed now",
+        ["worker"],
+        {(name,): 1.0 for name in standby},
     )
     yield gauge(
         "daskops_scheduler_heartbeat_age_maximum_seconds",
