@@ -344,7 +344,8 @@ def gpus(module: AnsibleModule) -> dict[str, Any]:
         return found
     command = [tool, "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
-        done = subprocess.run(
+        # run_command of Ansible has no timeout, and nvidia-smi hangs with a broken driver.
+        done = subprocess.run(  # pylint: disable=ansible-bad-function
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TOOL_TIMEOUT, check=False
         )
         said = done.stdout.decode("utf-8", "replace").strip()
