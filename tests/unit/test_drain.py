@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import random
 import signal
 import threading
 import time
+import types
 from collections import Counter
 from pathlib import Path
 
@@ -424,9 +426,11 @@ def test_sigterm_while_draining_kills_a_worker_that_does_not_close(shared, log):
 
 
 def test_cancellation_at_the_same_time_as_the_answer_is_kept():
+    draining = types.SimpleNamespace(end_at=math.inf)
+
     async def ask():
         answer = asyncio.get_running_loop().create_future()
-        asking = asyncio.create_task(drain.Drain.ask(None, answer, time.monotonic() + 60))
+        asking = asyncio.create_task(drain.Drain.ask(draining, answer, time.monotonic() + 60))
         await asyncio.sleep(0.1)
         answer.set_result("done")
         asking.cancel()

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Dask's interface of a cluster, for notebooks. The workers are stopped and started by the scheduler.
 
-Tested with distributed 2024.1 to 2026.8.
+Tested with distributed 2025.7 and 2026.8.
 """
 
 from __future__ import annotations
