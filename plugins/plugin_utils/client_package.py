@@ -25,7 +25,8 @@ PACKAGE = Path(ROOT, "roles/client/files/package")
 def _field(project: str, name: str) -> str:
     """Return a text of a pyproject.toml. Python 3.10 has no parser for it."""
     found = re.search(rf'^{name} = "([^"]*)"$', project, re.MULTILINE)
-    assert found, f"pyproject.toml has no {name}"
+    if not found:
+        raise ValueError(f"pyproject.toml has no {name}")
     return found[1]
 
 

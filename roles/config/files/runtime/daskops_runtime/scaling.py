@@ -340,7 +340,7 @@ class Scaling:
         for name in [name for name, member in self.known.items() if now - member.seen > FORGET]:
             del self.known[name]
             self.stopped.discard(name)
-        self.waiting = [ts for ts in islice(self.scheduler.unrunnable, TASKS)]
+        self.waiting = list(islice(self.scheduler.unrunnable, TASKS))
         self.needed = set()
         live = sorted(self.live(), key=lambda member: (member.name in self.stopped, natural(member.name)))
         for ts in self.waiting:
