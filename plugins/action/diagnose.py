@@ -31,7 +31,7 @@ class ActionModule(Action):
         except ValueError as error:
             return failed_if({}, [str(error)])
         infos = host_infos(playing, hostvars)
-        facts = {host: dict(hostvars.raw_get(host).get("__dask_examined") or {}) for host in playing}
+        facts = {host: dict(hostvars.raw_get(host).get("__dask_result") or {}) for host in playing}
         examined = Examined(
             groups=task_vars["groups"],
             infos={host: infos.get(host, {}) for host in playing},

@@ -9,8 +9,9 @@ import os
 import time
 from typing import Any
 
+from ansible.errors import AnsibleError
 from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import explain
-from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
+from ansible_collections.daskops.cluster.plugins.plugin_utils._action import COLLECTION, Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.status import status_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.status_files import as_json, as_page, content_of, replace
@@ -23,7 +24,11 @@ class ActionModule(Action):
     _requires_connection = False
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        if not (arguments["page"] or arguments["json"]):
+            return {"changed": False}
         infos = host_infos(task_vars["ansible_play_hosts_all"], task_vars["hostvars"])
+        if arguments["changes"] is None:
+            arguments["changes"] = self._plan_change(arguments, task_vars)
         given = (arguments[name] for name in ("plan", "health", "changes", "scheduler_info"))
         status = status_of(time.time(), task_vars["groups"], infos, *given)
         result: dict[str, Any] = {"changed": False, "diff": []}
@@ -47,3 +52,22 @@ class ActionModule(Action):
             result["changed"] = True
             result["diff"].append({"before_header": path, "after_header": path, "before": before, "after": text})
         return failed_if(result, problems)
+
+    def _plan_change(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Return the result of the action `plan` for a change. If it fails, the page shows the reason."""
+        task = self._task.copy()
+        task.args = {"purpose": "change", "scheduler_info": arguments["scheduler_info"]}
+        action = self._shared_loader_obj.action_loader.get(
+            f"{COLLECTION}.plan",
+            task=task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+        )
+        try:
+            changes: dict[str, Any] = action.run(task_vars=task_vars)
+        except AnsibleError as error:
+            return {"failed": True, "msg": str(error)}
+        return changes

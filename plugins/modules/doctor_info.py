@@ -37,7 +37,7 @@ EXAMPLES = r"""
 - name: Examine the host
   daskops.cluster.doctor_info:
     plan: "{{ __dask_plan }}"
-  register: __dask_examined
+  register: __dask_result
 """
 
 RETURN = r"""

@@ -42,9 +42,9 @@ options:
     type: dict
     required: true
   changes:
-    description: Result of M(daskops.cluster.plan) for the purpose V(change). It may be failed.
+    description:
+      - Result of M(daskops.cluster.plan) for the purpose V(change), which may be failed. By default, the module plans it.
     type: dict
-    default: {}
   health:
     description: Result of M(daskops.cluster.cluster_health), or of M(daskops.cluster.check_services) if it failed.
     type: dict

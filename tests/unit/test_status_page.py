@@ -77,10 +77,11 @@ def test_status_yml_writes_the_page_before_it_fails(options, tmp_path):
     if not options:
         status = json.loads(files["dask_status_json"].read_text())
         assert status["verdict"] == "unknown" and {host["state"] for host in status["hosts"]} == {"unreachable"}
+        assert status["changes_unknown"] and status["changes"] == []
         assert status["written"] in files["dask_status_page"].read_text()
 
 
 def test_status_yml_without_files_writes_none_and_plans_nothing(tmp_path):
     run = play(ROOT / "playbooks/status.yml", tmp_path, inventory(tmp_path, HOSTS), timeout=60)
-    skipped = run.stdout.partition("TASK [daskops.cluster.health : Plan what site.yml would change]")[2]
+    skipped = run.stdout.partition("TASK [daskops.cluster.health : Write the status page]")[2]
     assert run.returncode != 0 and skipped.lstrip(" *\n").startswith("skipping:"), run.stdout
