@@ -103,6 +103,8 @@ HOSTS = {
             "other": {
                 "cpus": "4-5",
                 "nanny": "yes",
+                "scaling": "adaptive",
+                "minimum": 1,
                 "resources": {"LICENSE": 1},
                 "environment_variables": {"LEVEL": 'two "2"'},
                 "arguments": ["--death-timeout", "30"],
@@ -331,6 +333,19 @@ def test_each_pool_has_its_own_settings(releases):
         'two "2"',
         "here",
     )
+    scaling = {name: value for name, value in variables[other].items() if name.startswith(("DASKOPS_S", "DASKOPS_P"))}
+    assert scaling == {
+        "DASKOPS_STANDBY": "tls://scheduler:8786",
+        "DASKOPS_STANDBY_TLS": "/opt/dask/tls",
+        "DASKOPS_SCALING": "adaptive",
+        "DASKOPS_POOL": "other",
+        "DASKOPS_POOL_MINIMUM": "1",
+        "DASKOPS_POOL_MAXIMUM": "10000",
+        "DASKOPS_SHUTDOWN_TOKEN": 'with "quotes" and \\',
+    }
+    assert "DASKOPS_STANDBY" not in variables[numeric] and "DASKOPS_SCALING" not in variables[numeric]
+    scheduler = environment_file(releases["scheduler"] / "services/dask-scheduler.service.env")
+    assert scheduler["DASKOPS_SCALING_FILE"] == "/var/lib/dask/daskops-scaling-tls_scheduler_8786.json"
     assert parameters[other]["nanny"] and not parameters[numeric]["nanny"]
     assert parameters[other]["resources"] == "LICENSE=1" and not parameters[numeric]["resources"]
     assert parameters[other]["death_timeout"] == "30" != parameters[numeric]["death_timeout"]

@@ -74,6 +74,15 @@ def test_worker_states_of_all_versions():
     assert known["2025.1.0"] == known["current"] == {"paused": 1, "retiring": 0}
 
 
+def test_workers_on_standby_are_read_with_care():
+    """An older runtime does not report them, and their values may have any type."""
+    read_standby = scheduler_answers.standby_of
+    assert read_standby(None) == read_standby("w1") == read_standby([None, "w1", {}, {"name": ["w1"]}]) == []
+    odd = {"name": "w1\n\x1b[2J", "host": 7, "release": "x" * 1000}
+    (found,) = read_standby([odd])
+    assert found["name"] == "w1\\n\\x1b[2J" and found["host"] is None and len(found["release"]) < 310
+
+
 @pytest.mark.parametrize(
     ("shown", "seconds"),
     [
