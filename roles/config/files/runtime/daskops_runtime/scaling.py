@@ -62,8 +62,8 @@ QUESTIONS = 100
 RETRY = 10.0
 #: Seconds after which a worker that neither registers nor asks is forgotten.
 FORGET = 30 * 86400.0
-#: Largest number of workers, of characters in a name, and of waiting tasks that are examined.
-WORKERS, LENGTH, TASKS = 10_000, 300, 1_000
+#: Largest number of workers, of characters in a name, and of waiting tasks that are examined, and of their restrictions.
+WORKERS, LENGTH, TASKS, KINDS = 10_000, 300, 1_000, 50
 #: Fraction of the memory of the remaining workers that may be full with results after a worker has stopped.
 FULL = 0.6
 #: Version of the file.
@@ -114,6 +114,17 @@ class Request:
     interval: float | None = None
     wait_count: int | None = None
     target_duration: float | None = None
+
+
+def restrictions(ts: TaskState) -> tuple:
+    """Return the restrictions of a task in a form that can be compared."""
+    resources = frozenset((ts.resource_restrictions or {}).items())
+    return (
+        resources,
+        frozenset(ts.worker_restrictions or ()),
+        frozenset(ts.host_restrictions or ()),
+        ts.loose_restrictions,
+    )
 
 
 def is_text(value: object) -> bool:
@@ -229,7 +240,8 @@ class Pool(Adaptive):
 
     def view(self) -> View:
         members = self.members
-        waiting = [ts for ts in self.scaling.waiting if any(member.meets(ts) for member in members)]
+        can_run = [tasks for tasks in self.scaling.waiting if any(member.meets(tasks[0]) for member in members)]
+        waiting = [ts for tasks in can_run for ts in tasks]
         return View(self.scaling.scheduler, [self.scaling.registered[name] for name in self.observed], waiting)
 
     async def target(self) -> int:
@@ -267,7 +279,7 @@ class Scaling:
         self.pools: dict[str, Pool] = {}
         self.told: dict[str, float] = {}  # when a worker was told to drain, by address
         self.registered: dict[str, WorkerState] = {}
-        self.waiting: list[TaskState] = []
+        self.waiting: list[list[TaskState]] = []  # tasks with the same restrictions
         self.needed: set[str] = set()
         self.log: deque[str] = deque(maxlen=100)
         self.saved: dict[str, Any] = self.document()
@@ -298,12 +310,12 @@ class Scaling:
 
     def document(self) -> dict[str, Any]:
         """Return the content of the file."""
-        known = [asdict(member) for member in self.known.values()]
-        for one in known:
-            one["seen"], one["asked"] = one["seen"] // 86400 * 86400, 0.0  # one day is exact enough to forget it
         return {
             "schema": SCHEMA,
-            "known": known,
+            # One day is exact enough to forget a worker. Do not use asdict, which takes ten times as long.
+            "known": [
+                {**vars(member), "seen": member.seen // 86400 * 86400, "asked": 0.0} for member in self.known.values()
+            ],
             "stopped": sorted(self.stopped),
             "requests": {pool: asdict(request) for pool, request in self.requests.items()},
         }
@@ -340,10 +352,17 @@ class Scaling:
         for name in [name for name, member in self.known.items() if now - member.seen > FORGET]:
             del self.known[name]
             self.stopped.discard(name)
-        self.waiting = list(islice(self.scheduler.unrunnable, TASKS))
+        kinds: dict[tuple, list[TaskState]] = {}
+        for ts in islice(self.scheduler.unrunnable, TASKS):
+            kind = restrictions(ts)
+            if kind in kinds or len(kinds) < KINDS:
+                kinds.setdefault(kind, []).append(ts)
+        self.waiting = list(kinds.values())
         self.needed = set()
+        if not self.waiting:
+            return
         live = sorted(self.live(), key=lambda member: (member.name in self.stopped, natural(member.name)))
-        for ts in self.waiting:
+        for ts, *dummy in self.waiting:
             found = next((member.name for member in live if member.meets(ts)), None)
             if found:
                 self.needed.add(found)
