@@ -23,8 +23,11 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings i
 
 MASK = "***"
 
-#: A key, a variable or an option whose value is a secret by its name.
-_WORDS = r"passw(?:or)?d|passphrase|token|secret|api[-_]?key|access[-_]?key|private[-_]?key|credential|\bdsn\b|_dsn\b"
+#: A key, a variable or an option whose value is a secret by its name. The second line has whole words only.
+_WORDS = (
+    r"(?:passw(?:or)?d|passphrase|token|secret|api[-_]?key|access[-_]?key|private[-_]?key|credential"
+    r"|(?<![^\W_])(?:authorization|cookies?|dsn|pwd|sig|signature)(?![^\W_]))"
+)
 SECRET_KEY = re.compile(_WORDS, re.IGNORECASE)
 
 #: Keys of dictionaries whose values are all secret.
@@ -36,21 +39,45 @@ PARTLY = ("dask_worker_pools", "dask_worker_pool_overrides")
 #: Shorter values are masked only where their variable is: they would mask parts of other words.
 SHORTEST = 5
 
-#: Secrets in texts, with what is kept before and after them.
-PATTERNS = (
-    # Line ends may be escaped, as in JSON.
-    (
-        re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
-        rf"\1{MASK}\2",
-    ),
-    (re.compile(r"(://)[^/\s@\"']+(@)"), rf"\1{MASK}\2"),
-    (re.compile(r"\b((?:bearer|basic)\s+)[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1{MASK}"),
-    (
-        re.compile(rf"((?:[\w-]*(?:{_WORDS})[\w-]*)(?:\\?[\"'])?\s*[=:]\s*(?:\\?[\"'])?)[^\s\"',;\\]+", re.IGNORECASE),
-        rf"\1{MASK}",
-    ),
-    (re.compile(rf"(--[\w-]*(?:{_WORDS})[\w-]*\s+)[^\s\"',;]+", re.IGNORECASE), rf"\1{MASK}"),
+#: Characters of a line that are kept. A process can write lines of any length.
+LINE = 4000
+
+#: A value: to the closing quote, which may be escaped, or to the last closing bracket, else to the end of the line.
+_VALUE = (
+    r"(?:(?:(?P<quote>\\*[\"'])[^\n]*?(?<!\\)(?P=quote)|\[[^\n]*\]|\{[^\n]*\}|\([^\n]*\))(?=[\s,;:)\]}>]|\Z)"
+    r"|\S[^\n]*)"
 )
+
+#: A private key. Line ends may be escaped, as in JSON.
+_PRIVATE_KEY = re.compile(
+    r"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----).*?(-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)", re.DOTALL
+)
+
+#: A word that can have credentials of a URL, with or without a scheme.
+_URL = re.compile(r"(?:(?<!\S)[\w.+-]{1,64}:|://)\S*")
+
+_LONG = re.compile(rf"^([^\n]{{{LINE}}})[^\n]+", re.MULTILINE)
+
+#: Secrets in lines, after what is kept. Each pattern needs linear time, because a process can write any line.
+PATTERNS = (
+    re.compile(r"(\bbearer[^\S\n]+)[^\s\"',;]{6,}", re.IGNORECASE),
+    # The base64 of a name and a password. Another word after it is kept.
+    re.compile(r"(\b[Bb](?:asic|ASIC)[^\S\n]+)(?=[^\s\"',;]*[A-Z0-9=])[^\s\"',;]{6,}"),
+    re.compile(
+        rf"({_WORDS}[\w-]{{0,64}}(?:\\*[\"'])?\]?(?:[^\S\n]{{0,64}}[=:][^\S\n]{{0,64}}|\t[^\S\n]{{0,64}})){_VALUE}",
+        re.IGNORECASE,
+    ),
+    re.compile(rf"((?<![\w-])--(?=[\w-]{{0,64}}?{_WORDS})[\w-]{{1,128}}[^\S\n]{{1,64}}){_VALUE}", re.IGNORECASE),
+)
+
+
+def _without_credentials(found: re.Match[str]) -> str:
+    """Return a URL without what is before its last at sign, because a password may have slashes and at signs."""
+    scheme, separator, rest = found[0].partition("://")
+    if not separator:
+        scheme, rest = "", found[0]
+    head, at, host = rest.rpartition("@")
+    return f"{scheme}{separator}{MASK}{at}{host}" if at else found[0]
 
 
 def _scalars(value: Any) -> Iterator[str]:
@@ -105,8 +132,12 @@ class Masker:
         """Return a text without secrets."""
         if self._known:
             text = self._known.sub(MASK, text)
-        for pattern, kept in PATTERNS:
-            text = pattern.sub(kept, text)
+        # What is longer than a line or has an end that is looked for comes first: a part of a secret must not be left.
+        text = _PRIVATE_KEY.sub(rf"\1{MASK}\2", text)
+        text = _URL.sub(_without_credentials, text)
+        text = _LONG.sub(r"\1 ...", text)
+        for pattern in PATTERNS:
+            text = pattern.sub(rf"\1{MASK}", text)
         return text
 
     def value(self, value: Any, secret: bool = False) -> Any:

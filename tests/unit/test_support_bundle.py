@@ -5,7 +5,9 @@
 
 import io
 import json
+import re
 import tarfile
+import time
 
 import pytest
 import yaml
@@ -40,7 +42,8 @@ TEXT = f"""
 a line with hidden-plain and hidden-pool, then 1234567
 hiddenKEYline2==
 password=hidden-a --token hidden-b --api-key=hidden-c "secret": "hidden-d" AWS_SECRET_ACCESS_KEY=hidden-e
-Authorization: Bearer hidden-f-123456 and https://ada:hidden-g@example.org/ and my_password: 'hidden-h'
+Authorization: Bearer hidden-f-123456
+a bearer hidden-f-123456 and https://ada:hidden-g@example.org/ and my_password: 'hidden-h'
 {{\\"token\\": \\"hidden-i\\"}} DB_PASSWD='hidden-j'
 -----BEGIN RSA PRIVATE KEY-----\\nhidden-k
 """
@@ -98,10 +101,60 @@ def test_other_values_are_kept():
         "tls://10.0.0.1:8786, ada@example.org",
         "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----",
         "the worker is 1 of 2",
+        "Basic configuration of the scheduler: no cookie, no token, and no password was given",
+        "2026-11-29T22:37:56+0000 w1 systemd[1]: dask-worker@1.service: Main process exited, code=exited, status=1/FAILURE",
+        "distributed.worker - INFO - Starting Worker plugin secretary",
+        "design: signal 9, a sig of 3; 'authorization' and \"cookies\" are words",
+        "Authorizations and credentials\nof two lines: kept",
     ],
 )
 def test_texts_without_secrets_are_kept(text):
     assert Masker([{"dask_environment_variables": {"A": "1", "B": True, "C": ""}}]).text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("password='correct hidden battery' was given", f"password={MASK} was given"),
+        ('"password": "correct \\"hidden\\" battery", "a": 1', f'"password": {MASK}, "a": 1'),
+        ("password='it'\\''s hidden'", f"password={MASK}"),
+        ("password='correct hidden", f"password={MASK}"),
+        ("password=ab,hidden;hidden hidden\nnext", f"password={MASK}\nnext"),
+        ("password=[ab]hidden hidden", f"password={MASK}"),
+        ("token: [abc, hidden] next", f"token: {MASK} next"),
+        ("token: {a: hidden} next", f"token: {MASK} next"),
+        ('os.environ["TOKEN"] = "a hidden"', f'os.environ["TOKEN"] = {MASK}'),
+        ("Authorization: Token hidden", f"Authorization: {MASK}"),
+        ("Proxy-Authorization: Basic aGlkZGVu", f"Proxy-Authorization: {MASK}"),
+        ("with Basic aGlkZGVu next", f"with Basic {MASK} next"),
+        ("https://user:hidden/hidden@host/a next", f"https://{MASK}@host/a next"),
+        ("https://u:hidden@hidden://hidden@host/a", f"https://{MASK}@host/a"),
+        ("u:p@hidden/hidden@host", f"{MASK}@host"),
+        ("passwd\thidden hidden", f"passwd\t{MASK}"),
+        ("pwd=hidden", f"pwd={MASK}"),
+        ("DB_PWD=hidden", f"DB_PWD={MASK}"),
+        ("https://host/a?b=1&sig=hidden&c=hidden", f"https://host/a?b=1&sig={MASK}"),
+        ("cookie: session=hidden; b=hidden", f"cookie: {MASK}"),
+        ("Set-Cookie: session=hidden", f"Set-Cookie: {MASK}"),
+        ("--password 'a hidden' --next", f"--password {MASK} --next"),
+        (f"{'a' * 200}password=hidden", f"{'a' * 200}password={MASK}"),
+        (f"{'a ' * 1995}password=hidden{'b' * 100}", f"{'a ' * 1995}password={MASK}"),
+        (f"{'a ' * 1990}https://u:hidden{'b' * 100}@host", f"{'a ' * 1990}https://{MASK}@host"),
+    ],
+)
+def test_whole_secret_is_masked(text, left):
+    assert Masker([]).text(text) == left
+
+
+@pytest.mark.parametrize("text", ["a", "-", "0123456789abcdef", "token", "token ", "--a", "://", "a:", "'", "password='\\'",
+                                  "basic ", " ", "\t", "\\", "-----BEGIN ", "sig=["])  # fmt: skip
+def test_long_lines_are_masked_in_seconds(text):
+    masker = Masker([{"dask_shutdown_token": f"{text * 10}b"}])
+    whole = text * (1024**2 // len(text))
+    started = time.monotonic()
+    masker.text(whole)
+    masker.text(re.sub("(.{3999})", r"\1\n", whole))
+    assert time.monotonic() - started < 20
 
 
 def test_variable_that_is_not_set_is_shown_as_empty():
