@@ -44,19 +44,19 @@ class ActionModule(Action):
         )
         findings = diagnose(examined)
         lines = report(findings, len(playing))
-        problems = []
+        problems: list[str] = []
         if arguments["bundle"]:
             files = contents(task_vars["groups"], values, plan, infos, facts, lines)
             problems = self._write(arguments["bundle"], files)
-        result = {
+        return {
             "changed": bool(arguments["bundle"]) and not problems,
             "findings": [
                 {**dataclasses.asdict(one), "severity": one.severity, "remedy": one.remedy} for one in findings
             ],
-            "lines": lines,
-            "errors": [one.line() for one in findings if one.severity == ERROR],
+            "lines": [*lines, *problems],
+            # A problem with the archive must not prevent the report.
+            "errors": [*(one.line() for one in findings if one.severity == ERROR), *problems],
         }
-        return failed_if(result, problems)
 
     def _write(self, given: str, files: dict[str, str]) -> list[str]:
         """Write the archive, and return the problems. Only its owner can read it."""
@@ -64,8 +64,7 @@ class ActionModule(Action):
         try:
             if not self._task.check_mode:
                 replace(path, archive(files, time.time()), 0o600)
-        except OSError as error:
-            return [
-                f"dask_support_bundle: {path} cannot be written ({error.strerror}). Name a file in a directory that exists."
-            ]
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            return [f"dask_support_bundle: {path} cannot be written ({why}). Name a file in a directory that exists."]
         return []

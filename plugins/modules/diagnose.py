@@ -55,12 +55,12 @@ findings:
   elements: dict
   returned: success
 lines:
-  description: The findings as lines of text, and a summary.
+  description: The findings as lines of text, a summary, and why the archive could not be written.
   type: list
   elements: str
   returned: success
 errors:
-  description: The lines of findings with the severity V(error).
+  description: The lines of findings with the severity V(error), and why the archive could not be written.
   type: list
   elements: str
   returned: success

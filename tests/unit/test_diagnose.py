@@ -80,3 +80,4 @@ def test_archive_that_cannot_be_written(tmp_path):
         f"dask_support_bundle: {bundle} cannot be written (No such file or directory). Name a file in a directory that"
     )
     assert run.returncode != 0 and said in run.stdout + run.stderr
+    assert "\nerror [unreachable] " in run.stdout and "\nExamined 3 host(s): " in run.stdout
