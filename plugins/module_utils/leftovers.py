@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import pwd
@@ -75,20 +76,26 @@ def conda_profiles(homes: Iterable[str]) -> list[str]:
     for path in paths:
         code = (line for line in lines(_text(path)) if ">>> conda" in line or not line.lstrip().startswith("#"))
         if any(CONDA.search(line) for line in code):
-            found.append(path)
+            found.append(printable(path))
     return found[:ITEMS]
 
 
 def user_packages(home: str) -> list[str]:
     """Return the directories with packages that an account has installed for itself (``pip install --user``)."""
-    pattern = os.path.join(home, ".local/lib/python3*/site-packages")
-    return [path for path in sorted(glob.glob(pattern)) if os.listdir(path)] if home else []
+    pattern = os.path.join(glob.escape(home), ".local/lib/python3*/site-packages")
+    found = []
+    for path in sorted(glob.glob(pattern)) if home else []:
+        with contextlib.suppress(OSError):  # the account can put anything there
+            if os.listdir(path):
+                found.append(printable(path))
+    return found[:ITEMS]
 
 
 def configuration_files(directory: str) -> list[str]:
     """Return the files of Dask's configuration in a directory, without those of the collection."""
+    directory = glob.escape(directory)
     found = [path for kind in ("yaml", "yml", "json") for path in glob.glob(os.path.join(directory, f"*.{kind}"))]
-    return sorted(path for path in found if not os.path.basename(path).startswith("daskops"))[:ITEMS]
+    return sorted(printable(path) for path in found if not os.path.basename(path).startswith("daskops"))[:ITEMS]
 
 
 def other_units() -> list[str]:
@@ -102,7 +109,7 @@ def other_units() -> list[str]:
             starts = [line for line in lines(_text(path)) if line.strip().startswith("ExecStart")]
             if any(RUNS_DASK.search(line) for line in starts):
                 found.setdefault(os.path.realpath(path), path)
-    return sorted(found.values())[:ITEMS]
+    return sorted(map(printable, found.values()))[:ITEMS]
 
 
 def stray_processes() -> list[dict[str, Any]]:
@@ -128,7 +135,7 @@ def _stray_processes() -> Iterator[dict[str, Any]]:
             user = pwd.getpwuid(owner).pw_name
         except KeyError:
             user = str(owner)
-        yield {"pid": int(os.path.basename(path)), "user": user, "command": printable(command, 200)}
+        yield {"pid": int(os.path.basename(path)), "user": printable(user), "command": printable(command, 200)}
 
 
 def _ours(groups: str) -> bool:

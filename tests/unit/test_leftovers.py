@@ -42,7 +42,13 @@ def test_packages_of_an_account(tmp_path):
     (tmp_path / ".local/lib/python3.11/site-packages").mkdir(parents=True)
     assert leftovers.user_packages(str(tmp_path)) == []
     write(tmp_path / ".local/lib/python3.11/site-packages/dask/__init__.py")
-    assert leftovers.user_packages(str(tmp_path)) == [str(tmp_path / ".local/lib/python3.11/site-packages")]
+    # What the account puts there must not end the examination, nor be a control character.
+    write(tmp_path / ".local/lib/python3.10/site-packages")
+    write(tmp_path / ".local/lib/python3.\x01/site-packages/dask.py")
+    assert leftovers.user_packages(str(tmp_path)) == [
+        str(tmp_path / ".local/lib/python3.?/site-packages"),
+        str(tmp_path / ".local/lib/python3.11/site-packages"),
+    ]
 
 
 def test_configuration_files_without_those_of_the_collection(tmp_path):
@@ -52,6 +58,8 @@ def test_configuration_files_without_those_of_the_collection(tmp_path):
     assert leftovers.configuration_files(str(tmp_path)) == []
     paths = [write(tmp_path / name) for name in ("dask.yaml", "distributed.yml", "x.json")]
     assert leftovers.configuration_files(str(tmp_path)) == paths
+    write(tmp_path / "a\x01\udcff.yaml")
+    assert leftovers.configuration_files(str(tmp_path)) == [str(tmp_path / "a??.yaml"), *paths]
 
 
 @pytest.mark.parametrize(
