@@ -44,8 +44,26 @@ def act_as(user: str | int, groups: Iterable[str] = ()) -> None:
         os.setuid(user if isinstance(user, int) else NOBODY)
 
 
+def _end(child: int) -> None:
+    """Kill a child process, and wait for its end for at most a second.
+
+    A process that waits for a dead file server or for a broken driver does not end. It is abandoned.
+    """
+    os.kill(child, signal.SIGKILL)
+    deadline = time.monotonic() + 1.0
+    while not os.waitpid(child, os.WNOHANG)[0] and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
+def _without_standard_files() -> None:
+    """Detach this process from its standard files. Ansible waits until each process with its pipes has ended."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(null, number)
+
+
 def as_user(user: str | int, function: Callable[[], Any], timeout: float = 10.0, groups: Iterable[str] = ()) -> Any:
-    """Call a function in a child process that has the permissions of a user, and return the function's result.
+    """Call a function in a child process that has the permissions of a user; see `in_child`.
 
     Parameters
     ----------
@@ -57,6 +75,21 @@ def as_user(user: str | int, function: Callable[[], Any], timeout: float = 10.0,
         Seconds that the function may take.
     groups : iterable of str
         Names or ids of additional groups of the child process.
+    """
+    return in_child(function, timeout, lambda: act_as(user, groups))
+
+
+def in_child(function: Callable[[], Any], timeout: float, enter: Callable[[], Any] = lambda: None) -> Any:
+    """Call a function in a child process, and return its result. The child is not waited for beyond its time.
+
+    Parameters
+    ----------
+    function : callable
+        Takes no arguments. Its result must be serialisable as JSON.
+    timeout : float
+        Seconds that the function may take.
+    enter : callable
+        Called in the child process before the function.
 
     Raises
     ------
@@ -72,7 +105,8 @@ def as_user(user: str | int, function: Callable[[], Any], timeout: float = 10.0,
     if not child:
         try:
             os.close(reading)
-            act_as(user, groups)
+            _without_standard_files()
+            enter()
             try:
                 answer = {"returned": function()}
             except OSError as error:
@@ -96,8 +130,7 @@ def as_user(user: str | int, function: Callable[[], Any], timeout: float = 10.0,
                 raise ValueError(f"the answer is longer than {LIMIT} bytes")
     finally:
         os.close(reading)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        _end(child)
     answer = json.loads(b"".join(parts) or b"{}")
     if "strerror" in answer:
         raise OSError(*[one for one in (answer["errno"], answer["strerror"]) if one is not None])

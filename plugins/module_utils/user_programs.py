@@ -1,13 +1,14 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run programs as an unprivileged user of the host, with limits for time and output."""
+"""Run programs, also as an unprivileged user of the host, with limits for time and output."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
+import select
 import selectors
 import signal
 import subprocess
@@ -105,14 +106,69 @@ def run(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    with process:
-        try:
-            output, errors = _exchange(process, question.encode(), timeout)
-        finally:
-            with contextlib.suppress(ProcessLookupError):  # end also the processes that the program has started
-                os.killpg(process.pid, signal.SIGKILL)
+    try:
+        output, errors = _exchange(process, question.encode(), timeout)
+    finally:
+        _end(process)
     texts = [text.decode(errors="replace").replace("\r\n", "\n") for text in (output, errors)]
     return Finished(process.returncode, *texts)
+
+
+def first_output(command: Sequence[str], timeout: float, limit: int) -> tuple[int | None, str]:
+    """Run a program as this process's user, and return its exit status and the start of its output and errors.
+
+    Parameters
+    ----------
+    command : list of str
+        The program and its arguments.
+    timeout : float
+        Seconds that the program may run.
+    limit : int
+        Bytes of output, after which the program is ended.
+
+    Returns
+    -------
+    tuple
+        The exit status, or None if the program has not ended by itself, and the output until then.
+
+    Raises
+    ------
+    OSError
+        If the program cannot be started.
+    """
+    deadline, output = time.monotonic() + timeout, bytearray()
+    # run_command of Ansible has no limits.
+    process = subprocess.Popen(  # pylint: disable=ansible-bad-function
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    try:
+        while process.stdout and len(output) < limit:
+            if not select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                break
+            piece = os.read(process.stdout.fileno(), 65536)
+            if not piece:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(max(0.0, deadline - time.monotonic()))
+                break
+            output += piece
+        status = process.poll()
+    finally:
+        _end(process)
+    return status, output[:limit].decode("utf-8", "replace")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a program and the processes that it has started, and wait for its end for at most a second.
+
+    A program that waits for a dead file server or for a broken driver does not end. It is abandoned.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(1.0)
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream:
+            stream.close()
 
 
 def _exchange(process: subprocess.Popen[bytes], question: bytes, timeout: float) -> tuple[bytes, bytes]:

@@ -9,7 +9,7 @@ import time
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.module_utils import accounts
-from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user, changeable
+from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user, changeable, in_child
 from owned_directories import NOBODY, as_root, directory
 
 DAEMON = grp.getgrnam("daemon")
@@ -45,6 +45,25 @@ def test_function_is_limited_in_time_and_output(monkeypatch):
     monkeypatch.setattr(accounts, "LIMIT", 100)
     with pytest.raises(ValueError, match="longer than 100 bytes"):
         as_user("nobody", lambda: "a" * 101)
+
+
+def test_child_that_cannot_be_killed_is_abandoned(monkeypatch):
+    """As one that waits for a dead file server. Ansible must not wait for it either, so it has no standard files."""
+    reading, writing = os.pipe()
+    kills = []
+    with monkeypatch.context() as patch:
+        patch.setattr(accounts.os, "kill", lambda *call: kills.append(call))
+        start = time.monotonic()
+        with pytest.raises(TimeoutError):
+            in_child(lambda: [os.write(writing, os.readlink(f"/proc/self/fd/{n}").encode()) for n in range(3)]
+                     and time.sleep(60), 0.2)  # fmt: skip
+        assert 1 <= time.monotonic() - start < 10
+    assert os.read(reading, 100) == b"/dev/null" * 3
+    os.close(reading)
+    os.close(writing)
+    ((child, signal),) = kills
+    os.kill(child, signal)
+    os.waitpid(child, 0)
 
 
 @pytest.mark.parametrize("function", [lambda: 1 / 0, lambda: object(), lambda: os._exit(0)])

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import tracemalloc
 
 import pytest
@@ -68,6 +69,32 @@ def test_output_without_end_fills_no_memory(monkeypatch):
 def test_program_that_prints_for_ever_is_ended():
     with pytest.raises(subprocess.TimeoutExpired):
         user_programs.run(["/usr/bin/yes"], lambda: None, {}, timeout=0.5)
+
+
+@pytest.mark.parametrize("call", [
+    lambda command: pytest.raises(subprocess.TimeoutExpired, user_programs.run, command, lambda: None, {}, timeout=0.5),
+    lambda command: user_programs.first_output(command, 0.5, 1000),
+])  # fmt: skip
+def test_program_that_cannot_be_killed_is_abandoned(call, monkeypatch):
+    kills = []
+    with monkeypatch.context() as patch:
+        patch.setattr(user_programs.os, "killpg", lambda *call: kills.append(call))
+        start = time.monotonic()
+        call(["/bin/sleep", "60"])
+        assert 1 <= time.monotonic() - start < 10
+    ((group, signal),) = kills
+    os.killpg(group, signal)
+    os.waitpid(group, 0)
+
+
+def test_start_of_the_output_of_a_program():
+    assert user_programs.first_output(["/bin/sh", "-c", "echo a; echo b >&2; exit 3"], 20, 1000) == (3, "a\nb\n")
+    tracemalloc.start()
+    assert user_programs.first_output(["/usr/bin/yes"], 20, 1000) == (None, "y\n" * 500)
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+    stopped = "trap '' TERM; printf a; kill -STOP $$"
+    assert user_programs.first_output(["/bin/sh", "-c", stopped], 1, 1000) == (None, "a")
 
 
 def test_lines_change_the_environment_of_the_program(tmp_path):
