@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import functools
 
+#: Largest number of characters of a text that a host may report. The controller rejects longer ones.
+TEXT_LIMIT = 1_000_000
+
 
 def lines(text: str) -> list[str]:
     """Return the lines of a text. Only a line feed ends a line.

@@ -15,7 +15,7 @@ description:
   - Reports what M(daskops.cluster.host_info) does not need - limits, memory and disks, other installations, name resolution,
     and whether this host reaches the ports of other hosts - in one execution. Works on blank hosts, too. Changes nothing.
   - Reads what to try and to examine from the plan and from the variables of the collection.
-  - The controller validates the type and the format of each returned value. Fails with the names of invalid values.
+  - The controller validates the type and the format of each returned value, and replaces invalid ones by empty ones.
 author:
   - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
@@ -42,9 +42,14 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: Why the host could not be examined, or the names of invalid values.
+  description: Why the host could not be examined.
   type: str
   returned: failure
+invalid:
+  description: The names of invalid values, which are empty here.
+  type: list
+  elements: str
+  returned: success
 connections:
   description:
     - The results of connections to other hosts. This and the other keys are those of M(daskops.cluster.examine_host).

@@ -140,20 +140,28 @@ journal:
   description: The last lines of the journal of the collection's units.
   type: str
   returned: always
+unanswered:
+  description:
+    - Sentences about parts that could not be examined or did not answer in time, for example because of a file server or a
+      driver. These parts are empty in the other values.
+  type: list
+  elements: str
+  returned: always
 """
 
 import contextlib
+import functools
 import glob
 import json
 import os
 import platform
 import re
-import subprocess
 import time
+from collections.abc import Callable
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user, changeable
+from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user, changeable, in_child
 from ansible_collections.daskops.cluster.plugins.module_utils.connections import (
     addresses_of,
     connect_all,
@@ -171,7 +179,8 @@ from ansible_collections.daskops.cluster.plugins.module_utils.leftovers import (
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.routes import route
 from ansible_collections.daskops.cluster.plugins.module_utils.units import SystemctlError, show_units
-from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable, read_text
+from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import TEXT_LIMIT, printable, read_text
+from ansible_collections.daskops.cluster.plugins.module_utils.user_programs import first_output
 
 PROC = "/proc"
 CONTROL_GROUPS = "/sys/fs/cgroup"
@@ -179,20 +188,28 @@ PCI_DEVICES = "/sys/bus/pci/devices"
 SELINUX_ENFORCE = "/sys/fs/selinux/enforce"
 RELEASE = "/etc/os-release"
 
+NO_GPUS = {"devices": 0, "driver": "", "tool": "", "error": ""}
+
 #: Bytes and seconds of the measurement of a disk, and seconds that a slow disk may take for it.
 MEASURED = 32 * 1024**2
 SECONDS = 1.0
 PATIENCE = 20.0
 
-#: Seconds that nvidia-smi may take. It hangs with a broken GPU.
+#: Seconds that nvidia-smi and journalctl may take. The first hangs with a broken GPU.
 TOOL_TIMEOUT = 15
+
+#: Seconds that looks at files may take, also if a program runs meanwhile. They hang if a file server does not answer.
+FILES_TIMEOUT = 10.0
+
+#: Bytes of the output of nvidia-smi.
+OUTPUT = 65536
 
 #: Seconds for all connections, and for the answers to packets of each size.
 CONNECT_TIMEOUT = 3.0
 ECHO_TIMEOUT = 0.7
 
-#: Bytes of the journal, per host.
-JOURNAL = 1024**2
+#: Bytes of the journal, per host. The rest of the limit is left for what Ansible replaces in texts.
+JOURNAL = TEXT_LIMIT * 9 // 10
 
 
 def read(path: str) -> str:
@@ -338,24 +355,20 @@ def gpus(module: AnsibleModule) -> dict[str, Any]:
         # 0x0300 is a VGA controller, and 0x0302 a controller for computations only.
         devices += read(f"{path}/vendor") == "0x10de" and read(f"{path}/class")[:6] in ("0x0300", "0x0302")
     loaded = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)\s", read(f"{PROC}/driver/nvidia/version") + " ")
-    found = {"devices": devices, "driver": loaded.group(1) if loaded else "", "tool": "", "error": ""}
+    found = {**NO_GPUS, "devices": devices, "driver": loaded.group(1) if loaded else ""}
     tool = module.get_bin_path("nvidia-smi")
     if not tool:
         return found
     command = [tool, "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
-        # run_command of Ansible has no timeout, and nvidia-smi hangs with a broken driver.
-        done = subprocess.run(  # pylint: disable=ansible-bad-function
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TOOL_TIMEOUT, check=False
-        )
-        said = done.stdout.decode("utf-8", "replace").strip()
-        if done.returncode == 0:
-            return {**found, "tool": printable(said.split("\n")[0], 40)}
-        return {**found, "error": printable(" ".join(said.split()), 200) or f"status {done.returncode}"}
-    except subprocess.TimeoutExpired:
-        return {**found, "error": f"no answer within {TOOL_TIMEOUT} s"}
+        status, said = first_output(command, TOOL_TIMEOUT, OUTPUT)
     except OSError as error:
         return {**found, "error": error.strerror or str(error)}
+    if status is None:
+        return {**found, "error": f"no answer within {TOOL_TIMEOUT} s"}
+    if status == 0:
+        return {**found, "tool": printable(said.strip().split("\n")[0], 40)}
+    return {**found, "error": printable(" ".join(said.split()), 200) or f"status {status}"}
 
 
 def restarting(module: AnsibleModule) -> list[str]:
@@ -376,12 +389,43 @@ def system() -> list[str]:
 
 
 def journal(module: AnsibleModule, number: int) -> str:
-    """Return the last lines of the journal of the collection's units."""
-    if number < 1:
+    """Return the last lines of the journal of the collection's units, without the oldest if they are too long."""
+    tool = module.get_bin_path("journalctl")
+    if number < 1 or not tool:
         return ""
     units = ["--unit=dask-scheduler.service", "--unit=dask-worker@*.service", "--unit=dask-firewall.service"]
-    command = ["journalctl", "--no-pager", "--output=short-iso", "--quiet", f"--lines={number}", *units]
-    return printable(module.run_command(command, errors="replace")[1], JOURNAL)
+    options = ["--no-pager", "--output=short-iso", "--quiet", "--reverse", f"--lines={number}"]
+    status, said = first_output([tool, *options, *units], TOOL_TIMEOUT, JOURNAL)
+    if status is None and not said:
+        raise TimeoutError(f"no answer within {TOOL_TIMEOUT} s")
+    # The lines of an entry after its first one are indented.
+    entries = re.split(r"\n(?! )", said.rstrip("\n"))
+    return printable("\n".join(reversed(entries)), JOURNAL)
+
+
+def examined(what: str, function: Callable[[], Any], empty: Any, unanswered: list[str], seconds: float) -> Any:
+    """Return the result of a function that can hang in the kernel; ``empty`` if it has none in time.
+
+    Parameters
+    ----------
+    what : str
+        What the function examines.
+    function : callable
+        Takes no arguments.
+    empty : any
+        Result if the function fails.
+    unanswered : list of str
+        Gets a sentence if the function fails.
+    seconds : float
+        Seconds that the function may take.
+    """
+    try:
+        return in_child(function, seconds)
+    except TimeoutError:
+        unanswered.append(f"{printable(what)} did not answer within {seconds:g} s")
+    except (OSError, ValueError) as error:
+        unanswered.append(f"{printable(what)} could not be examined ({printable(str(error), 200)})")
+    return empty
 
 
 def main() -> None:
@@ -404,6 +448,16 @@ def main() -> None:
     patience = 10 + CONNECT_TIMEOUT * (1 + len(targets) // 100)
     homes = list(dict.fromkeys(home_of(name) for name in [user, "root", *parameters["accounts"]]))
     own = home_of(user)
+    own_configuration = os.path.join(own, ".config/dask")
+    unanswered: list[str] = []
+
+    def part(what: str, function: Callable[[], Any], empty: Any, more: float = 0.0) -> Any:
+        return examined(what, function, empty, unanswered, FILES_TIMEOUT + more)
+
+    directories = {
+        path: part(f"the directory {path}", functools.partial(scratch, path, user), None, PATIENCE)
+        for path in parameters["scratch"]
+    }
     module.exit_json(
         changed=False,
         # As the services' account, because firewalls can have rules for accounts.
@@ -415,21 +469,22 @@ def main() -> None:
         limits=limits(),
         memory=memory(),
         cgroups=cgroups(),
-        scratch={path: scratch(path, user) for path in parameters["scratch"]},
+        scratch={path: about for path, about in directories.items() if about},
         synchronized=synchronized(module),
         selinux=selinux(module),
         leftovers={
-            "conda": conda_profiles(homes),
-            "packages": user_packages(own),
-            "system_configuration": configuration_files(CONFIGURATION),
-            "configuration": configuration_files(os.path.join(own, ".config/dask")) if own else [],
-            "units": other_units(),
-            "processes": stray_processes(),
+            "conda": part("a file of login shells", lambda: conda_profiles(homes), []),
+            "packages": part(f"a directory of packages in {own}", lambda: user_packages(own), []),
+            "system_configuration": part(CONFIGURATION, lambda: configuration_files(CONFIGURATION), []),
+            "configuration": part(own_configuration, lambda: configuration_files(own_configuration), []) if own else [],
+            "units": part("a directory of units", other_units, []),
+            "processes": part("a process in /proc", stray_processes, []),
         },
-        gpus=gpus(module),
+        gpus=part("a GPU or its driver", lambda: gpus(module), NO_GPUS, TOOL_TIMEOUT),
         restarting=restarting(module),
         system=system(),
-        journal=journal(module, parameters["journal"]),
+        journal=part("the journal", lambda: journal(module, parameters["journal"]), "", TOOL_TIMEOUT),
+        unanswered=unanswered,
     )
 
 

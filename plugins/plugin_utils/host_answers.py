@@ -19,21 +19,20 @@ from ansible_collections.daskops.cluster.plugins.module_utils.certificates impor
     PLAIN_CERTIFICATE,
     PUBLIC_LIMIT,
 )
+from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import TEXT_LIMIT
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import LABEL
 
 #: A function that returns whether a value is allowed.
 Check = Callable[[Any], bool]
 
-#: Largest number of items of a list or a dictionary, and of characters of a text. A host of 1,000 cores with 100 releases
-#: has fewer.
+#: Largest number of items of a list or a dictionary. A host of 1,000 cores with 100 releases has fewer.
 ITEMS = 20_000
-LENGTH = 1_000_000
 
 
 def text(pattern: str = r"[^\x00-\x08\x0e-\x1f\x7f-\x9f]*") -> Check:
     """Return a check that allows strings that match a pattern, by default strings without control characters."""
     compiled = re.compile(pattern, re.DOTALL)
-    return lambda value: isinstance(value, str) and len(value) <= LENGTH and compiled.fullmatch(value) is not None
+    return lambda value: isinstance(value, str) and len(value) <= TEXT_LIMIT and compiled.fullmatch(value) is not None
 
 
 #: Allows any string without control characters.

@@ -69,6 +69,8 @@ def facts(host: str) -> dict[str, Any]:
         "restarting": [],
         "system": ["Debian GNU/Linux 12", "6.1.0", "x86_64"],
         "journal": "",
+        "unanswered": [],
+        "invalid": [],
     }
 
 
@@ -227,6 +229,8 @@ NVIDIA = {"devices": 1, "driver": "580.1", "tool": "580.1", "error": ""}
 FINDINGS = [
     ("unreachable", lost, "w1", "it cannot be reached (No route to host)"),
     ("not-examined", failing_facts, "w1", "it could not be examined (A traceback.\\x1b[31m)"),
+    ("unanswered", fact("unanswered", ["/a did not answer within 10 s"]), "w1", "/a did not answer within 10 s"),
+    ("invalid-values", fact("invalid", ["gpus", "mtus"]), "w1", "it reported invalid values: gpus, mtus"),
     ("plan", rejected, "w1", "has 1 GiB of memory. Lower dask_worker_memory"),
     ("stopped", stop, "w1", "dask-worker@1.service does not run"),
     ("restarting", restart, "w1", "dask-worker@1.service does not stay up"),
@@ -323,6 +327,12 @@ FINDINGS = [
         fact("leftovers", "processes", [{"pid": 7, "user": "ada", "command": "dask-worker a"}]),
         "w1",
         "dask-worker a (pid 7 of ada)",
+    ),
+    (
+        "stray-process",  # must not start a line of the report
+        fact("leftovers", "processes", [{"pid": 7, "user": "ada", "command": "dask-worker\nerror [plan] a"}]),
+        "w1",
+        "dask-worker\\nerror [plan] a (pid 7 of ada)",
     ),
     (
         "port-taken",

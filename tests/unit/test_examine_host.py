@@ -12,8 +12,9 @@ import tempfile
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
+from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import TEXT_LIMIT
 from ansible_collections.daskops.cluster.plugins.modules import examine_host
-from ansible_collections.daskops.cluster.plugins.plugin_utils.doctor_answers import unbelievable
+from ansible_collections.daskops.cluster.plugins.plugin_utils.doctor_answers import CHECKS, unbelievable
 from conftest import free_port
 
 
@@ -64,7 +65,7 @@ def test_this_machine(tmp_path):
         result = examine(
             targets=targets, names=["localhost"], addresses=["127.0.0.1"], scratch=[str(tmp_path / "scratch")]
         )
-    assert unbelievable(result) == [] and not result["changed"]
+    assert unbelievable(result) == [] and result["unanswered"] == [] and not result["changed"]
     assert result["connections"] == ["open", "refused"] and result["resolved"]["localhost"]
     assert result["limits"]["nr_open"] > 1024 and result["memory"]["total"] > 2**28
     assert result["interfaces"] and result["cgroups"]["version"] in (0, 1, 2)
@@ -159,7 +160,7 @@ def test_gpus(system, tmp_path, monkeypatch):
     error = examine_host.gpus(Module(tmp_path))["error"]
     assert error == "Failed to initialize NVML: Driver/library version mismatch"
     monkeypatch.setattr(examine_host, "TOOL_TIMEOUT", 0.2)
-    tool.write_text("#!/bin/sh\nexec sleep 20\n")
+    tool.write_text("#!/bin/sh\ntrap '' TERM\nkill -STOP $$\n")
     assert examine_host.gpus(Module(tmp_path))["error"] == "no answer within 0.2 s"
 
 
@@ -190,6 +191,47 @@ def test_units_that_do_not_stay_up(system, tmp_path):
 
 
 def test_journal_is_printable_and_optional(system, tmp_path):
-    system("journalctl", "one\x1b[31m\ntwo\n")
+    assert examine_host.journal(Module(tmp_path), 5) == ""
+    tool = system("journalctl", "#!/bin/sh\nprintf '3 three\\n  more\\n2 two\\033[31m\\n1 one\\n'\n")
+    tool.chmod(0o755)
     assert examine_host.journal(Module(tmp_path), 0) == ""
-    assert examine_host.journal(Module(tmp_path), 5) == "one?[31m\ntwo\n"
+    assert examine_host.journal(Module(tmp_path), 5) == "1 one\n2 two?[31m\n3 three\n  more"
+
+
+@pytest.mark.parametrize("line", ["yes $(printf %0999d 0)", "yes $(printf %099999d 0)", "head -c 3000000 /dev/zero"])
+def test_journal_of_any_length_is_valid(system, tmp_path, line):
+    tool = system("journalctl", f'#!/bin/sh\necho "$@" >{tmp_path}/options; echo newest; {line}\n')
+    tool.chmod(0o755)
+    journal = examine_host.journal(Module(tmp_path), 2000)
+    assert len(journal) == examine_host.JOURNAL < TEXT_LIMIT and journal.endswith("\nnewest")
+    assert CHECKS["journal"](journal) and "--reverse --lines=2000 " in (tmp_path / "options").read_text()
+
+
+def test_journal_that_does_not_answer(system, tmp_path, monkeypatch):
+    monkeypatch.setattr(examine_host, "TOOL_TIMEOUT", 1)
+    system("journalctl", "#!/bin/sh\necho newest; exec sleep 60\n").chmod(0o755)
+    assert examine_host.journal(Module(tmp_path), 5) == "newest"
+    system("journalctl", "#!/bin/sh\nexec sleep 60\n")
+    with pytest.raises(TimeoutError, match="no answer within 1 s"):
+        examine_host.journal(Module(tmp_path), 5)
+
+
+def test_parts_that_do_not_answer_are_reported_and_hide_no_others(tmp_path, monkeypatch):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)  # nobody writes to it
+    monkeypatch.setattr(examine_host, "FILES_TIMEOUT", 0.5)
+    for name in ("other_units", "gpus", "scratch"):
+        monkeypatch.setattr(examine_host, name, lambda *dummy: open(fifo).read())
+    monkeypatch.setattr(examine_host, "TOOL_TIMEOUT", 0)
+    monkeypatch.setattr(examine_host, "PATIENCE", 0)
+    monkeypatch.setattr(examine_host, "stray_processes", lambda: open(tmp_path / "none"))
+    monkeypatch.setattr(examine_host, "user_packages", lambda home: [home])
+    result = examine(user="root", scratch=["/a\x01b"])
+    assert result["unanswered"] == [
+        "the directory /a?b did not answer within 0.5 s",
+        "a directory of units did not answer within 0.5 s",
+        "a process in /proc could not be examined ([Errno 2] No such file or directory)",
+        "a GPU or its driver did not answer within 0.5 s",
+    ]
+    assert unbelievable(result) == [] and result["scratch"] == {} and result["leftovers"]["units"] == []
+    assert result["gpus"] == examine_host.NO_GPUS and result["leftovers"]["packages"] == [os.path.expanduser("~root")]

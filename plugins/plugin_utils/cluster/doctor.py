@@ -30,6 +30,9 @@ FAR = 300.0
 #: Bytes per second below which a disk is slow for spilled data, and free inodes below which it is nearly full.
 SLOW, INODES = 50_000_000, 10_000
 
+#: Characters of a finding.
+LENGTH = 20_000
+
 #: Bytes of swap in use from which the host is short of memory.
 SWAPPING = 1024**3
 
@@ -59,6 +62,17 @@ KINDS: dict[str, Kind] = {
         ERROR, "Ansible cannot connect to the host", "Start the host, or correct its connection variables."
     ),
     "not-examined": Kind(ERROR, "the host could not be examined", "Correct what the message says, and run again."),
+    "unanswered": Kind(
+        ERROR,
+        "a part of the host, such as a directory, a process or a driver, did not answer in time or could not be examined",
+        "Look for file servers that do not answer (findmnt -t nfs,nfs4), for processes in state D (ps axo stat,pid,comm), "
+        "and for messages of the kernel (dmesg).",
+    ),
+    "invalid-values": Kind(
+        ERROR,
+        "the host reported invalid values, which are not used",
+        "Find out which program or file on the host causes them. Someone else may control the host.",
+    ),
     "plan": Kind(ERROR, "`site.yml` would reject the host", "Correct it before you run site.yml."),
     "stopped": Kind(
         ERROR,
@@ -410,7 +424,8 @@ def diagnose(examined: Examined) -> list[Finding]:
     found: dict[tuple[str, str], list[str]] = {}
     for rule in RULES:
         for code, host, text in rule(examined):
-            hosts = found.setdefault((code, text), [])
+            # A line feed in the name of a file or a process must not start a forged finding.
+            hosts = found.setdefault((code, printable(text, LENGTH)), [])
             if host not in hosts:
                 hosts.append(host)
     findings = [Finding(code, tuple(hosts), text) for (code, text), hosts in found.items()]
@@ -456,6 +471,15 @@ def reachable(examined: Examined) -> Iterator[Found]:
             yield "unreachable", host, f"it cannot be reached ({text})"
         elif "running" not in info or "limits" not in facts:
             yield "not-examined", host, f"it could not be examined ({text})"
+
+
+def parts(examined: Examined) -> Iterator[Found]:
+    """Find parts of hosts that could not be examined."""
+    for host, facts in _examined(examined):
+        for sentence in facts["unanswered"]:
+            yield "unanswered", host, sentence
+        if facts["invalid"]:
+            yield "invalid-values", host, f"it reported invalid values: {join(facts['invalid'])}"
 
 
 def services(examined: Examined) -> Iterator[Found]:
@@ -699,6 +723,7 @@ def gpus(examined: Examined) -> Iterator[Found]:
 
 RULES: tuple[Callable[[Examined], Iterator[Found]], ...] = (
     reachable,
+    parts,
     services,
     planned,
     network,
