@@ -12,7 +12,7 @@ import tracemalloc
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.module_utils import user_programs
-from conftest import ROOT
+from conftest import ROOT, wait_until
 
 SCRIPT = ROOT / "roles/config/files/setup.sh"
 #: The process, and what the lines have changed.
@@ -45,7 +45,14 @@ def test_no_process_is_left(tmp_path):
     with pytest.raises(subprocess.TimeoutExpired):
         user_programs.run(["/bin/sh", "-c", f"sleep 60 & echo $! >{tmp_path}/pid; wait"], lambda: None, {}, timeout=0.5)
     pid = (tmp_path / "pid").read_text().strip()
-    assert not os.path.exists(f"/proc/{pid}") or ") Z " in open(f"/proc/{pid}/stat").read()
+
+    def ended():  # only the shell is waited for
+        try:
+            return ") Z " in open(f"/proc/{pid}/stat").read()
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+    wait_until(ended)
 
 
 def test_input_that_a_program_does_not_read_is_no_error():
