@@ -30,15 +30,15 @@ class Replacement:
 
     def file(self, path: str, content: str) -> None:
         """Record that ``path`` must have this content, readable for all."""
-        self.wanted[path] = lambda new: write(new, content)
+        self.wanted[os.path.abspath(path)] = lambda new: write(new, content)
 
     def link(self, path: str, target: str) -> None:
         """Record that ``path`` must be a link to ``target``."""
-        self.wanted[path] = lambda new: os.symlink(target, new)
+        self.wanted[os.path.abspath(path)] = lambda new: os.symlink(target, new)
 
     def remove(self, path: str) -> None:
         """Record that ``path`` must not exist."""
-        self.wanted[path] = None
+        self.wanted[os.path.abspath(path)] = None
 
     def prepare(self) -> None:
         """Write all new files to the disk, unless this was done before. Leaves no files behind if it fails."""
@@ -104,11 +104,12 @@ class Replacement:
 
 
 def write(path: str, content: str) -> None:
-    """Write a text file, readable for all, and flush it to the disk."""
-    with open(path, "w", encoding="utf-8") as file:
+    """Create a text file, readable for all, and flush it to the disk. Fails if something has its name, also a link."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+    with open(descriptor, "w", encoding="utf-8") as file:
         file.write(content)
         file.flush()
-        os.fchmod(file.fileno(), 0o644)
+        os.fchmod(file.fileno(), 0o644)  # whatever the umask is
         os.fsync(file.fileno())
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 #: Largest number of characters of a text that a host may report. The controller rejects longer ones.
 TEXT_LIMIT = 1_000_000
@@ -20,10 +21,12 @@ def lines(text: str) -> list[str]:
     return text.rstrip("\n").split("\n") if text else []
 
 
-def read_text(path: str, limit: int) -> str:
+def read_text(path: str, limit: int, opener: Callable[[str, int], int] | None = None) -> str:
     """Return the text of a file of at most ``limit`` bytes.
 
     Bytes that are not UTF-8 are replaced. Line ends are not translated, so carriage returns are kept.
+
+    ``opener`` is that of `open`, such as `safe_paths.open_regular`.
 
     Raises
     ------
@@ -34,7 +37,7 @@ def read_text(path: str, limit: int) -> str:
     """
     content = b""
     # Read in pieces, because a read of 4 MiB from a file below /proc/sys fails.
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=opener) as file:
         for piece in iter(functools.partial(file.read, 65536), b""):
             content += piece
             if len(content) > limit:

@@ -119,6 +119,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.daskops.cluster.plugins.module_utils.safe_paths import changeable_by_others
 
 HEADER = "# How to connect to a Dask cluster, written by daskops.cluster."
 CONFIGURATION = "daskops.yaml"
@@ -180,29 +181,13 @@ def read_address(text: str) -> str | None:
         return None
 
 
-def list_parents(path: str) -> list[str]:
-    """Return a path and all directories above it."""
-    parents = [path]
-    while os.path.dirname(parents[-1]) != parents[-1]:
-        parents.append(os.path.dirname(parents[-1]))
-    return parents
-
-
 def check_owner(directory: str) -> None:
     """Raise Rejected if this runs as root and another user could replace the directory with a symbolic link."""
-    if os.geteuid() != 0:
-        return
-    for path in list_parents(directory) + list_parents(os.path.realpath(directory)):
-        try:
-            found = os.lstat(path)
-        except FileNotFoundError:
-            continue
-        others_write = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX and not stat.S_ISLNK(found.st_mode)
-        if found.st_uid != 0 or others_write:
-            raise Rejected(
-                f"dask_client_directory {directory}: other users can change {path}, so root does not write there. Connect as"
-                " the user to whom the directory belongs, such as with ansible_user on a host in the group dask_clients."
-            )
+    if os.geteuid() == 0 and (path := changeable_by_others(directory)):
+        raise Rejected(
+            f"dask_client_directory {directory}: other users can change {path}, so root does not write there. Connect as"
+            " the user to whom the directory belongs, such as with ansible_user on a host in the group dask_clients."
+        )
 
 
 def read(path: str) -> tuple[str, int] | tuple[None, None]:

@@ -13,6 +13,8 @@ description:
   - Writes all files whose content differs, or none of them if one cannot be written, and removes others. Creates missing
     directories, and removes empty ones. A task with C(ansible.builtin.copy) for each file takes several times as long.
   - Files and directories are readable for all.
+  - Fails if another account than root and the one that runs this module could change a directory on the path. A link, FIFO
+    or device in the place of a file is replaced, and never opened.
 author:
   - The daskops.cluster authors (@daskops)
 extends_documentation_fragment:
@@ -27,7 +29,7 @@ attributes:
     description: Shows the content of each file before and after.
 options:
   directory:
-    description: The directory of the files.
+    description: The directory of the files, as an absolute path.
     type: path
     required: true
   files:
@@ -67,6 +69,11 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.replacement import Replacement, remove_empty
+from ansible_collections.daskops.cluster.plugins.module_utils.safe_paths import (
+    NotRegular,
+    changeable_by_others,
+    open_regular,
+)
 from ansible_collections.daskops.cluster.plugins.module_utils.system_errors import reported
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import read_text
 
@@ -75,10 +82,10 @@ LIMIT = 16 * 1024**2
 
 
 def content(path: str) -> str | None:
-    """Return the content of a file; None if it does not exist or is too large."""
+    """Return the content of a file; None if it does not exist, is not a regular file, or is too large."""
     try:
-        return read_text(path, LIMIT)
-    except (FileNotFoundError, ValueError):
+        return read_text(path, LIMIT, open_regular)
+    except (FileNotFoundError, NotRegular, ValueError):
         return None
 
 
@@ -102,6 +109,15 @@ def change(module: AnsibleModule) -> None:
     def full(name: str) -> str:
         return os.path.join(directory, name)
 
+    if not os.path.isabs(directory):
+        module.fail_json(msg=f"{directory} is not an absolute path. Give the path from the root directory.")
+    for path in sorted({os.path.dirname(full(name)) for name in [*files, *module.params["absent"]]}):
+        if changeable := changeable_by_others(path):
+            module.fail_json(
+                msg=f"{path}: other users can change {changeable}, so nothing was written there. Give it to root or to the "
+                "account that runs this, writable only for its owner, or name another directory, such as in "
+                "dask_monitoring_directory."
+            )
     before = {name: content(full(name)) for name in [*files, *module.params["absent"]]}
     written = [name for name in files if before[name] != files[name]]
     removed = [name for name in module.params["absent"] if name not in files and os.path.lexists(full(name))]

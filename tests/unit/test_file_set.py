@@ -6,6 +6,8 @@
 import contextlib
 import io
 import json
+import os
+import stat
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
@@ -61,3 +63,47 @@ def test_no_file_is_written_if_one_cannot_be(run, tmp_path):
     result = run(files={"a": "1", "b": "2"})
     assert result["failed"] and "On this host writing the files failed (none of them was changed): " in result["msg"]
     assert [path.name for path in (tmp_path / "files").iterdir()] == ["b"]
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link", "dangling", "socket"])
+def test_what_is_not_a_regular_file_is_replaced_and_not_opened(run, tmp_path, kind):
+    secret, path = tmp_path / "shadow", tmp_path / "files/a"
+    secret.write_text("secret")
+    path.parent.mkdir()
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "socket":
+        os.mknod(path, 0o600 | stat.S_IFSOCK)
+    else:
+        path.symlink_to(secret if kind == "link" else tmp_path / "nowhere")
+    checked = run(files={"a": "1"}, check_mode=True)
+    result = run(files={"a": "1"})
+    assert result["written"] == ["a"] and checked["diff"] == result["diff"] and result["diff"][0]["before"] == ""
+    assert (path.read_text(), path.is_symlink(), secret.read_text()) == ("1", False, "secret")
+    assert not (tmp_path / "nowhere").exists() and os.listdir(tmp_path / "files") == ["a"]
+
+
+@pytest.mark.parametrize("link", [False, True])
+@pytest.mark.parametrize("where", ["files", "files/grafana"])
+def test_directory_that_others_can_change_is_rejected(run, tmp_path, where, link):
+    (tmp_path / "files").mkdir()
+    changeable = tmp_path / where
+    if link and where != "files":
+        (tmp_path / "other").mkdir()
+        changeable.symlink_to(tmp_path / "other")
+        changeable = tmp_path / "other"
+    changeable.mkdir(exist_ok=True)
+    changeable.chmod(0o777)
+    for options in ({"files": {"grafana/b": "2"}}, {"absent": ["grafana/b"]}):
+        result = run(**options)
+        assert (
+            result["failed"]
+            and f": other users can change {changeable}, so nothing was written there." in result["msg"]
+        )
+    assert not (changeable / "b").exists() and not (changeable / "grafana").exists()
+
+
+def test_relative_directory_is_rejected(run):
+    assert run(directory="mon", files={"a": "1"})["msg"] == (
+        "mon is not an absolute path. Give the path from the root directory."
+    )

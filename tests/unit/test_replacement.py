@@ -5,7 +5,8 @@
 
 import os
 
-from ansible_collections.daskops.cluster.plugins.module_utils.replacement import Replacement
+import pytest
+from ansible_collections.daskops.cluster.plugins.module_utils.replacement import Replacement, write
 
 
 def test_replacement_can_be_committed_and_undone(tmp_path):
@@ -42,3 +43,20 @@ def test_replacement_can_be_committed_and_undone(tmp_path):
     done.commit()
     done.discard()
     assert seen() == {"old": "2", "d/new.conf": "new", "link": "d"} and not gone.parent.exists()
+
+
+def test_relative_path_starts_in_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wanted = Replacement()
+    wanted.file("mon/a", "1")
+    wanted.prepare()
+    wanted.commit()
+    wanted.discard()
+    assert (tmp_path / "mon/a").read_text() == "1"
+
+
+def test_partial_file_is_not_written_through_a_link(tmp_path):
+    (tmp_path / "a.new").symlink_to(tmp_path / "victim")
+    with pytest.raises(FileExistsError):
+        write(str(tmp_path / "a.new"), "1")
+    assert not (tmp_path / "victim").exists()

@@ -1,0 +1,121 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who can change what a path leads to, and how to open only regular files."""
+
+from __future__ import annotations
+
+import errno
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+
+#: Largest number of symbolic links that are followed on a path. Linux has the same limit.
+LINKS = 40
+
+
+class NotRegular(OSError):
+    """A link, directory, device, socket or FIFO is in the place of a file."""
+
+
+def steps(path: str) -> Iterator[tuple[str, os.stat_result | None]]:
+    """Yield each directory and link on the way to a path, with its status. The last one is what the path leads to.
+
+    The status is None for the last one if it or a directory above it does not exist.
+
+    Raises
+    ------
+    OSError
+        If something on the way is not a directory, or there are too many symbolic links.
+    """
+    here, names, links = "/", os.path.abspath(path).split("/"), 0
+    yield here, os.lstat(here)
+    while names:
+        name = names.pop(0)
+        if name in ("", "."):
+            continue
+        if name == "..":
+            here = os.path.dirname(here)
+            yield here, os.lstat(here)
+            continue
+        found = os.path.join(here, name)
+        try:
+            about = os.lstat(found)
+        except FileNotFoundError:
+            yield os.path.join(found, *names), None
+            return
+        yield found, about
+        if not stat.S_ISLNK(about.st_mode):
+            here = found
+            continue
+        links += 1
+        if links > LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+        target = os.readlink(found)
+        names = target.split("/") + names
+        if target.startswith("/"):
+            here = "/"
+        yield here, os.lstat(here)  # the last one, if the target is / or .
+
+
+def is_own(about: os.stat_result) -> bool:
+    """Return whether a file or link belongs to root or to the account of this process."""
+    return about.st_uid in (0, os.geteuid())
+
+
+def changeable_by_others(path: str) -> str:
+    """Return the first directory or link by which another account could change what a path leads to; "" if there is none.
+
+    Others are all accounts but root and that of this process. In a directory with the sticky bit, such as /tmp, they can
+    only create what does not exist.
+
+    Raises
+    ------
+    OSError
+        If something on the way is not a directory, or there are too many symbolic links.
+    """
+    sticky = ""
+    for here, about in steps(path):
+        if about is None:
+            return sticky
+        writable = not stat.S_ISLNK(about.st_mode) and _others_write(about)
+        if not is_own(about) or writable and not about.st_mode & stat.S_ISVTX:
+            return here
+        sticky = here if writable else ""
+    return sticky
+
+
+def _others_write(about: os.stat_result) -> bool:
+    """Return whether the mode lets other accounts write. The group of the same name as this account has no other members."""
+    if os.geteuid() and about.st_mode & 0o022 == 0o020:
+        try:
+            own, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(about.st_gid)
+        except KeyError:
+            return True
+        private = own.pw_gid == group.gr_gid and own.pw_name == group.gr_name
+        return not (private and set(group.gr_mem) <= {own.pw_name})
+    return bool(about.st_mode & 0o022)
+
+
+def open_regular(path: str, flags: int) -> int:
+    """Open a regular file, as an ``opener`` for `open`. Does not follow a link, and does not wait for a FIFO.
+
+    Raises
+    ------
+    NotRegular
+        If it is not a regular file.
+    OSError
+        If it cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.ENODEV):
+            raise NotRegular(errno.EINVAL, "Not a regular file", path) from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotRegular(errno.EINVAL, "Not a regular file", path)
+    return descriptor
