@@ -14,7 +14,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Act
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import host_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.doctor import ERROR, Examined, diagnose, report
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
-from ansible_collections.daskops.cluster.plugins.plugin_utils.status_files import replace
+from ansible_collections.daskops.cluster.plugins.plugin_utils.status_files import WrongFile, destination, replace
 from ansible_collections.daskops.cluster.plugins.plugin_utils.support_bundle import archive, contents
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import connection_names, host_infos, values_of
 
@@ -62,8 +62,11 @@ class ActionModule(Action):
         """Write the archive, and return the problems. Only its owner can read it."""
         path = os.path.abspath(os.path.expanduser(given))
         try:
+            destination(path, follow=False)
             if not self._task.check_mode:
-                replace(path, archive(files, time.time()), 0o600)
+                replace(path, archive(files, time.time()), 0o600, follow=False)
+        except WrongFile as error:
+            return [f"dask_support_bundle: {error}"]
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or error
             return [f"dask_support_bundle: {path} cannot be written ({why}). Name a file in a directory that exists."]

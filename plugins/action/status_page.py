@@ -14,7 +14,13 @@ from ansible_collections.daskops.cluster.plugins.module_utils.system_errors impo
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import COLLECTION, Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.status import status_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
-from ansible_collections.daskops.cluster.plugins.plugin_utils.status_files import as_json, as_page, content_of, replace
+from ansible_collections.daskops.cluster.plugins.plugin_utils.status_files import (
+    WrongFile,
+    as_json,
+    as_page,
+    content_of,
+    replace,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import host_infos
 
 
@@ -46,6 +52,9 @@ class ActionModule(Action):
                 before = content_of(path)
                 if not self._task.check_mode:
                     replace(path, text)
+            except WrongFile as error:
+                problems.append(f"dask_status_{name}: {error}")
+                continue
             except OSError as error:
                 problems.append(f"dask_status_{name}: the file cannot be written. {explain(error)}")
                 continue

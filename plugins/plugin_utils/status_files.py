@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import json
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import jinja2
 from ansible_collections.daskops.cluster.plugins.module_utils.health import format_bytes
+from ansible_collections.daskops.cluster.plugins.module_utils.safe_paths import is_own, open_regular, steps
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.status import Status, level
 
 #: The template of the page.
@@ -42,16 +42,51 @@ def as_page(status: Status) -> str:
     return _template().render(status=status) + "\n"
 
 
+class WrongFile(Exception):
+    """The path does not lead to a file that may be replaced. The message has the reason and the remedy."""
+
+
+def destination(path: str, follow: bool = True) -> str:
+    """Return the path of the file that is replaced for a path, which exists or not.
+
+    Parameters
+    ----------
+    path : str
+        An absolute path.
+    follow : bool
+        Whether the path may be a symbolic link.
+
+    Raises
+    ------
+    WrongFile
+        If a link on the way belongs to another account than root and the one of this process, or ``path`` is a link and
+        ``follow`` is false, or it leads to something else than a regular file.
+    OSError
+        If something on the way is not a directory, or there are too many symbolic links.
+    """
+    if not follow and os.path.islink(path):
+        raise WrongFile(f"{path} is a symbolic link. Remove it, or name another file.")
+    about: os.stat_result | None = None
+    found = path
+    for found, about in steps(path):
+        if about is not None and stat.S_ISLNK(about.st_mode) and not is_own(about):
+            raise WrongFile(f"{found} is a symbolic link of another user. Remove it, or name another file.")
+    if about is not None and not stat.S_ISREG(about.st_mode):
+        raise WrongFile(f"{found} is not a regular file. Name another file.")
+    return found
+
+
 def content_of(path: str) -> str:
-    """Return the content of a file; empty if the file does not exist. Raises OSError if it cannot be read."""
+    """Return the content of a file; empty if the file does not exist. Raises as `destination`, or if it cannot be read."""
     try:
-        return Path(path).read_text(encoding="utf-8", errors="replace")
+        with open(destination(path), encoding="utf-8", errors="replace", opener=open_regular) as file:
+            return file.read()
     except FileNotFoundError:
         return ""
 
 
-def replace(path: str, content: str | bytes, mode: int | None = None) -> None:
-    """Replace a file atomically. Raises OSError if it cannot be written.
+def replace(path: str, content: str | bytes, mode: int | None = None, follow: bool = True) -> None:
+    """Replace a file atomically. Raises as `destination`, or OSError if it cannot be written.
 
     Parameters
     ----------
@@ -60,14 +95,15 @@ def replace(path: str, content: str | bytes, mode: int | None = None) -> None:
     content : str or bytes
         The new content.
     mode : int, optional
-        Mode of the file. Without it, an existing file keeps its mode, which its owner may have chosen, and a new one is
-        readable for all.
+        Mode of the file. Without it, an existing file of root or this account keeps its mode, which its owner may have
+        chosen, and another one is readable for all.
+    follow : bool
+        Whether the path may be a symbolic link.
     """
-    path = os.path.realpath(path)
+    path = destination(path, follow)
     if mode is None:
-        mode = 0o644
-        with contextlib.suppress(FileNotFoundError):
-            mode = stat.S_IMODE(os.stat(path).st_mode)
+        about = os.lstat(path) if os.path.lexists(path) else None
+        mode = about.st_mode & 0o777 if about and is_own(about) else 0o644
     handle, partial = tempfile.mkstemp(prefix=".partial-", dir=os.path.dirname(path))
     try:
         with os.fdopen(handle, "wb") as file:

@@ -66,8 +66,16 @@ def test_this_machine_is_examined_although_another_host_is_lost(options, tmp_pat
         assert "error [unreachable] lost" in texts["findings.txt"]
 
 
-def test_archive_that_cannot_be_written(tmp_path):
-    bundle = tmp_path / "nowhere/bundle.tar.gz"
+@pytest.mark.parametrize(
+    "name, why",
+    [
+        ("nowhere/bundle", "cannot be written (No such file or directory). Name a file in a directory that"),
+        ("link", "is a symbolic link. Remove it, or name another file."),
+    ],
+)
+def test_archive_that_cannot_be_written(tmp_path, name, why):
+    bundle = tmp_path / name
+    (tmp_path / "link").symlink_to("target")
     run = play(
         ROOT / "playbooks/doctor.yml",
         tmp_path,
@@ -76,8 +84,6 @@ def test_archive_that_cannot_be_written(tmp_path):
         f"dask_support_bundle={bundle}",
         timeout=60,
     )
-    said = (
-        f"dask_support_bundle: {bundle} cannot be written (No such file or directory). Name a file in a directory that"
-    )
-    assert run.returncode != 0 and said in run.stdout + run.stderr
+    assert run.returncode != 0 and f"dask_support_bundle: {bundle} {why}" in run.stdout + run.stderr
+    assert not (tmp_path / "target").exists()
     assert "\nerror [unreachable] " in run.stdout and "\nExamined 3 host(s): " in run.stdout

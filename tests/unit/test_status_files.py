@@ -17,7 +17,14 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from ansible_collections.daskops.cluster.plugins.plugin_utils.status_files import as_json, as_page, content_of, replace
+from ansible_collections.daskops.cluster.plugins.plugin_utils.status_files import (
+    WrongFile,
+    as_json,
+    as_page,
+    content_of,
+    destination,
+    replace,
+)
 from PIL import Image
 from playbook_runs import ROOT
 from test_status import RECORDING, recorded_status
@@ -126,10 +133,52 @@ def test_file_is_replaced_atomically_and_keeps_its_mode(tmp_path):
 
 
 def test_failed_replacement_leaves_nothing(tmp_path):
-    (tmp_path / "page").mkdir()
     with pytest.raises(OSError):
-        replace(str(tmp_path / "page"), "a")
-    assert os.listdir(tmp_path) == ["page"]
+        replace(str(tmp_path / "none/page"), "a")
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError):
+        replace(str(tmp_path / "file/page"), "a")
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("kind", ["directory", "fifo", "link to a device"])
+def test_only_regular_files_are_replaced(tmp_path, kind):
+    path = tmp_path / "page"
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/null")
+    before = os.lstat("/dev/null"), os.lstat(path)
+    for call in (lambda: content_of(str(path)), lambda: replace(str(path), "a")):
+        with pytest.raises(WrongFile, match=r" is not a regular file\. Name another file\.$"):
+            call()
+    assert (os.lstat("/dev/null"), os.lstat(path)) == before and os.listdir(tmp_path) == ["page"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give links to other users")
+@pytest.mark.parametrize("link", ["page", "directory"])
+def test_link_of_another_user_is_not_followed(tmp_path, link):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/page").write_text("own")
+    (tmp_path / link).symlink_to(tmp_path / ("own/page" if link == "page" else "own"))
+    path = str(tmp_path / ("page" if link == "page" else "directory/page"))
+    assert destination(path) == str(tmp_path / "own/page")
+    os.lchown(tmp_path / link, 65534, 65534)
+    for call in (lambda: content_of(path), lambda: replace(path, "a")):
+        with pytest.raises(WrongFile, match=f"{tmp_path / link} is a symbolic link of another user. Remove it"):
+            call()
+    assert (tmp_path / "own/page").read_text() == "own"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to other users")
+def test_mode_of_a_file_of_another_user_is_not_kept(tmp_path):
+    (tmp_path / "page").touch()
+    (tmp_path / "page").chmod(0o666)
+    os.chown(tmp_path / "page", 65534, 65534)
+    replace(str(tmp_path / "page"), "a")
+    assert mode(tmp_path / "page") == 0o644
 
 
 # In a browser

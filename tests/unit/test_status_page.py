@@ -63,7 +63,10 @@ def test_directory_that_does_not_exist(write, tmp_path):
 def test_file_that_cannot_be_written(write, tmp_path):
     (tmp_path / "status.json").mkdir()
     run = write(json=f"{tmp_path}/status.json")
-    assert run.returncode != 0 and "dask_status_json: the file cannot be written. " in run.stdout + run.stderr
+    assert (
+        run.returncode != 0
+        and f"dask_status_json: {tmp_path}/status.json is not a regular file." in run.stdout + run.stderr
+    )
 
 
 @pytest.mark.parametrize("options", [[], ["--check"]])
