@@ -75,8 +75,13 @@ class ActionModule(Action):
         """Return the variables of the hosts that get the files for Prometheus, if the run needs them."""
         if purpose not in ("monitor", "show", "remove"):
             return {}
-        hosts = task_vars["groups"].get("dask_monitoring") or ["localhost"]
-        return values_of(self._templar, self._task, task_vars, hosts)
+        hosts = task_vars["groups"].get("dask_monitoring")
+        found = values_of(self._templar, self._task, task_vars, hosts or ["localhost"])
+        if not hosts:
+            # On the controller, a relative path starts in the working directory, like the others of the collection.
+            own = found["localhost"]
+            own["dask_monitoring_directory"] = os.path.abspath(os.path.expanduser(own["dask_monitoring_directory"]))
+        return found
 
     def _filtered_hosts(self, cluster: Cluster, task_vars: dict[str, Any]) -> list[str]:
         """Return the hosts of the cluster whose firewall the collection manages, also those outside the run."""

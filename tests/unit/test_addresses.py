@@ -151,7 +151,19 @@ def test_names_and_addresses_are_hosts(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "head:8786", "[fd00::1]", "tls://head", "10.0.0", "10.0.0.256", "0.0.0.0", "::", "fe80::1%eth0", "224.0.0.1"]
+    [
+        "",
+        "head:8786",
+        "[fd00::1]",
+        "tls://head",
+        "10.0.0",
+        "10.0.0.256",
+        "0.0.0.0",
+        "::",
+        "fe80::1%eth0",
+        "fd00::1%a b",
+        "224.0.0.1",
+    ]
     + ["a b", "-a", "a..b", "a" * 64, "https://x", "a/b", "head$", "é" * 70],
 )
 def test_other_texts_are_no_hosts(text):

@@ -5,8 +5,10 @@
 
 import dataclasses
 import json
+import types
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.action import plan as action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.applications import Application
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_settings import complete
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.plan import Outside, Rejected, make_plan
@@ -108,6 +110,47 @@ def test_proxy_without_a_user_is_rejected():
         "localhost: dask_monitoring_proxy_user is '', which is not in dask_dashboard_proxy_users. Prometheus reads the "
         "metrics of the scheduler through the proxy. Set it to a user of the proxy."
     )
+
+
+@pytest.mark.parametrize("purpose", ["monitor", "remove"])
+@pytest.mark.parametrize(
+    "path", ["mon", "/a b", "/a%h", "/$HOME", "~/a", "/a\nExecStartPre=/b", "/a'b", '/a"b', "/a;b", "/a/../b", "/*"]
+)
+def test_directory_that_units_would_interpret_is_rejected(purpose, path):
+    groups = {"dask_monitoring": ["m1"]}
+    assert problem(purpose, hosts=("m1",), groups=groups, monitoring={"dask_monitoring_directory": path}) == (
+        f"m1: dask_monitoring_directory is '{path}'. Give an absolute path of letters, digits and the characters . _ - + @, "
+        "without . and .. between slashes."
+    )
+    assert plan(monitoring={"dask_monitoring_directory": "/a b"})["monitoring"]  # the controller has no unit
+
+
+@pytest.mark.parametrize("path, seen", [("mon", "WORK/mon"), ("~/mon", "HOME/mon"), ("/files", "/files")])
+def test_relative_directory_of_the_controller_starts_in_the_working_directory(path, seen, tmp_path, monkeypatch):
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(
+        action, "values_of", lambda *given: {name: {"dask_monitoring_directory": path} for name in given[3]}
+    )
+    run = types.SimpleNamespace(_templar=None, _task=None)
+    found = action.ActionModule._monitoring(run, "monitor", {"groups": {}})["localhost"]["dask_monitoring_directory"]
+    assert found == seen.replace("WORK", f"{tmp_path}/work").replace("HOME", f"{tmp_path}/home")
+    found = action.ActionModule._monitoring(run, "monitor", {"groups": {"dask_monitoring": ["m1"]}})
+    assert found["m1"]["dask_monitoring_directory"] == path  # rejected unless it is absolute
+
+
+@pytest.mark.parametrize("address", ["", "a b", "0.0.0.0:9090", "[::]", "fd00::1%$x", "127.0.0.1\nUser=root", "%h"])
+def test_address_that_units_would_interpret_is_rejected(address):
+    groups = {"dask_monitoring": ["m1"]}
+    assert problem(hosts=("m1",), groups=groups, monitoring={"dask_monitoring_address": address}) == (
+        f"m1: dask_monitoring_address is '{address}'. Give a name or an address, without a protocol, a port and brackets."
+    )
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "localhost", "fd00::1", "m1.example.org"])
+def test_addresses_of_hosts_and_all_addresses_are_accepted(address):
+    plan(hosts=("m1",), groups={"dask_monitoring": ["m1"]}, monitoring={"dask_monitoring_address": address})
 
 
 def test_removal_names_all_files():

@@ -35,7 +35,8 @@ def is_host(text: object) -> bool:
             return False
         # Digits and dots alone are a wrong address.
         return bool(HOST_NAME.fullmatch(name)) and not re.fullmatch(r"[\d.]+", name)
-    return not (address.is_unspecified or address.is_link_local or address.is_multicast)
+    # Python accepts any text after a % as the scope of an IPv6 address.
+    return not (address.is_unspecified or address.is_link_local or address.is_multicast or "%" in str(text))
 
 
 def in_url(host: str) -> str:

@@ -66,6 +66,15 @@ def is_number(value: Any) -> bool:
         return False
 
 
+def bad_path(host: str, variable: str, path: object) -> Iterator[str]:
+    """Yield a sentence if a path on a host is not absolute, or has characters that other programs interpret."""
+    if not PLAIN_PATH.fullmatch(str(path)):
+        yield (
+            f"{host}: {variable} is '{path}'. Give an absolute path of letters, digits and the characters . _ - + @, "
+            "without . and .. between slashes."
+        )
+
+
 def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield a sentence for each setting that is invalid, whatever the host is."""
     given = {
@@ -79,11 +88,7 @@ def bad_settings(host: str, settings: Mapping[str, Any]) -> Iterator[str]:
         **settings["import_paths"],
     }
     for variable, path in ((variable, path) for variable, paths in given.items() for path in paths):
-        if not PLAIN_PATH.fullmatch(str(path)):
-            yield (
-                f"{host}: {variable} is '{path}'. Give an absolute path of letters, digits and the characters . _ - + @, "
-                "without . and .. between slashes."
-            )
+        yield from bad_path(host, variable, path)
     for group in settings["groups"]:
         if not GROUP.fullmatch(str(group)):
             yield (

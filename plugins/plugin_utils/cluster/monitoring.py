@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import WILDCARDS, is_host
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import bad_path
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
 from ansible_collections.daskops.cluster.plugins.plugin_utils.prometheus import (
@@ -118,6 +120,19 @@ def without_monitoring_host(cluster: Cluster) -> Iterator[str]:
             "dask_monitoring is prometheus, but the group dask_monitoring has no host. Put the host on which Prometheus is "
             "to run into this group."
         )
+
+
+def wrong_places(cluster: Cluster) -> Iterator[str]:
+    """Yield a sentence for each directory and address that cannot be in the unit of Prometheus on a host of the group."""
+    for host in cluster.groups.get(GROUP, []) if cluster.monitoring else []:
+        values = cluster.monitoring[host]
+        yield from bad_path(host, "dask_monitoring_directory", values["dask_monitoring_directory"])
+        address = values["dask_monitoring_address"]
+        if address not in WILDCARDS and not is_host(address):
+            yield (
+                f"{host}: dask_monitoring_address is '{address}'. Give a name or an address, without a protocol, a port and "
+                "brackets."
+            )
 
 
 def without_proxy_user(cluster: Cluster) -> Iterator[str]:

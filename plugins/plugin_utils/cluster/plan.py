@@ -65,6 +65,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.monitoring
     wants_files,
     without_monitoring_host,
     without_proxy_user,
+    wrong_places,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import (
     Choice,
@@ -524,7 +525,7 @@ def _show(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
 
 def _monitor(cluster: Cluster, result: dict[str, Any]) -> dict[str, Any]:
     """Return the current release of each host, and set the files for Prometheus."""
-    check([*without_monitoring_host(cluster), *without_proxy_user(cluster)])
+    check([*without_monitoring_host(cluster), *without_proxy_user(cluster), *wrong_places(cluster)])
     plans: dict[str, dict[str, Any]] = {}
     if wants_files(cluster):
         choice = choose(cluster, unfit(cluster))
@@ -551,6 +552,7 @@ def _keep(cluster: Cluster, purpose: str, result: dict[str, Any], outside: Outsi
         result["connection"] = connection(cluster, result["lock"], application, outside)
         result["warnings"] += other_application(infos, application)
     elif purpose == "connect" or (purpose == "remove" and set(cluster.members) <= set(cluster.playing)):
+        check(wrong_places(cluster))
         result["connection"] = {"address": cluster.addresses["client"], "authorities": []}
         result["monitoring"] = monitoring_to_remove(cluster)
     if purpose == "remove":

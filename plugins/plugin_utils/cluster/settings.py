@@ -757,11 +757,12 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_monitoring_directory",
             "path",
             "",
-            "Directory for the files. Clusters can share a directory if they have different names "
-            "(O(dask_monitoring_cluster)).",
+            "Directory for the files, which other accounts must not be able to change. Clusters can share a directory if "
+            "they have different names (O(dask_monitoring_cluster)).",
             details=(
                 "The default is C(/etc/prometheus/dask) on a host of the group C(dask_monitoring), and C(dask-monitoring) "
-                "beside the inventory on the controller.",
+                "beside the inventory on the controller. There, a relative path starts in the working directory of "
+                "C(ansible-playbook).",
             ),
             shown_default="/etc/prometheus/dask",
         ),
@@ -1379,7 +1380,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             details=(
                 "The page is also written if the cluster is unhealthy or a host is unreachable. A new file has the mode "
                 "0644, and an existing file keeps its mode. The directory must exist. A relative path starts in the working "
-                "directory of C(ansible-playbook).",
+                "directory of C(ansible-playbook). What is not a regular file is not replaced. A link must belong to root "
+                "or to the account that runs the playbook.",
                 "To show what would change, C(status.yml) then plans like C(site.yml --check), which may fetch packages "
                 "into O(dask_cache).",
             ),
@@ -1404,7 +1406,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             details=(
                 "Secrets are masked: the values of secret variables and of environment variables wherever they appear, "
                 "private keys, and what follows a word such as C(password) or C(token). Look into it before you send it, "
-                "because journals can contain what tasks print. Only its owner can read it.",
+                "because journals can contain what tasks print. Only its owner can read it. Links, and "
+                "what is not a regular file, are not replaced.",
             ),
             scope="cluster",
         ),
