@@ -14,13 +14,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
+from ansible_collections.daskops.cluster.plugins.module_utils.monitoring import CONFIGURATION, owner_line
 from ansible_collections.daskops.cluster.plugins.plugin_utils.alerts import SCHEDULER, WORKER, rules
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import WILDCARDS, host_of, in_url
 from ansible_collections.daskops.cluster.plugins.plugin_utils.dashboards import dashboards
 
 HEADER = "# Written by monitoring.yml of daskops.cluster, which overwrites changes.\n"
 
-RULES, CONFIGURATION, GRAFANA = "dask-rules.yml", "dask-prometheus.yml", "grafana"
+RULES, GRAFANA = "dask-rules.yml", "grafana"
 
 
 def address_of(worker: Mapping[str, Any], info: Mapping[str, Any]) -> str:
@@ -105,8 +106,12 @@ def node_exporter_address(values: Mapping[str, Any]) -> str:
     return f"127.0.0.1:{port}"
 
 
-def drop_ins(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the drop-ins of the units of an installed Prometheus and node exporter, by path below systemd's directory."""
+def drop_ins(values: Mapping[str, Any], scheduler: str) -> dict[str, str]:
+    """Return the drop-ins of the units of an installed Prometheus and node exporter, by path below systemd's directory.
+
+    ``scheduler`` is the address by which the cluster is recognized; see `owner_line`.
+    """
+    owner = owner_line(values["dask_monitoring_cluster"], scheduler)
     options = {
         # The one by which the collection recognizes its services comes last, because files are removed in this order.
         "prometheus-node-exporter": f"--web.listen-address={node_exporter_address(values)}",
@@ -114,7 +119,7 @@ def drop_ins(values: Mapping[str, Any]) -> dict[str, str]:
         f"--web.listen-address={listen_address(values)}",
     }
     return {
-        f"{name}.service.d/daskops.conf": f"{HEADER}# More options can be in ARGS in /etc/default/{name}.\n"
+        f"{name}.service.d/daskops.conf": f"{HEADER}{owner}# More options can be in ARGS in /etc/default/{name}.\n"
         f"[Service]\nExecStart=\nExecStart=/usr/bin/{name} $ARGS {more}\n"
         for name, more in options.items()
     }
@@ -138,9 +143,9 @@ def configuration(values: Mapping[str, Any], jobs: list[dict[str, Any]]) -> dict
     return found
 
 
-def as_yaml(content: Mapping[str, Any]) -> str:
-    """Return a document as text, with its keys in their order."""
-    return f"{HEADER}{yaml.safe_dump(dict(content), sort_keys=False, width=1000)}"
+def as_yaml(content: Mapping[str, Any], owner: str = "") -> str:
+    """Return a document as text, with its keys in their order. ``owner`` is that of `owner_line`; "" for shared files."""
+    return f"{HEADER}{owner}{yaml.safe_dump(dict(content), sort_keys=False, width=1000)}"
 
 
 def as_json(content: Any) -> str:
@@ -154,7 +159,8 @@ def files(about: Mapping[str, Any], values: Mapping[str, Any], warn_days: int, a
     Parameters
     ----------
     about : dict
-        See `scrape_jobs`; also ``authorities``, the certificates of the CAs.
+        See `scrape_jobs`; also ``authorities``, the certificates of the CAs, and ``scheduler``, the address by which the
+        cluster is recognized.
     values : dict
         Variables of the monitoring host.
     warn_days : int
@@ -168,17 +174,18 @@ def files(about: Mapping[str, Any], values: Mapping[str, Any], warn_days: int, a
         for job, groups in about["targets"].items()
     }
     directory = f"{values['dask_monitoring_directory']}/" if absolute else ""
+    owner = owner_line(name, about["scheduler"])
     delay, interval = values["dask_monitoring_delay"], values["dask_monitoring_interval"]
     found = {
         f"dask-{name}-scheduler.json": as_json(labeled[SCHEDULER]),
         f"dask-{name}-workers.json": as_json(labeled[WORKER]),
-        f"dask-{name}-scrape.yml": as_yaml({"scrape_configs": scrape_jobs(about, values, directory)}),
+        f"dask-{name}-scrape.yml": as_yaml({"scrape_configs": scrape_jobs(about, values, directory)}, owner),
         RULES: as_yaml(rules(delay, interval, warn_days)),
     }
     if about["authorities"]:
         found[f"dask-{name}-ca.pem"] = "".join(f"{one.rstrip()}\n" for one in about["authorities"])
     if values["dask_monitoring"] == "prometheus":
-        found[CONFIGURATION] = as_yaml(configuration(values, scrape_jobs(about, values, directory)))
+        found[CONFIGURATION] = as_yaml(configuration(values, scrape_jobs(about, values, directory)), owner)
     for title, model in dashboards().items():
         found[f"{GRAFANA}/{title}.json"] = as_json(model)
     return found

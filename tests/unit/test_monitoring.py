@@ -153,6 +153,18 @@ def test_addresses_of_hosts_and_all_addresses_are_accepted(address):
     plan(hosts=("m1",), groups={"dask_monitoring": ["m1"]}, monitoring={"dask_monitoring_address": address})
 
 
+def test_files_name_their_cluster():
+    found = plan(hosts=("m1",), groups={"dask_monitoring": ["m1"]}, monitoring={"dask_monitoring": "prometheus"})
+    found = found["monitoring"]["m1"]
+    assert (found["cluster"], found["scheduler"]) == ("main", "10.0.0.1:8786")
+    texts = [
+        *found["drop_ins"].values(),
+        *(found["files"][f"dask-{name}.yml"] for name in ("main-scrape", "prometheus")),
+    ]
+    assert all("\n# Cluster: main, scheduler: 10.0.0.1:8786\n" in text for text in texts)
+    assert "# Cluster" not in found["files"]["dask-rules.yml"]  # it is shared
+
+
 def test_removal_names_all_files():
     for purpose, variables in (("remove", {}), ("monitor", {"dask_monitoring": "absent"})):
         found = plan(purpose, monitoring=variables)["monitoring"]["localhost"]

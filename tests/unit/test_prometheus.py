@@ -19,7 +19,14 @@ def made(url="https://10.0.0.1:8787/status", absolute=False, variables=None, **a
     """Return the files, YAML and JSON as objects."""
     values = complete({"dask_monitoring_directory": "/etc/prometheus/dask", **(variables or {})})
     found = targets({"w1": {"workers": [WORKER]}, "s1": {"workers": []}}, {"w1": INFO}, "s1", url)
-    given = {"tls": True, "proxy": False, "proxy_certificate": False, "authorities": [AUTHORITY], **about}
+    given = {
+        "tls": True,
+        "proxy": False,
+        "proxy_certificate": False,
+        "authorities": [AUTHORITY],
+        "scheduler": "10.0.0.1:8786",
+        **about,
+    }
     texts = files({"targets": found, "url": url, **given}, values, 30, absolute)
     assert set(texts) <= set(file_names(values))
     load = {"json": json.loads, ".yml": yaml.safe_load, ".pem": str}

@@ -52,6 +52,7 @@ def monitoring(cluster: Cluster, plans: Mapping[str, Any], authorities: list[str
         "proxy": common["dask_dashboard_proxy"],
         "proxy_certificate": bool(common["dask_dashboard_proxy"] and common["dask_dashboard_proxy_certificate"]),
         "authorities": authorities,
+        "scheduler": identity(cluster),
     }
     found = monitoring_to_remove(cluster)
     for host, values in cluster.monitoring.items():
@@ -63,6 +64,11 @@ def monitoring(cluster: Cluster, plans: Mapping[str, Any], authorities: list[str
     return found
 
 
+def identity(cluster: Cluster) -> str:
+    """Return the address of the scheduler without its protocol, by which the files of a cluster are recognized."""
+    return cluster.addresses["scheduler"].rpartition("://")[2]
+
+
 def monitoring_to_remove(cluster: Cluster) -> dict[str, dict[str, Any]]:
     """Return what the role monitoring removes from each host."""
     return {
@@ -70,7 +76,9 @@ def monitoring_to_remove(cluster: Cluster) -> dict[str, dict[str, Any]]:
             "state": "absent",
             "directory": values["dask_monitoring_directory"],
             "listen": listen_address(values),
-            "drop_ins": drop_ins(values),
+            "cluster": values["dask_monitoring_cluster"],
+            "scheduler": identity(cluster),
+            "drop_ins": drop_ins(values, identity(cluster)),
             "names": file_names(values),
             "files": {},
         }
