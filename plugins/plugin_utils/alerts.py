@@ -97,7 +97,9 @@ ALERTS = (
     ),
     Alert(
         "DaskWorkerRestarts",
-        f"increase(daskops_restarts_total{{{OF_WORKER}}}[1h]) > 3",
+        # A worker that was on standby was not needed for a time, and then started on purpose.
+        f"changes(process_start_time_seconds{{{OF_WORKER}}}[1h]) > 3 "
+        f"unless on (cluster, worker) present_over_time(daskops_scheduler_worker_standby{{{OF_SCHEDULER}}}[1h])",
         "The worker {{ $labels.worker }} on {{ $labels.host }} was restarted {{ $value | humanize }} times in an hour",
         "Read the journal of its unit. Many restarts are caused by tasks that need more memory than the limit.",
         lasts=False,

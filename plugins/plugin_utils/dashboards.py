@@ -87,7 +87,7 @@ DASHBOARDS: dict[tuple[str, str], Sequence[Panel]] = {
         Panel(
             "Silence of a worker", {"longest": f"daskops_scheduler_heartbeat_age_maximum_seconds{{{SCHEDULER}}}"}, "s"
         ),
-        Panel("Restarts in an hour", {"{{worker}}": f"increase(daskops_restarts_total{{{WORKER}}}[1h])"}),
+        Panel("Restarts in an hour", {"{{worker}}": f"changes(process_start_time_seconds{{{WORKER}}}[1h])"}),
         Panel("Draining", {"{{worker}}": f"daskops_worker_drain_duration_seconds{{{WORKER}}}"}, "s"),
         Panel(
             "Received from other workers",
@@ -170,7 +170,7 @@ DASHBOARDS: dict[tuple[str, str], Sequence[Panel]] = {
             {"free": f"min(daskops_worker_scratch_free_bytes{{{HOST}}})"},
             "bytes",
         ),
-        Panel("Restarts in an hour", {"{{job}} {{worker}}": f"increase(daskops_restarts_total{{{HOST}}}[1h])"}),
+        Panel("Restarts in an hour", {"{{job}} {{worker}}": f"changes(process_start_time_seconds{{{HOST}}}[1h])"}),
         Panel("Drifted settings", {"{{job}} {{worker}}": f"daskops_drifted_settings{{{HOST}}}"}),
     ),
 }

@@ -41,7 +41,7 @@ def test_metrics_of_services(home, tmp_path):
             assert found["daskops_release_info", ("label", ""), ("release", "one.s")] == 1
             assert found["daskops_scheduler_workers", ("label", "v1"), ("release", "one")] == 1
             assert 0 <= found["daskops_scheduler_heartbeat_age_maximum_seconds",] < 30
-            assert found["daskops_restarts_total",] == 0 and found["daskops_drifted_settings",] == 0
+            assert found["daskops_drifted_settings",] == 0
             assert drift(found) == {"current": 0, "staged": 0}
             point(home, "staged", "two")  # as a run does while the scheduler has work
             assert drift(scrape(started.port)) == {"current": 0, "staged": 1}
@@ -71,9 +71,6 @@ def test_metrics_of_services(home, tmp_path):
                 assert 0 < scrape(port)["daskops_worker_drain_duration_seconds",] < 60
                 gate.touch()
             assert future.result(timeout=30)
-        with running_worker(started, home) as (port, _):
-            found = wait_until(lambda: scrape(port))
-            assert found["daskops_restarts_total",] == 1
 
 
 def wait_for_file(path):
@@ -89,7 +86,7 @@ def test_services_without_a_release_have_no_drift(tmp_path):
     with scheduler(tmp_path, runtime=True) as started:
         names = {name for name, *_ in scrape(started.port)}
     assert "daskops_scheduler_heartbeat_age_maximum_seconds" in names
-    assert not names & {"daskops_release_info", "daskops_release_drift", "daskops_restarts_total"}
+    assert not names & {"daskops_release_info", "daskops_release_drift"}
 
 
 def test_releases_that_workers_send_are_limited():
@@ -104,16 +101,6 @@ def test_releases_that_workers_send_are_limited():
     assert metrics.count_releases(iter(sent)) == {("a" * 12, "v1"): 2, ("other", ""): 4}
     found = metrics.count_releases((f"r{number}", "") for number in range(1000))
     assert len(found) == metrics.NAMES + 1 and found["other", ""] == 1000 - metrics.NAMES
-
-
-@pytest.mark.parametrize("text", ["", "many", "-1", "1" * 20, "1\n2"])
-def test_number_of_starts_that_is_not_a_number_is_ignored(tmp_path, text):
-    (tmp_path / metrics.STARTS).write_text(text)
-    assert [metrics.count_start(str(tmp_path)) for _ in range(2)] == [1, 2]
-
-
-def test_number_of_starts_that_cannot_be_stored_is_not_an_error(tmp_path):
-    assert metrics.count_start(str(tmp_path / "missing")) == 1
 
 
 @pytest.mark.parametrize(

@@ -473,6 +473,14 @@ def test_units_have_the_exit_status_that_prevents_a_restart(releases):
             assert settings(releases[host] / path, name) == [str(STAY_DOWN)]
 
 
+def test_restart_empties_the_runtime_directory(releases):
+    """Tasks can write to it, and could otherwise prevent each later start."""
+    for unit in ("scheduler/systemd/dask-scheduler.service", "both/systemd/dask-worker@.service"):
+        host, _, path = unit.partition("/")
+        assert settings(releases[host] / path, "RuntimeDirectory")
+        assert not settings(releases[host] / path, "RuntimeDirectoryPreserve")
+
+
 def test_environment_outside_is_run_in_its_own_place(releases, tmp_path):
     for number in ("1", "2"):
         environment = tmp_path / f"nfs/env-{number}"

@@ -11,6 +11,7 @@ import time
 
 import pytest
 from conftest import STOCK_ROUTES, free_port, scheduler, wait_until, worker, workers_of
+from daskops_runtime import shutdown
 from http_pages import fetch, http_port
 
 TOKEN = "a-token-of-the-tests"
@@ -52,6 +53,11 @@ def guarded(tmp_path):
             return process
 
         yield started, start, client
+
+
+def test_directory_that_a_task_made_is_no_mark_and_does_not_prevent_a_start(tmp_path):
+    (tmp_path / shutdown.MARK).mkdir()
+    shutdown.start(str(tmp_path))
 
 
 def test_shutdown_without_the_token_is_rejected(guarded):

@@ -30,8 +30,6 @@ logger = logging.getLogger("distributed.daskops.metrics")
 
 #: Links in ``dask_home`` to the release that services run, and to the release that they are to run.
 LINKS = ("current", "staged")
-#: File in the unit's runtime directory with the number of starts. systemd keeps the directory until the unit is stopped.
-STARTS = "starts"
 #: Valid names and labels of releases, and largest number of releases in the metrics. A worker can send any text.
 NAME, NAMES = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.+-]{0,63}"), 20
 #: Name of releases that are not valid or too many.
@@ -48,7 +46,6 @@ class Collector:
     def __init__(self, server: Scheduler | Worker, directory: str | None):
         self.server = server
         self.unit = unit_of(directory)
-        self.restarts = count_start(directory) - 1 if directory else None
         self.failed = False
 
     def describe(self) -> list[Any]:
@@ -58,7 +55,6 @@ class Collector:
         server = self.server
         yield from self.guarded(lambda: release_metrics(self.unit))
         yield from self.guarded(lambda: certificate_metrics(server))
-        yield from self.guarded(lambda: restart_metrics(self.restarts))
         if isinstance(server, Scheduler):
             yield from self.guarded(lambda: scheduler_metrics(server))
         else:
@@ -118,14 +114,6 @@ def certificate_metrics(server: Server) -> Iterator[Any]:
             "End of the certificate in use, in seconds since the epoch",
             expiry,
         )
-
-
-def restart_metrics(restarts: int | None) -> Iterator[Any]:
-    from prometheus_client.core import CounterMetricFamily
-
-    if restarts is not None:
-        help_text = "Starts of this service since the first one after its unit was stopped"
-        yield CounterMetricFamily("daskops_restarts", help_text, value=restarts)
 
 
 def scheduler_metrics(scheduler: Scheduler) -> Iterator[Any]:
@@ -222,19 +210,6 @@ def planned_release(path: str, unit: str) -> str | None:
     except (KeyError, TypeError, ValueError):
         return None
     return release
-
-
-def count_start(directory: str) -> int:
-    """Increase the number of starts in a runtime directory, and return it."""
-    path = os.path.join(directory, STARTS)
-    text = read(path).strip()
-    starts = int(text) + 1 if re.fullmatch(r"\d{1,9}", text, re.ASCII) else 1
-    try:
-        with open(path, "w", encoding="ascii") as file:
-            file.write(f"{starts}\n")
-    except OSError as e:
-        logger.warning("The number of starts cannot be stored: %s", e)
-    return starts
 
 
 def read(path: str) -> str:

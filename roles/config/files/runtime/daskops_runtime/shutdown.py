@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import hmac
 import json
 import logging
@@ -45,7 +46,8 @@ def start(directory: str | None) -> None:
     global _token
     _token = os.environ.pop("DASKOPS_SHUTDOWN_TOKEN", "") or _token
     if directory:
-        Path(directory, MARK).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # tasks can write to the directory, for example a directory of this name
+            Path(directory, MARK).unlink()
 
 
 def exit_with_status() -> None:
