@@ -60,6 +60,14 @@ def test_client_of_a_cluster(configured):
         assert client.submit(sum, [1, 2]).result(20) == 3
 
 
+def test_name_of_a_pool_is_no_html(configured):
+    with Cluster() as cluster:
+        (pool,) = cluster._scaling["pools"].values()
+        cluster._scaling = {"pools": {"<b>&": pool}}
+        status = cluster._scaling_status()
+        assert "Pool &lt;b&gt;&amp;: Manual" in status and "<b>" not in status
+
+
 def test_scale_and_wait(configured):
     with Cluster() as cluster:
         cluster.scale(1)

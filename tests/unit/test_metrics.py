@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import threading
 import time
 
 import pytest
@@ -115,6 +116,21 @@ def test_releases_that_workers_send_are_limited():
 )
 def test_unit_of_a_runtime_directory(directory, unit):
     assert metrics.unit_of(directory) == unit
+
+
+def test_file_system_that_hangs_does_not_block_a_scrape(tmp_path, monkeypatch):
+    read, answers = os.statvfs, threading.Event()
+    file_system = metrics.FileSystem()
+    known = file_system.read(str(tmp_path))
+    monkeypatch.setattr(os, "statvfs", lambda path: answers.wait(60) and read(path))
+    assert file_system.read(str(tmp_path)) is known
+    hanging = file_system.thread
+    assert file_system.read(str(tmp_path)) is known and file_system.thread is hanging and hanging.is_alive()
+    with pytest.raises(OSError, match="cannot be read"):
+        metrics.FileSystem().read(str(tmp_path))
+    answers.set()
+    hanging.join(30)
+    assert file_system.read(str(tmp_path)) is not known
 
 
 def test_failing_part_does_not_affect_other_metrics(tmp_path, caplog):

@@ -9,6 +9,7 @@ Tested with distributed 2025.7 and 2026.8.
 from __future__ import annotations
 
 import asyncio
+import html
 import math
 from collections.abc import Awaitable, Generator
 from contextlib import suppress
@@ -226,5 +227,5 @@ class Cluster(distributed.deploy.Cluster):
         for name, pool in sorted(self._scaling.get("pools", {}).items()):
             mode = "Adaptive" if pool["adaptive"] else "Manual"
             limits = f"{pool['minimum']} to {pool['maximum']} of {len(pool['workers'])} workers"
-            rows.append(f"Pool {name}: {mode}, {limits}, {len(pool['standby'])} on standby")
+            rows.append(f"Pool {html.escape(name)}: {mode}, {limits}, {len(pool['standby'])} on standby")
         return "<table>" + "".join(f'<tr><td style="text-align: left;">{row}</td></tr>' for row in rows) + "</table>"

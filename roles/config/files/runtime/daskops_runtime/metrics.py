@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The collection's metrics of a service, which Dask serves with its own metrics at ``/metrics``.
 
-A scrape runs on the event loop. So it reads only values that the process has, two links, and the state of a file system.
+A scrape runs on the event loop. So it reads only values that the process has, and two links. A thread reads the state of the
+scratch directory's file system, which can hang.
 The names begin with ``daskops_``, because a later version of Dask may use any name with ``dask_``. An exception is
 ``dask_worker_task_errors_total`` of `daskops_runtime.task_errors`.
 """
@@ -15,6 +16,7 @@ import json
 import logging
 import os
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from time import monotonic
@@ -34,6 +36,8 @@ LINKS = ("current", "staged")
 NAME, NAMES = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.+-]{0,63}"), 20
 #: Name of releases that are not valid or too many.
 OTHER = "other"
+#: Seconds that a scrape waits for the state of a file system.
+PATIENCE = 0.1
 #: Largest size of a file that is read, in bytes.
 LIMIT = 1024**2
 
@@ -46,6 +50,7 @@ class Collector:
     def __init__(self, server: Scheduler | Worker, directory: str | None):
         self.server = server
         self.unit = unit_of(directory)
+        self.scratch = FileSystem()
         self.failed = False
 
     def describe(self) -> list[Any]:
@@ -59,7 +64,7 @@ class Collector:
             yield from self.guarded(lambda: scheduler_metrics(server))
         else:
             yield from self.guarded(lambda: drain_metrics(server))
-            yield from self.guarded(lambda: memory_metrics(server))
+            yield from self.guarded(lambda: memory_metrics(server, self.scratch))
 
     def guarded(self, part: Callable[[], Iterator[Any]]) -> Iterator[Any]:
         """Yield the metrics of a part. A part that fails must not affect the others, nor those of Dask."""
@@ -155,11 +160,35 @@ def drain_metrics(worker: Worker) -> Iterator[Any]:
     )
 
 
-def memory_metrics(worker: Worker) -> Iterator[Any]:
+class FileSystem:
+    """The state of a file system, read by one thread at a time, which may hang."""
+
+    def __init__(self) -> None:
+        self.state: os.statvfs_result | None = None
+        self.thread: threading.Thread | None = None
+
+    def read(self, path: str) -> os.statvfs_result:
+        """Return the state, or the last one if the file system does not answer. Raises OSError if there is none."""
+        if not (self.thread and self.thread.is_alive()):
+            self.thread = threading.Thread(target=self.update, args=[path], daemon=True)
+            self.thread.start()
+            self.thread.join(PATIENCE)
+        if self.state is None:
+            raise OSError(f"the state of the file system of {path} cannot be read")
+        return self.state
+
+    def update(self, path: str) -> None:
+        try:
+            self.state = os.statvfs(path)
+        except OSError:
+            self.state = None
+
+
+def memory_metrics(worker: Worker, file_system: FileSystem) -> Iterator[Any]:
     limit = worker.memory_manager.memory_limit
     if limit:
         yield gauge("daskops_worker_memory_limit_bytes", "Memory limit of the worker", limit)
-    scratch = os.statvfs(worker.local_directory)
+    scratch = file_system.read(worker.local_directory)
     yield gauge(
         "daskops_worker_scratch_size_bytes",
         "Size of the file system to which the worker spills",
