@@ -5,11 +5,13 @@
 
 import contextlib
 import json
+import os
 import signal
 import time
 
 import pytest
 from conftest import free_port, scheduler, wait_until, workers_of
+from daskops_runtime import scaling
 from distributed import Client
 from draining import Log, by_value, mark
 from restarted_units import Unit
@@ -248,3 +250,49 @@ def test_saved_name_of_an_unknown_worker_is_wanted(tmp_path):
     with contextlib.ExitStack() as stack:
         running = Cluster(tmp_path, stack)
         assert running.ask("daskops_standby", name="w9") == {"wanted": True}
+
+
+def make_huge(path):
+    with open(path, "wb") as file:
+        file.truncate(scaling.SIZE * 1000)
+
+
+HOSTILE = {
+    "FIFO": os.mkfifo,
+    "directory": os.mkdir,
+    "device": lambda path: os.symlink("/dev/zero", path),
+    "link": lambda path: os.symlink("other.json", path),
+    "huge file": make_huge,
+    "nested": lambda path: path.write_text("[" * 100_000),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_anything_instead_of_the_file_is_harmless(tmp_path, caplog, kind):
+    """Tasks on the scheduler's host can put it there."""
+    (tmp_path / "other.json").write_text('{"schema": 1, "known": [{"name": "w1"}]}')
+    before = (tmp_path / "other.json").read_text()
+    path = tmp_path / "scaling.json"
+    HOSTILE[kind](path)
+    loaded = scaling.Scaling(None, str(path))
+    assert loaded.known == {} and "all workers start" in caplog.text
+
+    HOSTILE[kind](tmp_path / "scaling.json.new")
+    loaded.known["w2"] = scaling.Member("w2", address="tcp://h:1", host="h")
+    loaded.save()
+    assert (tmp_path / "other.json").read_text() == before
+    if kind == "directory":
+        assert "cannot be written" in caplog.text
+    else:
+        assert list(scaling.Scaling(None, str(path)).known) == ["w2"]
+
+
+def test_file_with_one_invalid_part_is_not_used_at_all(tmp_path):
+    path = tmp_path / "scaling.json"
+    saved = scaling.Scaling(None, str(path))
+    saved.known["w1"] = scaling.Member("w1", address="tcp://h:1", host="h")
+    saved.requests["default"] = scaling.Request(0, 0)
+    saved.save()
+    assert scaling.Scaling(None, str(path)).requests
+    path.write_text(json.dumps({**json.loads(path.read_text()), "stopped": [["w1"]]}))
+    assert not scaling.Scaling(None, str(path)).requests

@@ -24,6 +24,7 @@ import logging
 import math
 import os
 import re
+import stat
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -66,6 +67,8 @@ FORGET = 30 * 86400.0
 WORKERS, LENGTH, TASKS, KINDS = 10_000, 300, 1_000, 50
 #: Fraction of the memory of the remaining workers that may be full with results after a worker has stopped.
 FULL = 0.6
+#: Largest size of the file that is read, in bytes. 10,000 workers need 4 MB.
+SIZE = 16 * 1024**2
 #: Version of the file.
 SCHEMA = 1
 
@@ -294,15 +297,13 @@ class Scaling:
         if not self.file:
             return
         try:
-            with open(self.file, encoding="utf-8") as file:
-                saved = json.load(file)
+            saved = read_json(self.file)
             if saved["schema"] != SCHEMA:
                 raise ValueError("other schema")
-            known = [read_member(one) for one in saved["known"][:WORKERS]]
-            self.requests = {str(pool): read_request(one) for pool, one in list(saved["requests"].items())[:WORKERS]}
-            self.known = {member.name: member for member in known}
-            self.stopped = {name for name in saved["stopped"] if name in self.known}
-            self.saved = saved
+            known = {member.name: member for member in map(read_member, saved["known"][:WORKERS])}
+            requests = {str(pool): read_request(one) for pool, one in list(saved["requests"].items())[:WORKERS]}
+            stopped = {name for name in saved["stopped"] if name in known}
+            self.known, self.requests, self.stopped, self.saved = known, requests, stopped, saved
         except FileNotFoundError:
             pass
         except Exception as e:  # tasks on the scheduler's host can write to the file
@@ -329,7 +330,9 @@ class Scaling:
             return
         new = f"{self.file}.new"
         try:
-            with open(new, "w", encoding="utf-8") as file:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(new)
+            with open(new, "x", encoding="utf-8") as file:  # "x" opens no FIFO, and follows no link
                 json.dump(now, file)
             os.replace(new, self.file)
             self.saved = now
@@ -561,6 +564,24 @@ class Scaling:
                 "standby": [name for name in names if name in standby],
             }
         return {"pools": pools, "log": list(self.log)}
+
+
+def read_json(path: str) -> Any:
+    """Return the content of a JSON file where tasks can put anything: a FIFO that blocks, a link, or an endless file.
+
+    Raises OSError or ValueError.
+    """
+
+    def opener(path: str, flags: int) -> int:
+        return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
+
+    with open(path, "rb", opener=opener) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError("it is not a regular file")
+        content = file.read(SIZE + 1)
+    if len(content) > SIZE:
+        raise ValueError("it is too large")
+    return json.loads(content)
 
 
 def read_member(saved: dict[str, Any]) -> Member:
