@@ -385,6 +385,67 @@ def test_scheduler_does_not_answer(tmp_path, log):
         wait_until(lambda: data.status != "finished")
 
 
+def replace_retirement(client, answers):
+    """Let the scheduler raise these errors instead of retiring workers, or never answer for None, and then retire."""
+
+    def replace(dask_scheduler):
+        import asyncio
+
+        retire = dask_scheduler.handlers["retire_workers"]
+
+        async def answer(**options):
+            if not answers:
+                return await retire(**options)
+            error = answers.pop(0)
+            dask_scheduler.asked = True
+            if error:
+                raise error
+            await asyncio.sleep(600)
+
+        dask_scheduler.handlers["retire_workers"] = answer
+
+    client.run_on_scheduler(replace)
+
+
+def drain_without_deadline(client, address):
+    def begin(dask_worker):
+        from daskops_runtime import drain
+
+        drain.RETRY = 0.1
+        return drain.begin(dask_worker, None)
+
+    assert client.run(begin, workers=[address]) == {address: None}
+
+
+def test_drain_without_deadline_survives_failed_requests(tmp_path, log):
+    with cluster(tmp_path) as running:
+        (left, _) = running.start("left", "peer")
+        data = running.scatter("left", b"only here")
+        task = running.on("left", mark, log.path, "task", log.gate)
+        log.wait_for("task")
+        # The first one answers the copy of the data while the task runs, which may fail.
+        replace_retirement(running.client, [OSError(), OSError(), ValueError("unexpected")])
+        drain_without_deadline(running.client, running.address("left"))
+        wait_until(lambda: running.client.run_on_scheduler(lambda dask_scheduler: hasattr(dask_scheduler, "asked")))
+        log.open_gate()
+        assert task.result(30) == "task" and log.runs() == {"task": 1}
+        assert left.process.wait(30) == 0
+        assert running.client.gather(data) == [b"only here"]
+        assert "begins again" in left.errors() and "ValueError: unexpected" in left.errors()
+
+
+def test_stop_during_a_request_without_deadline_leaves_in_time(tmp_path):
+    with cluster(tmp_path) as running:
+        (left, _) = running.start("left", "peer")
+        data = running.scatter("left", b"only here")
+        replace_retirement(running.client, [None])
+        drain_without_deadline(running.client, running.address("left"))
+        wait_until(lambda: running.client.run_on_scheduler(lambda dask_scheduler: hasattr(dask_scheduler, "asked")))
+        end = left.stop(timeout=4).splitlines()[-1]
+        assert "lost 1 key" in end and "the deadline was reached" in end
+        wait_until(lambda: data[0].status != "finished")
+
+
 def test_sigterm_while_draining(shared, log):
     (hurried,) = shared.start("hurried")
     running = shared.on("hurried", mark, log.path, "running", 3)
@@ -426,11 +487,11 @@ def test_sigterm_while_draining_kills_a_worker_that_does_not_close(shared, log):
 
 
 def test_cancellation_at_the_same_time_as_the_answer_is_kept():
-    draining = types.SimpleNamespace(end_at=math.inf)
+    draining = types.SimpleNamespace(limit=math.inf)
 
     async def ask():
         answer = asyncio.get_running_loop().create_future()
-        asking = asyncio.create_task(drain.Drain.ask(draining, answer, time.monotonic() + 60))
+        asking = asyncio.create_task(drain.Drain.ask(draining, answer))
         await asyncio.sleep(0.1)
         answer.set_result("done")
         asking.cancel()

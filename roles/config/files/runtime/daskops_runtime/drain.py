@@ -39,6 +39,8 @@ DATA = (1 / 3, 60.0)
 CLOSING = (1 / 6, 5.0)
 #: Seconds that Dask may take to close after the drain, after its deadline, or after an interruption.
 LAST = 5.0
+#: Seconds until a drain without a deadline begins again after a failure.
+RETRY = 5.0
 #: Seconds of a drain without a deadline.
 FOREVER = 10 * 365 * 86400.0
 #: Reason if a drain loses the scheduler, which is noticed by a failed request or by Dask.
@@ -178,12 +180,17 @@ class Drain:
 
     # Requests to the scheduler
 
-    async def ask(self, answer: Awaitable[Any], until: float) -> Any:
+    @property
+    def limit(self) -> float:
+        """End of the time for requests in this stage. `shorten` can bring it forward during a request."""
+        return self.tasks_until if self.stage == "tasks" else self.data_until
+
+    async def ask(self, answer: Awaitable[Any]) -> Any:
         # Do not use asyncio.wait_for. Before Python 3.12, it ignores a cancellation that comes together with the answer.
         asking = asyncio.ensure_future(answer)
         try:
             while not asking.done():
-                left = min(until, self.end_at) - monotonic()  # `shorten` may change the end
+                left = self.limit - monotonic()
                 if left <= 0:
                     raise OutOfTime
                 await asyncio.wait({asking}, timeout=min(left, 1))
@@ -193,7 +200,7 @@ class Drain:
         finally:
             asking.cancel()
 
-    async def reach(self, until: float) -> None:
+    async def reach(self) -> None:
         """Wait until the scheduler has read all messages of this worker so far.
 
         The worker sends its status and its finished tasks on a stream without answers. Requests use another connection and
@@ -203,12 +210,12 @@ class Drain:
         token = uuid.uuid4().hex
         self.worker.log_event(self.worker.address, {"action": "drain", "token": token})
         while True:
-            events = await self.ask(self.worker.scheduler.events(topic=self.worker.address), until)
+            events = await self.ask(self.worker.scheduler.events(topic=self.worker.address))
             if any(isinstance(event, dict) and event.get("token") == token for dummy, event in events):
                 return
             await asyncio.sleep(0.05)
 
-    async def retire(self, until: float, remove: bool) -> bool:
+    async def retire(self, remove: bool) -> bool:
         """Copy the data to other workers, and return whether all of it was copied."""
         retired = await self.ask(
             self.worker.scheduler.retire_workers(
@@ -216,21 +223,20 @@ class Drain:
                 close_workers=False,
                 remove=remove,
                 stimulus_id=f"drain-{uuid.uuid4().hex}",
-            ),
-            until,
+            )
         )
         return self.worker.address in retired
 
-    async def peers(self, until: float) -> dict[str, str] | None:
+    async def peers(self) -> dict[str, str] | None:
         """Return the status of the other workers by address; None if the scheduler no longer knows this worker."""
-        workers = (await self.ask(self.worker.scheduler.identity(n_workers=-1), until))["workers"]
+        workers = (await self.ask(self.worker.scheduler.identity(n_workers=-1)))["workers"]
         statuses = {address: worker["status"] for address, worker in workers.items()}
         return statuses if statuses.pop(self.worker.address, None) else None
 
-    async def get_unique(self, until: float) -> dict[str, int]:
+    async def get_unique(self) -> dict[str, int]:
         """Return the sizes in bytes of the keys that only this worker has, by key."""
         sizes = {key: self.worker.state.tasks[key].nbytes or 0 for key in self.worker.data if key in self.tasks}
-        holders = await self.ask(self.worker.scheduler.who_has(keys=list(sizes)), until) if sizes else {}
+        holders = await self.ask(self.worker.scheduler.who_has(keys=list(sizes))) if sizes else {}
         unique = {key: sizes[key] for key, workers in holders.items() if list(workers) == [self.worker.address]}
         self.unique.update(unique)
         return unique
@@ -240,6 +246,12 @@ class Drain:
     @property
     def tasks(self) -> dict[Key, TaskState]:
         return self.worker.state.tasks
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the stream to the scheduler is open."""
+        stream = self.worker.batched_stream
+        return stream is not None and not stream.closed()
 
     def running(self) -> list[str]:
         """Return the keys of running tasks, including those that have seceded."""
@@ -267,25 +279,25 @@ class Drain:
     async def copy_early(self) -> None:
         """Copy existing data while tasks still run, so that less data has to be copied, or is lost, at the end."""
         with contextlib.suppress(SchedulerGone, OutOfTime):
-            await self.get_unique(self.tasks_until)
-            await self.retire(self.tasks_until, remove=False)
+            await self.get_unique()
+            await self.retire(remove=False)
 
     async def hand_over(self) -> None:
         """Move the data and unregister from the scheduler, which then assigns the remaining tasks to other workers."""
-        self.unique.update(await self.get_unique(self.data_until))
-        while not await self.retire(until := self.data_until, remove=True):
-            peers = await self.peers(until)
+        self.unique.update(await self.get_unique())
+        while not await self.retire(remove=True):
+            peers = await self.peers()
             if peers is None:
                 return  # already removed
             takers = {address: status for address, status in peers.items() if status in TAKERS}
             running = [address for address, status in takers.items() if status == "running"]
-            self.lost = await self.get_unique(until)
+            self.lost = await self.get_unique()
             if self.actors and running and self.lost:
                 # Dask does not retire a worker with an actor, so replicate the keys.
                 await self.ask(
-                    self.worker.scheduler.replicate(keys=list(self.lost), workers=running, n=1, delete=False), until
+                    self.worker.scheduler.replicate(keys=list(self.lost), workers=running, n=1, delete=False)
                 )
-                self.lost = await self.get_unique(until)
+                self.lost = await self.get_unique()
             if not self.lost:
                 self.reason = ""
                 break
@@ -295,35 +307,52 @@ class Drain:
             self.reason = (
                 f"{count(len(takers), 'other worker')}, of which {len(takers) - len(running)} paused, did not take them"
             )
-            await asyncio.sleep(min(0.5, max(0.0, until - monotonic())))
+            await asyncio.sleep(min(0.5, max(0.0, self.limit - monotonic())))
         else:
             self.lost, self.reason = {}, ""
             return
-        await self.leave(self.data_until)
+        await self.leave()
 
-    async def leave(self, until: float) -> None:
+    async def leave(self) -> None:
         """Unregister without retiring. If a worker only disconnects, Dask counts its running tasks as suspicious."""
         address = self.worker.address
         await self.ask(
             self.worker.scheduler.unregister(
                 address=address, expected=True, close=False, stimulus_id=f"drain-{uuid.uuid4().hex}"
-            ),
-            until,
+            )
         )
 
     async def work(self) -> None:
         self.worker.status = Status.closing_gracefully
         self.worker.lifetime_restart = False  # otherwise the nanny restarts it if Dask's lifetime ends now
         await self.worker.plugin_add(plugin=Results(self.unique), name="daskops-drain")
-        await self.reach(self.tasks_until)
+        await self.reach()
         early = asyncio.create_task(self.copy_early()) if self.worker.state.all_running_tasks else None
-        await self.finish_tasks()
-        if early:
-            early.cancel()
+        try:
+            await self.finish_tasks()
+        finally:
+            if early:
+                early.cancel()
         self.stage = "data"
         self.actors = len(self.worker.state.actors)
-        await self.reach(self.data_until)
+        await self.reach()
         await self.hand_over()
+
+    async def work_patiently(self) -> None:
+        """Work, and begin again after a failure while there is no deadline, because a worker that exits loses its tasks."""
+        while True:
+            try:
+                return await self.work()
+            except OutOfTime:
+                raise
+            except Exception:
+                if not self.patient or not self.is_connected:
+                    raise
+                logger.warning("The drain failed, and begins again in %g s", RETRY, exc_info=True)
+            self.stage = "tasks"
+            retry_at = monotonic() + RETRY
+            while monotonic() < min(retry_at, self.limit):
+                await asyncio.sleep(0.1)
 
     async def run(self) -> None:
         logger.info(
@@ -331,7 +360,7 @@ class Drain:
         )
         report = asyncio.create_task(self.report())
         try:
-            await self.work()
+            await self.work_patiently()
         except OutOfTime:
             await self.count_lost()
         except SchedulerGone:
@@ -353,10 +382,10 @@ class Drain:
     async def count_lost(self) -> None:
         """Record what is lost at the deadline."""
         self.reason = self.reason or "the deadline was reached"
-        half = (self.end_at + monotonic()) / 2
+        self.stage, self.data_until = "data", (self.end_at + monotonic()) / 2
         try:
-            self.lost = await self.get_unique(half)
-            await self.leave(half)
+            self.lost = await self.get_unique()
+            await self.leave()
         except (SchedulerGone, OutOfTime):
             self.reason, self.lost = "the scheduler did not answer in time", None
 
@@ -366,8 +395,7 @@ class Drain:
             return
         self.given_up = self.running()
         self.lost = None
-        stream = self.worker.batched_stream
-        if stream is None or stream.closed():
+        if not self.is_connected:
             self.reason = UNREACHABLE
             # Otherwise Dask waits 30 s for threads whose results cannot be sent any more.
             self.worker.executors.clear()
