@@ -47,7 +47,7 @@ _value:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.daskops.cluster.plugins.module_utils.health import join
+from ansible_collections.daskops.cluster.plugins.module_utils.health import describe_request, join
 from ansible_collections.daskops.cluster.plugins.module_utils.release_names import with_label
 
 
@@ -66,6 +66,7 @@ def health_report(health: Mapping[str, Any], plan: Mapping[str, Any]) -> list[st
         lines.append(f"Release {with_label(release, health['labels'].get(release))} on {len(names)} worker(s){where}.")
     if standby:
         lines.append(f"On standby, because they are not needed now: {join(standby)}.")
+    lines += [f"Request of a client in effect. {describe_request(one)}." for one in health["scaling_requests"]]
     if plan["maintenance"]:
         lines.append(f"In maintenance: {join(plan['maintenance'])}.")
     return [*lines, *health["problems"], *plan["missing_packages"]]

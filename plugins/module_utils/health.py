@@ -133,6 +133,7 @@ def judge(report: Mapping[str, Any], expected: Expected) -> dict[str, Any]:
         "workers": [{key: worker[key] for key in worker if key != "versions"} for worker in workers],
         "workers_present": report["count"],
         "standby": names_of(standby),
+        "scaling_requests": report.get("scaling_requests") or [],
         "workers_expected": len(expected.workers) or expected.count,
         "memory": {
             "used": sum(worker.get("memory") or 0 for worker in workers),
@@ -147,6 +148,13 @@ def judge(report: Mapping[str, Any], expected: Expected) -> dict[str, Any]:
     status = report["scheduler"].get("status") or "running"
     if status != "running":
         findings.add(UNHEALTHY, f"The scheduler is {status}. See its log: journalctl -u dask-scheduler.")
+    for request in result["scaling_requests"]:
+        if request["waiting"]:
+            findings.add(
+                DEGRADED,
+                f"{request['waiting']} task(s) wait for workers that a client has stopped. {describe_request(request)}. "
+                "Ask its user to scale, or call scale() of daskops.Cluster without a number.",
+            )
     result.update(judge_presence(report, workers, standby, expected, findings))
     result.update(judge_states(report, judged, expected, findings))
     if expected.scheduler_pending:
@@ -416,6 +424,16 @@ def describe_pending(report: Mapping[str, Any], workers: list[dict[str, Any]]) -
         sentences.append("Run site.yml again after these clients have released their results or closed.")
     sentences += describe_other_versions(report["scheduler"], workers)
     return " ".join(sentences)
+
+
+def describe_request(request: Mapping[str, Any]) -> str:
+    """Return a client's request for workers as text: ``Pool gpu: 0 of 4 workers, requested from tls://10.0.0.9:4100``."""
+    low, high = request["minimum"], request["maximum"]
+    number = str(low) if low == high else f"{low} to {high}"
+    return (
+        f"Pool {request['pool']}: {number} of {request['workers']} workers, requested from {request['address']} "
+        f"at {request['since']}"
+    )
 
 
 def describe_client(client: Mapping[str, Any]) -> str:

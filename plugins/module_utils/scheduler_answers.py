@@ -229,6 +229,7 @@ def from_summary(document: object) -> dict[str, Any]:
     return {
         "detail": "full",
         "standby": standby_of(document.get("standby")),
+        "scaling_requests": requests_of(document.get("scaling_requests")),
         "scheduler": {
             "id": text(scheduler.get("id")),
             "address": text(scheduler.get("address")),
@@ -255,6 +256,18 @@ def standby_of(listed: object) -> list[dict[str, str | None]]:
         called = name(worker.get("name")) if isinstance(worker, dict) else None
         if called is not None:
             found.append({"name": called, "host": text(worker.get("host")), "release": text(worker.get("release"))})
+    return found
+
+
+def requests_of(listed: object) -> list[dict[str, Any]]:
+    """Return the requests of clients for numbers of workers in ``summary.json``, without those that are not complete."""
+    found = []
+    for request in listed[:ITEMS] if isinstance(listed, list) else []:
+        if isinstance(request, dict):
+            one: dict[str, Any] = {key: text(request.get(key)) for key in ("pool", "since", "address")}
+            one.update({key: whole(request.get(key)) for key in ("minimum", "maximum", "workers", "waiting")})
+            if None not in one.values():
+                found.append(one)
     return found
 
 

@@ -245,6 +245,22 @@ standby:
   type: list
   elements: str
   sample: [node6-1]
+scaling_requests:
+  description:
+    - Requests of clients that decide how many workers of a pool run. Always empty without C(dask_worker_scaling) of this
+      collection.
+    - RV(scaling_requests[].waiting) is the number of tasks that wait for workers because of the request.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - pool: gpu
+      minimum: 0
+      maximum: 0
+      workers: 4
+      since: "2026-01-31 12:00:00+00:00"
+      address: tls://10.0.0.9:41000
+      waiting: 12
 missing:
   description: Expected workers that are neither registered nor on standby.
   returned: always

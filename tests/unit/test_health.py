@@ -88,6 +88,26 @@ def test_workers_on_standby_are_present_and_must_have_the_expected_release():
     assert judge(one, expect("a", "b"))["missing"] == ["b"]
 
 
+def test_tasks_that_wait_because_of_a_request_of_a_client():
+    request = {
+        "pool": "gpu",
+        "minimum": 0,
+        "maximum": 1,
+        "workers": 4,
+        "waiting": 0,
+        "address": "tls://h:1",
+        "since": "t",
+    }
+    kept = judge(report(scaling_requests=[request]), Expected())
+    assert (kept["verdict"], kept["scaling_requests"]) == (HEALTHY, [request])
+    result = judge(report(scaling_requests=[dict(request, waiting=7)]), Expected())
+    assert result["verdict"] == DEGRADED
+    assert only_problem(result) == (
+        "7 task(s) wait for workers that a client has stopped. Pool gpu: 0 to 1 of 4 workers, requested from tls://h:1 "
+        "at t. Ask its user to scale, or call scale() of daskops.Cluster without a number."
+    )
+
+
 def test_missing():
     result = judge(report(worker("a")), expect("a", "b", "c"))
     assert result["verdict"] == UNHEALTHY

@@ -7,23 +7,28 @@ from __future__ import annotations
 
 from ansible_collections.daskops.cluster.plugins.filter.health_report import health_report
 
+REQUEST = {"pool": "gpu", "minimum": 0, "maximum": 0, "workers": 4, "waiting": 0}
+REQUEST.update(address="tls://h:1", since="2026-01-31 12:00:00+00:00")
+
 
 def test_report_has_problems_missing_packages_and_hosts_in_maintenance():
     health = {"verdict": "degraded", "workers_present": 3, "standby": ["b-1", "b-2"], "problems": ["Something."]}
+    health["scaling_requests"] = [REQUEST]
     health.update(releases={"x": ["a-1"]}, labels={})
     addresses = {"scheduler": "tls://10.0.0.1:8786", "dashboard": "https://10.0.0.1:8787"}
     plan = {"addresses": addresses, "missing_packages": ["The environment has no bokeh."], "maintenance": ["w8"]}
     lines = health_report(health, plan)
-    assert lines[:5] == [
+    assert lines[:6] == [
         "The cluster is degraded: 3 worker(s), 2 on standby, at tls://10.0.0.1:8786, dashboard at "
         "https://10.0.0.1:8787/status.",
         "Release x on 1 worker(s).",
         "On standby, because they are not needed now: b-1, b-2.",
+        "Request of a client in effect. Pool gpu: 0 of 4 workers, requested from tls://h:1 at 2026-01-31 12:00:00+00:00.",
         "In maintenance: w8.",
         "Something.",
     ]
-    assert "no bokeh" in lines[5] and len(lines) == 6
-    several = dict(health, releases={"x": ["a-1", "b-1"], "y": ["c-1"]}, problems=[], standby=[])
+    assert "no bokeh" in lines[6] and len(lines) == 7
+    several = dict(health, releases={"x": ["a-1", "b-1"], "y": ["c-1"]}, problems=[], standby=[], scaling_requests=[])
     assert health_report(several, {"addresses": addresses, "missing_packages": [], "maintenance": []})[1:] == [
         "Release x on 2 worker(s): a-1, b-1.",
         "Release y on 1 worker(s): c-1.",
@@ -35,6 +40,7 @@ def test_report_of_a_healthy_cluster_names_no_worker():
         "verdict": "healthy",
         "workers_present": 1,
         "standby": [],
+        "scaling_requests": [],
         "releases": {"x": ["a-1"]},
         "labels": {},
         "problems": [],
@@ -48,7 +54,7 @@ def test_report_of_a_healthy_cluster_names_no_worker():
 
 
 def test_report_names_the_labels_of_releases():
-    health = {"verdict": "healthy", "workers_present": 2, "standby": [], "problems": []}
+    health = {"verdict": "healthy", "workers_present": 2, "standby": [], "scaling_requests": [], "problems": []}
     health.update(releases={"x": ["a-1"], "y": ["b-1"]}, labels={"y": "v1.4"})
     addresses = {"scheduler": "tcp://s:8786", "dashboard": "http://s:8787"}
     assert health_report(health, {"addresses": addresses, "missing_packages": [], "maintenance": []})[1:] == [

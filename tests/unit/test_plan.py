@@ -572,6 +572,11 @@ def test_shared_scratch_directory_is_removed_once():
     assert found["hosts"]["w1"]["scratch"] == ["/var/lib/dask/scratch"]
 
 
+def test_state_of_scaling_is_removed():
+    state = "/var/lib/dask/daskops-scaling-tls_10.0.0.1_8786.json"
+    assert plan(SETTLED, "remove")["hosts"]["s1"]["scaling_files"] == [state, f"{state}.new"]
+
+
 def test_latest_unfinished_change_is_continued():
     infos = changed("w1", unfinished=5)
     infos["w2"]["unfinished"] = 9

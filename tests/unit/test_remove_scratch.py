@@ -10,8 +10,8 @@ from pathlib import Path
 from owned_directories import NOBODY, as_root, directory
 
 
-def remove(*paths):
-    arguments = {"directories": [str(path) for path in paths], "user": "nobody"}
+def remove(*paths, files=()):
+    arguments = {"directories": list(map(str, paths)), "files": list(map(str, files)), "user": "nobody"}
     command = ["ansible", "localhost", "-m", "daskops.cluster.remove_scratch", "-a", json.dumps(arguments)]
     run = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True)
     return json.loads(run.stdout.partition("=>")[2])
@@ -46,3 +46,20 @@ def test_root_removes_nothing_through_a_users_link(place):
     result = remove(home / "scratch", home / "above/scratch")
     assert (other / "scratch/dask-scratch-space/worker-1").exists()
     assert not result["changed"] and len(result["left"]) == 2
+
+
+@as_root
+def test_files_are_removed_but_not_what_links_lead_to(place):
+    other = directory(place / "other")
+    (other / "of-root").touch()
+    home = directory(place / "home", NOBODY.pw_uid)
+    (home / "file").touch()
+    (home / "link").symlink_to(other / "of-root")
+    (home / "above").symlink_to(other)
+    directory(home / "directory", NOBODY.pw_uid)
+    (home / "directory/link").symlink_to(other)
+    files = [home / name for name in ("file", "link", "above/of-root", "directory", "missing")]
+    result = remove(files=files)
+    assert (other / "of-root").exists()
+    assert result["changed"] and result["left"] == [str(home / "above/of-root")]
+    assert [path.name for path in home.iterdir()] == ["above"]

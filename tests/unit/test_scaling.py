@@ -14,6 +14,7 @@ from conftest import free_port, scheduler, wait_until, workers_of
 from daskops_runtime import scaling
 from distributed import Client
 from draining import Log, by_value, mark
+from http_pages import get_json
 from restarted_units import Unit
 from scrapes import scrape
 
@@ -60,6 +61,9 @@ class Cluster:
     def state(self, pool="default"):
         wait_until(lambda: pool in self.ask("daskops_scaling")["pools"])
         return self.ask("daskops_scaling")["pools"][pool]
+
+    def requests(self):
+        return get_json(self.scheduler, "daskops/summary.json")["scaling_requests"]
 
     def wait_for_standby(self, *names, pool="default"):
         wait_until(lambda: set(self.state(pool)["standby"]) == set(names), 40)
@@ -121,9 +125,19 @@ def test_last_worker_with_results_stays_until_they_are_released(cluster):
     del data
     cluster.wait_for()
     cluster.wait_for_standby("w1")
-    waiting = cluster.client.submit(double, 21)
+    (request,) = cluster.requests()
+    assert (request["minimum"], request["maximum"], request["workers"], request["waiting"]) == (0, 0, 1, 0)
+    assert request["address"].startswith("tcp://127.0.0.1:") and request["since"][:2] == "20"
+    # Without a worker, Dask queues a task, but a task with a restriction waits for a worker.
+    queued = cluster.client.submit(double, 20)
+    bound = cluster.client.submit(double, 21, workers=["127.0.0.1"])
+    never = cluster.client.submit(double, 22, resources={"GPU": 1})
+    wait_until(lambda: cluster.requests()[0]["waiting"] == 2)
+    cluster.ask("daskops_adapt")  # no limit
+    assert [request["waiting"] for request in cluster.requests()] == [0]
     cluster.ask("daskops_scale")  # the default: all workers
-    assert waiting.result(30) == 42
+    assert (queued.result(30), bound.result(30)) == (40, 42) and not cluster.requests()
+    never.cancel()
     cluster.start("w2")
 
 
@@ -193,10 +207,12 @@ def test_state_survives_a_restart_of_the_scheduler(cluster):
     assert found["daskops_scheduler_standby_workers",] == 1
     assert found["daskops_scheduler_worker_standby", ("worker", stopped)] == 1
     pid = cluster.units[stopped].process.pid
+    (before,) = cluster.requests()
     cluster.restart_scheduler()
     cluster.wait_for(*kept)
     cluster.wait_for_standby(stopped)
     assert cluster.units[stopped].process.pid == pid  # it did not start while there was no scheduler
+    assert cluster.requests() == [before]
 
     # A scheduler that lost its state runs all workers.
     cluster.scheduler_stack.close()
@@ -291,7 +307,7 @@ def test_file_with_one_invalid_part_is_not_used_at_all(tmp_path):
     path = tmp_path / "scaling.json"
     saved = scaling.Scaling(None, str(path))
     saved.known["w1"] = scaling.Member("w1", address="tcp://h:1", host="h")
-    saved.requests["default"] = scaling.Request(0, 0)
+    saved.requests["default"] = scaling.Request(0, 0, since="now", address="tcp://h:1")
     saved.save()
     assert scaling.Scaling(None, str(path)).requests
     path.write_text(json.dumps({**json.loads(path.read_text()), "stopped": [["w1"]]}))

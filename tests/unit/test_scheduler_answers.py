@@ -74,6 +74,14 @@ def test_worker_states_of_all_versions():
     assert known["2025.1.0"] == known["current"] == {"paused": 1, "retiring": 0}
 
 
+def test_requests_of_clients_are_read_with_care():
+    read = scheduler_answers.requests_of
+    one = {"pool": "gpu", "minimum": 0, "maximum": 0, "workers": 4, "waiting": 7, "address": "tls://h:1", "since": "t"}
+    wrong = [dict(one, pool=7), dict(one, since=""), dict(one, waiting="7"), dict(one, maximum=-1), {}, "gpu", None]
+    assert read([*wrong, dict(one, pool="a\nb", more=1)]) == [dict(one, pool="a\\nb")]
+    assert read(None) == read({"pool": "gpu"}) == []
+
+
 def test_workers_on_standby_are_read_with_care():
     """An older runtime does not report them, and their values may have any type."""
     read_standby = scheduler_answers.standby_of

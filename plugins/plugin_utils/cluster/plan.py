@@ -75,6 +75,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_cho
     unsupported,
     with_managed,
 )
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import scaling_file
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.releases import Release, release_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.rollback import rollback_report, rollback_targets
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.tls_files import given_files, wrong_files
@@ -561,7 +562,8 @@ def _keep(cluster: Cluster, purpose: str, result: dict[str, Any], outside: Outsi
         check(problem for host in wrong for problem in wrong[host])
         for host, by_name in pools.items():
             scratch = dict.fromkeys(pool["scratch_directory"] for pool in by_name.values())
-            result["hosts"][host] = {"scratch": list(scratch)}
+            state = f"{user_home(cluster.values[host], infos[host])}/{scaling_file(cluster.addresses['scheduler'])}"
+            result["hosts"][host] = {"scratch": list(scratch), "scaling_files": [state, f"{state}.new"]}
     result["missing_packages"] = lacking_on(infos, {}, {}, variable_of(cluster.common))
     if purpose != "rollback":
         return {host: info["current"] for host, info in infos.items()}

@@ -27,8 +27,8 @@ import re
 import stat
 import time
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -110,13 +110,15 @@ class Member:
 
 @dataclass
 class Request:
-    """A request of a client for one pool. ``maximum`` is None without a limit."""
+    """A request of a client for one pool. ``maximum`` is None without a limit. ``since`` is a time as text."""
 
     minimum: int
     maximum: int | None
     interval: float | None = None
     wait_count: int | None = None
     target_duration: float | None = None
+    since: str = ""
+    address: str = ""
 
 
 def restrictions(ts: TaskState) -> tuple:
@@ -128,6 +130,10 @@ def restrictions(ts: TaskState) -> tuple:
         frozenset(ts.host_restrictions or ()),
         ts.loose_restrictions,
     )
+
+
+def now_as_text() -> str:
+    return datetime.now().astimezone().isoformat(" ", "seconds")
 
 
 def is_text(value: object) -> bool:
@@ -412,7 +418,7 @@ class Scaling:
 
     def note(self, text: str) -> None:
         logger.info("%s", text)
-        self.log.append(f"{datetime.now().astimezone().isoformat(' ', 'seconds')} {text}")
+        self.log.append(f"{now_as_text()} {text}")
 
     def drain(self, now: float) -> None:
         """Make the stopped workers drain whose results fit into the memory of the others."""
@@ -496,12 +502,10 @@ class Scaling:
         self.update(time.time())
         sizes = self.chosen(pool)
         if n is None:
-            for name in sizes:
-                self.requests.pop(name, None)
-        else:
-            for name, number in divide(whole(n, "n"), sizes).items():
-                self.requests[name] = Request(number, number)
-        return await self.decide(comm, f"scale to {'the default' if n is None else n}", pool)
+            return await self.decide(comm, "scale to the default", pool, dict.fromkeys(sizes))
+        numbers = divide(whole(n, "n"), sizes)
+        requests = {name: Request(number, number) for name, number in numbers.items()}
+        return await self.decide(comm, f"scale to {n}", pool, requests)
 
     async def set_limits(
         self,
@@ -526,23 +530,30 @@ class Scaling:
             "target_duration": seconds(target_duration, "target_duration"),
         }
         lows, highs = divide(low, sizes), divide(high, sizes)
+        requests = {}
         for name in sizes:
             limit = None if maximum is None else max(lows[name], highs[name])
-            self.requests[name] = Request(lows[name], limit, **options)
-        return await self.decide(comm, f"adapt from {low} to {'all' if maximum is None else high}", pool)
+            requests[name] = Request(lows[name], limit, **options)
+        return await self.decide(comm, f"adapt from {low} to {'all' if maximum is None else high}", pool, requests)
 
     async def stop_adapting(self, comm: Any, pool: Any = None) -> dict[str, Any]:
         """Keep the present number of workers of each pool."""
         self.update(time.time())
+        requests = {}
         for name in self.chosen(pool):
             plan = self.pools[name].plan if name in self.pools else self.registered
-            self.requests[name] = Request(len(plan), len(plan))
-        return await self.decide(comm, "stop adapting", pool)
+            requests[name] = Request(len(plan), len(plan))
+        return await self.decide(comm, "stop adapting", pool, requests)
 
-    async def decide(self, comm: Any, what: str, pool: Any) -> dict[str, Any]:
-        """Note a request, act, and return the state."""
+    async def decide(self, comm: Any, what: str, pool: Any, requests: Mapping[str, Request | None]) -> dict[str, Any]:
+        """Store and note the request for each pool, act, and return the state. None forgets the request for a pool."""
+        address = str(getattr(comm, "peer_address", "unknown"))
+        for name, request in requests.items():
+            self.requests.pop(name, None)
+            if request:
+                self.requests[name] = replace(request, since=now_as_text(), address=address)
         where = f" in pool {pool}" if pool else ""
-        self.note(f"{what}{where}, requested from {getattr(comm, 'peer_address', 'unknown')}")
+        self.note(f"{what}{where}, requested from {address}")
         for one in self.pools.values():
             one.adapted = 0.0
         await self.adapt()
@@ -564,6 +575,35 @@ class Scaling:
                 "standby": [name for name in names if name in standby],
             }
         return {"pools": pools, "log": list(self.log)}
+
+    def describe_requests(self) -> list[dict[str, Any]]:
+        """Return the requests of clients, and how many tasks wait for a worker that a request does not let run."""
+        waiting = list(self.waiting)
+        if not self.scheduler.running:  # then Dask queues most tasks, instead of letting them wait for a worker
+            waiting.append(list(islice(getattr(self.scheduler, "queued", ()), TASKS)))
+        live = list(self.live())
+        wanted = [member for member in live if member.name not in self.stopped]
+        waiting = [tasks for tasks in waiting if tasks and not any(member.meets(tasks[0]) for member in wanted)]
+        found = []
+        for name, request in self.requests.items():
+            pool = self.pools.get(name)
+            size = sum(member.pool == name for member in self.known.values())
+            if not pool or not size:
+                continue
+            stopped = [member for member in live if member.pool == name and member.name in self.stopped]
+            held = [tasks for tasks in waiting if any(member.meets(tasks[0]) for member in stopped)]
+            found.append(
+                {
+                    "pool": name,
+                    "minimum": min(pool.minimum, size),
+                    "maximum": min(pool.maximum, size),
+                    "workers": size,
+                    "since": request.since,
+                    "address": request.address,
+                    "waiting": sum(map(len, held)) if pool.maximum < size else 0,
+                }
+            )
+        return found
 
 
 def read_json(path: str) -> Any:
@@ -598,12 +638,16 @@ def read_member(saved: dict[str, Any]) -> Member:
 
 def read_request(saved: dict[str, Any]) -> Request:
     """Return a request of the file. Raises an exception if it is not valid."""
+    if not is_text(saved["since"]) or not is_text(saved["address"]):
+        raise ValueError("a request is not valid")
     return Request(
         whole(saved["minimum"], "minimum"),
         None if saved["maximum"] is None else whole(saved["maximum"], "maximum"),
         seconds(saved["interval"], "interval"),
         None if saved["wait_count"] is None else whole(saved["wait_count"], "wait_count", 1),
         seconds(saved["target_duration"], "target_duration"),
+        saved["since"],
+        saved["address"],
     )
 
 
@@ -666,6 +710,12 @@ def describe_standby(scheduler: Scheduler) -> list[dict[str, Any]]:
         {"name": member.name, "host": member.host, "release": member.release or None}
         for member in (scaling.on_standby() if scaling else ())
     ]
+
+
+def describe_requests(scheduler: Scheduler) -> list[dict[str, Any]]:
+    """Return the requests of clients in effect for the summary."""
+    scaling = _scalings.get(scheduler)
+    return scaling.describe_requests() if scaling else []
 
 
 def stop(scheduler: Scheduler) -> None:

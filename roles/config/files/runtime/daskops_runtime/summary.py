@@ -121,7 +121,7 @@ def summarize(scheduler: Scheduler) -> dict[str, Any]:
     -------
     dict
         ``schema``, ``scheduler``, ``workers`` (a list sorted by name), ``standby`` (workers that are not needed now, with
-        name, host and release) and ``versions``. ``versions`` is a list of different
+        name, host and release), ``scaling_requests`` (of clients) and ``versions``. ``versions`` is a list of different
         ``{package: version or None}``. The key ``versions`` of the scheduler and of each worker is an index into this list,
         or None if unknown.
     """
@@ -151,6 +151,7 @@ def summarize(scheduler: Scheduler) -> dict[str, Any]:
             (describe_worker(ws, versions, now) for ws in scheduler.workers.values()), key=lambda worker: worker["name"]
         ),
         "standby": scaling.describe_standby(scheduler),
+        "scaling_requests": plain(scaling.describe_requests(scheduler)),
         "versions": versions.to_list(),
     }
 
