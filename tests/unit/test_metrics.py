@@ -64,7 +64,7 @@ def test_metrics_of_services(home, tmp_path):
 
             gate = tmp_path / "gate"
             future = client.submit(lambda path: wait_for_file(path), str(gate))
-            wait_until(lambda: any(client.processing().values()))
+            wait_until((tmp_path / "gate.waits").exists)  # a task that has not started would be given back
             with socket.socket(socket.AF_UNIX) as sock:
                 sock.connect(str(home / "dask-worker-fast-1/control.sock"))
                 sock.sendall(b"drain 60\n")
@@ -75,6 +75,7 @@ def test_metrics_of_services(home, tmp_path):
 
 
 def wait_for_file(path):
+    open(f"{path}.waits", "w").close()
     while not os.path.exists(path):
         time.sleep(0.02)
     return True
