@@ -573,7 +573,7 @@ def test_shared_scratch_directory_is_removed_once():
 
 
 def test_state_of_scaling_is_removed():
-    state = "/var/lib/dask/daskops-scaling-tls_10.0.0.1_8786.json"
+    state = "/var/lib/dask/daskops-scaling-10.0.0.1-8786.json"
     assert plan(SETTLED, "remove")["hosts"]["s1"]["scaling_files"] == [state, f"{state}.new"]
 
 

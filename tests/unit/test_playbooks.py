@@ -73,7 +73,10 @@ def test_client_files_are_in_the_home_that_dask_uses(tmp_path):
     environment = {**os.environ, "HOME": str(home)}
     found = subprocess.run([sys.executable, "-c", look], env=environment, capture_output=True, text=True, check=True)
     assert found.stdout == '"tcp://10.0.0.1:8786"\n'
-    assert (home / ".config/dask/daskops-environment.txt").read_text() == lock.read_text()
+    packages, own = (home / ".config/dask/daskops-environment.txt").read_text().rsplit("daskops @ ", 1)
+    assert packages.strip() == lock.read_text().strip() and own.startswith(
+        f"file://{home}/.config/dask/daskops-wheels/"
+    )
     run = play(playbook, tmp_path, "-e", "dask_client_state=absent", HOME=str(home))
     assert run.returncode == 0, run.stdout + run.stderr
     assert not list((home / ".config/dask").glob("daskops*"))

@@ -345,7 +345,7 @@ def test_each_pool_has_its_own_settings(releases):
     }
     assert "DASKOPS_STANDBY" not in variables[numeric] and "DASKOPS_SCALING" not in variables[numeric]
     scheduler = environment_file(releases["scheduler"] / "services/dask-scheduler.service.env")
-    assert scheduler["DASKOPS_SCALING_FILE"] == "/var/lib/dask/daskops-scaling-tls_scheduler_8786.json"
+    assert scheduler["DASKOPS_SCALING_FILE"] == "/var/lib/dask/daskops-scaling-10.0.0.1-8786.json"
     assert parameters[other]["nanny"] and not parameters[numeric]["nanny"]
     assert parameters[other]["resources"] == "LICENSE=1" and not parameters[numeric]["resources"]
     assert parameters[other]["death_timeout"] == "30" != parameters[numeric]["death_timeout"]

@@ -562,7 +562,8 @@ def _keep(cluster: Cluster, purpose: str, result: dict[str, Any], outside: Outsi
         check(problem for host in wrong for problem in wrong[host])
         for host, by_name in pools.items():
             scratch = dict.fromkeys(pool["scratch_directory"] for pool in by_name.values())
-            state = f"{user_home(cluster.values[host], infos[host])}/{scaling_file(cluster.addresses['scheduler'])}"
+            name = scaling_file(infos[host]["address"], int(cluster.common["dask_scheduler_port"]))
+            state = f"{user_home(cluster.values[host], infos[host])}/{name}"
             result["hosts"][host] = {"scratch": list(scratch), "scaling_files": [state, f"{state}.new"]}
     result["missing_packages"] = lacking_on(infos, {}, {}, variable_of(cluster.common))
     if purpose != "rollback":

@@ -219,18 +219,19 @@ def _scheduler_files(settings: Settings, plan: Plan, environment: Environment) -
         "environment_variables": settings.environment_variables,
         "memory_max": parse_size(settings.scheduler_memory) if settings.scheduler_memory else 0,
         "arguments": scheduler_arguments(settings, plan["address"]),
-        "scaling_file": f"{settings.user_home}/{scaling_file(settings.scheduler_address)}",
+        "scaling_file": f"{settings.user_home}/{scaling_file(plan['address'], int(settings.scheduler_port))}",
     }
     yield file(f"systemd/{SCHEDULER}", render("dask-scheduler.service.j2", **about))
     yield file(f"services/{SCHEDULER}.env", render("scheduler.env.j2", **about), SCHEDULER)
 
 
-def scaling_file(address: str) -> str:
+def scaling_file(address: str, port: int) -> str:
     """Return the name of the file in which a scheduler keeps which workers are stopped.
 
-    The directory may be on a network file system, with schedulers of other clusters.
+    The directory may be on a network file system, with schedulers of other clusters, so the name has the address at which the
+    scheduler listens.
     """
-    return f"daskops-scaling-{re.sub(r'[^A-Za-z0-9.-]+', '_', address)}.json"
+    return f"daskops-scaling-{re.sub(r'[^A-Za-z0-9.-]+', '_', address)}-{port}.json"
 
 
 def _worker_files(settings: Settings, plan: Plan, environment: Environment) -> Iterator[File]:
