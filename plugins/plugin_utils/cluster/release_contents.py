@@ -228,8 +228,7 @@ def _scheduler_files(settings: Settings, plan: Plan, environment: Environment) -
 def scaling_file(address: str, port: int) -> str:
     """Return the name of the file in which a scheduler keeps which workers are stopped.
 
-    The directory may be on a network file system, with schedulers of other clusters, so the name has the address at which this
-    one listens.
+    The directory may be on a network file system, with schedulers of other clusters, so the name has the address and port.
     """
     return f"daskops-scaling-{re.sub(r'[^A-Za-z0-9.-]+', '_', address)}-{port}.json"
 
