@@ -249,7 +249,7 @@ scaling_requests:
   description:
     - Requests of clients that decide how many workers of a pool run. Always empty without C(dask_worker_scaling) of this
       collection.
-    - RV(scaling_requests[].waiting) is the number of tasks that wait for workers because of the request.
+    - C(waiting) is the number of tasks that wait for workers because of the request.
   returned: always
   type: list
   elements: dict
