@@ -24,6 +24,7 @@ import struct
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -169,7 +170,7 @@ class Standby:
         status = f"STATUS=On standby: {self.address} does not need {self.name}"
         if self.address.startswith("tls://"):
             try:
-                text = "".join(open(file, encoding="utf-8").read() for file in self.files)  # noqa: SIM115
+                text = "".join(Path(file).read_text(encoding="utf-8") for file in self.files)
                 status += f", certificates {hashlib.sha256(text.encode()).hexdigest()[:12]}"
             except OSError as e:
                 say(f"The certificates cannot be read: {e}")
