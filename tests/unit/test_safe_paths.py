@@ -69,14 +69,12 @@ def test_link_in_the_middle_of_a_chain(tmp_path):
 
 @ROOT
 @pytest.mark.parametrize("account, group, rejected", [("daemon", "daemon", False), ("daemon", "bin", True)])
-def test_private_group_of_an_account_may_write(tmp_path, account, group, rejected):
+def test_private_group_of_an_account_may_write(place, account, group, rejected):
     """On Ubuntu, directories of users have the mode 0775 and a group of the same name."""
-    for path in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        path.chmod(0o755)
-    (tmp_path / "own").mkdir()
-    shutil.chown(tmp_path / "own", account, group)
-    (tmp_path / "own").chmod(0o775)
-    assert as_user(account, lambda: changeable_by_others(f"{tmp_path}/own")) == (f"{tmp_path}/own" if rejected else "")
+    (place / "own").mkdir()
+    shutil.chown(place / "own", account, group)
+    (place / "own").chmod(0o775)
+    assert as_user(account, lambda: changeable_by_others(f"{place}/own")) == (f"{place}/own" if rejected else "")
 
 
 @pytest.mark.parametrize("kind", ["fifo", "link", "directory", "device"])
