@@ -16,6 +16,7 @@ from daskops_runtime import (
     metrics,
     scaling,
     shutdown,
+    subscriptions,
     systemd,
     without_nanny,
 )
@@ -28,6 +29,7 @@ async def dask_setup(scheduler: Scheduler) -> None:
     await control.start(scheduler, {"configuration": configuration.serve, "clients": clients.Command(scheduler)})
     metrics.start(scheduler)
     scaling.start(scheduler)
+    subscriptions.start(scheduler)
     shutdown.start(control.get_directory(scheduler))
     await systemd.start(scheduler)
     configuration.start(scheduler)
