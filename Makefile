@@ -14,7 +14,7 @@ SCENARIOS := $(notdir $(patsubst %/,%,$(dir $(wildcard molecule/*/molecule.yml))
 # same time. `default` uses plain nodes, so it can start while the environment image is built. `fleet` compiles Python once.
 SHARED := rollback upgrade monitoring scale
 LONGEST := default fleet security firewall config_only pools chaos
-BENCHMARK := converge packed start recovery unchanged variables tls task_errors metrics plan
+BENCHMARK := converge packed start recovery unchanged variables tls task_errors metrics observation plan
 ifdef SCENARIO
 RUN_SCENARIOS := molecule test --scenario-name $(SCENARIO)
 else

@@ -181,7 +181,7 @@ def test_line_of_shell_that_fails_is_rejected(cluster, play):
     for name in [cluster.scheduler, *cluster.workers]:
         cluster.host(name).check_output("install -d /home/shared && echo export LOADED=1 >/home/shared/vars.sh")
     pids = cluster.pids()
-    run = play("site", *with_lines("source /home/shared/vars.sh"))
+    run = play("site", *with_lines("source /home/shared/vars.sh"), trial=True)
     assert run.returncode != 0
     assert "The probable cause is the variable dask_environment_setup (line 1). Change it." in run.output
     assert cluster.pids() == pids

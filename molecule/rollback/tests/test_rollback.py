@@ -108,8 +108,8 @@ def test_batch_that_loses_a_host_is_reverted(cluster, play, preload):
 
 def test_failed_batch_is_kept_without_dask_rollback_on_failure(cluster, play, preload):
     before = cluster.releases()
-    # Disable the trial, which would end the run before the batch.
-    change = [*preload(BROKEN.format(host=cluster.workers[0])), "-e", "dask_trial=false"]
+    # A trial would end the run before the batch.
+    change = preload(BROKEN.format(host=cluster.workers[0]))
     run = play("upgrade", *change, "-e", "dask_rollback_on_failure=false")
     assert run.returncode != 0
     assert f"This batch ({cluster.workers[0]}) was not reverted" in run.output, run.output
@@ -123,8 +123,8 @@ def test_failed_batch_is_kept_without_dask_rollback_on_failure(cluster, play, pr
 
 def test_rollback_skips_releases_that_never_ran(cluster, play, preload):
     before = cluster.releases()
-    options = ["-e", "dask_rollback_on_failure=false", "-e", "dask_trial=false"]
-    run = play("upgrade", *preload(BROKEN.format(host=cluster.workers[0])), *options)
+    change = preload(BROKEN.format(host=cluster.workers[0]))
+    run = play("upgrade", *change, "-e", "dask_rollback_on_failure=false")
     assert run.returncode != 0
     run = play("upgrade", *preload(BROKEN.format(host="nobody")), "-e", json.dumps({"dask_serial": "100%"}))
     assert run.returncode == 0, run.output
@@ -147,7 +147,7 @@ def test_failed_scheduler_is_reverted(cluster, play, tmp_path, code, said):
     before, release = cluster.releases(), cluster.summary()["scheduler"]["release"]
     broken = tmp_path / "broken.py"
     broken.write_text(f"import sys\n\n\ndef dask_setup(scheduler):\n    {code}\n")
-    change = {"dask_scheduler_preloads": [str(broken)], "dask_trial": False, "dask_health_timeout": 20}
+    change = {"dask_scheduler_preloads": [str(broken)], "dask_health_timeout": 20}
     run = play("site", "-e", json.dumps(change))
     assert run.returncode != 0
     assert said in run.output, run.output
@@ -166,8 +166,8 @@ def test_unwritable_files_stop_no_service(cluster, play, preload):
     pids = cluster.pids()
     host.check_output(f"mount --bind {units} {units} && mount -o remount,bind,ro {units}")
     try:
-        change = ["-e", "dask_worker_drain_timeout=299", "-e", "dask_trial=false"]
-        run = play("upgrade", *preload(BROKEN.format(host="nobody")), *change)
+        change = preload(BROKEN.format(host="nobody"))
+        run = play("upgrade", *change, "-e", "dask_worker_drain_timeout=299")
     finally:
         host.check_output(f"umount {units}")
     assert run.returncode != 0
@@ -182,7 +182,7 @@ def test_unwritable_files_stop_no_service(cluster, play, preload):
 def test_batch_without_a_health_check_result_is_reverted(cluster, play, preload):
     before, scheduler, name = cluster.releases(), cluster.host(cluster.scheduler), f"{cluster.workers[0]}-1"
     pids = cluster.pids()
-    process = play.start("upgrade", *preload(BROKEN.format(host="nobody")), "-e", "dask_trial=false")
+    process = play.start("upgrade", *preload(BROKEN.format(host="nobody")))
     ca = "/opt/dask/tls/ca.pem"
 
     def begun():

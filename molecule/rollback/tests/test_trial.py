@@ -63,13 +63,13 @@ def preload(tmp_path):
 
 def test_scheduler_that_cannot_start_is_not_activated(cluster, play, load, untouched, preload):
     change = preload("scheduler", BROKEN)
-    run = play("upgrade", *change)
+    run = play("upgrade", *change, trial=True)
     assert run.returncode != 0
     assert f"{cluster.scheduler}: dask-scheduler.service of the new release" in run.output, run.output
     assert "The probable cause is the variable dask_scheduler_preloads (surprise)" in run.output
     assert "this preload is broken" in run.output
     # The second run finds the release staged and tries it again.
-    run = play("upgrade", *change)
+    run = play("upgrade", *change, trial=True)
     assert run.returncode != 0 and "does not start. This was a trial beside the running services" in run.output, (
         run.output
     )
@@ -77,18 +77,18 @@ def test_scheduler_that_cannot_start_is_not_activated(cluster, play, load, untou
 
 def test_worker_that_cannot_start_is_not_activated(cluster, play, untouched, preload):
     change = preload("worker", BROKEN)
-    run = play("upgrade", *change, "--check")
+    run = play("upgrade", *change, "--check", trial=True)
     assert run.returncode == 0, run.output
     # Only the first host with the same settings tries the release.
     assert run.output.count("would be tried beside the running services: dask-worker@1.service") == 1
-    run = play("upgrade", *change)
+    run = play("upgrade", *change, trial=True)
     assert run.returncode != 0
     assert f"{cluster.workers[0]}: dask-worker@1.service of the new release" in run.output, run.output
     assert "The probable cause is the variable dask_worker_preloads (surprise)" in run.output
 
 
 def test_killed_run_leaves_no_trial(cluster, play, untouched, preload):
-    process = play.start("upgrade", *preload("scheduler", SLOW))
+    process = play.start("upgrade", *preload("scheduler", SLOW), trial=True)
     try:
         cluster.wait_until(lambda: "daskops-trial" in traces(cluster, cluster.scheduler), 120)
     finally:
