@@ -31,4 +31,6 @@ class ActionModule(Action):
             self._display.display(line)
         number = len(arguments["problems"])
         found = "1 problem" if number == 1 else f"{number} problems"
-        return failed_if({"changed": False, "lines": lines}, [f"The report has {found}; see above."] if number else [])
+        if number:
+            return failed_if({"changed": False}, [f"The report has {found}; see above."])
+        return {"changed": False, "lines": lines}

@@ -52,6 +52,7 @@ class ActionModule(Action):
                 before = content_of(path)
                 if not self._task.check_mode:
                     replace(path, text)
+                    self._display.display(f"Wrote {path}.")
             except WrongFile as error:
                 problems.append(f"dask_status_{name}: {error}")
                 continue

@@ -47,5 +47,5 @@ lines:
   description: The lines.
   type: list
   elements: str
-  returned: always
+  returned: if there are no problems, which would be shown a second time
 """

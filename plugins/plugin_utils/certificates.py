@@ -645,12 +645,14 @@ def unknown_authority(directory: Directory, authorities: Mapping[str, Iterable[s
             f"{', '.join(strange)}: the host trusts another CA than {directory.shown('ca.pem')}. Set dask_tls_files to the "
             "files of this cluster. To change the CA, also give the present one as previous-ca.pem."
         )
-    has = "has another CA" if directory.has("ca.pem") else "has no CA"
+    has = "has no CA" if os.path.isdir(directory.path) else "does not exist"
+    if directory.has("ca.pem"):
+        has = "has another CA"
     return (
         f"{', '.join(strange)}: the host trusts the CA of an existing cluster, but {directory.path} {has}. Do one of these: "
-        "copy the directory dask_tls_directory from the controller that made the certificates; set dask_tls_files to its "
-        "files; or, if it is lost, run rotate_certificates.yml -e dask_tls_rotation=reissue, which makes a new CA and "
-        "certificates while the cluster works. Reissue into an empty directory."
+        "correct dask_tls_directory; copy the directory from the controller that made the certificates; set dask_tls_files "
+        "to its files; or, if it is lost, run rotate_certificates.yml -e dask_tls_rotation=reissue, which makes a new CA "
+        "and certificates in an empty directory, while the cluster works."
     )
 
 

@@ -59,7 +59,8 @@ def state(info: Mapping[str, Any]) -> tuple[str, list[str]]:
 #: Sentence by state; ``{}`` stands for the hosts.
 SENTENCES = {
     "unreachable": (
-        "The state of the services on {} is not known, because Ansible could not connect. Correct the connection variables."
+        "The state of the services on {} is not known, because Ansible could not connect. Check that the machine "
+        "runs, and the connection variables."
     ),
     "not installed": "No services are installed on {}. Run site.yml.",
     "stopped": "All services are stopped on {}. Run start.yml.",

@@ -5,6 +5,7 @@
 
 import dataclasses
 import importlib
+import os
 import re
 import shutil
 import subprocess
@@ -254,7 +255,7 @@ def test_modules_are_called_as_documented():
 def test_private_keys_and_built_pages_are_not_in_the_archive(tmp_path):
     source = tmp_path / "source"
     shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "tests", "molecule"))
-    for directory in ("dask-tls", "inventories/small/dask-tls", "inventories/small/elsewhere"):
+    for directory in ("dask-tls", "inventories/small/dask-tls", "inventories/small/dask-monitoring"):
         (source / directory).mkdir()
         for name in ("ca.key", "ca.pem", "client.key", ".gitignore"):
             (source / directory / name).write_text("secret")
@@ -267,4 +268,10 @@ def test_private_keys_and_built_pages_are_not_in_the_archive(tmp_path):
         names = tar.getnames()
     assert {"inventories/small/hosts.yml", "docs/tutorial.md", "docs/_static/diagrams.css"} <= {*names}
     assert [name for name in names if name.startswith(("docs/_build", "docs/reference/plugins/"))] == []
-    assert [name for name in names if "dask-tls" in name or name.endswith(".key")] == []
+    assert [name for name in names if re.search(r"dask-(tls|monitoring)|\.key$", name)] == []
+    # Nor are they read as inventories.
+    listed = subprocess.run(
+        ["ansible-inventory", "-i", source / "inventories/small", "--graph"],
+        capture_output=True, text=True, check=True, env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+    )  # fmt: skip
+    assert "dask_scheduler" in listed.stdout and listed.stderr == ""

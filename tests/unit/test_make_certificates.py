@@ -387,7 +387,7 @@ def test_own_certificates_need_no_directory(tmp_path, other):
 def test_controller_without_the_directory_is_told_what_to_do(cluster, other):
     done, dummy = several(other.parent, other, {}, states=states_of(cluster))
     said = " ".join((done.stdout + done.stderr).split())
-    assert done.returncode != 0 and f"but {other} has no CA. Do one of these: copy the directory" in said
+    assert done.returncode != 0 and f"but {other} does not exist. Do one of these: correct dask_tls_directory" in said
     assert not other.exists()
 
 

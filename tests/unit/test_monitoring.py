@@ -49,6 +49,7 @@ def problem(*arguments, **options):
 def test_controller_gets_the_files():
     found = plan()["monitoring"]
     assert list(found) == ["localhost"] and found["localhost"]["state"] == "files"
+    assert "add dask-main-scrape.yml to scrape_config_files and dask-rules.yml to" in found["localhost"]["advice"]
     workers = json.loads(found["localhost"]["files"]["dask-main-workers.json"])
     assert {one["labels"]["host"] for one in workers} == {"w1", "w2"}
 
@@ -57,7 +58,7 @@ def test_hosts_of_the_group_get_the_files_and_prometheus():
     groups = {"dask_monitoring": ["m1", "m2"]}
     found = plan(hosts=("m1", "m2"), groups=groups, monitoring={"dask_monitoring": "prometheus"})["monitoring"]
     assert list(found) == ["m1", "m2"]
-    assert found["m1"]["listen"] == "127.0.0.1:9090"
+    assert found["m1"]["listen"] == "127.0.0.1:9090" and found["m1"]["advice"] == ""
     exporter, prometheus = (text.splitlines()[-1] for text in found["m1"]["drop_ins"].values())
     assert exporter == "ExecStart=/usr/bin/prometheus-node-exporter $ARGS --web.listen-address=127.0.0.1:9100"
     options = "--config.file=/files/dask-prometheus.yml --web.listen-address=127.0.0.1:9090"

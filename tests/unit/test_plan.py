@@ -730,6 +730,7 @@ REJECTED = {
         ["dask_firewall_clients: 'everybody' is not an address"],
     ),
     "restart uninstalled": ("restart", {**SETTLED, "s1": NEW["s1"]}, {}, ["s1 has no release with a scheduler"]),
+    "connect uninstalled": ("connect", {"s1": NEW["s1"]}, {}, ["s1 has no release with a scheduler"]),
     "start without scheduler": ("start", STOPPED, {"playing": ["w1"]}, ["The scheduler on s1 is stopped"]),
     "rollback to nothing": ("rollback", SETTLED, {}, ["No host has a previous release"]),
     "remove scheduler": ("remove", SETTLED, {"playing": ["s1"]}, ["s1 is the scheduler of w1, w2"]),

@@ -32,7 +32,7 @@ STOPPED_S1 = host(scheduler=True, workers=False, running=[])
 BLANK = host(workers=False)
 UNKNOWN = (
     "The state of the services on",
-    " is not known, because Ansible could not connect. Correct the connection variables.",
+    " is not known, because Ansible could not connect. Check that the machine runs, and the connection variables.",
 )
 SILENT = {"unreachable": True, "msg": "Connection refused", "changed": False}
 

@@ -225,7 +225,7 @@ def test_lost_ca_is_reissued_under_load(cluster, play, load, tmp_path):
     shutil.move(cluster.certificates, tmp_path / "lost")
     told = play("site")
     assert told.returncode != 0 and not cluster.certificates.exists()
-    assert "has no CA. Do one of these: copy the directory" in " ".join(told.output.split())
+    assert "does not exist. Do one of these: correct dask_tls_directory" in " ".join(told.output.split())
     reissue = ["rotate_certificates", "-e", "dask_tls_rotation=reissue"]
     limited = play(*reissue, "--limit", "scheduler,worker1")
     assert limited.returncode != 0 and "worker2: not in this run" in " ".join(limited.output.split())

@@ -13,6 +13,8 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Cluster
 from ansible_collections.daskops.cluster.plugins.plugin_utils.ports import describe
 from ansible_collections.daskops.cluster.plugins.plugin_utils.prometheus import (
+    GRAFANA,
+    RULES,
     drop_ins,
     file_names,
     files,
@@ -59,9 +61,20 @@ def monitoring(cluster: Cluster, plans: Mapping[str, Any], authorities: list[str
         if values["dask_monitoring"] != "absent":
             absolute = host in cluster.groups.get(GROUP, [])
             found[host].update(
-                state=values["dask_monitoring"], files=files(about, values, common["dask_tls_warn_days"], absolute)
+                state=values["dask_monitoring"],
+                files=files(about, values, common["dask_tls_warn_days"], absolute),
+                advice=advice(values) if values["dask_monitoring"] == "files" else "",
             )
     return found
+
+
+def advice(values: Mapping[str, Any]) -> str:
+    """Return what to do with the files, for a Prometheus that the collection did not install."""
+    directory, cluster = values["dask_monitoring_directory"], values["dask_monitoring_cluster"]
+    return (
+        f"The files are in {directory}. In the configuration of Prometheus, add dask-{cluster}-scrape.yml to "
+        f"scrape_config_files and {RULES} to rule_files. Grafana reads the dashboards from {GRAFANA}."
+    )
 
 
 def identity(cluster: Cluster) -> str:
@@ -81,6 +94,7 @@ def monitoring_to_remove(cluster: Cluster) -> dict[str, dict[str, Any]]:
             "drop_ins": drop_ins(values, identity(cluster)),
             "names": file_names(values),
             "files": {},
+            "advice": "",
         }
         for host, values in cluster.monitoring.items()
     }

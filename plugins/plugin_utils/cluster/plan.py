@@ -545,10 +545,12 @@ def _keep(cluster: Cluster, purpose: str, result: dict[str, Any], outside: Outsi
     infos = cluster.infos
     if purpose == "rotate" and not cluster.common["dask_tls"]:
         check([NO_CERTIFICATES])
-    if purpose in ("start", "restart", "rollback", "rotate"):
+    present = purpose == "connect" and cluster.common["dask_client_state"] == "present"
+    if present or purpose in ("start", "restart", "rollback", "rotate"):
         check(not_installed({host: (info, kinds_of(host, cluster.groups)) for host, info in infos.items()}))
+    if purpose in ("start", "restart", "rollback", "rotate"):
         check(scheduler_not_running(infos, cluster.scheduler, cluster.scheduler_info, cluster.run))
-    if purpose == "connect" and cluster.common["dask_client_state"] == "present":
+    if present:
         application = built(outside, cluster.common)
         result["connection"] = connection(cluster, result["lock"], application, outside)
         result["warnings"] += other_application(infos, application)
