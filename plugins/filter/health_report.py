@@ -47,7 +47,11 @@ _value:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.daskops.cluster.plugins.module_utils.health import describe_request, join
+from ansible_collections.daskops.cluster.plugins.module_utils.health import (
+    describe_outside,
+    describe_request,
+    join,
+)
 from ansible_collections.daskops.cluster.plugins.module_utils.release_names import with_label
 
 
@@ -55,7 +59,9 @@ def health_report(health: Mapping[str, Any], plan: Mapping[str, Any]) -> list[st
     """Return the lines of a report about the health of a cluster; see `RETURN`."""
     addresses = plan["addresses"]
     standby = health["standby"]
+    outside = health["outside_hours"]
     more = f", {len(standby)} on standby," if standby else ""
+    more = f"{more.rstrip(',')}, {len(outside)} outside of their hours," if outside else more
     lines = [
         f"The cluster is {health['verdict']}: {health['workers_present']} worker(s){more} at {addresses['scheduler']}, "
         f"dashboard at {addresses['dashboard']}/status."
@@ -66,6 +72,8 @@ def health_report(health: Mapping[str, Any], plan: Mapping[str, Any]) -> list[st
         lines.append(f"Release {with_label(release, health['labels'].get(release))} on {len(names)} worker(s){where}.")
     if standby:
         lines.append(f"On standby, because they are not needed now: {join(standby)}.")
+    if outside:
+        lines.append(f"Outside of their hours: {describe_outside(outside)}.")
     lines += [f"Request of a client in effect. {describe_request(one)}." for one in health["scaling_requests"]]
     if plan["maintenance"]:
         lines.append(f"In maintenance: {join(plan['maintenance'])}.")

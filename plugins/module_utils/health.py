@@ -132,7 +132,8 @@ def judge(report: Mapping[str, Any], expected: Expected) -> dict[str, Any]:
         # Omit the versions of each worker. There can be hundreds of workers, and "versions" has the differences.
         "workers": [{key: worker[key] for key in worker if key != "versions"} for worker in workers],
         "workers_present": report["count"],
-        "standby": names_of(standby),
+        "standby": names_of([worker for worker in standby if not worker.get("outside")]),
+        "outside_hours": {worker["name"]: worker["outside"] for worker in standby if worker.get("outside")},
         "scaling_requests": report.get("scaling_requests") or [],
         "workers_expected": len(expected.workers) or expected.count,
         "memory": {
@@ -186,10 +187,11 @@ def judge_presence(
     expected: Expected,
     findings: Findings,
 ) -> dict[str, Any]:
-    """Find expected workers that are neither registered nor on standby, and workers that are not expected."""
+    """Find expected workers that are neither registered nor wait in their units, and workers that are not expected."""
     count = report["count"]
     if expected.count is not None and count + len(standby) < expected.count:
-        more = f", and {len(standby)} on standby," if standby else ""
+        waiting = describe_waiting(standby)
+        more = f", and {waiting}," if waiting else ""
         findings.add(
             UNHEALTHY, f"{workers_are(count)} registered{more} instead of at least {expected.count}. {SEE_UNITS}"
         )
@@ -434,6 +436,21 @@ def describe_request(request: Mapping[str, Any]) -> str:
         f"Pool {request['pool']}: {number} of {request['workers']} workers, requested from {request['address']} "
         f"at {request['since']}"
     )
+
+
+def describe_waiting(standby: Iterable[Mapping[str, Any]]) -> str:
+    """Return how many workers wait in their units, such as ``2 on standby, 1 outside of their hours``; empty if none."""
+    outside = [bool(worker.get("outside")) for worker in standby]
+    counts = {"on standby": outside.count(False), "outside of their hours": outside.count(True)}
+    return ", ".join(f"{number} {what}" for what, number in counts.items() if number)
+
+
+def describe_outside(outside: Mapping[str, str]) -> str:
+    """Return the workers outside of their hours as text: ``a-1, a-2 until Mon 19:00; b-1 until Sat 00:00``."""
+    by_time: dict[str, list[str]] = {}
+    for name, text in outside.items():
+        by_time.setdefault(text, []).append(name)
+    return "; ".join(f"{join(names)} {text}" for text, names in by_time.items())
 
 
 def describe_client(client: Mapping[str, Any]) -> str:

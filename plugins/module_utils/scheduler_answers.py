@@ -255,7 +255,7 @@ def standby_of(listed: object) -> list[dict[str, str | None]]:
     for worker in listed if isinstance(listed, list) else []:
         called = name(worker.get("name")) if isinstance(worker, dict) else None
         if called is not None:
-            found.append({"name": called, "host": text(worker.get("host")), "release": text(worker.get("release"))})
+            found.append({"name": called, **{key: text(worker.get(key)) for key in ("host", "release", "outside")}})
     return found
 
 

@@ -120,9 +120,9 @@ def make_environment(text: str, home: str, release: str, arguments: str) -> str:
         Arguments of the trial's command.
     """
     paths = re.findall(r"^(?:DASK_CONFIG|DASK_ROOT_CONFIG)=.*$", at_release(text, home, release), re.MULTILINE)
-    # A worker's lifetime could end before the worker is registered. The running scheduler must not decide whether a trial's
-    # worker starts, and the trial's scheduler must not change the state of the running one.
-    reset = ["DASKOPS_LIFETIME=", "DASKOPS_STANDBY=", "DASKOPS_SCALING=", "DASKOPS_SCALING_FILE="]
+    # A worker's lifetime or hours could end before the worker is registered. The running scheduler must not decide whether
+    # a trial's worker starts, and the trial's scheduler must not change the state of the running one.
+    reset = ["DASKOPS_LIFETIME=", "DASKOPS_HOURS=", "DASKOPS_STANDBY=", "DASKOPS_SCALING=", "DASKOPS_SCALING_FILE="]
     return "\n".join([*paths, "DASKOPS_TRIAL=1", *reset, f"DASKOPS_ARGUMENTS={arguments}", ""])
 
 

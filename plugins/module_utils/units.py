@@ -23,6 +23,9 @@ KEPT = "/run/systemd/system"
 #: The unit that starts at boot and that starts the other units, by kind.
 BOOT = {"scheduler": "dask-scheduler.service", "worker": "dask-workers.target"}
 
+#: Template of the workers' units.
+WORKER_TEMPLATE = "dask-worker@.service"
+
 #: Parent of the directory that a unit has while it runs, ``dask-scheduler`` or ``dask-worker-INSTANCE``.
 RUNTIME_DIRECTORIES = "/run"
 
@@ -30,7 +33,13 @@ RUNTIME_DIRECTORIES = "/run"
 #: does not change other files, such as an administrator's drop-in.
 OURS = {
     "scheduler": ["dask-scheduler.service"],
-    "worker": ["dask-worker@.service", "dask-worker@*.service.d/daskops.conf", "dask-workers.target"],
+    "worker": [
+        WORKER_TEMPLATE,
+        "dask-worker@*.service.d/daskops.conf",
+        "dask-worker-hours@*.service",
+        "dask-worker-hours@*.timer",
+        "dask-workers.target",
+    ],
 }
 
 #: Largest unit file that is read, in bytes. Those of the collection have 4 KiB.
@@ -137,5 +146,5 @@ def unit_digests(files: Mapping[str, str]) -> dict[str, str]:
 def same_unit(unit: str, digests: Mapping[str, str], others: Mapping[str, str]) -> bool:
     """Return whether a unit is the same in two sets of files (digests by relative path)."""
     nothing = unit_digest("")
-    paths = [path for path in OURS[kind_of(unit)] if path.endswith(".service")] + [f"{unit}.d/daskops.conf"]
+    paths = [WORKER_TEMPLATE if kind_of(unit) == "worker" else unit, f"{unit}.d/daskops.conf"]
     return all(digests.get(path, nothing) == others.get(path, nothing) for path in paths)

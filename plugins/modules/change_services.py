@@ -84,6 +84,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.units import (
     KEPT,
     SYSTEMD,
     UNIT,
+    WORKER_TEMPLATE,
     SystemctlError,
     same_unit,
     settings,
@@ -93,16 +94,19 @@ from ansible_collections.daskops.cluster.plugins.module_utils.units import (
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable
 
-TEMPLATE = "dask-worker@.service"
-
 #: Units to stop, and units to restart. All units of a part change at the same time.
 Part = Tuple[List[str], List[str]]
 
 
 def kept_units() -> dict[str, str]:
     """Return the content of the units that still have their previous version, by name."""
-    paths = glob.glob(os.path.join(KEPT, TEMPLATE.replace("@", "@*")))
+    paths = glob.glob(os.path.join(KEPT, WORKER_TEMPLATE.replace("@", "@*")))
     return {os.path.basename(path): read(path) for path in paths}
+
+
+def timers_of(files: Iterable[str]) -> list[str]:
+    """Return the timers among paths of unit files, sorted."""
+    return sorted(path for path in files if path.endswith(".timer"))
 
 
 class Missing(Exception):
@@ -227,10 +231,18 @@ class Activation:
             self.wanted, self.target = {}, self.linked
             self.units = {} if self.state == "absent" else self.files
 
-        states = host.show(sorted({*self.wanted, *host.services(self.kind), self.boot}))
+        timers = timers_of({*self.files, *self.units})
+        states = host.show(sorted({*self.wanted, *host.services(self.kind), self.boot, *timers}))
         self.running = running_services(states)
         self.active = states[self.boot]["ActiveState"] == "active"
         self.enabled = states[self.boot]["UnitFileState"] == "enabled"
+        self.ticking = [timer for timer in timers if states[timer]["ActiveState"] == "active"]
+        # Timers to stop, and timers to start or restart.
+        wanted = [] if self.stopping else timers_of(self.units)
+        self.stopped_timers = [timer for timer in self.ticking if timer not in wanted]
+        self.started_timers = [
+            timer for timer in wanted if timer not in self.ticking or self.files.get(timer) != self.units[timer]
+        ]
         self.at_boot = self.enabled if self.state == "stopped" else not self.stopping
         digests, planned = unit_digests(self.files), unit_digests(self.units)
         running = {
@@ -265,7 +277,7 @@ class Activation:
         The reported release does not show this: on the scheduler's host, systemd may restart a worker that lost the
         scheduler from the new release, but still with the old unit.
         """
-        kept = unit_digests({TEMPLATE: self.kept[unit]}) if unit in self.kept else {}
+        kept = unit_digests({WORKER_TEMPLATE: self.kept[unit]}) if unit in self.kept else {}
         return not same_unit(unit, {**digests, **kept}, planned)
 
     @property
@@ -278,6 +290,8 @@ class Activation:
             or self.kept
             or self.removed
             or self.restarted
+            or self.stopped_timers
+            or self.started_timers
         )
 
     def diff(self) -> list[dict[str, str]]:
@@ -335,6 +349,8 @@ class Activation:
                     target = [self.boot] if replacement is replacements[-1] else []
                     host.systemctl("start", "--no-block", *target, *units)
                     wait_until_ready(host, units, host.module.params["start_timeout"])
+            if self.started_timers:
+                host.systemctl("restart", *self.started_timers)
         finally:
             for replacement in replacements:
                 replacement.discard()
@@ -356,7 +372,7 @@ class Activation:
                 replacement.remove(full)
         # A new template applies to all of its units at once. Units that still run must stop with the command and the
         # timeout of the template that started them, so keep their previous unit file until then.
-        before, after = self.files.get(TEMPLATE, ""), self.units.get(TEMPLATE, "")
+        before, after = self.files.get(WORKER_TEMPLATE, ""), self.units.get(WORKER_TEMPLATE, "")
         if number == 0 and before and settings(before) != settings(after):
             for unit in self.still_running(number, parts) - self.kept.keys():
                 replacement.file(os.path.join(KEPT, unit), before)
@@ -390,6 +406,8 @@ class Activation:
         try:
             # Stop the target of the workers together with them.
             self.stop(units, [self.boot] if self.stopping and self.active else [])
+            if self.stopped_timers:
+                host.systemctl("stop", *self.stopped_timers)
             replacement.commit()
             for unit in kept_units().keys() - running if self.kind == "worker" else ():
                 unlink(os.path.join(KEPT, unit))
@@ -408,6 +426,8 @@ class Activation:
         try:
             replacement.undo()
             host.systemctl("daemon-reload", check=False)
+            if self.stopped_timers:
+                host.systemctl("start", *self.stopped_timers, check=False)
             if before:
                 host.systemctl("reset-failed", *before, check=False)
                 host.systemctl("start", "--no-block", *before)

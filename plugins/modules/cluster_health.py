@@ -51,7 +51,7 @@ options:
     type: bool
     default: true
   count:
-    description: The least number of workers that must be registered or on standby.
+    description: The least number of workers that must be registered, on standby or outside of their hours.
     type: int
   scheduler_release:
     description:
@@ -245,6 +245,14 @@ standby:
   type: list
   elements: str
   sample: [node6-1]
+outside_hours:
+  description:
+    - Workers that may not run now, because of C(dask_worker_hours) of this collection. The value tells until when. They
+      count as present.
+  returned: always
+  type: dict
+  sample:
+    desk1-1: until Mon 19:00
 scaling_requests:
   description:
     - Requests of clients that decide how many workers of a pool run. Always empty without C(dask_worker_scaling) of this
@@ -262,7 +270,7 @@ scaling_requests:
       address: tls://10.0.0.9:41000
       waiting: 12
 missing:
-  description: Expected workers that are neither registered nor on standby.
+  description: Expected workers that are neither registered nor on standby, and not outside of their hours.
   returned: always
   type: list
   elements: str
@@ -454,6 +462,7 @@ def summarize(url: str, result: Mapping[str, Any], timeout: float) -> str:
     """Return the result as one message."""
     if result["verdict"] == HEALTHY:
         standby = f", {len(result['standby'])} on standby" if result["standby"] else ""
+        standby += f", {len(result['outside_hours'])} outside of their hours" if result["outside_hours"] else ""
         return f"The Dask cluster at {url} is healthy, {workers_are(result['workers_present'])} registered{standby}."
     waited = f" after {result['elapsed']:.1f} s of waiting" if timeout else ""
     said = result["verdict"] if result["verdict"] != UNKNOWN else "not known to be healthy"

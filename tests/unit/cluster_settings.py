@@ -19,6 +19,7 @@ POOL = {
     "lifetime_stagger": "",
     "nanny": False,
     "scaling": "none",
+    "hours": "",
     "minimum": 0,
     "maximum": 10000,
     "resources": {},

@@ -50,8 +50,11 @@ class Machine:
         for name in releases:
             self.add_release(name)
 
-    def add_release(self, name, units=None):
-        """Write a release as `stage_release` does; ``units`` has the content of its units by kind, by path."""
+    def add_release(self, name, units=None, services_of=""):
+        """Write a release as `stage_release` does.
+
+        ``units`` has the content of its units by kind, by path. ``services_of`` is the release that has the same services.
+        """
         release = self.home / "releases" / name
         (release / "services").mkdir(parents=True, exist_ok=True)
         units = {
@@ -62,8 +65,8 @@ class Machine:
         for path, text in {**units["scheduler"], **units["worker"]}.items():
             (release / "systemd" / path).parent.mkdir(parents=True, exist_ok=True)
             (release / "systemd" / path).write_text(text)
-        services = {"dask-scheduler.service": {"kind": "scheduler", "release": f"{name}.s"}}
-        services.update({unit: {"kind": "worker", "release": f"{name}.w"} for unit in WORKERS})
+        services = {"dask-scheduler.service": {"kind": "scheduler", "release": f"{services_of or name}.s"}}
+        services.update({unit: {"kind": "worker", "release": f"{services_of or name}.w"} for unit in WORKERS})
         for unit, about in services.items():
             (release / f"services/{unit}.release").write_text(f"DASKOPS_RELEASE={about['release']}\n")
         digests = {kind: module_units.unit_digests(texts) for kind, texts in units.items()}

@@ -31,7 +31,9 @@ def runs(pid):
 
 
 def start(state, unit):
-    if unit.endswith(".target") or runs(state["services"].get(unit, 0)):
+    if unit.endswith(".timer") and (ROOT / "systemd" / unit).exists():
+        state["timers"] = sorted({*state.get("timers", []), unit})
+    if unit.endswith((".target", ".timer")) or runs(state["services"].get(unit, 0)):
         return
     release = ROOT / "home/current/services" / f"{unit}.release"
     files = [ROOT / "systemd" / unit, ROOT / "systemd" / unit.replace("@1", "@").replace("@2", "@")]
@@ -47,6 +49,7 @@ def start(state, unit):
 
 
 def stop(state, unit):
+    state["timers"] = [timer for timer in state.get("timers", []) if timer != unit]
     pid = state["services"].pop(unit, None)
     if pid:
         os.kill(pid, signal.SIGKILL)
@@ -61,7 +64,7 @@ def not_read():
 
 def show(state, unit):
     pid = state["services"].get(unit, 0)
-    active = runs(pid)
+    active = runs(pid) or unit in state.get("timers", [])
     return "\n".join(
         [
             f"Id={unit}",
@@ -98,6 +101,10 @@ def main():
     elif command in ("start", "stop"):
         for unit in units:
             {"start": start, "stop": stop}[command](state, unit)
+    elif command == "restart":
+        for unit in units:
+            stop(state, unit)
+            start(state, unit)
     STATE.write_text(json.dumps(state))
 
 

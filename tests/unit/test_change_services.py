@@ -302,3 +302,58 @@ def test_change_that_was_taken_back_is_staged_once(machine):
     assert unfinished() == 0 and not machine.run("one")["changed"]
     note_change(home, "one", later + 10)
     assert unfinished() == 0
+
+
+HOURS = "dask-worker-hours@default"
+
+
+def add_hours(machine, name, event):
+    """Add a release with the workers of release one, and a timer; without an event, with no timer."""
+    timer = {f"{HOURS}.timer": f"[Timer]\nOnCalendar={event}\n", f"{HOURS}.service": "[Service]\n"} if event else {}
+    machine.add_release(name, {"worker": {**machine.worker_units("one"), **timer}}, services_of="one")
+
+
+def timers(machine):
+    return json.loads((machine.root / "state.json").read_text()).get("timers", [])
+
+
+def test_changed_hours_restart_the_timer_and_no_worker(machine):
+    machine.run("one", kind="worker")
+    machine.asked()
+    for name, event in (("evening", "19:00"), ("later", "20:00")):
+        add_hours(machine, name, event)
+        answer = machine.run(name, kind="worker")
+        assert answer["changed"] and answer["restarted"] == answer["removed"] == []
+        assert f"{HOURS}.timer" in {part["after_header"] for part in answer["diff"] if "after_header" in part}
+        assert machine.asked() == ["daemon-reload ", f"restart {HOURS}.timer"]
+        assert event in (machine.systemd / f"{HOURS}.timer").read_text() and timers(machine) == [f"{HOURS}.timer"]
+    again = machine.run("later", kind="worker")
+    assert not again["changed"] and not machine.asked() and not again["diff"]
+
+    # A timer that somebody stopped is started. Without hours, the timer is removed.
+    machine.systemctl("stop", f"{HOURS}.timer")
+    machine.asked()
+    assert machine.run("later", kind="worker")["changed"] and timers(machine) == [f"{HOURS}.timer"]
+    assert machine.run("one", kind="worker", _ansible_check_mode=True)["changed"] and timers(machine)
+    machine.asked()
+    assert machine.run("one", kind="worker")["restarted"] == []
+    assert machine.asked() == [f"stop {HOURS}.timer", "daemon-reload "]
+    assert not timers(machine) and not list(machine.systemd.glob("dask-worker-hours*"))
+
+
+@pytest.mark.parametrize("state", ["stopped", "disabled", "absent"])
+def test_stopped_workers_have_no_timer(machine, state):
+    add_hours(machine, "evening", "19:00")
+    machine.run("evening", kind="worker")
+    assert timers(machine) == [f"{HOURS}.timer"]
+    assert machine.run("evening", kind="worker", state=state)["changed"]
+    assert not timers(machine) and (machine.systemd / f"{HOURS}.timer").exists() == (state != "absent")
+    assert not machine.run("evening", kind="worker", state=state)["changed"]
+
+
+def test_timer_goes_on_if_its_removal_fails(machine):
+    add_hours(machine, "evening", "19:00")
+    machine.run("evening", kind="worker")
+    (machine.root / "fail").write_text("daemon-reload")
+    assert machine.run("one", kind="worker")["failed"]
+    assert timers(machine) == [f"{HOURS}.timer"] and (machine.systemd / f"{HOURS}.timer").exists()

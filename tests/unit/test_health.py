@@ -14,6 +14,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.health import (
     UNKNOWN,
     VERDICTS,
     Expected,
+    describe_outside,
     judge,
     unreachable,
 )
@@ -86,6 +87,27 @@ def test_workers_on_standby_are_present_and_must_have_the_expected_release():
     few = judge(one, Expected(count=4))
     assert only_problem(few).startswith("1 worker is registered, and 2 on standby, instead of at least 4.")
     assert judge(one, expect("a", "b"))["missing"] == ["b"]
+
+
+def test_workers_outside_of_their_hours_are_present():
+    waiting = [
+        {"name": "c", "host": "h", "release": "shared.c", "outside": "until Mon 19:00"},
+        {"name": "d", "host": "h", "release": "shared.d", "outside": None},
+    ]
+    one = report(worker("a"), standby=waiting)
+    result = judge(one, Expected({"a": "shared.a", "c": "shared.c", "d": "shared.d"}, count=3))
+    assert (result["verdict"], result["missing"], result["problems"]) == (HEALTHY, [], [])
+    assert (result["standby"], result["outside_hours"]) == (["d"], {"c": "until Mon 19:00"})
+    old = judge(one, Expected({"a": "shared.a", "c": "next.c"}, complete=False))
+    assert only_problem(old) == "Not the expected release: c on h (shared.c instead of next.c). Restart their units."
+    assert only_problem(judge(one, Expected(count=4))).startswith(
+        "1 worker is registered, and 1 on standby, 1 outside of their hours, instead of at least 4."
+    )
+
+
+def test_workers_outside_of_their_hours_are_grouped_by_the_time_of_their_return():
+    outside = {"a": "until Mon 19:00", "b": "until Sat 00:00", "c": "until Mon 19:00"}
+    assert describe_outside(outside) == "a, c until Mon 19:00; b until Sat 00:00"
 
 
 def test_tasks_that_wait_because_of_a_request_of_a_client():

@@ -13,7 +13,7 @@ REQUEST.update(address="tls://h:1", since="2026-01-31 12:00:00+00:00")
 
 def test_report_has_problems_missing_packages_and_hosts_in_maintenance():
     health = {"verdict": "degraded", "workers_present": 3, "standby": ["b-1", "b-2"], "problems": ["Something."]}
-    health["scaling_requests"] = [REQUEST]
+    health.update(scaling_requests=[REQUEST], outside_hours={})
     health.update(releases={"x": ["a-1"]}, labels={})
     addresses = {"scheduler": "tls://10.0.0.1:8786", "dashboard": "https://10.0.0.1:8787"}
     plan = {"addresses": addresses, "missing_packages": ["The environment has no bokeh."], "maintenance": ["w8"]}
@@ -40,6 +40,7 @@ def test_report_of_a_healthy_cluster_names_no_worker():
         "verdict": "healthy",
         "workers_present": 1,
         "standby": [],
+        "outside_hours": {},
         "scaling_requests": [],
         "releases": {"x": ["a-1"]},
         "labels": {},
@@ -54,10 +55,32 @@ def test_report_of_a_healthy_cluster_names_no_worker():
 
 
 def test_report_names_the_labels_of_releases():
-    health = {"verdict": "healthy", "workers_present": 2, "standby": [], "scaling_requests": [], "problems": []}
+    health = {
+        "verdict": "healthy",
+        "workers_present": 2,
+        "standby": [],
+        "outside_hours": {},
+        "scaling_requests": [],
+        "problems": [],
+    }
     health.update(releases={"x": ["a-1"], "y": ["b-1"]}, labels={"y": "v1.4"})
     addresses = {"scheduler": "tcp://s:8786", "dashboard": "http://s:8787"}
     assert health_report(health, {"addresses": addresses, "missing_packages": [], "maintenance": []})[1:] == [
         "Release x on 1 worker(s): a-1.",
         "Release y (v1.4) on 1 worker(s): b-1.",
     ]
+
+
+def test_report_names_workers_outside_of_their_hours_and_the_time_of_their_return():
+    health = {"verdict": "healthy", "workers_present": 2, "scaling_requests": [], "problems": []}
+    health.update(standby=["b-1"], outside_hours={"c-1": "until Mon 19:00"}, releases={}, labels={})
+    addresses = {"scheduler": "tcp://s:8786", "dashboard": "http://s:8787"}
+    plan = {"addresses": addresses, "missing_packages": [], "maintenance": []}
+    assert health_report(health, plan) == [
+        "The cluster is healthy: 2 worker(s), 1 on standby, 1 outside of their hours, at tcp://s:8786, dashboard at "
+        "http://s:8787/status.",
+        "On standby, because they are not needed now: b-1.",
+        "Outside of their hours: c-1 until Mon 19:00.",
+    ]
+    first = health_report(dict(health, standby=[]), plan)[0]
+    assert first.startswith("The cluster is healthy: 2 worker(s), 1 outside of their hours, at tcp://s:8786,")

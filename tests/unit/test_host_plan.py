@@ -193,10 +193,39 @@ def test_scratch_that_a_deleted_user_left_is_rejected():
 @pytest.mark.parametrize(("name", "variable"), [("paths", "dask_worker_paths"), ("devices", "dask_worker_devices")])
 def test_missing_path_or_device_is_rejected(name, variable):
     info = {"file_systems": {"/dev/nvidia0": {"exists": False}, "/dev/nvidia1": {"exists": True}}}
-    settings = {"worker": True, "paths": [], "devices": [], "scheduler_file": "", name: list(info["file_systems"])}
+    settings = {"worker": True, "paths": [], "devices": [], "scheduler_file": "", "pools": {}}
+    settings[name] = list(info["file_systems"])
     sentence = only(plan.missing("w1", info, settings))
     assert says(sentence, f"w1: {variable} has /dev/nvidia0, which does not exist", "Create or mount it, or remove it")
     assert list(plan.missing("w1", info, {**settings, "worker": False})) == []
+
+
+def test_time_zone_that_the_host_lacks_is_rejected():
+    pools = {
+        "a": {"hours": "Sat,Sun"},
+        "b": {"hours": ["Mon", "Sat,Sun 08:00-20:00"]},
+        "c": {"hours": "Sat Europe/Berlim"},
+    }
+    file = "/usr/share/zoneinfo/Europe/Berlim"
+    settings = {"worker": True, "paths": [], "devices": [], "scheduler_file": "", "pools": pools}
+    sentence = only(plan.missing("w1", {"file_systems": {file: {"exists": False}}}, settings))
+    assert sentence == (
+        f"w1: dask_worker_pools.c.hours has the time zone Europe/Berlim, but {file} does not exist. Correct the name, or "
+        "install the time zones (package tzdata)."
+    )
+    assert list(plan.missing("w1", {"file_systems": {file: {"exists": True}}}, settings)) == []
+    assert list(plan.missing("w1", {}, {**settings, "worker": False})) == []
+
+
+def test_range_that_is_shorter_than_the_drain_is_rejected():
+    about = {"hours": ["Mon 19:00-19:05", "Tue 19:00-23:00"]}
+    sentence = only(plan.bad_hours("w1", "", about, 285))
+    assert sentence == (
+        "w1: dask_worker_hours has a range of 5 minute(s), but the drain before its end takes up to 300 s. Give a longer "
+        "range, or lower dask_worker_drain_timeout."
+    )
+    assert list(plan.bad_hours("w1", "", about, 284)) == []
+    assert list(plan.bad_hours("w1", "", {"hours": ""}, 10**6)) == []
 
 
 @pytest.mark.parametrize("about", [{"exists": False, "writable": True}, {"exists": True, "writable": False}])

@@ -80,12 +80,22 @@ def asked(**variables):
 
 def test_every_directory_of_a_host_is_inspected_once():
     found = asked(
-        dask_worker_pools={"a": {"scratch_directory": "/a"}, "b": {"scratch_directory": "/a"}},
+        dask_worker_pools={
+            "a": {"scratch_directory": "/a"},
+            "b": {"scratch_directory": "/a", "hours": "Sat Asia/Tokyo"},
+        },
         dask_worker_paths=["/data"],
         dask_worker_devices=["/dev/nvidia0"],
         dask_scheduler_file="/shared/dask/scheduler.json",
     )
-    assert found["paths"] == ["/opt/dask", "/a", "/data", "/dev/nvidia0", "/shared/dask"]
+    assert found["paths"] == [
+        "/opt/dask",
+        "/a",
+        "/data",
+        "/dev/nvidia0",
+        "/usr/share/zoneinfo/Asia/Tokyo",
+        "/shared/dask",
+    ]
 
 
 def test_interpreter_is_inspected_unless_a_version_is_wanted():

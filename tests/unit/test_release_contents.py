@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Environment
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.release_contents import (
@@ -260,3 +263,35 @@ def test_only_settings_of_users_are_checked():
     assert worker["writable"][-3:] == ["/data", "/var/lib/dask/scratch", "/var/lib/dask/scratch"]
     (worker,) = checks(settings(pools={"": pool(command="dask cuda worker")}), everything)
     assert worker["kind"] == "worker"
+
+
+def test_hours_have_a_timer_and_restart_no_worker():
+    def made(hours, **changes):
+        pools = {"": pool(hours=hours), "always": pool()}
+        workers = [WORKER, {**WORKER, "unit": "dask-worker@2.service"}]
+        workers += [{**WORKER, "unit": "dask-worker@always-1.service", "pool": "always"}]
+        wanted = settings(pools=pools, worker_drain_timeout=285, **changes)
+        return {file.path: file for file in files(wanted, ["worker"], {**PLAN, "workers": workers}, ENVIRONMENT)}
+
+    found, without = made(["Mon..Fri 19:00-07:00", "Sat,Sun"]), made("Mon..Sun")
+    unit, other = "systemd/dask-worker-hours@default", "systemd/dask-worker-hours@always"
+    added = {f"{unit}.timer", f"{unit}.service", "worker/hours-default.json"}
+    assert found.keys() - without.keys() == added and not any(path.startswith(other) for path in found)
+    assert json.loads(found["worker/hours-default.json"].content) == {"hours": ["Mon..Fri 19:00-07:00", "Sat,Sun"]}
+    assert re.findall("OnCalendar=(.*)", found[f"{unit}.timer"].content) == [
+        "Mon,Tue,Wed,Thu,Fri *-*-* 19:00:00",
+        "Tue,Wed,Thu,Fri *-*-* 06:55:00",
+        "Sun *-*-* 23:55:00",
+    ]
+    assert "PartOf=dask-workers.target" in found[f"{unit}.timer"].content
+    command = "ExecStart=/bin/systemctl --no-block try-restart dask-worker@1.service dask-worker@2.service\n"
+    assert command in found[f"{unit}.service"].content
+    assert "Wants=dask-worker-hours@default.timer\n" in found["systemd/dask-workers.target"].content
+    assert "hours" not in without["systemd/dask-workers.target"].content
+    # No service reads these files when it starts, as far as a run is concerned.
+    assert all(found[path].kinds == () and found[path].kind == "worker" for path in added)
+    same = found.keys() - added - {"systemd/dask-workers.target"}
+    assert all(found[path] == without[path] for path in same)
+    variables = found["services/dask-worker@1.service.env"].content
+    assert "DASKOPS_HOURS=/opt/dask/current/worker/hours-default.json\n" in variables
+    assert "hours-always.json" in found["services/dask-worker@always-1.service.env"].content

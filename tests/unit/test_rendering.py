@@ -343,7 +343,10 @@ def test_each_pool_has_its_own_settings(releases):
         "DASKOPS_POOL_MAXIMUM": "10000",
         "DASKOPS_SHUTDOWN_TOKEN": 'with "quotes" and \\',
     }
-    assert "DASKOPS_STANDBY" not in variables[numeric] and "DASKOPS_SCALING" not in variables[numeric]
+    assert (
+        variables[numeric]["DASKOPS_STANDBY"] == "tls://scheduler:8786" and "DASKOPS_SCALING" not in variables[numeric]
+    )
+    assert variables[numeric]["DASKOPS_HOURS"] == "/opt/dask/current/worker/hours-numeric.json"
     scheduler = environment_file(releases["scheduler"] / "services/dask-scheduler.service.env")
     assert scheduler["DASKOPS_SCALING_FILE"] == "/var/lib/dask/daskops-scaling-10.0.0.1-8786.json"
     assert parameters[other]["nanny"] and not parameters[numeric]["nanny"]

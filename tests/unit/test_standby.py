@@ -11,15 +11,21 @@ import socket
 import ssl
 import struct
 import threading
+import time
+from datetime import datetime, timezone
 
 import msgpack
 import pytest
+from ansible_collections.daskops.cluster.plugins.module_utils.health import Expected, judge
+from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_answers import from_summary
 from certificate_directories import WORKERS
-from conftest import STOCK_ROUTES, scheduler, wait_until
-from daskops_runtime import standby
+from conftest import STOCK_ROUTES, free_port, scheduler, wait_until, workers_of
+from daskops_runtime import standby, unit_hours
 from distributed import Client
 from distributed.security import Security
+from http_pages import get_json
 from restarted_units import Unit
+from unit_calendars import HoursFile
 
 
 @contextlib.contextmanager
@@ -187,3 +193,123 @@ def test_certificates(made, files, tmp_path):
         assert unit.notifies("WATCHDOG=1") and unit.process.pid == pid
         client.sync(client.scheduler.daskops_scale, n=1)
         client.wait_for_workers(1, timeout=40)
+
+
+def waiting(started):
+    return [
+        {key: worker[key] for key in ("name", "host", "release", "outside")}
+        for worker in get_json(started, "daskops/summary.json")["standby"]
+    ]
+
+
+@pytest.mark.parametrize("scaling", ["", "manual"])
+def test_worker_outside_of_its_hours_waits_and_is_present(tmp_path, scaling):
+    file = HoursFile(tmp_path, begin=3, end=5)
+    with contextlib.ExitStack() as stack:
+        started = stack.enter_context(scheduler(tmp_path, runtime=True, settings={"adaptive.interval": "200ms"}))
+        client = stack.enter_context(started.client())
+        common = {"directory": tmp_path, "DASKOPS_HOURS": str(file.path), "DASKOPS_SCALING": scaling}
+        until = f"until {file.begins}"
+        unit = stack.enter_context(Unit(started.address, "w1", WATCHDOG_USEC="1500000", **common))
+        unit.notify.wait_for(f"STATUS=Outside of its hours {until}")
+        wait_until(lambda: waiting(started))
+        assert waiting(started) == [{"name": "w1", "host": "127.0.0.1", "release": "shared.w1", "outside": until}]
+        assert unit.notifies("READY=1") and unit.notifies("WATCHDOG=1") and unit.memory() < 30e6
+        report = from_summary(get_json(started, "daskops/summary.json"))
+        result = judge(report, Expected({"w1": "shared.w1"}))
+        assert (result["verdict"], result["standby"], result["outside_hours"]) == ("healthy", [], {"w1": until})
+
+        # The worker never starts for a request, a crash or a stop and a start of the unit.
+        os.kill(unit.process.pid, signal.SIGKILL)
+        wait_until(lambda: len(unit.codes) == 1 and unit.process.poll() is None)
+        unit.notify.wait_for("READY=1", more_than=1)
+        assert not workers_of(client)
+        file.path.unlink()
+        client.wait_for_workers(1, timeout=40)
+        wait_until(lambda: not waiting(started))
+        assert "outside of its hours" in unit.log.read_text() and unit.codes == [-signal.SIGKILL, 0]
+
+
+def test_request_does_not_start_a_worker_outside_of_its_hours(tmp_path):
+    """The worker counts neither for a request nor for the minimum, and another one starts in its place."""
+    file = HoursFile(tmp_path, begin=-1, end=5)
+    with contextlib.ExitStack() as stack:
+        settings = {"adaptive.interval": "200ms", "adaptive.wait-count": 2}
+        started = stack.enter_context(scheduler(tmp_path, runtime=True, settings=settings))
+        client = stack.enter_context(started.client())
+        common = {"directory": tmp_path, "DASKOPS_SCALING": "adaptive", "DASKOPS_POOL_MINIMUM": "1"}
+        stack.enter_context(Unit(started.address, "w1", DASKOPS_HOURS=str(file.path), **common))
+        client.wait_for_workers(1, timeout=40)
+        stack.enter_context(Unit(started.address, "w2", **common))
+
+        def state():
+            return client.sync(client.scheduler.daskops_scaling)["pools"].get("default", {})
+
+        def names():
+            return {worker["name"] for worker in workers_of(client).values()}
+
+        wait_until(lambda: "w1" in state().get("workers", ()) and len(state()["standby"]) == 1, 40)
+        file.write(begin=2, end=5)
+        wait_until(lambda: state()["outside_hours"] == ("w1",), 60)
+        wait_until(lambda: names() == {"w2"}, 40)
+        assert (state()["wanted"], state()["standby"]) == (("w2",), ())
+        client.sync(client.scheduler.daskops_scale, n=2)
+        time.sleep(3)
+        assert names() == {"w2"} and state()["outside_hours"] == ("w1",)
+        file.write(begin=-1, end=5)
+        client.wait_for_workers(2, timeout=40)
+
+
+def test_worker_outside_of_its_hours_stays_off_without_a_scheduler(tmp_path):
+    file, port = HoursFile(tmp_path, begin=3, end=5), free_port()
+    common = {"directory": tmp_path, "DASKOPS_HOURS": str(file.path)}
+    with Unit(f"tcp://127.0.0.1:{port}", "w1", **common) as unit:
+        unit.notify.wait_for("READY=1")
+        with scheduler(tmp_path, "--port", str(port), runtime=True) as started:
+            wait_until(lambda: waiting(started), 40)
+            assert unit.codes == [] and waiting(started)[0]["name"] == "w1"
+    # A scheduler without the command does not let the worker start either.
+    other = tmp_path / "other"
+    other.mkdir()
+    with scheduler(other, settings={"scheduler.http.routes": STOCK_ROUTES}) as started, started.client() as client:
+        with Unit(started.address, "w1", **common) as unit:
+            unit.notify.wait_for("READY=1")
+            time.sleep(2)
+            assert unit.codes == [] and not workers_of(client)
+
+
+def test_begin_of_the_hours_leaves_the_restart_to_the_timer_first(tmp_path, monkeypatch):
+    path = tmp_path / "hours.json"
+    path.write_text('{"hours": "Mon 19:00-21:00 UTC"}')
+    begin = datetime(2026, 11, 30, 19, tzinfo=timezone.utc).timestamp()
+    asked = standby.Standby("tcp://127.0.0.1:1", "w1", "", unit_hours.UnitHours(str(path)), scaled=False)
+
+    def outside(seconds):
+        monkeypatch.setattr(time, "time", lambda: begin + seconds)
+        return asked.is_outside()
+
+    assert not outside(1)  # a unit that starts then has nothing to wait for
+    assert outside(-1) and asked.outside == "until Mon 19:00 UTC"
+    assert outside(0) and outside(standby.TIMER - 0.1)
+    assert not outside(standby.TIMER + 0.1) and asked.outside == ""
+    # The host was suspended, or its clock was set.
+    assert outside(-1) and not outside(600)
+    assert outside(7200 - 300) and outside(7200)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"name": "x" * 301, "outside": "until Mon 19:00"},
+        {"name": 5, "outside": "until Mon 19:00"},
+        {"name": "w1", "outside": "until\nMon"},
+        {"name": "w1", "outside": ["until"]},
+        {"name": "w1", "outside": "x" * 301},
+    ],
+)
+def test_scheduler_ignores_invalid_messages_about_hours(tmp_path, message):
+    with scheduler(tmp_path, runtime=True) as started:
+        connection = standby.Connection(started.address, None, 5)
+        assert connection.ask({"op": "daskops_standby", **message}) == {"wanted": True}
+        connection.close()
+        assert waiting(started) == []

@@ -111,6 +111,7 @@ def test_environment_of_a_trial():
         f"DASK_CONFIG={RELEASE}/worker/dask_configuration.yaml",
         "DASKOPS_TRIAL=1",
         "DASKOPS_LIFETIME=",
+        "DASKOPS_HOURS=",
         "DASKOPS_STANDBY=",
         "DASKOPS_SCALING=",
         "DASKOPS_SCALING_FILE=",

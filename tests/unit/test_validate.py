@@ -44,6 +44,8 @@ def test_values_that_are_no_boolean(value):
         ("dask_worker_preloads", [{"name": "a", "arguments": ["--x"]}]),
         ("dask_worker_gpus", [0, 1]),
         ("dask_worker_pools", {"a": {"nanny": "yes"}}),
+        ("dask_worker_pools", {"a": {"hours": ["Mon..Fri 19:00-07:00", "Sat,Sun"]}}),
+        *[("dask_worker_hours", hours) for hours in ("", [], "Sat", "22:00-06:00 Europe/Berlin")],
         *[
             ("dask_python", value)
             for value in ("auto", "/usr/bin/python3", "python3.12", "3.13", 3.13, "3.13.5+20261129")
@@ -100,6 +102,13 @@ def test_valid_values_are_accepted(name, value):
         ("dask_worker_preloads", "a.py", "is 'a.py'. Give a list, also for a single value"),
         ("dask_config", "a=b", "is 'a=b'. Give a dictionary ({} for an empty one)"),
         ("dask_worker_gpus", {"a": 1}, "Give a number, a string, or a list of these"),
+        (
+            "dask_worker_hours",
+            "Mon-Fri 19:00-07:00",
+            "has 'Mon-Fri 19:00-07:00', in which 'Mon-Fri' is not understood. Write it like Mon..Fri 19:00-07:00",
+        ),
+        ("dask_worker_hours", ["Sat", 5], "has '5', which is not understood. Write it like Mon..Fri 19:00-07:00"),
+        ("dask_worker_hours", None, "is empty. Give it a value, or remove it"),
         ("dask_worker_interface", [["eth0"]], "Give a number, a string, or a list of these"),
         *[
             ("dask_release_label", label, f"is '{label}'. Give up to 63 letters, digits and the characters . _ + -")
@@ -183,3 +192,11 @@ def test_misspelt_variable_is_reported_once_with_its_hosts():
 
 def test_unknown_variable_without_a_suggestion():
     assert says(only(variables(w1={"dask_xyzzy_quux": 1})), "dask_xyzzy_quux, set for w1", "Remove it")
+
+
+def test_invalid_hours_of_a_pool_are_rejected():
+    pools = {"a": {"hours": "Mon 19:00-19:00"}}
+    assert only(variables(w1={"dask_worker_pools": pools})) == (
+        "dask_worker_pools.a.hours, set for w1, has 'Mon 19:00-19:00', in which '19:00-19:00' has no length. Leave out the "
+        "times for whole days."
+    )

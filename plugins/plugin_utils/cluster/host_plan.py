@@ -15,6 +15,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.module_utils.hours import (
+    MARGIN,
+    parse_hours,
+    shortest,
+    zone_file,
+)
 from ansible_collections.daskops.cluster.plugins.module_utils.units import UNIT
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import WILDCARDS, is_host
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_lines import (
@@ -211,6 +217,16 @@ def bad_lifetime(pool: str, about: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"{where(pool, 'lifetime_stagger')} is '{about['lifetime_stagger']}', but {where(pool, 'lifetime')} is only "
             f"'{about['lifetime']}', so some workers would end at once. Give a stagger that is shorter than the lifetime."
+        )
+
+
+def bad_hours(host: str, pool: str, about: Mapping[str, Any], drain_timeout: int) -> Iterator[str]:
+    """Yield a sentence if a range of a pool's hours is too short for the drain at its end."""
+    length = shortest(parse_hours(about["hours"]))
+    if length is not None and length <= drain_timeout + MARGIN:
+        yield (
+            f"{host}: {where(pool, 'hours')} has a range of {length // 60} minute(s), but the drain before its end takes up "
+            f"to {drain_timeout + MARGIN} s. Give a longer range, or lower dask_worker_drain_timeout."
         )
 
 
@@ -420,6 +436,13 @@ def missing(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
         for path in settings[name] if settings["worker"] else []:
             if not info["file_systems"][path]["exists"]:
                 yield f"{host}: {variable} has {path}, which does not exist. Create or mount it, or remove it from the list."
+    for pool, about in settings["pools"].items() if settings["worker"] else []:
+        zone = parse_hours(about["hours"]).zone
+        if zone and not info["file_systems"][zone_file(zone)]["exists"]:
+            yield (
+                f"{host}: {where(pool, 'hours')} has the time zone {zone}, but {zone_file(zone)} does not exist. Correct "
+                "the name, or install the time zones (package tzdata)."
+            )
 
 
 def rights(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[str]:
@@ -613,6 +636,7 @@ def plan_host(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -
         if settings["worker"]:
             for pool, about in settings["pools"].items():
                 problems.extend(bad_pool(host, pool, about))
+                problems.extend(bad_hours(host, pool, about, int(settings["drain_timeout"])))
             workers = plan_workers(host, info, settings)
     except PlanError as error:
         problems.append(f"{host}: {error}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.module_utils.hours import parse_hours, zone_file
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_lines import is_token
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import kind_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
@@ -127,6 +128,7 @@ def questions(
     flat = [name for one in interfaces for name in (one if isinstance(one, list) else [one])]
     address, file = values["dask_scheduler_address"], values["dask_scheduler_file"]
     paths = [values["dask_home"], *scratch, *values["dask_worker_paths"], *values["dask_worker_devices"]]
+    paths += [zone_file(zone) for pool in pools.values() if (zone := parse_hours(pool["hours"]).zone)]
     return {
         "home": values["dask_home"],
         "python": own_python(values["dask_python"]),
@@ -205,6 +207,7 @@ def planning_settings(
         "scratch_any_filesystem": values["dask_worker_scratch_any_filesystem"],
         "paths": values["dask_worker_paths"],
         "devices": values["dask_worker_devices"],
+        "drain_timeout": values["dask_worker_drain_timeout"],
         "groups": groups_of(values),
         "import_paths": {
             f"dask_{kind}_import_paths": values[f"dask_{kind}_import_paths"]

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import posixpath
 import re
@@ -17,6 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.module_utils.hours import MARGIN, parse_hours
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import in_url
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import (
     modules,
@@ -30,6 +32,9 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.planning import wh
 from ansible_collections.daskops.cluster.plugins.plugin_utils.sizes import parse_size
 
 SCHEDULER = "dask-scheduler.service"
+
+#: Name of the pool of a host without pools, in the names of units and files.
+UNNAMED = "default"
 
 Plan = Mapping[str, Any]
 Worker = Mapping[str, Any]
@@ -245,14 +250,44 @@ def _worker_files(settings: Settings, plan: Plan, environment: Environment) -> I
     readable = [settings.home, *environment.prefixes, *settings.worker_import_paths]
     shared = {"settings": settings, "readable": readable, "binds": binds}
     yield file("systemd/dask-worker@.service", render("dask-worker@.service.j2", **shared))
+    timers = list(_hours_files(settings, plan))
+    yield from timers
     # The file has no kinds, so that a change of the number of workers does not restart the other workers.
-    target = render("dask-workers.target.j2", units=[worker["unit"] for worker in plan["workers"]])
+    units = [worker["unit"] for worker in plan["workers"]]
+    units += [posixpath.basename(file.path) for file in timers if file.path.endswith(".timer")]
+    target = render("dask-workers.target.j2", units=units)
     yield File("systemd/dask-workers.target", target, (), "worker")
     boot = environment.boot_python or f"{settings.home}/current/environment/bin/python"
     for worker in plan["workers"]:
         unit, about = worker["unit"], {"settings": settings, "boot_python": boot, **_about_worker(settings, worker)}
         yield file(f"systemd/{unit}.d/daskops.conf", render("daskops.conf.j2", **about), unit)
         yield file(f"services/{unit}.env", render("worker.env.j2", **about), unit)
+
+
+def _hours_files(settings: Settings, plan: Plan) -> Iterator[File]:
+    """Yield the hours of each pool that has some, and the timer that restarts its workers when they begin or end.
+
+    The files have no kinds, because a change of the hours restarts no worker: units and workers read the new file.
+    """
+    drain = int(settings.worker_drain_timeout) + MARGIN
+    for pool in dict.fromkeys(worker["pool"] for worker in plan["workers"]):
+        hours = parse_hours(settings.pools[pool]["hours"])
+        if hours.always:
+            continue
+        about = {
+            "pool": pool or UNNAMED,
+            "units": [worker["unit"] for worker in plan["workers"] if worker["pool"] == pool],
+            "events": hours.calendar(drain),
+        }
+        yield File(hours_file(pool), json.dumps({"hours": settings.pools[pool]["hours"]}) + "\n", (), "worker")
+        unit = f"systemd/dask-worker-hours@{pool or UNNAMED}"
+        yield File(f"{unit}.timer", render("dask-worker-hours.timer.j2", **about), (), "worker")
+        yield File(f"{unit}.service", render("dask-worker-hours.service.j2", **about), (), "worker")
+
+
+def hours_file(pool: str) -> str:
+    """Return the path in a release of the file with the hours of a pool's workers. Without hours, it does not exist."""
+    return f"worker/hours-{pool or UNNAMED}.json"
 
 
 def _about_worker(settings: Settings, worker: Worker) -> dict[str, Any]:
@@ -265,6 +300,7 @@ def _about_worker(settings: Settings, worker: Worker) -> dict[str, Any]:
         "environment_variables": {**settings.environment_variables, **pool["environment_variables"]},
         "arguments": worker_arguments(settings, worker),
         "binds": outside([pool["scratch_directory"]], open_already),
+        "hours_file": f"{settings.home}/current/{hours_file(worker['pool'])}",
     }
 
 

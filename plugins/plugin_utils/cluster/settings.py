@@ -1180,6 +1180,21 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             scope="pool",
         ),
         Setting(
+            "dask_worker_hours",
+            "raw",
+            "",
+            "Hours in which workers run, as one range or a list of ranges. Workers drain before the end of a range, and "
+            "start at its begin. Empty for always.",
+            details=(
+                "A range has days, such as V(Sat,Sun), times, such as V(22:00-06:00), or both: V(Mon..Fri 19:00-07:00). A "
+                "range over midnight belongs to the day on which it begins.",
+                "A name of a time zone at the end, such as V(Mon..Fri 19:00-07:00 Europe/Berlin), replaces the time zone of "
+                "the host.",
+            ),
+            scope="pool",
+            summary="such as `Mon..Fri 19:00-07:00`: hours in which workers run",
+        ),
+        Setting(
             "dask_worker_cpus",
             "str",
             "",

@@ -31,7 +31,7 @@ LENGTH = 2000
 
 #: The states of hosts, services and workers, and the verdicts on the cluster, by how much attention they need.
 LEVELS = {
-    "good": ("healthy", "running"),
+    "good": ("healthy", "running", "standby", "outside hours"),
     "warning": ("degraded", "maintenance", "paused", "retiring", "not installed"),
     "bad": ("unhealthy", "stopped", "partly stopped", "unreachable", "failed", "missing", "silent"),
 }
@@ -100,7 +100,10 @@ class WorkerStatus:
     name: str = field(metadata=about("Name in Dask."))
     host: str = field(metadata=about("Host or address; empty if unknown."))
     state: str = field(
-        metadata=about("`running`, `paused`, `retiring`, `silent`, `missing`, or another status of Dask.")
+        metadata=about(
+            "`running`, `paused`, `retiring`, `silent`, `missing`, `standby` if it is not needed now, `outside hours`, or "
+            "another status of Dask."
+        )
     )
     expected: bool = field(metadata=about("Whether the inventory has it."))
     threads: int | None = field(metadata=about("Number of threads; null if unknown."))
@@ -110,6 +113,10 @@ class WorkerStatus:
     spilled: int | None = field(metadata=about("Data on its disk, in bytes; null if unknown."))
     release: str = field(metadata=about("Release that it runs, without the part after the dot; empty if unknown."))
     drift: list[str] = field(metadata=about("Settings that differ from the configuration of its release."))
+    outside: str = field(
+        default="",
+        metadata=about("Until when it is outside of its hours, such as `until Mon 19:00`; empty if it is not."),
+    )
 
 
 @dataclass(frozen=True)
@@ -300,7 +307,7 @@ def _host(name: str, info: Mapping[str, Any], kinds: list[str], maintenance: boo
 
 
 def _workers(health: Mapping[str, Any]) -> Iterator[WorkerStatus]:
-    """Yield the status of each registered worker, and of each that is missing."""
+    """Yield the status of each registered worker, of each whose unit waits, and of each that is missing."""
     silent, unexpected = health.get("silent") or [], health.get("unexpected") or []
     for worker in health.get("workers") or []:
         told = worker.get("status") or "unknown"
@@ -318,9 +325,22 @@ def _workers(health: Mapping[str, Any]) -> Iterator[WorkerStatus]:
             release=_shared(worker.get("release")),
             drift=list(worker.get("drift") or []),
         )
-    for name in health.get("missing") or []:
-        unknown = dict.fromkeys(("threads", "processing", "memory", "memory_limit", "spilled"))
-        yield WorkerStatus(name=name, host="", state="missing", expected=True, release="", drift=[], **unknown)
+    outside = health.get("outside_hours") or {}
+    absent = dict.fromkeys(health.get("standby") or [], "standby")
+    absent.update(dict.fromkeys(outside, "outside hours"))
+    absent.update(dict.fromkeys(health.get("missing") or [], "missing"))
+    unknown = dict.fromkeys(("threads", "processing", "memory", "memory_limit", "spilled"))
+    for name, found in absent.items():
+        yield WorkerStatus(
+            name=name,
+            host="",
+            state=found,
+            expected=True,
+            release="",
+            drift=[],
+            outside=outside.get(name, ""),
+            **unknown,
+        )
 
 
 def _shared(release: Any) -> str:

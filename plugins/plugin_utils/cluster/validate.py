@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.module_utils.hours import HoursError, parse_hours
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.names import hint, meant
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.problems import Problem
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import MACHINES, is_valid
@@ -132,12 +133,22 @@ def expected(setting: Setting, value: Any) -> str:
     return "" if good else kind
 
 
+def wrong_hours(where: str, value: Any) -> Iterator[Problem]:
+    """Yield the problem of invalid hours of workers."""
+    try:
+        parse_hours(value)
+    except HoursError as error:
+        yield Problem(where, error.wrong, f"{error.remedy}.")
+
+
 def wrong_value(where: str, setting: Setting, value: Any) -> Iterator[Problem]:
     """Yield the problem of an invalid value of a variable or of a setting of a pool."""
     if value is None:
         yield Problem(where, "is empty", "Give it a value, or remove it.")
     elif setting.name == FILES:
         yield from wrong_files(value)
+    elif setting.name == "dask_worker_hours":
+        yield from wrong_hours(where, value)
     elif kind := expected(setting, value):
         # Do not show secrets in messages.
         yield Problem(where, "has an invalid value" if setting.secret else f"is '{value}'", f"Give {kind}.")

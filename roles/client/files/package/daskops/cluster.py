@@ -227,5 +227,7 @@ class Cluster(distributed.deploy.Cluster):
         for name, pool in sorted(self._scaling.get("pools", {}).items()):
             mode = "Adaptive" if pool["adaptive"] else "Manual"
             limits = f"{pool['minimum']} to {pool['maximum']} of {len(pool['workers'])} workers"
-            rows.append(f"Pool {html.escape(name)}: {mode}, {limits}, {len(pool['standby'])} on standby")
+            row = f"Pool {html.escape(name)}: {mode}, {limits}, {len(pool['standby'])} on standby"
+            outside = len(pool.get("outside_hours", ()))  # a scheduler with an older runtime does not have it
+            rows.append(f"{row}, {outside} outside of their hours" if outside else row)
         return "<table>" + "".join(f'<tr><td style="text-align: left;">{row}</td></tr>' for row in rows) + "</table>"

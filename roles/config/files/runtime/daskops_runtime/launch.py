@@ -111,9 +111,12 @@ def import_dask() -> None:
 
 
 def wait_if_on_standby() -> None:
-    """Wait while the scheduler does not want the worker of this unit, if ``DASKOPS_STANDBY`` has the scheduler's address."""
+    """Wait outside of the hours of this unit's worker, and while the scheduler does not want the worker.
+
+    ``DASKOPS_STANDBY`` has the scheduler's address. Only units of workers have it.
+    """
     address = os.environ.pop("DASKOPS_STANDBY", "")
-    if address:
+    if address and (os.environ.get("DASKOPS_SCALING") or os.path.lexists(os.environ.get("DASKOPS_HOURS", ""))):
         importlib.import_module("daskops_runtime.standby").wait_until_wanted(address, sys.argv)
 
 

@@ -130,10 +130,14 @@ def scheduler_metrics(scheduler: Scheduler) -> Iterator[Any]:
         count_releases((ws.extra.get(release.KEY), ws.extra.get(release.LABEL_KEY)) for ws in workers),
     )
     standby = [worker["name"] for worker in scaling.describe_standby(scheduler)]
-    yield gauge("daskops_scheduler_standby_workers", "Number of workers that are not needed now", len(standby))
+    yield gauge(
+        "daskops_scheduler_standby_workers",
+        "Number of workers that are not needed now or are outside of their hours",
+        len(standby),
+    )
     yield labeled(
         "daskops_scheduler_worker_standby",
-        "Worker that is not needed now",
+        "Worker that is not needed now or is outside of its hours",
         ["worker"],
         {(name,): 1.0 for name in standby},
     )

@@ -7,6 +7,9 @@ The scheduler decides which workers run. To stop a worker, it makes the worker d
 systemd starts the unit again, and `daskops_runtime.standby` finds that the worker is not wanted. To start it, the scheduler
 answers that it is wanted. No part of this needs the rights of root.
 
+A unit outside of the hours of its worker (``dask_worker_hours``) tells the scheduler so, also without the setting. The
+scheduler cannot start its worker. So the worker counts neither for a minimum nor for a request until its unit returns.
+
 A worker is wanted unless this module has stopped it: a new worker, or one that the scheduler does not know, always starts
 and registers. Only workers that registered once with the setting are counted and stopped. So a scheduler that loses its
 state runs all workers.
@@ -36,6 +39,7 @@ from typing import Any
 import dask
 from dask.utils import parse_timedelta
 from distributed import Scheduler, Worker
+from distributed.comm import get_address_host
 from distributed.core import Status
 from distributed.deploy.adaptive import Adaptive
 from distributed.scheduler import TaskState, WorkerState
@@ -106,6 +110,21 @@ class Member:
         if ts.loose_restrictions or not (ts.worker_restrictions or ts.host_restrictions):
             return True
         return self.address in (ts.worker_restrictions or ()) or self.host in (ts.host_restrictions or ())
+
+
+@dataclass
+class Outside:
+    """A worker that may not run now, because it is outside of its hours.
+
+    ``text`` tells until when, such as ``until Mon 19:00``. ``asked`` is the time of its last message in seconds since the
+    epoch.
+    """
+
+    name: str
+    host: str
+    release: str
+    text: str
+    asked: float
 
 
 @dataclass
@@ -290,6 +309,7 @@ class Scaling:
         self.registered: dict[str, WorkerState] = {}
         self.waiting: list[list[TaskState]] = []  # tasks with the same restrictions
         self.needed: set[str] = set()
+        self.outside: dict[str, Outside] = {}
         self.log: deque[str] = deque(maxlen=100)
         self.saved: dict[str, Any] = self.document()
         self.wake = asyncio.Event()
@@ -358,6 +378,9 @@ class Scaling:
                 member.seen, member.asked = now, before.asked
                 self.known[member.name] = member
                 self.registered[member.name] = ws
+        names = {str(ws.name) for ws in self.scheduler.workers.values()}
+        for name in [name for name, one in self.outside.items() if name in names or self.is_silent(one.asked, now)]:
+            del self.outside[name]
         for name in [name for name, member in self.known.items() if now - member.seen > FORGET]:
             del self.known[name]
             self.stopped.discard(name)
@@ -377,25 +400,38 @@ class Scaling:
                 self.needed.add(found)
 
     def live(self) -> Iterator[Member]:
-        """Yield the workers that are registered, on standby, or only absent for a short time."""
+        """Yield the workers that are registered, on standby, or only absent for a short time, but within their hours."""
         now = time.time()
         for member in self.known.values():
+            if member.name in self.outside:
+                continue
             if member.name in self.registered or now - max(member.seen, self.started) < self.again + ABSENT:
                 yield member
 
     @property
     def again(self) -> float:
         """Seconds between two questions of a worker on standby."""
-        return max(1.0, len(self.stopped) / QUESTIONS)
+        return max(1.0, (len(self.stopped) + len(self.outside)) / QUESTIONS)
+
+    def is_silent(self, asked: float, now: float) -> bool:
+        """Return whether a unit that waits has sent no message for too long."""
+        return now - asked >= self.again + SILENT
+
+    def outside_hours(self) -> list[Outside]:
+        """Return the workers whose units wait outside of their hours."""
+        now = time.time()
+        names = {str(ws.name) for ws in self.scheduler.workers.values()}
+        found = (one for one in self.outside.values() if one.name not in names and not self.is_silent(one.asked, now))
+        return sorted(found, key=lambda one: natural(one.name))
 
     def on_standby(self) -> list[Member]:
         now = time.time()
-        names = {str(ws.name) for ws in self.scheduler.workers.values()}
+        names = {*self.outside, *(str(ws.name) for ws in self.scheduler.workers.values())}
         return sorted(
             (
                 member
                 for member in self.known.values()
-                if member.name not in names and now - member.asked < self.again + SILENT
+                if member.name not in names and not self.is_silent(member.asked, now)
             ),
             key=lambda member: natural(member.name),
         )
@@ -475,13 +511,30 @@ class Scaling:
 
     # Commands
 
-    def ask(self, name: Any = None, release: Any = None, **dummy: Any) -> dict[str, Any]:
-        """Return whether a worker is wanted. A command for `daskops_runtime.standby`."""
+    def ask(
+        self, comm: Any, name: Any = None, release: Any = None, outside: Any = None, **dummy: Any
+    ) -> dict[str, Any]:
+        """Return whether a worker is wanted. A command for `daskops_runtime.standby`.
+
+        ``outside`` tells until when the worker is outside of its hours.
+        """
         member = self.known.get(name) if isinstance(name, str) else None
+        if is_text(name) and is_text(outside):
+            return self.note_outside(comm, name, release if is_text(release) else "", outside, member)
+        self.outside.pop(name if isinstance(name, str) else "", None)
         if member is None or name not in self.stopped:
             return {"wanted": True}
         member.seen = member.asked = time.time()
         member.release = release if is_text(release) else ""
+        return {"wanted": False, "again": self.again}
+
+    def note_outside(self, comm: Any, name: str, release: str, text: str, member: Member | None) -> dict[str, Any]:
+        """Note that a worker is outside of its hours, and return the answer for its unit."""
+        now = time.time()
+        if member:
+            member.seen = now
+        if name in self.outside or len(self.outside) < WORKERS:
+            self.outside[name] = Outside(name, get_address_host(comm.peer_address), release, text, now)
         return {"wanted": False, "again": self.again}
 
     def chosen(self, pool: Any) -> dict[str, int]:
@@ -563,6 +616,7 @@ class Scaling:
     def describe(self) -> dict[str, Any]:
         """Return the state for clients."""
         standby = {member.name for member in self.on_standby()}
+        outside = {one.name for one in self.outside_hours()}
         pools = {}
         for name, pool in self.pools.items():
             names = sorted((m.name for m in self.known.values() if m.pool == name), key=natural)
@@ -571,8 +625,9 @@ class Scaling:
                 "maximum": min(pool.maximum, len(names)),
                 "adaptive": not pool.is_fixed,
                 "workers": names,
-                "wanted": [name for name in names if name not in self.stopped],
+                "wanted": [name for name in names if name not in self.stopped | outside],
                 "standby": [name for name in names if name in standby],
+                "outside_hours": [name for name in names if name in outside],
             }
         return {"pools": pools, "log": list(self.log)}
 
@@ -704,11 +759,22 @@ def start(scheduler: Scheduler) -> None:
 
 
 def describe_standby(scheduler: Scheduler) -> list[dict[str, Any]]:
-    """Return the workers on standby for the summary."""
+    """Return the workers on standby and those outside of their hours for the summary.
+
+    ``outside`` tells until when a worker is outside of its hours. It is None for a worker that is not needed.
+    """
     scaling = _scalings.get(scheduler)
+    if not scaling:
+        return []
     return [
-        {"name": member.name, "host": member.host, "release": member.release or None}
-        for member in (scaling.on_standby() if scaling else ())
+        *(
+            {"name": one.name, "host": one.host, "release": one.release or None, "outside": None}
+            for one in scaling.on_standby()
+        ),
+        *(
+            {"name": one.name, "host": one.host, "release": one.release or None, "outside": one.text}
+            for one in scaling.outside_hours()
+        ),
     ]
 
 

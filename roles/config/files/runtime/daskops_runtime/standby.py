@@ -1,7 +1,8 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Wait instead of a worker while the scheduler does not want the worker (``dask_worker_scaling``).
+"""Wait instead of a worker outside of its hours (``dask_worker_hours``), and while the scheduler does not want the worker
+(``dask_worker_scaling``).
 
 `launch.py` calls `wait_until_wanted` before it imports Dask, so a unit on standby needs about 20 MB. The scheduler is asked
 on its own port, like a worker asks: with TLS, the certificate of the worker authenticates the question, and a proxy in front
@@ -10,6 +11,9 @@ of the dashboard does not matter. The few messages are encoded here, because an 
 
 A unit that can start its worker does: if the scheduler cannot be reached, answers something else, or has no such command.
 Only a unit that is already on standby keeps waiting for its scheduler.
+
+Outside of its hours, a worker never starts, whatever the scheduler answers. The unit only tells the scheduler when the
+worker returns, so that the worker is not missing there.
 """
 
 from __future__ import annotations
@@ -30,10 +34,17 @@ from urllib.parse import urlsplit
 
 import msgpack
 
+from daskops_runtime import unit_hours
+
 #: Seconds to wait for the scheduler, for a connection and for each message. Less with a short watchdog interval.
 TIMEOUT = 5.0
 #: Seconds until the next question: if the scheduler does not say, and at most.
 AGAIN, LONGEST = 1.0, 60.0
+#: Seconds until a unit outside of its hours tells the scheduler again, if that did not answer or has no such command.
+RETRY = 5.0
+#: Seconds after the begin of the hours in which systemd's timer restarts the unit. After that, the unit ends by itself. The
+#: timer can be missing, or the host was suspended.
+TIMER = 5.0
 #: Largest message that is read, in bytes.
 LARGEST = 100_000
 #: The part of Dask's handshake that must be the same on both sides is the version of pickle, which is not used here.
@@ -115,11 +126,25 @@ class Standby:
         Name of the worker.
     directory : str
         Directory with ``ca.pem`` and ``worker.pem``. Not used without TLS.
+    hours : Calendar, optional
+        The hours of the worker.
+    scaled : bool
+        Whether the scheduler decides about the worker.
     """
 
-    def __init__(self, address: str, name: str, directory: str):
+    def __init__(
+        self,
+        address: str,
+        name: str,
+        directory: str,
+        hours: unit_hours.UnitHours | None = None,
+        scaled: bool = True,
+    ):
         self.address = address
         self.name = name
+        self.hours = hours or unit_hours.UnitHours("")
+        self.scaled = scaled
+        self.outside = ""  # why the worker is outside of its hours
         self.files = [os.path.join(directory, file) for file in ("ca.pem", "worker.pem")]
         self.watchdog = int(os.environ.get("WATCHDOG_USEC") or 0) / 1e6
         self.timeout = min(TIMEOUT, self.watchdog / 3) if self.watchdog else TIMEOUT
@@ -140,6 +165,8 @@ class Standby:
     def is_wanted(self) -> bool:
         """Ask the scheduler. Raises OSError if it cannot be reached."""
         message = {"op": "daskops_standby", "name": self.name, "release": os.environ.get("DASKOPS_RELEASE", "")}
+        if self.outside:
+            message["outside"] = self.outside
         try:
             if self.connection is None:
                 self.connection = Connection(self.address, self.context(), self.timeout)
@@ -157,6 +184,34 @@ class Standby:
         self.again = min(max(AGAIN, again), LONGEST) if isinstance(again, (int, float)) else AGAIN
         return False
 
+    def is_outside(self) -> bool:
+        """Compare the hours with the clock, and tell the scheduler if the worker is outside of them."""
+        state = self.hours.look()
+        if state.runs and self.outside and state.begin is not None and 0 <= time.time() - state.begin < TIMER:
+            return True
+        self.outside = state.outside
+        if not self.outside:
+            return False
+        try:
+            self.is_wanted()
+        except OSError:
+            pass  # the worker does not start without a scheduler either
+        if self.connection is None:
+            self.again = RETRY
+        return True
+
+    def may_start(self) -> bool:
+        """Return whether the unit must start again, because the hours of the worker have begun or it is wanted."""
+        was_outside = bool(self.outside)
+        if self.is_outside():
+            return False
+        if was_outside or not self.scaled:
+            return True
+        try:
+            return self.is_wanted()
+        except OSError:
+            return False  # the scheduler restarts; a worker would wait for it, too
+
     def close(self) -> None:
         if self.connection:
             self.connection.close()
@@ -168,6 +223,8 @@ class Standby:
         if not path:
             return
         status = f"STATUS=On standby: {self.address} does not need {self.name}"
+        if self.outside:
+            status = f"STATUS=Outside of its hours {self.outside}"
         if self.address.startswith("tls://"):
             try:
                 text = "".join(Path(file).read_text(encoding="utf-8") for file in self.files)
@@ -194,7 +251,10 @@ class Standby:
         wakeup, signals = os.pipe()
         os.set_blocking(signals, False)
         signal.set_wakeup_fd(signals)
-        say(f"{self.address} does not need {self.name}, so it is on standby")
+        if self.outside:
+            say(f"{self.name} is outside of its hours {self.outside}")
+        else:
+            say(f"{self.address} does not need {self.name}, so it is on standby")
         self.notify("READY=1")
         while True:
             end = time.monotonic() + self.again
@@ -206,11 +266,8 @@ class Standby:
                     changed = False
                     self.close()
             self.notify("WATCHDOG=1")
-            try:
-                if self.is_wanted():
-                    return
-            except OSError:
-                pass  # the scheduler restarts; a worker would wait for it, too
+            if self.may_start():
+                return
 
 
 def worker_name(arguments: Sequence[str]) -> str:
@@ -232,14 +289,18 @@ def wait_until_wanted(address: str, arguments: Sequence[str]) -> None:
         Command line of the worker.
     """
     directory = os.environ.pop("DASKOPS_STANDBY_TLS", "")
-    standby = Standby(address, worker_name(arguments), directory)
-    try:
-        wanted = standby.is_wanted()
-    except OSError as e:
-        say(f"{address} does not say whether it needs this worker ({e}), so the worker starts")
-        return
-    if wanted:
-        return
+    hours = unit_hours.UnitHours(os.environ.get("DASKOPS_HOURS", ""))
+    standby = Standby(address, worker_name(arguments), directory, hours, bool(os.environ.get("DASKOPS_SCALING")))
+    if not standby.is_outside():
+        if not standby.scaled:
+            return
+        try:
+            wanted = standby.is_wanted()
+        except OSError as e:
+            say(f"{address} does not say whether it needs this worker ({e}), so the worker starts")
+            return
+        if wanted:
+            return
     standby.wait()
-    say("The worker is needed, so this unit starts again")
+    say("The worker can start now, so this unit starts again")
     sys.exit(0)

@@ -15,6 +15,7 @@ from daskops_runtime import (
     control,
     dashboard,
     drain,
+    end_of_hours,
     ipv6,
     lifetime,
     metrics,
@@ -51,6 +52,7 @@ async def dask_setup(worker: Worker) -> None:
     scaling.start_worker(worker)
     shutdown.start(control.get_directory(worker))
     lifetime.start(worker)
+    end_of_hours.start(worker)
     configuration.start(worker)
     registration.start(worker)
 

@@ -1,0 +1,82 @@
+# Copyright (c) 2026, the daskops.cluster authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Workers that end with their hours, without systemd's timer."""
+
+import contextlib
+import os
+import time
+
+import pytest
+from conftest import scheduler, wait_until, workers_of
+from draining import Log, mark
+from http_pages import get_json
+from restarted_units import Unit
+from unit_calendars import HoursFile
+
+
+@pytest.mark.parametrize("nanny", [False, True])
+def test_changed_hours_drain_a_worker_that_runs(tmp_path, nanny):
+    """Running tasks finish, results move, and the worker returns with its hours."""
+    file, log = HoursFile(tmp_path, begin=-1, end=5), Log(tmp_path)
+    with contextlib.ExitStack() as stack:
+        started = stack.enter_context(scheduler(tmp_path, runtime=True))
+        client = stack.enter_context(started.client())
+        common = {"directory": tmp_path, "DASKOPS_SCALING": "", "DASKOPS_DRAIN_TIMEOUT": "30"}
+        extra = ["--nanny", "--nanny-port", "0"] if nanny else []
+        stack.enter_context(Unit(started.address, "stays", **common))
+        desk = stack.enter_context(Unit(started.address, "desk", *extra, DASKOPS_HOURS=str(file.path), **common))
+        client.wait_for_workers(2, timeout=40)
+
+        def names():
+            return {one["name"]: address for address, one in workers_of(client).items()}
+
+        def variables():
+            return [name for name in os.environ if name in ("DASKOPS_HOURS", "DASKOPS_STANDBY")]
+
+        at_desk = {"workers": [names()["desk"]], "allow_other_workers": True, "pure": False}
+        if not nanny:
+            assert client.submit(variables, **at_desk).result(20) == []
+        kept = client.scatter([b"kept"], workers=[names()["desk"]], hash=False)
+        running = client.submit(mark, log.path, "running", 3.0, **at_desk)
+        log.wait_for("running")
+        file.write(begin=2, end=5)
+        wait_until(lambda: set(names()) == {"stays"}, 40)
+        assert (running.result(20), client.gather(kept)) == ("running", [b"kept"]) and log.runs() == {"running": 1}
+        assert "is outside of its hours until" in desk.log.read_text() and "drained in" in desk.log.read_text()
+        wait_until(lambda: get_json(started, "daskops/summary.json")["standby"], 20)
+        file.write(begin=-1, end=5)
+        client.wait_for_workers(2, timeout=40)
+
+
+def test_drain_ends_before_the_hours(tmp_path):
+    """In the last part of the hours, a drain has only the time that is left."""
+    file, log = HoursFile(tmp_path, begin=-1, end=5), Log(tmp_path)
+    with contextlib.ExitStack() as stack:
+        started = stack.enter_context(scheduler(tmp_path, runtime=True))
+        client = stack.enter_context(started.client())
+        desk = stack.enter_context(
+            Unit(
+                started.address,
+                "desk",
+                directory=tmp_path,
+                DASKOPS_HOURS=str(file.path),
+                DASKOPS_SCALING="",
+                DASKOPS_DRAIN_TIMEOUT="90",
+            )
+        )
+        client.wait_for_workers(1, timeout=40)
+        left = 60 - time.time() % 60
+        if left < 40:  # hours end with a minute
+            time.sleep(left + 0.1)
+        future = client.submit(mark, log.path, "endless", 600.0)
+        log.wait_for("endless")
+        end = (time.time() // 60 + 1) * 60
+        clock = time.strftime("%H:%M", time.gmtime(end))
+        file.write_text(
+            f"{time.strftime('%a', time.gmtime(end - 7200))} {time.strftime('%H:%M', time.gmtime(end - 7200))}-{clock} UTC"
+        )
+        wait_until(lambda: not workers_of(client), 60)
+        assert time.time() <= end + 1, time.time() - end
+        future.cancel()
+        assert "is outside of its hours" in desk.log.read_text()
