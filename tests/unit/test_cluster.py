@@ -43,6 +43,11 @@ def test_cluster_without_arguments(configured):
         assert "workers=2, threads=2, memory=2.00 GiB" in repr(cluster)
         assert 'href="https://head:8787/status"' in cluster._repr_html_()
         assert "Pool default: Manual, 2 to 2 of 2 workers, 0 on standby" in cluster._scaling_status()
+        told = cluster._scaling
+        hidden = {**told["pools"]["default"], "outside_hours": ["w2"], "wanted": ["w1"]}
+        cluster._scaling = {**told, "pools": {"default": hidden}}
+        assert "0 on standby, 1 outside of their hours" in cluster._scaling_status()
+        cluster._scaling = told
         assert cluster.plan == cluster.requested == cluster.observed == {"w1", "w2"}
         with cluster.get_client() as client:
             assert client.submit(sum, [1, 2]).result(20) == 3

@@ -86,8 +86,10 @@ def test_workers_on_standby_are_read_with_care():
     """An older runtime does not report them, and their values may have any type."""
     read_standby = scheduler_answers.standby_of
     assert read_standby(None) == read_standby("w1") == read_standby([None, "w1", {}, {"name": ["w1"]}]) == []
-    odd = {"name": "w1\n\x1b[2J", "host": 7, "release": "x" * 1000}
+    odd = {"name": "w1\n\x1b[2J", "host": 7, "release": "x" * 1000, "outside": "until\nMon"}
     (found,) = read_standby([odd])
+    assert found["outside"] == "until\\nMon" and read_standby([{"name": "w1"}])[0]["outside"] is None
+    assert read_standby([{"name": "w1", "outside": ["until"]}])[0]["outside"] is None
     assert found["name"] == "w1\\n\\x1b[2J" and found["host"] is None and len(found["release"]) < 310
 
 

@@ -85,11 +85,13 @@ def test_states_of_workers():
     (worker,) = health["workers"]
     told = {"a": "running", "b": "memory_paused", "c": "closing_gracefully", "d": "running", "e": None}
     health["workers"] = [{**worker, "name": name, "status": status} for name, status in told.items()]
-    health.update(silent=["d"], missing=["f"], unexpected=["a"])
+    health.update(silent=["d"], missing=["f"], unexpected=["a"], standby=["g"], outside_hours={"h": "until Mon 19:00"})
     workers = {one.name: one for one in recorded_status(health=health).workers}
     states = {"a": "running", "b": "memory_paused", "c": "retiring", "d": "silent", "e": "unknown", "f": "missing"}
+    states.update(g="standby", h="outside hours")
     assert {name: one.state for name, one in workers.items()} == states
     assert not workers["a"].expected and workers["b"].expected
+    assert {name: one.outside for name, one in workers.items() if one.outside} == {"h": "until Mon 19:00"}
 
 
 def test_scheduler_that_was_not_asked():
