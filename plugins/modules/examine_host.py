@@ -393,7 +393,8 @@ def journal(module: AnsibleModule, number: int) -> str:
     tool = module.get_bin_path("journalctl")
     if number < 1 or not tool:
         return ""
-    units = ["--unit=dask-scheduler.service", "--unit=dask-worker@*.service", "--unit=dask-firewall.service"]
+    names = ("dask-scheduler", "dask-worker@*", "dask-worker-hours@*", "dask-firewall")
+    units = [f"--unit={name}.service" for name in names]
     options = ["--no-pager", "--output=short-iso", "--quiet", "--reverse", f"--lines={number}"]
     status, said = first_output([tool, *options, *units], TOOL_TIMEOUT, JOURNAL)
     if status is None and not said:

@@ -44,9 +44,9 @@ look() {
 }
 wanted=
 look scheduler dask-scheduler.service dask-scheduler.service dask-scheduler.service
-cd systemd && drop_ins=$(ls -d dask-worker@*.service.d/daskops.conf 2>/dev/null)
+cd systemd && others=$(ls -d dask-worker@*.service.d/daskops.conf dask-worker-hours@* 2>/dev/null)
 cd ..
-look worker dask-workers.target 'dask-worker@*.service' dask-workers.target dask-worker@.service $drop_ins
+look worker dask-workers.target 'dask-worker@*.service' dask-workers.target dask-worker@.service $others
 [ -z "$wanted" ] || [ "$wait" = 0 ] || timeout "$wait" systemctl start $wanted
 """
 

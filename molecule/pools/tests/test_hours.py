@@ -8,8 +8,8 @@ import time
 
 #: Seconds before the end of the hours at which workers begin to leave: `dask_worker_drain_timeout` and 15 s.
 DRAIN = 30
-#: Seconds in which a run of `site.yml` must have changed the hours.
-RUN = 40
+#: Seconds in which a run of `site.yml` changes the hours. On a busy machine, the test tries again with more.
+RUNS = (30, 90, 240)
 
 TASK = """
 import time
@@ -32,10 +32,6 @@ def clock(seconds):
 
 def test_hours(cluster, play):
     host, unit, other = cluster.host("worker1"), "dask-worker@numeric-1", "dask-worker@waiting-1"
-    end = (time.time() + RUN + DRAIN + 59) // 60 * 60
-    # The hours of one pool end when those of the other one begin.
-    hours = {"numeric": f"{clock(end - 7200)}-{clock(end)} UTC", "waiting": f"{clock(end)}-{clock(end + 7200)} UTC"}
-    overrides = {name: {"hours": text} for name, text in hours.items()}
 
     def names():
         return {worker["name"] for worker in cluster.summary()["workers"]}
@@ -46,11 +42,21 @@ def test_hours(cluster, play):
     def pid(name):
         return host.check_output(f"systemctl show --property=MainPID --value {name}")
 
-    before = pid(unit)
-    run = play("site", "--limit=worker1", "-e", json.dumps({"dask_worker_pool_overrides": overrides}))
-    assert run.returncode == 0, run.output
+    for seconds in RUNS:
+        before = pid(unit)
+        end = (time.time() + seconds + DRAIN + 59) // 60 * 60
+        # The hours of one pool end when those of the other one begin.
+        hours = {"numeric": f"{clock(end - 7200)}-{clock(end)} UTC", "waiting": f"{clock(end)}-{clock(end + 7200)} UTC"}
+        overrides = {name: {"hours": text} for name, text in hours.items()}
+        run = play("site", "--limit=worker1", "-e", json.dumps({"dask_worker_pool_overrides": overrides}))
+        assert run.returncode == 0, run.output
+        if time.time() < end - DRAIN - 5:
+            break
+        cluster.wait_until(lambda: "Outside of its hours until " in status(unit), DRAIN + 10)
+    assert time.time() < end - DRAIN, end - time.time()
     # The change itself restarts no worker. The one that may not run any more drains.
-    assert pid(unit) == before and time.time() < end - DRAIN, end - time.time()
+    assert pid(unit) == before or seconds != RUNS[0]
+    cluster.wait_until(lambda: "worker1-numeric-1" in names(), end - DRAIN - time.time())
     task = cluster.start(TASK.format(until=end - DRAIN + 5))
     assert task.stdout.readline() == "running\n", task.stderr.read()
     cluster.wait_until(lambda: "worker1-waiting-1" not in names(), max(20, end - DRAIN - time.time()))
