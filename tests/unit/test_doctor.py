@@ -227,10 +227,10 @@ NVIDIA = {"devices": 1, "driver": "580.1", "tool": "580.1", "error": ""}
 
 #: Code, change, hosts and text of each finding.
 FINDINGS = [
-    ("unreachable", lost, "w1", "it cannot be reached (No route to host)"),
-    ("not-examined", failing_facts, "w1", "it could not be examined (A traceback.\\x1b[31m)"),
+    ("unreachable", lost, "w1", "cannot be reached (No route to host)"),
+    ("not-examined", failing_facts, "w1", "could not be examined (A traceback.\\x1b[31m)"),
     ("unanswered", fact("unanswered", ["/a did not answer within 10 s"]), "w1", "/a did not answer within 10 s"),
-    ("invalid-values", fact("invalid", ["gpus", "mtus"]), "w1", "it reported invalid values: gpus, mtus"),
+    ("invalid-values", fact("invalid", ["gpus", "mtus"]), "w1", "invalid values were reported: gpus, mtus"),
     ("plan", rejected, "w1", "has 1 GiB of memory. Lower dask_worker_memory"),
     ("stopped", stop, "w1", "dask-worker@1.service does not run"),
     ("restarting", restart, "w1", "dask-worker@1.service does not stay up"),
@@ -247,7 +247,7 @@ FINDINGS = [
         "not-tried",
         connection("refused", False),
         "w2",
-        "nothing listens on the ports of its services, so connections are not tried in full",
+        "no service listens on its port, so connections are not tried in full",
     ),
     ("scheduler-name", fact("resolved", NAME, []), "w1", "s1.example.org cannot be resolved"),
     ("host-name", fact("resolved", NAMES["w2"], []), "w1", "w2.example.org cannot be resolved"),
@@ -282,7 +282,7 @@ FINDINGS = [
         "addresses",
         both(fact("interfaces", 2, "up", True), info("address", "10.0.0.2")),
         "w1",
-        "it has 10.0.0.2, fd00::1, 10.1.0.1, and services listen at 10.0.0.2",
+        "there are 10.0.0.2, fd00::1, 10.1.0.1, and services listen at 10.0.0.2",
     ),
     ("open-files", fact("limits", "nr_open", 1024), "w1", "fs.nr_open is 1024, and dask_open_files is 65536"),
     (
@@ -300,7 +300,7 @@ FINDINGS = [
         "/var/lib/dask/scratch (in /var/lib) has 1.0 GiB free, and the memory is 8.0 GiB",
     ),
     ("overcommit", fact("memory", "overcommit", 2), "w1", "8.0 GiB can still be allocated"),
-    ("swap", fact("memory", "swap", GIB), "w1", "it has 1.0 GiB of swap"),
+    ("swap", fact("memory", "swap", GIB), "w1", "1.0 GiB of swap"),
     ("swapping", fact("memory", "swap_used", 2 * GIB), "w1", "2.0 GiB of swap are in use"),
     ("cgroups", fact("cgroups", "version", 1), "w1", "control groups have version 1"),
     (
@@ -352,7 +352,7 @@ FINDINGS = [
         "gpu-no-driver",
         fact("gpus", {**NVIDIA, "driver": "", "tool": ""}),
         "w1",
-        "it has 1 NVIDIA GPU(s), and no driver is loaded",
+        "1 NVIDIA GPU(s), and no driver is loaded",
     ),
     (
         "gpu-versions",
@@ -420,7 +420,7 @@ def test_scheduler_that_does_not_run_is_an_error_and_its_port_only_a_note():
         examined.facts[host]["connections"][0] = "refused"
     assert found(examined) == {
         "stopped": [(("s1",), "dask-scheduler.service does not run")],
-        "not-tried": [(("s1",), "nothing listens on the ports of its services, so connections are not tried in full")],
+        "not-tried": [(("s1",), "no service listens on its port, so connections are not tried in full")],
     }
 
 

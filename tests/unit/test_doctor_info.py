@@ -16,6 +16,6 @@ def test_invalid_values_are_a_finding(tmp_path):
     hosts = inventory(tmp_path, LOCAL.replace("DIRECTORY", str(tmp_path / "home")))
     path = {"PATH": f"{forged.parent}:/usr/bin:/bin:/usr/sbin:/sbin"}
     run = play(ROOT / "playbooks/doctor.yml", tmp_path, hosts, timeout=60, **path)
-    said = "error [invalid-values] here: it reported invalid values: interfaces. "
+    said = "error [invalid-values] here: invalid values were reported: interfaces. "
     assert run.returncode != 0 and said in run.stdout, run.stdout + run.stderr
     assert "error [open-files] here: fs.nr_open is " in run.stdout  # the other values are judged

@@ -468,9 +468,9 @@ def reachable(examined: Examined) -> Iterator[Found]:
         why = (lost or (info if "running" not in info else facts)).get("msg", "no result")
         text = printable(" ".join(str(why).split()).rstrip("."), 500)
         if lost or ("running" not in info and not info.get("failed")):
-            yield "unreachable", host, f"it cannot be reached ({text})"
+            yield "unreachable", host, f"cannot be reached ({text})"
         elif "running" not in info or "limits" not in facts:
-            yield "not-examined", host, f"it could not be examined ({text})"
+            yield "not-examined", host, f"could not be examined ({text})"
 
 
 def parts(examined: Examined) -> Iterator[Found]:
@@ -479,7 +479,7 @@ def parts(examined: Examined) -> Iterator[Found]:
         for sentence in facts["unanswered"]:
             yield "unanswered", host, sentence
         if facts["invalid"]:
-            yield "invalid-values", host, f"it reported invalid values: {join(facts['invalid'])}"
+            yield "invalid-values", host, f"invalid values were reported: {join(facts['invalid'])}"
 
 
 def services(examined: Examined) -> Iterator[Found]:
@@ -531,7 +531,7 @@ def network(examined: Examined) -> Iterator[Found]:
             else:
                 silent[target.host] = None
     for host in silent:
-        yield "not-tried", host, "nothing listens on the ports of its services, so connections are not tried in full"
+        yield "not-tried", host, "no service listens on its port, so connections are not tried in full"
 
 
 def names(examined: Examined) -> Iterator[Found]:
@@ -610,7 +610,7 @@ def interfaces(examined: Examined) -> Iterator[Found]:
         listens = examined.infos[host].get("address", "")
         # An address of each family is usual.
         if not chosen and sum((":" in one) == (":" in listens) for one in several) > 1:
-            yield "addresses", host, f"it has {join(several)}, and services listen at {listens or 'none of them'}"
+            yield "addresses", host, f"there are {join(several)}, and services listen at {listens or 'none of them'}"
 
 
 def limits(examined: Examined) -> Iterator[Found]:
@@ -652,7 +652,7 @@ def memories(examined: Examined) -> Iterator[Found]:
         if memory["swap_used"] > SWAPPING:
             yield "swapping", host, f"{format_bytes(memory['swap_used'])} of swap are in use"
         elif memory["swap"]:
-            yield "swap", host, f"it has {format_bytes(memory['swap'])} of swap"
+            yield "swap", host, f"{format_bytes(memory['swap'])} of swap"
         if not groups["memory"]:
             yield "memory-controller", host, "the control group for memory is not available"
         elif groups["version"] == 1:
@@ -707,7 +707,7 @@ def gpus(examined: Examined) -> Iterator[Found]:
         about = facts["gpus"]
         driver, tool = about["driver"], about["tool"]
         if about["devices"] and not driver:
-            yield "gpu-no-driver", host, f"it has {about['devices']} NVIDIA GPU(s), and no driver is loaded"
+            yield "gpu-no-driver", host, f"{about['devices']} NVIDIA GPU(s), and no driver is loaded"
         elif driver and about["error"]:
             yield "gpu-driver", host, f"nvidia-smi: {about['error']}"
         elif driver and tool and tool != driver:
