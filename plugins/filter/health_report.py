@@ -48,8 +48,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.health import (
+    count_waiting,
     describe_outside,
     describe_request,
+    describe_standby,
     join,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.release_names import with_label
@@ -58,10 +60,9 @@ from ansible_collections.daskops.cluster.plugins.module_utils.release_names impo
 def health_report(health: Mapping[str, Any], plan: Mapping[str, Any]) -> list[str]:
     """Return the lines of a report about the health of a cluster; see `RETURN`."""
     addresses = plan["addresses"]
-    standby = health["standby"]
     outside = health["outside_hours"]
-    more = f", {len(standby)} on standby," if standby else ""
-    more = f"{more.rstrip(',')}, {len(outside)} outside of their hours," if outside else more
+    waiting = count_waiting(worker["state"] for worker in health["waiting"])
+    more = f", {waiting}," if waiting else ""
     lines = [
         f"The cluster is {health['verdict']}: {health['workers_present']} worker(s){more} at {addresses['scheduler']}, "
         f"dashboard at {addresses['dashboard']}/status."
@@ -70,8 +71,7 @@ def health_report(health: Mapping[str, Any], plan: Mapping[str, Any]) -> list[st
     for release, names in sorted(health["releases"].items()):
         where = f": {join(sorted(names))}" if several else ""
         lines.append(f"Release {with_label(release, health['labels'].get(release))} on {len(names)} worker(s){where}.")
-    if standby:
-        lines.append(f"On standby, because they are not needed now: {join(standby)}.")
+    lines += describe_standby(health["waiting"])
     if outside:
         lines.append(f"Outside of their hours: {describe_outside(outside)}.")
     lines += [f"Request of a client in effect. {describe_request(one)}." for one in health["scaling_requests"]]

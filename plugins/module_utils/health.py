@@ -24,6 +24,16 @@ WORKING = (HEALTHY, DEGRADED)
 #: Dask's names of the status of a worker that computes, takes no tasks, or leaves.
 RUNNING, PAUSED, RETIRING = ("running",), ("paused",), ("closing_gracefully", "closing")
 
+#: States of a worker that is not registered, but is present: its unit waits, or was told to start.
+STANDBY, OUTSIDE, STARTING = "standby", "outside hours", "starting"
+
+#: Why workers are on standby, as the scheduler says it, and the sentence about it.
+CAUSES = {
+    "request": "On standby, because a client has asked for fewer workers",
+    "maximum": "On standby, because their pool has reached its maximum in the inventory",
+    "idle": "On standby, because there is no work for them",
+}
+
 #: Number of workers that one sentence names. The returned lists name all workers.
 NAMED = 20
 
@@ -132,8 +142,10 @@ def judge(report: Mapping[str, Any], expected: Expected) -> dict[str, Any]:
         # Omit the versions of each worker. There can be hundreds of workers, and "versions" has the differences.
         "workers": [{key: worker[key] for key in worker if key != "versions"} for worker in workers],
         "workers_present": report["count"],
-        "standby": names_of([worker for worker in standby if not worker.get("outside")]),
-        "outside_hours": {worker["name"]: worker["outside"] for worker in standby if worker.get("outside")},
+        "waiting": [describe_absent(worker) for worker in standby],
+        "standby": names_of([worker for worker in standby if state_of(worker) == STANDBY]),
+        "outside_hours": {worker["name"]: worker["outside"] for worker in standby if state_of(worker) == OUTSIDE},
+        "starting": names_of([worker for worker in standby if state_of(worker) == STARTING]),
         "scaling_requests": report.get("scaling_requests") or [],
         "workers_expected": len(expected.workers) or expected.count,
         "memory": {
@@ -187,10 +199,18 @@ def judge_presence(
     expected: Expected,
     findings: Findings,
 ) -> dict[str, Any]:
-    """Find expected workers that are neither registered nor wait in their units, and workers that are not expected."""
+    """Find expected workers that are neither registered nor wait nor start, and workers that are not expected."""
     count = report["count"]
+    everyone = expected.complete or not expected.workers
+    starting = [worker for worker in standby if everyone or worker["name"] in expected.workers]
+    starting = [worker for worker in starting if state_of(worker) == STARTING]
+    if starting:
+        findings.add(
+            DEGRADED,
+            f"Starting: {describe(starting)}. They were on standby or outside of their hours, and are not registered yet.",
+        )
     if expected.count is not None and count + len(standby) < expected.count:
-        waiting = describe_waiting(standby)
+        waiting = count_waiting(map(state_of, standby))
         more = f", and {waiting}," if waiting else ""
         findings.add(
             UNHEALTHY, f"{workers_are(count)} registered{more} instead of at least {expected.count}. {SEE_UNITS}"
@@ -438,11 +458,36 @@ def describe_request(request: Mapping[str, Any]) -> str:
     )
 
 
-def describe_waiting(standby: Iterable[Mapping[str, Any]]) -> str:
-    """Return how many workers wait in their units, such as ``2 on standby, 1 outside of their hours``; empty if none."""
-    outside = [bool(worker.get("outside")) for worker in standby]
-    counts = {"on standby": outside.count(False), "outside of their hours": outside.count(True)}
-    return ", ".join(f"{number} {what}" for what, number in counts.items() if number)
+def state_of(worker: Mapping[str, Any]) -> str:
+    """Return the state of a worker in the list ``standby`` of a report."""
+    return STARTING if worker.get("starting") else OUTSIDE if worker.get("outside") else STANDBY
+
+
+def describe_absent(worker: Mapping[str, Any]) -> dict[str, str]:
+    """Return a worker in the list ``standby`` of a report for the result ``waiting``. Unknown texts are empty."""
+    state = state_of(worker)
+    outside = worker["outside"] if state == OUTSIDE else ""
+    cause = worker.get("cause") if state == STANDBY and worker.get("cause") in CAUSES else ""
+    known = {"host": worker.get("host") or "", "release": worker.get("release") or ""}
+    return {"name": worker["name"], "state": state, "outside": outside, "cause": cause or "", **known}
+
+
+def count_waiting(states: Iterable[str]) -> str:
+    """Return how many workers are in each of these states, such as ``2 on standby, 1 starting``; empty if none."""
+    listed = list(states)
+    texts = {STANDBY: "on standby", OUTSIDE: "outside of their hours", STARTING: "starting"}
+    return ", ".join(f"{listed.count(state)} {text}" for state, text in texts.items() if state in listed)
+
+
+def describe_standby(waiting: Iterable[Mapping[str, str]]) -> Iterator[str]:
+    """Yield a sentence for each cause of being on standby, from the result ``waiting``."""
+    by_cause: dict[str, list[str]] = {cause: [] for cause in (*CAUSES, "")}
+    for worker in waiting:
+        if worker["state"] == STANDBY:
+            by_cause[worker["cause"]].append(worker["name"])
+    for cause, names in by_cause.items():
+        if names:
+            yield f"{CAUSES.get(cause, 'On standby')}: {join(names)}."
 
 
 def describe_outside(outside: Mapping[str, str]) -> str:

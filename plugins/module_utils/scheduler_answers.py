@@ -249,13 +249,14 @@ def from_summary(document: object) -> dict[str, Any]:
     }
 
 
-def standby_of(listed: object) -> list[dict[str, str | None]]:
-    """Return the workers on standby in ``summary.json``; none if an older runtime does not report them."""
+def standby_of(listed: object) -> list[dict[str, Any]]:
+    """Return the workers whose units wait or were told to start; none if an older runtime does not report them."""
     found = []
     for worker in listed if isinstance(listed, list) else []:
         called = name(worker.get("name")) if isinstance(worker, dict) else None
         if called is not None:
-            found.append({"name": called, **{key: text(worker.get(key)) for key in ("host", "release", "outside")}})
+            texts = {key: text(worker.get(key)) for key in ("host", "release", "outside", "cause")}
+            found.append({"name": called, **texts, "starting": worker.get("starting") is True})
     return found
 
 

@@ -18,8 +18,9 @@ description:
     run other package versions than the scheduler or another release than expected.
   - V(unknown) means that the scheduler does not report enough to confirm that the cluster works. Treat it as V(unhealthy)
     if the result decides what happens next.
-  - V(degraded) means that the cluster works, but has paused, retiring or unexpected workers, workers of different releases
-    if no release is expected, or Python versions that differ only in the patch number. V(healthy) is any other cluster.
+  - V(degraded) means that the cluster works, but has paused, retiring, starting or unexpected workers, workers of different
+    releases if no release is expected, or Python versions that differ only in the patch number. V(healthy) is any other
+    cluster.
   - Works with schedulers of distributed 2022.12 and newer. A scheduler that was set up by this collection reports everything
     in one request. A stock scheduler reports neither versions nor releases, and while tasks run it does not report which
     workers are paused or retiring. RV(detail) says how much is known.
@@ -51,7 +52,7 @@ options:
     type: bool
     default: true
   count:
-    description: The least number of workers that must be registered, on standby or outside of their hours.
+    description: The least number of workers that must be registered or in RV(waiting).
     type: int
   scheduler_release:
     description:
@@ -237,22 +238,45 @@ workers_present:
   returned: always
   type: int
   sample: 1
-standby:
+waiting:
   description:
-    - Workers that are not needed now, whose units wait for the scheduler. They count as present. Always empty without
-      C(dask_worker_scaling) of this collection.
+    - Workers that are not registered, but count as present. C(state) is V(standby), V(outside hours) or V(starting).
+    - C(cause) says why a worker is on standby. V(request) means that a client has asked for fewer workers, V(maximum)
+      that the inventory allows no more, and V(idle) that there is no work for it. Empty if unknown.
+    - C(outside) is the value of RV(outside_hours). C(host) and C(release) are empty if unknown.
+    - Always empty without C(dask_worker_scaling) and C(dask_worker_hours) of this collection.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - name: node6-1
+      state: standby
+      cause: request
+      outside: ""
+      host: 10.0.0.6
+      release: 3f2a91c04d5e.7b21
+standby:
+  description: Those of RV(waiting) that the scheduler does not let run now. Their units wait for the scheduler.
   returned: always
   type: list
   elements: str
   sample: [node6-1]
 outside_hours:
   description:
-    - Workers that may not run now, because of C(dask_worker_hours) of this collection. The value tells until when. They
-      count as present.
+    - Those of RV(waiting) that may not run now, because of C(dask_worker_hours) of this collection. The value tells until
+      when.
   returned: always
   type: dict
   sample:
     desk1-1: until Mon 19:00
+starting:
+  description:
+    - Those of RV(waiting) that were on standby or outside of their hours, and were told to start. They are missing if they
+      do not register within 90 s.
+  returned: always
+  type: list
+  elements: str
+  sample: [node7-1]
 scaling_requests:
   description:
     - Requests of clients that decide how many workers of a pool run. Always empty without C(dask_worker_scaling) of this
@@ -270,7 +294,7 @@ scaling_requests:
       address: tls://10.0.0.9:41000
       waiting: 12
 missing:
-  description: Expected workers that are neither registered nor on standby, and not outside of their hours.
+  description: Expected workers that are neither registered nor in RV(waiting).
   returned: always
   type: list
   elements: str
@@ -412,7 +436,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.accounts import as_user
-from ..module_utils.health import HEALTHY, UNKNOWN, WORKING, Expected, judge, unreachable, workers_are
+from ..module_utils.health import HEALTHY, UNKNOWN, WORKING, Expected, count_waiting, judge, unreachable, workers_are
 from ..module_utils.scheduler_answers import from_clients
 from ..module_utils.scheduler_http import SchedulerError, SchedulerHTTP
 from ..module_utils.service_socket import ask as ask_service
@@ -461,9 +485,9 @@ def wait(
 def summarize(url: str, result: Mapping[str, Any], timeout: float) -> str:
     """Return the result as one message."""
     if result["verdict"] == HEALTHY:
-        standby = f", {len(result['standby'])} on standby" if result["standby"] else ""
-        standby += f", {len(result['outside_hours'])} outside of their hours" if result["outside_hours"] else ""
-        return f"The Dask cluster at {url} is healthy, {workers_are(result['workers_present'])} registered{standby}."
+        waiting = count_waiting(worker["state"] for worker in result["waiting"])
+        more = f", {waiting}" if waiting else ""
+        return f"The Dask cluster at {url} is healthy, {workers_are(result['workers_present'])} registered{more}."
     waited = f" after {result['elapsed']:.1f} s of waiting" if timeout else ""
     said = result["verdict"] if result["verdict"] != UNKNOWN else "not known to be healthy"
     return f"The Dask cluster at {url} is {said}{waited}. {' '.join(result['problems'])}"

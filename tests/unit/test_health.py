@@ -14,7 +14,9 @@ from ansible_collections.daskops.cluster.plugins.module_utils.health import (
     UNKNOWN,
     VERDICTS,
     Expected,
+    count_waiting,
     describe_outside,
+    describe_standby,
     judge,
     unreachable,
 )
@@ -103,6 +105,59 @@ def test_workers_outside_of_their_hours_are_present():
     assert only_problem(judge(one, Expected(count=4))).startswith(
         "1 worker is registered, and 1 on standby, 1 outside of their hours, instead of at least 4."
     )
+
+
+def test_starting_workers_are_present_named_and_at_most_degraded():
+    """Before, a worker that had left standby counted as missing until it was registered."""
+    waiting = [
+        {"name": "b", "host": "h", "release": "shared.b", "outside": None, "cause": None, "starting": True},
+        {"name": "c", "host": "h", "release": "shared.c", "outside": None, "cause": "idle", "starting": False},
+    ]
+    one = report(worker("a"), standby=waiting)
+    result = judge(one, Expected({"a": "shared.a", "b": "shared.b", "c": "shared.c"}, count=3))
+    assert (result["verdict"], result["missing"]) == (DEGRADED, [])
+    assert (result["starting"], result["standby"]) == (["b"], ["c"])
+    assert only_problem(result) == (
+        "Starting: b on h. They were on standby or outside of their hours, and are not registered yet."
+    )
+    # A gate ignores the hosts of other batches, and does not pass with another release.
+    assert judge(one, Expected({"a": "shared.a"}, complete=False))["verdict"] == HEALTHY
+    assert judge(one, Expected({"b": "next.b"}, complete=False))["verdict"] == UNHEALTHY
+    assert judge(one, Expected({"b": None}, complete=False, registered_only=True))["verdict"] == DEGRADED
+    few = judge(one, Expected(count=4))["problems"][0]
+    assert few.startswith("1 worker is registered, and 1 on standby, 1 starting, instead of at least 4.")
+
+
+def test_waiting_workers_have_a_state_and_a_cause():
+    waiting = [
+        {"name": "a", "host": "h", "release": "shared.a", "cause": "request"},
+        {"name": "b", "host": None, "release": None, "cause": "<b>"},
+        {"name": "c", "host": "h", "release": "shared.c", "outside": "until Mon 19:00", "cause": "idle"},
+        {"name": "d", "cause": "idle", "starting": True},
+        *({"name": name, "cause": cause} for name, cause in [("e", "idle"), ("f", "maximum"), ("g", "request")]),
+    ]
+    found = judge(report(standby=waiting), Expected())["waiting"]
+    assert found[0] == {
+        "name": "a",
+        "state": "standby",
+        "cause": "request",
+        "outside": "",
+        "host": "h",
+        "release": "shared.a",
+    }
+    assert [(one["state"], one["cause"], one["outside"]) for one in found[1:4]] == [
+        ("standby", "", ""),
+        ("outside hours", "", "until Mon 19:00"),
+        ("starting", "", ""),
+    ]
+    assert list(describe_standby(found)) == [
+        "On standby, because a client has asked for fewer workers: a, g.",
+        "On standby, because their pool has reached its maximum in the inventory: f.",
+        "On standby, because there is no work for them: e.",
+        "On standby: b.",
+    ]
+    assert count_waiting(one["state"] for one in found) == "5 on standby, 1 outside of their hours, 1 starting"
+    assert count_waiting([]) == ""
 
 
 def test_workers_outside_of_their_hours_are_grouped_by_the_time_of_their_return():

@@ -3,18 +3,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Workers that clients and Dask's adaptive scaling stop and start, in units that a stub of systemd restarts."""
 
+import asyncio
 import contextlib
 import json
 import os
 import signal
+import threading
 import time
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.module_utils.health import Expected, judge
+from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_answers import from_summary
 from conftest import free_port, scheduler, wait_until, workers_of
 from daskops_runtime import scaling
-from distributed import Client
+from distributed import Client, Scheduler
 from draining import Log, by_value, mark
 from http_pages import get_json
+from playbook_runs import ROOT
 from restarted_units import Unit
 from scrapes import scrape
 
@@ -219,6 +224,84 @@ def test_state_survives_a_restart_of_the_scheduler(cluster):
     (cluster.directory / "scaling.json").write_text('{"schema": 1, "known": [{"name": "w1\\n"}], "stopped": ["w1"]}')
     cluster.restart_scheduler()
     cluster.wait_for("w1", "w2")
+
+
+def absent(cluster):
+    """Return state and cause of the workers that are not registered, as the health check reads them."""
+    expected = Expected(dict.fromkeys(cluster.units))
+    result = judge(from_summary(get_json(cluster.scheduler, "daskops/summary.json")), expected)
+    assert result["missing"] == []
+    return {one["name"]: (one["state"], one["cause"]) for one in result["waiting"]}
+
+
+def test_worker_is_never_missing_while_it_stops_and_starts(cluster):
+    cluster.start("w1", "w2")
+    (kept,) = cluster.ask("daskops_scale", n=1)["pools"]["default"]["wanted"]
+    (stopped,) = {"w1", "w2"} - {kept}
+    seen = set()
+
+    def is_standby():
+        seen.update(absent(cluster).values())
+        return stopped in cluster.state()["standby"] and cluster.units[stopped].notifies("READY=1")
+
+    wait_until(is_standby, 40)
+    assert seen <= {("standby", "request")}
+    assert absent(cluster) == {stopped: ("standby", "request")}
+
+    unit = cluster.units[stopped]
+    unit.ended.set()  # the unit does not start again
+    cluster.ask("daskops_scale", n=2)
+    unit.thread.join(20)
+    time.sleep(1)
+    assert absent(cluster) == {stopped: ("starting", "")}
+    assert scrape(cluster.scheduler.port)["daskops_scheduler_standby_workers",] == 1
+    assert scrape(cluster.scheduler.port)["daskops_scheduler_worker_standby", ("worker", stopped)] == 1
+    unit.ended.clear()
+    threading.Thread(target=unit.run, daemon=True).start()
+    cluster.wait_for("w1", "w2")
+    wait_until(lambda: absent(cluster) == {})
+    cluster.ask("daskops_adapt", minimum=1)
+    wait_until(lambda: list(absent(cluster).values()) == [("standby", "idle")], 40)
+
+
+def test_worker_that_does_not_start_in_time_is_missing():
+    async def run():
+        async with Scheduler(port=0, dashboard_address=":0") as running:
+            one = scaling.Scaling(running, "")
+            one.known["w1"] = scaling.Member("w1", address="tcp://h:1", host="h")
+            one.stopped = {"w1"}
+            assert [found.name for found in one.on_standby()] == ["w1"]  # its unit asks soon
+            one.started -= scaling.ABSENT + 2
+            assert one.on_standby() == []
+            one.ask(None, "w1", "shared.w1")
+            assert [found.name for found in one.on_standby()] == ["w1"] and one.coming() == []
+            one.start({"w1"})
+            assert [(found.name, found.host, found.release) for found in one.coming()] == [("w1", "h", "shared.w1")]
+            assert one.on_standby() == [] and one.ask(None, "w1") == {"wanted": True}
+            one.starting["w1"].since -= scaling.START
+            assert [found.name for found in one.coming()] == ["w1"]
+            one.starting["w1"].since -= 2
+            assert one.coming() == [] == one.on_standby()
+            # A worker that starts again and again is missing.
+            one.ask(None, "w1")
+            one.update(time.time())
+            assert one.coming() == [] and one.starting == {}
+
+    asyncio.run(run())
+
+
+def test_bound_of_a_start_is_the_one_of_the_unit():
+    unit = (ROOT / "roles/worker/templates/dask-worker@.service.j2").read_text()
+    assert f"TimeoutStartSec={scaling.START:.0f}\n" in unit
+
+
+def test_cause_of_standby_is_the_limit_that_applies(cluster):
+    cluster.start("w1", "w2", DASKOPS_POOL_MAXIMUM="1")
+    wait_until(lambda: list(absent(cluster).values()) == [("standby", "maximum")], 40)
+    cluster.ask("daskops_scale", n=2)
+    assert list(absent(cluster).values()) == [("standby", "maximum")]
+    cluster.ask("daskops_scale", n=1)
+    assert list(absent(cluster).values()) == [("standby", "request")]
 
 
 @pytest.mark.parametrize(

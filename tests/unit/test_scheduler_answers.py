@@ -90,6 +90,8 @@ def test_workers_on_standby_are_read_with_care():
     (found,) = read_standby([odd])
     assert found["outside"] == "until\\nMon" and read_standby([{"name": "w1"}])[0]["outside"] is None
     assert read_standby([{"name": "w1", "outside": ["until"]}])[0]["outside"] is None
+    odd = [{"name": "w1", "starting": value, "cause": 7} for value in (True, 1, "yes", None)]
+    assert [(one["starting"], one["cause"]) for one in read_standby(odd)] == [(True, None), *[(False, None)] * 3]
     assert found["name"] == "w1\\n\\x1b[2J" and found["host"] is None and len(found["release"]) < 310
 
 

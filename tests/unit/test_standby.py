@@ -10,6 +10,8 @@ import signal
 import socket
 import ssl
 import struct
+import subprocess
+import sys
 import threading
 import time
 from datetime import datetime, timezone
@@ -19,7 +21,7 @@ import pytest
 from ansible_collections.daskops.cluster.plugins.module_utils.health import Expected, judge
 from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_answers import from_summary
 from certificate_directories import WORKERS
-from conftest import STOCK_ROUTES, free_port, scheduler, wait_until, workers_of
+from conftest import STOCK_ROUTES, environment, free_port, scheduler, wait_until, workers_of
 from daskops_runtime import standby, unit_hours
 from distributed import Client
 from distributed.security import Security
@@ -202,6 +204,27 @@ def waiting(started):
     ]
 
 
+def starting(started):
+    return [one["name"] for one in get_json(started, "daskops/summary.json")["standby"] if one["starting"]]
+
+
+@pytest.mark.parametrize("scaling", [False, True])
+def test_worker_within_its_hours_again_is_starting(tmp_path, scaling):
+    file = HoursFile(tmp_path, begin=3, end=5)
+    with scheduler(tmp_path, runtime=True) as started:
+        outside = standby.Standby(started.address, "w1", "", unit_hours.UnitHours(str(file.path)), scaling)
+        assert outside.is_outside() and [one["outside"] for one in waiting(started)] == [f"until {file.begins}"]
+        outside.close()
+        command = [sys.executable, "-c", ASK, started.address]
+        variables = {"DASKOPS_HOURS": str(file.path), "DASKOPS_SCALING": "manual" if scaling else ""}
+        file.write(begin=-1, end=5)
+        subprocess.run(command, env=environment({}, variables), check=True, timeout=20)
+        assert starting(started) == ["w1"] and [one["outside"] for one in waiting(started)] == [None]
+
+
+ASK = "import sys; from daskops_runtime.standby import *; wait_until_wanted(sys.argv[1], ['--name', 'w1'])"
+
+
 @pytest.mark.parametrize("scaling", ["", "manual"])
 def test_worker_outside_of_its_hours_waits_and_is_present(tmp_path, scaling):
     file = HoursFile(tmp_path, begin=3, end=5)
@@ -224,7 +247,9 @@ def test_worker_outside_of_its_hours_waits_and_is_present(tmp_path, scaling):
         wait_until(lambda: len(unit.codes) == 1 and unit.process.poll() is None)
         unit.notify.wait_for("READY=1", more_than=1)
         assert not workers_of(client)
-        file.path.unlink()
+        file.write(begin=-1, end=5)
+        wait_until(lambda: len(unit.codes) == 2)  # its unit starts again, and tells the scheduler
+        wait_until(lambda: workers_of(client) or starting(started) == ["w1"], 40)
         client.wait_for_workers(1, timeout=40)
         wait_until(lambda: not waiting(started))
         assert "outside of its hours" in unit.log.read_text() and unit.codes == [-signal.SIGKILL, 0]

@@ -56,7 +56,9 @@ def test_user_stops_and_starts_workers_of_a_pool(cluster, play):
     run = play("restart")
     assert run.returncode == 0, run.output
     assert "4 worker(s), 2 on standby, at" in run.output
-    assert "On standby, because they are not needed now: worker1-waiting-1, worker2-waiting-1." in run.output
+    assert (
+        "On standby, because a client has asked for fewer workers: worker1-waiting-1, worker2-waiting-1." in run.output
+    )
     assert all(shown(host)["StatusText"].startswith("On standby") for host in hosts.values())
 
     cluster.compute(CLUSTER + START)

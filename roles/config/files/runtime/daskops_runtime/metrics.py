@@ -132,12 +132,12 @@ def scheduler_metrics(scheduler: Scheduler) -> Iterator[Any]:
     standby = [worker["name"] for worker in scaling.describe_standby(scheduler)]
     yield gauge(
         "daskops_scheduler_standby_workers",
-        "Number of workers that are not needed now or are outside of their hours",
+        "Number of workers that are on standby, are outside of their hours, or start after that",
         len(standby),
     )
     yield labeled(
         "daskops_scheduler_worker_standby",
-        "Worker that is not needed now or is outside of its hours",
+        "Worker that is on standby, is outside of its hours, or starts after that",
         ["worker"],
         {(name,): 1.0 for name in standby},
     )

@@ -45,6 +45,7 @@ from distributed.deploy.adaptive import Adaptive
 from distributed.scheduler import TaskState, WorkerState
 
 from daskops_runtime import drain
+from daskops_runtime import release as releases
 
 logger = logging.getLogger("distributed.daskops.scaling")
 
@@ -61,6 +62,9 @@ UNNAMED = "default"
 ABSENT = 30.0
 #: Seconds after its last question in which a worker counts as on standby, in addition to the time between two questions.
 SILENT = 10.0
+#: Seconds until a worker is missing that was told to start, in addition to the time between two questions. After this time
+#: systemd ends a start (``TimeoutStartSec`` of the unit).
+START = 90.0
 #: Questions each second of all workers on standby together. Each costs the scheduler 0.2 ms.
 QUESTIONS = 100
 #: Seconds until a worker that did not begin to drain is told again.
@@ -125,6 +129,16 @@ class Outside:
     release: str
     text: str
     asked: float
+
+
+@dataclass
+class Starting:
+    """A worker that was on standby or outside of its hours, and was told to start at ``since``, seconds since the epoch."""
+
+    name: str
+    host: str
+    release: str
+    since: float
 
 
 @dataclass
@@ -227,13 +241,19 @@ class Pool(Adaptive):
     def loop(self) -> Any:
         raise RuntimeError("not used without a timer")
 
-    def configure(self, request: Request | None) -> None:
-        """Set Dask's options for a request, within the limits of the inventory."""
+    def limits(self) -> tuple[int, int]:
+        """Return the smallest and the largest number of workers according to the inventory."""
         members = [member for member in self.scaling.known.values() if member.pool == self.name]
         low = max((member.minimum for member in members), default=0)
-        high = max((member.maximum for member in members), default=WORKERS)
+        return low, max((member.maximum for member in members), default=WORKERS)
+
+    def configure(self, request: Request | None) -> None:
+        """Set Dask's options for a request, within the limits of the inventory."""
+        low, high = self.limits()
         if request is None:
-            adaptive = any(member.mode == ADAPTIVE for member in members)
+            adaptive = any(
+                member.mode == ADAPTIVE and member.pool == self.name for member in self.scaling.known.values()
+            )
             request = Request(0 if adaptive else WORKERS, WORKERS)
         maximum = WORKERS if request.maximum is None else request.maximum
         self.minimum = min(max(request.minimum, low), high)
@@ -310,6 +330,7 @@ class Scaling:
         self.waiting: list[list[TaskState]] = []  # tasks with the same restrictions
         self.needed: set[str] = set()
         self.outside: dict[str, Outside] = {}
+        self.starting: dict[str, Starting] = {}
         self.log: deque[str] = deque(maxlen=100)
         self.saved: dict[str, Any] = self.document()
         self.wake = asyncio.Event()
@@ -374,13 +395,18 @@ class Scaling:
         for ws in self.scheduler.workers.values():
             member = describe(ws)
             if member and (member.name in self.known or len(self.known) < WORKERS):
-                before = self.known.get(member.name, member)
-                member.seen, member.asked = now, before.asked
+                member.seen = now
                 self.known[member.name] = member
                 self.registered[member.name] = ws
         names = {str(ws.name) for ws in self.scheduler.workers.values()}
         for name in [name for name, one in self.outside.items() if name in names or self.is_silent(one.asked, now)]:
             del self.outside[name]
+        for name in names & self.starting.keys():
+            if name in self.registered and self.registered[name].address in self.told:
+                self.starting[name].since = now  # it starts after its drain
+            else:
+                del self.starting[name]
+        self.starting = {name: one for name, one in self.starting.items() if self.is_in_time(one, now)}
         for name in [name for name, member in self.known.items() if now - member.seen > FORGET]:
             del self.known[name]
             self.stopped.discard(name)
@@ -425,25 +451,41 @@ class Scaling:
         return sorted(found, key=lambda one: natural(one.name))
 
     def on_standby(self) -> list[Member]:
+        """Return the stopped workers whose units wait or, after a drain or a restart of the scheduler, ask soon."""
         now = time.time()
         names = {*self.outside, *(str(ws.name) for ws in self.scheduler.workers.values())}
-        return sorted(
-            (
-                member
-                for member in self.known.values()
-                if member.name not in names and not self.is_silent(member.asked, now)
-            ),
-            key=lambda member: natural(member.name),
-        )
+
+        def waits(member: Member) -> bool:
+            if member.asked:
+                return not self.is_silent(member.asked, now)
+            return now - max(member.seen, self.started) < self.again + ABSENT
+
+        stopped = (self.known[name] for name in self.stopped - names if name in self.known)
+        return sorted(filter(waits, stopped), key=lambda member: natural(member.name))
+
+    def is_in_time(self, one: Starting, now: float) -> bool:
+        """Return whether a worker that was told to start may still be on its way to the scheduler."""
+        return now - one.since < self.again + START
+
+    def coming(self) -> list[Starting]:
+        """Return the workers that were told to start, and are not registered yet."""
+        now = time.time()
+        names = {*self.outside, *(str(ws.name) for ws in self.scheduler.workers.values())}
+        found = (one for one in self.starting.values() if one.name not in names and self.is_in_time(one, now))
+        return sorted(found, key=lambda one: natural(one.name))
 
     # Changes
 
     def stop(self, names: set[str]) -> None:
         self.stopped |= names
+        for name in names:
+            self.starting.pop(name, None)
         self.tell("stop", names)
 
     def start(self, names: set[str]) -> None:
         self.stopped -= names
+        for member in [self.known[name] for name in names if name in self.known]:
+            self.starting[member.name] = Starting(member.name, member.host, member.release, time.time())
         self.tell("start", names)
 
     def tell(self, what: str, names: set[str]) -> None:
@@ -521,8 +563,10 @@ class Scaling:
         member = self.known.get(name) if isinstance(name, str) else None
         if is_text(name) and is_text(outside):
             return self.note_outside(comm, name, release if is_text(release) else "", outside, member)
-        self.outside.pop(name if isinstance(name, str) else "", None)
+        back = self.outside.pop(name if isinstance(name, str) else "", None)
         if member is None or name not in self.stopped:
+            if back:
+                self.starting[back.name] = Starting(back.name, back.host, back.release, time.time())
             return {"wanted": True}
         member.seen = member.asked = time.time()
         member.release = release if is_text(release) else ""
@@ -533,6 +577,7 @@ class Scaling:
         now = time.time()
         if member:
             member.seen = now
+        self.starting.pop(name, None)
         if name in self.outside or len(self.outside) < WORKERS:
             self.outside[name] = Outside(name, get_address_host(comm.peer_address), release, text, now)
         return {"wanted": False, "again": self.again}
@@ -631,6 +676,20 @@ class Scaling:
             }
         return {"pools": pools, "log": list(self.log)}
 
+    def cause(self, member: Member) -> str:
+        """Return why a worker is on standby.
+
+        ``request`` if a client has asked for fewer workers, ``maximum`` if the inventory allows no more, and ``idle`` if
+        there is no work for it.
+        """
+        pool, request = self.pools.get(member.pool), self.requests.get(member.pool)
+        asked = math.inf if request is None or request.maximum is None else request.maximum
+        if pool is None:  # the scheduler has just started
+            return "idle" if asked == math.inf else "request"
+        if len(pool.plan) < pool.maximum:
+            return "idle"
+        return "request" if asked <= pool.limits()[1] else "maximum"
+
     def describe_requests(self) -> list[dict[str, Any]]:
         """Return the requests of clients, and how many tasks wait for a worker that a request does not let run."""
         waiting = list(self.waiting)
@@ -718,7 +777,11 @@ def describe(ws: WorkerState) -> Member | None:
     except (TypeError, ValueError):
         return None
     mode = ADAPTIVE if told.get("mode") == ADAPTIVE else MANUAL
-    return Member(name, told["pool"], mode, minimum, maximum, ws.address, ws.host, resources)
+    found = Member(name, told["pool"], mode, minimum, maximum, ws.address, ws.host, resources)
+    release = ws.extra.get(releases.KEY)
+    if is_text(release):
+        found.release = str(release)
+    return found
 
 
 def information(mode: str) -> dict[str, Any]:
@@ -759,22 +822,23 @@ def start(scheduler: Scheduler) -> None:
 
 
 def describe_standby(scheduler: Scheduler) -> list[dict[str, Any]]:
-    """Return the workers on standby and those outside of their hours for the summary.
+    """Return the workers on standby, outside of their hours, or on their way back, for the summary.
 
-    ``outside`` tells until when a worker is outside of its hours. It is None for a worker that is not needed.
+    ``outside`` tells until when a worker is outside of its hours, and ``starting`` whether it was told to start and is not
+    registered yet. ``cause`` tells why another worker is on standby.
     """
     scaling = _scalings.get(scheduler)
     if not scaling:
         return []
+
+    def about(one: Member | Outside | Starting) -> dict[str, Any]:
+        found = {"name": one.name, "host": one.host, "release": one.release or None, "outside": None, "cause": None}
+        return {**found, "starting": False}
+
     return [
-        *(
-            {"name": one.name, "host": one.host, "release": one.release or None, "outside": None}
-            for one in scaling.on_standby()
-        ),
-        *(
-            {"name": one.name, "host": one.host, "release": one.release or None, "outside": one.text}
-            for one in scaling.outside_hours()
-        ),
+        *({**about(one), "cause": scaling.cause(one)} for one in scaling.on_standby()),
+        *({**about(one), "outside": one.text} for one in scaling.outside_hours()),
+        *({**about(one), "starting": True} for one in scaling.coming()),
     ]
 
 

@@ -292,14 +292,15 @@ def wait_until_wanted(address: str, arguments: Sequence[str]) -> None:
     hours = unit_hours.UnitHours(os.environ.get("DASKOPS_HOURS", ""))
     standby = Standby(address, worker_name(arguments), directory, hours, bool(os.environ.get("DASKOPS_SCALING")))
     if not standby.is_outside():
-        if not standby.scaled:
-            return
+        # Ask also without the setting: so the scheduler knows that a worker within its hours again is starting.
         try:
             wanted = standby.is_wanted()
         except OSError as e:
-            say(f"{address} does not say whether it needs this worker ({e}), so the worker starts")
+            if standby.scaled:
+                say(f"{address} does not say whether it needs this worker ({e}), so the worker starts")
             return
-        if wanted:
+        if wanted or not standby.scaled:
+            standby.close()
             return
     standby.wait()
     say("The worker can start now, so this unit starts again")

@@ -120,9 +120,9 @@ def summarize(scheduler: Scheduler) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``schema``, ``scheduler``, ``workers`` (a list sorted by name), ``standby`` (workers that are not needed now or are
-        outside of their hours, with name, host, release, and until when they are ``outside``), ``scaling_requests`` (of
-        clients) and ``versions``. ``versions`` is a list of different ``{package: version or None}``. The key ``versions``
+        ``schema``, ``scheduler``, ``workers`` (a list sorted by name), ``standby`` (workers on standby, outside of
+        their hours, or told to start after that, see `scaling.describe_standby`), ``scaling_requests`` (of clients) and
+        ``versions``. ``versions`` is a list of different ``{package: version or None}``. The key ``versions``
         of the scheduler and of each worker is an index into this list, or None if unknown.
     """
     now = time()
