@@ -14,9 +14,12 @@ import tempfile
 from pathlib import Path
 
 import jinja2
-from ansible_collections.daskops.cluster.plugins.module_utils.health import format_bytes
+from ansible_collections.daskops.cluster.plugins.module_utils.health import describe_request, format_bytes
 from ansible_collections.daskops.cluster.plugins.module_utils.safe_paths import is_own, open_regular, steps
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.status import Status, level
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.status import Status, count_states, level
+
+#: Why a worker is on standby, by the key `cause` of its status.
+WHY = {"request": "a client has asked for fewer", "maximum": "maximum of the pool reached", "idle": "no work"}
 
 #: The template of the page.
 TEMPLATE = Path(__file__).parents[2] / "roles/health/templates/status.html.j2"
@@ -33,7 +36,8 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(level=level, size=format_bytes)
+    environment.filters.update(level=level, size=format_bytes, states=count_states, cause=WHY.get)
+    environment.filters.update(request=lambda request: describe_request(dataclasses.asdict(request)))
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
 
 

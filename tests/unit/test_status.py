@@ -14,10 +14,19 @@ import json
 from pathlib import Path
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.status import level, status_of, utc
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.status import count_states, level, status_of, utc
 
 RECORDING = json.loads((Path(__file__).parent / "recordings/status.json").read_text())
 NOW = 1795986775.0
+
+_ABSENT = {"cause": "", "outside": "", "host": "", "release": ""}
+WAITING = [
+    {**_ABSENT, "name": "g", "state": "standby", "cause": "request", "host": "10.0.0.7", "release": "shared.g"},
+    {**_ABSENT, "name": "h", "state": "outside hours", "outside": "until Mon 19:00"},
+    {**_ABSENT, "name": "i", "state": "starting"},
+]
+REQUEST = {"pool": "default", "minimum": 2, "maximum": 2, "workers": 3, "waiting": 0}
+REQUEST.update(address="tls://10.0.0.9:41000", since="2026-11-30 02:00:00+00:00")
 
 
 def recorded_status(**changes):
@@ -80,17 +89,33 @@ def test_what_would_change():
     assert recorded_status(infos=infos, changes={"skipped": True}).changes_unknown == "It was not planned."
 
 
+def test_number_of_workers_by_state():
+    health = {**RECORDING["health"], "missing": []}
+    assert count_states(recorded_status(health=health).workers) == "1 running of 1"
+    counted = count_states(recorded_status(health={**health, "waiting": WAITING, "missing": ["x"]}).workers)
+    assert counted == "1 running, 1 on standby, 1 outside of their hours, 1 starting, 1 missing of 5"
+    assert count_states([]) == "0 running of 0"
+
+
+def test_requests_of_clients_for_workers():
+    assert recorded_status().scaling_requests == []
+    (found,) = recorded_status(health={**RECORDING["health"], "scaling_requests": [REQUEST]}).scaling_requests
+    assert (found.pool, found.minimum, found.maximum, found.workers) == ("default", 2, 2, 3)
+    assert (found.address, found.since, found.waiting) == ("tls://10.0.0.9:41000", "2026-11-30 02:00:00+00:00", 0)
+
+
 def test_states_of_workers():
     health = copy.deepcopy(RECORDING["health"])
     (worker,) = health["workers"]
     told = {"a": "running", "b": "memory_paused", "c": "closing_gracefully", "d": "running", "e": None}
     health["workers"] = [{**worker, "name": name, "status": status} for name, status in told.items()]
-    health.update(silent=["d"], missing=["f"], unexpected=["a"], standby=["g"], outside_hours={"h": "until Mon 19:00"})
+    health.update(silent=["d"], missing=["f"], unexpected=["a"], waiting=WAITING)
     workers = {one.name: one for one in recorded_status(health=health).workers}
     states = {"a": "running", "b": "memory_paused", "c": "retiring", "d": "silent", "e": "unknown", "f": "missing"}
-    states.update(g="standby", h="outside hours")
+    states.update(g="standby", h="outside hours", i="starting")
     assert {name: one.state for name, one in workers.items()} == states
     assert not workers["a"].expected and workers["b"].expected
+    assert (workers["g"].host, workers["g"].release, workers["g"].cause) == ("10.0.0.7", "shared", "request")
     assert {name: one.outside for name, one in workers.items() if one.outside} == {"h": "until Mon 19:00"}
 
 

@@ -27,7 +27,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.status_files impor
 )
 from PIL import Image
 from playbook_runs import ROOT
-from test_status import RECORDING, recorded_status
+from test_status import RECORDING, REQUEST, WAITING, recorded_status
 
 sys.path.append(str(ROOT / "tools"))
 from browser import DESKTOP, PHONE, browser, chromium, window
@@ -49,6 +49,8 @@ def hostile_status():
     health, groups = parts["health"], {"dask_scheduler": ["scheduler"], "dask_workers": [HOSTILE]}
     health.update({name: poison(health[name]) for name in ("workers", "problems", "scheduler", "missing")})
     health["tasks"] = {HOSTILE: 3}
+    health["waiting"] = [{**poison(WAITING[0]), "cause": "request"}, poison(WAITING[1])]
+    health["scaling_requests"] = [poison(REQUEST)]
     lost = {"unreachable": True, "msg": HOSTILE}
     first = poison(parts["infos"]["worker1"])
     first.update(certificates={}, versions=[{**one, "labels": {}, "applications": {}} for one in first["versions"]])
@@ -79,6 +81,22 @@ def test_page_needs_nothing_else_and_has_no_script():
         assert "src" not in attributes
     style = re.search(r"<style>(.*)</style>", as_page(recorded_status()), re.DOTALL)[1]
     assert "url(" not in style and "@import" not in style
+
+
+def test_page_has_workers_on_standby_and_requests_of_clients():
+    health = {**RECORDING["health"], "waiting": WAITING, "missing": [], "scaling_requests": [REQUEST]}
+    page = as_page(recorded_status(health=health))
+    assert "<b>1 running, 1 on standby, 1 outside of their hours, 1 starting of 4</b>workers" in page
+    rows = dict(re.findall(r'<tr><td data-name="worker">(.)</td>\n<td data-name="state">(.*)</td>', page))
+    assert rows == {
+        "g": '<span class="state good">standby</span> a client has asked for fewer',
+        "h": '<span class="state good">outside hours</span> until Mon 19:00',
+        "i": '<span class="state warning">starting</span>',
+    }
+    assert (
+        "<li>Request of a client in effect. Pool default: 2 of 3 workers, requested from tls://10.0.0.9:41000 at "
+        "2026-11-30 02:00:00+00:00.</li>"
+    ) in page
 
 
 def test_hostile_values_are_escaped():

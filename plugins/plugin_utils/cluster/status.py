@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.certificates import EXPIRES
-from ansible_collections.daskops.cluster.plugins.module_utils.health import PAUSED, RETIRING, join
+from ansible_collections.daskops.cluster.plugins.module_utils.health import OUTSIDE, PAUSED, RETIRING, STANDBY, join
 from ansible_collections.daskops.cluster.plugins.module_utils.release_names import with_label
 from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_answers import printable
 from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import certain_difference
@@ -32,7 +32,7 @@ LENGTH = 2000
 #: The states of hosts, services and workers, and the verdicts on the cluster, by how much attention they need.
 LEVELS = {
     "good": ("healthy", "running", "standby", "outside hours"),
-    "warning": ("degraded", "maintenance", "paused", "retiring", "not installed"),
+    "warning": ("degraded", "maintenance", "paused", "retiring", "starting", "not installed"),
     "bad": ("unhealthy", "stopped", "partly stopped", "unreachable", "failed", "missing", "silent"),
 }
 
@@ -101,8 +101,8 @@ class WorkerStatus:
     host: str = field(metadata=about("Host or address; empty if unknown."))
     state: str = field(
         metadata=about(
-            "`running`, `paused`, `retiring`, `silent`, `missing`, `standby` if it is not needed now, `outside hours`, or "
-            "another status of Dask."
+            "`running`, `paused`, `retiring`, `silent`, `missing`, `standby`, `outside hours`, `starting` if it was in one "
+            "of these two states before, or another status of Dask."
         )
     )
     expected: bool = field(metadata=about("Whether the inventory has it."))
@@ -117,6 +117,26 @@ class WorkerStatus:
         default="",
         metadata=about("Until when it is outside of its hours, such as `until Mon 19:00`; empty if it is not."),
     )
+    cause: str = field(
+        default="",
+        metadata=about(
+            "Why it is on standby: `request` of a client, `maximum` of its pool in the inventory, or `idle`, because there "
+            "is no work for it. Empty if it is not on standby, or unknown."
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class ScalingRequest:
+    """A request of a client that decides how many workers of a pool run."""
+
+    pool: str = field(metadata=about("The pool."))
+    minimum: int = field(metadata=about("Smallest number of workers, within the limits of the inventory."))
+    maximum: int = field(metadata=about("Largest number of workers, within the limits of the inventory."))
+    workers: int = field(metadata=about("Number of workers of the pool."))
+    address: str = field(metadata=about("Address of the client."))
+    since: str = field(metadata=about("When the client asked, with the offset from UTC."))
+    waiting: int = field(metadata=about("Number of tasks that wait for workers because of the request."))
 
 
 @dataclass(frozen=True)
@@ -161,7 +181,10 @@ class Status:
     problems: list[str] = field(metadata=about("A sentence for each problem."))
     scheduler: SchedulerStatus = field(metadata=about("The scheduler."))
     hosts: list[HostStatus] = field(metadata=about("The hosts of the run."))
-    workers: list[WorkerStatus] = field(metadata=about("The workers that are registered or expected."))
+    workers: list[WorkerStatus] = field(
+        metadata=about("The workers that are registered or expected, also those on standby or outside of their hours.")
+    )
+    scaling_requests: list[ScalingRequest] = field(metadata=about("The requests of clients for workers, in effect."))
     memory_used: int = field(metadata=about("Memory that all workers use, in bytes."))
     memory_limit: int = field(metadata=about("Sum of their limits, in bytes."))
     tasks: dict[str, int] = field(metadata=about("Number of tasks by state."))
@@ -173,6 +196,14 @@ class Status:
     drift: list[str] = field(metadata=about("A sentence for each environment or change that makes hosts differ."))
     changes: list[Change] = field(metadata=about("What `site.yml` would change."))
     changes_unknown: str = field(metadata=about("Why it is not known what `site.yml` would change; empty if it is."))
+
+
+def count_states(workers: Iterable[WorkerStatus]) -> str:
+    """Return how many workers are in which state, such as ``2 running, 1 on standby of 3``."""
+    listed = [worker.state for worker in workers]
+    counts = {state: listed.count(state) for state in ("running", *listed)}
+    texts = {STANDBY: "on standby", OUTSIDE: "outside of their hours"}
+    return ", ".join(f"{number} {texts.get(state, state)}" for state, number in counts.items()) + f" of {len(listed)}"
 
 
 def level(name: str) -> str:
@@ -254,6 +285,10 @@ def status_of(
         ),
         hosts=[_host(host, info, kinds_of(host, groups), host in maintenance) for host, info in infos.items()],
         workers=list(_workers(health)),
+        scaling_requests=[
+            ScalingRequest(**{one.name: request[one.name] for one in fields(ScalingRequest)})
+            for request in health.get("scaling_requests") or []
+        ],
         memory_used=int((health.get("memory") or {}).get("used") or 0),
         memory_limit=int((health.get("memory") or {}).get("limit") or 0),
         tasks={name: int(number) for name, number in sorted((health.get("tasks") or {}).items())},
@@ -325,22 +360,12 @@ def _workers(health: Mapping[str, Any]) -> Iterator[WorkerStatus]:
             release=_shared(worker.get("release")),
             drift=list(worker.get("drift") or []),
         )
-    outside = health.get("outside_hours") or {}
-    absent = dict.fromkeys(health.get("standby") or [], "standby")
-    absent.update(dict.fromkeys(outside, "outside hours"))
-    absent.update(dict.fromkeys(health.get("missing") or [], "missing"))
-    unknown = dict.fromkeys(("threads", "processing", "memory", "memory_limit", "spilled"))
-    for name, found in absent.items():
-        yield WorkerStatus(
-            name=name,
-            host="",
-            state=found,
-            expected=True,
-            release="",
-            drift=[],
-            outside=outside.get(name, ""),
-            **unknown,
-        )
+    unknown: dict[str, Any] = dict.fromkeys(("threads", "processing", "memory", "memory_limit", "spilled"))
+    for absent in health.get("waiting") or []:
+        shared = _shared(absent["release"])
+        yield WorkerStatus(**{**absent, **unknown, "release": shared, "expected": True, "drift": []})
+    for name in health.get("missing") or []:
+        yield WorkerStatus(name=name, host="", state="missing", expected=True, release="", drift=[], **unknown)
 
 
 def _shared(release: Any) -> str:
