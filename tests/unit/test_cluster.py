@@ -5,6 +5,7 @@
 
 import asyncio
 import contextlib
+import warnings
 
 import dask
 import distributed.deploy
@@ -88,6 +89,51 @@ def test_scale_and_wait(configured):
         assert "scale to 1, requested from tcp://127.0.0.1" in logs["Cluster"]
         assert {"Cluster", "Scheduler"} < set(logs) and len(logs) == 4
         assert list(cluster.get_logs(cluster=False, scheduler=False, workers=False)) == []
+
+
+def warned(parameter, asked, possible, used):
+    return f"^{parameter} is {asked}, but the number of workers that can run now is {possible}. The scheduler uses {used}. "
+
+
+def test_impossible_numbers_of_workers(configured):
+    """Before, the scheduler ran another number of workers and did not say so."""
+    with Cluster() as cluster, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cluster.scale(2)
+        cluster.adapt(minimum=2, maximum=20)  # a limit, and no request for 20 workers
+        with pytest.warns(UserWarning, match=warned("n", 5, "0 to 2", 2)) as found:
+            cluster.scale(5)
+        assert found[0].filename == __file__
+        assert "scale to 5, effectively 2, because 0 to 2 are possible, requested from" in cluster.get_logs()["Cluster"]
+        with pytest.warns(UserWarning, match=warned("minimum", 7, "0 to 2", 2)):
+            cluster.adapt(minimum=7, maximum=9)
+        cluster.wait_for_workers(2, timeout=40)
+
+
+def test_impossible_number_of_workers_asynchronously(configured):
+    async def run():
+        async with Cluster(asynchronous=True) as cluster:
+            with pytest.warns(UserWarning, match=warned("n", 3, "0 to 2", 2)):
+                await cluster.scale(3)
+            with pytest.warns(UserWarning, match=warned("minimum", 3, "0 to 2", 2)):
+                await cluster.adapt(minimum=3, maximum=9)
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_limits_of_the_inventory_limit_a_request(tmp_path):
+    limits = {"DASKOPS_POOL_MINIMUM": "1", "DASKOPS_POOL_MAXIMUM": "2"}
+    with contextlib.ExitStack() as stack:
+        units = Units(tmp_path, stack)
+        units.start("w1", "w2", "w3", **limits)
+        wait_until(lambda: len(units.state()["standby"]) == 1, 40)
+        with Cluster(units.scheduler.address) as cluster:
+            with pytest.warns(UserWarning, match=warned("n", 3, "1 to 2", 2)):
+                cluster.scale(3)
+            with pytest.warns(UserWarning, match=warned("n", 0, "1 to 2", 1)):
+                cluster.scale(0)
+            with pytest.warns(UserWarning, match=warned("maximum", 0, "1 to 2", 1)):
+                cluster.adapt(maximum=0)
 
 
 def test_adaptive_scaling_outlives_the_cluster_object(configured):

@@ -290,6 +290,20 @@ def test_worker_that_does_not_start_in_time_is_missing():
     asyncio.run(run())
 
 
+@pytest.mark.parametrize(
+    ("number", "limits", "parts"),
+    [
+        (3, {"a": (0, 2), "b": (0, 2)}, {"a": 2, "b": 1}),
+        (3, {"a": (0, 1), "b": (0, 2)}, {"a": 1, "b": 2}),
+        (1, {"a": (0, 2), "b": (1, 2)}, {"a": 0, "b": 1}),
+        (4, {"a": (0, 1), "b": (0, 2)}, {"a": 2, "b": 2}),  # not possible now
+        (0, {"a": (1, 2), "b": (0, 2)}, {"a": 0, "b": 0}),
+    ],
+)
+def test_number_is_divided_within_the_limits_of_the_pools(number, limits, parts):
+    assert scaling.divide_within(number, {"a": 2, "b": 2}, limits) == parts
+
+
 def test_bound_of_a_start_is_the_one_of_the_unit():
     unit = (ROOT / "roles/worker/templates/dask-worker@.service.j2").read_text()
     assert f"TimeoutStartSec={scaling.START:.0f}\n" in unit

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import html
 import math
+import warnings
 from collections.abc import Awaitable, Generator
 from contextlib import suppress
 from typing import Any
@@ -33,6 +34,19 @@ NO_CLUSTER = (
     "The Dask configuration names no cluster. Ask the administrator to run client.yml of daskops.cluster for this account,"
     " or give an address."
 )
+
+
+def warn_if_limited(answer: dict[str, Any]) -> None:
+    """Warn if a request is for a number of workers that is not possible now. An older scheduler does not say so."""
+    limited = answer.get("limited")
+    if limited:
+        possible = f"{limited['least']} to {limited['most']}" if limited["least"] < limited["most"] else limited["most"]
+        warnings.warn(
+            f"{limited['parameter']} is {limited['asked']}, but the number of workers that can run now is {possible}. "
+            f"The scheduler uses {limited['effective']}. The limits are the workers that exist and are within their hours, "
+            "and dask_worker_minimum and dask_worker_maximum in the inventory.",
+            stacklevel=4,
+        )
 
 
 class Adaptive:
@@ -161,20 +175,29 @@ class Cluster(distributed.deploy.Cluster):
                 self._scaling = await self.scheduler_comm.daskops_scaling() or {}
 
     def _command(self, command: str, **options: Any) -> Any:
-        async def ask() -> None:
+        async def ask() -> dict[str, Any]:
             await self._start()
-            answer = await getattr(self.scheduler_comm, command)(**options)
+            answer: dict[str, Any] | None = await getattr(self.scheduler_comm, command)(**options)
             if answer is None:
                 raise RuntimeError(UNKNOWN)
             self._scaling = answer
+            return answer
 
-        return asyncio.ensure_future(ask()) if self.asynchronous else self.sync(ask)
+        async def ask_and_warn() -> None:
+            warn_if_limited(await ask())
+
+        if self.asynchronous:
+            return asyncio.ensure_future(ask_and_warn())
+        # Warn here, where Python finds the line of the user's program, and not on the event loop.
+        warn_if_limited(self.sync(ask))
+        return None
 
     def scale(self, n: int | None = None, pool: str | None = None) -> Any:
         """Run ``n`` workers of a pool, or of all pools together. Without a number, let the inventory decide again.
 
         Workers that stop first finish their tasks and move their data to other workers. With several pools, ``n`` is divided
-        in proportion to their sizes.
+        in proportion to their sizes. Warns if ``n`` workers are not possible now; then the scheduler runs the nearest number
+        that is.
         """
         self._adaptive = None
         return self._command("daskops_scale", n=n, pool=pool)

@@ -193,6 +193,18 @@ def seconds(value: Any, name: str) -> float | None:
     return found
 
 
+def limited_request(asked: Mapping[str, int], least: int, most: int) -> dict[str, Any] | None:
+    """Return what a request asked for, and the numbers of workers that are possible; None if it is within them.
+
+    ``asked`` has at most one number by its parameter.
+    """
+    for parameter, number in asked.items():
+        if not least <= number <= most:
+            effective = min(max(number, least), most)
+            return {"parameter": parameter, "asked": number, "least": least, "most": most, "effective": effective}
+    return None
+
+
 def natural(name: str) -> list[tuple[int, str]]:
     """Return a key that sorts ``w2`` before ``w10``."""
     return [(int(digits or 0), text) for text, digits in re.findall(r"(\D*)(\d{0,18})", name)]
@@ -205,6 +217,20 @@ def divide(number: int, sizes: dict[str, int]) -> dict[str, int]:
     by_rest = sorted(sizes, key=lambda key: (-(number * sizes[key] % total), key))
     for key in by_rest[: number - sum(parts.values())]:
         parts[key] += 1
+    return parts
+
+
+def divide_within(number: int, sizes: dict[str, int], limits: Mapping[str, tuple[int, int]]) -> dict[str, int]:
+    """Return a number divided in proportion to ``sizes``, within the smallest and largest part of each key.
+
+    If the number is not possible, the parts are not limited: workers or limits of a later time may make it possible.
+    """
+    parts = divide(number, sizes)
+    if not sum(low for low, dummy in limits.values()) <= number <= sum(high for dummy, high in limits.values()):
+        return parts
+    parts = {key: min(max(part, limits[key][0]), limits[key][1]) for key, part in parts.items()}
+    for key, (low, high) in sorted(limits.items()):
+        parts[key] = min(max(parts[key] + number - sum(parts.values()), low), high)
     return parts
 
 
@@ -241,15 +267,9 @@ class Pool(Adaptive):
     def loop(self) -> Any:
         raise RuntimeError("not used without a timer")
 
-    def limits(self) -> tuple[int, int]:
-        """Return the smallest and the largest number of workers according to the inventory."""
-        members = [member for member in self.scaling.known.values() if member.pool == self.name]
-        low = max((member.minimum for member in members), default=0)
-        return low, max((member.maximum for member in members), default=WORKERS)
-
     def configure(self, request: Request | None) -> None:
         """Set Dask's options for a request, within the limits of the inventory."""
-        low, high = self.limits()
+        low, high = self.scaling.limits(self.name)
         if request is None:
             adaptive = any(
                 member.mode == ADAPTIVE and member.pool == self.name for member in self.scaling.known.values()
@@ -595,15 +615,37 @@ class Scaling:
             raise ValueError(f"There is no pool {str(pool)[:50]!r}. The pools are: {', '.join(sorted(sizes))}.")
         return {pool: sizes[pool]}
 
+    def limits(self, pool: str) -> tuple[int, int]:
+        """Return the smallest and the largest number of workers of a pool according to the inventory."""
+        members = [member for member in self.known.values() if member.pool == pool]
+        low = max((member.minimum for member in members), default=0)
+        return low, max((member.maximum for member in members), default=WORKERS)
+
+    def possible(self, sizes: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+        """Return the smallest and the largest number of workers of each pool that can run now, within the inventory."""
+        counts = dict.fromkeys(sizes, 0)
+        for member in self.live():
+            if member.pool in counts:
+                counts[member.pool] += 1
+        found = {}
+        for name, count in counts.items():
+            low, high = self.limits(name)
+            most = min(count, high)
+            found[name] = min(low, most), most
+        return found
+
     async def scale(self, comm: Any, n: Any = None, pool: Any = None) -> dict[str, Any]:
         """Run ``n`` workers of a pool or of all pools. Without ``n``, forget the requests of clients."""
         self.update(time.time())
         sizes = self.chosen(pool)
         if n is None:
             return await self.decide(comm, "scale to the default", pool, dict.fromkeys(sizes))
-        numbers = divide(whole(n, "n"), sizes)
+        limits = self.possible(sizes)
+        numbers = divide_within(whole(n, "n"), sizes, limits)
         requests = {name: Request(number, number) for name, number in numbers.items()}
-        return await self.decide(comm, f"scale to {n}", pool, requests)
+        least, most = (sum(pair) for pair in zip(*limits.values()))
+        limited = limited_request({"n": n}, least, most)
+        return await self.decide(comm, f"scale to {n}", pool, requests, limited)
 
     async def set_limits(
         self,
@@ -627,12 +669,16 @@ class Scaling:
             "wait_count": None if wait_count is None else whole(wait_count, "wait_count", 1),
             "target_duration": seconds(target_duration, "target_duration"),
         }
-        lows, highs = divide(low, sizes), divide(high, sizes)
+        limits = self.possible(sizes)
+        lows, highs = divide_within(low, sizes, limits), divide_within(high, sizes, limits)
+        least, most = (sum(pair) for pair in zip(*limits.values()))
+        asked = {"minimum": low} if low > most else {} if maximum is None or high >= least else {"maximum": high}
         requests = {}
         for name in sizes:
             limit = None if maximum is None else max(lows[name], highs[name])
             requests[name] = Request(lows[name], limit, **options)
-        return await self.decide(comm, f"adapt from {low} to {'all' if maximum is None else high}", pool, requests)
+        what = f"adapt from {low} to {'all' if maximum is None else high}"
+        return await self.decide(comm, what, pool, requests, limited_request(asked, least, most))
 
     async def stop_adapting(self, comm: Any, pool: Any = None) -> dict[str, Any]:
         """Keep the present number of workers of each pool."""
@@ -643,20 +689,34 @@ class Scaling:
             requests[name] = Request(len(plan), len(plan))
         return await self.decide(comm, "stop adapting", pool, requests)
 
-    async def decide(self, comm: Any, what: str, pool: Any, requests: Mapping[str, Request | None]) -> dict[str, Any]:
-        """Store and note the request for each pool, act, and return the state. None forgets the request for a pool."""
+    async def decide(
+        self,
+        comm: Any,
+        what: str,
+        pool: Any,
+        requests: Mapping[str, Request | None],
+        limited: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Store and note the request for each pool, act, and return the state. None forgets the request for a pool.
+
+        ``limited`` is the result of `limited_request`, which becomes part of the note and of the state.
+        """
         address = str(getattr(comm, "peer_address", "unknown"))
         for name, request in requests.items():
             self.requests.pop(name, None)
             if request:
                 self.requests[name] = replace(request, since=now_as_text(), address=address)
         where = f" in pool {pool}" if pool else ""
+        if limited:
+            what += (
+                f", effectively {limited['effective']}, because {limited['least']} to {limited['most']} are possible"
+            )
         self.note(f"{what}{where}, requested from {address}")
         for one in self.pools.values():
             one.adapted = 0.0
         await self.adapt()
         self.wake.set()
-        return self.describe()
+        return {**self.describe(), "limited": limited}
 
     def describe(self) -> dict[str, Any]:
         """Return the state for clients."""
@@ -688,7 +748,7 @@ class Scaling:
             return "idle" if asked == math.inf else "request"
         if len(pool.plan) < pool.maximum:
             return "idle"
-        return "request" if asked <= pool.limits()[1] else "maximum"
+        return "request" if asked <= self.limits(pool.name)[1] else "maximum"
 
     def describe_requests(self) -> list[dict[str, Any]]:
         """Return the requests of clients, and how many tasks wait for a worker that a request does not let run."""
