@@ -242,6 +242,8 @@ plays:
     - The hosts of each play that changes something, by name of the play.
     - The purpose V(change) has the plays C(build), C(stage), C(trial), C(firewall), C(proxy) and C(proxy_unwanted). Each
       purpose that starts services has the plays C(maintenance), C(scheduler), C(starting) and C(rolling).
+    - C(installed) has the hosts of C(stage) on which the release is installed, because a later change was reverted. There,
+      the run only notes that this change is over.
     - C(serial) is the value of C(dask_serial).
   type: dict
   returned: success

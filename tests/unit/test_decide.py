@@ -11,6 +11,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.decide imp
     expected_workers,
     interrupts_maintenance,
     interrupts_scheduler,
+    is_current,
     is_staged,
     runs_release,
     scheduler_is_older,
@@ -42,6 +43,12 @@ def settled(**changed):
     current.update({name: value for name, value in changed.items() if name in current})
     running = changed.get("running", {SCHEDULER: "s", ONE: "w", TWO: "w"})
     return {"current": current, "running": running, "unfinished": changed.get("unfinished", 0)}
+
+
+def test_release_is_current_also_after_a_rollback():
+    reverted = {**settled(), "unfinished": 8}
+    assert is_current(settled(), "c") and is_current(reverted, "c") and not is_staged(reverted, "c")
+    assert not is_current(reverted, "d") and not is_current({}, "c")
 
 
 def test_release_is_staged():

@@ -787,6 +787,7 @@ def plays(result):
         ("environment missing", {"w2": ["build"]}),
         ("content differs", {"w1": ["stage"]}),
         ("other release", {"w1": ["rolling", "stage"]}),
+        ("unfinished", {"w1": ["installed", "stage"]}),
         ("untried", {"w1": ["stage", "trial"]}),
         ("no trial", {"w1": ["stage"]}),
         ("scheduler differs", {"s1": ["scheduler"]}),

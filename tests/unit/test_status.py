@@ -84,6 +84,8 @@ def test_what_would_change():
         ("restart workers, in batches", ["worker1"]),
     ]
     assert status.changes_unknown == ""
+    after_rollback = {"stage": ["worker1", "worker2"], "installed": ["worker1", "worker2"], "serial": 1}
+    assert recorded_status(changes={"plays": after_rollback, "failed": False}).changes == []
     infos = {host: info for host, info in RECORDING["infos"].items() if host != "worker3"}
     assert recorded_status(infos=infos, changes={"msg": "No lock.\nFix it."}).changes_unknown == "No lock. Fix it."
     assert recorded_status(infos=infos, changes={"skipped": True}).changes_unknown == "It was not planned."

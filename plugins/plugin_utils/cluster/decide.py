@@ -41,15 +41,19 @@ def interrupts_maintenance(info: Result) -> bool:
     return bool(running) or "worker" in (info.get("current") or {}).get("enabled", [])
 
 
-def is_staged(info: Result, content: str) -> bool:
-    """Return whether a host's current release is the latest staged one, has served and has this content (`tree_digest`)."""
+def is_current(info: Result, content: str) -> bool:
+    """Return whether a host's current release has served and has this content (`tree_digest`)."""
     current = info.get("current") or {}
-    return bool(
-        current
-        and current["content"] == content
-        and set(current["services"]) <= set(current["settled"])
-        and not info["unfinished"]
-    )
+    return bool(current and current["content"] == content and set(current["services"]) <= set(current["settled"]))
+
+
+def is_staged(info: Result, content: str) -> bool:
+    """Return whether a host's current release is the latest staged one, has served and has this content.
+
+    After a rollback, the current release is not the latest staged one. A run with its variables then only notes in the
+    history of the host that the reverted change is over.
+    """
+    return is_current(info, content) and not info["unfinished"]
 
 
 def untried(known: Iterable[str], services: Mapping[str, Mapping[str, str]]) -> list[str]:

@@ -499,6 +499,8 @@ def _to_do(
         "proxy_unwanted": [host for host in infos if host not in proxied and infos[host]["proxy"]["port"] > 0],
         "build": [host for host in found if found[host]["id"] not in infos[host]["environments"]],
         "stage": lacking,
+        # On these hosts, the run only notes that a reverted change is over.
+        "installed": [host for host in lacking if chosen[host]["installed"]],
         "trial": list(trials),
         "firewall": [
             host for host in infos if values[host]["dask_firewall"] != "none" or infos[host]["firewall"]["installed"]
@@ -688,8 +690,8 @@ def releases(
 ) -> tuple[dict[str, dict[str, Any]], list[str], list[str]]:
     """Return the release of each host, the problems, and the hosts that do not have their release or application yet.
 
-    A release has the form of `host_info`, without ``staged`` and ``served``, and also ``untried`` and ``pools``; see
-    `decide.services_to_try`.
+    A release has the form of `host_info`, without ``staged`` and ``served``, and also ``untried`` and ``pools``, see
+    `decide.services_to_try`, and ``installed``: whether it is the current release of the host.
     """
     found: dict[str, dict[str, Any]] = {}
     problems: dict[str, None] = {}
@@ -710,8 +712,10 @@ def releases(
         }
         # Staging also creates the services' account and installs the application.
         complete = info["account"] and not archives[host]
-        if not complete or not decide.is_staged(info, release.content(cluster.values[host]["dask_home"])):
+        content = release.content(cluster.values[host]["dask_home"])
+        if not complete or not decide.is_staged(info, content):
             lacking.append(host)
+        found[host]["installed"] = bool(complete and decide.is_current(info, content))
     return found, list(problems), lacking
 
 

@@ -403,7 +403,9 @@ def _certificates(infos: ByHost, now: float) -> Iterator[CertificateStatus]:
 
 def _changes(plan: Mapping[str, Any]) -> Iterator[Change]:
     """Yield what a run would do, from its plan."""
-    plays = plan["plays"]
+    plays = dict(plan["plays"])
+    # After a rollback, a run with the variables of the installed release changes only the history of the host.
+    plays["stage"] = [host for host in plays.get("stage", []) if host not in plays.get("installed", [])]
     for name, action in ACTIONS.items():
         if plays.get(name):
             yield Change(action, list(plays[name]))
