@@ -270,9 +270,9 @@ def test_worker_that_does_not_start_in_time_is_missing():
             one = scaling.Scaling(running, "")
             one.known["w1"] = scaling.Member("w1", address="tcp://h:1", host="h")
             one.stopped = {"w1"}
-            assert [found.name for found in one.on_standby()] == ["w1"]  # its unit asks soon
+            assert [found.name for found in one.on_standby(soon=True)] == ["w1"] and one.on_standby() == []
             one.started -= scaling.ABSENT + 2
-            assert one.on_standby() == []
+            assert one.on_standby(soon=True) == []
             one.ask(None, "w1", "shared.w1")
             assert [found.name for found in one.on_standby()] == ["w1"] and one.coming() == []
             one.start({"w1"})

@@ -470,15 +470,18 @@ class Scaling:
         found = (one for one in self.outside.values() if one.name not in names and not self.is_silent(one.asked, now))
         return sorted(found, key=lambda one: natural(one.name))
 
-    def on_standby(self) -> list[Member]:
-        """Return the stopped workers whose units wait or, after a drain or a restart of the scheduler, ask soon."""
+    def on_standby(self, soon: bool = False) -> list[Member]:
+        """Return the stopped workers whose units wait.
+
+        With ``soon``, also those whose units will ask soon, because they drained, or because this scheduler started.
+        """
         now = time.time()
         names = {*self.outside, *(str(ws.name) for ws in self.scheduler.workers.values())}
 
         def waits(member: Member) -> bool:
             if member.asked:
                 return not self.is_silent(member.asked, now)
-            return now - max(member.seen, self.started) < self.again + ABSENT
+            return soon and now - max(member.seen, self.started) < self.again + ABSENT
 
         stopped = (self.known[name] for name in self.stopped - names if name in self.known)
         return sorted(filter(waits, stopped), key=lambda member: natural(member.name))
@@ -896,7 +899,7 @@ def describe_standby(scheduler: Scheduler) -> list[dict[str, Any]]:
         return {**found, "starting": False}
 
     return [
-        *({**about(one), "cause": scaling.cause(one)} for one in scaling.on_standby()),
+        *({**about(one), "cause": scaling.cause(one)} for one in scaling.on_standby(soon=True)),
         *({**about(one), "outside": one.text} for one in scaling.outside_hours()),
         *({**about(one), "starting": True} for one in scaling.coming()),
     ]
