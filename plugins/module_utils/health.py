@@ -209,6 +209,13 @@ def judge_presence(
             DEGRADED,
             f"Starting: {describe(starting)}. They were on standby or outside of their hours, and are not registered yet.",
         )
+    lost = [worker for worker in standby if state_of(worker) == OUTSIDE and not worker.get("returns", True)]
+    for worker in lost:
+        findings.add(
+            DEGRADED,
+            f"{worker['name']} does not start, because its dask_worker_hours cannot be used. It is off "
+            f"{worker['outside']}. Correct that on its host, or run site.yml.",
+        )
     if expected.count is not None and count + len(standby) < expected.count:
         waiting = count_waiting(map(state_of, standby))
         more = f", and {waiting}," if waiting else ""

@@ -256,7 +256,8 @@ def standby_of(listed: object) -> list[dict[str, Any]]:
         called = name(worker.get("name")) if isinstance(worker, dict) else None
         if called is not None:
             texts = {key: text(worker.get(key)) for key in ("host", "release", "outside", "cause")}
-            found.append({"name": called, **texts, "starting": worker.get("starting") is True})
+            returns = worker.get("returns") is not False
+            found.append({"name": called, **texts, "returns": returns, "starting": worker.get("starting") is True})
     return found
 
 

@@ -160,6 +160,16 @@ def test_waiting_workers_have_a_state_and_a_cause():
     assert count_waiting([]) == ""
 
 
+def test_worker_whose_hours_cannot_be_used_is_named():
+    about = {"name": "b", "host": "h", "release": "shared.b", "outside": "for an unknown time, because a is lost"}
+    result = judge(report(worker("a"), standby=[{**about, "returns": False}]), expect("a", "b"))
+    assert (result["verdict"], result["missing"]) == (DEGRADED, [])
+    assert only_problem(result) == (
+        "b does not start, because its dask_worker_hours cannot be used. It is off for an unknown time, because a is lost. "
+        "Correct that on its host, or run site.yml."
+    )
+
+
 def test_workers_outside_of_their_hours_are_grouped_by_the_time_of_their_return():
     outside = {"a": "until Mon 19:00", "b": "until Sat 00:00", "c": "until Mon 19:00"}
     assert describe_outside(outside) == "a, c until Mon 19:00; b until Sat 00:00"

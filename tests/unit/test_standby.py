@@ -22,7 +22,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.health import Expe
 from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_answers import from_summary
 from certificate_directories import WORKERS
 from conftest import STOCK_ROUTES, environment, free_port, scheduler, wait_until, workers_of
-from daskops_runtime import standby, unit_hours
+from daskops_runtime import scaling, standby, unit_hours
 from distributed import Client
 from distributed.security import Security
 from http_pages import get_json
@@ -322,6 +322,25 @@ def test_begin_of_the_hours_leaves_the_restart_to_the_timer_first(tmp_path, monk
     assert outside(7200 - 300) and outside(7200)
 
 
+def test_one_host_cannot_fill_the_list_of_workers_outside_of_their_hours(tmp_path):
+    with scheduler(tmp_path, runtime=True) as started:
+        connection = standby.Connection(started.address, None, 5)
+        for number in range(scaling.UNITS + 20):
+            message = {"name": f"w{number}", "outside": "until Mon 19:00", "release": "x" * 300}
+            assert connection.ask({"op": "daskops_standby", **message})["wanted"] is False
+        connection.close()
+        assert len(waiting(started)) == scaling.UNITS and waiting(started)[0]["release"] is None
+
+
+def test_scheduler_without_the_command_is_asked_seldom(tmp_path):
+    """It logs an error with a traceback for each question."""
+    hours = unit_hours.UnitHours(str(HoursFile(tmp_path, begin=3, end=5).path))
+    with scheduler(tmp_path) as started:
+        asked = standby.Standby(started.address, "w1", "", hours, False)
+        assert asked.is_outside() and asked.again == standby.LONGEST
+    assert asked.is_outside() and asked.again == standby.RETRY
+
+
 @pytest.mark.parametrize(
     "message",
     [
@@ -329,7 +348,7 @@ def test_begin_of_the_hours_leaves_the_restart_to_the_timer_first(tmp_path, monk
         {"name": 5, "outside": "until Mon 19:00"},
         {"name": "w1", "outside": "until\nMon"},
         {"name": "w1", "outside": ["until"]},
-        {"name": "w1", "outside": "x" * 301},
+        {"name": "w1", "outside": "x" * 201},
     ],
 )
 def test_scheduler_ignores_invalid_messages_about_hours(tmp_path, message):

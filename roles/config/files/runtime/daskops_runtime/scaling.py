@@ -73,6 +73,8 @@ RETRY = 10.0
 FORGET = 30 * 86400.0
 #: Largest number of workers, of characters in a name, and of waiting tasks that are examined, and of their restrictions.
 WORKERS, LENGTH, TASKS, KINDS = 10_000, 300, 1_000, 50
+#: Largest number of units of one host that wait outside of their hours, and of characters in what they tell.
+UNITS, TEXT = 500, 200
 #: Fraction of the memory of the remaining workers that may be full with results after a worker has stopped.
 FULL = 0.6
 #: Largest size of the file that is read, in bytes. 10,000 workers need 4 MB.
@@ -120,14 +122,15 @@ class Member:
 class Outside:
     """A worker that may not run now, because it is outside of its hours.
 
-    ``text`` tells until when, such as ``until Mon 19:00``. ``asked`` is the time of its last message in seconds since the
-    epoch.
+    ``text`` tells until when, such as ``until Mon 19:00``, or why it cannot start, if ``returns`` is false. ``asked`` is the
+    time of its last message in seconds since the epoch.
     """
 
     name: str
     host: str
     release: str
     text: str
+    returns: bool
     asked: float
 
 
@@ -169,8 +172,8 @@ def now_as_text() -> str:
     return datetime.now().astimezone().isoformat(" ", "seconds")
 
 
-def is_text(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= LENGTH and value.isprintable()
+def is_text(value: object, length: int = LENGTH) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= length and value.isprintable()
 
 
 def whole(value: Any, name: str, least: int = 0) -> int:
@@ -577,32 +580,35 @@ class Scaling:
     # Commands
 
     def ask(
-        self, comm: Any, name: Any = None, release: Any = None, outside: Any = None, **dummy: Any
+        self, comm: Any, name: Any = None, release: Any = None, outside: Any = None, returns: Any = True, **dummy: Any
     ) -> dict[str, Any]:
         """Return whether a worker is wanted. A command for `daskops_runtime.standby`.
 
-        ``outside`` tells until when the worker is outside of its hours.
+        ``outside`` tells until when the worker is outside of its hours. With ``returns`` false, it does not end, because the
+        hours cannot be read.
         """
         member = self.known.get(name) if isinstance(name, str) else None
-        if is_text(name) and is_text(outside):
-            return self.note_outside(comm, name, release if is_text(release) else "", outside, member)
+        release = release if is_text(release, TEXT) else ""
+        if is_text(name) and is_text(outside, TEXT):
+            host = get_address_host(comm.peer_address)
+            return self.note_outside(Outside(name, host, release, outside, returns is not False, time.time()), member)
         back = self.outside.pop(name if isinstance(name, str) else "", None)
         if member is None or name not in self.stopped:
             if back:
                 self.starting[back.name] = Starting(back.name, back.host, back.release, time.time())
             return {"wanted": True}
         member.seen = member.asked = time.time()
-        member.release = release if is_text(release) else ""
+        member.release = release
         return {"wanted": False, "again": self.again}
 
-    def note_outside(self, comm: Any, name: str, release: str, text: str, member: Member | None) -> dict[str, Any]:
+    def note_outside(self, one: Outside, member: Member | None) -> dict[str, Any]:
         """Note that a worker is outside of its hours, and return the answer for its unit."""
-        now = time.time()
         if member:
-            member.seen = now
-        self.starting.pop(name, None)
-        if name in self.outside or len(self.outside) < WORKERS:
-            self.outside[name] = Outside(name, get_address_host(comm.peer_address), release, text, now)
+            member.seen = one.asked
+        self.starting.pop(one.name, None)
+        beside = sum(other.host == one.host for other in self.outside.values())
+        if one.name in self.outside or (len(self.outside) < WORKERS and beside < UNITS):
+            self.outside[one.name] = one
         return {"wanted": False, "again": self.again}
 
     def chosen(self, pool: Any) -> dict[str, int]:
@@ -887,8 +893,8 @@ def start(scheduler: Scheduler) -> None:
 def describe_standby(scheduler: Scheduler) -> list[dict[str, Any]]:
     """Return the workers on standby, outside of their hours, or on their way back, for the summary.
 
-    ``outside`` tells until when a worker is outside of its hours, and ``starting`` whether it was told to start and is not
-    registered yet. ``cause`` tells why another worker is on standby.
+    ``outside`` tells until when a worker is outside of its hours, or why it cannot start, if ``returns`` is false.
+    ``starting`` tells whether it was told to start and is not registered yet, and ``cause`` why another one is on standby.
     """
     scaling = _scalings.get(scheduler)
     if not scaling:
@@ -896,11 +902,11 @@ def describe_standby(scheduler: Scheduler) -> list[dict[str, Any]]:
 
     def about(one: Member | Outside | Starting) -> dict[str, Any]:
         found = {"name": one.name, "host": one.host, "release": one.release or None, "outside": None, "cause": None}
-        return {**found, "starting": False}
+        return {**found, "returns": True, "starting": False}
 
     return [
         *({**about(one), "cause": scaling.cause(one)} for one in scaling.on_standby(soon=True)),
-        *({**about(one), "outside": one.text} for one in scaling.outside_hours()),
+        *({**about(one), "outside": one.text, "returns": one.returns} for one in scaling.outside_hours()),
         *({**about(one), "starting": True} for one in scaling.coming()),
     ]
 

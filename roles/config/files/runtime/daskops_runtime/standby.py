@@ -45,6 +45,8 @@ RETRY = 5.0
 #: Seconds after the begin of the hours in which systemd's timer restarts the unit. After that, the unit ends by itself. The
 #: timer can be missing, or the host was suspended.
 TIMER = 5.0
+#: Longest text about the hours that a scheduler accepts, in characters.
+TEXT = 200
 #: Largest message that is read, in bytes.
 LARGEST = 100_000
 #: The part of Dask's handshake that must be the same on both sides is the version of pickle, which is not used here.
@@ -145,6 +147,7 @@ class Standby:
         self.hours = hours or unit_hours.UnitHours("")
         self.scaled = scaled
         self.outside = ""  # why the worker is outside of its hours
+        self.returns = True  # whether that will end
         self.files = [os.path.join(directory, file) for file in ("ca.pem", "worker.pem")]
         self.watchdog = int(os.environ.get("WATCHDOG_USEC") or 0) / 1e6
         self.timeout = min(TIMEOUT, self.watchdog / 3) if self.watchdog else TIMEOUT
@@ -164,9 +167,14 @@ class Standby:
 
     def is_wanted(self) -> bool:
         """Ask the scheduler. Raises OSError if it cannot be reached."""
-        message = {"op": "daskops_standby", "name": self.name, "release": os.environ.get("DASKOPS_RELEASE", "")}
+        message: dict[str, Any] = {
+            "op": "daskops_standby",
+            "name": self.name,
+            "release": os.environ.get("DASKOPS_RELEASE", ""),
+        }
         if self.outside:
-            message["outside"] = self.outside
+            message["outside"] = self.outside[:TEXT]
+            message["returns"] = self.returns
         try:
             if self.connection is None:
                 self.connection = Connection(self.address, self.context(), self.timeout)
@@ -189,15 +197,15 @@ class Standby:
         state = self.hours.look()
         if state.runs and self.outside and state.begin is not None and 0 <= time.time() - state.begin < TIMER:
             return True
-        self.outside = state.outside
+        self.outside, self.returns = state.outside, state.begin is not None
         if not self.outside:
             return False
         try:
             self.is_wanted()
+            if self.connection is None:  # a scheduler without this command; it logs an error for each question
+                self.again = LONGEST
         except OSError:
-            pass  # the worker does not start without a scheduler either
-        if self.connection is None:
-            self.again = RETRY
+            self.again = RETRY  # the worker does not start without a scheduler either
         return True
 
     def may_start(self) -> bool:

@@ -9,33 +9,75 @@ previous one without a notice. Here, notebooks of many users are connected at th
 
 from __future__ import annotations
 
-from itertools import count
+import logging
 from typing import Any
 
 from distributed import Scheduler
-from distributed.scheduler import WorkerStatusPlugin
+from distributed.batched import BatchedSend
+from distributed.comm import Comm, CommClosedError
+from distributed.diagnostics.plugin import SchedulerPlugin
+
+logger = logging.getLogger("distributed.daskops.subscriptions")
 
 #: Command of the scheduler with which a ``Cluster`` object subscribes.
 COMMAND = "subscribe_worker_status"
+#: Largest number of subscriptions.
+LIMIT = 1_000
 
 
-def remove_closed(scheduler: Scheduler) -> None:
-    """Remove the subscriptions of programs that have ended. Dask does so only when a worker starts or stops."""
-    for name, plugin in list(scheduler.plugins.items()):
-        if isinstance(plugin, WorkerStatusPlugin) and plugin.bcomm.closed():
-            scheduler.remove_plugin(name=name)
+def describe(scheduler: Scheduler, address: str) -> dict[str, Any]:
+    """Return what a ``Cluster`` object is told about a worker."""
+    identity = scheduler.workers[address].identity()
+    return {key: value for key, value in identity.items() if key not in ("metrics", "last_seen")}
+
+
+class Subscriptions(SchedulerPlugin):
+    """One plugin for all subscriptions, because Dask calls each plugin in each transition of a task."""
+
+    name = "daskops-subscriptions"
+
+    def __init__(self) -> None:
+        self.streams: dict[Comm, BatchedSend] = {}
+
+    def subscribe(self, comm: Comm) -> None:
+        """Add a connection, of which more requests change nothing. Raises RuntimeError if there are too many."""
+        self.remove_closed()
+        if comm in self.streams:
+            return
+        if len(self.streams) >= LIMIT:
+            logger.warning("A subscription was refused: there are %d", LIMIT)
+            raise RuntimeError(f"{LIMIT} Cluster objects are connected to this scheduler. Close unused ones.")
+        stream = self.streams[comm] = BatchedSend(interval="5ms")
+        stream.start(comm)
+
+    def remove_closed(self) -> None:
+        """Forget the connections of programs that have ended."""
+        for comm in [comm for comm in self.streams if comm.closed()]:
+            del self.streams[comm]
+
+    def tell(self, *message: Any) -> None:
+        self.remove_closed()
+        for comm, stream in list(self.streams.items()):
+            try:
+                stream.send(list(message))
+            except CommClosedError:
+                del self.streams[comm]
+
+    def add_worker(self, scheduler: Scheduler, worker: str) -> None:
+        self.tell("add", {"workers": {worker: describe(scheduler, worker)}})
+
+    def remove_worker(self, scheduler: Scheduler, worker: str, **dummy: Any) -> None:
+        self.tell("remove", worker)
 
 
 def start(scheduler: Scheduler) -> None:
-    """Give each subscription a name of its own."""
-    subscribe, numbers = scheduler.handlers[COMMAND], count(1)
+    """Replace Dask's command."""
+    subscriptions = Subscriptions()
+    scheduler.add_plugin(subscriptions)
 
-    def subscribe_beside_others(comm: Any) -> Any:
-        remove_closed(scheduler)
-        workers = subscribe(comm)
-        plugin: Any = scheduler.plugins.pop(WorkerStatusPlugin.name)
-        plugin.name = f"{plugin.name}-{next(numbers)}"
-        scheduler.plugins[plugin.name] = plugin
-        return workers
+    def subscribe(comm: Comm) -> dict[str, Any]:
+        subscriptions.subscribe(comm)
+        workers = {address: describe(scheduler, address) for address in scheduler.workers}
+        return {**scheduler.identity(), "workers": workers}
 
-    scheduler.handlers[COMMAND] = subscribe_beside_others
+    scheduler.handlers[COMMAND] = subscribe
