@@ -81,7 +81,7 @@ class Hours(NamedTuple):
         """Return whether the hours have no end."""
         return self.ranges == (Range(0, WEEK),)
 
-    def at(self, now: float, drain: float) -> State:
+    def at(self, now: float, drain: float, zone: tzinfo | None = None) -> State:
         """Return the state of a worker at ``now``, in seconds since the epoch.
 
         Parameters
@@ -90,6 +90,8 @@ class Hours(NamedTuple):
             Seconds since the epoch.
         drain : float
             Seconds before the end of a range from which a worker may not run any more, because it must have left by then.
+        zone : tzinfo, optional
+            The time zone. Without it, its file is read.
 
         Raises
         ------
@@ -98,7 +100,7 @@ class Hours(NamedTuple):
         """
         if self.always:
             return State(True, None, None)
-        zone = read_zone(self.zone)
+        zone = zone or read_zone(self.zone)
         today = datetime.fromtimestamp(now, zone).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
         monday = today - timedelta(days=today.weekday())
         for week in (-1, 0, 1, 2):
@@ -119,9 +121,9 @@ class Hours(NamedTuple):
                     return end
         return None
 
-    def time_of(self, seconds: float) -> str:
+    def time_of(self, seconds: float, zone: tzinfo | None = None) -> str:
         """Return a time within a week as people write it: ``Mon 19:00``, or ``Mon 19:00 Europe/Berlin``."""
-        shown = datetime.fromtimestamp(seconds, read_zone(self.zone))
+        shown = datetime.fromtimestamp(seconds, zone or read_zone(self.zone))
         return f"{DAYS[shown.weekday()]} {shown:%H:%M} {self.zone}".rstrip()
 
     def calendar(self, drain: int) -> list[str]:
@@ -173,11 +175,13 @@ def read_zone(zone: str) -> tzinfo:
     """
     from zoneinfo import ZoneInfo  # this file is also imported by Python 3.8
 
-    path = zone_file(zone)
-    if not zone and not os.path.exists(path):
+    try:
+        with open(zone_file(zone), "rb") as file:
+            return ZoneInfo.from_file(file)
+    except FileNotFoundError:
+        if zone:
+            raise
         return timezone.utc
-    with open(path, "rb") as file:
-        return ZoneInfo.from_file(file)
 
 
 def parse_hours(value: Any) -> Hours:

@@ -80,3 +80,48 @@ def test_drain_ends_before_the_hours(tmp_path):
         assert time.time() <= end + 1, time.time() - end
         future.cancel()
         assert "is outside of its hours" in desk.log.read_text()
+
+
+def test_task_that_opens_all_files_does_not_drain_its_worker(tmp_path):
+    """Neither with hours nor without."""
+
+    def use_all_file_descriptors(seconds):
+        """Open files until this is not possible any more, keep them open for some time, and return the error."""
+        import resource
+
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (400, hard))
+        files = []
+        try:
+            while True:
+                files.append(open(os.devnull))  # noqa: SIM115 they are closed below
+        except OSError as e:
+            time.sleep(seconds)
+            return e.strerror
+        finally:
+            for file in files:
+                file.close()
+
+    file = HoursFile(tmp_path, begin=-1, end=5)
+    with contextlib.ExitStack() as stack:
+        started = stack.enter_context(scheduler(tmp_path, runtime=True))
+        client = stack.enter_context(started.client())
+        common = {"directory": tmp_path, "DASKOPS_SCALING": "", "DASKOPS_DRAIN_TIMEOUT": "30"}
+        paths = {"with": file.path, "without": tmp_path / "missing.json"}
+        units = {
+            name: stack.enter_context(Unit(started.address, name, DASKOPS_HOURS=str(path), **common))
+            for name, path in paths.items()
+        }
+        client.wait_for_workers(2, timeout=40)
+        time.sleep(2)  # the first look at the hours
+        before = set(workers_of(client))
+        running = [
+            client.submit(use_all_file_descriptors, 12, workers=[name], allow_other_workers=False, key=name)
+            for name in paths
+        ]
+        assert client.gather(running) == ["Too many open files"] * 2
+        assert set(workers_of(client)) == before
+        logs = {name: unit.log.read_text() for name, unit in units.items()}
+        assert "The last valid hours of the worker continue to apply" in logs["with"]
+        assert "continue to apply" not in logs["without"]
+        assert not [text for text in logs.values() if "so it drains" in text]

@@ -39,7 +39,10 @@ def look(worker: Worker, hours: unit_hours.UnitHours) -> None:
     if worker.status == Status.init:
         worker.loop.call_later(SOON, look, worker, hours)
         return
-    state = hours.look()
+    before = hours.problem
+    state = hours.look_while_running()
+    if hours.problem not in ("", before):
+        logger.warning("The last valid hours of the worker continue to apply, because %s", hours.problem)
     if not state.runs and drain.get_drain(worker) is None:
         timeout = stop.get_timeout()
         if state.end is not None:
