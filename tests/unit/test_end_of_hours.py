@@ -82,6 +82,32 @@ def test_drain_ends_before_the_hours(tmp_path):
         assert "is outside of its hours" in desk.log.read_text()
 
 
+def test_end_of_the_hours_limits_a_drain_without_a_deadline(tmp_path):
+    """The scheduler can have started a drain that waits for all tasks."""
+    file, log = HoursFile(tmp_path, begin=-1, end=5), Log(tmp_path)
+    with contextlib.ExitStack() as stack:
+        started = stack.enter_context(scheduler(tmp_path, runtime=True))
+        client = stack.enter_context(started.client())
+        common = {"directory": tmp_path, "DASKOPS_SCALING": "", "DASKOPS_DRAIN_TIMEOUT": "14"}
+        desk = stack.enter_context(Unit(started.address, "desk", DASKOPS_HOURS=str(file.path), **common))
+        client.wait_for_workers(1, timeout=40)
+        future = client.submit(mark, log.path, "endless", 600.0)
+        log.wait_for("endless")
+
+        def begin(dask_worker):
+            from daskops_runtime import drain
+
+            return drain.begin(dask_worker, None)
+
+        assert list(client.run(begin).values()) == [None]
+        file.write(begin=2, end=5)
+        wait_until(lambda: not workers_of(client), 40)
+        wait_until(lambda: "gave up 1 task still running" in desk.log.read_text(), 10)
+        future.cancel()
+        text = desk.log.read_text()
+        assert text.count("so its drain has only 14 s") == 1 and "so it drains" not in text
+
+
 def test_task_that_opens_all_files_does_not_drain_its_worker(tmp_path):
     """Neither with hours nor without."""
 

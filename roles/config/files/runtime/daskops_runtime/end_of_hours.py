@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from time import monotonic
 
 from distributed import Worker
 from distributed.core import Status
@@ -24,6 +25,9 @@ logger = logging.getLogger("distributed.daskops.hours")
 INTERVAL = 10.0
 #: Seconds until the next look at a worker that is not registered yet.
 SOON = 1.0
+#: Seconds by which the deadline of a drain may be later than the end of the hours. Each look computes the end a little
+#: differently, and a drain with a new deadline reserves less time for its data.
+TOLERANCE = 1.0
 
 
 def start(worker: Worker) -> None:
@@ -43,13 +47,23 @@ def look(worker: Worker, hours: unit_hours.UnitHours) -> None:
     state = hours.look_while_running()
     if hours.problem not in ("", before):
         logger.warning("The last valid hours of the worker continue to apply, because %s", hours.problem)
-    if not state.runs and drain.get_drain(worker) is None:
-        timeout = stop.get_timeout()
-        if state.end is not None:
-            timeout = min(timeout, max(1.0, state.end - time.time() - stop.GRACE))
-        problem = drain.begin(worker, timeout)
-        if problem:
-            logger.warning("The worker is outside of its hours %s, but it cannot drain: %s", state.outside, problem)
-        else:
-            logger.info("The worker is outside of its hours %s, so it drains", state.outside)
+    if not state.runs:
+        leave(worker, state)
     worker.loop.call_later(INTERVAL, look, worker, hours)
+
+
+def leave(worker: Worker, state: unit_hours.State) -> None:
+    """Start to drain the worker, or bring the deadline of a running drain forward to the end of the hours."""
+    timeout = stop.get_timeout()
+    if state.end is not None:
+        timeout = min(timeout, max(1.0, state.end - time.time() - stop.GRACE))
+    running = drain.get_drain(worker)
+    if running and (running.ended or monotonic() + timeout + TOLERANCE >= running.end_at):
+        return
+    problem = drain.begin(worker, timeout)
+    if problem:
+        logger.warning("The worker is outside of its hours %s, but it cannot drain: %s", state.outside, problem)
+    elif running:
+        logger.info("The worker is outside of its hours %s, so its drain has only %.0f s", state.outside, timeout)
+    else:
+        logger.info("The worker is outside of its hours %s, so it drains", state.outside)
