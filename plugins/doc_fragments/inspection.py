@@ -52,6 +52,11 @@ options:
     type: list
     elements: str
     default: []
+  time_zones:
+    description: Names of time zones to check; see RV(daskops.cluster.host_info#module:time_zones).
+    type: list
+    elements: str
+    default: []
   proxy_site:
     description:
       - Path of the nginx site that the collection writes. Empty if the dashboard has no proxy. Read only on a host where an

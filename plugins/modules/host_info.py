@@ -188,6 +188,11 @@ missing:
   type: list
   elements: str
   returned: always
+time_zones:
+  description: Whether systemd can use each of O(time_zones), by name.
+  type: dict
+  returned: always
+  sample: {Europe/Berlin: true, Europe: false}
 proxy:
   description: The state of the proxy of the dashboard.
   type: dict

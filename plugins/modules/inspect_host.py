@@ -76,6 +76,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.directories import
 from ansible_collections.daskops.cluster.plugins.module_utils.existing_environments import inspect
 from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import foreign_firewalls, ufw_filters
 from ansible_collections.daskops.cluster.plugins.module_utils.history import current_release
+from ansible_collections.daskops.cluster.plugins.module_utils.hours import zone_file
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
 from ansible_collections.daskops.cluster.plugins.module_utils.pythons import complete_pythons
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import (
@@ -313,6 +314,17 @@ def file_system(path: str) -> dict[str, Any]:
         path = os.path.dirname(path)
     stat = os.statvfs(path)
     return {"type": mounts[path], "mount": path, "free": stat.f_bavail * stat.f_frsize}
+
+
+def is_time_zone(path: str) -> bool:
+    """Return whether a file has a time zone. systemd checks the same: other names begin a directory or a list."""
+    try:
+        if not os.path.isfile(path):
+            return False
+        with open(path, "rb") as file:
+            return file.read(4) == b"TZif"
+    except OSError:
+        return False
 
 
 def descriptors(process: str) -> set[str]:
@@ -587,6 +599,7 @@ def main() -> None:
             "import_paths": {"type": "list", "elements": "str", "default": []},
             "paths": {"type": "list", "elements": "str", "default": []},
             "files": {"type": "list", "elements": "str", "default": []},
+            "time_zones": {"type": "list", "elements": "str", "default": []},
             "proxy_site": {"type": "path", "default": ""},
             "scheduler_host": {"type": "str", "default": ""},
             "client_scheduler_host": {"type": "str", "default": ""},
@@ -641,6 +654,7 @@ def main() -> None:
             for path in module.params["paths"]
         },
         missing=[path for path in module.params["files"] if not os.path.isfile(path)],
+        time_zones={name: is_time_zone(zone_file(name)) for name in module.params["time_zones"]},
         proxy=proxy(module),
         listeners=listeners(),
         address=address,

@@ -185,6 +185,7 @@ CHECKS: dict[str, Check] = {
     "groups": mapping(optional(number)),
     "import_paths": mapping(having(readable=flag, changeable=text())),
     "missing": listed(text()),
+    "time_zones": mapping(flag),
     "proxy": having(nginx=flag, port=number, confined=flag),
     "listeners": listed(having(port=number, process=text(), unit=text())),
     "address": address,

@@ -57,6 +57,7 @@ def bare(number):
         "pythons": [],
         "file_systems": {path: DIRECTORY for path in ("/opt/dask", "/var/lib/dask/scratch")},
         "missing": [],
+        "time_zones": {},
         "groups": {},
         "import_paths": {},
         "proxy": {"nginx": True, "port": 0, "confined": False},

@@ -57,6 +57,7 @@ ANSWER = {
     },
     "file_systems": {"/opt": {"exists": True, "type": "ext4", "mount": "/", "free": 1, "writable": False}},
     "missing": ["/etc/key.pem"],
+    "time_zones": {"Europe/Berlin": True, "Europe": False},
     "groups": {"data": 1005, "people": None},
     "import_paths": {"/shared/code": {"readable": True, "changeable": ""}},
     "proxy": {"nginx": True, "port": 8443, "confined": False},
@@ -201,6 +202,7 @@ def test_answer_of_this_machine_is_accepted():
         ("import_paths", {"/shared/code": {"readable": "yes", "changeable": ""}}),
         ("listeners", [{"port": "22", "process": "", "unit": ""}]),
         ("file_systems", {"/opt": {"exists": True}}),
+        ("time_zones", {"Europe/Berlin": "yes"}),
     ],
 )
 def test_invalid_value_is_rejected(name, value):

@@ -339,3 +339,10 @@ def test_schedulers_release_is_reported_if_it_is_not_current():
     assert inspect_host.serving("two.s", releases["two"], releases) == {}
     assert inspect_host.serving("one.s", releases["two"], releases)["id"] == "one"
     assert inspect_host.serving("", releases["two"], releases) == inspect_host.serving("gone.s", {}, releases) == {}
+
+
+def test_only_files_of_time_zones_are_time_zones(tmp_path):
+    names = {"Europe/Berlin": True, "UTC": True, "Europe": False, "leapseconds": False, "Europe/Berlim": False}
+    assert {name: inspect_host.is_time_zone(inspect_host.zone_file(name)) for name in names} == names
+    os.mkfifo(tmp_path / "pipe")  # opening it would wait
+    assert not inspect_host.is_time_zone(str(tmp_path / "pipe"))

@@ -438,10 +438,10 @@ def missing(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
                 yield f"{host}: {variable} has {path}, which does not exist. Create or mount it, or remove it from the list."
     for pool, about in settings["pools"].items() if settings["worker"] else []:
         zone = parse_hours(about["hours"]).zone
-        if zone and not info["file_systems"][zone_file(zone)]["exists"]:
+        if zone and not info["time_zones"][zone]:
             yield (
-                f"{host}: {where(pool, 'hours')} has the time zone {zone}, but {zone_file(zone)} does not exist. Correct "
-                "the name, or install the time zones (package tzdata)."
+                f"{host}: {where(pool, 'hours')} has '{zone}', which is not a time zone of this host ({zone_file(zone)}). "
+                "Write a whole name, such as Europe/Berlin instead of Europe, or install the time zones (package tzdata)."
             )
 
 

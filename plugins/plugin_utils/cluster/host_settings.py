@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.daskops.cluster.plugins.module_utils.hours import parse_hours, zone_file
+from ansible_collections.daskops.cluster.plugins.module_utils.hours import parse_hours
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.command_lines import is_token
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import kind_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
@@ -128,7 +128,7 @@ def questions(
     flat = [name for one in interfaces for name in (one if isinstance(one, list) else [one])]
     address, file = values["dask_scheduler_address"], values["dask_scheduler_file"]
     paths = [values["dask_home"], *scratch, *values["dask_worker_paths"], *values["dask_worker_devices"]]
-    paths += [zone_file(zone) for pool in pools.values() if (zone := parse_hours(pool["hours"]).zone)]
+    zones = [parse_hours(pool["hours"]).zone for pool in pools.values()]
     return {
         "home": values["dask_home"],
         "python": own_python(values["dask_python"]),
@@ -147,6 +147,7 @@ def questions(
         "files": [
             values[name] for name in ("dask_dashboard_proxy_certificate", "dask_dashboard_proxy_key") if values[name]
         ],
+        "time_zones": [zone for zone in dict.fromkeys(zones) if zone],
         "proxy_site": proxy_site,
         "firewall": values["dask_firewall"],
     }
