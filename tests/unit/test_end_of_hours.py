@@ -6,9 +6,12 @@
 import contextlib
 import os
 import time
+import types
 
 import pytest
 from conftest import scheduler, wait_until, workers_of
+from daskops_runtime import end_of_hours
+from distributed.core import Status
 from draining import Log, mark
 from http_pages import get_json
 from restarted_units import Unit
@@ -106,6 +109,23 @@ def test_end_of_the_hours_limits_a_drain_without_a_deadline(tmp_path):
         future.cancel()
         text = desk.log.read_text()
         assert text.count("so its drain has only 14 s") == 1 and "so it drains" not in text
+
+
+def test_unexpected_error_does_not_end_the_looks():
+    class Fails:
+        problem = ""
+
+        def look_while_running(self):
+            raise MemoryError
+
+    asked = []
+    loop = types.SimpleNamespace(call_later=lambda *call: asked.append(call))
+    worker, hours = types.SimpleNamespace(status=Status.running, loop=loop), Fails()
+    with pytest.raises(MemoryError):
+        end_of_hours.look(worker, hours)
+    worker.status = Status.init
+    end_of_hours.look(worker, hours)
+    assert asked == [(seconds, end_of_hours.look, worker, hours) for seconds in (10.0, 1.0)]
 
 
 def test_task_that_opens_all_files_does_not_drain_its_worker(tmp_path):

@@ -40,8 +40,9 @@ def start(worker: Worker) -> None:
 
 def look(worker: Worker, hours: unit_hours.UnitHours) -> None:
     """Drain the worker if it is outside of its hours."""
-    if worker.status == Status.init:
-        worker.loop.call_later(SOON, look, worker, hours)
+    starts = worker.status == Status.init
+    worker.loop.call_later(SOON if starts else INTERVAL, look, worker, hours)  # first, because an error ends this call
+    if starts:
         return
     before = hours.problem
     state = hours.look_while_running()
@@ -49,7 +50,6 @@ def look(worker: Worker, hours: unit_hours.UnitHours) -> None:
         logger.warning("The last valid hours of the worker continue to apply, because %s", hours.problem)
     if not state.runs:
         leave(worker, state)
-    worker.loop.call_later(INTERVAL, look, worker, hours)
 
 
 def leave(worker: Worker, state: unit_hours.State) -> None:
