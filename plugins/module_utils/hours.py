@@ -23,12 +23,21 @@ MARGIN = 15
 #: The file of the host's own time zone, and the directory of the others. systemd reads the same files.
 LOCAL_ZONE, ZONES = "/etc/localtime", "/usr/share/zoneinfo"
 
-FORM = "Write it like Mon..Fri 19:00-07:00, Sat,Sun or 22:00-06:00, with a time zone like Europe/Berlin at the end if needed"
+FORM = (
+    "Write it like 'Mon..Fri 19:00-07:00', 'Sat,Sun' or '22:00-06:00', with a time zone like Europe/Berlin at the end if "
+    "needed"
+)
+SEVERAL = "Give several ranges as a list, and several days without a space, like 'Sat,Sun'"
+SIGNS = "Write days like Mon..Fri, with three letters and two dots, and times like 19:00-07:00, with a hyphen"
 
 _DAY = rf"(?:{'|'.join(DAYS)})"
-_DAYS = re.compile(rf"{_DAY}(?:\.\.{_DAY})?(?:,{_DAY}(?:\.\.{_DAY})?)*", re.IGNORECASE)
-_TIMES = re.compile(r"(\d\d?):(\d\d)-(\d\d?):(\d\d)")
+_DAYS = re.compile(rf"{_DAY}(?:\.\.{_DAY})?(?:,{_DAY}(?:\.\.{_DAY})?)*", re.IGNORECASE | re.ASCII)
+_TIMES = re.compile(r"(\d\d?):(\d\d)-(\d\d?):(\d\d)", re.ASCII)
 _ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
+#: What people write between several ranges or days.
+_NEXT = re.compile(r"[;\n]|,(?!\S)")
+#: A day's whole name, a hyphen between days, or a dash of another kind.
+_OTHER_SIGNS = re.compile(rf"[\u2010-\u2015\u2212]|\b{_DAY}(?:[a-z]*day\b|s?-)", re.IGNORECASE | re.ASCII)
 
 
 class HoursError(ValueError):
@@ -217,8 +226,16 @@ def _ranges_of(minutes: bytearray) -> tuple[Range, ...]:
 
 def _parse_entry(entry: Any) -> tuple[list[Range], str]:
     """Return the ranges and the time zone of one entry, such as ``Mon..Fri 19:00-07:00``."""
-    words = entry.split() if isinstance(entry, str) else []
-    shown = f"has '{entry}'"
+    if isinstance(entry, (dict, list)):
+        raise HoursError(
+            f"has {'a dictionary' if isinstance(entry, dict) else 'a list in a list'}", f"{SEVERAL}. {FORM}"
+        )
+    if not isinstance(entry, str):  # YAML reads 19:00 as a number, and off as false
+        raise HoursError(f"has '{entry}', which is not text", f"Put it in quotes. {FORM}")
+    words = entry.split()
+    shown = f"has '{' '.join(words)}'"
+    if "\n" in entry.strip():
+        raise HoursError(f"{shown} in several lines", SEVERAL)
     days, begin, length = list(range(7)), 0, DAY
     rest = list(words)
     if rest and _DAYS.fullmatch(rest[0]):
@@ -229,10 +246,18 @@ def _parse_entry(entry: Any) -> tuple[list[Range], str]:
     zone = rest.pop(0) if rest and len(rest) < len(words) and _ZONE.fullmatch(rest[0]) else ""
     if rest or not words:
         part = f", in which '{rest[0]}' is not understood" if rest and len(words) > 1 else ", which is not understood"
-        raise HoursError(shown + part, FORM)
+        raise HoursError(shown + part, _remedy(entry))
     if zone[:3].capitalize() in DAYS:
-        raise HoursError(f"{shown}, in which the days '{zone}' come last", FORM)
+        raise HoursError(f"{shown}, in which the days '{zone}' come last", _remedy(entry))
     return [Range(day * DAY + begin, length) for day in days], zone
+
+
+def _remedy(entry: str) -> str:
+    """Return what to do about an entry that is not understood."""
+    words = entry.split()
+    if _NEXT.search(entry) or any(sum(map(bool, map(one.fullmatch, words))) > 1 for one in (_DAYS, _TIMES)):
+        return SEVERAL
+    return SIGNS if _OTHER_SIGNS.search(entry) else FORM
 
 
 def _parse_days(text: str) -> list[int]:

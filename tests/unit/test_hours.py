@@ -60,15 +60,37 @@ def test_ranges(value, ranges):
     assert sorted(found) == sorted(Range((day * 24 + hour) * 60, length * 60) for day, hour, length in ranges)
 
 
-FORM = f"{module.FORM}."
+FORM = (
+    "Write it like 'Mon..Fri 19:00-07:00', 'Sat,Sun' or '22:00-06:00', with a time zone like Europe/Berlin at the end if "
+    "needed."
+)
+SEVERAL = "Give several ranges as a list, and several days without a space, like 'Sat,Sun'."
+SIGNS = "Write days like Mon..Fri, with three letters and two dots, and times like 19:00-07:00, with a hyphen."
 
 
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("Mon-Fri 19:00-07:00", f"has 'Mon-Fri 19:00-07:00', in which 'Mon-Fri' is not understood. {FORM}"),
+        ("Mon-Fri 19:00-07:00", f"has 'Mon-Fri 19:00-07:00', in which 'Mon-Fri' is not understood. {SIGNS}"),
+        ("Mon\u2013Fri", f"has 'Mon\u2013Fri', which is not understood. {SIGNS}"),
+        ("Sat 8:00\u20139:00", f"has 'Sat 8:00\u20139:00', in which '8:00\u20139:00' is not understood. {SIGNS}"),
+        ("Monday..Friday", f"has 'Monday..Friday', which is not understood. {SIGNS}"),
+        ("saturday", f"has 'saturday', which is not understood. {SIGNS}"),
         ("Mon..Fri 19-7", f"has 'Mon..Fri 19-7', in which '19-7' is not understood. {FORM}"),
-        ("Mon..Fri Sat", f"has 'Mon..Fri Sat', in which the days 'Sat' come last. {FORM}"),
+        ("Mon..Fri Sat", f"has 'Mon..Fri Sat', in which the days 'Sat' come last. {SEVERAL}"),
+        ("22:00-06:00 Sat", f"has '22:00-06:00 Sat', in which the days 'Sat' come last. {FORM}"),
+        (
+            "Mon..Fri 19:00-07:00, Sat,Sun or 22:00-06:00",
+            "has 'Mon..Fri 19:00-07:00, Sat,Sun or 22:00-06:00', in which '19:00-07:00,' is not understood. " + SEVERAL,
+        ),
+        ("Sat, Sun", f"has 'Sat, Sun', in which 'Sat,' is not understood. {SEVERAL}"),
+        ("Sat;Sun", f"has 'Sat;Sun', which is not understood. {SEVERAL}"),
+        ("8:00-9:00 10:00-11:00", f"has '8:00-9:00 10:00-11:00', in which '10:00-11:00' is not understood. {SEVERAL}"),
+        ("Sat 8:00-9:00 Sun", f"has 'Sat 8:00-9:00 Sun', in which the days 'Sun' come last. {SEVERAL}"),
+        ("Sat\n22:00-06:00\n", f"has 'Sat 22:00-06:00' in several lines. {SEVERAL}"),
+        ("Fr\u0130", f"has 'Fr\u0130', which is not understood. {FORM}"),
+        ("\u017fat", f"has '\u017fat', which is not understood. {FORM}"),
+        ("\u0668:00-\u0669:00", f"has '\u0668:00-\u0669:00', which is not understood. {FORM}"),
         ("22:00-06:00 Mon..Fri", f"has '22:00-06:00 Mon..Fri', in which 'Mon..Fri' is not understood. {FORM}"),
         (
             "22:00-06:00 ../etc/passwd",
@@ -78,9 +100,11 @@ FORM = f"{module.FORM}."
         ("Europe/Berlin", f"has 'Europe/Berlin', which is not understood. {FORM}"),
         ("nights", f"has 'nights', which is not understood. {FORM}"),
         (["Sat", ""], f"has '', which is not understood. {FORM}"),
-        (None, f"has 'None', which is not understood. {FORM}"),
-        (5, f"has '5', which is not understood. {FORM}"),
-        ({"Mon": "19:00-07:00"}, f"has '{{'Mon': '19:00-07:00'}}', which is not understood. {FORM}"),
+        (None, f"has 'None', which is not text. Put it in quotes. {FORM}"),
+        (1140, f"has '1140', which is not text. Put it in quotes. {FORM}"),
+        (False, f"has 'False', which is not text. Put it in quotes. {FORM}"),
+        ({"Mon": "19:00-07:00"}, f"has a dictionary. {SEVERAL} {FORM}"),
+        ([["Sat"]], f"has a list in a list. {SEVERAL} {FORM}"),
         (
             "Mon 19:00-19:00",
             "has 'Mon 19:00-19:00', in which '19:00-19:00' has no length. Leave out the times for whole days.",

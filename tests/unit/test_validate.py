@@ -105,9 +105,13 @@ def test_valid_values_are_accepted(name, value):
         (
             "dask_worker_hours",
             "Mon-Fri 19:00-07:00",
-            "has 'Mon-Fri 19:00-07:00', in which 'Mon-Fri' is not understood. Write it like Mon..Fri 19:00-07:00",
+            "has 'Mon-Fri 19:00-07:00', in which 'Mon-Fri' is not understood. Write days like Mon..Fri, with three letters",
         ),
-        ("dask_worker_hours", ["Sat", 5], "has '5', which is not understood. Write it like Mon..Fri 19:00-07:00"),
+        (
+            "dask_worker_hours",
+            ["Sat", 5],
+            "has '5', which is not text. Put it in quotes. Write it like 'Mon..Fri 19:00-07:00'",
+        ),
         ("dask_worker_hours", None, "is empty. Give it a value, or remove it"),
         ("dask_worker_interface", [["eth0"]], "Give a number, a string, or a list of these"),
         *[
