@@ -284,8 +284,15 @@ def test_hours_have_a_timer_and_restart_no_worker():
         "Sun *-*-* 23:55:00",
     ]
     assert "PartOf=dask-workers.target" in found[f"{unit}.timer"].content
-    command = "ExecStart=/bin/systemctl --no-block try-restart dask-worker@1.service dask-worker@2.service\n"
-    assert command in found[f"{unit}.service"].content
+    command = "ExecStart=+/bin/systemctl --no-block try-restart dask-worker@1.service dask-worker@2.service\n"
+    service = found[f"{unit}.service"].content
+    assert command in service
+    # Only that command is executed as root. The condition reads files as the services' user.
+    assert "User=dask\n" in service and service.count("=+") == 1
+    assert (
+        "Environment=DASKOPS_HOURS=/opt/dask/current/worker/hours-default.json DASKOPS_DRAIN_TIMEOUT=285\n" in service
+    )
+    assert "ExecCondition=/bin/sh /opt/dask/current/run.sh daskops_runtime.hours_timer\n" in service
     assert "Wants=dask-worker-hours@default.timer\n" in found["systemd/dask-workers.target"].content
     assert "hours" not in without["systemd/dask-workers.target"].content
     # No service reads these files when it starts, as far as a run is concerned.

@@ -278,6 +278,8 @@ def _hours_files(settings: Settings, plan: Plan) -> Iterator[File]:
             "pool": pool or UNNAMED,
             "units": [worker["unit"] for worker in plan["workers"] if worker["pool"] == pool],
             "events": hours.calendar(drain),
+            "hours_file": f"{settings.home}/current/{hours_file(pool)}",
+            "settings": settings,
         }
         yield File(hours_file(pool), json.dumps({"hours": settings.pools[pool]["hours"]}) + "\n", (), "worker")
         unit = f"systemd/dask-worker-hours@{pool or UNNAMED}"
