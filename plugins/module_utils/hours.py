@@ -112,14 +112,17 @@ class Hours(NamedTuple):
         zone = zone or read_zone(self.zone)
         today = datetime.fromtimestamp(now, zone).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
         monday = today - timedelta(days=today.weekday())
+        later = []
         for week in (-1, 0, 1, 2):
             for one in self.ranges:
                 begin, end = (instant(monday, week * WEEK + minute, zone) for minute in (one.begin, one.end))
                 if begin <= now < end - drain:
                     return State(True, begin, end)
                 if begin > now:
-                    return State(False, begin, self.current_end(now, monday, zone))
-        raise ValueError("the hours do not begin within two weeks")  # cannot happen: there is at least one range a week
+                    later.append(begin)
+                    if begin < end - drain:  # else a change of the clock leaves too little of the range
+                        return State(False, begin, self.current_end(now, monday, zone))
+        return State(False, later[0], self.current_end(now, monday, zone))  # all ranges are shorter than the drain
 
     def current_end(self, now: float, monday: datetime, zone: tzinfo) -> float | None:
         """Return the end of the range in which ``now`` is; None outside of the ranges."""

@@ -155,6 +155,13 @@ def test_clocks_that_change():
     assert skipped.runs and skipped.end == at("2026-03-29 03:30")
     twice = parse_hours(f"Sun 01:00-02:30 {BERLIN}")
     assert twice.at(at("2026-10-25 02:15"), 60).runs and not twice.at(at("2026-10-25 02:15", fold=1), 60).runs
+    # Of 02:59 to 04:01, only two minutes are left in spring, so workers return a week later.
+    short = parse_hours(f"Sun 02:59-04:01 {BERLIN}")
+    following = at("2026-04-05 02:59")
+    for now in ("2026-03-29 01:00", "2026-03-29 03:58"):
+        assert short.at(at(now), 315) == (False, following, None)
+    assert short.at(at("2026-03-29 03:59"), 315) == (False, following, at("2026-03-29 04:01"))
+    assert short.at(at("2026-03-29 03:58"), 60) == (False, at("2026-03-29 03:59"), None)
     later = parse_hours(f"Sun 02:30-05:00 {BERLIN}").at(at("2026-10-25 02:15", fold=1), 60)
     assert later.runs and later.end - later.begin == 3.5 * 3600
 
@@ -217,7 +224,11 @@ def test_any_hours_at_any_time(wanted, zone, now, drain):
         assert last.runs == (now < state.end - drain) and last.end == state.end
         assert not hours.at(state.end, 0).runs  # ranges do not touch
     else:
-        assert now < state.begin <= now + 8 * 86400 and state.end is None and last == state
+        week = {(local + timedelta(days=day)).utcoffset() for day in range(9)}
+        days = 8 if len(week) == 1 else 15  # a change of the clock can skip a whole range
+        assert now < state.begin <= now + days * 86400 and state.end is None and not last.runs and last.end is None
+        if drain < 60 * min(one.length for one in hours.ranges) - 7200:  # no change of the clock is longer than that
+            assert last == state
         assert hours.at(state.begin, 0).runs and not hours.at(state.begin - 1, 0).runs
     assert last.runs or last.begin > now
 
@@ -234,6 +245,11 @@ def test_timers_are_at_each_begin_and_before_each_end(wanted, drain):
         found |= {DAYS.index(day) * 86400 + hour * 3600 + minute * 60 + second for day in days.split(",")}
     moments = [moment for one in hours.ranges for moment in (one.begin * 60, one.end * 60 - drain)]
     assert found == (set() if hours.always else {moment % (WEEK * 60) for moment in moments})
+
+
+def test_hours_that_are_all_shorter_than_the_drain():
+    begin = at("2026-11-30 19:00")
+    assert parse_hours(f"Mon 19:00-19:10 {BERLIN}").at(begin - 1, 900) == (False, begin, None)
 
 
 def test_systemd_reads_the_calendar_events():
