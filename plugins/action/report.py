@@ -30,7 +30,8 @@ class ActionModule(Action):
         for line in lines:
             self._display.display(line)
         number = len(arguments["problems"])
+        if not number:
+            return {"changed": False, "lines": lines}
         found = "1 problem" if number == 1 else f"{number} problems"
-        if number:
-            return failed_if({"changed": False}, [f"The report has {found}; see above."])
-        return {"changed": False, "lines": lines}
+        # The lines are on the screen already, and a failed task shows its whole result.
+        return failed_if({"changed": False}, [f"The report has {found}; see above."])

@@ -202,14 +202,14 @@ def judge_presence(
     """Find expected workers that are neither registered nor wait nor start, and workers that are not expected."""
     count = report["count"]
     everyone = expected.complete or not expected.workers
-    starting = [worker for worker in standby if everyone or worker["name"] in expected.workers]
-    starting = [worker for worker in starting if state_of(worker) == STARTING]
+    concerned = [worker for worker in standby if everyone or worker["name"] in expected.workers]
+    starting = [worker for worker in concerned if state_of(worker) == STARTING]
     if starting:
         findings.add(
             DEGRADED,
             f"Starting: {describe(starting)}. They were on standby or outside of their hours, and are not registered yet.",
         )
-    lost = [worker for worker in standby if state_of(worker) == OUTSIDE and not worker.get("returns", True)]
+    lost = [worker for worker in concerned if state_of(worker) == OUTSIDE and not worker.get("returns", True)]
     for worker in lost:
         findings.add(
             DEGRADED,

@@ -140,13 +140,13 @@ def test_task_that_opens_all_files_does_not_drain_its_worker(tmp_path):
         files = []
         try:
             while True:
-                files.append(open(os.devnull))  # noqa: SIM115 they are closed below
+                files.append(os.open(os.devnull, os.O_RDONLY))
         except OSError as e:
             time.sleep(seconds)
             return e.strerror
         finally:
             for file in files:
-                file.close()
+                os.close(file)
 
     file = HoursFile(tmp_path, begin=-1, end=5)
     with contextlib.ExitStack() as stack:

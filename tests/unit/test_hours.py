@@ -252,19 +252,22 @@ def test_hours_that_are_all_shorter_than_the_drain():
     assert parse_hours(f"Mon 19:00-19:10 {BERLIN}").at(begin - 1, 900) == (False, begin, None)
 
 
-def test_systemd_reads_the_calendar_events():
-    hours = parse_hours([f"Mon..Fri 19:00-07:00 {BERLIN}", f"Sat,Sun {BERLIN}"])
-    events = hours.calendar(315)
-    assert events == [
+NIGHTS = parse_hours([f"Mon..Fri 19:00-07:00 {BERLIN}", f"Sat,Sun {BERLIN}"]).calendar(315)
+
+
+def test_days_with_the_same_time_share_an_event():
+    assert NIGHTS == [
         f"Mon,Tue,Wed,Thu,Fri *-*-* 19:00:00 {BERLIN}",
         f"Tue,Wed,Thu,Fri *-*-* 06:54:45 {BERLIN}",
         f"Sun *-*-* 23:54:45 {BERLIN}",
     ]
-    if not shutil.which("systemd-analyze"):
-        pytest.skip("needs systemd-analyze")
-    for event in [*events, *parse_hours("22:00-06:00").calendar(15)]:
-        said = subprocess.run(["systemd-analyze", "calendar", event], capture_output=True, text=True)
-        assert said.returncode == 0 and "Next elapse" in said.stdout, said.stderr
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+@pytest.mark.parametrize("event", [*NIGHTS, *parse_hours("22:00-06:00").calendar(15)])
+def test_systemd_reads_the_calendar_events(event):
+    said = subprocess.run(["systemd-analyze", "calendar", event], capture_output=True, text=True)
+    assert said.returncode == 0 and "Next elapse" in said.stdout, said.stderr
 
 
 def test_runtime_has_the_same_file():

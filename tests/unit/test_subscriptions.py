@@ -70,9 +70,6 @@ def test_too_many_subscriptions_are_refused(monkeypatch):
         def closed(self):
             return False
 
-        def __bool__(self):
-            return False
-
     monkeypatch.setattr(subscriptions, "LIMIT", 2)
     monkeypatch.setattr(subscriptions.BatchedSend, "start", lambda stream, comm: None)
     plugin, comms = subscriptions.Subscriptions(), [Open(), Open(), Open()]

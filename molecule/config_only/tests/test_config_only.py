@@ -172,7 +172,7 @@ def test_lines_of_shell_run_before_every_service(cluster, play):
 
 def test_line_of_shell_that_fails_is_rejected(cluster, play):
     lines = with_lines("true", "echo no such library; ls /does-not-exist")
-    said = rejected(cluster, play, *lines, "--check")
+    said = rejected(cluster, play, *lines)
     assert "dask_environment_setup: line 2 (echo no such library; ls /does-not-exist) ended with status 2" in said
     assert "Its output: no such library" in said
     # It works outside of the sandbox of services only, so the trial finds it.

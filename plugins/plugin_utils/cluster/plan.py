@@ -548,9 +548,10 @@ def _keep(cluster: Cluster, purpose: str, result: dict[str, Any], outside: Outsi
     if purpose == "rotate" and not cluster.common["dask_tls"]:
         check([NO_CERTIFICATES])
     present = purpose == "connect" and cluster.common["dask_client_state"] == "present"
-    if present or purpose in ("start", "restart", "rollback", "rotate"):
+    needs_services = purpose in ("start", "restart", "rollback", "rotate")
+    if needs_services or present:
         check(not_installed({host: (info, kinds_of(host, cluster.groups)) for host, info in infos.items()}))
-    if purpose in ("start", "restart", "rollback", "rotate"):
+    if needs_services:
         check(scheduler_not_running(infos, cluster.scheduler, cluster.scheduler_info, cluster.run))
     if present:
         application = built(outside, cluster.common)

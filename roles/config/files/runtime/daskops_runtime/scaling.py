@@ -46,6 +46,7 @@ from distributed.scheduler import TaskState, WorkerState
 
 from daskops_runtime import drain
 from daskops_runtime import release as releases
+from daskops_runtime.standby import TEXT
 
 logger = logging.getLogger("distributed.daskops.scaling")
 
@@ -73,8 +74,8 @@ RETRY = 10.0
 FORGET = 30 * 86400.0
 #: Largest number of workers, of characters in a name, and of waiting tasks that are examined, and of their restrictions.
 WORKERS, LENGTH, TASKS, KINDS = 10_000, 300, 1_000, 50
-#: Largest number of units of one host that wait outside of their hours, and of characters in what they tell.
-UNITS, TEXT = 500, 200
+#: Largest number of units of one host that wait outside of their hours.
+UNITS = 500
 #: Fraction of the memory of the remaining workers that may be full with results after a worker has stopped.
 FULL = 0.6
 #: Largest size of the file that is read, in bytes. 10,000 workers need 4 MB.

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Tell every ``Cluster`` object about the workers.
 
-Dask expects one such object for each scheduler. All subscriptions have the same name, so a new one ends the
-previous one without a notice. Here, notebooks of many users are connected at the same time.
+Dask expects one such object for each scheduler. All subscriptions have the same name, so a new one ends the previous one
+without a notice. Here, notebooks of many users are connected at the same time.
 """
 
 from __future__ import annotations
