@@ -142,7 +142,7 @@ test: .venv/complete ## run all tests
 	@# Lint, docs and galaxy run one after the other, because each may install .venv-docs.
 	@trap 'testbed/engine stop' EXIT; \
 	printf '%s\n' testbed 'lint docs galaxy' sanity | xargs --max-procs=3 --max-lines=1 $(MAKE) --no-print-directory; \
-	$(MAKE) --no-print-directory unit molecule
+	$(MAKE) --no-print-directory --keep-going unit molecule
 
 .PHONY: lint
 lint: .venv/complete .venv-docs/complete ## check formatting, style, types and the changelog
