@@ -345,7 +345,12 @@ def test_ca_that_differs_from_a_hosts_ca_is_rejected(copy):
     # The message for a controller without the directory has the three ways out.
     problem = only(look(copy.parent / "new", hosts=hosts)[1])
     assert f"{copy.parent}/new does not exist" in problem
-    for way in ("correct dask_tls_directory", "copy the directory", "set dask_tls_files", "-e dask_tls_rotation=reissue"):
+    for way in (
+        "correct dask_tls_directory",
+        "copy the directory",
+        "set dask_tls_files",
+        "-e dask_tls_rotation=reissue",
+    ):
         assert way in problem
 
 
