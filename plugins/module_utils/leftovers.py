@@ -106,7 +106,9 @@ def other_units() -> list[str]:
             name = os.path.basename(path)
             if UNIT.fullmatch(name) or name in ("dask-worker@.service", "dask-firewall.service"):
                 continue
-            if name.startswith("dask-worker-hours@"):  # names workers in its command
+            if name.startswith(
+                ("dask-worker-hours@", "dask-scheduler-journal@", "dask-worker-journal@")
+            ):  # name services
                 continue
             starts = [line for line in lines(_text(path)) if line.strip().startswith("ExecStart")]
             if any(RUNS_DASK.search(line) for line in starts):

@@ -32,12 +32,14 @@ RUNTIME_DIRECTORIES = "/run"
 #: Patterns of the collection's files below `SYSTEMD`, by kind. A run removes matching files that are no longer planned. It
 #: does not change other files, such as an administrator's drop-in.
 OURS = {
-    "scheduler": ["dask-scheduler.service"],
+    "scheduler": ["dask-scheduler.service", "dask-scheduler-journal.socket", "dask-scheduler-journal@.service"],
     "worker": [
         WORKER_TEMPLATE,
         "dask-worker@*.service.d/daskops.conf",
         "dask-worker-hours@*.service",
         "dask-worker-hours@*.timer",
+        "dask-worker-journal.socket",
+        "dask-worker-journal@.service",
         "dask-workers.target",
     ],
 }

@@ -104,9 +104,9 @@ def kept_units() -> dict[str, str]:
     return {os.path.basename(path): read(path) for path in paths}
 
 
-def timers_of(files: Iterable[str]) -> list[str]:
-    """Return the timers among paths of unit files, sorted."""
-    return sorted(path for path in files if path.endswith(".timer"))
+def triggers_of(files: Iterable[str]) -> list[str]:
+    """Return the timers and sockets, which start other units, among paths of unit files, sorted."""
+    return sorted(path for path in files if path.endswith((".socket", ".timer")))
 
 
 class Missing(Exception):
@@ -231,17 +231,17 @@ class Activation:
             self.wanted, self.target = {}, self.linked
             self.units = {} if self.state == "absent" else self.files
 
-        timers = timers_of({*self.files, *self.units})
-        states = host.show(sorted({*self.wanted, *host.services(self.kind), self.boot, *timers}))
+        triggers = triggers_of({*self.files, *self.units})
+        states = host.show(sorted({*self.wanted, *host.services(self.kind), self.boot, *triggers}))
         self.running = running_services(states)
         self.active = states[self.boot]["ActiveState"] == "active"
         self.enabled = states[self.boot]["UnitFileState"] == "enabled"
-        self.ticking = [timer for timer in timers if states[timer]["ActiveState"] == "active"]
-        # Timers to stop, and timers to start or restart.
-        wanted = [] if self.stopping else timers_of(self.units)
-        self.stopped_timers = [timer for timer in self.ticking if timer not in wanted]
-        self.started_timers = [
-            timer for timer in wanted if timer not in self.ticking or self.files.get(timer) != self.units[timer]
+        self.triggers = [unit for unit in triggers if states[unit]["ActiveState"] == "active"]
+        # Timers and sockets to stop, and those to start or restart.
+        wanted = [] if self.stopping else triggers_of(self.units)
+        self.stopped_triggers = [unit for unit in self.triggers if unit not in wanted]
+        self.started_triggers = [
+            unit for unit in wanted if unit not in self.triggers or self.files.get(unit) != self.units[unit]
         ]
         self.at_boot = self.enabled if self.state == "stopped" else not self.stopping
         digests, planned = unit_digests(self.files), unit_digests(self.units)
@@ -290,8 +290,8 @@ class Activation:
             or self.kept
             or self.removed
             or self.restarted
-            or self.stopped_timers
-            or self.started_timers
+            or self.stopped_triggers
+            or self.started_triggers
         )
 
     def diff(self) -> list[dict[str, str]]:
@@ -349,8 +349,8 @@ class Activation:
                     target = [self.boot] if replacement is replacements[-1] else []
                     host.systemctl("start", "--no-block", *target, *units)
                     wait_until_ready(host, units, host.module.params["start_timeout"])
-            if self.started_timers:
-                host.systemctl("restart", *self.started_timers)
+            if self.started_triggers:
+                host.systemctl("restart", *self.started_triggers)
         finally:
             for replacement in replacements:
                 replacement.discard()
@@ -406,8 +406,8 @@ class Activation:
         try:
             # Stop the target of the workers together with them.
             self.stop(units, [self.boot] if self.stopping and self.active else [])
-            if self.stopped_timers:
-                host.systemctl("stop", *self.stopped_timers)
+            if self.stopped_triggers:
+                host.systemctl("stop", *self.stopped_triggers)
             replacement.commit()
             for unit in kept_units().keys() - running if self.kind == "worker" else ():
                 unlink(os.path.join(KEPT, unit))
@@ -426,8 +426,8 @@ class Activation:
         try:
             replacement.undo()
             host.systemctl("daemon-reload", check=False)
-            if self.stopped_timers:
-                host.systemctl("start", *self.stopped_timers, check=False)
+            if self.stopped_triggers:
+                host.systemctl("start", *self.stopped_triggers, check=False)
             if before:
                 host.systemctl("reset-failed", *before, check=False)
                 host.systemctl("start", "--no-block", *before)

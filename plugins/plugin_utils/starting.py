@@ -43,8 +43,10 @@ look() {
     esac
 }
 wanted=
-look scheduler dask-scheduler.service dask-scheduler.service dask-scheduler.service
-cd systemd && others=$(ls -d dask-worker@*.service.d/daskops.conf dask-worker-hours@* 2>/dev/null)
+cd systemd && others=$(ls -d dask-scheduler-journal* 2>/dev/null)
+cd ..
+look scheduler dask-scheduler.service dask-scheduler.service dask-scheduler.service $others
+cd systemd && others=$(ls -d dask-worker@*.service.d/daskops.conf dask-worker-hours@* dask-worker-journal* 2>/dev/null)
 cd ..
 look worker dask-workers.target 'dask-worker@*.service' dask-workers.target dask-worker@.service $others
 [ -z "$wanted" ] || [ "$wait" = 0 ] || timeout "$wait" systemctl start $wanted

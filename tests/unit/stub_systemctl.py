@@ -31,9 +31,9 @@ def runs(pid):
 
 
 def start(state, unit):
-    if unit.endswith(".timer") and (ROOT / "systemd" / unit).exists():
-        state["timers"] = sorted({*state.get("timers", []), unit})
-    if unit.endswith((".target", ".timer")) or runs(state["services"].get(unit, 0)):
+    if unit.endswith((".socket", ".timer")) and (ROOT / "systemd" / unit).exists():
+        state["triggers"] = sorted({*state.get("triggers", []), unit})
+    if unit.endswith((".socket", ".target", ".timer")) or runs(state["services"].get(unit, 0)):
         return
     release = ROOT / "home/current/services" / f"{unit}.release"
     files = [ROOT / "systemd" / unit, ROOT / "systemd" / unit.replace("@1", "@").replace("@2", "@")]
@@ -49,7 +49,7 @@ def start(state, unit):
 
 
 def stop(state, unit):
-    state["timers"] = [timer for timer in state.get("timers", []) if timer != unit]
+    state["triggers"] = [trigger for trigger in state.get("triggers", []) if trigger != unit]
     pid = state["services"].pop(unit, None)
     if pid:
         os.kill(pid, signal.SIGKILL)
@@ -64,7 +64,7 @@ def not_read():
 
 def show(state, unit):
     pid = state["services"].get(unit, 0)
-    active = runs(pid) or unit in state.get("timers", [])
+    active = runs(pid) or unit in state.get("triggers", [])
     return "\n".join(
         [
             f"Id={unit}",

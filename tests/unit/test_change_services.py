@@ -313,8 +313,9 @@ def add_hours(machine, name, event):
     machine.add_release(name, {"worker": {**machine.worker_units("one"), **timer}}, services_of="one")
 
 
-def timers(machine):
-    return json.loads((machine.root / "state.json").read_text()).get("timers", [])
+def triggers(machine):
+    """Return the active timers and sockets."""
+    return json.loads((machine.root / "state.json").read_text()).get("triggers", [])
 
 
 def test_changed_hours_restart_the_timer_and_no_worker(machine):
@@ -326,28 +327,28 @@ def test_changed_hours_restart_the_timer_and_no_worker(machine):
         assert answer["changed"] and answer["restarted"] == answer["removed"] == []
         assert f"{HOURS}.timer" in {part["after_header"] for part in answer["diff"] if "after_header" in part}
         assert machine.asked() == ["daemon-reload ", f"restart {HOURS}.timer"]
-        assert event in (machine.systemd / f"{HOURS}.timer").read_text() and timers(machine) == [f"{HOURS}.timer"]
+        assert event in (machine.systemd / f"{HOURS}.timer").read_text() and triggers(machine) == [f"{HOURS}.timer"]
     again = machine.run("later", kind="worker")
     assert not again["changed"] and not machine.asked() and not again["diff"]
 
     # A timer that somebody stopped is started. Without hours, the timer is removed.
     machine.systemctl("stop", f"{HOURS}.timer")
     machine.asked()
-    assert machine.run("later", kind="worker")["changed"] and timers(machine) == [f"{HOURS}.timer"]
-    assert machine.run("one", kind="worker", _ansible_check_mode=True)["changed"] and timers(machine)
+    assert machine.run("later", kind="worker")["changed"] and triggers(machine) == [f"{HOURS}.timer"]
+    assert machine.run("one", kind="worker", _ansible_check_mode=True)["changed"] and triggers(machine)
     machine.asked()
     assert machine.run("one", kind="worker")["restarted"] == []
     assert machine.asked() == [f"stop {HOURS}.timer", "daemon-reload "]
-    assert not timers(machine) and not list(machine.systemd.glob("dask-worker-hours*"))
+    assert not triggers(machine) and not list(machine.systemd.glob("dask-worker-hours*"))
 
 
 @pytest.mark.parametrize("state", ["stopped", "disabled", "absent"])
 def test_stopped_workers_have_no_timer(machine, state):
     add_hours(machine, "evening", "19:00")
     machine.run("evening", kind="worker")
-    assert timers(machine) == [f"{HOURS}.timer"]
+    assert triggers(machine) == [f"{HOURS}.timer"]
     assert machine.run("evening", kind="worker", state=state)["changed"]
-    assert not timers(machine) and (machine.systemd / f"{HOURS}.timer").exists() == (state != "absent")
+    assert not triggers(machine) and (machine.systemd / f"{HOURS}.timer").exists() == (state != "absent")
     assert not machine.run("evening", kind="worker", state=state)["changed"]
 
 
@@ -356,4 +357,21 @@ def test_timer_goes_on_if_its_removal_fails(machine):
     machine.run("evening", kind="worker")
     (machine.root / "fail").write_text("daemon-reload")
     assert machine.run("one", kind="worker")["failed"]
-    assert timers(machine) == [f"{HOURS}.timer"] and (machine.systemd / f"{HOURS}.timer").exists()
+    assert triggers(machine) == [f"{HOURS}.timer"] and (machine.systemd / f"{HOURS}.timer").exists()
+
+
+SOCKET = "dask-scheduler-journal.socket"
+
+
+def test_socket_of_the_journal_is_started_and_stopped_with_the_scheduler(machine):
+    units = {SOCKET: "[Socket]\n", "dask-scheduler-journal@.service": "[Service]\n"}
+    scheduler = {"dask-scheduler.service": machine.unit("one")}
+    machine.add_release("journal", {"scheduler": {**scheduler, **units}}, services_of="one")
+    machine.run("one", kind="scheduler")
+    machine.asked()
+    answer = machine.run("journal", kind="scheduler")
+    assert answer["changed"] and answer["restarted"] == []
+    assert machine.asked() == ["daemon-reload ", f"restart {SOCKET}"] and triggers(machine) == [SOCKET]
+    assert not machine.run("journal", kind="scheduler")["changed"]
+    assert machine.run("journal", kind="scheduler", state="absent")["changed"]
+    assert not triggers(machine) and not list(machine.systemd.glob("dask-scheduler*"))

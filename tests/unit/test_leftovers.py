@@ -74,6 +74,8 @@ def test_configuration_files_without_those_of_the_collection(tmp_path):
         ("dask-worker@1.service", "/opt/dask/bin/dask-worker", False),
         ("dask-worker@.service", "/opt/dask/bin/dask-worker", False),
         ("dask-worker-hours@default.service", "/bin/systemctl --no-block try-restart dask-worker@1.service", False),
+        ("dask-worker-journal@.service", "/bin/journalctl --unit=dask-worker@*.service", False),
+        ("dask-scheduler-journal@.service", "/bin/journalctl --unit=dask-scheduler.service", False),
         ("web.service", "/usr/bin/python3 -m http.server", False),
         ("docs.service", "/usr/bin/less /home/dask/worker", False),
     ],

@@ -302,3 +302,16 @@ def test_hours_have_a_timer_and_restart_no_worker():
     variables = found["services/dask-worker@1.service.env"].content
     assert "DASKOPS_HOURS=/opt/dask/current/worker/hours-default.json\n" in variables
     assert "hours-always.json" in found["services/dask-worker@always-1.service.env"].content
+
+
+def test_services_of_each_kind_can_read_their_journal():
+    found = {file.path: file for file in files(settings(user="compute"), ["scheduler", "worker"], PLAN, ENVIRONMENT)}
+    for kind, pattern in (("scheduler", "dask-scheduler.service"), ("worker", "dask-worker@*.service")):
+        socket, service = (found[f"systemd/dask-{kind}-journal{end}"] for end in (".socket", "@.service"))
+        assert f"ListenStream=/run/dask-{kind}-journal.sock\nSocketUser=compute\nSocketMode=0600\n" in socket.content
+        # The program is neither root nor the services' user, and has no input.
+        assert f" --unit={pattern}\nStandardInput=null\n" in service.content and "DynamicUser=yes\n" in service.content
+        assert "User=compute" not in service.content and "=+" not in service.content
+        assert {(file.kinds, file.kind) for file in (socket, service)} == {((), kind)}
+    assert "dask-scheduler-journal.socket\n" in found["systemd/dask-scheduler.service"].content
+    assert "Wants=dask-worker-journal.socket\n" in found["systemd/dask-workers.target"].content

@@ -21,6 +21,8 @@ def machine(tmp_path, monkeypatch):
         "dask-worker@.service": machine.unit("one"),
         "dask-workers.target": "[Unit]\n",
         "dask-worker-hours@default.timer": "[Timer]\nOnCalendar=19:00\n",
+        "dask-worker-journal.socket": "[Socket]\n",
+        "dask-scheduler-journal.socket": "[Socket]\n",
         **drop_ins,
     }
     for name, text in machine.files.items():
@@ -81,6 +83,8 @@ def test_workers_are_not_started_if_one_of_them_runs(machine):
     ("worker", lambda machine: (machine.systemd / "dask-workers.target").unlink()),
     ("worker", lambda machine: (machine.systemd / f"{WORKERS[1]}.d/daskops.conf").unlink()),
     ("worker", lambda machine: (machine.systemd / "dask-worker-hours@default.timer").write_text("[Timer]\n")),
+    ("worker", lambda machine: (machine.systemd / "dask-worker-journal.socket").unlink()),
+    ("scheduler", lambda machine: (machine.systemd / "dask-scheduler-journal.socket").write_text("[Unit]\n")),
     ("worker", lambda machine: (machine.root / "kept" / WORKERS[0]).touch()),
     ("worker", lambda machine: (machine.root / "not-read").write_text(WORKERS[0])),
 ])  # fmt: skip

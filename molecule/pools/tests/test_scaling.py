@@ -26,6 +26,16 @@ STOP = """
     assert is_true(lambda: set(pool()["standby"]) == {"worker1-waiting-1", "worker2-waiting-1"}), pool()
     assert len(cluster.observed) == 4, cluster.observed
 """
+LOGS = """
+    assert is_true(lambda: len(cluster.observed) == 6)
+    logs = cluster.get_logs()
+    address = next(about["address"] for about in client.scheduler_info(n_workers=-1)["workers"].values())
+    client.run(lambda: print("printed by a program"), workers=[address])
+    assert "printed by a program" in cluster.get_logs(cluster=False, scheduler=False, workers=[address])[address]
+    assert "Started" in logs["Scheduler"] and "Registered to" not in logs["Scheduler"], logs["Scheduler"]
+    assert all("Registered to" in logs[name] for name in cluster.scheduler_info["workers"]), logs
+    assert len([name for name in logs if "status=9/KILL" in logs[name]]) == 1, logs
+"""
 START = """
     future = client.submit(os.getpid, resources={"NETWORK": 1})
     cluster.adapt(minimum=0, pool="waiting")
@@ -63,3 +73,15 @@ def test_user_stops_and_starts_workers_of_a_pool(cluster, play):
 
     cluster.compute(CLUSTER + START)
     assert play("status").returncode == 0
+
+
+def test_user_reads_the_journals_of_all_services(cluster):
+    """They have what a program prints and what systemd says, also about the processes before a restart."""
+    host = cluster.host("worker1")
+    host.check_output("systemctl kill --kill-who=main --signal=KILL dask-worker@waiting-1")
+    cluster.compute(CLUSTER + LOGS)
+    # Other accounts of the host cannot read them, and no program that ended is left.
+    read = "import socket; s = socket.socket(socket.AF_UNIX); s.connect('/run/dask-worker-journal.sock')"
+    denied = host.run(f'runuser -u nobody -- /usr/bin/python3 -c "{read}"')
+    assert denied.rc != 0 and "Permission denied" in denied.stderr
+    assert not host.check_output("systemctl list-units --plain --no-legend 'dask-worker-journal@*'")

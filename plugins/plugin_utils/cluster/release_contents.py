@@ -227,6 +227,7 @@ def _scheduler_files(settings: Settings, plan: Plan, environment: Environment) -
         "scaling_file": f"{settings.user_home}/{scaling_file(plan['address'], int(settings.scheduler_port))}",
     }
     yield file(f"systemd/{SCHEDULER}", render("dask-scheduler.service.j2", **about))
+    yield from _journal_files(settings, "scheduler", SCHEDULER)
     yield file(f"services/{SCHEDULER}.env", render("scheduler.env.j2", **about), SCHEDULER)
 
 
@@ -250,11 +251,11 @@ def _worker_files(settings: Settings, plan: Plan, environment: Environment) -> I
     readable = [settings.home, *environment.prefixes, *settings.worker_import_paths]
     shared = {"settings": settings, "readable": readable, "binds": binds}
     yield file("systemd/dask-worker@.service", render("dask-worker@.service.j2", **shared))
-    timers = list(_hours_files(settings, plan))
-    yield from timers
+    helpers = [*_hours_files(settings, plan), *_journal_files(settings, "worker", "dask-worker@*.service")]
+    yield from helpers
     # The file has no kinds, so that a change of the number of workers does not restart the other workers.
     units = [worker["unit"] for worker in plan["workers"]]
-    units += [posixpath.basename(file.path) for file in timers if file.path.endswith(".timer")]
+    units += [posixpath.basename(file.path) for file in helpers if file.path.endswith((".socket", ".timer"))]
     target = render("dask-workers.target.j2", units=units)
     yield File("systemd/dask-workers.target", target, (), "worker")
     boot = environment.boot_python or f"{settings.home}/current/environment/bin/python"
@@ -285,6 +286,13 @@ def _hours_files(settings: Settings, plan: Plan) -> Iterator[File]:
         unit = f"systemd/dask-worker-hours@{pool or UNNAMED}"
         yield File(f"{unit}.timer", render("dask-worker-hours.timer.j2", **about), (), "worker")
         yield File(f"{unit}.service", render("dask-worker-hours.service.j2", **about), (), "worker")
+
+
+def _journal_files(settings: Settings, kind: str, pattern: str) -> Iterator[File]:
+    """Yield the units with which the services of a kind read their journal. Their change restarts no service."""
+    about = {"settings": settings, "kind": kind, "pattern": pattern}
+    yield File(f"systemd/dask-{kind}-journal.socket", render("dask-journal.socket.j2", **about), (), kind)
+    yield File(f"systemd/dask-{kind}-journal@.service", render("dask-journal@.service.j2", **about), (), kind)
 
 
 def hours_file(pool: str) -> str:

@@ -22,6 +22,7 @@ import distributed.deploy
 from distributed import Security
 from distributed.core import Status, rpc
 from distributed.objects import SchedulerInfo
+from distributed.utils import Log
 
 #: Seconds between two attempts to connect to a scheduler that restarts.
 RETRY = 1.0
@@ -228,7 +229,12 @@ class Cluster(distributed.deploy.Cluster):
         if cluster and self._scaling:
             self._scaling = await self.scheduler_comm.daskops_scaling() or {}
             self._cluster_manager_logs = [(None, line) for line in self._scaling.get("log", ())]
-        return await super()._get_logs(cluster=cluster, scheduler=scheduler, workers=workers)
+        journals = await self.scheduler_comm.daskops_journal(workers=workers, scheduler=scheduler)
+        if journals is None:  # another scheduler, of which Dask has the logs that it keeps in memory
+            return await super()._get_logs(cluster=cluster, scheduler=scheduler, workers=workers)
+        logs = await super()._get_logs(cluster=cluster, scheduler=False, workers=False)
+        logs.update({name: Log("\n".join(lines)) for name, lines in journals.items()})
+        return logs
 
     @property
     def dashboard_link(self) -> str:
