@@ -57,6 +57,10 @@ help: ## show this list
 testbed: .venv/complete
 	@testbed/image >/dev/null
 
+.PHONY: python
+python: .venv/complete
+	@testbed/relocatable-python >/dev/null
+
 .PHONY: lock
 lock: .venv/complete ## resolve the lock files again
 	cd roles/environment/files && for name in tools build default; do \
@@ -138,11 +142,16 @@ clean: ## remove the demo, the images, the caches and the virtual environments
 
 .PHONY: test
 test: .venv/complete ## run all tests
-	@# Building the node image mostly waits for the network, so check the code and build the documentation at the same time.
-	@# Lint, docs and galaxy run one after the other, because each may install .venv-docs.
-	@trap 'testbed/engine stop' EXIT; \
-	printf '%s\n' testbed 'lint docs galaxy' sanity | xargs --max-procs=3 --max-lines=1 $(MAKE) --no-print-directory; \
-	$(MAKE) --no-print-directory --keep-going unit molecule
+	@# Unit tests often wait. Meanwhile, check the code with a low priority, and prepare the hosts of the scenarios, without the low
+	@# priority, which an engine and all hosts would inherit. Lint, docs and galaxy run one after the other, because each may
+	@# install .venv-docs. The output of each target is printed at its end.
+	@trap 'testbed/engine stop' EXIT; status=0; \
+	later='$(MAKE) --no-print-directory --keep-going --output-sync=target'; \
+	printf '%s\n' '$(MAKE) --no-print-directory unit' "$$later testbed python" "nice -n 19 $$later lint docs galaxy" \
+	        "nice -n 19 $$later sanity" \
+	    | xargs --max-procs=4 --max-lines=1 env || status=1; \
+	$(MAKE) --no-print-directory molecule || status=1; \
+	exit $$status
 
 .PHONY: lint
 lint: .venv/complete .venv-docs/complete ## check formatting, style, types and the changelog

@@ -10,7 +10,7 @@ import glob
 import hashlib
 import os
 import re
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import lines, read_text
 
@@ -143,6 +143,11 @@ def unit_digest(text: str) -> str:
 def unit_digests(files: Mapping[str, str]) -> dict[str, str]:
     """Return the digest of each of ``files`` (content by relative path), by path."""
     return {path: unit_digest(content) for path, content in files.items()}
+
+
+def triggers_of(files: Iterable[str]) -> list[str]:
+    """Return the timers and sockets, which start other units, among paths of unit files, sorted."""
+    return sorted(path for path in files if path.endswith((".socket", ".timer")))
 
 
 def same_unit(unit: str, digests: Mapping[str, str], others: Mapping[str, str]) -> bool:

@@ -89,6 +89,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.units import (
     same_unit,
     settings,
     show_units,
+    triggers_of,
     unit_digests,
     unit_files,
 )
@@ -102,11 +103,6 @@ def kept_units() -> dict[str, str]:
     """Return the content of the units that still have their previous version, by name."""
     paths = glob.glob(os.path.join(KEPT, WORKER_TEMPLATE.replace("@", "@*")))
     return {os.path.basename(path): read(path) for path in paths}
-
-
-def triggers_of(files: Iterable[str]) -> list[str]:
-    """Return the timers and sockets, which start other units, among paths of unit files, sorted."""
-    return sorted(path for path in files if path.endswith((".socket", ".timer")))
 
 
 class Missing(Exception):
@@ -240,9 +236,6 @@ class Activation:
         # Timers and sockets to stop, and those to start or restart.
         wanted = [] if self.stopping else triggers_of(self.units)
         self.stopped_triggers = [unit for unit in self.triggers if unit not in wanted]
-        self.started_triggers = [
-            unit for unit in wanted if unit not in self.triggers or self.files.get(unit) != self.units[unit]
-        ]
         self.at_boot = self.enabled if self.state == "stopped" else not self.stopping
         digests, planned = unit_digests(self.files), unit_digests(self.units)
         running = {
@@ -252,6 +245,14 @@ class Activation:
         # To restart a service whatever its release is, count it as not running.
         self.removed = changes(running, self.wanted).removed
         self.restarted = changes({} if self.state == "restarted" else running, self.wanted).restarted
+        # Sockets belong to the account of the services, which can have been created again.
+        self.started_triggers = [
+            unit
+            for unit in wanted
+            if unit not in self.triggers
+            or self.files.get(unit) != self.units[unit]
+            or (unit.endswith(".socket") and self.restarted)
+        ]
 
     def planned(
         self, release: str, given: Mapping[str, Mapping[str, str]] | None
@@ -343,17 +344,32 @@ class Activation:
             for number, (leaving, units) in enumerate(parts):
                 replacement = replacements[number]
                 self.switch([*leaving, *units], replacement, self.still_running(number, parts))
+                if number == 0:
+                    self.start_triggers(".socket")
                 if not self.stopping and units:
                     host.systemctl("reset-failed", *units, check=False)  # counts restarts from zero
                     # The target would start the units of later parts, too.
                     target = [self.boot] if replacement is replacements[-1] else []
                     host.systemctl("start", "--no-block", *target, *units)
                     wait_until_ready(host, units, host.module.params["start_timeout"])
-            if self.started_triggers:
-                host.systemctl("restart", *self.started_triggers)
+            self.start_triggers(".timer")
         finally:
             for replacement in replacements:
                 replacement.discard()
+
+    def start_triggers(self, suffix: str) -> None:
+        """Start or restart timers, or sockets. Services work without sockets, so an error of these only causes a warning."""
+        units = [unit for unit in self.started_triggers if unit.endswith(suffix)]
+        try:
+            if units:
+                self.host.systemctl("restart", *units)
+        except SystemctlError as error:
+            if suffix == ".timer":
+                raise
+            self.host.module.warn(
+                f"{str(error).rstrip('.')}. So Cluster.get_logs() returns what Dask keeps in memory instead of the journals "
+                f"of this host. The reason: systemctl status {' '.join(units)}"
+            )
 
     def replacement(self, number: int, parts: list[Part]) -> Replacement:
         """Return the files and links that one of the ``parts`` changes.

@@ -394,7 +394,8 @@ def journal(module: AnsibleModule, number: int) -> str:
     if number < 1 or not tool:
         return ""
     names = ("dask-scheduler", "dask-worker@*", "dask-worker-hours@*", "dask-firewall")
-    units = [f"--unit={name}.service" for name in names]
+    sockets = ("dask-scheduler-journal.socket", "dask-worker-journal.socket")
+    units = [f"--unit={name}" for name in (*(f"{name}.service" for name in names), *sockets)]
     options = ["--no-pager", "--output=short-iso", "--quiet", "--reverse", f"--lines={number}"]
     status, said = first_output([tool, *options, *units], TOOL_TIMEOUT, JOURNAL)
     if status is None and not said:

@@ -111,6 +111,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.units import (
     same_unit,
     show_units,
     shown_services,
+    triggers_of,
     unit_digests,
     unit_files,
 )
@@ -445,7 +446,9 @@ def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) 
     try:
         planned = read_units(home, release)
         content = tree_digest(read_tree(path), read_links(path))
-        shown = show_units(module, ["ActiveState", "UnitFileState"], sorted(BOOT.values()))
+        triggers = {kind: triggers_of(units) for kind, units in planned.items()}
+        names = sorted({*BOOT.values(), *triggers.get("scheduler", ()), *triggers.get("worker", ())})
+        shown = show_units(module, ["ActiveState", "UnitFileState"], names)
     except (OSError, SystemctlError):
         return {**about, "content": "", "settled": [], "enabled": []}
     starts = {unit: (about["ActiveState"], about["UnitFileState"]) for unit, about in shown.items()}
@@ -455,6 +458,7 @@ def current_state(module: AnsibleModule, home: str, release: Mapping[str, Any]) 
         for kind, units in planned.items()
         if kind in release["served"]
         and starts.get(BOOT[kind]) == ("active", "enabled")
+        and all(starts.get(unit, ("", ""))[0] == "active" for unit in triggers[kind])
         and unit_files(kind) == units
         and not (kind == "worker" and kept)
     ]

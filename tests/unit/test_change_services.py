@@ -230,20 +230,28 @@ def test_second_half_is_unchanged_if_the_first_fails(machine):
     assert not run_workers(machine, "one")["changed"]
 
 
-def test_settled_host_needs_no_change(machine, monkeypatch):
+@pytest.mark.parametrize("name", ["one", "journal"])
+def test_settled_host_needs_no_change(machine, monkeypatch, name):
     """The controller skips a settled host, so the module must have nothing to change there."""
-    release, text = machine.home / "releases/one", machine.unit("one")
+    if name == "journal":
+        machine.add_release(name, {"scheduler": {"dask-scheduler.service": machine.unit(name), SOCKET: "[Socket]\n"}})
+        machine.run(name)
+    release, text = machine.home / "releases" / name, machine.unit(name)
     (release / "environment").symlink_to("/nowhere")
     monkeypatch.setattr(inspect_host, "KEPT", str(machine.root / "kept"))
 
     def settled():
-        current = read_releases(str(machine.home))["one"]
+        current = read_releases(str(machine.home))[name]
         state = inspect_host.current_state(Commands(), str(machine.home), current)
         assert state["content"] == tree_digest(read_tree(str(release)), {"environment": "/nowhere"})
         return state["settled"] == ["scheduler"]
 
-    assert settled() and not machine.run("one")["changed"]
+    assert settled() and not machine.run(name)["changed"]
     unit = machine.systemd / "dask-scheduler.service"
+    if name == "journal":
+        machine.systemctl("stop", SOCKET)
+        assert not settled()
+        assert machine.run(name)["changed"] and triggers(machine) == [SOCKET]
     for change in (
         lambda: unit.write_text(text + "# edited\n"),
         unit.unlink,
@@ -252,8 +260,8 @@ def test_settled_host_needs_no_change(machine, monkeypatch):
     ):
         change()
         assert not settled()
-        assert machine.run("one")["changed"]
-        assert settled() and not machine.run("one")["changed"]
+        assert machine.run(name)["changed"]
+        assert settled() and not machine.run(name)["changed"]
 
 
 @pytest.mark.parametrize("damage", ["release", "manifest", "unit"])
@@ -304,7 +312,7 @@ def test_change_that_was_taken_back_is_staged_once(machine):
     assert unfinished() == 0
 
 
-HOURS = "dask-worker-hours@default"
+HOURS, SOCKET = "dask-worker-hours@default", "dask-scheduler-journal.socket"
 
 
 def add_hours(machine, name, event):
@@ -360,9 +368,6 @@ def test_timer_goes_on_if_its_removal_fails(machine):
     assert triggers(machine) == [f"{HOURS}.timer"] and (machine.systemd / f"{HOURS}.timer").exists()
 
 
-SOCKET = "dask-scheduler-journal.socket"
-
-
 def test_socket_of_the_journal_is_started_and_stopped_with_the_scheduler(machine):
     units = {SOCKET: "[Socket]\n", "dask-scheduler-journal@.service": "[Service]\n"}
     scheduler = {"dask-scheduler.service": machine.unit("one")}
@@ -373,5 +378,17 @@ def test_socket_of_the_journal_is_started_and_stopped_with_the_scheduler(machine
     assert answer["changed"] and answer["restarted"] == []
     assert machine.asked() == ["daemon-reload ", f"restart {SOCKET}"] and triggers(machine) == [SOCKET]
     assert not machine.run("journal", kind="scheduler")["changed"]
+    # A restart of the service also restarts the socket, because the account may have been created again.
+    assert machine.run("journal", kind="scheduler", state="restarted")["changed"]
+    assert f"restart {SOCKET}" in machine.asked()
     assert machine.run("journal", kind="scheduler", state="absent")["changed"]
     assert not triggers(machine) and not list(machine.systemd.glob("dask-scheduler*"))
+
+
+def test_socket_that_does_not_start_is_a_warning(machine, capfd):
+    machine.add_release("journal", {"scheduler": {"dask-scheduler.service": machine.unit("one"), SOCKET: "[Socket]\n"}})
+    (machine.root / "fail").write_text("restart")
+    answer = machine.run("journal", kind="scheduler")
+    assert not answer.get("failed") and answer["restarted"] == ["dask-scheduler.service"]
+    warning = json.dumps(answer.get("warnings")) + capfd.readouterr().err  # depends on the version of Ansible
+    assert f"restart {SOCKET} failed" in warning and f"systemctl status {SOCKET}" in warning

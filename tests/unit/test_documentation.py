@@ -165,12 +165,10 @@ def test_links_lead_to_files_and_headings(path):
         ("docs/tutorial.md#nowhere", ["docs/tutorial.md#nowhere: no such heading"]),
         ("#nowhere", ["#nowhere: no such heading"]),
         ("testbed/README.md", ["testbed/README.md: not in the archive"]),
-        ("docs/_build/html/index.html", ["docs/_build/html/index.html: no such file"]),
+        ("docs/_build/nowhere.html", ["docs/_build/nowhere.html: no such file"]),
     ],
 )
 def test_broken_link_is_found(link, said):
-    if "_build" in link and (ROOT / link).exists():
-        said = [f"{link}: not in the archive"]
     assert list(broken(ROOT / "README.md", f"## Requirements\n\nSee [this]({link}).\n")) == said
 
 

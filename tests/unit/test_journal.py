@@ -22,9 +22,9 @@ def entry(message, unit=UNIT, field="_SYSTEMD_UNIT", time="1700000000123456"):
     )
 
 
-def texts(*entries):
-    """Return the parsed lines without date and time."""
-    return [line.split(" ", 2)[2] for line in journal.parse(entries, UNIT)]
+def texts(*entries, number=journal.LINES):
+    """Return the parsed lines of entries in the order of time, without date and time."""
+    return [line.split(" ", 2)[2] for line in journal.newest(reversed(entries), UNIT, number)]
 
 
 def test_lines_of_the_service_and_of_systemd_about_it():
@@ -35,8 +35,8 @@ def test_lines_of_the_service_and_of_systemd_about_it():
         entry("Started another", unit=OTHER, field="UNIT"),
     ]
     assert texts(*lines) == ["computing", "Main process exited, code=killed, status=9/KILL"]
-    assert journal.parse(lines, OTHER)[0].endswith(" not this one")
-    assert journal.parse([entry("computing")], UNIT)[0].startswith("2023-11-1")
+    assert journal.parse(lines[1], OTHER).endswith(" not this one")
+    assert journal.parse(lines[0], UNIT).startswith("2023-11-1")
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,8 @@ def test_entries_that_cannot_be_read_are_left_out(wrong):
     assert texts(entry("before"), wrong, entry("after")) == ["before", "after"]
 
 
-def test_number_of_lines_is_limited(monkeypatch):
-    monkeypatch.setattr(journal, "LINES", 3)
-    assert texts(*(entry(str(n)) for n in range(10))) == ["7", "8", "9"]
+def test_newest_lines_are_kept():
+    assert texts(*(entry(str(n)) for n in range(10)), number=3) == ["7", "8", "9"]
 
 
 @pytest.fixture
@@ -101,18 +100,30 @@ def host(tmp_path, monkeypatch):
 
 
 def test_journal_is_read_from_the_socket(host, monkeypatch):
-    host(entry("one"), entry("two", unit=OTHER))
-    assert [line.split()[-1] for line in journal.read_journal(UNIT)] == ["one"]
-    monkeypatch.setattr(journal, "SIZE", len(entry("one")) + 5)
-    host(entry("one"), entry("two"))
+    host(entry("two"), entry("of another", unit=OTHER), entry("one"))
+    assert [line.split()[-1] for line in journal.read_journal(UNIT)] == ["one", "two"]
+    # The oldest lines are left out.
+    monkeypatch.setattr(journal, "SIZE", len(entry("two")) + 5)
+    host(entry("two"), entry("one"))
+    assert [line.split()[-1] for line in journal.read_journal(UNIT)] == ["two"]
+
+
+def test_refused_connection_is_tried_again(host):
+    host()
+    host(entry("one"))
     assert [line.split()[-1] for line in journal.read_journal(UNIT)] == ["one"]
 
 
-def test_hanging_program_is_an_error(host, monkeypatch):
+def test_program_that_cannot_start_has_no_lines(host, monkeypatch):
+    monkeypatch.setattr(journal, "READ_TIMEOUT", 0.1)
+    host()
+    assert journal.read_journal(UNIT) == []
+
+
+def test_hanging_program_is_not_waited_for(host, monkeypatch):
     monkeypatch.setattr(journal, "READ_TIMEOUT", 0.2)
     host(entry("one"), close=False)
-    with pytest.raises(OSError, match="timed out"):
-        journal.read_journal(UNIT)
+    assert [line.split()[-1] for line in journal.read_journal(UNIT)] == ["one"]
 
 
 def test_each_kind_has_a_socket(host):
@@ -122,16 +133,16 @@ def test_each_kind_has_a_socket(host):
 
 @pytest.mark.parametrize("answer", [None, "text", {"a": 1}, 5])
 def test_worker_that_answers_something_else_has_no_lines(answer):
-    assert journal.checked(answer) == [journal.NO_ANSWER]
+    assert journal.checked(answer, 10) == [journal.NO_ANSWER]
 
 
 def test_answer_of_a_worker_is_limited():
-    assert journal.checked(["a" * 5000, 1, None, "b"]) == ["a" * journal.LENGTH, "b"]
-    assert len(journal.checked(["a"] * 5000)) == journal.LINES
+    assert journal.checked(["a" * 5000, 1, None, "b"], 10) == ["a" * journal.LENGTH, "b"]
+    assert journal.checked(["old", "a", "b"], 2) == ["a", "b"]
 
 
 def test_services_without_a_socket_return_what_dask_keeps(tmp_path):
-    """A worker without the collection's modules has no lines."""
+    """So does a worker of an earlier release, or without the collection's modules."""
     with scheduler(tmp_path, runtime=True) as running, running.client() as client:
         with worker(running, "ours", runtime=True), worker(running, "stock"):
             client.wait_for_workers(2, timeout=40)
@@ -140,7 +151,7 @@ def test_services_without_a_socket_return_what_dask_keeps(tmp_path):
                 addresses = {about["name"]: address for address, about in cluster.scheduler_info["workers"].items()}
                 logs = cluster.get_logs()
                 assert list(logs)[1] == "Scheduler" and set(addresses.values()) < set(logs)
-                assert "from a task" in logs[addresses["ours"]] and logs[addresses["stock"]] == journal.NO_ANSWER
+                assert "from a task" in logs[addresses["ours"]] and "from a task" in logs[addresses["stock"]]
                 first = logs["Scheduler"].index("Scheduler at:")
                 assert first < logs["Scheduler"].index("Register worker")  # in the order of time
                 assert list(cluster.get_logs(cluster=False, scheduler=False, workers=[addresses["ours"]])) == [
@@ -149,10 +160,22 @@ def test_services_without_a_socket_return_what_dask_keeps(tmp_path):
 
 
 def test_hanging_worker_does_not_hold_up_the_others(tmp_path):
+    def set_limits(**limits):
+        from daskops_runtime import journal
+
+        for name, value in limits.items():
+            setattr(journal, name, value)
+
+    def print_lines():
+        import logging
+
+        for number in range(30):
+            logging.getLogger("distributed.worker").warning("line %d", number)
+
     with scheduler(tmp_path, runtime=True) as running, running.client() as client:
         with worker(running, "w1", runtime=True) as hanging, worker(running, "w2", runtime=True):
             client.wait_for_workers(2, timeout=40)
-            client.run_on_scheduler(lambda: setattr(__import__("daskops_runtime.journal").journal, "ANSWER_TIMEOUT", 1))
+            client.run_on_scheduler(set_limits, ANSWER_TIMEOUT=1, ALL_LINES=40)
             with Cluster(running.address) as cluster:
                 addresses = {about["name"]: address for address, about in cluster.scheduler_info["workers"].items()}
                 hanging.send_signal(19)
@@ -161,3 +184,6 @@ def test_hanging_worker_does_not_hold_up_the_others(tmp_path):
                 finally:
                     hanging.send_signal(18)
                 assert logs[addresses["w1"]] == journal.NO_ANSWER and "Registered to" in logs[addresses["w2"]]
+                # Many workers share the lines of an answer.
+                client.run(print_lines, workers=[addresses["w2"]])
+                assert len(cluster.get_logs(cluster=False, scheduler=False)[addresses["w2"]].splitlines()) == 20

@@ -29,7 +29,7 @@ STOP = """
 LOGS = """
     assert is_true(lambda: len(cluster.observed) == 6)
     logs = cluster.get_logs()
-    address = next(about["address"] for about in client.scheduler_info(n_workers=-1)["workers"].values())
+    address = next(iter(cluster.scheduler_info["workers"]))
     client.run(lambda: print("printed by a program"), workers=[address])
     assert "printed by a program" in cluster.get_logs(cluster=False, scheduler=False, workers=[address])[address]
     assert "Started" in logs["Scheduler"] and "Registered to" not in logs["Scheduler"], logs["Scheduler"]

@@ -227,7 +227,7 @@ def _scheduler_files(settings: Settings, plan: Plan, environment: Environment) -
         "scaling_file": f"{settings.user_home}/{scaling_file(plan['address'], int(settings.scheduler_port))}",
     }
     yield file(f"systemd/{SCHEDULER}", render("dask-scheduler.service.j2", **about))
-    yield from _journal_files(settings, "scheduler", SCHEDULER)
+    yield from _journal_files(settings, "scheduler", [SCHEDULER])
     yield file(f"services/{SCHEDULER}.env", render("scheduler.env.j2", **about), SCHEDULER)
 
 
@@ -251,10 +251,10 @@ def _worker_files(settings: Settings, plan: Plan, environment: Environment) -> I
     readable = [settings.home, *environment.prefixes, *settings.worker_import_paths]
     shared = {"settings": settings, "readable": readable, "binds": binds}
     yield file("systemd/dask-worker@.service", render("dask-worker@.service.j2", **shared))
-    helpers = [*_hours_files(settings, plan), *_journal_files(settings, "worker", "dask-worker@*.service")]
+    units = [worker["unit"] for worker in plan["workers"]]
+    helpers = [*_hours_files(settings, plan), *_journal_files(settings, "worker", units)]
     yield from helpers
     # The file has no kinds, so that a change of the number of workers does not restart the other workers.
-    units = [worker["unit"] for worker in plan["workers"]]
     units += [posixpath.basename(file.path) for file in helpers if file.path.endswith((".socket", ".timer"))]
     target = render("dask-workers.target.j2", units=units)
     yield File("systemd/dask-workers.target", target, (), "worker")
@@ -288,9 +288,9 @@ def _hours_files(settings: Settings, plan: Plan) -> Iterator[File]:
         yield File(f"{unit}.service", render("dask-worker-hours.service.j2", **about), (), "worker")
 
 
-def _journal_files(settings: Settings, kind: str, pattern: str) -> Iterator[File]:
+def _journal_files(settings: Settings, kind: str, units: list[str]) -> Iterator[File]:
     """Yield the units with which the services of a kind read their journal. Their change restarts no service."""
-    about = {"settings": settings, "kind": kind, "pattern": pattern}
+    about = {"settings": settings, "kind": kind, "units": units}
     yield File(f"systemd/dask-{kind}-journal.socket", render("dask-journal.socket.j2", **about), (), kind)
     yield File(f"systemd/dask-{kind}-journal@.service", render("dask-journal@.service.j2", **about), (), kind)
 
