@@ -144,13 +144,12 @@ clean: ## remove the demo, the images, the caches and the virtual environments
 test: .venv/complete ## run all tests
 	@# Unit tests often wait. Meanwhile, check the code with a low priority, and prepare the hosts of the scenarios, without the low
 	@# priority, which an engine and all hosts would inherit. Lint, docs and galaxy run one after the other, because each may
-	@# install .venv-docs. The output of each target is printed at its end.
-	@trap 'testbed/engine stop' EXIT; status=0; \
-	later='$(MAKE) --no-print-directory --keep-going --output-sync=target'; \
-	printf '%s\n' '$(MAKE) --no-print-directory unit' "$$later testbed python" "nice -n 19 $$later lint docs galaxy" \
-	        "nice -n 19 $$later sanity" \
+	@# install .venv-docs.
+	@trap 'testbed/engine stop' EXIT; status=0; make='$(MAKE) --no-print-directory --keep-going'; \
+	printf '%s\n' "$$make unit" "$$make testbed python" "nice -n 19 tests/output-at-end $$make lint docs galaxy" \
+	        "nice -n 19 tests/output-at-end $$make sanity" \
 	    | xargs --max-procs=4 --max-lines=1 env || status=1; \
-	$(MAKE) --no-print-directory molecule || status=1; \
+	$$make molecule || status=1; \
 	exit $$status
 
 .PHONY: lint

@@ -366,9 +366,10 @@ class Activation:
         except SystemctlError as error:
             if suffix == ".timer":
                 raise
+            names = " ".join(units)
             self.host.module.warn(
-                f"{str(error).rstrip('.')}. So Cluster.get_logs() returns what Dask keeps in memory instead of the journals "
-                f"of this host. The reason: systemctl status {' '.join(units)}"
+                f"{names} does not start, so Cluster.get_logs() returns what Dask keeps in memory instead of the journals "
+                f"of this host ({error}). See: systemctl status {names}"
             )
 
     def replacement(self, number: int, parts: list[Part]) -> Replacement:

@@ -52,9 +52,11 @@ def test_check_mode_shows_a_release_that_is_not_staged(results, host):
     assert services["changed"] and services["restarted"] == [unit]
     units = {one["after_header"]: one["after"] for one in services["diff"] if "after_header" in one}
     if host == "s1":
-        assert set(units) == {SCHEDULER} and "ExecStart=" in units[SCHEDULER]
+        journal = {"dask-scheduler-journal.socket", "dask-scheduler-journal@.service"}
+        assert set(units) == {SCHEDULER, *journal} and "ExecStart=" in units[SCHEDULER]
     else:
-        assert set(units) == {"dask-worker@.service", f"{WORKER}.d/daskops.conf", "dask-workers.target"}
+        journal = {"dask-worker-journal.socket", "dask-worker-journal@.service"}
+        assert set(units) == {"dask-worker@.service", f"{WORKER}.d/daskops.conf", "dask-workers.target", *journal}
         assert "ExecStart=" in units["dask-worker@.service"] and "MemoryMax=" in units[f"{WORKER}.d/daskops.conf"]
     assert machine.asked() == [] and not (machine.home / "current").exists()
 
