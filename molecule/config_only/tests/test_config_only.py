@@ -404,62 +404,32 @@ def test_hosts_of_an_earlier_version_are_taken_over_without_a_restart(cluster, p
     assert not any(run.changed.values())
 
 
-def test_unused_environment_is_removed(cluster, play, lock):
-    scheduler, host = cluster.host(cluster.scheduler), cluster.host(cluster.workers[0])
-    old = host.check_output("readlink -f /opt/dask/current/environment")
-    session = cluster.start("import time\nprint('there', flush=True)\ntime.sleep(600)")
-
-    def change(open_files):
-        variables = {"dask_environment_lock": str(lock), "dask_open_files": open_files, "dask_keep_releases": 1}
-        run = play("site", "-e", json.dumps({**variables, "dask_scheduler_restart": "now", "dask_serial": "100%"}))
-        assert run.returncode == 0, run.output
-
-    try:
-        assert session.stdout.readline() == "there\n"
-        change(60000)
-        assert host.file(old).exists  # needed to revert, if the health check had failed
-        change(60001)
-        assert not host.file(old).exists
-        # A user's session on the scheduler's host still uses it.
-        assert scheduler.file(old).exists
-    finally:
-        scheduler.run("pkill -9 -f 'python -W error -'")
-        session.communicate()
-    change(60002)
-    assert not scheduler.file(old).exists
-
-
 PREFIX = ["-e", json.dumps({"dask_dashboard_prefix": "/sites/dask"})]
 
 
 def test_dashboard_below_a_path(cluster, play):
-    """A scheduler for a reverse proxy that serves other sites, too, and back."""
+    """A scheduler for a reverse proxy that serves other sites, too."""
     assert "add -e dask_scheduler_restart=now" in rejected(cluster, play, *PREFIX)
     pids, now = cluster.pids(), ["-e", "dask_scheduler_restart=now"]
-    try:
-        run = play("site", *PREFIX, *now)
-        assert run.returncode == 0, run.output
-        assert f"dashboard at {cluster.url}/sites/dask/status." in run.output
-        assert cluster.get("daskops/summary.json").returncode != 0 and cluster.get("status").returncode != 0
-        summary = json.loads(cluster.get("sites/dask/daskops/summary.json").stdout)
-        assert cluster.pids(summary).keys() == pids.keys()
-        assert all(worker["status"] == "running" for worker in summary["workers"])
-        # The page of a worker, with its script, and a redirection to the dashboard.
-        host, port = summary["workers"][0]["host"], summary["workers"][0]["dashboard_port"]
-        page = cluster.get(f"sites/dask/proxy/{port}/{host}/status").stdout
-        (script, *_) = re.findall(r'src="([^"]*bokeh.min.js[^"]*)"', page)
-        assert len(cluster.get(f"sites/dask/proxy/{port}/{host}/{script}").stdout) > 10_000
-        to = subprocess.run(
-            ["curl", "-sk", "-o/dev/null", "-w%{redirect_url}", cluster.url], capture_output=True, text=True
-        )
-        assert to.stdout == f"{cluster.url}/sites/dask/status"
-        # Other playbooks and clients follow.
-        assert play("client", *PREFIX).returncode == 0
-        assert cluster.compute("print(client.dashboard_link)").strip() == f"{cluster.url}/sites/dask/status"
-        assert play("status", *PREFIX).returncode == 0
-        run = play("site", *PREFIX)
-        assert run.returncode == 0 and not any(run.changed.values()), run.output
-    finally:
-        assert play("site", *now).returncode == 0
-        assert play("client").returncode == 0
-    assert cluster.is_whole()
+    run = play("site", *PREFIX, *now)
+    assert run.returncode == 0, run.output
+    assert f"dashboard at {cluster.url}/sites/dask/status." in run.output
+    assert cluster.get("daskops/summary.json").returncode != 0 and cluster.get("status").returncode != 0
+    summary = json.loads(cluster.get("sites/dask/daskops/summary.json").stdout)
+    assert cluster.pids(summary).keys() == pids.keys()
+    assert all(worker["status"] == "running" for worker in summary["workers"])
+    # The page of a worker, with its script, and a redirection to the dashboard.
+    host, port = summary["workers"][0]["host"], summary["workers"][0]["dashboard_port"]
+    page = cluster.get(f"sites/dask/proxy/{port}/{host}/status").stdout
+    (script, *_) = re.findall(r'src="([^"]*bokeh.min.js[^"]*)"', page)
+    assert len(cluster.get(f"sites/dask/proxy/{port}/{host}/{script}").stdout) > 10_000
+    to = subprocess.run(
+        ["curl", "-sk", "-o/dev/null", "-w%{redirect_url}", cluster.url], capture_output=True, text=True
+    )
+    assert to.stdout == f"{cluster.url}/sites/dask/status"
+    # Other playbooks and clients follow.
+    assert play("client", *PREFIX).returncode == 0
+    assert cluster.compute("print(client.dashboard_link)").strip() == f"{cluster.url}/sites/dask/status"
+    assert play("status", *PREFIX).returncode == 0
+    run = play("site", *PREFIX)
+    assert run.returncode == 0 and not any(run.changed.values()), run.output
