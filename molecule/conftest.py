@@ -263,7 +263,7 @@ def finish(process):
     return Run(process.returncode, output, errors)
 
 
-#: Packages of a cluster whose dashboard has no pages. This environment takes a fifth of the default one's time to install.
+#: Packages of a cluster whose dashboard has no pages. This environment is smaller than the default one.
 PACKAGES = ["distributed", "prometheus-client", "lz4", "cryptography"]
 
 

@@ -4,6 +4,7 @@
 """The journals of the services. The scenario ``pools`` reads those of real hosts."""
 
 import json
+import signal
 import socket
 import threading
 
@@ -178,11 +179,11 @@ def test_hanging_worker_does_not_hold_up_the_others(tmp_path):
             client.run_on_scheduler(set_limits, ANSWER_TIMEOUT=1, ALL_LINES=40)
             with Cluster(running.address) as cluster:
                 addresses = {about["name"]: address for address, about in cluster.scheduler_info["workers"].items()}
-                hanging.send_signal(19)
+                hanging.send_signal(signal.SIGSTOP)
                 try:
                     logs = cluster.get_logs(cluster=False, scheduler=False)
                 finally:
-                    hanging.send_signal(18)
+                    hanging.send_signal(signal.SIGCONT)
                 assert logs[addresses["w1"]] == journal.NO_ANSWER and "Registered to" in logs[addresses["w2"]]
                 # Many workers share the lines of an answer.
                 client.run(print_lines, workers=[addresses["w2"]])

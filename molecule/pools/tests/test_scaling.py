@@ -85,6 +85,6 @@ def test_user_reads_the_journals_of_all_services(cluster):
     cluster.compute(CLUSTER + LOGS)
     # Other accounts of the host cannot read them, and no program that ended is left.
     read = "import socket; s = socket.socket(socket.AF_UNIX); s.connect('/run/dask-worker-journal.sock')"
-    denied = host.run(f'runuser -u nobody -- /usr/bin/python3 -c "{read}"')
-    assert denied.rc != 0 and "Permission denied" in denied.stderr
+    attempt = host.run(f'runuser -u nobody -- /usr/bin/python3 -c "{read}"')
+    assert attempt.rc != 0 and "Permission denied" in attempt.stderr
     assert not host.check_output("systemctl list-units --plain --no-legend 'dask-worker-journal@*'")

@@ -93,7 +93,7 @@ def read_journal(unit: str, number: int = LINES) -> list[str]:
     Raises
     ------
     OSError
-        If the socket does not exist, or nobody listens.
+        If the socket does not exist, or systemd does not listen at it.
     """
     deadline = time.monotonic() + READ_TIMEOUT
     while True:
