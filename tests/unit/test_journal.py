@@ -1,43 +1,56 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The journals of the services. The scenario ``pools`` reads those of real hosts."""
+"""The journals of a host. The scenario ``pools`` reads those of real hosts."""
 
 import json
-import signal
-import socket
-import threading
 
+import journal_sockets
 import pytest
-from conftest import scheduler, worker
-from daskops import Cluster
 from daskops_runtime import journal
+from journal_sockets import JournalSocket
 
 UNIT, OTHER = "dask-worker@gpu-1.service", "dask-worker@gpu-2.service"
 
 
-def entry(message, unit=UNIT, field="_SYSTEMD_UNIT", time="1700000000123456"):
-    """Return a line of ``journalctl --output=json`` with the fields that the service asks for."""
-    return (
-        json.dumps({"MESSAGE": message, field: unit, "__REALTIME_TIMESTAMP": time, "__CURSOR": "s=1"}).encode() + b"\n"
-    )
+def entry(message, unit=UNIT, **fields):
+    return journal_sockets.entry(message, unit, **fields)
 
 
-def texts(*entries, number=journal.LINES):
-    """Return the parsed lines of entries in the order of time, without date and time."""
-    return [line.split(" ", 2)[2] for line in journal.newest(reversed(entries), UNIT, number)]
+def texts(lines):
+    """Return lines without date and time."""
+    return [line.split(" ", 2)[2] for line in lines]
 
 
-def test_lines_of_the_service_and_of_systemd_about_it():
+def parsed(*entries, units=()):
+    """Return the texts of entries in the order of time, by unit."""
+    return {unit: texts(lines) for unit, lines in journal.newest(reversed(entries), units).items()}
+
+
+def read(*arguments, **options):
+    return {unit: texts(lines) for unit, lines in journal.read_journals("worker", *arguments, **options).items()}
+
+
+def test_lines_of_services_and_of_systemd_about_them():
     lines = [
         entry("computing"),
         entry("not this one", unit=OTHER),
-        entry("Main process exited, code=killed, status=9/KILL", unit=UNIT, field="UNIT"),
+        entry("Main process exited, code=killed, status=9/KILL", field="UNIT"),
         entry("Started another", unit=OTHER, field="UNIT"),
+        entry("of another program", unit="cron.service"),
+        entry("about another program", unit="cron.service", field="UNIT"),
     ]
-    assert texts(*lines) == ["computing", "Main process exited, code=killed, status=9/KILL"]
-    assert journal.parse(lines[1], OTHER).endswith(" not this one")
-    assert journal.parse(lines[0], UNIT).startswith("2023-11-1")
+    assert parsed(*lines) == {
+        UNIT: ["computing", "Main process exited, code=killed, status=9/KILL"],
+        OTHER: ["not this one", "Started another"],
+    }
+    assert parsed(*lines, units=[OTHER]).keys() == {OTHER}
+    assert journal.parse(lines[0])[1].startswith("2023-11-1")
+
+
+def test_service_cannot_write_lines_of_another_one():
+    fields = json.loads(entry("I am the other one"))
+    assert parsed(json.dumps({**fields, "UNIT": OTHER}).encode()) == {UNIT: ["I am the other one"]}
 
 
 @pytest.mark.parametrize(
@@ -51,7 +64,7 @@ def test_lines_of_the_service_and_of_systemd_about_it():
     ids=["bytes", "left out", "long", "empty"],
 )
 def test_messages_that_are_no_plain_text(message, text):
-    assert texts(entry(message)) == [text]
+    assert parsed(entry(message)) == {UNIT: [text]}
 
 
 @pytest.mark.parametrize(
@@ -68,123 +81,76 @@ def test_messages_that_are_no_plain_text(message, text):
         entry("x", time="soon"),
         entry("x", time="9" * 30),
         entry("x", time=None),
+        entry("x", unit=[UNIT]),
+        entry("x", unit=None, field="UNIT"),
         json.dumps({"_SYSTEMD_UNIT": UNIT}).encode(),
     ],
 )
 def test_entries_that_cannot_be_read_are_left_out(wrong):
-    assert texts(entry("before"), wrong, entry("after")) == ["before", "after"]
+    assert parsed(entry("before"), wrong, entry("after")) == {UNIT: ["before", "after"]}
 
 
-def test_newest_lines_are_kept():
-    assert texts(*(entry(str(n)) for n in range(10)), number=3) == ["7", "8", "9"]
+def test_newest_lines_of_each_service_are_kept(monkeypatch):
+    monkeypatch.setattr(journal, "LINES", 3)
+    monkeypatch.setattr(journal, "UNITS", 2)
+    lines = [
+        entry("quiet", unit=OTHER),
+        *(entry(str(n)) for n in range(10)),
+        entry("a third", unit="dask-worker@gpu-3.service"),
+    ]
+    assert parsed(*lines) == {"dask-worker@gpu-3.service": ["a third"], UNIT: ["7", "8", "9"]}
+    monkeypatch.setattr(journal, "UNITS", 3)
+    assert parsed(*lines)[OTHER] == ["quiet"]
+
+
+def test_only_as_many_entries_are_read_as_necessary(monkeypatch):
+    monkeypatch.setattr(journal, "LINES", 2)
+    entries = iter([entry("four"), entry("x", unit=OTHER), entry("three"), entry("two")])
+    assert texts(journal.newest(entries, [UNIT])[UNIT]) == ["three", "four"]
+    assert texts([journal.parse(next(entries))[1]]) == ["two"]
+
+
+def test_lines_are_divided_among_the_services():
+    journals = {"a": [str(n) for n in range(100)], "b": ["x"], "c": []}
+    assert journal.limit(journals, 60) == {"a": [str(n) for n in range(80, 100)], "b": ["x"], "c": []}
+    assert len(journal.limit(journals, 1)["a"]) == journal.LEAST
+    assert journal.limit({}, 5) == {}
 
 
 @pytest.fixture
 def host(tmp_path, monkeypatch):
-    """Answer each connection to the socket of the workers like the service of systemd, with the given entries."""
     monkeypatch.setattr(journal, "SOCKETS", str(tmp_path))
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(tmp_path / "dask-worker-journal.sock"))
-        listening.listen()
-
-        def answer(*entries, close=True):
-            def serve():
-                connection, dummy = listening.accept()
-                with connection:
-                    connection.sendall(b"".join(entries))
-                    if not close:
-                        connection.recv(1)  # until the reader gives up
-
-            threading.Thread(target=serve, daemon=True).start()
-
-        yield answer
+    with JournalSocket(tmp_path) as sock:
+        yield sock
 
 
 def test_journal_is_read_from_the_socket(host, monkeypatch):
-    host(entry("two"), entry("of another", unit=OTHER), entry("one"))
-    assert [line.split()[-1] for line in journal.read_journal(UNIT)] == ["one", "two"]
+    host.answer(entry("two"), entry("of another", unit=OTHER), entry("one"))
+    assert read([UNIT]) == {UNIT: ["one", "two"]}
     # The oldest lines are left out.
     monkeypatch.setattr(journal, "SIZE", len(entry("two")) + 5)
-    host(entry("two"), entry("one"))
-    assert [line.split()[-1] for line in journal.read_journal(UNIT)] == ["two"]
+    host.answer(entry("two"), entry("one"))
+    assert read() == {UNIT: ["two"]}
 
 
 def test_refused_connection_is_tried_again(host):
-    host()
-    host(entry("one"))
-    assert [line.split()[-1] for line in journal.read_journal(UNIT)] == ["one"]
+    host.answer()
+    host.answer(entry("one"))
+    assert read() == {UNIT: ["one"]}
+    assert host.connections == 2
 
 
-def test_program_that_cannot_start_has_no_lines(host, monkeypatch):
-    monkeypatch.setattr(journal, "READ_TIMEOUT", 0.1)
-    host()
-    assert journal.read_journal(UNIT) == []
+def test_program_that_cannot_start_has_no_lines(host):
+    host.answer()
+    assert read(timeout=0.1) == {}
 
 
 def test_hanging_program_is_not_waited_for(host, monkeypatch):
-    monkeypatch.setattr(journal, "READ_TIMEOUT", 0.2)
-    host(entry("one"), close=False)
-    assert [line.split()[-1] for line in journal.read_journal(UNIT)] == ["one"]
+    monkeypatch.setattr(journal, "TIMEOUT", 0.2)
+    host.answer(entry("one"), close=False)
+    assert read() == {UNIT: ["one"]}
 
 
 def test_each_kind_has_a_socket(host):
     with pytest.raises(FileNotFoundError):
-        journal.read_journal("dask-scheduler.service")
-
-
-@pytest.mark.parametrize("answer", [None, "text", {"a": 1}, 5])
-def test_worker_that_answers_something_else_has_no_lines(answer):
-    assert journal.checked(answer, 10) == [journal.NO_ANSWER]
-
-
-def test_answer_of_a_worker_is_limited():
-    assert journal.checked(["a" * 5000, 1, None, "b"], 10) == ["a" * journal.LENGTH, "b"]
-    assert journal.checked(["old", "a", "b"], 2) == ["a", "b"]
-
-
-def test_services_without_a_socket_return_what_dask_keeps(tmp_path):
-    """So does a worker of an earlier release, or without the collection's modules."""
-    with scheduler(tmp_path, runtime=True) as running, running.client() as client:
-        with worker(running, "ours", runtime=True), worker(running, "stock"):
-            client.wait_for_workers(2, timeout=40)
-            client.run(lambda: __import__("logging").getLogger("distributed.worker").warning("from a task"))
-            with Cluster(running.address) as cluster:
-                addresses = {about["name"]: address for address, about in cluster.scheduler_info["workers"].items()}
-                logs = cluster.get_logs()
-                assert list(logs)[1] == "Scheduler" and set(addresses.values()) < set(logs)
-                assert "from a task" in logs[addresses["ours"]] and "from a task" in logs[addresses["stock"]]
-                first = logs["Scheduler"].index("Scheduler at:")
-                assert first < logs["Scheduler"].index("Register worker")  # in the order of time
-                assert list(cluster.get_logs(cluster=False, scheduler=False, workers=[addresses["ours"]])) == [
-                    addresses["ours"]
-                ]
-
-
-def test_hanging_worker_does_not_hold_up_the_others(tmp_path):
-    def set_limits(**limits):
-        from daskops_runtime import journal
-
-        for name, value in limits.items():
-            setattr(journal, name, value)
-
-    def print_lines():
-        import logging
-
-        for number in range(30):
-            logging.getLogger("distributed.worker").warning("line %d", number)
-
-    with scheduler(tmp_path, runtime=True) as running, running.client() as client:
-        with worker(running, "w1", runtime=True) as hanging, worker(running, "w2", runtime=True):
-            client.wait_for_workers(2, timeout=40)
-            client.run_on_scheduler(set_limits, ANSWER_TIMEOUT=1, ALL_LINES=40)
-            with Cluster(running.address) as cluster:
-                addresses = {about["name"]: address for address, about in cluster.scheduler_info["workers"].items()}
-                hanging.send_signal(signal.SIGSTOP)
-                try:
-                    logs = cluster.get_logs(cluster=False, scheduler=False)
-                finally:
-                    hanging.send_signal(signal.SIGCONT)
-                assert logs[addresses["w1"]] == journal.NO_ANSWER and "Registered to" in logs[addresses["w2"]]
-                # Many workers share the lines of an answer.
-                client.run(print_lines, workers=[addresses["w2"]])
-                assert len(cluster.get_logs(cluster=False, scheduler=False)[addresses["w2"]].splitlines()) == 20
+        journal.read_journals("scheduler")

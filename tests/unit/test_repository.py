@@ -21,6 +21,7 @@ HEADER = [
 GENERAL = {
     "configuration_files": "the validation of whole configuration files",
     "contract": "documentation, arguments and variables agree",
+    "dask_tests": "Dask's own tests of the interface of the package daskops",
     "documentation": "the README and docs",
     "generate": "tools",
     "playbooks": "playbooks",

@@ -26,6 +26,14 @@ STOP = """
     assert is_true(lambda: set(pool()["standby"]) == {"worker1-waiting-1", "worker2-waiting-1"}), pool()
     assert len(cluster.observed) == 4, cluster.observed
 """
+WAITING = """
+    logs = cluster.get_logs(cluster=False, scheduler=False)
+    waiting = {f"dask-worker@waiting-1.service on {host}" for host in ("172.31.249.11", "172.31.249.12")}
+    stopped = "dask-worker@numeric-1.service on 172.31.249.11"
+    assert waiting | {stopped} == logs.keys() - cluster.scheduler_info["workers"].keys(), logs.keys()
+    assert all("so it is on standby" in logs[name] for name in waiting), logs
+    assert "Registered to" in logs[stopped] and "Stopped" in logs[stopped], logs[stopped]
+"""
 LOGS = """
     logs = cluster.get_logs()
     address = next(iter(cluster.scheduler_info["workers"]))
@@ -62,6 +70,11 @@ def test_user_stops_and_starts_workers_of_a_pool(cluster, play):
         assert found["ActiveState"] == "active" and found["StatusText"].startswith("On standby: tls://"), found
         assert int(found["MemoryCurrent"]) < 60e6, found
         assert "drained in" in host.check_output(f"journalctl --unit={unit} --output=cat")
+
+    # Users can read the journals of services that do not run, also of a host where all workers wait or are stopped.
+    hosts["worker1"].check_output("systemctl stop dask-worker@numeric-1")
+    cluster.compute(CLUSTER + WAITING)
+    hosts["worker1"].check_output("systemctl start dask-worker@numeric-1")
 
     # The workers stay on standby while the administrator restarts all services, also the scheduler.
     run = play("restart")

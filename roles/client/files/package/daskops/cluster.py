@@ -229,7 +229,7 @@ class Cluster(distributed.deploy.Cluster):
         if cluster and self._scaling:
             self._scaling = await self.scheduler_comm.daskops_scaling() or {}
             self._cluster_manager_logs = [(None, line) for line in self._scaling.get("log", ())]
-        journals = await self.scheduler_comm.daskops_journal(workers=workers, scheduler=scheduler)
+        journals = await self.scheduler_comm.daskops_journals(workers=workers, scheduler=scheduler)
         if journals is None:  # another scheduler, of which Dask has the logs that it keeps in memory
             return await super()._get_logs(cluster=cluster, scheduler=scheduler, workers=workers)
         logs = await super()._get_logs(cluster=cluster, scheduler=False, workers=False)

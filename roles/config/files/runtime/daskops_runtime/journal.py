@@ -1,77 +1,92 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The journals of the services, for ``Cluster.get_logs()``: what they wrote, and what systemd says about them.
+"""Read the journals of the services of this host: what they wrote, and what systemd says about them.
 
 The services' account cannot read the journal of its host. For each connection to the socket of
-``dask-KIND-journal.socket``, systemd starts a program that can, and that writes the lines of the services of this kind, the
+``dask-KIND-journal.socket``, systemd starts a program that can, and that writes the lines of all services of this kind, the
 newest first. The reader closes the connection when it has enough.
+
+`standby.py` uses this, too, so it does not import Dask.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import random
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from distributed import Scheduler, Worker
-from distributed.core import connect, send_recv
-
-from daskops_runtime import control
-from daskops_runtime.metrics import unit_of
-
-#: Command of a scheduler and of a worker.
-COMMAND = "daskops_journal"
 #: Directory of the sockets.
 SOCKETS = "/run"
-#: Largest number of lines of a service, of lines of all services in an answer of the scheduler, and of characters of a line.
-LINES, ALL_LINES, LENGTH = 1_000, 50_000, 1_000
+#: Largest number of lines of a service, of characters of a line, and of services of a host.
+LINES, LENGTH, UNITS = 1_000, 1_000, 200
+#: Number of lines of a service that are kept in any case.
+LEAST = 10
 #: Largest number of bytes that are read from a host's journal, in which all workers of the host have their lines.
 SIZE = 16 * 1024**2
-#: Seconds to read a journal, and to wait for the answer of a worker.
-READ_TIMEOUT, ANSWER_TIMEOUT = 8.0, 15.0
-#: Number of workers that the scheduler asks at the same time.
-CONNECTIONS = 32
-#: Instead of the lines of a worker.
-NO_ANSWER = "The worker does not answer."
+#: Seconds to read a journal.
+TIMEOUT = 8.0
 
 
-def socket_path(unit: str) -> str:
-    kind = "scheduler" if unit == "dask-scheduler.service" else "worker"
+def socket_path(kind: str) -> str:
     return os.path.join(SOCKETS, f"dask-{kind}-journal.sock")
 
 
-def parse(entry: bytes, unit: str) -> str | None:
-    """Return a line of ``journalctl --output=json`` as text with the host's local time; None if it is not of the unit."""
+def parse(entry: bytes) -> tuple[str, str] | None:
+    """Return the unit of a line of ``journalctl --output=json``, and its text with the host's local time.
+
+    Returns None if it is not of one of our services.
+    """
     try:
         fields = json.loads(entry)
-        if unit not in (fields.get("_SYSTEMD_UNIT"), fields.get("UNIT")):
-            return None
+        unit = fields.get("_SYSTEMD_UNIT")
+        if not is_ours(unit):
+            unit = fields["UNIT"]  # a line of systemd; a service could write this field, too
         moment = datetime.fromtimestamp(int(fields["__REALTIME_TIMESTAMP"]) / 1e6)
         message = fields["MESSAGE"]
         if isinstance(message, list):  # the bytes of a text that is not UTF-8 or has control characters
             message = bytes(message).decode(errors="replace")
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         return None  # the last entry may be cut off
+    if not is_ours(unit):
+        return None
     text = "(a very long line)" if message is None else str(message)
-    return f"{moment:%Y-%m-%d %H:%M:%S} {text}"[:LENGTH]
+    return unit, f"{moment:%Y-%m-%d %H:%M:%S} {text}"[:LENGTH]
 
 
-def newest(entries: Iterable[bytes], unit: str, number: int) -> list[str]:
-    """Return the newest lines of a unit, in the order of time, from entries that begin with the newest."""
-    lines: list[str] = []
+def is_ours(unit: object) -> bool:
+    return isinstance(unit, str) and unit.startswith("dask-")
+
+
+def newest(entries: Iterable[bytes], units: Collection[str] = ()) -> dict[str, list[str]]:
+    """Return the newest lines of each unit, in the order of time, from entries that begin with the newest.
+
+    Reads no further than necessary for ``units``, if there are any.
+    """
+    found: dict[str, list[str]] = {}
+    incomplete = set(units)
     for entry in entries:
-        if (line := parse(entry, unit)) is not None:
-            lines.append(line)
-        if len(lines) >= number:
+        unit, line = parse(entry) or ("", "")
+        if unit and (unit in found or len(found) < UNITS):
+            lines = found.setdefault(unit, [])
+            if len(lines) < LINES:
+                lines.append(line)
+            if len(lines) == LINES:
+                incomplete.discard(unit)
+        if units and not incomplete:
             break
-    return lines[::-1]
+    return {unit: lines[::-1] for unit, lines in found.items() if not units or unit in units}
+
+
+def limit(journals: Mapping[str, list[str]], number: int) -> dict[str, list[str]]:
+    """Return the newest lines of each unit, together about ``number``."""
+    each = max(LEAST, number // max(1, len(journals)))
+    return {unit: lines[-each:] for unit, lines in journals.items()}
 
 
 def entries_of(file: BinaryIO, deadline: float) -> Iterable[bytes]:
@@ -85,98 +100,35 @@ def entries_of(file: BinaryIO, deadline: float) -> Iterable[bytes]:
         return
 
 
-def read_journal(unit: str, number: int = LINES) -> list[str]:
-    """Return the newest lines of a unit in the journal, since the start of the host, up to ``number``.
+def read_journals(kind: str, units: Collection[str] = (), timeout: float | None = None) -> dict[str, list[str]]:
+    """Return the newest lines of the units of a kind since the start of the host, up to `LINES` of each.
 
-    Returns no lines if systemd cannot start the program.
+    Returns nothing if systemd cannot start the program.
+
+    Parameters
+    ----------
+    kind : str
+        ``scheduler`` or ``worker``.
+    units : collection of str
+        Only these units. By default, all of the kind.
+    timeout : float, optional
+        Seconds to read. By default, `TIMEOUT`.
 
     Raises
     ------
     OSError
         If the socket does not exist, or systemd does not listen at it.
     """
-    deadline = time.monotonic() + READ_TIMEOUT
+    timeout = TIMEOUT if timeout is None else timeout
+    deadline = time.monotonic() + timeout
     while True:
         with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(READ_TIMEOUT)
-            sock.connect(socket_path(unit))
+            sock.settimeout(timeout)
+            sock.connect(socket_path(kind))
             with sock.makefile("rb") as file:
-                lines = newest(entries_of(file, deadline), unit, number)
+                journals = newest(entries_of(file, deadline), units)
         # systemd closes a connection at once if there are too many.
         pause = random.uniform(0.2, 1.0)
-        if lines or time.monotonic() + pause > deadline:
-            return lines
-        time.sleep(pause)
-
-
-async def own_journal(server: Scheduler | Worker, number: int) -> list[str]:
-    """Return the newest lines of the unit of this process. If they cannot be read, those that Dask keeps in memory."""
-    unit = unit_of(control.get_directory(server))
-    try:
-        lines = await asyncio.to_thread(read_journal, unit, number) if unit else []
-    except OSError:
-        lines = []
-    return lines or kept_by_dask(server.get_logs(n=number))
-
-
-def kept_by_dask(logs: Any) -> list[str]:
-    """Return the lines of an answer to Dask's command ``get_logs``, which begins with the newest."""
-    return [str(line)[:LENGTH] for _level, line, *_time in reversed(logs)]
-
-
-def checked(answer: Any, number: int) -> list[str]:
-    """Return the lines of a worker's answer within the limits."""
-    if not isinstance(answer, (list, tuple)):  # Dask makes tuples of lists
-        return [NO_ANSWER]
-    return [line[:LENGTH] for line in answer[-number:] if isinstance(line, str)]
-
-
-def start_worker(worker: Worker) -> None:
-    async def serve(lines: int = LINES) -> list[str]:
-        return await own_journal(worker, lines)
-
-    worker.handlers[COMMAND] = serve
-
-
-class Journals:
-    """The command of the scheduler."""
-
-    def __init__(self, scheduler: Scheduler):
-        self.scheduler = scheduler
-        self.lock = asyncio.Lock()  # for the memory of one answer at a time
-
-    async def serve(self, workers: Any = True, scheduler: bool = True) -> dict[str, list[str]]:
-        """Return the lines of ``Scheduler`` and of the workers, by address. ``workers`` are addresses, or True for all."""
-        async with self.lock:
-            known = self.scheduler.workers
-            asked = list(known) if workers is True else [address for address in workers or () if address in known]
-            number = max(10, min(LINES, ALL_LINES // max(1, len(asked))))
-            journals = {"Scheduler": await own_journal(self.scheduler, LINES)} if scheduler else {}
-            slots = asyncio.Semaphore(CONNECTIONS)
-            answers = await asyncio.gather(*(self.ask(address, number, slots) for address in asked))
-            journals.update(zip(asked, answers))
+        if journals or time.monotonic() + pause > deadline:
             return journals
-
-    async def ask(self, address: str, number: int, slots: asyncio.Semaphore) -> list[str]:
-        async with slots:
-            try:
-                return await asyncio.wait_for(self.exchange(address, number), ANSWER_TIMEOUT)
-            except (OSError, asyncio.TimeoutError):
-                return [NO_ANSWER]
-
-    async def exchange(self, address: str, number: int) -> list[str]:
-        # A connection of its own: one of the scheduler's pool would stay in use after a timeout.
-        comm = await connect(address, **self.scheduler.connection_args)
-        try:
-            answer = await send_recv(comm, op=COMMAND, lines=number)
-            if answer is None:  # the release of the worker has no such command
-                answer = kept_by_dask(await send_recv(comm, op="get_logs", n=number))
-            return checked(answer, number)
-        except (TypeError, ValueError):
-            return [NO_ANSWER]
-        finally:
-            comm.abort()
-
-
-def start_scheduler(scheduler: Scheduler) -> None:
-    scheduler.handlers[COMMAND] = Journals(scheduler).serve
+        time.sleep(pause)

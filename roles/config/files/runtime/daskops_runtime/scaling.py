@@ -355,6 +355,7 @@ class Scaling:
         self.needed: set[str] = set()
         self.outside: dict[str, Outside] = {}
         self.starting: dict[str, Starting] = {}
+        self.journal_requests: set[str] = set()  # workers whose units are asked for the journals of their hosts
         self.log: deque[str] = deque(maxlen=100)
         self.saved: dict[str, Any] = self.document()
         self.wake = asyncio.Event()
@@ -600,7 +601,11 @@ class Scaling:
             return {"wanted": True}
         member.seen = member.asked = time.time()
         member.release = release
-        return {"wanted": False, "again": self.again}
+        return self.no(member.name)
+
+    def no(self, name: str) -> dict[str, Any]:
+        """Return the answer for the unit of a worker that is not wanted."""
+        return {"wanted": False, "again": self.again, "journals": name in self.journal_requests}
 
     def note_outside(self, one: Outside, member: Member | None) -> dict[str, Any]:
         """Note that a worker is outside of its hours, and return the answer for its unit."""
@@ -610,7 +615,7 @@ class Scaling:
         beside = sum(other.host == one.host for other in self.outside.values())
         if one.name in self.outside or (len(self.outside) < WORKERS and beside < UNITS):
             self.outside[one.name] = one
-        return {"wanted": False, "again": self.again}
+        return self.no(one.name)
 
     def chosen(self, pool: Any) -> dict[str, int]:
         """Return the number of known workers of a pool, or of each pool. Raises ValueError if there is none."""
@@ -916,6 +921,26 @@ def describe_requests(scheduler: Scheduler) -> list[dict[str, Any]]:
     """Return the requests of clients in effect for the summary."""
     scaling = _scalings.get(scheduler)
     return scaling.describe_requests() if scaling else []
+
+
+def waiting_units(scheduler: Scheduler) -> list[tuple[str, str]]:
+    """Return host and name of the workers whose units are on standby or outside of their hours."""
+    scaling = _scalings.get(scheduler)
+    if not scaling:
+        return []
+    waiting: list[Member | Outside] = [*scaling.on_standby(), *scaling.outside_hours()]
+    return [(one.host, one.name) for one in waiting]
+
+
+@contextlib.contextmanager
+def request_journals(scheduler: Scheduler, name: str) -> Iterator[float]:
+    """Ask the unit of a worker for the journals of its host. Yield the seconds until its next question."""
+    scaling = _scalings[scheduler]
+    scaling.journal_requests.add(name)
+    try:
+        yield scaling.again
+    finally:
+        scaling.journal_requests.discard(name)
 
 
 def stop(scheduler: Scheduler) -> None:

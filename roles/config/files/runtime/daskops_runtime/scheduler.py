@@ -13,7 +13,7 @@ from daskops_runtime import (
     configuration,
     control,
     dashboard,
-    journal,
+    logs,
     metrics,
     scaling,
     shutdown,
@@ -31,7 +31,7 @@ async def dask_setup(scheduler: Scheduler) -> None:
     metrics.start(scheduler)
     scaling.start(scheduler)
     subscriptions.start(scheduler)
-    journal.start_scheduler(scheduler)
+    logs.start_scheduler(scheduler)
     shutdown.start(control.get_directory(scheduler))
     await systemd.start(scheduler)
     configuration.start(scheduler)

@@ -34,7 +34,7 @@ from urllib.parse import urlsplit
 
 import msgpack
 
-from daskops_runtime import unit_hours
+from daskops_runtime import journal, unit_hours
 
 #: Seconds to wait for the scheduler, for a connection and for each message. Less with a short watchdog interval.
 TIMEOUT = 5.0
@@ -47,6 +47,8 @@ RETRY = 5.0
 TIMER = 5.0
 #: Longest text about the hours that a scheduler accepts, in characters.
 TEXT = 200
+#: Largest number of lines of the journals that are sent.
+JOURNAL_LINES = 2_000
 #: Largest message that is read, in bytes.
 LARGEST = 100_000
 #: The part of Dask's handshake that must be the same on both sides is the version of pickle, which is not used here.
@@ -190,7 +192,22 @@ class Standby:
             return True
         again = answer.get("again")
         self.again = min(max(AGAIN, again), LONGEST) if isinstance(again, (int, float)) else AGAIN
+        if answer.get("journals") is True:
+            self.send_journals()
         return False
+
+    def send_journals(self) -> None:
+        """Send the journals of the workers of this host to the scheduler, for a client that calls ``get_logs()``."""
+        try:
+            journals = journal.limit(journal.read_journals("worker", timeout=self.timeout), JOURNAL_LINES)
+        except OSError as e:
+            say(f"The journals of this host cannot be read: {e}")
+            journals = {}
+        try:
+            if self.connection:
+                self.connection.ask({"op": "daskops_waiting_journals", "name": self.name, "journals": journals})
+        except (OSError, Unreadable):
+            self.close()  # the next question needs a new connection
 
     def is_outside(self) -> bool:
         """Compare the hours with the clock, and tell the scheduler if the worker is outside of them."""
@@ -201,8 +218,7 @@ class Standby:
         if not self.outside:
             return False
         try:
-            self.is_wanted()
-            if self.connection is None:  # a scheduler without this command; it logs an error for each question
+            if self.is_wanted():  # a scheduler without this command; it logs an error for each question
                 self.again = LONGEST
         except OSError:
             self.again = RETRY  # the worker does not start without a scheduler either

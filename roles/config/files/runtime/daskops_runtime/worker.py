@@ -17,8 +17,8 @@ from daskops_runtime import (
     drain,
     end_of_hours,
     ipv6,
-    journal,
     lifetime,
+    logs,
     metrics,
     registration,
     release,
@@ -50,7 +50,7 @@ async def dask_setup(worker: Worker) -> None:
     drain_command = drain.start(worker)
     await control.start(worker, {"drain": drain_command.serve, "configuration": configuration.serve})
     metrics.start(worker)
-    journal.start_worker(worker)
+    logs.start_worker(worker)
     scaling.start_worker(worker)
     shutdown.start(control.get_directory(worker))
     lifetime.start(worker)
