@@ -5,10 +5,13 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 import yaml
-from conftest import PROJECT, SCENARIO
+from conftest import INVENTORY, PROJECT, SCENARIO
+from PIL import Image
 
 DIRECTORY = "/etc/prometheus/dask"
 #: Alerts fire after a second.
@@ -138,6 +141,14 @@ def test_alerts_fire_and_clear(cluster, ask):
     finally:
         host.check_output("systemctl start dask-worker@1")
     cluster.wait_until(lambda: not firing() & expected, 60)
+
+
+def test_pictures_of_the_documentation_are_made_from_a_running_cluster(tmp_path):
+    tool = [sys.executable, PROJECT / "tools/screenshots", *INVENTORY, f"--output={tmp_path}"]
+    done = subprocess.run(tool, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    colours = {path.name: len(Image.open(path).convert("RGB").getcolors()) for path in tmp_path.iterdir()}
+    assert colours.keys() == {"dashboard.png", "status.png"} and min(colours.values()) > 20, colours
 
 
 def test_services_listen_only_at_the_loopback_address(host):
