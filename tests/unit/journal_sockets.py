@@ -39,6 +39,7 @@ class JournalSocket:
 
     def __exit__(self, *dummy):
         self.answers.put(None)
+        self.listening.shutdown(socket.SHUT_RDWR)  # ends a wait for a connection
         self.thread.join()
         self.listening.close()
 
@@ -49,7 +50,10 @@ class JournalSocket:
     def serve(self):
         while one := self.answers.get():
             content, close = one
-            connection, dummy = self.listening.accept()
+            try:
+                connection, dummy = self.listening.accept()
+            except OSError:
+                return
             self.connections += 1
             with connection:
                 connection.sendall(content)

@@ -4,6 +4,8 @@
 """The journals of a host. The scenario ``pools`` reads those of real hosts."""
 
 import json
+import socket
+import time
 
 import journal_sockets
 import pytest
@@ -22,13 +24,43 @@ def texts(lines):
     return [line.split(" ", 2)[2] for line in lines]
 
 
-def parsed(*entries, units=()):
+def parsed(*entries):
     """Return the texts of entries in the order of time, by unit."""
-    return {unit: texts(lines) for unit, lines in journal.newest(reversed(entries), units).items()}
+    return {unit: texts(lines) for unit, lines in journal.newest(reversed(entries)).items()}
 
 
-def read(*arguments, **options):
-    return {unit: texts(lines) for unit, lines in journal.read_journals("worker", *arguments, **options).items()}
+def read(*timeout):
+    return {unit: texts(lines) for unit, lines in journal.read_journals("worker", *timeout).items()}
+
+
+@pytest.mark.parametrize(
+    "directory, unit",
+    [
+        ("/run/dask-scheduler", "dask-scheduler.service"),
+        ("/run/dask-worker-1", "dask-worker@1.service"),
+        ("/run/dask-worker-fast-2", "dask-worker@fast-2.service"),
+        ("/run/daskops-trial-1-worker1", None),
+        (None, None),
+    ],
+)
+def test_unit_of_a_runtime_directory(directory, unit):
+    assert journal.unit_of(directory) == unit
+
+
+def test_place_of_a_service(monkeypatch):
+    place = journal.find_place("/run/dask-worker-1")
+    assert place[:2] == ("dask-worker@1.service", socket.gethostname()) and len(place.boot) == 36
+    assert journal.read_place(list(place)) == journal.read_place(place) == place
+    assert journal.find_place(None) is None
+    monkeypatch.setattr(journal, "BOOT", "/nowhere")
+    assert journal.find_place("/run/dask-worker-1").boot == "unknown"
+
+
+@pytest.mark.parametrize(
+    "value", [None, "abc", ["a", "b"], ["a", "b", ""], ["a", "b", 1], ["a", "b", "c" * 301], ["a\n", "b", "c"]]
+)
+def test_invalid_place(value):
+    assert journal.read_place(value) is None
 
 
 def test_lines_of_services_and_of_systemd_about_them():
@@ -44,7 +76,6 @@ def test_lines_of_services_and_of_systemd_about_them():
         UNIT: ["computing", "Main process exited, code=killed, status=9/KILL"],
         OTHER: ["not this one", "Started another"],
     }
-    assert parsed(*lines, units=[OTHER]).keys() == {OTHER}
     assert journal.parse(lines[0])[1].startswith("2023-11-1")
 
 
@@ -103,13 +134,6 @@ def test_newest_lines_of_each_service_are_kept(monkeypatch):
     assert parsed(*lines)[OTHER] == ["quiet"]
 
 
-def test_only_as_many_entries_are_read_as_necessary(monkeypatch):
-    monkeypatch.setattr(journal, "LINES", 2)
-    entries = iter([entry("four"), entry("x", unit=OTHER), entry("three"), entry("two")])
-    assert texts(journal.newest(entries, [UNIT])[UNIT]) == ["three", "four"]
-    assert texts([journal.parse(next(entries))[1]]) == ["two"]
-
-
 def test_lines_are_divided_among_the_services():
     journals = {"a": [str(n) for n in range(100)], "b": ["x"], "c": []}
     assert journal.limit(journals, 60) == {"a": [str(n) for n in range(80, 100)], "b": ["x"], "c": []}
@@ -126,7 +150,7 @@ def host(tmp_path, monkeypatch):
 
 def test_journal_is_read_from_the_socket(host, monkeypatch):
     host.answer(entry("two"), entry("of another", unit=OTHER), entry("one"))
-    assert read([UNIT]) == {UNIT: ["one", "two"]}
+    assert read() == {UNIT: ["one", "two"], OTHER: ["of another"]}
     # The oldest lines are left out.
     monkeypatch.setattr(journal, "SIZE", len(entry("two")) + 5)
     host.answer(entry("two"), entry("one"))
@@ -140,15 +164,22 @@ def test_refused_connection_is_tried_again(host):
     assert host.connections == 2
 
 
+def test_journal_without_lines_of_our_services_is_read_once(host):
+    host.answer(entry("of another program", unit="cron.service"))
+    assert read() == {}
+    assert host.connections == 1
+
+
 def test_program_that_cannot_start_has_no_lines(host):
     host.answer()
-    assert read(timeout=0.1) == {}
+    assert read(0.1) == {}
 
 
-def test_hanging_program_is_not_waited_for(host, monkeypatch):
-    monkeypatch.setattr(journal, "TIMEOUT", 0.2)
+def test_hanging_program_is_not_waited_for(host):
     host.answer(entry("one"), close=False)
-    assert read() == {UNIT: ["one"]}
+    start = time.monotonic()
+    assert read(1) == {UNIT: ["one"]}
+    assert time.monotonic() - start < 4
 
 
 def test_each_kind_has_a_socket(host):

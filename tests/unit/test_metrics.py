@@ -105,20 +105,6 @@ def test_releases_that_workers_send_are_limited():
     assert len(found) == metrics.NAMES + 1 and found["other", ""] == 1000 - metrics.NAMES
 
 
-@pytest.mark.parametrize(
-    "directory, unit",
-    [
-        ("/run/dask-scheduler", "dask-scheduler.service"),
-        ("/run/dask-worker-1", "dask-worker@1.service"),
-        ("/run/dask-worker-fast-2", "dask-worker@fast-2.service"),
-        ("/run/daskops-trial-1-worker1", None),
-        (None, None),
-    ],
-)
-def test_unit_of_a_runtime_directory(directory, unit):
-    assert metrics.unit_of(directory) == unit
-
-
 def test_file_system_that_hangs_does_not_block_a_scrape(tmp_path, monkeypatch):
     read, answers = os.statvfs, threading.Event()
     file_system = metrics.FileSystem()

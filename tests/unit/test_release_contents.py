@@ -311,6 +311,7 @@ def test_services_of_each_kind_can_read_their_journal():
         assert f"ListenStream=/run/dask-{kind}-journal.sock\nSocketUser=compute\nSocketMode=0600\n" in socket.content
         # The program is neither root nor the services' user, and has no input.
         assert f" --unit={pattern}\nStandardInput=null\n" in service.content and "DynamicUser=yes\n" in service.content
+        assert " --lines=1000 " in service.content
         assert "User=compute" not in service.content and "=+" not in service.content
         assert {(file.kinds, file.kind) for file in (socket, service)} == {((), kind)}
     assert "dask-scheduler-journal.socket\n" in found["systemd/dask-scheduler.service"].content

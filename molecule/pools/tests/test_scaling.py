@@ -28,8 +28,8 @@ STOP = """
 """
 WAITING = """
     logs = cluster.get_logs(cluster=False, scheduler=False)
-    waiting = {f"dask-worker@waiting-1.service on {host}" for host in ("172.31.249.11", "172.31.249.12")}
-    stopped = "dask-worker@numeric-1.service on 172.31.249.11"
+    waiting = {f"dask-worker@waiting-1.service on {host}" for host in ("worker1", "worker2")}
+    stopped = "dask-worker@numeric-1.service on worker1"
     assert waiting | {stopped} == logs.keys() - cluster.scheduler_info["workers"].keys(), logs.keys()
     assert all("so it is on standby" in logs[name] for name in waiting), logs
     assert "Registered to" in logs[stopped] and "Stopped" in logs[stopped], logs[stopped]

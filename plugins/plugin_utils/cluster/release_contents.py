@@ -290,7 +290,8 @@ def _hours_files(settings: Settings, plan: Plan) -> Iterator[File]:
 
 def _journal_files(settings: Settings, kind: str, units: list[str]) -> Iterator[File]:
     """Yield the units with which the services of a kind read their journal. Their change restarts no service."""
-    about = {"settings": settings, "kind": kind, "units": units}
+    lines = min(1_000, 20_000 // max(1, len(units)))
+    about = {"settings": settings, "kind": kind, "units": units, "lines": lines}
     yield File(f"systemd/dask-{kind}-journal.socket", render("dask-journal.socket.j2", **about), (), kind)
     yield File(f"systemd/dask-{kind}-journal@.service", render("dask-journal@.service.j2", **about), (), kind)
 

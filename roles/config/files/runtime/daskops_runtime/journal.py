@@ -4,8 +4,7 @@
 """Read the journals of the services of this host: what they wrote, and what systemd says about them.
 
 The services' account cannot read the journal of its host. For each connection to the socket of
-``dask-KIND-journal.socket``, systemd starts a program that can, and that writes the lines of all services of this kind, the
-newest first. The reader closes the connection when it has enough.
+``dask-KIND-journal.socket``, systemd starts programs that can, and that write the newest lines of each service of this kind.
 
 `standby.py` uses this, too, so it does not import Dask.
 """
@@ -17,9 +16,9 @@ import os
 import random
 import socket
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 #: Directory of the sockets.
 SOCKETS = "/run"
@@ -27,10 +26,53 @@ SOCKETS = "/run"
 LINES, LENGTH, UNITS = 1_000, 1_000, 200
 #: Number of lines of a service that are kept in any case.
 LEAST = 10
-#: Largest number of bytes that are read from a host's journal, in which all workers of the host have their lines.
+#: Largest number of bytes that are read.
 SIZE = 16 * 1024**2
-#: Seconds to read a journal.
+#: Seconds to read.
 TIMEOUT = 8.0
+#: Largest number of characters of each part of a `Place`.
+PART = 300
+#: A text that is another one after each start of the host. Containers of one host have the same.
+BOOT = "/proc/sys/kernel/random/boot_id"
+
+
+class Place(NamedTuple):
+    """Where a service runs: its unit, and the name and the boot of its host, which together are different for each host."""
+
+    unit: str
+    host: str
+    boot: str
+
+
+def unit_of(directory: str | None) -> str | None:
+    """Return the name of the unit with a runtime directory; None for others, such as the services of a trial."""
+    name = os.path.basename(directory or "")
+    if name == "dask-scheduler":
+        return "dask-scheduler.service"
+    instance = name.removeprefix("dask-worker-")
+    return f"dask-worker@{instance}.service" if instance != name else None
+
+
+def find_place(directory: str | None) -> Place | None:
+    """Return the place of the service with a runtime directory; None if it is not one of our units."""
+    unit = unit_of(directory)
+    if not unit:
+        return None
+    try:
+        with open(BOOT, encoding="ascii") as file:
+            boot = file.read().strip()
+    except OSError:
+        boot = "unknown"
+    return Place(unit, socket.gethostname() or "unknown", boot)
+
+
+def read_place(value: Any) -> Place | None:
+    """Return a place that another process has sent as a list; None if it is not valid."""
+    if not isinstance(value, (list, tuple)) or len(value) != len(Place._fields):
+        return None
+    if not all(isinstance(part, str) and 0 < len(part) <= PART and part.isprintable() for part in value):
+        return None
+    return Place(*value)
 
 
 def socket_path(kind: str) -> str:
@@ -63,24 +105,16 @@ def is_ours(unit: object) -> bool:
     return isinstance(unit, str) and unit.startswith("dask-")
 
 
-def newest(entries: Iterable[bytes], units: Collection[str] = ()) -> dict[str, list[str]]:
-    """Return the newest lines of each unit, in the order of time, from entries that begin with the newest.
-
-    Reads no further than necessary for ``units``, if there are any.
-    """
+def newest(entries: Iterable[bytes]) -> dict[str, list[str]]:
+    """Return the newest lines of each unit, in the order of time, from entries that begin with the newest of the unit."""
     found: dict[str, list[str]] = {}
-    incomplete = set(units)
     for entry in entries:
         unit, line = parse(entry) or ("", "")
         if unit and (unit in found or len(found) < UNITS):
             lines = found.setdefault(unit, [])
             if len(lines) < LINES:
                 lines.append(line)
-            if len(lines) == LINES:
-                incomplete.discard(unit)
-        if units and not incomplete:
-            break
-    return {unit: lines[::-1] for unit, lines in found.items() if not units or unit in units}
+    return {unit: lines[::-1] for unit, lines in found.items()}
 
 
 def limit(journals: Mapping[str, list[str]], number: int) -> dict[str, list[str]]:
@@ -89,18 +123,7 @@ def limit(journals: Mapping[str, list[str]], number: int) -> dict[str, list[str]
     return {unit: lines[-each:] for unit, lines in journals.items()}
 
 
-def entries_of(file: BinaryIO, deadline: float) -> Iterable[bytes]:
-    """Yield the lines of a connection until the deadline, up to `SIZE` bytes."""
-    left = SIZE
-    try:
-        while left > 0 and time.monotonic() < deadline and (entry := file.readline(left)):
-            left -= len(entry)
-            yield entry
-    except OSError:  # a timeout: keep what was read
-        return
-
-
-def read_journals(kind: str, units: Collection[str] = (), timeout: float | None = None) -> dict[str, list[str]]:
+def read_journals(kind: str, timeout: float | None = None) -> dict[str, list[str]]:
     """Return the newest lines of the units of a kind since the start of the host, up to `LINES` of each.
 
     Returns nothing if systemd cannot start the program.
@@ -109,8 +132,6 @@ def read_journals(kind: str, units: Collection[str] = (), timeout: float | None 
     ----------
     kind : str
         ``scheduler`` or ``worker``.
-    units : collection of str
-        Only these units. By default, all of the kind.
     timeout : float, optional
         Seconds to read. By default, `TIMEOUT`.
 
@@ -119,16 +140,51 @@ def read_journals(kind: str, units: Collection[str] = (), timeout: float | None 
     OSError
         If the socket does not exist, or systemd does not listen at it.
     """
-    timeout = TIMEOUT if timeout is None else timeout
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + (TIMEOUT if timeout is None else timeout)
     while True:
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(timeout)
-            sock.connect(socket_path(kind))
-            with sock.makefile("rb") as file:
-                journals = newest(entries_of(file, deadline), units)
+        entries = Entries(kind, deadline)
+        journals = newest(entries)
         # systemd closes a connection at once if there are too many.
         pause = random.uniform(0.2, 1.0)
-        if journals or time.monotonic() + pause > deadline:
+        if entries.size or time.monotonic() + pause > deadline:
             return journals
         time.sleep(pause)
+
+
+class Entries:
+    """The entries that a connection to the socket of a kind yields until the deadline, up to `SIZE` bytes.
+
+    Attributes
+    ----------
+    size : int
+        How many bytes were read.
+    """
+
+    def __init__(self, kind: str, deadline: float):
+        self.path = socket_path(kind)
+        self.deadline = deadline
+        self.size = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(self.left)
+            sock.connect(self.path)
+            with sock.makefile("rb") as file:
+                try:
+                    while self.size < SIZE and (entry := self.read(sock, file)):
+                        yield entry
+                except OSError:  # such as the timeout
+                    return  # keep what was read
+
+    @property
+    def left(self) -> float:
+        """The seconds until the deadline."""
+        return max(0.01, self.deadline - time.monotonic())
+
+    def read(self, sock: socket.socket, file: BinaryIO) -> bytes:
+        if time.monotonic() >= self.deadline:
+            return b""
+        sock.settimeout(self.left)
+        entry = file.readline(SIZE - self.size)
+        self.size += len(entry)
+        return entry

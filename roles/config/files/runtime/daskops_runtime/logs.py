@@ -4,14 +4,16 @@
 """The journals of all services of the cluster, for ``Cluster.get_logs()``.
 
 The scheduler asks one worker of each host, which reads the lines of all services there, also of those that do not run. On a
-host without a registered worker, it asks a unit on standby or outside of its hours, in the answer to the unit's question
-whether it may start.
+host without such a worker, it asks a unit on standby or outside of its hours, in the answer to the unit's question whether
+it may start.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from distributed import Scheduler, Worker
@@ -19,32 +21,58 @@ from distributed.core import connect, send_recv
 from distributed.scheduler import WorkerState
 
 from daskops_runtime import control, scaling
-from daskops_runtime.journal import LENGTH, LINES, UNITS, limit, read_journals
-from daskops_runtime.metrics import unit_of
+from daskops_runtime.journal import LENGTH, LINES, UNITS, Place, find_place, limit, read_journals, read_place
 
 #: Command of a scheduler and of a worker, and the one with which a unit that waits sends its host's journals.
 COMMAND, FROM_WAITING = "daskops_journals", "daskops_waiting_journals"
-#: Key of the unit in the information that a worker sends when it registers.
-KEY = "daskops_unit"
+#: Key of the place in the information that a worker sends when it registers.
+KEY = "daskops_place"
 #: Largest number of lines of all services in an answer of the scheduler.
 ALL_LINES = 50_000
-#: Seconds to wait for an answer.
-ANSWER_TIMEOUT = 15.0
+#: Seconds to wait for an answer of a worker, and for those of all hosts.
+ANSWER_TIMEOUT, TIMEOUT = 10.0, 30.0
 #: Number of workers of a host that are asked for the journals of all its services, if the first one does not answer.
 ATTEMPTS = 2
-#: Number of hosts that the scheduler asks at the same time.
-HOSTS = 32
+#: Number of connections to workers at the same time.
+CONNECTIONS = 32
 #: Instead of the lines of a service.
-NO_ANSWER = "The service does not answer."
+NO_ANSWER = "The journal cannot be read, or the service does not answer."
 
 
-def unit_here(server: Scheduler | Worker) -> str | None:
-    return unit_of(control.get_directory(server))
+@dataclass
+class Host:
+    """The workers of one host whose lines are wanted.
+
+    Attributes
+    ----------
+    name : str
+        Name of the host, which no other one has.
+    workers : list of WorkerState
+        Registered workers.
+    places : dict
+        The places of those that have one, by address.
+    waiting : dict
+        The places of workers whose units wait, by name.
+    """
+
+    name: str
+    workers: list[WorkerState] = field(default_factory=list)
+    places: dict[str, Place] = field(default_factory=dict)
+    waiting: dict[str, Place] = field(default_factory=dict)
 
 
-async def read_here(kind: str, units: Collection[str]) -> dict[str, list[str]]:
+def key(unit: str, host: Host) -> str:
+    """Return the key of the lines of a service without a registered worker."""
+    return f"{unit} on {host.name}"
+
+
+def place_here(server: Scheduler | Worker) -> Place | None:
+    return find_place(control.get_directory(server))
+
+
+async def read_here(kind: str) -> dict[str, list[str]]:
     try:
-        return await asyncio.to_thread(read_journals, kind, units)
+        return await asyncio.to_thread(read_journals, kind)
     except OSError:
         return {}
 
@@ -68,14 +96,14 @@ def checked(answer: Any, number: int) -> dict[str, list[str]]:
 
 def start_worker(worker: Worker) -> None:
     """Serve the journals of the workers of this host, if this worker has a unit."""
-    unit = unit_here(worker)
-    if not unit:
+    place = place_here(worker)
+    if not place:
         return
 
-    async def serve(units: Any = (), number: int = LINES) -> dict[str, list[str]]:
-        return limit(await read_here("worker", units), number)
+    async def serve(number: int = LINES) -> dict[str, list[str]]:
+        return limit(await read_here("worker"), number)
 
-    worker.startup_information[KEY] = lambda worker: unit
+    worker.startup_information[KEY] = lambda worker: list(place)
     worker.handlers[COMMAND] = serve
 
 
@@ -85,75 +113,129 @@ class Journals:
     def __init__(self, scheduler: Scheduler):
         self.scheduler = scheduler
         self.lock = asyncio.Lock()  # for the memory of one answer at a time
+        self.running: dict[Any, asyncio.Task[dict[str, list[str]]]] = {}  # by the addresses that were asked for
         self.answers: dict[str, asyncio.Future[Any]] = {}  # by the name of a worker whose unit waits
 
     async def serve(self, workers: Any = True, scheduler: bool = True) -> dict[str, list[str]]:
         """Return the lines of ``Scheduler``, of the workers by address, and of other services by unit and host.
 
-        ``workers`` are addresses. With True, all services are meant.
+        Parameters
+        ----------
+        workers : bool or list of str
+            Addresses of workers. True for all services, also those without a registered worker.
+        scheduler : bool
+            Whether to return the lines of the scheduler.
+
+        Raises
+        ------
+        ValueError
+            If there is no worker with an address.
         """
-        async with self.lock:
-            journals = {"Scheduler": await self.own()} if scheduler else {}
-            hosts: dict[str, list[WorkerState]] = {}
-            for address, ws in self.scheduler.workers.items():
-                if workers is True or address in (workers or ()):
-                    hosts.setdefault(ws.host, []).append(ws)
-            waiting: dict[str, str] = {}
-            if workers is True:
-                waiting = {host: name for host, name in scaling.waiting_units(self.scheduler) if host not in hosts}
-            number = ALL_LINES // max(1, len(hosts) + len(waiting))
-            slots = asyncio.Semaphore(HOSTS)
-            answers = await asyncio.gather(
-                *(self.of_workers(host, ours, workers is True, number, slots) for host, ours in hosts.items()),
-                *(self.of_waiting(host, name, number) for host, name in waiting.items()),
-            )
-            for answer in answers:
-                journals.update(answer)
+        journals = {"Scheduler": await self.own()} if scheduler else {}
+        if not workers:
             return journals
+        asked = None if workers is True else frozenset([workers] if isinstance(workers, str) else workers)
+        unknown = sorted(map(str, (asked or set()) - self.scheduler.workers.keys()))
+        if unknown:
+            raise ValueError(
+                f"There is no worker with the address {unknown[0][:100]}. Give addresses of registered workers."
+            )
+        # Users who ask for the same at the same time get the same answer.
+        task = self.running.get(asked)
+        if task is None:
+            task = self.running[asked] = asyncio.create_task(self.collect(asked))
+            task.add_done_callback(lambda dummy: self.running.pop(asked))
+        return {**journals, **await asyncio.shield(task)}
 
     async def own(self) -> list[str]:
         """Return the lines of the scheduler. If they cannot be read, those that Dask keeps in memory."""
-        unit = unit_here(self.scheduler)
-        journals = await read_here("scheduler", [unit]) if unit else {}
-        return journals.get(unit or "") or kept_by_dask(self.scheduler.get_logs(n=LINES))
+        place = place_here(self.scheduler)
+        journals = await read_here("scheduler") if place else {}
+        return journals.get(place.unit if place else "") or kept_by_dask(self.scheduler.get_logs(n=LINES))
 
-    async def of_workers(
-        self, host: str, workers: list[WorkerState], others: bool, number: int, slots: asyncio.Semaphore
-    ) -> dict[str, list[str]]:
-        """Return the lines of workers of a host, and with ``others`` those of the other services there."""
-        units = {ws.address: str(ws.extra[KEY]) for ws in workers if KEY in ws.extra}
-        silent = set()
-        journals: dict[str, list[str]] = {}
-        async with slots:
-            for address in list(units)[:ATTEMPTS]:
-                try:
-                    wanted = [] if others else list(units.values())
-                    journals = checked(await self.ask(address, op=COMMAND, units=wanted, number=number), number)
-                    break
-                except OSError:
-                    silent.add(address)
+    def hosts(self, asked: Iterable[str] | None) -> list[Host]:
+        """Return the hosts of workers. With None, of all workers, also of those whose units wait."""
+        hosts: dict[Any, Host] = {}
+        names: Counter[str] = Counter()
 
-            async def lines_of(address: str) -> list[str]:
-                lines = journals.get(units.get(address, ""))
-                if lines:
-                    return lines
-                if address in silent:
-                    return [NO_ANSWER]
-                return await self.kept(address, number // len(workers))
+        def host_of(place: Place) -> Host:
+            key = place.host, place.boot
+            if key not in hosts:
+                names[place.host] += 1
+                hosts[key] = Host(f"{place.host} ({names[place.host]})" if names[place.host] > 1 else place.host)
+            return hosts[key]
 
-            found = await asyncio.gather(*(lines_of(ws.address) for ws in workers))
-        journals = {f"{unit} on {host}": lines for unit, lines in journals.items() if unit not in units.values()}
-        return {**dict(zip((ws.address for ws in workers), found)), **journals}
+        for address in self.scheduler.workers if asked is None else asked:
+            ws = self.scheduler.workers.get(address)
+            if ws is None:  # it has left
+                continue
+            place = read_place(ws.extra.get(KEY))
+            host = host_of(place) if place else hosts.setdefault(address, Host(address))
+            host.workers.append(ws)
+            if place:
+                host.places[address] = place
+        if asked is None:
+            for name, place in scaling.waiting_places(self.scheduler).items():
+                host_of(place).waiting[name] = place
+        return list(hosts.values())
 
-    async def kept(self, address: str, number: int) -> list[str]:
+    async def collect(self, asked: Iterable[str] | None) -> dict[str, list[str]]:
+        async with self.lock:
+            hosts = self.hosts(asked)
+            number = ALL_LINES // max(1, len(hosts))
+            found = {ws.address: [NO_ANSWER] for host in hosts for ws in host.workers}
+            found |= {key(place.unit, host): [NO_ANSWER] for host in hosts for place in host.waiting.values()}
+            slots = asyncio.Semaphore(CONNECTIONS)
+            tasks = [asyncio.create_task(self.read(host, asked is None, number, slots, found)) for host in hosts]
+            if tasks:
+                for late in (await asyncio.wait(tasks, timeout=TIMEOUT))[1]:
+                    late.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            return found
+
+    async def read(
+        self, host: Host, others: bool, number: int, slots: asyncio.Semaphore, found: dict[str, list[str]]
+    ) -> None:
+        """Add the lines of the workers of a host to ``found``, and with ``others`` those of its other services."""
+        journals, silent = await self.ask_workers(host, number, slots)
+        if not journals and host.waiting:
+            journals = await self.ask_waiting(next(iter(host.waiting)), number)
+        rest = []
+        for ws in host.workers:
+            lines = journals.get(host.places[ws.address].unit) if ws.address in host.places else None
+            if lines:
+                found[ws.address] = lines
+            elif ws.address not in silent:
+                rest.append(ws.address)
+        if others:
+            units = {place.unit for place in host.places.values()}
+            found.update({key(unit, host): lines for unit, lines in journals.items() if unit not in units})
+        kept = await asyncio.gather(*(self.ask_kept(address, number // len(host.workers), slots) for address in rest))
+        found.update(zip(rest, kept))
+
+    async def ask_workers(
+        self, host: Host, number: int, slots: asyncio.Semaphore
+    ) -> tuple[dict[str, list[str]], set[str]]:
+        """Return the journals of a host, and the addresses of the workers that do not answer."""
+        silent: set[str] = set()
+        # A worker that hangs sends no heartbeat.
+        lately = sorted((ws for ws in host.workers if ws.address in host.places), key=lambda ws: -ws.last_seen)
+        for ws in lately[:ATTEMPTS]:
+            try:
+                return checked(await self.ask(ws.address, slots, op=COMMAND, number=number), number), silent
+            except OSError:
+                silent.add(ws.address)
+        return {}, silent
+
+    async def ask_kept(self, address: str, number: int, slots: asyncio.Semaphore) -> list[str]:
         """Return the lines of a worker that Dask keeps in memory."""
         try:
-            logs = await self.ask(address, op="get_logs", n=max(1, min(LINES, number)))
+            logs = await self.ask(address, slots, op="get_logs", n=max(1, min(LINES, number)))
             return checked({"kept": kept_by_dask(logs)}, number)["kept"]
         except (OSError, TypeError, ValueError):
             return [NO_ANSWER]
 
-    async def ask(self, address: str, **message: Any) -> Any:
+    async def ask(self, address: str, slots: asyncio.Semaphore, **message: Any) -> Any:
         """Return the answer of a worker. Raises OSError if there is none."""
 
         async def exchange() -> Any:
@@ -161,34 +243,30 @@ class Journals:
             comm = await connect(address, **self.scheduler.connection_args)
             try:
                 return await send_recv(comm, **message)
-            except (TypeError, ValueError) as e:  # raised by the worker
-                raise ConnectionError(str(e)) from e
             finally:
                 comm.abort()
 
-        try:
-            return await asyncio.wait_for(exchange(), ANSWER_TIMEOUT)
-        except asyncio.TimeoutError as e:  # not an OSError in Python 3.10
-            raise ConnectionError("no answer") from e
+        async with slots:
+            try:
+                return await asyncio.wait_for(exchange(), ANSWER_TIMEOUT)
+            except Exception as e:  # also what the worker has raised
+                raise ConnectionError(f"{address} does not answer: {e}") from e
 
-    async def of_waiting(self, host: str, name: str, number: int) -> dict[str, list[str]]:
-        """Return the lines of the services of a host where this worker's unit waits."""
+    async def ask_waiting(self, name: str, number: int) -> dict[str, list[str]]:
+        """Return the journals of the host of a worker whose unit waits; none if it does not send them."""
         answer = self.answers[name] = asyncio.get_running_loop().create_future()
         try:
-            with scaling.request_journals(self.scheduler, name) as interval:
-                journals = checked(await asyncio.wait_for(answer, interval + ANSWER_TIMEOUT), number)
+            with scaling.request_journals(self.scheduler, name, number) as interval:
+                return checked(await asyncio.wait_for(answer, interval + ANSWER_TIMEOUT), number)
         except asyncio.TimeoutError:
-            journals = {}
+            return {}
         finally:
             del self.answers[name]
-        if not journals:
-            return {f"{name} on {host}": [NO_ANSWER]}
-        return {f"{unit} on {host}": lines for unit, lines in journals.items()}
 
-    def take(self, name: Any = None, journals: Any = None) -> None:
+    def take(self, comm: Any, name: Any = None, journals: Any = None) -> None:
         """Take the journals of the host of a unit that waits. A command for `daskops_runtime.standby`."""
         answer = self.answers.get(name) if isinstance(name, str) else None
-        if answer and not answer.done():
+        if answer and not answer.done() and scaling.is_connection_of(self.scheduler, name, comm):
             answer.set_result(journals)
 
 

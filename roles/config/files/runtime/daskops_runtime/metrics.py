@@ -27,6 +27,7 @@ from distributed.core import Server
 from distributed.metrics import time
 
 from daskops_runtime import certificates, configuration, control, drain, release, scaling
+from daskops_runtime.journal import unit_of
 
 logger = logging.getLogger("distributed.daskops.metrics")
 
@@ -215,15 +216,6 @@ def count_releases(releases: Iterator[tuple[Any, Any]]) -> dict[tuple[str, ...],
     kept = dict(found.most_common(NAMES))
     rest = found.total() - sum(kept.values())
     return {key: float(value) for key, value in {**kept, (OTHER, ""): kept.get((OTHER, ""), 0) + rest}.items() if value}
-
-
-def unit_of(directory: str | None) -> str | None:
-    """Return the name of the unit with a runtime directory; None for others, such as the services of a trial."""
-    name = os.path.basename(directory or "")
-    if name == "dask-scheduler":
-        return "dask-scheduler.service"
-    instance = name.removeprefix("dask-worker-")
-    return f"dask-worker@{instance}.service" if instance != name else None
 
 
 def differs(link: str, unit: str | None, name: str | None) -> bool | None:

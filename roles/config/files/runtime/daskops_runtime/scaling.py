@@ -46,6 +46,7 @@ from distributed.scheduler import TaskState, WorkerState
 
 from daskops_runtime import drain
 from daskops_runtime import release as releases
+from daskops_runtime.journal import Place, read_place
 from daskops_runtime.standby import TEXT
 
 logger = logging.getLogger("distributed.daskops.scaling")
@@ -355,7 +356,8 @@ class Scaling:
         self.needed: set[str] = set()
         self.outside: dict[str, Outside] = {}
         self.starting: dict[str, Starting] = {}
-        self.journal_requests: set[str] = set()  # workers whose units are asked for the journals of their hosts
+        self.places: dict[str, tuple[Place, str]] = {}  # place and connection of units that wait, by the worker's name
+        self.journal_requests: dict[str, int] = {}  # lines of the journals that such a unit is asked for
         self.log: deque[str] = deque(maxlen=100)
         self.saved: dict[str, Any] = self.document()
         self.wake = asyncio.Event()
@@ -435,6 +437,7 @@ class Scaling:
         for name in [name for name, member in self.known.items() if now - member.seen > FORGET]:
             del self.known[name]
             self.stopped.discard(name)
+        self.places = {name: place for name, place in self.places.items() if name in self.known or name in self.outside}
         kinds: dict[tuple, list[TaskState]] = {}
         for ts in islice(self.scheduler.unrunnable, TASKS):
             kind = restrictions(ts)
@@ -582,7 +585,14 @@ class Scaling:
     # Commands
 
     def ask(
-        self, comm: Any, name: Any = None, release: Any = None, outside: Any = None, returns: Any = True, **dummy: Any
+        self,
+        comm: Any,
+        name: Any = None,
+        release: Any = None,
+        outside: Any = None,
+        returns: Any = True,
+        place: Any = None,
+        **dummy: Any,
     ) -> dict[str, Any]:
         """Return whether a worker is wanted. A command for `daskops_runtime.standby`.
 
@@ -593,7 +603,8 @@ class Scaling:
         release = release if is_text(release, TEXT) else ""
         if is_text(name) and is_text(outside, TEXT):
             host = get_address_host(comm.peer_address)
-            return self.note_outside(Outside(name, host, release, outside, returns is not False, time.time()), member)
+            self.note_outside(Outside(name, host, release, outside, returns is not False, time.time()), member)
+            return self.answer_no(comm, name, place)
         back = self.outside.pop(name if isinstance(name, str) else "", None)
         if member is None or name not in self.stopped:
             if back:
@@ -601,21 +612,23 @@ class Scaling:
             return {"wanted": True}
         member.seen = member.asked = time.time()
         member.release = release
-        return self.no(member.name)
+        return self.answer_no(comm, member.name, place)
 
-    def no(self, name: str) -> dict[str, Any]:
-        """Return the answer for the unit of a worker that is not wanted."""
-        return {"wanted": False, "again": self.again, "journals": name in self.journal_requests}
+    def answer_no(self, comm: Any, name: str, place: Any) -> dict[str, Any]:
+        """Note the place of the unit of a worker that is not wanted, and return the answer."""
+        valid = read_place(place)
+        if valid:
+            self.places[name] = (valid, comm.peer_address)
+        return {"wanted": False, "again": self.again, "journals": self.journal_requests.get(name, 0)}
 
-    def note_outside(self, one: Outside, member: Member | None) -> dict[str, Any]:
-        """Note that a worker is outside of its hours, and return the answer for its unit."""
+    def note_outside(self, one: Outside, member: Member | None) -> None:
+        """Note that a worker is outside of its hours."""
         if member:
             member.seen = one.asked
         self.starting.pop(one.name, None)
         beside = sum(other.host == one.host for other in self.outside.values())
         if one.name in self.outside or (len(self.outside) < WORKERS and beside < UNITS):
             self.outside[one.name] = one
-        return self.no(one.name)
 
     def chosen(self, pool: Any) -> dict[str, int]:
         """Return the number of known workers of a pool, or of each pool. Raises ValueError if there is none."""
@@ -923,24 +936,30 @@ def describe_requests(scheduler: Scheduler) -> list[dict[str, Any]]:
     return scaling.describe_requests() if scaling else []
 
 
-def waiting_units(scheduler: Scheduler) -> list[tuple[str, str]]:
-    """Return host and name of the workers whose units are on standby or outside of their hours."""
+def waiting_places(scheduler: Scheduler) -> dict[str, Place]:
+    """Return the places of the workers whose units are on standby or outside of their hours, by name."""
     scaling = _scalings.get(scheduler)
     if not scaling:
-        return []
+        return {}
     waiting: list[Member | Outside] = [*scaling.on_standby(), *scaling.outside_hours()]
-    return [(one.host, one.name) for one in waiting]
+    return {one.name: scaling.places[one.name][0] for one in waiting if one.name in scaling.places}
 
 
 @contextlib.contextmanager
-def request_journals(scheduler: Scheduler, name: str) -> Iterator[float]:
-    """Ask the unit of a worker for the journals of its host. Yield the seconds until its next question."""
+def request_journals(scheduler: Scheduler, name: str, number: int) -> Iterator[float]:
+    """Ask the unit of a worker for lines of the journals of its host. Yield the seconds until its next question."""
     scaling = _scalings[scheduler]
-    scaling.journal_requests.add(name)
+    scaling.journal_requests[name] = number
     try:
         yield scaling.again
     finally:
-        scaling.journal_requests.discard(name)
+        scaling.journal_requests.pop(name, None)
+
+
+def is_connection_of(scheduler: Scheduler, name: str, comm: Any) -> bool:
+    """Return whether the unit of a worker has asked over this connection."""
+    scaling = _scalings.get(scheduler)
+    return bool(scaling and name in scaling.places and scaling.places[name][1] == comm.peer_address)
 
 
 def stop(scheduler: Scheduler) -> None:

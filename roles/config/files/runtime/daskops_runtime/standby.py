@@ -47,8 +47,6 @@ RETRY = 5.0
 TIMER = 5.0
 #: Longest text about the hours that a scheduler accepts, in characters.
 TEXT = 200
-#: Largest number of lines of the journals that are sent.
-JOURNAL_LINES = 2_000
 #: Largest message that is read, in bytes.
 LARGEST = 100_000
 #: The part of Dask's handshake that must be the same on both sides is the version of pickle, which is not used here.
@@ -150,6 +148,8 @@ class Standby:
         self.scaled = scaled
         self.outside = ""  # why the worker is outside of its hours
         self.returns = True  # whether that will end
+        # Several directories are separated by colons.
+        self.place = journal.find_place(os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0])
         self.files = [os.path.join(directory, file) for file in ("ca.pem", "worker.pem")]
         self.watchdog = int(os.environ.get("WATCHDOG_USEC") or 0) / 1e6
         self.timeout = min(TIMEOUT, self.watchdog / 3) if self.watchdog else TIMEOUT
@@ -174,6 +174,8 @@ class Standby:
             "name": self.name,
             "release": os.environ.get("DASKOPS_RELEASE", ""),
         }
+        if self.place:
+            message["place"] = self.place
         if self.outside:
             message["outside"] = self.outside[:TEXT]
             message["returns"] = self.returns
@@ -192,17 +194,19 @@ class Standby:
             return True
         again = answer.get("again")
         self.again = min(max(AGAIN, again), LONGEST) if isinstance(again, (int, float)) else AGAIN
-        if answer.get("journals") is True:
-            self.send_journals()
+        number = answer.get("journals")
+        if isinstance(number, int) and number > 0:
+            self.send_journals(number)
         return False
 
-    def send_journals(self) -> None:
-        """Send the journals of the workers of this host to the scheduler, for a client that calls ``get_logs()``."""
+    def send_journals(self, number: int) -> None:
+        """Send lines of the journals of this host's workers to the scheduler, for a client that calls ``get_logs()``."""
         try:
-            journals = journal.limit(journal.read_journals("worker", timeout=self.timeout), JOURNAL_LINES)
+            journals = journal.limit(journal.read_journals("worker", self.timeout), number)
         except OSError as e:
             say(f"The journals of this host cannot be read: {e}")
             journals = {}
+        self.notify("WATCHDOG=1")
         try:
             if self.connection:
                 self.connection.ask({"op": "daskops_waiting_journals", "name": self.name, "journals": journals})
