@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
     $$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 SCENARIOS := $(notdir $(patsubst %/,%,$(dir $(wildcard molecule/*/molecule.yml))))
 # Two scenarios run at a time. First the group that shares its hosts, then the longest ones, so that both lanes end at about the
-# same time. `default` uses plain nodes, so it can start while the environment image is built. `fleet` compiles Python once.
+# same time.
 SHARED := rollback upgrade monitoring scale
 LONGEST := default fleet security firewall config_only pools chaos
 BENCHMARK := converge packed start recovery unchanged variables tls task_errors metrics observation plan
@@ -57,8 +57,10 @@ help: ## show this list
 testbed: .venv/complete
 	@testbed/image >/dev/null
 
-.PHONY: python
-python: .venv/complete
+.PHONY: nodes
+nodes: .venv/complete
+	@testbed/environment-image >/dev/null
+	@DASKOPS_VARIANT=trixie testbed/image >/dev/null
 	@testbed/relocatable-python >/dev/null
 
 .PHONY: lock
@@ -71,6 +73,9 @@ lock: .venv/complete ## resolve the lock files again
 	    requirements/dev.in -o requirements/dev.txt
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
 	    --custom-compile-command 'make lock' requirements/docs.in -o requirements/docs.txt
+	uv pip compile --quiet --upgrade --universal --python-version 3.13 --generate-hashes --no-annotate \
+	    --constraint roles/environment/files/default.txt --custom-compile-command 'make lock' \
+	    molecule/fleet/packages.in -o molecule/fleet/packages.txt
 
 .PHONY: generate
 generate: .venv/complete ## write what comes from the code: argument specs, defaults, READMEs, the reference
@@ -146,7 +151,7 @@ test: .venv/complete ## run all tests
 	@# priority, which an engine and all hosts would inherit. Lint, docs and galaxy run one after the other, because each may
 	@# install .venv-docs.
 	@trap 'testbed/engine stop' EXIT; status=0; make='$(MAKE) --no-print-directory --keep-going'; \
-	printf '%s\n' "$$make unit" "$$make testbed python" "nice -n 19 tests/output-at-end $$make lint docs galaxy" \
+	printf '%s\n' "$$make unit" "$$make nodes" "nice -n 19 tests/output-at-end $$make lint docs galaxy" \
 	        "nice -n 19 tests/output-at-end $$make sanity" \
 	    | xargs --max-procs=4 --max-lines=1 env || status=1; \
 	$$make molecule || status=1; \

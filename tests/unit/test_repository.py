@@ -8,6 +8,8 @@ from __future__ import annotations
 import pathlib
 import subprocess
 
+import pytest
+
 ROOT = pathlib.Path(__file__).parents[2]
 # REUSE-IgnoreStart
 HEADER = [
@@ -87,3 +89,13 @@ def test_every_source_file_has_a_test_file_of_its_name():
 def test_licence_has_the_same_text_in_both_places():
     """REUSE wants it in LICENSES, and Galaxy in LICENSE."""
     assert (ROOT / "LICENSE").read_bytes() == (ROOT / "LICENSES/GPL-3.0-or-later.txt").read_bytes()
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13", "3.14"])
+def test_default_lock_can_be_installed_with_each_python(version, tmp_path):
+    """The scenarios install it with the Python of Debian 12."""
+    lock = ROOT / "roles/environment/files/default.txt"
+    options = ["--dry-run", "--require-hashes", "--only-binary=:all:", "--python-platform=x86_64-manylinux_2_28"]
+    command = ["uv", "pip", "install", *options, f"--python-version={version}", f"--target={tmp_path}", "-r", lock]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and "+ distributed==" in done.stderr, done.stderr
