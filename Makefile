@@ -10,17 +10,16 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
     $$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 SCENARIOS := $(notdir $(patsubst %/,%,$(dir $(wildcard molecule/*/molecule.yml))))
-# Two scenarios run at a time. First the group that shares its hosts, then the longest ones, so that both lanes end at about the
+# Scenarios that run one after the other, beside the unit tests.
+EARLY := default validation fleet
+# The others run two at a time: first the group that shares its hosts, then the longest ones, so that both lanes end at about the
 # same time.
 SHARED := rollback upgrade monitoring scale
-LONGEST := default fleet security firewall config_only pools chaos
+LONGEST := security firewall config_only pools chaos
+LATE := '$(SHARED)' $(LONGEST) $(filter-out $(EARLY) $(SHARED) $(LONGEST),$(SCENARIOS))
 BENCHMARK := converge packed start recovery unchanged variables tls task_errors metrics observation plan
-ifdef SCENARIO
-RUN_SCENARIOS := molecule test --scenario-name $(SCENARIO)
-else
-RUN_SCENARIOS := printf '%s\n' '$(SHARED)' $(LONGEST) $(filter-out $(SHARED) $(LONGEST),$(SCENARIOS)) \
-    | xargs --max-procs=2 --max-lines=1 testbed/scenario
-endif
+# $(call run,scenarios,number at a time). In a group, one scenario is a word of a quoted line.
+run = printf '%s\n' $(1) | xargs --max-procs=$(2) --max-lines=1 testbed/scenario
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Keep downloaded packages in the checkout.
@@ -147,15 +146,20 @@ clean: ## remove the demo, the images, the caches and the virtual environments
 
 .PHONY: test
 test: .venv/complete ## run all tests
-	@# Unit tests often wait. Meanwhile, check the code with a low priority, and prepare the hosts of the scenarios, without the low
-	@# priority, which an engine and all hosts would inherit. Lint, docs and galaxy run one after the other, because each may
-	@# install .venv-docs.
+	@# Unit tests often wait. Meanwhile, run some scenarios, prepare the hosts of the others, and check the code with a low priority.
+	@# Lint, docs and galaxy run one after the other, because each may install .venv-docs.
+	@rm -f .cache/failures.txt
 	@trap 'testbed/engine stop' EXIT; status=0; make='$(MAKE) --no-print-directory --keep-going'; \
-	printf '%s\n' "$$make unit" "$$make nodes" "nice -n 19 tests/output-at-end $$make lint docs galaxy" \
-	        "nice -n 19 tests/output-at-end $$make sanity" \
-	    | xargs --max-procs=4 --max-lines=1 env || status=1; \
-	$$make molecule || status=1; \
+	printf '%s\n' "$$make unit" "$$make nodes" "tests/output-at-end $$make early" \
+	        "nice -n 19 tests/output-at-end $$make lint docs galaxy" "nice -n 19 tests/output-at-end $$make sanity" \
+	    | xargs --max-procs=5 --max-lines=1 env || status=1; \
+	$(call run,$(LATE),2) || status=1; \
+	[[ $$status == 0 ]] || cat .cache/failures.txt 2>/dev/null || true; \
 	exit $$status
+
+.PHONY: early
+early: testbed
+	@$(call run,$(EARLY),1)
 
 .PHONY: lint
 lint: .venv/complete .venv-docs/complete ## check formatting, style, types and the changelog
@@ -203,7 +207,9 @@ health-matrix: .venv/complete ## cluster_health with older versions of Dask; REC
 .PHONY: molecule
 molecule: testbed ## run the scenarios on containers, two at a time; SCENARIO=name for one
 	@rm -f .cache/failures.txt
-	@trap 'testbed/engine stop' EXIT; $(RUN_SCENARIOS) || { cat .cache/failures.txt 2>/dev/null; exit 1; }
+	@trap 'testbed/engine stop' EXIT; \
+	$(if $(SCENARIO),molecule test --scenario-name $(SCENARIO),$(call run,$(LATE) $(EARLY),2)) \
+	    || { cat .cache/failures.txt 2>/dev/null; exit 1; }
 
 .PHONY: benchmark
 benchmark: testbed ## measure what runs cost, as ratios; BENCHMARK=start runs one of them

@@ -15,6 +15,8 @@ from typing import Any
 
 #: Widths of the window in CSS pixels: a phone and a desktop.
 PHONE, DESKTOP = 390, 1280
+#: `make test` may install an engine for containers at the same time.
+LOCK_TIMEOUT = "--option=DPkg::Lock::Timeout=300"
 
 
 def chromium() -> str:
@@ -31,7 +33,7 @@ def chromium() -> str:
     if os.geteuid() != 0 or not Path("/etc/debian_version").exists():
         raise FileNotFoundError("chromium is not installed; installing it takes Debian and root")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
+    for command in (["update"], ["install", "--yes", "--no-install-recommends", LOCK_TIMEOUT, "chromium"]):
         done = subprocess.run(["apt-get", "--quiet", *command], env=environment, capture_output=True, text=True)
         if done.returncode:
             raise FileNotFoundError(f"chromium cannot be installed: apt-get {command[0]}: {done.stderr[-300:]}")
