@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Try connections and packets to other hosts. All functions are bounded in time, and need no permissions of root."""
+"""Try connections and packets to other hosts. All functions are bounded in time. Only `echoes` may need root."""
 
 from __future__ import annotations
 
@@ -86,19 +86,49 @@ def _connect_some(targets: Sequence[tuple[str, int]], timeout: float) -> list[st
 
 
 def _ping_socket(family: int) -> socket.socket:
-    """Return a socket for echo requests that are not fragmented. Raises OSError if this account may not use it."""
-    if family == socket.AF_INET6:
-        sock = socket.socket(family, socket.SOCK_DGRAM, socket.IPPROTO_ICMPV6)
-        level, option = socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER
-    else:
-        sock = socket.socket(family, socket.SOCK_DGRAM, socket.IPPROTO_ICMP)
-        level, option = socket.IPPROTO_IP, IP_MTU_DISCOVER
+    """Return a socket for echo requests that are not fragmented.
+
+    It is a raw socket if no group of this account may send echo requests (``net.ipv4.ping_group_range``), as on Debian 12.
+
+    Raises
+    ------
+    OSError
+        If this account may not use a raw socket either.
+    """
+    is_six = family == socket.AF_INET6
+    protocol = socket.IPPROTO_ICMPV6 if is_six else socket.IPPROTO_ICMP
     try:
-        sock.setsockopt(level, option, PMTUDISC_PROBE)
+        sock = socket.socket(family, socket.SOCK_DGRAM, protocol)
+    except PermissionError:
+        sock = socket.socket(family, socket.SOCK_RAW, protocol)
+    try:
+        if is_six:
+            sock.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_PROBE)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_PROBE)
     except OSError:
         sock.close()
         raise
     return sock
+
+
+def _echo_request(family: int, identifier: int, size: int) -> bytes:
+    """Return an echo request. The kernel sets the checksum of ICMPv6, and that and the identifier without a raw socket."""
+    kind, headers = (128, 48) if family == socket.AF_INET6 else (8, 28)
+    data = b"\0" * max(0, size - headers)
+    # The data is zero, so the checksum is that of the header.
+    total = (kind << 8) + identifier + 1
+    checksum = ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+    return struct.pack("!BBHHH", kind, 0, checksum, identifier, 1) + data
+
+
+def _is_reply(data: bytes, family: int, identifier: int | None) -> bool:
+    """Return whether a packet is an echo reply. With an identifier, it is from a raw socket, with the header of IPv4."""
+    if identifier is not None and family == socket.AF_INET:
+        data = data[4 * (data[0] & 15) :] if data else b""
+    if data[:1] not in (b"\0", b"\x81"):
+        return False
+    return identifier is None or data[4:6] == struct.pack("!H", identifier)
 
 
 def echoes(addresses: Mapping[str, int], timeout: float = 1.0) -> set[str]:
@@ -114,21 +144,18 @@ def echoes(addresses: Mapping[str, int], timeout: float = 1.0) -> set[str]:
     Raises
     ------
     OSError
-        If this account may not send echo requests (``net.ipv4.ping_group_range``).
+        If this account may not send echo requests.
     """
     answered: set[str] = set()
     for family in (socket.AF_INET, socket.AF_INET6):
-        headers = 48 if family == socket.AF_INET6 else 28
         mine = {a: size for a, size in addresses.items() if (":" in a) == (family == socket.AF_INET6)}
         if not mine:
             continue
         with _ping_socket(family) as sock:
+            identifier = os.getpid() & 0xFFFF
             for address, size in mine.items():
-                kind = 128 if family == socket.AF_INET6 else 8
-                # The kernel sets the checksum and the identifier.
-                packet = struct.pack("!BBHHH", kind, 0, 0, 0, 1) + b"\0" * max(0, size - headers)
                 with contextlib.suppress(OSError):  # larger than the interface allows, or no route
-                    sock.sendto(packet, (address, 0))
+                    sock.sendto(_echo_request(family, identifier, size), (address, 0))
             deadline = time.monotonic() + timeout
             while mine.keys() - answered and time.monotonic() < deadline:
                 sock.settimeout(max(0.01, deadline - time.monotonic()))
@@ -136,7 +163,8 @@ def echoes(addresses: Mapping[str, int], timeout: float = 1.0) -> set[str]:
                     data, sender = sock.recvfrom(65536)
                 except OSError:  # the time is over, or an error of another packet
                     continue
-                if data[:1] in (b"\0", b"\x81") and sender[0] in mine:
+                own = identifier if sock.type == socket.SOCK_RAW else None
+                if sender[0] in mine and _is_reply(data, family, own):
                     answered.add(sender[0])
     return answered
 

@@ -39,9 +39,11 @@ PROCESSES = "/proc"
 
 #: A command that runs a scheduler or a worker.
 RUNS_DASK = re.compile(
-    r"(^|[\s/=])dask[- ](scheduler|worker|cuda[- ]worker|mpi)\b"
+    r"(^|[\s/=\"';&|(])dask(-|\s+)(scheduler|worker|cuda[- ]worker|mpi)\b"
     r"|\bdistributed\.cli\.dask_(scheduler|worker|spec)\b|\bdask_cuda\.cli\b"
 )
+#: The command in the collection's units of the scheduler and the workers.
+OUR_COMMAND = re.compile(r"^ExecStart=/bin/sh \S+/current/run\.sh ", re.MULTILINE)
 #: A line with which conda changes the environment of a shell.
 CONDA = re.compile(r">>> conda initialize|\bconda\.sh\b|/(ana|mini|mamba)?(conda|forge)[23]?/bin|\bconda activate\b")
 
@@ -100,20 +102,24 @@ def configuration_files(directory: str) -> list[str]:
 
 def other_units() -> list[str]:
     """Return the unit files of other installations that run Dask."""
+    return sorted(map(printable, _other_units().values()))[:ITEMS]
+
+
+def _other_units() -> dict[str, str]:
+    """Return such files by their real path. Other installations may use the names of the collection's units."""
     found: dict[str, str] = {}
     for directory in UNITS:
         for path in sorted(glob.glob(os.path.join(directory, "*.service"))):
-            name = os.path.basename(path)
-            if UNIT.fullmatch(name) or name in ("dask-worker@.service", "dask-firewall.service"):
+            name, text = os.path.basename(path), _text(path)
+            if (UNIT.fullmatch(name) or name == "dask-worker@.service") and OUR_COMMAND.search(text):
                 continue
-            if name.startswith(
-                ("dask-worker-hours@", "dask-scheduler-journal@", "dask-worker-journal@")
-            ):  # name services
+            # A trial, and units that name services in their commands.
+            if name.startswith((PREFIX, "dask-worker-hours@", "dask-scheduler-journal@", "dask-worker-journal@")):
                 continue
-            starts = [line for line in lines(_text(path)) if line.strip().startswith("ExecStart")]
+            starts = [line for line in lines(text.replace("\\\n", " ")) if line.strip().startswith("ExecStart")]
             if any(RUNS_DASK.search(line) for line in starts):
                 found.setdefault(os.path.realpath(path), path)
-    return sorted(map(printable, found.values()))[:ITEMS]
+    return found
 
 
 def stray_processes() -> list[dict[str, Any]]:
@@ -122,6 +128,7 @@ def stray_processes() -> list[dict[str, Any]]:
 
 
 def _stray_processes() -> Iterator[dict[str, Any]]:
+    others = {os.path.basename(path) for path in _other_units().values()}
     for path in sorted(glob.glob(os.path.join(PROCESSES, "[0-9]*"))):
         try:
             with open(os.path.join(path, "cmdline"), "rb") as file:
@@ -133,7 +140,7 @@ def _stray_processes() -> Iterator[dict[str, Any]]:
             continue
         # Only the start: a shell or an editor may have the words in a later argument.
         command = b" ".join(words[:4]).decode("utf-8", "replace")
-        if not RUNS_DASK.search(command) or _ours(group):
+        if not RUNS_DASK.search(command) or _ours(group, others):
             continue
         try:
             user = pwd.getpwuid(owner).pw_name
@@ -142,6 +149,11 @@ def _stray_processes() -> Iterator[dict[str, Any]]:
         yield {"pid": int(os.path.basename(path)), "user": printable(user), "command": printable(command, 200)}
 
 
-def _ours(groups: str) -> bool:
-    """Return whether a process is in the control group of one of the collection's units."""
-    return any(UNIT.fullmatch(unit) or unit.startswith(PREFIX) for unit in OWN_GROUP.findall(groups))
+def _ours(groups: str, others: set[str]) -> bool:
+    """Return whether a process is in the control group of one of the collection's units. ``others`` are not."""
+
+    def is_other(unit: str) -> bool:
+        return bool({unit, re.sub("@.*", "@.service", unit)} & others)
+
+    units = [unit for unit in OWN_GROUP.findall(groups) if not is_other(unit)]
+    return any(UNIT.fullmatch(unit) or unit.startswith(PREFIX) for unit in units)

@@ -207,6 +207,8 @@ OUTPUT = 65536
 #: Seconds for all connections, and for the answers to packets of each size.
 CONNECT_TIMEOUT = 3.0
 ECHO_TIMEOUT = 0.7
+#: Size of the largest packet to an address, if neither the services' user nor root may send echo requests.
+NOT_SENT = -1
 
 #: Bytes of the journal, per host. The rest of the limit is left for what Ansible replaces in texts.
 JOURNAL = TEXT_LIMIT * 9 // 10
@@ -327,10 +329,19 @@ def mtus(addresses: list[str], links: list[dict[str, Any]], user: str) -> dict[s
     by_address = {address: link["mtu"] for link in links for address in link["addresses"]}
     leads = {address: by_address.get(next(iter(route(address)), ""), 0) for address in addresses}
     known = {address: mtu for address, mtu in leads.items() if mtu}
+    if not known:
+        return {}
+
+    def measure() -> dict[str, int]:
+        return path_mtus(known, ECHO_TIMEOUT)
+
     try:
-        measured = as_user(user, lambda: path_mtus(known, ECHO_TIMEOUT), timeout=60) if known else {}
+        measured = as_user(user, measure, timeout=60)
     except (OSError, ValueError):  # this account may not send echo requests
-        measured = {}
+        try:
+            measured = in_child(measure, timeout=60)
+        except (OSError, ValueError):  # neither may root, for example in a container
+            measured = dict.fromkeys(known, NOT_SENT)
     return {address: [mtu, measured.get(address, 0)] for address, mtu in known.items()}
 
 

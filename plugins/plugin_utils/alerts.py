@@ -47,6 +47,20 @@ class Alert:
     lasts: bool = True
 
 
+def growth(counter: str, window: str, up: str) -> str:
+    """Return the expression of the growth of a counter of tasks in a window, by the name of the tasks.
+
+    A counter begins with 1 or more, for which ``increase`` gives 0. So new counters of services that answered before the
+    window are added. If a scrape failed then, the counter may have existed before.
+    """
+    new = f"{counter} unless {counter} offset {window} and on (job, instance) {up} offset {window} == 1"
+    by = "sum by (cluster, task_prefix_name)"
+    return f"{by} (increase({counter}[{window}])) > 0 or {by} ({new}) > 0"
+
+
+#: Series of workers on standby or outside of their hours.
+_STANDBY = f"daskops_scheduler_worker_standby{{{OF_SCHEDULER}}}"
+
 #: The alerts. Those of one host name it by the label ``host``.
 ALERTS = (
     Alert(
@@ -71,14 +85,18 @@ ALERTS = (
     ),
     Alert(
         "DaskWorkerDown",
-        f"up{{{OF_WORKER}}} == 0 unless on (cluster, worker) daskops_scheduler_worker_standby{{{OF_SCHEDULER}}}",
+        # While the scheduler is down, the last state of the workers on standby counts.
+        f"up{{{OF_WORKER}}} == 0 unless on (cluster, worker) ({_STANDBY} "
+        f"or present_over_time({_STANDBY}[1d]) and on (cluster) up{{{OF_SCHEDULER}}} == 0)",
         "The worker {{ $labels.worker }} on {{ $labels.host }} does not answer",
         "Run status.yml, and read the journal of its unit. In maintenance, run monitoring.yml to remove its targets.",
     ),
     Alert(
         "DaskWorkersMissing",
         f"count by (cluster) (up{{{OF_WORKER}}}) > sum by (cluster) (dask_scheduler_workers{{{OF_SCHEDULER}}}) "
-        f"+ sum by (cluster) (daskops_scheduler_standby_workers{{{OF_SCHEDULER}}})",
+        # A scheduler without this collection has no such metric.
+        f"+ (sum by (cluster) (daskops_scheduler_standby_workers{{{OF_SCHEDULER}}}) "
+        f"or 0 * sum by (cluster) (dask_scheduler_workers{{{OF_SCHEDULER}}}))",
         "The scheduler has fewer workers than the {{ $value }} that are planned",
         "Run status.yml, which names the missing workers.",
         "critical",
@@ -97,25 +115,22 @@ ALERTS = (
     ),
     Alert(
         "DaskWorkerRestarts",
-        # A worker that was on standby was not needed for a time, and then started on purpose.
-        f"changes(process_start_time_seconds{{{OF_WORKER}}}[1h]) > 3 "
-        f"unless on (cluster, worker) present_over_time(daskops_scheduler_worker_standby{{{OF_SCHEDULER}}}[1h])",
-        "The worker {{ $labels.worker }} on {{ $labels.host }} was restarted {{ $value | humanize }} times in an hour",
-        "Read the journal of its unit. Many restarts are caused by tasks that need more memory than the limit.",
+        # Clients, the end of a lifetime and adaptive scaling restart workers on purpose, with success.
+        f'sum without (result) (increase(daskops_restarts_total{{{OF_WORKER}, result!="success"}}[1h])) > 3',
+        "The worker {{ $labels.worker }} on {{ $labels.host }} died {{ $value | humanize }} times in an hour",
+        "Read the journal of its unit. Often, tasks need more memory than the limit.",
         lasts=False,
     ),
     Alert(
         "DaskTaskErrors",
-        # A counter begins with 1, for which `increase` gives 0. So new counters of processes that were known are added.
-        f"sum by (cluster, task_prefix_name) (increase({_ERRORS}[5m])) > 0 or sum by (cluster, task_prefix_name) "
-        f"({_ERRORS} unless {_ERRORS} offset 5m and on (job, instance) up{{{OF_WORKER}}} offset 5m) > 0",
+        growth(_ERRORS, "5m", f"up{{{OF_WORKER}}}"),
         "Tasks {{ $labels.task_prefix_name }} fail",
         "Read the reports: journalctl DASK_EVENT=task-error.",
         lasts=False,
     ),
     Alert(
         "DaskTasksSuspicious",
-        f"sum by (cluster, task_prefix_name) (increase(dask_scheduler_tasks_suspicious_total{{{OF_SCHEDULER}}}[15m])) > 0",
+        growth(f"dask_scheduler_tasks_suspicious_total{{{OF_SCHEDULER}}}", "15m", f"up{{{OF_SCHEDULER}}}"),
         "Workers died while they ran tasks {{ $labels.task_prefix_name }}",
         "Read the journals of the workers. The tasks may need more memory than the limit.",
         lasts=False,
@@ -135,8 +150,9 @@ ALERTS = (
     ),
     Alert(
         "DaskEventLoopSlow",
-        f"dask_scheduler_tick_duration_maximum_seconds{{{OF_SCHEDULER}}} > 3 "
-        f"or dask_worker_tick_duration_maximum_seconds{{{OF_WORKER}}} > 3",
+        # During a long block, scrapes fail.
+        f"max_over_time(dask_scheduler_tick_duration_maximum_seconds{{{OF_SCHEDULER}}}[4m]) > 3 "
+        f"or max_over_time(dask_worker_tick_duration_maximum_seconds{{{OF_WORKER}}}[4m]) > 3",
         "The event loop of {{ $labels.instance }} on {{ $labels.host }} is blocked for {{ $value | humanizeDuration }}",
         "Tasks that hold the GIL block a worker, and large graphs block a scheduler. Otherwise, the host is overloaded.",
     ),

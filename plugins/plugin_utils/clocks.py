@@ -44,6 +44,12 @@ def readable(difference: float) -> str:
     return f"{amount} {'ahead of' if difference > 0 else 'behind'}"
 
 
+def apart(clocks: Mapping[str, Sequence[float]]) -> tuple[str, str, float]:
+    """Return the hosts whose clocks are the first and the last, and the smallest possible difference in seconds."""
+    first, last = min(clocks, key=lambda host: clocks[host][1]), max(clocks, key=lambda host: clocks[host][0])
+    return first, last, clocks[last][0] - clocks[first][1]
+
+
 def differing(clocks: Mapping[str, Sequence[float]]) -> Iterator[str]:
     """Yield a sentence if the clocks of hosts differ from the controller's or from each other.
 
@@ -63,7 +69,6 @@ def differing(clocks: Mapping[str, Sequence[float]]) -> Iterator[str]:
             remedy = "All hosts agree, so the controller's clock is probably wrong. Synchronize it."
         yield f"Clocks differ: {shown}{more}. {remedy}"
     elif clocks:
-        first, last = min(clocks, key=lambda host: clocks[host][1]), max(clocks, key=lambda host: clocks[host][0])
-        apart = clocks[last][0] - clocks[first][1]
-        if apart > TOLERANCE:
-            yield f"Clocks differ: {last} is {readable(apart)} {first}. {remedy}"
+        first, last, seconds = apart(clocks)
+        if seconds > TOLERANCE:
+            yield f"Clocks differ: {last} is {readable(seconds)} {first}. {remedy}"

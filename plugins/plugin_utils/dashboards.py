@@ -52,7 +52,10 @@ DASHBOARDS: dict[tuple[str, str], Sequence[Panel]] = {
         Panel("Clients", {"clients": f"dask_scheduler_clients{{{SCHEDULER}}}"}),
         Panel(
             "Services that do not answer",
-            {"{{job}}": f"count by (job) (up{{{CLUSTER}}} == 0) or 0 * count by (job) (up{{{CLUSTER}}})"},
+            {
+                "{{job}}": f"count by (job) (up{{{CLUSTER}}} == 0 unless on (worker) "
+                f"daskops_scheduler_worker_standby{{{SCHEDULER}}}) or 0 * count by (job) (up{{{CLUSTER}}})"
+            },
         ),
         Panel(
             "Workers by release", {"{{release}} {{label}}": f"daskops_scheduler_workers{{{SCHEDULER}}}"}, stacked=True
@@ -87,7 +90,10 @@ DASHBOARDS: dict[tuple[str, str], Sequence[Panel]] = {
         Panel(
             "Silence of a worker", {"longest": f"daskops_scheduler_heartbeat_age_maximum_seconds{{{SCHEDULER}}}"}, "s"
         ),
-        Panel("Restarts in an hour", {"{{worker}}": f"changes(process_start_time_seconds{{{WORKER}}}[1h])"}),
+        Panel(
+            "Restarts in an hour",
+            {"{{worker}} {{result}}": f"increase(daskops_restarts_total{{{WORKER}}}[1h]) > 0"},
+        ),
         Panel("Draining", {"{{worker}}": f"daskops_worker_drain_duration_seconds{{{WORKER}}}"}, "s"),
         Panel(
             "Received from other workers",
@@ -156,7 +162,7 @@ DASHBOARDS: dict[tuple[str, str], Sequence[Panel]] = {
         Panel(
             "Time for garbage collection",
             {"{{worker}}": f"rate(dask_worker_gc_collection_seconds_total{{{WORKER}}}[5m])"},
-            "s",
+            "percentunit",
         ),
     ),
     ("dask-host", "Dask host"): (
@@ -170,7 +176,10 @@ DASHBOARDS: dict[tuple[str, str], Sequence[Panel]] = {
             {"free": f"min(daskops_worker_scratch_free_bytes{{{HOST}}})"},
             "bytes",
         ),
-        Panel("Restarts in an hour", {"{{job}} {{worker}}": f"changes(process_start_time_seconds{{{HOST}}}[1h])"}),
+        Panel(
+            "Restarts in an hour",
+            {"{{job}} {{worker}} {{result}}": f"increase(daskops_restarts_total{{{HOST}}}[1h]) > 0"},
+        ),
         Panel("Drifted settings", {"{{job}} {{worker}}": f"daskops_drifted_settings{{{HOST}}}"}),
     ),
 }

@@ -22,8 +22,12 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.host_answers impor
 )
 
 
-def _pair(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(map(number, value))
+def _sizes(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and number(value[0]) and (value[1] == -1 or number(value[1]))
+
+
+def _address(value: object) -> bool:
+    return value != "" and address(value)
 
 
 def _inodes(value: object) -> bool:
@@ -43,9 +47,9 @@ TRACES: dict[str, Check] = {
 #: Check by key of the result.
 CHECKS: dict[str, Check] = {
     "connections": listed(text()),
-    "resolved": mapping(listed(address)),
+    "resolved": mapping(listed(_address)),
     "reverse": mapping(text()),
-    "mtus": mapping(_pair, address),
+    "mtus": mapping(_sizes, address),
     "interfaces": listed(having(name=text(), up=flag, mtu=number, addresses=listed(address))),
     "limits": having(nr_open=number, pid_max=number, threads_max=number),
     "memory": having(total=number, swap=number, swap_used=number, overcommit=number, commit_free=number),

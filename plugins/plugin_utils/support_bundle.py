@@ -25,8 +25,9 @@ MASK = "***"
 
 #: A key, a variable or an option whose value is a secret by its name. The second line has whole words only.
 _WORDS = (
-    r"(?:passw(?:or)?d|passphrase|token|secret|api[-_]?key|access[-_]?key|private[-_]?key|credential"
-    r"|(?<![^\W_])(?:authorization|cookies?|dsn|pwd|sig|signature)(?![^\W_]))"
+    r"(?:passw(?:or)?d|passphrase|token|secret|credential|connection[-_]?string"
+    r"|(?:access|account|api|encryption|license|private|shared|signing|storage)[-_]?key"
+    r"|(?<![^\W_])(?:auth|authorization|cookies?|dsn|pass|pwd|sig|signature)(?![^\W_]))"
 )
 SECRET_KEY = re.compile(_WORDS, re.IGNORECASE)
 
@@ -60,6 +61,11 @@ _LONG = re.compile(rf"^([^\n]{{{LINE}}})[^\n]+", re.MULTILINE)
 
 #: Secrets in lines, after what is kept. Each pattern needs linear time, because a process can write any line.
 PATTERNS = (
+    # Tokens of known services.
+    re.compile(r"(\b(?:gh[a-z]_|github_pat_|glpat-|xox[a-z]-))[\w-]{10,}"),
+    re.compile(r"(\bhooks\.slack\.com/services/)[\w/]+"),
+    # As in ~/.netrc.
+    re.compile(r"(\blogin[^\S\n]+\S{1,200}[^\S\n]+password[^\S\n]+)\S+"),
     re.compile(r"(\bbearer[^\S\n]+)[^\s\"',;]{6,}", re.IGNORECASE),
     # The base64 of a name and a password. Another word after it is kept.
     re.compile(r"(\b[Bb](?:asic|ASIC)[^\S\n]+)(?=[^\s\"',;]*[A-Z0-9=])[^\s\"',;]{6,}"),

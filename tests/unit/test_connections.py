@@ -65,7 +65,8 @@ def run(command, *words):
     subprocess.run([*command.split(), *words], check=True)
 
 run("ip link set lo up")
-Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 0")
+if sys.argv[1]:
+    Path("/proc/sys/net/ipv4/ping_group_range").write_text(sys.argv[1])
 other = subprocess.Popen(["unshare", "--net", "cat"], stdin=subprocess.PIPE)
 try:
     while Path(f"/proc/{other.pid}/ns/net").readlink() == Path("/proc/self/ns/net").readlink():
@@ -79,7 +80,7 @@ try:
     run(f"{inside} ip link set far up")
     while not path_mtus({"10.9.0.2": 576}, 0.3)["10.9.0.2"]:  # the link takes a moment
         pass
-    answers = {"10.9.0.2": 1500, "127.0.0.1": 9000, "10.9.0.3": 1500}
+    answers = {"10.9.0.2": 1500, "127.0.0.1": 9000, "10.9.0.3": 1500, "::1": 9000}
     print(json.dumps([path_mtus(answers, 0.3), path_mtus({"10.9.0.2": 1400}, 0.3), path_mtus({}, 0.3)]))
 finally:
     other.kill()
@@ -96,23 +97,26 @@ def namespace():
     return command
 
 
-def test_largest_packet_that_comes_back(namespace):
+@pytest.mark.parametrize("groups", ["0 0", ""], ids=["permitted", "default"])
+def test_largest_packet_that_comes_back(namespace, groups):
+    """With the kernel's default, no group may send echo requests, and root uses a raw socket."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / ".collections")}
-    command = [*namespace, sys.executable, "-c", SIZES]
+    command = [*namespace, sys.executable, "-c", SIZES, groups]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     lost, fits, nothing = json.loads(done.stdout)
-    assert lost == {"10.9.0.2": 1400, "127.0.0.1": 9000, "10.9.0.3": 0}
+    assert lost == {"10.9.0.2": 1400, "127.0.0.1": 9000, "10.9.0.3": 0, "::1": 9000}
     assert fits == {"10.9.0.2": 1400} and nothing == {}
 
 
 def test_account_that_may_not_send_packets(namespace):
-    """No group may send echo requests in a new namespace."""
+    """No group may send echo requests in a new namespace, and root has no permission for raw sockets."""
     script = (
         "from ansible_collections.daskops.cluster.plugins.module_utils.connections import echoes\nechoes({'::1': 64})"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / ".collections")}
-    done = subprocess.run([*namespace, sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    command = [*namespace, "setpriv", "--bounding-set=-net_raw", sys.executable, "-c", script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode and "PermissionError" in done.stderr
 
 

@@ -196,9 +196,9 @@ def both(*changes):
     return change
 
 
-def info(name: str, value: Any):
+def info(name: str, value: Any, host: str = "w1"):
     def change(one: Examined) -> None:
-        one.infos["w1"][name] = value
+        one.infos[host][name] = value
 
     return change
 
@@ -254,13 +254,25 @@ FINDINGS = [
     (
         "name-differs",
         fact("resolved", NAME, ["10.0.0.9"]),
+        "w1 w2",
+        "s1.example.org is 10.0.0.1 on w2; 10.0.0.9 on w1",
+    ),
+    (
+        "name-differs",
+        fact("resolved", NAMES["w1"], ["10.0.0.9"]),
         "s1 w2 w1",
-        "s1.example.org is 10.0.0.1 on s1, w2; 10.0.0.9 on w1",
+        "w1.example.org is 10.0.0.2 on s1, w2; 10.0.0.9 on w1",
     ),
     ("name-loopback", fact("resolved", NAME, ["127.0.1.1"]), "w1", "s1.example.org is 127.0.1.1 there"),
     ("reverse-name", fact("reverse", "10.0.0.1", ""), "w1", "1 of 2 addresses of hosts have no name"),
     ("clock-far", info("clock", [400.0, 401.0]), "w1", "the clock is 400 s ahead of the controller's"),
     ("clock", info("clock", [-21.0, -20.0]), "w1", "the clock is 20 s behind the controller's"),
+    (
+        "clock",
+        both(info("clock", [4.0, 4.1]), info("clock", [-4.1, -4.0], host="w2")),
+        "w1",
+        "the clock is 8 s ahead of that of w2",
+    ),
     ("clock-free", fact("synchronized", False), "w1", "the clock is not synchronized"),
     (
         "mtu",
@@ -275,6 +287,7 @@ FINDINGS = [
         "the MTU is 1500 on s1, w2; 9000 on w1",
     ),
     ("mtu-unknown", fact("mtus", {"10.0.0.1": [1500, 0]}), "w1", "no other host answers echo requests"),
+    ("mtu-unknown", fact("mtus", {"10.0.0.1": [1500, -1]}), "w1", "echo requests cannot be sent there"),
     ("interface", variable("dask_interface", "eth7"), "w1", "the interface eth7 does not exist; it has eth0, eth1, lo"),
     ("interface", variable("dask_worker_interface", "eth1"), "w1", "the interface eth1 is down; it has eth0, eth1, lo"),
     ("interface", variable("dask_interface", "lo"), "w1", "the interface lo has no address; it has eth0, eth1, lo"),

@@ -32,8 +32,10 @@ def test_missing_and_wrong_values_are_named(name):
     [
         ("connections", ["open\x07"]),
         ("resolved", {"a": ["not an address"]}),
+        ("resolved", {"a": [""]}),
         ("mtus", {"10.0.0.1": [1500]}),
-        ("mtus", {"10.0.0.1": [1500, -1]}),
+        ("mtus", {"10.0.0.1": [1500, -2]}),
+        ("mtus", {"10.0.0.1": [-1, 1500]}),
         ("selinux", {"mode": "off", "tools": True}),
         ("restarting", ["ssh.service"]),
         ("limits", {"nr_open": True, "pid_max": 1, "threads_max": 1}),

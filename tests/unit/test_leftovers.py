@@ -70,9 +70,16 @@ def test_configuration_files_without_those_of_the_collection(tmp_path):
         ("gpu.service", "/usr/bin/env dask-cuda-worker a", True),
         ("py.service", "/usr/bin/python3 -m distributed.cli.dask_worker a", True),
         ("dask-worker.service", "/usr/local/bin/dask-worker a", True),
-        ("dask-scheduler.service", "/opt/dask/bin/dask-scheduler", False),
-        ("dask-worker@1.service", "/opt/dask/bin/dask-worker", False),
-        ("dask-worker@.service", "/opt/dask/bin/dask-worker", False),
+        ("shell.service", '/bin/bash -lc "dask-worker tcp://a:8786"', True),
+        ("shell.service", "/bin/bash -c 'source a;dask worker tcp://a:8786'", True),
+        ("lines.service", "/usr/bin/env \\\n    dask  worker tcp://a:8786", True),
+        # The collection's own units, and other installations with such names.
+        ("dask-scheduler.service", "/bin/sh /opt/dask/current/run.sh distributed.cli.dask_scheduler $A", False),
+        ("dask-worker@.service", "/bin/sh /srv/dask/current/run.sh $DASKOPS_COMMAND $DASKOPS_ARGUMENTS", False),
+        ("dask-scheduler.service", "/opt/conda/bin/dask-scheduler", True),
+        ("dask-worker@1.service", "/opt/conda/bin/dask-worker a", True),
+        ("dask-worker@.service", "/opt/conda/bin/dask-worker a", True),
+        ("daskops-trial-1-s1.service", "/bin/sh /opt/dask/releases/a/run.sh distributed.cli.dask_scheduler", False),
         ("dask-worker-hours@default.service", "/bin/systemctl --no-block try-restart dask-worker@1.service", False),
         ("dask-worker-journal@.service", "/bin/journalctl --unit=dask-worker@*.service", False),
         ("dask-scheduler-journal@.service", "/bin/journalctl --unit=dask-scheduler.service", False),
@@ -128,7 +135,13 @@ def test_other_programs_are_no_stray_processes():
     ],
 )
 def test_control_groups_of_the_collections_units(group, own):
-    assert leftovers._ours(group) is own
+    assert leftovers._ours(group, {"dask.service"}) is own
+
+
+@pytest.mark.parametrize("unit", ["dask-scheduler.service", "dask-worker@.service", "dask-worker@1.service"])
+def test_control_groups_of_units_with_such_names(unit):
+    group = f"0::/system.slice/{unit.replace('@.', '@1.')}\n"
+    assert leftovers._ours(group, set()) and not leftovers._ours(group, {unit})
 
 
 def test_home_of_an_account():

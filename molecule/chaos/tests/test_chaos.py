@@ -80,6 +80,9 @@ def test_worker_is_killed_or_stopped(cluster, victim, signal):
     seconds = cluster.wait_until(lambda: restarted(cluster, victim, "dask-worker@1", pid), RESTARTED)
     cluster.wait_until(cluster.is_whole, WHOLE)
     print(f"{signal}: started again after {seconds:.1f} s")
+    # The metric daskops_restarts_total has the results.
+    expected = {"KILL": "signal", "STOP": "watchdog", "SEGV": "signal"}[signal]
+    assert cluster.host(victim).file("/run/dask-worker-1/results").content_string.split()[-1] == expected
     assert signal != "STOP" or missed(cluster, victim, "dask-worker@1", since) < 1.5 * WATCHDOG
 
 

@@ -14,7 +14,12 @@ from ansible_collections.daskops.cluster.plugins.module_utils.connections import
 from ansible_collections.daskops.cluster.plugins.module_utils.health import format_bytes, join
 from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_answers import printable
 from ansible_collections.daskops.cluster.plugins.module_utils.units import UNIT
-from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import TOLERANCE, certain_difference, readable
+from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import (
+    TOLERANCE,
+    apart,
+    certain_difference,
+    readable,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import WILDCARDS
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import Groups, members, scheduler_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.host_plan import taken_ports
@@ -150,7 +155,7 @@ KINDS: dict[str, Kind] = {
     ),
     "mtu-unknown": Kind(
         NOTE,
-        "no other host answers echo requests (ping), so the MTU of the paths is not known",
+        "no other host answers echo requests (ping), or none can be sent, so the MTU of the paths is not known",
         "Allow ICMP between the hosts. It is also needed to find the MTU of a path.",
     ),
     "interface": Kind(
@@ -539,14 +544,20 @@ def names(examined: Examined) -> Iterator[Found]:
     used = {examined.scheduler_host, *(values["dask_worker_contact_host"] for values in examined.values.values())}
     answers: dict[str, dict[str, list[str]]] = {}
     for host, facts in _examined(examined):
+        own = {address for link in facts["interfaces"] for address in link["addresses"]}
         for name, found in facts["resolved"].items():
-            loopback = [one for one in found if ipaddress.ip_address(one.partition("%")[0]).is_loopback]
+            addresses = {one: ipaddress.ip_address(one.partition("%")[0]) for one in found}
+            loopback = [one for one in found if addresses[one].is_loopback]
+            comparable = [one for one in found if not addresses[one].is_link_local]
             if not found:
                 yield "scheduler-name" if name in used else "host-name", host, f"{name} cannot be resolved"
             elif loopback and name == examined.scheduler_host and len(members(examined.groups)) > 1:
                 yield "name-loopback", host, f"{name} is {join(loopback)} there"
-            elif not loopback:  # a host's own name is often a loopback address
-                answers.setdefault(name, {}).setdefault(join(found), []).append(host)
+            # There, a host's own name is often a loopback address, or all its addresses.
+            elif loopback or not comparable or (name == examined.names.get(host) and own & set(comparable)):
+                continue
+            else:
+                answers.setdefault(name, {}).setdefault(join(comparable), []).append(host)
         if any(not is_address(name) for name in examined.names.values()):
             nameless = [address for address, name in facts["reverse"].items() if not name]
             if nameless:
@@ -563,13 +574,21 @@ def names(examined: Examined) -> Iterator[Found]:
 
 def clocks(examined: Examined) -> Iterator[Found]:
     """Find clocks that are wrong or free."""
+    known: dict[str, list[float]] = {}
+    differ = False
     for host, facts in _examined(examined):
-        away = certain_difference(examined.infos[host].get("clock"))
+        known[host] = examined.infos[host].get("clock") or [0, 0]
+        away = certain_difference(known[host])
         if abs(away) > TOLERANCE:
+            differ = True
             code = "clock-far" if abs(away) > FAR else "clock"
             yield code, host, f"the clock is {readable(away)} the controller's"
         if facts["synchronized"] is False:
             yield "clock-free", host, "the clock is not synchronized"
+    if known and not differ:
+        first, last, seconds = apart(known)
+        if seconds > TOLERANCE:
+            yield "clock", last, f"the clock is {readable(seconds)} that of {first}"
 
 
 def sizes(examined: Examined) -> Iterator[Found]:
@@ -581,8 +600,10 @@ def sizes(examined: Examined) -> Iterator[Found]:
             if 0 < largest < interface:
                 other = at.get(address, address)
                 yield "mtu", host, f"packets of {interface} bytes do not reach {other}, and those of {largest} bytes do"
-        if facts["mtus"] and not any(largest for dummy, largest in facts["mtus"].values()):
-            yield "mtu-unknown", host, "no other host answers echo requests"
+        answers = [largest for dummy, largest in facts["mtus"].values()]
+        if answers and max(answers) <= 0:
+            said = "no other host answers echo requests" if max(answers) == 0 else "echo requests cannot be sent there"
+            yield "mtu-unknown", host, said
         for mtu in sorted({interface for interface, dummy in facts["mtus"].values()}):
             used.setdefault(mtu, []).append(host)
     if len(used) > 1:
