@@ -87,7 +87,7 @@ ALERTS = (
         "DaskWorkerDown",
         # While the scheduler is down, the last state of the workers on standby counts.
         f"up{{{OF_WORKER}}} == 0 unless on (cluster, worker) ({_STANDBY} "
-        f"or present_over_time({_STANDBY}[1d]) and on (cluster) up{{{OF_SCHEDULER}}} == 0)",
+        f"or max_over_time({_STANDBY}[1d]) and on (cluster) up{{{OF_SCHEDULER}}} == 0)",
         "The worker {{ $labels.worker }} on {{ $labels.host }} does not answer",
         "Run status.yml, and read the journal of its unit. In maintenance, run monitoring.yml to remove its targets.",
     ),
