@@ -116,7 +116,7 @@ ALERTS = (
     Alert(
         "DaskWorkerRestarts",
         # Clients, the end of a lifetime and adaptive scaling restart workers on purpose, with success.
-        f'sum without (result) (increase(daskops_restarts_total{{{OF_WORKER}, result!="success"}}[1h])) > 3',
+        f'sum without (result) (increase(daskops_restarts_total{{{OF_WORKER}, result="failure"}}[1h])) > 3',
         "The worker {{ $labels.worker }} on {{ $labels.host }} died {{ $value | humanize }} times in an hour",
         "Read the journal of its unit. Often, tasks need more memory than the limit.",
         lasts=False,

@@ -55,7 +55,8 @@ def point(home, link, release):
 def variables(home, directory, release, **more):
     """Return the variables of the environment of a unit's service."""
     config = {"DASK_CONFIG": str(home / "current/any/dask_configuration.yaml")}
-    return {**config, "RUNTIME_DIRECTORY": str(home / directory), "DASKOPS_RELEASE": release, **more}
+    counted = {"DASKOPS_RESTARTS": "2 1"}  # from launch.py
+    return {**config, "RUNTIME_DIRECTORY": str(home / directory), "DASKOPS_RELEASE": release, **counted, **more}
 
 
 @contextlib.contextmanager

@@ -203,13 +203,29 @@ def test_worker_whose_command_fails_does_not_fail_the_others(tmp_path):
 
 
 def test_users_who_ask_at_the_same_time_get_the_same_answer(tmp_path):
+    @by_value
+    def count_calls(dask_scheduler):
+        serve, dask_scheduler.calls = dask_scheduler.handlers["daskops_journals"], 0
+
+        async def counted(**options):
+            dask_scheduler.calls += 1
+            return await serve(**options)
+
+        dask_scheduler.handlers["daskops_journals"] = counted
+
+    @by_value
+    def calls(dask_scheduler):
+        return dask_scheduler.calls
+
+    async def ask():
+        return await asyncio.gather(*(client.scheduler.daskops_journals(scheduler=False) for dummy in range(5)))
+
     with units(tmp_path, "a") as (running, cluster), JournalSocket(tmp_path / "a") as sock, running.client() as client:
-
-        async def ask():
-            return await asyncio.gather(*(client.scheduler.daskops_journals(scheduler=False) for dummy in range(5)))
-
+        client.run_on_scheduler(count_calls)
+        asked = asyncio.run_coroutine_threadsafe(ask(), client.loop.asyncio_loop)
+        wait_until(lambda: client.run_on_scheduler(calls) == 5)
         sock.answer(entry("of w1", FIRST))
-        answers = client.sync(ask)
+        answers = asked.result(30)
         assert len(answers) == 5 and all(answer == answers[0] for answer in answers)
         assert sock.connections == 1 and texts("\n".join(*answers[0].values())) == ["of w1"]
 

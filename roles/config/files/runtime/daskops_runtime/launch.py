@@ -127,6 +127,8 @@ def main() -> None:
     add_import_paths()
     sys.path_hooks.insert(0, find_nothing_in_scratch)
     if not sys.argv[0].startswith("daskops_runtime."):  # `stop` starts no children
+        if os.environ.get("NOTIFY_SOCKET"):
+            importlib.import_module("daskops_runtime.restart_count").start()
         wait_if_on_standby()
         protect_children()
         import_dask()

@@ -16,7 +16,6 @@ import json
 import logging
 import os
 import re
-import stat
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +26,7 @@ from distributed import Scheduler, Worker
 from distributed.core import Server
 from distributed.metrics import time
 
-from daskops_runtime import certificates, configuration, control, drain, release, scaling
+from daskops_runtime import certificates, configuration, control, drain, release, restart_count, scaling
 from daskops_runtime.journal import unit_of
 
 logger = logging.getLogger("distributed.daskops.metrics")
@@ -36,10 +35,8 @@ logger = logging.getLogger("distributed.daskops.metrics")
 LINKS = ("current", "staged")
 #: Valid names and labels of releases, and largest number of releases in the metrics. A worker can send any text.
 NAME, NAMES = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.+-]{0,63}"), 20
-#: Name of releases that are not valid or too many, and of other results.
+#: Name of releases that are not valid or too many.
 OTHER = "other"
-#: Results of a service (``SERVICE_RESULT`` of systemd).
-RESULTS = ("success", "exit-code", "signal", "core-dump", "oom-kill", "watchdog", "timeout", OTHER)
 #: Seconds that a scrape waits for the state of a file system.
 PATIENCE = 0.1
 #: Largest size of a file that is read, in bytes.
@@ -54,7 +51,7 @@ class Collector:
     def __init__(self, server: Scheduler | Worker, directory: str | None):
         self.server = server
         self.unit = unit_of(directory)
-        self.results = read_results(directory)
+        self.restarts = restart_count.take_numbers()
         self.scratch = FileSystem()
         self.failed = False
 
@@ -65,7 +62,7 @@ class Collector:
         server = self.server
         yield from self.guarded(lambda: release_metrics(self.unit))
         yield from self.guarded(lambda: certificate_metrics(server))
-        yield from self.guarded(lambda: restart_metrics(self.results))
+        yield from self.guarded(lambda: restart_metrics(self.restarts))
         if isinstance(server, Scheduler):
             yield from self.guarded(lambda: scheduler_metrics(server))
         else:
@@ -117,34 +114,17 @@ def release_metrics(unit: str | None) -> Iterator[Any]:
     )
 
 
-def read_results(directory: str | None) -> dict[str, int]:
-    """Return how often earlier runs of a service ended with each result, since it was started by hand or by a playbook.
-
-    The unit writes them into its runtime directory, to which tasks can write, too.
-    """
-    found = dict.fromkeys(RESULTS, 0)
-    if not directory:
-        return found
-    try:
-        descriptor = os.open(os.path.join(directory, "results"), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-        with open(descriptor, "rb") as file:
-            if stat.S_ISREG(os.fstat(descriptor).st_mode):
-                for line in file.read(LIMIT).decode(errors="replace").split("\n")[:-1]:
-                    found[line if line in found else OTHER] += 1
-    except OSError:
-        pass
-    return found
-
-
-def restart_metrics(results: Mapping[str, int]) -> Iterator[Any]:
+def restart_metrics(numbers: Mapping[str, int] | None) -> Iterator[Any]:
     from prometheus_client.core import CounterMetricFamily
 
+    if numbers is None:
+        return
     family = CounterMetricFamily(
         "daskops_restarts",
-        "Restarts of the service by systemd since it was started by hand or by a playbook, by the result of the earlier run",
+        "Restarts of the service by systemd since it was started by hand or by a playbook, by the end of the process before",
         labels=["result"],
     )
-    for result, number in results.items():
+    for result, number in numbers.items():
         family.add_metric([result], number)
     yield family
 
