@@ -146,8 +146,9 @@ clean: ## remove the demo, the images, the caches and the virtual environments
 
 .PHONY: test
 test: .venv/complete ## run all tests
-	@# Unit tests often wait. Meanwhile, run some scenarios, prepare the hosts of the others, and check the code with a low priority.
-	@# Lint, docs and galaxy run one after the other, because each may install .venv-docs.
+	@# Unit tests often wait. Meanwhile, run some scenarios, prepare the hosts of the others, and check the code. Only the checks
+	@# have a low priority, because an engine and all hosts would inherit it. Lint, docs and galaxy run one after the other, because
+	@# each may install .venv-docs.
 	@rm -f .cache/failures.txt
 	@trap 'testbed/engine stop' EXIT; status=0; make='$(MAKE) --no-print-directory --keep-going'; \
 	printf '%s\n' "$$make unit" "$$make nodes" "tests/output-at-end $$make early" \

@@ -78,7 +78,7 @@ reverse:
 mtus:
   description:
     - For each of O(addresses), the MTU of this host's interface to it, and the size of the largest packet that comes back.
-      The second is 0 if the address does not answer echo requests.
+      The second is 0 if the address does not answer echo requests, and -1 if this host may not send them.
   type: dict
   returned: always
 interfaces:

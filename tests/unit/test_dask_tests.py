@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -52,19 +53,20 @@ def dask_tests():
     """Return the directory with Dask's tests of clusters from Debian's package, which is kept in the cache."""
     directory = Path(os.environ.get("XDG_CACHE_HOME") or ROOT / ".cache") / "dask-tests"
     if not directory.exists():
-        if not Path("/etc/debian_version").exists() or os.geteuid() != 0:
-            pytest.skip(f"Dask's tests are in Debian's package {PACKAGE}, which takes Debian and root")
-        new = directory.with_name(f"dask-tests-{os.getpid()}")
-        (new / "lists/partial").mkdir(parents=True)
-        # With lists of its own, because another test may install a package at the same time.
-        apt = ["apt-get", "--quiet", f"--option=Dir::State::Lists={new}/lists", f"--option=Dir::Cache={new}"]
-        for command in (["update"], ["download", PACKAGE]):
-            done = subprocess.run([*apt, *command], cwd=new, capture_output=True, text=True)
-            assert done.returncode == 0, done.stderr
-        (archive,) = new.glob("*.deb")
-        subprocess.run(["dpkg-deb", "--extract", archive, new / "package"], check=True)
-        (new / "package/usr/lib/python3/dist-packages/distributed/deploy/tests").rename(directory)
-        shutil.rmtree(new)
+        if not Path("/etc/debian_version").exists():
+            pytest.skip(f"Dask's tests are in Debian's package {PACKAGE}, and this is not Debian")
+        directory.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=directory.parent) as temporary:
+            new = Path(temporary)
+            (new / "lists/partial").mkdir(parents=True)
+            # With lists of its own: another test may install a package at the same time, and those of the system need root.
+            apt = ["apt-get", "--quiet", f"--option=Dir::State::Lists={new}/lists", f"--option=Dir::Cache={new}"]
+            for command in (["update"], ["download", PACKAGE]):
+                done = subprocess.run([*apt, *command], cwd=new, capture_output=True, text=True)
+                assert done.returncode == 0, done.stderr
+            (archive,) = new.glob("*.deb")
+            subprocess.run(["dpkg-deb", "--extract", archive, new / "package"], check=True)
+            (new / "package/usr/lib/python3/dist-packages/distributed/deploy/tests").rename(directory)
     return directory
 
 

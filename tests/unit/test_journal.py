@@ -50,17 +50,9 @@ def test_unit_of_a_runtime_directory(directory, unit):
 def test_place_of_a_service(monkeypatch):
     place = journal.find_place("/run/dask-worker-1")
     assert place[:2] == ("dask-worker@1.service", socket.gethostname()) and len(place.boot) == 36
-    assert journal.read_place(list(place)) == journal.read_place(place) == place
     assert journal.find_place(None) is None
     monkeypatch.setattr(journal, "BOOT", "/nowhere")
     assert journal.find_place("/run/dask-worker-1").boot == "unknown"
-
-
-@pytest.mark.parametrize(
-    "value", [None, "abc", ["a", "b"], ["a", "b", ""], ["a", "b", 1], ["a", "b", "c" * 301], ["a\n", "b", "c"]]
-)
-def test_invalid_place(value):
-    assert journal.read_place(value) is None
 
 
 def test_lines_of_services_and_of_systemd_about_them():

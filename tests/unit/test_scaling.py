@@ -343,6 +343,14 @@ def one_worker(tmp_path_factory):
         yield running
 
 
+@pytest.mark.parametrize(
+    "value", [None, "abc", ["a", "b"], ["a", "b", ""], ["a", "b", 1], ["a", "b", "c" * 301], ["a\n", "b", "c"]]
+)
+def test_place_that_is_not_valid(value):
+    assert scaling.read_place(["unit", "host", "boot"]) == ("unit", "host", "boot")
+    assert scaling.read_place(value) is None
+
+
 def test_hostile_questions_change_nothing(one_worker):
     """A name that never registered is wanted, whatever it is, and is not stored."""
     for name in ["other", "x" * 100_000, "a\nb\x00", "", None, 7, ["w1"], {"w1": 1}]:

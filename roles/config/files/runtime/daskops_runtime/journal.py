@@ -18,7 +18,7 @@ import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 #: Directory of the sockets.
 SOCKETS = "/run"
@@ -30,8 +30,6 @@ LEAST = 10
 SIZE = 16 * 1024**2
 #: Seconds to read.
 TIMEOUT = 8.0
-#: Largest number of characters of each part of a `Place`.
-PART = 300
 #: A text that is another one after each start of the host. Containers of one host have the same.
 BOOT = "/proc/sys/kernel/random/boot_id"
 
@@ -64,15 +62,6 @@ def find_place(directory: str | None) -> Place | None:
     except OSError:
         boot = "unknown"
     return Place(unit, socket.gethostname() or "unknown", boot)
-
-
-def read_place(value: Any) -> Place | None:
-    """Return a place that another process has sent as a list; None if it is not valid."""
-    if not isinstance(value, (list, tuple)) or len(value) != len(Place._fields):
-        return None
-    if not all(isinstance(part, str) and 0 < len(part) <= PART and part.isprintable() for part in value):
-        return None
-    return Place(*value)
 
 
 def socket_path(kind: str) -> str:

@@ -21,7 +21,7 @@ from distributed.core import connect, send_recv
 from distributed.scheduler import WorkerState
 
 from daskops_runtime import control, scaling
-from daskops_runtime.journal import LENGTH, LINES, UNITS, Place, find_place, limit, read_journals, read_place
+from daskops_runtime.journal import LENGTH, LINES, UNITS, Place, find_place, limit, read_journals
 
 #: Command of a scheduler and of a worker, and the one with which a unit that waits sends its host's journals.
 COMMAND, FROM_WAITING = "daskops_journals", "daskops_waiting_journals"
@@ -169,7 +169,7 @@ class Journals:
             ws = self.scheduler.workers.get(address)
             if ws is None:  # it has left
                 continue
-            place = read_place(ws.extra.get(KEY))
+            place = scaling.read_place(ws.extra.get(KEY))
             host = host_of(place) if place else hosts.setdefault(address, Host(address))
             host.workers.append(ws)
             if place:

@@ -46,7 +46,7 @@ from distributed.scheduler import TaskState, WorkerState
 
 from daskops_runtime import drain
 from daskops_runtime import release as releases
-from daskops_runtime.journal import Place, read_place
+from daskops_runtime.journal import Place
 from daskops_runtime.standby import TEXT
 
 logger = logging.getLogger("distributed.daskops.scaling")
@@ -176,6 +176,13 @@ def now_as_text() -> str:
 
 def is_text(value: object, length: int = LENGTH) -> bool:
     return isinstance(value, str) and 0 < len(value) <= length and value.isprintable()
+
+
+def read_place(value: Any) -> Place | None:
+    """Return a place that another process has sent as a list; None if it is not valid."""
+    if not isinstance(value, (list, tuple)) or len(value) != len(Place._fields) or not all(map(is_text, value)):
+        return None
+    return Place(*value)
 
 
 def whole(value: Any, name: str, least: int = 0) -> int:

@@ -34,7 +34,7 @@ from urllib.parse import urlsplit
 
 import msgpack
 
-from daskops_runtime import journal, unit_hours
+from daskops_runtime import journal, stop, unit_hours
 
 #: Seconds to wait for the scheduler, for a connection and for each message. Less with a short watchdog interval.
 TIMEOUT = 5.0
@@ -148,8 +148,7 @@ class Standby:
         self.scaled = scaled
         self.outside = ""  # why the worker is outside of its hours
         self.returns = True  # whether that will end
-        # Several directories are separated by colons.
-        self.place = journal.find_place(os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0])
+        self.place = journal.find_place(os.path.dirname(stop.socket_path() or ""))
         self.files = [os.path.join(directory, file) for file in ("ca.pem", "worker.pem")]
         self.watchdog = int(os.environ.get("WATCHDOG_USEC") or 0) / 1e6
         self.timeout = min(TIMEOUT, self.watchdog / 3) if self.watchdog else TIMEOUT
