@@ -23,7 +23,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings i
 
 MASK = "***"
 
-#: A key, a variable or an option whose value is a secret by its name. The second line has whole words only.
+#: A key, a variable or an option whose value is a secret by its name. The last line has whole words only.
 _WORDS = (
     r"(?:passw(?:or)?d|passphrase|token|secret|credential|connection[-_]?string"
     r"|(?:access|account|api|encryption|license|private|shared|signing|storage)[-_]?key"

@@ -316,3 +316,10 @@ def test_services_of_each_kind_can_read_their_journal():
         assert {(file.kinds, file.kind) for file in (socket, service)} == {((), kind)}
     assert "dask-scheduler-journal.socket\n" in found["systemd/dask-scheduler.service"].content
     assert "Wants=dask-worker-journal.socket\n" in found["systemd/dask-workers.target"].content
+
+
+def test_many_workers_of_a_host_share_the_lines_of_its_journal():
+    workers = [{**WORKER, "unit": f"dask-worker@{number}.service"} for number in range(1, 41)]
+    found = {file.path: file for file in files(settings(), ["worker"], {**PLAN, "workers": workers}, ENVIRONMENT)}
+    commands = re.findall("^ExecStart=.*", found["systemd/dask-worker-journal@.service"].content, re.MULTILINE)
+    assert len(commands) == 40 and all(" --lines=500 " in command for command in commands)

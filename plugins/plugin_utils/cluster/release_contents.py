@@ -36,6 +36,9 @@ SCHEDULER = "dask-scheduler.service"
 #: Name of the pool of a host without pools, in the names of units and files.
 UNNAMED = "default"
 
+#: Largest number of lines that a reader of the journal gets of a unit, and of all units of a kind of a host.
+UNIT_LINES, HOST_LINES = 1_000, 20_000
+
 Plan = Mapping[str, Any]
 Worker = Mapping[str, Any]
 
@@ -290,7 +293,7 @@ def _hours_files(settings: Settings, plan: Plan) -> Iterator[File]:
 
 def _journal_files(settings: Settings, kind: str, units: list[str]) -> Iterator[File]:
     """Yield the units with which the services of a kind read their journal. Their change restarts no service."""
-    lines = min(1_000, 20_000 // max(1, len(units)))
+    lines = min(UNIT_LINES, HOST_LINES // max(1, len(units)))
     about = {"settings": settings, "kind": kind, "units": units, "lines": lines}
     yield File(f"systemd/dask-{kind}-journal.socket", render("dask-journal.socket.j2", **about), (), kind)
     yield File(f"systemd/dask-{kind}-journal@.service", render("dask-journal@.service.j2", **about), (), kind)
