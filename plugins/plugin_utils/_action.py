@@ -20,6 +20,9 @@ COLLECTION = "daskops.cluster"
 _PLUGINS = f"ansible_collections.{COLLECTION}.plugins"
 #: Keys of a documented option that have the same name and meaning for ArgumentSpecValidator.
 _KEYS = ("type", "elements", "required", "choices", "default", "aliases")
+#: Keys of a result with which Ansible changes variables, hosts and groups. No module of this collection returns them, but a
+#: compromised host could, and then it would set variables of other hosts.
+_ACTED_ON = ("ansible_facts", "ansible_stats", "add_host", "add_group")
 
 
 def _loaded(text: str) -> dict[str, Any]:
@@ -85,7 +88,7 @@ def validate(spec: Mapping[str, Any], arguments: Mapping[str, Any]) -> tuple[dic
 
 
 class Action(ActionBase):
-    """Base class of action plugins whose arguments are documented in the module of the same name, which has no code.
+    """Base class of action plugins whose arguments are documented in the module of the same name.
 
     Subclasses are named ``ActionModule`` and define `act`.
     """
@@ -130,11 +133,14 @@ class Action(ActionBase):
     def execute(self, module: str, arguments: Mapping[str, Any], task_vars: Mapping[str, Any]) -> dict[str, Any]:
         """Execute a module of this collection on the host, and return its result.
 
-        The module has another name than the action plugin, because its arguments differ from those of the task. Arguments
-        that are None are omitted, so that the module's default applies.
+        Its arguments differ from those of the task, unless it has the same name. Arguments that are None are omitted, so
+        that the module's default applies. The only fact in the result is the interpreter that Ansible has found.
         """
         given = {name: value for name, value in arguments.items() if value is not None}
         result: dict[str, Any] = self._execute_module(
             module_name=f"{COLLECTION}.{module}", module_args=given, task_vars=task_vars
         )
+        result = {name: value for name, value in result.items() if name not in _ACTED_ON}
+        if self._discovered_interpreter_key:
+            result["ansible_facts"] = {self._discovered_interpreter_key: self._discovered_interpreter}
         return result

@@ -264,6 +264,11 @@ def values_of(
     for host, variables in (collected or variables_of(hosts, task_vars["hostvars"], task)).items():
         values, errors = evaluation.values([name for name in SETTINGS if name in variables], variables)
         problems += [str(cannot_be_evaluated(f"{host}: {name}", name, str(error))) for name, error in errors.items()]
+        problems += [
+            f"{host}: {name} comes from the facts of this host, which its users may be able to set. Set it in the "
+            "inventory, or with set_fact without cacheable."
+            for name in sorted(SETTINGS.keys() & variables.get("ansible_facts", {}).keys())
+        ]
         try:
             found[host] = complete(values)
         except ValueError as error:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action, argument_spec, spec_of, validate
+from playbook_runs import inventory, play
 
 ROOT = Path(__file__).parents[2]
 ACTIONS = sorted(path.stem for path in (ROOT / "plugins/action").glob("*.py"))
@@ -135,3 +136,63 @@ def test_task_with_wrong_arguments_fails_without_a_traceback(tmp_path):
     remedy = "Correct the task. 'ansible-doc daskops.cluster.compare_environments' describes the arguments."
     assert kept["wrong"].endswith(remedy)
     assert "node1: vaulted text" in kept["reported"]
+
+
+# Python of a compromised host: the answers of modules have more keys.
+EVIL = """#!/bin/sh
+exec PYTHON -c '
+import json, subprocess, sys
+done = subprocess.run(["PYTHON", *sys.argv[1:]], stdin=sys.stdin, capture_output=True, text=True)
+start, brace, end = done.stdout.partition("{")
+try:
+    facts = {"dask_home": "/srv/evil", "discovered_interpreter_python": "/srv/evil/python"}
+    more = {"ansible_facts": facts, "add_host": {"host_name": "evil", "groups": ["dask_workers"], "host_vars": {}}}
+    print(start + json.dumps({**json.loads(brace + end), **more}))
+except ValueError:
+    print(done.stdout, end="")
+sys.exit(done.returncode)
+' "$@"
+"""
+
+BESIDE = """
+all:
+  children:
+    dask_scheduler: {hosts: {evil1: {ansible_python_interpreter: EVIL}}}
+    dask_workers: {hosts: {node1: {ansible_python_interpreter: "{{ ansible_playbook_python }}"}}}
+  vars: {ansible_connection: local, dask_home: /opt/dask}
+"""
+
+# The first host answers for all hosts.
+ASKED = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - daskops.cluster.cluster_health:
+        url: http://127.0.0.1:9
+        timeout: 0
+        fail_when_unhealthy: false
+      delegate_to: evil1
+      run_once: true
+      register: health
+    - daskops.cluster.cluster_lock:
+        timeout: 0
+        directory: DIRECTORY
+      delegate_to: evil1
+      run_once: true
+      register: lock
+    - ansible.builtin.debug:
+        msg: "{{ ([inventory_hostname, dask_home, health.verdict, lock.held] + groups.dask_workers + facts) | join(' ') }}"
+      vars:
+        facts: "{{ ansible_facts | list }}"
+"""
+
+
+def test_answer_of_one_host_does_not_change_other_hosts(tmp_path):
+    (tmp_path / "python").write_text(EVIL.replace("PYTHON", sys.executable))
+    (tmp_path / "python").chmod(0o755)
+    hosts = inventory(tmp_path, BESIDE.replace("EVIL", str(tmp_path / "python")))
+    (tmp_path / "play.yml").write_text(ASKED.replace("DIRECTORY", str(tmp_path / "lock")))
+    done = play(str(tmp_path / "play.yml"), tmp_path, hosts, ANSIBLE_COLLECTIONS_PATH=str(ROOT / ".collections"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    for host in ("evil1", "node1"):
+        assert f'"{host} /opt/dask unhealthy True node1"' in done.stdout, done.stdout

@@ -184,9 +184,11 @@ def values(tmp_path):
     manager = VariableManager(loader=loader, inventory=inventory)
     hostvars = HostVars(inventory=inventory, variable_manager=manager, loader=loader)
 
-    def values(facts=None, **options):
+    def values(facts=None, reported=None, **options):
         for host, own in (facts or {}).items():
             manager.set_nonpersistent_facts(host, own)
+        for host, own in (reported or {}).items():
+            manager.set_host_facts(host, own)
         about = {"name": "test", "hosts": "all", "gather_facts": False, "tasks": [{"debug": None}], **options}
         play = Play.load(about, variable_manager=manager, loader=loader)
         (task,) = [task for block in play.compile() for task in block.block if task.action.endswith("debug")]
@@ -232,6 +234,14 @@ def test_variable_of_the_play_in_a_file_wins_on_all_hosts(values, tmp_path):
 def test_fact_of_a_host_wins_over_the_play(values):
     found = values({"w1": {"dask_worker_count": 5}}, vars={"dask_worker_count": 2})
     assert each(found, "dask_worker_count") == [2, 5, 2]
+
+
+def test_variable_in_the_facts_that_a_host_reports_is_rejected(values):
+    assert each(values(reported={"w1": {"ansible_kernel": "6.1"}}), "dask_worker_count") == [2, 3, "auto"]
+    with pytest.raises(
+        ValueError, match=r"^w1: dask_home comes from the facts of this host, .* Set it in the inventory"
+    ):
+        values(reported={"w1": {"ansible_kernel": "6.1", "dask_home": "/srv/other"}})
 
 
 def test_template_of_a_host_reads_other_variables_of_the_play(values):
