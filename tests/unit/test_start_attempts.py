@@ -3,12 +3,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Attempts to start services with their settings, each in a separate process."""
 
+import contextlib
 import copy
 import os
+import socket
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import dask
 import distributed  # noqa: F401  (its defaults)
+import psutil
 import pytest
 from daskops_runtime import start_attempts
 from daskops_runtime.start_attempts import attempt, find_problems, without
@@ -59,6 +64,8 @@ def test_keys_return_to_their_defaults():
         ({}, ""),
         ({"comm": {"retry": {"count": 3}}}, ""),
         ({"comm": {"compression": "no-such"}}, "dask_config: distributed.comm.compression: messages do not reach"),
+        ({"comm": {"socket-backlog": "many"}}, "dask_config: distributed.comm.socket-backlog: messages do not reach"),
+        ({"comm": {"timeouts": {"tcp": "long"}}}, "dask_config: distributed.comm.timeouts.tcp: messages do not reach"),
         ({"logging": {"distributed": "loud"}}, "cannot set up its log"),
     ],
 )
@@ -71,6 +78,46 @@ def test_setting_that_stops_a_worker_is_named(setting, said):
         assert said in problem and problem.endswith("Correct or remove it.")
     else:
         assert found == []
+
+
+def listening():
+    """Return the ports on which children of this process accept connections."""
+    ports = set()
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):
+            ports |= {one.laddr.port for one in child.net_connections("tcp") if one.status == psutil.CONN_LISTEN}
+    return ports
+
+
+def answers(port):
+    """Return whether a scheduler or a worker begins to talk to a new connection. HTTP servers wait for a request."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 0.5) as sock:
+            sock.settimeout(0.5)
+            return bool(sock.recv(1))
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("kind", ["scheduler", "worker"])
+def test_attempts_accept_no_connection_of_other_users(kind):
+    """Whoever connects to a scheduler or a worker without certificates can run code there."""
+    over = threading.Event()
+
+    def try_to_connect():
+        ports = {}
+        while not over.wait(0.001):
+            for port in listening() - ports.keys():
+                ports[port] = pool.submit(answers, port)
+        return [port for port, answered in ports.items() if answered.result()]
+
+    tree = {"distributed": {"comm": {"retry": {"count": 3}}}}
+    config = dask.config.merge(copy.deepcopy(dask.config.config), tree)
+    with ThreadPoolExecutor(16) as pool:
+        trying = pool.submit(try_to_connect)
+        assert list(find_problems(kind, config, {"dask_config": tree}, DEFAULTS, [])) == []
+        over.set()
+        assert trying.result() == []
 
 
 def test_nothing_is_tried_without_settings_of_the_user(monkeypatch):

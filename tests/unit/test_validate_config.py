@@ -166,7 +166,11 @@ WRONG = [
         "blocks identity, register-worker, without which the cluster does not work. Remove it.",
     ),
     ("distributed.worker.blocked-handlers: [get_data]", "blocks get_data, without which the cluster does not work"),
-    ("distributed.comm.socket-backlog: 99999999999", "socket-backlog: the scheduler does not start", "OverflowError"),
+    (
+        "distributed.comm.socket-backlog: 99999999999",
+        "socket-backlog: messages do not reach other hosts",
+        "OverflowError",
+    ),
     ("distributed.admin.tick.interval: 0s", "tick.interval: the scheduler does not start", "callback_time"),
     ("distributed.admin.system-monitor.interval: 0s", "system-monitor.interval: the scheduler does not start"),
     ("distributed.scheduler.work-stealing-interval: 0s", "work-stealing-interval: the scheduler does not start"),

@@ -22,12 +22,14 @@ import os
 import select
 import shutil
 import signal
+import socket
 import ssl
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
+from types import SimpleNamespace
 from typing import Any
 
 import dask
@@ -90,7 +92,12 @@ def find_handlers() -> set[logging.Handler]:
 
 
 def exchange() -> None:
-    """Split and compress a large message, and join it again, like between two hosts."""
+    """Open a port, and split, compress and join a large message, like between two hosts.
+
+    The port accepts no connection: other users of the host could run code through it, because it has no certificates.
+    """
+    from distributed.comm.registry import get_backend
+    from distributed.comm.tcp import set_tcp_timeout
     from distributed.comm.utils import from_frames, to_frames
     from distributed.protocol import to_serialize
 
@@ -103,6 +110,11 @@ def exchange() -> None:
     context = {"compression": dask.config.get("distributed.comm.compression")}
 
     async def run() -> None:
+        listener = get_backend("tcp").get_listener("127.0.0.1", print, True)
+        await listener.start()
+        listener.stop()  # the loop accepts connections only after this function has waited for something
+        with socket.socket() as sock:
+            set_tcp_timeout(SimpleNamespace(closed=lambda: False, socket=sock))
         message = {"op": "data", "data": to_serialize(b"x" * 100_000)}
         await from_frames(await to_frames(message, context=context, on_error="raise", frame_split_size=shard))
 
@@ -128,10 +140,11 @@ def serve(kind: str) -> None:
 
 
 async def compute(kind: str, directory: str) -> None:
+    """Compute a task in this process, which opens only the port of the dashboard."""
     distributed = importlib.import_module("distributed")
-    here = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    here = {"protocol": "inproc", "dashboard_address": "127.0.0.1:0"}
     dask.config.set({"temporary-directory": directory})
-    async with distributed.Scheduler(port=0, dashboard=kind == "scheduler", **here) as scheduler:
+    async with distributed.Scheduler(dashboard=kind == "scheduler", **here) as scheduler:
         memory = {"memory_limit": "1 GiB", "local_directory": directory}
         async with distributed.Worker(scheduler.address, nthreads=1, dashboard=False, **memory, **here):
             async with distributed.Client(scheduler.address, asynchronous=True) as client:
