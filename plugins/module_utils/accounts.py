@@ -15,16 +15,13 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ansible_collections.daskops.cluster.plugins.module_utils.directories import become, group_number
+from ansible_collections.daskops.cluster.plugins.module_utils.directories import NOBODY, become, group_number
 
 #: Bytes that a function may return as JSON.
 LIMIT = 16 * 1024**2
 
-#: Id of the user and group ``nobody``, which own no files.
-NOBODY = 65534
 
-
-def act_as(user: str | int, groups: Iterable[str] = ()) -> None:
+def act_as(user: str | int, groups: Iterable[str] = (), primary: int | None = None) -> None:
     """Drop root's permissions for good and act as a user, or as ``nobody`` if the user does not exist yet.
 
     Parameters
@@ -33,11 +30,13 @@ def act_as(user: str | int, groups: Iterable[str] = ()) -> None:
         Name or id.
     groups : iterable of str
         Names or ids of additional groups of the process.
+    primary : int, optional
+        See `become`.
     """
     if os.geteuid() != 0:
         return
     try:
-        become(pwd.getpwuid(user).pw_name if isinstance(user, int) else user, groups)
+        become(pwd.getpwuid(user).pw_name if isinstance(user, int) else user, groups, primary)
     except KeyError:
         os.setgroups([number for number in map(group_number, groups) if number is not None])
         os.setgid(NOBODY)

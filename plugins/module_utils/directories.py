@@ -28,6 +28,12 @@ from collections.abc import Iterable
 LINKS = 40
 
 
+#: Id of the user and group ``nobody``, which own no files. Programs outside of the services' sandbox have this primary group:
+#: the kernel does not let a process read or change another one of its user with another primary group. Otherwise tasks could
+#: leave their sandbox through such a program.
+NOBODY = 65534
+
+
 def group_number(name: str) -> int | None:
     """Return the id of a group from its name or id; None if the group does not exist."""
     try:
@@ -36,7 +42,7 @@ def group_number(name: str) -> int | None:
         return None
 
 
-def become(user: str, groups: Iterable[str] = ()) -> None:
+def become(user: str, groups: Iterable[str] = (), primary: int | None = None) -> None:
     """Drop root's permissions for good and act as a user. Does nothing if the process does not run as root.
 
     Parameters
@@ -45,12 +51,14 @@ def become(user: str, groups: Iterable[str] = ()) -> None:
         Name of the user.
     groups : iterable of str
         Names or ids of additional groups of the process. Groups that do not exist are ignored.
+    primary : int, optional
+        Id of the primary group, if it is not the user's, which is then an additional one; see `NOBODY`.
     """
     if os.geteuid() == 0:
         account = pwd.getpwnam(user)
         more = [number for number in map(group_number, groups) if number is not None]
         os.setgroups([*os.getgrouplist(account.pw_name, account.pw_gid), *more])
-        os.setgid(account.pw_gid)
+        os.setgid(account.pw_gid if primary is None else primary)
         os.setuid(account.pw_uid)
 
 

@@ -18,6 +18,7 @@ import tempfile
 from typing import Any, Iterator, Mapping, Sequence
 
 from ansible_collections.daskops.cluster.plugins.module_utils.accounts import act_as, changeable
+from ansible_collections.daskops.cluster.plugins.module_utils.directories import NOBODY
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable
 from ansible_collections.daskops.cluster.plugins.module_utils.user_programs import (
     TIMEOUT,
@@ -160,7 +161,7 @@ def execute(
             if files:
                 command = with_setup(command, *files)
                 variables["DASKOPS_ENVIRONMENT"] = os.path.dirname(os.path.dirname(python))
-            finished = run(command, lambda: act_as(user, groups), variables, timeout=timeout)
+            finished = run(command, lambda: act_as(user, groups, NOBODY), variables, timeout=timeout)
     except subprocess.TimeoutExpired as error:
         return 1, "", "", f"it did not answer within {error.timeout:g} s"
     except OSError as error:

@@ -139,7 +139,7 @@ from typing import Any, Iterable, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.applications import read_application
-from ansible_collections.daskops.cluster.plugins.module_utils.directories import become
+from ansible_collections.daskops.cluster.plugins.module_utils.directories import NOBODY, become
 from ansible_collections.daskops.cluster.plugins.module_utils.history import (
     link_staged,
     note_change,
@@ -295,7 +295,7 @@ def is_answer(answer: Any) -> bool:
 
 def enter(user: pwd.struct_passwd, groups: Iterable[str]) -> None:
     """Act as a user with additional groups in a new process, and change to the user's home directory."""
-    become(user.pw_name, groups)
+    become(user.pw_name, groups, NOBODY)
     with contextlib.suppress(OSError):  # the home directory does not exist, or the user may not enter it
         os.chdir(user.pw_dir)
 

@@ -4,14 +4,17 @@
 """Programs that run as another user, and the lines of dask_environment_setup that run before them."""
 
 import os
+import pwd
 import shutil
 import subprocess
 import sys
 import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.module_utils import user_programs
+from ansible_collections.daskops.cluster.plugins.module_utils.directories import NOBODY, become
 from conftest import ROOT, wait_until
 
 SCRIPT = ROOT / "roles/config/files/setup.sh"
@@ -39,6 +42,35 @@ def test_output_and_status_are_returned():
 def test_program_that_does_not_exist_is_an_error():
     with pytest.raises(FileNotFoundError):
         run(["/does/not/exist"])
+
+
+#: Prints what a process of the same account can do to the process with this id: see its files, and its memory.
+PEEK = """
+import os, sys
+for path in ("root", "mem"):
+    try:
+        os.close(os.open(f"/proc/{sys.argv[1]}/{path}", os.O_RDONLY))
+        print(path)
+    except PermissionError:
+        pass
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root becomes another user")
+@pytest.mark.parametrize("primary, seen", [(None, "root\nmem\n"), (NOBODY, "")])
+def test_processes_of_the_user_cannot_enter_a_program_outside_of_their_sandbox(primary, seen):
+    account = pwd.getpwnam("daemon")
+    task = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": [], "cwd": "/", "text": True}
+
+    def look_at(program):
+        (pid,) = wait_until(lambda: subprocess.run(["pgrep", "-xf", program], stdout=-1, text=True).stdout.split(), 10)
+        return subprocess.run(["/usr/bin/python3", "-c", PEEK, pid], capture_output=True, check=True, **task).stdout
+
+    command = ["/bin/sleep", "2.718"]
+    with ThreadPoolExecutor() as pool:
+        looking = pool.submit(look_at, " ".join(command))
+        assert user_programs.run(command, lambda: become("daemon", primary=primary), {}, timeout=20).status == 0
+        assert looking.result() == seen
 
 
 def test_no_process_is_left(tmp_path):
