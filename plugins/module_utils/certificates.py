@@ -16,6 +16,7 @@ import ssl
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.module_utils.accounts import in_child
 from ansible_collections.daskops.cluster.plugins.module_utils.units import kind_of
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import read_text
 
@@ -30,6 +31,9 @@ CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE----
 #: A certificate with nothing but base64 inside, as hosts report it, and the first line of a service's file.
 PLAIN_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----\n(?:[A-Za-z0-9+/=]{1,76}\n)+-----END CERTIFICATE-----\n")
 EXPIRES = re.compile(r"expires \d{1,12}\n")
+
+#: Seconds for loading a key. An encrypted key says itself how many rounds its password takes, which could be hours.
+KEY_TIMEOUT = 5.0
 
 #: Kinds of services, whose files are ``KIND.pem``.
 KINDS = ("scheduler", "worker")
@@ -76,23 +80,29 @@ def public_certificates(directory: str) -> dict[str, str]:
     """Return the certificates in ``ca.pem`` and in the files of services, without keys, by the file's name without ``.pem``.
 
     A service's text begins with the first line of its file, which has the expiry. A file is left out if it is too long, or
-    if its key does not belong to its certificate.
+    if its key is encrypted or does not belong to its certificate.
     """
     found = {}
     for name in ("ca", *KINDS):
         text = installed_text(directory, f"{name}.pem")
         blocks = PLAIN_CERTIFICATE.findall(text) if text and len(text) <= PUBLIC_LIMIT else []
-        if blocks and (name == "ca" or _key_fits(os.path.join(directory, f"{name}.pem"))):
-            first = EXPIRES.match(text or "") if name != "ca" else None
+        if text and blocks and (name == "ca" or _key_fits(os.path.join(directory, f"{name}.pem"), text)):
+            first = EXPIRES.match(text) if name != "ca" else None
             found[name] = (first[0] if first else "") + "".join(blocks)
     return found
 
 
-def _key_fits(path: str) -> bool:
-    """Return whether TLS can use the certificate and the key in a file."""
-    try:
+def _key_fits(path: str, text: str) -> bool:
+    """Return whether TLS can use the certificate and the key in a file with this text."""
+
+    def load() -> None:
         # Without a password, OpenSSL would prompt for one on the terminal.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path, password="")
+
+    if "ENCRYPTED" in text:  # also the form "Proc-Type: 4,ENCRYPTED"
+        return False
+    try:
+        in_child(load, KEY_TIMEOUT)  # OpenSSL reads the file again, which may have another key by now
     except (OSError, ValueError):  # ssl.SSLError is an OSError
         return False
     return True

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.module_utils import certificates as on_host
 from ansible_collections.daskops.cluster.plugins.module_utils.certificates import (
     LIMIT,
     fingerprints,
@@ -100,6 +101,38 @@ def test_other_controller_finds_nothing_to_make(copy):
     assert plan(directory, {name: names[name] for name in names if f"{name}.pem" not in directory.kept and name != "client"},
                 hosts) == (making.nothing(), [], [])  # fmt: skip
     assert not os.path.exists(directory.path)
+
+
+def der(tag, *parts):
+    """Return a value of ASN.1 with less than 256 bytes."""
+    content = b"".join(parts)
+    return bytes([tag, 0x81, len(content)]) + content
+
+
+def slow_key():
+    """Return a PKCS#8 key (RFC 5958) whose password takes OpenSSL hours to check, because PBKDF2 has 2**31 - 1 rounds."""
+    digest = der(0x30, der(0x06, bytes.fromhex("2a864886f70d020b")), b"\x05\0")
+    derivation = der(0x30, der(0x04, bytes(8)), der(0x02, b"\x7f" + b"\xff" * 3), digest)
+    cipher = der(0x30, der(0x06, bytes.fromhex("60864801650304012a")), der(0x04, bytes(16)))
+    scheme = der(0x30, der(0x30, der(0x06, bytes.fromhex("2a864886f70d01050c")), derivation), cipher)
+    key = der(0x30, der(0x30, der(0x06, bytes.fromhex("2a864886f70d01050d")), scheme), der(0x04, bytes(48)))
+    name = "ENCRYPTED PRIVATE KEY"
+    return f"-----BEGIN {name}-----\n{base64.encodebytes(key).decode()}-----END {name}-----\n"
+
+
+def test_encrypted_key_of_a_service_is_not_loaded(copy, tmp_path, monkeypatch):
+    """Root loads the file, and a task could write this key into it."""
+    reported(copy, host_directory=tmp_path)
+    bundle = tmp_path / "worker.pem"
+    bundle.chmod(0o600)
+    bundle.write_text(bundle.read_text().partition("-----BEGIN PRIVATE KEY-----")[0] + slow_key())
+    started = time.monotonic()
+    assert set(public_certificates(str(tmp_path))) == {"ca"}
+    assert time.monotonic() - started < 2
+    # The file can change after its text was read.
+    monkeypatch.setattr(on_host, "KEY_TIMEOUT", 0.5)
+    assert not on_host._key_fits(str(bundle), "")
+    assert time.monotonic() - started < 10
 
 
 def test_reported_certificates_contain_no_key(copy):
