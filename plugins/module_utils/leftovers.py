@@ -10,10 +10,10 @@ import glob
 import os
 import pwd
 import re
-import stat
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.module_utils.safe_paths import open_examined
 from ansible_collections.daskops.cluster.plugins.module_utils.trials import PREFIX
 from ansible_collections.daskops.cluster.plugins.module_utils.units import UNIT
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import lines, printable, read_text
@@ -55,9 +55,9 @@ LIMIT, ITEMS = 1024**2, 50
 
 
 def _text(path: str) -> str:
-    """Return the text of a regular file; empty if it cannot be read. Users could put a FIFO there, which blocks."""
+    """Return the text of a regular file; empty if it cannot be read. Users could put a link to a FIFO or a device there."""
     try:
-        return read_text(path, LIMIT) if stat.S_ISREG(os.stat(path).st_mode) else ""
+        return read_text(path, LIMIT, open_examined)
     except (OSError, ValueError):
         return ""
 

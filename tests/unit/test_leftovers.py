@@ -4,6 +4,7 @@
 """Traces of other installations, in real files and processes."""
 
 import os
+import stat
 import subprocess
 
 import pytest
@@ -35,6 +36,24 @@ def test_conda_in_login_shells(tmp_path, monkeypatch, text, found):
     os.mkfifo(tmp_path / "home/.profile")  # must not block
     expected = [path, own] if found else []
     assert leftovers.conda_profiles([str(tmp_path / "home"), ""]) == expected
+
+
+def test_link_that_an_account_replaces_meanwhile(tmp_path, monkeypatch):
+    """Root would open any device to which the new link leads."""
+    profile = tmp_path / ".profile"
+    write(tmp_path / "dotfiles/profile", "")
+    other = write(tmp_path / "other", "conda activate base\n")
+    profile.symlink_to("dotfiles/profile")
+
+    def replaced(mode, examine=stat.S_ISREG):
+        profile.unlink()
+        profile.symlink_to(other)
+        return examine(mode)
+
+    monkeypatch.setattr(leftovers, "PROFILES", [])
+    monkeypatch.setattr(stat, "S_ISREG", replaced)
+    assert leftovers.conda_profiles([str(tmp_path)]) == []
+    assert leftovers.conda_profiles([str(tmp_path)]) == [str(profile)]
 
 
 def test_packages_of_an_account(tmp_path):

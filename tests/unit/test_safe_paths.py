@@ -5,12 +5,14 @@
 
 import os
 import shutil
+import stat
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user
 from ansible_collections.daskops.cluster.plugins.module_utils.safe_paths import (
     NotRegular,
     changeable_by_others,
+    open_examined,
     open_regular,
     steps,
 )
@@ -89,3 +91,35 @@ def test_only_regular_files_are_opened(tmp_path, kind):
         path.mkdir()
     with pytest.raises(NotRegular):
         open_regular("/dev/null" if kind == "device" else str(path), os.O_RDONLY)
+
+
+def test_file_behind_a_link_is_opened_as_it_was_examined(tmp_path, monkeypatch):
+    for name in ("examined", "other"):
+        (tmp_path / name).write_text(name)
+    link = tmp_path / "link"
+    link.symlink_to("examined")
+
+    def swapped(mode, examine=stat.S_ISREG):
+        link.unlink()
+        link.symlink_to("other")
+        return examine(mode)
+
+    monkeypatch.setattr(stat, "S_ISREG", swapped)
+    with open(link, opener=open_examined) as file:
+        assert file.read() == "examined"
+    with open(link, opener=open_examined) as file:
+        assert file.read() == "other"
+
+
+@pytest.mark.parametrize("kind", ["fifo", "directory", "device"])
+def test_link_to_something_else_is_not_opened(tmp_path, kind):
+    target = tmp_path / "target"
+    if kind == "fifo":
+        os.mkfifo(target)
+    elif kind == "directory":
+        target.mkdir()
+    else:
+        target = "/dev/null"
+    (tmp_path / "link").symlink_to(target)
+    with pytest.raises(NotRegular):
+        open_examined(str(tmp_path / "link"), os.O_RDONLY)
