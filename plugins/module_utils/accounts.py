@@ -11,17 +11,29 @@ import pwd
 import select
 import signal
 import stat
+import struct
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ansible_collections.daskops.cluster.plugins.module_utils.directories import NOBODY, become, group_number
+from ansible_collections.daskops.cluster.plugins.module_utils.directories import (
+    NOBODY,
+    become,
+    group_number,
+    set_ids,
+)
 
 #: Bytes that a function may return as JSON.
 LIMIT = 16 * 1024**2
 
 
-def act_as(user: str | int, groups: Iterable[str] = (), primary: int | None = None) -> None:
+#: Tags of entries in POSIX access control lists, which the kernel defines in linux/posix_acl.h.
+ACL_USER, ACL_GROUP, ACL_MASK = 0x02, 0x08, 0x10
+
+
+def act_as(
+    user: str | int, groups: Iterable[str] = (), effective: bool = False, primary: int | None = None
+) -> None:
     """Drop root's permissions for good and act as a user, or as ``nobody`` if the user does not exist yet.
 
     Parameters
@@ -30,17 +42,18 @@ def act_as(user: str | int, groups: Iterable[str] = (), primary: int | None = No
         Name or id.
     groups : iterable of str
         Names or ids of additional groups of the process.
+    effective : bool
+        Whether to change only the effective ids; see `directories.set_ids`.
     primary : int, optional
         See `become`.
     """
     if os.geteuid() != 0:
         return
     try:
-        become(pwd.getpwuid(user).pw_name if isinstance(user, int) else user, groups, primary)
+        become(pwd.getpwuid(user).pw_name if isinstance(user, int) else user, groups, effective, primary)
     except KeyError:
         os.setgroups([number for number in map(group_number, groups) if number is not None])
-        os.setgid(NOBODY)
-        os.setuid(user if isinstance(user, int) else NOBODY)
+        set_ids(user if isinstance(user, int) else NOBODY, NOBODY, effective)
 
 
 def _end(child: int) -> None:
@@ -61,7 +74,13 @@ def _without_standard_files() -> None:
         os.dup2(null, number)
 
 
-def as_user(user: str | int, function: Callable[[], Any], timeout: float = 10.0, groups: Iterable[str] = ()) -> Any:
+def as_user(
+    user: str | int,
+    function: Callable[[], Any],
+    timeout: float = 10.0,
+    groups: Iterable[str] = (),
+    effective: bool = False,
+) -> Any:
     """Call a function in a child process that has the permissions of a user; see `in_child`.
 
     Parameters
@@ -74,8 +93,11 @@ def as_user(user: str | int, function: Callable[[], Any], timeout: float = 10.0,
         Seconds that the function may take.
     groups : iterable of str
         Names or ids of additional groups of the child process.
+    effective : bool
+        Whether to change only the effective ids, so that processes of the user cannot stop or end the child process. For
+        functions that run nothing of the user, and test access with `may`.
     """
-    return in_child(function, timeout, lambda: act_as(user, groups))
+    return in_child(function, timeout, lambda: act_as(user, groups, effective))
 
 
 def in_child(function: Callable[[], Any], timeout: float, enter: Callable[[], Any] = lambda: None) -> Any:
@@ -140,6 +162,25 @@ def in_child(function: Callable[[], Any], timeout: float, enter: Callable[[], An
     return answer["returned"]
 
 
+def may(path: str, mode: int) -> bool:
+    """Return whether the effective ids of this process have access to a path. ``mode`` is that of `os.access`."""
+    # Before glibc 2.33 (Debian 11 has 2.31), the C library compares the mode bits, without the list of access control.
+    return os.access(path, mode, effective_ids=True) or _listed(path, mode)
+
+
+def _listed(path: str, mode: int) -> bool:
+    """Return whether a POSIX access control list names a user or group of this process, and gives it access."""
+    try:
+        entries = list(struct.iter_unpack("<HHI", os.getxattr(path, "system.posix_acl_access")[4:]))
+    except OSError:  # there is no list
+        return False
+    mask = next((bits for tag, bits, _id in entries if tag == ACL_MASK), 0)
+    users = [bits for tag, bits, number in entries if tag == ACL_USER and number == os.geteuid()]
+    mine = {os.getegid(), *os.getgroups()}
+    groups = [bits for tag, bits, number in entries if tag == ACL_GROUP and number in mine]
+    return any(bits & mask & mode == mode for bits in users or groups)
+
+
 def changeable(user: str, path: str, groups: Iterable[str] = ()) -> str:
     """Return the first directory or file on a path that a user can replace or write to.
 
@@ -169,8 +210,8 @@ def changeable(user: str, path: str, groups: Iterable[str] = ()) -> str:
                     break
                 # In a directory with the sticky bit, such as /tmp, users can only replace their own files.
                 sticky = about.st_mode & stat.S_ISVTX and os.path.lexists("/".join(parts[: number + 1]))
-                if about.st_uid == os.geteuid() or (os.access(here, os.W_OK) and not (sticky and number < len(parts))):
+                if about.st_uid == os.geteuid() or (may(here, os.W_OK) and not (sticky and number < len(parts))):
                     return here
         return ""
 
-    return as_user(user, lambda: look() if os.geteuid() else "", groups=groups)
+    return as_user(user, lambda: look() if os.geteuid() else "", groups=groups, effective=True)

@@ -42,7 +42,7 @@ def group_number(name: str) -> int | None:
         return None
 
 
-def become(user: str, groups: Iterable[str] = (), primary: int | None = None) -> None:
+def become(user: str, groups: Iterable[str] = (), effective: bool = False, primary: int | None = None) -> None:
     """Drop root's permissions for good and act as a user. Does nothing if the process does not run as root.
 
     Parameters
@@ -51,6 +51,8 @@ def become(user: str, groups: Iterable[str] = (), primary: int | None = None) ->
         Name of the user.
     groups : iterable of str
         Names or ids of additional groups of the process. Groups that do not exist are ignored.
+    effective : bool
+        Whether to change only the effective ids; see `set_ids`.
     primary : int, optional
         Id of the primary group, if it is not the user's, which is then an additional one; see `NOBODY`.
     """
@@ -58,8 +60,21 @@ def become(user: str, groups: Iterable[str] = (), primary: int | None = None) ->
         account = pwd.getpwnam(user)
         more = [number for number in map(group_number, groups) if number is not None]
         os.setgroups([*os.getgrouplist(account.pw_name, account.pw_gid), *more])
-        os.setgid(account.pw_gid if primary is None else primary)
-        os.setuid(account.pw_uid)
+        set_ids(account.pw_uid, account.pw_gid if primary is None else primary, effective)
+
+
+def set_ids(user: int, group: int, effective: bool = False) -> None:
+    """Change the user and the group of this process, which runs as root.
+
+    With ``effective``, only the effective ids change. Processes of the user cannot send signals to such a process, but the
+    process can be root again. So it must not run what the user wrote.
+    """
+    if effective:
+        os.setegid(group)
+        os.seteuid(user)
+    else:
+        os.setgid(group)
+        os.setuid(user)
 
 
 def belongs_to_root(about: os.stat_result) -> bool:

@@ -161,7 +161,7 @@ def execute(
             if files:
                 command = with_setup(command, *files)
                 variables["DASKOPS_ENVIRONMENT"] = os.path.dirname(os.path.dirname(python))
-            finished = run(command, lambda: act_as(user, groups, NOBODY), variables, timeout=timeout)
+            finished = run(command, lambda: act_as(user, groups, primary=NOBODY), variables, timeout=timeout)
     except subprocess.TimeoutExpired as error:
         return 1, "", "", f"it did not answer within {error.timeout:g} s"
     except OSError as error:

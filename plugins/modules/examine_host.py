@@ -467,14 +467,17 @@ def main() -> None:
     def part(what: str, function: Callable[[], Any], empty: Any, more: float = 0.0) -> Any:
         return examined(what, function, empty, unanswered, FILES_TIMEOUT + more)
 
+    def connected() -> list[str]:
+        # As the services' account, because firewalls can have rules for accounts.
+        return as_user(user, lambda: connect_all(targets, CONNECT_TIMEOUT), timeout=patience, effective=True)
+
     directories = {
         path: part(f"the directory {path}", functools.partial(scratch, path, user), None, PATIENCE)
         for path in parameters["scratch"]
     }
     module.exit_json(
         changed=False,
-        # As the services' account, because firewalls can have rules for accounts.
-        connections=as_user(user, lambda: connect_all(targets, CONNECT_TIMEOUT), timeout=patience) if targets else [],
+        connections=part("a connection", connected, ["not tried"] * len(targets), patience) if targets else [],
         resolved=addresses_of(parameters["names"]),
         reverse=names_of(parameters["addresses"]),
         mtus=mtus(parameters["addresses"], links, user),

@@ -63,7 +63,7 @@ import time
 from typing import Any, Callable, Iterable, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user, changeable
+from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user, changeable, may
 from ansible_collections.daskops.cluster.plugins.module_utils.applications import read_application
 from ansible_collections.daskops.cluster.plugins.module_utils.certificates import (
     fingerprints,
@@ -248,27 +248,35 @@ def writable(module: AnsibleModule, path: str) -> bool:
     if os.geteuid() != 0:
         return os.path.isdir(path) and os.stat(path).st_mode & 0o003 == 0o003  # the permissions of other users
     try:
-        return as_services(module, lambda: os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK))
+        return as_services(module, lambda: os.path.isdir(path) and may(path, os.W_OK | os.X_OK))
     except (OSError, ValueError):
         return False
 
 
 def as_services(module: AnsibleModule, function: Callable[[], Any]) -> Any:
-    """Call a function with the permissions that the services will have, and return its result; raises like `as_user`."""
-    return as_user(module.params["user"], function, groups=module.params["groups"])
+    """Return the result of a function that tests access as the services will have it; raises like `as_user`."""
+    return as_user(module.params["user"], function, groups=module.params["groups"], effective=True)
 
 
 def import_path(module: AnsibleModule, path: str) -> dict[str, Any]:
     """Return whether services can import modules from a directory, and which directory on its path they can change."""
     try:
         # On a network file system, root may have fewer permissions than the user.
-        readable = as_services(module, lambda: os.path.isdir(path) and os.access(path, os.R_OK | os.X_OK))
+        readable = as_services(module, lambda: os.path.isdir(path) and may(path, os.R_OK | os.X_OK))
         return {
             "readable": bool(readable),
             "changeable": changeable(module.params["user"], path, module.params["groups"]),
         }
     except (OSError, ValueError):  # a network file system that does not answer
         return {"readable": False, "changeable": ""}
+
+
+def unsafe(module: AnsibleModule, path: str) -> str:
+    """Return what others than root can change on a path that root uses; empty if there is nothing."""
+    try:
+        return changeable(module.params["user"], path, module.params["groups"])
+    except (OSError, ValueError) as error:
+        return f"{path} (not examined: {error})"
 
 
 def inspect_python(module: AnsibleModule) -> dict[str, Any]:
@@ -281,8 +289,8 @@ def inspect_python(module: AnsibleModule) -> dict[str, Any]:
     if not interpreter:
         return {}
     interpreter = os.path.abspath(interpreter)
-    place = changeable(module.params["user"], interpreter, module.params["groups"])
-    if place:  # root must not run a program that this user can change
+    place = unsafe(module, interpreter)
+    if place:  # root must not run a program that others can change
         return {"executable": interpreter, "changeable": place}
     try:
         answer = json.loads(module.run_command([interpreter, "-I", "-c", PROBE], handle_exceptions=False, cwd="/")[1])
@@ -290,9 +298,7 @@ def inspect_python(module: AnsibleModule) -> dict[str, Any]:
             name: answer[name] for name in ("executable", "version", "implementation", "prefix", "machine", "libc")
         }
         real = os.path.realpath(interpreter)
-        usable = as_services(
-            module, lambda: os.access(real, os.X_OK) and os.access(python["prefix"], os.R_OK | os.X_OK)
-        )
+        usable = as_services(module, lambda: may(real, os.X_OK) and may(python["prefix"], os.R_OK | os.X_OK))
     except (KeyError, OSError, TypeError, ValueError):  # the program cannot be run, or is not Python
         return {}
     return {**python, "usable": bool(usable)}
@@ -650,7 +656,7 @@ def main() -> None:
         architecture=os.uname().machine,
         libc=list(platform.libc_ver()),
         pythons=complete_pythons(home),
-        changeable=changeable(module.params["user"], home, module.params["groups"]),
+        changeable=unsafe(module, home),
         groups={name: group_number(name) for name in module.params["groups"]},
         import_paths={path: import_path(module, path) for path in module.params["import_paths"]},
         file_systems={

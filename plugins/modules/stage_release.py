@@ -295,7 +295,7 @@ def is_answer(answer: Any) -> bool:
 
 def enter(user: pwd.struct_passwd, groups: Iterable[str]) -> None:
     """Act as a user with additional groups in a new process, and change to the user's home directory."""
-    become(user.pw_name, groups, NOBODY)
+    become(user.pw_name, groups, primary=NOBODY)
     with contextlib.suppress(OSError):  # the home directory does not exist, or the user may not enter it
         os.chdir(user.pw_dir)
 

@@ -5,11 +5,12 @@
 
 import grp
 import os
+import struct
 import time
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.module_utils import accounts
-from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user, changeable, in_child
+from ansible_collections.daskops.cluster.plugins.module_utils.accounts import act_as, as_user, changeable, in_child
 from owned_directories import NOBODY, as_root, directory
 
 DAEMON = grp.getgrnam("daemon")
@@ -75,6 +76,59 @@ def test_function_without_an_answer_raises_value_error(function):
 def test_value_error_of_the_function_is_passed_on():
     with pytest.raises(ValueError, match="invalid literal"):
         as_user("nobody", lambda: int("a"))
+
+
+def signalled():
+    """Return whether a process of ``nobody`` can send signals to this one."""
+    here = os.getpid()
+
+    def enter():
+        os.seteuid(0)
+        act_as("nobody")
+
+    try:
+        return in_child(lambda: os.kill(here, 0) or True, 5, enter)
+    except PermissionError:
+        return False
+
+
+@as_root
+def test_processes_of_the_user_cannot_end_a_test_of_access(place, monkeypatch):
+    assert as_user("nobody", os.getresuid, effective=True) == [0, NOBODY.pw_uid, 0]
+    assert as_user("not-there", os.getresgid, effective=True) == [0, 65534, 0]
+    monkeypatch.setattr(accounts, "may", lambda path, mode: signalled())
+    assert changeable("nobody", str(place)) == ""
+
+
+# POSIX access control lists, of which older C libraries know nothing
+
+
+def acl(path, *named):
+    """Let users and groups access a path. Each is a tag, the bits and an id."""
+    entries = [(0x01, 7, 0), (0x02, 0, 65533), *named, (0x04, 5, 0), (0x08, 0, 65533), (0x10, 6, 0), (0x20, 5, 0)]
+    packed = b"".join(struct.pack("<HHI", *entry) for entry in sorted(entries))
+    os.setxattr(path, "system.posix_acl_access", struct.pack("<I", 2) + packed)
+
+
+@as_root
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize(
+    ("entry", "groups", "allowed"),
+    [
+        ((0x02, 7, NOBODY.pw_uid), [], True),
+        ((0x02, 5, NOBODY.pw_uid), [], False),
+        ((0x02, 7, DAEMON.gr_gid), [], False),
+        ((0x08, 7, DAEMON.gr_gid), ["daemon"], True),
+        ((0x08, 7, DAEMON.gr_gid), [], False),
+    ],
+)
+def test_access_by_a_list(place, monkeypatch, old, entry, groups, allowed):
+    acl(place, entry)
+    if old:
+        monkeypatch.setattr(os, "access", lambda path, mode, effective_ids: False)
+    assert changeable("nobody", f"{place}/dask", groups) == (str(place) if allowed else "")
+    # The mask does not allow execution.
+    assert not as_user("nobody", lambda: accounts._listed(str(place), os.X_OK), groups=groups)
 
 
 # Paths that a user can change

@@ -226,9 +226,12 @@ def test_parts_that_do_not_answer_are_reported_and_hide_no_others(tmp_path, monk
     monkeypatch.setattr(examine_host, "PATIENCE", 0)
     monkeypatch.setattr(examine_host, "stray_processes", lambda: open(tmp_path / "none"))
     monkeypatch.setattr(examine_host, "user_packages", lambda home: [home])
-    result = examine(user="root", scratch=["/a\x01b"])
+    monkeypatch.setattr(examine_host, "connect_all", lambda *dummy: os._exit(1))
+    result = examine(user="root", scratch=["/a\x01b"], targets=[["127.0.0.1", 1], ["127.0.0.1", 2]])
+    assert result["connections"] == ["not tried", "not tried"]
     assert result["unanswered"] == [
         "the directory /a?b did not answer within 0.5 s",
+        "a connection could not be examined (the child process ended without an answer)",
         "a directory of units did not answer within 0.5 s",
         "a process in /proc could not be examined ([Errno 2] No such file or directory)",
         "a GPU or its driver did not answer within 0.5 s",

@@ -256,6 +256,16 @@ def test_root_does_not_run_an_interpreter_of_the_services_user(tmp_path):
         assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("error", [TimeoutError("no answer within 10 s"), ValueError("no answer")])
+def test_path_that_cannot_be_examined_is_not_safe(monkeypatch, error):
+    def fail(*dummy):
+        raise error
+
+    monkeypatch.setattr(inspect_host, "changeable", fail)
+    found = inspect_host.inspect_python(Module(python="/usr/bin/python3"))
+    assert found == {"executable": "/usr/bin/python3", "changeable": f"/usr/bin/python3 (not examined: {error})"}
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="acts as another user")
 def test_interpreter_in_a_closed_home_is_not_usable():
     assert inspect_host.inspect_python(Module(python="/usr/bin/python3"))["usable"]
