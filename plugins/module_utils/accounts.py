@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pwd
@@ -14,7 +15,7 @@ import stat
 import struct
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Optional, Tuple
 
 from ansible_collections.daskops.cluster.plugins.module_utils.directories import (
     NOBODY,
@@ -22,10 +23,13 @@ from ansible_collections.daskops.cluster.plugins.module_utils.directories import
     group_number,
     set_ids,
 )
+from ansible_collections.daskops.cluster.plugins.module_utils.safe_paths import steps
+
+# What `steps` yields.
+Step = Tuple[str, Optional[os.stat_result]]
 
 #: Bytes that a function may return as JSON.
 LIMIT = 16 * 1024**2
-
 
 #: Tags of entries in POSIX access control lists, which the kernel defines in linux/posix_acl.h.
 ACL_USER, ACL_GROUP, ACL_MASK = 0x02, 0x08, 0x10
@@ -182,7 +186,7 @@ def _listed(path: str, mode: int) -> bool:
 
 
 def changeable(user: str, path: str, groups: Iterable[str] = ()) -> str:
-    """Return the first directory or file on a path that a user can replace or write to.
+    """Return the first directory, link or file on the way to a path that a user can replace or write to.
 
     Parameters
     ----------
@@ -196,22 +200,37 @@ def changeable(user: str, path: str, groups: Iterable[str] = ()) -> str:
     Returns
     -------
     str
-        The path of this directory or file; empty if there is none.
+        The path of this directory, link or file; empty if there is none.
     """
 
     def look() -> str:
-        for way in (os.path.abspath(path), os.path.realpath(path)):
-            parts = way.split("/")
-            for number in range(1, len(parts) + 1):
-                here = "/".join(parts[:number]) or "/"
-                try:
-                    about = os.stat(here)
-                except OSError:  # the path does not exist, or this user cannot reach it
-                    break
-                # In a directory with the sticky bit, such as /tmp, users can only replace their own files.
-                sticky = about.st_mode & stat.S_ISVTX and os.path.lexists("/".join(parts[: number + 1]))
-                if about.st_uid == os.geteuid() or (may(here, os.W_OK) and not (sticky and number < len(parts))):
-                    return here
-        return ""
+        found = _steps(path)  # root may pass directories that the user cannot pass
+        act_as(user, groups, effective=True)
+        return (_changeable(found) or _changeable(_steps(path))) if os.geteuid() else ""
 
-    return as_user(user, lambda: look() if os.geteuid() else "", groups=groups, effective=True)
+    return in_child(look, timeout=10.0)
+
+
+def _steps(path: str) -> list[Step]:
+    """Return the result of `safe_paths.steps` up to the first step that this process cannot reach."""
+    found = []
+    with contextlib.suppress(OSError):
+        for step in steps(path):
+            found.append(step)
+    return found
+
+
+def _changeable(found: Iterable[Step]) -> str:
+    """Return the first of these steps that this process can replace or write to; empty if there is none."""
+    sticky = ""
+    for here, about in found:
+        if about is None:
+            return sticky
+        if about.st_uid == os.geteuid():
+            return here
+        writable = not stat.S_ISLNK(about.st_mode) and may(here, os.W_OK)
+        # In a directory with the sticky bit, such as /tmp, users can only create files and replace their own.
+        if writable and not about.st_mode & stat.S_ISVTX:
+            return here
+        sticky = here if writable else ""
+    return sticky

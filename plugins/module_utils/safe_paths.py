@@ -16,6 +16,10 @@ from collections.abc import Iterator
 LINKS = 40
 
 
+#: Groups that may write, if they have no members: root's own, and that of /usr/local in Debian 11.
+ADMINISTRATORS = ("root", "staff")
+
+
 class NotRegular(OSError):
     """A link, directory, device, socket or FIFO is in the place of a file."""
 
@@ -80,23 +84,32 @@ def changeable_by_others(path: str) -> str:
     for here, about in steps(path):
         if about is None:
             return sticky
-        writable = not stat.S_ISLNK(about.st_mode) and _others_write(about)
+        writable = not stat.S_ISLNK(about.st_mode) and _others_write(here, about)
         if not is_own(about) or writable and not about.st_mode & stat.S_ISVTX:
             return here
         sticky = here if writable else ""
     return sticky
 
 
-def _others_write(about: os.stat_result) -> bool:
+def _others_write(path: str, about: os.stat_result) -> bool:
     """Return whether the mode lets other accounts write. The group of the same name as this account has no other members."""
-    if os.geteuid() and about.st_mode & 0o022 == 0o020:
-        try:
-            own, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(about.st_gid)
-        except KeyError:
-            return True
-        private = own.pw_gid == group.gr_gid and own.pw_name == group.gr_name
-        return not (private and set(group.gr_mem) <= {own.pw_name})
-    return bool(about.st_mode & 0o022)
+    # With an access control list, the bits of the group are those of all users and groups in the list.
+    if about.st_mode & 0o022 != 0o020 or _has_list(path):
+        return bool(about.st_mode & 0o022)
+    try:
+        own, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(about.st_gid)
+    except KeyError:
+        return True
+    private = own.pw_gid == group.gr_gid and own.pw_name == group.gr_name
+    return not ((private or group.gr_name in ADMINISTRATORS) and set(group.gr_mem) <= {own.pw_name})
+
+
+def _has_list(path: str) -> bool:
+    """Return whether a directory or file has an access control list."""
+    try:
+        return bool(os.getxattr(path, "system.posix_acl_access"))
+    except OSError:
+        return False
 
 
 def open_regular(path: str, flags: int) -> int:

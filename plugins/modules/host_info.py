@@ -132,8 +132,8 @@ python:
       type: bool
     changeable:
       description:
-        - The directory or file on its path that O(user) can change. Root must not run such an interpreter, so only
-          C(executable) is returned besides.
+        - The directory, link or file on its path that users other than root can change, with its owner and mode. Root
+          must not run such an interpreter, so only C(executable) is returned besides.
       type: str
   sample:
     executable: /usr/bin/python3
@@ -161,7 +161,9 @@ pythons:
   returned: always
   sample: [3.13.18+20261110-x86_64]
 changeable:
-  description: The directory on the path of O(home) that O(user) can change. Empty if there is none.
+  description:
+    - The directory or link on the path of O(home) that users other than root can change, with its owner and mode. Empty if
+      there is none.
   type: str
   returned: always
 file_systems:

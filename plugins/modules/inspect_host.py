@@ -70,6 +70,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.certificates impor
     installed_digests,
     installed_files,
     loaded_certificates,
+    owner,
     public_certificates,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.directories import group_number
@@ -99,6 +100,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.routes import (
     unresolved,
 )
 from ansible_collections.daskops.cluster.plugins.module_utils.run_lock import LockError, RunLock
+from ansible_collections.daskops.cluster.plugins.module_utils.safe_paths import changeable_by_others
 from ansible_collections.daskops.cluster.plugins.module_utils.selinux import enforced, type_of
 from ansible_collections.daskops.cluster.plugins.module_utils.takeover import old_peers, old_proxy_port
 from ansible_collections.daskops.cluster.plugins.module_utils.ufw import FILES as UFW_FILES
@@ -272,15 +274,19 @@ def import_path(module: AnsibleModule, path: str) -> dict[str, Any]:
 
 
 def unsafe(module: AnsibleModule, path: str) -> str:
-    """Return what others than root can change on a path that root uses; empty if there is nothing."""
+    """Return what users other than root can change on the way to a path that root uses; empty if there is nothing."""
     try:
-        return changeable(module.params["user"], path, module.params["groups"])
+        place = changeable(module.params["user"], path, module.params["groups"]) or changeable_by_others(path)
+        if not place:
+            return ""
+        about = os.lstat(place)
+        return f"{place} (owner {owner(about.st_uid)}, mode {about.st_mode & 0o7777:04o})"
     except (OSError, ValueError) as error:
         return f"{path} (not examined: {error})"
 
 
 def inspect_python(module: AnsibleModule) -> dict[str, Any]:
-    """Return the interpreter for environments, as in `RETURN`; only its path if the services' account can change it."""
+    """Return the interpreter for environments, as in `RETURN`; only its path if root must not run it."""
     name = module.params["python"]
     if not name:
         return {}
@@ -290,7 +296,7 @@ def inspect_python(module: AnsibleModule) -> dict[str, Any]:
         return {}
     interpreter = os.path.abspath(interpreter)
     place = unsafe(module, interpreter)
-    if place:  # root must not run a program that others can change
+    if place:  # root must not run a program that others can change, also not to ask for its version
         return {"executable": interpreter, "changeable": place}
     try:
         answer = json.loads(module.run_command([interpreter, "-I", "-c", PROBE], handle_exceptions=False, cwd="/")[1])

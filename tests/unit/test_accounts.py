@@ -171,3 +171,26 @@ def test_world_writable_paths_are_changeable(place):
     file.touch()
     file.chmod(0o666)
     assert changeable("nobody", str(file)) == str(file)
+
+
+@as_root
+def test_links_on_the_way_count(place):
+    """The path, what it leads to, and all directories above both belong to root."""
+    scratch = directory(place / "scratch", NOBODY.pw_uid)
+    for name in ("python3", "home"):
+        (scratch / name).symlink_to("/usr/bin/python3" if name == "python3" else directory(place / "real"))
+        (place / name).symlink_to(scratch / name)
+        assert changeable("nobody", str(place / name)) == str(scratch)
+    # The user cannot pass the first directory, but root can.
+    closed = directory(place / "closed", mode=0o700)
+    (closed / "link").symlink_to(scratch / "python3")
+    assert changeable("nobody", str(closed / "link")) == str(scratch)
+
+
+@as_root
+def test_owner_of_a_link_in_a_sticky_directory_can_replace_it(place):
+    sticky = directory(place / "sticky", mode=0o1777)
+    (sticky / "bin").symlink_to("/usr/bin")
+    assert changeable("nobody", str(sticky / "bin/python3")) == ""
+    os.lchown(sticky / "bin", NOBODY.pw_uid, NOBODY.pw_gid)
+    assert changeable("nobody", str(sticky / "bin/python3")) == str(sticky / "bin")

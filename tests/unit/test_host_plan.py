@@ -114,13 +114,18 @@ def test_old_python_is_rejected(version):
     assert says(sentence, f"w1 has Python {version} at /usr/bin/python3", "Install a newer version", "set dask_python")
 
 
-def test_python_that_the_services_user_can_change_is_rejected():
+def test_python_that_others_than_root_can_change_is_rejected():
+    place = "/home/alice (owner alice, mode 0755)"
+
     def change(info):
-        info["python"] = {"executable": "/var/lib/dask/conda/bin/python3", "changeable": "/var/lib/dask"}
+        info["python"] = {"executable": "/home/alice/conda/bin/python3", "changeable": place}
 
     sentence = only(unfit(change))
     assert says(
-        sentence, "w1: dask_python (/var/lib/dask/conda/bin/python3) is not safe", "dask_user can change /var/lib/dask"
+        sentence,
+        "w1: dask_python (/home/alice/conda/bin/python3) is not safe",
+        f"users other than root can change {place}",
+        "such as /usr/bin/python3",
     )
 
 
@@ -129,12 +134,12 @@ def test_python_that_the_services_user_cannot_run_is_rejected():
     assert says(sentence, "w1: dask_user may not run dask_python", "installed in /home/alice/python", "mode 0755")
 
 
-def test_home_that_the_services_user_can_change_is_rejected():
-    sentence = only(unfit(lambda info: info.update(changeable="/opt")))
+def test_home_that_others_than_root_can_change_is_rejected():
+    sentence = only(unfit(lambda info: info.update(changeable="/opt (owner alice, mode 0755)")))
     assert says(
         sentence,
         "w1: dask_home (/opt/dask) is not safe",
-        "dask_user can change /opt",
+        "users other than root can change /opt (owner alice, mode 0755)",
         "make root the owner of that one",
     )
 

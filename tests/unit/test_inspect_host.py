@@ -252,8 +252,23 @@ def test_root_does_not_run_an_interpreter_of_the_services_user(tmp_path):
         (tmp_path / "run").unlink()
         os.chown(home, 65534, 65534)
         found = inspect_host.inspect_python(Module(python=str(home / "python")))
-        assert found == {"executable": str(home / "python"), "changeable": str(home)}
+        place = f"{home} (owner nobody, mode 0755)"
+        assert found == {"executable": str(home / "python"), "changeable": place}
         assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="acts as another user")
+def test_root_does_not_run_an_interpreter_of_any_other_user(place):
+    """Such as miniconda in the home of an administrator, or a directory in /tmp that somebody made first."""
+    python = place / "bin/python3"
+    python.parent.mkdir()
+    shutil.copy("/usr/bin/python3", python)
+    shutil.chown(python.parent, "daemon")
+    unsafe = {"executable": str(python), "changeable": f"{python.parent} (owner daemon, mode 0755)"}
+    assert inspect_host.inspect_python(Module(python=str(python))) == unsafe
+    assert inspect_host.unsafe(Module(), str(python.parent)) == unsafe["changeable"]
+    shutil.chown(python.parent, "root")
+    assert "version" in inspect_host.inspect_python(Module(python=str(python)))
 
 
 @pytest.mark.parametrize("error", [TimeoutError("no answer within 10 s"), ValueError("no answer")])

@@ -6,6 +6,7 @@
 import os
 import shutil
 import stat
+import struct
 
 import pytest
 from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user
@@ -77,6 +78,24 @@ def test_private_group_of_an_account_may_write(place, account, group, rejected):
     shutil.chown(place / "own", account, group)
     (place / "own").chmod(0o775)
     assert as_user(account, lambda: changeable_by_others(f"{place}/own")) == (f"{place}/own" if rejected else "")
+
+
+@ROOT
+@pytest.mark.parametrize("group, rejected", [("staff", False), ("root", False), ("daemon", True)])
+def test_group_of_administrators_without_members_may_write(place, group, rejected):
+    """In Debian 11, /usr/local has the mode 2775 and the group staff."""
+    (place / "local").mkdir()
+    shutil.chown(place / "local", "root", group)
+    (place / "local").chmod(0o2775)
+    assert changeable_by_others(f"{place}/local") == (f"{place}/local" if rejected else "")
+
+
+@ROOT
+def test_access_control_list_may_name_others(place):
+    entries = [(0x01, 7, 0), (0x02, 7, 65534), (0x04, 5, 0), (0x10, 7, 0), (0x20, 5, 0)]
+    packed = b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    os.setxattr(place, "system.posix_acl_access", struct.pack("<I", 2) + packed)
+    assert changeable_by_others(str(place)) == str(place)
 
 
 @pytest.mark.parametrize("kind", ["fifo", "link", "directory", "device"])

@@ -341,8 +341,9 @@ def unfit_python(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]
         )
     elif python.get("changeable"):
         yield (
-            f"{host}: dask_python ({python['executable']}) is not safe: dask_user can change {python['changeable']}, and "
-            "root would run that user's files. Choose one that only root can change, such as /usr/bin/python3."
+            f"{host}: dask_python ({python['executable']}) is not safe: users other than root can change "
+            f"{python['changeable']}, and root would run their files. Choose one that only root can change, such as "
+            "/usr/bin/python3, or make root the owner."
         )
     elif tuple(map(int, python["version"].split(".")[:2])) < OLDEST_PYTHON:
         yield (
@@ -377,8 +378,9 @@ def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
         yield from unfit_python(host, info, settings)
     if info.get("changeable"):
         yield (
-            f"{host}: dask_home ({settings['home']}) is not safe: dask_user can change {info['changeable']}, and root would "
-            "run that user's files. Choose a path that only root can change, or make root the owner of that one."
+            f"{host}: dask_home ({settings['home']}) is not safe: users other than root can change "
+            f"{info['changeable']}, and root would run their files. Choose a path that only root can change, or make root "
+            "the owner of that one."
         )
     if info["account"] and not info["account"]["at_home"]:
         yield (
