@@ -258,6 +258,7 @@ MESSAGES = {
     "The environment": [
         "plugin_utils/cluster/environment_kinds.py",
         "plugin_utils/cluster/python_choice.py",
+        "plugin_utils/caches.py",
         "plugin_utils/environments.py",
         "plugin_utils/existing_environments.py",
         "plugin_utils/lock_files.py",

@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.applications import Application, application_of, pack
+from ansible_collections.daskops.cluster.plugins.plugin_utils.caches import unsafe_cache
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall import resolve
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import scheduler_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import ByHost, Cluster
@@ -36,6 +37,7 @@ class ActionModule(Action):
         try:
             cluster = self._cluster(arguments, task_vars)
             outside = Outside(
+                unsafe_cache=unsafe_cache,
                 pythons=provided,
                 environments=environments,
                 client_packages=client_packages,

@@ -18,6 +18,7 @@ CA = {"ca.pem": "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n"}
 
 #: A run of monitoring.yml needs nothing from outside.
 NOTHING = Outside(
+    unsafe_cache=None,
     pythons=None,
     environments=None,
     client_packages=None,

@@ -243,6 +243,7 @@ def plan(
         return application
 
     outside = Outside(
+        unsafe_cache=lambda cache: [],
         pythons=lambda *dummy: ({}, []),
         environments=lambda infos, dummy: (dict.fromkeys(infos, environment), []),
         client_packages=lambda *dummy: ({"python": "3.11.2", "requirements": "dask==1\n", "lock": ""}, []),
@@ -1037,6 +1038,13 @@ FAILED_TASKS = {
         ["dask_firewall_clients: 'everybody' is not an address"],
     ),
     "no lock": ("change", SETTLED, {"vars": {"dask_environment_lock": "/nowhere.txt"}}, ["/nowhere.txt"]),
+    "cache of all accounts": ("change", SETTLED, {"vars": {"dask_cache": "/tmp"}}, ["dask_cache (/tmp) is not safe"]),
+    "cache of all accounts for clients": (
+        "connect",
+        SETTLED,
+        {"vars": {"dask_cache": "/tmp", "dask_tls_directory": "CA"}},
+        ["dask_cache (/tmp) is not safe"],
+    ),
     "no managed python for auto": (
         "change",
         changed("w1", python={"version": "3.12.1"}),

@@ -163,6 +163,8 @@ class Outside:
 
     Parameters
     ----------
+    unsafe_cache : callable
+        Takes the value of ``dask_cache``. Yields a sentence if other accounts can change it.
     pythons : callable
         Takes a `Choice`, results of `host_info` and variables; returns what `python_builds.provide` does. May fetch
         builds of CPython.
@@ -183,6 +185,7 @@ class Outside:
         Returns the hosts of the cluster whose firewall the collection manages, also those outside the run.
     """
 
+    unsafe_cache: Callable[[str], Iterable[str]]
     pythons: Callable[[Choice, ByHost, Mapping[str, Any]], tuple[dict[str, dict[str, str]], list[str]]]
     environments: Callable[[ByHost, ByHost], tuple[dict[str, dict[str, Any]], list[str]]]
     client_packages: Callable[[Mapping[str, Any], ByHost], tuple[dict[str, Any], list[str]]]
@@ -406,6 +409,7 @@ def _dashboard_hosts(common: Mapping[str, Any], addresses: Mapping[str, str]) ->
 def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[str, Any]:
     """Return the release of each host for a run that may install something."""
     common = cluster.common
+    check(outside.unsafe_cache(common["dask_cache"]))
     choice = choose(cluster, unfit(cluster))
     check(unsupported(choice, cluster.infos))
     pythons, problems = outside.pythons(choice, cluster.infos, common)
@@ -554,6 +558,7 @@ def _keep(cluster: Cluster, purpose: str, result: dict[str, Any], outside: Outsi
     if needs_services:
         check(scheduler_not_running(infos, cluster.scheduler, cluster.scheduler_info, cluster.run))
     if present:
+        check(outside.unsafe_cache(cluster.common["dask_cache"]))
         application = built(outside, cluster.common)
         result["connection"] = connection(cluster, result["lock"], application, outside)
         result["warnings"] += other_application(infos, application)

@@ -119,6 +119,10 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "",
             "Directory on the controller for fetched packages.",
             shown_default="~/.cache/daskops",
+            details=(
+                "Hosts run programs of these packages as root. A directory that other accounts of the controller can change "
+                "is rejected.",
+            ),
         ),
         Setting(
             "dask_free_disk",
