@@ -76,6 +76,7 @@ import json
 import os
 import re
 import signal
+import socket
 import ssl
 import time
 import uuid
@@ -84,6 +85,7 @@ from collections.abc import Callable
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.history import note_use
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import read
+from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_http import within
 from ansible_collections.daskops.cluster.plugins.module_utils.trials import (
     PREFIX,
     SCHEDULER_FILE,
@@ -336,7 +338,7 @@ def dashboard_port(path: str) -> int | None:
 
 
 def ask(port: int, path: str, tls: bool, timeout: float) -> str | None:
-    """Request a page of the scheduler and return the error; None if it answers."""
+    """Request a page of the scheduler and return the error; None if it answers within ``timeout`` seconds."""
     # The request contains no secrets, and the certificate need not be for 127.0.0.1, so do not verify it.
     context = ssl.create_default_context()
     context.check_hostname = False
@@ -346,14 +348,20 @@ def ask(port: int, path: str, tls: bool, timeout: float) -> str | None:
         if tls
         else http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     )
-    try:
+
+    def request() -> http.client.HTTPResponse:
         connection.request("GET", path)
-        answer = connection.getresponse()
+        return connection.getresponse()
+
+    try:
+        answer = within(timeout, request)
+    except socket.timeout:
+        return f"no answer within {timeout:g} s"
     except (OSError, http.client.HTTPException) as error:
-        return str(error) or type(error).__name__
+        return printable(str(error).strip()) or type(error).__name__
     finally:
         connection.close()
-    return f"HTTP {answer.status} {answer.reason}" if answer.status >= 400 else None
+    return f"HTTP {answer.status} {printable(answer.reason)}" if answer.status >= 400 else None
 
 
 def interrupted(number: int, _frame: object) -> None:

@@ -3,9 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The check of a trial's dashboard."""
 
+import socket
 import ssl
 import subprocess
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -55,6 +57,35 @@ def test_closed_dashboard_port_is_reported():
     port = server.server_port
     server.server_close()
     assert "refused" in ask(port, "/status", tls=False, timeout=5)
+
+
+def answering(*pieces, pause=0.0):
+    """Start a server that answers one connection with pieces of bytes, and return its port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def answer():
+        with listener, listener.accept()[0] as connection:
+            for piece in pieces:
+                try:
+                    connection.sendall(piece)
+                except OSError:  # the client has closed the connection
+                    return
+                time.sleep(pause)
+
+    threading.Thread(target=answer, daemon=True).start()
+    return listener.getsockname()[1]
+
+
+def test_page_that_answers_slowly_is_reported_in_time():
+    port = answering(b"HTTP/1.1 200 OK\r\n", *[b"X"] * 40, pause=0.2)
+    begin = time.monotonic()
+    assert ask(port, "/status", tls=False, timeout=1) == "no answer within 1 s"
+    assert time.monotonic() - begin < 4
+
+
+@pytest.mark.parametrize("line, problem", [(b"HTTP/1.1 500 \x1b[2Jgone", "HTTP 500 ?[2Jgone"), (b"\x1b[2J", "?[2J")])
+def test_answer_of_a_page_is_reported_without_control_characters(line, problem):
+    assert ask(answering(line + b"\r\n\r\n"), "/status", tls=False, timeout=5) == problem
 
 
 @pytest.mark.parametrize(
