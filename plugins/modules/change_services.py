@@ -74,6 +74,7 @@ from typing import Any, Iterable, List, Mapping, Tuple
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.history import STAGED, note_switch, note_use
 from ansible_collections.daskops.cluster.plugins.module_utils.host_lock import HostLockError, take_lock
+from ansible_collections.daskops.cluster.plugins.module_utils.journals import last_lines
 from ansible_collections.daskops.cluster.plugins.module_utils.processes import running_services
 from ansible_collections.daskops.cluster.plugins.module_utils.pythons import prune_pythons
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import prune, read, read_releases, read_units
@@ -159,8 +160,7 @@ class Host:
 
     def journal(self, unit: str) -> str:
         """Return the last lines of a unit's journal."""
-        command = ["journalctl", "--no-pager", "--output=cat", "--lines=15", f"--unit={unit}"]
-        return printable(self.module.run_command(command)[1].strip())
+        return printable(last_lines(unit, 15))
 
 
 def ports_of(release: Mapping[str, Any], units: Iterable[str]) -> set[int]:

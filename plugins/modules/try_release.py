@@ -84,6 +84,7 @@ from collections.abc import Callable
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.daskops.cluster.plugins.module_utils.history import note_use
+from ansible_collections.daskops.cluster.plugins.module_utils.journals import last_lines
 from ansible_collections.daskops.cluster.plugins.module_utils.releases import read
 from ansible_collections.daskops.cluster.plugins.module_utils.scheduler_http import within
 from ansible_collections.daskops.cluster.plugins.module_utils.trials import (
@@ -280,8 +281,7 @@ class Trial:
     def journal(self, name: str) -> str:
         """Return the last lines of a unit's journal, without secrets."""
         self.module.run_command(["journalctl", "--sync"])
-        command = ["journalctl", "--no-pager", "--output=cat", "--lines=60", f"--unit={name}.service"]
-        said = self.module.run_command(command, errors="replace")[1].strip()
+        said = last_lines(f"{name}.service", 60)
         for value in sorted(self.secrets, key=len, reverse=True):
             said = said.replace(value, "********")
         return printable(said, LENGTH)

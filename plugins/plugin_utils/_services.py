@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.daskops.cluster.plugins.module_utils.health import join
+from ansible_collections.daskops.cluster.plugins.module_utils.journals import command
 from ansible_collections.daskops.cluster.plugins.module_utils.units import BOOT, kind_of
 from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
@@ -109,11 +110,9 @@ class ServicesAction(Action):
 
     def journal(self, unit: str) -> str:
         """Return the last 15 lines of a unit's journal; empty if the host cannot be reached."""
-        command = f"journalctl --no-pager --output=cat --lines=15 --unit='{unit}'"
         try:
+            said = self._low_level_execute_command(command(unit, 15), executable="/bin/sh").get("stdout", "")
             # The services' account writes to the journal, so remove control characters that could affect a terminal.
-            return printable(
-                str(self._low_level_execute_command(command, executable="/bin/sh").get("stdout", ""))
-            ).strip()
+            return printable(str(said)).strip()
         except AnsibleConnectionFailure:
             return ""
