@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import psutil
 import pytest
 from conftest import wait_until, worker
+from daskops_runtime.summary import QUESTIONS, Shortener, plain
 from http_pages import get_json
 
 
@@ -97,6 +99,30 @@ def test_summary_contains_the_expiry_of_certificates(ours, told, expires):
         wait_until(lambda: summarized() == 1)
         ours.client.run(tell, {"daskops_certificate_expires": None, **told}, workers=[ours.addresses()["w3"]])
         wait_until(lambda: summarized() == expires)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [[[0] * 200] * 200] * 200,
+        {str(n): "\N{ROCKET}" * 300 for n in range(200)},
+        [[[-1.7976931348623157e308] * 200] * 200] * 200,
+    ],
+)
+def test_values_of_one_worker_have_a_limit_together(value):
+    shortener = Shortener()
+    begin = time.process_time()
+    document = json.dumps([shortener.plain(value) for _ in QUESTIONS])
+    assert len(document) < 1.1e6 and time.process_time() - begin < 1
+
+
+def test_values_within_the_limits_stay_as_they_are():
+    packages = {f"package-{number}": f"2026.{number}.0" for number in range(200)}
+    assert plain({"packages": packages, "resources": {"GPU": 2.0}}) == {
+        "packages": packages,
+        "resources": {"GPU": 2.0},
+    }
+    assert plain([[[[1]]]]) == [[[None]]]
 
 
 def test_other_routes_still_answer(ours):

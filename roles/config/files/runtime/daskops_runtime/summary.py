@@ -9,6 +9,7 @@ or releases.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -27,34 +28,47 @@ SCHEMA = 1
 
 #: Limits for values that workers and clients send: characters of a string, items of a collection, levels of nesting.
 LENGTH, ITEMS, DEPTH = 300, 200, 3
+#: Characters and items, together, of all values of a worker. A real worker has about 1,000.
+TOTAL = 40_000
 
 
-def plain(value: Any, depth: int = DEPTH) -> Any:
-    """Return a value of a worker or client as JSON types, shortened to the limits.
+class Shortener:
+    """Converts the values of one worker or client to JSON types, and shortens them to the limits.
 
     Workers can send metrics, versions and names of any type. A single worker must not make the document too long or
-    impossible to serialize.
+    impossible to serialize. `TOTAL` is about 1 MB of JSON at most.
     """
-    if value is None or isinstance(value, (bool, float)):
-        return value
-    if isinstance(value, int):
-        return value if abs(value) < 2**63 else None
-    if isinstance(value, str):
-        return value[:LENGTH]
-    if isinstance(value, (dict, list, tuple, set, frozenset)) and depth == 0:
-        return None
-    if isinstance(value, dict):
-        some = list(value.items())[:ITEMS]
-        return {str(plain(key, 0))[:LENGTH]: plain(item, depth - 1) for key, item in some}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(item, depth - 1) for item in list(value)[:ITEMS]]
-    return None
+
+    def __init__(self) -> None:
+        self.left = TOTAL
+
+    def plain(self, value: Any, depth: int = DEPTH) -> Any:
+        """Return a value as JSON types. Items above a limit are left out."""
+        self.left -= 1
+        if value is None or isinstance(value, (bool, float)):
+            return value
+        if isinstance(value, int):
+            return value if abs(value) < 2**63 else None
+        if isinstance(value, str):
+            self.left -= len(value[:LENGTH])
+            return value[:LENGTH]
+        if depth == 0 or not isinstance(value, (dict, list, tuple, set, frozenset)):
+            return None
+        some = itertools.takewhile(lambda _: self.left > 0, itertools.islice(value, ITEMS))
+        if isinstance(value, dict):
+            return {str(self.plain(key, 0))[:LENGTH]: self.plain(value[key], depth - 1) for key in some}
+        return [self.plain(item, depth - 1) for item in some]
 
 
-def tell(question: Callable[[WorkerState], Any], ws: WorkerState) -> Any:
-    """Return the plain result of a function of a worker's state; None if the worker's data makes it fail."""
+def plain(value: Any) -> Any:
+    """Return the result of a `Shortener` for a single value."""
+    return Shortener().plain(value)
+
+
+def tell(question: Callable[[WorkerState], Any], ws: WorkerState, shortener: Shortener) -> Any:
+    """Return the shortened result of a function of a worker's state; None if the worker's data makes it fail."""
     try:
-        return plain(question(ws))
+        return shortener.plain(question(ws))
     except Exception:
         return None
 
@@ -104,12 +118,13 @@ QUESTIONS: dict[str, Callable[[WorkerState], Any]] = {
 
 def describe_worker(ws: WorkerState, versions: Versions, now: float) -> dict[str, Any]:
     """Return the values of a worker that the health check needs. A value is None if the worker's data is invalid."""
-    told = {key: tell(question, ws) for key, question in QUESTIONS.items()}
-    packages = tell(lambda ws: ws.versions.get("packages"), ws)
+    shortener = Shortener()
+    told = {key: tell(question, ws, shortener) for key, question in QUESTIONS.items()}
+    packages = tell(lambda ws: ws.versions.get("packages"), ws, shortener)
     return {
         **told,
         "name": told["name"] or ws.address,
-        "heartbeat_age": tell(lambda ws: round(max(0.0, now - ws.last_seen), 3), ws),
+        "heartbeat_age": tell(lambda ws: round(max(0.0, now - ws.last_seen), 3), ws, shortener),
         "versions": versions.number(packages),
     }
 
