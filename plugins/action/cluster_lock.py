@@ -18,6 +18,7 @@ from typing import Any
 from ansible import context
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.utils.display import Display
+from ansible_collections.daskops.cluster.plugins.module_utils.run_lock import printable
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils._inspection import arguments_for, checked
 from ansible_collections.daskops.cluster.plugins.plugin_utils.run_command import command_line, only_looks
@@ -233,9 +234,10 @@ def stop(playbook: int, started: str | None, holder: dict[str, Any]) -> None:
 
 def waiting(holder: dict[str, Any]) -> str:
     """Return a sentence with the user, the command and the start time of another run."""
+    told = {name: printable(value) for name, value in holder.items()}
     return (
-        f"Another run is changing this cluster: {holder['user']} on {holder['controller']} runs '{holder['command']}' "
-        f"since {holder['since']} UTC ({holder['seconds']} s ago)."
+        f"Another run is changing this cluster: {told['user']} on {told['controller']} runs '{told['command']}' "
+        f"since {told['since']} UTC ({told['seconds']} s ago)."
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import TEXT_LIMIT, printable
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
 from ansible_collections.daskops.cluster.plugins.plugin_utils.run_report import age_of_process, changing, run_report
@@ -27,6 +28,8 @@ class ActionModule(Action):
             results = {host: task_vars["hostvars"].raw_get(host) for host in hosts}
             # The parent of this process is ansible-playbook.
             lines += run_report(plan, results, age_of_process(os.getppid()), self._task.check_mode)
+        # Hosts, and workers of the cluster, wrote parts of the lines.
+        lines = [printable(line, TEXT_LIMIT) for line in lines]
         for line in lines:
             self._display.display(line)
         number = len(arguments["problems"])

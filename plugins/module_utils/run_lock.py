@@ -37,8 +37,8 @@ def uptime() -> float:
 
 
 def printable(value: object) -> str:
-    """Return a value from a file as text for a message: at most `LONGEST` characters, without control characters."""
-    return re.sub(r"[^\x20-\x7e\xa0-\u2027\u202f-\uffff]", "?", str(value))[:LONGEST]
+    """Return a value that others wrote as one line for a message: at most `LONGEST` characters, all of them printable."""
+    return "".join(one if one.isprintable() else "?" for one in str(value)[:LONGEST])
 
 
 class RunLock:

@@ -45,6 +45,11 @@ def read_text(path: str, limit: int, opener: Callable[[str, int], int] | None = 
     return content.decode("utf-8", "replace")
 
 
+def is_printable(text: str) -> bool:
+    """Return whether a text has no characters that could affect a terminal. Line feeds and tabs are allowed."""
+    return text.replace("\n", "").replace("\t", "").isprintable()
+
+
 def printable(text: str, limit: int = 4000) -> str:
-    """Return the last ``limit`` characters of a text, without control characters that could affect a terminal."""
-    return "".join(one if one.isprintable() or one in "\n\t" else "?" for one in text[-limit:])
+    """Return the last ``limit`` characters of a text, with a question mark for each that is not printable."""
+    return "".join(one if is_printable(one) else "?" for one in text[-limit:])

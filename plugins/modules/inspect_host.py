@@ -530,7 +530,7 @@ def account(name: str) -> dict[str, Any]:
         entry = pwd.getpwnam(name)
     except KeyError:
         return {}
-    return {"home": entry.pw_dir, "comment": entry.pw_gecos, "at_home": os.path.isdir(entry.pw_dir)}
+    return {"home": entry.pw_dir, "comment": printable(entry.pw_gecos), "at_home": os.path.isdir(entry.pw_dir)}
 
 
 def address_to_listen_at(module: AnsibleModule) -> str:

@@ -14,6 +14,7 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.errors import UnsupportedError
 from ansible.plugins.action import ActionBase
+from ansible_collections.daskops.cluster.plugins.plugin_utils.results import shown
 from ansible_collections.daskops.cluster.plugins.plugin_utils.variables import plain
 
 COLLECTION = "daskops.cluster"
@@ -116,7 +117,7 @@ class Action(ActionBase):
             name = f"{COLLECTION}.{self.module}"
             msg = f"{name}: {'; '.join(problems)}. Correct the task. 'ansible-doc {name}' describes the arguments."
             return {**result, "failed": True, "msg": msg}
-        return {**result, **self.act(arguments, task_vars or {})}
+        return {**result, **shown(self.act(arguments, task_vars or {}))}
 
     def act(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Perform the task, and return its result.

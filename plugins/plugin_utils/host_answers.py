@@ -19,7 +19,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.certificates impor
     PLAIN_CERTIFICATE,
     PUBLIC_LIMIT,
 )
-from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import TEXT_LIMIT
+from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import TEXT_LIMIT, is_printable
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import LABEL
 
 #: A function that returns whether a value is allowed.
@@ -29,13 +29,18 @@ Check = Callable[[Any], bool]
 ITEMS = 20_000
 
 
-def text(pattern: str = r"[^\x00-\x08\x0e-\x1f\x7f-\x9f]*") -> Check:
-    """Return a check that allows strings that match a pattern, by default strings without control characters."""
+def text(pattern: str = ".*") -> Check:
+    """Return a check that allows printable strings that match a pattern."""
     compiled = re.compile(pattern, re.DOTALL)
-    return lambda value: isinstance(value, str) and len(value) <= TEXT_LIMIT and compiled.fullmatch(value) is not None
+    return lambda value: (
+        isinstance(value, str)
+        and len(value) <= TEXT_LIMIT
+        and compiled.fullmatch(value) is not None
+        and is_printable(value)
+    )
 
 
-#: Allows any string without control characters.
+#: Allows any printable string; see `is_printable`.
 TEXT = text()
 
 

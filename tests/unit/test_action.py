@@ -94,7 +94,7 @@ PLAY = """
       ignore_errors: true
       register: wrong
     - daskops.cluster.report_change:
-        failures: ["node1: {{ secret }}"]
+        failures: ["node1: {{ secret }}", "\\e[31mred"]
         plan: {asked_host: localhost, hosts: {}, back: false}
         reverted: {}
         rollback_on_failure: "no"
@@ -135,7 +135,8 @@ def test_task_with_wrong_arguments_fails_without_a_traceback(tmp_path):
     assert "argument 'plan' is of type" in kept["wrong"] and "unsupported arguments: bilt" in kept["wrong"]
     remedy = "Correct the task. 'ansible-doc daskops.cluster.compare_environments' describes the arguments."
     assert kept["wrong"].endswith(remedy)
-    assert "node1: vaulted text" in kept["reported"]
+    assert "node1: vaulted text\n?[31mred" in kept["reported"]
+    assert "\x1b[31m" not in done.stdout + done.stderr
 
 
 # Python of a compromised host: the answers of modules have more keys.

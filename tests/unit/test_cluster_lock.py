@@ -10,6 +10,7 @@ import subprocess
 import time
 
 import pytest
+from ansible_collections.daskops.cluster.plugins.action.cluster_lock import busy
 from ansible_collections.daskops.cluster.plugins.module_utils.run_lock import RunLock
 
 PLAYBOOK = """
@@ -85,6 +86,12 @@ def test_second_run_ends_and_names_the_first(run, changing):
     assert "runs 'ansible-playbook change.yml --tags worker' since " in output
     assert "This run waited 0 s and changed nothing." in output
     assert first.poll() is None
+
+
+def test_holder_that_a_host_forges_is_printable_and_short():
+    holder = {"user": "bob\nERROR!", "controller": "\x1b[2J", "command": "x" * 10_000, "since": "\u202e", "seconds": 5}
+    said = busy(holder, 60)
+    assert "bob?ERROR! on ?[2J runs 'xxx" in said and "since ? UTC (5 s ago)" in said and len(said) < 1000
 
 
 def test_second_run_waits_for_the_end_of_the_first(run, changing):

@@ -118,6 +118,7 @@ ANSWER = {
 def test_valid_answer_is_accepted():
     assert unbelievable(ANSWER) == []
     assert unbelievable({**ANSWER, "address": "fd00::2", "route": ["fd00::2", "fd00::1"]}) == []
+    assert unbelievable({**ANSWER, "account": {"home": "/home/zoë", "comment": "Zoë\t山田", "at_home": True}}) == []
     blank = {"python": {}, "current": {}, "account": {}, "address": "", "route": [], "machine": "", "nodes": []}
     assert unbelievable({**ANSWER, **blank}) == []
     managed = {"1f3c5e9a7b1d": {"python": "3.13.5", "packages": {}, "managed_python": "3.13.5+20261129-x86_64"}}
@@ -172,6 +173,7 @@ def test_answer_of_this_machine_is_accepted():
         ("current", {**RELEASE, "services": {"worker": ["dask-worker@1.service"]}}),
         ("running", {"dask-worker@1.service": "\x1b[2J"}),
         ("account", {"home": 1, "comment": "", "at_home": True}),
+        *(("account", {"home": "/", "comment": f"a{one}b", "at_home": True}) for one in "\r\x0c\u2028\u202e\ud800"),
         ("authorities", ["trust me"]),
         ("certificates", {**ANSWER["certificates"], "current": {"ca": "9f3c2e7a1b50"}}),
         ("certificates", {**ANSWER["certificates"], "public": {"../ca": BLOCK}}),

@@ -32,6 +32,11 @@ def test_lines_are_printed_as_text(report):
     assert "\nTASK [Report] " in run.stdout and '\nhost   "a"\n  worker\\1\nok: [localhost]\n' in run.stdout
 
 
+def test_lines_are_printed_without_control_characters(report):
+    run = report(lines=["evil \x1b[31mred\x1b]0;t\x07 \rOVER\u202e", "two\nlines\tZoë"])
+    assert "\nevil ?[31mred?]0;t? ?OVER?\ntwo\nlines\tZoë\n" in run.stdout, run.stdout + run.stderr
+
+
 def test_problems_fail_the_task(report):
     run = report(lines=["a table", "no memory"], problems=["no memory"])
     assert run.returncode != 0

@@ -100,7 +100,7 @@ def test_lock_with_an_invalid_time_is_ignored(locks, uptime):
 
 def test_holder_is_shown_without_control_characters(locks):
     ada, bob = locks
-    ada.acquire({**ADA, "command": "\x1b[2J\u2028" + "x" * 1000, "user": ["ada"]}, LEASE)
+    ada.acquire({**ADA, "command": "\x1b[2J\u2066" + "x" * 1000, "user": ["ada"]}, LEASE)
     holder = bob.acquire(BOB, LEASE)
     assert holder["command"].startswith("?[2J?xxx") and len(holder["command"]) == 300
     assert holder["user"] == "['ada']"

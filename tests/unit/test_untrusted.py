@@ -4,7 +4,7 @@
 """Texts that services and other users of a host wrote."""
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import printable, read_text
+from ansible_collections.daskops.cluster.plugins.module_utils.untrusted import is_printable, printable, read_text
 
 
 def test_proc_file_is_read_with_a_large_limit():
@@ -21,3 +21,12 @@ def test_file_above_the_limit_is_rejected(tmp_path):
 def test_control_characters_are_replaced():
     assert printable("a\x1b[2Jb\r\udce9\n\tc") == "a?[2Jb??\n\tc"
     assert printable("a" * 5000 + "b") == "a" * 3999 + "b"
+
+
+@pytest.mark.parametrize("character", list("\r\x0b\x0c\x1b\x7f\x9b\u2028\u202e\u2066\ufeff\ud800"))
+def test_character_that_affects_a_terminal_is_not_printable(character):
+    assert not is_printable(f"a{character}b")
+
+
+def test_text_of_any_language_is_printable():
+    assert is_printable("Zoë 山田\t\N{ROCKET}\n") and is_printable("")
