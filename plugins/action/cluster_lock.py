@@ -116,7 +116,7 @@ class ActionModule(Action):
             if not found:
                 return acquire()  # the task that inspects all hosts fails with the reason
             if found["held"]:
-                found.update(host=host, info=checked(info, before, time.time()))
+                found.update(host=host, info=checked(info, questions["worker_interfaces"], before, time.time()))
             return {"changed": False, **found}
 
         while True:

@@ -49,4 +49,4 @@ class ActionModule(Action):
         if result.get("failed") or result.get("unreachable"):
             # The other keys of the result were not validated.
             return {name: result[name] for name in FAILURE if name in result}
-        return checked(result, before, time.time())
+        return checked(result, arguments["worker_interfaces"], before, time.time())

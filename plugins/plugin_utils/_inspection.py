@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import bounds
@@ -25,17 +25,21 @@ def arguments_for(host: str, values: Mapping[str, Any], task_vars: Mapping[str, 
     return questions(values, pools_of(values) if has_workers else {}, scheduler_host, client_host, PROXY_SITE)
 
 
-def checked(result: dict[str, Any], before: float, after: float) -> dict[str, Any]:
+def checked(result: dict[str, Any], interfaces: Collection[str], before: float, after: float) -> dict[str, Any]:
     """Return the result of the module with the bounds of the host's clock, or a failed result if a value is invalid.
 
     Parameters
     ----------
     result : dict
         Result of the module.
+    interfaces : collection of str
+        The module's argument ``worker_interfaces``.
     before, after : float
         The controller's time in seconds since the epoch, before and after the execution.
     """
     wrong = unbelievable(result)
+    if "worker_addresses" not in wrong and set(result["worker_addresses"]) != set(interfaces):
+        wrong = [*wrong, "worker_addresses"]
     if wrong:
         return {
             "failed": True,

@@ -55,19 +55,24 @@ def flag(value: object) -> bool:
 
 
 def address(value: object) -> bool:
-    """Allow an IPv4 or IPv6 address without a zone, or an empty string."""
-    return value == "" or ("%" not in str(value) and is_network(value, ipaddress.ip_address))
+    """Allow an IPv4 or IPv6 address of a host, without a zone, or an empty string."""
+    try:
+        return isinstance(value, str) and (
+            value == "" or not ("%" in value or ipaddress.ip_address(value).is_multicast)
+        )
+    except ValueError:
+        return False
+
+
+def route(value: object) -> bool:
+    """Allow the addresses at the two ends of a route, or an empty list."""
+    return isinstance(value, list) and len(value) in (0, 2) and all(one != "" and address(one) for one in value)
 
 
 def network(value: object) -> bool:
     """Allow an IPv4 or IPv6 network."""
-    return is_network(value, ipaddress.ip_network)
-
-
-def is_network(value: object, parse: Callable[[str], object]) -> bool:
-    """Return whether a value is a string that can be parsed."""
     try:
-        return isinstance(value, str) and bool(parse(value))
+        return isinstance(value, str) and bool(ipaddress.ip_network(value))
     except ValueError:
         return False
 
@@ -196,7 +201,7 @@ CHECKS: dict[str, Check] = {
     "address": address,
     "worker_addresses": mapping(address),
     "client_addresses": listed(address),
-    "route": listed(address),
+    "route": route,
     "firewall": having(
         foreign=listed(TEXT), usable=listed(NAME), installed=listed(NAME), loaded=flag, cluster=listed(network)
     ),

@@ -153,8 +153,9 @@ def test_host_without_a_firewall_needs_no_addresses():
     assert plan(hosts, others={"w2": []})[1] == []
 
 
-def test_unspecified_address_is_not_accepted():
-    assert plan(host("w1", address="0.0.0.0"))[0]["cluster"]["w1"]["ipv4"] == ["10.9.0.1/32", "10.9.0.2/32"]
+@pytest.mark.parametrize("address", ["0.0.0.0", "224.0.0.1", "255.255.255.255"])
+def test_address_that_no_host_has_is_not_accepted(address):
+    assert plan(host("w1", address=address))[0]["cluster"]["w1"]["ipv4"] == ["10.9.0.1/32", "10.9.0.2/32"]
 
 
 @pytest.mark.parametrize("variable", ["peers", "clients"])

@@ -61,15 +61,26 @@ def test_all_wrong_values_of_the_host_are_reported():
     assert len(lines) == 2 and all(line.startswith("w1: dask_") for line in lines)
 
 
+#: The interfaces of `ANSWER`.
+INTERFACES = list(ANSWER["worker_addresses"])
+
+
+@pytest.mark.parametrize("interfaces", [[], INTERFACES[:1], [*INTERFACES, "eth3"]])
+def test_host_reports_only_addresses_of_the_interfaces_that_it_was_asked_for(interfaces):
+    # The firewalls of all hosts accept these addresses.
+    assert "invalid values: worker_addresses." in checked(ANSWER, interfaces, 0.0, 1.0)["msg"]
+    assert "clock" in checked(ANSWER, INTERFACES, 0.0, 2e9)
+
+
 def test_clock_of_a_valid_result_has_bounds():
     answer = {**ANSWER, "clock": [100.0, 100.5]}
-    found = checked(answer, 98.0, 102.0)
+    found = checked(answer, INTERFACES, 98.0, 102.0)
     lower, upper = found.pop("clock")
     assert lower <= upper and found == {name: value for name, value in answer.items() if name != "clock"}
 
 
 def test_invalid_result_is_a_failure_without_its_values():
-    found = checked({**ANSWER, "address": "everywhere", "cpus": "all"}, 0.0, 1.0)
+    found = checked({**ANSWER, "address": "everywhere", "cpus": "all"}, INTERFACES, 0.0, 1.0)
     assert found["failed"] and set(found) == {"failed", "msg"}
     assert "invalid values: " in found["msg"] and "address" in found["msg"] and "cpus" in found["msg"]
     assert "everywhere" not in found["msg"]

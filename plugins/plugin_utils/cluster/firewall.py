@@ -14,6 +14,7 @@ Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 Hosts = Mapping[str, Mapping[str, Any]]
 
+BROADCAST = ipaddress.IPv4Address("255.255.255.255")
 FAMILIES = {"ipv4": 4, "ipv6": 6}
 
 
@@ -33,7 +34,7 @@ def parse(variable: str, values: Iterable[str], problems: list[str]) -> list[Net
 def on_network(addresses: Iterable[str]) -> list[Address]:
     """Return the addresses to which other hosts can connect."""
     found = [ipaddress.ip_address(address) for address in addresses if address]
-    return [address for address in found if not (address.is_loopback or address.is_unspecified)]
+    return [one for one in found if not (one.is_loopback or one.is_unspecified or one.is_multicast or one == BROADCAST)]
 
 
 def remembered(info: Mapping[str, Any]) -> list[Network]:
