@@ -8,17 +8,20 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.module_utils.health import join
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates import (
     Directory,
     Unusable,
     has_certificates,
+    host_names,
     make,
     nothing,
     plan,
     worker_name,
 )
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import WILDCARDS
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall import on_network
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import members
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.tls_files import VARIABLE
 from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import REMEDY_MADE, own_problems, rejected
@@ -51,17 +54,23 @@ def described(
     found = {}
     for host, info in infos.items():
         kinds = [kind for kind, group in GROUPS.items() if host in groups.get(group, [])]
+        contact = plan["hosts"].get(host, {}).get("contact_host")
+        given = [host, hostvars[host].get("ansible_host"), contact]
+        address, source = info.get("address", ""), info.get("route", [])[:1]
+        more = info.get("worker_addresses", {}).values()
         found[host] = {
             "kinds": kinds,
             "certificates": [directory.name_for(kind, host, made) for kind in kinds],
             "reached": [
-                host,
-                hostvars[host].get("ansible_host"),
-                *(one for one in [info.get("address"), *info.get("route", [])[:1]] if one not in WILDCARDS),
-                *info.get("worker_addresses", {}).values(),
-                plan["hosts"].get(host, {}).get("contact_host"),
+                *given,
+                *(one for one in [address, *source] if one not in WILDCARDS),
+                *more,
                 *LOCAL,
             ],
+            "given": host_names(given),
+            "reported": set(map(str, on_network([address, *source, *more]))),
+            "listens": set(map(str, on_network([*(source if address in WILDCARDS else [address]), *more]))),
+            "gateway": contact,
             "authorities": info.get("authorities", []),
             "clock": info.get("clock"),
             "public": info["certificates"]["public"],
@@ -77,6 +86,35 @@ def needed_names(hosts: Mapping[str, Mapping[str, Any]], scheduler_hosts: list[s
     for about in hosts.values():
         for kind, name in zip(about["kinds"], about["certificates"]):
             found[name] = [*scheduler_hosts, *about["reached"]] if kind == "scheduler" else about["reached"]
+    return found
+
+
+def claimed(hosts: Mapping[str, Mapping[str, Any]], scheduler_hosts: list[str]) -> list[str]:
+    """Return a sentence for each host that reports an address of another host. Its certificate would be valid for both.
+
+    An address that the inventory gives a host is its own. In networks behind different gateways, hosts can have the same
+    addresses.
+    """
+    found = []
+    others = {host: about for host, about in hosts.items() if not about["gateway"]}
+    holders: dict[str, list[str]] = {}
+    for host, about in others.items():
+        for address in about["listens"]:
+            holders.setdefault(address, []).append(host)
+    of_scheduler = host_names(scheduler_hosts)
+    for host, about in others.items():
+        is_scheduler = "scheduler" in about["kinds"]
+        for address in sorted(about["reported"] - about["given"] - (of_scheduler if is_scheduler else set())):
+            names = [other for other in holders.get(address, []) if other != host]
+            if address in of_scheduler and not names:
+                names = ["the scheduler"]
+            if names:
+                found.append(
+                    f"{host} reports the address {address}, but {join(names)} has it. Correct dask_interface or "
+                    "dask_bind_address of the wrong host, or set dask_worker_contact_host for a host behind a gateway. If "
+                    f"{host} does not have this address, it may be compromised: inspect it, and exclude it with --limit "
+                    "until then."
+                )
     return found
 
 
@@ -237,6 +275,9 @@ class ActionModule(Action):
                 f"certificates of its CA. Put them into {directory.path} and set dask_tls_certificates to own. If that "
                 "scheduler does not use TLS, set dask_tls to false."
             ], []  # fmt: skip
+        problems = claimed(hosts, arguments["scheduler_hosts"]) if made else []
+        if problems:
+            return nothing(), problems, []
         if made and rotation == "reissue":
             wanted, problems = plan_reissue(directory, hosts, arguments["absent"])
             return wanted, problems, []

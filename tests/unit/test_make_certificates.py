@@ -10,6 +10,8 @@ import time
 
 import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
+from ansible_collections.daskops.cluster.plugins.action.make_certificates import GROUPS as GROUPS_OF_KINDS
+from ansible_collections.daskops.cluster.plugins.action.make_certificates import claimed, described
 from ansible_collections.daskops.cluster.plugins.module_utils.certificates import digest, fingerprints, wanted_files
 from ansible_collections.daskops.cluster.plugins.module_utils.units import kind_of
 from ansible_collections.daskops.cluster.plugins.plugin_utils import certificates as making
@@ -27,6 +29,16 @@ NAMES = {
     WORKERS[0]: ["worker1", "fd00::1", "127.0.0.1", "localhost"],
     WORKERS[1]: ["worker2", "127.0.0.1", "localhost"],
 }
+
+
+#: Addresses at the ends of a host's route to the scheduler.
+ROUTE = ["10.0.0.7", "10.0.0.1"]
+#: Message about a host with the address of another, after the name of the host.
+CLAIM = (
+    "the address {0}, but {1} has it. Correct dask_interface or dask_bind_address of the wrong host, or set "
+    "dask_worker_contact_host for a host behind a gateway. If {2} does not have this address, it may be compromised: "
+    "inspect it, and exclude it with --limit until then."
+)
 
 
 def test_certificates_are_made_once(tmp_path):
@@ -67,10 +79,70 @@ def test_concurrent_hosts_share_one_ca(tmp_path, strategy):
 
 
 def test_certificates_do_not_name_all_addresses(tmp_path):
-    looked = {**LOOKED, "address": "0.0.0.0", "route": ["10.0.0.7", "10.0.0.1"]}
-    assert changes(run(tmp_path / "tls", looked=looked)) == 1
+    (play,) = copies.deepcopy(PLAYBOOK)
+    play["tasks"][0] = {"ansible.builtin.set_fact": {"__dask_host": "{{ reported[inventory_hostname] }}"}}
+    reported = {**dict.fromkeys(SERVICES, LOOKED), "worker2": {**LOOKED, "address": "0.0.0.0", "route": ROUTE}}
+    assert changes(run(tmp_path / "tls", playbook=[play], reported=reported)) == 1
     hosts = Directory(str(tmp_path / "tls")).hosts(WORKERS[1])
     assert hosts == {"worker2", "10.0.0.7", "127.0.0.1", "localhost"}
+
+
+def test_host_that_reports_the_address_of_the_scheduler_gets_no_certificate(tmp_path):
+    (play,) = copies.deepcopy(PLAYBOOK)
+    play["tasks"][0] = {"ansible.builtin.set_fact": {"__dask_host": "{{ reported[inventory_hostname] }}"}}
+    reported = {**dict.fromkeys(SERVICES, LOOKED), "worker2": {**LOOKED, "address": "10.0.0.1", "route": ROUTE}}
+    done = run(tmp_path / "tls", playbook=[play], reported=reported, dask_scheduler_host="10.0.0.1")
+    assert done.returncode != 0 and not (tmp_path / "tls").exists()
+    assert f"worker2 reports {CLAIM.format('10.0.0.1', 'the scheduler', 'worker2')}" in " ".join(
+        (done.stdout + done.stderr).split()
+    )
+
+
+def about(address, route="", kinds=("worker",), **more):
+    """Return what `described` returns for a host that reports an address and the source address of its route."""
+    info = {**LOOKED, "address": address, "route": [route or address, "10.0.0.1"], **more}
+    groups = {GROUPS_OF_KINDS[kind]: ["host"] for kind in kinds}
+    plan = {"hosts": {"host": {"contact_host": info.pop("contact_host", "")}}}
+    hostvars = {"host": {"ansible_host": info.pop("ansible_host", None)}}
+    return described(Directory("."), {"host": info}, groups, hostvars, plan, True)["host"]
+
+
+SCHEDULER = about("10.0.0.1", kinds=["scheduler"])
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        about("10.0.0.1"),
+        about("10.0.0.2", "10.0.0.1"),
+        about("0.0.0.0", "10.0.0.1"),
+        about("10.0.0.2", worker_addresses={"eth1": "10.0.0.1"}),
+    ],
+)
+def test_host_that_reports_the_address_of_another_is_named(host):
+    expected = f"evil reports {CLAIM.format('10.0.0.1', 'head', 'evil')}"
+    assert claimed({"head": SCHEDULER, "evil": host}, ["10.0.0.1"]) == [expected]
+    of_a_run_with_limit = f"evil reports {CLAIM.format('10.0.0.1', 'the scheduler', 'evil')}"
+    assert claimed({"evil": host}, ["10.0.0.1"]) == [of_a_run_with_limit]
+    two = claimed({"w1": about("10.0.0.1"), "evil": host}, ["head"])
+    assert expected.replace("head", "w1") in two
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        {"both": about("10.0.0.1", kinds=["scheduler", "worker"]), "w1": about("10.0.0.2")},
+        {"head": SCHEDULER, "w1": about("127.0.0.1"), "w2": about("127.0.0.1")},
+        # Hosts behind different gateways.
+        {"head": SCHEDULER, "w1": about("10.0.0.2"), "w2": about("10.0.0.2", contact_host="192.0.2.7")},
+        # Virtual machines whose first network is the same for each.
+        {"head": SCHEDULER, "w1": about("10.0.0.2", "10.0.2.15"), "w2": about("10.0.0.3", "10.0.2.15")},
+        # A worker's host that forwards connections to the scheduler.
+        {"w1": about("10.0.0.1", ansible_host="10.0.0.1")},
+    ],
+)
+def test_hosts_of_a_proper_cluster_report_no_address_of_another(hosts):
+    assert claimed(hosts, ["10.0.0.1"]) == []
 
 
 def test_certificates_name_hosts_for_clients_and_gateways(tmp_path):
