@@ -35,9 +35,7 @@ LIMIT = 16 * 1024**2
 ACL_USER, ACL_GROUP, ACL_MASK = 0x02, 0x08, 0x10
 
 
-def act_as(
-    user: str | int, groups: Iterable[str] = (), effective: bool = False, primary: int | None = None
-) -> None:
+def act_as(user: str | int, groups: Iterable[str] = (), effective: bool = False, primary: int | None = None) -> None:
     """Drop root's permissions for good and act as a user, or as ``nobody`` if the user does not exist yet.
 
     Parameters
