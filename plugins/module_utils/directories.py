@@ -28,9 +28,9 @@ from collections.abc import Iterable
 LINKS = 40
 
 
-#: Id of the user and group ``nobody``, which own no files. Programs outside of the services' sandbox have this primary group:
-#: the kernel does not let a process read or change another one of its user with another primary group. Otherwise tasks could
-#: leave their sandbox through such a program.
+#: Id of the user and group ``nobody``, which own no files. Programs outside of the sandbox have this primary group,
+#: because the kernel does not let other processes of the user, which have another one, read or change them. Otherwise tasks
+#: could leave their sandbox through such a program.
 NOBODY = 65534
 
 
