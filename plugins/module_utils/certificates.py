@@ -44,6 +44,11 @@ def fingerprints(bundle: str) -> list[str]:
     return [hashlib.sha256(ssl.PEM_cert_to_DER_cert(block)).hexdigest() for block in CERTIFICATE.findall(bundle)]
 
 
+def only_certificates(text: str) -> str:
+    """Return the certificates in a PEM text, without keys and comments."""
+    return "".join(f"{block}\n" for block in CERTIFICATE.findall(text))
+
+
 def digest(*texts: str) -> str:
     """Return a digest of texts. For the same texts, `daskops_runtime.certificates` in a service reports the same digest."""
     return hashlib.sha256("".join(texts).encode()).hexdigest()[:12]

@@ -32,6 +32,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.certificates impor
     CERTIFICATE,
     digest,
     fingerprints,
+    only_certificates,
     stale_services,
     wanted_files,
 )
@@ -212,6 +213,11 @@ class Directory:
     def certificates(self, name: str) -> list[x509.Certificate]:
         """Return the certificates in ``NAME.pem``, which may be several; none if the file does not exist."""
         text = self.read(f"{name}.pem")
+        if name in ("ca", "previous-ca") and "PRIVATE KEY" in text:
+            raise Unusable(
+                f"{self.shown(f'{name}.pem')} contains a private key, and every account of a host can read the file. "
+                "Move the key to ca.key."
+            )
         if text in self.parsed:
             return self.parsed[text]
         try:
@@ -244,7 +250,7 @@ class Directory:
 
     def trusted(self) -> str:
         """Return the CA certificates that every host of the cluster trusts, in PEM format: the CA and any previous CA."""
-        return self.read("ca.pem") + self.read("previous-ca.pem")
+        return only_certificates(self.read("ca.pem") + self.read("previous-ca.pem"))
 
     def issuers(self) -> list[x509.Certificate]:
         """Return the certificates of the trusted CAs."""

@@ -379,6 +379,28 @@ def test_unusable_file_is_one_problem(copy, name, content, said, whose):
     assert said in only(problems)
 
 
+@pytest.mark.parametrize("name", ["ca", "previous-ca"])
+@pytest.mark.parametrize("whose", ["made", "own"])
+def test_key_in_a_file_that_every_account_can_read_is_rejected(copy, name, whose):
+    shutil.copy(copy / f"{WORKERS[0]}.pem", copy / "worker.pem")
+    key = (copy / "ca.key").read_text()
+    (copy / f"{name}.pem").write_text((copy / "ca.pem").read_text() + key)
+    with pytest.raises(Unusable) as caught:
+        look(copy) if whose == "made" else own_problems(Directory(str(copy)), False, {}, DASHBOARD)
+    assert str(caught.value) == (
+        f"{copy}/{name}.pem contains a private key, and every account of a host can read the file. Move the key to ca.key."
+    )
+    assert key.splitlines()[1] not in str(caught.value)
+
+
+def test_only_certificates_of_a_ca_are_trusted(copy):
+    """A role without the check installs the file, too."""
+    only_certificates, key = (copy / "ca.pem").read_text(), (copy / "ca.key").read_text()
+    (copy / "ca.pem").write_text(f"The CA of ada\n{only_certificates}{key}")
+    (copy / "previous-ca.pem").write_text(key + only_certificates.rstrip())
+    assert Directory(str(copy)).trusted() == only_certificates * 2
+
+
 ROTATE = """
 import sys
 sys.path.insert(0, sys.argv[1])

@@ -525,10 +525,11 @@ def test_firewall_accepts_gateways_of_hosts():
 
 
 def test_clients_trust_both_cas_during_a_rotation(tmp_path):
-    (tmp_path / "ca.pem").write_text("new")
-    (tmp_path / "previous-ca.pem").write_text("old")
+    new, old = (f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n" for name in ("new", "old"))
+    (tmp_path / "ca.pem").write_text(f"The new CA\n{new}{new.replace('CERTIFICATE', 'PRIVATE KEY')}")
+    (tmp_path / "previous-ca.pem").write_text(old)
     found = plan(SETTLED, "connect", dask_tls_directory=str(tmp_path))["connection"]
-    assert found["authorities"] == ["new", "old"]
+    assert found["authorities"] == [new, old]
 
 
 def test_clients_trust_the_cas_in_the_variable(tmp_path):
@@ -1072,12 +1073,15 @@ def archive(cache, environment=ENVIRONMENT):
     return cache / "daskops" / f"environment-{name}.tar"
 
 
+CA = "-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n"
+
+
 @pytest.fixture(scope="module")
 def tasks(tmp_path_factory):
     """Return the result of each task by name, and the directory of the playbook and its inventory."""
     work = tmp_path_factory.mktemp("plan")
     (work / "CA").mkdir()
-    (work / "CA/ca.pem").write_text("the CA")
+    (work / "CA/ca.pem").write_text(CA)
     (work / "MIRROR").mkdir()
     (work / "MIRROR" / file_name("3.11.2")).write_bytes(PYTHON_ARCHIVE)
     (work / "cache/daskops").mkdir(parents=True)
@@ -1174,7 +1178,7 @@ def test_variables_are_evaluated_for_each_host(tasks):
 
 def test_connection_has_the_certificates_of_the_ca(tasks):
     connection = tasks[0]["connect"]["connection"]
-    assert connection["address"] == "tls://10.0.0.1:8786" and connection["authorities"] == ["the CA"]
+    assert connection["address"] == "tls://10.0.0.1:8786" and connection["authorities"] == [CA]
     assert connection["python"] == "3.11" and connection["dashboard"] == "https://10.0.0.1:8787/status"
     plain = plan(SETTLED, "connect", dask_tls=False)["connection"]
     assert plain["authorities"] == [] and plain["address"] == "tcp://10.0.0.1:8786"

@@ -93,11 +93,11 @@ def test_file_in_the_variable_replaces_that_of_the_directory(copy):
 def test_ca_in_the_variable_hides_that_of_the_directory(copy):
     """A controller that ran before has files of a rotation, which other controllers lack."""
     before = tree(copy)
-    (copy / "previous-ca.pem").write_text("of another CA")
+    (copy / "previous-ca.pem").write_text(before["client.pem"])
     (copy / "cross-ca.pem").write_text("of another CA")
     directory = Directory(str(copy), {"ca.pem": before["ca.pem"]})
     assert directory.trusted() == before["ca.pem"] and not directory.has("ca.key") and not directory.has("cross-ca.pem")
-    assert Directory(str(copy), {"ca.key": before["ca.key"]}).trusted() == f"{before['ca.pem']}of another CA"
+    assert Directory(str(copy), {"ca.key": before["ca.key"]}).trusted() == before["ca.pem"] + before["client.pem"]
 
 
 def test_own_certificates_can_all_come_from_the_variable(tmp_path):

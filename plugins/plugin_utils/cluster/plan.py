@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.daskops.cluster.plugins.module_utils.certificates import only_certificates
 from ansible_collections.daskops.cluster.plugins.module_utils.firewalls import unmanaged
 from ansible_collections.daskops.cluster.plugins.plugin_utils.applications import (
     Application,
@@ -246,7 +247,7 @@ def _authorities(common: Mapping[str, Any]) -> list[str]:
     file = directory / "ca.pem"
     if not file.exists():
         check([f"{file} does not exist. Run site.yml first. With several controllers, set dask_tls_files."])
-    return [file.read_text(encoding="utf-8") for file in (file, *directory.glob("previous-ca.pem"))]
+    return [only_certificates(file.read_text(encoding="utf-8")) for file in (file, *directory.glob("previous-ca.pem"))]
 
 
 def other_application(infos: ByHost, application: Application) -> Iterator[str]:
