@@ -24,7 +24,12 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.firewall import on_network
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import members
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.tls_files import VARIABLE
-from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import REMEDY_MADE, own_problems, rejected
+from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import (
+    REMEDY_MADE,
+    own_problems,
+    rejected,
+    without_common_tls,
+)
 from ansible_collections.daskops.cluster.plugins.plugin_utils.host_certificates import (
     keep,
     not_renewed,
@@ -297,7 +302,7 @@ class ActionModule(Action):
             strict(arguments["hosts"]),
             warn_days,
         )
-        return nothing(), problems, warnings
+        return nothing(), problems or without_common_tls(directory, arguments["tls_choices"], False), warnings
 
     def _decide_made(
         self, directory: Directory, hosts: dict[str, dict[str, Any]], arguments: dict[str, Any]
@@ -358,7 +363,8 @@ class ActionModule(Action):
         ]
         if not tried or arguments["rotation"] in ("finish", "reissue"):
             return []
-        return rejected(directory, tried, arguments["dashboard_hosts"], strict(arguments["hosts"]), REMEDY_MADE)
+        problems = rejected(directory, tried, arguments["dashboard_hosts"], strict(arguments["hosts"]), REMEDY_MADE)
+        return problems or without_common_tls(directory, arguments["tls_choices"], True)
 
     def _make(
         self, directory: Directory, wanted: dict[str, Any], hosts: dict[str, dict[str, Any]], arguments: dict[str, Any]

@@ -87,6 +87,8 @@ certificates:
     - C(scheduler_hosts) lists the names and addresses that the scheduler's certificate must have, besides those of its host.
     - C(dashboard_hosts) has the names and addresses in URLs of the dashboard that uses this certificate, each with the
       variable that determines it.
+    - C(tls_choices) lists the different settings of C(distributed.comm.tls) by kind of service, each with a host and its
+      variables.
     - C(made) says whether the collection makes the certificates, and C(joins) whether another system runs the scheduler.
     - C(days) and C(warn_days) are the variables C(dask_tls_days) and C(dask_tls_warn_days).
   type: dict

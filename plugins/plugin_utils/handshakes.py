@@ -56,6 +56,12 @@ WEAK = {"EE_KEY_TOO_SMALL": REASONS[66], "CA_KEY_TOO_SMALL": REASONS[67], "CA_MD
 #: OpenSSL's security level in Debian, Ubuntu and RHEL: keys of at least 2048 bits (RSA) or 224 bits (ECC), and no SHA-1.
 CIPHERS = "DEFAULT:@SECLEVEL=2"
 
+#: Versions of TLS by their value in Dask's configuration.
+VERSIONS = {1.2: ssl.TLSVersion.TLSv1_2, 1.3: ssl.TLSVersion.TLSv1_3}
+
+#: Clients have Dask's defaults, because the files that they get choose neither versions nor ciphers.
+CLIENT: dict[str, Any] = {"kind": "client", "host": "", "settings": {}, "variables": []}
+
 #: Remedy for a certificate of the user, and for one that the collection made.
 REMEDY = "Replace it, or remove dask_tls_certificates, and the collection makes certificates."
 REMEDY_MADE = "Run rotate_certificates.yml, which makes all certificates again."
@@ -80,6 +86,23 @@ def context(purpose: ssl.Purpose, ca_file: str, bundle: str | None = None) -> ss
         made.check_hostname = False
         made.verify_mode = ssl.CERT_REQUIRED
         made.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return made
+
+
+def choose(made: ssl.SSLContext, settings: Mapping[str, Any]) -> ssl.SSLContext:
+    """Apply settings of ``distributed.comm.tls`` to a TLS context as Dask does, and return it.
+
+    Raises
+    ------
+    KeyError, TypeError, ssl.SSLError
+        If Dask would reject a value.
+    """
+    if settings.get("min-version"):
+        made.minimum_version = VERSIONS[settings["min-version"]]
+    if settings.get("max-version"):
+        made.maximum_version = VERSIONS[settings["max-version"]]
+    if settings.get("ciphers"):
+        made.set_ciphers(settings["ciphers"])
     return made
 
 
@@ -224,6 +247,73 @@ def tried(
                     f"URL has the name {host}: {failure.reason}. {about}"
                 )
     return problems
+
+
+def without_common_tls(directory: Directory, sides: Sequence[Mapping[str, Any]], made: bool) -> list[str]:
+    """Return a sentence for each set of variables with which a service or a client cannot connect to a service.
+
+    Nothing is returned about certificates and values that other checks reject.
+
+    Parameters
+    ----------
+    directory : Directory
+        Directory of the certificates.
+    sides : list of dict
+        ``tls_choices`` of the certificates in the result of the module `plan`.
+    made : bool
+        Whether each worker host has its own certificate.
+    """
+    found: dict[str, str] = {}
+    with tempfile.TemporaryDirectory(prefix="daskops-") as folder:
+        usable = [
+            (side, made_for)
+            for side in ([*sides, CLIENT] if sides else [])
+            if (made_for := _contexts(directory, directory.name_for(side["kind"], side["host"], made), side, folder))
+        ]
+        for (server, listening), (client, connecting) in itertools.product(usable, usable):
+            fails = [not _accepts(listening[name], connecting[f"{name} client"]) for name in ("default", "chosen")]
+            if server["kind"] != "client" and fails == [False, True]:
+                variables = " and ".join(sorted({*client["variables"], *server["variables"]}))
+                found.setdefault(
+                    variables,
+                    f"{variables}: with distributed.comm.tls, {_described(client)} cannot connect to {_described(server)}, "
+                    "because they have no version of TLS in common, or no cipher for the key of the certificate. Remove "
+                    "min-version, max-version and ciphers, or set them to values that both have.",
+                )
+    return list(found.values())
+
+
+def _contexts(
+    directory: Directory, name: str, side: Mapping[str, Any], folder: str
+) -> dict[str, ssl.SSLContext] | None:
+    """Return a server's and a client's context with Dask's defaults and with the choices of a service; None if unusable."""
+    ca_file, bundle = os.path.join(folder, "ca.pem"), os.path.join(folder, "bundle.pem")
+    try:
+        for path, text in ((ca_file, directory.trusted()), (bundle, directory.bundle(name))):
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+                file.write(text)
+        found = {}
+        for use, purpose in (("", ssl.Purpose.CLIENT_AUTH), (" client", ssl.Purpose.SERVER_AUTH)):
+            found[f"default{use}"] = context(purpose, ca_file, bundle)
+            found[f"chosen{use}"] = choose(context(purpose, ca_file, bundle), side["settings"])
+        return found
+    except (IndexError, KeyError, TypeError, ValueError, Unusable, ssl.SSLError):  # IndexError: there is no certificate
+        return None
+
+
+def _accepts(server: ssl.SSLContext, client: ssl.SSLContext) -> bool:
+    """Return whether a TLS handshake between two contexts succeeds."""
+    try:
+        handshake(server, client)
+    except Rejected:
+        return False
+    return True
+
+
+def _described(side: Mapping[str, Any]) -> str:
+    """Return the kind and the host of a service, and its choices of TLS."""
+    shown = ", ".join(f"{key} {value}" for key, value in side["settings"].items()) or "Dask's defaults"
+    return f"the {' on '.join(filter(None, (side['kind'], side['host'])))} ({shown})"
 
 
 def without_name(variable: str) -> str:

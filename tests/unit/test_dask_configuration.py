@@ -13,6 +13,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_confi
     merge,
     modules,
     scheduler_configuration,
+    tls_choices,
     worker_configuration,
 )
 from cluster_settings import pool, settings
@@ -97,6 +98,28 @@ def test_required_settings_override_the_users():
     assert worker["comm"]["tls"]["client"] == {key: "/opt/dask/tls/worker.pem" for key in ("cert", "key")}
     assert worker["worker"]["preload"] == ["daskops_runtime.worker"]
     assert "tls" not in worker_configuration(settings())["distributed"]["comm"]
+
+
+def test_users_choose_the_version_of_tls():
+    chosen = settings(tls=True, scheduler_config={"distributed": {"comm": {"tls": {"min-version": 1.3}}}})
+    assert scheduler_configuration(chosen)["distributed"]["comm"]["tls"]["min-version"] == 1.3
+
+
+def test_choices_of_tls_have_their_variables():
+    def config(**tls):
+        return {"distributed": {"comm": {"tls": tls}}}
+
+    values = {
+        "dask_config": config(ciphers="AES", **{"max-version": 1.2, "ca-file": "/ca.pem"}),
+        "dask_scheduler_config": config(ciphers=None, **{"min-version": 1.3}),
+        "dask_worker_config": {"distributed": {"comm": None}},
+    }
+    assert tls_choices(values, "scheduler") == (
+        {"max-version": 1.2, "min-version": 1.3},
+        ["dask_config", "dask_scheduler_config"],
+    )
+    assert tls_choices(values, "worker") == ({"ciphers": "AES", "max-version": 1.2}, ["dask_config"])
+    assert tls_choices({**values, "dask_config": {"distributed": {}}}, "worker") == ({}, [])
 
 
 def test_users_modules_follow_the_collections():

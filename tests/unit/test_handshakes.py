@@ -14,8 +14,9 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.certificates impor
 from ansible_collections.daskops.cluster.plugins.plugin_utils.handshakes import (
     own_problems,
     rejected,
+    without_common_tls,
 )
-from certificate_directories import DASHBOARD, Own, accepts
+from certificate_directories import DASHBOARD, WORKERS, Own, accepts
 from sentences import only
 
 
@@ -206,3 +207,75 @@ def test_own_certificates_are_checked_against_hosts_clocks(tmp_path):
     assert only(own.problems(hosts=hosts)).startswith(
         "node1: its clock is 72 h behind the controller's, and ca.pem is valid"
     )
+
+
+OLD, NEW, RSA = {"max-version": 1.2}, {"min-version": 1.3}, {"ciphers": "ECDHE-RSA-AES256-GCM-SHA384"}
+
+
+def choices(scheduler, worker, *variables):
+    """Return the choices of the variables of a scheduler and of a worker host."""
+    return [
+        {"kind": kind, "host": host, "settings": settings, "variables": list(variables)}
+        for kind, host, settings in (("scheduler", "head", scheduler), ("worker", "worker1", worker))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "worker"),
+    [
+        ({}, {}),
+        (OLD, OLD),
+        (NEW, NEW),
+        (NEW, {}),
+        (RSA, RSA),  # TLS 1.3 has ciphers of its own
+        ({**OLD, "ciphers": "ECDHE-ECDSA-AES256-GCM-SHA384"}, {}),
+        # The host's Dask rejects these.
+        ({"ciphers": "ROT13"}, {"max-version": 7}),
+        ({"ciphers": ["AES"]}, {"min-version": [1.2]}),
+    ],
+)
+def test_services_with_common_choices_of_tls_are_accepted(made, scheduler, worker):
+    assert without_common_tls(Directory(str(made)), choices(scheduler, worker, "dask_config"), True) == []
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "worker", "shown"),
+    [
+        ({**OLD, **RSA}, {**OLD, **RSA}, "max-version 1.2, ciphers ECDHE-RSA-AES256-GCM-SHA384"),
+        ({**OLD, "ciphers": "aNULL"}, {**OLD, "ciphers": "aNULL"}, "max-version 1.2, ciphers aNULL"),
+    ],
+)
+def test_choices_of_tls_without_a_connection_are_rejected(made, scheduler, worker, shown):
+    assert without_common_tls(Directory(str(made)), choices(scheduler, worker, "dask_config"), True) == [
+        f"dask_config: with distributed.comm.tls, the scheduler on head ({shown}) cannot connect to the scheduler on head "
+        f"({shown}), because they have no version of TLS in common, or no cipher for the key of the certificate. Remove "
+        "min-version, max-version and ciphers, or set them to values that both have."
+    ]
+
+
+def test_choices_of_tls_that_differ_between_services_are_rejected(made):
+    found = without_common_tls(Directory(str(made)), [
+        {"kind": "scheduler", "host": "head", "settings": NEW, "variables": ["dask_scheduler_config"]},
+        {"kind": "worker", "host": "worker1", "settings": OLD, "variables": ["dask_worker_config"]},
+    ], True)  # fmt: skip
+    assert only(found).startswith(
+        "dask_scheduler_config and dask_worker_config: with distributed.comm.tls, the worker on worker1 (max-version 1.2) "
+        "cannot connect to the scheduler on head (min-version 1.3), because"
+    )
+
+
+def test_choices_of_tls_that_exclude_clients_are_rejected(made):
+    """The files of clients choose no version and no ciphers, so they have those of Python."""
+    only_here = {**OLD, "ciphers": "ECDHE-ECDSA-AES128-CCM8"}
+    found = without_common_tls(Directory(str(made)), choices(only_here, only_here, "dask_config"), True)
+    assert "the client (Dask's defaults) cannot connect to the scheduler on head (max-version 1.2, ciphers" in only(
+        found
+    )
+
+
+def test_choices_of_tls_are_not_blamed_for_certificates(copy):
+    """Other checks report certificates that are missing or not usable."""
+    wrong = choices({**OLD, **RSA}, {**OLD, **RSA}, "dask_config")
+    shutil.copy(copy / "client.key", copy / "scheduler.key")
+    (copy / f"{WORKERS[0]}.pem").unlink()
+    assert without_common_tls(Directory(str(copy)), wrong, True) == []

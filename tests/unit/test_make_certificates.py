@@ -283,6 +283,19 @@ def test_workers_of_an_external_scheduler_need_own_certificates(tmp_path):
     assert changes(run(own.path, playbook=rotating("certificates"), dask_tls_certificates="own", **variables)) == 0
 
 
+@pytest.mark.parametrize("whose", ["made", "own"])
+def test_choices_of_tls_without_a_connection_fail_the_run(tmp_path, whose):
+    path = Own(tmp_path / "tls").path if whose == "own" else tmp_path / "tls"
+    chosen = {"distributed": {"comm": {"tls": {"max-version": 1.2, "ciphers": "aNULL"}}}}
+    done = run(path, dask_tls_certificates=whose, dask_config=chosen, dask_scheduler_host="head")
+    said = " ".join((done.stdout + done.stderr).split())
+    assert (
+        done.returncode != 0
+        and "dask_config: with distributed.comm.tls, the scheduler on head (max-version 1.2" in said
+    )
+    assert whose == "own" or not (path / "ca.pem").exists()
+
+
 # Several controllers
 
 

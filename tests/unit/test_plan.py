@@ -500,6 +500,18 @@ def test_certificate_is_for_the_dashboard_of_an_own_scheduler_only():
     assert dashboard(**outside, **proxied, **own) == {"localhost": "dask_dashboard_proxy"}
 
 
+def test_choices_of_tls_are_listed_once():
+    def chosen(**arguments):
+        return plan(SETTLED, "inspect", **arguments)["certificates"]["tls_choices"]
+
+    config = {"distributed": {"comm": {"tls": {"min-version": 1.3}}}}
+    scheduler = {"kind": "scheduler", "host": "s1", "settings": {}, "variables": []}
+    worker = {"kind": "worker", "host": "w1", "settings": {}, "variables": []}
+    other = {"kind": "worker", "host": "w2", "settings": {"min-version": 1.3}, "variables": ["dask_worker_config"]}
+    assert chosen() == []
+    assert chosen(each={"w2": {"dask_worker_config": config}}) == [scheduler, worker, other]
+
+
 def test_clients_have_their_own_address_of_the_scheduler(tmp_path):
     (tmp_path / "ca.pem").write_text("ca")
     variables = {"dask_tls_directory": str(tmp_path), "dask_client_scheduler_host": "outside"}

@@ -18,6 +18,9 @@ from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.model import Settings
 
+#: Keys below ``distributed.comm.tls`` that users choose.
+TLS_CHOICES = ("min-version", "max-version", "ciphers")
+
 #: Dask's configuration for an always-on cluster. Other settings have Dask's own defaults.
 DEFAULTS: dict[str, Any] = {
     "distributed": {
@@ -211,7 +214,6 @@ def _tls(home: str, kind: str) -> dict[str, Any]:
                 "require-encryption": True,
                 "default-scheme": "tls",
                 "tls": {
-                    "min-version": 1.2,
                     "ca-file": f"{home}/tls/ca.pem",
                     kind: certificate,
                     "client": certificate,
@@ -220,6 +222,19 @@ def _tls(home: str, kind: str) -> dict[str, Any]:
             "scheduler": {"dashboard": {"tls": certificate}},
         }
     }
+
+
+def tls_choices(values: Mapping[str, Any], kind: str) -> tuple[dict[str, Any], list[str]]:
+    """Return the versions and ciphers of TLS that a host's variables give a kind of service, and these variables."""
+    found, variables = {}, []
+    for variable in ("dask_config", f"dask_{kind}_config"):
+        section = values[variable]
+        for key in ("distributed", "comm", "tls"):
+            section = section.get(key) if isinstance(section, Mapping) else None
+        given = {key: section[key] for key in TLS_CHOICES if key in section} if isinstance(section, Mapping) else {}
+        found.update(given)
+        variables += [variable] if given else []
+    return {key: value for key, value in found.items() if value is not None}, variables
 
 
 def _preloads(ours: str, users: list[Module]) -> dict[str, Any]:

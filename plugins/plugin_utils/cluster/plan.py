@@ -26,7 +26,7 @@ from ansible_collections.daskops.cluster.plugins.plugin_utils.applications impor
 from ansible_collections.daskops.cluster.plugins.plugin_utils.clocks import differing
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster import decide
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import host_of, in_url
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import modules
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.dask_configuration import modules, tls_choices
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.environment_kinds import (
     LOCK,
     kind_of,
@@ -380,6 +380,7 @@ def _common(cluster: Cluster, purpose: str, lock: str) -> dict[str, Any]:
                 host_of(addresses["url"]),
             ],
             "dashboard_hosts": {} if elsewhere else _dashboard_hosts(common, addresses),
+            "tls_choices": _tls_choices(cluster),
             "made": common["dask_tls_certificates"] == "made",
             "joins": bool(common["dask_scheduler_address"]),
             "days": common["dask_tls_days"],
@@ -405,6 +406,17 @@ def _dashboard_hosts(common: Mapping[str, Any], addresses: Mapping[str, str]) ->
     if client and not (common["dask_dashboard_proxy"] and common["dask_dashboard_proxy_certificate"]):
         found.setdefault(client, "dask_client_scheduler_host")
     return found
+
+
+def _tls_choices(cluster: Cluster) -> list[dict[str, Any]]:
+    """Return the different choices of TLS by kind of service, each with one host; none if there are only Dask's defaults."""
+    found: dict[str, dict[str, Any]] = {}
+    for host, values in cluster.values.items():
+        for kind in kinds_of(host, cluster.groups):
+            settings, variables = tls_choices(values, kind)
+            about = {"kind": kind, "host": host, "settings": settings, "variables": variables}
+            found.setdefault(f"{kind} {settings} {variables}", about)
+    return list(found.values()) if any(about["settings"] for about in found.values()) else []
 
 
 def _change(cluster: Cluster, result: dict[str, Any], outside: Outside) -> dict[str, Any]:
