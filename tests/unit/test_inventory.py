@@ -175,12 +175,32 @@ def test_equal_booleans_may_be_written_differently():
 
 @pytest.mark.parametrize(
     "address",
-    ["10.0.0.5", "10.0.0.5:8786", "tls://10.0.0.5", "tls://10.0.0.5:0", "tls://:8786", "tls://::1:8786", "tls://a b:1"],
+    [
+        *(
+            "10.0.0.5",
+            "10.0.0.5:8786",
+            "tls://10.0.0.5",
+            "tls://10.0.0.5:0",
+            "tls://:8786",
+            "tls://::1:8786",
+            "tls://a b:1",
+        ),
+        *(f"{protocol}://10.0.0.5:8786" for protocol in ("gateway", "inproc", "quic", "ucx", "ws", "wss", "TLS")),
+    ],
 )
 def test_invalid_address_is_rejected(address):
     assert inventory(schedulers=[], address=address) == [
-        f"dask_scheduler_address is '{address}'. Give a protocol, a host and a port, like tls://10.0.0.5:8786, with an IPv6 "
-        "address in brackets."
+        f"dask_scheduler_address is '{address}'. Give tcp:// or tls://, a host and a port, like tls://10.0.0.5:8786, with "
+        "an IPv6 address in brackets."
+    ]
+
+
+@pytest.mark.parametrize("tls", [True, False])
+@pytest.mark.parametrize("address", ["http://10.0.0.5:8787", "https://10.0.0.5/status", "http://["])
+def test_url_of_the_dashboard_is_rejected(address, tls):
+    assert inventory(schedulers=[], address=address, tls=tls) == [
+        f"dask_scheduler_address is '{address}', the URL of a dashboard. Give the address of the scheduler, "
+        f"{'tls' if tls else 'tcp'}://HOST:8786. The dashboard belongs into dask_scheduler_dashboard_url."
     ]
 
 

@@ -71,19 +71,26 @@ def connection(host: str, variables: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def is_address(text: str) -> bool:
-    """Return whether a text is the address of a scheduler."""
-    found = re.fullmatch(r"[a-z]+://(?:[\w.-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", text)
+    """Return whether a text is the address of a scheduler, with a protocol that the collection supports."""
+    found = re.fullmatch(r"(?:tcp|tls)://(?:[\w.-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})", text)
     return found is not None and 0 < int(found.group(1)) < 65536
 
 
 def _wrong_address(address: str, tls: bool, dashboard_proxy: bool) -> Iterator[Problem]:
     """Yield the problems of the address of a scheduler that another system runs."""
     encrypted = address.startswith("tls://")
-    if not is_address(address):
+    if address.startswith(("http://", "https://")):
+        yield Problem(
+            "dask_scheduler_address",
+            f"is '{address}', the URL of a dashboard",
+            f"Give the address of the scheduler, {'tls' if tls else 'tcp'}://HOST:8786. The dashboard belongs into "
+            "dask_scheduler_dashboard_url.",
+        )
+    elif not is_address(address):
         yield Problem(
             "dask_scheduler_address",
             f"is '{address}'",
-            "Give a protocol, a host and a port, like tls://10.0.0.5:8786, with an IPv6 address in brackets.",
+            "Give tcp:// or tls://, a host and a port, like tls://10.0.0.5:8786, with an IPv6 address in brackets.",
         )
     elif encrypted != tls:
         yield Problem(
