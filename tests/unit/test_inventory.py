@@ -204,6 +204,22 @@ def test_url_of_the_dashboard_is_rejected(address, tls):
     ]
 
 
+@pytest.mark.parametrize("name", ["node 1", "node\t1", 'node"1', "node'1", "node\\1"])
+def test_name_of_a_worker_host_that_a_unit_splits_is_rejected(name):
+    assert inventory(workers=["w1", name]) == [
+        f"The host {name!r} in dask_workers has a name with a space, a quote or a backslash, which systemd interprets in "
+        "the arguments of workers. Rename it, and set ansible_host to its address."
+    ]
+    assert inventory(schedulers=[name], workers=["w1"]) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["nœud", "rack/1", "fd00::1", "a%b", "a$b", "a#b", "a@b", "w-1.example.org", "a_b", "10.0.0.1"]
+)
+def test_other_names_of_worker_hosts_are_accepted(name):
+    assert inventory(workers=[name]) == []
+
+
 def test_ipv6_address_in_brackets_is_accepted():
     assert inventory(schedulers=[], address="tls://[fe80::1]:8786") == []
 

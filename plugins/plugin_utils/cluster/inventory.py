@@ -135,6 +135,18 @@ def _wrong_groups(schedulers: list[str], workers: list[str], address: str) -> It
         yield Problem("The group dask_workers", "has no host", "Put at least one host into it.")
 
 
+def _wrong_names(workers: list[str]) -> Iterator[Problem]:
+    """Yield the problems of names of worker hosts that a unit cannot contain."""
+    for host in workers:
+        # EnvironmentFile= and $DASKOPS_ARGUMENTS in ExecStart= interpret only these characters.
+        if re.search(r"[\s\"'\\\x00-\x1f\x7f]", host):
+            yield Problem(
+                f"The host {host!r} in dask_workers",
+                "has a name with a space, a quote or a backslash, which systemd interprets in the arguments of workers",
+                "Rename it, and set ansible_host to its address.",
+            )
+
+
 def _on_windows(
     schedulers: list[str], workers: list[str], hosts: Mapping[str, Mapping[str, Any]], platform: str
 ) -> Iterator[Problem]:
@@ -220,6 +232,7 @@ def problems(
         *(_wrong_address(address, tls, dashboard_proxy) if address else []),
         *(_wrong_host("dask_client_scheduler_host", client_host) if client_host else []),
         *(_wrong_host("dask_scheduler_host", scheduler_host) if scheduler_host else []),
+        *_wrong_names(workers),
         *_on_windows(schedulers, workers, ours, platform),
         *(same_machine(several) for several in names.values() if len(several) > 1),
         *_differing(ours),
