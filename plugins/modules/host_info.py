@@ -337,11 +337,12 @@ scheduler_environment:
   returned: always
 account:
   description:
-    - The account of O(user), with its C(home) and C(comment). C(at_home) says whether the home directory exists.
+    - The account of O(user), with its C(home) and C(comment). C(at_home) says whether the home directory exists, and
+      C(root) whether it is another name of root.
     - Empty if the account does not exist.
   type: dict
   returned: always
-  sample: {home: /var/lib/dask, comment: Dask, at_home: true}
+  sample: {home: /var/lib/dask, comment: Dask, at_home: true, root: false}
 encrypted:
   description: Whether the services of the current release encrypt their connections. Null if there is no release.
   type: bool

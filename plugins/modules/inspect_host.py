@@ -525,12 +525,13 @@ def unfinished(current: Mapping[str, Any], releases: Releases) -> int:
 
 
 def account(name: str) -> dict[str, Any]:
-    """Return the home and the comment of an account in any database of the host's name service; empty if unknown."""
+    """Return the properties of an account in any database of the host's name service; empty if unknown."""
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
         return {}
-    return {"home": entry.pw_dir, "comment": printable(entry.pw_gecos), "at_home": os.path.isdir(entry.pw_dir)}
+    about = {"home": entry.pw_dir, "comment": printable(entry.pw_gecos), "at_home": os.path.isdir(entry.pw_dir)}
+    return {**about, "root": entry.pw_uid == 0}
 
 
 def address_to_listen_at(module: AnsibleModule) -> str:

@@ -213,7 +213,7 @@ CHECKS: dict[str, Check] = {
     "running": mapping(optional(text(r"[\w.-]+( \(another unit\))?"))),
     "dashboard": text(r"(\d{1,5}/[\w.~/-]*)?"),
     "scheduler_environment": NAME,
-    "account": empty_or(having(home=text(), comment=text(), at_home=flag)),
+    "account": empty_or(having(home=text(), comment=text(), at_home=flag, root=flag)),
     "encrypted": optional(flag),
     "authorities": listed(text(r"[0-9a-f]{64}")),
     "environments": mapping(ENVIRONMENT, NAME),

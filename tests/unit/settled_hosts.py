@@ -74,7 +74,7 @@ def bare(number):
         "running": {},
         "dashboard": "",
         "scheduler_environment": "",
-        "account": {"home": "/var/lib/dask", "comment": "Dask (daskops.cluster)", "at_home": True},
+        "account": {"home": "/var/lib/dask", "comment": "Dask (daskops.cluster)", "at_home": True, "root": False},
         "encrypted": None,
         "environments": {},
         "applications": {},

@@ -82,7 +82,7 @@ ANSWER = {
     "running": {"dask-worker@1.service": "3f2a91c04d5e.7b21 (another unit)", "dask-scheduler.service": None},
     "dashboard": "",
     "scheduler_environment": "",
-    "account": {"home": "/var/lib/dask", "comment": "Dask (daskops.cluster)", "at_home": True},
+    "account": {"home": "/var/lib/dask", "comment": "Dask (daskops.cluster)", "at_home": True, "root": False},
     "encrypted": None,
     "authorities": ["0" * 64],
     "environments": {"1f3c5e9a7b1d": {"id": "1f3c5e9a7b1d", "python": "3.11.2", "packages": {"dask": "2026.8.0+a"}}},
@@ -179,8 +179,11 @@ def test_answer_of_this_machine_is_accepted():
         ("current", {**RELEASE, "staged": "now"}),
         ("current", {**RELEASE, "services": {"worker": ["dask-worker@1.service"]}}),
         ("running", {"dask-worker@1.service": "\x1b[2J"}),
-        ("account", {"home": 1, "comment": "", "at_home": True}),
-        *(("account", {"home": "/", "comment": f"a{one}b", "at_home": True}) for one in "\r\x0c\u2028\u202e\ud800"),
+        ("account", {"home": 1, "comment": "", "at_home": True, "root": False}),
+        *(
+            ("account", {"home": "/", "comment": f"a{one}b", "at_home": True, "root": False})
+            for one in "\r\x0c\u2028\u202e\ud800"
+        ),
         ("authorities", ["trust me"]),
         ("certificates", {**ANSWER["certificates"], "current": {"ca": "9f3c2e7a1b50"}}),
         ("certificates", {**ANSWER["certificates"], "public": {"../ca": BLOCK}}),

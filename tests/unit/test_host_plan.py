@@ -40,7 +40,7 @@ INFO = {
         "/opt/dask": {"type": "ext4", "mount": "/", "free": 10 * GIB, "writable": False},
         "/scratch": {"type": "xfs", "mount": "/scratch", "free": 10 * GIB, "writable": True},
     },
-    "account": {"home": "/var/lib/dask", "comment": "", "at_home": True},
+    "account": {"home": "/var/lib/dask", "comment": "", "at_home": True, "root": False},
     "listeners": [
         {"port": 22, "process": "sshd (process 1)", "unit": "ssh.service"},
         {"port": 8800, "process": "python (process 2)", "unit": "dask-worker@1.service"},
@@ -257,6 +257,12 @@ def test_user_without_a_home_is_rejected():
     sentence = only(unfit(lambda info: info["account"].update(at_home=False)))
     assert says(sentence, "w1: the home directory of dask_user, /var/lib/dask, does not exist", "Create it")
     assert unfit(lambda info: info.update(account={})) == []
+
+
+def test_other_name_of_root_is_rejected():
+    assert only(unfit(lambda info: info["account"].update(root=True))) == (
+        "w1: dask_user is another name of root, so tasks of all users could change the host. Choose another user."
+    )
 
 
 LISTENING = {"alone": False, "scheduler_host": "head", "interface": "", "bind_address": ""}

@@ -371,3 +371,8 @@ def test_only_files_of_time_zones_are_time_zones(tmp_path):
     assert {name: inspect_host.is_time_zone(inspect_host.zone_file(name)) for name in names} == names
     os.mkfifo(tmp_path / "pipe")  # opening it would wait
     assert not inspect_host.is_time_zone(str(tmp_path / "pipe"))
+
+
+def test_account_of_root_is_recognised_by_its_number():
+    assert inspect_host.account("root")["root"] is True and inspect_host.account("nobody")["root"] is False
+    assert inspect_host.account("no-such-account") == {}

@@ -57,6 +57,7 @@ def test_values_that_are_no_boolean(value):
         ],
         *[("dask_umask", umask) for umask in ("0022", "022", "0002", "0027", "0077", "0007")],
         *[("dask_serial", serial) for serial in (1, "3", "20%", "100%", [1, "50%"])],
+        *[("dask_user", user) for user in ("dask", "_dask", "First.Last", "svc-dask_1@corp.example.org", "a" * 32)],
     ],
 )
 def test_valid_values_are_accepted(name, value):
@@ -114,6 +115,24 @@ def test_valid_values_are_accepted(name, value):
         ),
         ("dask_worker_hours", None, "is empty. Give it a value, or remove it"),
         ("dask_worker_interface", [["eth0"]], "Give a number, a string, or a list of these"),
+        *[
+            ("dask_user", user, f"is '{user}'. Give the name of an account other than root, with whose permissions")
+            for user in (
+                "root",
+                "",
+                "da sk",
+                "-x",
+                "a" * 40,
+                "a/b",
+                "1000",
+                1000,
+                True,
+                ["dask"],
+                "dask\n",
+                "a:b",
+                "@b",
+            )
+        ],
         *[
             ("dask_release_label", label, f"is '{label}'. Give up to 63 letters, digits and the characters . _ + -")
             for label in ("v1 4", "v1.4;", "-v1", "a" * 64, "release/1.4", "v1.4\n", "é", 1.1, True, ["v1.4"])

@@ -382,6 +382,10 @@ def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
             f"{info['changeable']}, and root would run their files. Choose a path that only root can change, or make root "
             "the owner of that one."
         )
+    if info["account"] and info["account"]["root"]:
+        yield (
+            f"{host}: dask_user is another name of root, so tasks of all users could change the host. Choose another user."
+        )
     if info["account"] and not info["account"]["at_home"]:
         yield (
             f"{host}: the home directory of dask_user, {info['account']['home']}, does not exist, but the services run in "

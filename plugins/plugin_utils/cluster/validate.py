@@ -36,6 +36,9 @@ LABEL = r"([A-Za-z0-9][A-Za-z0-9._+-]{0,62})?"
 #: Pattern of the name of a cluster, which becomes part of file names.
 CLUSTER = r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}"
 
+#: Pattern of the name of an account: useradd accepts it, or it is that of an account of a domain.
+ACCOUNT = r"[A-Za-z_][A-Za-z0-9_.-]{0,31}(@[A-Za-z0-9.-]{1,64})?"
+
 #: Pattern of a umask that keeps all permissions of the owner of a file, and removes the write permission of other accounts.
 UMASK = r"0?0[0-7][2367]"
 
@@ -102,6 +105,13 @@ def expected(setting: Setting, value: Any) -> str:
     elif setting.name == "dask_monitoring_cluster":
         good = is_plain(value) and re.fullmatch(CLUSTER, str(value)) is not None
         kind = "up to 40 letters, digits and the characters _ and -, starting with a letter or digit"
+    elif setting.name == "dask_user":
+        # Every client of the cluster can run code as this account.
+        good = isinstance(value, str) and value != "root" and re.fullmatch(ACCOUNT, value) is not None
+        kind = (
+            "the name of an account other than root, with whose permissions tasks of all users run: up to 32 letters, "
+            "digits and the characters . _ -, starting with a letter or _"
+        )
     elif setting.name == "dask_umask":
         # Quotes are needed, because YAML reads 0022 as the number 18.
         good = isinstance(value, str) and re.fullmatch(UMASK, value) is not None
