@@ -538,6 +538,20 @@ def test_valid_pool_is_accepted():
         ({"lifetime_stagger": "90 minutes"}, ["lifetime_stagger is '90 minutes', but", "shorter than the lifetime"]),
         ({"lifetime_stagger": "2h"}, ["lifetime is only '1.5 hours', so some workers would end at once"]),
         ({"lifetime": "0 s", "lifetime_stagger": ""}, ["lifetime is '0 s'. Give a duration like 12 hours"]),
+        (
+            {"lifetime": 12, "lifetime_stagger": ""},
+            [
+                "dask_worker_pools.big.lifetime is '12', so workers would restart every 12 s. Give a minute or more, like 12"
+            ],
+        ),
+        (
+            {"lifetime": "59.9s", "lifetime_stagger": ""},
+            ["lifetime is '59.9s', so workers would restart every 59.9 s."],
+        ),
+        (
+            {"lifetime": "2 minutes", "lifetime_stagger": "61 s"},
+            ["lifetime is '2 minutes' with a stagger of '61 s', so workers would restart every 59 s. Give a minute or"],
+        ),
         ({"lifetime": "1 hour; rm"}, ["lifetime is '1 hour; rm'. Give a duration like 12 hours"]),
         ({"lifetime": ""}, ["lifetime_stagger is set, but dask_worker_pools.big.lifetime is not"]),
         (

@@ -50,6 +50,9 @@ PLAIN_PATH = re.compile(r"(?!.*/\.\.?(/|$))/[\w.+@/-]+")
 # Pattern of the name or id of a group in a unit file.
 GROUP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
+# Seconds that workers must live. Shorter lifetimes are a number without its unit, and leave no time for tasks.
+MINIMUM_LIFETIME = 60
+
 # Environment variables that the collection or systemd sets for a service. A user's value would have no effect, or would stop
 # the service.
 RESERVED = (
@@ -217,6 +220,15 @@ def bad_lifetime(pool: str, about: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"{where(pool, 'lifetime_stagger')} is '{about['lifetime_stagger']}', but {where(pool, 'lifetime')} is only "
             f"'{about['lifetime']}', so some workers would end at once. Give a stagger that is shorter than the lifetime."
+        )
+    elif (
+        about["lifetime"] and len(seconds) == 2 and seconds["lifetime"] - seconds["lifetime_stagger"] < MINIMUM_LIFETIME
+    ):
+        stagger = f" with a stagger of '{about['lifetime_stagger']}'" if about["lifetime_stagger"] else ""
+        yield (
+            f"{where(pool, 'lifetime')} is '{about['lifetime']}'{stagger}, so workers would restart every "
+            f"{seconds['lifetime'] - seconds['lifetime_stagger']:g} s. Give a minute or more, like 12 hours. A number "
+            "without a unit means seconds."
         )
 
 

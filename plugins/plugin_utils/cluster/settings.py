@@ -1131,8 +1131,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_lifetime",
             "str",
             "",
-            "Duration, such as V(12 hours), after which a worker is drained and restarted. Empty for no limit. A limit "
-            "helps if libraries do not free memory.",
+            "Duration, such as V(12 hours), after which a worker is drained and restarted, at least a minute. Empty for no "
+            "limit. A limit helps if libraries do not free memory.",
             details=(
                 "In contrast to C(dask worker --lifetime), running tasks can finish within "
                 "O(dask_worker_drain_timeout).",
