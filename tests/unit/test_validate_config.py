@@ -13,6 +13,7 @@ import yaml
 from ansible_collections.daskops.cluster.plugins.modules.stage_release import without_secrets
 from conftest import RUNTIME
 from daskops_runtime import validate_config
+from sentences import only
 
 MEMORY = "distributed.worker.memory"
 NO_DURATION = 'is not a duration. Write it like "30s", "5 minutes" or "500ms"'
@@ -199,6 +200,17 @@ WRONG = [
     (
         "distributed.admin.log-format: '%(asctime'",
         "log-format: the scheduler cannot set up its log with this value: ValueError",
+    ),
+    (
+        "distributed.admin.log-format: '%(nope)s'",
+        "log-format: the scheduler cannot set up its log with this value: ValueError: Formatting field not found in record: "
+        "'nope'",
+    ),
+    (
+        "logging: {version: 1, formatters: {own: {format: '{nope}', style: '{'}}, handlers: {console: {class: "
+        "logging.StreamHandler, formatter: own}}, root: {handlers: [console]}}",
+        "logging.formatters.own.format: the scheduler cannot set up its log with this value: ValueError: Formatting field "
+        "not found in record: 'nope'",
     ),
     (
         "logging-file-config: /nowhere/logging.ini",
@@ -392,6 +404,10 @@ def test_contradictory_environment_variables_are_rejected():
         "explicit-comms: true",
         "distributed-ucxx.tcp: true",
         "logging: {version: 1, handlers: {console: {class: logging.StreamHandler}}, root: {handlers: [console]}}",
+        "distributed.admin.log-format: '%(asctime)s %(levelname)-8s %(name)s:%(lineno)d %(process)d %(message)s'",
+        # Records of other packages may have more fields.
+        "logging: {version: 1, formatters: {own: {format: '%(user)s'}}, handlers: {console: {class: logging.StreamHandler, "
+        "formatter: own}}, loggers: {my.package: {handlers: [console]}}}",
         "distributed.scheduler.idle-timeout: 3600",
         "distributed.comm.shard: 67108864",
         "distributed.scheduler.work-stealing: 0",
@@ -506,6 +522,25 @@ def test_settings_without_effect_cause_a_warning(text, said):
     assert find(settings(text)) == []
     (warning,) = warn(settings(text))
     assert warning.startswith("dask_config: ") and said in warning
+
+
+@pytest.mark.parametrize("place", ["handlers", "loggers"])
+def test_log_format_may_have_fields_that_a_filter_adds(tmp_path, monkeypatch, place):
+    source = (
+        "import logging\nclass AddUser(logging.Filter):\n    def filter(self, record):\n        record.user = 'ada'\n"
+    )
+    (tmp_path / "log_filter.py").write_text(f"{source}        return True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = {
+        "version": 1,
+        "filters": {"add": {"()": "log_filter.AddUser"}},
+        "formatters": {"own": {"format": "%(user)s %(message)s"}},
+        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "own"}},
+        "loggers": {"distributed": {"handlers": ["console"]}},
+    }
+    assert "Formatting field not found in record: 'user'" in only(find({"logging": config}))
+    next(iter(config[place].values()))["filters"] = ["add"]
+    assert find({"logging": config}) == []
 
 
 def test_log_file_outside_writable_paths_is_rejected(tmp_path):

@@ -45,6 +45,8 @@ LATE = f"it did not end within {TIMEOUT:g} s"
 NOTHING = object()
 #: Sections that Dask reads on import, and which can make it write files.
 LOGS = ("logging", "logging-file-config")
+#: First part of the names of loggers whose records have only the fields of Python, besides those that a filter adds.
+LOGGERS = ("root", "distributed", "dask", "tornado", "bokeh", "asyncio")
 #: Settings that attempts replace. Attempts use loopback addresses, and other checks validate certificates and modules.
 NEUTRAL: dict[str, Any] = {
     "scheduler-address": None,
@@ -61,7 +63,10 @@ NEUTRAL: dict[str, Any] = {
 
 
 def set_up_logging(writable: list[str]) -> None:
-    """Set up logging like Dask on import, but write no file. Raises OSError if a log file cannot be opened."""
+    """Set up logging like Dask on import, and format a line, but write no file.
+
+    Raises OSError if a log file cannot be opened, and ValueError if a format has an unknown field.
+    """
 
     def open_nothing(self: logging.FileHandler) -> io.TextIOWrapper:
         path = self.baseFilename
@@ -78,17 +83,23 @@ def set_up_logging(writable: list[str]) -> None:
         return open(os.devnull, "a")
 
     logging.FileHandler._open = open_nothing  # type: ignore[method-assign]
-    before = find_handlers()
+    for logger in find_loggers():
+        logger.handlers.clear()  # a service starts without handlers
     distributed_config.initialize_logging(dask.config.config)
-    for handler in find_handlers() - before:
-        if isinstance(handler, logging.FileHandler) and handler.stream is None:
-            handler._open()  # a handler with delay=True
+    for logger in find_loggers():
+        for handler in logger.handlers:
+            if isinstance(handler, logging.FileHandler) and handler.stream is None:
+                handler._open()  # a handler with delay=True
+            if logger.name.partition(".")[0] in LOGGERS:
+                record = logging.makeLogRecord({"name": logger.name, "levelname": "INFO", "msg": "a line"})
+                logger.filter(record)  # a filter may add fields
+                handler.filter(record)
+                handler.format(record)
 
 
-def find_handlers() -> set[logging.Handler]:
-    """Return the handlers of all loggers."""
-    loggers = [logging.getLogger(), *map(logging.getLogger, logging.root.manager.loggerDict)]
-    return {handler for logger in loggers for handler in logger.handlers}
+def find_loggers() -> list[logging.Logger]:
+    """Return all loggers that exist."""
+    return [logging.getLogger(), *map(logging.getLogger, logging.root.manager.loggerDict)]
 
 
 def exchange() -> None:
