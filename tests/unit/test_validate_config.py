@@ -543,6 +543,16 @@ def test_log_format_may_have_fields_that_a_filter_adds(tmp_path, monkeypatch, pl
     assert find({"logging": config}) == []
 
 
+@pytest.mark.parametrize("kind", ["scheduler", "worker"])
+def test_preload_of_clients_in_tasks_is_imported(kind):
+    said = only(find(settings("distributed.client.preload: [no_such_module]"), kind=kind))
+    assert said == (
+        "The client's preload module no_such_module cannot be imported: ModuleNotFoundError: No module named "
+        "'no_such_module'. Correct or remove it."
+    )
+    assert find(settings("distributed.client: {preload: [click], preload-argv: []}"), kind=kind) == []
+
+
 def test_log_file_outside_writable_paths_is_rejected(tmp_path):
     path = tmp_path / "dask.log"
     path.write_text("kept\n")

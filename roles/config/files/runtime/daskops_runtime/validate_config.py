@@ -477,9 +477,10 @@ def find_replaced_routes(variable: str, config: dict) -> Iterator[str]:
 
 def find_broken_imports(kind: str, config: dict, nanny: bool) -> Iterator[str]:
     """Yield the problems of preload and route modules that cannot be imported, or that Dask cannot use."""
-    for server in [kind, "nanny"] if nanny and kind == "worker" else [kind]:
+    # Tasks and plugins of the scheduler can create clients.
+    for server in [kind, *(["nanny"] if nanny and kind == "worker" else []), "client"]:
         about = dask.config.get(f"distributed.{server}", config=config)
-        for name, arguments in zip(about["preload"], about["preload-argv"] or itertools.repeat([])):
+        for name, arguments in zip(about.get("preload", []), about.get("preload-argv") or itertools.repeat([])):
             yield from find_broken_module(f"The {server}'s preload module {name}", name, arguments)
         for name in about.get("http", {}).get("routes", []):
             yield from find_broken_module(f"The {server}'s route module {name}", name)
