@@ -531,6 +531,20 @@ def test_valid_pool_is_accepted():
         ({"environment_variables": {"DASK_CONFIG": "/x"}}, ["DASK_CONFIG is set by daskops.cluster itself"]),
         ({"resources": {"A B": 1}}, ["resources: 'A B: 1' is not a resource"]),
         ({"arguments": ["--nthreads", "4"]}, ["--nthreads is set by daskops.cluster itself. Use dask_worker_threads"]),
+        (
+            {"environment_variables": {"DASK_DISTRIBUTED__WORKER__RESOURCES__GPU": 1}},
+            [
+                "DASK_DISTRIBUTED__WORKER__RESOURCES__GPU sets the resource gpu, because Dask converts the name to lower "
+                "case. Remove it, and use dask_worker_resources."
+            ],
+        ),
+        (
+            {"environment_variables": {"dask_distributed__worker__memory__target": 0.5}},
+            [
+                "dask_distributed__worker__memory__target has no effect. Dask reads names that begin with DASK_. Use"
+                " capitals."
+            ],
+        ),
         ({"environment_variables": {"NOTIFY_SOCKET": "/x"}}, ["NOTIFY_SOCKET is set by daskops.cluster itself"]),
         ({"environment_variables": {"DASK_INTERNAL_INHERIT_CONFIG": "e30="}}, ["Remove it, and use dask_config"]),
         ({"minimum": 3}, ["minimum is 3, but", "maximum is 2. Give a minimum that is not above the maximum"]),
@@ -574,6 +588,16 @@ def test_valid_pool_is_accepted():
 def test_invalid_pool_is_rejected(changes, parts):
     sentence = only(plan.bad_pool("w1", "big", {**GOOD_POOL, **changes}))
     assert says(sentence, "w1: dask_worker_pools.big.", *parts)
+
+
+def test_other_environment_variables_are_accepted():
+    names = (
+        "DASK_DISTRIBUTED__WORKER__RESOURCES__gpu",
+        "DASK_DISTRIBUTED__WORKER__RESOURCES",
+        "dask_data",
+        "http_proxy",
+    )
+    assert list(plan.bad_variables("w1", "dask_environment_variables", dict.fromkeys(names, 1))) == []
 
 
 def test_contact_host_with_a_port_is_rejected():

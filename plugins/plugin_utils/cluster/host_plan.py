@@ -166,6 +166,13 @@ def bad_variables(host: str, variable: str, values: Mapping[str, Any]) -> Iterat
             yield f"{host}: {variable}: '{name}' is not a valid name. Use letters, digits and _, not starting with a digit."
         elif not is_text:
             yield f"{host}: {variable}: the value of {name} is not one line of text. Give one line of text, or a number."
+        elif re.fullmatch(r"(?i:dask)_\w+?__\w+", name) and not name.startswith("DASK_"):
+            yield f"{host}: {variable}: {name} has no effect. Dask reads names that begin with DASK_. Use capitals."
+        elif (resource := name.partition("__WORKER__RESOURCES__")[2]) != resource.lower() and name.startswith("DASK_"):
+            yield (
+                f"{host}: {variable}: {name} sets the resource {resource.lower()}, because Dask converts the name to lower "
+                "case. Remove it, and use dask_worker_resources."
+            )
         elif name == "PYTHONPATH":
             yield f"{host}: {variable}: {name} is set by daskops.cluster itself. Use dask_worker_import_paths."
         elif name in RESERVED or str(name).startswith("DASKOPS_"):
