@@ -41,6 +41,9 @@ IO_THREADS = 4
 # Largest number of threads of one process in such a pool, because threads share the interpreter's lock.
 IO_PROCESS = 32
 
+# Largest number of a pool's workers and of a worker's threads, and of a pool's GPUs.
+MOST_THREADS, MOST_GPUS = 100_000, 1024
+
 PORTS = ("port", "dashboard_port", "nanny_port")
 
 # Distance between the default first ports of two kinds.
@@ -147,9 +150,11 @@ def parse_cpus(text: object) -> set[int]:
     """
     numbers: set[int] = set()
     for part in str(text).split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
+        # Linux supports 8192 CPUs, whose numbers have up to four digits.
+        match = re.fullmatch(r"\s*(\d{1,4})(?:-(\d{1,4}))?\s*", part)
+        if not match:
             raise ValueError(f"'{text}' is not a list of CPUs. Write it like 0-3,8")
+        first, last = match.groups()
         numbers.update(range(int(first), int(last or first) + 1))
     if not numbers:
         raise ValueError(f"'{text}' is not a list of CPUs. Write it like 0-3,8")
@@ -233,8 +238,8 @@ class Pool:
         self.profile = settings["profile"]
         self.pinned = self._pinned()
         self.gpus = self._gpus()
-        count = _number(settings["count"], self.where("count"), automatic=0)
-        threads = _number(settings["threads"], self.where("threads"), automatic=0)
+        count = _number(settings["count"], self.where("count"), automatic=0, largest=MOST_THREADS)
+        threads = _number(settings["threads"], self.where("threads"), automatic=0, largest=MOST_THREADS)
         if self.profile == "gpu":
             if count > len(self.gpus):
                 raise PlanError(
@@ -314,7 +319,7 @@ class Pool:
                 )
             return found
         if not isinstance(wanted, list):
-            wanted = list(range(_number(wanted, self.where("gpus"), automatic=0)))
+            wanted = list(range(_number(wanted, self.where("gpus"), automatic=0, largest=MOST_GPUS)))
         wanted = [str(one) for one in wanted]
         known = {name: gpu for gpu in found for name in (str(gpu["index"]), gpu["uuid"])}
         unknown = [

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 _UNITS = {"": 1}
@@ -32,13 +33,13 @@ def parse_size(text: str | int) -> int:
     Raises
     ------
     ValueError
-        If ``text`` is not a size, or is 1 or less, which Dask reads as a fraction of the memory.
+        If ``text`` is not a size, is too large for a float, or is 1 or less, which Dask reads as a fraction of the memory.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgtp]i?|)b?\s*", str(text), re.IGNORECASE)
-    size = int(float(match.group(1)) * _UNITS[match.group(2).lower()]) if match else 0
-    if size <= 1:
+    size = float(match.group(1)) * _UNITS[match.group(2).lower()] if match else 0.0
+    if not 2 <= size < math.inf:
         raise ValueError(f"'{text}' is not a size. Write it like 4GiB or 500MB")
-    return size
+    return int(size)
 
 
 def parse_share(value: str | float) -> float:

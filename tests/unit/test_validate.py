@@ -18,6 +18,11 @@ def test_defaults_are_valid():
     assert variables(w1={name: setting.default for name, setting in SETTINGS.items()}) == []
 
 
+def test_whole_numbers_have_bounds():
+    """Units, and lists with that many items, cannot contain any number."""
+    assert [one.name for one in SETTINGS.values() if one.type == "int" and None in (one.minimum, one.maximum)] == []
+
+
 @pytest.mark.parametrize("value", [True, "yes", "True", " on", 1, 1.0, "t"])
 def test_values_that_mean_true(value):
     assert to_bool(value) is True
@@ -88,10 +93,12 @@ def test_valid_values_are_accepted(name, value):
         ("dask_scheduler_port", "http", "is 'http'. Give a whole number, 1 to 65535"),
         ("dask_scheduler_port", 99999, "is '99999'. Give a whole number, 1 to 65535"),
         ("dask_scheduler_port", [1, 2], "is '[1, 2]'. Give a whole number, 1 to 65535"),
-        ("dask_worker_drain_timeout", -5, "is '-5'. Give a whole number, 0 or more"),
-        ("dask_worker_drain_timeout", 1.5, "is '1.5'. Give a whole number, 0 or more"),
-        ("dask_watchdog_timeout", True, "is 'True'. Give a whole number, 1 or more"),
-        ("dask_keep_releases", 0, "is '0'. Give a whole number, 1 or more"),
+        ("dask_worker_drain_timeout", -5, "is '-5'. Give a whole number, 0 to 31536000"),
+        ("dask_worker_drain_timeout", 1.5, "is '1.5'. Give a whole number, 0 to 31536000"),
+        ("dask_worker_drain_timeout", 10**19, f"is '{10**19}'. Give a whole number, 0 to 31536000"),
+        ("dask_worker_drain_timeout", "9" * 5000, "Give a whole number, 0 to 31536000"),  # int() accepts 4300 digits
+        ("dask_watchdog_timeout", True, "is 'True'. Give a whole number, 1 to 31536000"),
+        ("dask_keep_releases", 0, "is '0'. Give a whole number, 1 to 1000"),
         ("dask_tls", "perhaps", "is 'perhaps'. Give true or false"),
         ("dask_tls", [True], "Give true or false"),
         ("dask_worker_profile", "numpy", "is 'numpy'. Give one of numeric, python, mixed, io, gpu"),

@@ -16,6 +16,10 @@ from typing import Any
 POOL_PREFIX = "dask_worker_"
 
 
+#: Largest number of seconds. systemd accepts about 500,000 years, but no such value is meant.
+YEAR = 365 * 86400
+
+
 @dataclass(frozen=True)
 class Setting:
     """A variable of the collection.
@@ -782,6 +786,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             300,
             "Seconds for which a condition must last before its alert fires.",
             minimum=0,
+            maximum=YEAR,
         ),
         Setting(
             "dask_monitoring_interval",
@@ -789,6 +794,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             15,
             "Seconds between two scrapes, and between two evaluations of the alert rules.",
             minimum=1,
+            maximum=YEAR,
         ),
         Setting(
             "dask_monitoring_address",
@@ -900,6 +906,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             100,
             "Largest number of worker processes that may be planned for a scheduler on Windows.",
             minimum=1,
+            maximum=10_000,
         ),
     ),
     "The workers": (
@@ -944,6 +951,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             0,
             "Number of CPUs to leave to the system and to other programs on the host. Each hyperthread is a CPU.",
             minimum=0,
+            maximum=8192,
             summary="CPUs left to the system",
         ),
         Setting(
@@ -1171,6 +1179,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "Number of workers of the pool, on all hosts together, that are not stopped for O(dask_worker_scaling). If "
             "hosts differ, the largest number counts.",
             minimum=0,
+            maximum=10000,
             scope="pool",
         ),
         Setting(
@@ -1284,6 +1293,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "Seconds within which a stopping worker must finish its tasks and move its data to other workers. Then it "
             "stops anyway, and its journal lists the lost tasks and data.",
             minimum=0,
+            maximum=YEAR,
             summary="seconds that a stopping worker may take",
         ),
         Setting(
@@ -1326,6 +1336,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
                 "release uses them.",
             ),
             minimum=1,
+            maximum=1000,
             summary="releases to keep on a host, with environments",
         ),
         Setting(
@@ -1344,6 +1355,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             300,
             "Seconds to wait until the scheduler has no work.",
             minimum=0,
+            maximum=YEAR,
             summary="seconds to wait until the scheduler is idle",
         ),
     ),
@@ -1354,6 +1366,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             65536,
             "Largest number of open files of a service.",
             minimum=256,
+            maximum=2**30,
         ),
         Setting(
             "dask_process_limit",
@@ -1361,6 +1374,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             4096,
             "Largest number of processes and threads of a service, including those of its tasks.",
             minimum=64,
+            maximum=2**22,
         ),
         Setting(
             "dask_watchdog_timeout",
@@ -1373,6 +1387,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
                 "not run, the worker is restarted after this time alone.",
             ),
             minimum=1,
+            maximum=YEAR,
         ),
         Setting(
             "dask_start_timeout",
@@ -1380,6 +1395,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             120,
             "Seconds within which a host's services must start.",
             minimum=1,
+            maximum=YEAR,
         ),
         Setting(
             "dask_health_timeout",
@@ -1387,6 +1403,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             60,
             "Seconds within which the cluster must become healthy at the end of a run.",
             minimum=0,
+            maximum=YEAR,
         ),
     ),
     "The status page, and help": (
@@ -1441,6 +1458,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "of the other run.",
             details=("Runs that change nothing, such as C(status.yml) and C(--check), do not wait.",),
             minimum=0,
+            maximum=YEAR,
             summary="seconds to wait for another run on the same cluster",
         ),
     ),

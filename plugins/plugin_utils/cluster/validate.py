@@ -77,7 +77,7 @@ def is_label(value: Any) -> bool:
 
 def is_whole_number(setting: Setting, value: Any) -> bool:
     """Return whether a value is a whole number within the bounds of a variable."""
-    if not re.fullmatch(r"-?\d+", str(value)):
+    if not re.fullmatch(r"-?\d{1,20}", str(value)):  # int() rejects texts of more than 4300 digits
         return False
     number = int(str(value))
     return (setting.minimum is None or setting.minimum <= number) and (
