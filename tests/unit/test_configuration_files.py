@@ -28,8 +28,7 @@ SAID = {
             f"distributed.comm.tls.scheduler.cert {OWN} dask_tls_certificates instead.",
             "distributed.logging has the level chatty for distributed. Use one of debug, info, warning, error, critical.",
             "distributed.scheduler.transition-log-length was renamed to distributed.admin.low-level-log-length.",
-            f"distributed.scheduler.pickle is not a setting of Dask {dask.__version__}, but distributed.scheduler.locks is. "
-            "If it belongs to another package, add distributed.scheduler.pickle to dask_config_extra_namespaces.",
+            f"distributed.scheduler.pickle is not a setting of Dask {dask.__version__}. Correct or remove it.",
             "distributed.comm.recent-messages-log-length was renamed to distributed.admin.low-level-log-length.",
         ],
         [

@@ -68,11 +68,7 @@ WRONG = [
     ),
     ("array.chunk_size: 1MiB", "must be written with hyphens: array.chunk-size."),
     ("my-company.cores: 1", "my-company is not a setting", "add my-company to dask_config_extra_namespaces."),
-    (
-        "distributed.mine.cores: 1",
-        "distributed.mine is not a setting of Dask",
-        "add distributed.mine to dask_config_extra_namespaces.",
-    ),
+    ("distributed.mine.cores: 1", "distributed.mine is not a setting of Dask", ". Correct or remove it."),
     ("nonsense: {}", "nonsense is not a setting of Dask"),
     # Deprecated names
     ("worker-memory-target: 0.5", "worker-memory-target was renamed to distributed.worker.memory.target."),
@@ -280,6 +276,19 @@ OWNED = [
     ("distributed.scheduler.dashboard-address: ':8787'", "dask_scheduler_dashboard_port"),
     ("distributed.worker.nthreads: 4", "dask_worker_threads"),
     ("distributed.nanny.port: 9000", "dask_worker_nanny_port"),
+    ("distributed.worker.threads: 4", "dask_worker_threads"),
+    ("distributed.worker.cores: 4", "dask_worker_threads"),
+    ("distributed.worker.environ: {A: 1}", "dask_worker_environment_variables"),
+    ("distributed.worker.env-vars: {A: 1}", "dask_worker_environment_variables"),
+    ("distributed.scheduler.protocol: tls", "dask_tls"),
+    ("distributed.comm.protocol: tls", "dask_tls"),
+    ("distributed.comm.tls.enabled: true", "dask_tls"),
+    ("distributed.comm.tls.cert: /a.pem", "dask_tls_certificates"),
+    ("distributed.comm.tls.key: /a.key", "dask_tls_certificates"),
+    ("distributed.dashboard.prefix: /dask", "dask_dashboard_prefix"),
+    ("distributed.dashboard.port: 8787", "dask_scheduler_dashboard_port"),
+    ("distributed.dashboard.address: ':8787'", "dask_scheduler_dashboard_port"),
+    ("distributed.nanny.enabled: true", "dask_worker_nanny"),
 ]
 
 
@@ -329,6 +338,27 @@ def test_wrong_configuration_is_rejected_with_the_remedy(text, said):
     assert problem.startswith((f"dask_{kind}_config: ", "The worker's "))
 
 
+@pytest.mark.parametrize(
+    ("path", "nearest"),
+    [
+        ("distributed.worker.preloads", "distributed.worker.preload"),
+        ("distributed.scheduler.stealing", "distributed.scheduler.work-stealing"),
+        ("distributed.worker.spill", "distributed.worker.memory.spill"),
+        ("distributed.scheduler.adaptive", "distributed.adaptive"),
+        # Keys with the same beginning, or with a name that several sections have, are not similar.
+        ("distributed.worker.death-timeout", None),
+        ("distributed.worker.volume", None),
+        ("distributed.scheduler.pickle", None),
+        ("distributed.scheduler.log-level", None),
+        ("distributed.comm.tls.active", None),
+        ("distributed.comm.tcp-keepalive", None),
+        ("log-level", None),
+    ],
+)
+def test_similar_key_is_named_only_if_its_last_part_is_similar(path, nearest):
+    assert validate_config.find_nearest(path) == nearest
+
+
 @pytest.mark.parametrize(("text", "variable"), OWNED, ids=[text for text, _ in OWNED])
 def test_managed_settings_are_rejected_with_the_variable_to_use(text, variable):
     (problem,) = find(settings(text))
@@ -353,6 +383,8 @@ def test_managed_settings_are_rejected_with_the_variable_to_use(text, variable):
         ("DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION", "1h", "dask_worker_lifetime"),
         ("DASK_TEMPORARY_DIRECTORY", "/data", "dask_worker_scratch_directory"),
         ("DASK_SCHEDULER_ADDRESS", "tcp://10.0.0.1:8786", "dask_scheduler_host or dask_scheduler_address"),
+        ("DASK_SCHEDULER_PORT", "8786", "dask_scheduler_port"),
+        ("DASK_WORKER_MEMORY_LIMIT", "4GiB", "dask_worker_memory"),
     ],
 )
 def test_managed_settings_are_rejected_in_environment_variables(name, value, variable):

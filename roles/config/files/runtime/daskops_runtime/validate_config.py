@@ -188,16 +188,19 @@ KNOWN = known_paths()
 
 
 def find_nearest(path: str) -> str | None:
-    """Return the known key that is most similar to an unknown one; None if none is similar."""
-    below = [known for known in KNOWN if known.endswith(f".{path}")]
-    if below:
+    """Return the known key that an unknown one probably means; None if none is similar.
+
+    Compares only the last parts of keys in the same section, because a common beginning makes all of them similar.
+    """
+    if below := [known for known in KNOWN if known.endswith(f".{path}")]:
         return min(below, key=len)
-    close = difflib.get_close_matches(path, KNOWN, n=1, cutoff=0.8)
-    if close:
-        return close[0]
-    names = {known.rsplit(".", 1)[-1]: known for known in sorted(KNOWN, key=len, reverse=True)}
-    close = difflib.get_close_matches(path.rsplit(".", 1)[-1], names, n=1, cutoff=0.8)
-    return names[close[0]] if close else None
+    section, dummy, name = path.rpartition(".")
+    siblings = {known.rpartition(".")[2]: known for known in KNOWN if known.rpartition(".")[0] == section}
+    if close := difflib.get_close_matches(name, siblings, n=1, cutoff=0.75):
+        return siblings[close[0]]
+    package = path.partition(".")[0]
+    elsewhere = [known for known in KNOWN if known.startswith(f"{package}.") and known.endswith(f".{name}")]
+    return elsewhere[0] if len(elsewhere) == 1 else None
 
 
 def parses(parse: Callable[[Any], float], value: Any) -> bool:
@@ -254,10 +257,10 @@ def unknown(path: str) -> str:
     if path.replace("_", "-") in KNOWN:
         return f"must be written with hyphens: {path.replace('_', '-')}"
     nearest = find_nearest(path)
-    return (
-        f"is not a setting of Dask {dask.__version__}{f', but {nearest} is' if nearest else ''}. If it belongs to another "
-        f"package, add {path} to dask_config_extra_namespaces"
-    )
+    said = f"is not a setting of Dask {dask.__version__}{f', but {nearest} is' if nearest else ''}. "
+    if "." in path:
+        return f"{said}Correct or remove it"
+    return f"{said}If it belongs to another package, add {path} to dask_config_extra_namespaces"
 
 
 def judge(path: str, value: Any) -> str | None:
