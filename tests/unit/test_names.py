@@ -4,7 +4,7 @@
 """Suggestions for unknown variable names."""
 
 import pytest
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.names import MEANINGS, hint, meant
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.names import MEANINGS, hint, instead, meant
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
 
 
@@ -54,6 +54,28 @@ def test_suggested_variables_exist():
         # A similar spelling.
         ("dask_worker_treads", "dask_worker_threads"),
         ("dask_enviroment_lock", "dask_environment_lock"),
+        ("dask_schedulerport", "dask_scheduler_port"),
+        ("dask_scheduler_bind_address", "dask_bind_address"),
+        ("dask_scheduler_ip_address", "dask_scheduler_host"),
+        ("dask_scheduler_environment_variables", "dask_environment_variables"),
+        ("dask_numa", "dask_worker_numa_node"),
+        ("dask_batch", "dask_serial"),
+        ("dask_firewall_enabled", "dask_firewall"),
+        ("dask_ca", "dask_tls_certificates"),
+        ("dask_adaptive", "dask_worker_scaling"),
+        ("dask_min_workers", "dask_worker_minimum"),
+        ("dask_max_workers", "dask_worker_maximum"),
+        ("dask_tmpdir", "dask_worker_scratch_directory"),
+        ("dask_jupyter", "dask_scheduler_arguments"),
+        ("dask_prometheus", "dask_monitoring"),
+        ("dask_cluster_name", "dask_monitoring_cluster"),
+        ("dask_worker_plugins", "dask_worker_preloads"),
+        # Only the part that all names have is similar.
+        ("dask_log_file", ""),
+        ("dask_logs", ""),
+        ("dask_worker_image", ""),
+        ("dask_secret", ""),
+        ("dask_scheduler_restart_address", ""),
         ("dask_xyzzy_quux", ""),
     ],
 )
@@ -65,4 +87,11 @@ def test_hint_names_one_name_or_lists_all():
     assert hint("treads", ["threads", "count"]) == "Did you mean threads?"
     assert hint("nprocs", ["threads", "count"], "count") == "Did you mean count?"
     assert hint("x", ["threads", "count"]) == "There are threads, count."
+    assert hint("config", ["threads", "count"]) == "There are threads, count."
     assert hint("x", []) == "There are none."
+
+
+@pytest.mark.parametrize("name", ["dask_log_dir", "dask_log_directory", "dask_log_file", "dask_logs"])
+def test_what_no_variable_does_is_explained(name):
+    assert instead(name) == "Services write to the journal: journalctl -u 'dask-*'."
+    assert meant(name, SETTINGS) == instead("dask_xyzzy_quux") == ""

@@ -193,6 +193,15 @@ def test_templates_of_secrets_are_in_no_message():
     assert "hunter2" not in only(problems({"w1": ({}, {"dask_shutdown_token": "in 'hunter2{{'"})}, []))
 
 
+def test_name_that_no_variable_has_is_explained():
+    assert says(
+        only(variables(w1={"dask_log_dir": "/var/log"})), "Remove it. Services write to the journal: journalctl -u"
+    )
+    assert says(
+        only(variables(w1={"dask_xyzzy_quux": 1})), "Remove it. 'ansible-doc -t role daskops.cluster.preflight'"
+    )
+
+
 def test_invalid_pool_is_reported_with_its_hosts():
     wrong = {"dask_worker_pools": {"Big Pool": {}}}
     sentence = only(variables(w1=wrong, w2=wrong))

@@ -10,11 +10,21 @@ import re
 from collections.abc import Iterable
 
 PREFIX = "dask_"
+# Minimum similarity of a name and a suggestion, from 0 to 1. With less, cache is suggested for batch.
+SIMILAR = 0.75
 
 # Names of the collection's variables in `dask-ssh`, SSHCluster, Dask's command line, Helm chart and configuration, and in
 # other roles, without `dask_`. A name may also begin with `worker_`.
 MEANINGS: dict[str, tuple[str, ...]] = {
-    "dask_bind_address": ("bind_host", "host", "listen_address", "scheduler_bind", "scheduler_listen"),
+    "dask_bind_address": (
+        "bind_host",
+        "host",
+        "listen_address",
+        "scheduler_bind",
+        "scheduler_bind_address",
+        "scheduler_listen",
+        "scheduler_listen_address",
+    ),
     "dask_client_directory": ("client_config_dir", "client_config_path"),
     "dask_client_scheduler_host": ("client_address", "external_host", "public_host", "scheduler_public_host"),
     "dask_config": ("conf", "configuration", "config_yaml", "log_level", "logging", "scheduler_options", "yaml"),
@@ -39,7 +49,16 @@ MEANINGS: dict[str, tuple[str, ...]] = {
         "requirements_file",
         "version",
     ),
-    "dask_environment_variables": ("env", "env_vars", "extra_env", "scheduler_env"),
+    "dask_environment_variables": (
+        "env",
+        "env_vars",
+        "extra_env",
+        "scheduler_env",
+        "scheduler_env_vars",
+        "scheduler_environment",
+        "scheduler_environment_variables",
+    ),
+    "dask_firewall": ("enable_firewall", "firewall_backend", "firewall_enabled", "firewall_type"),
     "dask_home": (
         "base_dir",
         "dir",
@@ -53,6 +72,8 @@ MEANINGS: dict[str, tuple[str, ...]] = {
         "virtualenv",
     ),
     "dask_interface": ("network_interface", "nic", "scheduler_interface"),
+    "dask_monitoring": ("grafana", "metrics", "prometheus"),
+    "dask_monitoring_cluster": ("cluster", "cluster_name"),
     "dask_python": (
         "interpreter",
         "python_executable",
@@ -87,12 +108,21 @@ MEANINGS: dict[str, tuple[str, ...]] = {
         "ui_port",
         "web_port",
     ),
-    "dask_scheduler_arguments": ("scheduler_args", "scheduler_extra_args"),
-    "dask_scheduler_host": ("hostname", "master", "scheduler", "scheduler_hostname", "scheduler_ip", "scheduler_name"),
+    "dask_scheduler_arguments": ("jupyter", "scheduler_args", "scheduler_extra_args", "scheduler_jupyter"),
+    "dask_scheduler_host": (
+        "hostname",
+        "master",
+        "scheduler",
+        "scheduler_hostname",
+        "scheduler_ip",
+        "scheduler_ip_address",
+        "scheduler_name",
+    ),
     "dask_scheduler_memory": ("scheduler_mem", "scheduler_memory_limit", "scheduler_memory_max"),
     "dask_scheduler_port": ("port", "scheduler_service_port", "scheduler_tcp_port"),
-    "dask_scheduler_preloads": ("scheduler_preload",),
+    "dask_scheduler_preloads": ("scheduler_plugins", "scheduler_preload"),
     "dask_scheduler_restart": ("force_restart", "restart"),
+    "dask_serial": ("batch", "batch_size", "batches"),
     "dask_tls": (
         "encrypt",
         "encryption",
@@ -104,7 +134,18 @@ MEANINGS: dict[str, tuple[str, ...]] = {
         "use_ssl",
         "use_tls",
     ),
-    "dask_tls_certificates": ("ca_file", "cert_file", "key_file", "tls_ca_file", "tls_cert", "tls_key"),
+    "dask_tls_certificates": (
+        "ca",
+        "ca_cert",
+        "ca_file",
+        "cert_file",
+        "key_file",
+        "tls_ca",
+        "tls_ca_cert",
+        "tls_ca_file",
+        "tls_cert",
+        "tls_key",
+    ),
     "dask_tls_directory": ("cert_dir", "certs_dir", "tls_dir", "tls_path"),
     "dask_user": ("group", "service_user", "system_user", "username"),
     "dask_worker_arguments": ("args", "extra_args", "options"),
@@ -127,9 +168,13 @@ MEANINGS: dict[str, tuple[str, ...]] = {
     "dask_worker_environment_variables": ("worker_env", "worker_env_vars", "worker_environment", "worker_extra_env"),
     "dask_worker_gpus": ("cuda", "cuda_visible_devices", "gpu", "num_gpus"),
     "dask_worker_hyperthreads": ("hyperthreading", "smt", "use_hyperthreads"),
+    "dask_worker_maximum": ("max", "max_workers", "maximum_workers"),
     "dask_worker_memory": ("mem", "mem_limit", "memory_limit", "ram"),
+    "dask_worker_minimum": ("min", "min_workers", "minimum_workers"),
+    "dask_worker_numa_node": ("numa",),
     "dask_worker_port": ("tcp_port", "worker_port_range"),
-    "dask_worker_preloads": ("preload",),
+    "dask_worker_preloads": ("plugins", "preload"),
+    "dask_worker_scaling": ("adapt", "adaptive", "autoscaling", "scale"),
     "dask_worker_scratch_directory": (
         "local_dir",
         "local_directory",
@@ -140,6 +185,7 @@ MEANINGS: dict[str, tuple[str, ...]] = {
         "temp_dir",
         "temporary_directory",
         "tmp_dir",
+        "tmpdir",
         "work_dir",
         "working_directory",
     ),
@@ -160,10 +206,33 @@ MEANINGS: dict[str, tuple[str, ...]] = {
 }
 _BY_NAME = {name: ours for ours, names in MEANINGS.items() for name in names}
 
+# What to know instead of a variable, by names in other tools for which there is none.
+_JOURNAL = "Services write to the journal: journalctl -u 'dask-*'."
+_INSTEAD = {
+    "log_dir": _JOURNAL,
+    "log_directory": _JOURNAL,
+    "log_file": _JOURNAL,
+    "log_path": _JOURNAL,
+    "logs": _JOURNAL,
+}
+
 
 def _words(name: str) -> list[str]:
-    """Return the words of a name without the prefix, sorted, each in the singular."""
-    return sorted(word.rstrip("s") for word in re.split(r"_+", name.lower().removeprefix(PREFIX)))
+    """Return the words of a name without the prefix, each in the singular."""
+    return [word.rstrip("s") for word in re.split(r"_+", name.lower().removeprefix(PREFIX))]
+
+
+def _similarity(name: str, other: str) -> float:
+    """Return how similar the words are that only one of two names has, from 0 to 1."""
+    words, others = _words(name), _words(other)
+    only = "".join(word for word in words if word not in others)
+    other_only = "".join(word for word in others if word not in words)
+    return difflib.SequenceMatcher(None, only, other_only).ratio()
+
+
+def _plain(name: str) -> str:
+    """Return a name in lower case without the prefix, with ``_`` for other characters."""
+    return re.sub(r"\W", "_", name.lower()).removeprefix(PREFIX)
 
 
 def meant(name: str, known: Iterable[str]) -> str:
@@ -183,15 +252,21 @@ def meant(name: str, known: Iterable[str]) -> str:
     """
     known = list(known)
     for ours in known:
-        if _words(ours) == _words(name):
+        if sorted(_words(ours)) == sorted(_words(name)):
             return ours
-    bare = re.sub(r"\W", "_", name.lower()).removeprefix(PREFIX)
+    bare = _plain(name)
     if by_meaning := _BY_NAME.get(bare) or _BY_NAME.get(bare.removeprefix("worker_")):
         return by_meaning
     for whose in ("worker_", "scheduler_", "environment_"):
         if f"{PREFIX}{whose}{bare}" in known:
             return f"{PREFIX}{whose}{bare}"
-    return next(iter(difflib.get_close_matches(name, known, 1, 0.8)), "")
+    near = max(known, key=lambda ours: _similarity(name, ours), default="")
+    return near if near and _similarity(name, near) >= SIMILAR else ""
+
+
+def instead(name: str) -> str:
+    """Return a sentence about what an unknown name stands for, if the collection has no variable for it; otherwise empty."""
+    return _INSTEAD.get(_plain(name).removeprefix("worker_").removeprefix("scheduler_"), "")
 
 
 def hint(name: str, known: Iterable[str], meaning: str = "") -> str:
@@ -207,7 +282,7 @@ def hint(name: str, known: Iterable[str], meaning: str = "") -> str:
         Result of `meant` for the unknown name. Empty to compare only the spelling.
     """
     known = list(known)
-    near = meaning or next(iter(difflib.get_close_matches(str(name), known, n=1)), "")
+    near = meaning or next(iter(difflib.get_close_matches(str(name), known, 1, SIMILAR)), "")
     if near:
         return f"Did you mean {near}?"
     return f"There are {', '.join(known)}." if known else "There are none."

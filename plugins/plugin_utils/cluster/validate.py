@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.hours import HoursError, parse_hours
-from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.names import hint, meant
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.names import PREFIX, hint, instead, meant
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.problems import Problem
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.python_choice import MACHINES, is_valid
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import (
@@ -164,6 +164,16 @@ def wrong_value(where: str, setting: Setting, value: Any) -> Iterator[Problem]:
         yield Problem(where, "has an invalid value" if setting.secret else f"is '{value}'", f"Give {kind}.")
 
 
+def _instead_of_setting(key: str) -> str:
+    """Return what to write instead of an unknown setting of a pool."""
+    name = f"{POOL_PREFIX}{key.removeprefix(POOL_PREFIX).removeprefix(PREFIX)}"
+    variable = next((known for known in (key, name) if known in SETTINGS), "") or meant(name, SETTINGS)
+    setting = variable.removeprefix(POOL_PREFIX)
+    if variable and setting not in POOL_SETTINGS:
+        return f"Set the variable {variable}, which applies to all pools."
+    return hint(key, POOL_SETTINGS, setting)
+
+
 def _wrong_pools(variable: str, pools: Any) -> Iterator[Problem]:
     """Yield the problems of a dictionary of pools."""
     # A pool may contain secrets, so messages show only the values of settings that are not secret.
@@ -184,9 +194,7 @@ def _wrong_pools(variable: str, pools: Any) -> Iterator[Problem]:
                 if key in POOL_SETTINGS:
                     yield from wrong_value(where, POOL_SETTINGS[key], value)
                 else:
-                    known = [setting.name for setting in POOL_SETTINGS.values()]
-                    meaning = meant(f"{POOL_PREFIX}{key}", known)[len(POOL_PREFIX) :]
-                    yield Problem(where, "is not a setting of a pool", hint(key, POOL_SETTINGS, meaning))
+                    yield Problem(where, "is not a setting of a pool", _instead_of_setting(str(key)))
 
 
 def wrong_pools(pools: Any, overrides: Any) -> list[Problem]:
@@ -222,7 +230,7 @@ def _wrong_variable(name: str, value: Any) -> Iterator[Problem]:
     if name not in SETTINGS:
         near = meant(name, SETTINGS)
         everything = "'ansible-doc -t role daskops.cluster.preflight' lists all variables."
-        remedy = f"Did you mean {near}?" if near else f"Remove it. {everything}"
+        remedy = f"Did you mean {near}?" if near else f"Remove it. {instead(name) or everything}"
         yield Problem(name, "is not a variable of daskops.cluster", remedy)
     elif value is None or name not in (POOLS, OVERRIDES):
         yield from wrong_value(name, SETTINGS[name], value)
