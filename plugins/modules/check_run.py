@@ -15,7 +15,8 @@ description:
   - Fails if a run would succeed without doing anything. This happens if the groups C(dask_scheduler) and C(dask_workers)
     have no host, if C(--limit) leaves no host of the groups for O(purpose), or if no playbook of the run has a tag of
     C(--tags) or C(--skip-tags).
-  - Fails if a group's name resembles the name of a group of the collection, and its hosts are in none of these groups.
+  - Fails if a group's name resembles the name of a group of the collection, and its hosts are in none of these groups, or
+    the group with the right name has no host.
   - Reads the tags of all playbooks of the run, also of playbooks that import those of the collection. If a task of the user
     includes a role or a file at run time, the tags of that role or file are unknown. Then an unknown tag is only a warning.
   - Runs on the controller and connects to no host, so one host of the play is enough (C(run_once)).

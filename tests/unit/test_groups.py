@@ -25,6 +25,7 @@ def wrong(connects=False, playing=("s1", "w1", "w2"), **groups):
         {"dask_workers_b": ["x1"], "dask_workers2": ["x1"], "dask_gpu_workers": ["x1"], "old_dask_workers": ["x1"]},
         {"dask-workers": ["w1"], "dask_worker": ["w1", "w2"]},  # misspelt, but their hosts are in the right groups too
         {"dask_worker": []},
+        {"dask_nodes": ["s1", "w1"], "dask_compute": ["w1"], "prometheus": ["x1"]},
     ],
 )
 def test_valid_groups_give_no_problem(groups):
@@ -42,13 +43,33 @@ def test_valid_groups_give_no_problem(groups):
         ("dask-scheduler", "dask_scheduler"),
         ("dask_sheduler", "dask_scheduler"),
         ("dask_client", "dask_clients"),
+        ("dask_nodes", "dask_workers"),
+        ("dask_monitor", "dask_monitoring"),
+        ("dask_prometheus", "dask_monitoring"),
     ],
 )
 def test_misspelt_group_is_reported_with_a_suggestion(name, meant):
+    stray = "x1" if OURS.get(meant) else "w1, x1"
     assert wrong(**{name: ["w1", "x1"]}) == [
-        f"The group {name} (x1) is not a group of daskops.cluster. Did you mean {meant}? Rename the "
+        f"The group {name} ({stray}) is not a group of daskops.cluster. Did you mean {meant}? Rename the "
         "group. If its hosts do not belong to the cluster, give it a name that is less similar."
     ]
+
+
+@pytest.mark.parametrize(
+    ("groups", "meant"),
+    [
+        ({"dask_scheduler": ["s1"], "dask_worker": ["s1"]}, "dask_workers"),
+        ({"dask_scheduler": ["s1"], "dask_workers": [], "dask_compute": ["s1"]}, "dask_workers"),
+        ({"dask_scheduler": ["s1"], "dask_workers": ["w1"], "dask_monitor": ["s1"]}, "dask_monitoring"),
+        ({"dask_scheduler": ["s1"], "dask_workers": ["w1"], "dask_prometheus": ["s1"]}, "dask_monitoring"),
+    ],
+)
+def test_misspelt_group_is_reported_if_its_hosts_are_in_another_group_but_the_right_group_is_empty(groups, meant):
+    (problem,) = map(str, problems(groups, False, ["s1", "w1"]))
+    assert problem.startswith(
+        f"The group {list(groups)[-1]} (s1) is not a group of daskops.cluster. Did you mean {meant}?"
+    )
 
 
 def test_inventory_without_our_groups_is_reported():

@@ -52,6 +52,21 @@ def test_missing_groups_count_as_empty():
     assert says(found[1], "dask_workers has no host", "Put at least one host into it")
 
 
+def test_group_that_was_probably_meant_is_named():
+    hosts = {"s1": {}, "w1": {}}
+    (problem,) = map(
+        str, problems({"dask_scheduler": ["s1"], "workers": ["w1"], "web": ["w1"]}, hosts, "", "linux", True)
+    )
+    assert problem == (
+        "The group dask_workers has no host. Put at least one host into it. The group workers was probably meant to be "
+        "dask_workers."
+    )
+    (problem,) = map(
+        str, problems({"scheduler": ["s1"], "dask_workers": ["w1"], "nodes": []}, hosts, "", "linux", True)
+    )
+    assert says(problem, "The group dask_scheduler has no host", "that another system runs. The group scheduler was")
+
+
 def test_host_for_clients_that_is_a_url():
     assert only(inventory(client_host="tls://dask.example.org:8786")) == (
         "dask_client_scheduler_host is 'tls://dask.example.org:8786'. Give a name or an address, without a protocol, a port "

@@ -64,16 +64,26 @@ def synonym(name: str) -> str:
     return misspelt(name) or words.get(_plain(name).removeprefix("dask_"), "")
 
 
-def _stray(groups: Mapping[str, list[str]]) -> Iterator[Problem]:
-    """Yield the problems of groups with a misspelt name whose hosts are in no group of this collection."""
+def hints(groups: Groups, missing: Collection[str]) -> str:
+    """Return sentences about groups that were probably meant to be one of the missing groups, each after a space."""
+    meant = {name: synonym(name) for name, hosts in groups.items() if hosts and name not in GROUPS}
+    return "".join(
+        f" The group {name} was probably meant to be {group}." for name, group in meant.items() if group in missing
+    )
+
+
+def _stray(groups: Groups) -> Iterator[Problem]:
+    """Yield the problems of groups with a misspelt name whose hosts are in no group, or that leave the right one empty."""
     ours = {host for group in GROUPS for host in groups.get(group, [])}
     for name, hosts in groups.items():
-        stray = [host for host in hosts if host not in ours]
-        if stray and misspelt(name):
+        # Without dask_, the group may belong to another project.
+        meant = synonym(name) if name not in GROUPS and _plain(name).startswith("dask_") else misspelt(name)
+        stray = [host for host in hosts if host not in ours or not groups.get(meant)]
+        if stray and meant:
             yield Problem(
                 f"The group {name} ({', '.join(stray)})",
                 "is not a group of daskops.cluster",
-                f"Did you mean {misspelt(name)}? Rename the group. If its hosts do not belong to the cluster, give it a "
+                f"Did you mean {meant}? Rename the group. If its hosts do not belong to the cluster, give it a "
                 "name that is less similar.",
             )
 
@@ -92,15 +102,11 @@ def problems(groups: Mapping[str, list[str]], connects: bool, playing: Collectio
     """
     members = [*groups.get("dask_scheduler", []), *groups.get("dask_workers", [])]
     if not members:
-        meant = {name: synonym(name) for name, hosts in groups.items() if hosts and name not in GROUPS}
-        hints = "".join(
-            f" The group {name} was probably meant to be {group}." for name, group in meant.items() if group
-        )
         return [
             Problem(
                 "The inventory",
                 "has no host in the groups dask_scheduler and dask_workers",
-                f"Put one Linux host into the first group, and at least one host into the second.{hints}",
+                f"Put one Linux host into the first group, and at least one host into the second.{hints(groups, GROUPS)}",
             )
         ]
     return [

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.addresses import is_host
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import Groups, hints
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.problems import Problem
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import CLUSTER_SETTINGS, Setting
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import to_bool
@@ -113,14 +114,15 @@ def _wrong_host(variable: str, host: str) -> Iterator[Problem]:
         yield Problem(variable, f"is '{host}'", "Give a name or an address, without a protocol, a port and brackets.")
 
 
-def _wrong_groups(schedulers: list[str], workers: list[str], address: str) -> Iterator[Problem]:
+def _wrong_groups(groups: Groups, address: str) -> Iterator[Problem]:
     """Yield the problems of the number of hosts."""
+    schedulers, workers = groups.get("dask_scheduler", []), groups.get("dask_workers", [])
     if not schedulers and not address:
         yield Problem(
             "The group dask_scheduler",
             "has no host",
             "Put one Linux host into it, or set dask_scheduler_address to connect the workers to a scheduler that another "
-            "system runs.",
+            f"system runs.{hints(groups, ['dask_scheduler'])}",
         )
     if len(schedulers) > 1:
         names = ", ".join(schedulers)
@@ -132,7 +134,9 @@ def _wrong_groups(schedulers: list[str], workers: list[str], address: str) -> It
             "Keep one of the two.",
         )
     if not workers:
-        yield Problem("The group dask_workers", "has no host", "Put at least one host into it.")
+        yield Problem(
+            "The group dask_workers", "has no host", f"Put at least one host into it.{hints(groups, ['dask_workers'])}"
+        )
 
 
 def _wrong_names(workers: list[str]) -> Iterator[Problem]:
@@ -228,7 +232,7 @@ def problems(
     for host, variables in ours.items():
         names.setdefault(connection(host, variables), []).append(host)
     return [
-        *_wrong_groups(schedulers, workers, address),
+        *_wrong_groups(groups, address),
         *(_wrong_address(address, tls, dashboard_proxy) if address else []),
         *(_wrong_host("dask_client_scheduler_host", client_host) if client_host else []),
         *(_wrong_host("dask_scheduler_host", scheduler_host) if scheduler_host else []),
