@@ -12,11 +12,17 @@ _PACK = "pack it (conda-pack --prefix env --output env.tar.gz), and set dask_env
 # A pattern of the text, what it is, and how to get a lock from it. The first pattern that is found counts.
 _FOREIGN = (
     (
-        r"^(version: \d+\nenvironments:|\[(workspace|feature\..*)\]$)",
+        # Before version 0.40, pixi wrote [project] instead of [workspace].
+        r"^(version: \d+\nenvironments:|\[(workspace|feature\..*)\]$|\[project\]\n(?:(?!\[).*\n)*?channels *=)",
         f"it is a file of pixi. Make an environment of it (pixi-pack, then pixi-unpack), {_PACK}",
     ),
     (
-        r"^@EXPLICIT$",
+        r"^# packages in environment at ",
+        f"it is a list of the packages of a conda environment. Instead of listing the environment, {_PACK}",
+    ),
+    (
+        # 'conda list --export' writes NAME=VERSION=BUILD.
+        r"^@EXPLICIT$|^\w[\w.-]*=[\w.!+]+=\w+$",
         f"it is a lock of conda. Make an environment of it (conda create --prefix env --file LOCK), {_PACK}",
     ),
     (
@@ -54,6 +60,15 @@ _FOREIGN = (
 )
 
 
+# The first bytes of gzip, bzip2, zstandard and zip.
+_ARCHIVES = (b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")
+
+
 def foreign(text: str) -> str:
     """Return what a text is and how to get a lock from it, if it is a file of another tool; otherwise an empty text."""
     return next((remedy for pattern, remedy in _FOREIGN if re.search(pattern, text, re.MULTILINE)), "")
+
+
+def is_archive(content: bytes) -> bool:
+    """Return whether the content of a file begins like an archive in which environments are packed."""
+    return content.startswith(_ARCHIVES)

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ansible_collections.daskops.cluster.plugins.plugin_utils._packaging import canonicalize_name
-from ansible_collections.daskops.cluster.plugins.plugin_utils.foreign_locks import foreign
+from ansible_collections.daskops.cluster.plugins.plugin_utils.foreign_locks import foreign, is_archive
 from ansible_collections.daskops.cluster.plugins.plugin_utils.locks import (
     HOW_TO_LOCK,
     Lock,
@@ -45,6 +45,11 @@ def unreadable_lock(path: str, error: OSError | UnicodeDecodeError) -> str:
     error : OSError or UnicodeDecodeError
     """
     where = f"dask_environment_lock ({path})"
+    if isinstance(error, UnicodeDecodeError) and is_archive(error.object):
+        return (
+            f"{where} is an archive. If it is a packed environment, set dask_environment_archive to it, and remove "
+            "dask_environment_lock."
+        )
     if isinstance(error, UnicodeDecodeError):
         return f"{where} is not a text file in UTF-8. {HOW_TO_LOCK}"
     if not isinstance(error, FileNotFoundError):

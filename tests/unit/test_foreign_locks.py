@@ -57,6 +57,28 @@ package:
   manager: conda
 """
 EXPLICIT = f"@EXPLICIT\nhttps://conda.example/linux-64/dask-2026.8.0.conda#{'a' * 32}\n"
+EXPORT = """\
+# This file may be used to create an environment using:
+# $ conda create --name <env> --file <this file>
+# platform: linux-64
+_libgcc_mutex=0.1=conda_forge
+dask=2024.1.0=pyhd8ed1ab_0
+"""
+LISTED = """\
+# packages in environment at /home/ada/miniforge3/envs/analysis:
+#
+# Name                    Version                   Build  Channel
+dask                      2024.1.0           pyhd8ed1ab_0    conda-forge
+"""
+OLD_PIXI = """\
+[project]
+name = "analysis"
+authors = ["Ada"]
+channels = ["conda-forge"]
+
+[dependencies]
+dask = "*"
+"""
 
 
 @pytest.mark.parametrize(
@@ -71,6 +93,9 @@ EXPLICIT = f"@EXPLICIT\nhttps://conda.example/linux-64/dask-2026.8.0.conda#{'a' 
             "it is a lock of conda-lock. Make an environment of it (conda-lock install --prefix env LOCK), pack it",
         ),
         (EXPLICIT, "it is a lock of conda. Make an environment of it (conda create --prefix env --file LOCK), pack it"),
+        (EXPORT, "it is a lock of conda. Make an environment of it (conda create --prefix env --file LOCK), pack it"),
+        (LISTED, "it is a list of the packages of a conda environment. Instead of listing the environment, pack it"),
+        (OLD_PIXI, "it is a file of pixi"),
         (PIXI_LOCK, "it is a file of pixi. Make an environment of it (pixi-pack, then pixi-unpack), pack it"),
         ('[workspace]\nchannels = ["conda-forge"]\n', "it is a file of pixi"),
         (PDM_LOCK, "it is a pdm.lock. Export it: pdm export"),
@@ -78,6 +103,7 @@ EXPLICIT = f"@EXPLICIT\nhttps://conda.example/linux-64/dask-2026.8.0.conda#{'a' 
         ('version = 1\n\n[[package]]\nname = "dask"\n', "it is a uv.lock"),
         ('[[package]]\nname = "dask"\n\n[metadata]\nlock-version = "2.1"\ncontent-hash = "0"\n', "it is a poetry.lock"),
         ('[project]\nname = "analysis"\ndependencies = ["dask"]\n', "it is a pyproject.toml"),
+        ('[project]\nname = "a"\n[tool.a]\nchannels = 1\n', "it is a pyproject.toml"),
         ('{\n    "name": "dask"}', "it is JSON, which is not a lock"),
     ],
 )
@@ -85,7 +111,7 @@ def test_files_of_other_tools_are_named(text, said):
     assert foreign(text).startswith(said)
 
 
-@pytest.mark.parametrize("text", [ENVIRONMENT_YML, CONDA_LOCK, EXPLICIT, PIXI_LOCK])
+@pytest.mark.parametrize("text", [ENVIRONMENT_YML, CONDA_LOCK, EXPLICIT, EXPORT, LISTED, PIXI_LOCK, OLD_PIXI])
 def test_files_of_conda_lead_to_a_packed_environment(text):
     assert foreign(text).endswith("and set dask_environment_archive to the archive")
 
@@ -100,3 +126,7 @@ def test_locks_that_other_tools_wrote_are_named_with_the_command_that_exports_th
 @pytest.mark.parametrize("name", ["uv-pip-compile.txt", "pip-compile.txt", "poetry.txt", "pipenv.txt"])
 def test_requirements_are_no_foreign_file(name):
     assert foreign((LOCKS / name).read_text()) == ""
+
+
+def test_index_with_parameters_is_no_foreign_file():
+    assert foreign("--index-url=https://index.example/simple?user=ada\ndask==1 --hash=sha256:0\n") == ""

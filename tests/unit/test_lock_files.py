@@ -4,6 +4,7 @@
 """Lock files of all forms, unreadable ones, and locks for other machines."""
 
 import hashlib
+import shutil
 
 import pytest
 from ansible.errors import AnsibleFilterError
@@ -59,13 +60,26 @@ def test_unreadable_lock_is_an_error_with_the_remedy(tmp_path, monkeypatch):
         "dask_environment_lock (locks/lock.txt) does not exist on the controller. The path is relative to "
         f"{tmp_path}, the working directory of ansible-playbook. Correct the path."
     )
-    (tmp_path / "environment.tar.gz").write_bytes(b"\x1f\x8b")
-    assert unreadable("environment.tar.gz").startswith(
-        "dask_environment_lock (environment.tar.gz) is not a text file in UTF-8. Make it with: uv pip compile "
+    (tmp_path / "lock.txt").write_bytes("# für".encode("latin-1"))
+    assert unreadable("lock.txt").startswith(
+        "dask_environment_lock (lock.txt) is not a text file in UTF-8. Make it with: uv pip compile "
     )
     assert unreadable(".").startswith(
         "dask_environment_lock (.) cannot be read on the controller: Is a directory. Set it to a "
     )
+
+
+def test_packed_environment_leads_to_its_variable(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("x")
+    for kind in ("gztar", "bztar", "zip"):
+        shutil.make_archive(kind, kind, tmp_path, "file")
+    (tmp_path / "zst").write_bytes(b"\x28\xb5\x2f\xfd\x24")
+    for path in ("gztar.tar.gz", "bztar.tar.bz2", "zip.zip", "zst"):
+        assert unreadable(path) == (
+            f"dask_environment_lock ({path}) is an archive. If it is a packed environment, set dask_environment_archive to "
+            "it, and remove dask_environment_lock."
+        )
 
 
 # Locks for other machines
