@@ -322,8 +322,8 @@ def select(lock: Lock, python: Mapping[str, Any], build: Collection[str] = ()) -
     Raises
     ------
     LockError
-        If the lock is for another Python or platform, no line applies, a package is pinned twice, or none of a package's
-        files fits.
+        If the lock is for another Python or platform, no line applies, a package has two different pins, or none of a
+        package's files fits.
     """
     environment: dict[str, str | frozenset[str]] = {
         **marker_environment(python),
@@ -337,14 +337,16 @@ def select(lock: Lock, python: Mapping[str, Any], build: Collection[str] = ()) -
         )
     if lock.environments and not any(_applies(marker, environment, "the lock") for marker in lock.environments):
         raise LockError(f"none of its environments is {described(python)}. Make the lock for this platform, too")
-    lines: dict[str, str] = {}
+    applying: dict[str, Locked] = {}
     for locked in lock.packages:
         requirement = locked.requirement
         if requirement.marker and not _applies(requirement.marker, environment, requirement.name):
             continue
-        name = canonicalize_name(requirement.name)
-        if name in lines:
-            raise LockError(f"'{name}' is pinned twice for Python {python['version']}. Remove one of the two")
+        package = canonicalize_name(requirement.name)
+        applying[package] = _merged(applying[package], locked, python) if package in applying else locked
+    lines: dict[str, str] = {}
+    for name, locked in applying.items():
+        requirement = locked.requirement
         if not _fits(locked.requires_python, python["version"]):
             raise LockError(
                 f"{name} needs Python {locked.requires_python}, not {python['version']}. Make the lock for this Python"
@@ -357,6 +359,22 @@ def select(lock: Lock, python: Mapping[str, Any], build: Collection[str] = ()) -
     if not lines:
         raise LockError(f"no package in it is for Python {python['version']}. Make the lock for this Python")
     return [lines[name] for name in sorted(lines)]
+
+
+def _merged(one: Locked, other: Locked, python: Mapping[str, Any]) -> Locked:
+    """Return two equal pins of a package as one, with the hashes that both allow, as pip does.
+
+    Raises
+    ------
+    LockError
+        If the pins differ, or have no hash in common.
+    """
+    pins = [(locked.requirement.specifier, locked.requirement.url) for locked in (one, other)]
+    hashes = [wanted for wanted in one.hashes if wanted in other.hashes]
+    if one.files or other.files or pins[0] != pins[1] or bool(one.hashes) != bool(hashes):
+        name = canonicalize_name(one.requirement.name)
+        raise LockError(f"'{name}' is pinned twice for Python {python['version']}. Remove one of the two")
+    return Locked(one.requirement, hashes)
 
 
 def _applies(marker: Marker, environment: Mapping[str, Any], where: str) -> bool:

@@ -44,6 +44,11 @@ def test_markers_select_the_packages_of_an_interpreter(version, bokeh):
     [
         # Names are compared in their normalized form (PEP 503).
         (f"a.b==1 --hash={A}\nA-B==2 --hash={B}\n", "'a-b' is pinned twice for Python 3.11.2"),
+        (
+            f"a==1 --hash={A}\na==1 --hash={B}\n",
+            "'a' is pinned twice for Python 3.11.2",
+        ),
+        (f"a==1 --hash={A}\na @ https://h.example/a-1.tar.gz --hash={A}\n", "'a' is pinned twice for Python 3.11.2"),
         (f"a==1 ; sys_platform == 'win32' --hash={A}\n", "no package in it is for Python 3.11.2"),
         (f"a==1 ; python_version ~= 'x' --hash={A}\n", "of a compares what cannot be compared. Make the lock again"),
     ],
@@ -53,6 +58,19 @@ def test_lock_without_usable_packages_for_an_interpreter_is_rejected(lock, reaso
     with pytest.raises(LockError) as error:
         select(parsed, python("3.11.2"))
     assert reason in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "lock, line",
+    [
+        (f"a==1 --hash={A}\nA==1 --hash={A}\n", f"a==1 --hash={A}"),
+        (f"a==1 --hash={A} --hash={B}\na==1 ; python_version > '3' --hash={B} --hash={C}\n", f"a==1 --hash={B}"),
+        (f"a @ git+https://h.example/a@{COMMIT}\n" * 2, f"a @ git+https://h.example/a@{COMMIT}"),
+    ],
+)
+def test_same_pin_in_several_files_of_a_lock_counts_once(lock, line):
+    """The hashes of both pins apply, as for pip. Layers of locks pin the packages that they share."""
+    assert select(parse_lock(lock), python("3.11.2")) == [line]
 
 
 @pytest.mark.parametrize(
