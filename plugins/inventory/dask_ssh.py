@@ -90,6 +90,9 @@ from typing import Any
 
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.names import PREFIX, SIMILAR, instead, meant
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.settings import SETTINGS
+from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.validate import to_bool
 from ansible_collections.daskops.cluster.plugins.plugin_utils.hostfiles import (
     HostfileError,
     divide,
@@ -115,6 +118,18 @@ VARIABLES = {
 }
 
 
+def _remedy(name: str, known: list[str]) -> str:
+    """Return what to do about an unknown option, which may be one of dask ssh that this plugin does not have."""
+    if explanation := instead(f"{PREFIX}{name}"):
+        return f"Remove it. {explanation}"
+    options = {variable: option for some in VARIABLES.values() for option, variable in some.items()}
+    variable = meant(f"{PREFIX}{name}", SETTINGS)
+    near = next(iter(difflib.get_close_matches(name, known, 1, SIMILAR)), "") or options.get(variable, "")
+    if near:
+        return f"Did you mean {near}?"
+    return f"Set the variable {variable} instead." if variable else f"The options are {', '.join(known)}."
+
+
 class InventoryModule(BaseInventoryPlugin):
     """Inventory of the hosts in a file."""
 
@@ -131,15 +146,20 @@ class InventoryModule(BaseInventoryPlugin):
         known = list(self.get_options())
         for name in given:
             if name not in known:
-                near = difflib.get_close_matches(str(name), known, 1)
-                hint = f"Did you mean {near[0]}?" if near else f"The options are {', '.join(known)}."
-                raise AnsibleParserError(f"{path}: {name} is not an option of this plugin. {hint}")
+                remedy = _remedy(str(name), known)
+                raise AnsibleParserError(f"{path}: {name} is not an option of this plugin. {remedy}")
         hostfile = os.path.expanduser(os.path.expandvars(self.get_option("hostfile")))
         hostfile = os.path.join(os.path.dirname(os.path.abspath(path)), hostfile)
         scheduler = self.get_option("scheduler")
         if scheduler and not is_host(scheduler):
             raise AnsibleParserError(
                 f"scheduler: {scheduler!r} is not the name of a host. Write its name or its address."
+            )
+        # Ansible reads other words as false.
+        works = to_bool(given.get("scheduler_works", False))
+        if works is None:
+            raise AnsibleParserError(
+                f"scheduler_works: {given['scheduler_works']!r} is not true or false. Write one of the two."
             )
         try:
             with open(hostfile, encoding="utf-8") as file:
@@ -148,7 +168,7 @@ class InventoryModule(BaseInventoryPlugin):
             raise AnsibleParserError(f"hostfile: {hostfile} cannot be read: {error}. Correct the path.") from error
         except HostfileError as error:
             raise AnsibleParserError(f"hostfile: {hostfile}: {error}") from error
-        first, workers = divide(hosts, scheduler, self.get_option("scheduler_works"))
+        first, workers = divide(hosts, scheduler, works)
         for group, members in {"dask_scheduler": [first], "dask_workers": workers}.items():
             inventory.add_group(group)
             for host in members:

@@ -77,6 +77,16 @@ def test_scheduler_with_workers(listed):
         ({"hostfile": "hosts.txt", "nworkers": "many"}, "nworkers"),
         ({}, "hostfile"),
         ({"hostfile": "hosts.txt", "nthread": 4}, "nthread is not an option of this plugin. Did you mean nthreads?"),
+        ({"hostfile": "hosts.txt", "nprocs": 4}, "nprocs is not an option of this plugin. Did you mean nworkers?"),
+        (
+            {"hostfile": "hosts.txt", "nanny_port": 9000},
+            "nanny_port is not an option of this plugin. Set the variable dask_worker_nanny_port instead.",
+        ),
+        (
+            {"hostfile": "hosts.txt", "log_directory": "/x"},
+            "log_directory is not an option of this plugin. Remove it. Services write to the journal: journalctl -u",
+        ),
+        ({"hostfile": "hosts.txt", "scheduler_works": "maybe"}, "scheduler_works: 'maybe' is not true or false."),
         ({"hostfile": "hosts.txt", "xyz": 4}, "xyz is not an option of this plugin. The options are "),
     ],
 )

@@ -42,6 +42,7 @@ def test_suggested_variables_exist():
         ("dask_worker_env", "dask_worker_environment_variables"),
         ("dask_worker_extra_args", "dask_worker_arguments"),
         ("dask_worker_class", "dask_worker_command"),
+        ("dask_remote_dask_worker", "dask_worker_command"),
         ("dask_ssh_username", "ansible_user"),
         # The same words in another form or order, or without `worker`.
         ("dask_worker_preload", "dask_worker_preloads"),

@@ -149,7 +149,7 @@ MEANINGS: dict[str, tuple[str, ...]] = {
     "dask_tls_directory": ("cert_dir", "certs_dir", "tls_dir", "tls_path"),
     "dask_user": ("group", "service_user", "system_user", "username"),
     "dask_worker_arguments": ("args", "extra_args", "options"),
-    "dask_worker_command": ("class",),
+    "dask_worker_command": ("class", "remote_dask_worker"),
     "dask_worker_contact_host": ("contact_address", "contact_host", "external_address"),
     "dask_worker_count": (
         "n_workers",
