@@ -162,7 +162,8 @@ class InventoryModule(BaseInventoryPlugin):
                 f"scheduler_works: {given['scheduler_works']!r} is not true or false. Write one of the two."
             )
         try:
-            with open(hostfile, encoding="utf-8") as file:
+            # Editors on Windows write a byte order mark.
+            with open(hostfile, encoding="utf-8-sig") as file:
                 hosts = read_hosts(file.read())
         except (OSError, ValueError) as error:
             raise AnsibleParserError(f"hostfile: {hostfile} cannot be read: {error}. Correct the path.") from error

@@ -14,6 +14,11 @@ _NAME = re.compile(rf"(?=.*[A-Za-z]){_LABEL}(?:\.{_LABEL})*\.?")
 
 #: What else files of batch systems and MPI have, and what to do: a pattern for a word, and the remedy.
 _OTHER_FORMS = (
+    (r"\[[\w.]*:[\w.]*:.*\](:\d+)?", "Write an IPv6 address without brackets. ssh_port sets the port of SSH"),
+    (
+        r"\[[A-Za-z_][\w.-]*(:\w+)?\]",
+        "If the file is an inventory of Ansible, use it without this plugin (-i FILE), else remove the line",
+    ),
     (r".*\[.*\].*", "'scontrol show hostnames' writes the names of such a list, one on a line"),
     (r".*=.*|\d+", "The file must have only names. Keep the first word of each line: awk '{print $1}'"),
     (r"[^@]+@.*", "Set ssh_username to the user, and write only the name of the host"),

@@ -45,6 +45,11 @@ def test_hostfile_as_it_is(listed):
     assert (scheduler, workers, variables) == (["node1"], ["node2", "node3"], {})
 
 
+def test_hostfile_with_a_byte_order_mark(listed):
+    scheduler, workers, dummy = hosts_of(listed({"hostfile": "hosts.txt"}, hosts="\ufeffnode1\nnode2\n"))
+    assert (scheduler, workers) == (["node1"], ["node2"])
+
+
 def test_options_of_dask_ssh(listed):
     options = {
         "scheduler": "login1", "ssh_username": "ada", "ssh_port": 2222, "ssh_private_key": "~/.ssh/dask",

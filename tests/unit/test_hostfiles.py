@@ -35,6 +35,15 @@ def test_names_are_read_once_and_in_their_order(text, hosts):
             "line 1 has '4', which is not the name of a host. The file must have only names",
         ),
         ("node[1-4]", "'scontrol show hostnames' writes the names"),
+        ("[1-4]", "'scontrol show hostnames' writes the names"),
+        ("[::1]", "Write an IPv6 address without brackets. ssh_port sets the port"),
+        ("[fd00::1]:22", "Write an IPv6 address without brackets"),
+        (
+            "[workers]\nnode1\n",
+            "line 1 has '[workers]', which is not the name of a host. If the file is an inventory of Ansible, use it "
+            "without this plugin (-i FILE), else remove the line.",
+        ),
+        ("[workers:vars]", "If the file is an inventory of Ansible"),
         ("ada@node1", "Set ssh_username to the user"),
         ("node1:4", "nworkers the number of workers"),
         ("node1,node2", "line 1 has 'node1,node2', which is not the name of a host. Write the names"),
