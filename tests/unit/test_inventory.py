@@ -188,6 +188,15 @@ def test_equal_booleans_may_be_written_differently():
     assert inventory(w1={"dask_tls": True}, w2={"dask_tls": "true"}, s1={"dask_tls": "yes"}) == []
 
 
+def test_equal_dictionaries_may_have_another_order():
+    one, other = "0" * 64, "1" * 64
+    given = {"s1": {"x86_64": one, "aarch64": other}, "w1": {"aarch64": other, "x86_64": one}}
+    hosts = {host: {"dask_python_sha256": value} for host, value in given.items()}
+    assert inventory(workers=["w1"], **hosts) == []
+    hosts["w1"] = {"dask_python_sha256": {"aarch64": one, "x86_64": one}}
+    assert says(only(inventory(workers=["w1"], **hosts)), "dask_python_sha256 differs for ")
+
+
 @pytest.mark.parametrize(
     "address",
     [

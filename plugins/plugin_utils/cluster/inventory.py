@@ -173,10 +173,17 @@ def _on_windows(
             )
 
 
+def _ordered(value: Any) -> Any:
+    """Return a value with the keys of dictionaries in order."""
+    if isinstance(value, Mapping):
+        return {key: _ordered(value[key]) for key in sorted(value, key=str)}
+    return [_ordered(one) for one in value] if isinstance(value, list) else value
+
+
 def _comparable(setting: Setting, value: Any) -> str:
     """Return a value as text. The string ``true`` of an INI inventory and the bool of YAML give the same text."""
     flag = to_bool(value) if setting.type == "bool" else None
-    return str(value if flag is None else flag)
+    return str(_ordered(value) if flag is None else flag)
 
 
 def _differing(hosts: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
