@@ -85,7 +85,7 @@ def _size(value: Any, variable: str, automatic: int) -> int:
     if _is_auto(value):
         return automatic
     try:
-        return parse_size(value)
+        return parse_size(value, zero=True)
     except ValueError as error:
         raise PlanError(f"{variable}: {error}, or 'auto'.") from None
 

@@ -17,28 +17,31 @@ MIB = 1024**2
 GIB = 1024**3
 
 
-def parse_size(text: str | int) -> int:
+def parse_size(text: str | int, zero: bool = False) -> int:
     """Return the number of bytes in ``text``.
 
     Parameters
     ----------
     text : str or int
         ``"4GiB"``, ``"4 GB"``, ``"500M"``, ``4000000000``. As in Dask, ``G`` means 10^9 and ``Gi`` means 2^30.
+    zero : bool
+        Whether 0 is a size.
 
     Returns
     -------
     int
-        Number of bytes, larger than 1.
+        Number of bytes, larger than 1 or, with ``zero``, 0.
 
     Raises
     ------
     ValueError
-        If ``text`` is not a size, is too large for a float, or is 1 or less, which Dask reads as a fraction of the memory.
+        If ``text`` is not a size, is too large for a float, or is another number of 1 or less, which Dask reads as a fraction
+        of the memory.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgtp]i?|)b?\s*", str(text), re.IGNORECASE)
-    size = float(match.group(1)) * _UNITS[match.group(2).lower()] if match else 0.0
-    if not 2 <= size < math.inf:
-        raise ValueError(f"'{text}' is not a size. Write it like 4GiB or 500MB")
+    size = float(match.group(1)) * _UNITS[match.group(2).lower()] if match else -1.0
+    if not (2 <= size < math.inf or (zero and size == 0)):
+        raise ValueError(f"'{text}' is not a size. Write it like 4GiB or 500MB{', or 0' if zero else ''}")
     return int(size)
 
 

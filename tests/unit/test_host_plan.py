@@ -157,6 +157,7 @@ def test_full_disk_is_rejected(directory, mount, variable):
     sentence = only(unfit(with_file_system(directory, free=GIB)))
     assert says(sentence, f"w1 has 1.0 GiB free at {mount}", f"{variable} ({directory})", "dask_free_disk is 2.0 GiB")
     assert "Free some space, choose another directory, or lower dask_free_disk" in sentence
+    assert unfit(with_file_system(directory, free=0), free_disk=0) == []
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def sizes_of(workers):
 def check(workers, cores, memory, settings):
     """Assert the invariants of a plan."""
     reserve = settings["memory_reserve"]
-    reserve = system_reserve(memory) if reserve == "auto" else parse_size(reserve)
+    reserve = system_reserve(memory) if reserve == "auto" else parse_size(reserve, zero=True)
     assert workers
     threads = sum(worker["threads"] for worker in workers)
     assert threads <= (4 * cores if settings["profile"] == "io" else cores)
@@ -178,7 +178,7 @@ def test_system_reserve_is_within_bounds(memory):
         ({"memory": "101 %"}, "dask_worker_memory", "'101 %' is not a share. Write it like 75%, at most 100%"),
         ({"memory": 0.001}, "dask_worker_memory", "is '0.001', which is 13.0 MiB, but even an idle worker"),
         ({"memory": "60%", "count": 2}, "dask_worker_memory", "Lower dask_worker_memory to 6702MiB or less"),
-        ({"memory_reserve": "none"}, "dask_worker_memory_reserve", "Write it like 4GiB"),
+        ({"memory_reserve": "none"}, "dask_worker_memory_reserve", "Write it like 4GiB or 500MB, or 0, or 'auto'."),
         (
             {"memory_reserve": "16GiB"},
             "dask_worker_memory_reserve",
@@ -364,6 +364,11 @@ def test_settings_override_the_profile():
     assert sizes_of(plan(profile="io", count=4)) == (4, 8)
     assert sizes_of(plan(profile="io", threads=8)) == (4, 8)
     assert sizes_of(plan(cores_reserve=2)) == (1, 6)
+
+
+def test_workers_may_get_all_of_the_memory():
+    (worker,) = plan(machine(memory=16 * GIB), memory_reserve=0, memory="100%")
+    assert 16 * GIB - 2 * MIB < worker["memory_max"] <= 16 * GIB
 
 
 def test_pools_share_the_remaining_cores_and_memory():

@@ -63,3 +63,16 @@ def test_invalid_sizes_are_rejected_with_an_example(text):
     with pytest.raises(ValueError, match=r"is not a size. Write it like 4GiB or 500MB") as error:
         parse_size(text)
     assert f"'{text}'" in str(error.value)
+
+
+@pytest.mark.parametrize("text", [0, "0", "0GiB", " 0.0 B "])
+def test_zero_is_a_size_where_it_disables_something(text):
+    assert parse_size(text, zero=True) == 0
+    with pytest.raises(ValueError, match=r"is not a size"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize("text", ["", "1", "0.5", "-1GiB", False])
+def test_other_small_numbers_are_rejected_where_zero_is_a_size(text):
+    with pytest.raises(ValueError, match=r"is not a size. Write it like 4GiB or 500MB, or 0"):
+        parse_size(text, zero=True)

@@ -411,7 +411,7 @@ def fitness(host: str, info: Mapping[str, Any], settings: Mapping[str, Any]) -> 
             "it. Create it, or choose another user."
         )
     try:
-        wanted = parse_size(settings["free_disk"])
+        wanted = parse_size(settings["free_disk"], zero=True)
     except ValueError as error:
         yield f"{host}: dask_free_disk: {error}."
         return

@@ -132,7 +132,8 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_free_disk",
             "str",
             "2GiB",
-            "Free space that the file systems of O(dask_home) and O(dask_worker_scratch_directory) must have.",
+            "Free space that the file systems of O(dask_home) and O(dask_worker_scratch_directory) must have. V(0) disables "
+            "the check.",
         ),
     ),
     "The environment": (
@@ -958,7 +959,7 @@ SECTIONS: dict[str, tuple[Setting, ...]] = {
             "dask_worker_memory_reserve",
             "str",
             "auto",
-            "Memory to leave to the system, as a size or V(auto). V(auto) is a tenth of the memory, between 256 MiB "
+            "Memory to leave to the system, as a size, V(0) or V(auto). V(auto) is a tenth of the memory, between 256 MiB "
             "and 4 GiB.",
             summary="left to the system: a tenth, 256 MiB to 4 GiB",
         ),
