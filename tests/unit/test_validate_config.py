@@ -192,6 +192,16 @@ WRONG = [
     # Logs
     ("distributed.logging: {distributed: verbose}", "has the level verbose for distributed. Use one of debug, info"),
     ("logging: {distributed: '10'}", "has the level 10 for distributed"),
+    (
+        "logging: {distributed: {worker: debug}}",
+        "logging has settings below distributed, where a level belongs. In dask_config, write the logger's name as one key "
+        "in quotes: 'distributed.worker'.",
+    ),
+    (
+        "distributed.logging: {distributed: {shuffle: {core: info}}}",
+        "as one key in quotes: 'distributed.shuffle.core'.",
+    ),
+    ("logging: {distributed: {}}", "has the level {} for distributed. Use one of debug"),
     ("logging: {distributed: [info]}", "has the level ['info'] for distributed"),
     (
         "distributed.admin.log-format: '%(asctime'",
@@ -628,6 +638,12 @@ def test_memory_thresholds_are_checked_for_workers_only():
         ("DASK_DISTRIBUTED__WORKER__MEMORY__TARGET", "2", f"{MEMORY}.target {FRACTION}."),
         ("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "lots", "allowed-failures must be a whole number"),
         ("DASK_DISTRIBUTED__SCHEDULER__WORKER_TLL", "5s", ", but distributed.scheduler.worker-ttl is."),
+        (
+            "DASK_LOGGING__DISTRIBUTED__WORKER",
+            "debug",
+            "logging has settings below distributed, where a level belongs. In dask_config, write the logger's name as one "
+            "key in quotes: 'distributed.worker'.",
+        ),
         ("DASK_WORKER_MEMORY_TARGET", "high", f"{MEMORY}.target {FRACTION}."),  # an old name that Dask still reads
         ("DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE", "0.65", "spill is 0.7, more than pause (0.65)"),
     ],

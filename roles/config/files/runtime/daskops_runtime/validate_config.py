@@ -334,6 +334,14 @@ def judge_value(path: str, value: Any) -> str | None:
         )
     if path in ("distributed.logging", "logging") and isinstance(value, dict) and "version" not in value:
         for name, level in value.items():
+            if isinstance(level, dict) and level:
+                logger = next(
+                    below for below, inner in walk(level, f"{name}.") if not isinstance(inner, dict) or not inner
+                )
+                return (
+                    f"has settings below {name}, where a level belongs. In dask_config, write the logger's name as one key "
+                    f"in quotes: '{logger}'"
+                )
             if not isinstance(level, int) and not isinstance(logging.getLevelName(str(level).upper()), int):
                 return f"has the level {level} for {name}. Use one of {', '.join(LEVELS).lower()}"
     return None
