@@ -12,7 +12,7 @@ from ansible import context
 from ansible_collections.daskops.cluster.plugins.plugin_utils._action import Action
 from ansible_collections.daskops.cluster.plugins.plugin_utils.cluster.groups import problems
 from ansible_collections.daskops.cluster.plugins.plugin_utils.results import failed_if
-from ansible_collections.daskops.cluster.plugins.plugin_utils.tags import SPECIAL, tags_of, unknown_tags
+from ansible_collections.daskops.cluster.plugins.plugin_utils.tags import tags_of, unknown_tags
 
 
 class ActionModule(Action):
@@ -30,7 +30,7 @@ class ActionModule(Action):
         options = {"--tags": task_vars["ansible_run_tags"], "--skip-tags": skipped}
         playbooks = context.CLIARGS.get("args")
         # Reading the playbooks again takes a second, so do it only if there are tags to check.
-        if playbooks and any(tag not in SPECIAL for tags in options.values() for tag in tags):
+        if playbooks and any(tag not in ("all", "always") for tags in options.values() for tag in tags):
             known, complete = tags_of(playbooks, self._loader, self._task.get_variable_manager())
             unknown = list(unknown_tags(known, options))
             if complete:

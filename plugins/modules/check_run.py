@@ -14,7 +14,7 @@ version_added: "0.1.0"
 description:
   - Fails if a run would succeed without doing anything. This happens if the groups C(dask_scheduler) and C(dask_workers)
     have no host, if C(--limit) leaves no host of the groups for O(purpose), or if no playbook of the run has a tag of
-    C(--tags) or C(--skip-tags).
+    C(--tags) or C(--skip-tags), or a task for V(never), V(tagged) or V(untagged) in C(--tags).
   - Fails if a group's name resembles the name of a group of the collection, and its hosts are in none of these groups, or
     the group with the right name has no host.
   - Reads the tags of all playbooks of the run, also of playbooks that import those of the collection. If a task of the user

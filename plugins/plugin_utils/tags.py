@@ -19,6 +19,9 @@ COLLECTION = Path(__file__).resolve().parents[2]
 #: Tags with a special meaning in Ansible.
 SPECIAL = ("all", "always", "never", "tagged", "untagged")
 
+# Those that may select no task at all, apart from tasks that always run.
+_SELECTIVE = frozenset({"never", "tagged", "untagged"})
+
 #: Tags that Molecule skips in every playbook, also if the playbook does not have them. The last one is for ``idempotence``.
 MOLECULE = ("notest", "molecule-notest", "molecule-idempotence-notest")
 
@@ -54,7 +57,8 @@ def tags_of(paths: Iterable[str], loader: Any, variable_manager: Any) -> tuple[s
     Returns
     -------
     tuple of (set of str, bool)
-        The tags, and whether the set is complete. Tags of tasks that a task of the user includes at run time are unknown.
+        The tags, with those special tags of Ansible that select one of the tasks, and whether the set is complete. Tags of
+        tasks that a task of the user includes at run time are unknown.
     """
     found: set[str] = set()
     complete = True
@@ -64,27 +68,33 @@ def tags_of(paths: Iterable[str], loader: Any, variable_manager: Any) -> tuple[s
         for play in playbook.get_plays():
             found.update(play.tags)
             for task in _tasks(play.compile()):
-                found.update(task.tags)
-                if task.action.rpartition(".")[2] in INCLUDES and not _is_ours(task):
+                action = task.action.rpartition(".")[2]
+                found.update(task.tags or (["untagged"] if action != "meta" else []))
+                if action in INCLUDES and not _is_ours(task):
                     complete = False
-    return found.difference(SPECIAL), complete
+    tagged = {"tagged"} if found.difference(SPECIAL) else set()
+    return found.difference(["all", "always"]) | tagged, complete
 
 
 def unknown_tags(known: Set[str], options: Mapping[str, Iterable[str]]) -> Iterator[str]:
-    """Yield a sentence for each requested tag that no playbook of the run has.
+    """Yield a sentence for each requested tag that no playbook of the run has, or that selects no task.
 
     Parameters
     ----------
     known : set of str
-        The tags of the playbooks.
+        The tags of the playbooks, as `tags_of` returns them.
     options : dict of list of str
         The requested tags, by command-line option.
     """
+    names = sorted(known - set(SPECIAL))
     for option, tags in options.items():
+        there_are = f"There are {', '.join(names)}." if names else f"It has no tags. Omit {option}."
         allowed = {*known, *SPECIAL, *(MOLECULE if option == "--skip-tags" else ())}
         for tag in tags:
             if tag not in allowed:
-                near = difflib.get_close_matches(tag, known, 1)
+                near = difflib.get_close_matches(tag, names, 1)
                 hint = f" Did you mean {near[0]}?" if near else ""
-                there_are = f"There are {', '.join(sorted(known))}." if known else f"It has no tags. Omit {option}."
                 yield f"{option}: this playbook has no tag '{tag}'.{hint} {there_are}"
+        if option == "--tags" and _SELECTIVE.issuperset(tags) and known.isdisjoint(tags):
+            for tag in tags:
+                yield f"{option}: '{tag}' selects no task of this playbook. {there_are}"

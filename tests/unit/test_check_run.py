@@ -31,6 +31,18 @@ from playbook_runs import HOSTS, failure, inventory, play
             "--tags: this playbook has no tag 'heath'. Did you mean health? There are health, versions.",
         ),
         (
+            "status",
+            "--tags",
+            "untagged",
+            "--tags: 'untagged' selects no task of this playbook. There are health, versions.",
+        ),
+        (
+            "stop",
+            "--tags",
+            "tagged",
+            "--tags: 'tagged' selects no task of this playbook. It has no tags. Omit --tags.",
+        ),
+        (
             "stop",
             "--skip-tags",
             "all,worker",

@@ -59,12 +59,23 @@ def read(tmp_path):
 
 
 def test_tags_of_plays_and_nested_tasks_are_found(read):
-    assert read(PLAYBOOK) == [["inner", "play", "rescued"], True]
+    assert read(PLAYBOOK) == [["inner", "play", "rescued", "tagged"], True]
+
+
+def test_special_tags_that_select_tasks_are_found(read):
+    tasks = "    - ansible.builtin.debug: {msg: three}\n      tags: never\n    - ansible.builtin.debug: {msg: four}\n"
+    assert read(PLAYBOOK.replace("  tags: play\n", "") + tasks)[0] == [
+        "inner",
+        "never",
+        "rescued",
+        "tagged",
+        "untagged",
+    ]
 
 
 def test_tags_are_incomplete_if_a_task_includes_others(read):
     included = "    - ansible.builtin.include_tasks: more.yml\n"
-    assert read(PLAYBOOK + included) == [["inner", "play", "rescued"], False]
+    assert read(PLAYBOOK + included) == [["inner", "play", "rescued", "tagged"], False]
 
 
 @pytest.mark.parametrize(
@@ -78,6 +89,23 @@ def test_tags_are_incomplete_if_a_task_includes_others(read):
 )
 def test_unknown_tag_is_one_problem(known, tag, said):
     assert list(unknown_tags(known, {"--tags": ["all", tag], "--skip-tags": []})) == [f"--tags: {said}"]
+
+
+@pytest.mark.parametrize(
+    ("known", "tags", "said"),
+    [
+        ({"config", "tls", "tagged"}, ["untagged"], ["selects no task of this playbook. There are config, tls."]),
+        ({"untagged"}, ["tagged"], ["selects no task of this playbook. It has no tags. Omit --tags."]),
+        ({"config", "tagged"}, ["never", "untagged"], ["selects no task of this playbook. There are config."] * 2),
+        ({"config", "tagged"}, ["tagged", "never"], []),
+        ({"config", "tagged"}, ["all", "never"], []),
+        ({"config", "tagged"}, ["config", "untagged"], []),
+        ({"config", "tagged"}, ["always"], []),
+    ],
+)
+def test_special_tags_without_a_task_are_a_problem_if_nothing_else_is_selected(known, tags, said):
+    found = unknown_tags(known, {"--tags": tags, "--skip-tags": ["never", "untagged"]})
+    assert list(found) == [f"--tags: '{tag}' {sentence}" for tag, sentence in zip(tags, said)]
 
 
 def test_known_and_special_tags_are_no_problem():
