@@ -109,6 +109,12 @@ def test_valid_values_are_accepted(name, value):
         ("dask_worker_paths", [["/data"]], "Give a list of strings"),
         ("dask_worker_preloads", "a.py", "is 'a.py'. Give a list, also for a single value"),
         ("dask_config", "a=b", "is 'a=b'. Give a dictionary ({} for an empty one)"),
+        (
+            "dask_config",
+            "distributed:\n  worker:\n    memory: {target: 0.5}\n",
+            "is text (distributed:...). Give a dictionary: remove the | before the text, or add | from_yaml to the lookup.",
+        ),
+        ("dask_environment_setup", "module load a\nmodule load b\n", "is 'module load a...'. Give a list of strings"),
         ("dask_worker_gpus", {"a": 1}, "Give a number, a string, or a list of these"),
         (
             "dask_worker_hours",
@@ -187,6 +193,11 @@ def test_failing_template_is_reported():
     ]
     facts = "'ansible_processor_vcpus' is undefined"
     assert "Facts (ansible_...) are not gathered" in only(problems({"w1": ({}, {"dask_worker_count": facts})}, []))
+
+
+def test_text_of_a_secret_dictionary_is_not_shown():
+    sentence = only(variables(w1={"dask_environment_variables": "TOKEN: hunter2\nA: 1\n"}))
+    assert says(sentence, "dask_environment_variables, set for w1, is text. Give a dictionary: remove the | before")
 
 
 def test_templates_of_secrets_are_in_no_message():

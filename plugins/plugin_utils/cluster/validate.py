@@ -151,6 +151,12 @@ def wrong_hours(where: str, value: Any) -> Iterator[Problem]:
         yield Problem(where, error.wrong, f"{error.remedy}.")
 
 
+def _shown(value: Any) -> str:
+    """Return a value for a message: only the first line of a text."""
+    first, *others = str(value).strip().splitlines() or [""]
+    return f"{first}..." if others else str(value)
+
+
 def wrong_value(where: str, setting: Setting, value: Any) -> Iterator[Problem]:
     """Yield the problem of an invalid value of a variable or of a setting of a pool."""
     if value is None:
@@ -161,7 +167,14 @@ def wrong_value(where: str, setting: Setting, value: Any) -> Iterator[Problem]:
         yield from wrong_hours(where, value)
     elif kind := expected(setting, value):
         # Do not show secrets in messages.
-        yield Problem(where, "has an invalid value" if setting.secret else f"is '{value}'", f"Give {kind}.")
+        if setting.type == "dict" and isinstance(value, str) and "\n" in value:
+            yield Problem(
+                where,
+                "is text" if setting.secret else f"is text ({_shown(value)})",
+                "Give a dictionary: remove the | before the text, or add | from_yaml to the lookup.",
+            )
+        else:
+            yield Problem(where, "has an invalid value" if setting.secret else f"is '{_shown(value)}'", f"Give {kind}.")
 
 
 def _instead_of_setting(key: str) -> str:
