@@ -35,8 +35,8 @@ def parse_size(text: str | int, zero: bool = False) -> int:
     Raises
     ------
     ValueError
-        If ``text`` is not a size, is too large for a float, or is another number of 1 or less, which Dask reads as a fraction
-        of the memory.
+        If ``text`` is not a size, is too large for a float, or is another number of 1 or less, which Dask reads as a
+        fraction of the memory.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgtp]i?|)b?\s*", str(text), re.IGNORECASE)
     size = float(match.group(1)) * _UNITS[match.group(2).lower()] if match else -1.0
