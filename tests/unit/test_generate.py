@@ -166,6 +166,6 @@ def test_role_names_the_missing_role(checkout):
     )
     assert generate(checkout).returncode == 0
     assert defaults(checkout, "proxy")["__dask_certificates"] == (
-        "{{ undef(hint='daskops.cluster.proxy needs results of daskops.cluster.preflight. "
-        "Add that role before it. Do not skip the tag always.') }}"
+        "{{ undef(hint='daskops.cluster.proxy needs the results of daskops.cluster.preflight. "
+        "Add that role before it, or omit --skip-tags.') }}"
     )
