@@ -22,7 +22,7 @@ all:
     dask_worker_scratch_any_filesystem: true
     dask_scheduler_port: 18786
     dask_scheduler_dashboard_port: 18787
-    dask_open_files: 2000000000
+    dask_open_files: 1073741824
   children:
     dask_scheduler: {hosts: {here: }}
     dask_workers:

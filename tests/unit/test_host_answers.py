@@ -118,7 +118,8 @@ ANSWER = {
 def test_valid_answer_is_accepted():
     assert unbelievable(ANSWER) == []
     assert unbelievable({**ANSWER, "address": "fd00::2", "route": ["fd00::2", "fd00::1"]}) == []
-    assert unbelievable({**ANSWER, "account": {"home": "/home/zoë", "comment": "Zoë\t山田", "at_home": True}}) == []
+    account = {"home": "/home/zoë", "comment": "Zoë\t山田", "at_home": True, "root": False}
+    assert unbelievable({**ANSWER, "account": account}) == []
     blank = {"python": {}, "current": {}, "account": {}, "address": "", "route": [], "machine": "", "nodes": []}
     assert unbelievable({**ANSWER, **blank}) == []
     managed = {"1f3c5e9a7b1d": {"python": "3.13.5", "packages": {}, "managed_python": "3.13.5+20261129-x86_64"}}

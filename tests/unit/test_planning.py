@@ -69,14 +69,16 @@ def check(workers, cores, memory, settings):
     assert threads <= (4 * cores if settings["profile"] == "io" else cores)
     # The kernel enforces MemoryMax, so the sum of these limits must fit.
     assert sum(worker["memory_max"] for worker in workers) <= memory - reserve
+    # Ports are consecutive, unless they would overlap those of another kind.
+    consecutive = len(workers) <= abs(settings["port"] - settings["dashboard_port"])
     for index, worker in enumerate(workers):
         assert worker["name"] == f"node1-{index + 1}"
         assert worker["unit"] == f"dask-worker@{index + 1}.service"
         assert worker["threads"] >= 1
         assert worker["memory_max"] > worker["memory_limit"] > 1
-        for kind in ("port", "dashboard_port"):
-            assert worker[kind] == settings[kind] + index
-        assert worker["nanny_port"] == (settings["nanny_port"] + index if settings["nanny"] else None)
+        if consecutive and not settings["nanny"]:
+            assert all(worker[kind] == settings[kind] + index for kind in ("port", "dashboard_port"))
+        assert (worker["nanny_port"] is not None) is settings["nanny"]
     used = [worker[kind] for worker in workers for kind in ("port", "dashboard_port", "nanny_port") if worker[kind]]
     assert len(set(used)) == len(used)
     assert all(1024 <= number <= 65535 for number in used)

@@ -158,7 +158,7 @@ def test_check_has_a_time_limit_and_leaves_no_process(host, monkeypatch, tmp_pat
 def test_check_stopped_by_the_user_does_not_block_the_run(host, monkeypatch):
     monkeypatch.setattr(stage_release, "TIMEOUT", 1)
     # After the check changes to the user, any process of that user can send it SIGSTOP.
-    monkeypatch.setattr(stage_release, "become", lambda *dummy: os.kill(os.getpid(), signal.SIGSTOP))
+    monkeypatch.setattr(stage_release, "become", lambda *dummy, **_dummy: os.kill(os.getpid(), signal.SIGSTOP))
     before = children()
     with pytest.raises(Failed, match="did not end within 1 s"):
         host()

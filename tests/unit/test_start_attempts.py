@@ -80,10 +80,10 @@ def test_setting_that_stops_a_worker_is_named(setting, said):
         assert found == []
 
 
-def listening():
-    """Return the ports on which children of this process accept connections."""
+def listening(earlier):
+    """Return the ports on which children of this process accept connections, but for ``earlier`` ones."""
     ports = set()
-    for child in psutil.Process().children():
+    for child in set(psutil.Process().children()) - earlier:
         with contextlib.suppress(psutil.Error):
             ports |= {one.laddr.port for one in child.net_connections("tcp") if one.status == psutil.CONN_LISTEN}
     return ports
@@ -102,12 +102,12 @@ def answers(port):
 @pytest.mark.parametrize("kind", ["scheduler", "worker"])
 def test_attempts_accept_no_connection_of_other_users(kind):
     """Whoever connects to a scheduler or a worker without certificates can run code there."""
-    over = threading.Event()
+    over, earlier = threading.Event(), set(psutil.Process().children())
 
     def try_to_connect():
         ports = {}
         while not over.wait(0.001):
-            for port in listening() - ports.keys():
+            for port in listening(earlier) - ports.keys():
                 ports[port] = pool.submit(answers, port)
         return [port for port, answered in ports.items() if answered.result()]
 
