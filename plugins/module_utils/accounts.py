@@ -32,7 +32,7 @@ Step = Tuple[str, Optional[os.stat_result]]
 LIMIT = 16 * 1024**2
 
 #: Tags of entries in POSIX access control lists, which the kernel defines in linux/posix_acl.h.
-ACL_USER, ACL_GROUP, ACL_MASK = 0x02, 0x08, 0x10
+ACL_USER, ACL_OWNING_GROUP, ACL_GROUP, ACL_MASK = 0x02, 0x04, 0x08, 0x10
 
 
 def act_as(user: str | int, groups: Iterable[str] = (), effective: bool = False, primary: int | None = None) -> None:
@@ -97,7 +97,7 @@ def as_user(
         Names or ids of additional groups of the child process.
     effective : bool
         Whether to change only the effective ids, so that processes of the user cannot stop or end the child process. For
-        functions that run nothing of the user, and test access with `may`.
+        functions that run nothing of the user, and do not call `os.access`, which tests the real ids.
     """
     return in_child(function, timeout, lambda: act_as(user, groups, effective))
 
@@ -164,23 +164,23 @@ def in_child(function: Callable[[], Any], timeout: float, enter: Callable[[], An
     return answer["returned"]
 
 
-def may(path: str, mode: int) -> bool:
-    """Return whether the effective ids of this process have access to a path. ``mode`` is that of `os.access`."""
-    # Before glibc 2.33 (Debian 11 has 2.31), the C library compares the mode bits, without the list of access control.
-    return os.access(path, mode, effective_ids=True) or _listed(path, mode)
+def may_write(path: str, about: os.stat_result) -> bool:
+    """Return whether the effective ids of this process, which does not own the path, have the permission to write to it.
 
-
-def _listed(path: str, mode: int) -> bool:
-    """Return whether a POSIX access control list names a user or group of this process, and gives it access."""
+    `os.access` can compare effective ids only since Linux 5.8 and glibc 2.33. Before, it answers for the real ones.
+    """
+    mine, groups = {os.getegid(), *os.getgroups()}, []
     try:
         entries = list(struct.iter_unpack("<HHI", os.getxattr(path, "system.posix_acl_access")[4:]))
     except OSError:  # there is no list
-        return False
-    mask = next((bits for tag, bits, _id in entries if tag == ACL_MASK), 0)
-    users = [bits for tag, bits, number in entries if tag == ACL_USER and number == os.geteuid()]
-    mine = {os.getegid(), *os.getgroups()}
-    groups = [bits for tag, bits, number in entries if tag == ACL_GROUP and number in mine]
-    return any(bits & mask & mode == mode for bits in users or groups)
+        groups += [about.st_mode >> 3] if about.st_gid in mine else []
+    else:
+        mask = next((bits for tag, bits, dummy in entries if tag == ACL_MASK), 7)
+        users = [bits for tag, bits, number in entries if tag == ACL_USER and number == os.geteuid()]
+        owning = [bits for tag, bits, dummy in entries if tag == ACL_OWNING_GROUP and about.st_gid in mine]
+        named = [bits for tag, bits, number in entries if tag == ACL_GROUP and number in mine]
+        groups += [bits & mask for bits in users or owning + named]
+    return any(bits & 0o2 for bits in groups or [about.st_mode])
 
 
 def changeable(user: str, path: str, groups: Iterable[str] = ()) -> str:
@@ -226,7 +226,7 @@ def _changeable(found: Iterable[Step]) -> str:
             return sticky
         if about.st_uid == os.geteuid():
             return here
-        writable = not stat.S_ISLNK(about.st_mode) and may(here, os.W_OK)
+        writable = not stat.S_ISLNK(about.st_mode) and may_write(here, about)
         # In a directory with the sticky bit, such as /tmp, users can only create files and replace their own.
         if writable and not about.st_mode & stat.S_ISVTX:
             return here

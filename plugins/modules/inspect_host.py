@@ -63,7 +63,7 @@ import time
 from typing import Any, Callable, Iterable, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user, changeable, may
+from ansible_collections.daskops.cluster.plugins.module_utils.accounts import as_user, changeable
 from ansible_collections.daskops.cluster.plugins.module_utils.applications import read_application
 from ansible_collections.daskops.cluster.plugins.module_utils.certificates import (
     fingerprints,
@@ -250,21 +250,21 @@ def writable(module: AnsibleModule, path: str) -> bool:
     if os.geteuid() != 0:
         return os.path.isdir(path) and os.stat(path).st_mode & 0o003 == 0o003  # the permissions of other users
     try:
-        return as_services(module, lambda: os.path.isdir(path) and may(path, os.W_OK | os.X_OK))
+        return as_services(module, lambda: os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK))
     except (OSError, ValueError):
         return False
 
 
 def as_services(module: AnsibleModule, function: Callable[[], Any]) -> Any:
-    """Return the result of a function that tests access as the services will have it; raises like `as_user`."""
-    return as_user(module.params["user"], function, groups=module.params["groups"], effective=True)
+    """Call a function with the permissions that the services will have, and return its result; raises like `as_user`."""
+    return as_user(module.params["user"], function, groups=module.params["groups"])
 
 
 def import_path(module: AnsibleModule, path: str) -> dict[str, Any]:
     """Return whether services can import modules from a directory, and which directory on its path they can change."""
     try:
         # On a network file system, root may have fewer permissions than the user.
-        readable = as_services(module, lambda: os.path.isdir(path) and may(path, os.R_OK | os.X_OK))
+        readable = as_services(module, lambda: os.path.isdir(path) and os.access(path, os.R_OK | os.X_OK))
         return {
             "readable": bool(readable),
             "changeable": changeable(module.params["user"], path, module.params["groups"]),
@@ -304,7 +304,9 @@ def inspect_python(module: AnsibleModule) -> dict[str, Any]:
             name: answer[name] for name in ("executable", "version", "implementation", "prefix", "machine", "libc")
         }
         real = os.path.realpath(interpreter)
-        usable = as_services(module, lambda: may(real, os.X_OK) and may(python["prefix"], os.R_OK | os.X_OK))
+        usable = as_services(
+            module, lambda: os.access(real, os.X_OK) and os.access(python["prefix"], os.R_OK | os.X_OK)
+        )
     except (KeyError, OSError, TypeError, ValueError):  # the program cannot be run, or is not Python
         return {}
     return {**python, "usable": bool(usable)}

@@ -96,11 +96,11 @@ def signalled():
 def test_processes_of_the_user_cannot_end_a_test_of_access(place, monkeypatch):
     assert as_user("nobody", os.getresuid, effective=True) == [0, NOBODY.pw_uid, 0]
     assert as_user("not-there", os.getresgid, effective=True) == [0, 65534, 0]
-    monkeypatch.setattr(accounts, "may", lambda path, mode: signalled())
+    monkeypatch.setattr(accounts, "may_write", lambda path, about: signalled())
     assert changeable("nobody", str(place)) == ""
 
 
-# POSIX access control lists, of which older C libraries know nothing
+# POSIX access control lists
 
 
 def acl(path, *named):
@@ -111,7 +111,6 @@ def acl(path, *named):
 
 
 @as_root
-@pytest.mark.parametrize("old", [False, True])
 @pytest.mark.parametrize(
     ("entry", "groups", "allowed"),
     [
@@ -122,13 +121,27 @@ def acl(path, *named):
         ((0x08, 7, DAEMON.gr_gid), [], False),
     ],
 )
-def test_access_by_a_list(place, monkeypatch, old, entry, groups, allowed):
+def test_access_by_a_list(place, entry, groups, allowed):
     acl(place, entry)
-    if old:
-        monkeypatch.setattr(os, "access", lambda path, mode, effective_ids: False)
     assert changeable("nobody", f"{place}/dask", groups) == (str(place) if allowed else "")
-    # The mask does not allow execution.
-    assert not as_user("nobody", lambda: accounts._listed(str(place), os.X_OK), groups=groups)
+
+
+@as_root
+@pytest.mark.parametrize("user", ["nobody", "daemon"])
+@pytest.mark.parametrize("group", [0, DAEMON.gr_gid])
+@pytest.mark.parametrize("mode", [0o755, 0o775, 0o757, 0o777])
+def test_permission_to_write_is_that_of_the_kernel(place, user, group, mode):
+    os.chown(place, 0, group)
+    place.chmod(mode)
+    writable = as_user(user, lambda: os.access(place, os.W_OK))
+    assert as_user(user, lambda: accounts.may_write(str(place), place.stat()), effective=True) is writable
+    assert changeable(user, f"{place}/dask") == (str(place) if writable else "")
+
+
+@as_root
+def test_c_library_that_compares_the_real_ids(place, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode, **how: True)
+    assert changeable("nobody", f"{place}/dask") == ""
 
 
 # Paths that a user can change
