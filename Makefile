@@ -10,18 +10,15 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for python in /usr/bin/python3 python3; do \
     $$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 SCENARIOS := $(notdir $(patsubst %/,%,$(dir $(wildcard molecule/*/molecule.yml))))
-# Scenarios that run one after the other, beside the unit tests.
-EARLY := default validation fleet config_only
-# The others run two at a time: first the group that shares its hosts, then the longest ones, so that both lanes end at about the
-# same time.
+# Scenarios that share their hosts.
 SHARED := rollback upgrade monitoring scale
-LONGEST := security firewall pools chaos
-LATE := '$(SHARED)' $(LONGEST) $(filter-out $(EARLY) $(SHARED) $(LONGEST),$(SCENARIOS))
+# First those that can begin while `make nodes` prepares the hosts of the others, and the last ones are the shortest.
+ORDER := default validation fleet SHARED config_only security firewall chaos
+ORDER += $(filter-out $(ORDER) $(SHARED),$(SCENARIOS))
+SCENARIO_COMMANDS := $(foreach name,$(ORDER),'testbed/scenario $(or $(filter-out SHARED,$(name)),$(SHARED))')
 BENCHMARK := converge packed start recovery unchanged variables tls task_errors metrics observation plan
-# $(call run,scenarios,number at a time). In a group, one scenario is a word of a quoted line.
-run = printf '%s\n' $(1) | xargs --max-procs=$(2) --max-lines=1 testbed/scenario
-# $(call beside,commands). All commands run at the same time. A command is a quoted line.
-beside = printf '%s\n' $(1) | xargs --max-procs=0 --max-lines=1 env
+# $(call run,commands,number at a time). A command is a quoted line. 0 means all at the same time.
+run = printf '%s\n' $(1) | xargs --max-procs=$(2) --max-lines=1 env
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Keep downloaded packages in the checkout.
@@ -148,24 +145,21 @@ clean: ## remove the demo, the images, the caches and the virtual environments
 
 .PHONY: test
 test: .venv/complete ## run all tests
-	@# Unit tests and scenarios often wait. Meanwhile, run some scenarios, prepare the hosts of the others, and check the code. Only
-	@# the checks have a low priority, because an engine and all hosts would inherit it. Lint, docs and galaxy run one after the
-	@# other, because each may install .venv-docs.
+	@# Unit tests and scenarios often wait. Meanwhile, prepare the hosts of later scenarios, and check the code. Only the checks
+	@# have a low priority, because an engine and all hosts would inherit it. Lint, docs and galaxy run one after the other,
+	@# because each may install .venv-docs.
 	@rm -f .cache/failures.txt
 	@trap 'testbed/engine stop' EXIT; status=0; make='$(MAKE) --no-print-directory --keep-going'; \
-	$(call beside,"$$make unit" "$$make nodes" "tests/output-at-end $$make early" \
-	    "nice -n 19 tests/output-at-end $$make lint docs galaxy") || status=1; \
-	$(call beside,"$$make late" "nice -n 19 tests/output-at-end $$make sanity") || status=1; \
+	$(call run,"$$make lanes" "$$make nodes" "nice -n 19 tests/output-at-end $$make lint docs galaxy" \
+	    "nice -n 19 tests/output-at-end $$make sanity",0) || status=1; \
 	[[ $$status == 0 ]] || cat .cache/failures.txt 2>/dev/null || true; \
 	exit $$status
 
-.PHONY: early
-early: testbed
-	@$(call run,$(EARLY),1)
-
-.PHONY: late
-late: testbed
-	@$(call run,$(LATE),2)
+.PHONY: lanes
+lanes: .venv/complete
+	@# After the unit tests, two scenarios run at a time.
+	@make='$(MAKE) --no-print-directory'; \
+	$(call run,"tests/output-at-end $$make unit" "$$make testbed" $(SCENARIO_COMMANDS),2)
 
 .PHONY: lint
 lint: .venv/complete .venv-docs/complete ## check formatting, style, types and the changelog
@@ -215,7 +209,7 @@ health-matrix: .venv/complete ## cluster_health with older versions of Dask; REC
 molecule: testbed ## run the scenarios on containers, two at a time; SCENARIO=name for one
 	@rm -f .cache/failures.txt
 	@trap 'testbed/engine stop' EXIT; \
-	$(if $(SCENARIO),molecule test --scenario-name $(SCENARIO),$(call run,$(LATE) $(EARLY),2)) \
+	$(if $(SCENARIO),molecule test --scenario-name $(SCENARIO),$(call run,$(SCENARIO_COMMANDS),2)) \
 	    || { cat .cache/failures.txt 2>/dev/null; exit 1; }
 
 .PHONY: benchmark
