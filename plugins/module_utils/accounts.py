@@ -11,11 +11,10 @@ import os
 import pwd
 import select
 import signal
-import stat
 import struct
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Optional, Tuple
+from typing import Any
 
 from ansible_collections.daskops.cluster.plugins.module_utils.directories import (
     NOBODY,
@@ -23,10 +22,7 @@ from ansible_collections.daskops.cluster.plugins.module_utils.directories import
     group_number,
     set_ids,
 )
-from ansible_collections.daskops.cluster.plugins.module_utils.safe_paths import steps
-
-# What `steps` yields.
-Step = Tuple[str, Optional[os.stat_result]]
+from ansible_collections.daskops.cluster.plugins.module_utils.safe_paths import Step, first_changeable, steps
 
 #: Bytes that a function may return as JSON.
 LIMIT = 16 * 1024**2
@@ -220,15 +216,4 @@ def _steps(path: str) -> list[Step]:
 
 def _changeable(found: Iterable[Step]) -> str:
     """Return the first of these steps that this process can replace or write to; empty if there is none."""
-    sticky = ""
-    for here, about in found:
-        if about is None:
-            return sticky
-        if about.st_uid == os.geteuid():
-            return here
-        writable = not stat.S_ISLNK(about.st_mode) and may_write(here, about)
-        # In a directory with the sticky bit, such as /tmp, users can only create files and replace their own.
-        if writable and not about.st_mode & stat.S_ISVTX:
-            return here
-        sticky = here if writable else ""
-    return sticky
+    return first_changeable(found, lambda about: about.st_uid == os.geteuid(), may_write)

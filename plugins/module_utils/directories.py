@@ -28,9 +28,8 @@ from collections.abc import Iterable
 LINKS = 40
 
 
-#: Id of the user and group ``nobody``, which own no files. Programs outside of the sandbox have this primary group,
-#: because the kernel does not let other processes of the user, which have another one, read or change them. Otherwise tasks
-#: could leave their sandbox through such a program.
+#: Id of the user and group ``nobody``, which own no files. Programs that run outside of the sandbox have this primary group.
+#: Tasks have another one, so the kernel does not let them read or change these programs, and leave the sandbox that way.
 NOBODY = 65534
 
 

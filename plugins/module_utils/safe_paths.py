@@ -10,11 +10,14 @@ import grp
 import os
 import pwd
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Optional, Tuple
+
+# A directory or link on the way to a path, and its status, which is None if it does not exist.
+Step = Tuple[str, Optional[os.stat_result]]
 
 #: Largest number of symbolic links that are followed on a path. Linux has the same limit.
 LINKS = 40
-
 
 #: Groups that may write, if they have no members: root's own, and that of /usr/local in Debian 11.
 ADMINISTRATORS = ("root", "staff")
@@ -24,7 +27,7 @@ class NotRegular(OSError):
     """A link, directory, device, socket or FIFO is in the place of a file."""
 
 
-def steps(path: str) -> Iterator[tuple[str, os.stat_result | None]]:
+def steps(path: str) -> Iterator[Step]:
     """Yield each directory and link on the way to a path, with its status. The last one is what the path leads to.
 
     The status is None for the last one if it or a directory above it does not exist.
@@ -72,22 +75,40 @@ def is_own(about: os.stat_result) -> bool:
 def changeable_by_others(path: str) -> str:
     """Return the first directory or link by which another account could change what a path leads to; "" if there is none.
 
-    Others are all accounts but root and that of this process. In a directory with the sticky bit, such as /tmp, they can
-    only create what does not exist.
+    Others are all accounts but root and that of this process.
 
     Raises
     ------
     OSError
         If something on the way is not a directory, or there are too many symbolic links.
     """
+    return first_changeable(steps(path), lambda about: not is_own(about), _others_write)
+
+
+def first_changeable(
+    found: Iterable[Step], owned: Callable[[os.stat_result], bool], writable: Callable[[str, os.stat_result], bool]
+) -> str:
+    """Return the first of these steps that somebody can replace or write to; "" if there is none.
+
+    In a directory with the sticky bit, such as /tmp, accounts can only create what does not exist, and replace their own.
+
+    Parameters
+    ----------
+    found : iterable of tuple
+        What `steps` yields.
+    owned : callable
+        Returns whether a directory, link or file with a status belongs to them.
+    writable : callable
+        Returns whether they may write to a directory or file. Its arguments are the path and the status.
+    """
     sticky = ""
-    for here, about in steps(path):
+    for here, about in found:
         if about is None:
             return sticky
-        writable = not stat.S_ISLNK(about.st_mode) and _others_write(here, about)
-        if not is_own(about) or writable and not about.st_mode & stat.S_ISVTX:
+        writes = not stat.S_ISLNK(about.st_mode) and writable(here, about)
+        if owned(about) or writes and not about.st_mode & stat.S_ISVTX:
             return here
-        sticky = here if writable else ""
+        sticky = here if writes else ""
     return sticky
 
 

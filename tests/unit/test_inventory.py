@@ -224,7 +224,7 @@ def test_invalid_address_is_rejected(address):
 def test_url_of_the_dashboard_is_rejected(address, tls):
     assert inventory(schedulers=[], address=address, tls=tls) == [
         f"dask_scheduler_address is '{address}', the URL of a dashboard. Give the address of the scheduler, "
-        f"{'tls' if tls else 'tcp'}://HOST:8786. The dashboard belongs into dask_scheduler_dashboard_url."
+        f"{'tls' if tls else 'tcp'}://HOST:8786. The dashboard belongs in dask_scheduler_dashboard_url."
     ]
 
 

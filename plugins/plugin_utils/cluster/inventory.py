@@ -84,7 +84,7 @@ def _wrong_address(address: str, tls: bool, dashboard_proxy: bool) -> Iterator[P
         yield Problem(
             "dask_scheduler_address",
             f"is '{address}', the URL of a dashboard",
-            f"Give the address of the scheduler, {'tls' if tls else 'tcp'}://HOST:8786. The dashboard belongs into "
+            f"Give the address of the scheduler, {'tls' if tls else 'tcp'}://HOST:8786. The dashboard belongs in "
             "dask_scheduler_dashboard_url.",
         )
     elif not is_address(address):
