@@ -676,6 +676,32 @@ def test_status_is_updated_at_once_after_a_reload(copy, renewed, tmp_path, notif
         notify.wait_for(f"STATUS=Scheduler {started.address} running, certificates {loaded}")
 
 
+def test_scheduler_knows_the_expiry_when_a_worker_reports_its_new_certificates(copy, renewed, tmp_path, notify):
+    """A run waits for the new status, and then asks the scheduler when certificates expire."""
+
+    def end_heartbeats(dask_worker):
+        dask_worker.periodic_callbacks["heartbeat"].callback = lambda: None
+
+    where = tmp_path / "installed"
+    install(copy, where)
+    expires = Directory(str(renewed)).expires(WORKERS[0])
+    assert expires != Directory(str(copy)).expires(WORKERS[0])
+    variables = {"NOTIFY_SOCKET": notify.path, "WATCHDOG_USEC": "100000"}  # each watchdog message has the status, too
+    with scheduler(tmp_path, runtime=True, settings=settings(where, "scheduler")) as started:
+        with worker(started, "w", runtime=True, settings=settings(where, "worker"), **variables) as process:
+            notify.wait_for("READY=1")
+            with Client(started.address, security=security(copy), set_as_default=False, timeout=10) as client:
+                client.run(end_heartbeats)
+            texts = install(renewed, where)
+            process.send_signal(signal.SIGHUP)
+            loaded = digest(texts["ca"], texts["worker"])
+            wait_until(
+                lambda: any(line.endswith(f", certificates {loaded}") for _, lines in notify.read() for line in lines)
+            )
+            url = started.url.replace("http", "https")
+            assert summary(url, copy)["workers"][0]["certificate_expires"] == expires
+
+
 def test_client_without_a_certificate_of_the_cluster_is_rejected(copy, stranger, tmp_path):
     where = tmp_path / "installed"
     install(copy, where)

@@ -34,6 +34,9 @@ EXPIRES_KEY = "expires"
 #: Metric of workers of an older release, which is the expiry itself.
 OLD_KEY = "daskops_certificate_expires"
 
+#: Seconds that a worker waits for the scheduler's answer before it reports its new certificates anyway. A run waits longer.
+ANSWER_TIMEOUT = 10
+
 _loaded: dict[Server, Loaded] = {}
 
 
@@ -44,9 +47,12 @@ class Loaded:
         self.server = server
         self.tell = tell
         self.role = "scheduler" if isinstance(server, Scheduler) else "worker"
-        self.digest = ""
+        self.digest = ""  # as reported
+        self.loaded = ""
         self.expires: int | None = None
+        self.reporting: asyncio.Task[None] | None = None
         self.load()
+        self.digest = self.loaded
 
     def load(self) -> None:
         """Load the files and use them for new connections.
@@ -71,7 +77,7 @@ class Loaded:
         if asked and getattr(self.server, "http_server", None):
             self.server.http_server.ssl_options = asked
         # The texts were read before the contexts. If a file changed in between, the old digest causes another reload.
-        self.digest = hashlib.sha256("".join(texts).encode()).hexdigest()[:12]
+        self.loaded = hashlib.sha256("".join(texts).encode()).hexdigest()[:12]
         expires = EXPIRES.match(texts[1])
         self.expires = int(expires[1]) if expires else None
 
@@ -85,6 +91,14 @@ class Loaded:
             logger.error("The certificates could not be reloaded, so the server keeps its present ones: %s", e)
         else:
             logger.info("The certificates were reloaded")
+            self.reporting = asyncio.create_task(self.report(self.loaded))
+
+    async def report(self, loaded: str) -> None:
+        """Report the certificates after the scheduler knows their expiry, because a run then asks for it at once."""
+        if isinstance(self.server, Worker) and self.server.periodic_callbacks["heartbeat"].is_running():
+            await asyncio.wait([asyncio.create_task(self.server.heartbeat())], timeout=ANSWER_TIMEOUT)
+        if loaded == self.loaded:  # no other reload since
+            self.digest = loaded
             self.tell(self.server)
 
 
@@ -108,7 +122,7 @@ def start(server: Scheduler | Worker | Nanny, tell: Callable[[Server], None]) ->
 
 
 def get_digest(server: Server) -> str | None:
-    """Return the digest of the server's certificates; None if it has none."""
+    """Return the digest of the certificates that the server reports; None if it has none."""
     return _loaded[server].digest if server in _loaded else None
 
 
