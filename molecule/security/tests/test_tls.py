@@ -177,9 +177,6 @@ def test_certificates_change_under_load(cluster, play, load):
     run = play("client")
     assert run.returncode == 0, run.output
     assert cluster.compute("print(client.submit(sum, (1, 2), pure=False).result())") == "3\n"
-    again = play("site")
-    assert again.returncode == 0, again.output
-    assert not any(again.changed.values())
 
 
 def authority(cluster, directory):
@@ -199,7 +196,6 @@ def test_controller_with_only_the_ca_changes_nothing(cluster, play, tmp_path):
     assert run.returncode == 0, run.output
     assert {path.name for path in (tmp_path / "tls").glob("[!.]*")} == {"client.pem", "client.key"}
     assert cluster.compute("print(client.submit(sum, (1, 2), pure=False).result())") == "3\n"
-    assert not any(play("client", *arguments).changed.values())
     # A service's account may write into the file of its certificate. Here it writes the certificate of another host.
     worker1, worker2 = cluster.host("worker1"), cluster.host("worker2")
     own = worker1.check_output("cat /opt/dask/tls/worker.pem")
@@ -261,7 +257,6 @@ def test_lost_ca_is_reissued_under_load(cluster, play, load, tmp_path):
     assert cluster.start("print(client.submit(sum, (1, 2)).result())").wait(120) != 0
     assert play("client").returncode == 0
     assert cluster.compute("print(client.submit(sum, (1, 2), pure=False).result())") == "3\n"
-    assert not any(play("site").changed.values())
     run = play("rotate_certificates", "-e", "dask_tls_rotation=finish")
     assert run.returncode == 0, run.output
     assert cluster.host("worker1").check_output(f"grep -c BEGIN {file}") == "1"

@@ -120,18 +120,6 @@ def test_next_run_restarts_the_pending_scheduler_as_predicted(cluster, play):
     assert "pending" not in run.output.split("Check the cluster's health")[1]
 
 
-def test_upgrade_without_changes_changes_nothing(cluster, play):
-    change = ["-e", json.dumps({"dask_config": {"distributed": {"scheduler": {"allowed-failures": 11}}}})]
-    pids = cluster.pids()
-    run = play("upgrade", *change)
-    assert run.returncode == 0, run.output
-    assert not any(run.changed.values())
-    assert set(run.commands) == {cluster.scheduler, *cluster.workers}
-    # A host that has a release staged later than its current one is staged again, with one more command.
-    assert all(run.commands[name] <= 2 for name in cluster.workers)
-    assert cluster.pids() == pids
-
-
 def test_rolling_change_to_a_packed_environment_and_back(cluster, play, load, packed):
     scheduler, before = cluster.summary()["scheduler"]["id"], cluster.releases()
     # An environment of conda has its own Python, so hosts need none.
@@ -185,14 +173,9 @@ def test_unusable_archive_is_rejected(cluster, play, packed, tmp_path):
     pids = cluster.pids()
     cut = tmp_path / "cut.tar.gz"
     cut.write_bytes(Path(packed["dask_environment_archive"]).read_bytes()[:1000])
-    for variables, said in (
-        ({"dask_environment_archive_sha256": "0" * 64}, "dask_environment_archive_sha256 is 000000"),
-        ({"dask_environment_archive": str(cut)}, "or was damaged or truncated on its way"),
-        ({"dask_environment_lock": "own.txt"}, "both set the environment. Keep one of them"),
-    ):
-        run = play("upgrade", "-e", json.dumps({**packed, **variables}))
-        assert run.returncode != 0 and said in " ".join(run.output.split()), run.output
-        assert not any(run.changed.values())
+    run = play("upgrade", "-e", json.dumps({**packed, "dask_environment_archive": str(cut)}))
+    assert run.returncode != 0 and "or was damaged or truncated on its way" in " ".join(run.output.split()), run.output
+    assert not any(run.changed.values())
     assert cluster.pids() == pids
 
 
@@ -328,8 +311,6 @@ def project(tmp_path_factory):
 
 
 def test_application_is_installed(cluster, play, project):
-    missing = play("site", *project(1, dask_application=["/nowhere/project"]))
-    assert missing.returncode != 0 and "/nowhere/project does not exist on the controller" in missing.output
     run = play("site", *project(1, dask_serial="100%"))
     assert run.returncode == 0, run.output
     found = cluster.compute(BY_NAME).split(" ", 2)

@@ -16,7 +16,7 @@ CASES = yaml.safe_load((Path(__file__).parent / "cases.yml").read_text())
 
 @pytest.fixture
 def rejected(cluster, play, tmp_path):
-    """Return a function that runs site.yml and asserts that it fails with a message and without a change."""
+    """Return a function that runs site.yml and asserts that it fails with one or more messages and without a change."""
 
     def run(inventory, message, *arguments):
         hosts = tmp_path / "hosts.yml"
@@ -24,7 +24,8 @@ def rejected(cluster, play, tmp_path):
         testbed = Path(__file__).parents[3] / "testbed" / "inventory.py"
         done = play("site", *arguments, inventory=[f"--inventory={testbed}", f"--inventory={hosts}"])
         assert done.returncode != 0, done.output
-        assert re.search(message, done.output.replace("\n", " ")), done.output
+        for pattern in [message] if isinstance(message, str) else message:
+            assert re.search(pattern, done.output.replace("\n", " ")), (pattern, done.output)
         assert "Traceback" not in done.output
         assert not any(done.changed.values()), done.output
         for name in [cluster.scheduler, *cluster.workers]:

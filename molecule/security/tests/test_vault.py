@@ -1,7 +1,10 @@
 # Copyright (c) 2026, the daskops.cluster authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Secrets must not appear in the output of runs, in command lines, or in files that other users can read."""
+"""Secrets must not appear in the output of runs, in command lines, or in files that other users can read.
+
+These tests come last, because they leave the cluster with other settings.
+"""
 
 import glob
 import threading
@@ -31,7 +34,7 @@ SECRETS = {
 
 
 @pytest.fixture(scope="module")
-def arguments(cluster, tmp_path_factory, play):
+def arguments(cluster, tmp_path_factory):
     """Return arguments that set all secret variables from a vault, with maximum verbosity."""
     names = ["ca.pem", "ca.key", "client.pem", "client.key", "workers/worker1.pem", "workers/worker1.key"]
     secrets = {**SECRETS, "dask_tls_files": {name: (cluster.certificates / name).read_text() for name in names}}
@@ -40,8 +43,7 @@ def arguments(cluster, tmp_path_factory, play):
     vault = VaultLib([("default", VaultSecret(b"open sesame"))])
     (directory / "secrets.yml").write_bytes(vault.encrypt(yaml.safe_dump(secrets)))
     given = [f"@{directory}/secrets.yml", f"--vault-password-file={directory}/password"]
-    yield ["-e", *given, "-e", "dask_dashboard_proxy=true", "-vvv", "--diff"]
-    assert play("site").returncode == 0
+    return ["-e", *given, "-e", "dask_dashboard_proxy=true", "-vvv", "--diff"]
 
 
 @pytest.fixture(scope="module")
